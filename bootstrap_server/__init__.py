@@ -1,0 +1,1 @@
+"""Personalised boot images, release channels and the page that gives them out."""

@@ -1,0 +1,1 @@
+"""The server that gives out flists and blocks."""

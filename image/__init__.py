@@ -1,0 +1,1 @@
+"""Builds a release from packages: kernel and initramfs, the same from the same inputs."""

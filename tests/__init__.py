@@ -1,0 +1,1 @@
+"""The tests: unit mirrors modules, functional runs real parts, vm boots machines."""

@@ -1,0 +1,1 @@
+"""What tests share; helpers own their clean-up."""

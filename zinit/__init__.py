@@ -1,0 +1,1 @@
+"""PID 1 and process manager: services, dependencies, probes, logs and the control socket."""
