@@ -25,6 +25,7 @@ VERBS = {
     "flist": Verb("flist.cli", "pack, unpack, mount and list flists"),
     "hub": Verb("flist.hub.cli", "serve flists and their blocks"),
     "zinit": Verb("zinit.cli", "run or talk to the process manager"),
+    "node": Verb("node.cli", "what zinit runs on a node: network, bring-up"),
     "vm": Verb("qemu.cli", "boot an image in a QEMU machine"),
     "test": Verb("zero_os.develop", "run the tests (arguments go to pytest)"),
     "check": Verb("zero_os.develop", "run ruff and mypy strict"),

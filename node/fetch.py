@@ -1,0 +1,83 @@
+"""Fetches a flist and its signature from the hub; what comes is checked before it is read."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import urllib3
+
+from common.files import open_atomic
+from flist.sign import verify_flist
+from node.model import NodeError
+
+MAX_FLIST_BYTES = 1 << 30
+MAX_SIGNATURE_BYTES = 4096
+CONNECT_S = 5.0
+READ_S = 15.0
+FETCH_DEADLINE_S = 900.0
+CHUNK_BYTES = 1 << 18
+
+
+class Hub:
+    """A hub's address and the connections to it."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        timeout = urllib3.Timeout(connect=CONNECT_S, read=READ_S)
+        self.pool = urllib3.PoolManager(timeout=timeout, retries=False)
+
+    def fetch(self, path: str, limit_bytes: int) -> Iterator[bytes]:
+        """Yield the body at `path`; more than `limit_bytes` or too slow a body is an error."""
+        url = f"{self.url}/{path}"
+        deadline = time.monotonic() + FETCH_DEADLINE_S
+        size = 0
+        response = self.pool.request("GET", url, preload_content=False)
+        try:
+            if response.status != 200:
+                raise NodeError(f"cannot fetch {url}: the hub answered {response.status}")
+            for chunk in response.stream(CHUNK_BYTES, decode_content=False):
+                size += len(chunk)
+                if size > limit_bytes:
+                    raise NodeError(f"cannot fetch {url}: it is larger than {limit_bytes} bytes")
+                if time.monotonic() > deadline:
+                    raise NodeError(f"cannot fetch {url}: not done in {FETCH_DEADLINE_S:g} s")
+                yield chunk
+        finally:
+            response.close()
+
+    def fetch_text(self, path: str, limit_bytes: int) -> str:
+        """Return the short text at `path`."""
+        data = b"".join(self.fetch(path, limit_bytes))
+        try:
+            return data.decode("ascii")
+        except UnicodeDecodeError as error:
+            raise NodeError(f"cannot use {self.url}/{path}: it is no text") from error
+
+
+def fetch_flist(hub_url: str, name: str, target: Path, keys: list[bytes]) -> int:
+    """Put the hub's flist `name` at `target` if one of `keys` signed it; return its size in bytes.
+
+    Raises `NodeError` or `flist.sign.SignatureError`; `target` then is what it was.
+    """
+    hub = Hub(hub_url)
+    try:
+        signature = hub.fetch_text(f"{name}.fl.sig", MAX_SIGNATURE_BYTES)
+        with open_atomic(target, mode=0o600) as stream:
+            for chunk in hub.fetch(f"{name}.fl", MAX_FLIST_BYTES):
+                stream.write(chunk)
+            stream.flush()
+            verify_flist(Path(str(stream.name)), signature, name, keys)
+            return stream.tell()
+    except (urllib3.exceptions.HTTPError, OSError) as error:
+        raise NodeError(f"cannot fetch {hub_url}/{name}.fl: {describe(error)}") from error
+    finally:
+        hub.pool.clear()
+
+
+def describe(error: Exception) -> str:
+    """Return what went wrong without the names of Python's objects."""
+    if isinstance(error, urllib3.exceptions.NewConnectionError):
+        return "the hub does not answer (connection refused or no route)"
+    if isinstance(error, urllib3.exceptions.TimeoutError):
+        return "the hub does not answer in time"
+    return str(error)

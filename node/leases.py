@@ -1,0 +1,67 @@
+"""What a DHCP server offers, checked, and which offer a node takes. No I/O."""
+
+import ipaddress
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from node.model import NodeError
+
+MAX_NAME_SERVERS = 3  # resolv.conf(5) reads no more
+
+
+@dataclass(frozen=True)
+class Lease:
+    """An address for one link; `router` is empty where the server named none."""
+
+    link: str
+    interface: ipaddress.IPv4Interface
+    router: str
+    name_servers: tuple[str, ...]
+
+    @property
+    def is_complete(self) -> bool:
+        """Tell whether a node can reach the world by this lease alone."""
+        return bool(self.router and self.name_servers)
+
+    def __str__(self) -> str:
+        """Return the line for the log."""
+        servers = ", ".join(self.name_servers) or "none"
+        return f"{self.link}: {self.interface}, router {self.router or 'none'}, dns {servers}"
+
+
+def parse_lease(link: str, ack: Mapping[str, Any]) -> Lease:
+    """Return the lease in a decoded DHCPACK, or raise `NodeError` where it makes no sense.
+
+    `ack` has `yiaddr` and `options` as pyroute2 decodes them. The server is anybody on the wire:
+    every address is parsed before it goes anywhere.
+    """
+    options = ack["options"]
+    try:
+        mask = options.get("subnet_mask", "255.255.255.255")
+        interface = ipaddress.IPv4Interface(f"{ack['yiaddr']}/{mask}")
+        routers = [str(ipaddress.IPv4Address(word)) for word in options.get("router", ())]
+        servers = [str(ipaddress.IPv4Address(word)) for word in options.get("name_server", ())]
+    except ValueError as error:
+        raise NodeError(f"cannot use the lease offered on {link}: {error}") from error
+    if interface.ip.is_unspecified or interface.ip.is_multicast or interface.ip.is_loopback:
+        raise NodeError(
+            f"cannot use the lease offered on {link}: {interface.ip} is no host address"
+        )
+    return Lease(link, interface, next(iter(routers), ""), tuple(servers[:MAX_NAME_SERVERS]))
+
+
+def choose_lease(leases: list[Lease], *, is_patience_over: bool) -> Lease | None:
+    """Return the first complete lease, or after a while the first one with most in it."""
+    for lease in leases:
+        if lease.is_complete:
+            return lease
+    if not is_patience_over or not leases:
+        return None
+    return max(leases, key=lambda lease: (bool(lease.router), bool(lease.name_servers)))
+
+
+def resolv_conf(lease: Lease) -> str:
+    """Return the text of /etc/resolv.conf for `lease`."""
+    lines = [f"nameserver {server}\n" for server in lease.name_servers]
+    return "# Written by zos node network from the DHCP lease.\n" + "".join(lines)

@@ -1,0 +1,43 @@
+"""Which network links a node has, read from sysfs."""
+
+from pathlib import Path
+
+SYS_NET = Path("/sys/class/net")
+ARPHRD_ETHER = "1"
+
+
+def wired_links(sys_net: Path = SYS_NET) -> list[str]:
+    """Return the names of the wired network cards: Ethernet, on a bus, not wireless."""
+    return [link.name for link in sorted(sys_net.iterdir()) if is_wired(link)]
+
+
+def is_wired(link: Path) -> bool:
+    """Tell a network card from bridges, tunnels and radios; a link that goes away is none."""
+    try:
+        kind = (link / "type").read_text().strip()
+    except OSError:
+        return False
+    radio = (link / "wireless").exists() or (link / "phy80211").exists()
+    return kind == ARPHRD_ETHER and (link / "device").exists() and not radio
+
+
+def has_carrier(name: str, sys_net: Path = SYS_NET) -> bool:
+    """Tell whether a cable is plugged in; a link that is down can't know and says no."""
+    try:
+        return (sys_net / name / "carrier").read_text().strip() == "1"
+    except OSError:
+        return False
+
+
+def describe_link(name: str, sys_net: Path = SYS_NET) -> str:
+    """Return "eth0 (virtio_net, 52:54:00:12:34:56)" for the log."""
+    link = sys_net / name
+    try:
+        driver = (link / "device" / "driver").resolve(strict=True).name
+    except OSError:
+        driver = "no driver"
+    try:
+        address = (link / "address").read_text().strip()
+    except OSError:
+        address = "?"
+    return f"{name} ({driver}, {address})"

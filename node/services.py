@@ -1,0 +1,70 @@
+"""The services that a root file system brings along, made ready for the node's zinit."""
+
+import os
+import stat
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from common.files import write_atomic
+from node.model import NodeError
+
+MAX_SERVICE_BYTES = 64 * 1024
+
+
+def read_services(root: Path) -> dict[str, dict[str, Any]]:
+    """Return the parsed `etc/zinit/*.yaml` of the tree at `root`, by service name.
+
+    As upstream's zinit does, only regular files count. Raises `NodeError` for a file that is no
+    mapping.
+    """
+    folder = root / "etc" / "zinit"
+    if not folder.is_dir():
+        raise NodeError("cannot start services: the flist has no folder etc/zinit")
+    files = sorted(folder.glob("*.yaml"))
+    return {
+        file.stem: parse_service(file.name, read_regular(file)) for file in files if is_file(file)
+    }
+
+
+def is_file(path: Path) -> bool:
+    """Tell whether `path` itself is a regular file."""
+    return stat.S_ISREG(path.lstat().st_mode)
+
+
+def read_regular(path: Path) -> bytes:
+    """Return what is in `path`, which must not be a link out of the tree."""
+    handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+    with os.fdopen(handle, "rb") as stream:
+        data = stream.read(MAX_SERVICE_BYTES + 1)
+    if len(data) > MAX_SERVICE_BYTES:
+        raise NodeError(f"cannot use {path.name}: larger than {MAX_SERVICE_BYTES} bytes")
+    return data
+
+
+def parse_service(name: str, data: bytes) -> dict[str, Any]:
+    """Return the service file `data` with all scalars as text; zinit checks what they mean."""
+    try:
+        service = yaml.load(data, Loader=yaml.CBaseLoader)  # noqa: S506 - BaseLoader makes only text
+    except yaml.YAMLError as error:
+        raise NodeError(f"cannot use the flist's {name}: {error}") from error
+    if not isinstance(service, dict):
+        raise NodeError(f"cannot use the flist's {name}: it is no mapping")
+    return service
+
+
+def install_services(
+    services: dict[str, dict[str, Any]], root: Path, folder: Path, taken: set[str]
+) -> list[str]:
+    """Write each service to `folder` so that it runs inside `root`; return their names.
+
+    A name in `taken` belongs to the node itself and is refused, before anything is written.
+    """
+    clashes = sorted(taken.intersection(services))
+    if clashes:
+        raise NodeError(f"cannot start {clashes[0]}: the node itself has a service of that name")
+    for name, service in services.items():
+        text = yaml.dump({**service, "root": str(root)}, default_flow_style=False)
+        write_atomic(folder / f"{name}.yaml", text.encode())
+    return list(services)

@@ -1,0 +1,82 @@
+"""What every package leans on: atomic files, errors rendered once, subprocesses with deadlines."""
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from common.errors import UsageError, ZosError, run_command
+from common.files import open_atomic, write_atomic
+from common.notify import notify_ready
+from common.run import CommandError, run
+
+
+def test_a_file_is_there_whole(tmp_path: Path) -> None:
+    write_atomic(tmp_path / "a", b"new", mode=0o600)
+    assert (tmp_path / "a").read_bytes() == b"new"
+    assert (tmp_path / "a").stat().st_mode & 0o777 == 0o600
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+def test_a_file_is_as_it_was_after_a_failure(tmp_path: Path) -> None:
+    write_atomic(tmp_path / "a", b"old")
+    with pytest.raises(RuntimeError), open_atomic(tmp_path / "a") as stream:
+        stream.write(b"half of")
+        raise RuntimeError
+    assert (tmp_path / "a").read_bytes() == b"old"
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+def test_an_error_is_a_line_a_hint_and_a_status(capsys: pytest.CaptureFixture[str]) -> None:
+    def fail(argv: object) -> int:
+        raise ZosError("cannot do it: no", hint="try this")
+
+    assert run_command(fail, [], "zos x") == 1
+    assert capsys.readouterr().err == "zos x: cannot do it: no\n  hint: try this\n"
+
+
+def test_usage_errors_and_interrupts_have_their_own_status() -> None:
+    def misuse(argv: object) -> int:
+        raise UsageError("what?")
+
+    def interrupt(argv: object) -> int:
+        raise KeyboardInterrupt
+
+    assert run_command(misuse, [], "zos") == 2
+    assert run_command(interrupt, [], "zos") == 130
+
+
+def test_run_returns_stdout_and_passes_the_environment() -> None:
+    assert run(["sh", "-c", "cat; echo $A"], timeout_s=10, env={"A": "b"}, stdin=b"x") == b"xb\n"
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (["sh", "-c", "echo why >&2; exit 3"], "sh failed with status 3: why"),
+        (["no-such-program"], "cannot run no-such-program: not found"),
+        (["sleep", "10"], "sleep did not end within 0.1 s"),
+    ],
+)
+def test_run_tells_what_failed_and_how_to_try_it(argv: list[str], said: str) -> None:
+    with pytest.raises(CommandError) as caught:
+        run(argv, timeout_s=0.1 if argv[0] == "sleep" else 10)
+    assert caught.value.message == said
+    assert caught.value.hint is not None
+    assert argv[0] in caught.value.hint
+
+
+def test_notify_ready_reaches_the_manager(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    address = str(tmp_path / "notify")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(address)
+        manager.settimeout(5)
+        monkeypatch.setenv("NOTIFY_SOCKET", address)
+        assert notify_ready("up")
+        assert manager.recv(100) == b"READY=1\nSTATUS=up"
+
+
+@pytest.mark.parametrize("address", ["", "/nowhere/at/all"])
+def test_notify_ready_without_a_manager(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NOTIFY_SOCKET", address)
+    assert not notify_ready()

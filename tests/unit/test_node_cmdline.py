@@ -1,0 +1,55 @@
+"""The kernel command line: upstream's keys, first one counts, nonsense is named."""
+
+import pytest
+
+from node.cmdline import parse_parameters, parse_words
+from node.model import BootParameters, NodeError
+
+HUB = "hub=http://10.0.2.2:8080"
+
+
+def test_what_the_boot_script_writes_is_understood() -> None:
+    text = f"BOOT_IMAGE=vmlinuz runmode=dev farmer_id=7 version=v3 {HUB}/ console=ttyS0\n"
+    assert parse_parameters(text) == BootParameters("dev", 7, "http://10.0.2.2:8080")
+
+
+def test_defaults_are_upstreams() -> None:
+    assert parse_parameters(HUB) == BootParameters("prod", 0, "http://10.0.2.2:8080")
+
+
+def test_the_first_of_two_words_counts() -> None:
+    parameters = parse_parameters(f"runmode=test farmer_id=1 {HUB} runmode=dev farmer_id=2 hub=x")
+    assert parameters == BootParameters("test", 1, "http://10.0.2.2:8080")
+
+
+def test_the_run_mode_names_the_flist() -> None:
+    names = {mode: BootParameters(mode, 1, "").flist_name for mode in ("dev", "qa", "test", "prod")}
+    assert names == {
+        "dev": "tf-zos/development",
+        "qa": "tf-zos/qa",
+        "test": "tf-zos/testing",
+        "prod": "tf-zos/production",
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        (f"runmode=staging {HUB}", "runmode=staging"),
+        (f"farmer_id=-1 {HUB}", "farmer_id=-1"),
+        (f"farmer_id=4294967296 {HUB}", "farmer_id=4294967296"),
+        (f"farmer_id=٣ {HUB}", "farmer_id=٣"),
+        ("runmode=dev", "hub="),
+        ("hub=ftp://x", "hub=ftp://x"),
+        ("hub=http://", "hub=http://"),
+        ("hub=http://h:port", "hub=http://h:port"),
+    ],
+)
+def test_nonsense_is_named(text: str, named: str) -> None:
+    with pytest.raises(NodeError, match=r"cannot use") as caught:
+        parse_parameters(text)
+    assert named in caught.value.message
+
+
+def test_words_without_a_value() -> None:
+    assert parse_words("quiet a=b=c  quiet=1") == {"quiet": "", "a": "b=c"}
