@@ -1,0 +1,93 @@
+"""Whether KVM works here: asked by booting something real, remembered until the next host boot.
+
+A `/dev/kvm` that opens proves little: under nested virtualisation guests may start and then hang.
+"""
+
+import contextlib
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+from common.files import write_atomic
+from common.paths import cache_dir
+from qemu.args import PROGRAM
+from qemu.errors import MachineError
+from qemu.firmware import find_uefi
+
+KVM = Path("/dev/kvm")
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+PROBE_DEADLINE_S = 20.0
+# OVMF's last act before it leaves for a boot loader; by then it has used long mode, paging,
+# interrupts, timers and the PCI bus.
+PROOF = b"BdsDxe"
+
+
+def choose_acceleration() -> str:
+    """Return "kvm" where it works, else "tcg"; the answer is remembered for this boot and QEMU."""
+    if not os.access(KVM, os.R_OK | os.W_OK):
+        return "tcg"
+    memory = cache_dir("qemu") / "acceleration.json"
+    identity = host_identity()
+    with contextlib.suppress(OSError, ValueError, KeyError):
+        known = json.loads(memory.read_text())
+        if known["host"] == identity:
+            return str(known["acceleration"])
+    answer = "kvm" if does_kvm_boot() else "tcg"
+    write_atomic(memory, json.dumps({"host": identity, "acceleration": answer}).encode())
+    return answer
+
+
+def host_identity() -> list[str]:
+    """Return what the answer depends on: this boot of this host, and the installed QEMU."""
+    program = shutil.which(PROGRAM)
+    if program is None:
+        raise MachineError(
+            f"cannot run {PROGRAM}: not found", hint="apt-get install qemu-system-x86"
+        )
+    about = Path(program).resolve().stat()
+    return [BOOT_ID.read_text().strip(), program, str(about.st_mtime_ns), str(about.st_size)]
+
+
+def does_kvm_boot(deadline_s: float = PROBE_DEADLINE_S) -> bool:
+    """Boot UEFI firmware under KVM and tell whether it got as far as looking for a system."""
+    try:
+        firmware = find_uefi()
+    except MachineError:
+        return False
+    with tempfile.TemporaryDirectory(prefix="zos-kvm-") as folder:
+        variables = Path(folder) / "variables.fd"
+        shutil.copyfile(firmware.variables, variables)
+        said = Path(folder) / "said"
+        argv = [PROGRAM, "-nodefaults", "-no-user-config", "-machine", "q35", "-accel", "kvm"]
+        argv += ["-cpu", "host", "-m", "128M", "-display", "none", "-serial", f"file:{said}"]
+        argv += ["-drive", f"if=pflash,unit=0,format=raw,readonly=on,file={firmware.code}"]
+        argv += ["-drive", f"if=pflash,unit=1,format=raw,file={variables}"]
+        with open(Path(folder) / "errors", "w+b") as errors:
+            process = subprocess.Popen(
+                argv, stdin=subprocess.DEVNULL, stdout=errors, stderr=errors, start_new_session=True
+            )
+            try:
+                return saw_proof(process, said, Path(errors.name), deadline_s)
+            finally:
+                process.kill()
+                process.wait()
+
+
+def saw_proof(
+    process: subprocess.Popen[bytes], said: Path, errors: Path, deadline_s: float
+) -> bool:
+    """Watch the serial port until the proof, an error of KVM's, QEMU's end or the deadline."""
+    deadline = time.monotonic() + deadline_s
+    while time.monotonic() < deadline:
+        if said.exists() and PROOF in said.read_bytes():
+            return True
+        if b"KVM internal error" in errors.read_bytes():
+            return False
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(0.1)
+            return False
+    return False

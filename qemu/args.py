@@ -1,0 +1,179 @@
+"""The words of QEMU's command line, made from a `MachineConfig`: pure, one small function a part.
+
+Works with QEMU 7.2 (Debian 12) and later.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from qemu.model import (
+    Disk,
+    Forward,
+    IsoBoot,
+    KernelBoot,
+    MachineConfig,
+    NetworkBoot,
+    Nic,
+    PanicAction,
+    UsbBoot,
+)
+
+PROGRAM = "qemu-system-x86_64"
+AGENT_PORT = "org.zero-os.agent"
+PANIC_ACTIONS: dict[PanicAction, str] = {"pause": "pause", "shutdown": "shutdown", "none": "none"}
+
+
+@dataclass(frozen=True)
+class Wiring:
+    """What only exists once a machine is being started: sockets and private files.
+
+    The numbers are inherited file descriptors of connected stream sockets. `vars_file` is this
+    machine's own copy of the firmware's variables; `initrd` the concatenated archives.
+    """
+
+    acceleration: str
+    qmp_fd: int
+    console_fd: int
+    agent_fd: int | None = None
+    code_file: Path | None = None
+    vars_file: Path | None = None
+    initrd: Path | None = None
+
+
+def build_args(config: MachineConfig, wiring: Wiring) -> list[str]:
+    """Return the whole command line, the program first."""
+    return [
+        PROGRAM,
+        *machine_words(config, wiring),
+        *channel_words(wiring),
+        *firmware_words(wiring),
+        *boot_words(config, wiring),
+        *disk_words(config.disks),
+        *network_words(config),
+        *device_words(),
+        *config.extra_args,
+    ]
+
+
+def machine_words(config: MachineConfig, wiring: Wiring) -> list[str]:
+    """Return the board, its processors and memory, and what ends it."""
+    # TCG's "max" has what current distributions want of a processor; KVM passes the host's through.
+    cpu = "host" if wiring.acceleration == "kvm" else "max"
+    reboot = "reset" if config.is_reboot_allowed else "shutdown"
+    return [
+        *["-name", escape(config.name), "-nodefaults", "-no-user-config"],
+        *["-machine", "q35", "-accel", wiring.acceleration, "-cpu", cpu],
+        *["-smp", str(config.cpus), "-m", f"{config.memory_mib}M"],
+        *["-rtc", f"base={config.rtc}"],
+        *["-display", "none", "-vga", "std"],
+        *["-action", f"panic={PANIC_ACTIONS[config.on_panic]},reboot={reboot}"],
+        *["-boot", "menu=off,strict=on", "-S"],
+    ]
+
+
+def channel_words(wiring: Wiring) -> list[str]:
+    """Return the monitor, the serial console, and the guest agent's port if there is one."""
+    words = [
+        *["-chardev", f"socket,id=qmp,fd={wiring.qmp_fd}", "-mon", "chardev=qmp,mode=control"],
+        *["-chardev", f"socket,id=console,fd={wiring.console_fd}", "-serial", "chardev:console"],
+    ]
+    if wiring.agent_fd is not None:
+        words += ["-device", "virtio-serial-pci"]
+        words += ["-chardev", f"socket,id=agent,fd={wiring.agent_fd}"]
+        words += ["-device", f"virtserialport,chardev=agent,name={AGENT_PORT}"]
+    return words
+
+
+def firmware_words(wiring: Wiring) -> list[str]:
+    """Return UEFI's flash chips; with none, QEMU runs SeaBIOS."""
+    words = []
+    if wiring.code_file and wiring.vars_file:
+        code, variables = escape(wiring.code_file), escape(wiring.vars_file)
+        words += ["-drive", f"if=pflash,unit=0,format=raw,readonly=on,file={code}"]
+        words += ["-drive", f"if=pflash,unit=1,format=raw,file={variables}"]
+    return words
+
+
+def boot_words(config: MachineConfig, wiring: Wiring) -> list[str]:
+    """Return what the firmware boots; a network boot is part of its network card."""
+    match config.boot:
+        case UsbBoot(image):
+            drive = f"if=none,id=boot,format=raw,snapshot=on,file={escape(image)}"
+            device = "usb-storage,drive=boot,bootindex=0,removable=on"
+            return ["-device", "qemu-xhci,id=usb", "-drive", drive, "-device", device]
+        case IsoBoot(image):
+            drive = f"if=none,id=boot,format=raw,media=cdrom,readonly=on,file={escape(image)}"
+            return ["-drive", drive, "-device", "ide-cd,drive=boot,bootindex=0"]
+        case KernelBoot(kernel, _, append):
+            words = ["-kernel", str(kernel)]
+            words += ["-initrd", str(wiring.initrd)] if wiring.initrd else []
+            return [*words, "-append", append] if append else words
+        case NetworkBoot():
+            return []
+
+
+def disk_words(disks: tuple[Disk, ...]) -> list[str]:
+    """Return the disks that are not booted from."""
+    words = []
+    for number, disk in enumerate(disks):
+        snapshot = "off" if disk.is_writable else "on"
+        drive = f"if=none,id=disk{number},format=raw,snapshot={snapshot},file={escape(disk.image)}"
+        device = {
+            "virtio": f"virtio-blk-pci,drive=disk{number}",
+            "usb": f"usb-storage,drive=disk{number}",
+            "nvme": f"nvme,drive=disk{number},serial=zos{number}",
+            "sata": f"ide-hd,drive=disk{number}",
+        }[disk.bus]
+        words += ["-drive", drive, "-device", device]
+    if any(disk.bus == "usb" for disk in disks):
+        words = ["-device", "qemu-xhci,id=disks", *words]
+    return words
+
+
+def network_words(config: MachineConfig) -> list[str]:
+    """Return every network card and what is at the other end of its wire."""
+    words = []
+    forwards = iter([config.all_forwards])
+    boots = iter([config.boot] if isinstance(config.boot, NetworkBoot) else [])
+    for number, nic in enumerate(config.nics):
+        if nic.is_connected:
+            boot = next(boots, None)
+            backend = user_network(number, next(forwards, ()), boot)
+            words += ["-netdev", backend, "-device", network_card(number, nic, boot is not None)]
+        else:
+            # A hub with one port: the link is up and nobody answers.
+            words += ["-netdev", f"hubport,id=net{number},hubid={number}"]
+            words += ["-device", network_card(number, nic, False)]
+    return words
+
+
+def user_network(number: int, forwards: tuple[Forward, ...], boot: NetworkBoot | None) -> str:
+    """Return one user-mode network: DHCP, DNS, and the host's loopback at 10.0.2.2."""
+
+    def options() -> Iterator[str]:
+        yield f"user,id=net{number}"
+        if boot:
+            yield f"tftp={escape(boot.folder)}"
+            yield f"bootfile={escape(boot.bootfile)}"
+        for item in forwards:
+            yield f"hostfwd={item.protocol}:127.0.0.1:{item.host_port}-:{item.guest_port}"
+
+    return ",".join(options())
+
+
+def network_card(number: int, nic: Nic, is_booted: bool) -> str:
+    """Return one network card; its boot ROM costs seconds, so it is there only to boot from."""
+    mac = nic.mac or f"52:54:00:7a:05:{number:02x}"
+    rom = "bootindex=0" if is_booted else "romfile="
+    return f"{nic.model},id=nic{number},netdev=net{number},mac={mac},{rom}"
+
+
+def device_words() -> list[str]:
+    """Return what every machine has: a source of random numbers, and a way to tell of a panic."""
+    return ["-device", "virtio-rng-pci", "-device", "pvpanic"]
+
+
+def escape(text: str | Path) -> str:
+    """Return `text` as the value of an option: QEMU reads a doubled comma as one."""
+    return str(text).replace(",", ",,")

@@ -1,0 +1,42 @@
+"""What is kept of a machine that failed: logs, screen, events."""
+
+import contextlib
+import json
+import shutil
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from common.paths import cache_dir
+from qemu.errors import MachineError
+
+if TYPE_CHECKING:
+    from qemu.machine import QemuMachine
+
+KEPT_FAILURES = 20
+
+
+def failure_folder(name: str) -> Path:
+    """Return a new folder for one failure; the oldest ones make room."""
+    base = cache_dir("vm-failures")
+    for old in sorted(base.iterdir())[: -KEPT_FAILURES + 1]:
+        shutil.rmtree(old, ignore_errors=True)
+    folder = base / f"{time.strftime('%Y%m%d-%H%M%S')}-{name}-{time.monotonic_ns() % 1_000_000:06}"
+    folder.mkdir()
+    return folder
+
+
+def save_evidence(machine: "QemuMachine", target: Path) -> None:
+    """Save what can be had of `machine`, and say where; never raises a `MachineError`."""
+    target.mkdir(parents=True, exist_ok=True)
+    if machine.folder != target:
+        for log in machine.folder.glob("*.log"):
+            shutil.copy(log, target)
+    rows = [event._asdict() for event in machine.monitor.events()]
+    (target / "events.json").write_text(json.dumps(rows, indent=1) + "\n")
+    with contextlib.suppress(MachineError, OSError):
+        if machine.process.is_running:
+            machine.save_screen(target / "screen.png")
+            (target / "screen.txt").write_text(machine.screen_text() + "\n")
+    sys.stderr.write(f"qemu: the machine's console, screen and events are in {target}\n")
