@@ -1,0 +1,53 @@
+"""One disk with an MBR and one FAT16 partition: where things lie, and the MBR's bytes.
+
+Format of the MBR: UEFI specification 2.10, section 5.2.1 (the same table that BIOSes use).
+"""
+
+import struct
+
+SECTOR_BYTES = 512
+# One MiB cylinders: BIOSes that guess a stick's geometry from its partition table guess this one.
+HEADS = 64
+SECTORS_PER_TRACK = 32
+PARTITION_START = 2048  # sectors
+PARTITION_SECTORS = 8192  # 4 MiB: with one-sector clusters enough of them for FAT16
+DISK_BYTES = (PARTITION_START + PARTITION_SECTORS) * SECTOR_BYTES
+DISK_ID = 0x5A4F5330
+VOLUME_ID = 0x5A4F5331
+VOLUME_LABEL = "ZERO-OS"
+
+_BOOT_CODE_BYTES = 440
+_ACTIVE = 0x80
+_TYPE_FAT16_LBA = 0x0E
+
+
+def make_mbr(boot_code: bytes) -> bytes:
+    """Return the first sector: `boot_code`, our disk id, one active partition, the signature."""
+    if len(boot_code) > _BOOT_CODE_BYTES:
+        raise ValueError(f"boot code of {len(boot_code)} bytes")
+    last = PARTITION_START + PARTITION_SECTORS - 1
+    entry = struct.pack(
+        "<B3sB3sII",
+        _ACTIVE,
+        _chs(PARTITION_START),
+        _TYPE_FAT16_LBA,
+        _chs(last),
+        PARTITION_START,
+        PARTITION_SECTORS,
+    )
+    head = boot_code.ljust(_BOOT_CODE_BYTES, b"\0") + struct.pack("<IH", DISK_ID, 0)
+    return head + entry.ljust(64, b"\0") + b"\x55\xaa"
+
+
+def assemble_disk(boot_code: bytes, partition: bytes) -> bytes:
+    """Return the bytes of the whole disk."""
+    if len(partition) != PARTITION_SECTORS * SECTOR_BYTES:
+        raise ValueError(f"partition of {len(partition)} bytes")
+    return make_mbr(boot_code).ljust(PARTITION_START * SECTOR_BYTES, b"\0") + partition
+
+
+def _chs(sector: int) -> bytes:
+    """Return a sector's number as cylinder, head and sector, packed as in a partition table."""
+    track, sector_in_track = divmod(sector, SECTORS_PER_TRACK)
+    cylinder, head = divmod(track, HEADS)
+    return bytes((head, (sector_in_track + 1) | (cylinder >> 2 & 0xC0), cylinder & 0xFF))

@@ -1,0 +1,84 @@
+"""The page with the form: a farm number, a run mode and parameters in, addresses out."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from starlette.responses import HTMLResponse
+
+from bootstrap_server.disk import DISK_BYTES
+from bootstrap_server.errors import InputError, NotThereError
+from bootstrap_server.model import (
+    EXTRA_MAX_CHARS,
+    FARM_MAX,
+    RUN_MODES,
+    Boot,
+    parse_extra,
+    parse_farm,
+    parse_run_mode,
+)
+from bootstrap_server.pages import render_page
+from bootstrap_server.settings import Settings
+
+_SHOWN_MAX_CHARS = 2 * EXTRA_MAX_CHARS  # of what is given back in a field
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a filled-in form leads to."""
+
+    boot: Boot
+    usb_url: str
+    script_url: str
+    curl: str
+
+
+def show_form(
+    query: Mapping[str, str], settings: Settings, channels: Mapping[str, bool]
+) -> HTMLResponse:
+    """Return the page for what was typed: the bare form, what is wrong with it, or addresses."""
+    typed = {
+        "farm": query.get("farm", "").strip(),
+        "runmode": query.get("runmode", "prod"),
+        "extra": query.get("extra", "").strip(),
+    }
+    errors = find_errors(typed) if "farm" in query else {}
+    result = None
+    if "farm" in query and not errors:
+        boot = Boot.parse(typed["runmode"], typed["farm"], typed["extra"])
+        result = make_result(boot, settings.public_url)
+    page = render_page(
+        "form.html",
+        root=settings.root_path,
+        typed={key: value[:_SHOWN_MAX_CHARS] for key, value in typed.items()},
+        errors=errors,
+        result=result,
+        run_modes=RUN_MODES,
+        channels=channels,
+        farm_max=FARM_MAX,
+        size_mib=DISK_BYTES // 2**20,
+    )
+    page.status_code = 422 if errors else 200
+    return page
+
+
+def find_errors(typed: Mapping[str, str]) -> dict[str, str]:
+    """Return what is wrong with each field, all of them at once."""
+    checks = {"farm": parse_farm, "runmode": parse_run_mode, "extra": parse_extra}
+    errors = {}
+    for field, check in checks.items():
+        try:
+            check(typed[field])
+        except (InputError, NotThereError) as error:
+            errors[field] = error.message
+    return errors
+
+
+def make_result(boot: Boot, public_url: str) -> Result:
+    """Return the addresses of `boot`; they hold no character that a shell would take as its own."""
+    usb_url = f"{public_url}/usb/{boot.path}"
+    return Result(
+        boot=boot,
+        usb_url=usb_url,
+        script_url=f"{public_url}/ipxe/{boot.path}",
+        curl=f"curl --fail --remote-header-name --remote-name {usb_url}",
+    )

@@ -1,0 +1,37 @@
+"""Personalised images out of one template, which is loaded once and shared by all requests."""
+
+import hashlib
+import threading
+
+from bootstrap_server.content import Pieces
+from bootstrap_server.script import fill_slot
+from bootstrap_server.template import Template, load_template
+
+
+class TemplateHolder:
+    """Loads the template when it is first wanted; a failure is tried again at the next call."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._template: Template | None = None
+
+    @property
+    def is_loaded(self) -> bool:
+        """Tell whether the next `get` returns at once."""
+        return self._template is not None
+
+    def get(self) -> Template:
+        """Return the template; blocks while it is loaded or built."""
+        with self._lock:
+            if self._template is None:
+                self._template = load_template()
+            return self._template
+
+
+def personalise(template: Template, script: str) -> Pieces:
+    """Return the image with `script` in its slot. Nothing is built, no template copied."""
+    slot = fill_slot(script)
+    data = memoryview(template.data)
+    identity = hashlib.sha256(template.digest.encode() + slot).hexdigest()
+    parts = (data[: template.slot], memoryview(slot), data[template.slot + len(slot) :])
+    return Pieces(parts, f'"{identity}"')

@@ -1,0 +1,139 @@
+"""What an image is made for: a run mode, a farm, kernel parameters. Everything typed passes here.
+
+A `Boot` can only be made of checked parts, and every part is made of characters that mean nothing
+to iPXE, a shell, HTML or a URL's query. What renders a script or a page can therefore put them
+in place as they are.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Self
+
+from bootstrap_server.errors import InputError, NotThereError
+
+RUN_MODES = {
+    "dev": "follows development, for those who work on Zero-OS",
+    "qa": "what is being checked before it is offered for testing",
+    "test": "release candidates",
+    "prod": "for farms that earn",
+}
+FARM_MAX = 2**32 - 1  # a farm's number is a uint32 on the chain; 0 means "no farm"
+EXTRA_MAX_CHARS = 1024
+PARAMETER_MAX_CHARS = 256
+PARAMETERS_MAX = 32
+
+# A parameter starts with a small letter or a digit: so it is never an iPXE or kernel option
+# separator ("-", "--"), and never one of the environment variables (LD_PRELOAD, PYTHONPATH) that
+# the kernel makes for the first process of every parameter it does not know.
+_PARAMETER = re.compile(r"[a-z0-9][A-Za-z0-9._:,=/@+-]*")
+_CHARACTERS = re.compile(r"[A-Za-z0-9._:,=/@+ -]*")
+_FARM = re.compile(r"[1-9][0-9]{0,9}")
+
+_BY_ADDRESS = "is set by the image's own address"
+_BY_SERVER = "is set by this server"
+_FIRST_PROCESS = "would start another first process than Zero-OS's own"
+_ROOT = "would put another file system in the place of Zero-OS's own"
+REFUSED = {
+    "runmode": _BY_ADDRESS,
+    "farmer_id": _BY_ADDRESS,
+    "hub": _BY_SERVER,
+    "version": _BY_SERVER,
+    "init": _FIRST_PROCESS,
+    "rdinit": _FIRST_PROCESS,
+    "initrd": _ROOT,
+    "initrdmem": _ROOT,
+    "noinitrd": _ROOT,
+    "root": _ROOT,
+    "rootflags": _ROOT,
+    "rootfstype": _ROOT,
+    "nfsroot": _ROOT,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Boot:
+    """One personalised boot: `farm` is None for a node that belongs to no farm yet."""
+
+    run_mode: str
+    farm: int | None
+    parameters: tuple[str, ...] = ()
+
+    @classmethod
+    def parse(cls, run_mode: str, farm: str | None = None, extra: str = "") -> Self:
+        """Check what was typed. Raises `NotThereError` (run mode) or `InputError` (the rest)."""
+        return cls(
+            parse_run_mode(run_mode),
+            None if farm is None else parse_farm(farm),
+            parse_extra(extra),
+        )
+
+    @property
+    def path(self) -> str:
+        """Return the address of this boot below /ipxe/ or /usb/, ready to stand in a URL."""
+        parts = [self.run_mode]
+        if self.farm is not None:
+            parts.append(str(self.farm))
+        if self.parameters:
+            parts.append("%20".join(self.parameters).replace("/", "___"))
+        return "/".join(parts)
+
+    @property
+    def file_name(self) -> str:
+        """Return what a browser should call the image."""
+        return f"zero-os-{self.run_mode}-farm{self.farm}.img"
+
+
+def parse_run_mode(text: str) -> str:
+    """Return `text` if it is one of `RUN_MODES`."""
+    if text not in RUN_MODES:
+        raise NotThereError(
+            "there is no such run mode", hint="the run modes are " + ", ".join(RUN_MODES)
+        )
+    return text
+
+
+def parse_farm(text: str) -> int:
+    """Return the number of a farm: decimal ASCII digits without sign or leading zero, a uint32."""
+    if not _FARM.fullmatch(text) or int(text) > FARM_MAX:
+        raise InputError(
+            "farm",
+            f"a farm number is a whole number from 1 to {FARM_MAX}, in plain digits",
+            hint="it stands on your farm's page in the dashboard",
+        )
+    return int(text)
+
+
+def parse_extra(text: str) -> tuple[str, ...]:
+    """Return the kernel parameters of `text`, which spaces part; `___` stands for `/`."""
+    if len(text) > EXTRA_MAX_CHARS:
+        raise InputError("extra", f"more than {EXTRA_MAX_CHARS} characters of kernel parameters")
+    if not _CHARACTERS.fullmatch(text):
+        raise InputError(
+            "extra",
+            "a kernel parameter may hold only A-Z, a-z, 0-9 and . _ : , = / @ + -",
+            hint="a space parts two parameters",
+        )
+    words = tuple(text.replace("___", "/").split(" "))
+    parameters = tuple(word for word in words if word)
+    if len(parameters) > PARAMETERS_MAX:
+        raise InputError("extra", f"more than {PARAMETERS_MAX} kernel parameters")
+    for word in parameters:
+        check_parameter(word)
+    return parameters
+
+
+def check_parameter(word: str) -> None:
+    """Raise `InputError` unless a node may be booted with the kernel parameter `word`."""
+    if len(word) > PARAMETER_MAX_CHARS:
+        raise InputError(
+            "extra", f"a kernel parameter has more than {PARAMETER_MAX_CHARS} characters"
+        )
+    if not _PARAMETER.fullmatch(word):
+        raise InputError(
+            "extra",
+            f"the kernel parameter {word} does not start with a small letter or a digit",
+        )
+    # The kernel takes "-" and "_" in a name for the same.
+    name = word.partition("=")[0].replace("-", "_").lower()
+    if name in REFUSED:
+        raise InputError("extra", f"the kernel parameter {name} {REFUSED[name]}")

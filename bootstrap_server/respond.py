@@ -1,0 +1,64 @@
+"""A response that sends a `Content`: HEAD, Range, If-Range, If-None-Match, exact length."""
+
+from collections.abc import Mapping
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from bootstrap_server.content import Content
+from bootstrap_server.ranges import UnsatisfiableError, choose_range, is_match
+
+
+class ContentResponse(Response):
+    """Sends `span` of a content, or nothing of it, and closes it whatever happens."""
+
+    def __init__(
+        self, content: Content, span: range, status_code: int, headers: Mapping[str, str]
+    ) -> None:
+        self._content = content
+        self._span = span
+        self.status_code = status_code
+        self.background = None
+        self.init_headers(headers)
+
+    async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
+        """Send the head, then the span in chunks."""
+        start = {"type": "http.response.start", "status": self.status_code}
+        try:
+            await send({**start, "headers": self.raw_headers})
+            async for data in self._content.chunks(self._span):
+                await send({"type": "http.response.body", "body": data, "more_body": True})
+            await send({"type": "http.response.body", "body": b""})
+        finally:
+            self._content.close()
+
+
+def send_content(
+    request: Request, content: Content, media_type: str, headers: Mapping[str, str]
+) -> Response:
+    """Return the response to `request` for `content`, which the response closes."""
+    head = {
+        "Content-Type": media_type,
+        "ETag": content.etag,
+        "Accept-Ranges": "bytes",
+        "Cache-Control": "no-cache",  # may be kept, and must be asked about
+        **headers,
+    }
+    if is_match(request.headers.get("if-none-match"), content.etag):
+        content.close()
+        return Response(
+            status_code=304, headers={key: head[key] for key in ("ETag", "Cache-Control")}
+        )
+    asked, if_range = request.headers.get("range"), request.headers.get("if-range")
+    try:
+        part = choose_range(asked, if_range, content.etag, content.size)
+    except UnsatisfiableError:
+        content.close()
+        return Response(status_code=416, headers={"Content-Range": f"bytes */{content.size}"})
+    span = range(content.size) if part is None else part
+    head["Content-Length"] = str(len(span))
+    if part is not None:
+        head["Content-Range"] = f"bytes {part.start}-{part.stop - 1}/{content.size}"
+    sent = range(0) if request.method == "HEAD" else span
+    return ContentResponse(content, sent, 200 if part is None else 206, head)

@@ -1,0 +1,49 @@
+"""What a server is told when it starts; addresses in scripts come from here, not from requests."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from bootstrap_server.errors import SettingsError
+
+URL_MAX_CHARS = 300
+
+# Host names, IPv4, bracketed IPv6, port, path: what can stand in a script as it is.
+_URL = re.compile(
+    r"https?://([A-Za-z0-9][A-Za-z0-9.-]*|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?(/[A-Za-z0-9._~/-]*)?"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The settings of one bootstrap server.
+
+    `public_url` is where nodes and browsers reach this server, `hub_url` where nodes fetch their
+    file systems, `releases` holds a folder `<run mode>/{vmlinuz,initramfs.zst}` for each channel.
+    """
+
+    public_url: str
+    hub_url: str
+    releases: Path
+
+    def __post_init__(self) -> None:
+        """Check the addresses, and drop the slash at their ends."""
+        object.__setattr__(self, "public_url", check_url(self.public_url, "public URL"))
+        object.__setattr__(self, "hub_url", check_url(self.hub_url, "hub's URL"))
+        object.__setattr__(self, "releases", Path(self.releases))
+
+    @property
+    def root_path(self) -> str:
+        """Return the path of the first page: "/" unless a proxy gives out this server below one."""
+        return urlsplit(self.public_url).path + "/"
+
+
+def check_url(text: str, what: str) -> str:
+    """Return `text` without a slash at its end. Raises `SettingsError` if it is no plain URL."""
+    if len(text) > URL_MAX_CHARS or not _URL.fullmatch(text):
+        raise SettingsError(
+            f"cannot use {text[:80]!r} as the {what}",
+            hint=f"http://HOST[:PORT][/PATH] or https://..., at most {URL_MAX_CHARS} characters",
+        )
+    return text.rstrip("/")

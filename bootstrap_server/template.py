@@ -1,0 +1,132 @@
+"""The template image, built once per content, and the images that are made from it.
+
+Identity is a digest of everything that goes into the build, so the cache never holds a stale
+template, and two machines build the same bytes. The farm's script is a file of `SLOT_BYTES` that
+lies in one piece: a personalised image is the template with that one range of bytes replaced.
+"""
+
+import fcntl
+import hashlib
+import json
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from bootstrap_server import disk, inputs
+from bootstrap_server.errors import TemplateError
+from bootstrap_server.script import SLOT_BYTES, fill_slot
+from common.files import write_atomic
+from common.paths import cache_dir
+from common.run import run
+
+BUILD_DEADLINE_S = 60
+EPOCH_S = 1746057600  # 2025-05-01, the date that every file in an image bears
+LAYOUT = 1  # to be raised when the steps below change
+
+BLANK_SCRIPT = """\
+#!ipxe
+echo Zero-OS: this image has not been personalised; get one from a bootstrap server
+sleep 60 ||
+reboot
+"""
+
+# syslinux types files by their suffix, so iPXE must not be called .lkrn. SERIAL also makes iPXE's
+# output appear on the first serial port, because iPXE writes through the BIOS.
+_SYSLINUX_CFG = """\
+SERIAL 0 115200
+DEFAULT zero-os
+PROMPT 0
+LABEL zero-os
+  LINUX ipxe.krn
+  INITRD autoexec.ipxe
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """A disk image in memory: `digest` is the SHA-256 of its bytes, `slot` the script's offset."""
+
+    data: bytes
+    digest: str
+    slot: int
+
+
+def load_template() -> Template:
+    """Return this machine's template image, building it if the cache does not have it."""
+    found = inputs.find_inputs()
+    path = cache_dir("bootstrap") / f"template-{identify(found.digests)[:32]}.img"
+    if not path.exists():
+        with single_flight(path.with_suffix(".lock")):
+            if not path.exists():
+                write_atomic(path, build_image(found.archive))
+    return open_template(path.read_bytes())
+
+
+def open_template(data: bytes) -> Template:
+    """Find the slot in a template's bytes. Raises `TemplateError` if there is not exactly one."""
+    blank = fill_slot(BLANK_SCRIPT)
+    slot = data.find(blank)
+    if len(data) != disk.DISK_BYTES or slot < 0 or data.find(blank, slot + 1) >= 0:
+        raise TemplateError("the template image has no script slot in one piece")
+    return Template(data, hashlib.sha256(data).hexdigest(), slot)
+
+
+def identify(digests: Mapping[str, str]) -> str:
+    """Return the identity of the image that is built from files with these digests."""
+    parts = [LAYOUT, EPOCH_S, SLOT_BYTES, BLANK_SCRIPT, _SYSLINUX_CFG, dict(digests)]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def build_image(archive: Path) -> bytes:
+    """Build a template image from an archive of packages; the same archive gives the same bytes."""
+    with tempfile.TemporaryDirectory(prefix="zos-template-") as name:
+        folder = Path(name)
+        tree = folder / "tree"
+        inputs.unpack_inputs(archive, tree)
+        tools = inputs.make_tools(tree, folder / "bin")
+        env = {**tools, "SOURCE_DATE_EPOCH": str(EPOCH_S)}
+        partition = build_partition(folder, tree, env)
+        return disk.assemble_disk((tree / inputs.MBR).read_bytes(), partition)
+
+
+def build_partition(folder: Path, tree: Path, env: Mapping[str, str]) -> bytes:
+    """Return the FAT16 partition with both boot loaders and an unpersonalised script."""
+    texts = {"autoexec.ipxe": fill_slot(BLANK_SCRIPT), "syslinux.cfg": _SYSLINUX_CFG.encode()}
+    for name, data in texts.items():
+        (folder / name).write_bytes(data)
+    files = {  # in this order on the disk; the slot first, while all space is in one piece
+        "autoexec.ipxe": folder / "autoexec.ipxe",
+        "EFI/BOOT/BOOTX64.EFI": tree / inputs.IPXE_UEFI,
+        "ipxe.krn": tree / inputs.IPXE_BIOS,
+        "syslinux.cfg": folder / "syslinux.cfg",
+        "ipxe.txt": tree / inputs.IPXE_LICENCE,
+        "syslinux.txt": tree / inputs.SYSLINUX_LICENCE,
+    }
+    image = folder / "partition.img"
+    with image.open("wb") as stream:
+        stream.truncate(disk.PARTITION_SECTORS * disk.SECTOR_BYTES)
+    steps: list[list[str | Path]] = [_mkfs_call(image)]
+    steps += [["mmd", "-i", image, "::/EFI", "::/EFI/BOOT"]]
+    steps += [["mcopy", "-i", image, source, f"::/{name}"] for name, source in files.items()]
+    steps += [["syslinux", "--install", image]]
+    for step in steps:
+        run(step, timeout_s=BUILD_DEADLINE_S, env=env)
+    return image.read_bytes()
+
+
+def _mkfs_call(image: Path) -> list[str | Path]:
+    """Return the call that makes an empty FAT16 that knows where on the disk it will lie."""
+    geometry = f"{disk.HEADS}/{disk.SECTORS_PER_TRACK}"
+    options = ["--invariant", "-F", "16", "-s", "1", "-h", str(disk.PARTITION_START)]
+    options += ["-g", geometry, "-i", f"{disk.VOLUME_ID:08x}", "-n", disk.VOLUME_LABEL]
+    return ["mkfs.fat", *options, image]
+
+
+@contextmanager
+def single_flight(lock: Path) -> Iterator[None]:
+    """Let one process at a time past; the others wait."""
+    with lock.open("w") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        yield
