@@ -164,7 +164,7 @@ class Console:
             return b""
 
     def _take(self, data: bytes, log: TextIO) -> None:
-        at_s = time.monotonic() - self._start_s
+        at_s = self.clock()
         with self._changed:
             lines = self._buffer.feed(data, at_s)
             self._changed.notify_all()
@@ -173,6 +173,10 @@ class Console:
         if self._on_line:
             for line in lines:
                 self._on_line(line)
+
+    def clock(self) -> float:
+        """Return the seconds since the machine was started, on the clock of the lines' times."""
+        return time.monotonic() - self._start_s
 
     @property
     def position(self) -> int:
