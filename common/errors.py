@@ -32,8 +32,10 @@ class UsageError(ZosError):
 
 def render_error(error: ZosError, prog: str) -> str:
     """Return the lines to print for `error`, each ending in a newline."""
-    text = f"{prog}: {error.message}\n"
-    return text + f"  hint: {error.hint}\n" if error.hint else text
+    lines = [f"{prog}: {error.message}"]
+    lines += [f"  note: {note}" for note in getattr(error, "__notes__", ())]
+    lines += [f"  hint: {error.hint}"] if error.hint else []
+    return "".join(f"{line}\n" for line in lines)
 
 
 def run_command(main: Callable[[Sequence[str]], int], argv: Sequence[str], prog: str) -> int:

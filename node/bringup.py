@@ -13,7 +13,7 @@ import yaml
 
 from common.errors import ZosError
 from common.files import write_atomic
-from flist.sign import parse_public_keys
+from flist.sign import load_public_keys
 from node.backoff import backoff_delays
 from node.cmdline import parse_parameters
 from node.fetch import fetch_flist
@@ -65,7 +65,7 @@ def keep_trying(step: Callable[[], None]) -> None:
 def mount_root(client: Client, parameters: BootParameters) -> None:
     """Fetch, verify and mount the flist; whatever a failed try left behind goes away first."""
     clean_up(client)
-    keys = parse_public_keys(KEYS.read_text())
+    keys = load_public_keys(KEYS)
     size = fetch_flist(parameters.hub, parameters.flist_name, META, keys)
     log(f"flist {parameters.flist_name} fetched ({size} bytes), signature good")
     mount_flist(client, parameters.hub)

@@ -7,6 +7,7 @@ from pathlib import Path
 import urllib3
 
 from common.files import open_atomic
+from flist.errors import SignatureError
 from flist.sign import verify_flist
 from node.model import NodeError
 
@@ -57,7 +58,7 @@ class Hub:
 def fetch_flist(hub_url: str, name: str, target: Path, keys: list[bytes]) -> int:
     """Put the hub's flist `name` at `target` if one of `keys` signed it; return its size in bytes.
 
-    Raises `NodeError` or `flist.sign.SignatureError`; `target` then is what it was.
+    Raises `NodeError`; `target` then is what it was.
     """
     hub = Hub(hub_url)
     try:
@@ -66,12 +67,20 @@ def fetch_flist(hub_url: str, name: str, target: Path, keys: list[bytes]) -> int
             for chunk in hub.fetch(f"{name}.fl", MAX_FLIST_BYTES):
                 stream.write(chunk)
             stream.flush()
-            verify_flist(Path(str(stream.name)), signature, name, keys)
+            check_signature(Path(str(stream.name)), signature, name, keys)
             return stream.tell()
     except (urllib3.exceptions.HTTPError, OSError) as error:
         raise NodeError(f"cannot fetch {hub_url}/{name}.fl: {describe(error)}") from error
     finally:
         hub.pool.clear()
+
+
+def check_signature(path: Path, signature: str, name: str, keys: list[bytes]) -> None:
+    """Raise `NodeError` unless one of `keys` signed the file at `path` as flist `name`."""
+    try:
+        verify_flist(path, signature, name, keys)
+    except SignatureError as error:
+        raise NodeError(f"flist {name} refused: {error}") from error
 
 
 def describe(error: Exception) -> str:

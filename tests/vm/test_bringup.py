@@ -1,0 +1,113 @@
+"""A node between a network and its hub: a flist that is not as signed, a hub that is away.
+
+The kernel is booted directly here; the way through firmware and iPXE is test_boot.py's.
+"""
+
+import contextlib
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from flist.hub.app import create_app
+from image.model import Release
+from qemu.machine import QemuMachine
+from qemu.model import KernelBoot, MachineConfig, Nic
+from tests.helpers.waiting import wait_until
+from zero_os.boot.hub import NAME, LocalHub
+from zero_os.boot.redis import ping
+from zero_os.boot.servers import CountedApp, listen, serve
+
+pytestmark = [pytest.mark.vm, pytest.mark.timeout(600)]
+BOOT_S = 240
+REDIS_PORT = 6379
+REFUSED = f"flist {NAME} refused"
+
+
+@contextlib.contextmanager
+def node(
+    release: Release, hub_port: int, artefacts: Path, nics: tuple[Nic, ...] = (Nic(),)
+) -> Iterator[QemuMachine]:
+    """Boot a node of farm 1 that is told of a hub on this machine's `hub_port`."""
+    words = f"runmode=dev farmer_id=1 hub=http://10.0.2.2:{hub_port} console=ttyS0 panic=-1"
+    boot = KernelBoot(release.folder / "vmlinuz", (release.folder / "initramfs.zst",), words)
+    config = MachineConfig(boot=boot, memory_mib=2048, nics=nics, forwards=(REDIS_PORT,))
+    with QemuMachine(config, artefacts=artefacts) as machine:
+        yield machine
+
+
+def answers(machine: QemuMachine) -> bool:
+    """Tell whether the node's Redis answers."""
+    try:
+        return ping("127.0.0.1", machine.forwarded_port(REDIS_PORT)) == "PONG"
+    except OSError:
+        return False
+
+
+def copy_hub(hub: LocalHub, target: Path) -> Path:
+    """Return the flist of a copy of `hub` that shares its blocks."""
+    flist = target / "flists" / f"{NAME}.fl"
+    flist.parent.mkdir(parents=True)
+    for source in (hub.flist, hub.flist.with_suffix(".fl.sig")):
+        shutil.copyfile(source, flist.parent / source.name)
+    (target / "blocks").symlink_to(hub.root / "blocks")
+    return flist
+
+
+def test_a_flist_with_one_flipped_byte_is_refused(
+    release: Release, hub: LocalHub, tmp_path: Path, artefacts: Path
+) -> None:
+    """It is never mounted, the console says why, and a repaired hub needs no reboot."""
+    flist = copy_hub(hub, tmp_path / "hub")
+    data = bytearray(flist.read_bytes())
+    data[len(data) // 2] ^= 1
+    flist.write_bytes(data)
+    app, listener = CountedApp(create_app(tmp_path / "hub")), listen()
+    with serve(app, listener), node(release, listener.getsockname()[1], artefacts) as machine:
+        refusal = machine.wait_for_console_text(REFUSED, timeout_s=BOOT_S)
+        again = machine.wait_for_console_text(REFUSED, timeout_s=BOOT_S, since=refusal.number + 1)
+        assert again.at_s > refusal.at_s
+        assert not any("flist mounted" in line.text for line in machine.console_lines())
+        assert app.bytes_below("/blocks/") == 0
+        shutil.copyfile(hub.flist, flist)
+        machine.wait_for_console_text("flist mounted", timeout_s=BOOT_S)
+
+
+def test_an_unsigned_flist_is_refused(
+    release: Release, hub: LocalHub, tmp_path: Path, artefacts: Path
+) -> None:
+    flist = copy_hub(hub, tmp_path / "hub")
+    flist.with_suffix(".fl.sig").unlink()
+    app, listener = CountedApp(create_app(tmp_path / "hub")), listen()
+    with serve(app, listener), node(release, listener.getsockname()[1], artefacts) as machine:
+        machine.wait_for_console_text(".fl.sig: the hub answered 404", timeout_s=BOOT_S)
+        machine.wait_for_console_text("trying again in", timeout_s=BOOT_S)
+        assert app.requests[f"/{NAME}.fl"] == 0
+
+
+def test_a_hub_that_is_down_at_first_is_waited_for(
+    release: Release, hub: LocalHub, artefacts: Path
+) -> None:
+    """The hub comes up 20 seconds after the node began to ask; the node comes up then."""
+    app, placeholder = CountedApp(create_app(hub.root)), listen()
+    port = placeholder.getsockname()[1]
+    placeholder.close()  # nothing listens there now: connections are refused
+    with node(release, port, artefacts) as machine:
+        first = machine.wait_for_console_text("the hub does not answer", timeout_s=BOOT_S)
+        wait_until(lambda: machine.console.clock() > first.at_s + 20, "20 seconds pass", 60)
+        with serve(app, listen(port=port)):
+            machine.wait_for_console_text("bringup: node ready", timeout_s=BOOT_S)
+            wait_until(lambda: answers(machine), "Redis answers", 30)
+
+
+def test_every_wired_card_is_tried(release: Release, hub: LocalHub, artefacts: Path) -> None:
+    """The first card's wire is dead; the second, of another make, has a DHCP server."""
+    cards = (Nic(is_connected=False), Nic(model="e1000"))
+    app, listener = CountedApp(create_app(hub.root)), listen()
+    port = listener.getsockname()[1]
+    with serve(app, listener), node(release, port, artefacts, nics=cards) as machine:
+        machine.wait_for_console_text("trying eth0 (virtio_net", timeout_s=BOOT_S)
+        machine.wait_for_console_text("trying eth1 (e1000", timeout_s=BOOT_S)
+        machine.wait_for_console_text("up: eth1: 10.0.2.15/24", timeout_s=BOOT_S)
+        machine.wait_for_console_text("bringup: node ready", timeout_s=BOOT_S)

@@ -1,0 +1,223 @@
+"""`zos boot`: the whole way on one machine, from packages to a workload that answers."""
+
+import argparse
+import contextlib
+import signal
+import sys
+import time
+import urllib.parse
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import urllib3
+from rich.console import Console
+
+from bootstrap_server.app import create_app as create_bootstrap
+from bootstrap_server.settings import Settings
+from common.errors import UsageError, ZosError
+from common.files import write_atomic
+from common.paths import cache_dir
+from flist.hub.app import create_app as create_hub
+from image.build import build_release
+from qemu.model import Firmware
+from zero_os.boot.hub import LocalHub, prepare_hub
+from zero_os.boot.node import REDIS_PORT, Node, boot_node
+from zero_os.boot.report import Report
+from zero_os.boot.servers import CountedApp, listen, serve
+from zero_os.boot.timeline import Timeline
+
+RUN_MODE = "dev"
+GUEST_VIEW = "10.0.2.2"  # this machine's loopback, as QEMU's user-mode network shows it
+DEFAULT_TIMEOUT_S = 600.0
+MAX_FARM = 2**32 - 1
+FETCH_TIMEOUT_S = 60.0
+STAY_POLL_S = 1.0
+
+
+@dataclass(frozen=True)
+class Options:
+    """What was typed."""
+
+    firmware: Firmware
+    farm: int
+    is_exit: bool
+    is_json: bool
+    timeout_s: float
+
+
+@dataclass(frozen=True)
+class Servers:
+    """The two servers of this command, as seen from this machine."""
+
+    bootstrap: CountedApp
+    hub: CountedApp
+    page_url: str
+
+
+class Talk:
+    """Progress on stderr, each line with the seconds since the command began."""
+
+    def __init__(self) -> None:
+        self.began = time.monotonic()
+        self.console = Console(stderr=True, highlight=False)
+
+    def clock(self) -> float:
+        """Return the seconds since the command began."""
+        return time.monotonic() - self.began
+
+    def say(self, text: str) -> None:
+        """Show one line."""
+        self.console.print(f"[dim]{self.clock():6.1f} s[/]  {text}")
+
+
+def main(argv: Sequence[str], prog: str) -> int:
+    """Run the command."""
+    options = parse_options(argv, prog)
+    talk = Talk()
+    timeline = Timeline()
+    with raise_on_sigterm(), contextlib.ExitStack() as stack:
+        hub = prepare_hub(talk.say)
+        releases = prepare_release(hub, talk)
+        timeline.reach("image built", talk.clock())
+        servers = stack.enter_context(run_servers(hub, releases))
+        talk.say(f"the page is at {servers.page_url}")
+        image = fetch_image(servers, options.farm)
+        timeline.reach("image personalised", talk.clock())
+        talk.say(f"farm {options.farm}'s USB image is {image}; booting from it")
+        node = stack.enter_context(
+            boot_node(
+                image,
+                options.firmware,
+                timeline,
+                talk.clock,
+                on_stage=lambda stage: talk.say(stage),
+                artefacts=cache_dir("boot", "console"),
+                timeout_s=options.timeout_s,
+            )
+        )
+        report = make_report(options, node, servers, hub, timeline)
+        show(report, options)
+        if not options.is_exit:
+            stay(node, servers, talk)
+    return 0
+
+
+def parse_options(argv: Sequence[str], prog: str) -> Options:
+    """Return what was typed, checked."""
+    parser = argparse.ArgumentParser(
+        prog=prog,
+        description="Build a release, serve it, boot a node from its farm's USB image in QEMU"
+        " and show it working. Ctrl-C stops everything.",
+    )
+    parser.add_argument("--firmware", choices=("bios", "uefi"), default="bios")
+    parser.add_argument("--farm", type=int, default=1, metavar="N", help="the node's farm (1)")
+    parser.add_argument("--exit", action="store_true", help="stop once everything was seen")
+    parser.add_argument(
+        "--json", action="store_true", help="one object on stdout instead of a table"
+    )
+    parser.add_argument(
+        "--timeout",
+        type=float,
+        default=DEFAULT_TIMEOUT_S,
+        metavar="SECONDS",
+        help=f"how long the node may take to come up ({DEFAULT_TIMEOUT_S:g})",
+    )
+    typed = parser.parse_args(argv)
+    if not 1 <= typed.farm <= MAX_FARM:
+        raise UsageError(f"cannot boot for farm {typed.farm}: farms go from 1 to {MAX_FARM}")
+    if not typed.timeout > 0:
+        raise UsageError("cannot wait for no time at all", hint="--timeout SECONDS, more than 0")
+    return Options(typed.firmware, typed.farm, typed.exit, typed.json, typed.timeout)
+
+
+@contextlib.contextmanager
+def raise_on_sigterm() -> Iterator[None]:
+    """Make SIGTERM end the command as Ctrl-C does, so that everything is stopped in order."""
+
+    def interrupt(number: int, frame: object) -> None:
+        del number, frame
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def prepare_release(hub: LocalHub, talk: Talk) -> Path:
+    """Build the release, if anything it is made of has changed, and return its channels' folder."""
+    releases = cache_dir("boot", "releases")
+    release = build_release(releases / RUN_MODE, flist_keys=hub.key_file, progress=talk.say)
+    talk.say(f"release {release.version} is in {releases / RUN_MODE}")
+    return releases
+
+
+@contextlib.contextmanager
+def run_servers(hub: LocalHub, releases: Path) -> Iterator[Servers]:
+    """Serve the hub and the bootstrap pages on free ports of the loopback."""
+    hub_socket, page_socket = listen(), listen()
+    hub_port, page_port = (part.getsockname()[1] for part in (hub_socket, page_socket))
+    settings = Settings(
+        public_url=f"http://{GUEST_VIEW}:{page_port}",
+        hub_url=f"http://{GUEST_VIEW}:{hub_port}",
+        releases=releases,
+    )
+    hub_app = CountedApp(create_hub(hub.root))
+    page_app = CountedApp(create_bootstrap(settings))
+    with serve(hub_app, hub_socket), serve(page_app, page_socket):
+        yield Servers(page_app, hub_app, f"http://127.0.0.1:{page_port}/")
+
+
+def fetch_image(servers: Servers, farm: int) -> Path:
+    """Fetch the farm's USB image as a farmer would, over HTTP, and return the file."""
+    url = urllib.parse.urljoin(servers.page_url, f"usb/{RUN_MODE}/{farm}")
+    response = urllib3.request("GET", url, timeout=FETCH_TIMEOUT_S, retries=False)
+    if response.status != 200:
+        raise ZosError(f"cannot fetch {url}: {response.status} {response.data[:200]!r}")
+    image = cache_dir("boot") / f"farm-{farm}.img"
+    write_atomic(image, response.data)
+    return image
+
+
+def make_report(
+    options: Options, node: Node, servers: Servers, hub: LocalHub, timeline: Timeline
+) -> Report:
+    """Put together what was seen; a node of another farm than was asked for is an error."""
+    if timeline.farm != options.farm:
+        raise ZosError(f"the node says it is of farm {timeline.farm}, not {options.farm}")
+    blocks = [path for path in servers.hub.requests if path.startswith("/blocks/")]
+    return Report(
+        farm=timeline.farm,
+        firmware=options.firmware,
+        acceleration=node.machine.acceleration,
+        timeline=timeline,
+        kernel_bytes=servers.bootstrap.bytes_below("/kernel/"),
+        flist_bytes=hub.total_bytes,
+        fetched_bytes=servers.hub.bytes_below("/"),
+        blocks_fetched=len(blocks),
+        answer=node.answer,
+    )
+
+
+def show(report: Report, options: Options) -> None:
+    """Print the report on stdout."""
+    if options.is_json:
+        print(report.as_json(), flush=True)
+    else:
+        report.print_table(Console(file=sys.stdout, highlight=False))
+
+
+def stay(node: Node, servers: Servers, talk: Talk) -> None:
+    """Keep everything running until Ctrl-C."""
+    talk.say(f"the node's Redis: redis-cli -p {node.port} (port {REDIS_PORT} of the node)")
+    talk.say(f"the page: {servers.page_url}")
+    talk.say(f"the node's console: {node.machine.folder / 'console.log'}")
+    talk.say("Ctrl-C stops everything")
+    try:
+        while not node.machine.process.wait(STAY_POLL_S):
+            pass
+        talk.say(f"{node.machine.why_ended()}")
+    except KeyboardInterrupt:
+        talk.say("stopping")

@@ -1,0 +1,100 @@
+"""Makes the hub that `zos boot` serves: a Debian root file system with Redis, packed and signed."""
+
+import hashlib
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from common.debian import fetch_packages
+from common.files import write_atomic
+from common.paths import cache_dir
+from common.run import run
+from flist.pack import pack
+from flist.sign import generate_key, load_private_key, public_text, sign_flist
+from flist.store.routed import parse_route
+
+# An ordinary small Debian system, of which a node should fetch only what it runs.
+BASE = (
+    "apt base-files base-passwd bash coreutils dash debianutils diffutils dpkg findutils grep gzip"
+)
+BASE += " hostname libc-bin login mawk ncurses-base ncurses-bin passwd perl-base sed tar util-linux"
+PACKAGES = (*BASE.split(), "redis-server", "redis-tools")
+NAME = "tf-zos/development"
+OVERLAY = Path(__file__).parent / "workload"
+EXTRACT_DEADLINE_S = 300
+
+
+@dataclass(frozen=True)
+class LocalHub:
+    """A folder that a hub serves, and the public key that signed what is in it."""
+
+    root: Path
+    key_file: Path
+    flist: Path
+    total_bytes: int  # of all files in the flist
+
+
+def make_signing_key() -> Path:
+    """Return this machine's private key for its own flists; its public half lies beside it."""
+    folder = cache_dir("boot", "keys")
+    private = folder / "flist.key"
+    if not private.exists():
+        generate_key(private)
+    write_atomic(folder / "flist.pub", f"{public_text(load_private_key(private))}\n".encode())
+    return private
+
+
+def prepare_hub(say: Callable[[str], None]) -> LocalHub:
+    """Return the hub's folder, packing the workload when anything it is made of has changed."""
+    key = make_signing_key()
+    archive = fetch_packages(PACKAGES)
+    root = cache_dir("boot", "hub")
+    flist = root / "flists" / f"{NAME}.fl"
+    stamp = root / "stamp"
+    identity = hub_identity(archive, key)
+    if not (flist.exists() and stamp.exists() and stamp.read_text().startswith(identity)):
+        say("packing the workload's root file system")
+        total = pack_workload(archive, flist, root / "blocks")
+        sign_flist_file(flist, key)
+        write_atomic(stamp, f"{identity} {total}".encode())
+    total = int(stamp.read_text().split()[1])
+    return LocalHub(root, key.with_suffix(".pub"), flist, total)
+
+
+def hub_identity(archive: Path, key: Path) -> str:
+    """Return a digest of everything the hub's flist is made of."""
+    digest = hashlib.sha256(f"{archive.name} {archive.stat().st_size} {NAME}".encode())
+    for file in [key, *sorted(OVERLAY.rglob("*.yaml"))]:
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+def pack_workload(archive: Path, flist: Path, blocks: Path) -> int:
+    """Pack the tree in `archive` with the workload's services; return the bytes of its files."""
+    flist.parent.mkdir(parents=True, exist_ok=True)
+    blocks.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="zos-workload-") as folder:
+        tree = Path(folder) / "root"
+        tree.mkdir()
+        options = ["--numeric-owner", "--preserve-permissions", "--delay-directory-restore"]
+        run(["tar", "-C", tree, *options, "-xf", archive], timeout_s=EXTRACT_DEADLINE_S)
+        finish_tree(tree)
+        return pack(tree, flist, [parse_route(f"dir://{blocks}")]).size_bytes
+
+
+def finish_tree(tree: Path) -> None:
+    """Add what Debian's maintainer scripts would have made, and the workload's services."""
+    shutil.copytree(OVERLAY, tree, dirs_exist_ok=True)
+    for name in ("passwd", "group"):
+        shutil.copyfile(tree / f"usr/share/base-passwd/{name}.master", tree / "etc" / name)
+    for name in ("var/lib/redis", "var/log/redis", "proc", "sys", "dev", "run", "tmp"):
+        (tree / name).mkdir(parents=True, exist_ok=True)
+    (tree / "tmp").chmod(0o1777)
+
+
+def sign_flist_file(flist: Path, key: Path) -> None:
+    """Write the signature of `flist` beside it."""
+    signature = sign_flist(flist, NAME, load_private_key(key))
+    write_atomic(flist.with_suffix(".fl.sig"), signature.encode())

@@ -1,0 +1,108 @@
+"""Boots one node from its farm's image and watches it until its workload answers."""
+
+import queue
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from common.errors import ZosError
+from qemu.console import Line
+from qemu.machine import QemuMachine
+from qemu.model import Firmware, MachineConfig, UsbBoot
+from zero_os.boot.redis import ping
+from zero_os.boot.timeline import LAST_STAGE, STAGES, Timeline
+
+REDIS_PORT = 6379
+MEMORY_MIB = 2048
+POLL_S = 0.2
+
+
+@dataclass(frozen=True)
+class Node:
+    """A node whose workload answered."""
+
+    machine: QemuMachine
+    port: int  # on this machine, forwarded to the node's Redis
+    answer: str
+
+
+@contextmanager
+def boot_node(
+    image: Path,
+    firmware: Firmware,
+    timeline: Timeline,
+    clock: Callable[[], float],
+    *,
+    on_stage: Callable[[str], None],
+    artefacts: Path,
+    timeout_s: float,
+) -> Iterator[Node]:
+    """Boot a machine from the USB image and yield it once its workload answered.
+
+    `clock` gives seconds since the command began; every stage reached goes into `timeline` and to
+    `on_stage`. The machine is stopped when the block ends. Raises `ZosError` naming the stage that
+    did not come within `timeout_s`.
+    """
+    lines: queue.SimpleQueue[tuple[float, str]] = queue.SimpleQueue()
+
+    def note(line: Line) -> None:  # called by the console's own thread
+        lines.put((clock(), line.text))
+
+    config = MachineConfig(
+        boot=UsbBoot(image), firmware=firmware, memory_mib=MEMORY_MIB, forwards=(REDIS_PORT,)
+    )
+    with QemuMachine(config, artefacts=artefacts, on_console_line=note) as machine:
+        port = machine.forwarded_port(REDIS_PORT)
+        deadline = time.monotonic() + timeout_s
+        while True:
+            read_lines(lines, timeline, on_stage)
+            answer = ask_workload(port) if is_workload_due(timeline) else ""
+            if answer:
+                timeline.reach(LAST_STAGE, clock())
+                on_stage(LAST_STAGE)
+                break
+            check_progress(machine, timeline, deadline)
+            time.sleep(POLL_S)
+        yield Node(machine, port, answer)
+
+
+def read_lines(
+    lines: "queue.SimpleQueue[tuple[float, str]]",
+    timeline: Timeline,
+    on_stage: Callable[[str], None],
+) -> None:
+    """Feed what the console said so far into the timeline."""
+    while not lines.empty():
+        at_s, text = lines.get()
+        stage = timeline.read_line(text, at_s)
+        if stage:
+            on_stage(stage)
+
+
+def is_workload_due(timeline: Timeline) -> bool:
+    """Tell whether all that comes before the workload was seen."""
+    return timeline.missing == [LAST_STAGE] and timeline.farm is not None
+
+
+def ask_workload(port: int) -> str:
+    """Return what the node's Redis answers to PING, or "" while it does not."""
+    try:
+        return ping("127.0.0.1", port)
+    except OSError:
+        return ""
+
+
+def check_progress(machine: QemuMachine, timeline: Timeline, deadline: float) -> None:
+    """Raise when the machine has ended or its time is over."""
+    reason = machine.why_ended()
+    if reason is None and time.monotonic() > deadline:
+        reason = "it took too long"
+    if reason:
+        last = [stage for stage in STAGES if stage in timeline.reached][-1]
+        raise ZosError(
+            f"cannot show the node working: after {last!r} there was no {timeline.missing[0]!r}:"
+            f" {reason}; the console's last lines:\n{machine.console.tail()}",
+            hint="a slower machine may need more time: --timeout SECONDS",
+        )

@@ -1,0 +1,59 @@
+"""The stages of a boot, recognised in what a node's console says. No I/O."""
+
+import re
+from dataclasses import dataclass, field
+
+# What the host does itself; it calls `reach`.
+HOST_STAGES = ("image built", "image personalised")
+# What the console shows, and by what.
+CONSOLE_STAGES = {
+    "firmware": re.compile(r"SYSLINUX|BdsDxe: starting|iPXE"),
+    "iPXE": re.compile(r"iPXE (\d|init)|Open Source Network Boot Firmware"),
+    "kernel": re.compile(r"Linux version \d"),
+    "zinit": re.compile(r"\bzinit: "),
+    "network": re.compile(r"\bnetwork: up: (?P<detail>.*)"),
+    "flist mounted": re.compile(r"\bbringup: flist mounted"),
+}
+LAST_STAGE = "workload up"
+STAGES = (*HOST_STAGES, *CONSOLE_STAGES, LAST_STAGE)
+
+FARM = re.compile(r"\bbringup: farm (\d+), run mode (\w+)")
+
+
+@dataclass
+class Timeline:
+    """When each stage was reached, in seconds since the command began."""
+
+    reached: dict[str, float] = field(default_factory=dict)
+    farm: int | None = None  # what the node itself says
+
+    def reach(self, stage: str, at_s: float) -> None:
+        """Note that `stage` is reached; the first time counts."""
+        self.reached.setdefault(stage, at_s)
+
+    def read_line(self, line: str, at_s: float) -> str | None:
+        """Note what a console line shows; return the stage that it is the first sign of."""
+        said = FARM.search(line)
+        if said:
+            self.farm = int(said[1])
+        for stage, pattern in CONSOLE_STAGES.items():
+            if stage not in self.reached and pattern.search(line):
+                self.reach(stage, at_s)
+                return stage
+        return None
+
+    @property
+    def missing(self) -> list[str]:
+        """Return the stages that were not seen."""
+        return [stage for stage in STAGES if stage not in self.reached]
+
+    def rows(self) -> list[tuple[str, float, float]]:
+        """Return (stage, seconds since the beginning, seconds since the stage before)."""
+        rows = []
+        before = 0.0
+        for stage in STAGES:
+            if stage in self.reached:
+                at_s = self.reached[stage]
+                rows.append((stage, at_s, max(0.0, at_s - before)))
+                before = at_s
+        return rows
