@@ -49,7 +49,12 @@ def host_identity() -> list[str]:
             f"cannot run {PROGRAM}: not found", hint="apt-get install qemu-system-x86"
         )
     about = Path(program).resolve().stat()
-    return [BOOT_ID.read_text().strip(), program, str(about.st_mtime_ns), str(about.st_size)]
+    try:
+        firmware = str(find_uefi().code)
+    except MachineError:
+        firmware = ""
+    boot = BOOT_ID.read_text().strip()
+    return [boot, program, str(about.st_mtime_ns), str(about.st_size), firmware]
 
 
 def does_kvm_boot(deadline_s: float = PROBE_DEADLINE_S) -> bool:

@@ -15,13 +15,11 @@ from qemu.model import (
     MachineConfig,
     NetworkBoot,
     Nic,
-    PanicAction,
     UsbBoot,
 )
 
 PROGRAM = "qemu-system-x86_64"
 AGENT_PORT = "org.zero-os.agent"
-PANIC_ACTIONS: dict[PanicAction, str] = {"pause": "pause", "shutdown": "shutdown", "none": "none"}
 
 
 @dataclass(frozen=True)
@@ -67,7 +65,7 @@ def machine_words(config: MachineConfig, wiring: Wiring) -> list[str]:
         *["-smp", str(config.cpus), "-m", f"{config.memory_mib}M"],
         *["-rtc", f"base={config.rtc}"],
         *["-display", "none", "-vga", "std"],
-        *["-action", f"panic={PANIC_ACTIONS[config.on_panic]},reboot={reboot}"],
+        *["-action", f"panic={config.on_panic},reboot={reboot}"],
         *["-boot", "menu=off,strict=on", "-S"],
     ]
 

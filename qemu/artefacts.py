@@ -6,13 +6,10 @@ import shutil
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from common.paths import cache_dir
 from qemu.errors import MachineError
-
-if TYPE_CHECKING:
-    from qemu.machine import QemuMachine
+from qemu.session import Session
 
 KEPT_FAILURES = 20
 
@@ -27,16 +24,16 @@ def failure_folder(name: str) -> Path:
     return folder
 
 
-def save_evidence(machine: "QemuMachine", target: Path) -> None:
-    """Save what can be had of `machine`, and say where; never raises a `MachineError`."""
+def save_evidence(session: Session, target: Path) -> None:
+    """Save what can be had of a machine, and say where; never raises a `MachineError`."""
     target.mkdir(parents=True, exist_ok=True)
-    if machine.folder != target:
-        for log in machine.folder.glob("*.log"):
+    if session.folder != target:
+        for log in session.folder.glob("*.log"):
             shutil.copy(log, target)
-    rows = [event._asdict() for event in machine.monitor.events()]
+    rows = [event._asdict() for event in session.monitor.events()]
     (target / "events.json").write_text(json.dumps(rows, indent=1) + "\n")
     with contextlib.suppress(MachineError, OSError):
-        if machine.process.is_running:
-            machine.save_screen(target / "screen.png")
-            (target / "screen.txt").write_text(machine.screen_text() + "\n")
+        if session.process.is_running:
+            session.screen.save(target / "screen.png")
+            (target / "screen.txt").write_text(session.screen.text() + "\n")
     sys.stderr.write(f"qemu: the machine's console, screen and events are in {target}\n")

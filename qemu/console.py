@@ -145,7 +145,7 @@ class Console:
         self._link.sendall(text.encode())
 
     def _read(self) -> None:
-        with open(self._log_file, "a", encoding="utf-8") as log:
+        with open(self._log_file, "w", encoding="utf-8") as log:
             try:
                 while data := self._receive():
                     self._take(data, log)

@@ -5,7 +5,6 @@ import shutil
 import socket
 from pathlib import Path
 
-from qemu.acceleration import choose_acceleration
 from qemu.args import Wiring
 from qemu.errors import MachineError
 from qemu.firmware import find_uefi
@@ -100,11 +99,6 @@ def concatenate(parts: tuple[Path, ...], target: Path) -> None:
             with open(part, "rb") as data:
                 shutil.copyfileobj(data, out, 1 << 20)
             out.write(bytes(-out.tell() % INITRD_ALIGNMENT))
-
-
-def choose(config: MachineConfig) -> str:
-    """Return the accelerator to use for `config`."""
-    return choose_acceleration() if config.acceleration == "auto" else config.acceleration
 
 
 def remove_folder(folder: Path) -> None:

@@ -1,0 +1,140 @@
+"""One run of a machine, from its start to its end: the process and our ends of its channels.
+
+Everything is acquired in one place and released in the opposite order, also when the start fails
+half-way.
+"""
+
+import contextlib
+import re
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from qemu.acceleration import choose_acceleration
+from qemu.args import build_args
+from qemu.console import Console, Line
+from qemu.errors import MachineError
+from qemu.guest import Guest
+from qemu.launch import Channels, PrivateFiles, remove_folder
+from qemu.model import MachineConfig
+from qemu.monitor import Monitor
+from qemu.process import QemuProcess
+from qemu.screen import Screen
+
+START_DEADLINE_S = 60.0
+QUIT_DEADLINE_S = 10.0
+KERNEL_PANIC = "Kernel panic - not syncing"
+EVIDENCE = ("console.log", "qemu.log", "events.json", "screen.png", "screen.ppm", "screen.txt")
+# A row of `info usernet`: TCP[HOST_FORWARD] FD 127.0.0.1 HOST_PORT 10.0.2.15 GUEST_PORT ...
+FORWARD_ROW = re.compile(r"(TCP|UDP)\[HOST_FORWARD\]\s+\d+\s+\S+\s+(\d+)\s+\S+\s+(\d+)")
+
+
+class Session:
+    """A machine's parts. The constructor makes them; `start` runs them; `close` releases them."""
+
+    def __init__(
+        self,
+        config: MachineConfig,
+        artefacts: Path | None,
+        on_line: Callable[[Line], None] | None,
+    ) -> None:
+        self._config = config
+        self._on_line = on_line
+        self._panic: str | None = None
+        self._cleanup = contextlib.ExitStack()
+        self.ports: dict[tuple[str, int], int] = {}
+        with contextlib.ExitStack() as undo:
+            undo.callback(self._cleanup.close)
+            self._acquire(artefacts)
+            undo.pop_all()
+
+    def _acquire(self, artefacts: Path | None) -> None:
+        config = self._config
+        self.acceleration = (
+            choose_acceleration() if config.acceleration == "auto" else config.acceleration
+        )
+        self.work = Path(tempfile.mkdtemp(prefix="zos-vm-"))
+        self._cleanup.callback(remove_folder, self.work)
+        self.folder = artefacts or self.work
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for name in EVIDENCE:  # of an earlier machine with the same folder
+            (self.folder / name).unlink(missing_ok=True)
+        files = PrivateFiles(config, self.work)
+        self._channels = channels = Channels(config.has_agent)
+        self._cleanup.callback(channels.close)
+        argv = build_args(config, channels.wiring(self.acceleration, files))
+        self.process = QemuProcess(argv, channels.child_fds(), self.folder / "qemu.log")
+        self.start_s = time.monotonic()
+        log = self.folder / "console.log"
+        self.console = Console(channels.console, log, self.start_s, self._take_line)
+        self.monitor = Monitor(channels.qmp, self.start_s)
+        self.screen = Screen(self.monitor, self.work, self.process.wait, self.why_ended)
+        self.guest = Guest(channels.agent, self.why_ended) if channels.agent else None
+        self._cleanup.callback(self.console.close)
+        self._cleanup.callback(self.monitor.close)
+        self._cleanup.callback(self.process.kill)
+
+    def start(self) -> None:
+        """Start QEMU, connect to it, and let the machine run.
+
+        Raises `MachineError` with what QEMU said when it can't.
+        """
+        self.process.start()
+        self._channels.close_child_ends()
+        self.console.start()
+        try:
+            self.monitor.open(START_DEADLINE_S)
+            self.ports = read_forwards(self.monitor.human("info usernet"))
+            self.monitor.execute("cont")
+        except MachineError as error:
+            self.process.wait(QUIT_DEADLINE_S)
+            said = self.process.said() or error.message
+            raise MachineError(f"cannot start the machine: {said}") from error
+
+    def stop(self, powerdown_timeout_s: float) -> None:
+        """End QEMU: the power button (if a deadline is given for it), `quit`, then a signal."""
+        with contextlib.suppress(MachineError):
+            if powerdown_timeout_s > 0 and self.process.is_running:
+                self.monitor.execute("system_powerdown")
+                self.process.wait(powerdown_timeout_s)
+        with contextlib.suppress(MachineError):
+            if self.process.is_running:
+                self.monitor.execute("quit", timeout_s=QUIT_DEADLINE_S)
+                self.process.wait(QUIT_DEADLINE_S)
+        self.process.kill()
+
+    def close(self) -> None:
+        """Release everything; what still runs is killed. Safe to call twice."""
+        self._cleanup.close()
+
+    def why_ended(self) -> str | None:
+        """Return why nothing more can come from this machine, or None while it goes on."""
+        if not self.process.is_running:
+            return self._exit_reason()
+        if self._config.on_panic == "none":
+            return None
+        if self._panic or self.monitor.find_event(("GUEST_PANICKED",)):
+            return f"the guest panicked ({self._panic or 'told by pvpanic'})"
+        changes = [event for event in self.monitor.events() if event.name in ("STOP", "RESUME")]
+        if changes and changes[-1].name == "STOP":
+            return f"QEMU has stopped the machine. {self.process.said()}".strip()
+        return None
+
+    def _exit_reason(self) -> str:
+        event = self.monitor.find_event(("SHUTDOWN",))
+        if event and self.process.status == 0:
+            return f"the machine has ended ({event.data.get('reason', 'shutdown')})"
+        return f"QEMU ended with status {self.process.status}. {self.process.said()}".strip()
+
+    def _take_line(self, line: Line) -> None:
+        if self._panic is None and KERNEL_PANIC in line.text:
+            self._panic = line.text
+        if self._on_line:
+            self._on_line(line)
+
+
+def read_forwards(table: str) -> dict[tuple[str, int], int]:
+    """Return (protocol, guest port) -> host port from what `info usernet` prints."""
+    rows = FORWARD_ROW.findall(table)
+    return {(protocol.lower(), int(guest)): int(host) for protocol, host, guest in rows}
