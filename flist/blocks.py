@@ -1,0 +1,72 @@
+"""The block pipeline: chunk -> Snappy -> AES-256-GCM -> a block named by its own hash.
+
+    key = BLAKE2b-256(plain)
+    data = AES-256-GCM(key, nonce = key[0:12], no associated data)(Snappy raw(plain)) + tag
+    id = BLAKE2b-256(data)
+
+Source: upstream's rfs. The encryption is convergent: equal chunks give equal blocks, so a store
+can confirm that it holds a plaintext it knows.
+"""
+
+from hashlib import blake2b
+from typing import NamedTuple
+
+import cramjam
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from flist.errors import BlockError
+from flist.model import CHUNK_BYTES, HASH_BYTES, Block
+
+TAG_BYTES = 16
+NONCE_BYTES = 12
+MAX_BLOCK_BYTES = 32 + CHUNK_BYTES + CHUNK_BYTES // 6 + TAG_BYTES
+"""Snappy's own bound for a chunk that does not compress, and the tag."""
+
+
+class Encoded(NamedTuple):
+    """A block ready for a store."""
+
+    block: Block
+    data: bytes
+
+
+def digest(data: bytes | memoryview) -> bytes:
+    """Return BLAKE2b-256 of `data`."""
+    return blake2b(data, digest_size=HASH_BYTES).digest()
+
+
+def encode(plain: bytes | memoryview) -> Encoded:
+    """Return the block that holds `plain` (1 to 512 Ki bytes)."""
+    key = digest(plain)
+    data = AESGCM(key).encrypt(key[:NONCE_BYTES], bytes(cramjam.snappy.compress_raw(plain)), None)
+    return Encoded(Block(digest(data), key), data)
+
+
+def check_arrival(block_id: bytes, data: bytes) -> None:
+    """Raise `BlockError` unless `data` is the block named `block_id`."""
+    if len(data) > MAX_BLOCK_BYTES:
+        raise BlockError(f"block {block_id.hex()} is refused: it has {len(data)} bytes")
+    if digest(data) != block_id:
+        raise BlockError(f"block {block_id.hex()} is refused: its bytes have another hash")
+
+
+def decode(block: Block, data: bytes, size: int, *, check_plain: bool = True) -> bytes:
+    """Return the `size` plain bytes of `block`, whose encrypted bytes are `data`.
+
+    `check_plain=False` leaves out the plain hash, for bytes that passed it once and came back from
+    a cache of ours: the GCM tag still holds them. Raises `BlockError` for anything wrong.
+    """
+    try:
+        packed = AESGCM(block.key).decrypt(block.key[:NONCE_BYTES], data, None)
+    except (InvalidTag, ValueError) as error:
+        raise BlockError(f"block {block.id.hex()} is refused: its tag does not match") from error
+    try:
+        if cramjam.snappy.decompress_raw_len(packed) != size:
+            raise BlockError(f"block {block.id.hex()} is refused: it is not {size} bytes long")
+        plain = bytes(cramjam.snappy.decompress_raw(packed))
+    except cramjam.DecompressionError as error:
+        raise BlockError(f"block {block.id.hex()} is refused: it does not unpack") from error
+    if check_plain and digest(plain) != block.key:
+        raise BlockError(f"block {block.id.hex()} is refused: its content has another hash")
+    return plain

@@ -1,0 +1,120 @@
+"""The disk cache: encrypted blocks as files, with a size limit, shared by any number of mounts.
+
+The layout is a `dir` store's, so a cache can be served, copied, or used with `--offline`. A file
+appears whole or not at all; one that is damaged is found by its tag when it is read, removed and
+fetched again. What was not used for longest is evicted first.
+"""
+
+import contextlib
+import fcntl
+import os
+import threading
+from pathlib import Path
+from typing import NamedTuple
+
+from flist.errors import BlockMissingError, StoreError
+from flist.store.folder import FolderStore
+
+DEFAULT_LIMIT_BYTES = 4 << 30
+RESCAN_PART = 16
+"""The folder is measured again after every limit/16 bytes written: others may write to it too."""
+EVICT_TO = 0.9
+STALE_SCRATCH_S = 3600
+
+
+class Entry(NamedTuple):
+    """One cached file."""
+
+    used_ns: int
+    size: int
+    path: str
+
+
+class BlockCache:
+    """Blocks on disk, at most about `limit_bytes` (more by 1/16 for each mount that shares it)."""
+
+    def __init__(self, root: Path, limit_bytes: int = DEFAULT_LIMIT_BYTES) -> None:
+        self.root = root
+        self.limit_bytes = limit_bytes
+        self.folder = FolderStore(root)
+        self.lock = threading.Lock()
+        self.written = limit_bytes  # so that the first write measures the folder
+        self.touched: set[bytes] = set()
+
+    def get(self, block_id: bytes) -> bytes | None:
+        """Return a cached block, not checked, or None."""
+        try:
+            data = self.folder.get(block_id)
+        except (BlockMissingError, StoreError):
+            return None
+        if block_id not in self.touched:
+            self.touch(block_id)
+        return data
+
+    def touch(self, block_id: bytes) -> None:
+        """Note that a block is in use; once per mount is enough to keep it."""
+        if len(self.touched) > 100_000:
+            self.touched.clear()
+        self.touched.add(block_id)
+        with contextlib.suppress(OSError):
+            os.utime(self.folder.path(block_id.hex()))
+
+    def put(self, block_id: bytes, data: bytes) -> None:
+        """Cache a checked block. A full or broken disk costs only speed."""
+        if len(data) > self.limit_bytes:
+            return
+        with self.lock:
+            self.written += len(data)
+            if self.written > self.limit_bytes // RESCAN_PART:
+                self.written = len(data)
+                self.evict(len(data))
+        with contextlib.suppress(StoreError, OSError):
+            self.folder.put(block_id, data)
+
+    def remove(self, block_id: bytes) -> None:
+        """Forget a block whose bytes turned out to be damaged."""
+        with contextlib.suppress(OSError):
+            Path(self.folder.path(block_id.hex())).unlink()
+
+    def evict(self, coming: int) -> None:
+        """Remove the blocks unused for longest until `coming` more bytes fit well."""
+        with contextlib.suppress(OSError), self.exclusive() as is_ours:
+            if not is_ours:
+                return  # another mount is at it
+            entries = self.entries()
+            total = sum(entry.size for entry in entries) + coming
+            if total <= self.limit_bytes:
+                return
+            entries.sort()
+            for entry in entries:
+                if total <= self.limit_bytes * EVICT_TO:
+                    break
+                with contextlib.suppress(OSError):
+                    Path(entry.path).unlink()
+                    total -= entry.size
+
+    @contextlib.contextmanager
+    def exclusive(self):  # type: ignore[no-untyped-def]
+        """Hold the cache's lock file for the block; gives false if another process holds it."""
+        self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        handle = os.open(self.root / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                yield False
+                return
+            yield True
+        finally:
+            os.close(handle)
+
+    def entries(self) -> list[Entry]:
+        """Return every file in the cache."""
+        found = []
+        for folder in os.scandir(self.root):
+            if folder.is_dir(follow_symlinks=False):
+                for item in os.scandir(folder):
+                    with contextlib.suppress(FileNotFoundError):
+                        status = item.stat(follow_symlinks=False)
+                        found.append(Entry(status.st_mtime_ns, status.st_size, item.path))
+        return found

@@ -1,0 +1,74 @@
+"""`zos flist VERB` and `rfs VERB`: a table of commands, each imported only when it is used.
+
+A command is a module with `add_arguments(parser)` and `run(options) -> exit status`.
+"""
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from common.errors import UsageError, run_command
+
+
+class Command(NamedTuple):
+    """Where a command lives and what it does."""
+
+    module: str
+    summary: str
+
+
+COMMANDS = {
+    "pack": Command("flist.commands.pack", "make a flist of a directory, its blocks into stores"),
+    "unpack": Command("flist.commands.unpack", "restore a flist's files into a directory"),
+    "mount": Command(
+        "flist.commands.mount", "mount a flist; blocks are fetched when they are read"
+    ),
+    "tree": Command("flist.commands.tree", "list what a flist holds"),
+    "sign": Command("flist.commands.sign", "sign a flist with an Ed25519 key"),
+    "verify": Command("flist.commands.verify", "check a flist's signature, metadata and blocks"),
+    "keygen": Command("flist.commands.keygen", "make a key to sign with"),
+}
+
+
+def entry() -> int:
+    """Run `rfs`."""
+    return run_command(lambda argv: main(argv, "rfs"), sys.argv[1:], "rfs")
+
+
+def main(argv: Sequence[str], prog: str) -> int:
+    """Run one command and return its exit status."""
+    words = list(argv)
+    while words and words[0] == "--debug":
+        words.pop(0)
+        enable_debug()
+    if not words or words[0] in ("-h", "--help", "help"):
+        sys.stdout.write(usage(prog))
+        return 0
+    name, *rest = words
+    command = COMMANDS.get(name)
+    if command is None:
+        raise UsageError(f"unknown command {name!r}", hint=f"`{prog} --help` lists them all")
+    module = importlib.import_module(command.module)
+    layout = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(f"{prog} {name}", None, module.__doc__, formatter_class=layout)
+    module.add_arguments(parser)
+    status: int = module.run(parser.parse_args(rest))
+    return status
+
+
+def enable_debug() -> None:
+    """Let everything be logged on stderr."""
+    import logging
+
+    logging.basicConfig(level=logging.DEBUG, format="%(levelname)s %(name)s: %(message)s")
+
+
+def usage(prog: str) -> str:
+    """Return the one screen that `--help` prints."""
+    rows = "".join(f"  {name:<10} {command.summary}\n" for name, command in COMMANDS.items())
+    return (
+        f"usage: {prog} [--debug] COMMAND [ARGUMENT ...]\n\n{rows}\n"
+        f"`{prog} COMMAND --help` says what a command takes.\n"
+    )

@@ -1,0 +1,1 @@
+"""The commands of `zos flist` and `rfs`, one module each."""

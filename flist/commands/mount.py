@@ -1,0 +1,42 @@
+"""Mount a flist read-only; blocks are fetched when they are read, checked, and cached.
+
+Stays in the foreground and tells readiness to $NOTIFY_SOCKET; SIGTERM unmounts. With --daemon it
+returns when the mount is up, or fails with the reason. The mount's source is the process id of
+what serves it, its type fuse.g8ufs.
+"""
+
+import argparse
+from pathlib import Path
+
+from flist.commands.options import (
+    add_key_options,
+    add_meta,
+    add_sources,
+    check_signature,
+    read_sources,
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
+    add_meta(parser)
+    add_sources(parser)
+    add_key_options(parser)
+    parser.add_argument("-d", "--daemon", action="store_true", help="go to the background when up")
+    parser.add_argument("-l", "--log", type=Path, metavar="FILE", help="log of the daemon")
+    parser.add_argument(
+        "--adapter", choices=("raw", "library"), default="library",
+        help="speak to the kernel ourselves, or through libfuse",
+    )  # fmt: skip
+    parser.add_argument("target", type=Path, metavar="MOUNTPOINT")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Mount."""
+    from flist.mount import Mount, mount, mount_in_background
+
+    check_signature(options)
+    what = Mount(options.meta, options.target, read_sources(options), options.adapter)
+    if options.daemon:
+        return mount_in_background(what, options.log)
+    return mount(what)

@@ -1,0 +1,80 @@
+"""Options that several commands share, with upstream's short names."""
+
+import argparse
+import re
+from pathlib import Path
+
+from flist.cache import DEFAULT_LIMIT_BYTES
+from flist.session import DEFAULT_WAIT_S, Sources
+
+DEFAULT_CACHE = Path("/tmp/cache")  # noqa: S108 upstream's default; made with mode 0700
+UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+
+
+def parse_size(text: str) -> int:
+    """Return the bytes of `500M`, `4G`, `1048576`."""
+    match = re.fullmatch(r"(\d+)([KMGT]?)(i?B)?", text.strip(), re.IGNORECASE)
+    if match is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a size like 500M or 4G")
+    return int(match[1]) * UNITS[match[2].upper()]
+
+
+def parse_seconds(text: str) -> float:
+    """Return a number of seconds that is not negative."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < 1e9:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds")
+    return value
+
+
+def add_meta(parser: argparse.ArgumentParser, what: str = "the flist") -> None:
+    """Add -m/--meta."""
+    parser.add_argument("-m", "--meta", type=Path, required=True, metavar="FILE", help=what)
+
+
+def add_key_options(parser: argparse.ArgumentParser) -> None:
+    """Add what demands a signature."""
+    parser.add_argument(
+        "--key", type=Path, metavar="FILE", help="demand a signature by one of these public keys"
+    )
+    parser.add_argument("--name", help="the name that must be signed, such as tf-zos/production")
+    parser.add_argument(
+        "--signature", type=Path, metavar="FILE", help="the signature (default: META.sig)"
+    )
+
+
+def add_sources(parser: argparse.ArgumentParser, cache: Path | None = DEFAULT_CACHE) -> None:
+    """Add where blocks come from."""
+    parser.add_argument(
+        "-c", "--cache", type=Path, default=cache, metavar="DIR", help="folder of cached blocks"
+    )
+    parser.add_argument(
+        "--cache-size", type=parse_size, default=DEFAULT_LIMIT_BYTES, metavar="BYTES",
+        help="limit of the cache, such as 500M (default 4G)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--store", dest="stores", action="append", default=[], metavar="[hh-hh=]URL",
+        help="take blocks from here instead of the routes inside the flist",
+    )  # fmt: skip
+    parser.add_argument(
+        "--wait", type=parse_seconds, default=DEFAULT_WAIT_S, metavar="SECONDS",
+        help="how long a read waits for a store that is down (default 60)",
+    )  # fmt: skip
+    parser.add_argument("--offline", action="store_true", help="use the cache only")
+
+
+def read_sources(options: argparse.Namespace) -> Sources:
+    """Return what `add_sources` parsed."""
+    return Sources(options.stores, options.cache, options.cache_size, options.wait, options.offline)
+
+
+def check_signature(options: argparse.Namespace) -> None:
+    """Check the flist's signature if a key was named; raises `SignatureError`."""
+    if options.key is None:
+        return
+    from flist.sign import demand_signature
+
+    demand_signature(options.meta, options.key, options.name, options.signature)

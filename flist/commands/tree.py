@@ -1,0 +1,96 @@
+"""List what a flist holds; --json gives one object a line, with everything about an entry."""
+
+import argparse
+import json
+import os
+import stat
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from flist.database import FlistFile
+from flist.model import NS, ROOT_INO, Inode
+from flist.tree import Tree
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
+    parser.add_argument("-m", "--meta", type=Path, dest="meta_option", metavar="FILE")
+    parser.add_argument("meta", type=Path, nargs="?", metavar="FILE")
+    parser.add_argument("-l", "--long", action="store_true", help="mode, owner, size and time, too")
+    parser.add_argument("--json", action="store_true")
+
+
+def walk(tree: Tree) -> Iterator[tuple[bytes, Inode]]:
+    """Give (path, inode) of everything, a directory before its entries."""
+    pending = [(b"/", tree.inode(ROOT_INO))]
+    while pending:
+        path, inode = pending.pop()
+        yield path, inode
+        if inode.is_dir:
+            base = path if path.endswith(b"/") else path + b"/"
+            entries = tree.entries(inode.ino).values()
+            pending.extend((base + entry.name, entry) for entry in reversed(list(entries)))
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print the entries."""
+    from common.errors import UsageError
+
+    meta = options.meta_option or options.meta
+    if meta is None:
+        raise UsageError("no flist is named")
+    show = as_json if options.json else as_long if options.long else as_path
+    with FlistFile.open(meta) as flist:
+        tree = Tree(flist)
+        for path, inode in walk(tree):
+            sys.stdout.write(show(tree, path, inode) + "\n")
+    return 0
+
+
+def printable(name: bytes) -> str:
+    """Return a name on one line, whatever bytes it has."""
+    text = name.decode(errors="backslashreplace")
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def as_path(tree: Tree, path: bytes, inode: Inode) -> str:
+    """Return the plain line."""
+    if inode.is_link:
+        return f"{printable(path)} -> {printable(tree.target(inode))}"
+    return printable(path)
+
+
+def as_long(tree: Tree, path: bytes, inode: Inode) -> str:
+    """Return a line like `ls -l`."""
+    size = str(inode.size)
+    if stat.S_ISCHR(inode.mode) or stat.S_ISBLK(inode.mode):
+        size = f"{os.major(inode.rdev)},{os.minor(inode.rdev)}"
+    owner = f"{inode.uid}:{inode.gid}"
+    when = inode.mtime_ns // NS
+    line = f"{stat.filemode(inode.mode)} {owner:>11} {size:>11} {when:>11}"
+    return f"{line} {as_path(tree, path, inode)}"
+
+
+def as_json(tree: Tree, path: bytes, inode: Inode) -> str:
+    """Return everything about an entry."""
+    meta = tree.meta(inode)
+    row: dict[str, object] = {
+        "path": path.decode(errors="surrogateescape"),
+        "ino": inode.content_ino,
+        "mode": f"{inode.mode:o}",
+        "uid": inode.uid,
+        "gid": inode.gid,
+        "size": inode.size,
+        "mtime_ns": inode.mtime_ns,
+        "nlink": tree.link_count(inode),
+    }
+    if meta.target is not None:
+        row["target"] = meta.target.decode(errors="surrogateescape")
+    if inode.rdev:
+        row["rdev"] = [os.major(inode.rdev), os.minor(inode.rdev)]
+    if meta.xattrs:
+        row["xattrs"] = {os.fsdecode(name): value.hex() for name, value in meta.xattrs}
+    if inode.is_file:
+        row["blocks"] = [block.id.hex() for block in tree.blocks(inode)]
+    return json.dumps(row)

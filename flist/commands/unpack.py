@@ -1,0 +1,47 @@
+"""Restore a flist's files into a directory.
+
+A run that was interrupted is repeated with the same command: what is complete stays.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from flist.commands.options import (
+    add_key_options,
+    add_meta,
+    add_sources,
+    check_signature,
+    read_sources,
+)
+from flist.commands.progress import ByteProgress
+from flist.unpack import unpack
+
+SHOWN_PROBLEMS = 10
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
+    add_meta(parser)
+    add_sources(parser)
+    add_key_options(parser)
+    parser.add_argument("-p", "--preserve-ownership", action="store_true", help="restore owners")
+    parser.add_argument("--processes", type=int, default=0, help="default: one per processor")
+    parser.add_argument("target", type=Path, metavar="DIR")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Unpack; the status is 1 if something could not be restored that should have been."""
+    check_signature(options)
+    with ByteProgress("unpacking") as progress:
+        done = unpack(
+            options.meta, options.target, read_sources(options), progress=progress.update,
+            is_owner_kept=options.preserve_ownership, processes=options.processes,
+        )  # fmt: skip
+    for problem in done.problems[:SHOWN_PROBLEMS]:
+        sys.stderr.write(f"not restored: {problem}\n")
+    if len(done.problems) > SHOWN_PROBLEMS:
+        sys.stderr.write(f"... and {len(done.problems) - SHOWN_PROBLEMS} more\n")
+    sys.stderr.write(f"unpacked {done.inodes} entries, {done.size_bytes} bytes")
+    sys.stderr.write(f", {done.kept} files were there already\n" if done.kept else "\n")
+    return 1 if done.problems and options.preserve_ownership else 0

@@ -1,0 +1,38 @@
+"""Check a flist: its signature (if a key is named), its metadata, and every block it needs.
+
+Blocks come from the stores, not from a cache. Prints what is wrong; the status says whether
+everything is right.
+"""
+
+import argparse
+import sys
+
+from flist.commands.options import (
+    add_key_options,
+    add_meta,
+    add_sources,
+    check_signature,
+    read_sources,
+)
+from flist.commands.progress import ByteProgress
+from flist.verify import verify
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
+    add_meta(parser)
+    add_key_options(parser)
+    add_sources(parser, cache=None)
+    parser.add_argument("--no-blocks", action="store_true", help="signature and metadata only")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Verify, and print each thing that is wrong."""
+    check_signature(options)
+    with ByteProgress("verifying") as progress:
+        report = verify(options.meta, None if options.no_blocks else read_sources(options),
+                        progress.update)  # fmt: skip
+    for fault in report.faults:
+        sys.stdout.write(fault + "\n")
+    sys.stderr.write(f"checked {report.inodes} entries and {report.blocks} blocks\n")
+    return 1 if report.faults else 0

@@ -1,0 +1,260 @@
+"""The `.fl` file: upstream's SQLite schema, read and written.
+
+Upstream's five tables are exactly theirs. What they can't hold goes into two more, which their
+reader never looks at: `zos_inode` (nanoseconds, names that are not UTF-8, hard links, data ranges
+of sparse files) and `zos_xattr`. Nothing in a file is trusted: it may come from anywhere.
+"""
+
+import sqlite3
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from flist.errors import FlistError, FormatError
+from flist.model import (
+    HASH_BYTES,
+    NAME_MAX_BYTES,
+    NO_META,
+    NS,
+    ROOT_INO,
+    Block,
+    Extent,
+    Inode,
+    Meta,
+    Route,
+)
+
+HEADER = b"SQLite format 3\x00"
+TABLES = frozenset(("inode", "extra", "block", "tag", "route"))
+MAX_XATTR_BYTES = 64 * 1024
+EXTENT = struct.Struct("<QQ")
+COLUMNS = (
+    "inode.ino, inode.parent, inode.name, inode.size, inode.uid, inode.gid, inode.mode,"
+    " inode.rdev, inode.ctime, inode.mtime"
+)
+EXTENDED = (
+    f"SELECT {COLUMNS}, z.name, z.ctime_ns, z.mtime_ns, z.same_as, z.nlink"
+    " FROM inode LEFT JOIN zos_inode z ON z.ino = inode.ino"
+)
+PLAIN = f"SELECT {COLUMNS}, NULL, NULL, NULL, NULL, NULL FROM inode"  # noqa: S608
+
+
+class FlistFile:
+    """An open `.fl` file. Every answer is checked; `FormatError` is raised for what breaks a rule.
+
+    Safe to use from several threads (SQLite serialises), but not across a fork.
+    """
+
+    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+        self.path = path
+        self.connection = connection
+        self.has_extension = False
+
+    @classmethod
+    def open(cls, path: Path) -> "FlistFile":
+        """Open `path` for reading only; raises `FlistError` if it is not there or not a flist."""
+        try:
+            with path.open("rb") as stream:
+                magic = stream.read(len(HEADER))
+        except OSError as error:
+            raise FlistError(f"cannot open {path}: {error.strerror}") from error
+        if magic != HEADER:
+            raise FormatError(f"cannot open {path}: it is not a .fl file")
+        address = f"file:{quote(str(path.absolute()))}?mode=ro&immutable=1"
+        connection = sqlite3.connect(address, uri=True, check_same_thread=False)
+        connection.text_factory = bytes
+        flist = cls(path, connection)
+        try:
+            flist.inspect()
+        except BaseException:
+            connection.close()
+            raise
+        return flist
+
+    def __enter__(self) -> "FlistFile":
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        self.connection.close()
+
+    def inspect(self) -> None:
+        """Refuse a database whose tables are not the format's (a view could do anything)."""
+        self.query("PRAGMA trusted_schema = OFF")
+        self.query("PRAGMA cell_size_check = ON")
+        rows = self.query("SELECT name FROM sqlite_master WHERE type = 'table'")
+        tables = {bytes(name).decode(errors="replace") for (name,) in rows}
+        if missing := TABLES - tables:
+            names = ", ".join(sorted(missing))
+            raise FormatError(f"cannot open {self.path}: it is not a flist (no table {names})")
+        self.has_extension = {"zos_inode", "zos_xattr"} <= tables
+        root = self.inode(ROOT_INO)
+        if root is None or not root.is_dir:
+            raise FormatError(f"cannot open {self.path}: it has no root directory")
+
+    def query(self, sql: str, values: tuple[int, ...] = ()) -> list[tuple[Any, ...]]:
+        """Run one query; SQLite's own errors become `FormatError`."""
+        try:
+            return self.connection.execute(sql, values).fetchall()
+        except (sqlite3.Error, OverflowError) as error:
+            raise FormatError(f"cannot read {self.path}: {error}") from error
+
+    def stream(self, sql: str) -> Iterator[tuple[Any, ...]]:
+        """Run one query and give its rows as they come."""
+        try:
+            yield from self.connection.execute(sql)
+        except (sqlite3.Error, OverflowError) as error:
+            raise FormatError(f"cannot read {self.path}: {error}") from error
+
+    @property
+    def select(self) -> str:
+        """The query for whole inodes, without its WHERE."""
+        return EXTENDED if self.has_extension else PLAIN
+
+    def inode(self, ino: int) -> Inode | None:
+        """Return one inode, or None."""
+        rows = self.query(f"{self.select} WHERE inode.ino = ?", (ino,))
+        return read_inode(rows[0]) if rows else None
+
+    def children(self, ino: int) -> list[Inode]:
+        """Return what directory `ino` holds, in the order it was packed."""
+        sql = f"{self.select} WHERE inode.parent = ? AND inode.ino != 1 ORDER BY inode.ino"
+        return [read_inode(row) for row in self.query(sql, (ino,))]
+
+    def inodes(self) -> Iterator[Inode]:
+        """Return every inode, also those that no directory leads to."""
+        return map(read_inode, self.stream(f"{self.select} ORDER BY inode.ino"))
+
+    def blocks(self, ino: int) -> list[Block]:
+        """Return the blocks of a file, first chunk first."""
+        rows = self.query("SELECT id, key FROM block WHERE ino = ? ORDER BY rowid", (ino,))
+        return [read_block(row) for row in rows]
+
+    def all_blocks(self) -> Iterator[tuple[int, Block]]:
+        """Return (inode number, block) for every block of every file, grouped by inode."""
+        for ino, *row in self.stream("SELECT ino, id, key FROM block ORDER BY ino, rowid"):
+            yield read_int(ino, "ino"), read_block(tuple(row))
+
+    def meta(self, ino: int) -> Meta:
+        """Return what an inode has beyond its row."""
+        rows = self.query("SELECT data FROM extra WHERE ino = ?", (ino,))
+        target = read_bytes(rows[0][0], "extra.data") if rows else None
+        if not self.has_extension:
+            return Meta(target) if rows else NO_META
+        pairs = self.query("SELECT name, value FROM zos_xattr WHERE ino = ? ORDER BY name", (ino,))
+        xattrs = tuple((read_bytes(n, "xattr"), read_bytes(v, "xattr")) for n, v in pairs)
+        rows = self.query("SELECT extents FROM zos_inode WHERE ino = ?", (ino,))
+        extents = read_extents(rows[0][0]) if rows and rows[0][0] is not None else None
+        return Meta(target, xattrs, extents)
+
+    def all_meta(self) -> dict[int, Meta]:
+        """Return `meta` of every inode that has any."""
+        inos = {ino for (ino,) in self.query("SELECT ino FROM extra")}
+        if self.has_extension:
+            inos.update(ino for (ino,) in self.query("SELECT DISTINCT ino FROM zos_xattr"))
+            wanted = "SELECT ino FROM zos_inode WHERE extents IS NOT NULL"
+            inos.update(ino for (ino,) in self.query(wanted))
+        return {ino: self.meta(ino) for ino in sorted(read_int(ino, "ino") for ino in inos)}
+
+    def routes(self) -> list[Route]:
+        """Return where the flist says its blocks are."""
+        return [
+            Route(read_int(start, "route"), read_int(end, "route"), read_text(url, "route"))
+            for start, end, url in self.query("SELECT start, end, url FROM route ORDER BY rowid")
+        ]
+
+    def tags(self) -> dict[str, str]:
+        """Return the flist's tags."""
+        rows = self.query("SELECT key, value FROM tag ORDER BY key")
+        return {read_text(key, "tag"): read_text(value, "tag") for key, value in rows}
+
+    def folder_counts(self) -> dict[int, int]:
+        """Return how many directories each directory holds, where that is not none."""
+        return dict(
+            self.query(
+                "SELECT parent, count(*) FROM inode"
+                " WHERE (mode & 61440) = 16384 AND ino != 1 GROUP BY parent"
+            )
+        )
+
+    def totals(self) -> tuple[int, int]:
+        """Return how many inodes there are and how many bytes its files have."""
+        rows = self.query(
+            "SELECT count(*), coalesce(sum(CASE WHEN (mode & 61440) = 32768 THEN size END), 0)"
+            " FROM inode"
+        )
+        return read_int(rows[0][0], "count"), read_int(rows[0][1], "size")
+
+
+def read_inode(row: tuple[Any, ...]) -> Inode:
+    """Return the checked inode of one row of `FlistFile.select`."""
+    ino, parent, name, size, uid, gid, mode, rdev, ctime, mtime, raw, cns, mns, same_as, links = row
+    numbers = (ino, parent, size, uid, gid, mode, rdev, ctime, mtime)
+    if not all(type(value) is int for value in numbers):
+        raise FormatError(f"inode {ino!r} holds something that is not a number")
+    if size < 0 or not (0 <= uid < 2**32 and 0 <= gid < 2**32 and 0 <= mode < 2**16):
+        raise FormatError(f"inode {ino} holds a number out of range")
+    if abs(ctime) >= 2**33 or abs(mtime) >= 2**33 or not 0 <= rdev < 2**64:
+        raise FormatError(f"inode {ino} holds a number out of range")
+    if ino != ROOT_INO:
+        name = check_name(ino, name if raw is None else raw)
+    extended = (cns or 0, mns or 0, same_as or 0, links or 1)
+    if not all(type(value) is int and value >= 0 for value in extended):
+        raise FormatError(f"inode {ino} holds something that is not a number")
+    return Inode(
+        ino, parent, name, size, uid, gid, mode, rdev,
+        ctime * NS + extended[0] % NS, mtime * NS + extended[1] % NS, extended[2], extended[3],
+    )  # fmt: skip
+
+
+def check_name(ino: int, name: object) -> bytes:
+    """Return `name` if a directory may hold it."""
+    if not isinstance(name, bytes) or not 0 < len(name) <= NAME_MAX_BYTES:
+        raise FormatError(f"inode {ino} has a name of a wrong length")
+    if b"/" in name or b"\0" in name or name in (b".", b".."):
+        raise FormatError(f"inode {ino} has a forbidden name {name!r}")
+    return name
+
+
+def read_block(row: tuple[Any, ...]) -> Block:
+    """Return the checked block of one (id, key) row."""
+    block_id, key = row
+    for value in (block_id, key):
+        if not isinstance(value, bytes) or len(value) != HASH_BYTES:
+            raise FormatError("a block's id or key is not 32 bytes")
+    return Block(block_id, key)
+
+
+def read_extents(value: object) -> tuple[Extent, ...]:
+    """Return the data ranges of a sparse file."""
+    data = read_bytes(value, "extents")
+    if len(data) % EXTENT.size:
+        raise FormatError("the data ranges of a file are cut off")
+    return tuple(Extent(start, length) for start, length in EXTENT.iter_unpack(data))
+
+
+def read_int(value: object, what: str) -> int:
+    """Return `value` if it is a number."""
+    if type(value) is not int:
+        raise FormatError(f"{what} holds something that is not a number")
+    return value
+
+
+def read_bytes(value: object, what: str) -> bytes:
+    """Return `value` if it is a string of bytes."""
+    if not isinstance(value, bytes):
+        raise FormatError(f"{what} holds something that is not bytes")
+    return value
+
+
+def read_text(value: object, what: str) -> str:
+    """Return `value` if it is UTF-8 text."""
+    try:
+        return read_bytes(value, what).decode()
+    except UnicodeDecodeError as error:
+        raise FormatError(f"{what} is not UTF-8") from error

@@ -1,0 +1,121 @@
+"""From a block's name to its plain bytes: memory, cache, store, each checked, each fetched once.
+
+What arrives from a store is checked against its id before anything is done with it (by the routes,
+so that the next mirror is asked when it fails), then against its tag, size and plain hash; only
+then it is cached. What comes back from the cache is checked by its tag and size, which hold every
+bit of it.
+"""
+
+import threading
+from collections import OrderedDict
+from concurrent.futures import Future
+
+from flist.blocks import decode
+from flist.cache import BlockCache
+from flist.errors import BlockError
+from flist.model import Block
+from flist.store.base import Store
+
+KEPT_CHUNKS = 16
+
+
+class Statistics:
+    """What a fetcher did: numbers of blocks, and of bytes that came from the store."""
+
+    def __init__(self) -> None:
+        self.memory_hits = 0
+        self.cache_hits = 0
+        self.fetched = 0
+        self.fetched_bytes = 0
+        self.refused = 0
+        self.failed = 0
+
+
+class Fetcher:
+    """Plain chunks of blocks. Safe to use from several threads; one fetch per block at a time.
+
+    `store` checks ids itself, as what `flist.store.routed.open_routes` returns does.
+    """
+
+    def __init__(
+        self, store: Store | None, cache: BlockCache | None, kept_chunks: int = KEPT_CHUNKS
+    ) -> None:
+        self.store = store
+        self.cache = cache
+        self.kept_chunks = kept_chunks
+        self.statistics = Statistics()
+        self.lock = threading.Lock()
+        self.chunks: OrderedDict[bytes, bytes] = OrderedDict()
+        self.running: dict[bytes, Future[bytes]] = {}
+
+    def plain(self, block: Block, size: int) -> bytes:
+        """Return the `size` plain bytes of `block`; raises `FlistError`, never wrong bytes."""
+        with self.lock:
+            chunk = self.chunks.get(block.key)
+            if chunk is not None and len(chunk) == size:
+                self.chunks.move_to_end(block.key)
+                self.statistics.memory_hits += 1
+                return chunk
+            future = self.running.get(block.id)
+            is_mine = future is None
+            if future is None:
+                future = self.running[block.id] = Future()
+        if not is_mine:
+            data = future.result()
+            return data if len(data) == size else self.load(block, size)
+        try:
+            chunk = self.load(block, size)
+        except BaseException as error:
+            self.finish(block)
+            future.set_exception(error)
+            raise
+        self.finish(block, chunk)
+        future.set_result(chunk)
+        return chunk
+
+    def finish(self, block: Block, chunk: bytes | None = None) -> None:
+        """Note that a fetch has ended, and keep what it brought."""
+        with self.lock:
+            self.running.pop(block.id, None)
+            if chunk is not None:
+                self.chunks[block.key] = chunk
+                while len(self.chunks) > self.kept_chunks:
+                    self.chunks.popitem(last=False)
+
+    def load(self, block: Block, size: int) -> bytes:
+        """Return the chunk from the cache, or else from the store."""
+        if self.cache is not None:
+            data = self.cache.get(block.id)
+            if data is not None:
+                try:
+                    chunk = decode(block, data, size, check_plain=False)
+                except BlockError:
+                    self.cache.remove(block.id)
+                else:
+                    self.statistics.cache_hits += 1
+                    return chunk
+        return self.fetch(block, size)
+
+    def fetch(self, block: Block, size: int) -> bytes:
+        """Return the chunk from the store, and cache its block."""
+        if self.store is None:
+            raise BlockError(f"block {block.id.hex()} is not in the cache, and we are offline")
+        try:
+            data = self.store.get(block.id)
+            chunk = decode(block, data, size)
+        except BlockError:
+            self.statistics.refused += 1
+            raise
+        except BaseException:
+            self.statistics.failed += 1
+            raise
+        self.statistics.fetched += 1
+        self.statistics.fetched_bytes += len(data)
+        if self.cache is not None:
+            self.cache.put(block.id, data)
+        return chunk
+
+    def close(self) -> None:
+        """Close the store."""
+        if self.store is not None:
+            self.store.close()

@@ -1,0 +1,182 @@
+"""Writes one entry of a flist to disk, whole or not at all, with all its attributes."""
+
+import contextlib
+import errno
+import os
+import stat
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from flist.errors import FlistError, FormatError
+from flist.model import CHUNK_BYTES, Block, Extent, Inode, Meta, chunk_count, chunk_size
+
+ReadChunk = Callable[[Block, int], bytes]
+
+
+class Restore(NamedTuple):
+    """One entry and the place where it belongs."""
+
+    path: bytes
+    inode: Inode
+    meta: Meta
+    blocks: Sequence[Block] = ()
+
+
+class Rules(NamedTuple):
+    """Whether owners are restored."""
+
+    is_owner_kept: bool
+
+
+def is_restored(item: Restore) -> bool:
+    """Whether a file is there already as an earlier, interrupted run left it: whole."""
+    try:
+        status = os.lstat(item.path)
+    except OSError:
+        return False
+    inode = item.inode
+    return (
+        stat.S_ISREG(status.st_mode)
+        and status.st_size == inode.size
+        and status.st_mtime_ns == inode.mtime_ns
+        and stat.S_IMODE(status.st_mode) == stat.S_IMODE(inode.mode)
+    )
+
+
+def scratch_path(path: bytes) -> bytes:
+    """Return a name beside `path` for what is not complete yet."""
+    folder, _, name = path.rpartition(b"/")
+    return b"%s/.%s.%d.rfs" % (folder, name[:200], os.getpid())
+
+
+def restore_file(item: Restore, read_chunk: ReadChunk, rules: Rules) -> list[str]:
+    """Write a regular file; return what could not be restored."""
+    scratch = scratch_path(item.path)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        handle = os.open(scratch, flags, 0o600)
+    except FileExistsError:
+        os.unlink(scratch)  # noqa: PTH108 left by a killed run that had our number
+        handle = os.open(scratch, flags, 0o600)
+    try:
+        try:
+            write_content(handle, item, read_chunk)
+            problems = set_attributes(handle, item, rules)
+        finally:
+            os.close(handle)
+        os.rename(scratch, item.path)  # noqa: PTH104
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(scratch)  # noqa: PTH108
+        raise
+    return problems
+
+
+def write_content(handle: int, item: Restore, read_chunk: ReadChunk) -> None:
+    """Write the chunks of a file; the holes of a sparse one are left out."""
+    size = item.inode.size
+    if len(item.blocks) != chunk_count(size):
+        raise FormatError(
+            f"{os.fsdecode(item.path)} has {len(item.blocks)} blocks for {size} bytes"
+        )
+    extents = item.meta.extents
+    if extents is not None:
+        os.ftruncate(handle, size)
+    for index, block in enumerate(item.blocks):
+        start = index * CHUNK_BYTES
+        if extents is None:
+            write_all(handle, read_chunk(block, chunk_size(size, index)), start)
+        elif parts := overlaps(extents, start, chunk_size(size, index)):
+            chunk = read_chunk(block, chunk_size(size, index))
+            for part in parts:
+                begin = part.start - start
+                write_all(handle, chunk[begin : begin + part.length], part.start)
+
+
+def overlaps(extents: Sequence[Extent], start: int, length: int) -> list[Extent]:
+    """Return the parts of `extents` inside `start`..`start + length`."""
+    end = start + length
+    cut = [(max(e.start, start), min(e.start + e.length, end)) for e in extents]
+    return [Extent(first, last - first) for first, last in cut if first < last]
+
+
+def write_all(handle: int, data: bytes, offset: int) -> None:
+    """Write all of `data` at `offset`."""
+    done = os.pwrite(handle, data, offset)
+    while done < len(data):
+        done += os.pwrite(handle, memoryview(data)[done:], offset + done)
+
+
+def restore_link(item: Restore, rules: Rules) -> list[str]:
+    """Make a symbolic link."""
+    target = item.meta.target or b""
+    return restore_node(item, rules, lambda path: os.symlink(target, path))  # noqa: PTH211
+
+
+def restore_special(item: Restore, rules: Rules) -> list[str]:
+    """Make a device, FIFO or socket; without the right to, that is a problem, not an error."""
+    inode = item.inode
+    try:
+        return restore_node(item, rules, lambda path: os.mknod(path, inode.mode, inode.rdev))
+    except PermissionError:
+        return [f"{os.fsdecode(item.path)}: only root may make devices"]
+
+
+def restore_node(item: Restore, rules: Rules, make: Callable[[bytes], None]) -> list[str]:
+    """Make something with `make` under another name, complete it, then rename it."""
+    scratch = scratch_path(item.path)
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(scratch)  # noqa: PTH108
+    make(scratch)
+    try:
+        problems = set_attributes(scratch, item, rules)
+        os.rename(scratch, item.path)  # noqa: PTH104
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(scratch)  # noqa: PTH108
+        raise
+    return problems
+
+
+def make_folder(path: bytes) -> None:
+    """Make a directory, or accept the one that is there; a link in its place is an attack."""
+    try:
+        os.mkdir(path, 0o700)  # noqa: PTH102
+    except FileExistsError as error:
+        if not stat.S_ISDIR(os.lstat(path).st_mode):
+            name = os.fsdecode(path)
+            raise FlistError(f"cannot unpack: {name} is there and not a directory") from error
+
+
+def link_name(first: bytes, path: bytes) -> None:
+    """Make `path` another name of `first`."""
+    scratch = scratch_path(path)
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(scratch)  # noqa: PTH108
+    os.link(first, scratch, follow_symlinks=False)
+    os.rename(scratch, path)  # noqa: PTH104
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(scratch)  # noqa: PTH108 rename of two names of one file does nothing
+
+
+def set_attributes(place: int | bytes, item: Restore, rules: Rules) -> list[str]:
+    """Set owner, mode, extended attributes and times, in the only order that keeps all of them:
+    a change of owner drops setuid bits and capabilities, and every change moves the times."""
+    inode = item.inode
+    is_path = isinstance(place, bytes)
+    follow = not is_path
+    if rules.is_owner_kept:
+        os.chown(place, inode.uid, inode.gid, follow_symlinks=follow)
+    if not inode.is_link:
+        os.chmod(place, stat.S_IMODE(inode.mode))  # noqa: PTH101
+    problems = []
+    for name, value in item.meta.xattrs:
+        try:
+            os.setxattr(place, name, value, follow_symlinks=follow)
+        except OSError as error:
+            if error.errno not in (errno.EPERM, errno.EACCES, errno.ENOTSUP):
+                raise
+            text = f"{os.fsdecode(item.path)}: {os.fsdecode(name)}: {error.strerror}"
+            problems.append(text)
+    os.utime(place, ns=(inode.mtime_ns, inode.mtime_ns), follow_symlinks=follow)
+    return problems

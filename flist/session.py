@@ -1,0 +1,72 @@
+"""Opens a flist for reading: metadata, stores, retry and cache put together from options."""
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from flist.blocks import check_arrival
+from flist.cache import DEFAULT_LIMIT_BYTES, BlockCache
+from flist.database import FlistFile
+from flist.errors import FlistError
+from flist.fetch import Fetcher
+from flist.model import Route
+from flist.reader import Reader
+from flist.store.retry import RetryingStore
+from flist.store.routed import open_routes, parse_route
+from flist.tree import Tree
+
+if TYPE_CHECKING:
+    from flist.store.base import Store
+
+DEFAULT_WAIT_S = 60.0
+
+
+class Sources(NamedTuple):
+    """Where blocks come from: `stores` (route texts) in place of the flist's own routes."""
+
+    stores: Sequence[str] = ()
+    cache: Path | None = None
+    cache_bytes: int = DEFAULT_LIMIT_BYTES
+    wait_s: float = DEFAULT_WAIT_S
+    is_offline: bool = False
+
+
+def choose_routes(flist: FlistFile, stores: Sequence[str]) -> list[Route]:
+    """Return the routes named by `stores`, or else those inside the flist."""
+    routes = [parse_route(text) for text in stores] or flist.routes()
+    if not routes:
+        raise FlistError(
+            f"cannot find the blocks of {flist.path}: it names no store",
+            hint="name one with --store URL",
+        )
+    return routes
+
+
+def is_local(route: Route) -> bool:
+    """Whether a store is a folder of this machine."""
+    return route.url.startswith("dir://")
+
+
+def open_fetcher(flist: FlistFile, sources: Sources) -> Fetcher:
+    """Return what fetches the flist's blocks."""
+    cache = BlockCache(sources.cache, sources.cache_bytes) if sources.cache else None
+    if sources.is_offline:
+        return Fetcher(None, cache)
+    routes = choose_routes(flist, sources.stores)
+    if all(is_local(route) for route in routes):
+        cache = None  # a copy on the same machine saves nothing
+    routed = open_routes(routes, check_arrival)
+    store: Store = RetryingStore(routed, sources.wait_s) if sources.wait_s > 0 else routed
+    return Fetcher(store, cache)
+
+
+@contextlib.contextmanager
+def open_reader(meta: Path, sources: Sources) -> Iterator[Reader]:
+    """Open the flist `meta` for the block, ready to read."""
+    with FlistFile.open(meta) as flist:
+        fetcher = open_fetcher(flist, sources)
+        try:
+            yield Reader(Tree(flist), fetcher)
+        finally:
+            fetcher.close()

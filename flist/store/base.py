@@ -1,0 +1,49 @@
+"""What a store is, and the one place where an URL becomes one.
+
+A store keeps encrypted blocks by id. It promises nothing about the bytes: whoever reads checks
+them (`flist.fetch`). Everything else (retry, mirrors, cache) is a wrapper around a store.
+"""
+
+import importlib
+from typing import Protocol
+from urllib.parse import urlsplit
+
+from common.errors import UsageError
+
+
+class Store(Protocol):
+    """Where encrypted blocks are kept. Safe to use from several threads."""
+
+    def get(self, block_id: bytes) -> bytes:
+        """Return a block; raises `BlockMissingError`, `StoreUnavailableError`, `StoreError`."""
+
+    def put(self, block_id: bytes, data: bytes) -> None:
+        """Keep a block; raises `StoreUnavailableError` or `StoreError`."""
+
+    def has(self, block_id: bytes) -> bool:
+        """Whether the block is there."""
+
+    def flush(self) -> None:
+        """Return when everything that was put would survive a power cut."""
+
+    def close(self) -> None:
+        """Let go of connections."""
+
+
+# scheme -> module with `open_store(url) -> Store`
+SCHEMES = {
+    "dir": "flist.store.folder",
+    "http": "flist.store.http",
+    "https": "flist.store.http",
+}
+
+
+def open_store(url: str) -> Store:
+    """Return the store at `url`; raises `UsageError` if it is not the URL of a store."""
+    scheme = urlsplit(url).scheme
+    module = SCHEMES.get(scheme)
+    if module is None:
+        known = ", ".join(f"{name}://" for name in SCHEMES)
+        raise UsageError(f"cannot open store {url!r}: unknown scheme", hint=f"there are: {known}")
+    store: Store = importlib.import_module(module).open_store(url)
+    return store

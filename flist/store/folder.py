@@ -1,0 +1,115 @@
+"""The `dir` store: blocks as files, `DIR/<first two hex digits>/<64 hex digits>`.
+
+Reading falls back to `DIR/<64 hex digits>`, which older tools wrote. A file appears whole or not
+at all (written beside, then renamed), and is on disk when `flush` has returned.
+"""
+
+import contextlib
+import ctypes
+import os
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from common.errors import UsageError
+from flist.errors import BlockMissingError, StoreError, StoreUnavailableError
+
+
+class FolderStore:
+    """Blocks as files below `root`, which is made when the first block is put."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.made: set[str] = set()
+        self.count = 0
+
+    def path(self, name: str) -> str:
+        """Return where block `name` (hex) belongs."""
+        return f"{self.root}/{name[:2]}/{name}"
+
+    def get(self, block_id: bytes) -> bytes:
+        """Return a block."""
+        name = block_id.hex()
+        for path in (self.path(name), f"{self.root}/{name}"):
+            with contextlib.suppress(FileNotFoundError):
+                try:
+                    return read_file(path)
+                except FileNotFoundError:
+                    raise
+                except OSError as error:
+                    reason = f"cannot read block {name} in {self.root}: {error.strerror}"
+                    raise StoreUnavailableError(reason) from error
+        raise BlockMissingError(f"cannot read block {name}: it is not in {self.root}")
+
+    def has(self, block_id: bytes) -> bool:
+        """Whether the block is there."""
+        name = block_id.hex()
+        return Path(self.path(name)).exists() or (self.root / name).exists()
+
+    def put(self, block_id: bytes, data: bytes) -> None:
+        """Keep a block; one of the same size is already it."""
+        name = block_id.hex()
+        path = self.path(name)
+        try:
+            if os.stat(path).st_size == len(data):  # noqa: PTH116
+                return
+        except FileNotFoundError:
+            pass
+        try:
+            self.write(path, name, data)
+        except OSError as error:
+            raise StoreError(f"cannot write block to {self.root}: {error.strerror}") from error
+
+    def write(self, path: str, name: str, data: bytes) -> None:
+        """Write a file beside `path`, then rename it."""
+        if name[:2] not in self.made:
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
+            self.made.add(name[:2])
+        self.count += 1
+        scratch = f"{self.root}/{name[:2]}/.{os.getpid()}-{id(self):x}-{self.count}.tmp"
+        handle = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+        try:
+            try:
+                while data:
+                    data = data[os.write(handle, data) :]
+            finally:
+                os.close(handle)
+            os.rename(scratch, path)  # noqa: PTH104
+        except BaseException:
+            Path(scratch).unlink(missing_ok=True)
+            raise
+
+    def flush(self) -> None:
+        """Write the file system that the blocks are on to its disk."""
+        if not self.root.exists():
+            return
+        handle = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            ctypes.CDLL(None).syncfs(handle)
+        finally:
+            os.close(handle)
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+
+def read_file(path: str) -> bytes:
+    """Return what a file holds (faster than a file object for many small ones)."""
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        size = os.fstat(handle).st_size
+        data = os.read(handle, size)
+        while len(data) < size and (more := os.read(handle, size - len(data))):
+            data += more
+        return data
+    finally:
+        os.close(handle)
+
+
+def open_store(url: str) -> FolderStore:
+    """Return the store at `dir:///absolute/path`."""
+    parts = urlsplit(url)
+    if parts.netloc or not parts.path.startswith("/"):
+        raise UsageError(
+            f"cannot open store {url!r}: the path is not absolute", hint="dir:///srv/blocks"
+        )
+    return FolderStore(Path(unquote(parts.path)))

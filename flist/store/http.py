@@ -1,0 +1,128 @@
+"""The `http` and `https` stores: GET URL/hh/<64 hex>, and on 404 URL/<64 hex>. Read only.
+
+http.client with a pool of kept connections: a quarter of the import time of the larger client
+libraries, which a node pays at every boot.
+"""
+
+import http.client
+import threading
+from urllib.parse import urlsplit
+
+from common.errors import UsageError
+from flist.blocks import MAX_BLOCK_BYTES
+from flist.errors import BlockMissingError, StoreError, StoreUnavailableError
+
+TIMEOUT_S = 20.0
+NOT_FOUND = (404, 410)
+BUSY = (408, 425, 429)
+"""Answers that mean "later"; so does every 5xx."""
+
+
+class HttpStore:
+    """Blocks behind an HTTP server."""
+
+    def __init__(self, url: str, timeout_s: float = TIMEOUT_S) -> None:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise UsageError(f"cannot open store {url!r}: it names no host")
+        self.url = url
+        self.host = parts.hostname
+        self.secure = parts.scheme == "https"
+        self.port = parts.port or (443 if self.secure else 80)
+        self.base = parts.path.rstrip("/")
+        self.query = f"?{parts.query}" if parts.query else ""
+        self.timeout_s = timeout_s
+        self.idle: list[http.client.HTTPConnection] = []
+        self.lock = threading.Lock()
+
+    def get(self, block_id: bytes) -> bytes:
+        """Return a block."""
+        name = block_id.hex()
+        for path in (f"{name[:2]}/{name}", name):
+            status, body = self.ask("GET", path)
+            if status == 200:
+                return body
+            if status not in NOT_FOUND:
+                raise refusal(status, self.url)
+        raise BlockMissingError(f"cannot read block {name}: it is not at {self.url}")
+
+    def has(self, block_id: bytes) -> bool:
+        """Whether the block is there."""
+        name = block_id.hex()
+        for path in (f"{name[:2]}/{name}", name):
+            status, _ = self.ask("HEAD", path)
+            if status == 200:
+                return True
+            if status not in NOT_FOUND:
+                raise refusal(status, self.url)
+        return False
+
+    def put(self, block_id: bytes, data: bytes) -> None:
+        """Refuse: a plain web server takes nothing."""
+        del block_id, data
+        raise StoreError(f"cannot write to {self.url}: an http store can only be read")
+
+    def flush(self) -> None:
+        """Nothing is ever written."""
+
+    def close(self) -> None:
+        """Close the kept connections."""
+        with self.lock:
+            idle, self.idle = self.idle, []
+        for connection in idle:
+            connection.close()
+
+    def ask(self, method: str, path: str) -> tuple[int, bytes]:
+        """Return status and body of one request; a kept connection that died is replaced once."""
+        with self.lock:
+            kept = self.idle.pop() if self.idle else None
+        if kept is not None:
+            try:
+                return self.exchange(kept, method, path)
+            except (OSError, http.client.HTTPException):
+                kept.close()  # the server closed it while it was idle
+        connection = self.connect()
+        try:
+            return self.exchange(connection, method, path)
+        except (OSError, http.client.HTTPException) as error:
+            connection.close()
+            reason = str(error) or type(error).__name__
+            raise StoreUnavailableError(f"cannot reach {self.url}: {reason}") from error
+        except BaseException:
+            connection.close()
+            raise
+
+    def connect(self) -> http.client.HTTPConnection:
+        """Return a new connection, not yet open."""
+        if self.secure:
+            return http.client.HTTPSConnection(self.host, self.port, timeout=self.timeout_s)
+        return http.client.HTTPConnection(self.host, self.port, timeout=self.timeout_s)
+
+    def exchange(
+        self, connection: http.client.HTTPConnection, method: str, path: str
+    ) -> tuple[int, bytes]:
+        """Return status and body of one request over `connection`, which is kept if it may be."""
+        connection.request(method, f"{self.base}/{path}{self.query}")
+        response = connection.getresponse()
+        length = response.getheader("Content-Length")
+        body = response.read(MAX_BLOCK_BYTES + 1)
+        if length is not None and method != "HEAD" and len(body) < min(int(length), len(body) + 1):
+            raise http.client.IncompleteRead(body)
+        if response.isclosed():
+            with self.lock:
+                self.idle.append(connection)
+        else:
+            connection.close()  # more than any block may have: the rest is not read
+        return response.status, body
+
+
+def refusal(status: int, url: str) -> StoreError:
+    """Return the error for an answer that is neither the block nor its absence."""
+    if status >= 500 or status in BUSY:
+        return StoreUnavailableError(f"cannot read from {url}: it answered {status}")
+    return StoreError(f"cannot read from {url}: it answered {status}")
+
+
+def open_store(url: str) -> HttpStore:
+    """Return the store at `url`."""
+    return HttpStore(url)

@@ -1,0 +1,96 @@
+"""Waits for a store that does not answer, with growing pauses and a limit."""
+
+import random
+import threading
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+from flist.errors import BlockError, FlistError, StoreUnavailableError
+from flist.store.base import Store
+
+FIRST_PAUSE_S = 0.1
+LONGEST_PAUSE_S = 5.0
+WRONG_BYTES_TRIES = 3
+
+
+class Pause(Protocol):
+    """Waits some seconds; true ends the waiting for good."""
+
+    def __call__(self, seconds: float, /) -> bool:
+        """Wait `seconds`."""
+
+
+class RetryingStore:
+    """A store whose `get` waits out an outage of up to `limit_s` seconds.
+
+    Wrong bytes (a transfer gone bad) are asked for again a few times; a block that is missing is
+    not. Once an outage has lasted the limit, later reads fail after one try until an answer comes.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        limit_s: float,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        pause: Pause | None = None,
+    ) -> None:
+        self.store = store
+        self.limit_s = limit_s
+        self.clock = clock
+        self.stopped = threading.Event()
+        self.pause = pause or self.stopped.wait
+        self.down_since: float | None = None
+        self.last_error = 0.0
+
+    def get(self, block_id: bytes) -> bytes:
+        """Return a block, after as many tries as the limit allows."""
+        pause_s = FIRST_PAUSE_S
+        wrong = 0
+        while True:
+            try:
+                data = self.store.get(block_id)
+            except StoreUnavailableError as error:
+                pause_s = self.wait(pause_s, self.time_left(), error)
+            except BlockError as error:
+                wrong += 1
+                left_s = self.limit_s if wrong < WRONG_BYTES_TRIES else 0.0
+                pause_s = self.wait(pause_s, left_s, error)
+            else:
+                self.down_since = None
+                return data
+
+    def time_left(self) -> float:
+        """Note one more failure; return how long the outage may still last."""
+        now = self.clock()
+        if self.down_since is None or now - self.last_error > self.limit_s:
+            self.down_since = now  # nobody asked for so long that it is another outage
+        self.last_error = now
+        return self.down_since + self.limit_s - now
+
+    def wait(self, pause_s: float, left_s: float, error: FlistError) -> float:
+        """Pause, and return how long the next pause is; raises `error` when it is over."""
+        if left_s <= 0:
+            raise error
+        # Many readers that wait must not come back all at once.
+        if self.pause(min(pause_s * random.uniform(0.7, 1.3), left_s)):  # noqa: S311
+            raise error
+        return min(pause_s * 2, LONGEST_PAUSE_S)
+
+    def has(self, block_id: bytes) -> bool:
+        """Whether the block is there."""
+        return self.store.has(block_id)
+
+    def put(self, block_id: bytes, data: bytes) -> None:
+        """Keep a block."""
+        self.store.put(block_id, data)
+
+    def flush(self) -> None:
+        """Flush the store."""
+        self.store.flush()
+
+    def close(self) -> None:
+        """End every wait and close the store."""
+        self.stopped.set()
+        self.store.close()

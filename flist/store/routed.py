@@ -1,0 +1,107 @@
+"""Sharding and replication by routes, as upstream does it.
+
+A block is written to every store whose route matches and read from any of them: the matching
+stores are tried in random order until one answers with bytes that pass the check.
+"""
+
+import random
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from common.errors import UsageError
+from flist.errors import BlockError, BlockMissingError, FlistError, StoreError
+from flist.model import Route
+from flist.store.base import Store, open_store
+
+
+class Shuffle(Protocol):
+    """Puts a list into another order, in place."""
+
+    def __call__(self, items: list[Store], /) -> None:
+        """Shuffle `items`."""
+
+
+class RoutedStore:
+    """Stores behind routes. `check(id, data)` raises `BlockError` for wrong bytes."""
+
+    def __init__(
+        self,
+        routes: Sequence[tuple[Route, Store]],
+        check: Callable[[bytes, bytes], None],
+        shuffle: Shuffle = random.shuffle,
+    ) -> None:
+        self.routes = routes
+        self.check = check
+        self.shuffle = shuffle
+
+    def matching(self, block_id: bytes) -> list[Store]:
+        """Return the stores of a block, in the order of the routes, each once."""
+        found = {id(store): store for route, store in self.routes if route.matches(block_id)}
+        if not found:
+            raise StoreError(f"no route covers block {block_id.hex()}")
+        return list(found.values())
+
+    def get(self, block_id: bytes) -> bytes:
+        """Return a block whose bytes passed the check."""
+        stores = self.matching(block_id)
+        self.shuffle(stores)
+        errors: list[FlistError] = []
+        for store in stores:
+            try:
+                data = store.get(block_id)
+                self.check(block_id, data)
+            except (StoreError, BlockError) as error:
+                errors.append(error)
+            else:
+                return data
+        raise worst(errors)
+
+    def has(self, block_id: bytes) -> bool:
+        """Whether every store of the block has it."""
+        return all(store.has(block_id) for store in self.matching(block_id))
+
+    def put(self, block_id: bytes, data: bytes) -> None:
+        """Give a block to every store of it."""
+        for store in self.matching(block_id):
+            store.put(block_id, data)
+
+    def flush(self) -> None:
+        """Flush every store."""
+        for _, store in self.routes:
+            store.flush()
+
+    def close(self) -> None:
+        """Close every store."""
+        for _, store in self.routes:
+            store.close()
+
+
+def worst(errors: Sequence[FlistError]) -> FlistError:
+    """Return the error that says most: one that may pass, then wrong bytes, then absence."""
+    for error in errors:
+        if not isinstance(error, (BlockMissingError, BlockError)):
+            return error
+    return next((e for e in errors if isinstance(e, BlockError)), errors[0])
+
+
+def parse_route(text: str) -> Route:
+    """Return the route of `hh-hh=url` or of a bare URL (every block)."""
+    span, equals, url = text.partition("=")
+    start, dash, end = span.partition("-")
+    if not equals or "://" in span:
+        return Route(0, 255, text)
+    digits = "0123456789abcdef"
+    is_hex = all(len(byte) == 2 and not byte.strip(digits) for byte in (start, end))
+    if not dash or not is_hex or int(start, 16) > int(end, 16):
+        raise UsageError(
+            f"cannot read store {text!r}: {span!r} is not a range", hint="for example 00-7f=URL"
+        )
+    return Route(int(start, 16), int(end, 16), url)
+
+
+def open_routes(routes: Sequence[Route], check: Callable[[bytes, bytes], None]) -> RoutedStore:
+    """Return the store behind `routes`; one URL is opened once."""
+    if not routes:
+        raise UsageError("no store is named", hint="--store URL, for example dir:///srv/blocks")
+    stores = {url: open_store(url) for url in dict.fromkeys(route.url for route in routes)}
+    return RoutedStore([(route, stores[route.url]) for route in routes], check)

@@ -1,0 +1,77 @@
+"""Checks everything that a flist says, and every block that it needs."""
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+from flist.database import FlistFile
+from flist.errors import FlistError
+from flist.fetch import Fetcher
+from flist.model import Block, chunk_count, chunk_size
+from flist.session import Sources, open_fetcher
+from flist.unpack import make_plan
+
+THREADS = 4
+
+
+class Report(NamedTuple):
+    """How much was checked, and what is wrong."""
+
+    inodes: int
+    blocks: int
+    faults: list[str]
+
+
+def verify(
+    meta: Path, sources: Sources | None, progress: Callable[[int, int], None] | None = None
+) -> Report:
+    """Check the flist `meta`, and its blocks in `sources` unless that is None."""
+    faults: list[str] = []
+    sizes: dict[Block, int] = {}
+    users: dict[Block, str] = {}
+    with FlistFile.open(meta) as flist:
+        plan = make_plan(flist, b"")
+        for item in plan.files:
+            name = os.fsdecode(item.path)
+            if len(item.blocks) != chunk_count(item.inode.size):
+                faults.append(f"{name}: {len(item.blocks)} blocks for {item.inode.size} bytes")
+                continue
+            for index, block in enumerate(item.blocks):
+                sizes[block] = chunk_size(item.inode.size, index)
+                users.setdefault(block, name)
+        if sources is not None:
+            fetcher = open_fetcher(flist, sources)
+            try:
+                faults += check_blocks(fetcher, sizes, users, progress)
+            finally:
+                fetcher.close()
+    return Report(plan.size(), len(sizes) if sources is not None else 0, faults)
+
+
+def check_blocks(
+    fetcher: Fetcher,
+    sizes: dict[Block, int],
+    users: dict[Block, str],
+    progress: Callable[[int, int], None] | None,
+) -> list[str]:
+    """Fetch every block; return what is wrong."""
+
+    def check(block: Block) -> str | None:
+        try:
+            fetcher.load(block, sizes[block])
+        except FlistError as error:
+            return f"{users[block]}: {error.message}"
+        return None
+
+    faults = []
+    done, total = 0, sum(sizes.values())
+    with ThreadPoolExecutor(THREADS) as pool:
+        for block, fault in zip(sizes, pool.map(check, sizes), strict=True):
+            if fault is not None:
+                faults.append(fault)
+            done += sizes[block]
+            if progress is not None:
+                progress(done, total)
+    return faults
