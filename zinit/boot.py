@@ -1,0 +1,233 @@
+"""PID 1: what comes before the services and after them.
+
+`main` is what `/init` calls. It never returns and never raises: the kernel panics when PID 1 ends.
+"""
+
+import os
+import sys
+import time
+
+from zinit import kernel
+from zinit.daemon import Daemon, Settings
+from zinit.manager import REBOOT
+from zinit.system import DEFAULT_PATH, spawn_plain
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import socket as _socket
+    from collections.abc import Callable
+else:
+    import _socket
+
+SAFE = kernel.MS_NOSUID | kernel.MS_NODEV
+PLAIN = SAFE | kernel.MS_NOEXEC
+# source = type, target, flags, data
+MOUNTS = (
+    ("proc", "/proc", PLAIN, ""),
+    ("sysfs", "/sys", PLAIN, ""),
+    ("devtmpfs", "/dev", kernel.MS_NOSUID, "mode=0755"),
+    ("devpts", "/dev/pts", kernel.MS_NOSUID | kernel.MS_NOEXEC, "mode=0620,gid=5,ptmxmode=0666"),
+    ("tmpfs", "/dev/shm", SAFE, "mode=1777"),  # noqa: S108
+    ("tmpfs", "/run", SAFE, "mode=0755"),
+    ("tmpfs", "/tmp", SAFE, "mode=1777"),  # noqa: S108
+    ("cgroup2", "/sys/fs/cgroup", PLAIN, "nsdelegate"),
+)
+LINKS = (
+    ("/proc/self/fd", "/dev/fd"),
+    ("/proc/self/fd/0", "/dev/stdin"),
+    ("/proc/self/fd/1", "/dev/stdout"),
+    ("/proc/self/fd/2", "/dev/stderr"),
+)
+KEEP = ("/", "/proc", "/sys", "/dev")
+TERM_GRACE_S = 2.0
+KILL_GRACE_S = 2.0
+LAST_RESORT_S = 60.0
+CRASH_LIMIT = 5
+
+
+def main() -> None:
+    """Bring the machine up, run the services, and power off or reboot in the end."""
+    console = open_console()
+
+    def report(text: str) -> None:
+        try:
+            os.write(console, f"zinit: {text}\n".encode(errors="replace"))
+        except OSError:
+            pass
+
+    try:
+        os.chdir("/")
+        os.environ.setdefault("PATH", DEFAULT_PATH)
+        prepare(report)
+        load_device_modules(report)
+        tell_start(report)
+        goal = serve(Settings(console=console), report)
+        finish(goal, report)
+    except BaseException:
+        give_up(report)
+
+
+def open_console() -> int:
+    """Make sure that descriptors 0 to 2 are there; return one for our lines that never blocks."""
+    for path in ("/dev/console", "/dev/null"):
+        try:
+            fd = os.open(path, os.O_RDWR | os.O_NOCTTY)
+        except OSError:
+            continue
+        while fd <= 2:
+            fd = os.dup(fd)
+        os.close(fd)
+        break
+    try:
+        return os.open("/dev/console", os.O_WRONLY | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return 2
+
+
+def prepare(report: "Callable[[str], None]") -> None:
+    """Mount what every program expects, name the host, take ctrl-alt-del."""
+    os.umask(0o022)
+    for kind, target, flags, data in MOUNTS:
+        try:
+            mount_once(kind, target, flags, data)
+        except OSError as error:
+            report(f"cannot mount {kind} on {target}: {error.strerror}")
+    for target, link in LINKS:
+        try:
+            os.symlink(target, link)
+        except OSError:
+            pass  # it is there, or /dev is not ours
+    try:
+        _socket.sethostname(read_hostname())
+        kernel.reboot(kernel.CAD_OFF)  # ctrl-alt-del becomes a signal for us
+    except OSError as error:
+        report(f"cannot take over the machine: {error.strerror}")
+
+
+def mount_once(kind: str, target: str, flags: int, data: str) -> None:
+    """Mount unless something is mounted there already."""
+    os.makedirs(target, exist_ok=True)
+    if os.stat(target).st_dev == os.stat(os.path.dirname(target)).st_dev:
+        kernel.mount(kind, target, kind, flags, data)
+
+
+def read_hostname(path: str = "/etc/hostname") -> str:
+    """Return the name in `path`, or zero-os."""
+    try:
+        with open(path, encoding="ascii", errors="replace") as stream:
+            return stream.read(64).strip() or "zero-os"
+    except OSError:
+        return "zero-os"
+
+
+def load_device_modules(report: "Callable[[str], None]") -> None:
+    """Load what the devices need; without modprobe there is nothing to load."""
+    from zinit.modules import load_modules
+
+    env = dict(os.environ)
+
+    def spawn(words: list[str]) -> int:
+        return spawn_plain(words, env, "/", {})
+
+    start = time.monotonic()
+    rounds = load_modules(report, spawn)
+    report(f"modules loaded in {time.monotonic() - start:.2f} s, {rounds} rounds")
+
+
+def tell_start(report: "Callable[[str], None]") -> None:
+    """Tell when we came up and what that took."""
+    age = time.clock_gettime(time.CLOCK_BOOTTIME)
+    count = len(sys.modules)
+    report(f"started as PID 1 ({age:.2f} s after kernel start, {count} modules imported)")
+
+
+def serve(settings: Settings, report: "Callable[[str], None]") -> str:
+    """Run the daemon; one that crashes is followed by another."""
+    for _ in range(CRASH_LIMIT):
+        daemon = Daemon(settings)
+        try:
+            return daemon.run()
+        except BaseException:
+            report("the manager crashed:\n" + describe_crash())
+            daemon.loop.close()
+            time.sleep(1.0)
+    raise RuntimeError("the manager crashes again and again")
+
+
+def finish(goal: str, report: "Callable[[str], None]") -> None:
+    """End what still runs, unmount, and power off or reboot."""
+    end_processes()
+    os.sync()
+    unmount_all(report)
+    os.sync()
+    report("rebooting now" if goal == REBOOT else "powering off now")
+    kernel.reboot(kernel.RESTART if goal == REBOOT else kernel.POWER_OFF)
+
+
+def end_processes() -> None:
+    """Ask every process that is left to end, then make it."""
+    for number, grace_s in ((15, TERM_GRACE_S), (9, KILL_GRACE_S)):
+        try:
+            os.kill(-1, number)
+        except ProcessLookupError:
+            return
+        deadline = time.monotonic() + grace_s
+        while time.monotonic() < deadline:
+            try:
+                pid, _ = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                time.sleep(0.02)
+
+
+def unmount_all(report: "Callable[[str], None]") -> None:
+    """Unmount everything but what we stand on, last mounted first; the rest goes read-only."""
+    for target in reversed(read_mounts()):
+        if target in KEEP:
+            continue
+        try:
+            kernel.unmount(target)
+        except OSError as error:
+            try:
+                kernel.remount_read_only(target)
+            except OSError:
+                report(f"cannot unmount {target}: {error.strerror}")
+
+
+def read_mounts(path: str = "/proc/self/mounts") -> list[str]:
+    """Return all mount points, in the order of mounting."""
+    try:
+        with open(path, "rb") as stream:
+            lines = stream.read().decode(errors="surrogateescape").splitlines()
+    except OSError:
+        return []
+    words = (line.split(" ")[1] for line in lines)
+    return [decode_octal(word) for word in words]
+
+
+def decode_octal(word: str) -> str:
+    """Undo the kernel's escapes (`\\040` for a space)."""
+    head, *parts = word.split("\\")
+    return head + "".join(chr(int(part[:3], 8)) + part[3:] for part in parts)
+
+
+def describe_crash() -> str:
+    """Return the traceback of the exception that is being handled."""
+    import traceback
+
+    return traceback.format_exc()[-3000:]
+
+
+def give_up(report: "Callable[[str], None]") -> None:
+    """Nothing helped: keep reaping for a while so that the console can be read, then reboot."""
+    report("cannot go on, rebooting in a minute:\n" + describe_crash())
+    deadline = time.monotonic() + LAST_RESORT_S
+    while time.monotonic() < deadline:
+        try:
+            os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            pass
+        time.sleep(0.2)
+    os.sync()
+    kernel.reboot(kernel.RESTART)

@@ -1,0 +1,45 @@
+"""System calls that Python has no name for, through the C library."""
+
+import ctypes
+import os
+
+MS_RDONLY = 1
+MS_NOSUID = 2
+MS_NODEV = 4
+MS_NOEXEC = 8
+MS_REMOUNT = 32
+MNT_DETACH = 2
+POWER_OFF = 0x4321FEDC
+RESTART = 0x01234567
+CAD_OFF = 0
+
+_LIBC = ctypes.CDLL(None, use_errno=True)
+
+
+def check(result: int, what: str) -> None:
+    """Raise OSError if a call failed."""
+    if result != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number), what)
+
+
+def mount(source: str, target: str, kind: str, flags: int = 0, data: str = "") -> None:
+    """mount(2)."""
+    words = (source.encode(), target.encode(), kind.encode())
+    check(_LIBC.mount(*words, ctypes.c_ulong(flags), data.encode()), target)
+
+
+def unmount(target: str, flags: int = 0) -> None:
+    """umount2(2)."""
+    check(_LIBC.umount2(target.encode(), flags), target)
+
+
+def remount_read_only(target: str) -> None:
+    """Make what is mounted on `target` read-only."""
+    call = _LIBC.mount(None, target.encode(), None, ctypes.c_ulong(MS_REMOUNT | MS_RDONLY), None)
+    check(call, target)
+
+
+def reboot(command: int) -> None:
+    """reboot(2); returns only on failure or for CAD_OFF."""
+    check(_LIBC.reboot(ctypes.c_int(command - (1 << 32) if command >> 31 else command)), "reboot")
