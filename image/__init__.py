@@ -1,1 +1,1 @@
-"""Builds a release from packages: kernel and initramfs, the same from the same inputs."""
+"""Builds a release of the operating system: a kernel and an initramfs, from packages and wheels."""

@@ -1,0 +1,166 @@
+"""Builds a release: fetch packages and wheels, compose three layers, write kernel and initramfs.
+
+Nothing is written into the release's folder before all of it is made; each file takes its place
+whole, the manifest last.
+"""
+
+import importlib.metadata
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from common.debian import fetch_packages
+from common.files import write_atomic
+from common.run import CommandError
+from image import plan
+from image.archive import PackageArchive
+from image.errors import ImageError
+from image.identity import digest, packages_identity, recipe_identity, tree_identity
+from image.kernel import build_modules, find_kernel
+from image.layers import LEVEL, cached_layer, pack_layer
+from image.manifest import NAME, describe, encode_manifest, find_release
+from image.model import Release
+from image.project import build_project, collect_sources, read_keys
+from image.system import build_system, prepare_target
+from image.tree import Tree
+from image.wheels import fetch_wheels, unpack_wheels
+
+LOCK = Path(__file__).with_name("node.lock")
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """Everything a release is made of, and the identities of its three layers."""
+
+    packages: Path
+    sources: Tree
+    keys: str
+    level: int
+    modules_id: str
+    system_id: str
+    project_id: str
+
+    @property
+    def identity(self) -> str:
+        """The identity of the release."""
+        return digest(self.modules_id, self.system_id, self.project_id)
+
+    @property
+    def version(self) -> str:
+        """The version of the release: the project's, and which build of it."""
+        return f"{importlib.metadata.version('zero-os')}+{self.identity[:12]}"
+
+
+def build_release(
+    output: Path,
+    *,
+    flist_keys: Path | None = None,
+    progress: Callable[[str], None],
+    level: int = LEVEL,
+) -> Release:
+    """Make `output` hold a release of the current sources, and return it.
+
+    `flist_keys` names the file with the public keys whose flists a node accepts; without it a node
+    accepts none. `progress` is told each step in a few words. When the release in `output` was
+    made of the same inputs, it is returned as it is. Raises `ImageError` or `CommandError`.
+    """
+    began = time.monotonic()
+    keys = read_keys(flist_keys) if flist_keys else ""
+    prepare_output(output)
+    inputs = gather_inputs(keys, level, progress)
+    release = find_release(output, inputs.identity)
+    if release is None:
+        release = make_release(output, inputs, progress)
+    return replace(release, elapsed_s=time.monotonic() - began)
+
+
+def prepare_output(output: Path) -> None:
+    """Make the folder for a release, and raise `ImageError` now rather than after the work."""
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        write_atomic(output / ".writable", b"")
+        (output / ".writable").unlink(missing_ok=True)
+    except OSError as error:
+        raise ImageError(
+            f"cannot write to {output}: {error.strerror}", hint="choose a folder with --output"
+        ) from error
+
+
+def gather_inputs(keys: str, level: int, progress: Progress) -> Inputs:
+    """Return what the release will be made of, with packages fetched if they are not there."""
+    progress("checking the Debian packages")
+    try:
+        packages = fetch_packages(plan.PACKAGES)
+    except CommandError as error:
+        hint = "the first build needs mmdebstrap and a Debian mirror; `./zos image` installs it"
+        raise ImageError(f"cannot fetch packages: {error.message}", hint=hint) from error
+    sources = collect_sources()
+    base = digest(packages_identity(packages), recipe_identity(), str(level))
+    return Inputs(
+        packages,
+        sources,
+        keys,
+        level,
+        modules_id=digest("modules", base),
+        system_id=digest("system", base, LOCK.read_bytes()),
+        project_id=digest("project", base, tree_identity(sources), keys),
+    )
+
+
+def make_release(output: Path, inputs: Inputs, progress: Progress) -> Release:
+    """Make all files of a release in memory, then put them into `output`."""
+    with PackageArchive(inputs.packages) as archive:
+        kernel = find_kernel(archive)
+        vmlinuz_path = f"boot/vmlinuz-{kernel}"
+        vmlinuz = archive.read(vmlinuz_path)
+        layers = make_layers(archive, kernel, archive.mtime(vmlinuz_path), inputs, progress)
+    contents = {"vmlinuz": vmlinuz, "initramfs.zst": b"".join(layers)}
+    files = {name: describe(content) for name, content in contents.items()}
+    progress("writing the release")
+    try:
+        (output / NAME).unlink(missing_ok=True)  # it vouches for the files that now change
+        for name, content in contents.items():
+            write_atomic(output / name, content)
+        text = encode_manifest(inputs.version, kernel, inputs.identity, files)
+        write_atomic(output / NAME, text)
+    except OSError as error:
+        raise ImageError(f"cannot write to {output}: {error.strerror}") from error
+    return Release(output, inputs.version, kernel, files)
+
+
+def make_layers(
+    archive: PackageArchive, kernel: str, mtime: int, inputs: Inputs, progress: Progress
+) -> list[bytes]:
+    """Return the compressed layers of the initramfs, first to last."""
+
+    def target() -> Path:
+        return prepare_target(archive, inputs.system_id)
+
+    def modules() -> Tree:
+        return build_modules(archive, kernel, target())
+
+    def system() -> Tree:
+        progress("fetching the node's wheels")
+        wheels = unpack_wheels(fetch_wheels(LOCK), plan.PROJECT, plan.WHEELS_WITHOUT)
+        progress("byte-compiling Python and the wheels")
+        return build_system(archive, wheels, target())
+
+    def project() -> Tree:
+        return build_project(inputs.sources, inputs.keys, inputs.version, target())
+
+    def layer(name: str, identity: str, what: str, make: Callable[[], Tree]) -> bytes:
+        def packed() -> bytes:
+            progress(f"choosing {what}")
+            tree = make()
+            progress(f"compressing {what} ({tree.size_bytes() / 1e6:.1f} MB)")
+            return pack_layer(tree, mtime, inputs.level)
+
+        return cached_layer(name, identity, packed)
+
+    return [
+        layer("modules", inputs.modules_id, "kernel modules", modules),
+        layer("system", inputs.system_id, "libraries and Python", system),
+        layer("project", inputs.project_id, "Zero-OS itself", project),
+    ]

@@ -1,0 +1,67 @@
+"""Byte-compiles Python sources of a tree with the target's own Python.
+
+The files are "unchecked hash-based": Python loads them without looking at their source, and their
+bytes depend on nothing but the source and its path. One process compiles everything in a fixed
+order with a fixed hash seed, since marshal's output depends on what was interned before.
+"""
+
+import json
+import tempfile
+from pathlib import Path
+
+from image.model import File
+from image.plan import PYTHON
+from image.target import run_target
+from image.tree import Tree
+
+# Runs in the target's Python: reads [[source, name in tracebacks, output], ...] from stdin.
+COMPILER = """
+import json, sys
+from importlib._bootstrap_external import _code_to_hash_pyc
+from importlib.util import source_hash
+for source, name, output in json.load(sys.stdin):
+    with open(source, "rb") as stream:
+        text = stream.read()
+    code = compile(text, name, "exec", dont_inherit=True)
+    with open(output, "wb") as stream:
+        stream.write(_code_to_hash_pyc(code, source_hash(text), False))
+"""
+
+
+def compile_tree(tree: Tree, target: Path, *, keep_sources: bool) -> Tree:
+    """Return `tree` with its .py files byte-compiled; `target` is where the target's Python stands.
+
+    With `keep_sources` the compiled files are in __pycache__ beside their sources; without, they
+    take their places, and tracebacks have line numbers but no lines.
+    """
+    sources = [(path, file) for path, file in tree.files() if path.endswith(".py")]
+    compiled = _compile(sources, target)
+    result = Tree()
+    for path, entry in tree.items():
+        if path not in compiled:
+            result.add(path, entry)
+        elif keep_sources:
+            folder, _, name = path.rpartition("/")
+            result.add(path, entry)
+            cached = f"{folder}/__pycache__/{name.removesuffix('.py')}.cpython-313.pyc"
+            result.add(cached, File(compiled[path]))
+        else:
+            result.add(f"{path}c", File(compiled[path]))
+    return result
+
+
+def _compile(sources: list[tuple[str, File]], target: Path) -> dict[str, bytes]:
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        rows = []
+        for number, (path, file) in enumerate(sources):
+            source = folder / f"{number}.py"
+            source.write_bytes(file.content)
+            rows.append([str(source), f"/{path}", str(folder / f"{number}.pyc")])
+        env = {"PYTHONHASHSEED": "0", "PYTHONHOME": str(target / "usr")}
+        flags = ["-S", "-s", "-P", "-B", "-c", COMPILER]
+        run_target(target, PYTHON, flags, env=env, stdin=json.dumps(rows).encode())
+        return {
+            path: (folder / f"{number}.pyc").read_bytes()
+            for number, (path, _) in enumerate(sources)
+        }

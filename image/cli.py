@@ -1,0 +1,93 @@
+"""`zos image`: build a release."""
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from image.build import build_release
+from image.model import Release
+
+DEFAULT_OUTPUT = Path("release")
+
+
+def main(argv: Sequence[str], prog: str) -> int:
+    """Run `zos image build` and return its exit status."""
+    args = make_parser(prog).parse_args(argv)
+    with show_progress() as progress:
+        release = build_release(args.output, flist_keys=args.flist_key, progress=progress)
+    sys.stdout.write(render_json(release) if args.json else render_table(release))
+    if args.flist_key is None:
+        sys.stderr.write(
+            f"{prog}: built without --flist-key: a node of this release accepts no flist\n"
+        )
+    return 0
+
+
+def make_parser(prog: str) -> argparse.ArgumentParser:
+    """Return the parser of this command."""
+    parser = argparse.ArgumentParser(prog=prog, description="Build a release of Zero-OS.")
+    verbs = parser.add_subparsers(required=True, metavar="VERB")
+    build = verbs.add_parser(
+        "build",
+        help="make vmlinuz, initramfs.zst and manifest.json",
+        description="Make vmlinuz, initramfs.zst and manifest.json from Debian 13 packages, the "
+        "node's wheels and this project. What did not change since the last build is not redone.",
+    )
+    build.add_argument(
+        "--output",
+        type=Path,
+        default=DEFAULT_OUTPUT,
+        metavar="DIR",
+        help="where to put it (default: %(default)s)",
+    )
+    build.add_argument(
+        "--flist-key",
+        type=Path,
+        metavar="FILE",
+        help="Ed25519 public keys whose flists a node accepts: base64, one per line",
+    )
+    build.add_argument("--json", action="store_true", help="print one JSON object")
+    return parser
+
+
+@contextmanager
+def show_progress() -> Iterator[Callable[[str], None]]:
+    """Give a function that shows steps on stderr: a moving line on a terminal, else plain lines."""
+    if not sys.stderr.isatty():
+        yield lambda text: print(text, file=sys.stderr, flush=True)
+        return
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    with console.status("starting") as status:
+
+        def show(text: str) -> None:
+            status.update(text)
+            console.log(text, highlight=False, _stack_offset=3)
+
+        yield show
+
+
+def render_json(release: Release) -> str:
+    """Return the release as one JSON object."""
+    value = {
+        "folder": str(release.folder),
+        "version": release.version,
+        "kernel": release.kernel,
+        "files": {n: {"size": f.size, "sha256": f.sha256} for n, f in release.files.items()},
+        "reused": release.reused,
+        "elapsed_s": round(release.elapsed_s, 3),
+    }
+    return json.dumps(value, indent=2) + "\n"
+
+
+def render_table(release: Release) -> str:
+    """Return the release as lines for a person."""
+    how = "nothing changed" if release.reused else f"built in {release.elapsed_s:.1f} s"
+    lines = [f"Zero-OS {release.version}, Linux {release.kernel}: {how}"]
+    for name, file in release.files.items():
+        lines.append(f"  {release.folder / name}  {file.size / 1e6:.1f} MB  {file.sha256[:16]}")
+    return "\n".join(lines) + "\n"

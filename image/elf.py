@@ -1,0 +1,71 @@
+"""As much of ELF as a build needs: the libraries a file asks for, and the sections of a module.
+
+Only 64-bit little-endian files are read. Format: elf(5).
+"""
+
+import struct
+
+from image.errors import FormatError
+
+MAGIC = b"\x7fELF\x02\x01"
+SECTION_BYTES = 64
+DT_NULL, DT_NEEDED = 0, 1
+
+
+def is_elf(data: bytes) -> bool:
+    """Tell whether `data` begins like a 64-bit little-endian ELF file."""
+    return data.startswith(MAGIC)
+
+
+def read_section(data: bytes, name: str) -> bytes | None:
+    """Return the content of the first section called `name`, or None if there is none."""
+    return read_sections(data).get(name)
+
+
+def read_sections(data: bytes) -> dict[str, bytes]:
+    """Return all sections that have a name and a content."""
+    try:
+        return _read_sections(data)
+    except (struct.error, IndexError, ValueError) as error:
+        raise FormatError(f"cannot read the ELF file: {error}") from error
+
+
+def read_needed(data: bytes) -> list[str]:
+    """Return the names of the shared libraries that `data` must have to be loaded."""
+    sections = read_sections(data)
+    dynamic, strings = sections.get(".dynamic", b""), sections.get(".dynstr", b"")
+    names = []
+    for tag, value in struct.iter_unpack("<QQ", dynamic[: len(dynamic) // 16 * 16]):
+        if tag == DT_NULL:
+            break
+        if tag == DT_NEEDED:
+            names.append(_text(strings, value))
+    return names
+
+
+def _read_sections(data: bytes) -> dict[str, bytes]:
+    if not is_elf(data):
+        raise ValueError("wrong magic")
+    (table_at,) = struct.unpack_from("<Q", data, 0x28)
+    size, count, names_index = struct.unpack_from("<HHH", data, 0x3A)
+    if size != SECTION_BYTES:
+        raise ValueError(f"section headers of {size} bytes")
+    rows = [
+        struct.unpack_from("<IIQQQQ", data, table_at + index * SECTION_BYTES)
+        for index in range(count)
+    ]
+    names = _slice(data, rows[names_index])
+    found: dict[str, bytes] = {}
+    for row in rows:
+        found.setdefault(_text(names, row[0]), _slice(data, row))
+    found.pop("", None)
+    return found
+
+
+def _slice(data: bytes, row: tuple[int, ...]) -> bytes:
+    no_bits = 8
+    return b"" if row[1] == no_bits else data[row[4] : row[4] + row[5]]
+
+
+def _text(strings: bytes, at: int) -> str:
+    return strings[at : strings.index(b"\0", at)].decode()

@@ -1,0 +1,73 @@
+"""What a release is made of, as digests: the same inputs give the same identity on any machine."""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+from common.files import write_atomic
+from common.paths import cache_dir
+from image.archive import PackageArchive
+from image.model import Directory, File, Symlink
+from image.tree import Tree
+
+# Of the fetched packages, what a build reads; the rest has the time of the fetch in it.
+PACKAGE_PATHS = ("boot/*", "usr/*")
+RECIPE = Path(__file__).parent
+
+
+def digest(*parts: str | bytes) -> str:
+    """Return one digest of `parts`, in which their borders count."""
+    state = hashlib.sha256()
+    for part in parts:
+        data = part.encode() if isinstance(part, str) else part
+        state.update(len(data).to_bytes(8, "little"))
+        state.update(data)
+    return state.hexdigest()
+
+
+def recipe_identity() -> str:
+    """Return the digest of the code and the tables that build a release."""
+    paths = sorted(RECIPE.glob("*.py"))
+    return digest(*(part for path in paths for part in (path.name, path.read_bytes())))
+
+
+def tree_identity(tree: Tree) -> str:
+    """Return the digest of all files of `tree` with their paths and modes."""
+    return digest(*(part for path, file in tree.files() for part in _parts(path, file)))
+
+
+def packages_identity(path: Path) -> str:
+    """Return the digest of what the archive of packages at `path` holds.
+
+    Reading it takes a second, so the answer is kept for as long as the file stays as it is.
+    """
+    facts = path.stat()
+    stamp = [facts.st_size, facts.st_mtime_ns]
+    note = cache_dir("image") / f"{path.stem}.identity"
+    try:
+        known = json.loads(note.read_bytes())
+        if known["stamp"] == stamp:
+            return str(known["digest"])
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    with PackageArchive(path) as archive:
+        answer = digest(*_archive_parts(archive))
+    write_atomic(note, json.dumps({"stamp": stamp, "digest": answer}).encode())
+    return answer
+
+
+def _archive_parts(archive: PackageArchive) -> Iterable[str | bytes]:
+    for path in archive.select(PACKAGE_PATHS):
+        entry = archive.entry(path)
+        match entry:
+            case File():
+                yield from _parts(path, entry)
+            case Symlink():
+                yield from (path, entry.target)
+            case Directory():
+                pass
+
+
+def _parts(path: str, file: File) -> Iterable[str | bytes]:
+    return (path, f"{file.mode:o} {file.uid} {file.gid}", hashlib.sha256(file.content).digest())

@@ -1,0 +1,64 @@
+"""The kernel of a release and the part of the initramfs that holds its modules."""
+
+import tempfile
+from pathlib import Path
+
+from image import plan
+from image.archive import PackageArchive
+from image.errors import ImageError
+from image.model import File
+from image.modules import close_modules
+from image.target import run_target, write_tree
+from image.tree import Tree
+
+MODULES_FOLDER = "usr/lib/modules"
+# depmod's text forms of its binary indexes; modprobe reads the binary ones.
+TEXT_INDEXES = ("modules.alias", "modules.symbols")
+
+
+def find_kernel(archive: PackageArchive) -> str:
+    """Return the version of the one kernel in `archive` ("6.12.57+deb13-amd64")."""
+    versions = [path.removeprefix("boot/vmlinuz-") for path in archive.select(["boot/vmlinuz-*"])]
+    if len(versions) != 1:
+        raise ImageError(f"cannot choose a kernel: the packages hold {versions or 'none'}")
+    return versions[0]
+
+
+def build_modules(archive: PackageArchive, version: str, target: Path) -> Tree:
+    """Return the modules a node needs, uncompressed, with the indexes that modprobe reads."""
+    base = f"{MODULES_FOLDER}/{version}"
+    paths = archive.select([f"{base}/kernel/*"])
+    chosen = close_modules(paths, plan.MODULES, plan.MODULES_WITHOUT, archive.read)
+    tree = Tree()
+    for path, content in chosen.items():
+        tree.add(path.removesuffix(".xz"), File(content))
+    for path in archive.select([f"{base}/modules.*"]):
+        tree.add(path, archive.entry(path))
+    check_indexable(tree, base)
+    for name, index in make_indexes(tree, version, target).items():
+        tree.add(f"{base}/{name}", File(index))
+    return tree
+
+
+def make_indexes(tree: Tree, version: str, target: Path) -> dict[str, bytes]:
+    """Return the files that the target's depmod makes for the modules in `tree`, by name."""
+    with tempfile.TemporaryDirectory() as place:
+        root = Path(place)
+        write_tree(tree, root)
+        (root / "lib").symlink_to("usr/lib")
+        run_target(target, "usr/bin/kmod", ["-b", root, version], name="depmod")
+        folder = root / MODULES_FOLDER / version
+        made = [path for path in sorted(folder.iterdir()) if path.is_file()]
+        return {
+            path.name: path.read_bytes()
+            for path in made
+            if f"{MODULES_FOLDER}/{version}/{path.name}" not in tree
+            and path.name not in TEXT_INDEXES
+        }
+
+
+def check_indexable(tree: Tree, base: str) -> None:
+    """Raise `ImageError` unless the kernel package gave what orders and completes the indexes."""
+    for name in ("modules.order", "modules.builtin", "modules.builtin.modinfo"):
+        if f"{base}/{name}" not in tree:
+            raise ImageError(f"cannot index the modules: the kernel package has no {name}")

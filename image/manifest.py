@@ -1,0 +1,45 @@
+"""manifest.json: what a release is and what its files are. Written last, so it vouches for them.
+
+    {"version": "0.1.0+3f2a...", "kernel": "6.12...", "identity": HEX,
+     "files": {"vmlinuz": {"size": BYTES, "sha256": HEX}, "initramfs.zst": {...}}}
+
+`identity` is the digest of everything the release was made of.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from image.model import Artefact, Release
+
+NAME = "manifest.json"
+
+
+def describe(data: bytes) -> Artefact:
+    """Return the size and the digest of a file's content."""
+    return Artefact(len(data), hashlib.sha256(data).hexdigest())
+
+
+def encode_manifest(
+    version: str, kernel: str, identity: str, files: Mapping[str, Artefact]
+) -> bytes:
+    """Return the text of a manifest, the same for the same release."""
+    rows = {name: {"size": a.size, "sha256": a.sha256} for name, a in sorted(files.items())}
+    value = {"version": version, "kernel": kernel, "identity": identity, "files": rows}
+    return json.dumps(value, indent=2).encode() + b"\n"
+
+
+def find_release(folder: Path, identity: str) -> Release | None:
+    """Return the release in `folder` if it is whole and was made of `identity`, else None."""
+    try:
+        value: dict[str, Any] = json.loads((folder / NAME).read_bytes())
+        if value["identity"] != identity:
+            return None
+        files = {name: Artefact(row["size"], row["sha256"]) for name, row in value["files"].items()}
+        if any((folder / name).stat().st_size != file.size for name, file in files.items()):
+            return None
+        return Release(folder, value["version"], value["kernel"], files, reused=True)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None

@@ -1,0 +1,85 @@
+"""Kernel modules: which of them a node gets, with everything those depend on. Pure."""
+
+import lzma
+from collections.abc import Callable, Iterable, Mapping
+
+from image.elf import read_section
+from image.errors import FormatError, ImageError
+from image.tree import matches
+
+SUFFIXES = (".ko", ".ko.xz")
+
+
+def module_name(path: str) -> str:
+    """Return the name the kernel knows a module by ("x/virtio-rng.ko.xz" -> "virtio_rng")."""
+    return path.rpartition("/")[2].partition(".")[0].replace("-", "_")
+
+
+def unpack_module(path: str, data: bytes) -> bytes:
+    """Return the module itself when `path` says that `data` is compressed."""
+    if not path.endswith(".xz"):
+        return data
+    try:
+        return lzma.decompress(data)
+    except lzma.LZMAError as error:
+        raise FormatError(f"cannot unpack {path}: {error}") from error
+
+
+def read_info(module: bytes) -> dict[str, list[str]]:
+    """Return what a module says of itself (its .modinfo section), each key with all its values."""
+    info: dict[str, list[str]] = {}
+    for field in (read_section(module, ".modinfo") or b"").split(b"\0"):
+        key, equals, value = field.decode(errors="replace").partition("=")
+        if equals:
+            info.setdefault(key, []).append(value)
+    return info
+
+
+def needed_names(info: Mapping[str, list[str]]) -> list[str]:
+    """Return the modules that must be loaded before the one that says `info`."""
+    words = ",".join(info.get("depends", [])).split(",")
+    return [word.replace("-", "_") for word in words if word]
+
+
+def wished_names(info: Mapping[str, list[str]]) -> list[str]:
+    """Return the modules that are loaded around it where they exist (softdep "pre: a post: b")."""
+    words = " ".join(info.get("softdep", [])).split()
+    return [word.replace("-", "_") for word in words if not word.endswith(":")]
+
+
+def close_modules(
+    paths: Iterable[str],
+    patterns: Iterable[str],
+    without: Iterable[str],
+    read: Callable[[str], bytes],
+) -> dict[str, bytes]:
+    """Return the modules of `paths` that are wanted, and all they need, as they are loaded.
+
+    The patterns are below kernel/; `read(path)` gives the file. What a module depends on comes
+    along even when `without` names it. A module that is nowhere is an error only when depended on;
+    the kernel may have what a soft dependency names built in.
+    """
+    by_name = {module_name(path): path for path in paths if path.endswith(SUFFIXES)}
+    wanted, unwanted = list(patterns), list(without)
+    todo = [
+        name
+        for name, path in by_name.items()
+        if matches(_below(path), wanted) and not matches(_below(path), unwanted)
+    ]
+    chosen: dict[str, bytes] = {}
+    while todo:
+        path = by_name[todo.pop()]
+        if path in chosen:
+            continue
+        chosen[path] = unpack_module(path, read(path))
+        info = read_info(chosen[path])
+        for name in needed_names(info):
+            if name not in by_name:
+                raise ImageError(f"cannot find the module {name}, which {path} needs")
+            todo.append(name)
+        todo += [name for name in wished_names(info) if name in by_name]
+    return dict(sorted(chosen.items()))
+
+
+def _below(path: str) -> str:
+    return path.partition("/kernel/")[2]

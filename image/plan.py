@@ -1,0 +1,231 @@
+"""What goes into a release: tables only, as globs over paths ("*" also crosses slashes)."""
+
+from image.model import Device
+
+# Debian packages, with everything they depend on. The build takes single files out of them.
+PACKAGES = (
+    "ca-certificates",
+    "kmod",
+    "libfuse3-4",
+    "libgcc-s1",
+    "libpython3.13-stdlib",
+    "linux-image-amd64",
+    "python3.13-minimal",
+)
+
+LIBRARY_FOLDER = "usr/lib/x86_64-linux-gnu"
+LOADER = f"{LIBRARY_FOLDER}/ld-linux-x86-64.so.2"
+PYTHON = "usr/bin/python3.13"
+STDLIB = "usr/lib/python3.13"
+PROJECT = "usr/lib/zero-os"
+FUSE_LIBRARY = f"/{LIBRARY_FOLDER}/libfuse3.so.4"
+
+# -- the system ------------------------------------------------------------------------------
+
+SYSTEM_FILES = (
+    LOADER,
+    PYTHON,
+    "usr/bin/kmod",
+    "usr/sbin/modprobe",
+    "usr/sbin/insmod",
+    "usr/sbin/rmmod",
+    "usr/sbin/lsmod",
+    "usr/lib/modprobe.d/*",
+)
+
+# Loaded by name while running, so no file asks for them: glibc's thread cancellation, FUSE,
+# what kmod needs to read compressed modules.
+LOADED_LIBRARIES = ("libgcc_s.so.1", "libfuse3.so.4", "liblzma.so.5", "libzstd.so.1")
+
+SYMLINKS = {
+    "bin": "usr/bin",
+    "sbin": "usr/sbin",
+    "lib": "usr/lib",
+    "lib64": "usr/lib64",
+    "usr/lib64/ld-linux-x86-64.so.2": f"/{LOADER}",
+    "usr/bin/python3": "python3.13",
+    "usr/lib/ssl/cert.pem": "/etc/ssl/certs/ca-certificates.crt",
+    "usr/lib/ssl/certs": "/etc/ssl/certs",
+    "var/run": "../run",
+    "var/lock": "../run/lock",
+    "etc/mtab": "../proc/self/mounts",
+}
+
+DIRECTORIES = {
+    "dev": 0o755,
+    "etc": 0o755,
+    "home": 0o755,
+    "mnt": 0o755,
+    "proc": 0o555,
+    "root": 0o700,
+    "run": 0o755,
+    "sys": 0o555,
+    "tmp": 0o1777,
+    "var/cache": 0o755,
+    "var/lib": 0o755,
+    "var/log": 0o755,
+    "var/tmp": 0o1777,
+}
+
+# Python as PID 1 dies at once without urandom, and speaks to nobody without console.
+DEVICES = {
+    "dev/console": Device("c", 5, 1, 0o600),
+    "dev/kmsg": Device("c", 1, 11, 0o600),
+    "dev/null": Device("c", 1, 3, 0o666),
+    "dev/urandom": Device("c", 1, 9, 0o666),
+}
+
+CERTIFICATES = "usr/share/ca-certificates/mozilla/*.crt"
+CERTIFICATE_BUNDLE = "etc/ssl/certs/ca-certificates.crt"
+
+# Bring-up must not depend on firmware that is not free; a folder for what may come later.
+FIRMWARE: tuple[str, ...] = ()
+
+# -- Python ----------------------------------------------------------------------------------
+
+STDLIB_WITHOUT = (
+    f"{STDLIB}/EXTERNALLY-MANAGED",
+    f"{STDLIB}/__hello__.py",
+    f"{STDLIB}/__phello__*",
+    f"{STDLIB}/_aix_support.py",
+    f"{STDLIB}/_android_support.py",
+    f"{STDLIB}/_apple_support.py",
+    f"{STDLIB}/_ios_support.py",
+    f"{STDLIB}/_osx_support.py",
+    f"{STDLIB}/_pyrepl*",
+    f"{STDLIB}/antigravity.py",
+    f"{STDLIB}/config-3.13*",
+    f"{STDLIB}/curses*",
+    f"{STDLIB}/dbm*",
+    f"{STDLIB}/doctest.py",
+    f"{STDLIB}/encodings/mac_*",
+    f"{STDLIB}/ensurepip*",
+    f"{STDLIB}/idlelib*",
+    f"{STDLIB}/lib-dynload/_codecs_*",
+    f"{STDLIB}/lib-dynload/_ctypes_test*",
+    f"{STDLIB}/lib-dynload/_curses*",
+    f"{STDLIB}/lib-dynload/_dbm*",
+    f"{STDLIB}/lib-dynload/_gdbm*",
+    f"{STDLIB}/lib-dynload/_lsprof*",
+    f"{STDLIB}/lib-dynload/_test*",
+    f"{STDLIB}/lib-dynload/_tkinter*",
+    f"{STDLIB}/lib-dynload/_xxtestfuzz*",
+    f"{STDLIB}/lib-dynload/readline*",
+    f"{STDLIB}/lib-dynload/xx*",
+    f"{STDLIB}/pydoc_data*",
+    f"{STDLIB}/sitecustomize.py",
+    f"{STDLIB}/test*",
+    f"{STDLIB}/this.py",
+    f"{STDLIB}/tkinter*",
+    f"{STDLIB}/turtle*",
+    f"{STDLIB}/venv*",
+    f"{STDLIB}/webbrowser.py",
+    f"{STDLIB}/wsgiref*",
+    f"{STDLIB}/xmlrpc*",
+)
+
+# Of a wheel, what no node runs; paths inside the wheel.
+WHEELS_WITHOUT = (
+    "*.dist-info/*",
+    "*.pxd",
+    "*.pyi",
+    "*.pyx",
+    "*/py.typed",
+    "cffi/*",  # cryptography needs the compiled half only
+    "psutil/tests/*",
+    "pycparser/*",
+    "zstandard/_cffi*",
+    "zstandard/backend_cffi*",
+)
+
+# The project's own packages on a node, and what stays out of them.
+NODE_PACKAGES = ("common", "flist", "node", "zero_os", "zinit")
+NODE_WITHOUT = (
+    "*/__pycache__/*",
+    "flist/hub/*",
+    "node/etc/*",
+    "zero_os/boot/*",
+    "zero_os/develop*",
+)
+
+# -- kernel modules, below kernel/ -------------------------------------------------------------
+
+MODULES = (
+    # wired networks
+    "drivers/net/bonding/*", "drivers/net/dummy*", "drivers/net/ethernet/*",
+    "drivers/net/geneve*", "drivers/net/hyperv/*", "drivers/net/ifb*", "drivers/net/ipvlan/*",
+    "drivers/net/macsec*", "drivers/net/macvlan*", "drivers/net/macvtap*", "drivers/net/mdio*",
+    "drivers/net/mii*", "drivers/net/net_failover*", "drivers/net/pcs/*", "drivers/net/phy/*",
+    "drivers/net/tap*", "drivers/net/team/*", "drivers/net/tun*", "drivers/net/usb/*",
+    "drivers/net/veth*", "drivers/net/virtio_net*", "drivers/net/vmxnet3/*", "drivers/net/vrf*",
+    "drivers/net/vxlan/*", "drivers/net/wireguard/*", "drivers/net/xen-netfront*",
+    # networking
+    "net/8021q/*", "net/802/*", "net/9p/*", "net/bridge/*", "net/core/*", "net/ipv4/*",
+    "net/ipv6/*", "net/llc/*", "net/netfilter/*", "net/packet/*", "net/sched/*", "net/tls/*",
+    "net/unix/*", "net/vmw_vsock/*", "net/xfrm/*",
+    # storage
+    "drivers/ata/*", "drivers/block/*", "drivers/md/*", "drivers/message/*", "drivers/mmc/*",
+    "drivers/nvme/*", "drivers/scsi/*", "drivers/usb/storage/*", "drivers/cdrom/*",
+    # file systems
+    "fs/9p/*", "fs/binfmt_misc*", "fs/btrfs/*", "fs/efivarfs/*", "fs/erofs/*", "fs/ext4/*",
+    "fs/fat/*", "fs/fuse/*", "fs/isofs/*", "fs/jbd2/*", "fs/mbcache*", "fs/netfs/*",
+    "fs/nls/nls_ascii*", "fs/nls/nls_cp437*", "fs/nls/nls_iso8859-1.*", "fs/nls/nls_utf8*",
+    "fs/overlayfs/*", "fs/pstore/*", "fs/squashfs/*", "fs/xfs/*",
+    # buses, consoles, keyboards
+    "drivers/hid/hid-apple.*", "drivers/hid/hid-cherry*", "drivers/hid/hid-generic*",
+    "drivers/hid/hid-hyperv*", "drivers/hid/hid-lenovo*", "drivers/hid/hid-logitech*",
+    "drivers/hid/hid-microsoft*", "drivers/hid/hid.*", "drivers/hid/usbhid/*",
+    "drivers/hv/*", "drivers/input/keyboard/atkbd*", "drivers/input/serio/*",
+    "drivers/input/evdev*", "drivers/pci/*", "drivers/tty/*", "drivers/usb/class/cdc-acm*",
+    "drivers/usb/common/*", "drivers/usb/core/*", "drivers/usb/host/*", "drivers/usb/roles/*",
+    "drivers/usb/serial/ftdi_sio*", "drivers/usb/serial/pl2303*", "drivers/usb/serial/usbserial*",
+    "drivers/usb/serial/cp210x*", "drivers/virtio/*", "drivers/xen/*",
+    # virtual machines
+    "arch/x86/kvm/*", "drivers/vfio/*", "drivers/vhost/*", "virt/*",
+    # the machine itself
+    "drivers/acpi/*", "drivers/char/*", "drivers/cpufreq/*", "drivers/dma/ioat/*",
+    "drivers/firmware/*", "drivers/mfd/lpc_ich*", "drivers/powercap/*", "drivers/ptp/*",
+    "drivers/rtc/*", "drivers/thermal/intel/*", "drivers/watchdog/*", "drivers/hwmon/coretemp*",
+    "drivers/hwmon/k10temp*", "drivers/i2c/busses/i2c-i801*",
+    # asked for by name at run time, through the crypto API
+    "arch/x86/crypto/*", "crypto/*", "lib/*",
+)  # fmt: skip
+
+MODULES_WITHOUT = (
+    "*/pcmcia/*",
+    "*_test.*",
+    "*-test.*",
+    "*kunit*",
+    "*test_*",
+    "drivers/acpi/apei/einj*",
+    "drivers/acpi/video*",
+    "drivers/block/aoe/*",
+    "drivers/block/drbd/*",
+    "drivers/block/pktcdvd*",
+    "drivers/char/agp/*",
+    "drivers/mmc/host/*usb*",
+    "drivers/net/ethernet/netronome/*",
+    "drivers/nvme/target/*",
+    "drivers/scsi/be2iscsi/*",
+    "drivers/scsi/bfa/*",
+    "drivers/scsi/bnx2fc/*",
+    "drivers/scsi/bnx2i/*",
+    "drivers/scsi/ch.*",
+    "drivers/scsi/csiostor/*",
+    "drivers/scsi/cxgbi/*",
+    "drivers/scsi/fcoe/*",
+    "drivers/scsi/fnic/*",
+    "drivers/scsi/lpfc/*",
+    "drivers/scsi/qedf/*",
+    "drivers/scsi/qedi/*",
+    "drivers/scsi/qla2xxx/*",
+    "drivers/scsi/qla4xxx/*",
+    "drivers/scsi/scsi_debug*",
+    "drivers/scsi/snic/*",
+    "drivers/scsi/st.*",
+    "drivers/tty/n_gsm*",
+    "drivers/tty/serial/jsm/*",
+    "drivers/watchdog/pcwd_usb*",
+    "net/netfilter/ipset/*",
+    "net/netfilter/ipvs/*",
+)

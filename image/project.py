@@ -1,0 +1,123 @@
+"""The part of the initramfs that is this project: its packages, launchers, configuration, keys."""
+
+import base64
+import binascii
+from pathlib import Path
+
+from image import plan
+from image.bytecode import compile_tree
+from image.errors import ImageError
+from image.model import File
+from image.tree import Tree, matches
+
+TOP = Path(__file__).resolve().parent.parent
+KEY_FILE = "etc/zero-os/keys/flist.pub"
+KEY_BYTES = 32
+
+LAUNCHER = """#!/usr/bin/python3 -IS
+import os
+import sys
+
+sys.path.append("/{project}")
+os.environ.setdefault("FUSE_LIBRARY_PATH", "{fuse}")
+
+from {module} import {function}
+
+sys.exit({function}())
+"""
+
+# PID 1 imports nothing that it does not use: no environment for FUSE.
+INIT = """#!/usr/bin/python3 -IS
+import sys
+
+sys.path.append("/{project}")
+
+from {module} import {function}
+
+{function}()
+"""
+
+PROGRAMS = {
+    "init": (INIT, "zinit.boot", "main"),
+    "usr/bin/rfs": (LAUNCHER, "flist.cli", "entry"),
+    "usr/bin/zinit": (LAUNCHER, "zinit.cli", "entry"),
+    "usr/bin/zos": (LAUNCHER, "zero_os.cli", "main"),
+}
+
+OS_RELEASE = """NAME="Zero-OS"
+PRETTY_NAME="Zero-OS {version}"
+ID=zero-os
+VERSION_ID="{version}"
+"""
+
+
+def collect_sources(top: Path = TOP) -> Tree:
+    """Return the project's files that a node gets, uncompiled: packages and node/etc."""
+    tree = Tree()
+    for package in plan.NODE_PACKAGES:
+        for path in _files_below(top / package):
+            name = path.relative_to(top).as_posix()
+            if not matches(name, plan.NODE_WITHOUT):
+                tree.add(f"{plan.PROJECT}/{name}", File(path.read_bytes()))
+    for path in _files_below(top / "node" / "etc"):
+        name = path.relative_to(top / "node").as_posix()
+        mode = 0o755 if path.stat().st_mode & 0o100 else 0o644
+        tree.add(name, File(path.read_bytes(), mode))
+    return tree
+
+
+def _files_below(folder: Path) -> list[Path]:
+    """Return the regular files, without hidden ones, compiled ones and what editors leave."""
+    return [
+        path
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+        and not path.name.startswith(".")
+        and not path.name.endswith((".pyc", "~"))
+    ]
+
+
+def build_project(sources: Tree, keys: str, version: str, target: Path) -> Tree:
+    """Return the whole layer; `keys` is what `read_keys` gave, "" for none."""
+    tree = compile_tree(sources, target, keep_sources=True)
+    for path, (text, module, function) in PROGRAMS.items():
+        words = {"project": plan.PROJECT, "fuse": plan.FUSE_LIBRARY}
+        script = text.format(module=module, function=function, **words)
+        tree.add(path, File(script.encode(), 0o755))
+    tree.add("etc/os-release", File(OS_RELEASE.format(version=version).encode()))
+    if keys:
+        tree.add(KEY_FILE, File(keys.encode()))
+    return tree
+
+
+def read_keys(path: Path) -> str:
+    """Return the Ed25519 public keys in `path`, one per line, comments and blanks left out.
+
+    Raises `ImageError` where a line is not base64 of 32 bytes, or when there is no key at all.
+    """
+    try:
+        lines = path.read_text().splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ImageError(f"cannot read the flist keys: {error}") from error
+    keys = []
+    for number, line in enumerate(lines, 1):
+        text = line.partition("#")[0].strip()
+        if not text:
+            continue
+        if not is_key(text):
+            raise ImageError(
+                f"cannot use {path}: line {number} is not a public key",
+                hint="each line is an Ed25519 public key: base64 of 32 bytes",
+            )
+        keys.append(text)
+    if not keys:
+        raise ImageError(f"cannot use {path}: there is no key in it")
+    return "".join(f"{key}\n" for key in keys)
+
+
+def is_key(text: str) -> bool:
+    """Tell whether `text` is base64 of a public key's bytes."""
+    try:
+        return len(base64.b64decode(text, validate=True)) == KEY_BYTES
+    except (binascii.Error, ValueError):
+        return False

@@ -1,0 +1,131 @@
+"""The part of the initramfs that comes from packages: libraries, Python, tools, certificates."""
+
+import tempfile
+from pathlib import Path
+
+from common.paths import cache_dir
+from image import plan
+from image.archive import PackageArchive
+from image.bytecode import compile_tree
+from image.elf import is_elf, read_needed
+from image.errors import ImageError
+from image.model import Directory, File, Symlink
+from image.target import write_tree
+from image.tree import Tree
+
+USERS = "root:x:0:0:root:/root:/usr/bin/zos\nnobody:x:65534:65534:nobody:/:/usr/sbin/nologin\n"
+GROUP = "root:x:0:\ntty:x:5:\ndisk:x:6:\nkvm:x:104:\nnogroup:x:65534:\n"
+HOSTS = "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n"
+NSSWITCH = "passwd: files\ngroup: files\nhosts: files dns\n"
+SMALL_FILES = {
+    "etc/passwd": USERS,
+    "etc/group": GROUP,
+    "etc/hosts": HOSTS,
+    "etc/nsswitch.conf": NSSWITCH,
+    "etc/hostname": "zero-os\n",
+}
+
+
+def build_system(archive: PackageArchive, wheels: Tree, target: Path) -> Tree:
+    """Return the whole layer: skeleton, programs, byte-compiled Python and `wheels`, libraries."""
+    tree = build_skeleton()
+    copy_files(archive, archive.select(plan.SYSTEM_FILES), tree)
+    tree.add(plan.CERTIFICATE_BUNDLE, File(bundle_certificates(archive)))
+    python = Tree()
+    python.merge(wheels)
+    copy_files(archive, select_stdlib(archive), python)
+    tree.merge(compile_tree(python, target, keep_sources=False))
+    add_libraries(archive, tree)
+    return tree
+
+
+def prepare_target(archive: PackageArchive, identity: str) -> Path:
+    """Return a folder with the target's Python, kmod and libraries, unpacked once per identity."""
+    place = cache_dir("image", "target") / identity[:16]
+    if place.is_dir():
+        return place
+    tree = Tree()
+    copy_files(archive, [plan.LOADER, plan.PYTHON, "usr/bin/kmod", *select_stdlib(archive)], tree)
+    add_libraries(archive, tree)
+    with tempfile.TemporaryDirectory(dir=place.parent) as folder:
+        fresh = Path(folder) / "root"
+        write_tree(tree, fresh)
+        try:
+            fresh.rename(place)
+        except OSError:
+            if not place.is_dir():  # else another build has just done the same
+                raise
+    return place
+
+
+def build_skeleton() -> Tree:
+    """Return the directories, links, device nodes and small files that no package gives."""
+    tree = Tree()
+    for path, mode in plan.DIRECTORIES.items():
+        tree.add(path, Directory(mode))
+    for path, target in plan.SYMLINKS.items():
+        tree.add(path, Symlink(target))
+    for path, device in plan.DEVICES.items():
+        tree.add(path, device)
+    for path, text in SMALL_FILES.items():
+        tree.add(path, File(text.encode()))
+    return tree
+
+
+def select_stdlib(archive: PackageArchive) -> list[str]:
+    """Return the paths of the standard library's files that a node needs."""
+    return archive.select([f"{plan.STDLIB}/*"], plan.STDLIB_WITHOUT)
+
+
+def copy_files(archive: PackageArchive, paths: list[str], tree: Tree) -> None:
+    """Add what stands at `paths`, but for directories: those come with what is in them."""
+    for path in paths:
+        entry = archive.entry(path)
+        if not isinstance(entry, Directory):
+            tree.add(path, entry)
+
+
+def bundle_certificates(archive: PackageArchive) -> bytes:
+    """Return the trusted certificate authorities as one PEM file."""
+    paths = archive.select([plan.CERTIFICATES])
+    if not paths:
+        raise ImageError("cannot find any certificate authority among the packages")
+    return b"".join(archive.read(path).rstrip(b"\n") + b"\n" for path in paths)
+
+
+def add_libraries(archive: PackageArchive, tree: Tree) -> None:
+    """Add every shared library that a file of `tree`, or another library, asks for.
+
+    Libraries that a wheel brings along itself are found in the tree by their names.
+    """
+    present = {path.rpartition("/")[2] for path, _ in tree.files()}
+    todo = list(plan.LOADED_LIBRARIES)
+    for _, file in tree.files():
+        todo += needed_libraries(file)
+    while todo:
+        name = todo.pop()
+        if name in present:
+            continue
+        present.add(name)
+        todo += needed_libraries(_add_library(archive, name, tree))
+
+
+def needed_libraries(file: File) -> list[str]:
+    """Return the libraries that `file` asks for; none if it is not an ELF file."""
+    return read_needed(file.content) if is_elf(file.content) else []
+
+
+def _add_library(archive: PackageArchive, name: str, tree: Tree) -> File:
+    path = f"{plan.LIBRARY_FOLDER}/{name}"
+    if path not in archive:
+        raise ImageError(f"cannot find the library {name} among the packages")
+    entry = archive.entry(path)
+    if isinstance(entry, Symlink):
+        tree.add(path, entry)
+        path = f"{plan.LIBRARY_FOLDER}/{entry.target}"
+        entry = archive.entry(path)
+    if not isinstance(entry, File):
+        raise ImageError(f"cannot use the library {name}: /{path} is not a file")
+    if path not in tree:
+        tree.add(path, entry)
+    return entry

@@ -1,0 +1,86 @@
+"""The node's Python packages: wheels pinned by hash, fetched for the target whatever runs here."""
+
+import hashlib
+import sys
+import tempfile
+import zipfile
+from collections.abc import Iterable
+from pathlib import Path, PurePosixPath
+
+from common.paths import cache_dir
+from common.run import CommandError, run
+from image.errors import ImageError
+from image.model import File
+from image.tree import Tree, matches
+
+FETCH_DEADLINE_S = 600
+# A wheel's oldest possible glibc; Debian 13 has 2.41.
+GLIBC = (
+    "1",
+    "2010",
+    "2014",
+    "_2_17",
+    "_2_24",
+    "_2_26",
+    "_2_27",
+    "_2_28",
+    "_2_31",
+    "_2_34",
+    "_2_39",
+)
+
+
+def fetch_wheels(lock: Path) -> list[Path]:
+    """Return the wheels that `lock` names for CPython 3.13 on x86-64, from the cache if there.
+
+    pip refuses a file whose hash is not in the lock.
+    """
+    identity = hashlib.sha256(lock.read_bytes() + repr(GLIBC).encode()).hexdigest()
+    folder = cache_dir("wheels") / identity[:16]
+    if not folder.is_dir():
+        with tempfile.TemporaryDirectory(dir=folder.parent) as place:
+            _download(lock, Path(place) / "new")
+            try:
+                (Path(place) / "new").rename(folder)
+            except OSError:
+                if not folder.is_dir():  # else another build was faster with the same files
+                    raise
+    return sorted(folder.glob("*.whl"))
+
+
+def _download(lock: Path, folder: Path) -> None:
+    call: list[str | Path] = [sys.executable, "-m", "pip", "download", "--quiet"]
+    call += ["--disable-pip-version-check", "--require-hashes", "--no-deps"]
+    call += ["--only-binary=:all:", "--python-version", "3.13", "--implementation", "cp"]
+    call += ["--abi", "cp313", "--abi", "abi3", "--abi", "none"]
+    call += [word for version in GLIBC for word in ("--platform", f"manylinux{version}_x86_64")]
+    try:
+        run([*call, "-r", lock, "-d", folder], timeout_s=FETCH_DEADLINE_S)
+    except CommandError as error:
+        raise ImageError(
+            f"cannot fetch the wheels of {lock.name}: {error.message}",
+            hint="the first build needs PyPI or a mirror that pip is configured for",
+        ) from error
+
+
+def unpack_wheels(wheels: Iterable[Path], folder: str, without: Iterable[str]) -> Tree:
+    """Return what `wheels` install below `folder`, but for what a glob of `without` matches."""
+    tree, unwanted = Tree(), list(without)
+    for wheel in wheels:
+        with zipfile.ZipFile(wheel) as archive:
+            for info in archive.infolist():
+                if info.is_dir() or matches(info.filename, unwanted):
+                    continue
+                path = _installed_path(info.filename)
+                if path is not None:
+                    mode = 0o755 if path.endswith(".so") or ".so." in path else 0o644
+                    tree.add(f"{folder}/{path}", File(archive.read(info), mode))
+    return tree
+
+
+def _installed_path(name: str) -> str | None:
+    """Return where a wheel's file goes below the packages' folder; scripts and data go nowhere."""
+    parts = PurePosixPath(name).parts
+    if parts[0].endswith(".data"):
+        return "/".join(parts[2:]) if parts[1] in ("purelib", "platlib") else None
+    return "/".join(parts)
