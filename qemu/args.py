@@ -98,7 +98,7 @@ def boot_words(config: MachineConfig, wiring: Wiring) -> list[str]:
     match config.boot:
         case UsbBoot(image):
             drive = f"if=none,id=boot,format=raw,snapshot=on,file={escape(image)}"
-            device = "usb-storage,drive=boot,bootindex=0,removable=on"
+            device = "usb-storage,bus=usb.0,drive=boot,bootindex=0,removable=on"
             return ["-device", "qemu-xhci,id=usb", "-drive", drive, "-device", device]
         case IsoBoot(image):
             drive = f"if=none,id=boot,format=raw,media=cdrom,readonly=on,file={escape(image)}"
@@ -119,7 +119,7 @@ def disk_words(disks: tuple[Disk, ...]) -> list[str]:
         drive = f"if=none,id=disk{number},format=raw,snapshot={snapshot},file={escape(disk.image)}"
         device = {
             "virtio": f"virtio-blk-pci,drive=disk{number}",
-            "usb": f"usb-storage,drive=disk{number}",
+            "usb": f"usb-storage,bus=disks.0,drive=disk{number}",
             "nvme": f"nvme,drive=disk{number},serial=zos{number}",
             "sata": f"ide-hd,drive=disk{number}",
         }[disk.bus]

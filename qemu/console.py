@@ -22,6 +22,7 @@ MAX_LINES = 20_000
 MAX_LINE_CHARS = 8192
 TAIL_LINES = 25
 POLL_S = 0.2
+DRAIN_S = 1.0
 # Moving the cursor (CSI ... H, f) is how firmware starts a new line; other sequences are dropped.
 CURSOR = re.compile(r"\x1b\[[0-9;]*[Hf]")
 ESCAPE = re.compile(
@@ -70,14 +71,17 @@ class ConsoleBuffer:
         text = clean_line(UNFINISHED.sub("", self.rest))
         return Line(self.next_number, self.rest_at_s, text) if text else None
 
-    def find(self, pattern: Pattern, since: int = 0) -> Line | None:
-        """Return the first line from number `since` on that has `pattern`."""
-        for line in self.newest_since(since):
-            if has_pattern(line.text, pattern):
-                return line
-        return None
+    def find(self, pattern: Pattern, since: int, *, is_settled: bool) -> Line | None:
+        """Return the first line from number `since` on that has `pattern`.
 
-    def newest_since(self, since: int) -> list[Line]:
+        The unfinished line counts only when it `is_settled`: otherwise more of it is to come.
+        """
+        lines = self.since(since)
+        if lines and lines[-1].number == self.next_number and not is_settled:
+            lines.pop()
+        return next((line for line in lines if has_pattern(line.text, pattern)), None)
+
+    def since(self, since: int) -> list[Line]:
         """Return the lines kept from number `since` on, the unfinished one last."""
         first = self.lines[0].number if self.lines else 0
         skip = max(0, since - first)
@@ -184,10 +188,15 @@ class Console:
         with self._changed:
             return self._buffer.next_number
 
+    @property
+    def is_closed(self) -> bool:
+        """Tell whether nothing more can come."""
+        return self._is_closed
+
     def lines(self, since: int = 0) -> list[Line]:
         """Return the lines kept, from number `since` on."""
         with self._changed:
-            return self._buffer.newest_since(since)
+            return self._buffer.since(since)
 
     def tail(self, count: int = TAIL_LINES) -> str:
         """Return the last lines, each with its time, as they are shown in a message."""
@@ -210,13 +219,16 @@ class Console:
         while True:
             reason = why_ended()  # asked first: what came before the end is still found
             with self._changed:
-                found = self._buffer.find(pattern, since)
+                left_s = deadline - time.monotonic()
+                is_over = self._is_closed or left_s <= 0
+                is_settled = is_over or self.clock() - self._buffer.rest_at_s >= POLL_S
+                found = self._buffer.find(pattern, since, is_settled=is_settled)
                 if found:
                     return found
                 since = max(since, self._buffer.next_number)
-                left_s = deadline - time.monotonic()
-                is_over = self._is_closed or left_s <= 0
-                is_over = is_over or (not self._changed.wait(min(left_s, POLL_S)) and bool(reason))
+                # After the end the reader may still be catching up: silence decides.
+                pause_s = min(left_s, DRAIN_S if reason else POLL_S)
+                is_over = is_over or (not self._changed.wait(pause_s) and bool(reason))
                 is_closed = self._is_closed
             if is_over:
                 self._fail(pattern, timeout_s, why_ended(), is_closed)

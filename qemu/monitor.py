@@ -86,6 +86,11 @@ class Monitor:
         with self._changed:
             return self._next_number
 
+    @property
+    def is_closed(self) -> bool:
+        """Tell whether the session has ended."""
+        return self._is_closed
+
     def events(self, since: int = 0) -> list[Event]:
         """Return the events kept, from number `since` on."""
         with self._changed:

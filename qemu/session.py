@@ -24,6 +24,7 @@ from qemu.screen import Screen
 
 START_DEADLINE_S = 60.0
 QUIT_DEADLINE_S = 10.0
+EXIT_DEADLINE_S = 5.0
 KERNEL_PANIC = "Kernel panic - not syncing"
 EVIDENCE = ("console.log", "qemu.log", "events.json", "screen.png", "screen.ppm", "screen.txt")
 # A row of `info usernet`: TCP[HOST_FORWARD] FD 127.0.0.1 HOST_PORT 10.0.2.15 GUEST_PORT ...
@@ -110,6 +111,8 @@ class Session:
 
     def why_ended(self) -> str | None:
         """Return why nothing more can come from this machine, or None while it goes on."""
+        if self.console.is_closed or self.monitor.is_closed:
+            self.process.wait(EXIT_DEADLINE_S)  # QEMU has hung up; its status is about to come
         if not self.process.is_running:
             return self._exit_reason()
         if self._config.on_panic == "none":

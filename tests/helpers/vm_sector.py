@@ -1,0 +1,79 @@
+"""Boot sectors for BIOS machines: the smallest real programs that a virtual machine can run.
+
+Written as 16-bit machine code; ports as on QEMU's q35 board with SeaBIOS, which puts the power
+management registers at 0x600 (status, enable, control: ACPI 4.8.3).
+"""
+
+from pathlib import Path
+
+SECTOR_BYTES = 512
+SERIAL = 0x3F8
+PM_STATUS, PM_ENABLE, PM_CONTROL = 0x600, 0x602, 0x604
+POWER_BUTTON = 0x0100
+SOFT_OFF = 0x2000
+RESET_CONTROL = 0xCF9
+PANIC_PORT = 0x505
+
+HALT = b"\xfa\xf4\xeb\xfd"  # cli; hlt; jmp back
+SPIN = b"\xeb\xfe"  # jmp here
+
+
+def out_byte(port: int, value: int) -> bytes:
+    """Return code that writes one byte to a port."""
+    return b"\xba" + port.to_bytes(2, "little") + bytes([0xB0, value, 0xEE])
+
+
+def out_word(port: int, value: int) -> bytes:
+    """Return code that writes a word to a port."""
+    return b"\xba" + port.to_bytes(2, "little") + b"\xb8" + value.to_bytes(2, "little") + b"\xef"
+
+
+def say(text: str) -> bytes:
+    """Return code that writes `text` to the first serial port."""
+    return b"".join(out_byte(SERIAL, byte) for byte in text.encode())
+
+
+def show(text: str) -> bytes:
+    """Return code that writes `text` at the top left of the VGA text screen."""
+    code = b"\xb8\x00\xb8\x8e\xc0"  # mov ax, 0xb800; mov es, ax
+    for place, byte in enumerate(text.encode("cp437")):
+        code += b"\x26\xc6\x06" + (2 * place).to_bytes(2, "little") + bytes([byte])
+    return code
+
+
+def wait_for_power_button() -> bytes:
+    """Return code that waits until the power button has been pressed."""
+    poll = b"\xba" + PM_STATUS.to_bytes(2, "little") + b"\xed\xf6\xc4\x01\x74"  # in; test ah,1; jz
+    return out_word(PM_ENABLE, POWER_BUTTON) + poll + bytes([256 - len(poll) - 1])
+
+
+def echo_forever() -> bytes:
+    """Return code that sends every byte that comes on the serial port back, plus one."""
+    status = b"\xba" + (SERIAL + 5).to_bytes(2, "little") + b"\xec\xa8\x01\x74\xf8"
+    return_byte = b"\xba" + SERIAL.to_bytes(2, "little") + b"\xec\xfe\xc0\xee"
+    body = status + return_byte
+    return body + bytes([0xEB, 256 - len(body) - 2])
+
+
+def power_off() -> bytes:
+    """Return code that switches the machine off."""
+    return out_word(PM_CONTROL, SOFT_OFF)
+
+
+def reset() -> bytes:
+    """Return code that resets the machine."""
+    return out_byte(RESET_CONTROL, 0x06)
+
+
+def panic() -> bytes:
+    """Return code that tells QEMU of a panic, as a Linux kernel with pvpanic does."""
+    return out_byte(PANIC_PORT, 1)
+
+
+def write_sector(path: Path, *code: bytes, sectors: int = 2048) -> Path:
+    """Write a disk image that runs `code` when it is booted; return its path."""
+    program = b"".join(code)
+    assert len(program) <= SECTOR_BYTES - 2, "the program does not fit into one sector"
+    sector = program.ljust(SECTOR_BYTES - 2, b"\0") + b"\x55\xaa"
+    path.write_bytes(sector + bytes((sectors - 1) * SECTOR_BYTES))
+    return path
