@@ -1,0 +1,166 @@
+"""zinit as PID 1 of a namespace: mounts, services, orphans, signals, power-off and reboot."""
+
+import contextlib
+import os
+import pty
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.helpers.zinit_daemon import DEADLINE_S, children_of, library_paths, wait_until
+from zinit import boot
+from zinit.client import Client
+
+INIT = """\
+import sys
+sys.path[:0] = {paths!r}
+from zinit import boot
+boot.load_device_modules = lambda report: None  # they would go into the host's kernel
+old = boot.Settings.__init__.__defaults__
+boot.Settings.__init__.__defaults__ = ({etc!r}, {socket!r}, *old[2:])
+{more}
+boot.main()
+"""
+
+
+class Machine:
+    """A namespace whose PID 1 is zinit, with a terminal of its own as console."""
+
+    def __init__(self, folder: Path, more: str = "") -> None:
+        self.folder = folder
+        self.etc = folder / "etc"
+        self.etc.mkdir(exist_ok=True)
+        self.socket = folder / "sock"
+        self.client = Client(str(self.socket))
+        self.init = folder / "init.py"
+        values = {"paths": library_paths(), "etc": str(self.etc), "socket": str(self.socket)}
+        self.init.write_text(INIT.format(more=more, **values))
+        self.text = ""
+        self._terminal = -1
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def write(self, name: str, text: str) -> None:
+        (self.etc / f"{name}.yaml").write_text(text)
+
+    def start(self) -> None:
+        self._terminal, console = pty.openpty()
+        name = os.ttyname(console)
+        script = f"mount --bind {name} /dev/console && exec {sys.executable} -IS {self.init}"
+        call = ["unshare", "--mount", "--pid", "--uts", "--fork", "--kill-child", "--mount-proc"]
+        self.process = subprocess.Popen(
+            [*call, "sh", "-c", script],
+            stdin=console,
+            stdout=console,
+            stderr=console,
+            start_new_session=True,
+        )
+        os.close(console)
+
+    @property
+    def pid(self) -> int:
+        """PID 1, seen from outside."""
+        assert self.process is not None
+        return children_of(self.process.pid)[0]
+
+    def read_console(self) -> str:
+        while select.select([self._terminal], [], [], 0)[0]:
+            try:
+                data = os.read(self._terminal, 65536)
+            except OSError:
+                break
+            if not data:
+                break
+            self.text += data.decode(errors="replace").replace("\r\n", "\n")
+        return self.text
+
+    def wait_for_text(self, text: str) -> None:
+        try:
+            wait_until(lambda: text in self.read_console(), repr(text))
+        except AssertionError:
+            raise AssertionError(f"no {text!r} on the console:\n{self.text}") from None
+
+    def wait_for_end(self) -> int:
+        assert self.process is not None
+        end = time.monotonic() + DEADLINE_S
+        while self.process.poll() is None and time.monotonic() < end:
+            self.read_console()  # a full terminal must not hold it up
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(0.05)
+        self.read_console()
+        assert self.process.returncode is not None, f"PID 1 does not end:\n{self.text}"
+        return self.process.returncode
+
+    def close(self) -> None:
+        if self.process is not None and self.process.poll() is None:
+            self.process.kill()  # --kill-child takes the namespace along
+            self.process.wait()
+        if self._terminal >= 0:
+            os.close(self._terminal)
+
+
+@pytest.fixture
+def machine() -> Iterator[Machine]:
+    if os.geteuid() != 0 or not shutil.which("unshare"):
+        if os.environ.get("CI"):
+            pytest.fail("these tests need root and unshare")
+        pytest.skip("needs root and unshare")
+    # Not under /tmp: PID 1 mounts its own there.
+    with tempfile.TemporaryDirectory(prefix="zinit-", dir="/var/tmp") as folder:
+        one = Machine(Path(folder))
+        try:
+            yield one
+        finally:
+            one.close()
+
+
+def test_boot_services_and_power_off(machine: Machine) -> None:
+    machine.write("base", "exec: sleep 1000")
+    machine.write(
+        "top",
+        "exec: sh -c 'trap \"echo bye; exit 0\" TERM; while :; do sleep 0.05; done'"
+        "\nafter: [base]\nlog: console",
+    )
+    machine.write(
+        "mounts",
+        f"exec: sh -c 'cat /proc/mounts > {machine.folder}/mounts; hostname'"
+        "\noneshot: true\nlog: console",
+    )
+    machine.start()
+    machine.wait_for_text("zinit: started as PID 1 (")
+    wait_until(lambda: machine.client.list().get("top") == "Running", "top runs")
+    machine.wait_for_text(f"[+] mounts: {boot.read_hostname()}\n")
+    mounted = (machine.folder / "mounts").read_text()
+    for point in ("/proc", "/sys", "/dev", "/run", "/tmp"):
+        assert f" {point} " in mounted
+    machine.client.shutdown()
+    status = machine.wait_for_end()
+    # The kernel turns reboot(2) in a namespace into a signal for the parent: SIGINT is power-off.
+    assert status in (-signal.SIGINT, 128 + signal.SIGINT), machine.text
+    assert "[+] top: bye" in machine.text
+    assert machine.text.rstrip().endswith("zinit: powering off now")
+
+
+def test_ctrl_alt_del_reboots(machine: Machine) -> None:
+    machine.write("a", "exec: sleep 1000")
+    machine.start()
+    wait_until(lambda: machine.client.list() == {"a": "Running"}, "a runs")
+    os.kill(machine.pid, signal.SIGINT)
+    assert machine.wait_for_end() in (-signal.SIGHUP, 128 + signal.SIGHUP), machine.text
+    assert machine.text.rstrip().endswith("zinit: rebooting now")
+
+
+def test_orphans_are_reaped(machine: Machine) -> None:
+    machine.write(
+        "orphans", "exec: sh -c 'for i in $(seq 200); do (sleep 0.1 &) ; done'\noneshot: true"
+    )
+    machine.start()
+    wait_until(lambda: machine.client.list() == {"orphans": "Success"}, "all are started")
+    wait_until(lambda: not children_of(machine.pid), "PID 1 has no child left, no zombie either")
