@@ -1,4 +1,9 @@
-"""The kernel of a release and the part of the initramfs that holds its modules."""
+"""The kernel of a release and the part of the initramfs that holds its modules.
+
+The modules stay compressed as their package has them. Unpacked they would make the download a
+tenth smaller, but take 100 MB more of a node's memory, 1.5 s more until PID 1 runs (emulated, 2
+processors), and 15 times longer to compress here.
+"""
 
 import tempfile
 from pathlib import Path
@@ -25,13 +30,13 @@ def find_kernel(archive: PackageArchive) -> str:
 
 
 def build_modules(archive: PackageArchive, version: str, target: Path) -> Tree:
-    """Return the modules a node needs, uncompressed, with the indexes that modprobe reads."""
+    """Return the modules a node needs, with the indexes that modprobe reads."""
     base = f"{MODULES_FOLDER}/{version}"
     paths = archive.select([f"{base}/kernel/*"])
     chosen = close_modules(paths, plan.MODULES, plan.MODULES_WITHOUT, archive.read)
     tree = Tree()
-    for path, content in chosen.items():
-        tree.add(path.removesuffix(".xz"), File(content))
+    for path in chosen:
+        tree.add(path, archive.entry(path))
     for path in archive.select([f"{base}/modules.*"]):
         tree.add(path, archive.entry(path))
     check_indexable(tree, base)

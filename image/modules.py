@@ -52,8 +52,8 @@ def close_modules(
     patterns: Iterable[str],
     without: Iterable[str],
     read: Callable[[str], bytes],
-) -> dict[str, bytes]:
-    """Return the modules of `paths` that are wanted, and all they need, as they are loaded.
+) -> list[str]:
+    """Return which modules of `paths` are wanted, with all that those need.
 
     The patterns are below kernel/; `read(path)` gives the file. What a module depends on comes
     along even when `without` names it. A module that is nowhere is an error only when depended on;
@@ -66,19 +66,19 @@ def close_modules(
         for name, path in by_name.items()
         if matches(_below(path), wanted) and not matches(_below(path), unwanted)
     ]
-    chosen: dict[str, bytes] = {}
+    chosen: set[str] = set()
     while todo:
         path = by_name[todo.pop()]
         if path in chosen:
             continue
-        chosen[path] = unpack_module(path, read(path))
-        info = read_info(chosen[path])
+        chosen.add(path)
+        info = read_info(unpack_module(path, read(path)))
         for name in needed_names(info):
             if name not in by_name:
                 raise ImageError(f"cannot find the module {name}, which {path} needs")
             todo.append(name)
         todo += [name for name in wished_names(info) if name in by_name]
-    return dict(sorted(chosen.items()))
+    return sorted(chosen)
 
 
 def _below(path: str) -> str:
