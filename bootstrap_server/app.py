@@ -1,9 +1,9 @@
 """The HTTP interface: addresses to answers. What is typed into them is checked in `model`.
 
-Every address answers GET and HEAD. Functions that may block are plain ones, which run in threads.
+Every address answers GET and HEAD. What may block is a plain function, which runs in a thread.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from importlib.resources import files
 from typing import Annotated, TypeVar
 
@@ -11,6 +11,7 @@ from fastapi import APIRouter, Depends, FastAPI, Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 
 from bootstrap_server.content import FileOpener
+from bootstrap_server.errors import InputError
 from bootstrap_server.failures import add_failures
 from bootstrap_server.form import show_form
 from bootstrap_server.images import TemplateHolder, personalise
@@ -20,8 +21,15 @@ from bootstrap_server.respond import send_content
 from bootstrap_server.script import render_script
 from bootstrap_server.settings import Settings
 
-router = APIRouter(default_response_class=Response)
-Endpoint = TypeVar("Endpoint", bound=Callable[..., Response])
+
+async def check_address(request: Request) -> None:
+    """Refuse what is not printable: a route's pattern would drop a newline at an address's end."""
+    if not request.scope["path"].isprintable():
+        raise InputError("address", "the address holds a character that can't be printed")
+
+
+router = APIRouter(default_response_class=Response, dependencies=[Depends(check_address)])
+Endpoint = TypeVar("Endpoint", bound=Callable[..., Response | Awaitable[Response]])
 
 
 class Server:
@@ -40,14 +48,17 @@ class Server:
 def create_app(settings: Settings) -> FastAPI:
     """Return the application. The first request for an image loads the template."""
     # The interactive documentation would load scripts from elsewhere: /openapi.json must do.
-    app = FastAPI(title="Zero-OS bootstrap server", docs_url=None, redoc_url=None)
+    # A redirect would be made from the Host header, which anyone can send.
+    app = FastAPI(
+        title="Zero-OS bootstrap server", docs_url=None, redoc_url=None, redirect_slashes=False
+    )
     app.state.server = Server(settings)
     app.include_router(router)
     add_failures(app)
     return app
 
 
-def get_server(request: Request) -> Server:
+async def get_server(request: Request) -> Server:
     """Return what `create_app` made for the application that got `request`."""
     server: Server = request.app.state.server
     return server
@@ -89,19 +100,19 @@ def health(server: Shared) -> JSONResponse:
 
 
 @answer("/ipxe/{run_mode}")
-def script_without_farm(run_mode: str, server: Shared) -> Response:
+async def script_without_farm(run_mode: str, server: Shared) -> Response:
     """Return the iPXE script of a node that belongs to no farm."""
     return send_script(Boot.parse(run_mode), server)
 
 
 @answer("/ipxe/{run_mode}/{farm}")
-def script_for_farm(run_mode: str, farm: str, server: Shared) -> Response:
+async def script_for_farm(run_mode: str, farm: str, server: Shared) -> Response:
     """Return a farm's iPXE script."""
     return send_script(Boot.parse(run_mode, farm), server)
 
 
 @answer("/ipxe/{run_mode}/{farm}/{extra:path}")
-def script_with_extra(run_mode: str, farm: str, extra: str, server: Shared) -> Response:
+async def script_with_extra(run_mode: str, farm: str, extra: str, server: Shared) -> Response:
     """Return a farm's iPXE script with more kernel parameters, parted by spaces; ___ is a slash."""
     return send_script(Boot.parse(run_mode, farm, extra), server)
 

@@ -2,6 +2,7 @@
 
 import argparse
 import copy
+import os
 import socket
 import sys
 from collections.abc import Sequence
@@ -75,7 +76,9 @@ def listen(text: str) -> socket.socket:
     try:
         return socket.create_server((host, int(port)), family=family, backlog=BACKLOG)
     except OSError as error:
-        raise SettingsError(f"cannot listen on {text}: {error.strerror or error}") from error
+        raise SettingsError(
+            f"cannot listen on {text}: {os.strerror(error.errno) if error.errno else error}"
+        ) from error
 
 
 def own_url(listener: socket.socket) -> str:

@@ -29,7 +29,7 @@ echo Zero-OS: run mode {run_mode}, {farm}
 echo Zero-OS: kernel parameters: {parameters}
 echo Zero-OS: bootstrap server {public_url}
 {clock}set base {public_url}/kernel/{run_mode}
-set why no network card got an address (is the cable plugged in, does a DHCP server answer?)
+set why no network card got an address by DHCP
 set round:int32 0
 set wait:int32 5
 isset ${{net0/mac}} || goto no_card
@@ -51,17 +51,17 @@ set pause:int32 2
 inc try
 echo Zero-OS: fetching kernel and initramfs (try ${{try}} of {tries})
 kernel --name vmlinuz --timeout {stall_ms} ${{base}}/vmlinuz {command_line} || goto fetch_failed
-initrd --name initramfs.zst --timeout {stall_ms} ${{base}}/initramfs.zst || goto fetch_failed
+initrd --name initramfs.zst --timeout {stall_ms} ${{base}}/initramfs.zst && goto start ||
+imgfree vmlinuz ||
+goto fetch_failed
+
+:start
 echo Zero-OS: starting the kernel
 boot vmlinuz ||
-set why the kernel was fetched but could not be started (enough memory? Secure Boot off?)
-imgfree vmlinuz ||
-imgfree initramfs.zst ||
+set why the kernel could not be started (enough memory? Secure Boot off?)
 goto failed
 
 :fetch_failed
-imgfree vmlinuz ||
-imgfree initramfs.zst ||
 iseq ${{try}} {tries} && goto next_card ||
 echo Zero-OS: fetching failed; again in ${{pause}} s
 sleep ${{pause}} ||

@@ -32,8 +32,8 @@ sleep 60 ||
 reboot
 """
 
-# syslinux types files by their suffix, so iPXE must not be called .lkrn. SERIAL also makes iPXE's
-# output appear on the first serial port, because iPXE writes through the BIOS.
+# syslinux types files by their suffix, so iPXE must not be called .lkrn. With SERIAL, syslinux's
+# lines appear on the first serial port; iPXE's appear where firmware copies the screen there.
 _SYSLINUX_CFG = """\
 SERIAL 0 115200
 DEFAULT zero-os

@@ -1,0 +1,82 @@
+"""The image itself, looked at with other tools than those that made it."""
+
+import hashlib
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from bootstrap_server import disk, inputs
+from bootstrap_server.content import Pieces
+from bootstrap_server.images import personalise
+from bootstrap_server.model import Boot
+from bootstrap_server.script import SLOT_BYTES, fill_slot, render_script
+from bootstrap_server.template import Template, build_image, load_template
+from tests.helpers.vm_tools import need_tool
+
+OFFSET = disk.PARTITION_START * disk.SECTOR_BYTES
+SCRIPT = render_script(Boot.parse("dev", "42", "zos-debug"), "http://boot.example", "http://hub")
+
+
+def whole(image: Pieces) -> bytes:
+    return b"".join(image.parts)
+
+
+@pytest.fixture(scope="module")
+def template() -> Template:
+    need_tool("mmdebstrap")
+    return load_template()
+
+
+@pytest.fixture
+def image(template: Template, tmp_path: Path) -> Path:
+    path = tmp_path / "farm.img"
+    path.write_bytes(whole(personalise(template, SCRIPT)))
+    return path
+
+
+def mtools(name: str, image: Path, *words: str) -> bytes:
+    need_tool(name)
+    call = [name, *words[:-1], "-i", f"{image}@@{OFFSET}", words[-1]]
+    return subprocess.run(call, check=True, capture_output=True, timeout=30).stdout
+
+
+def test_two_builds_are_the_same_bytes(template: Template) -> None:
+    archive = inputs.find_inputs().archive
+    assert hashlib.sha256(build_image(archive)).hexdigest() == template.digest
+    assert build_image(archive) == template.data
+
+
+def test_the_script_is_the_file_that_both_boot_loaders_read(image: Path) -> None:
+    assert mtools("mtype", image, "::/autoexec.ipxe") == fill_slot(SCRIPT)
+    assert b"INITRD autoexec.ipxe" in mtools("mtype", image, "::/syslinux.cfg")
+
+
+def test_both_boot_loaders_are_there(image: Path) -> None:
+    listing = mtools("mdir", image, "-/", "-b", "-a", "::/").decode().split()
+    names = {name.removeprefix("::/").lower() for name in listing}
+    assert {"efi/boot/bootx64.efi", "ipxe.krn", "syslinux.cfg", "ldlinux.sys"} <= names
+    assert mtools("mtype", image, "::/EFI/BOOT/BOOTX64.EFI").startswith(b"MZ")
+    assert mtools("mtype", image, "::/ipxe.krn")[510:512] == b"\x55\xaa"
+
+
+def test_the_file_system_is_clean(image: Path, tmp_path: Path) -> None:
+    need_tool("fsck.fat")
+    partition = tmp_path / "partition"
+    partition.write_bytes(image.read_bytes()[OFFSET:])
+    call = ["fsck.fat", "-n", "-v", str(partition)]
+    done = subprocess.run(call, capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "16 bits/entry" in done.stdout or "FAT16" in done.stdout or "2 FATs" in done.stdout
+
+
+def test_two_farms_differ_in_the_slot_alone(template: Template) -> None:
+    other = render_script(Boot.parse("prod", "7"), "http://boot.example", "http://hub")
+    one, two = whole(personalise(template, SCRIPT)), whole(personalise(template, other))
+    end = template.slot + SLOT_BYTES
+    assert len(one) == len(two) == disk.DISK_BYTES
+    assert one[: template.slot] == two[: template.slot] == template.data[: template.slot]
+    assert one[end:] == two[end:]
+    assert one[template.slot : end] != two[template.slot : end]
+    assert personalise(template, SCRIPT).etag != personalise(template, other).etag
+    assert personalise(template, SCRIPT).etag == personalise(template, SCRIPT).etag

@@ -1,0 +1,150 @@
+"""What may be typed, and what may not."""
+
+import pytest
+
+from bootstrap_server.errors import InputError, NotThereError
+from bootstrap_server.model import (
+    EXTRA_MAX_CHARS,
+    FARM_MAX,
+    PARAMETER_MAX_CHARS,
+    PARAMETERS_MAX,
+    Boot,
+    parse_extra,
+    parse_farm,
+    parse_run_mode,
+)
+
+DOCUMENTED = [
+    "zos-debug",
+    "zos-debug-vm",
+    "disable-gpu",
+    "missing-ssd",
+    "vlan:priv=10",
+    "vlan:pub=none",
+    "pub:mac=swap",
+    "substrate=wss://tfchain.example/ws",
+    "relay=wss://relay.example",
+    "activation=https://activation.example/activation/activate",
+    "secret=aB3",
+    "ssh-user=someone",
+    "domain=example.org",
+    "light",
+    "console=ttyS1,115200n8",
+    "8250.nr_uarts=4",
+]
+
+
+@pytest.mark.parametrize("mode", ["dev", "qa", "test", "prod"])
+def test_run_modes(mode: str) -> None:
+    assert parse_run_mode(mode) == mode
+
+
+@pytest.mark.parametrize("mode", ["", "DEV", "dev ", "dev\n", "production", "../dev", "dev/1"])
+def test_no_other_run_mode(mode: str) -> None:
+    with pytest.raises(NotThereError):
+        parse_run_mode(mode)
+
+
+@pytest.mark.parametrize(("text", "number"), [("1", 1), ("42", 42), (str(FARM_MAX), FARM_MAX)])
+def test_farm_numbers(text: str, number: int) -> None:
+    assert parse_farm(text) == number
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "0",
+        "00",
+        "01",
+        "+1",
+        "-1",
+        " 1",
+        "1 ",
+        "1\n",
+        "1.0",
+        "1e3",
+        "0x1",
+        "1_0",
+        "\uff11",
+        "\u0663",
+        str(FARM_MAX + 1),
+        "9" * 5000,
+        "1\x00",
+        "1%0A",
+        "${net0/mac}",
+        "1 || reboot",
+    ],
+)
+def test_no_farm_number(text: str) -> None:
+    with pytest.raises(InputError) as caught:
+        parse_farm(text)
+    assert caught.value.field == "farm"
+    assert len(caught.value.message) < 200
+
+
+@pytest.mark.parametrize("word", DOCUMENTED)
+def test_documented_parameters_pass(word: str) -> None:
+    assert parse_extra(word) == (word,)
+
+
+def test_three_underscores_stand_for_a_slash() -> None:
+    assert parse_extra("relay=wss:______relay.example") == ("relay=wss://relay.example",)
+
+
+def test_spaces_part_parameters() -> None:
+    assert parse_extra("  zos-debug   vlan:priv=3 ") == ("zos-debug", "vlan:priv=3")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["init", "rdinit", "initrd", "root", "runmode", "farmer_id", "hub", "version", "farmer-id"],
+)
+def test_refused_parameters_say_why(name: str) -> None:
+    for word in (name, f"{name}=x", f"zos-debug {name}=/bin/sh"):
+        with pytest.raises(InputError, match=r"is set by|would") as caught:
+            parse_extra(word)
+        assert name.replace("-", "_") in caught.value.message
+
+
+def test_a_refused_name_inside_another_is_fine() -> None:
+    assert parse_extra("init_on_alloc=1 rootwait") == ("init_on_alloc=1", "rootwait")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["-", "--", "--name=x", "=x", ".x", "LD_PRELOAD=x", "PYTHONPATH=/tmp", "_x", ":failed", "@x"],
+)
+def test_parameters_start_with_a_small_letter_or_digit(text: str) -> None:
+    with pytest.raises(InputError):
+        parse_extra(text)
+
+
+@pytest.mark.parametrize(
+    "character",
+    [chr(code) for code in range(256) if not chr(code).isalnum()] + ["é", "￼", "\u2028"],
+)
+def test_every_other_character_is_refused(character: str) -> None:
+    if character in "._:,=/@+- ":
+        assert parse_extra(f"a{character}b")
+    else:
+        with pytest.raises(InputError):
+            parse_extra(f"a{character}b")
+
+
+def test_limits() -> None:
+    assert len(parse_extra(" ".join(["a"] * PARAMETERS_MAX))) == PARAMETERS_MAX
+    assert parse_extra("a" * PARAMETER_MAX_CHARS)
+    for text in (
+        " ".join(["a"] * (PARAMETERS_MAX + 1)),
+        "a" * (PARAMETER_MAX_CHARS + 1),
+        " " * (EXTRA_MAX_CHARS + 1),
+    ):
+        with pytest.raises(InputError, match="more than"):
+            parse_extra(text)
+
+
+def test_an_address_leads_back_to_the_same_boot() -> None:
+    boot = Boot.parse("dev", "7", "relay=wss://relay.example/x zos-debug")
+    mode, farm, extra = boot.path.split("/")
+    assert Boot.parse(mode, farm, extra.replace("%20", " ")) == boot
