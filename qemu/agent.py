@@ -33,7 +33,7 @@ def main() -> int:
         sys.stderr.write(f"agent: no port {PORT_NAME} below {PORTS}\n")
         return 1
     with open(path, "r+b", buffering=0) as port:
-        serve(port, port)
+        serve(port, port, PORTS.exists)
     return 0
 
 
@@ -58,14 +58,14 @@ def device_of(folder: Path) -> Path:
     return path
 
 
-def serve(requests: BinaryIO, replies: BinaryIO) -> None:
-    """Answer every line until the other side has gone for good."""
+def serve(requests: BinaryIO, replies: BinaryIO, is_kept: Callable[[], bool]) -> None:
+    """Answer every line; when nobody is at the other end, come back while `is_kept`."""
     send(replies, {"hello": 1})
     rest = b""
     while True:
         data = requests.read(65536)
-        if not data:  # nobody is at the other end (for now)
-            if not PORTS.exists():
+        if not data:
+            if not is_kept():
                 return
             time.sleep(RETRY_S)
             continue

@@ -1,0 +1,72 @@
+"""Small cpio archives (format newc) to append to an initramfs, for tests only.
+
+Format: Documentation/driver-api/early-userspace/buffer-format.rst of the Linux kernel.
+"""
+
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from qemu import agent
+
+Content = bytes | str  # of a file, or where a symbolic link leads
+
+AGENT_PATH = "usr/lib/zero-os-test/agent.py"
+AGENT_SERVICE = f"exec: /usr/bin/python3 -IS /{AGENT_PATH}\nlog: ring\n"
+
+
+@dataclass(frozen=True)
+class Node:
+    """A character device."""
+
+    major: int
+    minor: int
+
+
+def archive(files: Mapping[str, Content | Node], executable: frozenset[str] = frozenset()) -> bytes:
+    """Return an archive of `files` with the folders they are in; names have no leading slash."""
+    pieces = [member(name, stat.S_IFDIR | 0o755, b"") for name in folders_of(files)]
+    for name, content in files.items():
+        if isinstance(content, Node):
+            pieces.append(member(name, stat.S_IFCHR | 0o600, b"", content))
+        elif isinstance(content, str):
+            pieces.append(member(name, stat.S_IFLNK | 0o777, content.encode()))
+        else:
+            mode = 0o755 if name in executable else 0o644
+            pieces.append(member(name, stat.S_IFREG | mode, content))
+    return b"".join([*pieces, member("TRAILER!!!", 0, b"")])
+
+
+def folders_of(files: Mapping[str, Content | Node]) -> list[str]:
+    """Return every folder above one of `files`, upper ones first."""
+    parents = {str(parent) for name in files for parent in Path(name).parents}
+    return sorted(parents - {"."})
+
+
+def member(name: str, mode: int, content: bytes, node: Node | None = None) -> bytes:
+    """Return one header with its name and content, each padded to a multiple of four."""
+    major, minor = (node.major, node.minor) if node else (0, 0)
+    numbers = (0, mode, 0, 0, 1, 0, len(content), 0, 0, major, minor, len(name) + 1, 0)
+    header = b"070701" + b"".join(b"%08X" % number for number in numbers)
+    return pad(header + name.encode() + b"\0") + pad(content)
+
+
+def pad(data: bytes) -> bytes:
+    """Return `data` with zeros up to a multiple of four."""
+    return data + bytes(-len(data) % 4)
+
+
+def write_agent_archive(path: Path, extra: Mapping[str, Content] | None = None) -> Path:
+    """Write an archive that makes a node's zinit start the test agent; `extra` files go along.
+
+    Give it as a further initrd: KernelBoot(kernel, (initramfs, write_agent_archive(path)), ...)
+    with MachineConfig(has_agent=True), and use `machine.guest`.
+    """
+    files: dict[str, Content | Node] = {
+        AGENT_PATH: Path(agent.__file__).read_bytes(),
+        "etc/zinit/test-agent.yaml": AGENT_SERVICE.encode(),
+        **(extra or {}),
+    }
+    path.write_bytes(archive(files))
+    return path
