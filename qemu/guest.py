@@ -23,6 +23,7 @@ READY_DEADLINE_S = 120.0
 PING_AGAIN_S = 2.0
 RETRY_S = 0.25
 POLL_S = 0.2
+EXIT_DEADLINE_S = 5.0
 
 
 class Completed(NamedTuple):
@@ -203,9 +204,11 @@ class Guest:
             raise WaitTimeoutError(f"the guest did not {what} in time")
 
     def _gone(self) -> MachineEndedError:
-        return MachineEndedError(
-            f"the guest has gone: {self._why_ended() or 'its port was closed'}"
-        )
+        """Return why the port has closed; QEMU's own end may be told a moment later."""
+        deadline = time.monotonic() + EXIT_DEADLINE_S
+        while not (reason := self._why_ended()) and time.monotonic() < deadline:
+            time.sleep(POLL_S)
+        return MachineEndedError(f"the guest has gone: {reason or 'its port was closed'}")
 
 
 def parse(line: bytes) -> dict[str, Any]:

@@ -141,7 +141,8 @@ def test_an_agent_that_never_answers_is_told() -> None:
             Guest(ours).wait_until_ready(timeout_s=0.3)
 
 
-def test_a_machine_that_ended_is_told_at_once() -> None:
+def test_a_machine_that_ended_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("qemu.guest.EXIT_DEADLINE_S", 0.1)
     ours, theirs = socket.socketpair()
     with ours, theirs:
         with pytest.raises(MachineEndedError, match="it burned"):
