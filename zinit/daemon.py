@@ -3,6 +3,7 @@
 import os
 import sys
 
+from zinit.api import Api
 from zinit.config import parse_service
 from zinit.loop import Loop
 from zinit.manager import POWEROFF, REBOOT, CommandError, Manager
@@ -52,7 +53,8 @@ class Daemon:
         self.outputs = Outputs(self.loop, self.ring, self._write_console)
         self.system = RealSystem(self.outputs, self.loop, self.report)
         self.manager = Manager(self.system, self.load)
-        self.server = Server(self.loop, self.manager, self.ring)
+        self.api = Api(self.manager, self.ring, settings.folder)
+        self.server = Server(self.loop, self.api)
         self.system.on_ready = self.manager.on_ready
         self._signals = SHUTDOWN_SIGNALS if settings.is_container else PID1_SIGNALS
 
@@ -68,7 +70,7 @@ class Daemon:
             self.report(f"cannot listen on {self.settings.socket}: {error}")
         self.load_folder()
         self._on_signals(wake)  # what ended before the handler was there
-        self.loop.run(self.manager.next_time, self._turn)
+        self.loop.run(self._next_time, self._turn)
         self.server.close()
         return self.manager.goal
 
@@ -124,10 +126,14 @@ class Daemon:
     def _now(self) -> float:
         return self.system.now()
 
+    def _next_time(self) -> float | None:
+        times = (self.manager.next_time(), self.server.next_time())
+        return min((at for at in times if at is not None), default=None)
+
     def _turn(self, now: float) -> bool:
         self.manager.on_time(now)
         self.manager.work()
-        self.server.feed_followers()
+        self.server.turn(now)
         if self.manager.is_finished:
             self.loop.is_running = False
         return self.manager.has_work

@@ -73,6 +73,9 @@ EVENTS = (
 )  # fmt: skip
 
 LEFTOVER_CHECK_S = 2.0
+# Without a test or a notification a service is ready when it has lived this long: what fails at
+# once does not let its dependents start.
+SETTLE_S = 0.002
 
 
 class Event:
@@ -94,7 +97,7 @@ class Action:
 
     check     look whether the dependencies are met (and send `unblocked`)
     spawn     queue the spawn of the service
-    settle    queue `ready`: there is nothing to wait for
+
     probe     run the probe; end_probe: kill it if it runs
     signal    send `number` to the service's process group
     arm       send the event `text` at `at`; disarm: forget all timers
@@ -113,7 +116,7 @@ class Action:
 
 CHECK = Action("check")
 SPAWN = Action("spawn")
-SETTLE = Action("settle")
+
 PROBE = Action("probe")
 END_PROBE = Action("end_probe")
 DISARM = Action("disarm")
@@ -237,7 +240,9 @@ def begin(record: Record, event: Event, now: float) -> "Step":
     record.shown = "Spawned"
     if service.test:
         return record, [PROBE]
-    return record, [] if service.ready else [SETTLE]
+    if service.ready:
+        return record, []
+    return record, [Action("arm", text=READY, at=now + SETTLE_S)]
 
 
 def fail(record: Record, event: Event, now: float) -> "Step":

@@ -27,9 +27,10 @@ REBOOT = "reboot"
 class CommandError(Exception):
     """A command that is refused; `kind` is for callers that want more than upstream's text."""
 
-    def __init__(self, kind: str, text: str) -> None:
+    def __init__(self, kind: str, text: str, value: str = "") -> None:
         super().__init__(text)
         self.kind = kind
+        self.value = value  # what was refused, where the text does not hold it
 
 
 class Launch:
@@ -80,7 +81,6 @@ class Manager:
         self._carriers: dict[str, Callable[[Unit, Action], None]] = {
             "check": self._check,
             "spawn": self._queue_spawn,
-            "settle": self._queue_settle,
             "probe": self._queue_probe,
             "end_probe": self._end_probe,
             "signal": self._signal,
@@ -124,12 +124,14 @@ class Manager:
         self._refuse_in_shutdown()
         if name in self.units:
             raise CommandError("monitored", f'service "{name}" already monitored')
-        self.add(self._load(name))
+        self._hasten(self.add(self._load(name)))
 
     def start(self, name: str) -> None:
         """Want it up."""
         self._refuse_in_shutdown()
-        self._feed(self.find(name), Event(machine.START))
+        unit = self.find(name)
+        self._feed(unit, Event(machine.START))
+        self._hasten(unit)
 
     def stop(self, name: str) -> None:
         """Want it down; returns at once."""
@@ -153,7 +155,7 @@ class Manager:
         try:
             number = parse_signal(signal)
         except ValueError:
-            raise CommandError("signal", "EINVAL: Invalid argument") from None
+            raise CommandError("signal", "EINVAL: Invalid argument", signal) from None
         self.system.kill_group(unit.record.pid, number)
 
     def shut_down(self, goal: str) -> None:
@@ -169,12 +171,13 @@ class Manager:
 
     # What the world says
 
-    def add(self, service: "Service") -> None:
+    def add(self, service: "Service") -> Unit:
         """Monitor `service` and want it up."""
         unit = self.units[service.name] = Unit(service)
         for dep in service.after:
             self._dependents.setdefault(dep, {})[service.name] = None
         self._feed(unit, Event(machine.START))
+        return unit
 
     def report_cycles(self) -> None:
         """Tell of services that wait for each other: they never start."""
@@ -231,11 +234,8 @@ class Manager:
             unit.is_queued = False
             if record.phase == machine.SPAWNING:
                 self._spawn(unit)
-        elif kind == "probe":
-            if record.phase == machine.STARTING and not unit.probe_pid:
-                self._spawn_probe(unit)
-        elif record.phase == machine.STARTING and kind == str(record.pid):
-            self._feed(unit, Event(machine.READY))
+        elif record.phase == machine.STARTING and not unit.probe_pid:
+            self._spawn_probe(unit)
 
     # Carrying out
 
@@ -271,8 +271,10 @@ class Manager:
             unit.is_queued = True
             self._work.append((unit, "spawn"))
 
-    def _queue_settle(self, unit: Unit, _: Action) -> None:
-        self._work.append((unit, str(unit.record.pid)))
+    def _hasten(self, unit: Unit) -> None:
+        """Spawn at once what a client asked for, so that its next question sees the process."""
+        if unit.record.phase == machine.SPAWNING:
+            self._spawn(unit)
 
     def _queue_probe(self, unit: Unit, _: Action) -> None:
         self._work.append((unit, "probe"))

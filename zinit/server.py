@@ -1,71 +1,74 @@
-"""The control socket: accepts clients, reads requests, writes replies, feeds log followers.
+"""The control socket: accepts clients, moves their bytes, and lets a session make sense of them.
 
+Both protocols share the socket: a first byte of `{` or `[` is JSON-RPC, anything else a line.
 Bounded everywhere: the number of clients, what one may send, what waits to be sent. A client that
 does not read loses lines or its connection, never anybody's time.
 """
 
 import os
 
+from zinit.line import LineSession
 from zinit.loop import READ, WRITE
-from zinit.manager import POWEROFF, REBOOT, CommandError
-from zinit.nodes import ConfigError
-from zinit.protocol import ProtocolError, format_reply, parse_request
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import socket as _socket
-    from collections.abc import Callable
+    from typing import Protocol
 
+    from zinit.api import Api
     from zinit.loop import Loop
-    from zinit.manager import Manager
-    from zinit.ring import Ring
+
+    class Session(Protocol):
+        """What one protocol makes of a connection."""
+
+        is_over: bool  # close when everything is sent
+
+        def feed(self, data: bytes) -> bytes:
+            """Take received bytes, none at their end; return what to send."""
+            ...
+
+        def pull(self) -> bytes:
+            """Return more to send, when there is nothing left to send."""
+            ...
+
+        def next_time(self) -> float | None:
+            """Return when `pull` is wanted at the latest."""
+            ...
 else:
     import _socket
 
 RANK = 0
 BACKLOG = 256
 CLIENT_LIMIT = 400
-REQUEST_LIMIT = 1 << 20
-CHUNK_LINES = 200
+ACCEPTS_PER_TURN = 16
 READ_SIZE = 65536
+OUTGOING_LIMIT = 8 << 20
 
 
 class Client:
     """One connection."""
 
-    __slots__ = ("cursor", "fd", "incoming", "is_closing", "outgoing")
+    __slots__ = ("fd", "outgoing", "session")
 
     def __init__(self, fd: int) -> None:
         self.fd = fd
-        self.incoming = b""
         self.outgoing = b""
-        self.cursor = -1  # of a log follower
-        self.is_closing = False  # when everything is sent
+        self.session: Session | None = None  # until its first byte
 
 
 class Server:
-    """All connections of one control socket."""
+    """All connections."""
 
-    def __init__(self, loop: "Loop", manager: "Manager", ring: "Ring") -> None:
+    def __init__(self, loop: "Loop", api: "Api") -> None:
         self._loop = loop
-        self._manager = manager
-        self._ring = ring
+        self._api = api
         self._clients: dict[int, Client] = {}
-        self._door: _socket.socket | None = None
+        self._doors: dict[int, _socket.socket] = {}
         self._path = ""
-        self._told = 0  # the ring's end when followers were last served
-        self._commands: dict[str, Callable[..., object]] = {
-            "list": manager.list_states,
-            "status": manager.status,
-            "start": manager.start,
-            "stop": manager.stop,
-            "forget": manager.forget,
-            "monitor": manager.monitor,
-            "kill": manager.kill,
-        }
+        self._told = 0  # the ring's end when sessions were last asked for more
 
     def open(self, path: str) -> None:
-        """Listen on `path`; raises OSError (EADDRINUSE if another daemon answers there)."""
+        """Listen on `path`; raises OSError (FileExistsError if another daemon answers there)."""
         os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
         remove_stale(path)
         kind = _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC | _socket.SOCK_NONBLOCK
@@ -77,37 +80,50 @@ class Server:
         except OSError:
             door.close()
             raise
-        self._door = door
         self._path = path
-        self._loop.watch(door.fileno(), RANK, self._accept)
+        self.watch_door(door)
+
+    def watch_door(self, door: "_socket.socket") -> None:
+        """Accept clients on a listening socket."""
+        self._doors[door.fileno()] = door
+        self._loop.watch(door.fileno(), RANK, lambda _: self._accept(door))
 
     def close(self) -> None:
-        """Send what can be sent at once, close every connection and remove the socket."""
+        """Close every connection and remove the socket."""
         for client in list(self._clients.values()):
             self._drop(client)
-        if self._door is not None:
-            self._loop.forget(self._door.fileno())
-            self._door.close()
-            self._door = None
+        for fd, door in self._doors.items():
+            self._loop.forget(fd)
+            door.close()
+        self._doors.clear()
+        if self._path:
             try:
                 os.unlink(self._path)
             except OSError:
                 pass
 
-    def feed_followers(self) -> None:
-        """Send new log lines to those who follow."""
-        if self._told == self._ring.end:
-            return
-        self._told = self._ring.end
+    def turn(self, now: float) -> None:
+        """Give sessions what happened since the last turn."""
+        is_new = self._told != self._api.ring.end
+        self._told = self._api.ring.end
         for client in list(self._clients.values()):
-            if client.cursor >= 0 and not client.outgoing:
+            session = client.session
+            if session is None or client.outgoing:
+                continue
+            at = session.next_time()
+            if is_new or (at is not None and at <= now):
                 self._send(client)
 
-    def _accept(self, _: int) -> None:
-        assert self._door is not None
-        for _turn in range(16):
+    def next_time(self) -> float | None:
+        """Return when `turn` is wanted at the latest."""
+        sessions = (client.session for client in self._clients.values())
+        times = [session.next_time() for session in sessions if session is not None]
+        return min((at for at in times if at is not None), default=None)
+
+    def _accept(self, door: "_socket.socket") -> None:
+        for _turn in range(ACCEPTS_PER_TURN):
             try:
-                fd, _address = self._door._accept()  # type: ignore[attr-defined]
+                fd, _address = door._accept()  # type: ignore[attr-defined]
             except BlockingIOError:
                 return
             os.set_blocking(fd, False)
@@ -115,6 +131,7 @@ class Server:
                 self._drop(self._choose_victim())
             client = self._clients[fd] = Client(fd)
             self._watch(client)
+            self._receive(client)  # most have asked by now
 
     def _watch(self, client: Client) -> None:
         self._loop.watch(client.fd, RANK, lambda events: self._serve(client, events))
@@ -122,10 +139,10 @@ class Server:
     def _choose_victim(self) -> Client:
         """Return the oldest connection that has asked nothing, or else the oldest."""
         clients = self._clients.values()
-        return next((one for one in clients if one.cursor < 0), next(iter(clients)))
+        return next((one for one in clients if one.session is None), next(iter(clients)))
 
     def _serve(self, client: Client, events: int) -> None:
-        if events & WRITE or client.outgoing:
+        if client.outgoing:
             self._send(client)
         if events & ~WRITE and client.fd in self._clients:
             self._receive(client)
@@ -136,83 +153,53 @@ class Server:
         except BlockingIOError:
             return
         except OSError:
-            data = b""
-            client.incoming = b""
-        if client.is_closing or client.cursor >= 0:
+            self._drop(client)
+            return
+        if client.session is None:
             if not data:
                 self._drop(client)
-            return
-        client.incoming += data
-        if b"\n" in client.incoming or (not data and client.incoming):
-            self._answer(client)
-        elif not data or len(client.incoming) > REQUEST_LIMIT:
-            self._drop(client)
-
-    def _answer(self, client: Client) -> None:
-        line = client.incoming.split(b"\n", 1)[0].decode(errors="replace")
-        client.incoming = b""
-        client.is_closing = True
-        try:
-            words = parse_request(line)
-            client.outgoing += self._carry_out(client, words)
-        except (ProtocolError, CommandError) as error:
-            client.outgoing += format_reply(str(error), is_error=True)
-        except (OSError, ConfigError):
-            client.outgoing += format_reply("failed to load service config", is_error=True)
+                return
+            client.session = self._open_session(data)
+        client.outgoing += client.session.feed(data)
         self._send(client)
-        if words_end(line) and not self._manager.goal:
-            self._manager.shut_down(POWEROFF if words_end(line) == "shutdown" else REBOOT)
+        self._api.carry_on()
 
-    def _carry_out(self, client: Client, words: list[str]) -> bytes:
-        name, *args = words
-        if name == "log":
-            if args:
-                return b"".join(line + b"\n" for line in self._ring.lines())
-            client.is_closing = False
-            client.cursor = self._ring.start
-            return b""
-        if name in ("shutdown", "reboot"):
-            if self._manager.goal:
-                raise CommandError("shutdown", "zinit is shutting down")
-            return format_reply(None)
-        return format_reply(self._commands[name](*args))
+    def _open_session(self, data: bytes) -> "Session":
+        if data[:1] not in (b"{", b"["):
+            return LineSession(self._api)
+        from zinit.jsonrpc import RpcSession
+
+        return RpcSession(self._api)
 
     def _send(self, client: Client) -> None:
+        session = client.session
+        assert session is not None
         try:
             while True:
-                if not client.outgoing and client.cursor >= 0:
-                    client.outgoing = self._next_lines(client)
+                if not client.outgoing:
+                    client.outgoing = session.pull()
                 if not client.outgoing:
                     break
                 sent = os.write(client.fd, client.outgoing)
                 client.outgoing = client.outgoing[sent:]
         except BlockingIOError:
-            self._loop.want(client.fd, READ | WRITE)
+            if len(client.outgoing) > OUTGOING_LIMIT:
+                self._drop(client)  # asks and asks and never reads
+            else:
+                self._loop.want(client.fd, READ | WRITE)
             return
         except OSError:
             self._drop(client)
             return
-        if client.is_closing:
+        if session.is_over:
             self._drop(client)
         else:
             self._loop.want(client.fd, READ)
-
-    def _next_lines(self, client: Client) -> bytes:
-        lines, client.cursor, missed = self._ring.read(client.cursor, CHUNK_LINES)
-        if missed:
-            lines.insert(0, b"[-] zinit: %d lines dropped" % missed)
-        return b"".join(line + b"\n" for line in lines)
 
     def _drop(self, client: Client) -> None:
         if self._clients.pop(client.fd, None) is not None:
             self._loop.forget(client.fd)
             os.close(client.fd)
-
-
-def words_end(line: str) -> str:
-    """Return `shutdown` or `reboot` if that is the command."""
-    word = line.strip()
-    return word if word in ("shutdown", "reboot") else ""
 
 
 def remove_stale(path: str) -> None:

@@ -69,12 +69,15 @@ class World:
         self.settle()
 
     def settle(self) -> None:
-        """Do all work that needs no time."""
+        """Do all work that needs no time to speak of."""
         for _ in range(100_000):
             if self.system.ended:
                 self.manager.on_exit(*self.system.ended.pop(0))
             elif self.manager.has_work:
                 self.manager.work()
+            elif (at := self.manager.next_time()) is not None and at <= self.system.time + 0.01:
+                self.system.time = max(at, self.system.time)
+                self.manager.on_time(self.system.time)
             else:
                 return
         raise AssertionError("the manager never comes to rest")

@@ -1,0 +1,62 @@
+"""What clients may ask of a daemon, whatever protocol they speak."""
+
+import os
+
+from zinit.manager import POWEROFF, REBOOT, CommandError
+from zinit.nodes import ConfigError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from zinit.manager import Manager
+    from zinit.ring import Ring
+
+
+class Api:
+    """The daemon as its clients see it."""
+
+    def __init__(self, manager: "Manager", ring: "Ring", folder: str) -> None:
+        self.manager = manager
+        self.ring = ring
+        self.folder = folder
+        self.now: Callable[[], float] = manager.system.now
+        self.goal = ""  # the shutdown that is to begin when its reply is on its way
+
+    def monitor(self, name: str) -> None:
+        """Load a service file and start the service; one reason for all that may be wrong."""
+        try:
+            self.manager.monitor(name)
+        except (OSError, ConfigError) as error:
+            self.manager.system.report(f"cannot load {name}: {error}")
+            raise CommandError("config", "failed to load service config") from None
+
+    def order_shutdown(self) -> None:
+        """Stop everything and power off, after the reply."""
+        self._order(POWEROFF)
+
+    def order_reboot(self) -> None:
+        """Stop everything and reboot, after the reply."""
+        self._order(REBOOT)
+
+    def _order(self, goal: str) -> None:
+        if self.manager.goal or self.goal:
+            raise CommandError("shutdown", "zinit is shutting down")
+        self.goal = goal
+
+    def carry_on(self) -> None:
+        """Begin the shutdown that was ordered."""
+        goal, self.goal = self.goal, ""
+        if goal and not self.manager.goal:
+            self.manager.shut_down(goal)
+
+    def path(self, name: str) -> str:
+        """Return the path of a service file."""
+        return os.path.join(self.folder, name + ".yaml")
+
+    def start_http(self, address: str) -> str:  # noqa: ARG002
+        """Serve JSON-RPC over HTTP; returns what to tell the user, the token included."""
+        raise CommandError("config", "not there yet")
+
+    def stop_http(self) -> None:
+        """End what `start_http` began."""
