@@ -12,12 +12,12 @@ from typing import BinaryIO
 def open_atomic(path: Path, mode: int = 0o644) -> Iterator[BinaryIO]:
     """Open a temporary file beside `path` that takes its place when the block ends well.
 
-    The data is on disk before the name is (fsync, then rename); on any exception the temporary
+    The stream's `name` is the temporary file's path. The data is on disk before the name is (fsync, then rename); on any exception the temporary
     file is removed and `path` is as it was.
     """
     handle, name = tempfile.mkstemp(prefix=f".{path.name[:64]}.", suffix=".tmp", dir=path.parent)
     try:
-        with os.fdopen(handle, "w+b") as stream:
+        with open(name, "w+b", opener=lambda *_: handle) as stream:
             yield stream
             stream.flush()
             os.fchmod(stream.fileno(), mode)

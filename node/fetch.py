@@ -67,7 +67,7 @@ def fetch_flist(hub_url: str, name: str, target: Path, keys: list[bytes]) -> int
             for chunk in hub.fetch(f"{name}.fl", MAX_FLIST_BYTES):
                 stream.write(chunk)
             stream.flush()
-            check_signature(Path(str(stream.name)), signature, name, keys)
+            check_signature(Path(stream.name), signature, name, keys)
             return stream.tell()
     except (urllib3.exceptions.HTTPError, OSError) as error:
         raise NodeError(f"cannot fetch {hub_url}/{name}.fl: {describe(error)}") from error

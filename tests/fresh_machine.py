@@ -88,7 +88,7 @@ def make_machine(suite: str, root: Path) -> Path:
 
 
 def try_commands(suite: str, root: Path, *, with_tests: bool) -> None:
-    """Boot a node by both firmwares, then run the tests; raises where one does not do as promised."""
+    """Boot a node by both firmwares, then run the tests; raises where one fails."""
     for firmware in ("bios", "uefi"):
         call = ["./zos", "boot", "--exit", "--json", "--firmware", firmware]
         report = json.loads(enter(suite, root, call, BOOT_DEADLINE_S))

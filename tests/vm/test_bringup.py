@@ -3,9 +3,8 @@
 The kernel is booted directly here; the way through firmware and iPXE is test_boot.py's.
 """
 
-import contextlib
 import shutil
-from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -13,28 +12,24 @@ import pytest
 from flist.hub.app import create_app
 from image.model import Release
 from qemu.machine import QemuMachine
-from qemu.model import KernelBoot, MachineConfig, Nic
+from qemu.model import Nic
+from tests.helpers.vm_node import BOOT_S, boot_node
 from tests.helpers.waiting import wait_until
 from zero_os.boot.hub import NAME, LocalHub
 from zero_os.boot.redis import ping
 from zero_os.boot.servers import CountedApp, listen, serve
 
 pytestmark = [pytest.mark.vm, pytest.mark.timeout(600)]
-BOOT_S = 240
 REDIS_PORT = 6379
 REFUSED = f"flist {NAME} refused"
 
 
-@contextlib.contextmanager
 def node(
     release: Release, hub_port: int, artefacts: Path, nics: tuple[Nic, ...] = (Nic(),)
-) -> Iterator[QemuMachine]:
+) -> AbstractContextManager[QemuMachine]:
     """Boot a node of farm 1 that is told of a hub on this machine's `hub_port`."""
-    words = f"runmode=dev farmer_id=1 hub=http://10.0.2.2:{hub_port} console=ttyS0 panic=-1"
-    boot = KernelBoot(release.folder / "vmlinuz", (release.folder / "initramfs.zst",), words)
-    config = MachineConfig(boot=boot, memory_mib=2048, nics=nics, forwards=(REDIS_PORT,))
-    with QemuMachine(config, artefacts=artefacts) as machine:
-        yield machine
+    words = f"runmode=dev farmer_id=1 hub=http://10.0.2.2:{hub_port}"
+    return boot_node(release, artefacts, append=words, nics=nics, forwards=(REDIS_PORT,))
 
 
 def answers(machine: QemuMachine) -> bool:

@@ -27,7 +27,8 @@ class CountedApp:
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve one request and note what was sent."""
         if scope["type"] != "http":
-            return await self.app(scope, receive, send)
+            await self.app(scope, receive, send)
+            return
         path = scope["path"]
         is_good = False
 
@@ -40,7 +41,7 @@ class CountedApp:
                 self.sent[path] += len(message.get("body", b""))
             await send(message)
 
-        return await self.app(scope, receive, counted_send)
+        await self.app(scope, receive, counted_send)
 
     def bytes_below(self, prefix: str) -> int:
         """Return how many bytes were sent for paths that begin with `prefix`."""

@@ -1,0 +1,58 @@
+"""A node booted straight from a release's kernel, with what a test adds to its file system."""
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import zstandard
+
+import qemu.agent
+from image.cpio import write_archive
+from image.model import File, Release
+from image.tree import Tree
+from qemu.machine import QemuMachine
+from qemu.model import KernelBoot, MachineConfig, Nic
+
+AGENT_SERVICE = "exec: /usr/bin/python3 -IS /test/agent.py\n"
+BOOT_S = 240
+
+
+@contextlib.contextmanager
+def boot_node(
+    release: Release,
+    folder: Path,
+    *,
+    append: str = "",
+    files: Mapping[str, str] | None = None,
+    has_agent: bool = False,
+    nics: tuple[Nic, ...] = (Nic(),),
+    forwards: tuple[int, ...] = (),
+) -> Iterator[QemuMachine]:
+    """Boot `release` with `append` on its command line; `files` (path -> text) are laid over it.
+
+    `folder` gets the console's log. With `has_agent` the machine's guest words work.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    extra = dict(files or {})
+    if has_agent:
+        extra["test/agent.py"] = Path(qemu.agent.__file__).read_text()
+        extra["etc/zinit/agent.yaml"] = AGENT_SERVICE
+    initrds = [release.folder / "initramfs.zst"]
+    if extra:
+        initrds.append(write_overlay(folder / "overlay.zst", extra))
+    words = f"console=ttyS0 panic=-1 {append}"
+    boot = KernelBoot(release.folder / "vmlinuz", tuple(initrds), words)
+    config = MachineConfig(
+        boot=boot, memory_mib=2048, nics=nics, forwards=forwards, has_agent=has_agent
+    )
+    with QemuMachine(config, artefacts=folder) as machine:
+        yield machine
+
+
+def write_overlay(path: Path, files: Mapping[str, str]) -> Path:
+    """Write an initramfs with just `files`, to stand behind a release's own."""
+    tree = Tree()
+    for name, text in files.items():
+        tree.add(name, File(text.encode(), 0o755 if text.startswith("#!") else 0o644))
+    path.write_bytes(zstandard.ZstdCompressor().compress(write_archive(tree, 0)))
+    return path
