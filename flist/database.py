@@ -34,11 +34,9 @@ COLUMNS = (
     "inode.ino, inode.parent, inode.name, inode.size, inode.uid, inode.gid, inode.mode,"
     " inode.rdev, inode.ctime, inode.mtime"
 )
-EXTENDED = (
-    f"SELECT {COLUMNS}, z.name, z.ctime_ns, z.mtime_ns, z.same_as, z.nlink"
-    " FROM inode LEFT JOIN zos_inode z ON z.ino = inode.ino"
-)
-PLAIN = f"SELECT {COLUMNS}, NULL, NULL, NULL, NULL, NULL FROM inode"  # noqa: S608
+EXTENSION = ", z.name, z.ctime_ns, z.mtime_ns, z.same_as, z.nlink FROM inode"
+EXTENDED = "SELECT " + COLUMNS + EXTENSION + " LEFT JOIN zos_inode z ON z.ino = inode.ino"
+PLAIN = "SELECT " + COLUMNS + ", NULL, NULL, NULL, NULL, NULL FROM inode"
 
 
 class FlistFile:
@@ -181,6 +179,20 @@ class FlistFile:
                 " WHERE (mode & 61440) = 16384 AND ino != 1 GROUP BY parent"
             )
         )
+
+    def data_bytes(self) -> dict[int, int]:
+        """Return how many bytes of each sparse file are not holes."""
+        if not self.has_extension:
+            return {}
+        rows = self.query("SELECT ino, extents FROM zos_inode WHERE extents IS NOT NULL")
+        return {ino: sum(e.length for e in read_extents(extents)) for ino, extents in rows}
+
+    def xattr_names(self) -> set[bytes]:
+        """Return the names of all extended attributes in use."""
+        if not self.has_extension:
+            return set()
+        rows = self.query("SELECT DISTINCT name FROM zos_xattr")
+        return {read_bytes(name, "xattr") for (name,) in rows}
 
     def totals(self) -> tuple[int, int]:
         """Return how many inodes there are and how many bytes its files have."""

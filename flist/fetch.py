@@ -34,15 +34,22 @@ class Statistics:
 class Fetcher:
     """Plain chunks of blocks. Safe to use from several threads; one fetch per block at a time.
 
-    `store` checks ids itself, as what `flist.store.routed.open_routes` returns does.
+    `store` checks ids itself, as what `flist.store.routed.open_routes` returns does; `is_local`
+    says that it answers at once.
     """
 
     def __init__(
-        self, store: Store | None, cache: BlockCache | None, kept_chunks: int = KEPT_CHUNKS
+        self,
+        store: Store | None,
+        cache: BlockCache | None,
+        kept_chunks: int = KEPT_CHUNKS,
+        *,
+        is_local: bool = False,
     ) -> None:
         self.store = store
         self.cache = cache
         self.kept_chunks = kept_chunks
+        self.is_local = is_local
         self.statistics = Statistics()
         self.lock = threading.Lock()
         self.chunks: OrderedDict[bytes, bytes] = OrderedDict()
@@ -73,6 +80,23 @@ class Fetcher:
         future.set_result(chunk)
         return chunk
 
+    def plain_now(self, block: Block, size: int) -> bytes | None:
+        """Return what `plain` would if it takes no time to speak of, or else None."""
+        with self.lock:
+            chunk = self.chunks.get(block.key)
+            if chunk is not None and len(chunk) == size:
+                self.chunks.move_to_end(block.key)
+                self.statistics.memory_hits += 1
+                return chunk
+            if block.id in self.running:
+                return None
+        if self.is_local:
+            return self.plain(block, size)
+        chunk = self.load_cached(block, size)
+        if chunk is not None:
+            self.finish(block, chunk)
+        return chunk
+
     def finish(self, block: Block, chunk: bytes | None = None) -> None:
         """Note that a fetch has ended, and keep what it brought."""
         with self.lock:
@@ -84,17 +108,22 @@ class Fetcher:
 
     def load(self, block: Block, size: int) -> bytes:
         """Return the chunk from the cache, or else from the store."""
-        if self.cache is not None:
-            data = self.cache.get(block.id)
-            if data is not None:
-                try:
-                    chunk = decode(block, data, size, check_plain=False)
-                except BlockError:
-                    self.cache.remove(block.id)
-                else:
-                    self.statistics.cache_hits += 1
-                    return chunk
-        return self.fetch(block, size)
+        chunk = self.load_cached(block, size)
+        return self.fetch(block, size) if chunk is None else chunk
+
+    def load_cached(self, block: Block, size: int) -> bytes | None:
+        """Return the chunk from the cache; a damaged file there is removed."""
+        data = self.cache.get(block.id) if self.cache is not None else None
+        if data is None:
+            return None
+        try:
+            chunk = decode(block, data, size, check_plain=False)
+        except BlockError:
+            assert self.cache is not None
+            self.cache.remove(block.id)
+            return None
+        self.statistics.cache_hits += 1
+        return chunk
 
     def fetch(self, block: Block, size: int) -> bytes:
         """Return the chunk from the store, and cache its block."""

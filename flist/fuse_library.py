@@ -9,7 +9,7 @@ from typing import Any
 
 import mfusepy
 
-from flist.attributes import FUSE_TIMEOUT_S, allocated_blocks
+from flist.attributes import FUSE_TIMEOUT_S
 from flist.errors import FlistError
 from flist.model import Inode
 from flist.reader import Reader
@@ -56,7 +56,7 @@ class Operations(mfusepy.Operations):  # type: ignore[misc]
             "st_gid": inode.gid,
             "st_rdev": inode.rdev,
             "st_size": inode.size,
-            "st_blocks": allocated_blocks(inode),
+            "st_blocks": self.tree.stat_blocks(inode),
             "st_blksize": 4096,
             "st_atime": inode.mtime_ns,
             "st_mtime": inode.mtime_ns,

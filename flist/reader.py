@@ -2,6 +2,7 @@
 
 import threading
 from collections import OrderedDict
+from collections.abc import Callable
 
 from flist.errors import FormatError
 from flist.fetch import Fetcher
@@ -37,8 +38,24 @@ class Reader:
                 self.lists.popitem(last=False)
         return blocks
 
+    def read_now(self, inode: Inode, size: int, offset: int) -> bytes | None:
+        """Return what `read` would if nothing has to be fetched from afar, or else None."""
+        return self.collect(inode, size, offset, self.fetcher.plain_now)
+
     def read(self, inode: Inode, size: int, offset: int) -> bytes:
         """Return up to `size` bytes from `offset`; less only at the end of the file."""
+        data = self.collect(inode, size, offset, self.fetcher.plain)
+        assert data is not None
+        return data
+
+    def collect(
+        self,
+        inode: Inode,
+        size: int,
+        offset: int,
+        take: Callable[[Block, int], bytes | None],
+    ) -> bytes | None:
+        """Put a range together from the chunks that `take` gives; None if it gives none."""
         end = min(offset + size, inode.size)
         if offset >= end:
             return b""
@@ -46,7 +63,25 @@ class Reader:
         first, last = offset // CHUNK_BYTES, (end - 1) // CHUNK_BYTES
         pieces = []
         for index in range(first, last + 1):
-            chunk = self.fetcher.plain(blocks[index], chunk_size(inode.size, index))
+            chunk = take(blocks[index], chunk_size(inode.size, index))
+            if chunk is None:
+                return None
             start = index * CHUNK_BYTES
             pieces.append(chunk[max(offset - start, 0) : end - start])
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def seek(self, inode: Inode, offset: int, *, is_data: bool) -> int | None:
+        """Return where the next data (or the next hole) is from `offset` on; None: nowhere."""
+        if not 0 <= offset < inode.size:
+            return None
+        extents = self.tree.meta(inode).extents
+        if extents is None:
+            return offset if is_data else inode.size
+        position = offset
+        for extent in extents:
+            end = extent.start + extent.length
+            if is_data and end > offset:
+                return max(extent.start, offset)
+            if not is_data and extent.start <= position < end:
+                position = end
+        return None if is_data else min(position, inode.size)

@@ -54,11 +54,12 @@ def open_fetcher(flist: FlistFile, sources: Sources) -> Fetcher:
     if sources.is_offline:
         return Fetcher(None, cache)
     routes = choose_routes(flist, sources.stores)
-    if all(is_local(route) for route in routes):
+    are_local = all(is_local(route) for route in routes)
+    if are_local:
         cache = None  # a copy on the same machine saves nothing
     routed = open_routes(routes, check_arrival)
     store: Store = RetryingStore(routed, sources.wait_s) if sources.wait_s > 0 else routed
-    return Fetcher(store, cache)
+    return Fetcher(store, cache, is_local=are_local)
 
 
 @contextlib.contextmanager

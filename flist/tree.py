@@ -12,6 +12,7 @@ from typing import Protocol
 from flist.model import NO_META, ROOT_INO, Block, Inode, Meta
 
 KEPT_ENTRIES = 20_000
+RECENT_INODES = 4096
 
 
 class Source(Protocol):
@@ -35,6 +36,12 @@ class Source(Protocol):
     def totals(self) -> tuple[int, int]:
         """Return how many inodes there are and how many bytes the files have."""
 
+    def data_bytes(self) -> dict[int, int]:
+        """Return how many bytes of each sparse file are not holes."""
+
+    def xattr_names(self) -> set[bytes]:
+        """Return the names of all extended attributes in use."""
+
 
 class Tree:
     """A flist as a file system; may be asked from several threads."""
@@ -44,13 +51,20 @@ class Tree:
         self.kept_entries = kept_entries
         self.kept = 0
         self.directories: OrderedDict[int, dict[bytes, Inode]] = OrderedDict()
+        self.recent: dict[int, Inode] = {}
         self.lock = threading.Lock()
 
     def inode(self, ino: int) -> Inode:
         """Return one inode; raises `FileNotFoundError`."""
+        known = self.recent.get(ino)
+        if known is not None:
+            return known
         inode = self.source.inode(ino)
         if inode is None:
             raise FileNotFoundError(ino)
+        if len(self.recent) >= RECENT_INODES:
+            self.recent.clear()
+        self.recent[ino] = inode
         return inode
 
     def entries(self, ino: int) -> dict[bytes, Inode]:
@@ -106,6 +120,37 @@ class Tree:
     def totals(self) -> tuple[int, int]:
         """How many inodes there are and how many bytes the files have."""
         return self.source.totals()
+
+    @cached_property
+    def data_bytes(self) -> dict[int, int]:
+        """How many bytes of each sparse file are not holes."""
+        return self.source.data_bytes()
+
+    @cached_property
+    def xattr_names(self) -> set[bytes]:
+        """The names of all extended attributes in use."""
+        return self.source.xattr_names()
+
+    @property
+    def has_xattrs(self) -> bool:
+        """Whether anything has an extended attribute."""
+        return bool(self.xattr_names)
+
+    @property
+    def has_acls(self) -> bool:
+        """Whether anything has an access control list."""
+        return any(name.startswith(b"system.posix_acl_") for name in self.xattr_names)
+
+    @property
+    def has_holes(self) -> bool:
+        """Whether any file is sparse."""
+        return bool(self.data_bytes)
+
+    def stat_blocks(self, inode: Inode) -> int:
+        """Return st_blocks: units of 512 bytes that hold data."""
+        if not inode.is_file:
+            return 0
+        return -(-self.data_bytes.get(inode.content_ino, inode.size) // 512)
 
     def target(self, inode: Inode) -> bytes:
         """Return where a symbolic link leads."""

@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-d", "--daemon", action="store_true", help="go to the background when up")
     parser.add_argument("-l", "--log", type=Path, metavar="FILE", help="log of the daemon")
     parser.add_argument(
-        "--adapter", choices=("raw", "library"), default="library",
+        "--adapter", choices=("raw", "library"), default="raw",
         help="speak to the kernel ourselves, or through libfuse",
     )  # fmt: skip
     parser.add_argument("target", type=Path, metavar="MOUNTPOINT")

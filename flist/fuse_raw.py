@@ -1,0 +1,306 @@
+"""The mount without libfuse: our own loop on /dev/fuse.
+
+The kernel is told everything with year-long timeouts, whole directories at once (READDIRPLUS), and
+that there is nothing to open (ENOSYS), so it asks as little as possible. One thread answers what
+is known at once; reads that need the network go to a few others, so nothing waits for them. Node
+numbers are inode numbers: nothing is remembered for the kernel.
+"""
+
+import contextlib
+import errno
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from queue import SimpleQueue
+from types import FrameType
+
+from flist import fuse_wire as wire
+from flist.errors import FlistError
+from flist.fuse_mount import attach, detach, widen_read_ahead
+from flist.model import Inode
+from flist.reader import Reader
+
+BUFFER_BYTES = 64 * 1024
+READERS = 8
+SEEK_DATA, SEEK_HOLE = 3, 4
+GONE = frozenset((errno.ENODEV, errno.ENOTCONN))
+
+
+class Stop(BaseException):
+    """A signal asked us to unmount and end."""
+
+
+def serve(reader: Reader, target: Path, ready: Callable[[], None]) -> None:
+    """Mount on `target` and answer until it is unmounted or SIGTERM or SIGINT comes."""
+    target = target.resolve()
+    with stop_on_signals():
+        try:
+            handle = attach(target)
+            try:
+                Server(reader, handle, target, ready).run()
+            finally:
+                detach(target)
+                os.close(handle)
+        except Stop:
+            pass
+
+
+@contextlib.contextmanager
+def stop_on_signals() -> Iterator[None]:
+    """Raise `Stop` in the block when SIGTERM or SIGINT comes, once."""
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        for number in kept:
+            signal.signal(number, signal.SIG_IGN)
+        raise Stop
+
+    kept = {}
+    for number in (signal.SIGTERM, signal.SIGINT):
+        kept[number] = signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        for number, handler in kept.items():
+            signal.signal(number, handler)
+
+
+class Server:
+    """One connection to the kernel."""
+
+    def __init__(
+        self, reader: Reader, handle: int, target: Path, ready: Callable[[], None]
+    ) -> None:
+        self.reader = reader
+        self.tree = reader.tree
+        self.handle = handle
+        self.target = target
+        self.ready = ready
+        self.waiting: SimpleQueue[tuple[int, Inode, int, int]] = SimpleQueue()
+        self.pending: set[int] = set()
+        self.listing: tuple[int, list[Inode]] = (0, [])
+        self.threads = 0
+        self.handlers: dict[int, Callable[[wire.Request], bytes | None]] = {
+            wire.INIT: self.init,
+            wire.LOOKUP: self.lookup,
+            wire.GETATTR: self.getattr,
+            wire.READLINK: self.readlink,
+            wire.READ: self.read,
+            wire.READDIR: self.readdir,
+            wire.READDIRPLUS: self.readdirplus,
+            wire.STATFS: self.statfs,
+            wire.GETXATTR: self.getxattr,
+            wire.LISTXATTR: self.listxattr,
+            wire.LSEEK: self.lseek,
+            wire.INTERRUPT: self.interrupt,
+        }
+
+    def run(self) -> None:
+        """Answer until the connection ends."""
+        buffer = bytearray(BUFFER_BYTES)
+        view = memoryview(buffer)
+        while True:
+            try:
+                length = os.readv(self.handle, [buffer])
+            except OSError as error:
+                if error.errno in GONE:
+                    return
+                if error.errno in (errno.ENOENT, errno.EINTR, errno.EAGAIN):
+                    continue  # the request was taken back
+                raise
+            self.answer(wire.parse_request(view[:length]))
+
+    def answer(self, request: wire.Request) -> None:
+        """Answer one request; whatever goes wrong is an error number for the kernel."""
+        handler = self.handlers.get(request.opcode)
+        if handler is None:
+            if request.opcode not in wire.NO_REPLY:
+                self.refuse(request.unique, errno.ENOSYS)
+            return
+        try:
+            data = handler(request)
+        except FileNotFoundError:
+            self.refuse(request.unique, errno.ENOENT)
+        except OSError as error:
+            self.refuse(request.unique, error.errno or errno.EIO)
+        except FlistError:
+            self.refuse(request.unique, errno.EIO)
+        else:
+            if data is not None:
+                self.reply(request.unique, data)
+            if request.opcode == wire.INIT:
+                widen_read_ahead(self.target)
+                self.ready()
+
+    def reply(self, unique: int, data: bytes) -> None:
+        """Send an answer; a request that was interrupted meanwhile is not there any more."""
+        header = wire.OUT_HEADER.pack(wire.OUT_HEADER.size + len(data), 0, unique)
+        with contextlib.suppress(FileNotFoundError):
+            os.writev(self.handle, [header, data])
+
+    def refuse(self, unique: int, number: int) -> None:
+        """Send an error number."""
+        header = wire.OUT_HEADER.pack(wire.OUT_HEADER.size, -number, unique)
+        with contextlib.suppress(FileNotFoundError):
+            os.write(self.handle, header)
+
+    def fields(self, inode: Inode) -> tuple[int, ...]:
+        """Return an inode's attributes as the protocol has them."""
+        return wire.attributes(inode, self.tree.link_count(inode), self.tree.stat_blocks(inode))
+
+    def init(self, request: wire.Request) -> bytes:
+        """Agree on what both sides can."""
+        wanted = wire.WANTED | (wire.POSIX_ACL if self.tree.has_acls else 0)
+        return wire.init_reply(request.body, wanted)
+
+    def lookup(self, request: wire.Request) -> bytes:
+        """Find a name in a directory."""
+        inode = self.tree.lookup(request.nodeid, bytes(request.body[:-1]))
+        return wire.absent_reply() if inode is None else wire.entry_reply(self.fields(inode))
+
+    def getattr(self, request: wire.Request) -> bytes:
+        """Return attributes."""
+        return wire.attr_reply(self.fields(self.tree.inode(request.nodeid)))
+
+    def readlink(self, request: wire.Request) -> bytes:
+        """Return where a link leads."""
+        return self.tree.target(self.tree.inode(request.nodeid))
+
+    def statfs(self, request: wire.Request) -> bytes:
+        """Return what df shows."""
+        del request
+        inodes, size = self.tree.totals
+        return wire.statfs_reply(size, inodes)
+
+    def entries(self, ino: int) -> list[Inode]:
+        """Return a directory as a list; the one that is being read is kept."""
+        kept, entries = self.listing
+        if kept != ino:
+            entries = list(self.tree.entries(ino).values())
+            self.listing = (ino, entries)
+        return entries
+
+    def readdirplus(self, request: wire.Request) -> bytes:
+        """Return as many entries, with their attributes, as fit."""
+        _, offset, size, _ = wire.READ_IN.unpack_from(request.body)
+        entries = self.entries(request.nodeid)
+        pieces = []
+        if offset < 2:
+            dots = (b".", b"..")[offset:]
+            pieces = [
+                wire.dirent_dots(request.nodeid, offset + i + 1, n) for i, n in enumerate(dots)
+            ]
+        left = size - sum(map(len, pieces))
+        for index in range(max(offset - 2, 0), len(entries)):
+            inode = entries[index]
+            piece = wire.dirent_plus(self.fields(inode), index + 3, inode.name)
+            left -= len(piece)
+            if left < 0:
+                break
+            pieces.append(piece)
+        return b"".join(pieces)
+
+    def readdir(self, request: wire.Request) -> bytes:
+        """Return as many entries as fit, names only."""
+        _, offset, size, _ = wire.READ_IN.unpack_from(request.body)
+        names = [(request.nodeid, 0o040000, b"."), (request.nodeid, 0o040000, b"..")]
+        names += [(i.content_ino, i.mode, i.name) for i in self.entries(request.nodeid)]
+        pieces = []
+        for index in range(offset, len(names)):
+            ino, mode, name = names[index]
+            piece = wire.dirent(ino, index + 1, mode, name)
+            size -= len(piece)
+            if size < 0:
+                break
+            pieces.append(piece)
+        return b"".join(pieces)
+
+    def read(self, request: wire.Request) -> bytes | None:
+        """Return bytes of a file at once, or hand the request to a thread that may wait."""
+        _, offset, size, _ = wire.READ_IN.unpack_from(request.body)
+        inode = self.tree.inode(request.nodeid)
+        data = self.reader.read_now(inode, size, offset)
+        if data is None:
+            if self.threads < READERS:
+                self.threads += 1
+                threading.Thread(target=self.read_waiting, daemon=True).start()
+            self.pending.add(request.unique)
+            self.waiting.put((request.unique, inode, size, offset))
+        return data
+
+    def read_waiting(self) -> None:
+        """Answer the reads that have to wait for a store, in a thread."""
+        while True:
+            unique, inode, size, offset = self.waiting.get()
+            try:
+                data = self.reader.read(inode, size, offset)
+            except FlistError:
+                self.finish(unique, None)
+            except BaseException:
+                self.finish(unique, None)
+                raise
+            else:
+                self.finish(unique, data)
+
+    def finish(self, unique: int, data: bytes | None) -> None:
+        """Answer a read that waited, unless its reader has gone."""
+        try:
+            self.pending.remove(unique)
+        except KeyError:
+            return
+        with contextlib.suppress(OSError):  # the connection may have ended meanwhile
+            if data is None:
+                self.refuse(unique, errno.EIO)
+            else:
+                self.reply(unique, data)
+
+    def interrupt(self, request: wire.Request) -> None:
+        """Give up a read that waits: whoever asked was killed or got a signal."""
+        (unique,) = wire.UNIQUE_IN.unpack_from(request.body)
+        try:
+            self.pending.remove(unique)
+        except KeyError:
+            return
+        self.refuse(unique, errno.EINTR)
+
+    def getxattr(self, request: wire.Request) -> bytes:
+        """Return one extended attribute, or its size."""
+        if not self.tree.has_xattrs:
+            raise OSError(errno.ENOSYS, "")
+        size, _ = wire.SIZE_IN.unpack_from(request.body)
+        name = bytes(request.body[wire.SIZE_IN.size : -1])
+        value = dict(self.tree.meta(self.tree.inode(request.nodeid)).xattrs).get(name)
+        if value is None:
+            raise OSError(errno.ENODATA, "")
+        return fit(value, size)
+
+    def listxattr(self, request: wire.Request) -> bytes:
+        """Return the names of extended attributes, or their size."""
+        if not self.tree.has_xattrs:
+            raise OSError(errno.ENOSYS, "")
+        size, _ = wire.SIZE_IN.unpack_from(request.body)
+        pairs = self.tree.meta(self.tree.inode(request.nodeid)).xattrs
+        return fit(b"".join(name + b"\0" for name, _ in pairs), size)
+
+    def lseek(self, request: wire.Request) -> bytes:
+        """Find the next data or hole."""
+        if not self.tree.has_holes:
+            raise OSError(errno.ENOSYS, "")
+        _, offset, whence = wire.LSEEK_IN.unpack_from(request.body)
+        inode = self.tree.inode(request.nodeid)
+        if whence not in (SEEK_DATA, SEEK_HOLE):
+            raise OSError(errno.EINVAL, "")
+        found = self.reader.seek(inode, offset, is_data=whence == SEEK_DATA)
+        if found is None:
+            raise OSError(errno.ENXIO, "")
+        return wire.LSEEK_OUT.pack(found)
+
+
+def fit(value: bytes, size: int) -> bytes:
+    """Return `value` if it fits into `size`, or its length if that is what was asked (size 0)."""
+    if size == 0:
+        return wire.SIZE_IN.pack(len(value), 0)
+    if len(value) > size:
+        raise OSError(errno.ERANGE, "")
+    return value
