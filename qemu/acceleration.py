@@ -32,7 +32,7 @@ def choose_acceleration() -> str:
         return "tcg"
     memory = cache_dir("qemu") / "acceleration.json"
     identity = host_identity()
-    with contextlib.suppress(OSError, ValueError, KeyError):
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
         known = json.loads(memory.read_text())
         if known["host"] == identity:
             return str(known["acceleration"])

@@ -3,6 +3,7 @@
 import argparse
 import re
 import shlex
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,6 +31,7 @@ def main(argv: Sequence[str], prog: str) -> int:
         forwards=tuple(parse_forward(word) for word in options.forward),
         on_panic="none",
     )
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # both stop the machine cleanly
     with QemuMachine(config, artefacts=options.log, on_console_line=print_line) as machine:
         for item in config.all_forwards:
             port = machine.forwarded_port(item.guest_port, item.protocol)
