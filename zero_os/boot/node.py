@@ -12,11 +12,12 @@ from qemu.console import Line
 from qemu.machine import QemuMachine
 from qemu.model import Firmware, MachineConfig, UsbBoot
 from zero_os.boot.redis import ping
-from zero_os.boot.timeline import LAST_STAGE, STAGES, Timeline
+from zero_os.boot.timeline import LAST_STAGE, Timeline
 
 REDIS_PORT = 6379
 MEMORY_MIB = 2048
 POLL_S = 0.2
+SCREEN_STAGE = "iPXE"
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,7 @@ def boot_node(
         deadline = time.monotonic() + timeout_s
         while True:
             read_lines(lines, timeline, on_stage)
+            read_screen(machine, timeline, clock, on_stage)
             answer = ask_workload(port) if is_workload_due(timeline) else ""
             if answer:
                 timeline.reach(LAST_STAGE, clock())
@@ -81,6 +83,18 @@ def read_lines(
             on_stage(stage)
 
 
+def read_screen(
+    machine: QemuMachine,
+    timeline: Timeline,
+    clock: Callable[[], float],
+    on_stage: Callable[[str], None],
+) -> None:
+    """Look for iPXE on the screen: under BIOS it says nothing on the serial port."""
+    if timeline.awaited == SCREEN_STAGE and "iPXE" in machine.screen_text():
+        timeline.reach(SCREEN_STAGE, clock())
+        on_stage(SCREEN_STAGE)
+
+
 def is_workload_due(timeline: Timeline) -> bool:
     """Tell whether all that comes before the workload was seen."""
     return timeline.missing == [LAST_STAGE] and timeline.farm is not None
@@ -100,9 +114,8 @@ def check_progress(machine: QemuMachine, timeline: Timeline, deadline: float) ->
     if reason is None and time.monotonic() > deadline:
         reason = "it took too long"
     if reason:
-        last = [stage for stage in STAGES if stage in timeline.reached][-1]
         raise ZosError(
-            f"cannot show the node working: after {last!r} there was no {timeline.missing[0]!r}:"
-            f" {reason}; the console's last lines:\n{machine.console.tail()}",
+            f"cannot show the node working: {timeline.awaited!r} was not reached: {reason};"
+            f" the console's last lines:\n{machine.console.tail()}",
             hint="a slower machine may need more time: --timeout SECONDS",
         )

@@ -47,6 +47,12 @@ class Timeline:
         """Return the stages that were not seen."""
         return [stage for stage in STAGES if stage not in self.reached]
 
+    @property
+    def awaited(self) -> str:
+        """Return the stage that comes after the last one that was seen."""
+        last = max((STAGES.index(stage) for stage in self.reached), default=-1)
+        return STAGES[min(last + 1, len(STAGES) - 1)]
+
     def rows(self) -> list[tuple[str, float, float]]:
         """Return (stage, seconds since the beginning, seconds since the stage before)."""
         rows = []
