@@ -38,7 +38,7 @@ def show_form(
     """Return the page for what was typed: the bare form, what is wrong with it, or addresses."""
     typed = {
         "farm": query.get("farm", "").strip(),
-        "runmode": query.get("runmode", "prod"),
+        "runmode": query.get("runmode", default_run_mode(channels)),
         "extra": query.get("extra", "").strip(),
     }
     errors = find_errors(typed) if "farm" in query else {}
@@ -59,6 +59,12 @@ def show_form(
     )
     page.status_code = 422 if errors else 200
     return page
+
+
+def default_run_mode(channels: Mapping[str, bool]) -> str:
+    """Return the run mode to offer first: prod, unless only others can be booted from here."""
+    ready = [mode for mode, is_ready in channels.items() if is_ready]
+    return ready[-1] if ready else "prod"
 
 
 def find_errors(typed: Mapping[str, str]) -> dict[str, str]:
