@@ -90,7 +90,7 @@ def read_screen(
     on_stage: Callable[[str], None],
 ) -> None:
     """Look for iPXE on the screen: under BIOS it says nothing on the serial port."""
-    if timeline.awaited == SCREEN_STAGE and "iPXE" in machine.screen_text():
+    if timeline.awaited == SCREEN_STAGE and "iPXE" in machine.screen.text():
         timeline.reach(SCREEN_STAGE, clock())
         on_stage(SCREEN_STAGE)
 
