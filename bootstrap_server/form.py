@@ -45,7 +45,7 @@ def show_form(
     result = None
     if "farm" in query and not errors:
         boot = Boot.parse(typed["runmode"], typed["farm"], typed["extra"])
-        result = make_result(boot, settings.public_url)
+        result = make_result(boot, settings.page_url)
     page = render_page(
         "form.html",
         root=settings.root_path,
@@ -79,12 +79,12 @@ def find_errors(typed: Mapping[str, str]) -> dict[str, str]:
     return errors
 
 
-def make_result(boot: Boot, public_url: str) -> Result:
+def make_result(boot: Boot, page_url: str) -> Result:
     """Return the addresses of `boot`; they hold no character that a shell would take as its own."""
-    usb_url = f"{public_url}/usb/{boot.path}"
+    usb_url = f"{page_url}/usb/{boot.path}"
     return Result(
         boot=boot,
         usb_url=usb_url,
-        script_url=f"{public_url}/ipxe/{boot.path}",
+        script_url=f"{page_url}/ipxe/{boot.path}",
         curl=f"curl --fail --remote-header-name --remote-name {usb_url}",
     )

@@ -19,24 +19,28 @@ _URL = re.compile(
 class Settings:
     """The settings of one bootstrap server.
 
-    `public_url` is where nodes and browsers reach this server, `hub_url` where nodes fetch their
-    file systems, `releases` holds a folder `<run mode>/{vmlinuz,initramfs.zst}` for each channel.
+    `public_url` is where nodes reach this server, `hub_url` where they fetch their file systems;
+    `releases` holds a folder `<run mode>/{vmlinuz,initramfs.zst}` for each channel. `page_url` is
+    where browsers reach this server if that is elsewhere (nodes in a virtual network).
     """
 
     public_url: str
     hub_url: str
     releases: Path
+    page_url: str = ""
 
     def __post_init__(self) -> None:
         """Check the addresses, and drop the slash at their ends."""
         object.__setattr__(self, "public_url", check_url(self.public_url, "public URL"))
         object.__setattr__(self, "hub_url", check_url(self.hub_url, "hub's URL"))
         object.__setattr__(self, "releases", Path(self.releases))
+        page_url = check_url(self.page_url or self.public_url, "page's URL")
+        object.__setattr__(self, "page_url", page_url)
 
     @property
     def root_path(self) -> str:
         """Return the path of the first page: "/" unless a proxy gives out this server below one."""
-        return urlsplit(self.public_url).path + "/"
+        return urlsplit(self.page_url).path + "/"
 
 
 def check_url(text: str, what: str) -> str:

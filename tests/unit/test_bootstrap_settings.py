@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from bootstrap_server.app import create_app
 from bootstrap_server.errors import SettingsError
 from bootstrap_server.settings import Settings
+from tests.helpers.asgi import ask
 
 
 @pytest.mark.parametrize(
@@ -46,3 +48,12 @@ def test_bad_addresses(url: str) -> None:
         Settings(url, "http://hub.example", Path())
     with pytest.raises(SettingsError):
         Settings("http://boot.example", url, Path())
+
+
+def test_browsers_may_reach_the_server_elsewhere_than_nodes(tmp_path: Path) -> None:
+    app = create_app(Settings("http://10.0.2.2:1", "http://hub", tmp_path, "http://127.0.0.1:1"))
+    page, script = ask(app, "/?farm=1&runmode=dev").text, ask(app, "/ipxe/dev/1").text
+    assert "http://127.0.0.1:1/usb/dev/1" in page
+    assert "10.0.2.2" not in page
+    assert "http://10.0.2.2:1/kernel/dev" in script
+    assert "127.0.0.1" not in script
