@@ -2,8 +2,9 @@
 
 import os
 
-from zinit.manager import POWEROFF, REBOOT, CommandError
+from zinit.manager import POWEROFF, REBOOT
 from zinit.nodes import ConfigError
+from zinit.units import CommandError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

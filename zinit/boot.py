@@ -10,7 +10,7 @@ import time
 from zinit import kernel
 from zinit.daemon import Daemon, Settings
 from zinit.manager import REBOOT
-from zinit.system import DEFAULT_PATH, spawn_plain
+from zinit.spawn import DEFAULT_PATH, spawn_plain
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

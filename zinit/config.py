@@ -2,9 +2,10 @@
 
 Upstream's keys, types and refusals are kept exactly: scalars are text whatever they look like, a
 key given twice, a wrong type or a bad signal refuses the whole file, and an unknown key is ignored
-(here with a warning). Pure: text in, `Service` out.
+(here with a warning). Our own keys are all optional. Pure: text in, `Service` out.
 """
 
+from zinit import values
 from zinit.nodes import ConfigError, Node, parse_yaml
 from zinit.signals import parse_signal
 
@@ -12,29 +13,33 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-RESTART_DELAY_S = 2.0
-PROBE_INTERVAL_S = 2.0
+ALWAYS = "always"
+ON_FAILURE = "on-failure"
+NEVER = "never"
 LOG_KINDS = ("ring", "stdout", "none", "console")
 
 
 class Service:
-    """What a service file says; attributes are named like its keys."""
+    """What a service file says. Attributes that `reload` may change under a running process are
+    in `LIVE`; any other change restarts it.
+    """
 
     __slots__ = (
-        "after",
-        "dir",
-        "env",
-        "exec",
-        "log",
-        "name",
-        "oneshot",
-        "ready",
-        "ready_fd",
-        "root",
-        "shutdown_timeout_s",
-        "stop_signal",
-        "test",
-    )
+        "after", "capabilities", "cgroup", "dir", "env", "exec", "group", "groups", "kill_cgroup",
+        "limits", "liveness", "liveness_interval_s", "liveness_misses", "liveness_timeout_s",
+        "log", "log_file", "log_keep", "log_size_bytes", "name", "netns", "no_new_privileges",
+        "oneshot", "probe_interval_s", "probe_timeout_s", "ready", "ready_fd", "reload",
+        "requires", "restart", "restart_delay_s", "restart_factor", "restart_limit",
+        "restart_max_delay_s", "restart_window_s", "root", "start_timeout_s", "stop_signal",
+        "stop_timeout_s", "test", "tty", "user", "wants", "watchdog_s",
+    )  # fmt: skip
+
+    LIVE = frozenset((
+        "after", "liveness", "liveness_interval_s", "liveness_misses", "liveness_timeout_s",
+        "probe_interval_s", "probe_timeout_s", "reload", "requires", "restart", "restart_delay_s",
+        "restart_factor", "restart_limit", "restart_max_delay_s", "restart_window_s",
+        "start_timeout_s", "stop_signal", "stop_timeout_s", "test", "wants",
+    ))  # fmt: skip
 
     def __init__(self, name: str, command: str = "") -> None:
         self.name = name
@@ -42,14 +47,67 @@ class Service:
         self.test = ""
         self.oneshot = False
         self.after: tuple[str, ...] = ()
-        self.shutdown_timeout_s = 10.0
+        self.requires: tuple[str, ...] = ()
+        self.wants: tuple[str, ...] = ()
         self.stop_signal = 15
-        self.log = "ring"
+        self.stop_timeout_s = 10.0
+        self.start_timeout_s = 0.0  # 0: no limit
         self.env: dict[str, str] = {}
         self.dir = ""
         self.root = ""
+        self._set_log_and_readiness()
+        self._set_restart()
+        self._set_isolation()
+
+    def _set_log_and_readiness(self) -> None:
+        self.log = "ring"
+        self.log_file = ""
+        self.log_size_bytes = 1 << 20
+        self.log_keep = 3
         self.ready = ""  # "", "notify" or "fd"
         self.ready_fd = -1
+        self.probe_interval_s = 2.0
+        self.probe_timeout_s = 0.0  # 0: no limit
+        self.liveness = ""
+        self.liveness_interval_s = 10.0
+        self.liveness_timeout_s = 10.0
+        self.liveness_misses = 3
+        self.watchdog_s = 0.0  # 0: none
+        self.reload = ""  # a command, or a signal's name
+
+    def _set_restart(self) -> None:
+        self.restart = ""  # ALWAYS, ON_FAILURE, NEVER; "": ALWAYS, for a oneshot NEVER
+        self.restart_delay_s = 2.0
+        self.restart_max_delay_s = 60.0
+        self.restart_factor = 1.0
+        self.restart_limit = 0  # 0: no limit
+        self.restart_window_s = 60.0
+
+    def _set_isolation(self) -> None:
+        self.user = ""
+        self.group = ""
+        self.groups: tuple[str, ...] = ()
+        self.limits: dict[str, tuple[int, int]] = {}
+        self.capabilities: tuple[str, ...] | None = None
+        self.no_new_privileges = False
+        self.cgroup: dict[str, str] | None = None  # file in the group's folder -> what to write
+        self.kill_cgroup = False
+        self.tty = ""
+        self.netns = ""
+
+    @property
+    def edges(self) -> tuple[str, ...]:
+        """The names it starts after, whatever the kind."""
+        return self.after + self.requires + self.wants
+
+    @property
+    def restart_policy(self) -> str:
+        """When it is started again by itself."""
+        return self.restart or (NEVER if self.oneshot else ALWAYS)
+
+    def differing(self, other: "Service") -> set[str]:
+        """Return the attributes in which `other` differs."""
+        return {name for name in self.__slots__ if getattr(self, name) != getattr(other, name)}
 
 
 def parse_service(name: str, text: str) -> tuple[Service, list[str]]:
@@ -57,8 +115,8 @@ def parse_service(name: str, text: str) -> tuple[Service, list[str]]:
     top = parse_yaml(text)
     service = Service(name)
     warnings = []
-    for key, node in read_map(top).items():
-        reader = KEYS.get(key)
+    for key, node in values.read_map(top).items():
+        reader = KEYS.get(key) or own_reader(key)
         if reader is None:
             warnings.append(f"line {node.line}: unknown key {key!r} is ignored")
         else:
@@ -68,107 +126,61 @@ def parse_service(name: str, text: str) -> tuple[Service, list[str]]:
     return service, warnings
 
 
-def read_map(node: Node) -> dict[str, Node]:
-    """Return the entries of a mapping."""
-    if not isinstance(node.value, dict):
-        raise ConfigError("a mapping is wanted here", node.line)
-    return node.value
+def own_reader(key: str) -> "Callable[[Service, Node], None] | None":
+    """Return the reader of one of our own keys."""
+    from zinit.ownkeys import KEYS as OWN_KEYS
 
-
-def read_text(node: Node) -> str:
-    """Return a scalar as it was written."""
-    if not isinstance(node.value, str):
-        raise ConfigError("text is wanted here", node.line)
-    if "\0" in node.value:
-        raise ConfigError("text must not hold a NUL", node.line)
-    return node.value
-
-
-def read_bool(node: Node) -> bool:
-    """Return a bare `true` or `false`."""
-    if node.is_plain and node.value in ("true", "false"):
-        return node.value == "true"
-    raise ConfigError("true or false is wanted here", node.line)
-
-
-def read_seconds(node: Node) -> float:
-    """Return a whole number of seconds, not negative."""
-    text = node.value if node.is_plain and isinstance(node.value, str) else ""
-    try:
-        number = int(text, 0) if text[:2] in ("0x", "0o", "0b") else int(text)
-    except ValueError:
-        number = -1
-    if not 0 <= number < 1 << 64 or "_" in text:
-        raise ConfigError("a whole number of seconds is wanted here", node.line)
-    return float(number)
-
-
-def read_names(node: Node) -> tuple[str, ...]:
-    """Return a list of service names."""
-    if not isinstance(node.value, list):
-        raise ConfigError("a list of names is wanted here", node.line)
-    return tuple(read_text(item) for item in node.value)
+    return OWN_KEYS.get(key)
 
 
 def set_exec(service: Service, node: Node) -> None:
-    service.exec = read_text(node)
+    service.exec = values.read_text(node)
 
 
 def set_test(service: Service, node: Node) -> None:
-    service.test = read_text(node)
+    service.test = values.read_text(node)
 
 
 def set_oneshot(service: Service, node: Node) -> None:
-    service.oneshot = read_bool(node)
+    service.oneshot = values.read_bool(node)
 
 
 def set_after(service: Service, node: Node) -> None:
-    service.after = read_names(node)
+    service.after = values.read_names(node)
 
 
 def set_shutdown_timeout(service: Service, node: Node) -> None:
-    service.shutdown_timeout_s = read_seconds(node)
+    service.stop_timeout_s = float(values.read_whole(node, "a whole number of seconds"))
 
 
 def set_signal(service: Service, node: Node) -> None:
-    for key, item in read_map(node).items():
+    for key, item in values.read_map(node).items():
         if key == "stop":
             try:
-                service.stop_signal = parse_signal(read_text(item))
+                service.stop_signal = parse_signal(values.read_text(item))
             except ValueError as error:
                 raise ConfigError(str(error), item.line) from None
 
 
 def set_log(service: Service, node: Node) -> None:
-    text = read_text(node)
-    if text not in LOG_KINDS:
-        raise ConfigError(f"log is one of {', '.join(LOG_KINDS)}", node.line)
-    service.log = text
+    if isinstance(node.value, dict):
+        from zinit.ownkeys import set_log_file
+
+        set_log_file(service, node)
+    else:
+        service.log = values.read_choice(node, LOG_KINDS)
 
 
 def set_env(service: Service, node: Node) -> None:
-    service.env = {key: read_text(item) for key, item in read_map(node).items()}
+    entries = values.read_map(node)
+    service.env = {key: values.read_text(item) for key, item in entries.items()}
+    for key, item in entries.items():
+        if not key or "=" in key or "\0" in key:
+            raise ConfigError(f"{key!r} can't be a variable's name", item.line)
 
 
 def set_dir(service: Service, node: Node) -> None:
-    service.dir = read_text(node)
-
-
-def set_root(service: Service, node: Node) -> None:
-    service.root = read_text(node)
-    if service.root and not service.root.startswith("/"):
-        raise ConfigError("root is an absolute path", node.line)
-
-
-def set_ready(service: Service, node: Node) -> None:
-    text = read_text(node)
-    kind, _, number = text.partition(":")
-    if text == "notify":
-        service.ready = text
-    elif kind == "fd" and number.isdecimal() and 3 <= int(number) < 256:
-        service.ready, service.ready_fd = "fd", int(number)
-    else:
-        raise ConfigError("ready is `notify` or `fd:N` with N from 3 to 255", node.line)
+    service.dir = values.read_text(node)
 
 
 KEYS: "dict[str, Callable[[Service, Node], None]]" = {
@@ -181,6 +193,4 @@ KEYS: "dict[str, Callable[[Service, Node], None]]" = {
     "log": set_log,
     "env": set_env,
     "dir": set_dir,
-    "root": set_root,
-    "ready": set_ready,
 }

@@ -6,13 +6,14 @@ import sys
 from zinit.api import Api
 from zinit.config import parse_service
 from zinit.loop import Loop
-from zinit.manager import POWEROFF, REBOOT, CommandError, Manager
+from zinit.manager import POWEROFF, REBOOT, Manager
 from zinit.nodes import ConfigError
 from zinit.outputs import Outputs
 from zinit.ring import Ring
 from zinit.server import Server
 from zinit.signals import SIGCHLD, SIGHUP, SIGINT, SIGPWR, SIGTERM
 from zinit.system import RANK, RealSystem, install_signals
+from zinit.units import CommandError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -50,12 +51,12 @@ class Daemon:
         self.settings = settings
         self.ring = Ring(settings.ring_lines)
         self.loop = Loop(self._now, self._on_fault)
-        self.outputs = Outputs(self.loop, self.ring, self._write_console)
-        self.system = RealSystem(self.outputs, self.loop, self.report)
+        self.outputs = Outputs(self.loop, self.ring, self._write_console, self.report)
+        self.system = RealSystem(self.outputs, self.loop, self.report, self._on_fault)
         self.manager = Manager(self.system, self.load)
         self.api = Api(self.manager, self.ring, settings.folder)
         self.server = Server(self.loop, self.api)
-        self.system.on_ready = self.manager.on_ready
+        self.system.on_notify = self.manager.on_notify
         self._signals = SHUTDOWN_SIGNALS if settings.is_container else PID1_SIGNALS
 
     def run(self) -> str:
@@ -108,9 +109,8 @@ class Daemon:
                 services.append(self.load(name))
             except (OSError, ConfigError) as error:
                 self.report(f"{self.settings.folder}/{name}.yaml is left out: {error}")
-        for service in services:
-            if service.name not in self.manager.units:
-                self.manager.add(service)
+        self.system.reserve_files(len(services))
+        self.manager.add(services)
         self.manager.report_cycles()
 
     def report(self, text: str) -> None:
@@ -127,7 +127,7 @@ class Daemon:
         return self.system.now()
 
     def _next_time(self) -> float | None:
-        times = (self.manager.next_time(), self.server.next_time())
+        times = (self.manager.timers.next_time(), self.server.next_time())
         return min((at for at in times if at is not None), default=None)
 
     def _turn(self, now: float) -> bool:

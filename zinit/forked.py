@@ -4,34 +4,74 @@ Imported only when a service asks for it. What fails in the child comes back as 
 pipe that closes on exec, so the caller sees the same errors as from `posix_spawn`.
 """
 
+import fcntl
 import os
+import resource
+import termios
 
-from zinit.system import DEFAULT_PATH, find_program
+from zinit import capabilities, cgroups, kernel
+from zinit.accounts import Account, find_account
+from zinit.ownkeys import LIMITS
+from zinit.spawn import DEFAULT_PATH, ENOEXEC, find_program
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import signal as _signal
+    from collections.abc import Callable
 
     from zinit.config import Service
 else:
     import _signal
 
-FIRST_FREE = 256
+FIRST_FREE = 300  # above every descriptor that a service may name
+EINVAL = 22
 
 
-def fork_exec(service: "Service", argv: list[str], env: dict[str, str], fds: dict[int, int]) -> int:
-    """Start `argv` as `service` wants it; return its pid or raise OSError."""
+class Plan:
+    """All that the child needs, found out before the fork."""
+
+    def __init__(self, service: "Service", argv: list[str], env: dict[str, str]) -> None:
+        self.service = service
+        self.argv = argv
+        self.env = env
+        self.fds: dict[int, int] = {}
+        self.account: Account | None = None
+        self.cgroup = ""
+        self.file_limits: tuple[int, int] | None = None
+        self.doing = argv[0]  # what an error is about
+
+
+def fork_exec(
+    service: "Service",
+    argv: list[str],
+    env: dict[str, str],
+    fds: dict[int, int],
+    file_limits: tuple[int, int] | None,
+    report: "Callable[[str], None]",
+) -> int:
+    """Start `argv` as `service` wants it; return its pid or raise OSError or ValueError."""
+    plan = Plan(service, argv, dict(env))
+    plan.fds = fds
+    plan.file_limits = file_limits
+    if service.user or service.group or service.groups:
+        plan.account = find_account(service)
+        if service.user:
+            plan.env.update(USER=plan.account.name, LOGNAME=plan.account.name)
+            plan.env.update(HOME=plan.account.home)
+            plan.env.update(service.env)
+    if service.cgroup is not None:
+        plan.cgroup = cgroups.prepare(service, report)
     reader, writer = os.pipe()
     try:
         pid = os.fork()
-    except OSError:
+    except BaseException:
         os.close(reader)
         os.close(writer)
         raise
     if pid == 0:
-        become(service, argv, env, fds, writer)
+        run_child(plan, writer)
     os.close(writer)
-    said = os.read(reader, 256).decode(errors="replace")
+    said = os.read(reader, 512).decode(errors="replace")
     os.close(reader)
     if not said:
         return pid
@@ -40,29 +80,91 @@ def fork_exec(service: "Service", argv: list[str], env: dict[str, str], fds: dic
     raise OSError(int(number), os.strerror(int(number)), what)
 
 
-def become(
-    service: "Service", argv: list[str], env: dict[str, str], fds: dict[int, int], writer: int
-) -> None:
-    """In the child: turn into the service. Never returns."""
-    what = argv[0]
+def run_child(plan: Plan, writer: int) -> None:
+    """In the child: turn into the service, or say why not. Never returns."""
     try:
-        os.setsid()
-        reset_signals()
-        place(fds)
-        if service.root:
-            what = service.root
-            os.chroot(service.root)
-        what = service.dir or "/"
-        os.chdir(what)
-        what = argv[0]
-        path = find_program(argv[0], env.get("PATH", DEFAULT_PATH))
-        exec_file(path, argv, env)
+        become(plan)
     except OSError as error:
-        os.write(writer, f"{error.errno} {what}".encode(errors="replace")[:200])
+        said = f"{error.errno or EINVAL} {plan.doing}"
+        os.write(writer, said.encode(errors="replace")[:500])
     except BaseException as error:
-        os.write(writer, f"22 {what}: {error}".encode(errors="replace")[:200])
+        os.write(writer, f"{EINVAL} {plan.doing}: {error}".encode(errors="replace")[:500])
     finally:
         os._exit(127)
+
+
+def become(plan: Plan) -> None:
+    """Set everything up in an order in which each step still has the rights it needs."""
+    service = plan.service
+    os.setsid()
+    reset_signals()
+    if plan.cgroup:
+        plan.doing = f"control group {plan.cgroup}"
+        cgroups.write(f"{plan.cgroup}/cgroup.procs", "0")
+    place(plan.fds)
+    if service.tty:
+        plan.doing = service.tty
+        take_terminal(service.tty)
+    if service.netns:
+        plan.doing = service.netns
+        enter_namespace(service.netns)
+    set_limits(plan)
+    if service.root:
+        plan.doing = service.root
+        os.chroot(service.root)
+    plan.doing = service.dir or "/"
+    os.chdir(plan.doing)
+    drop_privileges(plan)
+    plan.doing = plan.argv[0]
+    path = find_program(plan.argv[0], plan.env.get("PATH", DEFAULT_PATH))
+    exec_file(path, plan.argv, plan.env)
+
+
+def set_limits(plan: Plan) -> None:
+    """Apply `limits`; PID 1's own limit of files is not for children."""
+    if plan.file_limits is not None:
+        resource.setrlimit(resource.RLIMIT_NOFILE, plan.file_limits)
+    for name, pair in plan.service.limits.items():
+        plan.doing = f"limit {name}"
+        resource.setrlimit(LIMITS[name], pair)
+
+
+def drop_privileges(plan: Plan) -> None:
+    """Become the user with the capabilities that are left to it."""
+    service = plan.service
+    kept = service.capabilities
+    if kept is not None:
+        plan.doing = "capabilities"
+        capabilities.limit_bounding_set(kept)
+        capabilities.keep_over_setuid()
+    if plan.account is not None:
+        plan.doing = f"user {service.user or plan.account.uid}"
+        os.setgroups(plan.account.groups)
+        os.setgid(plan.account.gid)
+        if service.user:
+            os.setuid(plan.account.uid)
+    if kept is not None:
+        plan.doing = "capabilities"
+        capabilities.set_exactly(kept)
+    if service.no_new_privileges:
+        capabilities.forbid_new_privileges()
+
+
+def take_terminal(path: str) -> None:
+    """Make `path` the controlling terminal and all three standard descriptors."""
+    fd = os.open(path, os.O_RDWR | os.O_NOCTTY)
+    fcntl.ioctl(fd, termios.TIOCSCTTY, 1)
+    for target in (0, 1, 2):
+        os.dup2(fd, target)
+    if fd > 2:
+        os.close(fd)
+
+
+def enter_namespace(path: str) -> None:
+    """Enter a network namespace."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    kernel.set_namespace(fd)
+    os.close(fd)
 
 
 def exec_file(path: str, argv: list[str], env: dict[str, str]) -> None:
@@ -70,7 +172,7 @@ def exec_file(path: str, argv: list[str], env: dict[str, str]) -> None:
     try:
         os.execve(path, argv, env)
     except OSError as error:
-        if error.errno != 8:
+        if error.errno != ENOEXEC:
             raise
         os.execve("/bin/sh", ["sh", path, *argv[1:]], env)
 
@@ -85,8 +187,6 @@ def reset_signals() -> None:
 
 def place(fds: dict[int, int]) -> None:
     """Put our descriptors where the service wants them, through numbers nobody uses."""
-    import fcntl
-
     high = {
         target: fcntl.fcntl(ours, fcntl.F_DUPFD_CLOEXEC, FIRST_FREE) for target, ours in fds.items()
     }

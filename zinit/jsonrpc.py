@@ -9,9 +9,9 @@ import json
 import re
 
 from zinit import rpcfiles
-from zinit.manager import CommandError
 from zinit.ring import is_line_of
 from zinit.rpcerrors import RpcError, explain
+from zinit.units import CommandError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -43,3 +43,22 @@ def remount_read_only(target: str) -> None:
 def reboot(command: int) -> None:
     """reboot(2); returns only on failure or for CAD_OFF."""
     check(_LIBC.reboot(ctypes.c_int(command - (1 << 32) if command >> 31 else command)), "reboot")
+
+
+def prctl(option: int, first: int = 0, second: int = 0) -> None:
+    """prctl(2)."""
+    words = [ctypes.c_ulong(word) for word in (first, second, 0, 0)]
+    check(_LIBC.prctl(ctypes.c_int(option), *words), "prctl")
+
+
+def set_capabilities(mask: int) -> None:
+    """capset(2): make `mask` the permitted, effective and inheritable set of this process."""
+    header = (ctypes.c_uint32 * 2)(0x20080522, 0)
+    low, high = mask & 0xFFFFFFFF, mask >> 32
+    data = (ctypes.c_uint32 * 6)(low, low, low, high, high, high)
+    check(_LIBC.capset(header, data), "capset")
+
+
+def set_namespace(fd: int) -> None:
+    """setns(2)."""
+    check(_LIBC.setns(ctypes.c_int(fd), ctypes.c_int(0)), "setns")

@@ -1,7 +1,7 @@
 """One connection that speaks the line protocol: a command, its reply, the end (or a log)."""
 
-from zinit.manager import CommandError
 from zinit.protocol import ProtocolError, format_reply, parse_request
+from zinit.units import CommandError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

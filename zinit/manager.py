@@ -1,65 +1,30 @@
 """Runs all services: feeds the machine, carries its actions out, keeps the order.
 
 Pure orchestration: everything that touches the world goes through `system` (see `seam.py`), so
-the whole of it runs on a fake clock and without processes. Spawns are queued and done one at a
-time by `work()`, so that a client never waits for a thousand of them.
+the whole of it runs on a fake clock and without processes. Events are queued and worked off one by
+one, never by recursion; spawns wait for `work()`, one at a time, so that a client never waits for
+a thousand of them. An event that fails is told and dropped: the others go on.
 """
 
-from heapq import heappop, heappush
-
-from zinit import machine
+from zinit import record as r
 from zinit.graph import StopOrder, find_cycles
-from zinit.machine import Action, Event, Record
-from zinit.signals import SIGKILL, parse_signal
+from zinit.machine import step
+from zinit.record import CHECK, Action, Event
+from zinit.signals import NUMBERS, SIGKILL, parse_signal
+from zinit.timers import Timers
+from zinit.units import MAIN, PROBE, TASK, CommandError, Launch, Unit
 from zinit.words import split_words
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from zinit.config import Service
     from zinit.seam import System
 
 POWEROFF = "poweroff"
 REBOOT = "reboot"
-
-
-class CommandError(Exception):
-    """A command that is refused; `kind` is for callers that want more than upstream's text."""
-
-    def __init__(self, kind: str, text: str, value: str = "") -> None:
-        super().__init__(text)
-        self.kind = kind
-        self.value = value  # what was refused, where the text does not hold it
-
-
-class Launch:
-    """What to spawn: the words, where, with which variables and outputs."""
-
-    __slots__ = ("argv", "label", "service")
-
-    def __init__(self, service: "Service", label: str, argv: list[str]) -> None:
-        self.service = service
-        self.label = label  # the name its log lines carry
-        self.argv = argv
-
-
-class Unit:
-    """One monitored service and what runs for it."""
-
-    __slots__ = ("is_queued", "probe_pid", "record", "timers", "unmet")
-
-    def __init__(self, service: "Service") -> None:
-        self.record = Record(service)
-        self.probe_pid = 0
-        self.timers: dict[str, float] = {}
-        self.unmet: set[str] = set()
-        self.is_queued = False
-
-    @property
-    def name(self) -> str:
-        """The service's name."""
-        return self.record.service.name
+TRANSIENT = (11, 12, 23, 24)  # EAGAIN, ENOMEM, ENFILE, EMFILE
 
 
 class Manager:
@@ -67,15 +32,16 @@ class Manager:
 
     def __init__(self, system: "System", load: "Callable[[str], Service]") -> None:
         self.system = system
+        self.load = load  # the service of a name; raises OSError or ConfigError
         self.units: dict[str, Unit] = {}
         self.goal = ""  # "", POWEROFF or REBOOT
         self.is_finished = False
-        self._load = load  # the service file of a name; raises OSError or ConfigError
+        self.timers = Timers()
+        self.pids: dict[int, tuple[Unit, str]] = {}  # pid -> unit and what the process is of it
         self._dependents: dict[str, dict[str, None]] = {}
-        self._pids: dict[int, tuple[Unit, bool]] = {}  # pid -> unit, whether it is the probe
-        self._timers: list[tuple[float, int, Unit, str]] = []
-        self._timer_count = 0
         self._work: list[tuple[Unit, str]] = []
+        self._events: list[tuple[Unit, Event]] = []
+        self._is_draining = False
         self._order: StopOrder | None = None
         self._stopping: set[str] = set()
         self._carriers: dict[str, Callable[[Unit, Action], None]] = {
@@ -84,17 +50,15 @@ class Manager:
             "probe": self._queue_probe,
             "end_probe": self._end_probe,
             "signal": self._signal,
+            "sweep": self._sweep,
             "arm": self._arm,
+            "drop": self._drop,
             "disarm": self._disarm,
             "announce": self._announce,
             "report": self._report,
         }
 
     # What clients ask for
-
-    def names(self) -> list[str]:
-        """Return the names of all units."""
-        return list(self.units)
 
     def find(self, name: str) -> Unit:
         """Return the unit called `name`."""
@@ -110,7 +74,7 @@ class Manager:
     def status(self, name: str) -> "dict[str, object]":
         """Return what `zinit status` prints."""
         record = self.find(name).record
-        after = {dep: self._shown(dep) for dep in sorted(record.service.after)}
+        after = {dep: self._shown(dep) for dep in sorted(record.service.edges)}
         return {
             "name": name,
             "pid": record.pid,
@@ -124,28 +88,26 @@ class Manager:
         self._refuse_in_shutdown()
         if name in self.units:
             raise CommandError("monitored", f'service "{name}" already monitored')
-        self._hasten(self.add(self._load(name)))
+        self.add([self.load(name)])
+        self._hasten(self.units[name])
 
     def start(self, name: str) -> None:
         """Want it up."""
         self._refuse_in_shutdown()
         unit = self.find(name)
-        self._feed(unit, Event(machine.START))
+        self.feed(unit, Event(r.START))
         self._hasten(unit)
 
     def stop(self, name: str) -> None:
         """Want it down; returns at once."""
-        self._feed(self.find(name), Event(machine.STOP))
+        self.feed(self.find(name), Event(r.STOP))
 
     def forget(self, name: str) -> None:
         """Drop a service that is down."""
         unit = self.find(name)
         if unit.record.target_up or unit.record.has_process:
             raise CommandError("up", f'service "{name}" is up')
-        del self.units[name]
-        unit.timers.clear()
-        for dep in unit.record.service.after:
-            self._dependents[dep].pop(name, None)
+        self._remove(unit)
 
     def kill(self, name: str, signal: str) -> None:
         """Send a signal, by its full name, to the service's process group."""
@@ -158,66 +120,81 @@ class Manager:
             raise CommandError("signal", "EINVAL: Invalid argument", signal) from None
         self.system.kill_group(unit.record.pid, number)
 
+    def reload_service(self, name: str) -> None:
+        """Let a service read its own configuration again, as its `reload` key says."""
+        unit = self.find(name)
+        how = unit.record.service.reload
+        if not how:
+            raise CommandError("reload", f'service "{name}" has no reload key')
+        if not unit.record.has_process:
+            raise CommandError("down", f'service "{name}" is down')
+        if how in NUMBERS:
+            self.system.kill_group(unit.record.pid, NUMBERS[how])
+            return
+        try:
+            self._launch(unit, TASK, f"{name}/reload", how)
+        except (OSError, ValueError) as error:
+            raise CommandError("reload", f'service "{name}" cannot reload: {error}') from None
+
     def shut_down(self, goal: str) -> None:
         """Stop everything in order; `is_finished` tells when that is done."""
         self._refuse_in_shutdown()
         self.goal = goal
-        after = {name: unit.record.service.after for name, unit in self.units.items()}
-        for unit in self.units.values():  # what has no process yet must not get one
+        edges = {name: unit.record.service.edges for name, unit in self.units.items()}
+        for unit in list(self.units.values()):  # what has no process yet must not get one
             if not unit.record.has_process:
-                self._feed(unit, Event(machine.STOP))
-        self._order = StopOrder(after)
+                self.feed(unit, Event(r.STOP))
+        self._order = StopOrder(edges)
         self._advance_shutdown(self._order.first())
 
     # What the world says
 
-    def add(self, service: "Service") -> Unit:
-        """Monitor `service` and want it up."""
-        unit = self.units[service.name] = Unit(service)
-        for dep in service.after:
-            self._dependents.setdefault(dep, {})[service.name] = None
-        self._feed(unit, Event(machine.START))
-        return unit
+    def add(self, services: "Iterable[Service]") -> None:
+        """Monitor services and want them up."""
+        units = [Unit(service) for service in services]
+        for unit in units:  # all are known before the first is started
+            self.units[unit.name] = unit
+            self._link(unit)
+        for unit in units:
+            self.feed(unit, Event(r.START))
 
     def report_cycles(self) -> None:
         """Tell of services that wait for each other: they never start."""
-        after = {name: unit.record.service.after for name, unit in self.units.items()}
+        after = {
+            name: unit.record.service.after + unit.record.service.requires
+            for name, unit in self.units.items()
+        }
         for names in find_cycles(after):
             self.system.report(f"these wait for each other and never start: {', '.join(names)}")
 
     def on_exit(self, pid: int, status: int) -> None:
         """A child has ended and was reaped; pids that are nobody's are orphans."""
-        unit, is_probe = self._pids.pop(pid, (None, False))
+        unit, kind = self.pids.pop(pid, (None, ""))
         if unit is None:
             return
-        if not is_probe:
-            self._feed(unit, Event(machine.EXITED, status))
+        if kind == MAIN:
+            self.feed(unit, Event(r.EXITED, status))
+        elif kind == TASK:
+            if status:
+                self.system.report(f"{unit.name}: its reload command failed")
         elif unit.probe_pid == pid:
             unit.probe_pid = 0
-            self._feed(unit, Event(machine.PROBE_FAILED if status else machine.READY))
+            self.feed(unit, Event(r.PROBE_FAILED if status else r.PROBE_PASSED))
 
-    def on_ready(self, name: str, pid: int) -> None:
-        """The process `pid` of `name` says that it is ready."""
+    def on_notify(self, name: str, pid: int, lines: list[bytes]) -> None:
+        """The process `pid` of `name` says something over its readiness channel."""
         unit = self.units.get(name)
-        if unit is not None and unit.record.pid == pid:
-            self._feed(unit, Event(machine.READY))
+        if unit is None or unit.record.pid != pid:
+            return
+        if b"READY=1" in lines and unit.record.service.ready:
+            self.feed(unit, Event(r.READY))
+        if b"WATCHDOG=1" in lines:
+            self.feed(unit, Event(r.PING))
 
     def on_time(self, now: float) -> None:
         """Send the events of all timers that are due."""
-        while self._timers and self._timers[0][0] <= now:
-            at, _, unit, kind = heappop(self._timers)
-            if unit.timers.get(kind) == at:
-                del unit.timers[kind]
-                self._feed(unit, Event(kind))
-
-    def next_time(self) -> float | None:
-        """Return when `on_time` is wanted next."""
-        while self._timers:
-            at, _, unit, kind = self._timers[0]
-            if unit.timers.get(kind) == at:
-                return at
-            heappop(self._timers)
-        return None
+        for unit, kind in self.timers.due(now):
+            self.feed(unit, Event(kind))
 
     @property
     def has_work(self) -> bool:
@@ -229,101 +206,173 @@ class Manager:
         if not self._work:
             return
         unit, kind = self._work.pop(0)
-        record = unit.record
-        if kind == "spawn":
+        phase = unit.record.phase
+        if kind == MAIN:
             unit.is_queued = False
-            if record.phase == machine.SPAWNING:
+            if phase == r.SPAWNING and self._is_known(unit):
                 self._spawn(unit)
-        elif record.phase == machine.STARTING and not unit.probe_pid:
+        elif phase in (r.STARTING, r.RUNNING) and not unit.probe_pid:
             self._spawn_probe(unit)
+
+    # Events
+
+    def feed(self, unit: Unit, event: Event) -> None:
+        """Let `event` happen to `unit`, after what is happening already."""
+        self._events.append((unit, event))
+        if self._is_draining:
+            return
+        self._is_draining = True
+        try:
+            at = 0
+            while at < len(self._events):
+                unit, event = self._events[at]
+                at += 1
+                try:
+                    self._apply(unit, event)
+                except Exception as error:
+                    self.system.fault(error)
+        finally:
+            self._events.clear()
+            self._is_draining = False
+
+    def _apply(self, unit: Unit, event: Event) -> None:
+        if not self._is_known(unit):
+            return
+        now = self.system.now()
+        unit.record, actions = step(unit.record, event, now)
+        unit.times.setdefault(unit.record.phase, now)
+        for action in actions:
+            self._carriers[action.kind](unit, action)
+        record = unit.record
+        if self._order is not None and unit.name in self._stopping and record.is_down:
+            self._stopping.discard(unit.name)
+            self._advance_shutdown(self._order.release(unit.name))
+        if unit.is_leaving and not record.has_process and not record.target_up:
+            self._remove(unit)
+
+    def _is_known(self, unit: Unit) -> bool:
+        return self.units.get(unit.name) is unit
 
     # Carrying out
 
-    def _feed(self, unit: Unit, event: Event) -> None:
-        unit.record, actions = machine.step(unit.record, event, self.system.now())
-        for action in actions:
-            self._carriers[action.kind](unit, action)
-        if unit.name in self._stopping and unit.record.is_down:
-            self._stopping.discard(unit.name)
-            if self._order is not None:
-                self._advance_shutdown(self._order.release(unit.name))
-
     def _check(self, unit: Unit, _: Action) -> None:
-        unit.unmet = {dep for dep in unit.record.service.after if not self._is_met(dep)}
+        service = unit.record.service
+        unit.unmet = {dep for dep in service.edges if not self._is_met(service, dep)}
         if not unit.unmet:
-            self._feed(unit, Event(machine.UNBLOCKED))
+            self.feed(unit, Event(r.UNBLOCKED))
 
-    def _is_met(self, name: str) -> bool:
+    def _is_met(self, service: "Service", name: str) -> bool:
         unit = self.units.get(name)
-        return unit is not None and unit.record.satisfies
+        if name in service.after or name in service.requires:
+            return unit is not None and unit.record.satisfies
+        return unit is None or unit.record.is_settled
 
     def _announce(self, unit: Unit, _: Action) -> None:
-        if not unit.record.satisfies:
-            return
-        for name in self._dependents.get(unit.name, ()):
+        for name in list(self._dependents.get(unit.name, ())):
             dependent = self.units[name]
-            dependent.unmet.discard(unit.name)
-            if dependent.record.phase == machine.BLOCKED and not dependent.unmet:
-                self._check(dependent, machine.CHECK)
+            record = dependent.record
+            if record.phase == r.BLOCKED:
+                if self._is_met(record.service, unit.name):
+                    dependent.unmet.discard(unit.name)
+                    if not dependent.unmet:
+                        self._check(dependent, CHECK)
+            elif unit.record.is_lost and unit.name in record.service.requires and not self.goal:
+                self.feed(dependent, Event(r.LOST, text=unit.name))
 
     def _queue_spawn(self, unit: Unit, _: Action) -> None:
         if not unit.is_queued:
             unit.is_queued = True
-            self._work.append((unit, "spawn"))
+            self._work.append((unit, MAIN))
+
+    def _queue_probe(self, unit: Unit, _: Action) -> None:
+        self._work.append((unit, PROBE))
 
     def _hasten(self, unit: Unit) -> None:
         """Spawn at once what a client asked for, so that its next question sees the process."""
-        if unit.record.phase == machine.SPAWNING:
+        if unit.record.phase == r.SPAWNING:
             self._spawn(unit)
-
-    def _queue_probe(self, unit: Unit, _: Action) -> None:
-        self._work.append((unit, "probe"))
 
     def _spawn(self, unit: Unit) -> None:
         service = unit.record.service
         try:
-            pid = self._launch(service, service.name, service.exec)
-        except (OSError, ValueError) as error:
-            event = Event(machine.SPAWN_FAILED, text=str(error), is_transient=is_transient(error))
+            pid = self._launch(unit, MAIN, service.name, service.exec)
+        except (OSError, ValueError, MemoryError) as error:
+            event = Event(r.SPAWN_FAILED, text=describe(error), is_transient=is_transient(error))
         else:
-            self._pids[pid] = (unit, False)
-            event = Event(machine.SPAWNED, pid)
-        self._feed(unit, event)
+            event = Event(r.SPAWNED, pid)
+        self.feed(unit, event)
 
     def _spawn_probe(self, unit: Unit) -> None:
         service = unit.record.service
+        command = service.test if unit.record.phase == r.STARTING else service.liveness
         try:
-            pid = self._launch(service, f"{service.name}/test", service.test)
-        except (OSError, ValueError) as error:
-            self._feed(unit, Event(machine.PROBE_BROKEN, text=str(error)))
-            return
-        unit.probe_pid = pid
-        self._pids[pid] = (unit, True)
+            unit.probe_pid = self._launch(unit, PROBE, f"{service.name}/test", command)
+        except (OSError, ValueError, MemoryError) as error:
+            self.feed(unit, Event(r.PROBE_BROKEN, text=describe(error)))
 
-    def _launch(self, service: "Service", label: str, command: str) -> int:
+    def _launch(self, unit: Unit, kind: str, label: str, command: str) -> int:
         argv = split_words(command)
         if not argv:
             raise ValueError("there is no command")
-        return self.system.spawn(Launch(service, label, argv))
+        pid = self.system.spawn(Launch(unit.record.service, kind, label, argv))
+        self.pids[pid] = (unit, kind)
+        return pid
 
     def _end_probe(self, unit: Unit, _: Action) -> None:
-        if unit.probe_pid:
-            self.system.kill_group(unit.probe_pid, SIGKILL)
-            unit.probe_pid = 0
+        pid, unit.probe_pid = unit.probe_pid, 0
+        if pid:
+            self.system.kill_group(pid, SIGKILL)
 
     def _signal(self, unit: Unit, action: Action) -> None:
         self.system.kill_group(unit.record.pid, action.number)
+        if action.number == SIGKILL and unit.record.service.kill_cgroup:
+            self.system.kill_cgroup(unit.record.service)
+
+    def _sweep(self, unit: Unit, _: Action) -> None:
+        if unit.record.service.kill_cgroup:
+            self.system.kill_cgroup(unit.record.service)
 
     def _arm(self, unit: Unit, action: Action) -> None:
-        unit.timers[action.text] = action.at
-        self._timer_count += 1
-        heappush(self._timers, (action.at, self._timer_count, unit, action.text))
+        self.timers.arm(unit, action.text, action.at)
+
+    def _drop(self, unit: Unit, action: Action) -> None:
+        unit.timers.pop(action.text, None)
 
     def _disarm(self, unit: Unit, _: Action) -> None:
         unit.timers.clear()
 
     def _report(self, unit: Unit, action: Action) -> None:
         self.system.report(f"{unit.name}: {action.text}")
+
+    # Units come and go
+
+    def _link(self, unit: Unit) -> None:
+        for dep in unit.record.service.edges:
+            self._dependents.setdefault(dep, {})[unit.name] = None
+
+    def _unlink(self, unit: Unit) -> None:
+        for dep in unit.record.service.edges:
+            self._dependents.get(dep, {}).pop(unit.name, None)
+
+    def _remove(self, unit: Unit) -> None:
+        del self.units[unit.name]
+        unit.timers.clear()
+        self._unlink(unit)
+
+    def replace(self, unit: Unit, service: "Service") -> None:
+        """Let `unit` follow a changed service file."""
+        changed = unit.record.service.differing(service)
+        self._unlink(unit)
+        unit.record = unit.record.copy()
+        unit.record.service = service
+        self._link(unit)
+        if changed - service.LIVE or unit.record.phase == r.BLOCKED:
+            self.feed(unit, Event(r.CHANGED))
+
+    def dismiss(self, unit: Unit) -> None:
+        """Stop a unit whose file is gone, and forget it when it is down."""
+        unit.is_leaving = True
+        self.feed(unit, Event(r.STOP))
 
     # Shutting down
 
@@ -339,7 +388,7 @@ class Manager:
             name = names.pop()
             unit = self.units.get(name)
             if unit is not None and unit.record.target_up:
-                self._feed(unit, Event(machine.STOP))
+                self.feed(unit, Event(r.STOP))
             if unit is None or unit.record.is_down:
                 names += order.release(name)
             else:
@@ -353,6 +402,11 @@ class Manager:
 
 def is_transient(error: Exception) -> bool:
     """Tell whether a spawn may work later: out of processes, memory or descriptors."""
-    from errno import EAGAIN, EMFILE, ENFILE, ENOMEM
+    return isinstance(error, MemoryError) or getattr(error, "errno", 0) in TRANSIENT
 
-    return isinstance(error, OSError) and error.errno in (EAGAIN, ENOMEM, EMFILE, ENFILE)
+
+def describe(error: Exception) -> str:
+    """Return what a person wants to know of a failed spawn."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return str(error) or type(error).__name__

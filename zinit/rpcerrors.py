@@ -2,7 +2,7 @@
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from zinit.manager import CommandError
+    from zinit.units import CommandError
 
 ACTIONS = {
     "service_status": "getting status",

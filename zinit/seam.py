@@ -5,7 +5,8 @@
 
 from typing import Protocol
 
-from zinit.manager import Launch
+from zinit.config import Service
+from zinit.units import Launch
 
 
 class System(Protocol):
@@ -23,6 +24,14 @@ class System(Protocol):
         """Send a signal to the process group of a child that was not reaped yet."""
         ...
 
+    def kill_cgroup(self, service: Service) -> None:
+        """End every process in the service's control group."""
+        ...
+
     def report(self, text: str) -> None:
         """Tell people something."""
+        ...
+
+    def fault(self, error: BaseException) -> None:
+        """Tell people of a bug; the manager goes on."""
         ...

@@ -12,6 +12,7 @@ SIGNAMES = {number: name for name, number in NUMBERS.items()}
 
 SIGHUP = 1
 SIGINT = 2
+SIGABRT = 6
 SIGKILL = 9
 SIGPIPE = 13
 SIGTERM = 15

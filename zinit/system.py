@@ -1,59 +1,103 @@
 """The only door to processes, signals and the clock.
 
-A plain service is spawned with `posix_spawn` (which, unlike fork, does not copy this process); one
-that asks for more than `posix_spawn` can do goes through `zinit.forked`. Statuses come from
-`reap` alone: nothing else in zinit waits for a process once the loop runs.
+A plain service is spawned with `posix_spawn`; one that asks for more than that can do goes through
+`zinit.forked`. Statuses come from `reap` alone: nothing else in zinit waits for a process once the
+loop runs. Signals go through pidfds, so that a number that was given to somebody else in the
+meantime is never hit.
 """
 
 import os
 import time
 
 from zinit.outputs import STDERR, STDOUT
+from zinit.spawn import read_environment, spawn_plain
+from zinit.units import MAIN
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import resource
     import signal as _signal
-    import socket as _socket
     from collections.abc import Callable
 
+    from zinit.channels import NotifySocket, ReadyPipe
     from zinit.config import Service
     from zinit.loop import Loop
-    from zinit.manager import Launch
     from zinit.outputs import Outputs
+    from zinit.units import Launch
 else:
     import _signal
-    import _socket
+    import resource
 
-DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-RESET_SIGNALS = (13, 25)  # SIGPIPE and SIGXFSZ, which Python ignores
-NOTIFY_LIMIT = 4096
 RANK = 3
+TO_GROUP = 4  # PIDFD_SIGNAL_PROCESS_GROUP, Linux 6.9
+FILES_PER_SERVICE = 5
+FILES_APART = 600
 
 
 class RealSystem:
     """Processes, signals and time of the machine."""
 
-    def __init__(self, outputs: "Outputs", loop: "Loop", report: "Callable[[str], None]") -> None:
+    def __init__(
+        self,
+        outputs: "Outputs",
+        loop: "Loop",
+        report: "Callable[[str], None]",
+        fault: "Callable[[BaseException], None]",
+    ) -> None:
         self.report = report
-        self.on_ready: Callable[[str, int], None] = ignore_ready
+        self.fault = fault
+        self.on_notify: Callable[[str, int, list[bytes]], None] = ignore_notify
         self._outputs = outputs
         self._loop = loop
         self._env = read_environment()
         self._null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
-        self._doors: dict[int, Callable[[], None]] = {}  # pid -> closes its readiness channel
+        self._pidfds: dict[int, int] = {}
+        self._channels: dict[int, NotifySocket | ReadyPipe] = {}  # pid -> readiness
+        self._can_signal_groups = True
+        self._file_limits: tuple[int, int] | None = None  # what children get back
 
     def now(self) -> float:
         """Return monotonic seconds."""
         return time.monotonic()
 
+    def reserve_files(self, services: int) -> None:
+        """Raise our limit of open files if that many services need it; children keep theirs."""
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        wanted = services * FILES_PER_SERVICE + FILES_APART
+        if soft == resource.RLIM_INFINITY or wanted <= soft:
+            return
+        if hard != resource.RLIM_INFINITY:
+            wanted = min(wanted * 2, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+        if self._file_limits is None:
+            self._file_limits = (soft, hard)
+
     def kill_group(self, pid: int, number: int) -> None:
-        """Signal the group of a child that was not reaped yet, so that its number is still its."""
+        """Signal the group of a child that was not reaped yet."""
+        pidfd = self._pidfds.get(pid)
         try:
-            os.killpg(pid, number)
+            if pidfd is not None and self._can_signal_groups:
+                _signal.pidfd_send_signal(pidfd, number, None, TO_GROUP)
+            else:  # not reaped, so the number is still the child's
+                os.killpg(pid, number)
         except ProcessLookupError:
             pass  # it has ended; the status is on its way
         except PermissionError as error:
             self.report(f"cannot signal process group {pid}: {error.strerror}")
+        except OSError:
+            if pidfd is None or not self._can_signal_groups:
+                raise
+            self._can_signal_groups = False  # an older kernel
+            self.kill_group(pid, number)
+
+    def kill_cgroup(self, service: "Service") -> None:
+        """End every process of the service's control group."""
+        from zinit import cgroups
+
+        try:
+            cgroups.kill(service)
+        except OSError as error:
+            self.report(f"{service.name}: cannot end its control group: {error.strerror}")
 
     def reap(self, on_exit: "Callable[[int, int], None]") -> None:
         """Collect every child that has ended."""
@@ -64,46 +108,72 @@ class RealSystem:
                 return
             if pid == 0:
                 return
-            close = self._doors.pop(pid, None)
-            if close is not None:
-                close()
+            self._let_go(pid)
             on_exit(pid, status)
+
+    def _let_go(self, pid: int) -> None:
+        pidfd = self._pidfds.pop(pid, None)
+        if pidfd is not None:
+            os.close(pidfd)
+        channel = self._channels.pop(pid, None)
+        if channel is not None:
+            channel.close(self._loop)
 
     def spawn(self, launch: "Launch") -> int:
         """Start a process; see `seam.System.spawn`."""
         service = launch.service
-        is_main = launch.label == service.name
-        opened: list[int] = []
+        opened: list[int] = []  # ours, then the child's, of each pipe
+        channel = None
         try:
-            out, err = self._open_outputs(launch, opened)
-            fds = {1: out, 2: err} if out >= 0 else {}
+            fds = self._open_outputs(service, opened)
             env = {**self._env, **service.env} if service.env else self._env
-            ready = None
-            if is_main and service.ready == "fd":
-                ready, fds[service.ready_fd] = os.pipe()
-                opened += (ready, fds[service.ready_fd])
-            door = None
-            if is_main and service.ready == "notify":
-                door, address = open_notify_socket()
-                env = {**env, "NOTIFY_SOCKET": address}
+            if launch.kind == MAIN and (service.ready or service.watchdog_s):
+                channel, more = self._open_channel(service, fds, opened)
+                env = {**env, **more}
             pid = self._start(service, launch.argv, env, fds)
         except BaseException:
             for fd in opened:
                 os.close(fd)
+            if channel is not None:
+                channel.close(self._loop)
             raise
-        self._keep(launch, pid, opened, ready, door)
+        self._keep(launch, opened)
+        if channel is not None:
+            self._channels[pid] = channel
+            channel.open(self._loop, service.name, pid, self.on_notify)
         return pid
 
-    def _open_outputs(self, launch: "Launch", opened: list[int]) -> tuple[int, int]:
-        """Return the descriptors for stdout and stderr, -1 to inherit."""
-        kind = launch.service.log
-        if kind == "none":
-            return self._null, self._null
-        if kind == "stdout":
-            return -1, -1
+    def _open_outputs(self, service: "Service", opened: list[int]) -> dict[int, int]:
+        """Return what the child's descriptors are to be; nothing means inherited."""
+        if service.tty or service.log == "stdout":
+            return {}
+        if service.log == "none":
+            return {1: self._null, 2: self._null}
         opened += os.pipe()
         opened += os.pipe()
-        return opened[1], opened[3]
+        return {1: opened[1], 2: opened[3]}
+
+    def _open_channel(
+        self, service: "Service", fds: dict[int, int], opened: list[int]
+    ) -> "tuple[NotifySocket | ReadyPipe, dict[str, str]]":
+        """Return our side of the readiness channel and the variables that tell the service."""
+        from zinit.channels import NotifySocket, ReadyPipe
+
+        if service.ready == "fd":
+            reader, writer = os.pipe()
+            opened.append(writer)
+            fds[service.ready_fd] = writer
+            return ReadyPipe(reader), {}
+        uid = 0
+        if service.user:
+            from zinit.accounts import find_account
+
+            uid = find_account(service).uid
+        door = NotifySocket(uid)
+        env = {"NOTIFY_SOCKET": door.address}
+        if service.watchdog_s:
+            env["WATCHDOG_USEC"] = str(int(service.watchdog_s * 1_000_000))
+        return door, env
 
     def _start(
         self, service: "Service", argv: list[str], env: dict[str, str], fds: dict[int, int]
@@ -111,148 +181,52 @@ class RealSystem:
         if needs_fork(service):
             from zinit.forked import fork_exec
 
-            return fork_exec(service, argv, env, fds)
-        return spawn_plain(argv, env, service.dir or "/", fds)
+            pid = fork_exec(service, argv, env, fds, self._file_limits, self.report)
+        else:
+            pid = spawn_plain(argv, env, service.dir or "/", fds)
+            if self._file_limits is not None:
+                try:
+                    resource.prlimit(pid, resource.RLIMIT_NOFILE, self._file_limits)
+                except (OSError, ValueError):
+                    pass  # it has ended already
+        try:
+            self._pidfds[pid] = os.pidfd_open(pid)
+        except OSError:
+            pass  # out of descriptors: until it is reaped its number is as good
+        return pid
 
-    def _keep(
-        self,
-        launch: "Launch",
-        pid: int,
-        opened: list[int],
-        ready: int | None,
-        door: "_socket.socket | None",
-    ) -> None:
+    def _keep(self, launch: "Launch", opened: list[int]) -> None:
         """After a spawn: keep our ends, close the child's."""
         service = launch.service
-        if service.log in ("ring", "console"):
+        if len(opened) >= 4:
             out, out_child, err, err_child = opened[:4]
             os.close(out_child)
             os.close(err_child)
             self._outputs.mark_start(launch.label)
-            to_console = service.log == "console"
-            self._outputs.attach(out, STDOUT, launch.label, to_console)
-            self._outputs.attach(err, STDERR, launch.label, to_console)
-        if ready is not None:
+            self._outputs.attach(out, STDOUT, launch.label, service)
+            self._outputs.attach(err, STDERR, launch.label, service)
+        if len(opened) % 4:
             os.close(opened[-1])
-            self._watch_ready_fd(service.name, pid, ready)
-        if door is not None:
-            self._watch_notify(service.name, pid, door)
-
-    def _watch_ready_fd(self, name: str, pid: int, fd: int) -> None:
-        """Readiness is a newline on the pipe."""
-
-        def close() -> None:
-            if self._doors.pop(pid, None) is not None or fd >= 0:
-                self._loop.forget(fd)
-                os.close(fd)
-
-        def handle(_: int) -> None:
-            data = os.read(fd, NOTIFY_LIMIT)
-            if data and b"\n" not in data:
-                return
-            self._doors.pop(pid, None)
-            close()
-            if data:
-                self.on_ready(name, pid)
-
-        self._doors[pid] = close
-        self._loop.watch(fd, RANK - 1, handle)
-
-    def _watch_notify(self, name: str, pid: int, door: "_socket.socket") -> None:
-        """Readiness is a datagram with the line READY=1 (sd_notify)."""
-
-        def close() -> None:
-            self._loop.forget(door.fileno())
-            door.close()
-
-        def handle(_: int) -> None:
-            data = door.recv(NOTIFY_LIMIT)
-            if b"READY=1" in data.split(b"\n"):
-                self.on_ready(name, pid)
-
-        self._doors[pid] = close
-        self._loop.watch(door.fileno(), RANK - 1, handle)
 
 
-def ignore_ready(name: str, pid: int) -> None:
+def ignore_notify(name: str, pid: int, lines: list[bytes]) -> None:
     """Stand in until the manager listens."""
 
 
 def needs_fork(service: "Service") -> bool:
     """Tell whether `service` wants what posix_spawn can't do."""
-    return bool(service.root)
-
-
-def read_environment(path: str = "/etc/environment") -> dict[str, str]:
-    """Return this process's environment with the KEY=VALUE lines of `path` on top."""
-    env = dict(os.environ)
-    env.pop("NOTIFY_SOCKET", None)
-    try:
-        with open(path, encoding="utf-8", errors="surrogateescape") as stream:
-            lines = stream.read(1 << 20).splitlines()
-    except OSError:
-        return env
-    for line in lines:
-        key, equals, value = line.strip().partition("=")
-        if equals and key and not key.startswith("#"):
-            env[key] = value
-    return env
-
-
-def spawn_plain(argv: list[str], env: dict[str, str], cwd: str, fds: dict[int, int]) -> int:
-    """Start `argv` in a session of its own with `fds` (target: ours); return its pid."""
-    actions = [(os.POSIX_SPAWN_DUP2, ours, target) for target, ours in fds.items()]
-    os.chdir(cwd)
-    try:
-        path = find_program(argv[0], env.get("PATH", DEFAULT_PATH))
-        try:
-            return posix_spawn(path, argv, env, actions)
-        except OSError as error:
-            if error.errno != 8:  # ENOEXEC: a script without #!, as execvp treats it
-                raise
-            return posix_spawn("/bin/sh", ["sh", path, *argv[1:]], env, actions)
-    finally:
-        if cwd != "/":
-            os.chdir("/")
-
-
-def posix_spawn(
-    path: str, argv: list[str], env: dict[str, str], actions: list[tuple[int, int, int]]
-) -> int:
-    """Call `os.posix_spawn` so that the child starts with nothing of PID 1's but what it needs."""
-    return os.posix_spawn(
-        path,
-        argv,
-        env,
-        file_actions=actions,
-        setsid=True,
-        setsigmask=(),
-        setsigdef=RESET_SIGNALS,
+    return bool(
+        service.root
+        or service.user
+        or service.group
+        or service.groups
+        or service.limits
+        or service.capabilities is not None
+        or service.no_new_privileges
+        or service.cgroup is not None
+        or service.tty
+        or service.netns
     )
-
-
-def find_program(word: str, path: str) -> str:
-    """Return the file that `word` names; raises OSError."""
-    if "/" in word:
-        return word
-    for folder in path.split(":"):
-        name = f"{folder or '.'}/{word}"
-        if os.access(name, os.X_OK) and not os.path.isdir(name):
-            return name
-    raise FileNotFoundError(2, "No such program", word)
-
-
-def open_notify_socket() -> "tuple[_socket.socket, str]":
-    """Return a datagram socket in the abstract namespace and its NOTIFY_SOCKET address."""
-    kind = _socket.SOCK_DGRAM | _socket.SOCK_CLOEXEC | _socket.SOCK_NONBLOCK
-    door = _socket.socket(_socket.AF_UNIX, kind)
-    name = "zinit-notify-" + os.urandom(12).hex()
-    try:
-        door.bind("\0" + name)
-    except OSError:
-        door.close()
-        raise
-    return door, "@" + name
 
 
 def install_signals(numbers: tuple[int, ...]) -> int:

@@ -33,10 +33,17 @@ def test_answers_are_upstreams(tmp_path: Path, record: str, flavour: str) -> Non
     ours = tmp_path / "ours.json"
     tools = SHARED / "tools"
     for _ in range(ATTEMPTS):
-        call = [sys.executable, tools / "record_zinit.py", program, flavour, scenario, ours]
+        call: list[str | Path] = [
+            sys.executable,
+            tools / "record_zinit.py",
+            program,
+            flavour,
+            scenario,
+            ours,
+        ]
         subprocess.run(call, check=True, timeout=120, stdin=subprocess.DEVNULL)
         assert json.loads(ours.read_text())["container_sigterm_exit"] == 0
-        compare = [sys.executable, tools / "compare_zinit.py", theirs, ours, "-v"]
+        compare: list[str | Path] = [sys.executable, tools / "compare_zinit.py", theirs, ours, "-v"]
         done = subprocess.run(compare, capture_output=True, text=True, timeout=60, check=False)
         if done.returncode == 0:
             return

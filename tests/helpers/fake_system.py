@@ -1,8 +1,9 @@
 """A system without processes: a clock that only tests move, children that end when told to."""
 
 from zinit.config import Service, parse_service
-from zinit.manager import Launch, Manager
+from zinit.manager import Manager
 from zinit.nodes import ConfigError
+from zinit.units import Launch
 
 
 class FakeSystem:
@@ -34,6 +35,12 @@ class FakeSystem:
         if number == 9 or (self.obeys and number == 15):
             self.end(pid, number)
 
+    def kill_cgroup(self, service: Service) -> None:
+        self.events.append(f"kill cgroup {service.name}")
+
+    def fault(self, error: BaseException) -> None:
+        raise AssertionError("a bug in the manager") from error
+
     def report(self, text: str) -> None:
         self.reports.append(text)
 
@@ -64,8 +71,7 @@ class World:
 
     def boot(self) -> None:
         """Monitor every file."""
-        for name in self.files:
-            self.manager.add(self.load(name))
+        self.manager.add([self.load(name) for name in self.files])
         self.settle()
 
     def settle(self) -> None:
@@ -75,7 +81,9 @@ class World:
                 self.manager.on_exit(*self.system.ended.pop(0))
             elif self.manager.has_work:
                 self.manager.work()
-            elif (at := self.manager.next_time()) is not None and at <= self.system.time + 0.01:
+            elif (
+                at := self.manager.timers.next_time()
+            ) is not None and at <= self.system.time + 0.01:
                 self.system.time = max(at, self.system.time)
                 self.manager.on_time(self.system.time)
             else:
@@ -85,7 +93,7 @@ class World:
     def advance(self, seconds: float) -> None:
         """Let time pass, timer by timer."""
         end = self.system.time + seconds
-        while (at := self.manager.next_time()) is not None and at <= end:
+        while (at := self.manager.timers.next_time()) is not None and at <= end:
             self.system.time = max(at, self.system.time)
             self.manager.on_time(self.system.time)
             self.settle()
@@ -103,7 +111,11 @@ class World:
 
     def ready(self, name: str) -> None:
         """Let a service say that it is ready."""
-        self.manager.on_ready(name, self.system.pid_of(name))
+        self.tell(name, b"READY=1")
+
+    def tell(self, name: str, *lines: bytes) -> None:
+        """Let a service say something over its readiness channel."""
+        self.manager.on_notify(name, self.system.pid_of(name), list(lines))
         self.settle()
 
     def state(self, name: str) -> str:

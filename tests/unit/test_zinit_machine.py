@@ -4,9 +4,11 @@ import re
 
 import pytest
 
-from zinit import machine
+from zinit import machine, steps
+from zinit import record as r
 from zinit.config import Service
-from zinit.machine import EVENTS, PHASES, TABLE, Event, ImpossibleEventError, Record, step
+from zinit.machine import TABLE, step
+from zinit.record import EVENTS, PHASES, Event, ImpossibleEventError, Record
 
 NOW = 50.0
 
@@ -17,9 +19,9 @@ def record_in(phase: str, **settings: object) -> Record:
         setattr(service, name, value)
     record = Record(service)
     record.phase = phase
-    if phase in (machine.STARTING, machine.RUNNING, machine.STOPPING):
+    if phase in (r.STARTING, r.RUNNING, r.STOPPING):
         record.pid = 7
-    record.target_up = phase not in (machine.IDLE, machine.STOPPING)
+    record.target_up = phase not in (r.IDLE, r.STOPPING)
     return record
 
 
@@ -28,12 +30,12 @@ def record_in(phase: str, **settings: object) -> Record:
 def test_every_pair_has_an_action_or_is_an_error(phase: str, kind: str) -> None:
     before = record_in(phase)
     old = [getattr(before, name) for name in Record.__slots__]
-    event = Event(kind, 7 if kind == machine.SPAWNED else 0)
+    event = Event(kind, 7 if kind == r.SPAWNED else 0)
     if kind in TABLE[phase]:
         after, actions = step(before, event, NOW)
         assert after.phase in PHASES
         assert after is not before
-        has_process = after.phase in (machine.STARTING, machine.RUNNING, machine.STOPPING)
+        has_process = after.phase in (r.STARTING, r.RUNNING, r.STOPPING)
         assert after.has_process == has_process
         assert all(action.kind for action in actions)
     else:
@@ -58,14 +60,14 @@ def test_the_docstring_shows_the_table() -> None:
         for phase, cell in zip(PHASES, cells, strict=True):
             assert (cell == "-") == (kind not in TABLE[phase]), (kind, phase)
             if cell == "ignore":
-                assert TABLE[phase][kind] is machine.ignore
+                assert TABLE[phase][kind] is steps.ignore
 
 
 def test_a_start_within_the_pause_waits_for_its_end() -> None:
-    record = record_in(machine.IDLE)
+    record = record_in(r.IDLE)
     record.not_before = NOW + 1
-    record, actions = step(record, Event(machine.START), NOW)
-    assert record.phase == machine.PAUSED
+    record, actions = step(record, Event(r.START), NOW)
+    assert record.phase == r.PAUSED
     assert [(a.kind, a.at) for a in actions] == [("arm", NOW + 1)]
 
 
@@ -79,5 +81,5 @@ def test_a_start_within_the_pause_waits_for_its_end() -> None:
     ],
 )
 def test_exits_are_shown_in_upstreams_words(status: int, text: str) -> None:
-    record, _ = step(record_in(machine.RUNNING), Event(machine.EXITED, status), NOW)
+    record, _ = step(record_in(r.RUNNING), Event(r.EXITED, status), NOW)
     assert record.shown == text

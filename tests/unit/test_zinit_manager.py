@@ -5,7 +5,8 @@ import errno
 import pytest
 
 from tests.helpers.fake_system import World
-from zinit.manager import POWEROFF, CommandError
+from zinit.manager import POWEROFF
+from zinit.units import CommandError
 
 DAEMON = "exec: run\n"
 

@@ -57,7 +57,7 @@ def test_scalars_stay_text() -> None:
 def test_defaults_are_upstreams() -> None:
     service, _ = parse_service("a", "exec: run")
     assert (service.test, service.oneshot, service.after, service.dir) == ("", False, (), "")
-    assert (service.shutdown_timeout_s, service.stop_signal, service.log) == (10.0, 15, "ring")
+    assert (service.stop_timeout_s, service.stop_signal, service.log) == (10.0, 15, "ring")
 
 
 def test_unknown_keys_are_ignored_with_a_warning() -> None:

@@ -1,0 +1,94 @@
+"""How a service tells that it is ready: sd_notify datagrams, or a newline on a descriptor.
+
+A channel belongs to one process and closes when that is reaped.
+"""
+
+import os
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import socket as _socket
+    from collections.abc import Callable
+
+    from zinit.loop import Loop
+
+    Told = Callable[[str, int, list[bytes]], None]
+else:
+    import _socket
+
+SIZE_LIMIT = 4096
+RANK = 2
+READY = b"READY=1"
+ENTROPY = 12
+CREDENTIALS_SIZE = 12  # struct ucred: pid, uid, gid
+
+
+class ReadyPipe:
+    """Our end of the pipe whose other end is the service's descriptor N."""
+
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+
+    def open(self, loop: "Loop", name: str, pid: int, told: "Told") -> None:
+        """Tell `told` when a newline comes."""
+
+        def handle(_: int) -> None:
+            data = os.read(self.fd, SIZE_LIMIT)
+            if b"\n" in data:
+                told(name, pid, [READY])
+            elif data:
+                return
+            self.close(loop)
+
+        loop.watch(self.fd, RANK, handle)
+
+    def close(self, loop: "Loop") -> None:
+        """Watch it no more."""
+        if self.fd >= 0:
+            loop.forget(self.fd)
+            os.close(self.fd)
+            self.fd = -1
+
+
+class NotifySocket:
+    """A datagram socket for NOTIFY_SOCKET, in the abstract namespace so that a chroot sees it.
+
+    The name can't be guessed, and what comes from neither root nor the service's user is ignored:
+    any local process may list such sockets.
+    """
+
+    def __init__(self, uid: int) -> None:
+        kind = _socket.SOCK_DGRAM | _socket.SOCK_CLOEXEC | _socket.SOCK_NONBLOCK
+        self._door = _socket.socket(_socket.AF_UNIX, kind)
+        self._uids = (0, uid, os.getuid())
+        name = "zinit-notify-" + os.urandom(ENTROPY).hex()
+        self.address = "@" + name
+        try:
+            self._door.setsockopt(_socket.SOL_SOCKET, _socket.SO_PASSCRED, 1)
+            self._door.bind("\0" + name)
+        except OSError:
+            self._door.close()
+            raise
+
+    @property
+    def fd(self) -> int:
+        """Its descriptor."""
+        return self._door.fileno()
+
+    def open(self, loop: "Loop", name: str, pid: int, told: "Told") -> None:
+        """Tell `told` the lines of every datagram."""
+
+        def handle(_: int) -> None:
+            space = _socket.CMSG_SPACE(CREDENTIALS_SIZE)
+            data, extras, _flags, _address = self._door.recvmsg(SIZE_LIMIT, space)
+            uids = [int.from_bytes(extra[2][4:8], "little") for extra in extras]
+            if uids and uids[0] in self._uids:
+                told(name, pid, data.split(b"\n"))
+
+        loop.watch(self.fd, RANK, handle)
+
+    def close(self, loop: "Loop") -> None:
+        """Watch it no more."""
+        if self.fd >= 0:
+            loop.forget(self.fd)
+            self._door.close()

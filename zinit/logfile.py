@@ -1,0 +1,62 @@
+"""A log file that is rotated: `web.log`, then `web.log.1`, `web.log.2` and so on."""
+
+import os
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+MODE = 0o640
+
+
+class LogFile:
+    """Appends lines; what can't be written is counted and told once, never waited for."""
+
+    def __init__(
+        self, path: str, size_bytes: int, keep: int, report: "Callable[[str], None]"
+    ) -> None:
+        self.path = path
+        self.size_bytes = size_bytes
+        self.keep = keep
+        self._report = report
+        self._fd = -1
+        self._used = 0
+        self._is_failing = False
+
+    def write(self, data: bytes) -> None:
+        """Append whole lines."""
+        try:
+            if self._fd < 0:
+                self._open()
+            if self._used and self._used + len(data) > self.size_bytes:
+                self._rotate()
+            self._used += os.write(self._fd, data)
+            self._is_failing = False
+        except OSError as error:
+            if not self._is_failing:
+                self._report(f"cannot write {self.path}: {error.strerror}; lines are lost")
+            self._is_failing = True
+
+    def close(self) -> None:
+        """Give the descriptor back; the next write opens the file again."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    def _open(self) -> None:
+        os.makedirs(os.path.dirname(self.path), exist_ok=True)
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOCTTY
+        self._fd = os.open(self.path, flags | os.O_NONBLOCK, MODE)
+        self._used = os.fstat(self._fd).st_size
+
+    def _rotate(self) -> None:
+        """Move every file one number up, drop the last, begin a new one."""
+        self.close()
+        for number in range(self.keep - 1, 0, -1):
+            if os.path.exists(f"{self.path}.{number}"):
+                os.replace(f"{self.path}.{number}", f"{self.path}.{number + 1}")
+        if self.keep:
+            os.replace(self.path, f"{self.path}.1")
+        else:
+            os.unlink(self.path)
+        self._open()

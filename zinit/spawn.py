@@ -1,0 +1,71 @@
+"""Starting a program with `posix_spawn`, which unlike fork does not copy this process."""
+
+import os
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+RESET_SIGNALS = (13, 25)  # SIGPIPE and SIGXFSZ, which Python ignores
+ENOEXEC = 8
+
+
+def read_environment(path: str = "/etc/environment") -> dict[str, str]:
+    """Return this process's environment with the KEY=VALUE lines of `path` on top."""
+    env = dict(os.environ)
+    env.pop("NOTIFY_SOCKET", None)
+    try:
+        with open(path, encoding="utf-8", errors="surrogateescape") as stream:
+            lines = stream.read(1 << 20).splitlines()
+    except OSError:
+        return env
+    for line in lines:
+        key, equals, value = line.strip().partition("=")
+        if equals and key and not key.startswith("#"):
+            env[key] = value
+    return env
+
+
+def spawn_plain(argv: list[str], env: "Mapping[str, str]", cwd: str, fds: dict[int, int]) -> int:
+    """Start `argv` in a session of its own with `fds` (target: ours); return its pid."""
+    actions = [(os.POSIX_SPAWN_DUP2, ours, target) for target, ours in fds.items()]
+    if cwd != "/":
+        os.chdir(cwd)
+    try:
+        path = find_program(argv[0], env.get("PATH", DEFAULT_PATH))
+        try:
+            return posix_spawn(path, argv, env, actions)
+        except OSError as error:
+            if error.errno != ENOEXEC:  # a script without #!, as execvp treats it
+                raise
+            return posix_spawn("/bin/sh", ["sh", path, *argv[1:]], env, actions)
+    finally:
+        if cwd != "/":
+            os.chdir("/")
+
+
+def posix_spawn(
+    path: str, argv: list[str], env: "Mapping[str, str]", actions: list[tuple[int, int, int]]
+) -> int:
+    """Call `os.posix_spawn` so that the child starts with nothing of PID 1's but what it needs."""
+    return os.posix_spawn(
+        path,
+        argv,
+        env,
+        file_actions=actions,
+        setsid=True,
+        setsigmask=(),
+        setsigdef=RESET_SIGNALS,
+    )
+
+
+def find_program(word: str, path: str) -> str:
+    """Return the file that `word` names; raises OSError."""
+    if "/" in word:
+        return word
+    for folder in path.split(":"):
+        name = f"{folder or '.'}/{word}"
+        if os.access(name, os.X_OK) and not os.path.isdir(name):
+            return name
+    raise FileNotFoundError(2, "No such program", word)

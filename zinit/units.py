@@ -1,0 +1,52 @@
+"""What the manager keeps of a service, and what it hands to the system and to its callers."""
+
+from zinit.record import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from zinit.config import Service
+
+MAIN = "main"
+PROBE = "probe"
+TASK = "task"
+
+
+class CommandError(Exception):
+    """A command that is refused; `kind` is for callers that want more than upstream's text."""
+
+    def __init__(self, kind: str, text: str, value: str = "") -> None:
+        super().__init__(text)
+        self.kind = kind
+        self.value = value  # what was refused, where the text does not hold it
+
+
+class Launch:
+    """What to spawn for a service."""
+
+    __slots__ = ("argv", "kind", "label", "service")
+
+    def __init__(self, service: "Service", kind: str, label: str, argv: list[str]) -> None:
+        self.service = service
+        self.kind = kind  # MAIN, PROBE or TASK
+        self.label = label  # the name its log lines carry
+        self.argv = argv
+
+
+class Unit:
+    """One monitored service and what runs for it."""
+
+    __slots__ = ("is_leaving", "is_queued", "probe_pid", "record", "timers", "times", "unmet")
+
+    def __init__(self, service: "Service") -> None:
+        self.record = Record(service)
+        self.probe_pid = 0
+        self.timers: dict[str, float] = {}
+        self.unmet: set[str] = set()
+        self.is_queued = False  # for a spawn
+        self.is_leaving = False  # its file is gone: forgotten when it is down
+        self.times: dict[str, float] = {}  # phase -> when it was there first
+
+    @property
+    def name(self) -> str:
+        """The service's name."""
+        return self.record.service.name
