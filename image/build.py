@@ -38,6 +38,7 @@ class Inputs:
     sources: Tree
     keys: str
     level: int
+    target_id: str
     modules_id: str
     system_id: str
     project_id: str
@@ -103,6 +104,7 @@ def gather_inputs(keys: str, level: int, progress: Progress) -> Inputs:
         sources,
         keys,
         level,
+        target_id=digest("target", base),
         modules_id=digest("modules", base),
         system_id=digest("system", base, LOCK.read_bytes()),
         project_id=digest("project", base, tree_identity(sources), keys),
@@ -136,7 +138,7 @@ def make_layers(
     """Return the compressed layers of the initramfs, first to last."""
 
     def target() -> Path:
-        return prepare_target(archive, inputs.system_id)
+        return prepare_target(archive, inputs.target_id)
 
     def modules() -> Tree:
         return build_modules(archive, kernel, target())
@@ -154,8 +156,11 @@ def make_layers(
         def packed() -> bytes:
             progress(f"choosing {what}")
             tree = make()
-            progress(f"compressing {what} ({tree.size_bytes() / 1e6:.1f} MB)")
-            return pack_layer(tree, mtime, inputs.level)
+            size = tree.size_bytes() / 1e6
+            progress(f"compressing {what} ({size:.1f} MB)")
+            data = pack_layer(tree, mtime, inputs.level)
+            progress(f"compressed {what} from {size:.1f} to {len(data) / 1e6:.1f} MB")
+            return data
 
         return cached_layer(name, identity, packed)
 

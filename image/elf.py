@@ -66,7 +66,7 @@ def strip_unloaded(data: bytes) -> bytes:
 def _loaded_end(data: bytes) -> int:
     (table_at,) = struct.unpack_from("<Q", data, PROGRAM_TABLE_AT)
     size, count = struct.unpack_from("<HH", data, PROGRAM_COUNTS_AT)
-    ends = [table_at + size * count]
+    ends: list[int] = [table_at + size * count]
     for index in range(count):
         _, _, offset, _, _, file_size = struct.unpack_from("<IIQQQQ", data, table_at + index * size)
         ends.append(offset + file_size)

@@ -5,7 +5,9 @@ rarely (kernel modules, Python) is compressed once, and a change of the project'
 the time of its own small layer.
 """
 
+import contextlib
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,20 +21,21 @@ from image.tree import Tree
 LEVEL = 19
 # The window that level 19 uses by itself; the kernel allocates it while it unpacks.
 WINDOW_LOG = 23
+# How much one thread takes at a time: small enough for many processors to have work.
+JOB_BYTES = 8 << 20
 KEPT_PER_LAYER = 4
 
 
-def pack_layer(tree: Tree, mtime: int, level: int = LEVEL) -> bytes:
+def pack_layer(tree: Tree, mtime: int, level: int = LEVEL, threads: int = 0) -> bytes:
     """Return `tree` as a compressed archive, padded so that another can follow.
 
-    Any number of threads (but not none) gives the same bytes.
+    `threads` is 0 for as many as there are processors; any number gives the same bytes.
     """
     options = zstandard.ZstdCompressionParameters.from_level(
-        level, window_log=WINDOW_LOG, threads=max(1, os.cpu_count() or 1), write_checksum=False
+        level, window_log=WINDOW_LOG, job_size=JOB_BYTES, threads=threads or os.cpu_count() or 1
     )
-    packed = zstandard.ZstdCompressor(compression_params=options).compress(
-        write_archive(tree, mtime)
-    )
+    archive = write_archive(tree, mtime)
+    packed = zstandard.ZstdCompressor(compression_params=options).compress(archive)
     return packed + b"\0" * (-len(packed) % 4)
 
 
@@ -45,17 +48,18 @@ def cached_layer(name: str, identity: str, make: Callable[[], bytes]) -> bytes:
     except FileNotFoundError:
         data = make()
         write_atomic(path, data)
-        forget_old_layers(path.parent, name)
+        keep_newest(path.parent, f"{name}-*.zst", KEPT_PER_LAYER)
     return data
 
 
-def forget_old_layers(folder: Path, name: str) -> None:
-    """Remove all but the newest few layers called `name`."""
+def keep_newest(folder: Path, pattern: str, count: int) -> None:
+    """Remove all but the `count` newest files or folders that `pattern` matches in `folder`."""
     aged = []
-    for path in folder.glob(f"{name}-*.zst"):
-        try:
+    for path in folder.glob(pattern):
+        with contextlib.suppress(FileNotFoundError):  # another build removed it
             aged.append((path.stat().st_mtime_ns, path))
-        except FileNotFoundError:
-            continue  # another build removed it
-    for _, path in sorted(aged, reverse=True)[KEPT_PER_LAYER:]:
-        path.unlink(missing_ok=True)
+    for _, path in sorted(aged, reverse=True)[count:]:
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)

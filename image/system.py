@@ -10,6 +10,7 @@ from image.archive import PackageArchive
 from image.bytecode import compile_tree
 from image.elf import is_elf, read_needed, strip_unloaded
 from image.errors import ImageError
+from image.layers import keep_newest
 from image.model import Directory, File, Symlink
 from image.target import write_tree
 from image.tree import Tree
@@ -18,6 +19,7 @@ USERS = "root:x:0:0:root:/root:/usr/bin/zos\nnobody:x:65534:65534:nobody:/:/usr/
 GROUP = "root:x:0:\ntty:x:5:\ndisk:x:6:\nkvm:x:104:\nnogroup:x:65534:\n"
 HOSTS = "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n"
 NSSWITCH = "passwd: files\ngroup: files\nhosts: files dns\n"
+KEPT_TARGETS = 3
 SMALL_FILES = {
     "etc/passwd": USERS,
     "etc/group": GROUP,
@@ -44,6 +46,7 @@ def prepare_target(archive: PackageArchive, identity: str) -> Path:
     """Return a folder with the target's Python, kmod and libraries, unpacked once per identity."""
     place = cache_dir("image", "target") / identity[:16]
     if place.is_dir():
+        place.touch()
         return place
     tree = Tree()
     copy_files(archive, [plan.LOADER, plan.PYTHON, "usr/bin/kmod", *select_stdlib(archive)], tree)
@@ -56,6 +59,7 @@ def prepare_target(archive: PackageArchive, identity: str) -> Path:
         except OSError:
             if not place.is_dir():  # else another build has just done the same
                 raise
+    keep_newest(place.parent, "*", KEPT_TARGETS)
     return place
 
 
