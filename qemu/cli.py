@@ -2,7 +2,6 @@
 
 import argparse
 import re
-import shlex
 import signal
 import sys
 from collections.abc import Sequence
@@ -79,8 +78,7 @@ def choose_boot(options: argparse.Namespace) -> Boot:
         return UsbBoot(options.usb)
     if options.iso:
         return IsoBoot(options.iso)
-    words = options.append if len(options.append) != 1 else shlex.split(options.append[0])
-    return KernelBoot(options.kernel, tuple(options.initrd), " ".join(words))
+    return KernelBoot(options.kernel, tuple(options.initrd), " ".join(options.append))
 
 
 def parse_size(text: str) -> int:

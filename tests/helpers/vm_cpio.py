@@ -8,12 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from qemu import agent
-
 Content = bytes | str  # of a file, or where a symbolic link leads
-
-AGENT_PATH = "usr/lib/zero-os-test/agent.py"
-AGENT_SERVICE = f"exec: /usr/bin/python3 -IS /{AGENT_PATH}\nlog: ring\n"
 
 
 @dataclass(frozen=True)
@@ -55,18 +50,3 @@ def member(name: str, mode: int, content: bytes, node: Node | None = None) -> by
 def pad(data: bytes) -> bytes:
     """Return `data` with zeros up to a multiple of four."""
     return data + bytes(-len(data) % 4)
-
-
-def write_agent_archive(path: Path, extra: Mapping[str, Content] | None = None) -> Path:
-    """Write an archive that makes a node's zinit start the test agent; `extra` files go along.
-
-    Give it as a further initrd: KernelBoot(kernel, (initramfs, write_agent_archive(path)), ...)
-    with MachineConfig(has_agent=True), and use `machine.guest`.
-    """
-    files: dict[str, Content | Node] = {
-        AGENT_PATH: Path(agent.__file__).read_bytes(),
-        "etc/zinit/test-agent.yaml": AGENT_SERVICE.encode(),
-        **(extra or {}),
-    }
-    path.write_bytes(archive(files))
-    return path
