@@ -30,7 +30,15 @@ class Node:
 
 def parse_yaml(text: str) -> Node:
     """Return the one document in `text`; raises `ConfigError`."""
-    import yaml  # PyYAML is costly to import
+    from zinit.plainyaml import read_plain
+
+    node = read_plain(text)
+    return node if node is not None else parse_any_yaml(text)
+
+
+def parse_any_yaml(text: str) -> Node:
+    """Do the same with PyYAML, which is costly to import."""
+    import yaml
 
     loader = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
     try:
