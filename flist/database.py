@@ -36,7 +36,7 @@ COLUMNS = (
 )
 EXTENSION = ", z.name, z.ctime_ns, z.mtime_ns, z.same_as, z.nlink FROM inode"
 EXTENDED = "SELECT " + COLUMNS + EXTENSION + " LEFT JOIN zos_inode z ON z.ino = inode.ino"
-PLAIN = "SELECT " + COLUMNS + ", NULL, NULL, NULL, NULL, NULL FROM inode"
+PLAIN = "SELECT " + COLUMNS + ", NULL, NULL, NULL, NULL, NULL FROM inode"  # noqa: S608 constants
 
 
 class FlistFile:

@@ -76,9 +76,7 @@ def write_content(handle: int, item: Restore, read_chunk: ReadChunk) -> None:
     """Write the chunks of a file; the holes of a sparse one are left out."""
     size = item.inode.size
     if len(item.blocks) != chunk_count(size):
-        raise FormatError(
-            f"{os.fsdecode(item.path)} has {len(item.blocks)} blocks for {size} bytes"
-        )
+        raise FormatError(f"it has {len(item.blocks)} blocks for {size} bytes")
     extents = item.meta.extents
     if extents is not None:
         os.ftruncate(handle, size)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from flist.database import FlistFile
-from flist.errors import FlistError, FormatError
+from flist.errors import BlockError, BlockMissingError, FlistError, FormatError
 from flist.model import NO_META, ROOT_INO, Block, Inode, Meta
 from flist.restore import (
     Restore,
@@ -40,6 +40,7 @@ class Result(NamedTuple):
 
     size_bytes: int
     problems: list[str]
+    broken: list[str]
 
 
 class Summary(NamedTuple):
@@ -49,6 +50,7 @@ class Summary(NamedTuple):
     size_bytes: int
     kept: int
     problems: list[str]
+    broken: list[str]
 
 
 class Restorer(Worker[list[Restore], Result]):
@@ -72,14 +74,20 @@ class Restorer(Worker[list[Restore], Result]):
     def work(self, job: list[Restore]) -> Result:
         """Write every file of a batch."""
         done = self.pool.map(self.restore, job) if self.pool else map(self.restore, job)
-        problems = [problem for problems in done for problem in problems]
-        return Result(sum(item.inode.size for item in job), problems)
+        problems: list[str] = []
+        broken: list[str] = []
+        for item_problems, reason in done:
+            problems += item_problems
+            broken += [reason] if reason else []
+        return Result(sum(item.inode.size for item in job), problems, broken)
 
-    def restore(self, item: Restore) -> list[str]:
-        """Write one file."""
+    def restore(self, item: Restore) -> tuple[list[str], str | None]:
+        """Write one file; return what of it could not be restored, and why there is none at all."""
         assert self.fetcher is not None
         try:
-            return restore_file(item, self.fetcher.load, self.rules)
+            return restore_file(item, self.fetcher.load, self.rules), None
+        except (FormatError, BlockError, BlockMissingError) as error:
+            return [], f"{os.fsdecode(item.path)}: {error.message}"
         except OSError as error:
             name = os.fsdecode(item.path)
             raise FlistError(f"cannot write {name}: {error.strerror}") from error
@@ -180,13 +188,13 @@ def unpack(
             make_folder(folder.path)
         missing = [item for item in plan.files if not is_restored(item)]
         restorer = Restorer(meta, sources, rules)
-        problems = restore_files(missing, restorer, processes, progress)
+        problems, broken = restore_files(missing, restorer, processes, progress)
         problems += restore_rest(plan, rules)
     except OSError as error:
         raise FlistError(f"cannot unpack: {error.filename or root}: {error.strerror}") from error
     entries = plan.size()
     size = sum(item.inode.size for item in missing)
-    return Summary(entries, size, len(plan.files) - len(missing), problems)
+    return Summary(entries, size, len(plan.files) - len(missing), problems, broken)
 
 
 def restore_files(
@@ -194,17 +202,19 @@ def restore_files(
     restorer: Restorer,
     processes: int,
     progress: Callable[[int, int], None] | None,
-) -> list[str]:
-    """Write all files; return what could not be restored."""
+) -> tuple[list[str], list[str]]:
+    """Write all files; return what of them could not be restored, and which are broken."""
     total = sum(item.inode.size for item in files)
     done = 0
     problems: list[str] = []
+    broken: list[str] = []
     for result in run_jobs(make_batches(files), restorer, processes):
         done += result.size_bytes
         problems += result.problems
+        broken += result.broken
         if progress is not None:
             progress(done, total)
-    return problems
+    return problems, broken
 
 
 def make_batches(files: Sequence[Restore]) -> list[list[Restore]]:

@@ -38,10 +38,16 @@ def run(options: argparse.Namespace) -> int:
             options.meta, options.target, read_sources(options), progress=progress.update,
             is_owner_kept=options.preserve_ownership, processes=options.processes,
         )  # fmt: skip
-    for problem in done.problems[:SHOWN_PROBLEMS]:
-        sys.stderr.write(f"not restored: {problem}\n")
-    if len(done.problems) > SHOWN_PROBLEMS:
-        sys.stderr.write(f"... and {len(done.problems) - SHOWN_PROBLEMS} more\n")
+    show("broken", done.broken)
+    show("not restored", done.problems)
     sys.stderr.write(f"unpacked {done.inodes} entries, {done.size_bytes} bytes")
     sys.stderr.write(f", {done.kept} files were there already\n" if done.kept else "\n")
-    return 1 if done.problems and options.preserve_ownership else 0
+    return 1 if done.broken or (done.problems and options.preserve_ownership) else 0
+
+
+def show(what: str, texts: list[str]) -> None:
+    """Print the first of many complaints."""
+    for text in texts[:SHOWN_PROBLEMS]:
+        sys.stderr.write(f"{what}: {text}\n")
+    if len(texts) > SHOWN_PROBLEMS:
+        sys.stderr.write(f"... and {len(texts) - SHOWN_PROBLEMS} more\n")

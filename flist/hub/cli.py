@@ -63,17 +63,24 @@ def open_listener(host: str, port: int) -> socket.socket:
 
 
 class Server(uvicorn.Server):
-    """uvicorn's server, which ends with status 0 after the signals that ask it to end."""
+    """uvicorn's server, without its signal handlers: they raise every signal again at the end."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Note signals while serving, and do not raise them again afterwards."""
-        kept = {s: signal.signal(s, self.handle_exit) for s in (signal.SIGTERM, signal.SIGINT)}
-        try:
-            yield
-        finally:
-            for number, handler in kept.items():
-                signal.signal(number, handler)
+        """Leave signals to `ended_by_signals`."""
+        yield
+
+
+@contextlib.contextmanager
+def ended_by_signals(server: uvicorn.Server) -> Iterator[None]:
+    """Let SIGTERM and SIGINT end `server` in good order, also before it has begun."""
+    numbers = (signal.SIGTERM, signal.SIGINT)
+    kept = {number: signal.signal(number, server.handle_exit) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in kept.items():
+            signal.signal(number, handler)
 
 
 def serve(root: Path, listen: str) -> int:
@@ -81,13 +88,14 @@ def serve(root: Path, listen: str) -> int:
     if not root.is_dir():
         raise UsageError(f"cannot serve {root}: it is not a directory")
     host, port = parse_address(listen)
-    with open_listener(host, port) as listener:
+    config = uvicorn.Config(
+        create_app(root), log_level="warning", access_log=False, timeout_graceful_shutdown=5
+    )
+    server = Server(config)
+    with open_listener(host, port) as listener, ended_by_signals(server):
         bound = listener.getsockname()[1]
         shown = f"[{host}]" if ":" in host else host
         sys.stdout.write(f"http://{shown}:{bound}/\n")
         sys.stdout.flush()
-        config = uvicorn.Config(
-            create_app(root), log_level="warning", access_log=False, timeout_graceful_shutdown=5
-        )
-        Server(config).run(sockets=[listener])
+        server.run(sockets=[listener])
     return 0

@@ -1,0 +1,136 @@
+"""Mounts and hubs as processes of their own, ended also when a test fails."""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+UP_WITHIN_S = 20.0
+END_WITHIN_S = 15.0
+
+
+def need_fuse() -> None:
+    """Skip where FUSE can't be used; fail there in CI."""
+    if os.access("/dev/fuse", os.R_OK | os.W_OK) and os.geteuid() == 0:
+        return
+    if os.environ.get("CI"):
+        pytest.fail("/dev/fuse and root are needed")
+    pytest.skip("needs /dev/fuse and root")
+
+
+def need_root() -> None:
+    """Skip where the test needs root."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root")
+
+
+def rfs(
+    *words: str | Path, check: bool = True, timeout_s: float = 120
+) -> subprocess.CompletedProcess[str]:
+    """Run `rfs WORDS`."""
+    call = [sys.executable, "-m", "zero_os", "flist", *map(str, words)]
+    done = subprocess.run(call, capture_output=True, text=True, timeout=timeout_s, check=False)
+    if check and done.returncode != 0:
+        pytest.fail(f"{call} gave {done.returncode}: {done.stdout}{done.stderr}")
+    return done
+
+
+class Mounted(NamedTuple):
+    """A mount that is up."""
+
+    path: Path
+    process: subprocess.Popen[str]
+
+
+@contextlib.contextmanager
+def mounted(meta: Path, target: Path, *words: str | Path) -> Iterator[Mounted]:
+    """Mount `meta` on `target` for the block; it is up (it said so) when the block begins."""
+    need_fuse()
+    target.mkdir(parents=True, exist_ok=True)
+    address = f"\0flist-test-{os.getpid()}-{time.monotonic_ns()}"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+        sock.bind(address)
+        sock.settimeout(UP_WITHIN_S)
+        call = [sys.executable, "-m", "zero_os", "flist", "mount", "-m", meta, *words, target]
+        process = subprocess.Popen(
+            list(map(str, call)), stderr=subprocess.PIPE, text=True,
+            env={**os.environ, "NOTIFY_SOCKET": "@" + address[1:]},
+        )  # fmt: skip
+        with process:
+            try:
+                wait_ready(sock, process)
+                yield Mounted(target, process)
+            finally:
+                end(process)
+                subprocess.run(["umount", "-l", target], capture_output=True, check=False)
+
+
+def wait_ready(sock: socket.socket, process: subprocess.Popen[str]) -> None:
+    """Wait for READY=1, or fail with what the process said."""
+    deadline = time.monotonic() + UP_WITHIN_S
+    sock.settimeout(0.2)
+    while time.monotonic() < deadline:
+        with contextlib.suppress(TimeoutError):
+            assert sock.recv(100) == b"READY=1"
+            return
+        if process.poll() is not None:
+            assert process.stderr is not None
+            pytest.fail(f"the mount ended with {process.returncode}: {process.stderr.read()}")
+    pytest.fail("the mount was not ready in time")
+
+
+def end(process: subprocess.Popen[str]) -> None:
+    """End a process with SIGTERM, or kill it when it does not listen."""
+    if process.poll() is None:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(END_WITHIN_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+class Hub(NamedTuple):
+    """A hub that serves."""
+
+    url: str
+    process: subprocess.Popen[str]
+
+
+@contextlib.contextmanager
+def serving(root: Path, listen: str = "127.0.0.1:0") -> Iterator[Hub]:
+    """Serve the hub folder `root` for the block."""
+    call = [sys.executable, "-m", "zero_os", "hub", "serve", str(root), "--listen", listen]
+    process = subprocess.Popen(call, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    with process:
+        try:
+            assert process.stdout is not None
+            url = process.stdout.readline().strip()
+            if not url.startswith("http://"):
+                assert process.stderr is not None
+                end(process)
+                pytest.fail(f"the hub did not start: {url} {process.stderr.read()}")
+            yield Hub(url.rstrip("/"), process)
+        finally:
+            end(process)
+
+
+def free_port() -> int:
+    """Return a TCP port of the loopback that nobody uses now."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        port: int = sock.getsockname()[1]
+        return port
+
+
+def read_lines(words: Sequence[str]) -> list[str]:
+    """Return the lines that a command prints."""
+    return subprocess.run(words, capture_output=True, check=True, text=True).stdout.splitlines()

@@ -1,0 +1,13 @@
+"""The real flists made by upstream's tools, kept outside the repository."""
+
+from pathlib import Path
+
+import pytest
+
+
+def samples_dir() -> Path:
+    """Return the folder of samples; skips the test where it is absent."""
+    place = Path(__file__).resolve().parents[2].parent / "shared" / "samples"
+    if not place.is_dir():
+        pytest.skip(f"the samples are not at {place}")
+    return place
