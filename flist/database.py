@@ -99,14 +99,14 @@ class FlistFile:
         """Run one query; SQLite's own errors become `FormatError`."""
         try:
             return self.connection.execute(sql, values).fetchall()
-        except (sqlite3.Error, OverflowError) as error:
+        except (sqlite3.Error, OverflowError, UnicodeDecodeError) as error:
             raise FormatError(f"cannot read {self.path}: {error}") from error
 
     def stream(self, sql: str) -> Iterator[tuple[Any, ...]]:
         """Run one query and give its rows as they come."""
         try:
             yield from self.connection.execute(sql)
-        except (sqlite3.Error, OverflowError) as error:
+        except (sqlite3.Error, OverflowError, UnicodeDecodeError) as error:
             raise FormatError(f"cannot read {self.path}: {error}") from error
 
     @property

@@ -6,6 +6,7 @@ are on disk.
 """
 
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -195,6 +196,8 @@ def settle(scan: Scan, packed: list[Packed]) -> tuple[list[Inode], dict[int, lis
 
 def strip_password(url: str) -> str:
     """Return `url` without its password; an S3 user name alone is no secret and stays."""
+    if url.startswith("server://"):
+        return re.sub(r"([?&])token=[^&]*(&|$)", r"\1", url).rstrip("?&")
     parts = urlsplit(url)
     user, colon, _ = parts.netloc.rpartition("@")[0].partition(":")
     if not colon:

@@ -6,19 +6,11 @@ stores are tried in random order until one answers with bytes that pass the chec
 
 import random
 from collections.abc import Callable, Sequence
-from typing import Protocol
 
 from common.errors import UsageError
 from flist.errors import BlockError, BlockMissingError, FlistError, StoreError
 from flist.model import Route
 from flist.store.base import Store, open_store
-
-
-class Shuffle(Protocol):
-    """Puts a list into another order, in place."""
-
-    def __call__(self, items: list[Store], /) -> None:
-        """Shuffle `items`."""
 
 
 class RoutedStore:
@@ -28,7 +20,7 @@ class RoutedStore:
         self,
         routes: Sequence[tuple[Route, Store]],
         check: Callable[[bytes, bytes], None],
-        shuffle: Shuffle = random.shuffle,
+        shuffle: Callable[[list[Store]], None] = random.shuffle,
     ) -> None:
         self.routes = routes
         self.check = check
