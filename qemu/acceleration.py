@@ -41,13 +41,19 @@ def choose_acceleration() -> str:
     return answer
 
 
-def host_identity() -> list[str]:
-    """Return what the answer depends on: this boot of this host, and the installed QEMU."""
+def find_program() -> str:
+    """Return the path of QEMU. Raises `MachineError` when it is not installed."""
     program = shutil.which(PROGRAM)
     if program is None:
         raise MachineError(
             f"cannot run {PROGRAM}: not found", hint="apt-get install qemu-system-x86"
         )
+    return program
+
+
+def host_identity() -> list[str]:
+    """Return what the answer depends on: this boot of this host, and the installed QEMU."""
+    program = find_program()
     about = Path(program).resolve().stat()
     try:
         firmware = str(find_uefi().code)

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from qemu.acceleration import choose_acceleration
+from qemu.acceleration import choose_acceleration, find_program
 from qemu.args import build_args
 from qemu.console import Console, Line
 from qemu.errors import MachineError
@@ -52,6 +52,7 @@ class Session:
 
     def _acquire(self, artefacts: Path | None) -> None:
         config = self._config
+        find_program()
         self.acceleration = (
             choose_acceleration() if config.acceleration == "auto" else config.acceleration
         )

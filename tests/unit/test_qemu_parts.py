@@ -11,6 +11,7 @@ from qemu.cli import build_parser, choose_boot, parse_forward, parse_size
 from qemu.errors import MachineError
 from qemu.firmware import find_uefi
 from qemu.launch import check_images, concatenate
+from qemu.machine import QemuMachine
 from qemu.model import Forward, IsoBoot, KernelBoot, MachineConfig, UsbBoot
 from qemu.screen import COLUMNS, ROWS, decode_text
 
@@ -108,6 +109,15 @@ def test_without_the_device_nothing_is_asked(
 ) -> None:
     monkeypatch.setattr(acceleration, "KVM", tmp_path / "nope")
     assert acceleration.choose_acceleration() == "tcg"
+
+
+def test_a_host_without_qemu_is_told_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(MachineError, match="qemu-system-x86_64: not found") as caught:
+        QemuMachine(MachineConfig(boot=UsbBoot(tmp_path))).open()
+    assert caught.value.hint == "apt-get install qemu-system-x86"
 
 
 def test_sizes_and_ports_of_the_command() -> None:
