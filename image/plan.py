@@ -92,6 +92,7 @@ STDLIB_WITHOUT = (
     f"{STDLIB}/_apple_support.py",
     f"{STDLIB}/_ios_support.py",
     f"{STDLIB}/_osx_support.py",
+    f"{STDLIB}/_sysconfigdata__x86_64*",
     f"{STDLIB}/_pyrepl*",
     f"{STDLIB}/antigravity.py",
     f"{STDLIB}/bdb.py",

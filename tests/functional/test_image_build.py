@@ -1,0 +1,212 @@
+"""A release from cached packages: the same bytes twice, what is in it, what goes wrong."""
+
+import base64
+import stat
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import zstandard
+
+from common.debian import fetch_packages
+from common.run import CommandError
+from image import build, cli, plan
+from image.archive import PackageArchive
+from image.build import build_release
+from image.cpio import Member, read_archive
+from image.errors import ImageError
+from image.identity import packages_identity, recipe_identity
+from image.kernel import find_kernel
+from image.model import Release
+from image.project import collect_sources
+from image.wheels import fetch_wheels
+from tests.helpers.vm_tools import need_tool
+
+KEY = base64.b64encode(b"k" * 32).decode()
+FAST = 1
+
+
+@pytest.fixture(scope="module")
+def caches(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Give the packages and wheels of the user's cache, with none of what was built of them."""
+    need_tool("mmdebstrap")
+    packages, wheels = fetch_packages(plan.PACKAGES), fetch_wheels(build.LOCK)
+    packages_identity(packages)
+    root = tmp_path_factory.mktemp("cache")
+    (root / "debian").symlink_to(packages.parent)
+    (root / "wheels").symlink_to(wheels[0].parent.parent)
+    # An editor may save a file while this runs; here that must not make another release.
+    sources, recipe = collect_sources(), recipe_identity()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ZOS_CACHE", str(root))
+        patch.setattr(build, "collect_sources", lambda: sources)
+        patch.setattr(build, "recipe_identity", lambda: recipe)
+        yield root
+
+
+@pytest.fixture(scope="module")
+def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a file with a key."""
+    path = tmp_path_factory.mktemp("keys") / "flist.pub"
+    path.write_text(f"# test\n{KEY}\n")
+    return path
+
+
+@pytest.fixture(scope="module")
+def release(caches: Path, keys: Path, tmp_path_factory: pytest.TempPathFactory) -> Release:
+    """Return a release, lightly compressed."""
+    output = tmp_path_factory.mktemp("release")
+    return build_release(output, flist_keys=keys, progress=print, level=FAST)
+
+
+@pytest.fixture(scope="module")
+def members(release: Release) -> dict[str, Member]:
+    """Return everything in its initramfs."""
+    found: dict[str, Member] = {}
+    rest = (release.folder / "initramfs.zst").read_bytes()
+    while rest := rest.lstrip(b"\0"):
+        frame = zstandard.ZstdDecompressor().decompressobj()
+        found |= {member.name: member for member in read_archive(frame.decompress(rest))}
+        rest = frame.unused_data
+    return found
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Return every file of `folder`."""
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_the_same_bytes_from_an_empty_cache(
+    release: Release, keys: Path, caches: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cold = tmp_path / "cache"
+    cold.mkdir()
+    for name in ("debian", "wheels"):
+        (cold / name).symlink_to(caches / name)
+    monkeypatch.setenv("ZOS_CACHE", str(cold))
+    again = build_release(tmp_path / "out", flist_keys=keys, progress=print, level=FAST)
+    assert not again.reused
+    assert contents(again.folder) == contents(release.folder)
+
+
+def test_nothing_changed_is_quick_and_touches_nothing(release: Release, keys: Path) -> None:
+    before = {path.name: path.stat().st_mtime_ns for path in release.folder.iterdir()}
+    began = time.monotonic()
+    again = build_release(release.folder, flist_keys=keys, progress=print, level=FAST)
+    assert time.monotonic() - began < 1
+    assert again.reused
+    assert again.files == release.files
+    assert {path.name: path.stat().st_mtime_ns for path in release.folder.iterdir()} == before
+
+
+def test_a_damaged_release_is_made_again(release: Release, keys: Path, tmp_path: Path) -> None:
+    for name, data in contents(release.folder).items():
+        (tmp_path / name).write_bytes(data[:-1] if name == "vmlinuz" else data)
+    again = build_release(tmp_path, flist_keys=keys, progress=print, level=FAST)
+    assert not again.reused
+    assert contents(tmp_path) == contents(release.folder)
+
+
+def test_other_keys_are_another_release(release: Release, tmp_path: Path) -> None:
+    other = build_release(tmp_path, progress=print, level=FAST)
+    assert other.version != release.version
+    assert other.files["vmlinuz"] == release.files["vmlinuz"]
+    assert other.files["initramfs.zst"] != release.files["initramfs.zst"]
+
+
+def test_what_a_node_needs_is_there(members: dict[str, Member], release: Release) -> None:
+    base = f"usr/lib/modules/{release.kernel}"
+    for name in (
+        "init",
+        "usr/bin/zos",
+        "usr/bin/zinit",
+        "usr/bin/rfs",
+        "usr/bin/python3.13",
+        "usr/lib/python3.13/os.pyc",
+        "usr/lib/zero-os/zinit/boot.py",
+        "usr/lib/zero-os/zinit/__pycache__/boot.cpython-313.pyc",
+        "usr/lib/zero-os/yaml/__init__.pyc",
+        plan.FUSE_LIBRARY[1:],
+        plan.LOADER,
+        f"{base}/modules.dep.bin",
+        f"{base}/modules.alias.bin",
+        f"{base}/kernel/fs/overlayfs/overlay.ko.xz",
+        f"{base}/kernel/drivers/net/virtio_net.ko.xz",
+        f"{base}/kernel/drivers/net/ethernet/intel/e1000e/e1000e.ko.xz",
+        f"{base}/kernel/drivers/nvme/host/nvme.ko.xz",
+    ):
+        assert name in members, name
+    assert members["init"].content.startswith(b"#!/usr/bin/python3 -IS\n")
+    assert stat.S_IMODE(members["init"].mode) == 0o755
+    assert members["etc/zero-os/keys/flist.pub"].content == f"{KEY}\n".encode()
+    assert b"ID=zero-os\n" in members["etc/os-release"].content
+    assert release.version.encode() in members["etc/os-release"].content
+    assert members["etc/ssl/certs/ca-certificates.crt"].content.count(b"BEGIN CERT") > 100
+
+
+def test_links_and_devices(members: dict[str, Member]) -> None:
+    links = {name: m.content for name, m in members.items() if stat.S_ISLNK(m.mode)}
+    assert links["bin"] == b"usr/bin"
+    assert links["lib64"] == b"usr/lib64"
+    assert links["usr/bin/python3"] == b"python3.13"
+    assert links["usr/sbin/modprobe"] == b"../bin/kmod"
+    for name, number in (("console", (5, 1)), ("null", (1, 3)), ("urandom", (1, 9))):
+        assert members[f"dev/{name}"].device == number
+        assert stat.S_ISCHR(members[f"dev/{name}"].mode)
+
+
+def test_what_a_node_does_not_need_is_not_there(members: dict[str, Member]) -> None:
+    for name in members:
+        assert not name.startswith(("boot/", "usr/share/", "var/lib/dpkg", "var/cache/apt"))
+        assert "/drivers/gpu/" not in name
+        assert "/sound/" not in name
+        assert not name.startswith("usr/lib/python3.13/test/")
+    shells = {"usr/bin/sh", "usr/bin/bash", "usr/bin/dash", "usr/bin/busybox"}
+    assert not shells & set(members)
+    assert not [n for n in members if n.startswith("usr/lib/python3.13/") and n.endswith(".py")]
+
+
+def test_all_belongs_to_root_at_one_time(members: dict[str, Member]) -> None:
+    assert {(m.uid, m.gid) for m in members.values()} == {(0, 0)}
+    assert len({m.mtime for m in members.values()}) == 1
+    assert not [m.name for m in members.values() if m.mode & 0o6000]
+
+
+def test_the_kernel_is_the_package_s(release: Release) -> None:
+    with PackageArchive(fetch_packages(plan.PACKAGES)) as archive:
+        assert find_kernel(archive) == release.kernel
+
+
+def test_an_output_that_cannot_be_written(caches: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ImageError, match="cannot write to") as caught:
+        build_release(tmp_path / "file" / "out", progress=print)
+    assert caught.value.hint
+
+
+def test_a_bad_key_file_is_told_before_any_work(tmp_path: Path) -> None:
+    (tmp_path / "keys").write_text("not a key\n")
+    with pytest.raises(ImageError, match="line 1"):
+        build_release(tmp_path / "out", flist_keys=tmp_path / "keys", progress=print)
+    assert not (tmp_path / "out").exists()
+
+
+def test_packages_that_cannot_be_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ZOS_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(ImageError, match="mmdebstrap: not found") as caught:
+        build_release(tmp_path / "out", progress=print)
+    assert isinstance(caught.value.__cause__, CommandError)
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_the_command(release: Release, keys: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cli, "build_release", lambda *_, **__: release)
+        assert cli.main(["build", "--json", "--flist-key", str(keys)], "zos image") == 0
+        assert f'"version": "{release.version}"' in capsys.readouterr().out
+        assert cli.main(["build"], "zos image") == 0
+    said = capsys.readouterr()
+    assert "MB" in said.out
+    assert "accepts no flist" in said.err
