@@ -61,12 +61,12 @@ def show_progress() -> Iterator[Callable[[str], None]]:
         return
     from rich.console import Console
 
-    console = Console(stderr=True)
+    console = Console(stderr=True, log_path=False)
     with console.status("starting") as status:
 
         def show(text: str) -> None:
             status.update(text)
-            console.log(text, highlight=False, _stack_offset=3)
+            console.log(text, highlight=False)
 
         yield show
 
