@@ -39,7 +39,7 @@ def digest(data: bytes | memoryview) -> bytes:
 def encode(plain: bytes | memoryview) -> Encoded:
     """Return the block that holds `plain` (1 to 512 Ki bytes)."""
     key = digest(plain)
-    data = AESGCM(key).encrypt(key[:NONCE_BYTES], bytes(cramjam.snappy.compress_raw(plain)), None)
+    data = AESGCM(key).encrypt(key[:NONCE_BYTES], cramjam.snappy.compress_raw(plain), None)
     return Encoded(Block(digest(data), key), data)
 
 

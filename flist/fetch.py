@@ -8,7 +8,6 @@ bit of it.
 
 import threading
 from collections import OrderedDict
-from concurrent.futures import Future
 
 from flist.blocks import decode
 from flist.cache import BlockCache
@@ -29,6 +28,23 @@ class Statistics:
         self.fetched_bytes = 0
         self.refused = 0
         self.failed = 0
+
+
+class Arrival:
+    """A chunk that one reader fetches and others wait for."""
+
+    def __init__(self) -> None:
+        self.ended = threading.Event()
+        self.chunk: bytes | None = None
+        self.error: BaseException | None = None
+
+    def result(self) -> bytes:
+        """Wait, and return the chunk or raise what the fetch raised."""
+        self.ended.wait()
+        if self.chunk is None:
+            assert self.error is not None
+            raise self.error
+        return self.chunk
 
 
 class Fetcher:
@@ -53,7 +69,7 @@ class Fetcher:
         self.statistics = Statistics()
         self.lock = threading.Lock()
         self.chunks: OrderedDict[bytes, bytes] = OrderedDict()
-        self.running: dict[bytes, Future[bytes]] = {}
+        self.running: dict[bytes, Arrival] = {}
 
     def plain(self, block: Block, size: int) -> bytes:
         """Return the `size` plain bytes of `block`; raises `FlistError`, never wrong bytes."""
@@ -63,22 +79,21 @@ class Fetcher:
                 self.chunks.move_to_end(block.key)
                 self.statistics.memory_hits += 1
                 return chunk
-            future = self.running.get(block.id)
-            is_mine = future is None
-            if future is None:
-                future = self.running[block.id] = Future()
-        if not is_mine:
-            data = future.result()
+            arrival = self.running.get(block.id)
+            if arrival is None:
+                mine = self.running[block.id] = Arrival()
+        if arrival is not None:
+            data = arrival.result()
             return data if len(data) == size else self.load(block, size)
         try:
-            chunk = self.load(block, size)
+            mine.chunk = self.load(block, size)
         except BaseException as error:
-            self.finish(block)
-            future.set_exception(error)
+            mine.error = error
             raise
-        self.finish(block, chunk)
-        future.set_result(chunk)
-        return chunk
+        finally:
+            self.finish(block, mine.chunk)
+            mine.ended.set()
+        return mine.chunk
 
     def plain_now(self, block: Block, size: int) -> bytes | None:
         """Return what `plain` would if it takes no time to speak of, or else None."""

@@ -20,6 +20,7 @@ class FolderStore:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.made: set[str] = set()
+        self.empty: set[str] = set()
         self.count = 0
 
     def path(self, name: str) -> str:
@@ -49,11 +50,12 @@ class FolderStore:
         """Keep a block; one of the same size is already it."""
         name = block_id.hex()
         path = self.path(name)
-        try:
-            if os.stat(path).st_size == len(data):  # noqa: PTH116
-                return
-        except FileNotFoundError:
-            pass
+        if name[:2] not in self.empty:
+            try:
+                if os.stat(path).st_size == len(data):  # noqa: PTH116
+                    return
+            except FileNotFoundError:
+                pass
         try:
             self.write(path, name, data)
         except OSError as error:
@@ -62,8 +64,12 @@ class FolderStore:
     def write(self, path: str, name: str, data: bytes) -> None:
         """Write a file beside `path`, then rename it."""
         if name[:2] not in self.made:
-            Path(path).parent.mkdir(parents=True, exist_ok=True)
+            folder = Path(path).parent
+            folder.mkdir(parents=True, exist_ok=True)
             self.made.add(name[:2])
+            with os.scandir(folder) as listing:
+                if not any(listing):
+                    self.empty.add(name[:2])  # nothing to look for before we write
         self.count += 1
         scratch = f"{self.root}/{name[:2]}/.{os.getpid()}-{id(self):x}-{self.count}.tmp"
         handle = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)

@@ -25,18 +25,25 @@ class RoutedStore:
         self.routes = routes
         self.check = check
         self.shuffle = shuffle
+        self.by_first_byte: dict[int, list[Store]] = {}
 
     def matching(self, block_id: bytes) -> list[Store]:
         """Return the stores of a block, in the order of the routes, each once."""
+        known = self.by_first_byte.get(block_id[0])
+        if known is not None:
+            return known
         found = {id(store): store for route, store in self.routes if route.matches(block_id)}
         if not found:
             raise StoreError(f"no route covers block {block_id.hex()}")
-        return list(found.values())
+        stores = self.by_first_byte[block_id[0]] = list(found.values())
+        return stores
 
     def get(self, block_id: bytes) -> bytes:
         """Return a block whose bytes passed the check."""
         stores = self.matching(block_id)
-        self.shuffle(stores)
+        if len(stores) > 1:
+            stores = stores.copy()
+            self.shuffle(stores)
         errors: list[FlistError] = []
         for store in stores:
             try:
