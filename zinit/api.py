@@ -1,6 +1,6 @@
 """What clients may ask of a daemon, whatever protocol they speak."""
 
-import os
+import time
 
 from zinit.manager import POWEROFF, REBOOT
 from zinit.nodes import ConfigError
@@ -10,6 +10,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from zinit.folder import Folder
     from zinit.manager import Manager
     from zinit.ring import Ring
 
@@ -17,11 +18,13 @@ if TYPE_CHECKING:
 class Api:
     """The daemon as its clients see it."""
 
-    def __init__(self, manager: "Manager", ring: "Ring", folder: str) -> None:
+    def __init__(self, manager: "Manager", ring: "Ring", folder: "Folder") -> None:
         self.manager = manager
         self.ring = ring
         self.folder = folder
         self.now: Callable[[], float] = manager.system.now
+        self.started = self.now()
+        self.wants_reexec = False
         self.goal = ""  # the shutdown that is to begin when its reply is on its way
 
     def monitor(self, name: str) -> None:
@@ -40,6 +43,10 @@ class Api:
         """Stop everything and reboot, after the reply."""
         self._order(REBOOT)
 
+    def order_reexec(self) -> None:
+        """Replace the running program by itself, after the reply."""
+        self.wants_reexec = True
+
     def _order(self, goal: str) -> None:
         if self.manager.goal or self.goal:
             raise CommandError("shutdown", "zinit is shutting down")
@@ -51,9 +58,34 @@ class Api:
         if goal and not self.manager.goal:
             self.manager.shut_down(goal)
 
-    def path(self, name: str) -> str:
-        """Return the path of a service file."""
-        return os.path.join(self.folder, name + ".yaml")
+    def reload(self, name: str = "") -> object:
+        """Follow the service folder, or let one service read its own configuration."""
+        from zinit.reloading import reload
+
+        if name:
+            self.manager.reload_service(name)
+            return None
+        if self.manager.goal:
+            raise CommandError("shutdown", "zinit is shutting down")
+        try:
+            return reload(self.manager, self.folder)
+        except OSError as error:
+            text = f"cannot read {self.folder.path}: {error.strerror}"
+            raise CommandError("config", text) from None
+
+    def analyze(self) -> "dict[str, object]":
+        """Return when each service got where; seconds since the kernel's start."""
+        now = self.now()
+        shift = time.clock_gettime(time.CLOCK_BOOTTIME) - now
+        services = {
+            name: {
+                **{stage: round(at + shift, 6) for stage, at in unit.times.items()},
+                "after": list(unit.record.service.edges),
+            }
+            for name, unit in self.manager.units.items()
+        }
+        times = {"started": round(self.started + shift, 6), "now": round(now + shift, 6)}
+        return {**times, "services": services}
 
     def start_http(self, address: str) -> str:  # noqa: ARG002
         """Serve JSON-RPC over HTTP; returns what to tell the user, the token included."""

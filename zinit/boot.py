@@ -8,7 +8,8 @@ import sys
 import time
 
 from zinit import kernel
-from zinit.daemon import Daemon, Settings
+from zinit.console import Console
+from zinit.daemon import Settings, run_daemon
 from zinit.manager import REBOOT
 from zinit.spawn import DEFAULT_PATH, spawn_plain
 
@@ -47,28 +48,24 @@ CRASH_LIMIT = 5
 
 def main() -> None:
     """Bring the machine up, run the services, and power off or reboot in the end."""
-    console = open_console()
-
-    def report(text: str) -> None:
-        try:
-            os.write(console, f"zinit: {text}\n".encode(errors="replace"))
-        except OSError:
-            pass
-
+    open_standard()
+    console = Console("/dev/console")
+    report = console.say
     try:
         os.chdir("/")
         os.environ.setdefault("PATH", DEFAULT_PATH)
-        prepare(report)
-        load_device_modules(report)
-        tell_start(report)
-        goal = serve(Settings(console=console), report)
+        if "ZINIT_STATE" not in os.environ:  # else the machine is up: we were started anew
+            prepare(report)
+            load_device_modules(report)
+            tell_start(report)
+        goal = serve(Settings(), console)
         finish(goal, report)
     except BaseException:
         give_up(report)
 
 
-def open_console() -> int:
-    """Make sure that descriptors 0 to 2 are there; return one for our lines that never blocks."""
+def open_standard() -> None:
+    """Make sure that descriptors 0 to 2 are there."""
     for path in ("/dev/console", "/dev/null"):
         try:
             fd = os.open(path, os.O_RDWR | os.O_NOCTTY)
@@ -77,11 +74,7 @@ def open_console() -> int:
         while fd <= 2:
             fd = os.dup(fd)
         os.close(fd)
-        break
-    try:
-        return os.open("/dev/console", os.O_WRONLY | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError:
-        return 2
+        return
 
 
 def prepare(report: "Callable[[str], None]") -> None:
@@ -144,15 +137,13 @@ def tell_start(report: "Callable[[str], None]") -> None:
     report(f"started as PID 1 ({age:.2f} s after kernel start, {count} modules imported)")
 
 
-def serve(settings: Settings, report: "Callable[[str], None]") -> str:
-    """Run the daemon; one that crashes is followed by another."""
+def serve(settings: Settings, console: Console) -> str:
+    """Run the daemon; one that crashes and can't go on is followed by another."""
     for _ in range(CRASH_LIMIT):
-        daemon = Daemon(settings)
         try:
-            return daemon.run()
+            return run_daemon(settings, console)
         except BaseException:
-            report("the manager crashed:\n" + describe_crash())
-            daemon.loop.close()
+            console.say("the manager crashed:\n" + describe_crash())
             time.sleep(1.0)
     raise RuntimeError("the manager crashes again and again")
 

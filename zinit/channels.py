@@ -29,6 +29,10 @@ class ReadyPipe:
     def __init__(self, fd: int) -> None:
         self.fd = fd
 
+    def dump(self) -> list[object]:
+        """Return what another program needs to go on with it."""
+        return ["fd", self.fd]
+
     def open(self, loop: "Loop", name: str, pid: int, told: "Told") -> None:
         """Tell `told` when a newline comes."""
 
@@ -57,10 +61,14 @@ class NotifySocket:
     any local process may list such sockets.
     """
 
-    def __init__(self, uid: int) -> None:
+    def __init__(self, uid: int, door: "_socket.socket | None" = None) -> None:
+        self._uids = (0, uid, os.getuid())
+        self.address = ""
+        if door is not None:
+            self._door = door
+            return
         kind = _socket.SOCK_DGRAM | _socket.SOCK_CLOEXEC | _socket.SOCK_NONBLOCK
         self._door = _socket.socket(_socket.AF_UNIX, kind)
-        self._uids = (0, uid, os.getuid())
         name = "zinit-notify-" + os.urandom(ENTROPY).hex()
         self.address = "@" + name
         try:
@@ -69,6 +77,15 @@ class NotifySocket:
         except OSError:
             self._door.close()
             raise
+
+    @classmethod
+    def adopt(cls, fd: int, uid: int) -> "NotifySocket":
+        """Go on with a socket that is there already."""
+        return cls(uid, _socket.socket(fileno=fd))
+
+    def dump(self) -> list[object]:
+        """Return what another program needs to go on with it."""
+        return ["notify", self.fd, self._uids[1]]
 
     @property
     def fd(self) -> int:

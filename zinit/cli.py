@@ -59,17 +59,20 @@ class Options:
 
 def entry() -> int:
     """Run the command line `zinit ...` and return its exit status."""
+    argv = sys.argv[1:]
+    if "init" in argv[:3]:  # PID 1's own start: as little as possible
+        return main(argv, "zinit")
     from common.errors import ZosError, run_command
 
-    def run_plain(argv: "Sequence[str]") -> int:
+    def run_plain(words: "Sequence[str]") -> int:
         try:
-            return main(argv, "zinit")
+            return main(words, "zinit")
         except ZosError as error:  # upstream's clients match the bare text
             hint = f"  hint: {error.hint}\n" if error.hint else ""
             sys.stderr.write(f"{error.message}\n{hint}")
             return error.exit_code
 
-    return run_command(run_plain, sys.argv[1:], "zinit")
+    return run_command(run_plain, argv, "zinit")
 
 
 def main(argv: "Sequence[str]", prog: str) -> int:
@@ -225,6 +228,62 @@ def run_log(options: Options) -> int:
     return 0
 
 
+def run_reload(options: Options) -> int:
+    """Print what changed; fail if a file was refused."""
+    done = options.client.reload(*options.words)
+    if not isinstance(done, dict):
+        return 0
+    for what in ("added", "changed", "restarted", "removed"):
+        for name in done[what]:
+            sys.stdout.write(f"{what} {name}\n")
+    for name, reason in done["failed"].items():
+        sys.stderr.write(f"{name}: {reason}\n")
+    return 1 if done["failed"] else 0
+
+
+def run_check(options: Options) -> int:
+    """Print what is wrong with a folder; fail if there are errors."""
+    from zinit.check import ERROR, check_folder
+
+    try:
+        findings = check_folder(options.words[0] if options.words else DEFAULT_FOLDER)
+    except OSError as error:
+        sys.stderr.write(f"cannot read {error.filename}: {error.strerror}\n")
+        return 1
+    for finding in findings:
+        sys.stdout.write(f"{finding}\n")
+    return 1 if any(finding.level == ERROR for finding in findings) else 0
+
+
+def run_analyze(options: Options) -> int:
+    """Print the critical chain of the boot, or draw the boot."""
+    from zinit.analyze import render_chain, render_svg
+
+    if options.words not in ([], ["plot"]):
+        sys.stderr.write("error: analyze takes nothing, or plot\n")
+        return 1
+    answer = options.client.analyze()
+    sys.stdout.write(render_svg(answer) if options.words else render_chain(answer))
+    return 0
+
+
+def run_stats(options: Options) -> int:
+    """Print memory and processor use."""
+    from zinit.rpcclient import call
+
+    stats = call(options.socket, "service_stats", [options.words[0]])
+    assert isinstance(stats, dict)
+    children = stats.pop("children")
+    print_yaml(stats)
+    rows = [
+        f"  - pid: {one['pid']}\n    memory_usage: {one['memory_usage']}\n"
+        f"    cpu_usage: {one['cpu_usage']}\n"
+        for one in children
+    ]
+    sys.stdout.write("children:" + ("\n" + "".join(rows) if rows else " []\n"))
+    return 0
+
+
 def run_help(options: Options) -> int:
     """Print what there is."""
     prog = options.prog
@@ -280,6 +339,11 @@ COMMANDS = {
     "log": Command(
         "print the log and follow it (-s: do not follow)", "[SERVICE]", run_log, LOG_FLAGS
     ),
+    "stats": Command("show memory and processor use", "SERVICE", run_stats),
+    "reload": Command("follow changed files, or let a service reload", "[SERVICE]", run_reload),
+    "check": Command("find what is wrong in a folder, offline", "[FOLDER]", run_check),
+    "analyze": Command("show where the boot's time went (plot: as SVG)", "[plot]", run_analyze),
+    "reexec": Command("start the program anew, services go on", "", simple("reexec")),
     "shutdown": Command("stop everything and power off", "", simple("shutdown")),
     "reboot": Command("stop everything and reboot", "", simple("reboot")),
 }

@@ -89,6 +89,16 @@ class Client:
         """Stop everything and reboot."""
         self.call("reboot")
 
+    def reload(self, name: str = "") -> object:
+        """Follow the service folder (returns what was done), or let one service reload."""
+        return self.call("reload", *([name] if name else []))
+
+    def analyze(self) -> "dict[str, object]":
+        """Return when each service got where, for `zinit.analyze`."""
+        body = self.call("analyze")
+        assert isinstance(body, dict)
+        return body
+
     def log(self, follow: bool = False) -> "Iterator[str]":
         """Yield the log's lines without their newlines; with `follow`, wait for more."""
         command = "log" if follow else "log snapshot"

@@ -1,27 +1,26 @@
 """The running process manager: puts loop, system, manager, outputs and server together."""
 
+import gc
 import os
 import sys
 
 from zinit.api import Api
-from zinit.config import parse_service
+from zinit.console import Console
+from zinit.folder import Folder
 from zinit.loop import Loop
 from zinit.manager import POWEROFF, REBOOT, Manager
-from zinit.nodes import ConfigError
 from zinit.outputs import Outputs
 from zinit.ring import Ring
 from zinit.server import Server
 from zinit.signals import SIGCHLD, SIGHUP, SIGINT, SIGPWR, SIGTERM
 from zinit.system import RANK, RealSystem, install_signals
-from zinit.units import CommandError
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from zinit.config import Service
-
-FILE_LIMIT = 1 << 20
 SHUTDOWN_SIGNALS = {SIGTERM: POWEROFF, SIGINT: POWEROFF, SIGHUP: POWEROFF}
 PID1_SIGNALS = {SIGINT: REBOOT, SIGPWR: POWEROFF}  # the kernel sends SIGINT for ctrl-alt-del
+GC_THRESHOLD = 10_000  # little here is cyclic: look for that rarely
+SOCKET_RETRY_S = 5.0
+FAULT_LIMIT = 20  # bugs within FAULT_WINDOW_S: the program is started anew
+FAULT_WINDOW_S = 10.0
 
 
 class Settings:
@@ -35,105 +34,126 @@ class Settings:
         socket: str = "/run/zinit.sock",
         ring_lines: int = 2000,
         is_container: bool = False,
-        console: int = 2,
+        console: str = "/dev/console",
     ) -> None:
         self.folder = folder
         self.socket = socket
         self.ring_lines = ring_lines
         self.is_container = is_container
-        self.console = console  # the descriptor for our own lines
+        self.console = console  # where our own lines go
 
 
 class Daemon:
     """One process manager; `run` returns how it is to end."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, console: Console) -> None:
         self.settings = settings
+        self.console = console
+        self.report = console.say
+        self.fault_times: list[float] = []
+        self.rebirths: list[float] = []
         self.ring = Ring(settings.ring_lines)
-        self.loop = Loop(self._now, self._on_fault)
-        self.outputs = Outputs(self.loop, self.ring, self._write_console, self.report)
-        self.system = RealSystem(self.outputs, self.loop, self.report, self._on_fault)
-        self.manager = Manager(self.system, self.load)
-        self.api = Api(self.manager, self.ring, settings.folder)
+        self.loop = Loop(self._now, self.on_fault)
+        self.outputs = Outputs(self.loop, self.ring, console.write, self.report)
+        self.system = RealSystem(self.outputs, self.loop, self.report, self.on_fault)
+        self.folder = Folder(settings.folder, self.report)
+        self.manager = Manager(self.system, self.folder.load)
+        self.api = Api(self.manager, self.ring, self.folder)
         self.server = Server(self.loop, self.api)
         self.system.on_notify = self.manager.on_notify
         self._signals = SHUTDOWN_SIGNALS if settings.is_container else PID1_SIGNALS
+        self._retry_at = 0.0
 
-    def run(self) -> str:
-        """Start the services and serve until a shutdown is through; return its goal."""
+    def run(self, state: "dict[str, object] | None" = None) -> str:
+        """Start the services, or go on with them; serve until a shutdown is through.
+
+        Returns the shutdown's goal. Raises FileExistsError if another daemon has our socket.
+        """
+        gc.set_threshold(GC_THRESHOLD)
         wake = install_signals((SIGCHLD, *self._signals))
         self.loop.watch(wake, RANK, lambda _: self._on_signals(wake))
+        if state is None:
+            self._open_socket()
+            self.load_folder()
+        else:
+            from zinit.reexec import restore
+
+            restore(self, state)  # type: ignore[arg-type]
+            self.report(f"started anew with {len(self.manager.units)} services")
+        self._on_signals(wake)  # what ended before the handler was there
+        self.loop.run(self._next_time, self._turn)
+        self.outputs.flush()
+        self.server.close()
+        return self.manager.goal
+
+    def load_folder(self) -> None:
+        """Monitor every service file there is."""
+        services = self.folder.load_all()
+        self.system.reserve_files(len(services))
+        self.manager.add(services)
+        self.manager.report_cycles()
+
+    def start_anew(self) -> None:
+        """Replace the program by itself, if that can be done; otherwise go on."""
+        from zinit.reexec import become_anew
+
+        try:
+            become_anew(self)
+        except OSError as error:
+            self.report(f"cannot start anew: {error}")
+
+    def on_fault(self, error: BaseException) -> None:
+        """A bug: tell it and go on; when there are too many, start the program anew."""
+        try:
+            self._tell_fault(error)
+        except BaseException:
+            self.console.write(b"zinit: internal error that can't be told, going on\n")
+            return
+        now = self.system.now()
+        self.fault_times = [at for at in self.fault_times if now - at < FAULT_WINDOW_S]
+        self.fault_times.append(now)
+        if len(self.fault_times) > FAULT_LIMIT:
+            from zinit.reexec import may_be_reborn
+
+            self.fault_times.clear()
+            if may_be_reborn(self):
+                self.report("too many internal errors: starting anew")
+                self.start_anew()
+
+    def _tell_fault(self, error: BaseException) -> None:
+        import traceback
+
+        lines = traceback.format_exception(error)
+        self.report("internal error, going on: " + "".join(lines)[-2000:].rstrip())
+
+    def _open_socket(self) -> None:
         try:
             self.server.open(self.settings.socket)
         except FileExistsError:
             raise
         except OSError as error:
-            self.report(f"cannot listen on {self.settings.socket}: {error}")
-        self.load_folder()
-        self._on_signals(wake)  # what ended before the handler was there
-        self.loop.run(self._next_time, self._turn)
-        self.server.close()
-        return self.manager.goal
-
-    def load(self, name: str) -> "Service":
-        """Read the service file of `name`."""
-        if not name or "/" in name or "\0" in name or name in (".", ".."):
-            raise ConfigError(f"{name!r} is no service name")
-        path = f"{self.settings.folder}/{name}.yaml"
-        with open(path, "rb") as stream:
-            data = stream.read(FILE_LIMIT)
-        try:
-            text = data.decode()
-        except UnicodeDecodeError:
-            raise ConfigError("not UTF-8") from None
-        service, warnings = parse_service(name, text)
-        for warning in warnings:
-            self.report(f"{path}: {warning}")
-        return service
-
-    def load_folder(self) -> None:
-        """Monitor every service file there is; a bad one is told and left out."""
-        try:
-            with os.scandir(self.settings.folder) as entries:
-                names = sorted(
-                    entry.name[:-5]
-                    for entry in entries
-                    if entry.name.endswith(".yaml") and entry.is_file(follow_symlinks=False)
-                )
-        except OSError as error:
-            self.report(f"cannot read {self.settings.folder}: {error.strerror}")
-            return
-        services = []
-        for name in names:
-            try:
-                services.append(self.load(name))
-            except (OSError, ConfigError) as error:
-                self.report(f"{self.settings.folder}/{name}.yaml is left out: {error}")
-        self.system.reserve_files(len(services))
-        self.manager.add(services)
-        self.manager.report_cycles()
-
-    def report(self, text: str) -> None:
-        """Say something on the console."""
-        self._write_console(f"zinit: {text}\n".encode(errors="replace"))
-
-    def _write_console(self, data: bytes) -> None:
-        try:
-            os.write(self.settings.console, data)
-        except OSError:
-            pass  # a console that hangs or is gone must not hold anything up
+            self.report(f"cannot listen on {self.settings.socket}: {error}; trying again")
+            self._retry_at = self.system.now() + SOCKET_RETRY_S
 
     def _now(self) -> float:
         return self.system.now()
 
     def _next_time(self) -> float | None:
-        times = (self.manager.timers.next_time(), self.server.next_time())
+        times = [self.manager.timers.next_time(), self.server.next_time()]
+        if not self.server.is_open:
+            times.append(self._retry_at)
         return min((at for at in times if at is not None), default=None)
 
     def _turn(self, now: float) -> bool:
         self.manager.on_time(now)
         self.manager.work()
         self.server.turn(now)
+        if not self.server.is_open and now >= self._retry_at:
+            self._retry_at = now + SOCKET_RETRY_S
+            self._open_socket()
+        if self.api.wants_reexec:
+            self.api.wants_reexec = False
+            self.start_anew()
         if self.manager.is_finished:
             self.loop.is_running = False
         return self.manager.has_work
@@ -150,21 +170,36 @@ class Daemon:
                 self.report(f"signal {number}: {goal}")
                 self.manager.shut_down(goal)
 
-    def _on_fault(self, error: BaseException) -> None:
-        """A bug in a handler: tell it, go on."""
-        if isinstance(error, CommandError):
-            return
-        import traceback
 
-        lines = traceback.format_exception(error)
-        self.report("internal error, going on: " + "".join(lines)[-2000:].rstrip())
+def run_daemon(settings: Settings, console: Console) -> str:
+    """Run a daemon to its end, through crashes of the manager; return its shutdown's goal.
+
+    Goes on with the state of the program before this one, if that left some.
+    """
+    state = None
+    if "ZINIT_STATE" in os.environ:
+        from zinit.reexec import take_state
+
+        state = take_state()
+    daemon = Daemon(settings, console)
+    try:
+        return daemon.run(state)
+    except FileExistsError:
+        raise
+    except BaseException as error:
+        daemon.on_fault(error)
+        from zinit.reexec import may_be_reborn
+
+        if may_be_reborn(daemon):
+            daemon.start_anew()
+        raise
 
 
 def run_container(settings: Settings) -> int:
     """Run as an ordinary process (`zinit init --container`); return the exit status."""
-    daemon = Daemon(settings)
+    console = Console("/proc/self/fd/2")
     try:
-        daemon.run()
+        run_daemon(settings, console)
     except FileExistsError:
         sys.stderr.write(f"another zinit answers on {settings.socket}\n")
         return 1

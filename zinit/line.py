@@ -33,6 +33,9 @@ class LineSession:
             "kill": manager.kill,
             "shutdown": api.order_shutdown,
             "reboot": api.order_reboot,
+            "reexec": api.order_reexec,
+            "reload": api.reload,
+            "analyze": api.analyze,
         }
 
     def feed(self, data: bytes) -> bytes:

@@ -144,8 +144,13 @@ class Manager:
         for unit in list(self.units.values()):  # what has no process yet must not get one
             if not unit.record.has_process:
                 self.feed(unit, Event(r.STOP))
-        self._order = StopOrder(edges)
-        self._advance_shutdown(self._order.first())
+        self.resume_shutdown(goal, StopOrder(edges))
+
+    def resume_shutdown(self, goal: str, order: StopOrder) -> None:
+        """Stop what still runs, in order."""
+        self.goal = goal
+        self._order = order
+        self._advance_shutdown(order.first())
 
     # What the world says
 
@@ -240,7 +245,7 @@ class Manager:
             return
         now = self.system.now()
         unit.record, actions = step(unit.record, event, now)
-        unit.times.setdefault(unit.record.phase, now)
+        self._note_time(unit, now)
         for action in actions:
             self._carriers[action.kind](unit, action)
         record = unit.record
@@ -249,6 +254,16 @@ class Manager:
             self._advance_shutdown(self._order.release(unit.name))
         if unit.is_leaving and not record.has_process and not record.target_up:
             self._remove(unit)
+
+    def _note_time(self, unit: Unit, now: float) -> None:
+        """Keep the first time of each stage, for `analyze`."""
+        record = unit.record
+        if record.phase == r.BLOCKED:
+            unit.times.setdefault("blocked", now)
+        elif record.has_process:
+            unit.times.setdefault("spawned", now)
+        if record.satisfies:
+            unit.times.setdefault("ready", now)
 
     def _is_known(self, unit: Unit) -> bool:
         return self.units.get(unit.name) is unit
@@ -280,6 +295,10 @@ class Manager:
                 self.feed(dependent, Event(r.LOST, text=unit.name))
 
     def _queue_spawn(self, unit: Unit, _: Action) -> None:
+        self.queue(unit)
+
+    def queue(self, unit: Unit) -> None:
+        """Let `work` spawn the unit."""
         if not unit.is_queued:
             unit.is_queued = True
             self._work.append((unit, MAIN))
@@ -358,6 +377,15 @@ class Manager:
         del self.units[unit.name]
         unit.timers.clear()
         self._unlink(unit)
+
+    def adopt(self, unit: Unit) -> None:
+        """Take a unit over as it is."""
+        self.units[unit.name] = unit
+        self._link(unit)
+
+    def lose_process(self, unit: Unit, status: int) -> None:
+        """The end of the unit's process was missed."""
+        self.feed(unit, Event(r.EXITED, status))
 
     def replace(self, unit: Unit, service: "Service") -> None:
         """Let `unit` follow a changed service file."""

@@ -61,12 +61,14 @@ class Outputs:
         """Note in the ring that `label` starts."""
         self._ring.append(STDERR + b" " + label.encode() + b": " + START_MARK)
 
-    def attach(self, fd: int, mark: bytes, label: str, service: "Service") -> Stream:
-        """Read `fd` until its end; takes the descriptor over."""
+    def attach(
+        self, fd: int, mark: bytes, label: str, name: str, service: "Service | None"
+    ) -> Stream:
+        """Read `fd`, of the service `name`, until its end; takes the descriptor over."""
         os.set_blocking(fd, False)
-        stream = Stream(fd, mark, label, service.name)
-        stream.to_console = service.log == "console"
-        if service.log == "file":
+        stream = Stream(fd, mark, label, name)
+        stream.to_console = service is not None and service.log == "console"
+        if service is not None and service.log == "file":
             stream.file = self._find_file(service)
         self.streams[fd] = stream
         self._loop.watch(fd, RANK, lambda _: self._read(stream))

@@ -10,14 +10,9 @@ from zinit.nodes import Node
 
 # A plain scalar may not begin with one of these (some may, in places that are left to PyYAML).
 NOT_FIRST = "-?:,[]{}#&*!|>'\"%@` \t"
-NOT_IN_FLOW = ",[]{}"
-CONTROLS = {chr(code) for code in range(32)} - {"\n"} | {
-    "\x7f",
-    "\x85",
-    "\u2028",
-    "\u2029",
-    "\ufeff",
-}
+IN_FLOW = frozenset("[]{}'\"#")
+CONTROLS = frozenset(map(chr, range(32))) - {"\n"} | {"\x7f"}
+LETTERS = {ord(char): "a" for char in "_-."}
 DEPTH_LIMIT = 8
 
 
@@ -38,7 +33,7 @@ class Line:
 
 def read_plain(text: str) -> Node | None:
     """Return the document in `text` if it is a plain one with a mapping at its top."""
-    if not text.isascii() or any(char in text for char in CONTROLS):
+    if not text.isascii() or not CONTROLS.isdisjoint(text):
         return None
     try:
         lines = read_lines(text)
@@ -118,9 +113,9 @@ def check_end(lines: list[Line], at: int, indent: int) -> None:
 def split_key(text: str) -> tuple[str, str]:
     """Return key and value of `key: value`."""
     key, colon, value = text.partition(":")
-    if not colon or not key or not all(char.isalnum() or char in "_-." for char in key):
+    if not colon or not key.translate(LETTERS).isalnum():
         raise NotPlainError
-    if key[0] in "-." or (value and not value.startswith(" ")):
+    if key[0] in "-." or (value and value[0] != " "):
         raise NotPlainError
     value = value.strip(" ")
     return key, "" if value.startswith("#") else value
@@ -140,7 +135,7 @@ def read_flow(text: str, number: int) -> Node:
     if end < 0 or (text[end + 1 :] and not text[end + 1 :].startswith(" #")):
         raise NotPlainError
     inner = text[1:end].strip(" ")
-    if any(char in inner for char in "[]{}'\"#"):
+    if not IN_FLOW.isdisjoint(inner):
         raise NotPlainError
     parts = [part.strip(" ") for part in inner.split(",")] if inner else []
     if closing == "]":

@@ -18,6 +18,9 @@ ARGUMENTS = {
     "kill": (2, 2),
     "shutdown": (0, 0),
     "reboot": (0, 0),
+    "reload": (0, 1),
+    "analyze": (0, 0),
+    "reexec": (0, 0),
     "log": (0, 1),
 }
 

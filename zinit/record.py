@@ -92,11 +92,6 @@ class ImpossibleEventError(Exception):
 class Record:
     """Where one service stands. Never changed in place: `step` returns a new one."""
 
-    __slots__ = (
-        "delay_s", "fault", "is_gated", "kills", "misses", "not_before", "phase", "pid",
-        "restarts", "service", "shown", "started_at", "target_up",
-    )  # fmt: skip
-
     def __init__(self, service: "Service") -> None:
         self.service = service
         self.phase = IDLE
@@ -115,8 +110,7 @@ class Record:
     def copy(self) -> "Record":
         """Return a record that may be changed."""
         new = Record.__new__(Record)
-        for name in Record.__slots__:
-            setattr(new, name, getattr(self, name))
+        new.__dict__.update(self.__dict__)
         return new
 
     @property

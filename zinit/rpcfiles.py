@@ -37,12 +37,12 @@ def create(api: "Api", name: str, content: "dict[str, object]") -> str:
 
     action = "creating service"
     check_name(name, action)
-    path = api.path(name)
+    path = api.folder.file_of(name)
     if os.path.exists(path):
         hint = "Use a different name or delete the existing service first"
         text = f"Service '{name}' already exists"
         raise fail(-32007, "ServiceAlreadyExists", action, text, name, hint)
-    draft = f"{api.folder}/.{name}.draft"
+    draft = f"{api.folder.path}/.{name}.draft"
     try:
         with open(draft, "w", encoding="utf-8") as stream:
             stream.write(yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
@@ -58,7 +58,7 @@ def delete(api: "Api", name: str) -> str:
     action = "deleting service"
     check_name(name, action)
     try:
-        os.unlink(api.path(name))
+        os.unlink(api.folder.file_of(name))
     except OSError as error:
         raise missing(action, name, error) from None
     return f"Service '{name}' deleted successfully"
@@ -69,7 +69,7 @@ def get(api: "Api", name: str) -> object:
     action = "getting service"
     check_name(name, action)
     try:
-        with open(api.path(name), encoding="utf-8") as stream:
+        with open(api.folder.file_of(name), encoding="utf-8") as stream:
             return to_plain(parse_yaml(stream.read(FILE_LIMIT)))
     except (OSError, UnicodeDecodeError) as error:
         raise missing(action, name, error) from None

@@ -83,6 +83,21 @@ class Server:
         self._path = path
         self.watch_door(door)
 
+    def dump(self) -> list[int]:
+        """Return the descriptors of the listening sockets."""
+        return list(self._doors)
+
+    def adopt_door(self, fd: int, path: str) -> None:
+        """Go on with a listening socket that is there already."""
+        os.set_inheritable(fd, False)
+        self._path = path
+        self.watch_door(_socket.socket(fileno=fd))
+
+    @property
+    def is_open(self) -> bool:
+        """Whether somebody can reach us."""
+        return bool(self._doors)
+
     def watch_door(self, door: "_socket.socket") -> None:
         """Accept clients on a listening socket."""
         self._doors[door.fileno()] = door

@@ -52,9 +52,9 @@ class RealSystem:
         self._env = read_environment()
         self._null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
         self._pidfds: dict[int, int] = {}
-        self._channels: dict[int, NotifySocket | ReadyPipe] = {}  # pid -> readiness
+        self.channels: dict[int, NotifySocket | ReadyPipe] = {}  # pid -> readiness
         self._can_signal_groups = True
-        self._file_limits: tuple[int, int] | None = None  # what children get back
+        self.file_limits: tuple[int, int] | None = None  # what children get back
 
     def now(self) -> float:
         """Return monotonic seconds."""
@@ -69,8 +69,8 @@ class RealSystem:
         if hard != resource.RLIM_INFINITY:
             wanted = min(wanted * 2, hard)
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-        if self._file_limits is None:
-            self._file_limits = (soft, hard)
+        if self.file_limits is None:
+            self.file_limits = (soft, hard)
 
     def kill_group(self, pid: int, number: int) -> None:
         """Signal the group of a child that was not reaped yet."""
@@ -115,7 +115,7 @@ class RealSystem:
         pidfd = self._pidfds.pop(pid, None)
         if pidfd is not None:
             os.close(pidfd)
-        channel = self._channels.pop(pid, None)
+        channel = self.channels.pop(pid, None)
         if channel is not None:
             channel.close(self._loop)
 
@@ -139,9 +139,20 @@ class RealSystem:
             raise
         self._keep(launch, opened)
         if channel is not None:
-            self._channels[pid] = channel
-            channel.open(self._loop, service.name, pid, self.on_notify)
+            self.adopt_channel(pid, service.name, channel)
         return pid
+
+    def adopt(self, pid: int) -> None:
+        """Be able to signal a child that is there already."""
+        try:
+            self._pidfds[pid] = os.pidfd_open(pid)
+        except OSError:
+            pass  # out of descriptors: until it is reaped its number is as good
+
+    def adopt_channel(self, pid: int, name: str, channel: "NotifySocket | ReadyPipe") -> None:
+        """Listen to what a child says about itself."""
+        self.channels[pid] = channel
+        channel.open(self._loop, name, pid, self.on_notify)
 
     def _open_outputs(self, service: "Service", opened: list[int]) -> dict[int, int]:
         """Return what the child's descriptors are to be; nothing means inherited."""
@@ -181,18 +192,15 @@ class RealSystem:
         if needs_fork(service):
             from zinit.forked import fork_exec
 
-            pid = fork_exec(service, argv, env, fds, self._file_limits, self.report)
+            pid = fork_exec(service, argv, env, fds, self.file_limits, self.report)
         else:
             pid = spawn_plain(argv, env, service.dir or "/", fds)
-            if self._file_limits is not None:
+            if self.file_limits is not None:
                 try:
-                    resource.prlimit(pid, resource.RLIMIT_NOFILE, self._file_limits)
+                    resource.prlimit(pid, resource.RLIMIT_NOFILE, self.file_limits)
                 except (OSError, ValueError):
                     pass  # it has ended already
-        try:
-            self._pidfds[pid] = os.pidfd_open(pid)
-        except OSError:
-            pass  # out of descriptors: until it is reaped its number is as good
+        self.adopt(pid)
         return pid
 
     def _keep(self, launch: "Launch", opened: list[int]) -> None:
@@ -203,8 +211,8 @@ class RealSystem:
             os.close(out_child)
             os.close(err_child)
             self._outputs.mark_start(launch.label)
-            self._outputs.attach(out, STDOUT, launch.label, service)
-            self._outputs.attach(err, STDERR, launch.label, service)
+            self._outputs.attach(out, STDOUT, launch.label, service.name, service)
+            self._outputs.attach(err, STDERR, launch.label, service.name, service)
         if len(opened) % 4:
             os.close(opened[-1])
 

@@ -44,7 +44,7 @@ class Unit:
         self.unmet: set[str] = set()
         self.is_queued = False  # for a spawn
         self.is_leaving = False  # its file is gone: forgotten when it is down
-        self.times: dict[str, float] = {}  # phase -> when it was there first
+        self.times: dict[str, float] = {}  # stage -> when it was reached first
 
     @property
     def name(self) -> str:

@@ -7,11 +7,15 @@ comment. Python's `shlex` differs on `#`, on `\\$` and on a backslash before a n
 """
 
 BLANKS = " \t\n"
+# Without these, splitting at white space is all there is to do.
+SPECIAL = frozenset("'\"\\#") | {chr(code) for code in range(32)} - set(BLANKS)
 ESCAPED_IN_QUOTES = '$`"\\'
 
 
 def split_words(text: str) -> list[str]:
     """Return the words of `text`; raises `ValueError` for an open quote or a trailing backslash."""
+    if text.isascii() and SPECIAL.isdisjoint(text):
+        return text.split()
     words: list[str] = []
     at = 0
     while True:

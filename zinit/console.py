@@ -1,0 +1,53 @@
+"""The console: our own lines and those of services with `log: console`.
+
+A console that is blocked (Ctrl-S, a full pipe) or hung up loses lines; it never holds us up.
+"""
+
+import os
+
+FLAGS = os.O_WRONLY | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_APPEND
+AGAIN = 11
+
+
+class Console:
+    """A place to write to, opened anew so that being non-blocking is ours alone."""
+
+    def __init__(self, path: str, fallback: int = 2) -> None:
+        self.path = path
+        self.lost = 0
+        self._fallback = fallback
+        self._fd = self._open()
+
+    def write(self, data: bytes) -> None:
+        """Write what can be written at once."""
+        try:
+            if self.lost:
+                note = b"zinit: %d console lines were lost\n" % self.lost
+                os.write(self._fd, note)
+                self.lost = 0
+            os.write(self._fd, data)
+        except BlockingIOError:
+            self.lost += data.count(b"\n")
+        except OSError:
+            self._reopen()  # hung up: the next line may get through
+            self.lost += data.count(b"\n")
+
+    def say(self, text: str) -> None:
+        """Write a line of our own."""
+        self.write(f"zinit: {text}\n".encode(errors="replace"))
+
+    def close(self) -> None:
+        """Give the descriptor back."""
+        if self._fd != self._fallback:
+            os.close(self._fd)
+            self._fd = self._fallback
+
+    def _open(self) -> int:
+        try:
+            return os.open(self.path, FLAGS)
+        except OSError:
+            return self._fallback  # a socket, or nothing
+
+    def _reopen(self) -> None:
+        self.close()
+        self._fd = self._open()

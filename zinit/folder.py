@@ -1,0 +1,70 @@
+"""The service folder: reading it at boot, checking it offline, and following its changes."""
+
+import os
+
+from zinit.config import parse_service
+from zinit.nodes import ConfigError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from zinit.config import Service
+
+SUFFIX = ".yaml"
+FILE_LIMIT = 1 << 20
+
+
+class Folder:
+    """One folder of service files."""
+
+    def __init__(self, path: str, report: "Callable[[str], None]") -> None:
+        self.path = path
+        self.report = report
+
+    def file_of(self, name: str) -> str:
+        """Return the path of a service's file."""
+        return os.path.join(self.path, name + SUFFIX)
+
+    def load(self, name: str) -> "Service":
+        """Read the file of `name`; warnings are told. Raises OSError or ConfigError."""
+        service, warnings = self.read(name)
+        for warning in warnings:
+            self.report(f"{self.file_of(name)}: {warning}")
+        return service
+
+    def read(self, name: str) -> "tuple[Service, list[str]]":
+        """Return the service called `name` and warnings."""
+        if not name or "/" in name or "\0" in name or name in (".", ".."):
+            raise ConfigError(f"{name!r} is no service name")
+        with open(self.file_of(name), "rb") as stream:
+            data = stream.read(FILE_LIMIT)
+        try:
+            text = data.decode()
+        except UnicodeDecodeError:
+            raise ConfigError("not UTF-8") from None
+        return parse_service(name, text)
+
+    def names(self) -> list[str]:
+        """Return the names of all service files, sorted; symbolic links are not for boot."""
+        with os.scandir(self.path) as entries:
+            return sorted(
+                entry.name.removesuffix(SUFFIX)
+                for entry in entries
+                if entry.name.endswith(SUFFIX) and entry.is_file(follow_symlinks=False)
+            )
+
+    def load_all(self) -> "list[Service]":
+        """Return every service there is; a bad file is told and left out."""
+        services = []
+        try:
+            names = self.names()
+        except OSError as error:
+            self.report(f"cannot read {self.path}: {error.strerror}")
+            return []
+        for name in names:
+            try:
+                services.append(self.load(name))
+            except (OSError, ConfigError) as error:
+                self.report(f"{self.file_of(name)} is left out: {error}")
+        return services

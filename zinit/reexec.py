@@ -1,0 +1,151 @@
+"""Becoming another program without losing a service or a line of its log.
+
+The state goes into a memory file whose descriptor survives exec, like the pipes of the services
+and the listening socket; children stay children. The new program finds the descriptor's number in
+its environment. This is how `zinit reexec` works, and what follows a crash of the manager.
+"""
+
+import json
+import os
+import sys
+
+from zinit.channels import NotifySocket, ReadyPipe
+from zinit.ring import LineCutter
+from zinit.state import FORMAT, dump_manager, load_manager
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from zinit.daemon import Daemon
+
+VARIABLE = "ZINIT_STATE"
+MISSING = 255 << 8  # the wait status of a child whose end was lost
+STALE_S = 60.0
+LIMIT = 5
+
+
+def dump(daemon: "Daemon") -> "tuple[dict[str, object], list[int]]":
+    """Return the state, and the descriptors that it speaks of."""
+    streams = [
+        [one.fd, one.mark.decode(), one.label, one.service, one.cutter.rest.decode("latin-1")]
+        for one in daemon.outputs.streams.values()
+    ]
+    channels = [[pid, *one.dump()] for pid, one in daemon.system.channels.items()]
+    doors = daemon.server.dump()
+    state = {
+        "format": FORMAT,
+        "manager": dump_manager(daemon.manager),
+        "ring": [line.decode("latin-1") for line in daemon.ring.lines()],
+        "ring_end": daemon.ring.end,
+        "streams": streams,
+        "channels": channels,
+        "doors": doors,
+        "file_limits": daemon.system.file_limits,
+        "started": daemon.api.started,
+        "faults": daemon.fault_times,
+        "rebirths": daemon.rebirths,
+    }
+    fds = [*daemon.outputs.streams, *(one.fd for one in daemon.system.channels.values()), *doors]
+    return state, fds
+
+
+def become_anew(daemon: "Daemon") -> None:
+    """Replace this program by itself, freshly read; returns only if that fails (OSError)."""
+    state, fds = dump(daemon)
+    memory = os.memfd_create("zinit-state", 0)
+    with os.fdopen(os.dup(memory), "wb") as stream:
+        stream.write(json.dumps(state).encode())
+    for fd in fds:
+        os.set_inheritable(fd, True)
+    program = os.readlink("/proc/self/exe").removesuffix(" (deleted)")
+    environment = {**os.environ, VARIABLE: str(memory)}
+    try:
+        os.execve(program, sys.orig_argv, environment)
+    finally:
+        os.close(memory)
+        for fd in fds:
+            os.set_inheritable(fd, False)
+
+
+def take_state() -> "dict[str, object] | None":
+    """Return the state that the program before this one left, if there is one."""
+    word = os.environ.pop(VARIABLE, "")
+    if not word.isdecimal():
+        return None
+    try:
+        with os.fdopen(int(word), "rb") as stream:
+            stream.seek(0)
+            state = json.loads(stream.read())
+    except (OSError, ValueError):
+        return None
+    return state if isinstance(state, dict) and state.get("format") == FORMAT else None
+
+
+def restore(daemon: "Daemon", state: "dict[str, list[list[object]]]") -> None:
+    """Fill a new daemon. What of the state can't be used is told, and the rest is."""
+    ring = daemon.ring
+    ring.start = ring.end = max(0, int(str(state["ring_end"])) - len(state["ring"]))
+    for line in state["ring"]:
+        ring.append(str(line).encode("latin-1"))
+    limits = state["file_limits"]
+    daemon.system.file_limits = (int(str(limits[0])), int(str(limits[1]))) if limits else None
+    daemon.api.started = float(str(state["started"]))
+    daemon.rebirths = [float(str(at)) for at in state["rebirths"]]
+    for fd in state["doors"]:
+        daemon.server.adopt_door(int(str(fd)), daemon.settings.socket)
+    load_manager(daemon.manager, state["manager"])  # type: ignore[arg-type]
+    restore_streams(daemon, state["streams"])
+    restore_channels(daemon, state["channels"])
+    find_lost_children(daemon)
+
+
+def restore_streams(daemon: "Daemon", streams: "list[list[object]]") -> None:
+    """Read the services' pipes again, begun lines included."""
+    for fd, mark, label, name, rest in streams:
+        unit = daemon.manager.units.get(str(name))
+        number = int(str(fd))
+        os.set_inheritable(number, False)
+        service = unit.record.service if unit else None
+        stream = daemon.outputs.attach(number, str(mark).encode(), str(label), str(name), service)
+        stream.cutter = LineCutter(str(rest).encode("latin-1"))
+
+
+def restore_channels(daemon: "Daemon", channels: "list[list[object]]") -> None:
+    """Listen to what services say about themselves again."""
+    for pid, kind, fd, *more in channels:
+        entry = daemon.manager.pids.get(int(str(pid)))
+        if entry is None:
+            os.close(int(str(fd)))
+            continue
+        number = int(str(fd))
+        os.set_inheritable(number, False)
+        channel: NotifySocket | ReadyPipe
+        if kind == "fd":
+            channel = ReadyPipe(number)
+        else:
+            channel = NotifySocket.adopt(number, int(str(more[0])))
+        daemon.system.adopt_channel(int(str(pid)), entry[0].name, channel)
+
+
+def find_lost_children(daemon: "Daemon") -> None:
+    """Whose end was seen but not worked off is no child any more: let it end now."""
+    for pid in list(daemon.manager.pids):
+        try:
+            os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        except ChildProcessError:
+            daemon.manager.on_exit(pid, MISSING)
+        else:
+            daemon.system.adopt(pid)
+    for unit in list(daemon.manager.units.values()):
+        pid = unit.record.pid
+        if pid and pid not in daemon.manager.pids:
+            daemon.manager.lose_process(unit, MISSING)
+
+
+def may_be_reborn(daemon: "Daemon") -> bool:
+    """Tell whether starting anew may help: not if it happened again and again."""
+    now = daemon.system.now()
+    daemon.rebirths = [at for at in daemon.rebirths if now - at < STALE_S]
+    if len(daemon.rebirths) >= LIMIT:
+        return False
+    daemon.rebirths.append(now)
+    return True
