@@ -2,8 +2,6 @@
 
 import argparse
 import copy
-import os
-import socket
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,8 +9,9 @@ from typing import Any
 
 from bootstrap_server.errors import SettingsError
 from bootstrap_server.settings import Settings
+from common import serving
 
-BACKLOG = 2048
+EVERY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104 - compared, not bound
 
 
 def main(argv: Sequence[str], prog: str) -> int:
@@ -49,46 +48,27 @@ def make_parser(prog: str) -> argparse.ArgumentParser:
 
 def serve(options: argparse.Namespace) -> int:
     """Build the template, then answer requests until a signal ends it."""
-    import uvicorn
-
     from bootstrap_server.app import create_app
 
     if not options.releases.is_dir():
         raise SettingsError(f"cannot serve {options.releases}: it is no folder")
-    with listen(options.listen) as listener:
-        settings = Settings(options.url or own_url(listener), options.hub, options.releases)
+    host, port = serving.parse_address(options.listen)
+    if host in EVERY_ADDRESS and not options.url:
+        raise SettingsError(
+            f"cannot tell nodes where this server is: {options.listen} is every address",
+            hint="--url http://HOST:PORT, as nodes reach it",
+        )
+    with serving.open_listener(host, port) as listener:
+        own_url = serving.own_url(listener)
+        settings = Settings(options.url or own_url, options.hub, options.releases)
         app = create_app(settings)
         talk("making the template image (the first time, this fetches Debian packages)")
         app.state.server.templates.get()
-        talk(f"listening on {own_url(listener)}, known to nodes as {settings.public_url}")
-        config = uvicorn.Config(app, log_config=log_config(), server_header=False)
-        uvicorn.Server(config).run(sockets=[listener])
+        ready = f"listening on {own_url}, known to nodes as {settings.public_url}"
+        serving.serve(
+            app, listener, lambda: talk(ready), log_config=log_config(), server_header=False
+        )
     return 0
-
-
-def listen(text: str) -> socket.socket:
-    """Return a socket that listens on HOST:PORT; an IPv6 address stands in brackets."""
-    host, colon, port = text.rpartition(":")
-    host = host.removeprefix("[").removesuffix("]")
-    if not colon or not host or not (port.isascii() and port.isdigit()) or int(port) > 65535:
-        raise SettingsError(f"cannot listen on {text!r}", hint="--listen HOST:PORT")
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        listener = socket.create_server((host, int(port)), family=family, backlog=BACKLOG)
-    except OSError as error:
-        raise SettingsError(
-            f"cannot listen on {text}: {os.strerror(error.errno) if error.errno else error}"
-        ) from error
-    # asyncio does this only for sockets it makes itself; connections inherit it. Without it, a head
-    # and a body that are written apart wait 40 ms for each other.
-    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return listener
-
-
-def own_url(listener: socket.socket) -> str:
-    """Return the URL of a listening socket."""
-    host, port = listener.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def log_config() -> dict[str, Any]:

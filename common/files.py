@@ -12,8 +12,8 @@ from typing import BinaryIO
 def open_atomic(path: Path, mode: int = 0o644) -> Iterator[BinaryIO]:
     """Open a temporary file beside `path` that takes its place when the block ends well.
 
-    The stream's `name` is the temporary file's path. The data is on disk before the name is (fsync, then rename); on any exception the temporary
-    file is removed and `path` is as it was.
+    The stream's `name` is the temporary file's path. The data is on disk before the name is (fsync,
+    then rename); on any exception the temporary file is removed and `path` is as it was.
     """
     handle, name = tempfile.mkstemp(prefix=f".{path.name[:64]}.", suffix=".tmp", dir=path.parent)
     try:

@@ -59,9 +59,12 @@ def machine_words(config: MachineConfig, wiring: Wiring) -> list[str]:
     # TCG's "max" has what current distributions want of a processor; KVM passes the host's through.
     cpu = "host" if wiring.acceleration == "kvm" else "max"
     reboot = "reset" if config.is_reboot_allowed else "shutdown"
+    # Without graphics SeaBIOS copies its text screen to the serial port: boot loaders and iPXE,
+    # which write to the screen alone, are then on the console. UEFI does so by itself.
+    board = "q35" if config.firmware == "uefi" else "q35,graphics=off"
     return [
         *["-name", escape(config.name), "-nodefaults", "-no-user-config"],
-        *["-machine", "q35", "-accel", wiring.acceleration, "-cpu", cpu],
+        *["-machine", board, "-accel", wiring.acceleration, "-cpu", cpu],
         *["-smp", str(config.cpus), "-m", f"{config.memory_mib}M"],
         *["-rtc", f"base={config.rtc}"],
         *["-display", "none", "-vga", "std"],

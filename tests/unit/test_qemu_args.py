@@ -33,7 +33,7 @@ def test_a_bios_machine_with_a_usb_stick() -> None:
     assert build_args(config, WIRING) == [
         "qemu-system-x86_64",
         *["-name", "zos", "-nodefaults", "-no-user-config"],
-        *["-machine", "q35", "-accel", "tcg", "-cpu", "max"],
+        *["-machine", "q35,graphics=off", "-accel", "tcg", "-cpu", "max"],
         *["-smp", "1", "-m", "2048M"],
         *["-rtc", "base=utc"],
         *["-display", "none", "-vga", "std"],

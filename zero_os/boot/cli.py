@@ -163,6 +163,7 @@ def run_servers(hub: LocalHub, releases: Path) -> Iterator[Servers]:
         public_url=f"http://{GUEST_VIEW}:{page_port}",
         hub_url=f"http://{GUEST_VIEW}:{hub_port}",
         releases=releases,
+        page_url=f"http://127.0.0.1:{page_port}",
     )
     hub_app = CountedApp(create_hub(hub.root))
     page_app = CountedApp(create_bootstrap(settings))

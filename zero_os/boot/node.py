@@ -17,7 +17,6 @@ from zero_os.boot.timeline import LAST_STAGE, Timeline
 REDIS_PORT = 6379
 MEMORY_MIB = 2048
 POLL_S = 0.2
-SCREEN_STAGE = "iPXE"
 
 
 @dataclass(frozen=True)
@@ -59,7 +58,6 @@ def boot_node(
         deadline = time.monotonic() + timeout_s
         while True:
             read_lines(lines, timeline, on_stage)
-            read_screen(machine, timeline, clock, on_stage)
             answer = ask_workload(port) if is_workload_due(timeline) else ""
             if answer:
                 timeline.reach(LAST_STAGE, clock())
@@ -81,18 +79,6 @@ def read_lines(
         stage = timeline.read_line(text, at_s)
         if stage:
             on_stage(stage)
-
-
-def read_screen(
-    machine: QemuMachine,
-    timeline: Timeline,
-    clock: Callable[[], float],
-    on_stage: Callable[[str], None],
-) -> None:
-    """Look for iPXE on the screen: under BIOS it says nothing on the serial port."""
-    if timeline.awaited == SCREEN_STAGE and "iPXE" in machine.screen.text():
-        timeline.reach(SCREEN_STAGE, clock())
-        on_stage(SCREEN_STAGE)
 
 
 def is_workload_due(timeline: Timeline) -> bool:

@@ -11,6 +11,7 @@ from typing import Any
 import uvicorn
 
 from common.errors import ZosError
+from common.serving import open_listener
 
 START_DEADLINE_S = 20.0
 STOP_DEADLINE_S = 10.0
@@ -48,14 +49,9 @@ class CountedApp:
         return sum(size for path, size in self.sent.items() if path.startswith(prefix))
 
 
-def listen(host: str = "127.0.0.1", port: int = 0) -> socket.socket:
-    """Return a listening socket; port 0 takes a free one."""
-    try:
-        return socket.create_server((host, port), backlog=128)
-    except OSError as error:
-        raise ZosError(
-            f"cannot listen on {host}:{port}: {error.strerror}", hint="choose another port"
-        ) from error
+def listen(port: int = 0) -> socket.socket:
+    """Return a socket that listens on the loopback; port 0 takes a free one."""
+    return open_listener("127.0.0.1", port)
 
 
 @contextlib.contextmanager

@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 
 # What the host does itself; it calls `reach`.
 HOST_STAGES = ("image built", "image personalised")
-# What the console shows, and by what.
+# What the console shows, and by what. (A network card's own ROM says "iPXE (http".)
 CONSOLE_STAGES = {
-    "firmware": re.compile(r"SYSLINUX|BdsDxe: starting|iPXE"),
-    "iPXE": re.compile(r"iPXE (\d|init)|Open Source Network Boot Firmware"),
+    "firmware": re.compile(r"SeaBIOS \(|BdsDxe: starting"),
+    "iPXE": re.compile(r"iPXE (initialising|\d)"),
     "kernel": re.compile(r"Linux version \d"),
     "zinit": re.compile(r"\bzinit: "),
     "network": re.compile(r"\bnetwork: up: (?P<detail>.*)"),
