@@ -31,15 +31,16 @@ class Encoded(NamedTuple):
     data: bytes
 
 
-def digest(data: bytes | memoryview) -> bytes:
-    """Return BLAKE2b-256 of `data`."""
-    return blake2b(data, digest_size=HASH_BYTES).digest()
+def digest(data: bytes | memoryview, size: int = HASH_BYTES) -> bytes:
+    """Return BLAKE2b of `data`; 32 bytes, or 16 for blocks of older flists."""
+    return blake2b(data, digest_size=size).digest()
 
 
 def encode(plain: bytes | memoryview) -> Encoded:
     """Return the block that holds `plain` (1 to 512 Ki bytes)."""
     key = digest(plain)
-    data = AESGCM(key).encrypt(key[:NONCE_BYTES], cramjam.snappy.compress_raw(plain), None)
+    packed = memoryview(cramjam.snappy.compress_raw(plain))
+    data = AESGCM(key).encrypt(key[:NONCE_BYTES], packed, None)
     return Encoded(Block(digest(data), key), data)
 
 
@@ -47,7 +48,7 @@ def check_arrival(block_id: bytes, data: bytes) -> None:
     """Raise `BlockError` unless `data` is the block named `block_id`."""
     if len(data) > MAX_BLOCK_BYTES:
         raise BlockError(f"block {block_id.hex()} is refused: it has {len(data)} bytes")
-    if digest(data) != block_id:
+    if digest(data, len(block_id)) != block_id:
         raise BlockError(f"block {block_id.hex()} is refused: its bytes have another hash")
 
 
@@ -57,6 +58,10 @@ def decode(block: Block, data: bytes, size: int, *, check_plain: bool = True) ->
     `check_plain=False` leaves out the plain hash, for bytes that passed it once and came back from
     a cache of ours: the GCM tag still holds them. Raises `BlockError` for anything wrong.
     """
+    if len(block.id) != HASH_BYTES:
+        from flist.legacy_blocks import decode_legacy
+
+        return decode_legacy(block, data, size)
     try:
         packed = AESGCM(block.key).decrypt(block.key[:NONCE_BYTES], data, None)
     except (InvalidTag, ValueError) as error:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from flist.blocks import check_arrival
 from flist.cache import DEFAULT_LIMIT_BYTES, BlockCache
-from flist.database import FlistFile
 from flist.errors import FlistError
 from flist.fetch import Fetcher
 from flist.model import Route
+from flist.opening import AnyFlist, open_flist
 from flist.reader import Reader
 from flist.store.retry import RetryingStore
 from flist.store.routed import open_routes, parse_route
@@ -32,7 +32,7 @@ class Sources(NamedTuple):
     is_offline: bool = False
 
 
-def choose_routes(flist: FlistFile, stores: Sequence[str]) -> list[Route]:
+def choose_routes(flist: AnyFlist, stores: Sequence[str]) -> list[Route]:
     """Return the routes named by `stores`, or else those inside the flist."""
     routes = [parse_route(text) for text in stores] or flist.routes()
     if not routes:
@@ -48,7 +48,7 @@ def is_local(route: Route) -> bool:
     return route.url.startswith("dir://")
 
 
-def open_fetcher(flist: FlistFile, sources: Sources) -> Fetcher:
+def open_fetcher(flist: AnyFlist, sources: Sources) -> Fetcher:
     """Return what fetches the flist's blocks."""
     cache = BlockCache(sources.cache, sources.cache_bytes) if sources.cache else None
     if sources.is_offline:
@@ -65,7 +65,7 @@ def open_fetcher(flist: FlistFile, sources: Sources) -> Fetcher:
 @contextlib.contextmanager
 def open_reader(meta: Path, sources: Sources) -> Iterator[Reader]:
     """Open the flist `meta` for the block, ready to read."""
-    with FlistFile.open(meta) as flist:
+    with open_flist(meta) as flist:
         fetcher = open_fetcher(flist, sources)
         try:
             yield Reader(Tree(flist), fetcher)

@@ -10,9 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from flist.database import FlistFile
 from flist.errors import BlockError, BlockMissingError, FlistError, FormatError
 from flist.model import NO_META, ROOT_INO, Block, Inode, Meta
+from flist.opening import AnyFlist, open_flist
 from flist.restore import (
     Restore,
     Rules,
@@ -65,7 +65,7 @@ class Restorer(Worker[list[Restore], Result]):
 
     def open(self) -> None:
         """Open the stores; remote ones are asked by several threads."""
-        with FlistFile.open(self.meta) as flist:
+        with open_flist(self.meta) as flist:
             self.fetcher = open_fetcher(flist, self.sources)
             routes = [] if self.sources.is_offline else choose_routes(flist, self.sources.stores)
         if not all(is_local(route) for route in routes):
@@ -113,7 +113,7 @@ class Plan(NamedTuple):
         return len(self.folders) + len(self.files) + len(self.names) + len(self.others)
 
 
-def make_plan(flist: FlistFile, root: bytes) -> Plan:
+def make_plan(flist: AnyFlist, root: bytes) -> Plan:
     """Return what to restore below `root`, from the root inode down."""
     metas = flist.all_meta()
     blocks: dict[int, list[Block]] = {}
@@ -182,7 +182,7 @@ def unpack(
     rules = Rules(is_owner_kept)
     try:
         root.mkdir(parents=True, exist_ok=True)
-        with FlistFile.open(meta) as flist:
+        with open_flist(meta) as flist:
             plan = make_plan(flist, os.fsencode(root.resolve()))
         for folder in plan.folders[1:]:
             make_folder(folder.path)

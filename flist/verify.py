@@ -6,10 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
-from flist.database import FlistFile
 from flist.errors import FlistError
 from flist.fetch import Fetcher
 from flist.model import Block, chunk_count, chunk_size
+from flist.opening import open_flist
 from flist.session import Sources, open_fetcher
 from flist.unpack import make_plan
 
@@ -31,7 +31,7 @@ def verify(
     faults: list[str] = []
     sizes: dict[Block, int] = {}
     users: dict[Block, str] = {}
-    with FlistFile.open(meta) as flist:
+    with open_flist(meta) as flist:
         plan = make_plan(flist, b"")
         for item in plan.files:
             name = os.fsdecode(item.path)

@@ -8,8 +8,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from flist.database import FlistFile
 from flist.model import NS, ROOT_INO, Inode
+from flist.opening import open_flist
 from flist.tree import Tree
 
 
@@ -41,7 +41,7 @@ def run(options: argparse.Namespace) -> int:
     if meta is None:
         raise UsageError("no flist is named")
     show = as_json if options.json else as_long if options.long else as_path
-    with FlistFile.open(meta) as flist:
+    with open_flist(meta) as flist:
         tree = Tree(flist)
         for path, inode in walk(tree):
             sys.stdout.write(show(tree, path, inode) + "\n")

@@ -35,6 +35,13 @@ SCHEMES = {
     "dir": "flist.store.folder",
     "http": "flist.store.http",
     "https": "flist.store.http",
+    "zdb": "flist.store.zdb",
+    "redis": "flist.store.zdb",
+    "s3": "flist.store.s3",
+    "s3s": "flist.store.s3",
+    "s3+tls": "flist.store.s3",
+    "s3s+tls": "flist.store.s3",
+    "server": "flist.store.server",
 }
 
 
@@ -45,5 +52,11 @@ def open_store(url: str) -> Store:
     if module is None:
         known = ", ".join(f"{name}://" for name in SCHEMES)
         raise UsageError(f"cannot open store {url!r}: unknown scheme", hint=f"there are: {known}")
-    store: Store = importlib.import_module(module).open_store(url)
+    try:
+        store: Store = importlib.import_module(module).open_store(url)
+    except ModuleNotFoundError as error:
+        raise UsageError(
+            f"cannot open store {url!r}: {error.name} is not installed here",
+            hint="pip install zero-os[host]",
+        ) from error
     return store

@@ -6,6 +6,9 @@ libraries, which a node pays at every boot.
 
 import http.client
 import threading
+import time
+from collections.abc import Mapping
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from common.errors import UsageError
@@ -13,9 +16,19 @@ from flist.blocks import MAX_BLOCK_BYTES
 from flist.errors import BlockMissingError, StoreError, StoreUnavailableError
 
 TIMEOUT_S = 20.0
+BODY_DEADLINE_S = 60.0
 NOT_FOUND = (404, 410)
 BUSY = (408, 425, 429)
 """Answers that mean "later"; so does every 5xx."""
+
+
+class Request(NamedTuple):
+    """One request."""
+
+    method: str
+    path: str
+    body: bytes | None
+    headers: Mapping[str, str]
 
 
 class HttpStore:
@@ -72,19 +85,26 @@ class HttpStore:
         for connection in idle:
             connection.close()
 
-    def ask(self, method: str, path: str) -> tuple[int, bytes]:
+    def ask(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> tuple[int, bytes]:
         """Return status and body of one request; a kept connection that died is replaced once."""
+        request = Request(method, f"{self.base}/{path}{self.query}", body, headers or {})
         with self.lock:
             kept = self.idle.pop() if self.idle else None
         if kept is not None:
             try:
-                return self.exchange(kept, method, path)
-            except (OSError, http.client.HTTPException):
+                return self.exchange(kept, request)
+            except (OSError, ValueError, http.client.HTTPException):
                 kept.close()  # the server closed it while it was idle
         connection = self.connect()
         try:
-            return self.exchange(connection, method, path)
-        except (OSError, http.client.HTTPException) as error:
+            return self.exchange(connection, request)
+        except (OSError, ValueError, http.client.HTTPException) as error:
             connection.close()
             reason = str(error) or type(error).__name__
             raise StoreUnavailableError(f"cannot reach {self.url}: {reason}") from error
@@ -99,21 +119,38 @@ class HttpStore:
         return http.client.HTTPConnection(self.host, self.port, timeout=self.timeout_s)
 
     def exchange(
-        self, connection: http.client.HTTPConnection, method: str, path: str
+        self, connection: http.client.HTTPConnection, request: Request
     ) -> tuple[int, bytes]:
         """Return status and body of one request over `connection`, which is kept if it may be."""
-        connection.request(method, f"{self.base}/{path}{self.query}")
+        connection.request(request.method, request.path, request.body, dict(request.headers))
         response = connection.getresponse()
-        length = response.getheader("Content-Length")
-        body = response.read(MAX_BLOCK_BYTES + 1)
-        if length is not None and method != "HEAD" and len(body) < min(int(length), len(body) + 1):
-            raise http.client.IncompleteRead(body)
+        body = read_body(response, request.method)
         if response.isclosed():
             with self.lock:
                 self.idle.append(connection)
         else:
             connection.close()  # more than any block may have: the rest is not read
         return response.status, body
+
+
+def read_body(response: http.client.HTTPResponse, method: str) -> bytes:
+    """Return the body, up to one byte more than a block may have, within a deadline.
+
+    Raises `IncompleteRead` for a body that is cut off, `TimeoutError` for one that drips in.
+    """
+    deadline = time.monotonic() + BODY_DEADLINE_S
+    pieces = []
+    left = MAX_BLOCK_BYTES + 1
+    while left > 0 and (piece := response.read1(left)):
+        pieces.append(piece)
+        left -= len(piece)
+        if time.monotonic() > deadline:
+            raise TimeoutError("the body takes too long")
+    body = b"".join(pieces)
+    length = response.getheader("Content-Length")
+    if method != "HEAD" and length is not None and len(body) < min(int(length), MAX_BLOCK_BYTES):
+        raise http.client.IncompleteRead(body)
+    return body
 
 
 def refusal(status: int, url: str) -> StoreError:

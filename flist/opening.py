@@ -1,0 +1,27 @@
+"""Opens a flist of either format; which one it is shows in its first bytes."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Union
+
+from flist.database import FlistFile
+from flist.errors import FlistError
+
+if TYPE_CHECKING:
+    from flist.legacy import LegacyFlist
+
+AnyFlist = Union[FlistFile, "LegacyFlist"]
+GZIP = b"\x1f\x8b"
+
+
+def open_flist(path: Path) -> AnyFlist:
+    """Open `path`; raises `FlistError` if it is not there or not a flist."""
+    try:
+        with path.open("rb") as stream:
+            magic = stream.read(len(GZIP))
+    except OSError as error:
+        raise FlistError(f"cannot open {path}: {error.strerror}") from error
+    if magic != GZIP:
+        return FlistFile.open(path)
+    from flist.legacy import LegacyFlist
+
+    return LegacyFlist.open(path)

@@ -1,0 +1,97 @@
+"""The `s3` and `s3s` (TLS) stores: any S3-compatible server, objects named by hex.
+
+    s3://ACCESS:SECRET@host:port/bucket?region=REGION
+
+Upstream's `s3+tls` and `s3s+tls` are understood, too. Both keys are percent-decoded.
+"""
+
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import obstore
+from obstore.exceptions import BaseError, PermissionDeniedError, UnauthenticatedError
+from obstore.store import S3Store
+
+from common.errors import UsageError
+from flist.blocks import MAX_BLOCK_BYTES
+from flist.errors import BlockError, BlockMissingError, StoreError, StoreUnavailableError
+
+DEFAULT_REGION = "us-east-1"
+TIMEOUT = "20s"
+SECURE = ("s3s", "s3+tls", "s3s+tls")
+
+
+class S3BlockStore:
+    """Blocks in a bucket."""
+
+    def __init__(self, bucket: S3Store, shown: str) -> None:
+        self.bucket = bucket
+        self.shown = shown
+
+    def get(self, block_id: bytes) -> bytes:
+        """Return a block."""
+        name = block_id.hex()
+        try:
+            answer = obstore.get(self.bucket, name)
+            if answer.meta["size"] > MAX_BLOCK_BYTES:
+                raise BlockError(f"block {name} is refused: it has {answer.meta['size']} bytes")
+            return bytes(answer.bytes())
+        except FileNotFoundError as error:
+            raise BlockMissingError(
+                f"cannot read block {name}: it is not in {self.shown}"
+            ) from error
+        except (BaseError, OSError) as error:
+            raise self.refuse(error) from error
+
+    def has(self, block_id: bytes) -> bool:
+        """Whether the block is there."""
+        try:
+            obstore.head(self.bucket, block_id.hex())
+        except FileNotFoundError:
+            return False
+        except (BaseError, OSError) as error:
+            raise self.refuse(error) from error
+        return True
+
+    def put(self, block_id: bytes, data: bytes) -> None:
+        """Keep a block."""
+        try:
+            obstore.put(self.bucket, block_id.hex(), data)
+        except (BaseError, OSError) as error:
+            raise self.refuse(error) from error
+
+    def refuse(self, error: Exception) -> StoreError:
+        """Return the error for what went wrong; anything but a refusal may pass."""
+        text = f"cannot use {self.shown}: {str(error).splitlines()[0] if str(error) else error!r}"
+        if isinstance(error, (PermissionDeniedError, UnauthenticatedError, PermissionError)):
+            return StoreError(text, hint="check the access key and its secret")
+        return StoreUnavailableError(text)
+
+    def flush(self) -> None:
+        """What a server took is its own business."""
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+
+def open_store(url: str) -> S3BlockStore:
+    """Return the store at `url`."""
+    parts = urlsplit(url)
+    bucket = parts.path.strip("/")
+    if not parts.hostname or not bucket or "/" in bucket:
+        raise UsageError(
+            f"cannot open store {url!r}: it names no host or bucket",
+            hint="s3://KEY:SECRET@host:port/bucket",
+        )
+    is_secure = parts.scheme in SECURE
+    host = parts.netloc.rpartition("@")[2]
+    store = S3Store(
+        bucket,
+        endpoint=f"{'https' if is_secure else 'http'}://{host}",
+        access_key_id=unquote(parts.username or ""),
+        secret_access_key=unquote(parts.password or ""),
+        region=parse_qs(parts.query).get("region", [DEFAULT_REGION])[0] or DEFAULT_REGION,
+        virtual_hosted_style_request=False,
+        client_options={"allow_http": not is_secure, "timeout": TIMEOUT, "connect_timeout": "5s"},
+        retry_config={"max_retries": 0},
+    )
+    return S3BlockStore(store, f"s3://{host}/{bucket}")

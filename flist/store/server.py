@@ -1,0 +1,62 @@
+"""The `server` store: blocks behind upstream's rfs server, or our hub, which has the same URLs.
+
+    server://http://host:port?token=TOKEN
+
+GET and HEAD /api/v1/block/<hex>; POST /api/v1/block with the token as bearer. Blocks are encrypted
+before they go there, so the server's hash of what it gets is the block's id.
+"""
+
+import os
+from urllib.parse import parse_qs, urlsplit
+
+from common.errors import UsageError
+from flist.errors import BlockMissingError, StoreError
+from flist.store.http import NOT_FOUND, HttpStore, refusal
+
+PREFIX = "server://"
+
+
+class ServerStore(HttpStore):
+    """Blocks behind a server that also takes them."""
+
+    def __init__(self, url: str, token: str = "") -> None:
+        super().__init__(url)
+        self.token = token
+
+    def get(self, block_id: bytes) -> bytes:
+        """Return a block."""
+        status, body = self.ask("GET", f"api/v1/block/{block_id.hex()}")
+        if status in NOT_FOUND:
+            raise BlockMissingError(f"cannot read block {block_id.hex()}: it is not at {self.url}")
+        if status != 200:
+            raise refusal(status, self.url)
+        return body
+
+    def has(self, block_id: bytes) -> bool:
+        """Whether the block is there."""
+        status, _ = self.ask("HEAD", f"api/v1/block/{block_id.hex()}")
+        if status not in (200, *NOT_FOUND):
+            raise refusal(status, self.url)
+        return status == 200
+
+    def put(self, block_id: bytes, data: bytes) -> None:
+        """Give a block to the server."""
+        headers = {"Content-Type": "application/octet-stream"}
+        if self.token:
+            headers["Authorization"] = f"Bearer {self.token}"
+        path = f"api/v1/block?file_hash={block_id.hex()}&idx=0"
+        status, _ = self.ask("POST", path, data, headers)
+        if status in (401, 403):
+            raise StoreError(f"cannot write to {self.url}: it refused the token ({status})")
+        if status not in (200, 201):
+            raise refusal(status, self.url)
+
+
+def open_store(url: str) -> ServerStore:
+    """Return the store at `url`; the token may also be in $RFS_TOKEN."""
+    inner = url.removeprefix(PREFIX)
+    if urlsplit(inner).scheme not in ("http", "https"):
+        raise UsageError(f"cannot open store {url!r}", hint="server://http://host:port?token=T")
+    parts = urlsplit(inner)
+    token = parse_qs(parts.query).get("token", [os.environ.get("RFS_TOKEN", "")])[0]
+    return ServerStore(parts._replace(query="").geturl(), token)

@@ -1,0 +1,207 @@
+"""The `zdb` (and `redis`) store: raw 32-byte keys in a 0-db namespace or a Redis database.
+
+    zdb://[user[:password]@]host[:9900][/namespace]    zdb:///path/of/socket
+
+A few commands of the Redis protocol over pooled connections. Our own client, because it bounds
+what a server may make us read, and costs a node no further package.
+"""
+
+import socket
+import threading
+from typing import BinaryIO, NamedTuple
+from urllib.parse import unquote, urlsplit
+
+from common.errors import UsageError
+from flist.blocks import MAX_BLOCK_BYTES
+from flist.errors import BlockMissingError, StoreError, StoreUnavailableError
+
+ZDB_PORT, REDIS_PORT = 9900, 6379
+TIMEOUT_S = 20.0
+MAX_LINE = 1024
+BUSY = ("LOADING", "TRYAGAIN", "BUSY", "CLUSTERDOWN", "MASTERDOWN")
+MAX_BYTES = MAX_BLOCK_BYTES + 65536  # older blocks have another bound
+
+
+class Address(NamedTuple):
+    """What an URL says."""
+
+    host: str
+    port: int
+    socket_path: str
+    user: str
+    password: str
+    namespace: str
+
+
+class Refusal(Exception):  # noqa: N818 not an error of ours, what a server answered
+    """An error that the server answered."""
+
+
+class Connection:
+    """One connection to a server."""
+
+    def __init__(self, address: Address, timeout_s: float) -> None:
+        if address.socket_path:
+            self.socket = socket.socket(socket.AF_UNIX)
+        else:
+            self.socket = socket.create_connection((address.host, address.port), timeout_s)
+        self.stream: BinaryIO = self.socket.makefile("rb")
+        try:
+            self.socket.settimeout(timeout_s)
+            if address.socket_path:
+                self.socket.connect(address.socket_path)
+            self.log_in(address)
+        except BaseException:
+            self.close()
+            raise
+
+    def log_in(self, address: Address) -> None:
+        """Authenticate and choose the namespace."""
+        if address.user and not address.namespace:
+            words = [address.user, address.password] if address.password else [address.user]
+            self.call(b"AUTH", *(word.encode() for word in words))
+        if address.namespace:
+            words = [address.namespace] + ([address.password] if address.password else [])
+            self.call(b"SELECT", *(word.encode() for word in words))
+
+    def close(self) -> None:
+        """Close."""
+        self.stream.close()
+        self.socket.close()
+
+    def call(self, *words: bytes) -> bytes | int | None:
+        """Send one command and return the answer; raises `Refusal`, `OSError`."""
+        parts = [b"*%d\r\n" % len(words)]
+        parts += [b"$%d\r\n%b\r\n" % (len(word), word) for word in words]
+        self.socket.sendall(b"".join(parts))
+        return self.read_answer()
+
+    def read_answer(self) -> bytes | int | None:
+        """Read one answer: a string, a number, or nothing."""
+        line = self.stream.readline(MAX_LINE)
+        if not line.endswith(b"\r\n"):
+            raise ConnectionError("the answer is cut off")
+        kind, rest = line[:1], line[1:-2]
+        if kind == b"+":
+            return rest
+        if kind == b"-":
+            raise Refusal(rest.decode(errors="replace"))
+        try:
+            number = int(rest)
+        except ValueError:
+            number = -2
+        if kind == b":":
+            return number
+        if kind == b"$" and number == -1:
+            return None
+        if kind != b"$" or not 0 <= number <= MAX_BYTES:
+            raise ConnectionError("the answer makes no sense")
+        data = self.stream.read(number + 2)
+        if len(data) != number + 2:
+            raise ConnectionError("the answer is cut off")
+        return data[:-2]
+
+
+class ZdbStore:
+    """Blocks in a 0-db or Redis server."""
+
+    def __init__(self, address: Address, shown: str, timeout_s: float = TIMEOUT_S) -> None:
+        self.address = address
+        self.shown = shown
+        self.timeout_s = timeout_s
+        self.idle: list[Connection] = []
+        self.lock = threading.Lock()
+
+    def get(self, block_id: bytes) -> bytes:
+        """Return a block."""
+        data = self.ask(b"GET", block_id)
+        if not isinstance(data, bytes) or not data:
+            raise BlockMissingError(
+                f"cannot read block {block_id.hex()}: it is not in {self.shown}"
+            )
+        return data
+
+    def has(self, block_id: bytes) -> bool:
+        """Whether the block is there."""
+        return self.ask(b"EXISTS", block_id) == 1
+
+    def put(self, block_id: bytes, data: bytes) -> None:
+        """Keep a block; 0-db answers the key, or nothing when it has it already."""
+        self.ask(b"SET", block_id, data)
+
+    def ask(self, *words: bytes) -> bytes | int | None:
+        """Send one command; a kept connection that died is replaced once."""
+        with self.lock:
+            kept = self.idle.pop() if self.idle else None
+        if kept is not None:
+            try:
+                return self.exchange(kept, words)
+            except OSError:
+                kept.close()
+        try:
+            connection = Connection(self.address, self.timeout_s)
+            return self.exchange(connection, words)
+        except Refusal as refusal:
+            raise self.refuse(refusal) from refusal
+        except OSError as error:
+            raise StoreUnavailableError(f"cannot reach {self.shown}: {error}") from error
+
+    def exchange(self, connection: Connection, words: tuple[bytes, ...]) -> bytes | int | None:
+        """Send one command over `connection` and keep it for the next."""
+        try:
+            answer = connection.call(*words)
+        except Refusal as refusal:
+            self.keep(connection)
+            raise self.refuse(refusal) from refusal
+        except BaseException:
+            connection.close()
+            raise
+        self.keep(connection)
+        return answer
+
+    def refuse(self, refusal: Refusal) -> StoreError:
+        """Return the error for what a server refused."""
+        text = f"{self.shown} refused: {refusal}"
+        if str(refusal).startswith(BUSY):
+            return StoreUnavailableError(text)
+        return StoreError(text)
+
+    def keep(self, connection: Connection) -> None:
+        """Keep a connection for the next command."""
+        with self.lock:
+            self.idle.append(connection)
+
+    def flush(self) -> None:
+        """What a server took is its own business."""
+
+    def close(self) -> None:
+        """Close the kept connections."""
+        with self.lock:
+            idle, self.idle = self.idle, []
+        for connection in idle:
+            connection.close()
+
+
+def parse_address(url: str) -> Address:
+    """Return what the URL of a store says."""
+    try:
+        parts = urlsplit(url)
+        default = REDIS_PORT if parts.scheme == "redis" else ZDB_PORT
+        host, port = parts.hostname or "", parts.port or default
+    except ValueError as error:
+        raise UsageError(f"cannot open store {url!r}: {error}") from error
+    user, password = unquote(parts.username or ""), unquote(parts.password or "")
+    path = unquote(parts.path)
+    if not host:
+        if not path.startswith("/") or path == "/":
+            raise UsageError(f"cannot open store {url!r}: it names no host and no socket")
+        return Address("", 0, path, user, password, "")
+    namespace = path.strip("/")
+    return Address(host, port, "", user, password, "" if namespace == "default" else namespace)
+
+
+def open_store(url: str) -> ZdbStore:
+    """Return the store at `url`."""
+    address = parse_address(url)
+    shown = f"zdb://{address.socket_path or f'{address.host}:{address.port}/{address.namespace}'}"
+    return ZdbStore(address, shown)

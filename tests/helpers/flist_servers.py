@@ -1,0 +1,153 @@
+"""Real servers of other projects, and a small S3 one, for the stores to talk to."""
+
+import contextlib
+import http.server
+import os
+import shutil
+import socket
+import subprocess
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.helpers.flist_mount import end, free_port
+from tests.helpers.waiting import wait_until
+
+
+def need_program(*names: str) -> str:
+    """Return the path of a program; skip without it, fail in CI."""
+    for name in names:
+        found = shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
+        if found:
+            return found
+    if os.environ.get("CI"):
+        pytest.fail(f"{names[0]} is not installed")
+    pytest.skip(f"{names[0]} is not installed")
+
+
+def is_open(port: int) -> bool:
+    """Whether something listens on a port of the loopback."""
+    with socket.socket() as sock:
+        sock.settimeout(1)
+        return sock.connect_ex(("127.0.0.1", port)) == 0
+
+
+@contextlib.contextmanager
+def running(call: list[str], port: int, **more: Any) -> Iterator[int]:
+    """Run a server for the block; it listens on `port` when the block begins."""
+    process = subprocess.Popen(
+        call, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, **more
+    )
+    with process:
+        try:
+            wait_until(lambda: is_open(port) or process.poll() is not None, call[0], 20)
+            if process.poll() is not None:
+                assert process.stderr is not None
+                pytest.fail(f"{call[0]} ended: {process.stderr.read()}")
+            yield port
+        finally:
+            end(process)
+
+
+@contextlib.contextmanager
+def redis_server(folder: Path, *words: str) -> Iterator[int]:
+    """Run Redis without persistence."""
+    port = free_port()
+    call = [need_program("redis-server"), "--port", str(port), "--save", "", "--dir", str(folder)]
+    call += ["--bind", "127.0.0.1", "--unixsocket", str(folder / "redis.sock"), *words]
+    with running(call, port):
+        yield port
+
+
+NGINX = """
+daemon off; pid {folder}/nginx.pid; error_log stderr; worker_processes 1;
+events {{ }}
+http {{
+  access_log off; default_type application/octet-stream;
+  client_body_temp_path {folder}/t1; proxy_temp_path {folder}/t2; fastcgi_temp_path {folder}/t3;
+  uwsgi_temp_path {folder}/t4; scgi_temp_path {folder}/t5;
+  server {{ listen 127.0.0.1:{port}; root {root}; }}
+}}
+"""
+
+
+@contextlib.contextmanager
+def nginx_server(folder: Path, root: Path) -> Iterator[int]:
+    """Serve the folder `root` with nginx."""
+    port = free_port()
+    folder.mkdir(parents=True, exist_ok=True)
+    folder.chmod(0o755)
+    for place in (root, *root.parents):
+        with contextlib.suppress(PermissionError):
+            place.chmod(place.stat().st_mode | 0o005)
+    config = folder / "nginx.conf"
+    config.write_text(NGINX.format(folder=folder, root=root, port=port))
+    with running([need_program("nginx"), "-c", str(config), "-e", "stderr"], port):
+        yield port
+
+
+class S3Handler(http.server.BaseHTTPRequestHandler):
+    """GET, HEAD and PUT of objects, path style, to whoever names the access key `AK/1`."""
+
+    protocol_version = "HTTP/1.1"
+    objects: dict[str, bytes]
+
+    def log_message(self, *_words: object) -> None:
+        """Say nothing."""
+
+    def send(self, status: int, body: bytes = b"") -> None:
+        """Send an answer."""
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("ETag", '"x"')
+        self.send_header("Last-Modified", "Sat, 01 Jan 2022 00:00:00 GMT")
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    def is_trusted(self) -> bool:
+        """Whether the request is signed with our key's name, for our region."""
+        signed = self.headers.get("Authorization", "")
+        return "Credential=AK/1/" in signed and "/here/s3/aws4_request" in signed
+
+    def do_GET(self) -> None:
+        """Give an object."""
+        if not self.is_trusted():
+            return self.send(403)
+        body = self.objects.get(self.path)
+        return self.send(404) if body is None else self.send(200, body)
+
+    do_HEAD = do_GET  # noqa: N815
+
+    def do_PUT(self) -> None:
+        """Take an object."""
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        if not self.is_trusted():
+            return self.send(403)
+        self.objects[self.path] = body
+        return self.send(200)
+
+
+@contextlib.contextmanager
+def serve_handler(handler: type[http.server.BaseHTTPRequestHandler]) -> Iterator[int]:
+    """Serve with `handler` in a thread for the block."""
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        server.daemon_threads = True
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        try:
+            yield server.server_address[1]
+        finally:
+            server.shutdown()
+            thread.join(10)
+
+
+@contextlib.contextmanager
+def s3_server() -> Iterator[tuple[int, dict[str, bytes]]]:
+    """Serve a bucket; gives the port and the objects."""
+    objects: dict[str, bytes] = {}
+    with serve_handler(type("Handler", (S3Handler,), {"objects": objects})) as port:
+        yield port, objects
