@@ -41,7 +41,7 @@ def configure(tmp_path: Path) -> Maker:
 
 def test_console_lines_carry_times_and_go_to_the_log(configure: Maker, tmp_path: Path) -> None:
     seen: list[str] = []
-    config = configure(sector.say("one\r\ntwo\r\nprompt> "), sector.HALT)
+    config = configure(sector.say("\r\none\r\ntwo\r\nprompt> "), sector.HALT)
     with QemuMachine(
         config, artefacts=tmp_path / "kept", on_console_line=lambda line: seen.append(line.text)
     ) as machine:

@@ -68,7 +68,7 @@ class Talk:
 
     def say(self, text: str) -> None:
         """Show one line."""
-        self.console.print(f"[dim]{self.clock():6.1f} s[/]  {text}")
+        self.console.print(f"[dim]{self.clock():6.1f} s[/]  {text}", soft_wrap=True)
 
 
 def main(argv: Sequence[str], prog: str) -> int:
