@@ -64,32 +64,44 @@ def find_cycles(after: "Mapping[str, Sequence[str]]") -> list[list[str]]:
 class StopOrder:
     """Who may stop now: a service after all that wait for it, also through others.
 
-    Names in one cycle don't hold each other up.
+    Names in one cycle stop together; what they wait for stops after the last of them.
     """
 
-    __slots__ = ("_after", "_waiting")
+    __slots__ = ("_below", "_group", "_left", "_members", "_waiting")
 
     def __init__(self, after: "Mapping[str, Iterable[str]]") -> None:
         unique = {name: tuple(dict.fromkeys(deps)) for name, deps in after.items()}
-        group = find_groups(unique)
-        self._after = {
-            name: [dep for dep in deps if dep in group and group[dep] != group[name]]
-            for name, deps in unique.items()
-        }
-        self._waiting = dict.fromkeys(unique, 0)
-        for deps in self._after.values():
-            for dep in deps:
-                self._waiting[dep] += 1
+        self._group = find_groups(unique)
+        self._members: dict[int, list[str]] = {}  # group -> its names
+        self._below: dict[int, set[int]] = {}  # group -> groups that it waits for
+        for name, number in self._group.items():
+            self._members.setdefault(number, []).append(name)
+            below = self._below.setdefault(number, set())
+            below.update(self._group[dep] for dep in unique[name] if dep in self._group)
+        self._left = {number: set(names) for number, names in self._members.items()}
+        self._waiting = dict.fromkeys(self._members, 0)  # group -> groups that wait for it
+        for number, below in self._below.items():
+            below.discard(number)
+            for other in below:
+                self._waiting[other] += 1
 
     def first(self) -> list[str]:
         """Return the names that nobody waits for."""
-        return [name for name, count in self._waiting.items() if not count]
+        free = [number for number, count in self._waiting.items() if not count]
+        return [name for number in free for name in self._members[number]]
 
     def release(self, name: str) -> list[str]:
         """Note that `name` is down; return the names that may stop because of that."""
-        free = []
-        for dep in self._after.pop(name, ()):
-            self._waiting[dep] -= 1
-            if not self._waiting[dep]:
-                free.append(dep)
+        number = self._group[name]
+        left = self._left[number]
+        if name not in left:
+            return []
+        left.discard(name)
+        if left:
+            return []
+        free: list[str] = []
+        for other in self._below[number]:
+            self._waiting[other] -= 1
+            if not self._waiting[other]:
+                free += self._members[other]
         return free

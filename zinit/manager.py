@@ -7,7 +7,7 @@ a thousand of them. An event that fails is told and dropped: the others go on.
 """
 
 from zinit import record as r
-from zinit.graph import StopOrder, find_cycles
+from zinit.graph import StopOrder, find_cycles, find_groups
 from zinit.machine import step
 from zinit.record import CHECK, Action, Event
 from zinit.signals import NUMBERS, SIGKILL, parse_signal
@@ -44,6 +44,7 @@ class Manager:
         self._is_draining = False
         self._order: StopOrder | None = None
         self._stopping: set[str] = set()
+        self._groups: dict[str, int] | None = None  # who waits for each other, if it is known
         self._carriers: dict[str, Callable[[Unit, Action], None]] = {
             "check": self._check,
             "spawn": self._queue_spawn,
@@ -245,6 +246,7 @@ class Manager:
             return
         now = self.system.now()
         unit.record, actions = step(unit.record, event, now)
+        unit.is_new = False
         self._note_time(unit, now)
         for action in actions:
             self._carriers[action.kind](unit, action)
@@ -280,7 +282,14 @@ class Manager:
         unit = self.units.get(name)
         if name in service.after or name in service.requires:
             return unit is not None and unit.record.satisfies
-        return unit is None or unit.record.is_settled
+        if unit is None or self._wait_for_each_other(service.name, name):
+            return True
+        return unit.record.is_settled and not unit.is_new
+
+    def _wait_for_each_other(self, one: str, other: str) -> bool:
+        if self._groups is None:
+            self._groups = find_groups({n: u.record.service.edges for n, u in self.units.items()})
+        return self._groups.get(one) == self._groups.get(other)
 
     def _announce(self, unit: Unit, _: Action) -> None:
         for name in list(self._dependents.get(unit.name, ())):
@@ -366,10 +375,12 @@ class Manager:
     # Units come and go
 
     def _link(self, unit: Unit) -> None:
+        self._groups = None
         for dep in unit.record.service.edges:
             self._dependents.setdefault(dep, {})[unit.name] = None
 
     def _unlink(self, unit: Unit) -> None:
+        self._groups = None
         for dep in unit.record.service.edges:
             self._dependents.get(dep, {}).pop(unit.name, None)
 

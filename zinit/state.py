@@ -48,6 +48,7 @@ def load_unit(entry: "dict[str, dict[str, object]]") -> Unit:
         if name in fields:
             setattr(service, name, like(getattr(service, name), fields[name]))
     unit = Unit(service)
+    unit.is_new = False
     for name, value in entry["record"].items():
         if hasattr(unit.record, name):
             setattr(unit.record, name, like(getattr(unit.record, name), value))

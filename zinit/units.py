@@ -35,13 +35,23 @@ class Launch:
 class Unit:
     """One monitored service and what runs for it."""
 
-    __slots__ = ("is_leaving", "is_queued", "probe_pid", "record", "timers", "times", "unmet")
+    __slots__ = (
+        "is_leaving",
+        "is_new",
+        "is_queued",
+        "probe_pid",
+        "record",
+        "timers",
+        "times",
+        "unmet",
+    )
 
     def __init__(self, service: "Service") -> None:
         self.record = Record(service)
         self.probe_pid = 0
         self.timers: dict[str, float] = {}
         self.unmet: set[str] = set()
+        self.is_new = True  # was never told to start
         self.is_queued = False  # for a spawn
         self.is_leaving = False  # its file is gone: forgotten when it is down
         self.times: dict[str, float] = {}  # stage -> when it was reached first
