@@ -6,6 +6,7 @@ of sparse files) and `zos_xattr`. Nothing in a file is trusted: it may come from
 """
 
 import sqlite3
+import stat
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,6 +30,13 @@ from flist.model import (
 HEADER = b"SQLite format 3\x00"
 TABLES = frozenset(("inode", "extra", "block", "tag", "route"))
 MAX_XATTR_BYTES = 64 * 1024
+MAX_TARGET_BYTES = 4095
+MAX_CELL_BYTES = 16 << 20
+"""A value may be computed when it is read, so a small file can ask for any amount of memory."""
+FILE_TYPES = frozenset(
+    (stat.S_IFREG, stat.S_IFDIR, stat.S_IFLNK, stat.S_IFCHR, stat.S_IFBLK, stat.S_IFIFO,
+     stat.S_IFSOCK)
+)  # fmt: skip
 EXTENT = struct.Struct("<QQ")
 COLUMNS = (
     "inode.ino, inode.parent, inode.name, inode.size, inode.uid, inode.gid, inode.mode,"
@@ -63,6 +71,7 @@ class FlistFile:
         address = f"file:{quote(str(path.absolute()))}?mode=ro&immutable=1"
         connection = sqlite3.connect(address, uri=True, check_same_thread=False)
         connection.text_factory = bytes
+        connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_CELL_BYTES)
         flist = cls(path, connection)
         try:
             flist.inspect()
@@ -141,11 +150,11 @@ class FlistFile:
     def meta(self, ino: int) -> Meta:
         """Return what an inode has beyond its row."""
         rows = self.query("SELECT data FROM extra WHERE ino = ?", (ino,))
-        target = read_bytes(rows[0][0], "extra.data") if rows else None
+        target = read_target(rows[0][0]) if rows else None
         if not self.has_extension:
             return Meta(target) if rows else NO_META
         pairs = self.query("SELECT name, value FROM zos_xattr WHERE ino = ? ORDER BY name", (ino,))
-        xattrs = tuple((read_bytes(n, "xattr"), read_bytes(v, "xattr")) for n, v in pairs)
+        xattrs = tuple((read_xattr_name(name), read_xattr_value(value)) for name, value in pairs)
         rows = self.query("SELECT extents FROM zos_inode WHERE ino = ?", (ino,))
         extents = read_extents(rows[0][0]) if rows and rows[0][0] is not None else None
         return Meta(target, xattrs, extents)
@@ -192,7 +201,7 @@ class FlistFile:
         if not self.has_extension:
             return set()
         rows = self.query("SELECT DISTINCT name FROM zos_xattr")
-        return {read_bytes(name, "xattr") for (name,) in rows}
+        return {read_xattr_name(name) for (name,) in rows}
 
     def totals(self) -> tuple[int, int]:
         """Return how many inodes there are and how many bytes its files have."""
@@ -209,8 +218,10 @@ def read_inode(row: tuple[Any, ...]) -> Inode:
     numbers = (ino, parent, size, uid, gid, mode, rdev, ctime, mtime)
     if not all(type(value) is int for value in numbers):
         raise FormatError(f"inode {ino!r} holds something that is not a number")
-    if size < 0 or not (0 <= uid < 2**32 and 0 <= gid < 2**32 and 0 <= mode < 2**16):
+    if ino < 1 or size < 0 or not (0 <= uid < 2**32 and 0 <= gid < 2**32 and 0 <= mode < 2**16):
         raise FormatError(f"inode {ino} holds a number out of range")
+    if stat.S_IFMT(mode) not in FILE_TYPES:
+        raise FormatError(f"inode {ino} is of no known type")
     if abs(ctime) >= 2**33 or abs(mtime) >= 2**33 or not 0 <= rdev < 2**64:
         raise FormatError(f"inode {ino} holds a number out of range")
     if ino != ROOT_INO:
@@ -218,6 +229,8 @@ def read_inode(row: tuple[Any, ...]) -> Inode:
     extended = (cns or 0, mns or 0, same_as or 0, links or 1)
     if not all(type(value) is int and value >= 0 for value in extended):
         raise FormatError(f"inode {ino} holds something that is not a number")
+    if extended[3] >= 2**32:
+        raise FormatError(f"inode {ino} holds a number out of range")
     return Inode(
         ino, parent, name, size, uid, gid, mode, rdev,
         ctime * NS + extended[0] % NS, mtime * NS + extended[1] % NS, extended[2], extended[3],
@@ -247,7 +260,39 @@ def read_extents(value: object) -> tuple[Extent, ...]:
     data = read_bytes(value, "extents")
     if len(data) % EXTENT.size:
         raise FormatError("the data ranges of a file are cut off")
-    return tuple(Extent(start, length) for start, length in EXTENT.iter_unpack(data))
+    extents = tuple(Extent(start, length) for start, length in EXTENT.iter_unpack(data))
+    end = 0
+    for extent in extents:
+        if extent.start < end:
+            raise FormatError("the data ranges of a file overlap")
+        end = extent.start + extent.length
+    if end >= 2**63:
+        raise FormatError("a data range of a file is out of range")
+    return extents
+
+
+def read_target(value: object) -> bytes:
+    """Return `value` if a symbolic link may lead there."""
+    target = read_bytes(value, "extra.data")
+    if len(target) > MAX_TARGET_BYTES or b"\0" in target:
+        raise FormatError("a link's target is too long or holds a zero byte")
+    return target
+
+
+def read_xattr_name(value: object) -> bytes:
+    """Return `value` if an extended attribute may be called that."""
+    name = read_bytes(value, "xattr")
+    if not 0 < len(name) <= NAME_MAX_BYTES or b"\0" in name:
+        raise FormatError("an extended attribute has a forbidden name")
+    return name
+
+
+def read_xattr_value(value: object) -> bytes:
+    """Return `value` if an extended attribute may hold it."""
+    data = read_bytes(value, "xattr")
+    if len(data) > MAX_XATTR_BYTES:
+        raise FormatError("an extended attribute is too large")
+    return data
 
 
 def read_int(value: object, what: str) -> int:
