@@ -1,4 +1,4 @@
-"""Container images become flists: read from a registry, an OCI layout or an archive, without an engine.
+"""Container images become flists, without an engine: from a registry, a layout or an archive.
 
 The layers go reference -> manifest, platform, config -> tar, tree -> apply -> convert; sources
 (registry, layout, archive) give bytes that are checked against their digest before they are used.

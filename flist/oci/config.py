@@ -121,7 +121,7 @@ def image_tag(config: Config, name: str, digest: str) -> str:
 
 
 def startup_toml(config: Config) -> bytes:
-    """Return `/.startup.toml`, byte for byte what upstream writes where it does not lose the command.
+    """Return `/.startup.toml`, byte for byte what upstream writes (but it may lose the command).
 
     Tables and keys in alphabetical order, the environment as a table; checked against the block
     keys of upstream's samples.

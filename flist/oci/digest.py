@@ -1,4 +1,4 @@
-"""Content digests: `sha256:<hex>` and `sha512:<hex>`, the two that the OCI specification registers."""
+"""Content digests: `sha256:<hex>` and `sha512:<hex>`, the two that OCI registers."""
 
 import hashlib
 import re

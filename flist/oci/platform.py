@@ -54,7 +54,7 @@ def own_platform() -> Platform:
 
 
 def choose(offers: Sequence[tuple[Platform, T]], wanted: Platform) -> T | None:
-    """Return the first offer for `wanted`; an offer without a variant serves if none fits better."""
+    """Return the first offer for `wanted`; one without a variant serves if none fits better."""
     for offered, value in offers:
         if offered.serves(wanted):
             return value

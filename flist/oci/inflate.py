@@ -1,0 +1,127 @@
+"""The bytes of a layer: gzip, zstd or plain, told apart by how they begin; counted and hashed.
+
+Nothing is kept but one piece, so memory does not depend on what a layer claims or unpacks to.
+"""
+
+import zlib
+from collections.abc import Iterator
+from typing import BinaryIO
+
+from flist.oci.digest import Digest
+from flist.oci.errors import ImageError
+
+READ_BYTES = 256 << 10
+PIECE_BYTES = 1 << 20
+MAX_WINDOW_BYTES = 128 << 20
+GZIP_MAGIC = b"\x1f\x8b"
+ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
+ZSTD_SKIPPABLE = b"\x2a\x4d\x18"
+
+
+def is_compressed(start: bytes) -> bool:
+    """Whether bytes that begin with `start` are gzip or zstd."""
+    return start.startswith((GZIP_MAGIC, ZSTD_MAGIC)) or start[1:4] == ZSTD_SKIPPABLE
+
+
+def inflate(stream: BinaryIO) -> Iterator[bytes]:
+    """Give the unpacked bytes of `stream`, which can be sought in, in pieces."""
+    start = stream.read(4)
+    stream.seek(0)
+    if start.startswith(GZIP_MAGIC):
+        return gunzip(stream)
+    return unzstd(stream) if is_compressed(start) else iter(lambda: stream.read(PIECE_BYTES), b"")
+
+
+def gunzip(stream: BinaryIO) -> Iterator[bytes]:
+    """Give the pieces of gzip members, one or several."""
+    engine = zlib.decompressobj(31)
+    data, is_full, is_begun = b"", False, False
+    while True:
+        if not data and not is_full:
+            data = stream.read(READ_BYTES)
+            if not data:
+                break
+        if engine.eof:
+            if not data.strip(b"\0"):  # padding after the last member
+                data = b""
+                continue
+            engine = zlib.decompressobj(31)
+        try:
+            piece = engine.decompress(data, PIECE_BYTES)
+        except zlib.error as error:
+            raise ImageError(f"the layer's gzip stream is broken: {error}") from error
+        is_begun = True
+        is_full = len(piece) == PIECE_BYTES and not engine.eof
+        data = engine.unused_data if engine.eof else engine.unconsumed_tail
+        if piece:
+            yield piece
+    if is_begun and not engine.eof:
+        raise ImageError("the layer's gzip stream is cut off")
+
+
+def unzstd(stream: BinaryIO) -> Iterator[bytes]:
+    """Give the pieces of zstd frames."""
+    import zstandard
+
+    engine = zstandard.ZstdDecompressor(max_window_size=MAX_WINDOW_BYTES)
+    try:
+        with engine.stream_reader(stream, read_across_frames=True, closefd=False) as reader:
+            while piece := reader.read(PIECE_BYTES):
+                yield piece
+    except zstandard.ZstdError as error:
+        raise ImageError(f"the layer's zstd stream is broken: {error}") from error
+
+
+class PieceReader:
+    """Reads pieces as one stream, of at most `limit` bytes, and hashes what went by."""
+
+    def __init__(self, pieces: Iterator[bytes], digest: Digest, limit: int) -> None:
+        self.pieces = pieces
+        self.digest = digest
+        self.hasher = digest.hasher()
+        self.limit = limit
+        self.total = 0
+        self.piece = memoryview(b"")
+
+    def fill(self) -> bool:
+        """Get the next piece; false at the end."""
+        data = next(self.pieces, b"")
+        self.hasher.update(data)
+        self.total += len(data)
+        if self.total > self.limit:
+            raise ImageError(
+                f"the image is refused: it unpacks to more than {self.limit} bytes",
+                hint="--max-size BYTES raises the limit",
+            )
+        self.piece = memoryview(data)
+        return bool(data)
+
+    def read(self, size: int) -> bytes:
+        """Return `size` bytes, fewer at the end."""
+        if size <= len(self.piece):
+            found = bytes(self.piece[:size])
+            self.piece = self.piece[size:]
+            return found
+        parts = []
+        while size and (self.piece or self.fill()):
+            part = self.piece[:size]
+            parts.append(part)
+            self.piece = self.piece[len(part) :]
+            size -= len(part)
+        return b"".join(parts)
+
+    def skip(self, size: int) -> None:
+        """Pass over `size` bytes."""
+        while size and (self.piece or self.fill()):
+            count = min(size, len(self.piece))
+            self.piece = self.piece[count:]
+            size -= count
+        if size:
+            raise ImageError("the archive is cut off")
+
+    def finish(self) -> None:
+        """Read to the end; raises `ImageError` unless everything was what the digest names."""
+        while self.fill():
+            pass
+        if self.hasher.hexdigest() != self.digest.hex:
+            raise ImageError(f"the image is refused: a layer does not unpack to {self.digest}")

@@ -1,0 +1,48 @@
+"""The records of pax headers: `LENGTH KEY=VALUE` and a newline, one after the other."""
+
+import re
+
+from flist.model import NS
+from flist.oci.errors import ImageError
+
+MAX_DIGITS = 19
+DECIMAL = re.compile(rb"(-?)(\d{1,19})(?:\.(\d*))?")
+
+
+def parse_pax(data: bytes) -> dict[str, bytes]:
+    """Return the records of one header; a later one of the same key wins."""
+    records = {}
+    start = 0
+    while start < len(data) and data[start]:
+        space = data.find(b" ", start, start + MAX_DIGITS)
+        digits = data[start:space] if space > 0 else b""
+        end = start + int(digits) if digits.isdigit() else 0
+        equals = data.find(b"=", space, end)
+        if end > len(data) or equals < 0 or data[end - 1 : end] != b"\n":
+            raise ImageError("the archive is broken: a pax record does not fit")
+        key = data[space + 1 : equals].decode(errors="surrogateescape")
+        records[key] = data[equals + 1 : end - 1]
+        start = end
+    return records
+
+
+def parse_pax_number(records: dict[str, bytes], key: str, otherwise: int) -> int:
+    """Return the number at `key`, or what the older header says."""
+    text = records.get(key)
+    if not text:
+        return otherwise
+    if not text.isdigit() or len(text) > MAX_DIGITS:
+        raise ImageError(f"the archive is broken: {key} is not a number")
+    return int(text)
+
+
+def parse_mtime(records: dict[str, bytes], seconds: int) -> int:
+    """Return the time of the last change in nanoseconds; the record may have a fraction."""
+    text = records.get("mtime")
+    if not text:
+        return seconds * NS
+    match = DECIMAL.fullmatch(text)
+    if match is None:
+        raise ImageError("the archive is broken: mtime is not a time")
+    value = int(match[2]) * NS + int((match[3] or b"")[:9].ljust(9, b"0"))
+    return -value if match[1] else value
