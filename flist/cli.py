@@ -28,6 +28,15 @@ COMMANDS = {
     "tree": Command("flist.commands.tree", "list what a flist holds"),
     "sign": Command("flist.commands.sign", "sign a flist with an Ed25519 key"),
     "verify": Command("flist.commands.verify", "check a flist's signature, metadata and blocks"),
+    "inspect": Command("flist.commands.inspect", "show identity, tags, stores and size"),
+    "diff": Command("flist.commands.diff", "show what differs between two flists"),
+    "merge": Command("flist.commands.merge", "join flists into one; the first wins"),
+    "config": Command("flist.commands.config", "show and change tags and stores"),
+    "clone": Command("flist.commands.clone", "copy the blocks of a flist into other stores"),
+    "convert": Command("flist.commands.convert", "make a .fl of an older .flist"),
+    "prefetch": Command("flist.commands.prefetch", "bring a flist's blocks into the cache"),
+    "exists": Command("flist.commands.exists", "say whether stores have a block or a file"),
+    "gc": Command("flist.commands.gc", "remove blocks that no flist needs"),
     "keygen": Command("flist.commands.keygen", "make a key to sign with"),
 }
 
@@ -46,6 +55,8 @@ def main(argv: Sequence[str], prog: str) -> int:
     if not words or words[0] in ("-h", "--help", "help"):
         sys.stdout.write(usage(prog))
         return 0
+    if words[0] == "flist" and len(words) > 1:
+        words.pop(0)  # upstream has `rfs flist tree` and `rfs flist inspect`
     name, *rest = words
     command = COMMANDS.get(name)
     if command is None:

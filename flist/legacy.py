@@ -96,7 +96,7 @@ class LegacyFlist:
         rights = self.rights(root.text(4))
         times = root.number(12, "I") * NS, root.number(8, "I") * NS
         self.add(Inode(ROOT_INO, 0, b"/", 4096, rights.uid, rights.gid,
-                       stat.S_IFDIR | rights.mode, 0, *times))  # fmt: skip
+                       stat.S_IFDIR | rights.mode & 0o7777, 0, *times))  # fmt: skip
         pending = [(ROOT_INO, root)]
         seen = {ROOT_KEY}
         for parent, record in pending:  # grows while we walk

@@ -46,8 +46,13 @@ def add_key_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_sources(parser: argparse.ArgumentParser, cache: Path | None = DEFAULT_CACHE) -> None:
-    """Add where blocks come from."""
+def add_sources(
+    parser: argparse.ArgumentParser,
+    cache: Path | None = DEFAULT_CACHE,
+    *,
+    has_store: bool = True,
+) -> None:
+    """Add where blocks come from; without --store where that says where they go."""
     parser.add_argument(
         "-c", "--cache", type=Path, default=cache, metavar="DIR", help="folder of cached blocks"
     )
@@ -55,10 +60,11 @@ def add_sources(parser: argparse.ArgumentParser, cache: Path | None = DEFAULT_CA
         "--cache-size", type=parse_size, default=DEFAULT_LIMIT_BYTES, metavar="BYTES",
         help="limit of the cache, such as 500M (default 4G)",
     )  # fmt: skip
-    parser.add_argument(
-        "--store", dest="stores", action="append", default=[], metavar="[hh-hh=]URL",
-        help="take blocks from here instead of the routes inside the flist",
-    )  # fmt: skip
+    if has_store:
+        parser.add_argument(
+            "--store", dest="stores", action="append", default=[], metavar="[hh-hh=]URL",
+            help="take blocks from here instead of the routes inside the flist",
+        )  # fmt: skip
     parser.add_argument(
         "--wait", type=parse_seconds, default=DEFAULT_WAIT_S, metavar="SECONDS",
         help="how long a read waits for a store that is down (default 60)",

@@ -1,0 +1,34 @@
+"""Copy the blocks of a flist into other stores, byte for byte, and name those in it.
+
+What a store has already is not sent again. The flist is changed when every block is there.
+"""
+
+import argparse
+import sys
+
+from flist.commands.options import add_meta, add_sources, read_sources
+from flist.commands.progress import ByteProgress
+from flist.commands.targets import add_targets, read_targets
+from flist.transfer import clone
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
+    add_meta(parser)
+    add_targets(parser)
+    add_sources(parser, has_store=False)
+    parser.add_argument("--from", dest="stores", action="append", default=[], metavar="[hh-hh=]URL",
+                        help="take blocks from here instead of the routes inside")  # fmt: skip
+    parser.add_argument("--keep-routes", action="store_true", help="add the new stores to the old")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Clone."""
+    with ByteProgress("cloning") as progress:
+        copied = clone(
+            options.meta, read_sources(options), read_targets(options),
+            are_routes_kept=options.keep_routes, keep_passwords=options.no_strip_password,
+            progress=progress.update,
+        )  # fmt: skip
+    sys.stderr.write(f"copied {copied} blocks\n")
+    return 0

@@ -1,0 +1,101 @@
+"""Show and change a flist's tags and stores.
+
+config -m FLIST tag list | tag add -t KEY=VALUE | tag delete -k KEY | tag delete -a
+config -m FLIST store list | store add -s [hh-hh=]URL | store delete -s URL | store delete -a
+"""
+
+import argparse
+import sys
+
+from common.errors import UsageError
+from flist import edit
+from flist.commands.options import add_meta
+from flist.opening import open_flist
+from flist.pack import strip_password
+from flist.store.routed import parse_route
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
+    add_meta(parser)
+    kinds = parser.add_subparsers(dest="kind", required=True, metavar="tag|store")
+    tag = kinds.add_parser("tag").add_subparsers(dest="action", required=True)
+    tag.add_parser("list")
+    tag.add_parser("add").add_argument("-t", "--tag", action="append", required=True)
+    delete = tag.add_parser("delete")
+    delete.add_argument("-k", "--key", dest="values", action="append")
+    delete.add_argument("-a", "--all", action="store_true")
+    store = kinds.add_parser("store").add_subparsers(dest="action", required=True)
+    store.add_parser("list")
+    add = store.add_parser("add")
+    add.add_argument("-s", "--store", action="append", required=True)
+    add.add_argument("--no-strip-password", action="store_true")
+    delete = store.add_parser("delete")
+    delete.add_argument("-s", "--store", dest="values", action="append")
+    delete.add_argument("-a", "--all", action="store_true")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Do what was asked."""
+    ACTIONS[options.kind, options.action](options)
+    return 0
+
+
+def list_tags(options: argparse.Namespace) -> None:
+    """Print every tag as key=value."""
+    with open_flist(options.meta) as flist:
+        for key, value in flist.tags().items():
+            sys.stdout.write(f"{key}={value}\n")
+
+
+def add_tags(options: argparse.Namespace) -> None:
+    """Set tags."""
+    for text in options.tag:
+        key, equals, value = text.partition("=")
+        if not equals or not key:
+            raise UsageError(f"cannot read tag {text!r}", hint="-t KEY=VALUE")
+        edit.set_tag(options.meta, key, value)
+
+
+def delete_tags(options: argparse.Namespace) -> None:
+    """Delete tags."""
+    edit.delete_tags(options.meta, chosen(options))
+
+
+def list_stores(options: argparse.Namespace) -> None:
+    """Print every route as hh-hh=url."""
+    with open_flist(options.meta) as flist:
+        for route in flist.routes():
+            sys.stdout.write(f"{route.start:02x}-{route.end:02x}={route.url}\n")
+
+
+def add_stores(options: argparse.Namespace) -> None:
+    """Add routes."""
+    routes = [parse_route(text) for text in options.store]
+    if not options.no_strip_password:
+        routes = [route._replace(url=strip_password(route.url)) for route in routes]
+    edit.add_routes(options.meta, routes)
+
+
+def delete_stores(options: argparse.Namespace) -> None:
+    """Delete routes; a range before the URL is not needed."""
+    values = chosen(options)
+    urls = [parse_route(text).url for text in values] if values is not None else None
+    edit.delete_routes(options.meta, urls)
+
+
+def chosen(options: argparse.Namespace) -> list[str] | None:
+    """Return what to delete, or None for all."""
+    if bool(options.values) == options.all:
+        raise UsageError("say what to delete, or -a for all")
+    return None if options.all else options.values
+
+
+ACTIONS = {
+    ("tag", "list"): list_tags,
+    ("tag", "add"): add_tags,
+    ("tag", "delete"): delete_tags,
+    ("store", "list"): list_stores,
+    ("store", "add"): add_stores,
+    ("store", "delete"): delete_stores,
+}

@@ -1,0 +1,38 @@
+"""Convert a flist (an older .flist, or a .fl) into a new .fl, its blocks into other stores.
+
+Older blocks are decrypted in Python at about 1 MB/s and processor.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from flist.commands.options import add_meta, add_sources, read_sources
+from flist.commands.progress import ByteProgress
+from flist.commands.targets import add_targets, read_targets
+from flist.transfer import convert
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
+    add_meta(parser, "the flist to read")
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE")
+    add_targets(parser)
+    add_sources(parser, has_store=False)
+    parser.add_argument(
+        "--from", dest="stores", action="append", default=[], metavar="URL",
+        help="take old blocks from here instead of where the flist says",
+    )  # fmt: skip
+    parser.add_argument("--processes", type=int, default=0, help="default: one per processor")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Convert."""
+    with ByteProgress("converting") as progress:
+        count = convert(
+            options.meta, options.output, read_sources(options), read_targets(options),
+            keep_passwords=options.no_strip_password, processes=options.processes,
+            progress=progress.update,
+        )  # fmt: skip
+    sys.stderr.write(f"converted {count} blocks\n")
+    return 0

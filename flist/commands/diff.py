@@ -1,0 +1,36 @@
+"""Show what differs between two flists: + came, - went, M is different, and in what.
+
+The status is 1 if anything differs.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from flist.commands.tree import printable
+from flist.content import load_nodes
+from flist.diff import compare
+from flist.opening import open_flist
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
+    parser.add_argument("old", type=Path)
+    parser.add_argument("new", type=Path)
+    parser.add_argument("--json", action="store_true", help="one object a line")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print the differences."""
+    with open_flist(options.old) as old, open_flist(options.new) as new:
+        changes = list(compare(load_nodes(old), load_nodes(new)))
+    for change in changes:
+        if options.json:
+            path = change.path.decode(errors="surrogateescape")
+            row = {"kind": change.kind, "path": path, "fields": change.fields}
+            sys.stdout.write(json.dumps(row) + "\n")
+        else:
+            fields = f" ({', '.join(change.fields)})" if change.fields else ""
+            sys.stdout.write(f"{change.kind} {printable(change.path)}{fields}\n")
+    return 1 if changes else 0

@@ -1,0 +1,52 @@
+"""Say whether stores have a block (by its id), every block of a file, or of a flist.
+
+The status is 0 if everything is there, 1 if not.
+"""
+
+import argparse
+import re
+import sys
+from pathlib import Path
+
+from common.errors import UsageError
+from flist.blocks import check_arrival, encode
+from flist.commands.targets import add_targets, read_targets
+from flist.database import HEADER
+from flist.model import CHUNK_BYTES
+from flist.opening import open_flist
+from flist.store.routed import open_routes
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
+    add_targets(parser)
+    parser.add_argument("what", metavar="FILE|ID|FLIST")
+
+
+def block_ids(what: str) -> list[bytes]:
+    """Return the ids of the blocks that are asked for."""
+    if re.fullmatch(r"[0-9a-f]{64}|[0-9a-f]{32}", what):
+        return [bytes.fromhex(what)]
+    path = Path(what)
+    if not path.is_file():
+        raise UsageError(f"{what} is neither a file nor the id of a block")
+    with path.open("rb") as stream:
+        if stream.read(len(HEADER)) == HEADER:
+            with open_flist(path) as flist:
+                return list(dict.fromkeys(block.id for _, block in flist.all_blocks()))
+        stream.seek(0)
+        return [encode(chunk).block.id for chunk in iter(lambda: stream.read(CHUNK_BYTES), b"")]
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print what is missing."""
+    store = open_routes(read_targets(options), check_arrival)
+    try:
+        ids = block_ids(options.what)
+        missing = [block_id for block_id in ids if not store.has(block_id)]
+    finally:
+        store.close()
+    for block_id in missing:
+        sys.stdout.write(f"missing {block_id.hex()}\n")
+    sys.stderr.write(f"{len(ids) - len(missing)} of {len(ids)} blocks are there\n")
+    return 1 if missing else 0

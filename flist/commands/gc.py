@@ -1,0 +1,34 @@
+"""Remove the blocks of a `dir` store that none of the named flists needs.
+
+Young blocks stay (an hour by default): a pack that runs now writes its flist last. Name every
+flist whose blocks are in the folder: what is not named is not kept.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from flist.commands.options import parse_seconds
+from flist.transfer import GRACE_S, collect_garbage
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
+    parser.add_argument(
+        "--keep", dest="metas", type=Path, nargs="+", required=True, metavar="FLIST"
+    )
+    parser.add_argument("--grace", type=parse_seconds, default=GRACE_S, metavar="SECONDS")
+    parser.add_argument("-n", "--dry-run", action="store_true", help="only say what would be done")
+    parser.add_argument("folder", type=Path, metavar="DIR")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Collect."""
+    found = collect_garbage(
+        options.folder, options.metas, grace_s=options.grace, is_dry=options.dry_run
+    )
+    verb = "would remove" if options.dry_run else "removed"
+    sys.stdout.write(
+        f"{verb} {found.removed} blocks, {found.removed_bytes} bytes; {found.kept} stay\n"
+    )
+    return 0

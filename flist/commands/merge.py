@@ -1,0 +1,28 @@
+"""Join flists into one; where two have the same path, the first wins. No block is moved."""
+
+import argparse
+import contextlib
+import sys
+from pathlib import Path
+
+from flist.merge import merge
+from flist.opening import open_flist
+from flist.writer import write_flist
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE")
+    parser.add_argument("metas", type=Path, nargs="+", metavar="FLIST", help="first wins")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Merge."""
+    with contextlib.ExitStack() as stack:
+        flists = [open_flist(meta) for meta in options.metas]
+        for flist in flists:
+            stack.callback(flist.close)
+        content = merge(flists)
+    write_flist(options.output, content)
+    sys.stderr.write(f"{len(content.inodes)} entries\n")
+    return 0

@@ -1,0 +1,29 @@
+"""Bring the blocks of a flist into the cache, so that a mount (also an offline one) has them.
+
+With --trace only those that an earlier mount recorded, in that order.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from flist.commands.options import add_meta, add_sources, read_sources
+from flist.commands.progress import ByteProgress
+from flist.trace import read_trace
+from flist.transfer import prefetch
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
+    add_meta(parser)
+    add_sources(parser)
+    parser.add_argument("--trace", type=Path, metavar="FILE", help="of `mount --record FILE`")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Prefetch."""
+    wanted = read_trace(options.trace, options.meta) if options.trace else None
+    with ByteProgress("fetching") as progress:
+        done = prefetch(options.meta, read_sources(options), wanted, progress.update).statistics
+    sys.stderr.write(f"fetched {done.fetched} blocks, {done.cache_hits} were there already\n")
+    return 0

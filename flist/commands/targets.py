@@ -1,0 +1,22 @@
+"""The options of commands that write blocks."""
+
+import argparse
+
+from flist.model import Route
+from flist.store.routed import parse_route
+
+
+def add_targets(parser: argparse.ArgumentParser) -> None:
+    """Add -s/--store, as upstream has it, and whether passwords stay."""
+    parser.add_argument(
+        "-s", "--store", dest="targets", action="append", required=True, metavar="[hh-hh=]URL",
+        help="where blocks go; with a range only those whose id starts in it; may be repeated",
+    )  # fmt: skip
+    parser.add_argument(
+        "--no-strip-password", action="store_true", help="keep passwords in the flist's routes"
+    )
+
+
+def read_targets(options: argparse.Namespace) -> list[Route]:
+    """Return what `add_targets` parsed."""
+    return [parse_route(text) for text in options.targets]

@@ -1,0 +1,43 @@
+"""Joins flists into one: the first that has a path wins; directories are joined."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from flist.content import Node, find_links, load_nodes, number_nodes
+from flist.opening import AnyFlist
+from flist.writer import Content
+
+if TYPE_CHECKING:
+    from flist.model import Route
+
+
+def merge(flists: Sequence[AnyFlist]) -> Content:
+    """Return the content of all `flists` together, with all their routes; first tags win.
+
+    What lies below a path that is a directory in one flist and something else in an earlier one
+    is hidden, as it would be in an overlay.
+    """
+    nodes: dict[bytes, Node] = {}
+    links: dict[bytes, bytes] = {}
+    routes: list[Route] = []
+    tags: dict[str, str] = {}
+    for flist in flists:
+        theirs = load_nodes(flist)
+        added = {path for path in theirs if path not in nodes and is_reachable(nodes, path)}
+        pairs = find_links(theirs).items()
+        links.update({path: first for path, first in pairs if path in added and first in added})
+        nodes.update({path: theirs[path] for path in theirs if path in added})
+        routes += [route for route in flist.routes() if route not in routes]
+        tags = {**flist.tags(), **tags}
+    content = number_nodes(nodes, links)
+    return content._replace(tags=tags, routes=routes)
+
+
+def is_reachable(nodes: dict[bytes, Node], path: bytes) -> bool:
+    """Whether no earlier flist has something else than a directory above `path`."""
+    while path != b"/":
+        path = path.rpartition(b"/")[0] or b"/"
+        node = nodes.get(path)
+        if node is not None and not node.inode.is_dir:
+            return False
+    return True

@@ -1,0 +1,237 @@
+"""Moves blocks about: clone, prefetch, convert from the older format, remove what nobody needs."""
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from flist.blocks import check_arrival, encode
+from flist.content import load_content
+from flist.edit import add_routes, replace_routes
+from flist.errors import FlistError
+from flist.fetch import Fetcher
+from flist.model import CHUNK_BYTES, Block, Route, chunk_count, chunk_size
+from flist.opening import AnyFlist, open_flist
+from flist.pack import strip_password
+from flist.session import Sources, choose_routes, open_fetcher
+from flist.store.folder import FolderStore
+from flist.store.retry import RetryingStore
+from flist.store.routed import open_routes
+from flist.workers import Worker, run_jobs
+from flist.writer import write_flist
+
+if TYPE_CHECKING:
+    from flist.store.base import Store
+
+THREADS = 8
+GRACE_S = 3600.0
+Progress = Callable[[int, int], None]
+
+
+def block_sizes(flist: AnyFlist) -> dict[Block, int]:
+    """Return every distinct block of a flist with its plain size; broken files are left out."""
+    sizes: dict[Block, int] = {}
+    content = load_content(flist)
+    for inode in content.inodes:
+        blocks = content.blocks.get(inode.ino, ())
+        if inode.is_file and len(blocks) == chunk_count(inode.size):
+            for index, block in enumerate(blocks):
+                sizes[block] = chunk_size(inode.size, index)
+    return sizes
+
+
+def for_all(
+    sizes: dict[Block, int], work: Callable[[Block], object], progress: Progress | None
+) -> None:
+    """Do `work` for every block in several threads; the first error ends it."""
+    done, total = 0, sum(sizes.values())
+    with ThreadPoolExecutor(THREADS) as pool:
+        try:
+            for block, _ in zip(sizes, pool.map(work, sizes), strict=True):
+                done += sizes[block]
+                if progress is not None:
+                    progress(done, total)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def clone(
+    meta: Path,
+    sources: Sources,
+    routes: Sequence[Route],
+    *,
+    are_routes_kept: bool = False,
+    keep_passwords: bool = False,
+    progress: Progress | None = None,
+) -> int:
+    """Copy all blocks of `meta` into the stores of `routes`, byte for byte, then change its routes.
+
+    Returns how many blocks were copied; what the stores have already is not sent again. The flist
+    is changed only when every block is there.
+    """
+    target = open_routes(routes, check_arrival)
+    copied = 0
+    with open_flist(meta) as flist:
+        sizes = block_sizes(flist)
+        inner = open_routes(choose_routes(flist, sources.stores), check_arrival)
+    source: Store = RetryingStore(inner, sources.wait_s)
+
+    def copy(block: Block) -> None:
+        nonlocal copied
+        if not target.has(block.id):
+            target.put(block.id, source.get(block.id))
+            copied += 1
+
+    try:
+        for_all(sizes, copy, progress)
+        target.flush()
+    finally:
+        source.close()
+        target.close()
+    kept = [r if keep_passwords else r._replace(url=strip_password(r.url)) for r in routes]
+    (add_routes if are_routes_kept else replace_routes)(meta, kept)
+    return copied
+
+
+def prefetch(
+    meta: Path, sources: Sources, wanted: Iterable[Block] | None, progress: Progress | None
+) -> Fetcher:
+    """Bring the blocks of `meta` (all, or those `wanted`) into the cache; return what did it."""
+    if sources.cache is None:
+        raise FlistError("cannot prefetch without a cache", hint="name one with -c DIR")
+    with open_flist(meta) as flist:
+        sizes = block_sizes(flist)
+        fetcher = open_fetcher(flist, sources, is_local_cached=True)
+    if wanted is not None:
+        sizes = {block: sizes[block] for block in wanted if block in sizes}
+    try:
+        for_all(sizes, lambda block: fetcher.load(block, sizes[block]), progress)
+    finally:
+        fetcher.close()
+    return fetcher
+
+
+class Chunk(NamedTuple):
+    """A block of an older flist and its plain size."""
+
+    block: Block
+    size: int
+
+
+class Recoder(Worker[Chunk, tuple[Block, Block]]):
+    """Fetches blocks of the older format and stores them in the new one."""
+
+    def __init__(self, meta: Path, sources: Sources, routes: Sequence[Route]) -> None:
+        self.meta = meta
+        self.sources = sources
+        self.routes = routes
+        self.fetcher: Fetcher | None = None
+        self.target: Store | None = None
+
+    def open(self) -> None:
+        """Open the stores on both sides."""
+        sources = self.sources
+        routes = choose_routes_of(self.meta, sources)
+        inner = open_routes(routes, check_arrival)
+        self.fetcher = Fetcher(RetryingStore(inner, sources.wait_s), None)
+        self.target = open_routes(self.routes, check_arrival)
+
+    def work(self, job: Chunk) -> tuple[Block, Block]:
+        """Move one block; return the old and the new."""
+        assert self.fetcher is not None
+        assert self.target is not None
+        block, data = encode(self.fetcher.load(job.block, job.size))
+        self.target.put(block.id, data)
+        return job.block, block
+
+    def close(self) -> None:
+        """Close the stores."""
+        assert self.fetcher is not None
+        assert self.target is not None
+        self.target.flush()
+        self.target.close()
+        self.fetcher.close()
+
+
+def choose_routes_of(meta: Path, sources: Sources) -> list[Route]:
+    """Return where the blocks of `meta` are."""
+    with open_flist(meta) as flist:
+        return choose_routes(flist, sources.stores)
+
+
+def convert(
+    meta: Path,
+    output: Path,
+    sources: Sources,
+    routes: Sequence[Route],
+    *,
+    keep_passwords: bool = False,
+    processes: int = 0,
+    progress: Progress | None = None,
+) -> int:
+    """Write the flist `meta` (of either format) as the `.fl` `output`, blocks re-encoded.
+
+    Returns how many blocks there are.
+    """
+    with open_flist(meta) as flist:
+        content = load_content(flist)
+        sizes = block_sizes(flist)
+    chunks = [Chunk(block, size) for block, size in sizes.items()]
+    moved: dict[Block, Block] = {}
+    done = 0
+    for old, new in run_jobs(chunks, Recoder(meta, sources, routes), processes):
+        moved[old] = new
+        done += CHUNK_BYTES
+        if progress is not None:
+            progress(min(done, sum(sizes.values())), sum(sizes.values()))
+    try:
+        blocks = {ino: [moved[b] for b in blocks] for ino, blocks in content.blocks.items()}
+    except KeyError as error:
+        raise FlistError(f"cannot convert {meta}: a file's blocks do not fit its size") from error
+    kept = [r if keep_passwords else r._replace(url=strip_password(r.url)) for r in routes]
+    write_flist(output, content._replace(blocks=blocks, routes=kept))
+    return len(moved)
+
+
+class Garbage(NamedTuple):
+    """What a collection found."""
+
+    removed: int
+    removed_bytes: int
+    kept: int
+
+
+def collect_garbage(
+    folder: Path, metas: Sequence[Path], *, grace_s: float = GRACE_S, is_dry: bool = False
+) -> Garbage:
+    """Remove the blocks of a `dir` store that none of `metas` needs.
+
+    Blocks younger than `grace_s` stay: a pack that runs now writes its flist last. Nothing is
+    removed unless every flist could be read.
+    """
+    if not metas:
+        raise FlistError("cannot tell what is needed: no flist is named")
+    needed: set[str] = set()
+    for meta in metas:
+        with open_flist(meta) as flist:
+            needed.update(block.id.hex() for _, block in flist.all_blocks())
+    limit = time.time() - grace_s
+    removed = size = kept = 0
+    for path in sorted(FolderStore(folder).root.glob("**/*")):
+        if not path.is_file() or not is_block_name(path.name):
+            continue
+        status = path.stat()
+        if path.name in needed or status.st_mtime > limit:
+            kept += 1
+            continue
+        removed, size = removed + 1, size + status.st_size
+        if not is_dry:
+            path.unlink()
+    return Garbage(removed, size, kept)
+
+
+def is_block_name(name: str) -> bool:
+    """Whether a file is a block of either format."""
+    return len(name) in (32, 64) and not name.strip("0123456789abcdef")
