@@ -8,7 +8,7 @@ of sparse files) and `zos_xattr`. Nothing in a file is trusted: it may come from
 import sqlite3
 import stat
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -29,10 +29,11 @@ from flist.model import (
 
 HEADER = b"SQLite format 3\x00"
 TABLES = frozenset(("inode", "extra", "block", "tag", "route"))
+EXTENSION_TABLES = frozenset(("zos_inode", "zos_xattr"))
 MAX_XATTR_BYTES = 64 * 1024
 MAX_TARGET_BYTES = 4095
 MAX_CELL_BYTES = 16 << 20
-"""A value may be computed when it is read, so a small file can ask for any amount of memory."""
+"""No value of the format is nearly as large."""
 FILE_TYPES = frozenset(
     (stat.S_IFREG, stat.S_IFDIR, stat.S_IFLNK, stat.S_IFCHR, stat.S_IFBLK, stat.S_IFIFO,
      stat.S_IFSOCK)
@@ -99,10 +100,19 @@ class FlistFile:
         if missing := TABLES - tables:
             names = ", ".join(sorted(missing))
             raise FormatError(f"cannot open {self.path}: it is not a flist (no table {names})")
-        self.has_extension = {"zos_inode", "zos_xattr"} <= tables
+        self.has_extension = tables >= EXTENSION_TABLES
+        self.refuse_computed(TABLES | EXTENSION_TABLES if self.has_extension else TABLES)
         root = self.inode(ROOT_INO)
         if root is None or not root.is_dir:
             raise FormatError(f"cannot open {self.path}: it has no root directory")
+
+    def refuse_computed(self, tables: Iterable[str]) -> None:
+        """Refuse tables of another kind and columns that are computed when they are read: a small
+        file could ask for any amount of time and memory that way."""
+        for table in sorted(tables):
+            columns = self.query(f"PRAGMA table_xinfo({table})")
+            if any(column[-1] for column in columns):
+                raise FormatError(f"cannot open {self.path}: table {table} is not a plain table")
 
     def query(self, sql: str, values: tuple[int, ...] = ()) -> list[tuple[Any, ...]]:
         """Run one query; SQLite's own errors become `FormatError`."""
