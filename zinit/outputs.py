@@ -103,7 +103,10 @@ class Outputs:
             data = b""
         lines = stream.cutter.feed(data) if data else stream.cutter.flush()
         prefix = stream.prefix
-        for line in lines[-self._ring.capacity :]:
+        surplus = len(lines) - self._ring.capacity
+        if surplus > 0:
+            self._ring.skip(surplus)
+        for line in lines[max(surplus, 0) :]:
             self._ring.append(prefix + line)
         if stream.to_console and lines:
             self._console(b"".join(prefix + line + b"\n" for line in lines))

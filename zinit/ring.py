@@ -32,6 +32,13 @@ class Ring:
             self.size_bytes -= len(self._lines.pop(self.start))
             self.start += 1
 
+    def skip(self, count: int) -> None:
+        """Count lines that would be gone at once, and everything before them."""
+        self._lines.clear()
+        self.size_bytes = 0
+        self.end += count
+        self.start = self.end
+
     def read(self, cursor: int, limit: int) -> tuple[list[bytes], int, int]:
         """Return up to `limit` lines from `cursor`, the next cursor, how many were missed."""
         first = max(cursor, self.start)
