@@ -11,12 +11,14 @@ import errno
 import os
 import signal
 import threading
+import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from queue import SimpleQueue
 from types import FrameType
 
 from flist import fuse_wire as wire
+from flist.ahead import Ahead
 from flist.errors import FlistError
 from flist.fuse_mount import attach, detach, widen_read_ahead
 from flist.model import Inode
@@ -81,6 +83,7 @@ class Server:
         self.pending: set[int] = set()
         self.listing: tuple[int, list[Inode]] = (0, [])
         self.threads = 0
+        self.ahead = Ahead(reader)
         self.handlers: dict[int, Callable[[wire.Request], bytes | None]] = {
             wire.INIT: self.init,
             wire.LOOKUP: self.lookup,
@@ -120,15 +123,18 @@ class Server:
             return
         try:
             data = handler(request)
+            if data is not None:
+                self.reply(request.unique, data)
         except FileNotFoundError:
             self.refuse(request.unique, errno.ENOENT)
         except OSError as error:
             self.refuse(request.unique, error.errno or errno.EIO)
         except FlistError:
             self.refuse(request.unique, errno.EIO)
+        except Exception:  # one bad entry must not take the mount away from everybody
+            traceback.print_exc()
+            self.refuse(request.unique, errno.EIO)
         else:
-            if data is not None:
-                self.reply(request.unique, data)
             if request.opcode == wire.INIT:
                 widen_read_ahead(self.target)
                 self.ready()
@@ -220,6 +226,8 @@ class Server:
         """Return bytes of a file at once, or hand the request to a thread that may wait."""
         _, offset, size, _ = wire.READ_IN.unpack_from(request.body)
         inode = self.tree.inode(request.nodeid)
+        if offset == 0:
+            self.ahead.note(inode)
         data = self.reader.read_now(inode, size, offset)
         if data is None:
             if self.threads < READERS:

@@ -3,8 +3,10 @@
 import contextlib
 import errno
 import os
+import re
 import stat
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 from flist.errors import FlistError, FormatError
@@ -43,15 +45,29 @@ def is_restored(item: Restore) -> bool:
     )
 
 
-def scratch_path(path: bytes) -> bytes:
-    """Return a name beside `path` for what is not complete yet."""
-    folder, _, name = path.rpartition(b"/")
-    return b"%s/.%s.%d.rfs" % (folder, name[:200], os.getpid())
+SCRATCH = re.compile(rb"\.rfs-(\d+)-\d+")
+
+
+def scratch_path(item: Restore) -> bytes:
+    """Return a name beside an entry's own for what is not complete yet. No two entries share one:
+    several threads may write into one folder."""
+    folder = item.path.rpartition(b"/")[0]
+    return b"%s/.rfs-%d-%d" % (folder, os.getpid(), item.inode.ino)
+
+
+def remove_scratch(folder: bytes) -> None:
+    """Remove what a killed run left in `folder`; what belongs to a running process stays."""
+    with contextlib.suppress(PermissionError), os.scandir(folder) as listing:
+        for entry in listing:
+            match = SCRATCH.fullmatch(entry.name)
+            if match and not Path(f"/proc/{int(match[1])}").exists():
+                with contextlib.suppress(OSError):
+                    os.unlink(entry.path)  # noqa: PTH108
 
 
 def restore_file(item: Restore, read_chunk: ReadChunk, rules: Rules) -> list[str]:
     """Write a regular file; return what could not be restored."""
-    scratch = scratch_path(item.path)
+    scratch = scratch_path(item)
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
         handle = os.open(scratch, flags, 0o600)
@@ -122,7 +138,7 @@ def restore_special(item: Restore, rules: Rules) -> list[str]:
 
 def restore_node(item: Restore, rules: Rules, make: Callable[[bytes], None]) -> list[str]:
     """Make something with `make` under another name, complete it, then rename it."""
-    scratch = scratch_path(item.path)
+    scratch = scratch_path(item)
     with contextlib.suppress(FileNotFoundError):
         os.unlink(scratch)  # noqa: PTH108
     make(scratch)
@@ -144,11 +160,12 @@ def make_folder(path: bytes) -> None:
         if not stat.S_ISDIR(os.lstat(path).st_mode):
             name = os.fsdecode(path)
             raise FlistError(f"cannot unpack: {name} is there and not a directory") from error
+        remove_scratch(path)
 
 
-def link_name(first: bytes, path: bytes) -> None:
-    """Make `path` another name of `first`."""
-    scratch = scratch_path(path)
+def link_name(first: bytes, item: Restore) -> None:
+    """Make `item` another name of `first`."""
+    path, scratch = item.path, scratch_path(item)
     with contextlib.suppress(FileNotFoundError):
         os.unlink(scratch)  # noqa: PTH108
     os.link(first, scratch, follow_symlinks=False)

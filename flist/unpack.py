@@ -19,6 +19,7 @@ from flist.restore import (
     is_restored,
     link_name,
     make_folder,
+    remove_scratch,
     restore_file,
     restore_link,
     restore_special,
@@ -105,7 +106,7 @@ class Plan(NamedTuple):
 
     folders: list[Restore]
     files: list[Restore]
-    names: list[tuple[bytes, bytes]]
+    names: list[tuple[bytes, Restore]]
     others: list[Restore]
 
     def size(self) -> int:
@@ -149,7 +150,7 @@ def place(
     elif inode.same_as:
         if inode.same_as not in paths:
             raise FormatError(f"inode {inode.ino} is another name of an inode that comes later")
-        plan.names.append((paths[inode.same_as], path))
+        plan.names.append((paths[inode.same_as], Restore(path, inode, meta)))
     elif inode.is_file:
         plan.files.append(Restore(path, inode, meta, blocks.get(inode.ino, ())))
     else:
@@ -184,6 +185,7 @@ def unpack(
         root.mkdir(parents=True, exist_ok=True)
         with open_flist(meta) as flist:
             plan = make_plan(flist, os.fsencode(root.resolve()))
+        remove_scratch(plan.folders[0].path)
         for folder in plan.folders[1:]:
             make_folder(folder.path)
         missing = [item for item in plan.files if not is_restored(item)]
@@ -236,9 +238,9 @@ def restore_rest(plan: Plan, rules: Rules) -> list[str]:
     for item in plan.others:
         make = restore_link if item.inode.is_link else restore_special
         problems += make(item, rules)
-    for first, path in plan.names:
+    for first, item in plan.names:
         if os.path.lexists(first):
-            link_name(first, path)
+            link_name(first, item)
     for item in reversed(plan.folders):
         problems += set_attributes(item.path, item, rules)
     return problems
