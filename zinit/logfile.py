@@ -23,19 +23,31 @@ class LogFile:
         self._used = 0
         self._is_failing = False
 
-    def write(self, data: bytes) -> None:
-        """Append whole lines."""
+    def write(self, lines: list[bytes]) -> None:
+        """Append lines; a file holds at most `size_bytes` (or one line that is longer)."""
         try:
             if self._fd < 0:
                 self._open()
-            if self._used and self._used + len(data) > self.size_bytes:
-                self._rotate()
-            self._used += os.write(self._fd, data)
+            data = b""
+            for line in lines:
+                if self._used + len(data) + len(line) + 1 > self.size_bytes:
+                    self._append(data)
+                    data = b""
+                    if self._used:
+                        self._rotate()
+                data += line + b"\n"
+            self._append(data)
             self._is_failing = False
         except OSError as error:
             if not self._is_failing:
                 self._report(f"cannot write {self.path}: {error.strerror}; lines are lost")
             self._is_failing = True
+
+    def _append(self, data: bytes) -> None:
+        while data:  # a full disk takes a part, then says why
+            count = os.write(self._fd, data)
+            self._used += count
+            data = data[count:]
 
     def close(self) -> None:
         """Give the descriptor back; the next write opens the file again."""

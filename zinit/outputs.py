@@ -111,7 +111,7 @@ class Outputs:
         if stream.to_console and lines:
             self._console(b"".join(prefix + line + b"\n" for line in lines))
         if stream.file is not None and lines:
-            stream.file.write(b"\n".join(lines) + b"\n")
+            stream.file.write(lines)
         if not data:
             self._loop.forget(stream.fd)
             os.close(stream.fd)
