@@ -15,7 +15,7 @@ from flist.errors import BlockError
 from flist.model import Block
 from flist.store.base import Store
 
-KEPT_CHUNKS = 16
+KEPT_BYTES = 8 << 20
 
 
 class Statistics:
@@ -58,13 +58,14 @@ class Fetcher:
         self,
         store: Store | None,
         cache: BlockCache | None,
-        kept_chunks: int = KEPT_CHUNKS,
+        kept_bytes: int = KEPT_BYTES,
         *,
         is_local: bool = False,
     ) -> None:
         self.store = store
         self.cache = cache
-        self.kept_chunks = kept_chunks
+        self.kept_bytes = kept_bytes
+        self.kept = 0
         self.is_local = is_local
         self.statistics = Statistics()
         self.lock = threading.Lock()
@@ -117,9 +118,11 @@ class Fetcher:
         with self.lock:
             self.running.pop(block.id, None)
             if chunk is not None:
+                old = self.chunks.pop(block.key, b"")
                 self.chunks[block.key] = chunk
-                while len(self.chunks) > self.kept_chunks:
-                    self.chunks.popitem(last=False)
+                self.kept += len(chunk) - len(old)
+                while self.kept > self.kept_bytes and len(self.chunks) > 1:
+                    self.kept -= len(self.chunks.popitem(last=False)[1])
 
     def load(self, block: Block, size: int) -> bytes:
         """Return the chunk from the cache, or else from the store."""

@@ -18,7 +18,6 @@ from queue import SimpleQueue
 from types import FrameType
 
 from flist import fuse_wire as wire
-from flist.ahead import Ahead
 from flist.errors import FlistError
 from flist.fuse_mount import attach, detach, widen_read_ahead
 from flist.model import Inode
@@ -83,7 +82,6 @@ class Server:
         self.pending: set[int] = set()
         self.listing: tuple[int, list[Inode]] = (0, [])
         self.threads = 0
-        self.ahead = Ahead(reader)
         self.handlers: dict[int, Callable[[wire.Request], bytes | None]] = {
             wire.INIT: self.init,
             wire.LOOKUP: self.lookup,
@@ -226,8 +224,6 @@ class Server:
         """Return bytes of a file at once, or hand the request to a thread that may wait."""
         _, offset, size, _ = wire.READ_IN.unpack_from(request.body)
         inode = self.tree.inode(request.nodeid)
-        if offset == 0:
-            self.ahead.note(inode)
         data = self.reader.read_now(inode, size, offset)
         if data is None:
             if self.threads < READERS:

@@ -62,9 +62,10 @@ class Tree:
         inode = self.source.inode(ino)
         if inode is None:
             raise FileNotFoundError(ino)
-        if len(self.recent) >= RECENT_INODES:
-            self.recent.clear()
-        self.recent[ino] = inode
+        with self.lock:
+            if len(self.recent) >= RECENT_INODES:
+                self.recent.clear()
+            self.recent[ino] = inode
         return inode
 
     def entries(self, ino: int) -> dict[bytes, Inode]:
@@ -79,6 +80,9 @@ class Tree:
             for child in children:
                 found.setdefault(child.name, child)  # two of one name: the first is shown
             self.keep(ino, found)
+            if len(self.recent) + len(found) > RECENT_INODES:
+                self.recent.clear()
+            self.recent.update((child.ino, child) for child in found.values() if child.is_file)
             return found
 
     def keep(self, ino: int, entries: dict[bytes, Inode]) -> None:
