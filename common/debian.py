@@ -32,19 +32,22 @@ def fetch_packages(
     path = cache_dir("debian") / f"{suite}-{identity[:16]}.tar"
     if path.exists() and not refresh:
         return path
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        archive = Path(folder) / "tree.tar"
+        call = fetch_command(wanted, components, is_root=os.geteuid() == 0)
+        run([*call, suite, str(archive)], timeout_s=FETCH_DEADLINE_S)
+        archive.replace(path)
+    return path
+
+
+def fetch_command(packages: Sequence[str], components: str, *, is_root: bool) -> list[str]:
+    """Return the call of mmdebstrap, without its last words: the suite and the archive."""
     options = ["--variant=extract", "--format=tar", "--architectures=amd64"]
-    options += [f"--components={components}", f"--include={','.join(wanted)}"]
-    if os.geteuid() != 0:
+    options += [f"--components={components}", f"--include={','.join(packages)}"]
+    if not is_root:
         # Nothing is run in the tree, so neither chroot nor a user namespace is needed.
         options.append("--mode=chrootless")
     # Documentation is half of many packages; the licences stay.
-    options += [
-        "--dpkgopt=path-exclude=/usr/share/man/*",
-        "--dpkgopt=path-exclude=/usr/share/doc/*",
-    ]
+    options += [f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in ("man", "doc")]
     options += ["--dpkgopt=path-include=/usr/share/doc/*/copyright"]
-    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-        archive = Path(folder) / "tree.tar"
-        run(["mmdebstrap", *options, suite, archive], timeout_s=FETCH_DEADLINE_S)
-        archive.replace(path)
-    return path
+    return ["mmdebstrap", *options]

@@ -12,17 +12,21 @@ import socket
 import time
 from pathlib import Path
 
-from pyroute2.dhcp.client import AsyncDHCPClient, ClientConfig, randomized_increasing_backoff
-from pyroute2.dhcp.fsm import State
-from pyroute2.dhcp.hooks import Trigger, hook
-from pyroute2.dhcp.leases import Lease as DhcpLease
-from pyroute2.iproute.linux import AsyncIPRoute
-
 from common.files import write_atomic
 from common.notify import notify_ready
 from node.leases import Lease, choose_lease, parse_lease, resolv_conf
 from node.links import describe_link, has_carrier, wired_links
 from node.model import NodeError
+from node.netlink import (
+    AsyncDHCPClient,
+    AsyncIPRoute,
+    ClientConfig,
+    State,
+    Trigger,
+    hook,
+    randomized_increasing_backoff,
+)
+from node.netlink import Lease as DhcpLease
 
 RESOLV_CONF = Path("/etc/resolv.conf")
 SCAN_INTERVAL_S = 0.2

@@ -128,8 +128,10 @@ def enter(suite: str, root: Path, command: list[str], deadline_s: int) -> str:
 
 
 def pip_settings() -> list[str]:
-    """Return this machine's settings for pip, as words for env(1)."""
-    return [f"{name}={value}" for name, value in os.environ.items() if name.startswith("PIP_")]
+    """Return this machine's settings for pip, as words for env(1), but for folders of its own."""
+    settings = {name: value for name, value in os.environ.items() if name.startswith("PIP_")}
+    settings.pop("PIP_FIND_LINKS", None)
+    return [f"{name}={value}" for name, value in settings.items()]
 
 
 def say(suite: str, text: str) -> None:

@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from common.debian import fetch_command
 from common.errors import UsageError, ZosError, run_command
 from common.files import open_atomic, write_atomic
 from common.notify import notify_ready
 from common.run import CommandError, run
+from common.serving import open_listener, parse_address
 
 
 def test_a_file_is_there_whole(tmp_path: Path) -> None:
@@ -80,3 +82,36 @@ def test_notify_ready_reaches_the_manager(tmp_path: Path, monkeypatch: pytest.Mo
 def test_notify_ready_without_a_manager(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NOTIFY_SOCKET", address)
     assert not notify_ready()
+
+
+@pytest.mark.parametrize("is_root", [True, False])
+def test_packages_are_fetched_with_and_without_root(is_root: bool) -> None:
+    words = fetch_command(["a", "b"], "main", is_root=is_root)
+    assert words[0] == "mmdebstrap"
+    assert "--include=a,b" in words
+    assert ("--mode=chrootless" in words) is not is_root
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("127.0.0.1:80", ("127.0.0.1", 80)),
+        ("[::1]:0", ("::1", 0)),
+        (":8080", ("::", 8080)),
+    ],
+)
+def test_an_address_to_listen_on(text: str, address: tuple[str, int]) -> None:
+    assert parse_address(text) == address
+
+
+@pytest.mark.parametrize("text", ["", "80", "host:", "host:x", "host:65536", "host:-1", "host:٣"])
+def test_an_address_that_is_none(text: str) -> None:
+    with pytest.raises(UsageError, match="cannot listen on"):
+        parse_address(text)
+
+
+def test_a_port_that_is_taken() -> None:
+    with open_listener("127.0.0.1", 0) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(ZosError, match=f"cannot listen on 127.0.0.1:{port}"):
+            open_listener("127.0.0.1", port)

@@ -1,0 +1,44 @@
+"""The parts of pyroute2 that a node uses, without the rest of it.
+
+`import pyroute2` loads the whole library, some 350 modules: two seconds on an emulated processor,
+at every boot. Its sub-modules work without that front page, so an empty one stands in for it.
+"""
+
+import importlib.util
+import sys
+import types
+
+
+def import_narrowly(name: str) -> None:
+    """Let sub-modules of package `name` be imported without running its `__init__`."""
+    spec = importlib.util.find_spec(name)
+    if name in sys.modules or spec is None or spec.submodule_search_locations is None:
+        return
+    module = types.ModuleType(name)
+    module.__path__ = list(spec.submodule_search_locations)
+    module.__spec__ = spec
+    sys.modules[name] = module
+
+
+import_narrowly("pyroute2")
+
+from pyroute2.dhcp.client import (  # noqa: E402 - after the line above
+    AsyncDHCPClient,
+    ClientConfig,
+    randomized_increasing_backoff,
+)
+from pyroute2.dhcp.fsm import State  # noqa: E402
+from pyroute2.dhcp.hooks import Trigger, hook  # noqa: E402
+from pyroute2.dhcp.leases import Lease  # noqa: E402
+from pyroute2.iproute.linux import AsyncIPRoute  # noqa: E402
+
+__all__ = [
+    "AsyncDHCPClient",
+    "AsyncIPRoute",
+    "ClientConfig",
+    "Lease",
+    "State",
+    "Trigger",
+    "hook",
+    "randomized_increasing_backoff",
+]
