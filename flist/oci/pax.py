@@ -1,4 +1,4 @@
-"""The records of pax headers: `LENGTH KEY=VALUE` and a newline, one after the other."""
+"""The numbers of tar headers, and pax records: `LENGTH KEY=VALUE` and a newline, one by one."""
 
 import re
 
@@ -7,6 +7,18 @@ from flist.oci.errors import ImageError
 
 MAX_DIGITS = 19
 DECIMAL = re.compile(rb"(-?)(\d{1,19})(?:\.(\d*))?")
+
+
+def parse_number(field: bytes) -> int:
+    """Return an octal number, or one of GNU's base-256 numbers."""
+    if field[0] & 0x80:
+        value = int.from_bytes(field, "big") & ((1 << (8 * len(field) - 1)) - 1)
+        is_negative = field[0] & 0x40
+        return value - (1 << (8 * len(field) - 1)) if is_negative else value
+    text = field.partition(b"\0")[0].strip(b" ")
+    if text.strip(b"01234567"):
+        raise ImageError("the archive is broken: a header holds something that is not a number")
+    return int(text, 8) if text else 0
 
 
 def parse_pax(data: bytes) -> dict[str, bytes]:

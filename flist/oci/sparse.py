@@ -1,4 +1,4 @@
-"""Where the data of a sparse file in a tar archive is: GNU's old form and its pax forms 0.1 and 1.0.
+"""Where the data of a sparse file in an archive is: GNU's old form, its pax forms 0.1 and 1.0.
 
 Source: GNU tar's manual, "Storing Sparse Files".
 """
@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from flist.model import Extent
 from flist.oci.errors import ImageError
+from flist.oci.pax import parse_number
 
 OLD_EXTRA = 504
 BLOCK = 512
@@ -18,9 +19,7 @@ Pairs = list[tuple[int, int]]
 
 
 def parse_old_map(data: bytes) -> Pairs:
-    """Return (offset, length) pairs, each two octal numbers of 12 bytes; empty ones are left out."""
-    from flist.oci.tar import parse_number
-
+    """Return (offset, length) pairs, each two octal numbers of 12 bytes; without empty ones."""
     if len(data) % 24:
         raise ImageError("the archive is cut off")
     fields = [data[at : at + 12] for at in range(0, len(data), 12)]
@@ -39,6 +38,8 @@ def read_pax_map(records: dict[str, bytes], take: Callable[[int], bytes]) -> Pai
     count = 2 * parse_count(lines[0])
     while len(lines) < count + 2:  # the last one is not complete
         data = lines.pop() + take(BLOCK)
+        if len(data) > 2 * BLOCK:
+            raise ImageError("the archive is broken: a sparse file's map is wrong")
         lines += data.split(b"\n")
     return pair_up(lines[1 : count + 1])
 

@@ -11,7 +11,7 @@ from typing import NamedTuple, Protocol
 
 from flist.model import NS, Extent
 from flist.oci.errors import ImageError
-from flist.oci.pax import parse_mtime, parse_pax, parse_pax_number
+from flist.oci.pax import parse_mtime, parse_number, parse_pax, parse_pax_number
 from flist.oci.sparse import OLD_EXTRA, SPARSE_KEYS, check_extents, parse_old_map, read_pax_map
 
 BLOCK = 512
@@ -22,6 +22,7 @@ XATTR_PREFIX = "SCHILY.xattr."
 REGULAR, HARD_LINK, SYMLINK, CHARACTER, BLOCK_DEVICE, DIRECTORY, FIFO = b"0123456"
 KINDS = {b"\0": REGULAR, b"7": REGULAR, b"S": REGULAR}
 PAX, PAX_GLOBAL, LONG_NAME, LONG_LINK, VOLUME = b"x", b"g", b"L", b"K", b"V"
+EXTENSIONS = (PAX, PAX_GLOBAL, LONG_NAME, LONG_LINK)
 
 
 class Source(Protocol):
@@ -98,28 +99,26 @@ class TarReader:
     def read_header(self) -> tuple[bytes, dict[str, bytes]] | None:
         """Return the next member's header, and the records that the headers before it carry."""
         records = dict(self.common)
+        described = 0
         while (block := self.next_block()) is not None:
             kind = block[156:157]
+            described += self.left
+            if kind in EXTENSIONS and described > MAX_EXTENSION_BYTES:
+                raise ImageError(f"the archive has a header of {described} bytes")
             if kind == PAX:
-                records.update(parse_pax(self.take_extension()))
+                records.update(parse_pax(self.take(self.left)))
             elif kind == PAX_GLOBAL:
-                self.common.update(parse_pax(self.take_extension()))
+                self.common.update(parse_pax(self.take(self.left)))
                 if sum(map(len, self.common.values())) > MAX_EXTENSION_BYTES:
                     raise ImageError("the archive's common header is too large")
                 records = {**self.common, **records}
             elif kind == LONG_NAME:
-                records["path"] = self.take_extension().partition(b"\0")[0]
+                records["path"] = self.take(self.left).partition(b"\0")[0]
             elif kind == LONG_LINK:
-                records["linkpath"] = self.take_extension().partition(b"\0")[0]
+                records["linkpath"] = self.take(self.left).partition(b"\0")[0]
             elif kind != VOLUME:
                 return block, records
         return None
-
-    def take_extension(self) -> bytes:
-        """Return the content of a member that only describes the next."""
-        if self.left > MAX_EXTENSION_BYTES:
-            raise ImageError(f"the archive has a header of {self.left} bytes")
-        return self.take(self.left)
 
     def read_entry(self, block: bytes, records: dict[str, bytes]) -> Entry:
         """Return the member that a header and its records describe."""
@@ -172,18 +171,6 @@ def check_sum(block: bytes) -> None:
     total = sum(block) - sum(block[148:156]) + 8 * ord(" ")
     if said not in (total, total - 256 * sum(b > 127 for b in block[:148] + block[156:])):
         raise ImageError("the archive is broken: a header's checksum is wrong")
-
-
-def parse_number(field: bytes) -> int:
-    """Return an octal number, or one of GNU's base-256 numbers."""
-    if field[0] & 0x80:
-        value = int.from_bytes(field, "big") & ((1 << (8 * len(field) - 1)) - 1)
-        is_negative = field[0] & 0x40
-        return value - (1 << (8 * len(field) - 1)) if is_negative else value
-    text = field.partition(b"\0")[0].strip(b" ")
-    if text.strip(b"01234567"):
-        raise ImageError("the archive is broken: a header holds something that is not a number")
-    return int(text, 8) if text else 0
 
 
 def header_name(block: bytes) -> bytes:

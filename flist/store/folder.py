@@ -6,6 +6,7 @@ at all (written beside, then renamed), and is on disk when `flush` has returned.
 
 import contextlib
 import ctypes
+import itertools
 import os
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -21,7 +22,7 @@ class FolderStore:
         self.root = root
         self.made: set[str] = set()
         self.empty: set[str] = set()
-        self.count = 0
+        self.counter = itertools.count()
 
     def path(self, name: str) -> str:
         """Return where block `name` (hex) belongs."""
@@ -70,8 +71,8 @@ class FolderStore:
             with os.scandir(folder) as listing:
                 if not any(listing):
                     self.empty.add(name[:2])  # nothing to look for before we write
-        self.count += 1
-        scratch = f"{self.root}/{name[:2]}/.{os.getpid()}-{id(self):x}-{self.count}.tmp"
+        count = next(self.counter)  # never the same for two threads
+        scratch = f"{self.root}/{name[:2]}/.{os.getpid()}-{id(self):x}-{count}.tmp"
         handle = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
         try:
             try:

@@ -1,0 +1,84 @@
+"""Encodes chunks in threads and puts them into stores, with few in memory at a time."""
+
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from types import TracebackType
+
+from flist.blocks import check_arrival, encode
+from flist.model import CHUNK_BYTES, Block, Route
+from flist.store.routed import RoutedStore, open_routes
+from flist.workers import cpu_count
+
+QUEUED_PER_THREAD = 4
+NO_BLOCK = Block(b"", b"")
+ZERO_CHUNK = bytes(CHUNK_BYTES)
+
+
+class ChunkWriter:
+    """A store behind threads; an error of theirs is raised by the next call."""
+
+    def __init__(self, routes: Sequence[Route], threads: int = 0) -> None:
+        self.routes = routes
+        self.threads = threads or cpu_count()
+        self.slots = threading.Semaphore(self.threads * QUEUED_PER_THREAD)
+        self.lock = threading.Lock()
+        self.begun: set[bytes] = set()
+        self.failure: BaseException | None = None
+        self.zero: Block | None = None
+        self.store: RoutedStore
+        self.pool: ThreadPoolExecutor
+
+    def __enter__(self) -> "ChunkWriter":
+        self.store = open_routes(self.routes, check_arrival)
+        self.pool = ThreadPoolExecutor(self.threads, thread_name_prefix="encode")
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.pool.shutdown(cancel_futures=True)
+        self.store.close()
+
+    def add(self, chunk: bytes, blocks: list[Block]) -> None:
+        """Store `chunk`; its block is in `blocks`, at the place that is next now, after `wait`."""
+        if chunk == ZERO_CHUNK and self.zero is not None:
+            blocks.append(self.zero)
+            return
+        blocks.append(NO_BLOCK)
+        place = len(blocks) - 1
+        self.slots.acquire()
+        if self.failure is not None:
+            self.slots.release()
+            raise self.failure
+        self.pool.submit(self.work, chunk, blocks, place)
+
+    def work(self, chunk: bytes, blocks: list[Block], place: int) -> None:
+        """Encode and store one chunk, unless that has been done or is being done."""
+        try:
+            block, data = encode(chunk)
+            with self.lock:
+                is_new = block.id not in self.begun
+                self.begun.add(block.id)
+            if is_new:
+                self.store.put(block.id, data)
+            blocks[place] = block
+            if chunk == ZERO_CHUNK:
+                self.zero = block
+        except BaseException as error:
+            self.failure = error
+        finally:
+            self.slots.release()
+
+    def wait(self) -> None:
+        """Return when every block that was added is stored, and would survive a power cut."""
+        count = self.threads * QUEUED_PER_THREAD
+        for _ in range(count):
+            self.slots.acquire()
+        self.slots.release(count)
+        if self.failure is not None:
+            raise self.failure
+        self.store.flush()
