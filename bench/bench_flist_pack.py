@@ -1,0 +1,118 @@
+"""How fast does `zos flist` pack and unpack a Debian tree beside mksquashfs and tar?
+
+Every program starts from scratch and works from memory to memory, in turns; ratios are what
+counts, times of a shared machine mean little by themselves.
+"""
+
+import argparse
+import json
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from bench.helpers import (
+    Aim,
+    make_tree,
+    need,
+    render,
+    render_aims,
+    run,
+    scratch_folder,
+    shell,
+    take_time,
+    take_turns,
+    zos_flist,
+)
+
+AIMS = (
+    Aim("pack / mksquashfs zstd 3", "zos flist pack", "mksquashfs zstd 3", 0.75),
+    Aim("pack / mksquashfs lz4", "zos flist pack", "mksquashfs lz4"),
+    Aim("pack / tar | zstd -3", "zos flist pack", "tar | zstd -3"),
+    Aim("pack of an unchanged tree / first pack", "zos flist pack again", "zos flist pack"),
+    Aim("unpack / zstd -dc | tar x", "zos flist unpack", "zstd -dc | tar x", 1.2),
+    Aim("unpack / unsquashfs", "zos flist unpack", "unsquashfs"),
+)
+
+
+def main() -> int:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(prog="zos bench flist_pack", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="two rounds in place of five")
+    parser.add_argument("--json", action="store_true", help="one object on stdout")
+    options = parser.parse_args()
+    need("mksquashfs", "unsquashfs", "tar", "zstd")
+    try:
+        with scratch_folder("flist-pack") as top:
+            times = measure(top, 2 if options.quick else 5)
+    except KeyboardInterrupt:
+        return 130
+    if options.json:
+        print(json.dumps(times))
+    else:
+        print(render("A Debian tree packed and unpacked", times))
+        print(render_aims(AIMS, times))
+    return 0
+
+
+def measure(top: Path, rounds: int) -> dict[str, float]:
+    """Return the median of every contender."""
+    tree = make_tree(top / "tree")
+    store = f"dir://{top}/blocks"
+    archive, image, out = top / "a.tar.zst", top / "a.squashfs", top / "out"
+
+    def fresh(path: Path, work: Callable[[], object]) -> Callable[[], float]:
+        def measure_one() -> float:
+            for old in {path, top / "blocks"} if path.suffix == ".fl" else {path}:
+                remove(old)
+            return take_time(work)
+
+        return measure_one
+
+    def squash(*words: str) -> Callable[[], object]:
+        return lambda: run(
+            "mksquashfs", tree, image, "-noappend", "-quiet", "-no-progress", "-comp", *words
+        )
+
+    def pack() -> str:
+        return zos_flist("pack", "-m", top / "a.fl", "-s", store, tree)
+
+    times = take_turns(
+        rounds,
+        {
+            "zos flist pack": fresh(top / "a.fl", pack),
+            "zos flist pack again": lambda: take_time(pack),
+            "mksquashfs lz4": fresh(image, squash("lz4")),
+            "mksquashfs zstd 3": fresh(image, squash("zstd", "-Xcompression-level", "3")),
+            "tar | zstd -3": fresh(
+                archive, lambda: shell(f"tar -C {tree} -cf - . | zstd -3 -T0 -q -o {archive}")
+            ),
+        },
+    )
+    out.mkdir()
+    place = out / "tree"
+    times |= take_turns(
+        rounds,
+        {
+            "zos flist unpack": fresh(
+                place, lambda: zos_flist("unpack", "-p", "-m", top / "a.fl", place)
+            ),
+            "unsquashfs": fresh(place, lambda: run("unsquashfs", "-q", "-n", "-d", place, image)),
+            "zstd -dc | tar x": fresh(
+                place, lambda: shell(f"mkdir {place} && zstd -dc {archive} | tar -x -C {place}")
+            ),
+        },
+    )
+    return times
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a tree, if it is there."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
