@@ -1,12 +1,11 @@
 """Makes a flist of the tree that an image's layers came to."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from flist.model import Block, Inode, Meta, Route
 from flist.oci.tree import Item, Node, walk_tree
 from flist.scan import DIRECTORY_BYTES
-from flist.writer import Content, write_flist
+from flist.writer import Content
 
 
 def make_content(root: Node, tags: Mapping[str, str], routes: Sequence[Route]) -> Content:
@@ -45,8 +44,3 @@ def make_inode(number: int, parent: int, name: bytes, node: Node, same_as: int) 
         number, parent, name, size, item.uid, item.gid, item.mode, item.rdev,
         item.mtime_ns, item.mtime_ns, same_as,
     )  # fmt: skip
-
-
-def write_tree(path: Path, content: Content) -> None:
-    """Write the flist, whole or not at all."""
-    write_flist(path, content)

@@ -1,0 +1,141 @@
+"""Convert a container image into a flist, without a container engine and without root.
+
+The image comes from a registry, from an OCI layout (--oci-layout) or from an archive that `docker
+save` and the like wrote (--archive). Entrypoint, command, environment, user, working directory and
+ports are kept in the flist's tag `image` (JSON) and in /.startup.toml.
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from common.errors import UsageError
+from flist.commands.options import parse_size
+from flist.commands.progress import ByteProgress
+from flist.oci.apply import Limits
+from flist.oci.auth import check_server, read_credentials
+from flist.oci.convert import convert
+from flist.oci.image import Image
+from flist.oci.platform import Platform, parse_platform
+from flist.oci.reference import flist_name, parse_reference
+from flist.store.routed import parse_route
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
+    parser.add_argument(
+        "-i", "--image", default="", metavar="NAME",
+        help="[HOST[:PORT]/]PATH[:TAG][@DIGEST]; in a layout or archive, which of several",
+    )  # fmt: skip
+    parser.add_argument(
+        "-s", "--store", dest="stores", action="append", required=True, metavar="[hh-hh=]URL",
+        help="where blocks go; with a range only those whose id starts in it; may be repeated",
+    )  # fmt: skip
+    parser.add_argument(
+        "-m", "--output", "--meta", type=Path, metavar="FILE",
+        help="the flist to write (default: the image's name with - for : and /, and .fl)",
+    )  # fmt: skip
+    parser.add_argument("--platform", metavar="OS/ARCH", help="default: this machine's")
+    place = parser.add_mutually_exclusive_group()
+    place.add_argument("--oci-layout", type=Path, metavar="DIR", help="read an OCI image layout")
+    place.add_argument("--archive", type=Path, metavar="FILE", help="read a saved image")
+    parser.add_argument("--insecure", action="store_true", help="the registry speaks plain HTTP")
+    parser.add_argument(
+        "--max-size", type=parse_size, default=Limits().size_bytes, metavar="BYTES",
+        help="refuse an image that unpacks to more (default 64G)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--no-strip-password", action="store_true", help="keep passwords in the flist's routes"
+    )
+    parser.add_argument("--json", action="store_true", help="print what was done as JSON")
+    add_login(parser)
+
+
+def add_login(parser: argparse.ArgumentParser) -> None:
+    """Add upstream's options for private registries."""
+    login = parser.add_argument_group("credentials, for the image's registry only")
+    login.add_argument("--username", default="")
+    login.add_argument(
+        "--password", default="", help="- takes $RFS_PASSWORD, which other users can't see"
+    )
+    login.add_argument("--auth", default="", help="base64 of USER:PASSWORD")
+    login.add_argument("--email", default="", help="taken, and not used: no registry asks for it")
+    login.add_argument("--server-address", default="", help="whom the credentials are for")
+    login.add_argument("--identity-token", default="", help="is exchanged for an access token")
+    login.add_argument("--registry-token", default="", help="is sent as it is")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Convert."""
+    routes = [parse_route(text) for text in options.stores]
+    platform = parse_platform(options.platform) if options.platform else None
+    limits = Limits(size_bytes=options.max_size)
+    with open_image(options, platform) as image, ByteProgress("converting") as progress:
+        name = options.image or str((options.oci_layout or options.archive).name)
+        done = convert(
+            image, name, output_path(options), routes, limits=limits, progress=progress.update,
+            keep_passwords=options.no_strip_password,
+        )  # fmt: skip
+    if options.json:
+        sys.stdout.write(json.dumps(done._asdict()) + "\n")
+    else:
+        sys.stderr.write(
+            f"converted {done.layers} layers of {done.digest} ({done.platform}): {done.inodes}"
+            f" entries, {done.size_bytes} bytes, {done.distinct} blocks\n"
+        )
+    return 0
+
+
+def output_path(options: argparse.Namespace) -> Path:
+    """Return where the flist goes."""
+    if options.output:
+        return Path(options.output)
+    if options.image:
+        return Path(flist_name(options.image))
+    place: Path = options.oci_layout or options.archive
+    stem = place.absolute().name
+    for ending in (".gz", ".zst", ".tar", ".tgz"):
+        stem = stem.removesuffix(ending)
+    return Path(f"{stem}.fl")
+
+
+@contextlib.contextmanager
+def open_image(options: argparse.Namespace, platform: Platform | None) -> Iterator[Image]:
+    """Give the image that the options name."""
+    if options.oci_layout:
+        from flist.oci.layout import Folder, find_in_files
+
+        yield find_in_files(Folder(options.oci_layout), options.image, platform)
+    elif options.archive:
+        from flist.oci.archive import Archive
+        from flist.oci.layout import find_in_files
+
+        with Archive.open_file(options.archive, options.max_size) as archive:
+            yield find_in_files(archive, options.image, platform)
+    else:
+        yield from open_remote(options, platform)
+
+
+def open_remote(options: argparse.Namespace, platform: Platform | None) -> Iterator[Image]:
+    """Give an image in a registry."""
+    from flist.oci.registry import Registry
+    from flist.oci.web import Web
+
+    if not options.image:
+        raise UsageError("no image is named", hint="-i NAME, or --oci-layout, or --archive")
+    reference = parse_reference(options.image)
+    password = os.environ.get("RFS_PASSWORD", "") if options.password == "-" else options.password  # noqa: S105
+    credentials = read_credentials(
+        username=options.username, password=password, auth=options.auth,
+        identity_token=options.identity_token, registry_token=options.registry_token,
+    )  # fmt: skip
+    check_server(reference, options.server_address)
+    web = Web(is_insecure=options.insecure)
+    try:
+        yield Registry(reference, credentials, web).find(platform)
+    finally:
+        web.close()

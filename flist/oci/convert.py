@@ -1,0 +1,120 @@
+"""Converts an image into a flist: the topmost layer first, the next one fetched meanwhile.
+
+No root is needed and nothing is unpacked: names, owners and modes stay in memory, contents go as
+blocks into the stores as they are read.
+"""
+
+import contextlib
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+from flist.model import Block, Route
+from flist.oci.apply import Applier, Limits
+from flist.oci.build import make_content
+from flist.oci.chunks import ChunkWriter
+from flist.oci.config import STARTUP_NAME, image_tag, startup_toml
+from flist.oci.errors import ImageError
+from flist.oci.image import Image
+from flist.oci.tree import Item, Node
+from flist.pack import strip_password
+from flist.writer import Content, write_flist
+
+STARTUP_MODE = 0o100644
+Progress = Callable[[int, int], None]
+
+
+class Converted(NamedTuple):
+    """What a conversion made."""
+
+    digest: str
+    platform: str
+    layers: int
+    inodes: int
+    size_bytes: int
+    blocks: int
+    distinct: int
+
+
+def convert(
+    image: Image,
+    name: str,
+    meta: Path,
+    routes: Sequence[Route],
+    *,
+    keep_passwords: bool = False,
+    limits: Limits | None = None,
+    progress: Progress | None = None,
+) -> Converted:
+    """Write the flist `meta` of `image`, its blocks into the stores of `routes`.
+
+    `name` is what the flist says it was made of. Raises `ImageError`, `StoreError`, `FlistError`.
+    """
+    limits = limits or Limits()
+    total = sum(layer.size for layer in image.layers)
+    if total > limits.size_bytes:
+        raise ImageError(
+            f"the image is refused: its layers have {total} bytes",
+            hint="--max-size BYTES raises the limit",
+        )
+    with ChunkWriter(routes) as writer:
+        applier = Applier(writer, limits)
+        done = 0
+        with contextlib.closing(open_ahead(image)) as opened:
+            pairs = reversed(list(zip(image.layers, image.config.diff_ids, strict=True)))
+            for (layer, diff_id), stream in zip(pairs, opened, strict=True):
+                with stream:
+                    applier.apply(stream, diff_id)
+                done += layer.size
+                if progress is not None:
+                    progress(done, total)
+        root = applier.finish()
+        add_startup(root, startup_toml(image.config), writer)
+        writer.wait()
+    kept = [r if keep_passwords else r._replace(url=strip_password(r.url)) for r in routes]
+    tags = {"image": image_tag(image.config, name, str(image.digest))}
+    content = make_content(root, tags, kept)
+    write_flist(meta, content)
+    return summarize(image, content)
+
+
+def open_ahead(image: Image) -> Generator[BinaryIO, None, None]:
+    """Give the checked layers, topmost first; while one is used the next is fetched."""
+    pending = list(image.layers)
+    upcoming: Future[BinaryIO] | None = None
+    with ThreadPoolExecutor(1, thread_name_prefix="fetch") as pool:
+        try:
+            while pending or upcoming:
+                upcoming = upcoming or pool.submit(image.blobs.open_blob, pending.pop())
+                stream = upcoming.result()
+                upcoming = pool.submit(image.blobs.open_blob, pending.pop()) if pending else None
+                yield stream
+        finally:
+            if upcoming is not None and not upcoming.cancel():
+                with contextlib.suppress(ImageError):
+                    upcoming.result().close()
+
+
+def add_startup(root: Node, text: bytes, writer: ChunkWriter) -> None:
+    """Put `/.startup.toml` into the tree; one that the image has gives way."""
+    blocks: list[Block] = []
+    writer.add(text, blocks)
+    item = Item(mode=STARTUP_MODE, size=len(text), blocks=blocks)
+    assert root.children is not None
+    root.children[STARTUP_NAME] = Node(item)
+
+
+def summarize(image: Image, content: Content) -> Converted:
+    """Return what was made."""
+    own = [inode for inode in content.inodes if not inode.same_as]
+    blocks = [block.id for inode in own for block in content.blocks.get(inode.ino, ())]
+    return Converted(
+        str(image.digest),
+        str(image.config.platform),
+        len(image.layers),
+        len(content.inodes),
+        sum(inode.size for inode in own if inode.is_file),
+        len(blocks),
+        len(set(blocks)),
+    )
