@@ -33,7 +33,7 @@ COMMANDS = {
     "merge": Command("flist.commands.merge", "join flists into one; the first wins"),
     "config": Command("flist.commands.config", "show and change tags and stores"),
     "clone": Command("flist.commands.clone", "copy the blocks of a flist into other stores"),
-    "docker": Command("flist.commands.docker", "make a flist of a container image, without an engine"),
+    "docker": Command("flist.commands.docker", "make a flist of a container image"),
     "convert": Command("flist.commands.convert", "make a .fl of an older .flist"),
     "prefetch": Command("flist.commands.prefetch", "bring a flist's blocks into the cache"),
     "exists": Command("flist.commands.exists", "say whether stores have a block or a file"),
