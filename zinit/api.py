@@ -25,6 +25,8 @@ class Api:
         self.now: Callable[[], float] = manager.system.now
         self.started = self.now()
         self.wants_reexec = False
+        self.open_http: Callable[[str], str] = no_http  # the server's, when there is one
+        self.close_http: Callable[[], None] = lambda: None
         self.goal = ""  # the shutdown that is to begin when its reply is on its way
 
     def monitor(self, name: str) -> None:
@@ -87,9 +89,21 @@ class Api:
         times = {"started": round(self.started + shift, 6), "now": round(now + shift, 6)}
         return {**times, "services": services}
 
-    def start_http(self, address: str) -> str:  # noqa: ARG002
+    def start_http(self, address: str) -> str:
         """Serve JSON-RPC over HTTP; returns what to tell the user, the token included."""
-        raise CommandError("config", "not there yet")
+        try:
+            token = self.open_http(address)
+        except OSError as error:
+            raise CommandError(
+                "http", f"cannot serve HTTP on {address}: {error.strerror}"
+            ) from None
+        return f"HTTP server started at {address}; Authorization: Bearer {token}"
 
     def stop_http(self) -> None:
         """End what `start_http` began."""
+        self.close_http()
+
+
+def no_http(address: str) -> str:
+    """Stand in until there is a server."""
+    raise OSError(22, "there is no server", address)

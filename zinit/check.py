@@ -127,11 +127,11 @@ def check_cycles(
     after = {name: one.after + one.requires for name, one in services.items()}
     findings = []
     for names in find_cycles(after):
-        first = names[0]
-        key = "after" if set(services[first].after) & set(names) else "requires"
-        loop = " -> ".join([*walk_cycle(first, after, set(names))])
-        text = f"these wait for each other and never start: {loop}"
-        findings.append(Finding(ERROR, folder.file_of(first), lines[first].get(key, 0), text))
+        way = walk_cycle(names[0], after, set(names))
+        first, other = way[:2]
+        places = (lines[first].get(f"{key} {other}", 0) for key in ("after", "requires"))
+        text = f"these wait for each other and never start: {' -> '.join(way)}"
+        findings.append(Finding(ERROR, folder.file_of(first), max(places), text))
     return findings
 
 

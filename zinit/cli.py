@@ -284,6 +284,15 @@ def run_stats(options: Options) -> int:
     return 0
 
 
+def run_proxy(options: Options) -> int:
+    """Let the daemon serve JSON-RPC over HTTP; prints where, and the token."""
+    from zinit.rpcclient import call
+
+    address = options.flags.get("address", "127.0.0.1:8080")
+    sys.stdout.write(f"{call(options.socket, 'system_start_http_server', [address])}\n")
+    return 0
+
+
 def run_help(options: Options) -> int:
     """Print what there is."""
     prog = options.prog
@@ -340,6 +349,12 @@ COMMANDS = {
         "print the log and follow it (-s: do not follow)", "[SERVICE]", run_log, LOG_FLAGS
     ),
     "stats": Command("show memory and processor use", "SERVICE", run_stats),
+    "proxy": Command(
+        "serve JSON-RPC over HTTP, with a token (-a loopback IP:PORT or unix:PATH)",
+        "",
+        run_proxy,
+        {"-a": "address=", "--address": "address="},
+    ),
     "reload": Command("follow changed files, or let a service reload", "[SERVICE]", run_reload),
     "check": Command("find what is wrong in a folder, offline", "[FOLDER]", run_check),
     "analyze": Command("show where the boot's time went (plot: as SVG)", "[plot]", run_analyze),

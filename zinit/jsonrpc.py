@@ -26,6 +26,7 @@ CHUNK_LINES = 200
 # on the restart pause (2 s) being nearly over by then.
 STOP_TAKES_S = 1.0
 STOP_LIMIT_S = 25.0
+STOP_STEP_S = 0.05
 MARKS = re.compile(rb'["\\{}\[\]]')
 LATER = object()
 
@@ -80,6 +81,7 @@ class RpcSession:
         self.is_over = False
         self._api = api
         self._cutter = Cutter()
+        self._look_at = 0.0
         self._stops: list[tuple[object, str, float]] = []  # id, name, when it was asked
         self._subscriptions: dict[int, str | None] = {}
         self._cursor = 0
@@ -124,13 +126,7 @@ class RpcSession:
 
     def next_time(self) -> float | None:
         """Return when a waiting stop is to be looked at."""
-        if not self._stops:
-            return None
-        now = self._api.now()
-        return min(
-            asked + STOP_TAKES_S if asked + STOP_TAKES_S > now else now + 0.05
-            for _, _, asked in self._stops
-        )
+        return self._look_at if self._stops else None
 
     def answer(self, text: bytes) -> bytes:
         """Return the reply to one request or batch, with its newline; empty for notifications."""
@@ -173,12 +169,18 @@ class RpcSession:
         except CommandError as error:
             raise explain(error, method, name) from None
         if method == "service_stop" and self._api.manager.find(name).record.has_process:
-            self._stops.append((number, name, self._api.now()))
+            now = self._api.now()
+            self._stops.append((number, name, now))
+            if len(self._stops) == 1:
+                self._look_at = now + STOP_TAKES_S
             return LATER
         return result
 
     def _pull_stops(self) -> "list[bytes]":
         now = self._api.now()
+        if not self._stops or now < self._look_at:
+            return []
+        self._look_at = now + STOP_STEP_S
         replies = []
         for entry in list(self._stops):
             number, name, asked = entry

@@ -70,6 +70,8 @@ def explain(error: "CommandError", method: str, name: str) -> RpcError:
     action = ACTIONS.get(method, method)
     if error.kind == "signal":
         return explain_signal(error.value)
+    if error.kind == "http":
+        return RpcError(-32602, str(error), {"code_name": "InvalidParams", "action": action})
     if error.kind == "config":
         data = {
             "action": "loading service config",

@@ -43,17 +43,19 @@ CLIENT_LIMIT = 400
 ACCEPTS_PER_TURN = 16
 READ_SIZE = 65536
 OUTGOING_LIMIT = 8 << 20
+TOKEN_BYTES = 24
 
 
 class Client:
     """One connection."""
 
-    __slots__ = ("fd", "outgoing", "session")
+    __slots__ = ("fd", "outgoing", "session", "token")
 
     def __init__(self, fd: int) -> None:
         self.fd = fd
         self.outgoing = b""
         self.session: Session | None = None  # until its first byte
+        self.token = ""  # came in by HTTP: what it has to know
 
 
 class Server:
@@ -64,7 +66,10 @@ class Server:
         self._api = api
         self._clients: dict[int, Client] = {}
         self._doors: dict[int, _socket.socket] = {}
+        self._http: _socket.socket | None = None
         self._path = ""
+        api.open_http = self.open_http
+        api.close_http = self.close_http
         self._told = 0  # the ring's end when sessions were last asked for more
 
     def open(self, path: str) -> None:
@@ -103,10 +108,26 @@ class Server:
         self._doors[door.fileno()] = door
         self._loop.watch(door.fileno(), RANK, lambda _: self._accept(door))
 
+    def open_http(self, address: str) -> str:
+        """Serve HTTP on `address` (see `zinit.http`); return the token. Raises OSError."""
+        self.close_http()
+        self._http = door = listen(address)
+        token = os.urandom(TOKEN_BYTES).hex()
+        self._loop.watch(door.fileno(), RANK, lambda _: self._accept(door, token))
+        return token
+
+    def close_http(self) -> None:
+        """End that. Connections that are there go on to their end."""
+        if self._http is not None:
+            self._loop.forget(self._http.fileno())
+            self._http.close()
+            self._http = None
+
     def close(self) -> None:
         """Close every connection and remove the socket."""
         for client in list(self._clients.values()):
             self._drop(client)
+        self.close_http()
         for fd, door in self._doors.items():
             self._loop.forget(fd)
             door.close()
@@ -135,7 +156,7 @@ class Server:
         times = [session.next_time() for session in sessions if session is not None]
         return min((at for at in times if at is not None), default=None)
 
-    def _accept(self, door: "_socket.socket") -> None:
+    def _accept(self, door: "_socket.socket", token: str = "") -> None:
         for _turn in range(ACCEPTS_PER_TURN):
             try:
                 fd, _address = door._accept()  # type: ignore[attr-defined]
@@ -145,6 +166,7 @@ class Server:
             if len(self._clients) >= CLIENT_LIMIT:
                 self._drop(self._choose_victim())
             client = self._clients[fd] = Client(fd)
+            client.token = token
             self._watch(client)
             self._receive(client)  # most have asked by now
 
@@ -174,12 +196,16 @@ class Server:
             if not data:
                 self._drop(client)
                 return
-            client.session = self._open_session(data)
+            client.session = self._open_session(client, data)
         client.outgoing += client.session.feed(data)
         self._send(client)
         self._api.carry_on()
 
-    def _open_session(self, data: bytes) -> "Session":
+    def _open_session(self, client: Client, data: bytes) -> "Session":
+        if client.token:
+            from zinit.http import HttpSession
+
+            return HttpSession(self._api, client.token)
         if data[:1] not in (b"{", b"["):
             return LineSession(self._api)
         from zinit.jsonrpc import RpcSession
@@ -215,6 +241,33 @@ class Server:
         if self._clients.pop(client.fd, None) is not None:
             self._loop.forget(client.fd)
             os.close(client.fd)
+
+
+def listen(address: str) -> "_socket.socket":
+    """Return a listening socket on a loopback `IP:PORT` or on `unix:PATH`; raises OSError."""
+    stream = _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC | _socket.SOCK_NONBLOCK
+    path = address.removeprefix("unix:")
+    if path != address:
+        remove_stale(path)
+        door = _socket.socket(_socket.AF_UNIX, stream)
+        place: str | tuple[str, int] = path
+    else:
+        host, _, port = address.rpartition(":")
+        host = host.strip("[]")
+        if not (host == "::1" or host.startswith("127.")) or not port.isdecimal():
+            raise OSError(22, "only a loopback IP:PORT, or unix:PATH, is served", address)
+        door = _socket.socket(_socket.AF_INET6 if ":" in host else _socket.AF_INET, stream)
+        door.setsockopt(_socket.SOL_SOCKET, _socket.SO_REUSEADDR, 1)
+        place = (host, int(port))
+    try:
+        door.bind(place)
+        if path != address:
+            os.chmod(path, 0o600)
+        door.listen(BACKLOG)
+    except (OSError, OverflowError) as error:
+        door.close()
+        raise OSError(22, str(error), address) from None
+    return door
 
 
 def remove_stale(path: str) -> None:
