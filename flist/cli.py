@@ -36,6 +36,8 @@ COMMANDS = {
     "docker": Command("flist.commands.docker", "make a flist of a container image"),
     "convert": Command("flist.commands.convert", "make a .fl of an older .flist"),
     "prefetch": Command("flist.commands.prefetch", "bring a flist's blocks into the cache"),
+    "stats": Command("flist.commands.stats", "show what a mount has done"),
+    "remount": Command("flist.commands.remount", "show another version under a mount"),
     "exists": Command("flist.commands.exists", "say whether stores have a block or a file"),
     "gc": Command("flist.commands.gc", "remove blocks that no flist needs"),
     "keygen": Command("flist.commands.keygen", "make a key to sign with"),

@@ -38,6 +38,7 @@ FILE_TYPES = frozenset(
     (stat.S_IFREG, stat.S_IFDIR, stat.S_IFLNK, stat.S_IFCHR, stat.S_IFBLK, stat.S_IFIFO,
      stat.S_IFSOCK)
 )  # fmt: skip
+MAX_INO = 1 << 40
 EXTENT = struct.Struct("<QQ")
 COLUMNS = (
     "inode.ino, inode.parent, inode.name, inode.size, inode.uid, inode.gid, inode.mode,"
@@ -239,6 +240,8 @@ def read_inode(row: tuple[Any, ...]) -> Inode:
     extended = (cns or 0, mns or 0, same_as or 0, links or 1)
     if not all(type(value) is int and value >= 0 for value in extended):
         raise FormatError(f"inode {ino} holds something that is not a number")
+    if not 0 < ino < MAX_INO or extended[2] >= MAX_INO:
+        raise FormatError(f"inode {ino} has a number out of range")
     if extended[3] >= 2**32:
         raise FormatError(f"inode {ino} holds a number out of range")
     return Inode(

@@ -7,6 +7,7 @@ bit of it.
 """
 
 import threading
+import time
 from collections import OrderedDict
 
 from flist.blocks import decode
@@ -28,6 +29,15 @@ class Statistics:
         self.fetched_bytes = 0
         self.refused = 0
         self.failed = 0
+        self.fetch_s = 0.0
+        self.slowest_s = 0.0
+
+    def note_fetch(self, size: int, duration_s: float) -> None:
+        """Count a block that came from the store."""
+        self.fetched += 1
+        self.fetched_bytes += size
+        self.fetch_s += duration_s
+        self.slowest_s = max(self.slowest_s, duration_s)
 
 
 class Arrival:
@@ -147,6 +157,7 @@ class Fetcher:
         """Return the chunk from the store, and cache its block."""
         if self.store is None:
             raise BlockError(f"block {block.id.hex()} is not in the cache, and we are offline")
+        started = time.monotonic()
         try:
             data = self.store.get(block.id)
             chunk = decode(block, data, size)
@@ -156,8 +167,7 @@ class Fetcher:
         except BaseException:
             self.statistics.failed += 1
             raise
-        self.statistics.fetched += 1
-        self.statistics.fetched_bytes += len(data)
+        self.statistics.note_fetch(len(data), time.monotonic() - started)
         if self.cache is not None:
             self.cache.put(block.id, data)
         return chunk

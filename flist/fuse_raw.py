@@ -3,7 +3,8 @@
 The kernel is told everything with year-long timeouts, whole directories at once (READDIRPLUS), and
 that there is nothing to open (ENOSYS), so it asks as little as possible. One thread answers what
 is known at once; reads that need the network go to a few others, so nothing waits for them. Node
-numbers are inode numbers: nothing is remembered for the kernel.
+numbers are inode numbers (and above them the version of the flist, which can be exchanged under a
+mount): nothing is remembered for the kernel.
 """
 
 import contextlib
@@ -16,16 +17,19 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from queue import SimpleQueue
 from types import FrameType
+from typing import NamedTuple
 
 from flist import fuse_wire as wire
 from flist.errors import FlistError
 from flist.fuse_mount import attach, detach, widen_read_ahead
-from flist.model import Inode
+from flist.model import ROOT_INO, Inode
 from flist.reader import Reader
 
 BUFFER_BYTES = 64 * 1024
 READERS = 8
 SEEK_DATA, SEEK_HOLE = 3, 4
+VERSION_SHIFT = 40
+INO_MASK = (1 << VERSION_SHIFT) - 1
 GONE = frozenset((errno.ENODEV, errno.ENOTCONN))
 
 
@@ -33,14 +37,24 @@ class Stop(BaseException):
     """A signal asked us to unmount and end."""
 
 
-def serve(reader: Reader, target: Path, ready: Callable[[], None]) -> None:
-    """Mount on `target` and answer until it is unmounted or SIGTERM or SIGINT comes."""
+def serve(
+    reader: Reader,
+    target: Path,
+    ready: Callable[[], None],
+    started: Callable[["Server"], None] = lambda _server: None,
+) -> None:
+    """Mount on `target` and answer until it is unmounted or SIGTERM or SIGINT comes.
+
+    `started` is given the server before it answers the first request.
+    """
     target = target.resolve()
     with stop_on_signals():
         try:
             handle = attach(target)
             try:
-                Server(reader, handle, target, ready).run()
+                server = Server(reader, handle, target, ready)
+                started(server)
+                server.run()
             finally:
                 detach(target)
                 os.close(handle)
@@ -67,20 +81,36 @@ def stop_on_signals() -> Iterator[None]:
             signal.signal(number, handler)
 
 
+class Place(NamedTuple):
+    """A node: which version of the flist it is of, and its inode number there."""
+
+    version: int
+    ino: int
+
+
+class Waiting(NamedTuple):
+    """A read that waits for a thread."""
+
+    unique: int
+    reader: Reader
+    inode: Inode
+    size: int
+    offset: int
+
+
 class Server:
     """One connection to the kernel."""
 
     def __init__(
         self, reader: Reader, handle: int, target: Path, ready: Callable[[], None]
     ) -> None:
-        self.reader = reader
-        self.tree = reader.tree
+        self.readers = [reader]
         self.handle = handle
         self.target = target
         self.ready = ready
-        self.waiting: SimpleQueue[tuple[int, Inode, int, int]] = SimpleQueue()
+        self.waiting: SimpleQueue[Waiting] = SimpleQueue()
         self.pending: set[int] = set()
-        self.listing: tuple[int, list[Inode]] = (0, [])
+        self.listing: tuple[Place | None, list[Inode]] = (None, [])
         self.threads = 0
         self.handlers: dict[int, Callable[[wire.Request], bytes | None]] = {
             wire.INIT: self.init,
@@ -137,6 +167,26 @@ class Server:
                 widen_read_ahead(self.target)
                 self.ready()
 
+    def switch(self, reader: Reader) -> None:
+        """Show another version from now on; what is open stays what it was.
+
+        Called in another thread than `run`: the kernel may ask before it has forgotten.
+        """
+        old = self.readers[-1].tree
+        if reader.tree.has_xattrs and not old.has_xattrs:
+            raise FlistError(
+                "cannot change the flist: the new one has extended attributes, the old had none",
+                hint="the kernel stopped asking for them; unmount and mount again",
+            )
+        names = old.entries(ROOT_INO).keys() | reader.tree.entries(ROOT_INO).keys()
+        self.readers.append(reader)
+        for message in (
+            *(wire.forget_entry(ROOT_INO, name) for name in sorted(names)),
+            wire.forget_inode(ROOT_INO),
+        ):
+            with contextlib.suppress(OSError):  # the kernel did not know it
+                os.write(self.handle, message)
+
     def reply(self, unique: int, data: bytes) -> None:
         """Send an answer; a request that was interrupted meanwhile is not there any more."""
         header = wire.OUT_HEADER.pack(wire.OUT_HEADER.size + len(data), 0, unique)
@@ -149,46 +199,71 @@ class Server:
         with contextlib.suppress(FileNotFoundError):
             os.write(self.handle, header)
 
-    def fields(self, inode: Inode) -> tuple[int, ...]:
-        """Return an inode's attributes as the protocol has them."""
-        return wire.attributes(inode, self.tree.link_count(inode), self.tree.stat_blocks(inode))
+    def locate(self, nodeid: int) -> Place:
+        """Return which version of the flist a node belongs to, and its inode number there."""
+        if nodeid == ROOT_INO:
+            return Place(len(self.readers) - 1, ROOT_INO)
+        version = nodeid >> VERSION_SHIFT
+        if version >= len(self.readers):
+            raise FileNotFoundError(nodeid)
+        return Place(version, nodeid & INO_MASK)
+
+    def find(self, nodeid: int) -> tuple[Reader, Inode]:
+        """Return a node's version and inode."""
+        version, ino = self.locate(nodeid)
+        reader = self.readers[version]
+        return reader, reader.tree.inode(ino)
+
+    def fields(self, version: int, inode: Inode) -> tuple[int, ...]:
+        """Return an inode's attributes as the protocol has them, with its node number first."""
+        tree = self.readers[version].tree
+        fields = wire.attributes(inode, tree.link_count(inode), tree.stat_blocks(inode))
+        if version and inode.ino != ROOT_INO:
+            return (fields[0] | version << VERSION_SHIFT, *fields[1:])
+        return fields
 
     def init(self, request: wire.Request) -> bytes:
         """Agree on what both sides can."""
-        wanted = wire.WANTED | (wire.POSIX_ACL if self.tree.has_acls else 0)
+        wanted = wire.WANTED | (wire.POSIX_ACL if self.readers[0].tree.has_acls else 0)
         return wire.init_reply(request.body, wanted)
 
     def lookup(self, request: wire.Request) -> bytes:
         """Find a name in a directory."""
-        inode = self.tree.lookup(request.nodeid, bytes(request.body[:-1]))
-        return wire.absent_reply() if inode is None else wire.entry_reply(self.fields(inode))
+        version, ino = self.locate(request.nodeid)
+        inode = self.readers[version].tree.lookup(ino, bytes(request.body[:-1]))
+        if inode is None:
+            return wire.absent_reply()
+        return wire.entry_reply(self.fields(version, inode))
 
     def getattr(self, request: wire.Request) -> bytes:
         """Return attributes."""
-        return wire.attr_reply(self.fields(self.tree.inode(request.nodeid)))
+        version, ino = self.locate(request.nodeid)
+        return wire.attr_reply(self.fields(version, self.readers[version].tree.inode(ino)))
 
     def readlink(self, request: wire.Request) -> bytes:
         """Return where a link leads."""
-        return self.tree.target(self.tree.inode(request.nodeid))
+        reader, inode = self.find(request.nodeid)
+        return reader.tree.target(inode)
 
     def statfs(self, request: wire.Request) -> bytes:
         """Return what df shows."""
         del request
-        inodes, size = self.tree.totals
+        inodes, size = self.readers[-1].tree.totals
         return wire.statfs_reply(size, inodes)
 
-    def entries(self, ino: int) -> list[Inode]:
+    def entries(self, place: Place) -> list[Inode]:
         """Return a directory as a list; the one that is being read is kept."""
         kept, entries = self.listing
-        if kept != ino:
-            entries = list(self.tree.entries(ino).values())
-            self.listing = (ino, entries)
+        if kept != place:
+            entries = list(self.readers[place.version].tree.entries(place.ino).values())
+            self.listing = (place, entries)
         return entries
 
     def readdirplus(self, request: wire.Request) -> bytes:
         """Return as many entries, with their attributes, as fit."""
         _, offset, size, _ = wire.READ_IN.unpack_from(request.body)
-        entries = self.entries(request.nodeid)
+        place = self.locate(request.nodeid)
+        entries = self.entries(place)
         pieces = []
         if offset < 2:
             dots = (b".", b"..")[offset:]
@@ -198,7 +273,7 @@ class Server:
         left = size - sum(map(len, pieces))
         for index in range(max(offset - 2, 0), len(entries)):
             inode = entries[index]
-            piece = wire.dirent_plus(self.fields(inode), index + 3, inode.name)
+            piece = wire.dirent_plus(self.fields(place.version, inode), index + 3, inode.name)
             left -= len(piece)
             if left < 0:
                 break
@@ -208,8 +283,10 @@ class Server:
     def readdir(self, request: wire.Request) -> bytes:
         """Return as many entries as fit, names only."""
         _, offset, size, _ = wire.READ_IN.unpack_from(request.body)
+        place = self.locate(request.nodeid)
+        base = place.version << VERSION_SHIFT
         names = [(request.nodeid, 0o040000, b"."), (request.nodeid, 0o040000, b"..")]
-        names += [(i.content_ino, i.mode, i.name) for i in self.entries(request.nodeid)]
+        names += [(i.content_ino | base, i.mode, i.name) for i in self.entries(place)]
         pieces = []
         for index in range(offset, len(names)):
             ino, mode, name = names[index]
@@ -223,22 +300,22 @@ class Server:
     def read(self, request: wire.Request) -> bytes | None:
         """Return bytes of a file at once, or hand the request to a thread that may wait."""
         _, offset, size, _ = wire.READ_IN.unpack_from(request.body)
-        inode = self.tree.inode(request.nodeid)
-        data = self.reader.read_now(inode, size, offset)
+        reader, inode = self.find(request.nodeid)
+        data = reader.read_now(inode, size, offset)
         if data is None:
             if self.threads < READERS:
                 self.threads += 1
                 threading.Thread(target=self.read_waiting, daemon=True).start()
             self.pending.add(request.unique)
-            self.waiting.put((request.unique, inode, size, offset))
+            self.waiting.put(Waiting(request.unique, reader, inode, size, offset))
         return data
 
     def read_waiting(self) -> None:
         """Answer the reads that have to wait for a store, in a thread."""
         while True:
-            unique, inode, size, offset = self.waiting.get()
+            unique, reader, inode, size, offset = self.waiting.get()
             try:
-                data = self.reader.read(inode, size, offset)
+                data = reader.read(inode, size, offset)
             except FlistError:
                 self.finish(unique, None)
             except BaseException:
@@ -270,32 +347,34 @@ class Server:
 
     def getxattr(self, request: wire.Request) -> bytes:
         """Return one extended attribute, or its size."""
-        if not self.tree.has_xattrs:
+        reader, inode = self.find(request.nodeid)
+        if not reader.tree.has_xattrs:
             raise OSError(errno.ENOSYS, "")
         size, _ = wire.SIZE_IN.unpack_from(request.body)
         name = bytes(request.body[wire.SIZE_IN.size : -1])
-        value = dict(self.tree.meta(self.tree.inode(request.nodeid)).xattrs).get(name)
+        value = dict(reader.tree.meta(inode).xattrs).get(name)
         if value is None:
             raise OSError(errno.ENODATA, "")
         return fit(value, size)
 
     def listxattr(self, request: wire.Request) -> bytes:
         """Return the names of extended attributes, or their size."""
-        if not self.tree.has_xattrs:
+        reader, inode = self.find(request.nodeid)
+        if not reader.tree.has_xattrs:
             raise OSError(errno.ENOSYS, "")
         size, _ = wire.SIZE_IN.unpack_from(request.body)
-        pairs = self.tree.meta(self.tree.inode(request.nodeid)).xattrs
+        pairs = reader.tree.meta(inode).xattrs
         return fit(b"".join(name + b"\0" for name, _ in pairs), size)
 
     def lseek(self, request: wire.Request) -> bytes:
         """Find the next data or hole."""
-        if not self.tree.has_holes:
+        reader, inode = self.find(request.nodeid)
+        if not reader.tree.has_holes:
             raise OSError(errno.ENOSYS, "")
         _, offset, whence = wire.LSEEK_IN.unpack_from(request.body)
-        inode = self.tree.inode(request.nodeid)
         if whence not in (SEEK_DATA, SEEK_HOLE):
             raise OSError(errno.EINVAL, "")
-        found = self.reader.seek(inode, offset, is_data=whence == SEEK_DATA)
+        found = reader.seek(inode, offset, is_data=whence == SEEK_DATA)
         if found is None:
             raise OSError(errno.ENXIO, "")
         return wire.LSEEK_OUT.pack(found)

@@ -4,6 +4,7 @@ Source: include/uapi/linux/fuse.h, protocol 7.31 and later; little endian as the
 """
 
 import stat
+import struct
 from struct import Struct
 from typing import NamedTuple
 
@@ -28,6 +29,7 @@ WANTED = (
     ASYNC_READ | DO_READDIRPLUS | NO_OPEN_SUPPORT | PARALLEL_DIROPS | MAX_PAGES | CACHE_SYMLINKS
     | NO_OPENDIR_SUPPORT
 )  # fmt: skip
+NOTIFY_INVAL_INODE, NOTIFY_INVAL_ENTRY = 2, 3
 PAGES_PER_REQUEST = 256
 MAX_BACKGROUND = 64
 
@@ -92,6 +94,18 @@ def kernel_device(rdev: int) -> int:
     major = (rdev >> 8) & 0xFFF | (rdev >> 32) & ~0xFFF
     minor = rdev & 0xFF | (rdev >> 12) & ~0xFF
     return ((minor & 0xFF) | (major & 0xFFF) << 8 | (minor & ~0xFF) << 12) & 0xFFFFFFFF
+
+
+def forget_inode(nodeid: int) -> bytes:
+    """Return the message that makes the kernel forget attributes and content of a node."""
+    data = struct.pack("<Qqq", nodeid, 0, 0)
+    return OUT_HEADER.pack(OUT_HEADER.size + len(data), NOTIFY_INVAL_INODE, 0) + data
+
+
+def forget_entry(parent: int, name: bytes) -> bytes:
+    """Return the message that makes the kernel forget a name, and all that is below it."""
+    data = struct.pack("<QII", parent, len(name), 0) + name + b"\0"
+    return OUT_HEADER.pack(OUT_HEADER.size + len(data), NOTIFY_INVAL_ENTRY, 0) + data
 
 
 def entry_reply(fields: tuple[int, ...]) -> bytes:

@@ -3,43 +3,131 @@
 import contextlib
 import os
 import select
+import signal
 import stat
 import sys
+import threading
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from common.errors import ZosError, render_error
+from flist.control import start_control
 from flist.errors import FlistError
 from flist.notify import notify_ready
+from flist.overlay import mount_overlay, prepare_overlay, unmount_overlay
 from flist.session import Sources, open_reader
+
+if TYPE_CHECKING:
+    from flist.fuse_raw import Server
 
 UP_WITHIN_S = 4.0
 
 
 class Mount(NamedTuple):
-    """What to mount where; `adapter` is "raw" or "library"."""
+    """What to mount where; `adapter` is "raw" or "library". `check` raises `SignatureError` for a
+    flist that must not be mounted. `record` and `replay` are traces; `overlay` is the folder of a
+    writable layer."""
 
     meta: Path
     target: Path
     sources: Sources
     adapter: str
+    check: Callable[[Path], None] = lambda _meta: None
+    record: Path | None = None
+    replay: Path | None = None
+    overlay: Path | None = None
 
 
 def mount(what: Mount, ready: Callable[[], None] = notify_ready) -> int:
     """Mount and serve until unmounted; `ready` is called when the mount is up."""
+    what.check(what.meta)
     check_target(what.target)
-    with open_reader(what.meta, what.sources) as reader:
-        if what.adapter == "raw":
-            from flist import fuse_raw
+    target = prepare_overlay(what.overlay) if what.overlay else what.target.resolve()
+    with contextlib.ExitStack() as stack:
+        reader = stack.enter_context(open_reader(what.meta, what.sources))
+        if what.record:
+            from flist.trace import Recorder
 
-            fuse_raw.serve(reader, what.target, ready)
-        else:
+            recorder = Recorder(what.record)
+            stack.callback(recorder.close)
+            reader.note = recorder.note
+        if what.overlay:
+            stack.callback(unmount_overlay, what.target)
+        if what.adapter == "library":
             from flist import fuse_library
 
-            fuse_library.serve(reader, what.target, ready)
+            fuse_library.serve(reader, target, lambda: begin(what, ready))
+        else:
+            from flist import fuse_raw
+
+            fuse_raw.serve(
+                reader, target, lambda: begin(what, ready), lambda s: watch(what, s, stack)
+            )
     return 0
+
+
+def begin(what: Mount, ready: Callable[[], None]) -> None:
+    """Do what comes once the flist answers: overlay, readiness, replay of a trace."""
+    if what.replay:
+        threading.Thread(target=replay_trace, args=(what,), daemon=True).start()
+    if what.overlay is None:
+        ready()
+        return
+    # The overlay asks the flist's mount, which this thread is about to answer.
+    threading.Thread(target=add_overlay, args=(what, ready), daemon=True).start()
+
+
+def add_overlay(what: Mount, ready: Callable[[], None]) -> None:
+    """Mount the overlay, or end this process if that is not possible."""
+    assert what.overlay is not None
+    try:
+        mount_overlay(what.overlay, what.target)
+    except FlistError as error:
+        sys.stderr.write(render_error(error, "rfs mount"))
+        os.kill(os.getpid(), signal.SIGTERM)
+    else:
+        ready()
+
+
+def replay_trace(what: Mount) -> None:
+    """Fetch into the cache what an earlier mount needed; whatever fails is fetched when read."""
+    from flist.trace import read_trace
+    from flist.transfer import prefetch
+
+    assert what.replay is not None
+    try:
+        prefetch(what.meta, what.sources, read_trace(what.replay, what.meta), None)
+    except FlistError as error:
+        sys.stderr.write(render_error(error, "rfs mount: replay"))
+
+
+def watch(what: Mount, server: "Server", stack: contextlib.ExitStack) -> None:
+    """Open the control socket of a mount."""
+
+    def handle(request: dict[str, Any]) -> dict[str, Any]:
+        command = request.get("command")
+        if command == "stats":
+            return statistics(server)
+        if command == "remount":
+            meta = Path(str(request.get("meta")))
+            what.check(meta)
+            server.switch(stack.enter_context(open_reader(meta, what.sources)))
+            return {"versions": len(server.readers)}
+        raise FlistError(f"unknown command {command!r}")
+
+    start_control(handle)
+
+
+def statistics(server: "Server") -> dict[str, Any]:
+    """Return what the mount has done, all versions together."""
+    parts = [vars(reader.fetcher.statistics) for reader in server.readers]
+    total = {name: sum(part[name] for part in parts) for name in parts[0]}
+    total["slowest_s"] = round(max(part["slowest_s"] for part in parts), 6)
+    fetched = total["fetched"]
+    total["mean_s"] = round(total.pop("fetch_s") / fetched, 6) if fetched else 0.0
+    return {**total, "versions": len(parts)}
 
 
 def check_target(target: Path) -> None:

@@ -18,6 +18,7 @@ class Reader:
     def __init__(self, tree: Tree, fetcher: Fetcher) -> None:
         self.tree = tree
         self.fetcher = fetcher
+        self.note: Callable[[int, int], None] | None = None  # of a trace: inode number, chunk
         self.lists: OrderedDict[int, list[Block]] = OrderedDict()
         self.lock = threading.Lock()
 
@@ -63,6 +64,8 @@ class Reader:
         first, last = offset // CHUNK_BYTES, (end - 1) // CHUNK_BYTES
         pieces = []
         for index in range(first, last + 1):
+            if self.note is not None:
+                self.note(inode.content_ino, index)
             chunk = take(blocks[index], chunk_size(inode.size, index))
             if chunk is None:
                 return None

@@ -28,6 +28,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--adapter", choices=("raw", "library"), default="raw",
         help="speak to the kernel ourselves, or through libfuse",
     )  # fmt: skip
+    parser.add_argument(
+        "--record", type=Path, metavar="FILE", help="record what is read, for --replay"
+    )
+    parser.add_argument(
+        "--replay", type=Path, metavar="FILE", help="fetch what was recorded before it is read"
+    )
+    parser.add_argument(
+        "--overlay", type=Path, metavar="DIR",
+        help="mount writable; changes go to DIR/upper (DIR/lower is the flist itself)",
+    )  # fmt: skip
     parser.add_argument("target", type=Path, metavar="MOUNTPOINT")
 
 
@@ -35,8 +45,12 @@ def run(options: argparse.Namespace) -> int:
     """Mount."""
     from flist.mount import Mount, mount, mount_in_background
 
-    check_signature(options)
-    what = Mount(options.meta, options.target, read_sources(options), options.adapter)
+    what = Mount(
+        options.meta, options.target, read_sources(options), options.adapter,
+        lambda meta: check_signature(options, meta), options.record, options.replay,
+        options.overlay,
+    )  # fmt: skip
+    what.check(what.meta)
     if options.daemon:
         return mount_in_background(what, options.log)
     return mount(what)

@@ -77,10 +77,18 @@ def read_sources(options: argparse.Namespace) -> Sources:
     return Sources(options.stores, options.cache, options.cache_size, options.wait, options.offline)
 
 
-def check_signature(options: argparse.Namespace) -> None:
-    """Check the flist's signature if a key was named; raises `SignatureError`."""
+def check_signature(options: argparse.Namespace, meta: Path | None = None) -> None:
+    """Check a flist's signature if a key was named; raises `SignatureError`.
+
+    Another flist than the one that was named has its signature beside it, under the same name.
+    """
     if options.key is None:
         return
-    from flist.sign import demand_signature
+    from flist.sign import demand_signature, parse_signature
 
-    demand_signature(options.meta, options.key, options.name, options.signature)
+    if meta is None or meta == options.meta:
+        demand_signature(options.meta, options.key, options.name, options.signature)
+    else:
+        place = options.signature or options.meta.with_name(options.meta.name + ".sig")
+        name = options.name or parse_signature(place.read_text())["name"]
+        demand_signature(meta, options.key, name)

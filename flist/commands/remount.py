@@ -1,0 +1,22 @@
+"""Show another version of the flist under a mount; files that are open stay what they were.
+
+If the mount demands a signature, the new flist needs one by the same keys and of the same name.
+"""
+
+import argparse
+from pathlib import Path
+
+from flist.commands.options import add_meta
+from flist.control import ask_mount
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
+    add_meta(parser, "the new flist")
+    parser.add_argument("target", type=Path, metavar="MOUNTPOINT")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Remount."""
+    ask_mount(options.target, {"command": "remount", "meta": str(options.meta.absolute())})
+    return 0

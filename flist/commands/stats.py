@@ -1,0 +1,24 @@
+"""Show what a mount has done: blocks from memory, cache and stores, bytes, how long it took."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from flist.control import ask_mount
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("target", type=Path, metavar="MOUNTPOINT")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print the numbers."""
+    answer = ask_mount(options.target, {"command": "stats"})
+    if options.json:
+        sys.stdout.write(json.dumps(answer) + "\n")
+    else:
+        sys.stdout.write("".join(f"{key}: {value}\n" for key, value in answer.items()))
+    return 0

@@ -1,0 +1,35 @@
+"""A writable layer over a mounted flist: the kernel's overlayfs, changes in their own folder."""
+
+import ctypes
+import os
+from pathlib import Path
+
+from flist.errors import FlistError
+
+MNT_DETACH = 2
+FOLDERS = ("lower", "upper", "work")
+
+
+def prepare_overlay(folder: Path) -> Path:
+    """Make the folders of an overlay; return where the flist itself is to be mounted."""
+    text = str(folder.absolute())
+    if any(sign in text for sign in ",:\\"):
+        raise FlistError(f"cannot use {folder}: overlayfs takes no path with , : or \\")
+    for name in FOLDERS:
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    return folder.absolute() / "lower"
+
+
+def mount_overlay(folder: Path, target: Path) -> None:
+    """Mount `folder`'s layers on `target`; the lower one must be answered by another thread."""
+    lower, upper, work = (folder.absolute() / name for name in FOLDERS)
+    options = f"lowerdir={lower},upperdir={upper},workdir={work}"
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.mount(b"overlay", os.fsencode(target), b"overlay", 0, options.encode()) != 0:
+        reason = os.strerror(ctypes.get_errno())
+        raise FlistError(f"cannot mount an overlay on {target}: {reason}")
+
+
+def unmount_overlay(target: Path) -> None:
+    """Take the overlay off, also when something in it is still open."""
+    ctypes.CDLL(None).umount2(os.fsencode(target), MNT_DETACH)

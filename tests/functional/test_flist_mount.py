@@ -1,0 +1,179 @@
+"""What a mount can do beside being read: statistics, traces, overlays, new versions."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.helpers.flist_mount import mounted, need_root, rfs, serving
+from tests.helpers.flist_trees import describe, make_odd_tree, make_small_tree
+from tests.helpers.waiting import wait_until
+
+
+@pytest.fixture(name="packed")
+def make_packed(tmp_path: Path) -> Path:
+    """Pack the small tree as a.fl, its blocks in a hub's folder."""
+    make_small_tree(tmp_path / "tree")
+    (tmp_path / "hub").mkdir()
+    return pack(tmp_path, "a.fl")
+
+
+def pack(tmp_path: Path, name: str) -> Path:
+    """Pack the tree as it is now."""
+    rfs("pack", "-m", tmp_path / name, "-s", f"dir://{tmp_path}/hub/blocks", tmp_path / "tree")
+    return tmp_path / name
+
+
+def stats(target: Path) -> dict[str, float]:
+    """Return the statistics of a mount."""
+    answer: dict[str, float] = json.loads(rfs("stats", "--json", target).stdout)
+    return answer
+
+
+def test_statistics_count_each_block_once(packed: Path, tmp_path: Path) -> None:
+    with serving(tmp_path / "hub") as hub:
+        words: list[str | Path] = ["--store", f"{hub.url}/blocks", "-c", tmp_path / "cache"]
+        with mounted(packed, tmp_path / "m", *words) as mount:
+            assert stats(mount.path)["fetched"] == 0
+            describe(mount.path)
+            seen = stats(mount.path)
+            blocks = list((tmp_path / "hub" / "blocks").glob("*/*"))
+            assert seen["fetched"] == len(blocks)
+            assert seen["fetched_bytes"] == sum(path.stat().st_size for path in blocks)
+            assert 0 < seen["mean_s"] <= seen["slowest_s"]
+            assert "fetched: " in rfs("stats", mount.path).stdout
+        with mounted(packed, tmp_path / "m", *words) as mount:
+            describe(mount.path)
+            assert stats(mount.path)["fetched"] == 0
+            assert stats(mount.path)["cache_hits"] > 0
+    done = rfs("stats", tmp_path / "m", check=False)
+    assert "no flist is mounted" in done.stderr
+
+
+def test_a_trace_is_recorded_and_replayed(packed: Path, tmp_path: Path) -> None:
+    trace = tmp_path / "trace"
+    with mounted(packed, tmp_path / "m", "--record", trace) as mount:
+        (mount.path / "sub" / "text").read_bytes()
+        with (mount.path / "big").open("rb") as stream:
+            stream.seek(1 << 20)
+            os.posix_fadvise(stream.fileno(), 0, 0, os.POSIX_FADV_RANDOM)
+            stream.read(10)
+    assert 2 <= len(trace.read_text().splitlines()) < 8
+    trace.write_text(trace.read_text() + "99999 5\nnonsense\n7 9999\n3")
+    with serving(tmp_path / "hub") as hub:
+        words: list[str | Path] = ["--store", f"{hub.url}/blocks", "-c", tmp_path / "cache"]
+        with mounted(packed, tmp_path / "m", *words, "--replay", trace) as mount:
+            cached = wait_until(
+                lambda: len(list((tmp_path / "cache").glob("*/*"))) >= 2, "prefetched blocks", 10
+            )
+            assert cached
+            (mount.path / "sub" / "text").read_bytes()
+            assert stats(mount.path)["fetched"] == 0
+        shutil.rmtree(tmp_path / "cache")
+        rfs("prefetch", "-m", packed, *words, "--trace", trace)
+        assert 2 <= len(list((tmp_path / "cache").glob("*/*"))) < 8
+
+
+def test_a_writable_overlay(packed: Path, tmp_path: Path) -> None:
+    need_root()
+    layers = tmp_path / "layers"
+    with mounted(packed, tmp_path / "m", "--overlay", layers) as mount:
+        (mount.path / "one").write_text("changed")
+        (mount.path / "sub" / "text").unlink()
+        (mount.path / "new").write_text("new")
+        assert (layers / "lower" / "one").read_bytes() != b"changed"
+    mounts = Path("/proc/mounts").read_text()
+    assert f" {tmp_path}/" not in mounts
+    with mounted(packed, tmp_path / "m", "--overlay", layers) as mount:
+        assert (mount.path / "one").read_text() == "changed"
+        assert not (mount.path / "sub" / "text").exists()
+        assert (mount.path / "new").read_text() == "new"
+        assert (mount.path / "big").read_bytes() == (tmp_path / "tree" / "big").read_bytes()
+
+
+def test_a_new_version_under_what_is_open(packed: Path, tmp_path: Path) -> None:
+    tree = tmp_path / "tree"
+    before = describe(tree)
+    old_big = (tree / "big").read_bytes()
+    with mounted(packed, tmp_path / "m") as mount:
+        assert describe(mount.path) == before
+        assert not (mount.path / "fresh").exists()  # the kernel remembers that
+        with (mount.path / "big").open("rb") as stream:
+            first = stream.read(100)
+            folder = os.open(mount.path / "sub", os.O_RDONLY)
+            (tree / "big").write_bytes(b"the new content")
+            (tree / "fresh").write_text("fresh")
+            (tree / "sub" / "added").write_text("added")
+            (tree / "chunk").unlink()
+            rfs("remount", "-m", pack(tmp_path, "b.fl"), mount.path)
+            assert describe(mount.path) == describe(tree)
+            assert first + stream.read() == old_big
+            assert "added" not in os.listdir(folder)  # noqa: PTH208 a descriptor
+            os.close(folder)
+        (tree / "chunk").write_text("again another")
+        rfs("remount", "-m", pack(tmp_path, "c.fl"), mount.path)
+        assert describe(mount.path) == describe(tree)
+        assert stats(mount.path)["versions"] == 3
+
+
+def test_a_new_version_needs_the_signature_too(packed: Path, tmp_path: Path) -> None:
+    rfs("keygen", tmp_path / "key")
+    rfs("sign", "-m", packed, "-k", tmp_path / "key", "-n", "a/b")
+    with mounted(packed, tmp_path / "m", "--key", tmp_path / "key.pub") as mount:
+        (tmp_path / "tree" / "one").write_text("another")
+        new = pack(tmp_path, "b.fl")
+        refused = rfs("remount", "-m", new, mount.path, check=False)
+        assert refused.returncode == 1
+        assert "can't be read" in refused.stderr
+        rfs("sign", "-m", new, "-k", tmp_path / "key", "-n", "a/other")
+        assert "signed as" in rfs("remount", "-m", new, mount.path, check=False).stderr
+        rfs("sign", "-m", new, "-k", tmp_path / "key", "-n", "a/b")
+        rfs("remount", "-m", new, mount.path)
+        assert (mount.path / "one").read_text() == "another"
+
+
+def test_two_mounts_share_a_small_cache(packed: Path, tmp_path: Path) -> None:
+    """A cache far too small for the tree, evicted by both: every byte is right."""
+    with serving(tmp_path / "hub") as hub:
+        words: list[str | Path] = ["--store", f"{hub.url}/blocks", "-c", tmp_path / "cache"]
+        words += ["--cache-size", "1M"]
+        with (
+            mounted(packed, tmp_path / "a", *words) as a,
+            mounted(packed, tmp_path / "b", *words) as b,
+        ):
+            for _ in range(2):
+                assert describe(a.path) == describe(tmp_path / "tree") == describe(b.path)
+            total = sum(path.stat().st_size for path in (tmp_path / "cache").glob("*/*"))
+            assert total <= (1 << 20) * 1.5
+
+
+def test_access_is_checked_as_the_tree_says(tmp_path: Path) -> None:
+    """Another user reads what modes and access lists allow, and nothing else."""
+    need_root()
+    tree = make_odd_tree(tmp_path / "tree")
+    (tree / "sub").chmod(0o755)
+    rfs("pack", "-m", tmp_path / "a.fl", "-s", f"dir://{tmp_path}/blocks", tree)
+    for place in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
+        place.chmod(0o755)
+    with mounted(tmp_path / "a.fl", tmp_path / "m") as mount:
+        allowed = {"one": False, "chunk": True, "sub/text": True, "chunk+1": True}
+        for name, is_allowed in allowed.items():
+            assert can_read(mount.path / name, 4321) == is_allowed, name
+
+
+def can_read(path: Path, uid: int) -> bool:
+    """Whether user `uid` can read a file."""
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            os.setgroups([])
+            os.setgid(uid)
+            os.setuid(uid)
+            path.read_bytes()
+            status = 0
+        finally:
+            os._exit(status)
+    return os.waitpid(child, 0)[1] == 0
