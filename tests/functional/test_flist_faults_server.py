@@ -1,0 +1,152 @@
+"""Servers that stall, truncate, lie, refuse or reset, for ever or for a while."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from flist.blocks import check_arrival, encode
+from flist.cache import BlockCache
+from flist.errors import BlockError, FlistError, StoreError
+from flist.fetch import Fetcher
+from flist.model import CHUNK_BYTES, Route
+from flist.store.folder import FolderStore
+from flist.store.http import HttpStore
+from flist.store.retry import RetryingStore
+from flist.store.routed import RoutedStore
+from tests.helpers.flist_faults import (
+    FaultyServer,
+    check_blocks,
+    faulty_server,
+    file_hashes,
+    make_many_files,
+    pack_into,
+)
+from tests.helpers.flist_mount import mounted, rfs
+
+if TYPE_CHECKING:
+    from flist.store.base import Store
+
+PLAIN = bytes(range(256)) * 2000
+OTHER = b"another chunk" * 1000
+LIES = ["flip", "short", "empty", "swap", "oversize"]
+OUTAGES = ["500", "503", "429", "reset", "truncate", "stall"]
+TIMEOUT_S = 0.3
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[FaultyServer]:
+    store = FolderStore(tmp_path / "blocks")
+    for chunk in (PLAIN, OTHER):
+        encoded = encode(chunk)
+        store.put(encoded.block.id, encoded.data)
+    with faulty_server(tmp_path / "blocks") as server:
+        yield server
+
+
+def make_fetcher(urls: list[str], cache: Path, wait_s: float) -> Fetcher:
+    routes: list[tuple[Route, Store]] = [
+        (Route(0, 255, url), HttpStore(url, TIMEOUT_S)) for url in urls
+    ]
+    store = RetryingStore(RoutedStore(routes, check_arrival), wait_s)
+    return Fetcher(store, BlockCache(cache))
+
+
+@pytest.mark.parametrize("fault", [*LIES, *OUTAGES, "403"])
+def test_a_fault_that_stays_is_an_error_within_the_limit(
+    server: FaultyServer, tmp_path: Path, fault: str
+) -> None:
+    server.break_with(fault)
+    fetcher = make_fetcher([server.url], tmp_path / "cache", 1.0)
+    start = time.monotonic()
+    with pytest.raises(BlockError if fault in LIES else StoreError):
+        fetcher.plain(encode(PLAIN).block, len(PLAIN))
+    assert time.monotonic() - start < 15
+    assert not list((tmp_path / "cache").glob("*/*"))
+    assert fetcher.statistics.fetched == 0
+    fetcher.close()
+
+
+@pytest.mark.parametrize("fault", [*LIES, *OUTAGES])
+def test_a_fault_that_passes_is_waited_out(
+    server: FaultyServer, tmp_path: Path, fault: str
+) -> None:
+    server.break_with(fault, times=2)
+    fetcher = make_fetcher([server.url], tmp_path / "cache", 20.0)
+    assert fetcher.plain(encode(PLAIN).block, len(PLAIN)) == PLAIN
+    assert server.asked >= 3
+    assert check_blocks(tmp_path / "cache") == 1
+    fetcher.close()
+
+
+@pytest.mark.parametrize("fault", [*LIES, *OUTAGES, "403"])
+def test_a_mirror_that_fails_is_passed_over(
+    server: FaultyServer, tmp_path: Path, fault: str
+) -> None:
+    server.break_with(fault)
+    with faulty_server(tmp_path / "blocks") as mirror:
+        fetcher = make_fetcher([server.url, mirror.url], tmp_path / "cache", 20.0)
+        assert fetcher.plain(encode(PLAIN).block, len(PLAIN)) == PLAIN
+        fetcher.close()
+
+
+def test_a_mount_outlives_outages_and_lies(tmp_path: Path) -> None:
+    """Files that could not be had are EIO; when the server is well again they are right."""
+    tree = make_many_files(tmp_path / "tree", 40)
+    meta = pack_into(tmp_path, tree)
+    expected = file_hashes(tree)
+    with faulty_server(tmp_path / "blocks") as server:
+        words = ("--store", server.url, "--cache", tmp_path / "cache", "--wait", "2")
+        with mounted(meta, tmp_path / "m", *words) as mount:
+            for fault in ("500", "flip", "swap", "reset", "truncate"):
+                server.break_with(fault)
+                with pytest.raises(OSError, match="Input/output error"):
+                    (mount.path / "large").read_bytes()
+            server.break_with("none")
+            assert file_hashes(mount.path / "folder-0")
+            server.break_with("503", times=2)
+            assert file_hashes(mount.path) == expected
+            assert mount.process.poll() is None
+        assert check_blocks(tmp_path / "cache") > 40
+
+
+def test_unpack_names_what_is_broken_and_a_rerun_completes_it(tmp_path: Path) -> None:
+    tree = make_many_files(tmp_path / "tree", 30)
+    meta = pack_into(tmp_path, tree)
+    out = tmp_path / "out"
+    with faulty_server(tmp_path / "blocks") as server:
+        words = ("-m", meta, "--store", server.url, "--cache", tmp_path / "cache")
+        server.break_with("flip")
+        done = rfs("unpack", *words, "--wait", "0", out, check=False)
+        assert done.returncode == 1
+        assert "broken" in done.stderr and "refused" in done.stderr
+        assert "Traceback" not in done.stderr
+        assert file_hashes(out) == {}
+        server.break_with("503")
+        done = rfs("unpack", *words, "--wait", "0", out, check=False)
+        assert done.returncode == 1 and "Traceback" not in done.stderr
+        server.break_with("none")
+        rfs("unpack", *words, out)
+    assert file_hashes(out) == file_hashes(tree)
+
+
+def test_many_threads_do_not_mix_files_up(tmp_path: Path) -> None:
+    """From afar several threads write at once; long names that begin alike are no trap."""
+    tree = make_many_files(tmp_path / "tree", 120, size=100)
+    meta = pack_into(tmp_path, tree)
+    with faulty_server(tmp_path / "blocks") as server:
+        for number in range(3):
+            out = tmp_path / f"out-{number}"
+            rfs("unpack", "-m", meta, "--store", server.url, "--cache", tmp_path / "c", out)
+            assert file_hashes(out) == file_hashes(tree)
+
+
+def test_a_chunk_that_nobody_has_is_an_error_at_once(server: FaultyServer, tmp_path: Path) -> None:
+    fetcher = make_fetcher([server.url], tmp_path / "cache", 60.0)
+    start = time.monotonic()
+    with pytest.raises(FlistError, match="not at"):
+        fetcher.plain(encode(b"nobody has this").block, CHUNK_BYTES)
+    assert time.monotonic() - start < 10
+    fetcher.close()
