@@ -6,11 +6,13 @@ import stat
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
+from common.errors import UsageError
 from flist.oci.digest import Digest
 from flist.oci.errors import ImageError
 from flist.oci.image import Image, check_stream, printable, select_image
 from flist.oci.manifest import MAX_MANIFEST_BYTES, Descriptor, Index, parse_json, parse_manifest
 from flist.oci.platform import Platform
+from flist.oci.reference import parse_reference
 
 REF_NAMES = ("org.opencontainers.image.ref.name", "io.containerd.image.name")
 
@@ -116,7 +118,15 @@ def names_of(offer: Descriptor) -> list[str]:
 def is_same(name: str, known: str) -> bool:
     """Whether two names are one, where one says less: `redis:7` and `docker.io/library/redis:7`."""
     full = name if ":" in name.rpartition("/")[2] else f"{name}:latest"
-    return known == full or known.endswith(f"/{full}") or full.endswith(f":{known}")
+    return known.endswith(f"/{full}") or full.endswith(f":{known}") or spell(known) == spell(full)
+
+
+def spell(name: str) -> str:
+    """Return an image's name in full, or as it is if it is none."""
+    try:
+        return str(parse_reference(name))
+    except (UsageError, ImageError):
+        return name
 
 
 def read_small(files: Files, name: str) -> bytes:

@@ -123,7 +123,12 @@ class Web:
                 if attempt == TRIES or is_final(error):
                     host = origin(url).host
                     reason = printable(str(error))
-                    raise ImageError(f"cannot reach {host}: {reason}") from error
+                    raise ImageError(
+                        f"cannot reach {host}: {reason}",
+                        hint="--insecure, if it is a registry of your own that speaks plain HTTP"
+                        if isinstance(error, urllib3.exceptions.SSLError)
+                        else None,
+                    ) from error
             else:
                 if response.status not in LATER or attempt == TRIES:
                     return response

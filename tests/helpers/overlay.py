@@ -1,0 +1,50 @@
+"""What layers come to, said by others: GNU tar unpacks each, the kernel's overlayfs joins them."""
+
+import contextlib
+import os
+import stat
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+WHITEOUT = ".wh."
+OPAQUE = ".wh..wh..opq"
+
+
+def join_layers(work: Path, layers: Sequence[bytes]) -> Path:
+    """Return a folder with the tree of `layers` (lowest first); needs root and overlayfs."""
+    folders = []
+    for number, layer in enumerate(layers):
+        target = work / f"layer{number}"
+        target.mkdir(parents=True)
+        unpack = ["tar", "-x", "-p", "--numeric-owner", "--xattrs", "--xattrs-include=*"]
+        subprocess.run([*unpack, "-C", target], input=layer, check=True)
+        translate_whiteouts(target)
+        folders.append(target)
+    mountpoint, joined = work / "mnt", work / "joined"
+    mountpoint.mkdir()
+    joined.mkdir()
+    lower = ":".join(map(str, reversed(folders)))
+    subprocess.run(
+        ["mount", "-t", "overlay", "overlay", "-o", f"ro,lowerdir={lower}", mountpoint], check=True
+    )
+    try:
+        # A copy, so that names which are hidden do not count as links any more.
+        subprocess.run(["rsync", "-aHAX", f"{mountpoint}/", f"{joined}/"], check=True)
+    finally:
+        subprocess.run(["umount", mountpoint], check=True)
+    return joined
+
+
+def translate_whiteouts(root: Path) -> None:
+    """Turn whiteout files into overlayfs's: devices 0/0 and the attribute for opaque folders."""
+    for found in sorted(root.rglob(f"{WHITEOUT}*")):
+        folder = found.parent
+        kept = folder.stat()
+        found.unlink()
+        if found.name == OPAQUE:
+            os.setxattr(folder, b"trusted.overlay.opaque", b"y")
+        else:
+            with contextlib.suppress(FileExistsError):  # the layer has a new one, which hides it
+                os.mknod(folder / found.name.removeprefix(WHITEOUT), stat.S_IFCHR, 0)
+        os.utime(folder, ns=(kept.st_atime_ns, kept.st_mtime_ns))
