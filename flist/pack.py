@@ -7,40 +7,48 @@ are on disk.
 
 import os
 import re
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit, urlunsplit
 
-from flist.blocks import check_arrival, encode
+from flist.blocks import Encoded, check_arrival, encode
 from flist.errors import FlistError
-from flist.model import CHUNK_BYTES, Block, Inode, Route
+from flist.memory import Entry, find_known, make_entry, memory_path, recall, remember
+from flist.model import CHUNK_BYTES, Block, Inode, Route, chunk_count
 from flist.scan import FileJob, Scan, scan_tree
 from flist.store.routed import RoutedStore, open_routes
 from flist.workers import Worker, run_jobs
 from flist.writer import Content, write_flist
 
 BATCH_BYTES = 4 << 20
+ZEROS = bytes(CHUNK_BYTES)
 SEGMENT_BYTES = 64 << 20
 """A larger file is read in segments, by several workers."""
 
 
 class Piece(NamedTuple):
-    """A part of a file: `length` bytes from `start` (both multiples of a chunk but at the end)."""
+    """A part of a file: `length` bytes from `start` (both multiples of a chunk but at the end).
+
+    `known` are the blocks of a whole file that has not changed since the last time.
+    """
 
     ino: int
     path: bytes
     start: int
     length: int
+    known: tuple[Block, ...] = ()
 
 
 class Packed(NamedTuple):
-    """What one piece became; `read` is how many bytes there were."""
+    """What one piece became; `length` is how many bytes there were."""
 
     ino: int
     start: int
-    read: int
+    length: int
     blocks: list[Block]
+    is_reused: bool = False
 
 
 class Summary(NamedTuple):
@@ -50,6 +58,7 @@ class Summary(NamedTuple):
     size_bytes: int
     blocks: int
     distinct: int
+    read_bytes: int
 
 
 class Encoder(Worker[list[Piece], list[Packed]]):
@@ -59,6 +68,7 @@ class Encoder(Worker[list[Piece], list[Packed]]):
         self.routes = routes
         self.store: RoutedStore | None = None
         self.stored: set[bytes] = set()
+        self.zeros: Encoded | None = None  # holes are many of the same chunk
 
     def open(self) -> None:
         """Open the stores."""
@@ -69,7 +79,9 @@ class Encoder(Worker[list[Piece], list[Packed]]):
         return [self.pack_piece(piece) for piece in job]
 
     def pack_piece(self, piece: Piece) -> Packed:
-        """Read a piece chunk by chunk and store it."""
+        """Read a piece chunk by chunk and store it; what is known and stored is not read."""
+        if piece.known and all(map(self.is_stored, piece.known)):
+            return Packed(piece.ino, piece.start, piece.length, list(piece.known), is_reused=True)
         blocks = []
         total = 0
         try:
@@ -91,9 +103,21 @@ class Encoder(Worker[list[Piece], list[Packed]]):
             os.close(handle)
         return Packed(piece.ino, piece.start, total, blocks)
 
+    def is_stored(self, block: Block) -> bool:
+        """Whether a block is in every store of it."""
+        assert self.store is not None
+        if block.id not in self.stored and self.store.has(block.id):
+            self.stored.add(block.id)
+        return block.id in self.stored
+
     def store_chunk(self, chunk: bytes) -> Block:
         """Encode one chunk and store it, unless this worker has done so already."""
-        block, data = encode(chunk)
+        if chunk == ZEROS:
+            if self.zeros is None:
+                self.zeros = encode(chunk)
+            block, data = self.zeros
+        else:
+            block, data = encode(chunk)
         if block.id not in self.stored:
             assert self.store is not None
             self.store.put(block.id, data)
@@ -114,13 +138,21 @@ def read_rest(handle: int, chunk: bytes, want: int, offset: int) -> bytes:
     return chunk
 
 
-def make_batches(files: Sequence[FileJob]) -> list[list[Piece]]:
-    """Return the pieces of all files in batches of about `BATCH_BYTES`, largest first."""
-    pieces = [
-        Piece(job.ino, job.path, start, min(SEGMENT_BYTES, job.size - start))
-        for job in files
-        for start in range(0, job.size, SEGMENT_BYTES)
-    ]
+def make_pieces(files: Sequence[FileJob], memory: Mapping[bytes, Entry]) -> list[Piece]:
+    """Return what to do: a piece for each unchanged file, and for each segment of the others."""
+    pieces = []
+    for job in files:
+        known = find_known(memory, job.path, job.stamp) if memory else ()
+        if len(known) == chunk_count(job.size):
+            pieces.append(Piece(job.ino, job.path, 0, job.size, known))
+            continue
+        starts = range(0, job.size, SEGMENT_BYTES)
+        pieces += [Piece(job.ino, job.path, s, min(SEGMENT_BYTES, job.size - s)) for s in starts]
+    return pieces
+
+
+def make_batches(pieces: list[Piece]) -> list[list[Piece]]:
+    """Return the pieces in batches of about `BATCH_BYTES`, largest first."""
     pieces.sort(key=lambda piece: (-piece.length, piece.ino, piece.start))
     batches: list[list[Piece]] = []
     left = 0
@@ -129,7 +161,8 @@ def make_batches(files: Sequence[FileJob]) -> list[list[Piece]]:
             batches.append([])
             left = BATCH_BYTES
         batches[-1].append(piece)
-        left -= piece.length + 4096  # opening a file costs something, too
+        # Opening a file costs something, too; asking for known blocks hardly more than that.
+        left -= 4096 * (1 + len(piece.known)) if piece.known else piece.length + 4096
     return batches
 
 
@@ -140,37 +173,58 @@ def pack(
     *,
     tags: Mapping[str, str] | None = None,
     keep_passwords: bool = False,
+    is_checksum: bool = False,
     processes: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> Summary:
     """Pack the directory `root` into the flist `meta`, its blocks into the stores of `routes`.
 
+    Files that have not changed since the last time are not read, unless `is_checksum`.
     `progress(done, total)` is called with bytes. Raises `FlistError` and `StoreError`.
     """
     open_routes(routes, check_arrival).close()  # a wrong URL shows before any work
+    now_ns = time.time_ns()
     scan = scan_tree(root)
-    packed = encode_files(scan.files, routes, processes, progress)
+    notes = memory_path(root)
+    memory = {} if is_checksum else recall(notes)
+    pieces = make_pieces(scan.files, memory)
+    packed = encode_files(pieces, routes, processes, progress)
     inodes, blocks = settle(scan, packed)
     kept = [r if keep_passwords else r._replace(url=strip_password(r.url)) for r in routes]
     write_flist(meta, Content(inodes, blocks, scan.meta, tags or {}, kept))
+    remember(notes, make_memory(scan, inodes, blocks, now_ns))
     every = [block for inode in inodes for block in blocks.get(inode.ino, ())]
     size = sum(inode.size for inode in inodes if inode.is_file and not inode.same_as)
-    return Summary(len(inodes), size, len(every), len({block.id for block in every}))
+    read = sum(piece.length for piece in packed if not piece.is_reused)
+    return Summary(len(inodes), size, len(every), len({block.id for block in every}), read)
+
+
+def make_memory(
+    scan: Scan, inodes: Sequence[Inode], blocks: Mapping[int, list[Block]], now_ns: int
+) -> dict[bytes, Entry]:
+    """Return what the next pack of the same directory may rely on."""
+    entries = {}
+    for job in scan.files:
+        if inodes[job.ino - 1].size == job.size:  # it did not change while it was read
+            entry = make_entry(job.stamp, blocks.get(job.ino, []), now_ns)
+            if entry is not None:
+                entries[job.path] = entry
+    return entries
 
 
 def encode_files(
-    files: Sequence[FileJob],
+    pieces: list[Piece],
     routes: Sequence[Route],
     processes: int,
     progress: Callable[[int, int], None] | None,
 ) -> list[Packed]:
-    """Encode and store all files; return what became of each piece."""
-    total = sum(job.size for job in files)
+    """Encode and store all pieces; return what became of each."""
+    total = sum(piece.length for piece in pieces)
     done = 0
     packed: list[Packed] = []
-    for batch in run_jobs(make_batches(files), Encoder(routes), processes):
+    for batch in run_jobs(make_batches(pieces), Encoder(routes), processes):
         packed += batch
-        done += sum(piece.read for piece in batch)
+        done += sum(piece.length for piece in batch)
         if progress is not None:
             progress(done, total)
     return packed
@@ -183,7 +237,7 @@ def settle(scan: Scan, packed: list[Packed]) -> tuple[list[Inode], dict[int, lis
     for piece in sorted(packed, key=lambda piece: (piece.ino, piece.start)):
         if sizes.get(piece.ino, 0) == piece.start:  # nothing after the end of a shortened file
             blocks.setdefault(piece.ino, []).extend(piece.blocks)
-            sizes[piece.ino] = piece.start + piece.read
+            sizes[piece.ino] = piece.start + piece.length
     inodes = list(scan.inodes)
     for index, inode in enumerate(inodes):
         first = inode.content_ino

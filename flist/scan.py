@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from flist.errors import FlistError
+from flist.memory import Stamp
 from flist.model import ROOT_INO, Extent, Inode, Meta
 
 DIRECTORY_BYTES = 4096
@@ -24,6 +25,7 @@ class FileJob(NamedTuple):
     ino: int
     path: bytes
     size: int
+    stamp: Stamp
 
 
 class Scan(NamedTuple):
@@ -88,7 +90,8 @@ class Walk:
         )  # fmt: skip
         self.add_meta(ino, path, status)
         if stat.S_ISREG(mode) and size and not same_as:
-            self.found.files.append(FileJob(ino, path, size))
+            stamp = Stamp(status.st_dev, status.st_ino, size, mtime, status.st_ctime_ns)
+            self.found.files.append(FileJob(ino, path, size, stamp))
 
     def add_meta(self, ino: int, path: bytes, status: os.stat_result) -> None:
         """Note link target, attributes and data ranges, if there are any."""

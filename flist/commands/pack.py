@@ -15,6 +15,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     add_meta(parser, "the flist to write")
     add_targets(parser)
+    parser.add_argument(
+        "--checksum", action="store_true", help="read every file, also those that look unchanged"
+    )
     parser.add_argument("--tag", dest="tags", action="append", default=[], metavar="KEY=VALUE")
     parser.add_argument("--processes", type=int, default=0, help="default: one per processor")
     parser.add_argument("--json", action="store_true", help="print what was done as JSON")
@@ -29,11 +32,13 @@ def run(options: argparse.Namespace) -> int:
         done = pack(
             options.target, options.meta, routes, tags=tags, processes=options.processes,
             keep_passwords=options.no_strip_password, progress=progress.update,
+            is_checksum=options.checksum,
         )  # fmt: skip
     if options.json:
         sys.stdout.write(json.dumps(done._asdict()) + "\n")
     else:
         sys.stderr.write(
-            f"packed {done.inodes} entries, {done.size_bytes} bytes, {done.distinct} blocks\n"
+            f"packed {done.inodes} entries, {done.size_bytes} bytes ({done.read_bytes} read),"
+            f" {done.distinct} blocks\n"
         )
     return 0

@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -37,7 +38,12 @@ def rfs(
 ) -> subprocess.CompletedProcess[str]:
     """Run `rfs WORDS`."""
     call = [sys.executable, "-m", "zero_os", "flist", *map(str, words)]
-    done = subprocess.run(call, capture_output=True, text=True, timeout=timeout_s, check=False)
+    # What packs of tests remember is nothing for the user's cache.
+    own = {"ZOS_CACHE": str(Path(tempfile.gettempdir(), f"zos-test-cache-{os.getuid()}"))}
+    done = subprocess.run(
+        call, capture_output=True, text=True, timeout=timeout_s, check=False,
+        env={**own, **os.environ},
+    )  # fmt: skip
     if check and done.returncode != 0:
         pytest.fail(f"{call} gave {done.returncode}: {done.stdout}{done.stderr}")
     return done
