@@ -7,12 +7,13 @@ a thousand of them. An event that fails is told and dropped: the others go on.
 """
 
 from zinit import record as r
+from zinit.closing import Closing
 from zinit.graph import StopOrder, find_cycles, find_groups
 from zinit.machine import step
 from zinit.record import CHECK, Action, Event
 from zinit.signals import NUMBERS, SIGKILL, parse_signal
 from zinit.timers import Timers
-from zinit.units import MAIN, PROBE, TASK, CommandError, Launch, Unit
+from zinit.units import MAIN, PROBE, TASK, CommandError, Launch, Unit, describe, is_transient
 from zinit.words import split_words
 
 TYPE_CHECKING = False
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
 
 POWEROFF = "poweroff"
 REBOOT = "reboot"
-TRANSIENT = (11, 12, 23, 24)  # EAGAIN, ENOMEM, ENFILE, EMFILE
+# In a shutdown nobody's health is looked at any more: the order alone says who stops when.
+HEALTH = (r.START_LATE, r.PING_LATE, r.PROBE_DUE, r.PROBE_LATE)
 
 
 class Manager:
@@ -35,15 +37,13 @@ class Manager:
         self.load = load  # the service of a name; raises OSError or ConfigError
         self.units: dict[str, Unit] = {}
         self.goal = ""  # "", POWEROFF or REBOOT
-        self.is_finished = False
         self.timers = Timers()
         self.pids: dict[int, tuple[Unit, str]] = {}  # pid -> unit and what the process is of it
         self._dependents: dict[str, dict[str, None]] = {}
         self._work: list[tuple[Unit, str]] = []
         self._events: list[tuple[Unit, Event]] = []
         self._is_draining = False
-        self._order: StopOrder | None = None
-        self._stopping: set[str] = set()
+        self._closing: Closing | None = None
         self._groups: dict[str, int] | None = None  # who waits for each other, if it is known
         self._carriers: dict[str, Callable[[Unit, Action], None]] = {
             "check": self._check,
@@ -150,8 +150,13 @@ class Manager:
     def resume_shutdown(self, goal: str, order: StopOrder) -> None:
         """Stop what still runs, in order."""
         self.goal = goal
-        self._order = order
-        self._advance_shutdown(order.first())
+        self._closing = Closing(order, self._stop_now)
+        self._closing.begin()
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether a shutdown is through."""
+        return self._closing is not None and self._closing.is_finished
 
     # What the world says
 
@@ -185,7 +190,8 @@ class Manager:
                 self.system.report(f"{unit.name}: its reload command failed")
         elif unit.probe_pid == pid:
             unit.probe_pid = 0
-            self.feed(unit, Event(r.PROBE_FAILED if status else r.PROBE_PASSED))
+            if not self.goal:
+                self.feed(unit, Event(r.PROBE_FAILED if status else r.PROBE_PASSED))
 
     def on_notify(self, name: str, pid: int, lines: list[bytes]) -> None:
         """The process `pid` of `name` says something over its readiness channel."""
@@ -200,7 +206,8 @@ class Manager:
     def on_time(self, now: float) -> None:
         """Send the events of all timers that are due."""
         for unit, kind in self.timers.due(now):
-            self.feed(unit, Event(kind))
+            if not self.goal or kind not in HEALTH:
+                self.feed(unit, Event(kind))
 
     @property
     def has_work(self) -> bool:
@@ -251,9 +258,10 @@ class Manager:
         for action in actions:
             self._carriers[action.kind](unit, action)
         record = unit.record
-        if self._order is not None and unit.name in self._stopping and record.is_down:
-            self._stopping.discard(unit.name)
-            self._advance_shutdown(self._order.release(unit.name))
+        if self._closing is not None and record.is_down:
+            self._closing.on_down(unit.name)
+        if self.goal and record.target_up and not record.has_process:
+            self.feed(unit, Event(r.STOP))  # what ends by itself does not come back now
         if unit.is_leaving and not record.has_process and not record.target_up:
             self._remove(unit)
 
@@ -419,33 +427,13 @@ class Manager:
         if self.goal:
             raise CommandError("shutdown", "zinit is shutting down")
 
-    def _advance_shutdown(self, names: list[str]) -> None:
-        """Stop `names`, which nobody waits for any more, and what that frees."""
-        order = self._order
-        assert order is not None
-        while names:
-            name = names.pop()
-            unit = self.units.get(name)
-            if unit is not None and unit.record.target_up:
-                self.feed(unit, Event(r.STOP))
-            if unit is None or unit.record.is_down:
-                names += order.release(name)
-            else:
-                self._stopping.add(name)
-        self.is_finished = not self._stopping
+    def _stop_now(self, name: str) -> bool:
+        """In a shutdown: tell `name` to stop; return whether it is down."""
+        unit = self.units.get(name)
+        if unit is not None and unit.record.target_up:
+            self.feed(unit, Event(r.STOP))
+        return unit is None or unit.record.is_down
 
     def _shown(self, name: str) -> str:
         unit = self.units.get(name)
         return unit.record.shown if unit else "Unknown"
-
-
-def is_transient(error: Exception) -> bool:
-    """Tell whether a spawn may work later: out of processes, memory or descriptors."""
-    return isinstance(error, MemoryError) or getattr(error, "errno", 0) in TRANSIENT
-
-
-def describe(error: Exception) -> str:
-    """Return what a person wants to know of a failed spawn."""
-    if isinstance(error, OSError) and error.strerror:
-        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-    return str(error) or type(error).__name__

@@ -6,6 +6,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from zinit.config import Service
 
+TRANSIENT = (11, 12, 23, 24)  # EAGAIN, ENOMEM, ENFILE, EMFILE
 MAIN = "main"
 PROBE = "probe"
 TASK = "task"
@@ -60,3 +61,15 @@ class Unit:
     def name(self) -> str:
         """The service's name."""
         return self.record.service.name
+
+
+def is_transient(error: Exception) -> bool:
+    """Tell whether a spawn may work later: out of processes, memory or descriptors."""
+    return isinstance(error, MemoryError) or getattr(error, "errno", 0) in TRANSIENT
+
+
+def describe(error: Exception) -> str:
+    """Return what a person wants to know of a failed spawn."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return str(error) or type(error).__name__

@@ -23,6 +23,7 @@ from zinit.nodes import ConfigError
 from zinit.units import CommandError
 
 NAMES = ("a", "b", "c", "d", "e", "f")
+IN_SHUTDOWN = ("end well", "end badly", "ready", "probe", "deaf")
 SHUTDOWN_LIMIT_S = 10_000.0
 
 
@@ -61,6 +62,7 @@ class Watcher:
         self.world = world
         self.running: set[str] = set()
         self.stopped: set[str] = set()
+        self.told: set[str] = set()  # to stop, since their last spawn
         self.in_shutdown = False
 
     def look(self) -> None:
@@ -73,14 +75,17 @@ class Watcher:
                 self.on_spawn(label)
             elif verb == "end":
                 self.running.discard(label)
-            elif verb == "signal" and self.in_shutdown:
-                self.on_signal(label)
+            elif verb == "signal":
+                if self.in_shutdown and label not in self.told:
+                    self.on_signal(label)
+                self.told.add(label)
 
     def on_spawn(self, name: str) -> None:
         assert name not in self.running, "1: a second process"
         assert not self.in_shutdown, "4: spawned in a shutdown"
         assert name not in self.stopped, "3: spawned after stop"
         self.running.add(name)
+        self.told.discard(name)
 
     def on_signal(self, name: str) -> None:
         edges = {key: unit.record.service.edges for key, unit in self.world.manager.units.items()}
@@ -126,10 +131,12 @@ def play(world: World, watcher: Watcher, verb: str, name: str) -> None:
         world.end(name, 0 if verb == "end well" else 256)
 
 
-@settings(max_examples=2000, deadline=None, suppress_health_check=list(HealthCheck))
-@given(files(), STEPS)
+@settings(
+    max_examples=2000, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
+)
+@given(files(), STEPS, STEPS)
 def test_the_rules_hold_whatever_happens(
-    texts: dict[str, str], steps: list[tuple[str, str]]
+    texts: dict[str, str], steps: list[tuple[str, str]], late: list[tuple[str, str]]
 ) -> None:
     world = World(**texts)
     watcher = Watcher(world)
@@ -153,7 +160,11 @@ def test_the_rules_hold_whatever_happens(
     world.do("shut_down", REBOOT)
     watcher.look()
     waited = 0.0
+    rest = iter(late)
     while not world.manager.is_finished:
+        verb, name = next(rest, ("wait", ""))
+        if verb in IN_SHUTDOWN:
+            play(world, watcher, verb, name)
         world.advance(1.0)
         watcher.look()
         waited += 1.0
