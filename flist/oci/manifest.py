@@ -78,7 +78,7 @@ def parse_manifest(data: bytes, media_type: str = "") -> Manifest | Index:
             hint="push the image again with a tool of this decade",
         )
     own_type = value.get("mediaType")
-    if own_type is not None and own_type not in INDEX_TYPES | MANIFEST_TYPES:
+    if own_type is not None and str(own_type) not in INDEX_TYPES | MANIFEST_TYPES:
         raise ImageError(f"cannot read the manifest: its type is {str(own_type)[:120]!r}")
     kind = own_type or media_type
     if ("manifests" in value) == ("layers" in value):
