@@ -40,6 +40,12 @@ COMMANDS = {
     "remount": Command("flist.commands.remount", "show another version under a mount"),
     "exists": Command("flist.commands.exists", "say whether stores have a block or a file"),
     "gc": Command("flist.commands.gc", "remove blocks that no flist needs"),
+    "publish": Command("flist.commands.publish", "put a flist and its signature on a hub"),
+    "upload": Command("flist.commands.upload", "send a file to a server, as plain blocks"),
+    "upload-dir": Command("flist.commands.upload_dir", "send a directory's files to a server"),
+    "flist-create": Command("flist.commands.flist_create", "pack a directory to a server"),
+    "download": Command("flist.commands.download", "fetch a file that was uploaded"),
+    "sync": Command("flist.commands.sync", "copy blocks from one server to another"),
     "keygen": Command("flist.commands.keygen", "make a key to sign with"),
 }
 
@@ -68,6 +74,8 @@ def main(argv: Sequence[str], prog: str) -> int:
     layout = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(f"{prog} {name}", None, module.__doc__, formatter_class=layout)
     module.add_arguments(parser)
+    if name == "sync" and "-h" in rest[:-1]:  # upstream's -h HASH, which hides the help
+        rest[rest.index("-h")] = "--hash"
     status: int = module.run(parser.parse_args(rest))
     return status
 
@@ -81,7 +89,7 @@ def enable_debug() -> None:
 
 def usage(prog: str) -> str:
     """Return the one screen that `--help` prints."""
-    rows = "".join(f"  {name:<10} {command.summary}\n" for name, command in COMMANDS.items())
+    rows = "".join(f"  {name:<13} {command.summary}\n" for name, command in COMMANDS.items())
     return (
         f"usage: {prog} [--debug] COMMAND [ARGUMENT ...]\n\n{rows}\n"
         f"`{prog} COMMAND --help` says what a command takes.\n"

@@ -1,6 +1,7 @@
 """Say whether stores have a block (by its id), every block of a file, or of a flist.
 
-The status is 0 if everything is there, 1 if not.
+The status is 0 if everything is there, 1 if not. `-s http://...` means a server with upstream's
+API, as for `upload`, whose blocks are plain and of --block-size.
 """
 
 import argparse
@@ -10,16 +11,19 @@ from pathlib import Path
 
 from common.errors import UsageError
 from flist.blocks import check_arrival, encode
+from flist.commands.server_options import add_block_size, connected
 from flist.commands.targets import add_targets, read_targets
 from flist.database import HEADER
 from flist.model import CHUNK_BYTES
 from flist.opening import open_flist
+from flist.server_client import name_blocks
 from flist.store.routed import open_routes
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     add_targets(parser)
+    add_block_size(parser)
     parser.add_argument("what", metavar="FILE|ID|FLIST")
 
 
@@ -40,13 +44,31 @@ def block_ids(what: str) -> list[bytes]:
 
 def run(options: argparse.Namespace) -> int:
     """Print what is missing."""
+    if options.targets[0].startswith(("http://", "https://")):
+        return ask_server(options)
     store = open_routes(read_targets(options), check_arrival)
     try:
         ids = block_ids(options.what)
         missing = [block_id for block_id in ids if not store.has(block_id)]
     finally:
         store.close()
-    for block_id in missing:
-        sys.stdout.write(f"missing {block_id.hex()}\n")
-    sys.stderr.write(f"{len(ids) - len(missing)} of {len(ids)} blocks are there\n")
+    return report([block_id.hex() for block_id in missing], len(ids))
+
+
+def ask_server(options: argparse.Namespace) -> int:
+    """Ask a server for a file that was uploaded, or for a block or file by its name."""
+    with connected(options.targets[0]) as client:
+        if re.fullmatch(r"[0-9a-f]{64}", options.what):
+            names = client.blocks_of(options.what) or [options.what]
+        else:
+            names = name_blocks(Path(options.what), options.block_size)
+        missing = client.missing(names)
+    return report(sorted(missing), len(names))
+
+
+def report(missing: list[str], total: int) -> int:
+    """Print what is missing and return the status."""
+    for name in missing:
+        sys.stdout.write(f"missing {name}\n")
+    sys.stderr.write(f"{total - len(missing)} of {total} blocks are there\n")
     return 1 if missing else 0

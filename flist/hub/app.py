@@ -9,6 +9,7 @@ All answer HEAD, Range and If-None-Match with strong ETags. The hub keeps nothin
 any number of copies can serve one folder.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from fastapi import FastAPI, HTTPException, Request
@@ -22,8 +23,8 @@ BINARY = "application/octet-stream"
 READ = ["GET", "HEAD"]
 
 
-def create_app(root: Path) -> FastAPI:
-    """Return the application that serves the hub folder `root`."""
+def create_app(root: Path, tokens: Sequence[str] = ()) -> FastAPI:
+    """Return the application that serves the hub folder `root`; with tokens it takes, too."""
     library = Library(root)
     app = FastAPI(title="Zero-OS hub", docs_url="/api/docs", openapi_url="/api/openapi.json")
 
@@ -42,6 +43,11 @@ def create_app(root: Path) -> FastAPI:
     def read_block(request: Request, name: str) -> Response:
         """Return a block."""
         return send_block(library, request, name)
+
+    if tokens:
+        from flist.hub.uploads import make_router
+
+        app.include_router(make_router(root, tokens))
 
     @app.api_route("/{repo}/{name}", methods=READ, response_class=Response)
     def read_flist(request: Request, repo: str, name: str) -> Response:

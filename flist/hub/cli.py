@@ -9,6 +9,7 @@ from common import serving
 from common.errors import UsageError
 from flist.hub.app import create_app
 
+MIN_TOKEN = 16
 DEFAULT_LISTEN = "127.0.0.1:8081"
 
 
@@ -24,11 +25,32 @@ def main(argv: Sequence[str], prog: str) -> int:
         "--listen", default=DEFAULT_LISTEN, metavar="HOST:PORT",
         help=f"default {DEFAULT_LISTEN}; port 0 takes a free one",
     )  # fmt: skip
+    serve_parser.add_argument(
+        "--tokens", type=Path, metavar="FILE",
+        help="take blocks and flists from whoever has one of these tokens (one a line)",
+    )  # fmt: skip
     options = parser.parse_args(argv)
-    return serve(options.root, options.listen)
+    tokens = read_tokens(options.tokens) if options.tokens else []
+    return serve(options.root, options.listen, tokens)
 
 
-def serve(root: Path, listen: str) -> int:
+def read_tokens(path: Path) -> list[str]:
+    """Return the tokens in a file: one a line, `#` starts a comment."""
+    try:
+        lines = path.read_text().splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"cannot read tokens {path}: {error}") from error
+    tokens = [line.partition("#")[0].strip() for line in lines]
+    found = [token for token in tokens if token]
+    if not found or min(map(len, found)) < MIN_TOKEN:
+        raise UsageError(
+            f"cannot read tokens {path}: none, or one shorter than {MIN_TOKEN} characters",
+            hint="for example: openssl rand -hex 24",
+        )
+    return found
+
+
+def serve(root: Path, listen: str, tokens: Sequence[str] = ()) -> int:
     """Serve `root`; prints the URL when it can be reached."""
     if not root.is_dir():
         raise UsageError(f"cannot serve {root}: it is not a directory")
@@ -38,5 +60,7 @@ def serve(root: Path, listen: str) -> int:
         sys.stdout.write(f"{serving.own_url(listener)}/\n")
         sys.stdout.flush()
 
-    serving.serve(create_app(root), listener, announce, log_level="warning", access_log=False)
+    serving.serve(
+        create_app(root, tokens), listener, announce, log_level="warning", access_log=False
+    )
     return 0

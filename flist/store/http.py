@@ -34,7 +34,9 @@ class Request(NamedTuple):
 class HttpStore:
     """Blocks behind an HTTP server."""
 
-    def __init__(self, url: str, timeout_s: float = TIMEOUT_S) -> None:
+    def __init__(
+        self, url: str, timeout_s: float = TIMEOUT_S, max_bytes: int = MAX_BLOCK_BYTES
+    ) -> None:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise UsageError(f"cannot open store {url!r}: it names no host")
@@ -45,6 +47,7 @@ class HttpStore:
         self.base = parts.path.rstrip("/")
         self.query = f"?{parts.query}" if parts.query else ""
         self.timeout_s = timeout_s
+        self.max_bytes = max_bytes
         self.idle: list[http.client.HTTPConnection] = []
         self.lock = threading.Lock()
 
@@ -124,8 +127,10 @@ class HttpStore:
         """Return status and body of one request over `connection`, which is kept if it may be."""
         connection.request(request.method, request.path, request.body, dict(request.headers))
         response = connection.getresponse()
-        body = read_body(response, request.method)
-        if response.isclosed():
+        body = read_body(response, request.method, self.max_bytes)
+        if response.length == 0:
+            response.close()  # read1 does not say so itself when it has read all
+        if response.isclosed() and not response.will_close:
             with self.lock:
                 self.idle.append(connection)
         else:
@@ -133,14 +138,14 @@ class HttpStore:
         return response.status, body
 
 
-def read_body(response: http.client.HTTPResponse, method: str) -> bytes:
-    """Return the body, up to one byte more than a block may have, within a deadline.
+def read_body(response: http.client.HTTPResponse, method: str, limit: int) -> bytes:
+    """Return the body, up to one byte more than `limit`, within a deadline.
 
     Raises `IncompleteRead` for a body that is cut off, `TimeoutError` for one that drips in.
     """
     deadline = time.monotonic() + BODY_DEADLINE_S
     pieces = []
-    left = MAX_BLOCK_BYTES + 1
+    left = limit + 1
     while left > 0 and (piece := response.read1(left)):
         pieces.append(piece)
         left -= len(piece)
@@ -148,7 +153,7 @@ def read_body(response: http.client.HTTPResponse, method: str) -> bytes:
             raise TimeoutError("the body takes too long")
     body = b"".join(pieces)
     length = response.getheader("Content-Length")
-    if method != "HEAD" and length is not None and len(body) < min(int(length), MAX_BLOCK_BYTES):
+    if method != "HEAD" and length is not None and len(body) < min(int(length), limit):
         raise http.client.IncompleteRead(body)
     return body
 

@@ -112,9 +112,10 @@ class Hub(NamedTuple):
 
 
 @contextlib.contextmanager
-def serving(root: Path, listen: str = "127.0.0.1:0") -> Iterator[Hub]:
+def serving(root: Path, listen: str = "127.0.0.1:0", *words: str | Path) -> Iterator[Hub]:
     """Serve the hub folder `root` for the block."""
     call = [sys.executable, "-m", "zero_os", "hub", "serve", str(root), "--listen", listen]
+    call += map(str, words)
     process = subprocess.Popen(call, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     with process:
         try:

@@ -1,0 +1,23 @@
+"""Fetch a file that was uploaded; every block is checked against its name."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from flist.commands.server_options import add_server, connected
+from flist.server_client import download
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
+    add_server(parser)
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE")
+    parser.add_argument("hash", metavar="HASH")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Download."""
+    with connected(options.server) as client:
+        size = download(client, options.hash, options.output)
+    sys.stderr.write(f"{size} bytes\n")
+    return 0

@@ -1,0 +1,31 @@
+"""Put a flist (and its signature, if it has one) on a hub, under REPO/NAME.fl."""
+
+import argparse
+import re
+import sys
+from pathlib import Path
+
+from common.errors import UsageError
+from flist.commands.options import add_meta
+from flist.commands.server_options import add_server, add_token, connected
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
+    add_meta(parser)
+    add_server(parser)
+    add_token(parser)
+    parser.add_argument("name", metavar="REPO/NAME.fl")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Publish; the signature goes first, so that a node never sees a flist without it."""
+    if not re.fullmatch(r"[^/]+/[^/]+\.fl", options.name):
+        raise UsageError(f"cannot publish as {options.name!r}", hint="REPO/NAME.fl")
+    signature = Path(f"{options.meta}.sig")
+    with connected(options.server, options.token) as client:
+        if signature.exists():
+            client.put(f"{options.name}.sig", signature.read_bytes(), "PUT")
+        client.put(options.name, options.meta.read_bytes(), "PUT")
+    sys.stdout.write(f"{options.server.rstrip('/')}/{options.name}\n")
+    return 0

@@ -1,0 +1,23 @@
+"""Send a file to a server, as plain blocks; prints the file's name there."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from flist.commands.server_options import add_block_size, add_server, add_token, connected
+from flist.server_client import upload
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
+    add_server(parser)
+    add_block_size(parser)
+    add_token(parser)
+    parser.add_argument("file", type=Path, metavar="FILE")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Upload."""
+    with connected(options.server, options.token) as client:
+        sys.stdout.write(upload(client, options.file, options.block_size) + "\n")
+    return 0

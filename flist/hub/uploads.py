@@ -1,0 +1,165 @@
+"""What a hub takes, from those who have a token; the URLs of upstream's rfs server.
+
+    POST /api/v1/block?file_hash=H&idx=N   a block; its name is the BLAKE2b-256 of the body
+    POST /api/v1/block/verify              which of some blocks are missing
+    GET  /api/v1/blocks                    all blocks, page by page
+    GET  /api/v1/blocks/<file hash>        the blocks of an uploaded file, in order
+    PUT  /<repo>/<name>.fl, .fl.sig        a flist or its signature, whole or not at all
+
+Uploaded files are kept as their blocks; which belong together stands in `files/<hash>/<index>`.
+"""
+
+import hmac
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from fastapi import APIRouter, HTTPException, Request, Response
+from pydantic import BaseModel
+
+from common.files import write_atomic
+from flist.blocks import digest
+from flist.errors import StoreError
+from flist.hub.library import BLOCK, FILE, REPO
+from flist.store.folder import FolderStore
+
+MAX_BLOCK_BYTES = 4 << 20
+MAX_FLIST_BYTES = 1 << 30
+PER_PAGE = 50
+MAX_PER_PAGE = 100
+MAX_INDEX = 1 << 32
+
+
+class BlockName(BaseModel):
+    """One block that a client asks about."""
+
+    block_hash: str
+
+
+class BlockNames(BaseModel):
+    """Blocks that a client asks about."""
+
+    blocks: list[BlockName]
+
+
+def is_trusted(request: Request, tokens: Sequence[str]) -> bool:
+    """Whether the request carries one of the tokens."""
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    matches = [hmac.compare_digest(token.encode(), known.encode()) for known in tokens]
+    return scheme.lower() == "bearer" and any(matches)
+
+
+async def read_body(request: Request, limit: int) -> bytes:
+    """Return the body; answers 413 for one that is too large, before reading all of it."""
+    body = bytearray()
+    async for piece in request.stream():
+        body += piece
+        if len(body) > limit:
+            raise HTTPException(413, f"more than {limit} bytes")
+    return bytes(body)
+
+
+def make_router(root: Path, tokens: Sequence[str]) -> APIRouter:
+    """Return the routes that take things into the hub folder `root`."""
+    router = APIRouter()
+    store = FolderStore(root / "blocks")
+
+    def demand_token(request: Request) -> None:
+        if not is_trusted(request, tokens):
+            raise HTTPException(401, "a token is needed", {"WWW-Authenticate": "Bearer"})
+
+    add_taking(router, root, store, demand_token)
+    add_asking(router, root / "files", store)
+    return router
+
+
+def add_taking(
+    router: APIRouter, root: Path, store: FolderStore, demand_token: Callable[[Request], None]
+) -> None:
+    """Add the routes that need a token."""
+
+    @router.post("/api/v1/block", status_code=201)
+    async def take_block(
+        request: Request, response: Response, file_hash: str = "", idx: int = 0
+    ) -> dict[str, str]:
+        """Take a block."""
+        demand_token(request)
+        body = await read_body(request, MAX_BLOCK_BYTES)
+        if not body or (file_hash and not BLOCK.fullmatch(file_hash)) or not 0 <= idx < MAX_INDEX:
+            raise HTTPException(400, "no body, or a wrong file hash or index")
+        block_id = digest(body)
+        is_known = store.has(block_id)
+        keep(store, block_id, body)
+        if file_hash and file_hash != block_id.hex():
+            note_part(root / "files" / file_hash, idx, block_id.hex())
+        response.status_code = 200 if is_known else 201
+        return {"hash": block_id.hex(), "message": "known" if is_known else "stored"}
+
+    @router.put("/{repo}/{name}", status_code=201)
+    async def take_flist(request: Request, repo: str, name: str) -> dict[str, str]:
+        """Take a flist or its signature."""
+        demand_token(request)
+        if not REPO.fullmatch(repo) or not FILE.fullmatch(name):
+            raise HTTPException(400, "not the name of a flist")
+        body = await read_body(request, MAX_FLIST_BYTES)
+        store.flush()  # what a flist names is on disk before the flist is
+        folder = root / "flists" / repo
+        folder.mkdir(parents=True, exist_ok=True)
+        write_atomic(folder / name, body)
+        return {"message": "stored"}
+
+
+def add_asking(router: APIRouter, files: Path, store: FolderStore) -> None:
+    """Add the routes that anybody may use."""
+
+    @router.post("/api/v1/block/verify")
+    def verify_blocks(names: BlockNames) -> dict[str, list[str]]:
+        """Say which blocks are missing."""
+        asked = [name.block_hash for name in names.blocks]
+        if not all(BLOCK.fullmatch(name) for name in asked):
+            raise HTTPException(400, "not the name of a block")
+        return {"missing": [name for name in asked if not store.has(bytes.fromhex(name))]}
+
+    @router.get("/api/v1/blocks")
+    def list_blocks(page: int = 1, per_page: int = PER_PAGE) -> dict[str, Any]:
+        """List all blocks, page by page."""
+        per_page = min(max(per_page, 1), MAX_PER_PAGE)
+        names = sorted(p.name for p in store.root.glob("*/*") if BLOCK.fullmatch(p.name))
+        start = (max(page, 1) - 1) * per_page
+        rows = [[name, 0] for name in names[start : start + per_page]]
+        return {"blocks": rows, "total": len(names), "page": page, "per_page": per_page}
+
+    @router.get("/api/v1/blocks/{name}")
+    def list_parts(name: str) -> dict[str, Any]:
+        """List the blocks of an uploaded file."""
+        if not BLOCK.fullmatch(name):
+            raise HTTPException(404, "no such file")
+        parts = read_parts(files / name)
+        if not parts and store.has(bytes.fromhex(name)):
+            parts = [(name, 0)]
+        if not parts:
+            raise HTTPException(404, "no such file")
+        return {"blocks": parts}
+
+
+def keep(store: FolderStore, block_id: bytes, body: bytes) -> None:
+    """Keep a block; answers 507 when the disk is full."""
+    try:
+        store.put(block_id, body)
+    except StoreError as error:
+        raise HTTPException(507, error.message) from error
+
+
+def note_part(folder: Path, index: int, name: str) -> None:
+    """Note that block `name` is part `index` of a file."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_atomic(folder / str(index), name.encode())
+
+
+def read_parts(folder: Path) -> list[tuple[str, int]]:
+    """Return the blocks of an uploaded file, in order."""
+    if not folder.is_dir():
+        return []
+    parts = {int(p.name): p.read_text() for p in folder.iterdir() if re.fullmatch(r"\d+", p.name)}
+    return [(parts[index], index) for index in sorted(parts)]

@@ -1,0 +1,171 @@
+"""A client of upstream's rfs server and of our hub: files go there and come back as plain blocks.
+
+A file's blocks are pieces of `block_bytes`, named by BLAKE2b-256; the file is named by the SHA-256
+of its blocks' names, one after the other in hex. That is not encrypted: whoever can read from the
+server can read the file.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+from urllib.parse import quote
+
+from common.files import open_atomic
+from flist.blocks import digest
+from flist.errors import BlockError, FlistError, StoreError
+from flist.store.http import NOT_FOUND, HttpStore, refusal
+
+DEFAULT_BLOCK_BYTES = 1 << 20
+MAX_BLOCK_BYTES = 64 << 20
+PER_PAGE = 100
+
+
+class ServerClient:
+    """Talks to one server; raises `StoreError` and its kinds."""
+
+    def __init__(self, url: str, token: str = "") -> None:
+        self.http = HttpStore(url, max_bytes=MAX_BLOCK_BYTES)
+        self.token = token
+        self.url = url
+
+    def close(self) -> None:
+        """Close the connections."""
+        self.http.close()
+
+    def ask_json(self, method: str, path: str, body: object = None) -> Any:
+        """Return the JSON answer of a request, None for what is not there."""
+        data = None if body is None else json.dumps(body).encode()
+        headers = {"Content-Type": "application/json"} if data else {}
+        status, answer = self.http.ask(method, path, data, headers)
+        if status in NOT_FOUND:
+            return None
+        if status != 200:
+            raise refusal(status, self.url)
+        try:
+            return json.loads(answer)
+        except ValueError as error:
+            raise StoreError(f"cannot understand {self.url}: it answered no JSON") from error
+
+    def put(self, path: str, data: bytes, method: str = "POST") -> None:
+        """Send bytes."""
+        headers = {"Content-Type": "application/octet-stream"}
+        headers["Authorization"] = f"Bearer {self.token}"
+        status, _ = self.http.ask(method, path, data, headers)
+        if status in (401, 403):
+            raise StoreError(
+                f"cannot write to {self.url}: it refused the token", hint="--token, or $RFS_TOKEN"
+            )
+        if status not in (200, 201):
+            raise refusal(status, self.url)
+
+    def has_block(self, name: str) -> bool:
+        """Whether a block is there."""
+        status, _ = self.http.ask("HEAD", f"api/v1/block/{name}")
+        if status not in (200, *NOT_FOUND):
+            raise refusal(status, self.url)
+        return status == 200
+
+    def get_block(self, name: str) -> bytes:
+        """Return a block; raises `BlockError` if its bytes have another hash."""
+        status, data = self.http.ask("GET", f"api/v1/block/{name}")
+        if status != 200:
+            raise refusal(status, self.url)
+        if digest(data).hex() != name:
+            raise BlockError(f"block {name} is refused: its bytes have another hash")
+        return data
+
+    def put_block(self, data: bytes, file_hash: str, index: int) -> None:
+        """Send a block of a file."""
+        self.put(f"api/v1/block?file_hash={file_hash}&idx={index}", data)
+
+    def missing(self, names: list[str]) -> set[str]:
+        """Return which blocks the server does not have."""
+        found: set[str] = set()
+        for start in range(0, len(names), PER_PAGE):
+            rows = [{"block_hash": n, "file_hash": n, "block_index": 0}
+                    for n in names[start : start + PER_PAGE]]  # fmt: skip
+            answer = self.ask_json("POST", "api/v1/block/verify", {"blocks": rows})
+            found.update(answer["missing"] if answer else names[start : start + PER_PAGE])
+        # Upstream's server looks into user 0's list only: what it calls missing may be there.
+        return {name for name in found if not self.has_block(name)}
+
+    def blocks_of(self, file_hash: str) -> list[str]:
+        """Return the names of a file's blocks, in order."""
+        answer = self.ask_json("GET", f"api/v1/blocks/{quote(file_hash)}")
+        rows = answer.get("blocks", []) if isinstance(answer, dict) else []
+        return [str(name) for name, _ in sorted(rows, key=lambda row: int(row[1]))]
+
+    def all_blocks(self) -> Iterator[str]:
+        """Give the names of all blocks of the server."""
+        page = 1
+        while True:
+            answer = self.ask_json("GET", f"api/v1/blocks?page={page}&per_page={PER_PAGE}")
+            rows = answer.get("blocks", []) if isinstance(answer, dict) else []
+            yield from (str(row[0]) for row in rows)
+            if len(rows) < PER_PAGE:
+                return
+            page += 1
+
+
+def read_pieces(stream: BinaryIO, block_bytes: int) -> Iterator[bytes]:
+    """Give a file piece by piece."""
+    while piece := stream.read(block_bytes):
+        yield piece
+
+
+def name_file(names: list[str]) -> str:
+    """Return the name of a file of the blocks `names`."""
+    return hashlib.sha256("".join(names).encode()).hexdigest()
+
+
+def name_blocks(path: Path, block_bytes: int) -> list[str]:
+    """Return the names of a file's blocks."""
+    try:
+        with path.open("rb") as stream:
+            return [digest(piece).hex() for piece in read_pieces(stream, block_bytes)]
+    except OSError as error:
+        raise FlistError(f"cannot read {path}: {error.strerror}") from error
+
+
+def upload(client: ServerClient, path: Path, block_bytes: int = DEFAULT_BLOCK_BYTES) -> str:
+    """Send a file; return its name. Blocks that the server has are named to it, too."""
+    names = name_blocks(path, block_bytes)
+    file_hash = name_file(names)
+    with path.open("rb") as stream:
+        for index, piece in enumerate(read_pieces(stream, block_bytes)):
+            client.put_block(piece, file_hash, index)
+    return file_hash
+
+
+def download(client: ServerClient, file_hash: str, output: Path) -> int:
+    """Write an uploaded file to `output`, whole or not at all; return its size."""
+    names = client.blocks_of(file_hash)
+    if not names:
+        raise StoreError(f"cannot download {file_hash}: {client.url} does not have it")
+    if name_file(names) != file_hash and names != [file_hash]:
+        raise BlockError(f"cannot download {file_hash}: the server names other blocks")
+    size = 0
+    with open_atomic(output) as stream:
+        for name in names:
+            size += stream.write(client.get_block(name))
+    return size
+
+
+def sync(source: ServerClient, target: ServerClient, file_hash: str | None) -> int:
+    """Copy a file's blocks, or all, to another server; return how many it did not have."""
+    if file_hash is None:
+        names = list(source.all_blocks())
+        missing = target.missing(names)
+        for name in names:
+            if name in missing:
+                target.put_block(source.get_block(name), name, 0)
+        return len(missing)
+    names = source.blocks_of(file_hash)
+    if not names:
+        raise StoreError(f"cannot sync {file_hash}: {source.url} does not have it")
+    missing = target.missing(names)
+    for index, name in enumerate(names):
+        target.put_block(source.get_block(name), file_hash, index)
+    return len(missing)
