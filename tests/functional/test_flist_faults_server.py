@@ -150,3 +150,14 @@ def test_a_chunk_that_nobody_has_is_an_error_at_once(server: FaultyServer, tmp_p
         fetcher.plain(encode(b"nobody has this").block, CHUNK_BYTES)
     assert time.monotonic() - start < 10
     fetcher.close()
+
+
+def test_one_connection_serves_many_blocks(server: FaultyServer) -> None:
+    store = HttpStore(server.url)
+    for _ in range(5):
+        assert store.get(encode(PLAIN).block.id) == encode(PLAIN).data
+        assert store.has(encode(OTHER).block.id)
+        with pytest.raises(FlistError):
+            store.get(encode(b"nobody has this").block.id)
+    assert len(server.clients) == 1
+    store.close()

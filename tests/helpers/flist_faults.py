@@ -30,6 +30,7 @@ class FaultyServer(ThreadingHTTPServer):
         self.fault = "none"
         self.faults_left = -1
         self.asked = 0
+        self.clients: set[object] = set()
         self.released = threading.Event()
         self.lock = threading.Lock()
 
@@ -62,8 +63,14 @@ class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server: FaultyServer
 
+    def do_HEAD(self) -> None:
+        """Say whether a block is there."""
+        path = self.server.blocks / self.path.lstrip("/")
+        self.answer(200 if path.is_file() else 404, b"")
+
     def do_GET(self) -> None:
         """Answer, rightly or not."""
+        self.server.clients.add(self.client_address)
         path = self.server.blocks / self.path.lstrip("/")
         if not path.is_file():
             self.answer(404, b"")
