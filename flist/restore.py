@@ -55,12 +55,21 @@ def scratch_path(item: Restore) -> bytes:
     return b"%s/.rfs-%d-%d" % (folder, os.getpid(), item.inode.ino)
 
 
+def is_running(pid: int) -> bool:
+    """Whether a process is there and has not ended (it may still wait to be reaped)."""
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text(errors="replace")
+    except OSError:
+        return False
+    return status.rpartition(")")[2].split()[0] not in "ZX"
+
+
 def remove_scratch(folder: bytes) -> None:
     """Remove what a killed run left in `folder`; what belongs to a running process stays."""
     with contextlib.suppress(PermissionError), os.scandir(folder) as listing:
         for entry in listing:
             match = SCRATCH.fullmatch(entry.name)
-            if match and not Path(f"/proc/{int(match[1])}").exists():
+            if match and not is_running(int(match[1])):
                 with contextlib.suppress(OSError):
                     os.unlink(entry.path)  # noqa: PTH108
 

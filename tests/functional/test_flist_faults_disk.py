@@ -1,0 +1,87 @@
+"""Full disks: a small tmpfs under the cache, the store, the flist and the target."""
+
+import contextlib
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+from tests.helpers.flist_faults import (
+    check_blocks,
+    faulty_server,
+    file_hashes,
+    make_many_files,
+    pack_into,
+)
+from tests.helpers.flist_mount import mounted, need_fuse, rfs
+
+
+@contextlib.contextmanager
+def small_disk(place: Path, size: str = "1M") -> Iterator[Path]:
+    """Mount a tmpfs of `size` on `place` for the block."""
+    need_fuse()
+    place.mkdir()
+    call = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(place)]
+    subprocess.run(call, check=True, capture_output=True)
+    try:
+        yield place
+    finally:
+        subprocess.run(["umount", "-l", str(place)], check=False, capture_output=True)
+
+
+def enlarge(disk: Path) -> None:
+    subprocess.run(["mount", "-o", "remount,size=100M", str(disk)], check=True)
+
+
+def test_a_full_cache_costs_only_speed(tmp_path: Path) -> None:
+    tree = make_many_files(tmp_path / "tree", 100)
+    meta = pack_into(tmp_path, tree)
+    with small_disk(tmp_path / "disk") as disk, faulty_server(tmp_path / "blocks") as server:
+        words = ("--store", server.url, "--cache", disk / "cache")
+        with mounted(meta, tmp_path / "m", *words) as mount:
+            assert file_hashes(mount.path) == file_hashes(tree)
+        check_blocks(disk / "cache")
+        rfs("unpack", "-m", meta, *words, tmp_path / "out")
+    assert file_hashes(tmp_path / "out") == file_hashes(tree)
+
+
+def test_a_full_store_is_an_error_and_there_is_no_flist(tmp_path: Path) -> None:
+    tree = make_many_files(tmp_path / "tree", 100)
+    with small_disk(tmp_path / "disk") as disk:
+        words = ("pack", "-m", tmp_path / "a.fl", "-s", f"dir://{disk}/blocks", tree)
+        done = rfs(*words, check=False)
+        assert done.returncode == 1
+        assert "No space left" in done.stderr and "Traceback" not in done.stderr
+        assert not (tmp_path / "a.fl").exists()
+        check_blocks(disk / "blocks")
+        enlarge(disk)
+        rfs(*words)
+        rfs("unpack", "-m", tmp_path / "a.fl", tmp_path / "out")
+    assert file_hashes(tmp_path / "out") == file_hashes(tree)
+
+
+def test_no_room_for_the_flist_itself(tmp_path: Path) -> None:
+    tree = make_many_files(tmp_path / "tree", 400, size=10)
+    with small_disk(tmp_path / "disk", "64K") as disk:
+        words = ("pack", "-m", disk / "a.fl", "-s", f"dir://{tmp_path}/blocks", tree)
+        done = rfs(*words, check=False)
+        assert done.returncode == 1
+        assert "cannot write" in done.stderr and "Traceback" not in done.stderr
+        assert not list(disk.iterdir())
+        enlarge(disk)
+        rfs(*words)
+        rfs("verify", "-m", disk / "a.fl")
+
+
+def test_a_full_target_is_an_error_and_what_is_there_is_whole(tmp_path: Path) -> None:
+    tree = make_many_files(tmp_path / "tree", 100)
+    meta = pack_into(tmp_path, tree)
+    expected = file_hashes(tree)
+    with small_disk(tmp_path / "disk") as disk:
+        done = rfs("unpack", "-m", meta, disk / "out", check=False)
+        assert done.returncode == 1
+        assert "No space left" in done.stderr and "Traceback" not in done.stderr
+        for name, value in file_hashes(disk / "out").items():
+            assert ".rfs-" in name or value == expected[name]
+        enlarge(disk)
+        rfs("unpack", "-m", meta, disk / "out")
+        assert file_hashes(disk / "out") == expected
