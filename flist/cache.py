@@ -12,7 +12,7 @@ import threading
 from pathlib import Path
 from typing import NamedTuple
 
-from flist.errors import BlockMissingError, StoreError
+from flist.errors import BlockMissingError, FlistError, StoreError
 from flist.store.folder import FolderStore
 
 DEFAULT_LIMIT_BYTES = 4 << 30
@@ -40,6 +40,19 @@ class BlockCache:
         self.lock = threading.Lock()
         self.written = limit_bytes  # so that the first write measures the folder
         self.touched: set[bytes] = set()
+
+    def prepare(self) -> None:
+        """Make the folder, for us alone; raises `FlistError` if others could put blocks into it."""
+        try:
+            self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
+            status = self.root.stat()
+        except OSError as error:
+            raise FlistError(f"cannot use cache {self.root}: {error.strerror}") from error
+        if status.st_uid != os.geteuid() or status.st_mode & 0o022:
+            raise FlistError(
+                f"cannot use cache {self.root}: others may write to it",
+                hint="name a folder of your own with -c DIR",
+            )
 
     def get(self, block_id: bytes) -> bytes | None:
         """Return a cached block, not checked, or None."""
@@ -96,7 +109,7 @@ class BlockCache:
     @contextlib.contextmanager
     def exclusive(self):  # type: ignore[no-untyped-def]
         """Hold the cache's lock file for the block; gives false if another process holds it."""
-        self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.root.mkdir(parents=True, exist_ok=True, mode=0o700)  # it may have been removed
         handle = os.open(self.root / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             try:

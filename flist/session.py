@@ -52,11 +52,15 @@ def open_fetcher(flist: AnyFlist, sources: Sources, *, is_local_cached: bool = F
     """Return what fetches the flist's blocks; those of local stores are cached only if asked."""
     cache = BlockCache(sources.cache, sources.cache_bytes) if sources.cache else None
     if sources.is_offline:
+        if cache is not None:
+            cache.prepare()
         return Fetcher(None, cache)
     routes = choose_routes(flist, sources.stores)
     are_local = all(is_local(route) for route in routes)
     if are_local and not is_local_cached:
         cache = None  # a copy on the same machine saves nothing
+    if cache is not None:
+        cache.prepare()
     routed = open_routes(routes, check_arrival)
     store: Store = RetryingStore(routed, sources.wait_s) if sources.wait_s > 0 else routed
     return Fetcher(store, cache, is_local=are_local)

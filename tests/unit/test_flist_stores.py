@@ -9,7 +9,13 @@ import pytest
 from common.errors import UsageError
 from flist.blocks import check_arrival, encode
 from flist.cache import BlockCache
-from flist.errors import BlockError, BlockMissingError, StoreError, StoreUnavailableError
+from flist.errors import (
+    BlockError,
+    BlockMissingError,
+    FlistError,
+    StoreError,
+    StoreUnavailableError,
+)
 from flist.fetch import Fetcher
 from flist.model import Route
 from flist.pack import strip_password
@@ -217,6 +223,18 @@ def test_cache_keeps_its_limit(tmp_path: Path) -> None:
         assert total <= limit * (1 + 1 / 16)
     assert cache.get(ids[-1]) == bytes([299 % 256]) * 2000
     assert cache.get(ids[0]) is None
+
+
+def test_a_cache_that_others_can_write_to_is_refused(tmp_path: Path) -> None:
+    BlockCache(tmp_path / "new").prepare()
+    assert (tmp_path / "new").stat().st_mode & 0o777 == 0o700
+    (tmp_path / "open").mkdir()
+    (tmp_path / "open").chmod(0o777)
+    with pytest.raises(FlistError, match="others"):
+        BlockCache(tmp_path / "open").prepare()
+    (tmp_path / "file").touch()
+    with pytest.raises(FlistError, match="cannot use cache"):
+        BlockCache(tmp_path / "file").prepare()
 
 
 def test_two_caches_in_one_folder(tmp_path: Path) -> None:
