@@ -5,15 +5,13 @@ Root mounts with mount(2), so device nodes and setuid bits work; anybody else as
 
 import array
 import contextlib
-import ctypes
 import os
 import socket
 from pathlib import Path
 
+from common.mounts import MS_RDONLY, mount, unmount
 from flist.errors import FlistError
 
-MS_RDONLY = 1
-MNT_DETACH = 2
 FILE_SYSTEM = "g8ufs"
 READ_AHEAD_KIB = 1024
 
@@ -31,15 +29,12 @@ def attach_as_root(target: Path) -> int:
         raise FlistError(
             f"cannot mount on {target}: /dev/fuse: {error.strerror}", hint="modprobe fuse"
         ) from error
-    options = (
-        f"fd={handle},rootmode=40000,user_id=0,group_id=0,default_permissions,allow_other"
-    ).encode()
-    libc = ctypes.CDLL(None, use_errno=True)
-    source, kind = str(os.getpid()).encode(), f"fuse.{FILE_SYSTEM}".encode()
-    if libc.mount(source, os.fsencode(target), kind, MS_RDONLY, options) != 0:
-        reason = os.strerror(ctypes.get_errno())
+    options = f"fd={handle},rootmode=40000,user_id=0,group_id=0,default_permissions,allow_other"
+    try:
+        mount(str(os.getpid()), target, f"fuse.{FILE_SYSTEM}", MS_RDONLY, options)
+    except OSError as error:
         os.close(handle)
-        raise FlistError(f"cannot mount on {target}: {reason}")
+        raise FlistError(f"cannot mount on {target}: {error.strerror}") from error
     return handle
 
 
@@ -72,7 +67,8 @@ def attach_as_user(target: Path) -> int:
 def detach(target: Path) -> None:
     """Take the mount off, also when something in it is still open."""
     if os.geteuid() == 0:
-        ctypes.CDLL(None).umount2(os.fsencode(target), MNT_DETACH)
+        with contextlib.suppress(OSError):
+            unmount(target)
         return
     import subprocess
 

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from common.errors import ZosError, render_error
+from common.notify import notify_ready
 from flist.control import start_control
 from flist.errors import FlistError
-from flist.notify import notify_ready
 from flist.overlay import mount_overlay, prepare_overlay, unmount_overlay
 from flist.session import Sources, open_reader
 

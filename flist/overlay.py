@@ -1,12 +1,11 @@
 """A writable layer over a mounted flist: the kernel's overlayfs, changes in their own folder."""
 
-import ctypes
-import os
+import contextlib
 from pathlib import Path
 
+from common.mounts import mount, unmount
 from flist.errors import FlistError
 
-MNT_DETACH = 2
 FOLDERS = ("lower", "upper", "work")
 
 
@@ -24,12 +23,13 @@ def mount_overlay(folder: Path, target: Path) -> None:
     """Mount `folder`'s layers on `target`; the lower one must be answered by another thread."""
     lower, upper, work = (folder.absolute() / name for name in FOLDERS)
     options = f"lowerdir={lower},upperdir={upper},workdir={work}"
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.mount(b"overlay", os.fsencode(target), b"overlay", 0, options.encode()) != 0:
-        reason = os.strerror(ctypes.get_errno())
-        raise FlistError(f"cannot mount an overlay on {target}: {reason}")
+    try:
+        mount("overlay", target, "overlay", options=options)
+    except OSError as error:
+        raise FlistError(f"cannot mount an overlay on {target}: {error.strerror}") from error
 
 
 def unmount_overlay(target: Path) -> None:
     """Take the overlay off, also when something in it is still open."""
-    ctypes.CDLL(None).umount2(os.fsencode(target), MNT_DETACH)
+    with contextlib.suppress(OSError):
+        unmount(target)

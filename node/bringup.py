@@ -13,12 +13,12 @@ import yaml
 
 from common.errors import ZosError
 from common.files import write_atomic
+from common.mounts import MS_BIND, MS_REC, mount, unmount
 from flist.sign import load_public_keys
 from node.backoff import backoff_delays
 from node.cmdline import parse_parameters
 from node.fetch import fetch_flist
 from node.model import BootParameters, NodeError
-from node.mounts import MS_BIND, MS_REC, mount, unmount
 from node.services import install_services, read_services
 from zinit.client import Client
 

@@ -74,14 +74,14 @@ def test_notify_ready_reaches_the_manager(tmp_path: Path, monkeypatch: pytest.Mo
         manager.bind(address)
         manager.settimeout(5)
         monkeypatch.setenv("NOTIFY_SOCKET", address)
-        assert notify_ready("up")
+        notify_ready("up")
         assert manager.recv(100) == b"READY=1\nSTATUS=up"
 
 
 @pytest.mark.parametrize("address", ["", "/nowhere/at/all"])
 def test_notify_ready_without_a_manager(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NOTIFY_SOCKET", address)
-    assert not notify_ready()
+    notify_ready()
 
 
 @pytest.mark.parametrize("is_root", [True, False])
