@@ -26,7 +26,7 @@ from flist.oci.manifest import (
 )
 from flist.oci.platform import Platform
 from flist.oci.reference import Reference
-from flist.oci.web import Response, Web, origin, read_limited
+from flist.oci.web import BrokenTransferError, Response, Web, origin, read_limited
 
 ACCEPT = ", ".join(sorted(MANIFEST_TYPES | INDEX_TYPES))
 AGENT = "zero-os"
@@ -84,12 +84,10 @@ class Registry:
             for attempt in range(1, BLOB_TRIES + 1):
                 try:
                     done = self.fetch_part(descriptor, spool, done)
-                except (HTTPError, OSError) as error:
+                except BrokenTransferError:
                     done = spool.tell()
                     if attempt == BLOB_TRIES:
-                        raise ImageError(
-                            f"cannot fetch {descriptor.digest}: {printable(str(error))}"
-                        ) from error
+                        raise
                 else:
                     break
             spool.seek(0)

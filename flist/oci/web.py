@@ -24,6 +24,10 @@ PORTS = {"http": 80, "https": 443}
 Response = urllib3.BaseHTTPResponse
 
 
+class BrokenTransferError(ImageError):
+    """An answer broke off or stalled; asking for the rest of it may help."""
+
+
 class Origin(NamedTuple):
     """Whom a secret is for: scheme, host and port."""
 
@@ -82,7 +86,10 @@ class Web:
 
     def redirect(self, url: str, target: str) -> str:
         """Return where a redirect leads; never from TLS to plain text."""
-        found = urljoin(url, target)
+        try:
+            found = urljoin(url, target)
+        except ValueError as error:
+            raise ImageError(f"cannot go to {printable(target)!r}: it is no http URL") from error
         if origin(found).scheme == "http" and origin(url).scheme == "https":
             raise ImageError(f"cannot read {printable(url)}: it redirects to plain HTTP")
         return found
@@ -102,7 +109,8 @@ class Web:
         try:
             yield response
         except HTTPError as error:
-            raise ImageError(f"cannot read from {place.host}: {printable(str(error))}") from error
+            reason = printable(str(error))
+            raise BrokenTransferError(f"cannot read from {place.host}: {reason}") from error
         finally:
             response.close()
             response.release_conn()
