@@ -66,6 +66,9 @@ class Web:
 
     def close(self) -> None:
         """Close all connections."""
+        pools = self.pool.pools
+        for kept in [pools[key] for key in pools.keys()]:  # noqa: SIM118 it can't be iterated
+            kept.close()
         self.pool.clear()
 
     @contextlib.contextmanager
