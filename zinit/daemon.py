@@ -18,6 +18,7 @@ from zinit.system import RANK, RealSystem, install_signals
 SHUTDOWN_SIGNALS = {SIGTERM: POWEROFF, SIGINT: POWEROFF, SIGHUP: POWEROFF}
 PID1_SIGNALS = {SIGINT: REBOOT, SIGPWR: POWEROFF}  # the kernel sends SIGINT for ctrl-alt-del
 GC_THRESHOLD = 10_000  # little here is cyclic: look for that rarely
+SLICE_S = 0.005
 SOCKET_RETRY_S = 5.0
 FAULT_LIMIT = 20  # bugs within FAULT_WINDOW_S: the program is started anew
 FAULT_WINDOW_S = 10.0
@@ -146,7 +147,7 @@ class Daemon:
 
     def _turn(self, now: float) -> bool:
         self.manager.on_time(now)
-        self.manager.work()
+        self._work(now + SLICE_S)
         self.server.turn(now)
         if not self.server.is_open and now >= self._retry_at:
             self._retry_at = now + SOCKET_RETRY_S
@@ -157,6 +158,13 @@ class Daemon:
         if self.manager.is_finished:
             self.loop.is_running = False
         return self.manager.has_work
+
+    def _work(self, until: float) -> None:
+        """Do queued work for a moment: clients wait no longer than that."""
+        while self.manager.has_work:
+            self.manager.work()
+            if self._now() > until:
+                return
 
     def _on_signals(self, wake: int) -> None:
         try:

@@ -7,7 +7,6 @@ does not read loses lines or its connection, never anybody's time.
 
 import os
 
-from zinit.line import LineSession
 from zinit.loop import READ, WRITE
 
 TYPE_CHECKING = False
@@ -207,6 +206,8 @@ class Server:
 
             return HttpSession(self._api, client.token)
         if data[:1] not in (b"{", b"["):
+            from zinit.line import LineSession
+
             return LineSession(self._api)
         from zinit.jsonrpc import RpcSession
 

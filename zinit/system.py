@@ -15,7 +15,6 @@ from zinit.units import MAIN
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import resource
     import signal as _signal
     from collections.abc import Callable
 
@@ -26,12 +25,13 @@ if TYPE_CHECKING:
     from zinit.units import Launch
 else:
     import _signal
-    import resource
 
 RANK = 3
 TO_GROUP = 4  # PIDFD_SIGNAL_PROCESS_GROUP, Linux 6.9
 FILES_PER_SERVICE = 5
 FILES_APART = 600
+USUAL_LIMIT = 1024
+RLIMIT_NOFILE = 7
 
 
 class RealSystem:
@@ -62,8 +62,12 @@ class RealSystem:
 
     def reserve_files(self, services: int) -> None:
         """Raise our limit of open files if that many services need it; children keep theirs."""
-        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         wanted = services * FILES_PER_SERVICE + FILES_APART
+        if wanted <= USUAL_LIMIT:
+            return
+        import resource
+
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         if soft == resource.RLIM_INFINITY or wanted <= soft:
             return
         if hard != resource.RLIM_INFINITY:
@@ -142,6 +146,14 @@ class RealSystem:
             self.adopt_channel(pid, service.name, channel)
         return pid
 
+    def _give_file_limits(self, pid: int, limits: tuple[int, int]) -> None:
+        import resource
+
+        try:
+            resource.prlimit(pid, RLIMIT_NOFILE, limits)
+        except (OSError, ValueError):
+            pass  # it has ended already
+
     def adopt(self, pid: int) -> None:
         """Be able to signal a child that is there already."""
         try:
@@ -196,10 +208,7 @@ class RealSystem:
         else:
             pid = spawn_plain(argv, env, service.dir or "/", fds)
             if self.file_limits is not None:
-                try:
-                    resource.prlimit(pid, resource.RLIMIT_NOFILE, self.file_limits)
-                except (OSError, ValueError):
-                    pass  # it has ended already
+                self._give_file_limits(pid, self.file_limits)
         self.adopt(pid)
         return pid
 
