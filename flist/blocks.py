@@ -46,10 +46,16 @@ def encode(plain: bytes | memoryview) -> Encoded:
 
 def check_arrival(block_id: bytes, data: bytes) -> None:
     """Raise `BlockError` unless `data` is the block named `block_id`."""
-    if len(data) > MAX_BLOCK_BYTES:
-        raise BlockError(f"block {block_id.hex()} is refused: it has {len(data)} bytes")
+    check_size(block_id, data)
     if digest(data, len(block_id)) != block_id:
         raise BlockError(f"block {block_id.hex()} is refused: its bytes have another hash")
+
+
+def check_size(block_id: bytes, data: bytes) -> None:
+    """Raise `BlockError` if `data` is more than any block has. Enough where nothing but `decode`
+    sees the bytes: its tag and plain hash hold every bit, too."""
+    if len(data) > MAX_BLOCK_BYTES:
+        raise BlockError(f"block {block_id.hex()} is refused: it has {len(data)} bytes")
 
 
 def decode(block: Block, data: bytes, size: int, *, check_plain: bool = True) -> bytes:
