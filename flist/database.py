@@ -34,6 +34,7 @@ MAX_XATTR_BYTES = 64 * 1024
 MAX_TARGET_BYTES = 4095
 MAX_CELL_BYTES = 16 << 20
 """No value of the format is nearly as large."""
+ONLY_INT = {int}
 FILE_TYPES = frozenset(
     (stat.S_IFREG, stat.S_IFDIR, stat.S_IFLNK, stat.S_IFCHR, stat.S_IFBLK, stat.S_IFIFO,
      stat.S_IFSOCK)
@@ -227,7 +228,7 @@ def read_inode(row: tuple[Any, ...]) -> Inode:
     """Return the checked inode of one row of `FlistFile.select`."""
     ino, parent, name, size, uid, gid, mode, rdev, ctime, mtime, raw, cns, mns, same_as, links = row
     numbers = (ino, parent, size, uid, gid, mode, rdev, ctime, mtime)
-    if not all(type(value) is int for value in numbers):
+    if set(map(type, numbers)) != ONLY_INT:
         raise FormatError(f"inode {ino!r} holds something that is not a number")
     if ino < 1 or size < 0 or not (0 <= uid < 2**32 and 0 <= gid < 2**32 and 0 <= mode < 2**16):
         raise FormatError(f"inode {ino} holds a number out of range")
@@ -238,7 +239,7 @@ def read_inode(row: tuple[Any, ...]) -> Inode:
     if ino != ROOT_INO:
         name = check_name(ino, name if raw is None else raw)
     extended = (cns or 0, mns or 0, same_as or 0, links or 1)
-    if not all(type(value) is int and value >= 0 for value in extended):
+    if set(map(type, extended)) != ONLY_INT or min(extended) < 0:
         raise FormatError(f"inode {ino} holds something that is not a number")
     if not 0 < ino < MAX_INO or extended[2] >= MAX_INO:
         raise FormatError(f"inode {ino} has a number out of range")
