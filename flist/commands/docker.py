@@ -19,6 +19,7 @@ from flist.commands.progress import ByteProgress
 from flist.oci.apply import Limits
 from flist.oci.auth import check_server, read_credentials
 from flist.oci.convert import convert
+from flist.oci.errors import ImageError
 from flist.oci.image import Image
 from flist.oci.platform import Platform, parse_platform
 from flist.oci.reference import flist_name, parse_reference
@@ -74,12 +75,17 @@ def run(options: argparse.Namespace) -> int:
     routes = [parse_route(text) for text in options.stores]
     platform = parse_platform(options.platform) if options.platform else None
     limits = Limits(size_bytes=options.max_size)
-    with open_image(options, platform) as image, ByteProgress("converting") as progress:
-        name = options.image or str((options.oci_layout or options.archive).name)
-        done = convert(
-            image, name, output_path(options), routes, limits=limits, progress=progress.update,
-            keep_passwords=options.no_strip_password,
-        )  # fmt: skip
+    try:
+        with open_image(options, platform) as image, ByteProgress("converting") as progress:
+            name = options.image or str((options.oci_layout or options.archive).name)
+            done = convert(
+                image, name, output_path(options), routes, limits=limits, progress=progress.update,
+                keep_passwords=options.no_strip_password,
+            )  # fmt: skip
+    except OSError as error:  # of a temporary file: no space, no folder
+        raise ImageError(
+            f"cannot convert the image: {error.strerror}", hint="TMPDIR names another folder"
+        ) from error
     if options.json:
         sys.stdout.write(json.dumps(done._asdict()) + "\n")
     else:

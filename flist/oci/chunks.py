@@ -74,11 +74,15 @@ class ChunkWriter:
             self.slots.release()
 
     def wait(self) -> None:
-        """Return when every block that was added is stored, and would survive a power cut."""
+        """Return when every block that was added is stored."""
         count = self.threads * QUEUED_PER_THREAD
         for _ in range(count):
             self.slots.acquire()
         self.slots.release(count)
         if self.failure is not None:
             raise self.failure
+
+    def flush(self) -> None:
+        """Return when every block would survive a power cut."""
+        self.wait()
         self.store.flush()

@@ -71,7 +71,7 @@ def convert(
                     progress(done, total)
         root = applier.finish()
         add_startup(root, startup_toml(image.config), writer)
-        writer.wait()
+        writer.flush()
     kept = [r if keep_passwords else r._replace(url=strip_password(r.url)) for r in routes]
     tags = {"image": image_tag(image.config, name, str(image.digest))}
     content = make_content(root, tags, kept)

@@ -6,7 +6,10 @@ import gzip
 import json
 import multiprocessing
 import os
+import random
 import shutil
+import subprocess
+import sys
 import tarfile
 import tempfile
 import tomllib
@@ -275,6 +278,42 @@ def test_a_private_registry(tmp_path: Path, private: str) -> None:
         data = meta.read_bytes()
         assert PASSWORD.encode() not in data
         assert pair.encode() not in data
+
+
+def test_a_registry_with_tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its certificate is checked; without --insecure nothing but TLS is spoken."""
+    with running_registry(tmp_path / "r", is_private=True) as host:
+        push(host, "farm/tls", "1", small_image())
+    certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+         "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1",
+         "-keyout", key, "-out", certificate], check=True, capture_output=True,
+    )  # fmt: skip
+    with running_registry(tmp_path / "r", is_private=True, tls=(certificate, key)) as host:
+        words = ["-i", f"{host}/farm/tls:1", "--username", USER, "--password", "-"]
+        monkeypatch.setenv("RFS_PASSWORD", PASSWORD)
+        assert "certificate" in refused(tmp_path, *words)
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        assert read(tmp_path, docker(tmp_path, *words), "text") == b"hello"
+
+
+def test_memory_does_not_depend_on_the_size_of_a_layer(tmp_path: Path) -> None:
+    """A file of 128 MiB that nothing compresses, in a process of less than 80 MiB."""
+    data = random.Random(1).randbytes(128 << 20)
+    image = write_saved(tmp_path / "a.tar", [make_layer(member("big", data))], "a:1")
+    code = (
+        "import sys; from flist.cli import main; main(sys.argv[1:], 'rfs');"
+        "print(open('/proc/self/status').read())"
+    )
+    words = ["docker", "--archive", image, "-s", f"dir://{tmp_path}/b", "-m", tmp_path / "a.fl"]
+    said = subprocess.run(
+        [sys.executable, "-c", code, *words], check=True, capture_output=True, text=True
+    ).stdout
+    peak_kib = int(said.partition("VmHWM:")[2].split()[0])
+    with FlistFile.open(tmp_path / "a.fl") as flist:
+        assert flist.totals()[1] > len(data)
+    assert peak_kib < 80 << 10
 
 
 def test_the_default_name_is_upstreams(

@@ -183,14 +183,16 @@ def write_saved(path: Path, layers: Sequence[bytes], tag: str, **config: Any) ->
 
 
 @contextlib.contextmanager
-def running_registry(root: Path, *, is_private: bool = False) -> Iterator[str]:
-    """Run Debian's registry for the block; gives HOST:PORT."""
+def running_registry(
+    root: Path, *, is_private: bool = False, tls: tuple[Path, Path] | None = None
+) -> Iterator[str]:
+    """Run Debian's registry for the block; gives HOST:PORT. `tls` is a certificate and its key."""
     program = shutil.which("docker-registry")
     if program is None:
         if os.environ.get("CI"):
             pytest.fail("docker-registry is needed")
         pytest.skip("needs Debian's docker-registry")
-    root.mkdir()
+    root.mkdir(exist_ok=True)
     host = f"127.0.0.1:{free_port()}"
     config: dict[str, Any] = {
         "version": 0.1,
@@ -201,6 +203,8 @@ def running_registry(root: Path, *, is_private: bool = False) -> Iterator[str]:
     if is_private:
         (root / "htpasswd").write_text(HTPASSWD)
         config["auth"] = {"htpasswd": {"realm": "farm", "path": str(root / "htpasswd")}}
+    if tls is not None:
+        config["http"]["tls"] = {"certificate": str(tls[0]), "key": str(tls[1])}
     (root / "config.yml").write_text(json.dumps(config))  # JSON is YAML
     with (root / "log").open("wb") as log:
         process = subprocess.Popen(
@@ -219,7 +223,7 @@ def is_up(process: "subprocess.Popen[str]", host: str, root: Path) -> bool:
     if process.poll() is not None:
         pytest.fail(f"the registry ended: {(root / 'log').read_text()}")
     try:
-        return ask(host, "GET", "/v2/")[0] in (200, 401)
+        return ask(host, "GET", "/v2/")[0] in (200, 400, 401)  # 400: it speaks TLS
     except OSError:
         return False
 
