@@ -258,6 +258,8 @@ def test_an_index_gives_the_platform_that_is_wanted(
     said = refused(tmp_path, "-i", image, "--insecure", "--platform", "linux/riscv64")
     assert "there is none for linux/riscv64" in said
     assert "linux/amd64, linux/arm64, linux/s390x" in said
+    alone = ["-i", f"{image}@{images[0].digest}", "--insecure", "--platform", "linux/arm64"]
+    assert "it is for linux/amd64, not for linux/arm64" in refused(tmp_path, *alone)
 
 
 def test_a_private_registry(tmp_path: Path, private: str) -> None:
@@ -306,7 +308,15 @@ def test_memory_does_not_depend_on_the_size_of_a_layer(tmp_path: Path) -> None:
         "import sys; from flist.cli import main; main(sys.argv[1:], 'rfs');"
         "print(open('/proc/self/status').read())"
     )
-    words = ["docker", "--archive", image, "-s", f"dir://{tmp_path}/b", "-m", tmp_path / "a.fl"]
+    words: list[str | Path] = [
+        "docker",
+        "--archive",
+        image,
+        "-s",
+        f"dir://{tmp_path}/b",
+        "-m",
+        tmp_path / "a.fl",
+    ]
     said = subprocess.run(
         [sys.executable, "-c", code, *words], check=True, capture_output=True, text=True
     ).stdout
