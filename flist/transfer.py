@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from flist.blocks import check_arrival, encode
 from flist.content import load_content
+from flist.database import FlistFile
 from flist.edit import add_routes, replace_routes
 from flist.errors import FlistError
 from flist.fetch import Fetcher
@@ -71,6 +72,7 @@ def clone(
     Returns how many blocks were copied; what the stores have already is not sent again. The flist
     is changed only when every block is there.
     """
+    FlistFile.open(meta).close()  # an older flist can't be changed: that shows before any work
     target = open_routes(routes, check_arrival)
     copied = 0
     with open_flist(meta) as flist:

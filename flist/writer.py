@@ -10,7 +10,7 @@ from typing import NamedTuple
 from common.files import open_atomic
 from flist.database import EXTENT
 from flist.errors import FlistError
-from flist.model import NO_META, NS, Block, Inode, Meta, Route
+from flist.model import HASH_BYTES, NO_META, NS, Block, Inode, Meta, Route
 
 SCHEMA = """
 CREATE TABLE inode (
@@ -83,6 +83,10 @@ class Content(NamedTuple):
 
 def write_flist(path: Path, content: Content) -> None:
     """Make `path` a flist of `content`, whole or not at all."""
+    if any(len(block.id) != HASH_BYTES for blocks in content.blocks.values() for block in blocks):
+        raise FlistError(
+            f"cannot write {path}: it would have blocks of the older format", hint="`convert` first"
+        )
     try:
         with tempfile.TemporaryDirectory(prefix=".flist-", dir=path.parent) as folder:
             scratch = Path(folder) / "new.fl"

@@ -263,6 +263,18 @@ def test_an_older_flist_is_mounted_and_converted(tmp_path: Path) -> None:
     )
 
 
+def test_older_flists_are_not_mixed_with_new_ones(packed: Path, tmp_path: Path) -> None:
+    old = tmp_path / "old.flist"
+    make_legacy(old, "zdb://127.0.0.1:1", b"content")
+    done = rfs("merge", "-o", tmp_path / "c.fl", packed, old, check=False)
+    assert done.returncode == 1
+    assert "convert" in done.stderr
+    assert not (tmp_path / "c.fl").exists()
+    done = rfs("clone", "-m", old, "-s", f"dir://{tmp_path}/other", check=False)
+    assert done.returncode == 1
+    assert not (tmp_path / "other").exists()
+
+
 def test_broken_older_flists_are_refused(tmp_path: Path) -> None:
     """Flipped bytes in the records give a clear refusal, never a crash or an endless walk."""
     dice = random.Random(7)
