@@ -257,11 +257,14 @@ def run_check(options: Options) -> int:
 
 def run_analyze(options: Options) -> int:
     """Print the critical chain of the boot, or draw the boot."""
-    from zinit.analyze import render_chain, render_svg
+    from zinit.analyze import measure_imports, render_chain, render_svg
 
-    if options.words not in ([], ["plot"]):
-        sys.stderr.write("error: analyze takes nothing, or plot\n")
+    if options.words not in ([], ["plot"], ["imports"]):
+        sys.stderr.write("error: analyze takes nothing, plot, or imports\n")
         return 1
+    if options.words == ["imports"]:
+        sys.stdout.write(measure_imports())
+        return 0
     answer = options.client.analyze()
     sys.stdout.write(render_svg(answer) if options.words else render_chain(answer))
     return 0
@@ -357,7 +360,9 @@ COMMANDS = {
     ),
     "reload": Command("follow changed files, or let a service reload", "[SERVICE]", run_reload),
     "check": Command("find what is wrong in a folder, offline", "[FOLDER]", run_check),
-    "analyze": Command("show where the boot's time went (plot: as SVG)", "[plot]", run_analyze),
+    "analyze": Command(
+        "show where the boot's time went (plot: as SVG; imports)", "[WHAT]", run_analyze
+    ),
     "reexec": Command("start the program anew, services go on", "", simple("reexec")),
     "shutdown": Command("stop everything and power off", "", simple("shutdown")),
     "reboot": Command("stop everything and reboot", "", simple("reboot")),

@@ -37,8 +37,11 @@ class Folder:
         """Return the service called `name` and warnings."""
         if not name or "/" in name or "\0" in name or name in (".", ".."):
             raise ConfigError(f"{name!r} is no service name")
-        with open(self.file_of(name), "rb") as stream:
-            data = stream.read(FILE_LIMIT)
+        fd = os.open(self.file_of(name), os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            data = os.read(fd, FILE_LIMIT)
+        finally:
+            os.close(fd)
         try:
             text = data.decode()
         except UnicodeDecodeError:

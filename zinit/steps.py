@@ -7,7 +7,7 @@ out. No I/O and no clock, like everything of the machine.
 from zinit import record as r
 from zinit.config import ALWAYS, ON_FAILURE
 from zinit.record import Action, Event, Record
-from zinit.signals import SIGABRT, SIGKILL, name_signal
+from zinit.signals import SIGABRT, SIGCONT, SIGKILL, name_signal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -247,7 +247,8 @@ def send_stop(record: Record, now: float, signal: int) -> "Step":
     """Send a signal, and see to it that the process ends."""
     record.phase = r.STOPPING
     due = arm(r.KILL_DUE, now + record.service.stop_timeout_s)
-    return record, [r.DISARM, r.END_PROBE, Action("signal", signal), due, r.ANNOUNCE]
+    wake = Action("signal", SIGCONT)  # one that is stopped (Ctrl-Z, SIGSTOP) would not hear it
+    return record, [r.DISARM, r.END_PROBE, Action("signal", signal), wake, due, r.ANNOUNCE]
 
 
 def kill(record: Record, event: Event, now: float) -> "Step":

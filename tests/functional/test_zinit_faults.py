@@ -155,6 +155,7 @@ def test_memory_limit_is_survived(tmp_path: Path) -> None:
 
 def test_a_flood_and_a_follower_that_never_reads_block_nobody(tmp_path: Path) -> None:
     with running_daemon(tmp_path, flood='exec: "yes"', quiet="exec: sleep 1000") as zinit:
+        zinit.wait_for_state("quiet", "Running")
         with socket.socket(socket.AF_UNIX) as deaf:
             deaf.connect(str(zinit.socket))
             deaf.sendall(b"log\n")

@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -70,8 +71,13 @@ class Machine:
         assert self.process is not None
         return children_of(self.process.pid)[0]
 
+    def take_terminal(self) -> int:
+        """Give our end of the console away."""
+        fd, self._terminal = self._terminal, -1
+        return fd
+
     def read_console(self) -> str:
-        while select.select([self._terminal], [], [], 0)[0]:
+        while self._terminal >= 0 and select.select([self._terminal], [], [], 0)[0]:
             try:
                 data = os.read(self._terminal, 65536)
             except OSError:
@@ -164,3 +170,76 @@ def test_orphans_are_reaped(machine: Machine) -> None:
     machine.start()
     wait_until(lambda: machine.client.list() == {"orphans": "Success"}, "all are started")
     wait_until(lambda: not children_of(machine.pid), "PID 1 has no child left, no zombie either")
+
+
+def test_no_signal_ends_pid_1_and_a_stopped_child_holds_nobody_up(machine: Machine) -> None:
+    machine.write("a", "exec: sleep 1000")
+    machine.write("crash", "exec: sh -c 'kill -SEGV $$'\nrestart: never")
+    machine.start()
+    wait_until(lambda: machine.client.list().get("a") == "Running", "a runs")
+    pid = machine.client.status("a")["pid"]
+    # Not KILL and STOP, which only a parent namespace may send, and not those with a meaning.
+    quiet = set(range(1, 32)) - {9, 19, signal.SIGINT, signal.SIGPWR}
+    for number in sorted(quiet):
+        os.kill(machine.pid, number)
+    machine.client.kill("a", "SIGSTOP")
+    assert machine.client.status("a")["pid"] == pid
+    shown = machine.client.list()["crash"]
+    assert "SIGSEGV" in shown
+    start = time.monotonic()
+    machine.client.shutdown()
+    assert machine.wait_for_end() in (-signal.SIGINT, 128 + signal.SIGINT), machine.text
+    assert time.monotonic() - start < 8, "a stopped service is not woken to be told"
+
+
+def test_pid_1_starts_anew_and_keeps_its_children(machine: Machine) -> None:
+    machine.write("a", "exec: sleep 1000")
+    machine.write("flap", "exec: sh -c 'exit 1'\nrestart: {delay: 0.05, factor: 1}")
+    machine.start()
+    wait_until(lambda: machine.client.list().get("a") == "Running", "a runs")
+    pid = machine.client.status("a")["pid"]
+    for count in range(1, 4):
+        machine.client.call("reexec")
+        text = "started anew with 2 services"
+        wait_until(partial(said_times, machine, text, count), text)
+        assert machine.client.status("a")["pid"] == pid
+    machine.client.reboot()
+    assert machine.wait_for_end() in (-signal.SIGHUP, 128 + signal.SIGHUP), machine.text
+    assert machine.text.count("started as PID 1") == 1
+
+
+def said_times(machine: Machine, text: str, count: int) -> bool:
+    """Tell whether the console has shown a text so often."""
+    return machine.read_console().count(text) == count
+
+
+def test_a_hundred_laps_of_sigkill(machine: Machine) -> None:
+    """finit's start-kill-service: whatever the moment of the kill, it comes back."""
+    machine.write("a", "exec: sleep 1000\nrestart: {delay: 0, factor: 1}")
+    machine.start()
+    seen: set[object] = {0}
+    for _ in range(100):
+        pid = wait_until(lambda: fresh_pid(machine, seen), "a new pid")
+        seen.add(pid)
+        machine.client.kill("a", "SIGKILL")
+    wait_until(lambda: fresh_pid(machine, seen), "a new pid")
+    wait_until(lambda: len(children_of(machine.pid)) == 1, "no zombie is left")
+
+
+def fresh_pid(machine: Machine, seen: set[object]) -> object:
+    """Return the service's pid if it is a new one."""
+    pid = machine.client.status("a")["pid"]
+    return 0 if pid in seen else pid
+
+
+def test_a_console_that_hangs_up_does_not_end_pid_1(machine: Machine) -> None:
+    machine.write("a", 'exec: "yes"\nlog: console')
+    machine.start()
+    wait_until(lambda: machine.client.list() == {"a": "Running"}, "a runs")
+    os.close(machine.take_terminal())  # the last one: everybody on it is hung up
+    machine.client.stop("a")
+    wait_until(lambda: machine.client.status("a")["pid"] == 0, "a stops")
+    machine.client.start("a")
+    wait_until(lambda: machine.client.list() == {"a": "Running"}, "a runs")
+    machine.client.shutdown()
+    assert machine.wait_for_end() in (-signal.SIGINT, 128 + signal.SIGINT)

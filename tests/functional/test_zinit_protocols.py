@@ -150,6 +150,11 @@ def test_analyze_tells_the_chain_and_draws_it(zinit: ZinitDaemon) -> None:
     assert svg.startswith("<svg ")
     assert svg.rstrip().endswith("</svg>")
     assert svg.count("<rect") >= 5
+    imports = zinit.cli("analyze", "imports").stdout
+    assert "zinit.manager" in imports
+    assert int(imports.split()[0]) < 75  # modules: each costs a node's boot milliseconds
+    names = {line.split()[-1] for line in imports.splitlines()[1:]}
+    assert not names & {"asyncio", "subprocess", "argparse", "yaml", "re", "enum", "typing"}
 
 
 CHECKED = {

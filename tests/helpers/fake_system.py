@@ -3,6 +3,7 @@
 from zinit.config import Service, parse_service
 from zinit.manager import Manager
 from zinit.nodes import ConfigError
+from zinit.signals import SIGCONT
 from zinit.units import Launch
 
 
@@ -31,6 +32,8 @@ class FakeSystem:
         return self._next_pid
 
     def kill_group(self, pid: int, number: int) -> None:
+        if number == SIGCONT:
+            return
         self.events.append(f"signal {self.running[pid]} {number}")
         if number == 9 or (self.obeys and number == 15):
             self.end(pid, number)
