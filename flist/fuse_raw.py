@@ -304,25 +304,24 @@ class Server:
         data = reader.read_now(inode, size, offset)
         if data is None:
             if self.threads < READERS:
-                self.threads += 1
                 threading.Thread(target=self.read_waiting, daemon=True).start()
+                self.threads += 1
             self.pending.add(request.unique)
             self.waiting.put(Waiting(request.unique, reader, inode, size, offset))
         return data
 
     def read_waiting(self) -> None:
-        """Answer the reads that have to wait for a store, in a thread."""
+        """Answer the reads that have to wait for a store, in a thread that nothing ends."""
         while True:
             unique, reader, inode, size, offset = self.waiting.get()
             try:
-                data = reader.read(inode, size, offset)
+                self.finish(unique, reader.read(inode, size, offset))
             except FlistError:
                 self.finish(unique, None)
-            except BaseException:
+            except Exception:  # no memory, say: one read fails, the thread serves the next
                 self.finish(unique, None)
-                raise
-            else:
-                self.finish(unique, data)
+                with contextlib.suppress(Exception):
+                    traceback.print_exc()
 
     def finish(self, unique: int, data: bytes | None) -> None:
         """Answer a read that waited, unless its reader has gone."""
