@@ -51,7 +51,12 @@ class Inputs:
     @property
     def version(self) -> str:
         """The version of the release: the project's, and which build of it."""
-        return f"{importlib.metadata.version('zero-os')}+{self.identity[:12]}"
+        return f"{base_version()}+{self.identity[:12]}"
+
+
+def base_version() -> str:
+    """Return the project's own version."""
+    return importlib.metadata.version("zero-os")
 
 
 def build_release(
@@ -99,16 +104,13 @@ def gather_inputs(keys: str, level: int, progress: Progress) -> Inputs:
         raise ImageError(f"cannot fetch packages: {error.message}", hint=hint) from error
     sources = collect_sources()
     base = digest(packages_identity(packages), recipe_identity(), str(level))
-    return Inputs(
-        packages,
-        sources,
-        keys,
-        level,
-        target_id=digest("target", base),
-        modules_id=digest("modules", base),
-        system_id=digest("system", base, LOCK.read_bytes()),
-        project_id=digest("project", base, tree_identity(sources), keys),
-    )
+    modules_id = digest("modules", base)
+    system_id = digest("system", base, LOCK.read_bytes())
+    # Its os-release holds the version of the whole, so it is another whenever any layer is.
+    project = (base_version(), tree_identity(sources), keys)
+    project_id = digest("project", modules_id, system_id, *project)
+    target_id = digest("target", base)
+    return Inputs(packages, sources, keys, level, target_id, modules_id, system_id, project_id)
 
 
 def make_release(output: Path, inputs: Inputs, progress: Progress) -> Release:

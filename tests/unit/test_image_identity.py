@@ -1,0 +1,46 @@
+"""What a layer is kept by: all that its bytes depend on, and nothing of it missing."""
+
+from pathlib import Path
+
+import pytest
+
+from image import build
+from image.build import gather_inputs
+from image.model import File
+from image.tree import Tree
+
+
+@pytest.fixture
+def lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Make the inputs of a build small and fixed; return the lock of its wheels."""
+    path = tmp_path / "node.lock"
+    path.write_text("one==1\n")
+    sources = Tree()
+    sources.add("usr/lib/zero-os/x.py", File(b"x"))
+    monkeypatch.setattr(build, "LOCK", path)
+    monkeypatch.setattr(build, "fetch_packages", lambda *_, **__: tmp_path)
+    monkeypatch.setattr(build, "packages_identity", lambda _path: "packages")
+    monkeypatch.setattr(build, "collect_sources", lambda: sources)
+    return path
+
+
+def gather(keys: str = "") -> build.Inputs:
+    return gather_inputs(keys, 1, lambda _text: None)
+
+
+def test_the_same_inputs_are_the_same_release(lock: Path) -> None:
+    assert gather() == gather()
+
+
+def test_the_layer_with_the_version_changes_with_every_layer(
+    lock: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = [gather(), gather("key")]
+    lock.write_text("one==2\n")
+    seen.append(gather())
+    monkeypatch.setattr(build, "packages_identity", lambda _path: "newer packages")
+    seen.append(gather())
+    monkeypatch.setattr(build, "base_version", lambda: "9.9")
+    seen.append(gather())
+    assert len({inputs.version for inputs in seen}) == len(seen)
+    assert len({inputs.project_id for inputs in seen}) == len(seen)
