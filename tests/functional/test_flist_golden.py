@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -104,3 +106,43 @@ def test_block_ids_of_files_that_are_on_this_machine() -> None:
                 matched += 1
     if matched < 100:
         pytest.skip(f"only {matched} files of the sample are on this machine")
+
+
+def read_schema(meta: Path) -> set[str]:
+    """Return the statements that made a flist's tables and indexes, without white space."""
+    with sqlite3.connect(f"file:{meta}?mode=ro&immutable=1", uri=True) as database:
+        rows = database.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL").fetchall()
+    database.close()
+    return {re.sub(r"--[^\n]*|\s+", "", sql) for (sql,) in rows}
+
+
+def read_storage_classes(meta: Path) -> set[tuple[str, ...]]:
+    """Return which storage classes stand in the columns that upstream reads."""
+    found: set[tuple[str, ...]] = set()
+    with sqlite3.connect(f"file:{meta}?mode=ro&immutable=1", uri=True) as database:
+        for table in ("inode", "extra", "block", "tag", "route"):
+            columns = [row[1] for row in database.execute(f"PRAGMA table_info({table})")]
+            kinds = ", ".join(f"typeof({column})" for column in columns)
+            rows = database.execute(f"SELECT DISTINCT {kinds} FROM {table}")
+            found |= {(table, *row) for row in rows}
+    database.close()
+    return found
+
+
+def test_our_file_is_what_upstreams_reader_expects(tmp_path: Path) -> None:
+    """Same statements, storage classes, page size, journal and root as in upstream's own file."""
+    need_root()
+    meta, store, _ = golden()
+    rfs("unpack", "-p", "-m", meta, "--store", store, tmp_path / "out")
+    ours = tmp_path / "our.fl"
+    rfs("pack", "-m", ours, "-s", f"dir://{tmp_path}/blocks", tmp_path / "out")
+    assert read_schema(ours) == read_schema(meta)
+    assert read_storage_classes(ours) == read_storage_classes(meta)
+    assert ours.read_bytes()[:24] == meta.read_bytes()[:24]  # page size, journal, format
+    with FlistFile.open(ours) as a, FlistFile.open(meta) as b:
+        theirs = {block for _, block in b.all_blocks()}
+        assert {block for _, block in a.all_blocks()} == theirs
+        ours_root, their_root = a.inode(1), b.inode(1)
+        assert ours_root is not None
+        assert their_root is not None
+        assert ours_root == their_root._replace(ctime_ns=ours_root.ctime_ns)
