@@ -12,6 +12,7 @@ import base64
 import binascii
 import hashlib
 import os
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -37,15 +38,17 @@ def generate_key(path: Path) -> Ed25519PrivateKey:
     private = Ed25519PrivateKey.generate()
     text = base64.b64encode(private.private_bytes_raw()) + b"\n"
     try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        with tempfile.NamedTemporaryFile(prefix=f".{path.name[:64]}.", dir=path.parent) as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+            os.link(stream.name, path)  # whole, and never in the place of another
     except FileExistsError as error:
         raise FlistError(
             f"cannot write {path}: it is there already", hint="move it away"
         ) from error
     except OSError as error:
         raise FlistError(f"cannot write {path}: {error.strerror}") from error
-    with os.fdopen(handle, "wb") as stream:
-        stream.write(text)
     return private
 
 

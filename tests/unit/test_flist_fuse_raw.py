@@ -36,9 +36,9 @@ def test_more_reads_fail_than_there_are_threads(
 ) -> None:
     answers, handle = os.pipe()
     try:
-        server = Server(cast("Reader", None), handle, Path("/"), lambda: None)
-        bad = cast("Reader", SpoiltReader(error))
-        good = cast("Reader", SpoiltReader(b"data"))
+        server = Server(cast(Reader, None), handle, Path("/"), lambda: None)
+        bad = cast(Reader, SpoiltReader(error))
+        good = cast(Reader, SpoiltReader(b"data"))
         find = iter([bad] * 2 * READERS + [good])
         monkeypatch.setattr(server, "find", lambda _nodeid: (next(find), INODE))
         seen = []

@@ -1,6 +1,8 @@
 """Signatures of flists."""
 
 import base64
+import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -74,6 +76,25 @@ def test_key_files(tmp_path: Path) -> None:
         generate_key(tmp_path / "k")
     with pytest.raises(FlistError, match="private key"):
         load_private_key(path)
+
+
+def test_a_key_is_there_whole_or_not_at_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(_source: object, _target: object) -> None:
+        assert not (tmp_path / "k").exists()
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "link", stop)
+        with pytest.raises(FlistError, match="Input/output error"):
+            generate_key(tmp_path / "k")
+    assert list(tmp_path.iterdir()) == []
+    generate_key(tmp_path / "k")
+    with pytest.raises(FlistError, match="there already"):
+        generate_key(tmp_path / "k")
+    assert [path.name for path in tmp_path.iterdir()] == ["k"]
+    assert load_private_key(tmp_path / "k")
 
 
 def test_demand(signed: tuple[Path, str, list[bytes]], tmp_path: Path) -> None:
