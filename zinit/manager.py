@@ -8,7 +8,8 @@ a thousand of them. An event that fails is told and dropped: the others go on.
 
 from zinit import record as r
 from zinit.closing import Closing
-from zinit.graph import StopOrder, find_cycles, find_groups
+from zinit.dependencies import Dependencies
+from zinit.graph import StopOrder, find_cycles
 from zinit.machine import step
 from zinit.record import CHECK, Action, Event
 from zinit.signals import NUMBERS, SIGKILL, parse_signal
@@ -36,15 +37,14 @@ class Manager:
         self.system = system
         self.load = load  # the service of a name; raises OSError or ConfigError
         self.units: dict[str, Unit] = {}
+        self.dependencies = Dependencies(self.units)
         self.goal = ""  # "", POWEROFF or REBOOT
         self.timers = Timers()
         self.pids: dict[int, tuple[Unit, str]] = {}  # pid -> unit and what the process is of it
-        self._dependents: dict[str, dict[str, None]] = {}
         self._work: list[tuple[Unit, str]] = []
         self._events: list[tuple[Unit, Event]] = []
         self._is_draining = False
         self._closing: Closing | None = None
-        self._groups: dict[str, int] | None = None  # who waits for each other, if it is known
         self._carriers: dict[str, Callable[[Unit, Action], None]] = {
             "check": self._check,
             "spawn": self._queue_spawn,
@@ -141,11 +141,10 @@ class Manager:
         """Stop everything in order; `is_finished` tells when that is done."""
         self._refuse_in_shutdown()
         self.goal = goal
-        edges = {name: unit.record.service.edges for name, unit in self.units.items()}
         for unit in list(self.units.values()):  # what has no process yet must not get one
             if not unit.record.has_process:
                 self.feed(unit, Event(r.STOP))
-        self.resume_shutdown(goal, StopOrder(edges))
+        self.resume_shutdown(goal, StopOrder(self.dependencies.edges()))
 
     def resume_shutdown(self, goal: str, order: StopOrder) -> None:
         """Stop what still runs, in order."""
@@ -165,7 +164,7 @@ class Manager:
         units = [Unit(service) for service in services]
         for unit in units:  # all are known before the first is started
             self.units[unit.name] = unit
-            self._link(unit)
+            self.dependencies.link(unit)
         for unit in units:
             self.feed(unit, Event(r.START))
 
@@ -281,30 +280,15 @@ class Manager:
     # Carrying out
 
     def _check(self, unit: Unit, _: Action) -> None:
-        service = unit.record.service
-        unit.unmet = {dep for dep in service.edges if not self._is_met(service, dep)}
+        unit.unmet = self.dependencies.unmet(unit.record.service)
         if not unit.unmet:
             self.feed(unit, Event(r.UNBLOCKED))
 
-    def _is_met(self, service: "Service", name: str) -> bool:
-        unit = self.units.get(name)
-        if name in service.after or name in service.requires:
-            return unit is not None and unit.record.satisfies
-        if unit is None or self._wait_for_each_other(service.name, name):
-            return True
-        return unit.record.is_settled and not unit.is_new
-
-    def _wait_for_each_other(self, one: str, other: str) -> bool:
-        if self._groups is None:
-            self._groups = find_groups({n: u.record.service.edges for n, u in self.units.items()})
-        return self._groups.get(one) == self._groups.get(other)
-
     def _announce(self, unit: Unit, _: Action) -> None:
-        for name in list(self._dependents.get(unit.name, ())):
-            dependent = self.units[name]
+        for dependent in self.dependencies.dependents(unit.name):
             record = dependent.record
             if record.phase == r.BLOCKED:
-                if self._is_met(record.service, unit.name):
+                if self.dependencies.is_met(record.service, unit.name):
                     dependent.unmet.discard(unit.name)
                     if not dependent.unmet:
                         self._check(dependent, CHECK)
@@ -382,25 +366,15 @@ class Manager:
 
     # Units come and go
 
-    def _link(self, unit: Unit) -> None:
-        self._groups = None
-        for dep in unit.record.service.edges:
-            self._dependents.setdefault(dep, {})[unit.name] = None
-
-    def _unlink(self, unit: Unit) -> None:
-        self._groups = None
-        for dep in unit.record.service.edges:
-            self._dependents.get(dep, {}).pop(unit.name, None)
-
     def _remove(self, unit: Unit) -> None:
         del self.units[unit.name]
         unit.timers.clear()
-        self._unlink(unit)
+        self.dependencies.unlink(unit)
 
     def adopt(self, unit: Unit) -> None:
         """Take a unit over as it is."""
         self.units[unit.name] = unit
-        self._link(unit)
+        self.dependencies.link(unit)
 
     def lose_process(self, unit: Unit, status: int) -> None:
         """The end of the unit's process was missed."""
@@ -409,10 +383,10 @@ class Manager:
     def replace(self, unit: Unit, service: "Service") -> None:
         """Let `unit` follow a changed service file."""
         changed = unit.record.service.differing(service)
-        self._unlink(unit)
+        self.dependencies.unlink(unit)
         unit.record = unit.record.copy()
         unit.record.service = service
-        self._link(unit)
+        self.dependencies.link(unit)
         if changed - service.LIVE or unit.record.phase == r.BLOCKED:
             self.feed(unit, Event(r.CHANGED))
 

@@ -100,5 +100,4 @@ def go_on(manager: "Manager", goal: str) -> None:
         elif phase == r.STARTING and unit.record.service.test and not unit.probe_pid:
             manager.timers.arm(unit, r.PROBE_DUE, manager.system.now())
     if goal:
-        edges = {name: unit.record.service.edges for name, unit in manager.units.items()}
-        manager.resume_shutdown(goal, StopOrder(edges))
+        manager.resume_shutdown(goal, StopOrder(manager.dependencies.edges()))
