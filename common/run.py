@@ -1,7 +1,9 @@
 """The one door for subprocesses that are run to their end."""
 
+import contextlib
 import os
 import shlex
+import signal
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -28,32 +30,56 @@ def run(
     words = [str(word) for word in argv]
     pasteable = shlex.join(words)
     try:
-        done = subprocess.run(
+        process = subprocess.Popen(
             words,
             env={**os.environ, **env} if env else None,
             cwd=cwd,
-            input=stdin,
-            stdin=None if stdin is not None else subprocess.DEVNULL,
-            capture_output=True,
-            timeout=timeout_s,
-            check=False,
+            stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,  # so that all that it starts can be ended with it
         )
-    except FileNotFoundError as error:
-        raise CommandError(
-            f"cannot run {words[0]}: not found",
-            hint=f"install the package that has it (./zos does that), then: {pasteable}",
-        ) from error
+    except OSError as error:
+        raise explain_start(error, words[0], pasteable) from error
+    try:
+        stdout, stderr = finish(process, stdin, timeout_s)
     except subprocess.TimeoutExpired as error:
         raise CommandError(
             f"{words[0]} did not end within {timeout_s:g} s", hint=pasteable
         ) from error
-    if done.returncode != 0:
-        said = (
-            done.stderr.decode(errors="replace").strip()
-            or done.stdout.decode(errors="replace").strip()
-        )
+    if process.returncode != 0:
+        said = stderr.decode(errors="replace").strip() or stdout.decode(errors="replace").strip()
         last = "\n".join(said.splitlines()[-8:])
         raise CommandError(
-            f"{words[0]} failed with status {done.returncode}: {last}", hint=pasteable
+            f"{words[0]} failed with status {process.returncode}: {last}", hint=pasteable
         )
-    return done.stdout
+    return stdout
+
+
+def finish(
+    process: subprocess.Popen[bytes], stdin: bytes | None, timeout_s: float
+) -> tuple[bytes, bytes]:
+    """Return what a process said when it has ended.
+
+    Whatever ends the wait early (the deadline, Ctrl-C) ends the process and all of its group.
+    """
+    with process:
+        try:
+            return process.communicate(stdin, timeout_s)
+        except BaseException:
+            # Not waited for yet, so the number is still its own.
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            raise
+
+
+def explain_start(error: OSError, program: str, pasteable: str) -> CommandError:
+    """Return what to tell when a program could not be started."""
+    if isinstance(error, FileNotFoundError) and error.filename == program:
+        return CommandError(
+            f"cannot run {program}: not found",
+            hint=f"install the package that has it (./zos does that), then: {pasteable}",
+        )
+    place = "" if error.filename in (None, program) else f": {error.filename}"
+    return CommandError(f"cannot run {program}: {error.strerror}{place}", hint=pasteable)

@@ -1,6 +1,9 @@
 """What every package leans on: atomic files, errors rendered once, subprocesses with deadlines."""
 
+import signal
 import socket
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -11,6 +14,7 @@ from common.files import open_atomic, write_atomic
 from common.notify import notify_ready
 from common.run import CommandError, run
 from common.serving import open_listener, parse_address
+from tests.helpers.waiting import wait_until
 
 
 def test_a_file_is_there_whole(tmp_path: Path) -> None:
@@ -66,6 +70,57 @@ def test_run_tells_what_failed_and_how_to_try_it(argv: list[str], said: str) -> 
     assert caught.value.message == said
     assert caught.value.hint is not None
     assert argv[0] in caught.value.hint
+
+
+def test_run_tells_a_missing_folder_from_a_missing_program(tmp_path: Path) -> None:
+    with pytest.raises(CommandError, match=r"cannot run true: No such file or directory: .*nope"):
+        run(["true"], timeout_s=10, cwd=tmp_path / "nope")
+    (tmp_path / "plain").write_text("")
+    with pytest.raises(CommandError, match=r"plain: Permission denied$"):
+        run([tmp_path / "plain"], timeout_s=10)
+    with pytest.raises(CommandError, match=r"cannot run true: Argument list too long$"):
+        run(["true", "x" * (1 << 22)], timeout_s=10)
+
+
+# Starts a child that holds the output open, tells its number, and waits for it.
+FAMILY = 'sleep 60 & echo $! > "$0"; wait'
+
+
+def wait_until_gone(number: Path) -> None:
+    stat = Path("/proc", number.read_text().strip(), "stat")
+
+    def is_gone() -> bool:
+        try:
+            return stat.read_text().rpartition(")")[2].split()[0] == "Z"
+        except (FileNotFoundError, ProcessLookupError):
+            return True
+
+    wait_until(is_gone, f"{stat} is there", 10)
+
+
+def test_run_ends_the_whole_family_at_the_deadline(tmp_path: Path) -> None:
+    began = time.monotonic()
+    with pytest.raises(CommandError, match="did not end within 1 s"):
+        run(["sh", "-c", FAMILY, tmp_path / "pid"], timeout_s=1)
+    assert time.monotonic() - began < 10
+    wait_until_gone(tmp_path / "pid")
+
+
+def test_ctrl_c_ends_the_whole_family(tmp_path: Path) -> None:
+    number = tmp_path / "pid"
+
+    def interrupt() -> None:
+        wait_until(lambda: number.exists() and number.read_text(), "no child", 10)
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            run(["sh", "-c", FAMILY, number], timeout_s=60)
+    finally:
+        thread.join()
+    wait_until_gone(number)
 
 
 def test_notify_ready_reaches_the_manager(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
