@@ -4,7 +4,6 @@ Every event is kept with the time it arrived; every call has a deadline.
 """
 
 import asyncio
-import concurrent.futures
 import contextlib
 import logging
 import socket
@@ -144,11 +143,11 @@ class Monitor:
             return future.result(timeout_s + CLOSE_DEADLINE_S)
         except ExecuteError as error:
             raise MachineError(f"QEMU refused {what}: {error}") from error
-        except (QMPError, OSError, EOFError, asyncio.CancelledError) as error:
-            raise MachineEndedError(f"cannot {what}: QEMU's monitor is closed") from error
-        except (TimeoutError, concurrent.futures.TimeoutError) as error:
+        except TimeoutError as error:  # an OSError, so it comes first
             future.cancel()
             raise WaitTimeoutError(f"QEMU did not answer {what} within {timeout_s:g} s") from error
+        except (QMPError, OSError, EOFError, asyncio.CancelledError) as error:
+            raise MachineEndedError(f"cannot {what}: QEMU's monitor is closed") from error
 
     async def _connect(self) -> None:
         await self._client.connect(self._link)

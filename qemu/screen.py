@@ -59,7 +59,7 @@ class Screen:
         """Save a picture as PNG, or as PPM (then the name's end is another); return its path."""
         try:
             self._monitor.execute("screendump", {"filename": str(path), "format": "png"})
-        except MachineEndedError:
+        except (MachineEndedError, WaitTimeoutError):
             raise
         except MachineError:  # a QEMU that was built without PNG
             path = path.with_suffix(".ppm")

@@ -1,0 +1,89 @@
+"""The monitor against a QEMU that is slow, refuses or goes away, played by a thread."""
+
+import contextlib
+import json
+import socket
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from qemu.errors import MachineEndedError, MachineError, WaitTimeoutError
+from qemu.monitor import Monitor
+
+GREETING = {"QMP": {"version": {"qemu": {"micro": 0, "minor": 0, "major": 10}}, "capabilities": []}}
+OPEN_S = 10
+
+
+def read_questions(link: socket.socket) -> Iterator[dict[str, object]]:
+    """Yield what is asked; nothing but its own end marks where a question ends."""
+    text = ""
+    while data := link.recv(4096):
+        text += data.decode()
+        with contextlib.suppress(json.JSONDecodeError):
+            while text := text.lstrip():
+                asked, end = json.JSONDecoder().raw_decode(text)
+                text = text[end:]
+                yield asked
+
+
+def play(link: socket.socket) -> None:
+    """Greet, then refuse `bad`, leave on `leave`, never answer `slow`, and answer all else."""
+    with link:
+        link.sendall(json.dumps(GREETING).encode() + b"\r\n")
+        for asked in read_questions(link):
+            answer: dict[str, object] = {key: asked[key] for key in ("id",) if key in asked}
+            match asked["execute"]:
+                case "slow":
+                    continue
+                case "leave":
+                    return
+                case "bad":
+                    answer["error"] = {"class": "GenericError", "desc": "no"}
+                case _:
+                    answer["return"] = {"x": 1}
+            link.sendall(json.dumps(answer).encode() + b"\r\n")
+
+
+@pytest.fixture
+def monitor() -> Iterator[Monitor]:
+    ours, theirs = socket.socketpair()
+    thread = threading.Thread(target=play, args=(theirs,))
+    thread.start()
+    monitor = Monitor(ours, 0)
+    try:
+        monitor.open(OPEN_S)
+        yield monitor
+    finally:
+        monitor.close()
+        thread.join(OPEN_S)
+
+
+def test_an_answer_and_a_refusal(monitor: Monitor) -> None:
+    assert monitor.execute("query-x") == {"x": 1}
+    with pytest.raises(MachineError, match="refused bad: no"):
+        monitor.execute("bad")
+
+
+def test_a_slow_answer_is_told_as_slow_and_the_session_goes_on(monitor: Monitor) -> None:
+    with pytest.raises(WaitTimeoutError, match=r"did not answer slow within 0.2 s"):
+        monitor.execute("slow", timeout_s=0.2)
+    assert not monitor.is_closed
+    assert monitor.execute("query-x") == {"x": 1}
+
+
+def test_a_qemu_that_goes_away_is_told_as_gone(monitor: Monitor) -> None:
+    with pytest.raises(MachineEndedError, match="cannot leave: QEMU's monitor is closed"):
+        monitor.execute("leave")
+    with pytest.raises(MachineEndedError, match="cannot query-x"):
+        monitor.execute("query-x")
+
+
+def test_a_qemu_that_does_not_greet_is_slow() -> None:
+    ours, theirs = socket.socketpair()
+    monitor = Monitor(ours, 0)
+    try:
+        with theirs, pytest.raises(WaitTimeoutError, match="did not answer greet"):
+            monitor.open(0.2)
+    finally:
+        monitor.close()
