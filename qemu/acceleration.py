@@ -7,7 +7,6 @@ import contextlib
 import json
 import os
 import shutil
-import subprocess
 import tempfile
 import time
 from pathlib import Path
@@ -17,10 +16,12 @@ from common.paths import cache_dir
 from qemu.args import PROGRAM
 from qemu.errors import MachineError
 from qemu.firmware import find_uefi
+from qemu.process import QemuProcess
 
 KVM = Path("/dev/kvm")
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 PROBE_DEADLINE_S = 20.0
+POLL_S = 0.1
 # OVMF's last act before it leaves for a boot loader; by then it has used long mode, paging,
 # interrupts, timers and the PCI bus.
 PROOF = b"BdsDxe"
@@ -77,20 +78,16 @@ def does_kvm_boot(deadline_s: float = PROBE_DEADLINE_S) -> bool:
         argv += ["-cpu", "host", "-m", "128M", "-display", "none", "-serial", f"file:{said}"]
         argv += ["-drive", f"if=pflash,unit=0,format=raw,readonly=on,file={firmware.code}"]
         argv += ["-drive", f"if=pflash,unit=1,format=raw,file={variables}"]
-        with open(Path(folder) / "errors", "w+b") as errors:
-            process = subprocess.Popen(
-                argv, stdin=subprocess.DEVNULL, stdout=errors, stderr=errors, start_new_session=True
-            )
-            try:
-                return saw_proof(process, said, Path(errors.name), deadline_s)
-            finally:
-                process.kill()
-                process.wait()
+        errors = Path(folder) / "errors"
+        process = QemuProcess(argv, (), errors)
+        try:
+            process.start()
+            return saw_proof(process, said, errors, deadline_s)
+        finally:
+            process.kill()
 
 
-def saw_proof(
-    process: subprocess.Popen[bytes], said: Path, errors: Path, deadline_s: float
-) -> bool:
+def saw_proof(process: QemuProcess, said: Path, errors: Path, deadline_s: float) -> bool:
     """Watch the serial port until the proof, an error of KVM's, QEMU's end or the deadline."""
     deadline = time.monotonic() + deadline_s
     while time.monotonic() < deadline:
@@ -98,7 +95,6 @@ def saw_proof(
             return True
         if b"KVM internal error" in errors.read_bytes():
             return False
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(0.1)
+        if process.wait(POLL_S):
             return False
     return False

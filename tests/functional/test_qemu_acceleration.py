@@ -1,0 +1,80 @@
+"""The probe of KVM with a program in QEMU's place: its answers, its end."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from qemu import acceleration
+from qemu.firmware import FirmwareFiles
+from tests.helpers.waiting import wait_until
+
+# Says its number, then SAYS on the serial port and on stderr, then waits or ends.
+QEMU = """#!/bin/sh
+echo $$ > {folder}/pid
+for word in "$@"; do case $word in file:/*/said) serial=${{word#file:}};; esac; done
+printf '%s' '{serial}' > "$serial"
+printf '%s' '{errors}' >&2
+exec {then}
+"""
+PROBE = """
+import sys
+from pathlib import Path
+from qemu import acceleration
+from qemu.firmware import FirmwareFiles
+acceleration.find_uefi = lambda: FirmwareFiles(Path(sys.argv[1]), Path(sys.argv[1]))
+acceleration.does_kvm_boot()
+"""
+
+
+@pytest.fixture(autouse=True)
+def firmware(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("code", "variables"):
+        (tmp_path / name).write_bytes(b"x")
+    found = FirmwareFiles(tmp_path / "code", tmp_path / "variables")
+    monkeypatch.setattr(acceleration, "find_uefi", lambda: found)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+
+
+def write_qemu(folder: Path, serial: str = "", errors: str = "", then: str = "sleep 60") -> None:
+    program = folder / acceleration.PROGRAM
+    program.write_text(QEMU.format(folder=folder, serial=serial, errors=errors, then=then))
+    program.chmod(0o755)
+
+
+def is_gone(folder: Path) -> bool:
+    number = (folder / "pid").read_text().strip()
+    try:
+        stat = Path("/proc", number, "stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+    return stat.rpartition(")")[2].split()[0] == "Z"
+
+
+def test_the_proof_is_taken_and_the_probe_ended(tmp_path: Path) -> None:
+    write_qemu(tmp_path, serial="... BdsDxe: loading")
+    assert acceleration.does_kvm_boot()
+    assert is_gone(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("errors", "then"), [("KVM internal error", "sleep 60"), ("no", "false"), ("", "sleep 60")]
+)
+def test_an_error_an_end_or_silence_is_no_proof(tmp_path: Path, errors: str, then: str) -> None:
+    write_qemu(tmp_path, errors=errors, then=then)
+    assert not acceleration.does_kvm_boot(20 if errors else 1)
+    assert is_gone(tmp_path)
+
+
+def test_the_probe_dies_with_who_asked(tmp_path: Path) -> None:
+    write_qemu(tmp_path)
+    asker = subprocess.Popen([sys.executable, "-c", PROBE, tmp_path / "code"])
+    try:
+        number = tmp_path / "pid"
+        wait_until(lambda: number.exists() and number.read_text(), "no probe", 20)
+    finally:
+        asker.kill()
+        asker.wait()
+    wait_until(lambda: is_gone(tmp_path), "the probe is there", 10)
