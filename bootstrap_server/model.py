@@ -8,6 +8,7 @@ in place as they are.
 import re
 from dataclasses import dataclass
 from typing import Self
+from urllib.parse import quote
 
 from bootstrap_server.errors import InputError, NotThereError
 
@@ -27,6 +28,8 @@ PARAMETERS_MAX = 32
 # the kernel makes for the first process of every parameter it does not know.
 _PARAMETER = re.compile(r"[a-z0-9][A-Za-z0-9._:,=/@+-]*")
 _CHARACTERS = re.compile(r"[A-Za-z0-9._:,=/@+ -]*")
+_SLASH = re.compile(r"(?<!_)/")
+_PLAIN = ":,=@+"  # of a parameter's characters, those that mean nothing in a URL's path
 _FARM = re.compile(r"[1-9][0-9]{0,9}")
 
 _BY_ADDRESS = "is set by the image's own address"
@@ -74,7 +77,10 @@ class Boot:
         if self.farm is not None:
             parts.append(str(self.farm))
         if self.parameters:
-            parts.append("%20".join(self.parameters).replace("/", "___"))
+            # "_" and "___" would be read as "___" and "_", so a slash after "_" is escaped. No
+            # slash stays a slash: "/../" in an address is resolved before it is sent.
+            text = _SLASH.sub("___", " ".join(self.parameters))
+            parts.append(quote(text, safe=_PLAIN))
         return "/".join(parts)
 
     @property
@@ -105,6 +111,7 @@ def parse_farm(text: str) -> int:
 
 def parse_extra(text: str) -> tuple[str, ...]:
     """Return the kernel parameters of `text`, which spaces part; `___` stands for `/`."""
+    text = text.replace("___", "/")
     if len(text) > EXTRA_MAX_CHARS:
         raise InputError("extra", f"more than {EXTRA_MAX_CHARS} characters of kernel parameters")
     if not _CHARACTERS.fullmatch(text):
@@ -113,8 +120,7 @@ def parse_extra(text: str) -> tuple[str, ...]:
             "a kernel parameter may hold only A-Z, a-z, 0-9 and . _ : , = / @ + -",
             hint="a space parts two parameters",
         )
-    words = tuple(text.replace("___", "/").split(" "))
-    parameters = tuple(word for word in words if word)
+    parameters = tuple(word for word in text.split(" ") if word)
     if len(parameters) > PARAMETERS_MAX:
         raise InputError("extra", f"more than {PARAMETERS_MAX} kernel parameters")
     for word in parameters:

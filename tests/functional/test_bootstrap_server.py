@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from html.parser import HTMLParser
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import pytest
 import urllib3
@@ -212,13 +212,14 @@ def test_image_download(server: Server, tmp_path: Path) -> None:
 
 def test_the_curl_line_of_the_page_works(server: Server, tmp_path: Path) -> None:
     need_tool("curl")
-    page = server.ask("/?farm=42&runmode=dev&extra=zos-debug+relay%3Dwss%3A%2F%2Fa").data.decode()
+    typed = "zos-debug relay=wss://a x=a_/../b"
+    page = server.ask(f"/?farm=42&runmode=dev&extra={quote(typed)}").data.decode()
     line = re.search(r"curl --fail [^<]+", page)
     assert line
     call = line[0].replace(PUBLIC, server.url)
     subprocess.run(call, shell=True, check=True, cwd=tmp_path, capture_output=True, timeout=30)
     data = (tmp_path / "zero-os-dev-farm42.img").read_bytes()
-    assert b" nomodeset zos-debug relay=wss://a || " in data
+    assert f" nomodeset {typed} || ".encode() in data
 
 
 class Controls(HTMLParser):

@@ -1,5 +1,9 @@
 """What may be typed, and what may not."""
 
+import random
+import re
+from urllib.parse import unquote, urljoin
+
 import pytest
 
 from bootstrap_server.errors import InputError, NotThereError
@@ -14,6 +18,7 @@ from bootstrap_server.model import (
     parse_run_mode,
 )
 
+SHELL_WORD = re.compile(r"[A-Za-z0-9._:,=@+%-]+")
 DOCUMENTED = [
     "zos-debug",
     "zos-debug-vm",
@@ -144,7 +149,35 @@ def test_limits() -> None:
             parse_extra(text)
 
 
-def test_an_address_leads_back_to_the_same_boot() -> None:
-    boot = Boot.parse("dev", "7", "relay=wss://relay.example/x zos-debug")
-    mode, farm, extra = boot.path.split("/")
-    assert Boot.parse(mode, farm, extra.replace("%20", " ")) == boot
+@pytest.mark.parametrize(
+    "extra",
+    [
+        "relay=wss://relay.example/x zos-debug",
+        "x=a_/b",
+        "x=a__//_/b y=__/",
+        "x=a/../../../b y=_/..",
+        "x=a/./b",
+        "a+b=c,d@e:f-g",
+        " ".join(["x=" + "/" * 250] * 4),
+    ],
+)
+def test_an_address_leads_back_to_the_same_boot(extra: str) -> None:
+    check_round_trip(Boot.parse("dev", "7", extra), extra)
+
+
+def test_generated_parameters_come_back_as_they_were_typed() -> None:
+    rng = random.Random(20261121)
+    for _ in range(2000):
+        words = ["a" + "".join(rng.choices("__//.=+:,@-Z9", k=rng.randint(0, 12))) for _ in "123"]
+        # Three typed underscores are a slash, so what was typed never holds them afterwards.
+        extra = " ".join(words).replace("___", "/")
+        check_round_trip(Boot.parse("dev", "7", extra), extra)
+
+
+def check_round_trip(boot: Boot, extra: str) -> None:
+    assert boot.parameters == tuple(extra.split(" "))
+    mode, farm, address = boot.path.split("/")
+    assert Boot.parse(mode, farm, unquote(address)) == boot
+    assert SHELL_WORD.fullmatch(address)
+    # Browsers and curl resolve dots; nothing in the address may look like some.
+    assert urljoin("http://host/a/", f"/ipxe/{boot.path}") == f"http://host/ipxe/{boot.path}"
