@@ -24,6 +24,11 @@ class Lease:
         """Tell whether a node can reach the world by this lease alone."""
         return bool(self.router and self.name_servers)
 
+    @property
+    def is_router_near(self) -> bool:
+        """Tell whether the router is in the lease's own subnet; some clouds lease a bare /32."""
+        return ipaddress.IPv4Address(self.router) in self.interface.network
+
     def __str__(self) -> str:
         """Return the line for the log."""
         servers = ", ".join(self.name_servers) or "none"
@@ -40,8 +45,11 @@ def parse_lease(link: str, ack: Mapping[str, Any]) -> Lease:
     try:
         mask = options.get("subnet_mask", "255.255.255.255")
         interface = ipaddress.IPv4Interface(f"{ack['yiaddr']}/{mask}")
-        routers = [str(ipaddress.IPv4Address(word)) for word in options.get("router", ())]
-        servers = [str(ipaddress.IPv4Address(word)) for word in options.get("name_server", ())]
+        routers = [host_address(word) for word in options.get("router", ())]
+        servers = [host_address(word) for word in options.get("name_server", ())]
+        host_address(str(interface.ip))
+        if interface.network.prefixlen == 0:
+            raise ValueError("a subnet of all addresses")
     except ValueError as error:
         raise NodeError(f"cannot use the lease offered on {link}: {error}") from error
     if interface.ip.is_unspecified or interface.ip.is_multicast or interface.ip.is_loopback:
@@ -49,6 +57,14 @@ def parse_lease(link: str, ack: Mapping[str, Any]) -> Lease:
             f"cannot use the lease offered on {link}: {interface.ip} is no host address"
         )
     return Lease(link, interface, next(iter(routers), ""), tuple(servers[:MAX_NAME_SERVERS]))
+
+
+def host_address(text: str) -> str:
+    """Return `text` if it is the address that a host can have; else raises `ValueError`."""
+    address = ipaddress.IPv4Address(text)
+    if address.is_unspecified or address.is_multicast or address.is_loopback:
+        raise ValueError(f"{address} is no host's address")
+    return str(address)
 
 
 def choose_lease(leases: list[Lease], *, is_patience_over: bool) -> Lease | None:

@@ -31,12 +31,14 @@ from pyroute2.dhcp.fsm import State  # noqa: E402
 from pyroute2.dhcp.hooks import Trigger, hook  # noqa: E402
 from pyroute2.dhcp.leases import Lease  # noqa: E402
 from pyroute2.iproute.linux import AsyncIPRoute  # noqa: E402
+from pyroute2.netlink.exceptions import NetlinkError  # noqa: E402
 
 __all__ = [
     "AsyncDHCPClient",
     "AsyncIPRoute",
     "ClientConfig",
     "Lease",
+    "NetlinkError",
     "State",
     "Trigger",
     "hook",

@@ -8,12 +8,12 @@ and why is logged; nothing is given up, since a cable may be plugged in tomorrow
 import asyncio
 import contextlib
 import signal
-import socket
 import time
 from pathlib import Path
 
 from common.files import write_atomic
 from common.notify import notify_ready
+from node.interfaces import Interfaces
 from node.leases import Lease, choose_lease, parse_lease, resolv_conf
 from node.links import describe_link, has_carrier, wired_links
 from node.model import NodeError
@@ -32,7 +32,11 @@ RESOLV_CONF = Path("/etc/resolv.conf")
 SCAN_INTERVAL_S = 0.2
 PATIENCE_S = 10.0  # how long a complete lease is waited for once there is an incomplete one
 ATTEMPT_S = 20.0  # then a client is started anew, with a new transaction
+RETRY_S = 10.0  # how long a link rests after a fault
 REPORT_INTERVAL_S = 15.0
+STOP_S = 5.0
+CARRIER_INTERVAL_S = 2.0
+CARRIER_PATIENCE_S = 10.0
 
 
 class MemoryLease(DhcpLease):  # type: ignore[misc]
@@ -50,33 +54,36 @@ class MemoryLease(DhcpLease):  # type: ignore[misc]
 class Network:
     """The links being tried, the leases that came, and the one that was chosen."""
 
-    def __init__(self, routes: AsyncIPRoute) -> None:
-        self.routes = routes
+    def __init__(self, interfaces: Interfaces) -> None:
+        self.interfaces = interfaces
         self.clients: dict[str, asyncio.Task[None]] = {}
+        self.retry_at: dict[str, float] = {}
         self.offers: dict[str, Lease] = {}
         self.chosen: Lease | None = None
         self.is_changed = asyncio.Event()
 
     async def scan(self) -> None:
-        """Start a client for every wired link that is new here."""
+        """Start a client for every wired link that has none."""
+        now = time.monotonic()
         for name in wired_links():
-            if name not in self.clients:
+            client = self.clients.get(name)
+            if (client is None or client.done()) and self.retry_at.get(name, 0.0) <= now:
                 log(f"trying {describe_link(name)}")
                 self.clients[name] = asyncio.create_task(self.keep_lease(name))
 
     async def keep_lease(self, name: str) -> None:
-        """Hold a lease on link `name` for as long as the link is there."""
-        await self.set_up(name)
-        while not has_carrier(name):
-            await asyncio.sleep(SCAN_INTERVAL_S)
-        while True:
-            try:
+        """Hold a lease on link `name`; any fault is logged, and the link tried anew later."""
+        try:
+            await self.interfaces.set_up(name)
+            while not has_carrier(name):
+                await asyncio.sleep(SCAN_INTERVAL_S)
+            while True:
                 await self.run_client(name)
-            except TimeoutError:
-                log(f"{name}: no DHCP server answered within {ATTEMPT_S:g} s, trying again")
-            except (NodeError, OSError) as error:
-                log(f"{name}: {error}, trying again")
-                await asyncio.sleep(1)
+        except TimeoutError:
+            log(f"{name}: no DHCP server answered within {ATTEMPT_S:g} s")
+        except Exception as error:  # whatever a client meets, the other links go on
+            self.retry_at[name] = time.monotonic() + RETRY_S
+            log(f"{name}: {error or type(error).__name__}; again in {RETRY_S:g} s")
 
     async def run_client(self, name: str) -> None:
         """Get a lease and keep it until it is lost; `TimeoutError` where none is to be had."""
@@ -86,7 +93,7 @@ class Network:
         async def granted(lease: DhcpLease) -> None:
             try:
                 await self.take(parse_lease(name, lease.ack))
-            except NodeError as error:  # pyroute2 would only log it and keep the lease
+            except Exception as error:  # pyroute2 would only log it and keep the lease
                 log(f"{error}")
                 is_lost.set()
 
@@ -126,39 +133,23 @@ class Network:
         if self.chosen and self.chosen.link == name:
             self.chosen = None
             self.is_changed.set()
-        index = await self.find(name)
-        if index is not None:
-            with contextlib.suppress(Exception):  # the link may be gone, or have no address
-                await self.routes.flush_addr(index=index)
-
-    async def find(self, name: str) -> int | None:
-        """Return the kernel's index of a link, or None when it is not there."""
-        found = await self.routes.link_lookup(ifname=name)
-        return found[0] if found else None
-
-    async def set_up(self, name: str) -> None:
-        """Switch link `name` on."""
-        index = await self.find(name)
-        if index is not None:
-            await self.routes.link("set", index=index, state="up")
+        await self.interfaces.clear(name)
 
     async def apply(self, lease: Lease) -> None:
         """Give the node the address, the default route and the name servers of `lease`."""
-        index = await self.find(lease.link)
-        if index is None:
-            raise NodeError(f"cannot use {lease.link}: it is gone")
-        address = {
-            "address": str(lease.interface.ip),
-            "prefixlen": lease.interface.network.prefixlen,
-        }
-        await self.routes.addr("replace", index=index, **address)
-        if lease.router:
-            await self.routes.route(
-                "replace", dst="default", gateway=lease.router, oif=index, family=socket.AF_INET
-            )
+        await self.interfaces.assign(lease)
         write_atomic(RESOLV_CONF, resolv_conf(lease).encode())
         self.chosen = lease
         log(f"up: {lease}")
+
+    async def try_lease(self, lease: Lease) -> None:
+        """Apply `lease`; when the kernel refuses it, its link rests and the others are tried."""
+        try:
+            await self.apply(lease)
+        except NodeError as error:
+            log(f"{error}")
+            self.retry_at[lease.link] = time.monotonic() + RETRY_S
+            await self.stop_clients([lease.link])
 
     async def choose(self) -> None:
         """Wait for a lease that will do, apply it and stop trying the other links."""
@@ -171,7 +162,7 @@ class Network:
             is_patience_over = first_offer_at is not None and now - first_offer_at > PATIENCE_S
             lease = choose_lease(list(self.offers.values()), is_patience_over=is_patience_over)
             if lease:
-                await self.apply(lease)
+                await self.try_lease(lease)
             elif now - reported_at > REPORT_INTERVAL_S:
                 reported_at = now
                 log(f"still waiting for a lease ({self.describe()})")
@@ -196,7 +187,8 @@ class Network:
         tasks = [self.clients.pop(name) for name in names]
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        if tasks:
+            await asyncio.wait(tasks, timeout=STOP_S)
 
     async def serve(self) -> None:
         """Keep the network up for ever."""
@@ -207,8 +199,18 @@ class Network:
                 continue
             await self.stop_clients([name for name in self.clients if name != chosen.link])
             notify_ready(str(chosen))
-            while self.chosen is not None:
-                await self.wait_for_change()
+            await self.keep_chosen(chosen.link)
+
+    async def keep_chosen(self, name: str) -> None:
+        """Return when the lease of link `name` is lost, or its cable has been out for a while."""
+        seen_at = time.monotonic()
+        while self.chosen is not None:
+            await self.wait_for_change(CARRIER_INTERVAL_S)
+            now = time.monotonic()
+            seen_at = now if has_carrier(name) else seen_at
+            if now - seen_at > CARRIER_PATIENCE_S:
+                log(f"{name}: the cable is out")
+                await self.stop_clients([name])
 
 
 async def run() -> None:
@@ -218,8 +220,9 @@ async def run() -> None:
     assert task is not None
     loop.add_signal_handler(signal.SIGTERM, task.cancel)
     async with AsyncIPRoute() as routes:
-        network = Network(routes)
-        await network.set_up("lo")
+        interfaces = Interfaces(routes)
+        network = Network(interfaces)
+        await interfaces.set_up("lo")
         try:
             await network.serve()
         finally:

@@ -54,6 +54,29 @@ def parse_service(name: str, data: bytes) -> dict[str, Any]:
     return service
 
 
+def with_dependency(services: dict[str, dict[str, Any]], name: str) -> dict[str, dict[str, Any]]:
+    """Return `services`, each started after and stopped before service `name` as well."""
+    changed = {}
+    for key, service in services.items():
+        after = service.get("after", [])
+        # Anything but a list is zinit's to refuse.
+        changed[key] = {**service, "after": [*after, name]} if isinstance(after, list) else service
+    return changed
+
+
+def find_installed(root: Path, folder: Path) -> list[str]:
+    """Return the names of the services in `folder` that run inside `root`."""
+    names = []
+    for file in sorted(folder.glob("*.yaml")):
+        try:
+            service = parse_service(file.name, read_regular(file))
+        except (NodeError, OSError):
+            continue
+        if service.get("root") == str(root):
+            names.append(file.stem)
+    return names
+
+
 def install_services(
     services: dict[str, dict[str, Any]], root: Path, folder: Path, taken: set[str]
 ) -> list[str]:

@@ -3,6 +3,7 @@
 import contextlib
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from node.model import NodeError
 from zero_os.boot.servers import CountedApp, listen, serve
 
 NAME = "tf-zos/development"
+LIMIT = 1 << 20
 CONTENT = b"any bytes at all: what is signed is checked before it is read" * 1000
 
 
@@ -46,7 +48,7 @@ def keys(root: Path) -> list[bytes]:
 
 
 def test_a_signed_flist_arrives(url: str, keys: list[bytes], tmp_path: Path) -> None:
-    assert fetch_flist(url, NAME, tmp_path / "got", keys) == len(CONTENT)
+    assert fetch_flist(url, NAME, tmp_path / "got", keys, LIMIT) == len(CONTENT)
     assert (tmp_path / "got").read_bytes() == CONTENT
 
 
@@ -59,7 +61,7 @@ def test_one_flipped_bit_is_refused(
     (root / "flists" / f"{NAME}.fl").write_bytes(data)
     (tmp_path / "got").write_bytes(b"before")
     with pytest.raises(NodeError, match=f"flist {NAME} refused"):
-        fetch_flist(url, NAME, tmp_path / "got", keys)
+        fetch_flist(url, NAME, tmp_path / "got", keys, LIMIT)
     assert (tmp_path / "got").read_bytes() == b"before"
     assert not list(tmp_path.glob(".got*"))
 
@@ -72,27 +74,24 @@ def test_another_channels_flist_is_refused(
     for suffix in (".fl", ".fl.sig"):
         (folder / f"production{suffix}").write_bytes((folder / f"development{suffix}").read_bytes())
     with pytest.raises(NodeError, match="flist tf-zos/production refused"):
-        fetch_flist(url, "tf-zos/production", tmp_path / "got", keys)
+        fetch_flist(url, "tf-zos/production", tmp_path / "got", keys, LIMIT)
 
 
 def test_a_strangers_signature_is_refused(url: str, tmp_path: Path) -> None:
     stranger = generate_key(tmp_path / "stranger").public_key().public_bytes_raw()
     for trusted in ([stranger], []):
         with pytest.raises(NodeError, match="refused"):
-            fetch_flist(url, NAME, tmp_path / "got", trusted)
+            fetch_flist(url, NAME, tmp_path / "got", trusted, LIMIT)
 
 
 def test_a_flist_that_is_not_there(url: str, keys: list[bytes], tmp_path: Path) -> None:
     with pytest.raises(NodeError, match=r"testing\.fl\.sig: the hub answered 404"):
-        fetch_flist(url, "tf-zos/testing", tmp_path / "got", keys)
+        fetch_flist(url, "tf-zos/testing", tmp_path / "got", keys, LIMIT)
 
 
-def test_a_flist_that_is_too_large(
-    url: str, keys: list[bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(fetch, "MAX_FLIST_BYTES", len(CONTENT) - 1)
+def test_a_flist_that_is_too_large(url: str, keys: list[bytes], tmp_path: Path) -> None:
     with pytest.raises(NodeError, match="larger than"):
-        fetch_flist(url, NAME, tmp_path / "got", keys)
+        fetch_flist(url, NAME, tmp_path / "got", keys, len(CONTENT) - 1)
     assert not (tmp_path / "got").exists()
 
 
@@ -101,7 +100,7 @@ def test_a_hub_that_is_down(keys: list[bytes], tmp_path: Path) -> None:
     port = listener.getsockname()[1]
     listener.close()
     with pytest.raises(NodeError, match="the hub does not answer"):
-        fetch_flist(f"http://127.0.0.1:{port}", NAME, tmp_path / "got", keys)
+        fetch_flist(f"http://127.0.0.1:{port}", NAME, tmp_path / "got", keys, LIMIT)
 
 
 @contextlib.contextmanager
@@ -132,5 +131,27 @@ def test_a_hub_that_stalls(
 ) -> None:
     monkeypatch.setattr(fetch, "READ_S", 0.3)
     with silent_hub(said) as url, pytest.raises(NodeError, match="cannot fetch"):
-        fetch_flist(url, NAME, tmp_path / "got", keys)
+        fetch_flist(url, NAME, tmp_path / "got", keys, LIMIT)
     assert not (tmp_path / "got").exists()
+
+
+def test_a_hub_that_drips(
+    keys: list[bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A byte now and then keeps every single read alive; the whole still has a deadline."""
+    monkeypatch.setattr(fetch, "FETCH_DEADLINE_S", 1.0)
+
+    def drip(listener: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            channel, _ = listener.accept()
+            with channel:
+                channel.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 4000\r\n\r\n")
+                for _ in range(200):
+                    channel.sendall(b"n")
+                    time.sleep(0.05)
+
+    with listen() as listener:
+        threading.Thread(target=drip, args=(listener,), daemon=True).start()
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        with pytest.raises(NodeError, match="not done in 1 s"):
+            fetch_flist(url, NAME, tmp_path / "got", keys, LIMIT)

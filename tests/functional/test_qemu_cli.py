@@ -30,7 +30,7 @@ def run(*words: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_a_machine_that_powers_off_ends_the_command(tmp_path: Path) -> None:
-    code = (sector.say("hello\r\n"), sector.power_off(), sector.SPIN)
+    code = (sector.say("\r\nhello\r\n"), sector.power_off(), sector.SPIN)
     image = sector.write_sector(tmp_path / "disk", *code)
     done = run("--usb", str(image), "--forward", "6379", "--log", str(tmp_path / "log"))
     assert done.returncode == 0, done.stderr
@@ -42,7 +42,7 @@ def test_a_machine_that_powers_off_ends_the_command(tmp_path: Path) -> None:
 def test_time_that_is_up_ends_it_with_a_status_of_its_own(tmp_path: Path) -> None:
     image = sector.write_sector(tmp_path / "disk", sector.HALT)
     done = run("--usb", str(image), "--timeout", "1")
-    assert (done.returncode, done.stdout) == (124, "")
+    assert done.returncode == 124
     assert "stopped after 1 s" in done.stderr
 
 
@@ -55,7 +55,7 @@ def test_an_image_that_is_not_there_is_one_line_on_stderr(tmp_path: Path) -> Non
 @pytest.fixture
 def running(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     """Yield the command with a machine that has come up and stays."""
-    image = sector.write_sector(tmp_path / "disk", sector.say("up\r\n"), sector.HALT)
+    image = sector.write_sector(tmp_path / "disk", sector.say("\r\nup\r\n"), sector.HALT)
     process = subprocess.Popen(
         [*COMMAND, "--usb", str(image)],
         stdout=subprocess.PIPE,
@@ -67,7 +67,7 @@ def running(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     watchdog = threading.Timer(DEADLINE_S, process.kill)
     watchdog.start()
     assert process.stdout
-    assert process.stdout.readline().endswith("] up\n")
+    assert any(line.endswith("] up\n") for line in process.stdout)  # the firmware speaks first
     yield process
     watchdog.cancel()
     watchdog.join()

@@ -39,6 +39,8 @@ def test_resolv_conf_has_at_most_three_servers() -> None:
         {"router": ["10.0.2.2; reboot"]},
         {"name_server": ["10.0.2.3\nsearch evil"]},
         {"subnet_mask": "255.0.255.0"},
+        {"subnet_mask": "0.0.0.0"},
+        {"router": ["127.0.0.1"]},
     ],
 )
 def test_nonsense_from_the_wire_is_refused(options: dict[str, Any]) -> None:

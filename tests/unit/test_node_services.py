@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from node.model import NodeError
-from node.services import install_services, read_services
+from node.services import find_installed, install_services, read_services, with_dependency
 
 
 @pytest.fixture
@@ -51,3 +51,19 @@ def test_a_file_that_is_no_mapping_is_named(root: Path, text: str) -> None:
 def test_a_flist_without_services(tmp_path: Path) -> None:
     with pytest.raises(NodeError, match="etc/zinit"):
         read_services(tmp_path)
+
+
+def test_services_end_before_the_mount_that_they_run_from(root: Path) -> None:
+    services = with_dependency({"a": {}, "b": {"after": ["a"]}, "c": {"after": "x"}}, "rootfs")
+    assert services == {
+        "a": {"after": ["rootfs"]},
+        "b": {"after": ["a", "rootfs"]},
+        "c": {"after": "x"},
+    }
+
+
+def test_what_was_installed_is_found_again(root: Path, tmp_path: Path) -> None:
+    (tmp_path / "network.yaml").write_text("exec: zos node network\n")
+    (tmp_path / "broken.yaml").write_text("exec: [\n")
+    install_services(read_services(root), root, tmp_path, {"network"})
+    assert find_installed(root, tmp_path) == ["redis"]

@@ -2,8 +2,10 @@
 
 import argparse
 import contextlib
+import shutil
 import signal
 import sys
+import tempfile
 import time
 import urllib.parse
 from collections.abc import Iterator, Sequence
@@ -76,10 +78,11 @@ def main(argv: Sequence[str], prog: str) -> int:
     options = parse_options(argv, prog)
     talk = Talk()
     timeline = Timeline()
-    with raise_on_sigterm(), contextlib.ExitStack() as stack:
+    with ended_by_signals(), contextlib.ExitStack() as stack:
         hub = prepare_hub(talk.say)
         releases = prepare_release(hub, talk)
         timeline.reach("image built", talk.clock())
+        talk.say("starting the hub and the bootstrap server")
         servers = stack.enter_context(run_servers(hub, releases))
         talk.say(f"the page is at {servers.page_url}")
         image = fetch_image(servers, options.farm)
@@ -92,15 +95,13 @@ def main(argv: Sequence[str], prog: str) -> int:
                 timeline,
                 talk.clock,
                 on_stage=lambda stage: talk.say(stage),
-                artefacts=cache_dir("boot", "console"),
+                artefacts=stack.enter_context(console_folder()),
                 timeout_s=options.timeout_s,
             )
         )
         report = make_report(options, node, servers, hub, timeline)
         show(report, options)
-        if not options.is_exit:
-            stay(node, servers, talk)
-    return 0
+        return 0 if options.is_exit else stay(node, servers, talk)
 
 
 def parse_options(argv: Sequence[str], prog: str) -> Options:
@@ -132,18 +133,23 @@ def parse_options(argv: Sequence[str], prog: str) -> Options:
 
 
 @contextlib.contextmanager
-def raise_on_sigterm() -> Iterator[None]:
-    """Make SIGTERM end the command as Ctrl-C does, so that everything is stopped in order."""
+def ended_by_signals() -> Iterator[None]:
+    """Let SIGTERM end the command as Ctrl-C does, so that everything is stopped in order.
+
+    SIGINT is set, too: a shell without job control starts what is in the background without it.
+    """
 
     def interrupt(number: int, frame: object) -> None:
         del number, frame
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, interrupt)
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.signal(number, interrupt) for number in numbers}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def prepare_release(hub: LocalHub, talk: Talk) -> Path:
@@ -152,6 +158,20 @@ def prepare_release(hub: LocalHub, talk: Talk) -> Path:
     release = build_release(releases / RUN_MODE, flist_keys=hub.key_file, progress=talk.say)
     talk.say(f"release {release.version} is in {releases / RUN_MODE}")
     return releases
+
+
+@contextlib.contextmanager
+def console_folder() -> Iterator[Path]:
+    """Yield a folder for this run's console; it stays there when the node did not come up."""
+    folder = Path(tempfile.mkdtemp(prefix="zos-boot-"))
+    try:
+        yield folder
+    except ZosError:
+        raise
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextlib.contextmanager
@@ -166,7 +186,9 @@ def run_servers(hub: LocalHub, releases: Path) -> Iterator[Servers]:
         page_url=f"http://127.0.0.1:{page_port}",
     )
     hub_app = CountedApp(create_hub(hub.root))
-    page_app = CountedApp(create_bootstrap(settings))
+    bootstrap = create_bootstrap(settings)
+    bootstrap.state.server.templates.get()  # made now rather than in the first request's time
+    page_app = CountedApp(bootstrap)
     with serve(hub_app, hub_socket), serve(page_app, page_socket):
         yield Servers(page_app, hub_app, f"http://127.0.0.1:{page_port}/")
 
@@ -174,7 +196,10 @@ def run_servers(hub: LocalHub, releases: Path) -> Iterator[Servers]:
 def fetch_image(servers: Servers, farm: int) -> Path:
     """Fetch the farm's USB image as a farmer would, over HTTP, and return the file."""
     url = urllib.parse.urljoin(servers.page_url, f"usb/{RUN_MODE}/{farm}")
-    response = urllib3.request("GET", url, timeout=FETCH_TIMEOUT_S, retries=False)
+    try:
+        response = urllib3.request("GET", url, timeout=FETCH_TIMEOUT_S, retries=False)
+    except urllib3.exceptions.HTTPError as error:
+        raise ZosError(f"cannot fetch {url}: {error}") from error
     if response.status != 200:
         raise ZosError(f"cannot fetch {url}: {response.status} {response.data[:200]!r}")
     image = cache_dir("boot") / f"farm-{farm}.img"
@@ -210,8 +235,8 @@ def show(report: Report, options: Options) -> None:
         report.print_table(Console(file=sys.stdout, highlight=False))
 
 
-def stay(node: Node, servers: Servers, talk: Talk) -> None:
-    """Keep everything running until Ctrl-C."""
+def stay(node: Node, servers: Servers, talk: Talk) -> int:
+    """Keep everything running until Ctrl-C; a machine that ends by itself is a failure."""
     talk.say(f"the node's Redis: redis-cli -p {node.port} (port {REDIS_PORT} of the node)")
     talk.say(f"the page: {servers.page_url}")
     talk.say(f"the node's console: {node.machine.folder / 'console.log'}")
@@ -219,6 +244,8 @@ def stay(node: Node, servers: Servers, talk: Talk) -> None:
     try:
         while not node.machine.process.wait(STAY_POLL_S):
             pass
-        talk.say(f"{node.machine.why_ended()}")
     except KeyboardInterrupt:
         talk.say("stopping")
+        return 0
+    talk.say(f"the node has ended: {node.machine.why_ended()}")
+    return 1

@@ -1,6 +1,7 @@
 """Makes the hub that `zos boot` serves: a Debian root file system with Redis, packed and signed."""
 
 import hashlib
+import inspect
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -64,9 +65,10 @@ def prepare_hub(say: Callable[[str], None]) -> LocalHub:
 
 
 def hub_identity(archive: Path, key: Path) -> str:
-    """Return a digest of everything the hub's flist is made of."""
+    """Return a digest of everything the hub's flist is made of, the code that makes it too."""
     digest = hashlib.sha256(f"{archive.name} {archive.stat().st_size} {NAME}".encode())
-    for file in [key, *sorted(OVERLAY.rglob("*.yaml"))]:
+    packer = sorted(Path(inspect.getfile(pack)).parent.glob("*.py"))
+    for file in [key, Path(__file__), *sorted(OVERLAY.rglob("*.yaml")), *packer]:
         digest.update(file.read_bytes())
     return digest.hexdigest()
 
