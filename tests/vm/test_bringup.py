@@ -109,3 +109,40 @@ def test_every_wired_card_is_tried(release: Release, hub: LocalHub, artefacts: P
         assert card
         machine.wait_for_console_text(f"up: {card[1]}: 10.0.2.15/24", timeout_s=BOOT_S)
         machine.wait_for_console_text("bringup: node ready", timeout_s=BOOT_S)
+
+
+INSIDE = """
+import os, pathlib
+(pid,) = [p for p in os.listdir("/proc") if p.isdigit()
+          and pathlib.Path("/proc", p, "comm").read_text().strip() == "redis-server"]
+print(os.readlink(f"/proc/{pid}/root"))
+"""
+WRITE = """
+from pathlib import Path
+root, lower = Path("/run/zero-os/root/etc/hostname"), Path("/run/zero-os/lower/etc/hostname")
+root.write_text("written")
+print(root.read_text(), lower.exists())
+"""
+
+
+def test_services_run_inside_the_flist_and_a_lost_mount_is_mended(
+    release: Release, hub: LocalHub, artefacts: Path
+) -> None:
+    app, listener = CountedApp(create_app(hub.root)), listen()
+    words = f"runmode=dev farmer_id=1 hub=http://10.0.2.2:{listener.getsockname()[1]}"
+    with (
+        serve(app, listener),
+        boot_node(
+            release, artefacts, append=words, forwards=(REDIS_PORT,), has_agent=True
+        ) as machine,
+    ):
+        machine.wait_for_console_text("bringup: node ready", timeout_s=BOOT_S)
+        guest = machine.guest
+        assert guest.python(INSIDE).strip() == "/run/zero-os/root"
+        assert guest.python(WRITE).split() == ["written", "False"]
+
+        position = machine.console.position
+        guest.succeed(["zinit", "kill", "rootfs", "SIGKILL"])
+        machine.wait_for_console_text("bringup: node ready", timeout_s=BOOT_S, since=position)
+        wait_until(lambda: answers(machine), "Redis answers again", 30)
+        assert guest.python(INSIDE).strip() == "/run/zero-os/root"
