@@ -10,16 +10,16 @@ from typing import Annotated, TypeVar
 from fastapi import APIRouter, Depends, FastAPI, Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 
-from bootstrap_server.content import FileOpener
 from bootstrap_server.errors import InputError
 from bootstrap_server.failures import add_failures
 from bootstrap_server.form import show_form
 from bootstrap_server.images import TemplateHolder, personalise
 from bootstrap_server.model import Boot
 from bootstrap_server.releases import find_channels, open_release_file
-from bootstrap_server.respond import send_content
 from bootstrap_server.script import render_script
 from bootstrap_server.settings import Settings
+from common.content import FileOpener
+from common.respond import send_content
 
 
 async def check_address(request: Request) -> None:

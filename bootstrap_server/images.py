@@ -3,9 +3,9 @@
 import hashlib
 import threading
 
-from bootstrap_server.content import Pieces
 from bootstrap_server.script import fill_slot
 from bootstrap_server.template import Template, load_template
+from common.content import Pieces
 
 
 class TemplateHolder:

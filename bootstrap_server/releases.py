@@ -3,9 +3,9 @@
 import re
 from pathlib import Path
 
-from bootstrap_server.content import FileOpener, OpenFile
 from bootstrap_server.errors import NotThereError
 from bootstrap_server.model import RUN_MODES, parse_run_mode
+from common.content import FileOpener, OpenFile
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 BOOT_FILES = ("vmlinuz", "initramfs.zst")

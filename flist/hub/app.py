@@ -9,16 +9,17 @@ All answer HEAD, Range and If-None-Match with strong ETags. The hub keeps nothin
 any number of copies can serve one folder.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from fastapi import FastAPI, HTTPException, Request
-from starlette.responses import FileResponse, Response
+from starlette.responses import Response
 
+from common.content import FileOpener
+from common.respond import send_content
 from flist.hub.library import Library
 
 NEVER_CHANGES = "public, max-age=31536000, immutable"
-ASK_AGAIN = "no-cache"
 BINARY = "application/octet-stream"
 READ = ["GET", "HEAD"]
 
@@ -26,7 +27,16 @@ READ = ["GET", "HEAD"]
 def create_app(root: Path, tokens: Sequence[str] = ()) -> FastAPI:
     """Return the application that serves the hub folder `root`; with tokens it takes, too."""
     library = Library(root)
-    app = FastAPI(title="Zero-OS hub", docs_url="/api/docs", openapi_url="/api/openapi.json")
+    opener = FileOpener()
+    # The interactive documentation would load scripts from elsewhere: the JSON must do. A redirect
+    # would be made from the Host header, which anyone can send.
+    app = FastAPI(
+        title="Zero-OS hub",
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/api/openapi.json",
+        redirect_slashes=False,
+    )
 
     @app.get("/api/flist")
     def list_flists() -> list[str]:
@@ -36,13 +46,14 @@ def create_app(root: Path, tokens: Sequence[str] = ()) -> FastAPI:
     @app.api_route("/blocks/{prefix}/{name}", methods=READ, response_class=Response)
     def read_sharded(request: Request, prefix: str, name: str) -> Response:
         """Return a block."""
-        return send_block(library, request, name if name[:2] == prefix else "")
+        path = library.block(name) if name[:2] == prefix else None
+        return send_block(opener, request, path)
 
     @app.api_route("/blocks/{name}", methods=READ, response_class=Response)
     @app.api_route("/api/v1/block/{name}", methods=READ, response_class=Response)
     def read_block(request: Request, name: str) -> Response:
         """Return a block."""
-        return send_block(library, request, name)
+        return send_block(opener, request, library.block(name))
 
     if tokens:
         from flist.hub.uploads import make_router
@@ -52,27 +63,32 @@ def create_app(root: Path, tokens: Sequence[str] = ()) -> FastAPI:
     @app.api_route("/{repo}/{name}", methods=READ, response_class=Response)
     def read_flist(request: Request, repo: str, name: str) -> Response:
         """Return a flist or its signature."""
-        path = library.flist(repo, name)
-        if path is None:
-            raise HTTPException(404, "no such flist")
         kind = "text/plain; charset=utf-8" if name.endswith(".sig") else BINARY
-        return send_file(request, path, library.etag(path), ASK_AGAIN, kind)
+        kind = "text/plain; charset=utf-8" if name.endswith(".sig") else BINARY
+        return send_file(opener, request, library.flist(repo, name), kind, {})
 
     return app
 
 
-def send_block(library: Library, request: Request, name: str) -> Response:
+def send_block(opener: FileOpener, request: Request, path: Path | None) -> Response:
     """Return a block; its id is its ETag."""
-    path = library.block(name)
-    if path is None:
-        raise HTTPException(404, "no such block")
-    return send_file(request, path, f'"{name}"', NEVER_CHANGES, BINARY)
+    etag = f'"{path.name}"' if path else None
+    return send_file(opener, request, path, BINARY, {"Cache-Control": NEVER_CHANGES}, etag)
 
 
-def send_file(request: Request, path: Path, etag: str, caching: str, kind: str) -> Response:
-    """Return a file, or 304 if the client has this version."""
-    headers = {"ETag": etag, "Cache-Control": caching, "Accept-Ranges": "bytes"}
-    known = [tag.strip() for tag in request.headers.get("if-none-match", "").split(",")]
-    if etag in known or "*" in known or f"W/{etag}" in known:
-        return Response(status_code=304, headers=headers)
-    return FileResponse(path, headers=headers, media_type=kind)
+def send_file(
+    opener: FileOpener,
+    request: Request,
+    path: Path | None,
+    kind: str,
+    headers: Mapping[str, str],
+    etag: str | None = None,
+) -> Response:
+    """Return a file, or 404 for what is not there or was removed a moment ago."""
+    try:
+        content = opener.open(path.resolve(strict=True), etag) if path else None
+    except FileNotFoundError:
+        content = None
+    if content is None:
+        raise HTTPException(404, "there is no such flist or block")
+    return send_content(request, content, kind, headers)

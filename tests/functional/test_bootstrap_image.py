@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from bootstrap_server import disk, inputs
-from bootstrap_server.content import Pieces
 from bootstrap_server.images import personalise
 from bootstrap_server.model import Boot
 from bootstrap_server.script import SLOT_BYTES, fill_slot, render_script
 from bootstrap_server.template import Template, build_image, load_template
+from common.content import Pieces
 from tests.helpers.vm_tools import need_tool
 
 OFFSET = disk.PARTITION_START * disk.SECTOR_BYTES

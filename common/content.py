@@ -1,7 +1,7 @@
 """What is sent: bytes of a known length and strong ETag, in memory or in a file.
 
-A file is opened once and served from that handle: when a release is replaced meanwhile, a
-download still gets the one it began with.
+A file is opened once and served from that handle: when its name is given to another meanwhile, a
+download still gets the one it began with, under that one's ETag.
 """
 
 import hashlib
@@ -93,15 +93,19 @@ class FileOpener:
         self._digests: dict[tuple[int, ...], str] = {}
         self._lock = threading.Lock()
 
-    def open(self, path: Path) -> OpenFile:
-        """Open a regular file, never through a symlink. Raises OSError."""
+    def open(self, path: Path, etag: str | None = None) -> OpenFile:
+        """Open a regular file, never through a symlink. Raises OSError.
+
+        `etag`, with its quotes, is for a file whose name tells its content; without it the file
+        is read through once for its SHA-256.
+        """
         flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
         handle = os.open(path, flags)
         try:
             state = os.fstat(handle)
             if not stat.S_ISREG(state.st_mode):
                 raise FileNotFoundError(f"{path} is no regular file")
-            return OpenFile(handle, state.st_size, f'"{self._digest(handle, state)}"')
+            return OpenFile(handle, state.st_size, etag or f'"{self._digest(handle, state)}"')
         except BaseException:
             os.close(handle)
             raise

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bootstrap_server.ranges import UnsatisfiableError, choose_range, is_match, parse_range
+from common.ranges import UnsatisfiableError, choose_range, is_match, parse_range
 
 TAG = '"abc"'
 
