@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from qemu import acceleration
+from qemu.args import PROGRAM
 from qemu.firmware import FirmwareFiles
 from tests.helpers.waiting import wait_until
 
@@ -39,7 +40,7 @@ def firmware(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def write_qemu(folder: Path, serial: str = "", errors: str = "", then: str = "sleep 60") -> None:
-    program = folder / acceleration.PROGRAM
+    program = folder / PROGRAM
     program.write_text(QEMU.format(folder=folder, serial=serial, errors=errors, then=then))
     program.chmod(0o755)
 
