@@ -65,17 +65,19 @@ def build_release(
     flist_keys: Path | None = None,
     progress: Callable[[str], None],
     level: int = LEVEL,
+    refresh: bool = False,
 ) -> Release:
     """Make `output` hold a release of the current sources, and return it.
 
     `flist_keys` names the file with the public keys whose flists a node accepts; without it a node
-    accepts none. `progress` is told each step in a few words. When the release in `output` was
-    made of the same inputs, it is returned as it is. Raises `ImageError` or `CommandError`.
+    accepts none. `progress` is told each step in a few words. `refresh` asks Debian for the newest
+    packages also where older ones are kept. When the release in `output` was made of the same
+    inputs, it is returned as it is. Raises `ImageError` or `CommandError`.
     """
     began = time.monotonic()
     keys = read_keys(flist_keys) if flist_keys else ""
     prepare_output(output)
-    inputs = gather_inputs(keys, level, progress)
+    inputs = gather_inputs(keys, level, progress, refresh=refresh)
     release = find_release(output, inputs.identity)
     if release is None:
         release = make_release(output, inputs, progress)
@@ -94,11 +96,11 @@ def prepare_output(output: Path) -> None:
         ) from error
 
 
-def gather_inputs(keys: str, level: int, progress: Progress) -> Inputs:
+def gather_inputs(keys: str, level: int, progress: Progress, *, refresh: bool = False) -> Inputs:
     """Return what the release will be made of, with packages fetched if they are not there."""
-    progress("checking the Debian packages")
+    progress(f"{'fetching' if refresh else 'checking'} the Debian packages")
     try:
-        packages = fetch_packages(plan.PACKAGES)
+        packages = fetch_packages(plan.PACKAGES, refresh=refresh)
     except CommandError as error:
         hint = "the first build needs mmdebstrap and a Debian mirror; `./zos image` installs it"
         raise ImageError(f"cannot fetch packages: {error.message}", hint=hint) from error

@@ -17,7 +17,9 @@ def main(argv: Sequence[str], prog: str) -> int:
     """Run `zos image build` and return its exit status."""
     args = make_parser(prog).parse_args(argv)
     with show_progress() as progress:
-        release = build_release(args.output, flist_keys=args.flist_key, progress=progress)
+        release = build_release(
+            args.output, flist_keys=args.flist_key, progress=progress, refresh=args.refresh
+        )
     sys.stdout.write(render_json(release) if args.json else render_table(release))
     if args.flist_key is None:
         sys.stderr.write(
@@ -48,6 +50,11 @@ def make_parser(prog: str) -> argparse.ArgumentParser:
         type=Path,
         metavar="FILE",
         help="Ed25519 public keys whose flists a node accepts: base64, one per line",
+    )
+    build.add_argument(
+        "--refresh",
+        action="store_true",
+        help="take the newest packages of Debian 13, not those that an earlier build fetched",
     )
     build.add_argument("--json", action="store_true", help="print one JSON object")
     return parser

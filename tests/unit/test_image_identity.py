@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from image import build
+from image import build, cli
 from image.build import gather_inputs
-from image.model import File
+from image.model import File, Release
 from image.tree import Tree
 
 
@@ -44,3 +44,22 @@ def test_the_layer_with_the_version_changes_with_every_layer(
     seen.append(gather())
     assert len({inputs.version for inputs in seen}) == len(seen)
     assert len({inputs.project_id for inputs in seen}) == len(seen)
+
+
+def test_refresh_asks_for_the_newest_packages(
+    lock: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def fetch(_packages: object, *, refresh: bool) -> Path:
+        asked.append(refresh)
+        return tmp_path
+
+    def make(_output: Path, inputs: build.Inputs, _progress: object) -> Release:
+        return Release(tmp_path, inputs.version, "6.12", {})
+
+    monkeypatch.setattr(build, "fetch_packages", fetch)
+    monkeypatch.setattr(build, "make_release", make)
+    for words in (["--refresh"], []):
+        assert cli.main(["build", "--output", str(tmp_path / "out"), *words], "zos image") == 0
+    assert asked == [True, False]
