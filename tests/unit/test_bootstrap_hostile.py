@@ -1,19 +1,23 @@
 """Nothing that a user types adds a line, a command or a setting to a script.
 
 Ten thousand generated addresses go through the application; each gives a 4xx, or a script whose
-commands are the template's. An independent reader of iPXE scripts says what the commands are.
+commands are the template's; hundreds do for the script in an image. An independent reader of
+iPXE scripts says what the commands are.
 """
 
 import random
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from urllib.parse import quote, unquote
 
 import pytest
 from fastapi import FastAPI
 
 from bootstrap_server.app import create_app
+from bootstrap_server.script import SLOT_BYTES
 from bootstrap_server.settings import Settings
+from bootstrap_server.template import Template
 from tests.helpers.asgi import Answer, ask, ask_all
 from tests.helpers.ipxe import Command, read_commands
 
@@ -21,6 +25,7 @@ URL = "http://boot.example"
 HUB = "http://hub.example"
 SEED = 20261121
 CASES = 10_000
+IMAGES = 800
 FIXED = f"version=v3 hub={HUB} console=tty0 console=ttyS0,115200n8 panic=60 nomodeset".split()
 WORD = re.compile(r"[a-z0-9][A-Za-z0-9._:,=/@+-]{0,255}")
 SET_BY_US = {"runmode", "farmer_id", "hub", "version", "init", "rdinit", "initrd", "root"}
@@ -56,10 +61,10 @@ def encode(rng: random.Random, text: str) -> str:
     return quote(once) if rng.random() < 0.05 else once
 
 
-def make_targets() -> Iterator[str]:
+def make_targets(what: str = "ipxe", cases: int = CASES) -> Iterator[str]:
     """Yield addresses; a part of them is well formed, so that the other branch is tried too."""
     rng = random.Random(SEED)
-    for _ in range(CASES):
+    for _ in range(cases):
         kind = rng.random()
         farm = str(rng.randint(1, 2**32 - 1))
         extra = " ".join(rng.sample(HARMLESS, k=rng.randint(0, 3)))
@@ -70,7 +75,7 @@ def make_targets() -> Iterator[str]:
             extra = pick_mix(rng, extra)
         elif kind < 0.95:
             mode = pick_mix(rng, mode)
-        yield f"/ipxe/{encode(rng, mode)}/{encode(rng, farm)}/{encode(rng, extra)}"
+        yield f"/{what}/{encode(rng, mode)}/{encode(rng, farm)}/{encode(rng, extra)}"
 
 
 @pytest.fixture(scope="module")
@@ -95,6 +100,32 @@ def test_ten_thousand_hostile_addresses(app: FastAPI, template: list[Command]) -
             served += 1
     assert refused > CASES // 2
     assert served > CASES // 20
+
+
+def test_hundreds_of_hostile_addresses_of_images(
+    app: FastAPI, template: list[Command], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A small image stands in for the real one; what is put into its slot is the real thing.
+    before, after = b"before" * 100, b"after" * 100
+    blank = Template(before + bytes(SLOT_BYTES) + after, "digest", len(before))
+    holder = app.state.server.templates
+    monkeypatch.setattr(type(holder), "get", lambda _self: blank)
+    targets = list(make_targets("usb", IMAGES))
+    refused = served = 0
+    for target, answer in zip(targets, ask_all(app, targets), strict=True):
+        if 400 <= answer.status < 500:
+            refused += 1
+            continue
+        assert answer.status == 200, (target, answer)
+        assert len(answer.body) == len(blank.data), target
+        assert answer.body.startswith(before), target
+        assert answer.body.endswith(after), target
+        slot = answer.body[len(before) : len(before) + SLOT_BYTES]
+        check_script(target, replace(answer, body=slot), template)
+        assert slot.rstrip(b"\n") == ask(app, f"/ipxe{target[4:]}").body.rstrip(b"\n"), target
+        served += 1
+    assert refused > IMAGES // 2
+    assert served > IMAGES // 20
 
 
 def check_script(target: str, answer: Answer, template: list[Command]) -> None:

@@ -1,0 +1,29 @@
+"""The commands as the package installs them: each starts, and tells what it can do."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SCRIPTS = Path(sys.executable).parent
+
+
+@pytest.mark.parametrize("name", ["zos", "zinit", "rfs"])
+def test_an_installed_command_tells_its_usage(name: str, tmp_path: Path) -> None:
+    program = SCRIPTS / name
+    if not program.exists():
+        if os.environ.get("CI"):
+            pytest.fail(f"{program} is not installed")
+        pytest.skip(f"{program} is not installed")
+    done = subprocess.run(
+        [program, "--help"],
+        cwd=tmp_path,  # not the checkout: what it imports is what is installed
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert name in done.stdout
