@@ -1,7 +1,10 @@
 """`zinit analyze`: where the time of a boot went, from the times that the daemon kept.
 
-Pure: the daemon's answer in, text or SVG out. Times are seconds since the kernel's start.
+The daemon's answer in, text or SVG out. Times are seconds since the kernel's start.
 """
+
+import os
+import sys
 
 ROW = 20
 LEFT = 10
@@ -161,14 +164,17 @@ def escape(text: str) -> str:
 
 def measure_imports(program: str = "import zinit.boot, zinit.plainyaml") -> str:
     """Return what each module that PID 1 imports costs here, measured in a fresh interpreter."""
-    import subprocess
-    import sys
-
     path = f"import sys; sys.path[:0] = {[one for one in sys.path if one]!r}; "
-    call = [sys.executable or "/proc/self/exe", "-IS", "-X", "importtime", "-c", path + program]
-    done = subprocess.run(call, capture_output=True, text=True, timeout=120, check=True)
+    python = sys.executable or "/proc/self/exe"
+    call = [python, "-IS", "-X", "importtime", "-c", path + program]
+    reader, writer = os.pipe()
+    pid = os.posix_spawn(python, call, os.environ, file_actions=[(os.POSIX_SPAWN_DUP2, writer, 2)])
+    os.close(writer)
+    with os.fdopen(reader, encoding="utf-8", errors="replace") as stream:
+        said = stream.read().splitlines()
+    os.waitpid(pid, 0)
     rows = []
-    for line in done.stderr.splitlines():
+    for line in said:
         own, _, rest = line.removeprefix("import time:").partition("|")
         if own.strip().isdecimal():
             rows.append((int(own), rest.partition("|")[2].strip()))

@@ -60,7 +60,8 @@ class Options:
 def entry() -> int:
     """Run the command line `zinit ...` and return its exit status."""
     argv = sys.argv[1:]
-    if "init" in argv[:3]:  # PID 1's own start: as little as possible
+    at = 2 if argv[:1] in (["-s"], ["--socket"]) else 0
+    if argv[at : at + 1] == ["init"]:  # PID 1's own start: as little as possible
         return main(argv, "zinit")
     from common.errors import ZosError, run_command
 

@@ -4,6 +4,7 @@ Within a turn, descriptors of a lower `rank` go first: clients before what they 
 """
 
 import select
+import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ class Loop:
         self, clock: "Callable[[], float]", on_fault: "Callable[[BaseException], None]"
     ) -> None:
         self.is_running = False
+        self._is_faulty = False
         self._clock = clock
         self._on_fault = on_fault
         self._epoll = select.epoll()
@@ -68,8 +70,10 @@ class Loop:
                 is_eager = turn(self._clock())
             except BaseException as error:
                 self._on_fault(error)
-                self._wait(FAULT_PAUSE_S)  # a fault that stays must not eat the processor
-                is_eager = True
+                self._is_faulty = is_eager = True
+            if self._is_faulty:
+                self._is_faulty = False
+                time.sleep(FAULT_PAUSE_S)  # a fault that stays must not eat the processor
 
     def _timeout(self, at: float | None) -> float:
         return -1.0 if at is None else max(at - self._clock(), 0.0)
@@ -86,6 +90,7 @@ class Loop:
                 source.handle(events)
             except BaseException as error:
                 self._on_fault(error)
+                self._is_faulty = True
 
     def _rank(self, item: tuple[int, int]) -> int:
         source = self._sources.get(item[0])

@@ -65,6 +65,7 @@ class Server:
         self._api = api
         self._clients: dict[int, Client] = {}
         self._doors: dict[int, _socket.socket] = {}
+        self._spare = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
         self._http: _socket.socket | None = None
         self._path = ""
         api.open_http = self.open_http
@@ -127,6 +128,7 @@ class Server:
         for client in list(self._clients.values()):
             self._drop(client)
         self.close_http()
+        os.close(self._spare)
         for fd, door in self._doors.items():
             self._loop.forget(fd)
             door.close()
@@ -161,6 +163,9 @@ class Server:
                 fd, _address = door._accept()  # type: ignore[attr-defined]
             except BlockingIOError:
                 return
+            except OSError:
+                self._turn_away(door)
+                return
             os.set_blocking(fd, False)
             if len(self._clients) >= CLIENT_LIMIT:
                 self._drop(self._choose_victim())
@@ -168,6 +173,18 @@ class Server:
             client.token = token
             self._watch(client)
             self._receive(client)  # most have asked by now
+
+    def _turn_away(self, door: "_socket.socket") -> None:
+        """Out of descriptors: close one that waits, or the loop would spin on it."""
+        if self._clients:
+            self._drop(self._choose_victim())
+            return
+        os.close(self._spare)
+        try:
+            os.close(door._accept()[0])  # type: ignore[attr-defined]
+        except OSError:
+            pass
+        self._spare = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
 
     def _watch(self, client: Client) -> None:
         self._loop.watch(client.fd, RANK, lambda events: self._serve(client, events))

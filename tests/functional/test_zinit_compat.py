@@ -13,7 +13,7 @@ import pytest
 from tests.helpers.zinit_daemon import TOP, write_launcher
 
 SHARED = TOP.parent / "shared"
-ATTEMPTS = 3  # the scenario waits by the clock; a machine that is too slow gets another chance
+ATTEMPTS = 5  # the scenario waits by the clock; a machine that is too slow gets another chance
 
 
 @pytest.mark.parametrize(

@@ -141,6 +141,29 @@ def test_low_descriptor_limit_is_survived(tmp_path: Path) -> None:
         assert "internal error" not in zinit.said()
 
 
+def test_clients_that_take_the_last_descriptor_are_turned_away(tmp_path: Path) -> None:
+    with ZinitDaemon(tmp_path) as zinit:
+        zinit.write("a", "exec: sleep 1000")
+        zinit.start(prefix=("prlimit", "--nofile=24:24"))
+        zinit.wait_for_state("a", "Running")
+        doors = []
+        try:
+            for _ in range(60):
+                door = socket.socket(socket.AF_UNIX)
+                door.connect(str(zinit.socket))
+                doors.append(door)
+            before = cpu_ticks(zinit.pid)
+            assert zinit.state("a") == "Running"
+            end = time.monotonic() + 0.5
+            wait_until(lambda: time.monotonic() > end, "time passes")
+            assert cpu_ticks(zinit.pid) - before < 20
+        finally:
+            for door in doors:
+                door.close()
+        assert zinit.state("a") == "Running"
+        assert "internal error" not in zinit.said()
+
+
 def test_memory_limit_is_survived(tmp_path: Path) -> None:
     """A small address space and a service that floods the log: lines go, the daemon stays."""
     with ZinitDaemon(tmp_path) as zinit:

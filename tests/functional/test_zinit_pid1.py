@@ -173,7 +173,7 @@ def test_orphans_are_reaped(machine: Machine) -> None:
 
 
 def test_no_signal_ends_pid_1_and_a_stopped_child_holds_nobody_up(machine: Machine) -> None:
-    machine.write("a", "exec: sleep 1000")
+    machine.write("a", "exec: sleep 1000\nstop_timeout: 100")
     machine.write("crash", "exec: sh -c 'kill -SEGV $$'\nrestart: never")
     machine.start()
     wait_until(lambda: machine.client.list().get("a") == "Running", "a runs")
@@ -184,12 +184,11 @@ def test_no_signal_ends_pid_1_and_a_stopped_child_holds_nobody_up(machine: Machi
         os.kill(machine.pid, number)
     machine.client.kill("a", "SIGSTOP")
     assert machine.client.status("a")["pid"] == pid
-    shown = machine.client.list()["crash"]
-    assert "SIGSEGV" in shown
+    wait_until(lambda: "SIGSEGV" in machine.client.list()["crash"], "the crash is seen")
     start = time.monotonic()
     machine.client.shutdown()
     assert machine.wait_for_end() in (-signal.SIGINT, 128 + signal.SIGINT), machine.text
-    assert time.monotonic() - start < 8, "a stopped service is not woken to be told"
+    assert time.monotonic() - start < 30, "a stopped service is not woken to be told"
 
 
 def test_pid_1_starts_anew_and_keeps_its_children(machine: Machine) -> None:
