@@ -1,0 +1,11 @@
+"""Settings that all tests share."""
+
+import os
+
+from hypothesis import settings
+
+# In CI the same examples each time: a new one that fails belongs to whoever looks for it, not to
+# the change that happens to be tested. No deadline: how long an example takes says nothing here.
+settings.register_profile("ci", derandomize=True, deadline=None)
+settings.register_profile("local", deadline=None)
+settings.load_profile("ci" if os.environ.get("CI") else "local")
