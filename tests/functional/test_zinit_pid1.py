@@ -25,6 +25,8 @@ import sys
 sys.path[:0] = {paths!r}
 from zinit import boot
 boot.load_device_modules = lambda report: None  # they would go into the host's kernel
+if any(path.startswith("/tmp/") for path in sys.path):  # the checkout must stay in sight
+    boot.MOUNTS = tuple(row for row in boot.MOUNTS if row[1] != "/tmp")
 old = boot.Settings.__init__.__defaults__
 boot.Settings.__init__.__defaults__ = ({etc!r}, {socket!r}, *old[2:])
 {more}
@@ -144,7 +146,7 @@ def test_boot_services_and_power_off(machine: Machine) -> None:
     wait_until(lambda: machine.client.list().get("top") == "Running", "top runs")
     machine.wait_for_text(f"[+] mounts: {boot.read_hostname()}\n")
     mounted = (machine.folder / "mounts").read_text()
-    for point in ("/proc", "/sys", "/dev", "/run", "/tmp"):
+    for point in ("/proc", "/sys", "/dev", "/run"):
         assert f" {point} " in mounted
     machine.client.shutdown()
     status = machine.wait_for_end()
