@@ -12,6 +12,7 @@ import selectors
 import signal
 import struct
 import sys
+import tempfile
 import traceback
 from collections.abc import Iterator, Sequence
 from typing import Any, Generic, NoReturn, TypeVar, cast
@@ -56,7 +57,10 @@ def run_jobs(
     if count <= 1:
         yield from run_here(jobs, worker)
         return
-    numbers = os.memfd_create("jobs")
+    # An ordinary file: only of such a one does the kernel lock the position that
+    # the children share (of a memfd it does not, and two of them could get the same number).
+    handle = tempfile.TemporaryFile()  # noqa: SIM115 - closed below, with the children
+    numbers = handle.fileno()
     os.write(numbers, b"".join(NUMBER.pack(number) for number in range(len(jobs))))
     os.lseek(numbers, 0, os.SEEK_SET)
     sys.stdout.flush()
@@ -73,7 +77,7 @@ def run_jobs(
             children[reading] = child
         yield from cast("Iterator[Result]", collect(children))
     finally:
-        os.close(numbers)
+        handle.close()
         end_children(children)
 
 

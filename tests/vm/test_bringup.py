@@ -119,7 +119,7 @@ print(os.readlink(f"/proc/{pid}/root"))
 """
 WRITE = """
 from pathlib import Path
-root, lower = Path("/run/zero-os/root/etc/hostname"), Path("/run/zero-os/lower/etc/hostname")
+root, lower = Path("/run/zero-os/root/etc/zos-test"), Path("/run/zero-os/lower/etc/zos-test")
 root.write_text("written")
 print(root.read_text(), lower.exists())
 """
