@@ -97,8 +97,13 @@ def read_keys(path: Path) -> str:
     """
     try:
         lines = path.read_text().splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ImageError(f"cannot read the flist keys: {error}") from error
+    except OSError as error:
+        raise ImageError(
+            f"cannot read the flist keys in {path}: {error.strerror}",
+            hint="`zos flist keygen FILE` makes a key pair; FILE.pub is the public one",
+        ) from error
+    except UnicodeDecodeError as error:
+        raise ImageError(f"cannot read the flist keys in {path}: it is no text") from error
     keys = []
     for number, line in enumerate(lines, 1):
         text = line.partition("#")[0].strip()
