@@ -9,18 +9,19 @@ from common.files import open_atomic
 from flist.database import FlistFile
 from flist.errors import FlistError
 from flist.model import Route
+from flist.trailer import read_database
 from flist.writer import fix_header
 
 Change = Callable[[sqlite3.Connection], object]
 
 
 def edit_flist(path: Path, change: Change) -> None:
-    """Apply `change` to the database of `path`; its signature, if any, does not fit any more."""
+    """Apply `change` to the database of `path`; signatures inside, which then fit no more, go."""
     FlistFile.open(path).close()  # refuses what is not a flist
     try:
         with tempfile.TemporaryDirectory(prefix=".flist-", dir=path.parent) as folder:
             scratch = Path(folder) / "new.fl"
-            scratch.write_bytes(path.read_bytes())
+            scratch.write_bytes(read_database(path))
             connection = sqlite3.connect(scratch, isolation_level=None)
             try:
                 connection.execute("PRAGMA journal_mode = OFF")

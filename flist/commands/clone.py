@@ -1,12 +1,19 @@
 """Copy the blocks of a flist into other stores, byte for byte, and name those in it.
 
-What a store has already is not sent again. The flist is changed when every block is there.
+What a store has already is not sent again. The flist is changed when every block is there;
+a signature does not fit it then, sign it again.
 """
 
 import argparse
 import sys
 
-from flist.commands.options import add_meta, add_sources, read_sources
+from flist.commands.options import (
+    add_key_options,
+    add_meta,
+    add_sources,
+    check_signature,
+    read_sources,
+)
 from flist.commands.progress import ByteProgress
 from flist.commands.targets import add_targets, read_targets
 from flist.transfer import clone
@@ -19,11 +26,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_sources(parser, has_store=False)
     parser.add_argument("--from", dest="stores", action="append", default=[], metavar="[hh-hh=]URL",
                         help="take blocks from here instead of the routes inside")  # fmt: skip
+    add_key_options(parser)
     parser.add_argument("--keep-routes", action="store_true", help="add the new stores to the old")
 
 
 def run(options: argparse.Namespace) -> int:
     """Clone."""
+    check_signature(options)
     with ByteProgress("cloning") as progress:
         copied = clone(
             options.meta, read_sources(options), read_targets(options),

@@ -10,6 +10,8 @@ from pathlib import Path
 from flist.content import load_nodes
 from flist.identity import identity
 from flist.opening import open_flist
+from flist.sign import parse_signature
+from flist.trailer import read_trailer
 
 KINDS = {
     stat.S_IFDIR: "directories", stat.S_IFREG: "files", stat.S_IFLNK: "links",
@@ -41,6 +43,7 @@ def describe(meta: Path) -> dict[str, object]:
         "blocks": len(set(blocks)),
         "tags": tags,
         "stores": routes,
+        "signed inside as": [parse_signature(text)["name"] for text in read_trailer(meta)[1]],
     }
 
 

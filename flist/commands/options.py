@@ -42,7 +42,10 @@ def add_key_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--name", help="the name that must be signed, such as tf-zos/production")
     parser.add_argument(
-        "--signature", type=Path, metavar="FILE", help="the signature (default: META.sig)"
+        "--signature",
+        type=Path,
+        metavar="FILE",
+        help="the signature (default: inside, or META.sig)",
     )
 
 
@@ -84,11 +87,10 @@ def check_signature(options: argparse.Namespace, meta: Path | None = None) -> No
     """
     if options.key is None:
         return
-    from flist.sign import demand_signature, parse_signature
+    from flist.sign import demand_signature
 
     if meta is None or meta == options.meta:
-        demand_signature(options.meta, options.key, options.name, options.signature)
+        # Another version, shown later by `remount`, has to be signed under the same name.
+        options.name = demand_signature(options.meta, options.key, options.name, options.signature)
     else:
-        place = options.signature or options.meta.with_name(options.meta.name + ".sig")
-        name = options.name or parse_signature(place.read_text())["name"]
-        demand_signature(meta, options.key, name)
+        demand_signature(meta, options.key, options.name)

@@ -1,12 +1,17 @@
-"""Sign a flist: writes FILE.sig, which binds the file's SHA-256 to a name."""
+"""Sign a flist under a name: writes FILE.sig, or with --inside puts the signature into the flist.
+
+Inside there may be several, by several keys: sign with the new key before the old one goes. What
+changes the flist (`config`, `clone`) takes them out.
+"""
 
 import argparse
 import sys
 from pathlib import Path
 
+from common.errors import UsageError
 from common.files import write_atomic
 from flist.commands.options import add_meta
-from flist.sign import load_private_key, sign_flist
+from flist.sign import load_private_key, sign_flist, sign_inside
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -15,10 +20,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-k", "--key", type=Path, required=True, help="private key of `keygen`")
     parser.add_argument("-n", "--name", required=True, help="such as tf-zos/production")
     parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="default: META.sig")
+    parser.add_argument("--inside", action="store_true", help="put it into the flist itself")
+    parser.add_argument(
+        "--replace", action="store_true", help="with --inside: in the place of all others"
+    )
 
 
 def run(options: argparse.Namespace) -> int:
     """Sign, and print where the signature is."""
+    if options.inside:
+        if options.output:
+            raise UsageError("cannot sign: --inside and --output exclude each other")
+        key = load_private_key(options.key)
+        sign_inside(options.meta, options.name, key, are_others_kept=not options.replace)
+        sys.stdout.write(f"{options.meta}\n")
+        return 0
+    if options.replace:
+        raise UsageError("cannot sign: --replace is for --inside")
     text = sign_flist(options.meta, options.name, load_private_key(options.key))
     place = options.output or options.meta.with_name(options.meta.name + ".sig")
     write_atomic(place, text.encode())
