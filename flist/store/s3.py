@@ -5,6 +5,7 @@
 Upstream's `s3+tls` and `s3s+tls` are understood, too. Both keys are percent-decoded.
 """
 
+import re
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import obstore
@@ -17,6 +18,10 @@ from flist.errors import BlockError, BlockMissingError, StoreError, StoreUnavail
 
 DEFAULT_REGION = "us-east-1"
 TIMEOUT = "20s"
+BUSY = (408, 429)  # refusals that pass by themselves
+STATUS = re.compile(r"non-2xx status code: (\d+)")
+CODE = re.compile(r"<Code>(\w+)</Code>")
+MESSAGE = re.compile(r"<Message>([^<]*)</Message>")
 SECURE = ("s3s", "s3+tls", "s3s+tls")
 
 
@@ -36,6 +41,8 @@ class S3BlockStore:
                 raise BlockError(f"block {name} is refused: it has {answer.meta['size']} bytes")
             return bytes(answer.bytes())
         except FileNotFoundError as error:
+            if is_bucket_missing(error):
+                raise self.refuse(error) from error
             raise BlockMissingError(
                 f"cannot read block {name}: it is not in {self.shown}"
             ) from error
@@ -61,9 +68,14 @@ class S3BlockStore:
 
     def refuse(self, error: Exception) -> StoreError:
         """Return the error for what went wrong; anything but a refusal may pass."""
-        text = f"cannot use {self.shown}: {str(error).splitlines()[0] if str(error) else error!r}"
+        text = f"cannot use {self.shown}: {reason_of(error)}"
         if isinstance(error, (PermissionDeniedError, UnauthenticatedError, PermissionError)):
             return StoreError(text, hint="check the access key and its secret")
+        if isinstance(error, FileNotFoundError):
+            return StoreError(text, hint="make the bucket first, or check its name")
+        status = STATUS.search(str(error))
+        if status and 400 <= int(status[1]) < 500 and int(status[1]) not in BUSY:
+            return StoreError(text, hint="check the bucket's name and ?region=")
         return StoreUnavailableError(text)
 
     def flush(self) -> None:
@@ -71,6 +83,21 @@ class S3BlockStore:
 
     def close(self) -> None:
         """Nothing is held open."""
+
+
+def reason_of(error: Exception) -> str:
+    """Return what the server said, or else what the library says, in one line."""
+    text = error.args[0] if error.args and isinstance(error.args[0], str) else str(error)
+    if message := MESSAGE.search(text):
+        return message[1].rstrip(".")
+    lines = text.splitlines() or [type(error).__name__]
+    return lines[0].removeprefix("Generic S3 error: ")
+
+
+def is_bucket_missing(error: Exception) -> bool:
+    """Whether it is not the object that is missing but the whole bucket."""
+    code = CODE.search(str(error))
+    return code is not None and code[1] == "NoSuchBucket"
 
 
 def open_store(url: str) -> S3BlockStore:

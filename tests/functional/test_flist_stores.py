@@ -1,4 +1,4 @@
-"""Stores against real servers: Redis, nginx, S3's protocol, and servers that misbehave."""
+"""Stores against real servers: Redis, nginx, and servers that misbehave."""
 
 import http.server
 import time
@@ -21,7 +21,7 @@ from flist.store.http import HttpStore
 from flist.store.routed import open_routes, parse_route
 from flist.store.zdb import parse_address
 from tests.helpers.flist_mount import free_port, rfs
-from tests.helpers.flist_servers import nginx_server, redis_server, s3_server, serve_handler
+from tests.helpers.flist_servers import nginx_server, redis_server, serve_handler
 from tests.helpers.flist_trees import describe, make_small_tree
 
 BLOCK, DATA = encode(b"some content" * 1000)
@@ -89,17 +89,6 @@ def test_zdb_urls(url: str, expected: tuple[object, ...]) -> None:
 def test_bad_urls(url: str) -> None:
     with pytest.raises(UsageError):
         open_store(url)
-
-
-def test_s3() -> None:
-    with s3_server() as (port, objects):
-        exercise(open_store(f"s3://AK%2F1:SK@127.0.0.1:{port}/bucket?region=here"))
-        assert list(objects) == [f"/bucket/{BLOCK.id.hex()}"]
-        with pytest.raises(StoreError, match="cannot use") as caught:
-            open_store(f"s3://other:SK@127.0.0.1:{port}/bucket?region=here").get(BLOCK.id)
-        assert not isinstance(caught.value, (BlockMissingError, StoreUnavailableError))
-    with pytest.raises(StoreUnavailableError):
-        open_store(f"s3://AK:SK@127.0.0.1:{port}/bucket").get(BLOCK.id)
 
 
 def test_nginx_serves_a_dir_store(tmp_path: Path) -> None:

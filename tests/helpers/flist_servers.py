@@ -1,4 +1,4 @@
-"""Real servers of other projects, and a small S3 one, for the stores to talk to."""
+"""Real servers of other projects for the stores to talk to, and a way to serve faults."""
 
 import contextlib
 import http.server
@@ -89,48 +89,6 @@ def nginx_server(folder: Path, root: Path) -> Iterator[int]:
         yield port
 
 
-class S3Handler(http.server.BaseHTTPRequestHandler):
-    """GET, HEAD and PUT of objects, path style, to whoever names the access key `AK/1`."""
-
-    protocol_version = "HTTP/1.1"
-    objects: dict[str, bytes]
-
-    def log_message(self, *_words: object) -> None:
-        """Say nothing."""
-
-    def send(self, status: int, body: bytes = b"") -> None:
-        """Send an answer."""
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(body)))
-        self.send_header("ETag", '"x"')
-        self.send_header("Last-Modified", "Sat, 01 Jan 2022 00:00:00 GMT")
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(body)
-
-    def is_trusted(self) -> bool:
-        """Whether the request is signed with our key's name, for our region."""
-        signed = self.headers.get("Authorization", "")
-        return "Credential=AK/1/" in signed and "/here/s3/aws4_request" in signed
-
-    def do_GET(self) -> None:
-        """Give an object."""
-        if not self.is_trusted():
-            return self.send(403)
-        body = self.objects.get(self.path)
-        return self.send(404) if body is None else self.send(200, body)
-
-    do_HEAD = do_GET  # noqa: N815
-
-    def do_PUT(self) -> None:
-        """Take an object."""
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        if not self.is_trusted():
-            return self.send(403)
-        self.objects[self.path] = body
-        return self.send(200)
-
-
 @contextlib.contextmanager
 def serve_handler(handler: type[http.server.BaseHTTPRequestHandler]) -> Iterator[int]:
     """Serve with `handler` in a thread for the block."""
@@ -143,11 +101,3 @@ def serve_handler(handler: type[http.server.BaseHTTPRequestHandler]) -> Iterator
         finally:
             server.shutdown()
             thread.join(10)
-
-
-@contextlib.contextmanager
-def s3_server() -> Iterator[tuple[int, dict[str, bytes]]]:
-    """Serve a bucket; gives the port and the objects."""
-    objects: dict[str, bytes] = {}
-    with serve_handler(type("Handler", (S3Handler,), {"objects": objects})) as port:
-        yield port, objects

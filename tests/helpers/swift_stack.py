@@ -1,0 +1,122 @@
+"""OpenStack Swift with its S3 gate, all of it in one process: `python3 swift_stack.py FOLDER PORT`.
+
+Runs with Debian's Python and Debian's `python3-swift`, not in our virtual environment. FOLDER holds
+the rings and the data, so that a server started again there has what the one before took. One
+replica on one device; nothing listens but on the loopback. The account is `farm`, its user `hub`,
+and the key is `hub+secret/1`: the access key of S3 is `farm:hub`.
+"""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import eventlet
+
+eventlet.monkey_patch()
+
+from eventlet import wsgi  # noqa: E402
+from paste.deploy import loadapp  # noqa: E402
+from swift.common import utils  # noqa: E402
+from swift.common.ring import RingBuilder  # noqa: E402
+
+STORAGE = """
+[app:main]
+use = egg:swift#{kind}
+devices = {folder}/data
+mount_check = false
+swift_dir = {folder}
+recon_cache_path = {folder}/recon
+fallocate_reserve = 0
+log_address = {folder}/no-log
+"""
+PROXY = """
+[pipeline:main]
+pipeline = catch_errors listing_formats s3api tempauth proxy-server
+[app:proxy-server]
+use = egg:swift#proxy
+account_autocreate = true
+swift_dir = {folder}
+log_address = {folder}/no-log
+[filter:catch_errors]
+use = egg:swift#catch_errors
+[filter:listing_formats]
+use = egg:swift#listing_formats
+[filter:s3api]
+use = egg:swift#s3api
+location = here
+check_bucket_owner = true
+[filter:tempauth]
+use = egg:swift#tempauth
+user_farm_hub = hub+secret/1 .admin
+"""
+
+
+class Memory:
+    """What memcached is to Swift: logins and where containers are, for this process only."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, Any] = {}
+
+    def get(self, key: str, **_words: Any) -> Any:
+        """Return what is remembered, or None."""
+        return self.values.get(key)
+
+    def set(self, key: str, value: Any, **_words: Any) -> None:
+        """Remember, whatever time it is meant for."""
+        self.values[key] = value
+
+    def delete(self, key: str, **_words: Any) -> None:
+        """Forget."""
+        self.values.pop(key, None)
+
+
+def start_storage(folder: Path, kind: str) -> None:
+    """Serve accounts, containers or objects, and write the ring that says where."""
+    listener = eventlet.listen(("127.0.0.1", 0))
+    config = folder / f"{kind}.conf"
+    config.write_text(STORAGE.format(folder=folder, kind=kind))
+    serve(listener, config)
+    builder = RingBuilder(2, 1, 0)
+    builder.add_dev(
+        {
+            "id": 0,
+            "region": 1,
+            "zone": 1,
+            "ip": "127.0.0.1",
+            "port": listener.getsockname()[1],
+            "device": "disk",
+            "weight": 1.0,
+        }
+    )
+    builder.rebalance()
+    builder.get_ring().save(str(folder / f"{kind}.ring.gz"))
+
+
+def serve(listener: eventlet.greenio.GreenSocket, config: Path) -> None:
+    """Serve what `config` describes."""
+    app = loadapp(f"config:{config}")
+    memory = Memory()
+
+    def remembering(env: dict[str, Any], start: Any) -> Any:
+        return app({**env, "swift.cache": memory}, start)
+
+    eventlet.spawn(wsgi.server, listener, remembering, log_output=False)
+
+
+def main(folder: Path, port: int) -> None:
+    """Serve until killed."""
+    utils.HASH_PATH_SUFFIX = b"of the tests"
+    utils.validate_hash_conf = lambda: None
+    (folder / "data" / "disk").mkdir(parents=True, exist_ok=True)
+    (folder / "recon").mkdir(exist_ok=True)
+    for kind in ("account", "container", "object"):
+        start_storage(folder, kind)
+    config = folder / "proxy.conf"
+    config.write_text(PROXY.format(folder=folder))
+    serve(eventlet.listen(("127.0.0.1", port)), config)
+    while True:
+        eventlet.sleep(3600)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), int(sys.argv[2]))
