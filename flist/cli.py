@@ -45,9 +45,17 @@ COMMANDS = {
     "upload-dir": Command("flist.commands.upload_dir", "send a directory's files to a server"),
     "flist-create": Command("flist.commands.flist_create", "pack a directory to a server"),
     "download": Command("flist.commands.download", "fetch a file that was uploaded"),
+    "download-dir": Command("flist.commands.download_dir", "restore a directory that was uploaded"),
+    "website-publish": Command("flist.commands.website_publish", "show a directory as a website"),
+    "token": Command("flist.commands.token", "sign in at a server"),
+    "track": Command("flist.commands.track", "how often all of a user's blocks were fetched"),
+    "track-blocks": Command("flist.commands.track_blocks", "how often blocks were fetched"),
+    "track-website": Command("flist.commands.track_website", "how often a website was"),
     "sync": Command("flist.commands.sync", "copy blocks from one server to another"),
     "keygen": Command("flist.commands.keygen", "make a key to sign with"),
 }
+
+HASH_COMMANDS = ("sync", "track-blocks")
 
 
 def entry() -> int:
@@ -74,7 +82,7 @@ def main(argv: Sequence[str], prog: str) -> int:
     layout = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(f"{prog} {name}", None, module.__doc__, formatter_class=layout)
     module.add_arguments(parser)
-    if name == "sync" and "-h" in rest[:-1]:  # upstream's -h HASH, which hides the help
+    if name in HASH_COMMANDS and "-h" in rest[:-1]:  # upstream's -h HASH, which hides the help
         rest[rest.index("-h")] = "--hash"
     status: int = module.run(parser.parse_args(rest))
     return status
@@ -89,7 +97,7 @@ def enable_debug() -> None:
 
 def usage(prog: str) -> str:
     """Return the one screen that `--help` prints."""
-    rows = "".join(f"  {name:<13} {command.summary}\n" for name, command in COMMANDS.items())
+    rows = "".join(f"  {name:<15} {command.summary}\n" for name, command in COMMANDS.items())
     return (
         f"usage: {prog} [--debug] COMMAND [ARGUMENT ...]\n\n{rows}\n"
         f"`{prog} COMMAND --help` says what a command takes.\n"

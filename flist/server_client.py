@@ -7,6 +7,7 @@ server can read the file.
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -20,6 +21,7 @@ from flist.store.http import NOT_FOUND, HttpStore, refusal
 DEFAULT_BLOCK_BYTES = 1 << 20
 MAX_BLOCK_BYTES = 64 << 20
 PER_PAGE = 100
+BLOCK_NAME = re.compile(r"[0-9a-f]{64}")
 
 
 class ServerClient:
@@ -38,10 +40,16 @@ class ServerClient:
         """Return the JSON answer of a request, None for what is not there."""
         data = None if body is None else json.dumps(body).encode()
         headers = {"Content-Type": "application/json"} if data else {}
+        if self.token:
+            headers["Authorization"] = f"Bearer {self.token}"
         status, answer = self.http.ask(method, path, data, headers)
         if status in NOT_FOUND:
             return None
-        if status != 200:
+        if status in (401, 403):
+            raise StoreError(
+                f"cannot ask {self.url}: it refused", hint="--token, $RFS_TOKEN, or the password"
+            )
+        if status not in (200, 201):
             raise refusal(status, self.url)
         try:
             return json.loads(answer)
@@ -107,6 +115,48 @@ class ServerClient:
             if len(rows) < PER_PAGE:
                 return
             page += 1
+
+    def own_blocks(self) -> Iterator[str]:
+        """Give the names of the blocks that the token's user has there."""
+        known: set[str] = set()
+        page = 1
+        while True:
+            answer = self.ask_json("GET", f"api/v1/user/blocks?page={page}&per_page={PER_PAGE}")
+            rows = answer.get("blocks", []) if isinstance(answer, dict) else []
+            new = [name for name in read_names(rows) if name not in known]
+            known.update(new)
+            yield from new
+            if len(rows) < PER_PAGE or not new:  # upstream's gives all, whatever page is asked for
+                return
+            page += 1
+
+    def downloads(self, name: str) -> tuple[int, int] | None:
+        """Return how often a block was fetched and how many bytes it has; None: it is not there."""
+        answer = self.ask_json("GET", f"api/v1/block/{name}/downloads")
+        if answer is None:
+            return None
+        try:
+            return int(answer["downloads_count"]), int(answer["block_size"])
+        except (TypeError, KeyError, ValueError) as error:
+            raise StoreError(f"cannot understand {self.url}: it counts no downloads") from error
+
+    def sign_in(self, username: str, password: str) -> str:
+        """Return a token."""
+        body = {"username": username, "password": password}
+        answer = self.ask_json("POST", "api/v1/signin", body)
+        token = answer.get("access_token") if isinstance(answer, dict) else None
+        if not isinstance(token, str) or not token.isascii() or not token.isprintable():
+            raise StoreError(f"cannot sign in at {self.url}: it gave no token")
+        return token
+
+
+def read_names(rows: object) -> list[str]:
+    """Return the blocks' names that an answer lists; raises `StoreError`."""
+    names = [row[0] if isinstance(row, list) and row else None for row in rows] if (
+        isinstance(rows, list)) else [None]  # fmt: skip
+    if not all(isinstance(name, str) and BLOCK_NAME.fullmatch(name) for name in names):
+        raise StoreError("cannot understand the server: it lists what are no blocks")
+    return [str(name) for name in names]
 
 
 def read_pieces(stream: BinaryIO, block_bytes: int) -> Iterator[bytes]:

@@ -22,7 +22,7 @@ from flist.store.routed import open_routes
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
-    add_targets(parser)
+    add_targets(parser, "--server")
     add_block_size(parser)
     parser.add_argument("what", metavar="FILE|ID|FLIST")
 

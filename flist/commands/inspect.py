@@ -7,6 +7,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+from flist.commands.server_options import add_server_url, local_flist
 from flist.content import load_nodes
 from flist.identity import identity
 from flist.opening import open_flist
@@ -22,7 +23,8 @@ KINDS = {
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
-    parser.add_argument("meta", type=Path, metavar="FILE")
+    parser.add_argument("meta", type=Path, metavar="FILE|HASH")
+    add_server_url(parser)
     parser.add_argument("--json", action="store_true")
 
 
@@ -49,7 +51,8 @@ def describe(meta: Path) -> dict[str, object]:
 
 def run(options: argparse.Namespace) -> int:
     """Print it."""
-    found = describe(options.meta)
+    with local_flist(options.meta, options.server_url) as path:
+        found = describe(path)
     if options.json:
         sys.stdout.write(json.dumps(found) + "\n")
         return 0

@@ -2,11 +2,14 @@
 
 import argparse
 import os
+import re
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from flist.commands.options import parse_size
-from flist.server_client import DEFAULT_BLOCK_BYTES, MAX_BLOCK_BYTES, ServerClient
+from flist.server_client import DEFAULT_BLOCK_BYTES, MAX_BLOCK_BYTES, ServerClient, download
 
 DEFAULT_SERVER = "http://localhost:8080"
 
@@ -22,6 +25,40 @@ def parse_block_size(text: str) -> int:
 def add_server(parser: argparse.ArgumentParser) -> None:
     """Add -s/--server."""
     parser.add_argument("-s", "--server", default=DEFAULT_SERVER, metavar="URL")
+
+
+def parse_hash(text: str) -> str:
+    """Return the name of a file or block on a server."""
+    if not re.fullmatch(r"[0-9a-f]{64}", text):
+        raise argparse.ArgumentTypeError(f"{text[:80]!r} is not a hash of 64 hex digits")
+    return text
+
+
+def add_server_url(parser: argparse.ArgumentParser) -> None:
+    """Add upstream's option for a flist that is named by its hash."""
+    parser.add_argument(
+        "--server-url", default=DEFAULT_SERVER, metavar="URL",
+        help="where a flist that is named by its hash comes from",
+    )  # fmt: skip
+
+
+@contextmanager
+def local_flist(meta: Path, server_url: str) -> Iterator[Path]:
+    """Give the file `meta`, or, if that is a hash, what was uploaded under it."""
+    if meta.exists() or not re.fullmatch(r"[0-9a-f]{64}", str(meta)):
+        yield meta
+        return
+    with fetched_flist(str(meta), server_url) as place:
+        yield place
+
+
+@contextmanager
+def fetched_flist(name: str, server_url: str) -> Iterator[Path]:
+    """Give the flist that was uploaded under a hash, as a file of the block."""
+    with tempfile.TemporaryDirectory(prefix="flist-") as folder, connected(server_url) as client:
+        place = Path(folder) / f"{name}.fl"
+        download(client, name, place)
+        yield place
 
 
 def add_token(parser: argparse.ArgumentParser) -> None:

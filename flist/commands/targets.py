@@ -6,10 +6,11 @@ from flist.model import Route
 from flist.store.routed import parse_route
 
 
-def add_targets(parser: argparse.ArgumentParser) -> None:
-    """Add -s/--store, as upstream has it, and whether passwords stay."""
+def add_targets(parser: argparse.ArgumentParser, *names: str) -> None:
+    """Add -s/--store, as upstream has it (and its other `names`), and whether passwords stay."""
     parser.add_argument(
-        "-s", "--store", dest="targets", action="append", required=True, metavar="[hh-hh=]URL",
+        "-s", "--store", *names, dest="targets", action="append", required=True,
+        metavar="[hh-hh=]URL",
         help="where blocks go; with a range only those whose id starts in it; may be repeated",
     )  # fmt: skip
     parser.add_argument(

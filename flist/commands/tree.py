@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from flist.commands.server_options import add_server_url, local_flist
 from flist.model import NS, ROOT_INO, Inode
 from flist.opening import open_flist
 from flist.tree import Tree
@@ -16,7 +17,8 @@ from flist.tree import Tree
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     parser.add_argument("-m", "--meta", type=Path, dest="meta_option", metavar="FILE")
-    parser.add_argument("meta", type=Path, nargs="?", metavar="FILE")
+    parser.add_argument("meta", type=Path, nargs="?", metavar="FILE|HASH")
+    add_server_url(parser)
     parser.add_argument("-l", "--long", action="store_true", help="mode, owner, size and time, too")
     parser.add_argument("--json", action="store_true")
 
@@ -41,10 +43,10 @@ def run(options: argparse.Namespace) -> int:
     if meta is None:
         raise UsageError("no flist is named")
     show = as_json if options.json else as_long if options.long else as_path
-    with open_flist(meta) as flist:
+    with local_flist(meta, options.server_url) as path, open_flist(path) as flist:
         tree = Tree(flist)
-        for path, inode in walk(tree):
-            sys.stdout.write(show(tree, path, inode) + "\n")
+        for name, inode in walk(tree):
+            sys.stdout.write(show(tree, name, inode) + "\n")
     return 0
 
 

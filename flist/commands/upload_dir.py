@@ -1,10 +1,12 @@
 """Send the files of a directory to a server; prints `name  path` of each.
 
-With --create-flist the directory is packed, too: its encrypted blocks go to the same server.
+With --create-flist the directory is packed, too: its encrypted blocks go to the same server, and
+so does the flist, for `download-dir`; --flist-output keeps it here as well.
 """
 
 import argparse
 import sys
+import tempfile
 from pathlib import Path
 
 from common.errors import UsageError
@@ -12,6 +14,8 @@ from flist.commands.server_options import add_block_size, add_server, add_token,
 from flist.model import Route
 from flist.pack import pack
 from flist.server_client import upload
+
+FLIST_NAME = "directory.fl"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,16 +30,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Upload."""
-    if options.create_flist != bool(options.flist_output):
-        raise UsageError("--create-flist and --flist-output FILE belong together")
+    if options.flist_output and not options.create_flist:
+        raise UsageError("cannot write --flist-output FILE", hint="it needs --create-flist")
+    if not options.folder.is_dir():
+        raise UsageError(f"cannot upload {options.folder}: it is not a directory")
     paths = sorted(p for p in options.folder.rglob("*") if p.is_file() and not p.is_symlink())
     with connected(options.server, options.token) as client:
         for path in paths:
             name = upload(client, path, options.block_size)
             sys.stdout.write(f"{name}  {path.relative_to(options.folder)}\n")
     if options.create_flist:
-        create_flist(options.folder, options.flist_output, options.server, options.token)
+        name = send_flist(options, options.flist_output)
+        sys.stdout.write(f"{name}  {options.flist_output or FLIST_NAME}\n")
     return 0
+
+
+def send_flist(options: argparse.Namespace, output: Path | None = None) -> str:
+    """Pack a directory, its blocks and the flist itself to a server; return the flist's name."""
+    with (
+        tempfile.TemporaryDirectory(prefix="flist-") as folder,
+        connected(options.server, options.token) as client,
+    ):
+        meta = output or Path(folder) / FLIST_NAME
+        create_flist(options.folder, meta, options.server, options.token)
+        return upload(client, meta, options.block_size)
 
 
 def create_flist(folder: Path, output: Path, server: str, token: str) -> None:

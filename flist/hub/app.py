@@ -3,12 +3,15 @@
     GET /<repo>/<name>.fl, .fl.sig   a flist or its signature: may change, so it is asked for anew
     GET /blocks/<hh>/<64 hex>        a block: never changes (also /blocks/<64 hex>)
     GET /api/v1/block/<64 hex>       the same, where upstream's server has it
+    GET /api/v1/block/<64 hex>/downloads   how often, since this copy of the hub started
     GET /api/flist                   every flist's name
+    GET /website/<hash>/<path>       a page of an uploaded flist (flist.hub.website)
 
 All answer HEAD, Range and If-None-Match with strong ETags. The hub keeps nothing of its own, so
 any number of copies can serve one folder.
 """
 
+import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -18,15 +21,42 @@ from starlette.responses import Response
 from common.content import FileOpener
 from common.respond import send_content
 from flist.hub.library import Library
+from flist.hub.users import Users
+from flist.store.folder import FolderStore
 
 NEVER_CHANGES = "public, max-age=31536000, immutable"
 BINARY = "application/octet-stream"
 READ = ["GET", "HEAD"]
+COUNTED_BLOCKS = 1_000_000
 
 
-def create_app(root: Path, tokens: Sequence[str] = ()) -> FastAPI:
-    """Return the application that serves the hub folder `root`; with tokens it takes, too."""
+class Downloads:
+    """How often each block was fetched; of the first million that were."""
+
+    def __init__(self) -> None:
+        self.counts: dict[str, int] = {}
+        self.lock = threading.Lock()
+
+    def add(self, name: str) -> None:
+        """Count one."""
+        with self.lock:
+            if name in self.counts or len(self.counts) < COUNTED_BLOCKS:
+                self.counts[name] = self.counts.get(name, 0) + 1
+
+    def describe(self, path: Path) -> dict[str, object]:
+        """Return what upstream's server says about a block."""
+        count = self.counts.get(path.name, 0)
+        return {"block_hash": path.name, "downloads_count": count,
+                "block_size": path.stat().st_size}  # fmt: skip
+
+
+def create_app(root: Path, tokens: Sequence[str] = (), users: Users | None = None) -> FastAPI:
+    """Return the application that serves the hub folder `root`.
+
+    With tokens, or users who can sign in for one, it takes, too.
+    """
     library = Library(root)
+    downloads = Downloads()
     opener = FileOpener()
     # The interactive documentation would load scripts from elsewhere: the JSON must do. A redirect
     # would be made from the Host header, which anyone can send.
@@ -47,31 +77,51 @@ def create_app(root: Path, tokens: Sequence[str] = ()) -> FastAPI:
     def read_sharded(request: Request, prefix: str, name: str) -> Response:
         """Return a block."""
         path = library.block(name) if name[:2] == prefix else None
-        return send_block(opener, request, path)
+        return send_block(opener, request, path, downloads)
 
     @app.api_route("/blocks/{name}", methods=READ, response_class=Response)
     @app.api_route("/api/v1/block/{name}", methods=READ, response_class=Response)
     def read_block(request: Request, name: str) -> Response:
         """Return a block."""
-        return send_block(opener, request, library.block(name))
+        return send_block(opener, request, library.block(name), downloads)
 
-    if tokens:
+    @app.get("/api/v1/block/{name}/downloads")
+    def count_downloads(name: str) -> dict[str, object]:
+        """Say how often a block was fetched."""
+        path = library.block(name)
+        if path is None:
+            raise HTTPException(404, "there is no such block")
+        return downloads.describe(path)
+
+    if tokens or users:
         from flist.hub.uploads import make_router
 
-        app.include_router(make_router(root, tokens))
+        app.include_router(make_router(root, tokens, users or Users()))
+    if tokens or users or (root / "files").is_dir():
+        from flist.hub import website
+        from flist.hub.uploads import read_parts
+
+        def parts_of(name: str) -> list[str]:
+            return [part for part, _ in read_parts(root / "files" / name)] or [name]
+
+        websites = website.Websites(FolderStore(library.blocks), parts_of, downloads.add)
+        app.include_router(website.make_router(websites))
 
     @app.api_route("/{repo}/{name}", methods=READ, response_class=Response)
     def read_flist(request: Request, repo: str, name: str) -> Response:
         """Return a flist or its signature."""
-        kind = "text/plain; charset=utf-8" if name.endswith(".sig") else BINARY
         kind = "text/plain; charset=utf-8" if name.endswith(".sig") else BINARY
         return send_file(opener, request, library.flist(repo, name), kind, {})
 
     return app
 
 
-def send_block(opener: FileOpener, request: Request, path: Path | None) -> Response:
+def send_block(
+    opener: FileOpener, request: Request, path: Path | None, downloads: Downloads
+) -> Response:
     """Return a block; its id is its ETag."""
+    if path and request.method == "GET":
+        downloads.add(path.name)
     etag = f'"{path.name}"' if path else None
     return send_file(opener, request, path, BINARY, {"Cache-Control": NEVER_CHANGES}, etag)
 

@@ -1,6 +1,7 @@
 """`zos hub`: serve flists and their blocks over HTTP."""
 
 import argparse
+import getpass
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 from common import serving
 from common.errors import UsageError
 from flist.hub.app import create_app
+from flist.hub.users import MAX_PASSWORD, Users, user_line
 
 MIN_TOKEN = 16
 DEFAULT_LISTEN = "127.0.0.1:8081"
@@ -29,9 +31,28 @@ def main(argv: Sequence[str], prog: str) -> int:
         "--tokens", type=Path, metavar="FILE",
         help="take blocks and flists from whoever has one of these tokens (one a line)",
     )  # fmt: skip
+    serve_parser.add_argument(
+        "--users", type=Path, metavar="FILE",
+        help="let these users sign in for a token (lines of `user NAME`)",
+    )  # fmt: skip
+    user_parser = commands.add_parser("user", help="print a user's line for --users")
+    user_parser.add_argument("name", metavar="NAME", help="the password is read from stdin")
     options = parser.parse_args(argv)
+    if options.command == "user":
+        return print_user(options.name)
     tokens = read_tokens(options.tokens) if options.tokens else []
-    return serve(options.root, options.listen, tokens)
+    users = Users.read(options.users) if options.users else None
+    return serve(options.root, options.listen, tokens, users)
+
+
+def print_user(name: str) -> int:
+    """Print the line of a user; a terminal does not show the password."""
+    if sys.stdin.isatty():
+        password = getpass.getpass("Password: ")
+    else:
+        password = sys.stdin.readline(MAX_PASSWORD + 2).rstrip("\n")
+    sys.stdout.write(user_line(name, password) + "\n")
+    return 0
 
 
 def read_tokens(path: Path) -> list[str]:
@@ -50,7 +71,7 @@ def read_tokens(path: Path) -> list[str]:
     return found
 
 
-def serve(root: Path, listen: str, tokens: Sequence[str] = ()) -> int:
+def serve(root: Path, listen: str, tokens: Sequence[str] = (), users: Users | None = None) -> int:
     """Serve `root`; prints the URL when it can be reached."""
     if not root.is_dir():
         raise UsageError(f"cannot serve {root}: it is not a directory")
@@ -61,6 +82,6 @@ def serve(root: Path, listen: str, tokens: Sequence[str] = ()) -> int:
         sys.stdout.flush()
 
     serving.serve(
-        create_app(root, tokens), listener, announce, log_level="warning", access_log=False
+        create_app(root, tokens, users), listener, announce, log_level="warning", access_log=False
     )
     return 0

@@ -4,6 +4,8 @@
     POST /api/v1/block/verify              which of some blocks are missing
     GET  /api/v1/blocks                    all blocks, page by page
     GET  /api/v1/blocks/<file hash>        the blocks of an uploaded file, in order
+    GET  /api/v1/user/blocks               all blocks with their sizes: a hub's writers are one team
+    POST /api/v1/signin                    a token for a user's name and password
     PUT  /<repo>/<name>.fl, .fl.sig        a flist or its signature, whole or not at all
 
 Uploaded files are kept as their blocks; which belong together stands in `files/<hash>/<index>`.
@@ -11,17 +13,19 @@ Uploaded files are kept as their blocks; which belong together stands in `files/
 
 import hmac
 import re
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter, HTTPException, Request, Response
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from common.files import write_atomic
 from flist.blocks import digest
 from flist.errors import StoreError
 from flist.hub.library import BLOCK, FILE, REPO
+from flist.hub.users import MAX_PASSWORD, Users
 from flist.store.folder import FolderStore
 
 MAX_BLOCK_BYTES = 4 << 20
@@ -43,11 +47,19 @@ class BlockNames(BaseModel):
     blocks: list[BlockName]
 
 
-def is_trusted(request: Request, tokens: Sequence[str]) -> bool:
-    """Whether the request carries one of the tokens."""
+class SignIn(BaseModel):
+    """What a user signs in with."""
+
+    username: str = Field(max_length=100)
+    password: str = Field(max_length=MAX_PASSWORD)
+
+
+def is_trusted(request: Request, tokens: Sequence[str], users: Users) -> bool:
+    """Whether the request carries one of the tokens, or one that a user signed in for."""
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     matches = [hmac.compare_digest(token.encode(), known.encode()) for known in tokens]
-    return scheme.lower() == "bearer" and any(matches)
+    is_user = users.user_of(token, time.time()) is not None
+    return scheme.lower() == "bearer" and (any(matches) or is_user)
 
 
 async def read_body(request: Request, limit: int) -> bytes:
@@ -60,16 +72,17 @@ async def read_body(request: Request, limit: int) -> bytes:
     return bytes(body)
 
 
-def make_router(root: Path, tokens: Sequence[str]) -> APIRouter:
+def make_router(root: Path, tokens: Sequence[str], users: Users) -> APIRouter:
     """Return the routes that take things into the hub folder `root`."""
     router = APIRouter()
     store = FolderStore(root / "blocks")
 
     def demand_token(request: Request) -> None:
-        if not is_trusted(request, tokens):
+        if not is_trusted(request, tokens, users):
             raise HTTPException(401, "a token is needed", {"WWW-Authenticate": "Bearer"})
 
     add_taking(router, root, store, demand_token)
+    add_users(router, store, users, demand_token)
     add_asking(router, root / "files", store)
     return router
 
@@ -110,6 +123,44 @@ def add_taking(
         return {"message": "stored"}
 
 
+def add_users(
+    router: APIRouter, store: FolderStore, users: Users, demand_token: Callable[[Request], None]
+) -> None:
+    """Add signing in, and what those who did may ask."""
+
+    @router.post("/api/v1/signin", status_code=201)
+    def sign_in(asked: SignIn) -> dict[str, str]:
+        """Give out a token."""
+        if not users.is_password(asked.username, asked.password):
+            raise HTTPException(401, "no such user, or another password")
+        return {"access_token": users.make_token(asked.username, time.time())}
+
+    @router.get("/api/v1/user/blocks")
+    def list_own(request: Request, page: int = 1, per_page: int = PER_PAGE) -> dict[str, Any]:
+        """List all blocks and their sizes, page by page."""
+        demand_token(request)
+        answer = list_page(store, page, per_page)
+        rows = [[name, size_of(store, name)] for name, _ in answer["blocks"]]
+        return {**answer, "blocks": rows, "all_blocks": answer["total"]}
+
+
+def size_of(store: FolderStore, name: str) -> int:
+    """Return how many bytes a block has; 0 for one that was removed a moment ago."""
+    try:
+        return Path(store.path(name)).stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+def list_page(store: FolderStore, page: int, per_page: int) -> dict[str, Any]:
+    """Return one page of all blocks."""
+    per_page = min(max(per_page, 1), MAX_PER_PAGE)
+    names = sorted(p.name for p in store.root.glob("*/*") if BLOCK.fullmatch(p.name))
+    start = (max(page, 1) - 1) * per_page
+    rows = [[name, 0] for name in names[start : start + per_page]]
+    return {"blocks": rows, "total": len(names), "page": page, "per_page": per_page}
+
+
 def add_asking(router: APIRouter, files: Path, store: FolderStore) -> None:
     """Add the routes that anybody may use."""
 
@@ -124,11 +175,7 @@ def add_asking(router: APIRouter, files: Path, store: FolderStore) -> None:
     @router.get("/api/v1/blocks")
     def list_blocks(page: int = 1, per_page: int = PER_PAGE) -> dict[str, Any]:
         """List all blocks, page by page."""
-        per_page = min(max(per_page, 1), MAX_PER_PAGE)
-        names = sorted(p.name for p in store.root.glob("*/*") if BLOCK.fullmatch(p.name))
-        start = (max(page, 1) - 1) * per_page
-        rows = [[name, 0] for name in names[start : start + per_page]]
-        return {"blocks": rows, "total": len(names), "page": page, "per_page": per_page}
+        return list_page(store, page, per_page)
 
     @router.get("/api/v1/blocks/{name}")
     def list_parts(name: str) -> dict[str, Any]:

@@ -1,0 +1,31 @@
+"""Restore a directory that `upload-dir --create-flist` sent, by the hash of its flist."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from flist.commands.progress import ByteProgress
+from flist.commands.server_options import add_server, fetched_flist, parse_hash
+from flist.session import Sources
+from flist.unpack import unpack
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
+    add_server(parser)
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="DIR")
+    parser.add_argument("hash", type=parse_hash, metavar="HASH")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Download; the status is 1 if something could not be restored."""
+    store = f"server://{options.server.rstrip('/')}"
+    with (
+        fetched_flist(options.hash, options.server) as meta,
+        ByteProgress("downloading") as progress,
+    ):
+        done = unpack(meta, options.output, Sources([store]), progress=progress.update)
+    for text in done.broken:
+        sys.stderr.write(f"broken: {text}\n")
+    sys.stderr.write(f"{done.inodes} entries, {done.size_bytes} bytes\n")
+    return 1 if done.broken else 0

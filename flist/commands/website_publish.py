@@ -1,0 +1,32 @@
+"""Show a directory as a website of a server; prints its address.
+
+The directory is packed, its blocks and the flist go to the server, which gives out the files under
+/website/<hash of the flist>/.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from common.errors import UsageError
+from flist.commands.server_options import add_block_size, add_server, add_token
+from flist.commands.upload_dir import send_flist
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
+    add_server(parser)
+    add_block_size(parser)
+    add_token(parser)
+    parser.add_argument("folder", type=Path, metavar="DIR")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Publish."""
+    if not options.folder.is_dir():
+        raise UsageError(f"cannot publish {options.folder}: it is not a directory")
+    if not (options.folder / "index.html").is_file():
+        sys.stderr.write("there is no index.html: the address itself will show nothing\n")
+    name = send_flist(options)
+    sys.stdout.write(f"{options.server.rstrip('/')}/website/{name}/\n")
+    return 0

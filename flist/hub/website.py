@@ -1,0 +1,161 @@
+"""Websites out of flists that were uploaded as files: `/website/<flist's file hash>/<path>`.
+
+A directory shows its index.html. Only regular files are given out; symbolic links are not
+followed. The browser is told to treat the pages as of nobody (CSP `sandbox`).
+"""
+
+import hashlib
+import mimetypes
+import tempfile
+import threading
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+from anyio import to_thread
+from fastapi import APIRouter, HTTPException, Request
+from starlette.responses import Response
+
+from common.respond import send_content
+from flist.blocks import decode
+from flist.database import FlistFile
+from flist.errors import FlistError, StoreError
+from flist.hub.library import BLOCK
+from flist.model import CHUNK_BYTES, Block, Inode, chunk_count, chunk_size
+from flist.server_client import name_file
+from flist.store.folder import FolderStore
+from flist.tree import Tree
+
+MAX_FLIST_BYTES = 32 << 20
+KEPT_FLISTS = 16
+INDEX = b"index.html"
+SANDBOX = "sandbox allow-scripts allow-forms allow-popups"
+HEADERS = {"Content-Security-Policy": SANDBOX, "X-Content-Type-Options": "nosniff"}
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A file of a website, whose blocks are read when they are sent."""
+
+    store: FolderStore
+    inode: Inode
+    blocks: Sequence[Block]
+    count: Callable[[str], None]
+
+    @property
+    def size(self) -> int:
+        """Return its length."""
+        return self.inode.size
+
+    @property
+    def etag(self) -> str:
+        """Return the hash of its blocks' plain hashes."""
+        keys = b"".join(block.key for block in self.blocks)
+        return f'"{hashlib.sha256(keys).hexdigest()}"'
+
+    async def chunks(self, span: range) -> AsyncIterator[bytes]:
+        """Yield the bytes of `span`."""
+        at = span.start
+        while at < span.stop:
+            index = at // CHUNK_BYTES
+            plain = await to_thread.run_sync(self.read, index)
+            start = index * CHUNK_BYTES
+            yield plain[at - start : span.stop - start]
+            at = start + CHUNK_BYTES
+
+    def read(self, index: int) -> bytes:
+        """Return one chunk; what is not exactly right ends the answer."""
+        block = self.blocks[index]
+        self.count(block.id.hex())
+        return decode(block, self.store.get(block.id), chunk_size(self.size, index))
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+class Websites:
+    """The flists that pages were asked of lately, as files in a folder of their own."""
+
+    def __init__(self, store: FolderStore, read_parts: Callable[[str], list[str]],
+                 count: Callable[[str], None]) -> None:  # fmt: skip
+        self.store = store
+        self.read_parts = read_parts
+        self.count = count
+        self.folder = tempfile.TemporaryDirectory(prefix="zos-hub-", ignore_cleanup_errors=True)
+        self.kept: OrderedDict[str, Path] = OrderedDict()
+        self.lock = threading.Lock()
+
+    def page(self, name: str, path: bytes) -> Page | None:
+        """Return the file at `path` of the flist `name`; None for a directory without a slash at
+        the end of its path. Raises `FlistError` and `FileNotFoundError`."""
+        with self.lock, FlistFile.open(self.flist(name)) as flist:
+            tree = Tree(flist)
+            inode = tree.find(b"/" + path)
+            if inode.is_dir and path and not path.endswith(b"/"):
+                return None
+            found = tree.lookup(inode.ino, INDEX) if inode.is_dir else inode
+            if found is None or not found.is_file:
+                raise FileNotFoundError(path)
+            blocks = tree.blocks(found)
+            if len(blocks) != chunk_count(found.size):
+                raise FlistError("cannot read the page: its blocks are not all named")
+            return Page(self.store, found, blocks, self.count)
+
+    def flist(self, name: str) -> Path:
+        """Return a flist as a file; it is put together once."""
+        known = self.kept.get(name)
+        if known is None:
+            known = Path(self.folder.name) / f"{name}.fl"
+            known.write_bytes(self.assemble(name))
+            self.kept[name] = known
+        self.kept.move_to_end(name)
+        while len(self.kept) > KEPT_FLISTS:
+            self.kept.popitem(last=False)[1].unlink()
+        return known
+
+    def assemble(self, name: str) -> bytes:
+        """Return the bytes of an uploaded file, if they are what its name says."""
+        names = self.read_parts(name)
+        if not names or (name_file(names) != name and names != [name]):
+            raise FileNotFoundError(name)
+        data = bytearray()
+        for block in names:
+            data += self.store.get(bytes.fromhex(block))
+            if len(data) > MAX_FLIST_BYTES:
+                raise FlistError("cannot show the website: its flist is too large")
+        return bytes(data)
+
+
+def make_router(websites: Websites) -> APIRouter:
+    """Return the route of websites."""
+    router = APIRouter()
+
+    @router.api_route("/website/{name}", methods=["GET", "HEAD"], response_class=Response)
+    @router.api_route(
+        "/website/{name}/{path:path}", methods=["GET", "HEAD"], response_class=Response
+    )
+    def read_page(request: Request, name: str, path: str | None = None) -> Response:
+        """Return a page of a website."""
+        if not BLOCK.fullmatch(name):
+            raise HTTPException(404, "there is no such website")
+        if path is None:
+            return move_to(name)
+        try:
+            page = websites.page(name, path.encode(errors="surrogateescape"))
+        except (FileNotFoundError, NotADirectoryError, StoreError) as error:
+            raise HTTPException(404, "there is no such page") from error
+        except FlistError as error:
+            raise HTTPException(404, error.message) from error
+        if page is None:
+            return move_to(path.rpartition("/")[2])
+        kind = mimetypes.guess_type(page.inode.name.decode(errors="replace"))[0]
+        return send_content(request, page, kind or "application/octet-stream", HEADERS)
+
+    return router
+
+
+def move_to(last: str) -> Response:
+    """Send the browser to the same address with a slash behind it, as links in a page need."""
+    return Response(status_code=307, headers={"Location": f"./{quote(last)}/"})

@@ -1,0 +1,76 @@
+"""Tokens of a hub's users, and what an enemy makes of them."""
+
+import base64
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from common.errors import UsageError
+from flist.hub.users import TOKEN_S, Users, pack, parse_users, user_line
+
+LINE = user_line("farmer", "correct horse")
+USERS = Users(LINE)
+NOW = 1_800_000_000.0
+
+
+def test_a_password_and_its_token() -> None:
+    assert USERS.is_password("farmer", "correct horse")
+    assert not USERS.is_password("farmer", "correct hors")
+    assert not USERS.is_password("nobody", "correct horse")
+    assert not USERS.is_password("farmer", "x" * 100_000)
+    token = USERS.make_token("farmer", NOW)
+    assert USERS.user_of(token, NOW) == "farmer"
+    assert USERS.user_of(token, NOW + TOKEN_S - 1) == "farmer"
+    assert USERS.user_of(token, NOW + TOKEN_S) is None
+    head, body, _ = token.split(".")
+    assert json.loads(base64.urlsafe_b64decode(head + "==")) == {"alg": "HS256", "typ": "JWT"}
+    assert set(json.loads(base64.urlsafe_b64decode(body + "=="))) == {"exp", "iat", "username"}
+    assert Users(LINE).user_of(token, NOW) == "farmer"  # another copy of the hub
+    assert Users(user_line("farmer", "correct horse")).user_of(token, NOW) is None
+    assert Users().user_of(token, NOW) is None
+    assert Users().user_of(Users().make_token("", NOW), NOW) is None
+
+
+def test_no_other_token_is_taken() -> None:
+    token = USERS.make_token("farmer", NOW)
+    head, body, signature = token.split(".")
+    forged = pack({"exp": NOW * 2, "iat": 0, "username": "farmer"})
+    for wrong in (
+        f"{head}.{forged}.{signature}",
+        f"{pack({'alg': 'none'})}.{forged}.",
+        f"{head}.{body}.",
+        f"{head}.{body}",
+        f"{token}.",
+        f"{token}=",
+        "..",
+        "",
+    ):
+        assert USERS.user_of(wrong, NOW) is None
+    for place in range(len(token)):
+        changed = token[:place] + ("B" if token[place] == "A" else "A") + token[place + 1 :]
+        assert USERS.user_of(changed, NOW) is None
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.text(max_size=200) | st.text("ab.=_-", max_size=60))
+def test_any_text_as_a_token(text: str) -> None:
+    assert USERS.user_of(text, NOW) is None
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.text(max_size=200) | st.text("ab:=#\n", max_size=60))
+def test_any_text_as_users(text: str) -> None:
+    try:
+        assert len(parse_users(text)) <= len(text)
+    except UsageError as error:
+        assert error.hint
+
+
+def test_users_are_read() -> None:
+    text = f"# people\n\n{LINE}  # him\n{user_line('b@c', 'another word')}\n"
+    assert set(parse_users(text)) == {"farmer", "b@c"}
+    for wrong in ("farmer", "farmer:a:b", LINE[:-4], f"{LINE}:x", LINE.replace("farmer", "a/b")):
+        with pytest.raises(UsageError, match="line 1"):
+            parse_users(wrong)
