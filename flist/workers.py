@@ -19,6 +19,7 @@ from typing import Any, Generic, NoReturn, TypeVar, cast
 
 from common.errors import ZosError
 from flist.errors import FlistError
+from flist.heap import keep_buffers
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
@@ -85,6 +86,7 @@ def run_here(jobs: Sequence[Job], worker: Worker[Job, Result]) -> Iterator[Resul
     """Do all jobs in this process."""
     if not jobs:
         return
+    keep_buffers()
     worker.open()
     for job in jobs:
         yield worker.work(job)
@@ -96,6 +98,7 @@ def run_child(
 ) -> NoReturn:
     """Do jobs until there is none left, and send what they gave; never returns."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends us
+    keep_buffers()
     answer: object
     try:
         worker.open()
