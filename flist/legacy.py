@@ -7,6 +7,7 @@ into memory. Source of the layouts: upstream's 0-flist and 0-fs.
 
 import grp
 import gzip
+import itertools
 import json
 import os
 import pwd
@@ -15,7 +16,7 @@ import stat
 import tarfile
 import tempfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
@@ -34,12 +35,15 @@ from flist.model import (
     Route,
     chunk_count,
 )
+from flist.router import MAX_ROUTER_BYTES, parse_router
 
 MAGIC = b"\x1f\x8b"
 DATABASE = "flistdb.sqlite3"
 ROUTER = "router.yaml"
 ROOT_KEY = "cae66941d9efbd404e4d88758ea67670"  # BLAKE2b-128 of the empty path
 MAX_DATABASE_BYTES = 4 << 30
+MAX_MEMBERS = 64
+MAX_OTHER_BYTES = 16 << 20
 DEFAULT_ROUTE = "zdb://hub.grid.tf:9900"
 DIRECTORY, FILE, LINK, SPECIAL = 0, 1, 2, 3
 DEFAULT_OWNER = 1000
@@ -58,8 +62,15 @@ class Rights(NamedTuple):
 class LegacyFlist:
     """An older flist with the same questions as `flist.database.FlistFile` answers."""
 
-    def __init__(self, path: Path, records: dict[str, bytes], metadata: dict[str, str]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        records: dict[str, bytes],
+        metadata: dict[str, str],
+        router: Sequence[Route] = (),
+    ) -> None:
         self.path = path
+        self.router = router
         self.records = records
         self.metadata = metadata
         self.table: dict[int, Inode] = {}
@@ -74,8 +85,9 @@ class LegacyFlist:
         try:
             with tempfile.TemporaryDirectory() as folder:
                 database = Path(folder) / DATABASE
-                extract_database(path, database)
-                flist = cls(path, *read_records(database))
+                router = extract_database(path, database)
+                routes = parse_router(router) if router is not None else []
+                flist = cls(path, *read_records(database), routes)
         except (OSError, EOFError, tarfile.TarError, zlib.error) as error:
             raise FormatError(f"cannot open {path}: {error}") from error
         flist.load()
@@ -206,7 +218,9 @@ class LegacyFlist:
         return self.metas
 
     def routes(self) -> list[Route]:
-        """Return the backend of the metadata, or else upstream's hub."""
+        """Return the router's, or else the backend of the metadata, or else upstream's hub."""
+        if self.router:
+            return list(self.router)
         try:
             backend = json.loads(self.metadata.get("backend", "{}"))
             host, port = str(backend["host"]), int(backend["port"])
@@ -239,20 +253,38 @@ class LegacyFlist:
         return set()
 
 
-def extract_database(path: Path, database: Path) -> None:
-    """Write the SQLite file inside the archive `path` to `database`."""
+def extract_database(path: Path, database: Path) -> bytes | None:
+    """Write the SQLite file inside the archive `path` to `database`; return its router, if any."""
+    router, is_found = None, False
     with gzip.open(path) as unpacked, tarfile.open(fileobj=unpacked, mode="r|") as archive:
-        for member in archive:
-            if Path(member.name).name == DATABASE and member.isreg():
-                if member.size > MAX_DATABASE_BYTES:
-                    raise FlistError(f"cannot open {path}: its database is too large")
+        for member in itertools.islice(archive, MAX_MEMBERS):
+            name = Path(member.name).name if member.isreg() else ""
+            if name == DATABASE and not is_found:
+                copy_member(path, archive, member, database)
+                is_found = True
+            elif member.size > MAX_OTHER_BYTES:
+                break  # nothing that we look for, and nothing to read through
+            elif name == ROUTER:
                 source = archive.extractfile(member)
-                assert source is not None
-                with database.open("wb") as target:
-                    while data := source.read(1 << 20):
-                        target.write(data)
-                return
-    raise FormatError(f"cannot open {path}: there is no {DATABASE} in it")
+                router = source.read(MAX_ROUTER_BYTES + 1) if source else None
+            if is_found and router is not None:
+                break
+    if not is_found:
+        raise FormatError(f"cannot open {path}: there is no {DATABASE} in it")
+    return router
+
+
+def copy_member(
+    path: Path, archive: tarfile.TarFile, member: tarfile.TarInfo, target: Path
+) -> None:
+    """Write one file of an archive to `target`."""
+    if member.size > MAX_DATABASE_BYTES:
+        raise FlistError(f"cannot open {path}: its database is too large")
+    source = archive.extractfile(member)
+    assert source is not None
+    with target.open("wb") as stream:
+        while data := source.read(1 << 20):
+            stream.write(data)
 
 
 def read_records(database: Path) -> tuple[dict[str, bytes], dict[str, str]]:

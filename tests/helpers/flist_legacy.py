@@ -1,6 +1,7 @@
 """Writes older flists, as far as tests need: Cap'n Proto records in SQLite in a gzip tar."""
 
 import hashlib
+import io
 import sqlite3
 import struct
 import tarfile
@@ -103,7 +104,9 @@ def rights_record(mode: int, uid: int, gid: int) -> Record:
     return Record(data, (b"user\0", b"group\0", None))
 
 
-def write_legacy(path: Path, records: dict[str, Record], metadata: dict[str, str]) -> None:
+def write_legacy(
+    path: Path, records: dict[str, Record], metadata: dict[str, str], router: bytes | None = None
+) -> None:
     """Write an older flist."""
     database_path = path.with_name("flistdb.sqlite3")
     database = sqlite3.connect(database_path)
@@ -116,4 +119,8 @@ def write_legacy(path: Path, records: dict[str, Record], metadata: dict[str, str
     database.close()
     with tarfile.open(path, "w:gz") as archive:
         archive.add(database_path, "./flistdb.sqlite3")
+        if router is not None:
+            member = tarfile.TarInfo("./router.yaml")
+            member.size = len(router)
+            archive.addfile(member, io.BytesIO(router))
     database_path.unlink()

@@ -1,0 +1,91 @@
+"""The `router.yaml` of an older flist: which blocks are in which store.
+
+    pools:
+      private: {"00:7f": "zdb://a:9900/ns", "80:ff": "zdb://b:9900/ns"}
+      public: {"00:ff": "ardb://hub:16379"}
+    lookup: [private, public]
+    cache: [private]
+
+A range is a prefix of hex digits, or two of the same length. Here it becomes one of first bytes:
+where that says too much, a store is asked in vain. Pools that only cache are left out. Source:
+upstream's 0-fs.
+"""
+
+import re
+from urllib.parse import urlsplit
+
+import yaml
+
+from flist.errors import FormatError
+from flist.model import Route
+
+MAX_ROUTER_BYTES = 64 << 10
+MAX_ROUTES = 4096
+MAX_DEPTH = 4
+SCHEMES = {"ardb": "redis", "redis": "redis", "zdb": "zdb"}
+DIGITS = re.compile(r"([0-9a-fA-F]{1,64})(?::([0-9a-fA-F]{1,64}))?")
+
+
+def parse_router(data: bytes) -> list[Route]:
+    """Return the routes, in the order of lookup; raises `FormatError`."""
+    if len(data) > MAX_ROUTER_BYTES:
+        raise FormatError(f"cannot read router.yaml: it has more than {MAX_ROUTER_BYTES} bytes")
+    try:
+        check_depth(data)
+        value = yaml.load(data, Loader=yaml.CBaseLoader)  # noqa: S506 makes nothing but text
+    except (yaml.YAMLError, RecursionError, ValueError, TypeError) as error:
+        raise FormatError(f"cannot read router.yaml: {first_line(error)}") from error
+    pools = value.get("pools") if isinstance(value, dict) else None
+    lookup = value.get("lookup") if isinstance(value, dict) else None
+    if not isinstance(pools, dict) or not isinstance(lookup, list):
+        raise FormatError("cannot read router.yaml: it has no pools, or no lookup")
+    routes: list[Route] = []
+    for name in lookup:
+        pool = pools.get(name) if isinstance(name, str) else None
+        if not isinstance(pool, dict):
+            raise FormatError(f"cannot read router.yaml: there is no pool {str(name)[:80]!r}")
+        routes += [parse_route(span, url) for span, url in pool.items()]
+        if len(routes) > MAX_ROUTES:
+            raise FormatError(f"cannot read router.yaml: it has more than {MAX_ROUTES} routes")
+    return list(dict.fromkeys(routes))
+
+
+def check_depth(data: bytes) -> None:
+    """Refuse what nests deeper than a router: the loader would use up the stack."""
+    depth = 0
+    for event in yaml.parse(data, Loader=yaml.CBaseLoader):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        if depth > MAX_DEPTH:
+            raise FormatError("cannot read router.yaml: it nests too deep")
+
+
+def parse_route(span: object, url: object) -> Route:
+    """Return one route of a pool."""
+    match = DIGITS.fullmatch(span) if isinstance(span, str) else None
+    if match is None or (match[2] and len(match[1]) != len(match[2])):
+        raise FormatError(f"cannot read router.yaml: {str(span)[:80]!r} is not a range")
+    start = int(match[1].ljust(2, "0")[:2], 16)
+    end = int((match[2] or match[1]).ljust(2, "f")[:2], 16)
+    if start > end:
+        raise FormatError(f"cannot read router.yaml: the range {span!r} is empty")
+    return Route(start, end, parse_url(url))
+
+
+def parse_url(url: object) -> str:
+    """Return the store that upstream means; no other kind may be named by a stranger's file."""
+    try:
+        parts = urlsplit(url) if isinstance(url, str) else None
+        host = parts.hostname if parts else None
+    except ValueError:
+        parts, host = None, None
+    if parts is None or not host or parts.scheme not in SCHEMES:
+        raise FormatError(f"cannot read router.yaml: {str(url)[:80]!r} is not a zdb or redis store")
+    return parts._replace(scheme=SCHEMES[parts.scheme]).geturl()
+
+
+def first_line(error: Exception) -> str:
+    """Return what is wrong, on one line."""
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]
