@@ -6,7 +6,6 @@ is there whole (same size, time and mode) is not fetched again.
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -29,6 +28,8 @@ from flist.session import Sources, choose_routes, is_local, open_fetcher
 from flist.workers import Worker, run_jobs
 
 if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
+
     from flist.fetch import Fetcher
 
 BATCH_BYTES = 4 << 20
@@ -70,6 +71,8 @@ class Restorer(Worker[list[Restore], Result]):
             self.fetcher = open_fetcher(flist, self.sources)
             routes = [] if self.sources.is_offline else choose_routes(flist, self.sources.stores)
         if not all(is_local(route) for route in routes):
+            from concurrent.futures import ThreadPoolExecutor
+
             self.pool = ThreadPoolExecutor(REMOTE_THREADS)
 
     def work(self, job: list[Restore]) -> Result:
@@ -183,12 +186,13 @@ def unpack(
     rules = Rules(is_owner_kept)
     try:
         root.mkdir(parents=True, exist_ok=True)
+        is_fresh = not any(root.iterdir())
         with open_flist(meta) as flist:
             plan = make_plan(flist, os.fsencode(root.resolve()))
         remove_scratch(plan.folders[0].path)
         for folder in plan.folders[1:]:
             make_folder(folder.path)
-        missing = [item for item in plan.files if not is_restored(item)]
+        missing = [item for item in plan.files if is_fresh or not is_restored(item)]
         restorer = Restorer(meta, sources, rules)
         problems, broken = restore_files(missing, restorer, processes, progress)
         problems += restore_rest(plan, rules)
