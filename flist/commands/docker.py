@@ -17,10 +17,11 @@ from common.errors import UsageError
 from flist.commands.options import parse_size
 from flist.commands.progress import ByteProgress
 from flist.oci.apply import Limits
-from flist.oci.auth import check_server, read_credentials
+from flist.oci.auth import Credentials, check_server, read_credentials
 from flist.oci.convert import convert
 from flist.oci.errors import ImageError
 from flist.oci.image import Image
+from flist.oci.login import find_login
 from flist.oci.platform import Platform, parse_platform
 from flist.oci.reference import flist_name, parse_reference
 from flist.store.routed import parse_route
@@ -68,6 +69,10 @@ def add_login(parser: argparse.ArgumentParser) -> None:
     login.add_argument("--server-address", default="", help="whom the credentials are for")
     login.add_argument("--identity-token", default="", help="is exchanged for an access token")
     login.add_argument("--registry-token", default="", help="is sent as it is")
+    login.add_argument(
+        "--no-docker-config", action="store_true",
+        help="do not look into ~/.docker/config.json ($DOCKER_CONFIG) if none of these is given",
+    )  # fmt: skip
 
 
 def run(options: argparse.Namespace) -> int:
@@ -140,6 +145,8 @@ def open_remote(options: argparse.Namespace, platform: Platform | None) -> Itera
         identity_token=options.identity_token, registry_token=options.registry_token,
     )  # fmt: skip
     check_server(reference, options.server_address)
+    if credentials == Credentials() and not options.no_docker_config:
+        credentials = find_login(reference)
     web = Web(is_insecure=options.insecure)
     try:
         yield Registry(reference, credentials, web).find(platform)

@@ -8,7 +8,7 @@ from typing import BinaryIO
 from flist.oci import tar
 from flist.oci.errors import ImageError
 from flist.oci.image import new_spool, printable
-from flist.oci.inflate import inflate, is_compressed
+from flist.oci.inflate import MAGIC_BYTES, inflate, is_compressed
 
 MAX_MEMBERS = 100_000
 MAX_LINKS = 8
@@ -136,7 +136,7 @@ class Archive:
 
 def unpack_if_packed(stream: BinaryIO, limit: int) -> BinaryIO:
     """Return `stream`, or a temporary file with what it unpacks to."""
-    start = stream.read(4)
+    start = stream.read(MAGIC_BYTES)
     stream.seek(0)
     if not is_compressed(start):
         return stream

@@ -1,10 +1,14 @@
-"""The bytes of a layer: gzip, zstd or plain, told apart by how they begin; counted and hashed.
+"""The bytes of a layer: gzip, zstd, xz, bzip2 or plain, told apart by how they begin; counted and
+hashed.
 
 Nothing is kept but one piece, so memory does not depend on what a layer claims or unpacks to.
 """
 
+import bz2
+import lzma
+import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
 from flist.oci.digest import Digest
@@ -13,23 +17,67 @@ from flist.oci.errors import ImageError
 READ_BYTES = 256 << 10
 PIECE_BYTES = 1 << 20
 MAX_WINDOW_BYTES = 128 << 20
+MAGIC_BYTES = 10
+XZ_MAGIC = b"\xfd7zXZ\0"
 GZIP_MAGIC = b"\x1f\x8b"
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 ZSTD_SKIPPABLE = b"\x2a\x4d\x18"
 
 
 def is_compressed(start: bytes) -> bool:
-    """Whether bytes that begin with `start` are gzip or zstd."""
-    return start.startswith((GZIP_MAGIC, ZSTD_MAGIC)) or start[1:4] == ZSTD_SKIPPABLE
+    """Whether bytes that begin with `start` (the first `MAGIC_BYTES`) are packed."""
+    known = (GZIP_MAGIC, ZSTD_MAGIC, XZ_MAGIC)
+    return start.startswith(known) or start[1:4] == ZSTD_SKIPPABLE or is_bzip2(start)
+
+
+def is_bzip2(start: bytes) -> bool:
+    """Whether bytes that begin with `start` are bzip2; a tar may begin with a name like that."""
+    return re.match(rb"BZh[1-9](1AY&SY|\x17rE8P\x90)", start) is not None
 
 
 def inflate(stream: BinaryIO) -> Iterator[bytes]:
     """Give the unpacked bytes of `stream`, which can be sought in, in pieces."""
-    start = stream.read(4)
+    start = stream.read(MAGIC_BYTES)
     stream.seek(0)
     if start.startswith(GZIP_MAGIC):
         return gunzip(stream)
+    if start.startswith(XZ_MAGIC):
+        return unpack_streams(stream, "xz", new_unxz)
+    if is_bzip2(start):
+        return unpack_streams(stream, "bzip2", bz2.BZ2Decompressor)
     return unzstd(stream) if is_compressed(start) else iter(lambda: stream.read(PIECE_BYTES), b"")
+
+
+def new_unxz() -> lzma.LZMADecompressor:
+    """Return what unpacks one xz stream, in bounded memory."""
+    return lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=MAX_WINDOW_BYTES)
+
+
+def unpack_streams(
+    stream: BinaryIO, name: str, make: Callable[[], lzma.LZMADecompressor | bz2.BZ2Decompressor]
+) -> Iterator[bytes]:
+    """Give the pieces of xz or bzip2 streams, one or several; zero bytes may stand between."""
+    engine = make()
+    data = b""
+    try:
+        while True:
+            if engine.eof:
+                data = engine.unused_data.lstrip(b"\0")
+                while not data:
+                    data = stream.read(READ_BYTES)
+                    if not data:
+                        return
+                    data = data.lstrip(b"\0")
+                engine = make()
+            elif engine.needs_input:
+                data = stream.read(READ_BYTES)
+                if not data:
+                    raise ImageError(f"the layer's {name} stream is cut off")
+            if piece := engine.decompress(data, PIECE_BYTES):
+                yield piece
+            data = b""
+    except (lzma.LZMAError, OSError, EOFError) as error:
+        raise ImageError(f"the layer's {name} stream is broken: {error}") from error
 
 
 def gunzip(stream: BinaryIO) -> Iterator[bytes]:

@@ -20,9 +20,13 @@ LAYER_TYPES = frozenset(
         f"{OCI}.layer.v1.tar",
         f"{OCI}.layer.v1.tar+gzip",
         f"{OCI}.layer.v1.tar+zstd",
+        f"{OCI}.layer.v1.tar+xz",  # no standard has these two, some tools write them
+        f"{OCI}.layer.v1.tar+bzip2",
         f"{DOCKER}.image.rootfs.diff.tar",
         f"{DOCKER}.image.rootfs.diff.tar.gzip",
         f"{DOCKER}.image.rootfs.diff.tar.zstd",
+        f"{DOCKER}.image.rootfs.diff.tar.xz",
+        f"{DOCKER}.image.rootfs.diff.tar.bzip2",
     )
 )
 MAX_MANIFEST_BYTES = 4 << 20

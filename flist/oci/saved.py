@@ -12,7 +12,7 @@ from flist.oci.config import parse_config
 from flist.oci.digest import Digest
 from flist.oci.errors import ImageError
 from flist.oci.image import Image, check_stream, printable
-from flist.oci.inflate import is_compressed
+from flist.oci.inflate import MAGIC_BYTES, is_compressed
 from flist.oci.layout import Files, is_same, read_small
 from flist.oci.manifest import DOCKER, MAX_LAYERS, Descriptor
 from flist.oci.platform import Platform
@@ -32,7 +32,7 @@ class Saved:
         stream = self.files.open(self.names[descriptor.digest])
         with contextlib.ExitStack() as on_error:
             on_error.callback(stream.close)
-            start = stream.read(4)
+            start = stream.read(MAGIC_BYTES)
             size = stream.seek(0, 2)
             stream.seek(0)
             on_error.pop_all()

@@ -1,12 +1,16 @@
 """Layers: the tar reader against Python's, merging, and everything that an enemy may put in one."""
 
+import bz2
 import contextlib
 import gzip
 import io
+import lzma
+import random
 import shutil
 import stat
 import subprocess
 import tarfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -98,7 +102,11 @@ def test_sparse_files_of_gnu_tar(tmp_path: Path, form: str) -> None:
     assert extents[0] == Extent(8192, 4096)
 
 
-@pytest.mark.parametrize("how", ["gzip", "two gzip members", "zstd", "two zstd frames", "plain"])
+@pytest.mark.parametrize(
+    "how",
+    ["gzip", "two gzip members", "zstd", "two zstd frames", "plain", "xz", "two xz streams",
+     "bzip2", "two bzip2 streams"],
+)  # fmt: skip
 def test_packings(how: str) -> None:
     layer = make_layer(member("a", bytes(3 << 20)), member("b", b"end"))
     half = len(layer) // 2
@@ -108,6 +116,10 @@ def test_packings(how: str) -> None:
         "zstd": zstandard.compress(layer),
         "two zstd frames": zstandard.compress(layer[:half]) + zstandard.compress(layer[half:]),
         "plain": layer,
+        "xz": lzma.compress(layer, preset=1),
+        "two xz streams": lzma.compress(layer[:half]) + bytes(8) + lzma.compress(layer[half:]),
+        "bzip2": bz2.compress(layer, 1),
+        "two bzip2 streams": bz2.compress(layer[:half]) + bz2.compress(layer[half:]),
     }[how]
     assert b"".join(inflate(io.BytesIO(packed))) == layer
     for cut in (packed[: len(packed) // 2], packed[:-3]):
@@ -116,8 +128,28 @@ def test_packings(how: str) -> None:
             reader.finish()
 
 
-def test_a_bomb_is_stopped_at_the_limit() -> None:
-    bomb = gzip.compress(bytes(64 << 20), 1)
+@pytest.mark.parametrize("pack", [bz2.compress, lzma.compress, zstandard.compress])
+def test_bytes_that_are_changed_are_told(pack: Callable[[bytes], bytes]) -> None:
+    layer = make_layer(member("a", random.Random(1).randbytes(3000)))
+    packed = pack(layer)
+    for place in range(0, len(packed), 7):
+        data = packed[:place] + bytes([packed[place] ^ 0x10]) + packed[place + 1 :]
+        reader = PieceReader(inflate(io.BytesIO(data)), parse_digest(digest_of(layer)), LIMIT)
+        with contextlib.suppress(ImageError):
+            reader.finish()
+            assert reader.total == len(layer)  # a bit that says nothing
+
+
+def test_an_xz_stream_that_wants_too_much_memory_is_refused() -> None:
+    filters = [{"id": lzma.FILTER_LZMA2, "preset": 0, "dict_size": 256 << 20}]
+    huge = lzma.compress(b"x", filters=filters)
+    with pytest.raises(ImageError, match="xz"):
+        list(inflate(io.BytesIO(huge)))
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lzma.compress])
+def test_a_bomb_is_stopped_at_the_limit(pack: Callable[[bytes], bytes]) -> None:
+    bomb = pack(bytes(64 << 20))
     reader = PieceReader(inflate(io.BytesIO(bomb)), parse_digest(digest_of(bomb)), 5 << 20)
     with pytest.raises(ImageError, match="unpacks to more than"):
         reader.finish()
