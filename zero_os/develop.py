@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from common.errors import UsageError
+from zero_os.side_by_side import run_everything
 
 TOP = Path(__file__).resolve().parent.parent
 CHECKS = (
@@ -29,10 +30,12 @@ def main(argv: Sequence[str], prog: str) -> int:
 
 
 def run_tests(argv: Sequence[str], prog: str) -> int:
-    """Run pytest with `argv` in place of this process."""
+    """Run pytest with `argv` in place of this process; without any, everything side by side."""
     del prog
     sys.stdout.flush()
-    os.execv(sys.executable, [sys.executable, "-m", "pytest", *argv])
+    if argv:
+        os.execv(sys.executable, [sys.executable, "-m", "pytest", *argv])
+    return run_everything()
 
 
 def run_checks(argv: Sequence[str], prog: str) -> int:
