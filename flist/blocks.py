@@ -46,23 +46,18 @@ def encode(plain: bytes | memoryview) -> Encoded:
 
 def check_arrival(block_id: bytes, data: bytes) -> None:
     """Raise `BlockError` unless `data` is the block named `block_id`."""
-    check_size(block_id, data)
-    if digest(data, len(block_id)) != block_id:
-        raise BlockError(f"block {block_id.hex()} is refused: its bytes have another hash")
-
-
-def check_size(block_id: bytes, data: bytes) -> None:
-    """Raise `BlockError` if `data` is more than any block has. Enough where nothing but `decode`
-    sees the bytes: its tag and plain hash hold every bit, too."""
     if len(data) > MAX_BLOCK_BYTES:
         raise BlockError(f"block {block_id.hex()} is refused: it has {len(data)} bytes")
+    if digest(data, len(block_id)) != block_id:
+        raise BlockError(f"block {block_id.hex()} is refused: its bytes have another hash")
 
 
 def decode(block: Block, data: bytes, size: int, *, check_plain: bool = True) -> bytes:
     """Return the `size` plain bytes of `block`, whose encrypted bytes are `data`.
 
-    `check_plain=False` leaves out the plain hash, for bytes that passed it once and came back from
-    a cache of ours: the GCM tag still holds them. Raises `BlockError` for anything wrong.
+    `check_plain=False` leaves out the plain hash, for bytes whose id was checked, now or before
+    they came into a cache of ours: the GCM tag holds them, too. Raises `BlockError` if anything is
+    wrong.
     """
     if len(block.id) != HASH_BYTES:
         from flist.legacy_blocks import decode_legacy

@@ -20,6 +20,7 @@ from types import FrameType
 from typing import NamedTuple
 
 from flist import fuse_wire as wire
+from flist.ahead import Ahead
 from flist.errors import FlistError
 from flist.fuse_mount import attach, detach, widen_read_ahead
 from flist.model import ROOT_INO, Inode
@@ -54,7 +55,10 @@ def serve(
             try:
                 server = Server(reader, handle, target, ready)
                 started(server)
-                server.run()
+                try:
+                    server.run()
+                finally:
+                    server.ahead.close()
             finally:
                 detach(target)
                 os.close(handle)
@@ -112,6 +116,7 @@ class Server:
         self.pending: set[int] = set()
         self.listing: tuple[Place | None, list[Inode]] = (None, [])
         self.threads = 0
+        self.ahead = Ahead()
         self.handlers: dict[int, Callable[[wire.Request], bytes | None]] = {
             wire.INIT: self.init,
             wire.LOOKUP: self.lookup,
@@ -308,6 +313,7 @@ class Server:
                 self.threads += 1
             self.pending.add(request.unique)
             self.waiting.put(Waiting(request.unique, reader, inode, size, offset))
+            self.ahead.note(reader, inode)
         return data
 
     def read_waiting(self) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from flist.blocks import check_arrival, check_size
+from flist.blocks import check_arrival
 from flist.cache import DEFAULT_LIMIT_BYTES, BlockCache
 from flist.errors import FlistError
 from flist.fetch import Fetcher
@@ -61,9 +61,7 @@ def open_fetcher(flist: AnyFlist, sources: Sources, *, is_local_cached: bool = F
         cache = None  # a copy on the same machine saves nothing
     if cache is not None:
         cache.prepare()
-    # Of one folder on this machine everything goes straight to `decode`, which checks the content.
-    is_decoded_only = are_local and cache is None and len(routes) == 1
-    routed = open_routes(routes, check_size if is_decoded_only else check_arrival)
+    routed = open_routes(routes, check_arrival)
     store: Store = RetryingStore(routed, sources.wait_s) if sources.wait_s > 0 else routed
     return Fetcher(store, cache, is_local=are_local)
 

@@ -1,0 +1,182 @@
+"""What is loaded ahead, how much, and what happens when that fails or has to end."""
+
+import threading
+import time
+
+from flist.ahead import (
+    DIRECTORY_BYTES,
+    MAX_WAITING,
+    SMALL_BYTES,
+    THREADS,
+    Ahead,
+    choose_neighbours,
+)
+from flist.blocks import Encoded, encode
+from flist.errors import FormatError, StoreUnavailableError
+from flist.fetch import Fetcher
+from flist.model import NO_META, Block, Inode, Meta
+from flist.reader import Reader
+from flist.tree import Tree
+from tests.helpers.waiting import wait_until
+
+
+def make_file(ino: int, size: int) -> Inode:
+    """Return a file of the root directory."""
+    return Inode(ino, 1, b"file-%d" % ino, size, 0, 0, 0o100644, 0, 0, 0)
+
+
+class FakeTree:
+    """Files of one directory, and the store of their blocks."""
+
+    def __init__(self, plains: dict[int, list[bytes]]) -> None:
+        self.root = Inode(1, 0, b"/", 4096, 0, 0, 0o40755, 0, 0, 0)
+        self.files = [make_file(ino, sum(map(len, plain))) for ino, plain in plains.items()]
+        self.encoded: dict[int, list[Encoded]] = {
+            ino: [encode(chunk) for chunk in plain] for ino, plain in plains.items()
+        }
+        self.asked: list[bytes] = []
+        self.broken = False
+        self.is_damaged = False
+        self.gate = threading.Event()
+        self.gate.set()
+
+    def inode(self, ino: int) -> Inode | None:
+        return next((inode for inode in (self.root, *self.files) if inode.ino == ino), None)
+
+    def children(self, ino: int) -> list[Inode]:
+        if self.is_damaged:
+            raise FormatError("the directory is damaged")
+        return self.files if ino == 1 else []
+
+    def blocks(self, ino: int) -> list[Block]:
+        return [encoded.block for encoded in self.encoded[ino]]
+
+    def meta(self, ino: int) -> Meta:
+        del ino
+        return NO_META
+
+    def folder_counts(self) -> dict[int, int]:
+        return {}
+
+    def totals(self) -> tuple[int, int]:
+        return len(self.files), 0
+
+    def data_bytes(self) -> dict[int, int]:
+        return {}
+
+    def xattr_names(self) -> set[bytes]:
+        return set()
+
+    def get(self, block_id: bytes) -> bytes:
+        self.asked.append(block_id)
+        self.gate.wait(10)
+        if self.broken:
+            raise StoreUnavailableError("the store is down")
+        all_encoded = [one for several in self.encoded.values() for one in several]
+        return next(one.data for one in all_encoded if one.block.id == block_id)
+
+    def put(self, block_id: bytes, data: bytes) -> None:
+        raise AssertionError((block_id, data))
+
+    def has(self, block_id: bytes) -> bool:
+        raise AssertionError(block_id)
+
+    def flush(self) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+def make_reader(tree: FakeTree) -> Reader:
+    """Return a reader whose store is far away."""
+    return Reader(Tree(tree), Fetcher(tree, None))
+
+
+def test_the_neighbours_of_a_small_file_come_along() -> None:
+    tree = FakeTree({ino: [b"%d " % ino * 50] for ino in range(2, 7)})
+    ahead = Ahead()
+    reader = make_reader(tree)
+    noted: list[tuple[int, int]] = []
+    reader.note = lambda ino, index: noted.append((ino, index))
+    for _ in range(2):  # once for each directory
+        ahead.note(reader, tree.files[1])
+    wait_until(lambda: len(reader.fetcher.chunks) == 4, "neighbours", 10)
+    assert noted == []
+    for ino in (2, 4, 5, 6):
+        assert reader.read_now(tree.files[ino - 2], 4096, 0) == b"%d " % ino * 50
+    assert len(tree.asked) == 4
+    ahead.close()
+
+
+def test_a_large_file_brings_no_neighbours() -> None:
+    tree = FakeTree({2: [b"a" * (SMALL_BYTES + 1)], 3: [b"b" * 100]})
+    ahead = Ahead()
+    ahead.note(make_reader(tree), tree.files[0])
+    assert ahead.threads == 0
+
+
+def test_neighbours_are_bounded_and_begin_after_the_file() -> None:
+    files = [make_file(ino, SMALL_BYTES) for ino in range(2, 200)]
+    files += [make_file(200, SMALL_BYTES + 1), make_file(201, 0)]
+    found = list(choose_neighbours(files, files[100]))
+    assert found[0].ino == files[101].ino
+    assert sum(inode.size for inode in found) == DIRECTORY_BYTES
+    assert [inode.ino for inode in choose_neighbours(files[-4:], files[-3])] == [198]
+
+
+def test_a_failure_is_silent_and_asked_for_again() -> None:
+    tree = FakeTree({2: [b"a" * 100], 3: [b"b" * 100]})
+    tree.broken = True
+    ahead = Ahead()
+    reader = make_reader(tree)
+    ahead.note(reader, tree.files[0])
+    wait_until(lambda: tree.asked and not reader.fetcher.running, "the failure", 10)
+    tree.broken = False
+    assert reader.read(tree.files[1], 4096, 0) == b"b" * 100
+    assert len(tree.asked) == 2
+    ahead.close()
+
+
+def test_one_fetch_for_the_guess_and_the_reader() -> None:
+    tree = FakeTree({2: [b"a" * 100], 3: [b"b" * 100]})
+    tree.gate.clear()
+    ahead = Ahead()
+    reader = make_reader(tree)
+    ahead.note(reader, tree.files[0])
+    wait_until(lambda: tree.asked, "the guess to be under way", 10)
+    assert reader.read_now(tree.files[1], 4096, 0) is None
+    threading.Timer(0.05, tree.gate.set).start()
+    assert reader.read(tree.files[1], 4096, 0) == b"b" * 100
+    assert len(tree.asked) == 1
+    ahead.close()
+
+
+def test_a_stalled_store_bounds_what_waits_and_does_not_hold_up_the_end() -> None:
+    tree = FakeTree({ino: [b"%d" % ino] for ino in range(2, MAX_WAITING + 100)})
+    tree.gate.clear()
+    ahead = Ahead()
+    start = time.monotonic()
+    ahead.note(make_reader(tree), tree.files[0])
+    assert ahead.threads == THREADS
+    assert ahead.queue.qsize() <= MAX_WAITING
+    wait_until(lambda: len(tree.asked) == THREADS, "every thread at work", 10)
+    ahead.close()
+    assert time.monotonic() - start < 5
+    tree.gate.set()
+    wait_until(lambda: not working(), "the end", 10)
+    assert len(tree.asked) == THREADS
+
+
+def working() -> list[str]:
+    """Return the threads that fetch ahead."""
+    return [thread.name for thread in threading.enumerate() if "(work)" in thread.name]
+
+
+def test_a_directory_that_cannot_be_listed_is_no_failure_of_the_read() -> None:
+    tree = FakeTree({2: [b"a" * 100]})
+    ahead = Ahead()
+    reader = make_reader(tree)
+    tree.is_damaged = True
+    ahead.note(reader, tree.files[0])
+    assert ahead.threads == 0
