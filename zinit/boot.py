@@ -42,6 +42,7 @@ LINKS = (
 KEEP = ("/", "/proc", "/sys", "/dev")
 TERM_GRACE_S = 2.0
 KILL_GRACE_S = 2.0
+UNMOUNT_GRACE_S = 30.0
 LAST_RESORT_S = 60.0
 CRASH_LIMIT = 5
 
@@ -151,11 +152,41 @@ def serve(settings: Settings, console: Console) -> str:
 def finish(goal: str, report: "Callable[[str], None]") -> None:
     """End what still runs, unmount, and power off or reboot."""
     end_processes()
+    if not run_apart(lambda: put_away(report), UNMOUNT_GRACE_S):
+        report("unmounting hangs: going on without")
+    report("rebooting now" if goal == REBOOT else "powering off now")
+    kernel.reboot(kernel.RESTART if goal == REBOOT else kernel.POWER_OFF)
+
+
+def put_away(report: "Callable[[str], None]") -> None:
+    """Write everything back and unmount it."""
     os.sync()
     unmount_all(report)
     os.sync()
-    report("rebooting now" if goal == REBOOT else "powering off now")
-    kernel.reboot(kernel.RESTART if goal == REBOOT else kernel.POWER_OFF)
+
+
+def run_apart(work: "Callable[[], None]", limit_s: float) -> bool:
+    """Do what may hang for ever in a child; return whether it came to its end in time."""
+    try:
+        pid = os.fork()
+    except OSError:
+        return False
+    if pid == 0:
+        try:
+            work()
+        finally:
+            os._exit(0)
+    deadline = time.monotonic() + limit_s
+    while time.monotonic() < deadline:
+        try:
+            done, _ = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return True
+        if done == pid:
+            return True
+        if done == 0:
+            time.sleep(0.01)
+    return False
 
 
 def end_processes() -> None:
@@ -223,5 +254,5 @@ def give_up(report: "Callable[[str], None]") -> None:
         except ChildProcessError:
             pass
         time.sleep(0.2)
-    os.sync()
+    run_apart(os.sync, UNMOUNT_GRACE_S)
     kernel.reboot(kernel.RESTART)

@@ -83,7 +83,7 @@ class Daemon:
             self.report(f"started anew with {len(self.manager.units)} services")
         self._on_signals(wake)  # what ended before the handler was there
         self.loop.run(self._next_time, self._turn)
-        self.outputs.flush()
+        self.outputs.finish()
         self.server.close()
         return self.manager.goal
 
@@ -141,6 +141,7 @@ class Daemon:
 
     def _next_time(self) -> float | None:
         times = [self.manager.timers.next_time(), self.server.next_time()]
+        times.append(self.outputs.next_time())
         if not self.server.is_open:
             times.append(self._retry_at)
         return min((at for at in times if at is not None), default=None)
@@ -148,6 +149,7 @@ class Daemon:
     def _turn(self, now: float) -> bool:
         self.manager.on_time(now)
         self._work(now + SLICE_S)
+        self.outputs.turn(now)
         self.server.turn(now)
         if not self.server.is_open and now >= self._retry_at:
             self._retry_at = now + SOCKET_RETRY_S

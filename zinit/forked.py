@@ -1,7 +1,8 @@
 """The spawn path for what `posix_spawn` can't do: fork, set up in the child, exec.
 
 Imported only when a service asks for it. What fails in the child comes back as its errno through a
-pipe that closes on exec, so the caller sees the same errors as from `posix_spawn`.
+pipe that closes on exec, so the caller sees the same errors as from `posix_spawn`. That is waited
+for only a moment: the program may lie on a disk that hangs. What fails later is an end with 127.
 """
 
 import fcntl
@@ -11,8 +12,10 @@ import termios
 
 from zinit import capabilities, cgroups, kernel
 from zinit.accounts import Account, find_account
+from zinit.loop import is_ready
 from zinit.ownkeys import LIMITS
-from zinit.spawn import DEFAULT_PATH, ENOEXEC, find_program
+from zinit.signals import SIGPIPE
+from zinit.spawn import DEFAULT_PATH, ENOEXEC, close_all_but, find_program
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,6 +28,7 @@ else:
 
 FIRST_FREE = 300  # above every descriptor that a service may name
 EINVAL = 22
+EXEC_WAIT_S = 0.5
 
 
 class Plan:
@@ -71,7 +75,7 @@ def fork_exec(
     if pid == 0:
         run_child(plan, writer)
     os.close(writer)
-    said = os.read(reader, 512).decode(errors="replace")
+    said = os.read(reader, 512).decode(errors="replace") if is_ready(reader, EXEC_WAIT_S) else ""
     os.close(reader)
     if not said:
         return pid
@@ -82,15 +86,20 @@ def fork_exec(
 
 def run_child(plan: Plan, writer: int) -> None:
     """In the child: turn into the service, or say why not. Never returns."""
+    said = ""
     try:
+        close_all_but(writer, *plan.fds.values())
         become(plan)
     except OSError as error:
         said = f"{error.errno or EINVAL} {plan.doing}"
-        os.write(writer, said.encode(errors="replace")[:500])
     except BaseException as error:
-        os.write(writer, f"{EINVAL} {plan.doing}: {error}".encode(errors="replace")[:500])
+        said = f"{EINVAL} {plan.doing}: {error}"
     finally:
-        os._exit(127)
+        _signal.signal(SIGPIPE, _signal.SIG_IGN)
+        try:
+            os.write(writer, said.encode(errors="replace")[:500])
+        finally:  # nobody listens any more if that came late
+            os._exit(127)
 
 
 def become(plan: Plan) -> None:

@@ -95,3 +95,10 @@ class Loop:
     def _rank(self, item: tuple[int, int]) -> int:
         source = self._sources.get(item[0])
         return source.rank if source else 0
+
+
+def is_ready(fd: int, timeout_s: float) -> bool:
+    """Wait until `fd` can be read, for a while; return whether it can."""
+    poller = select.poll()
+    poller.register(fd, select.POLLIN)
+    return bool(poller.poll(max(timeout_s, 0.0) * 1000))

@@ -1,6 +1,7 @@
 """What services print: from their pipes into the ring, and to the console or a file as wanted."""
 
 import os
+import time
 
 from zinit.ring import LineCutter
 
@@ -9,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from zinit.config import Service
-    from zinit.logfile import LogFile
+    from zinit.logwriter import LogWriter
     from zinit.loop import Loop
     from zinit.ring import Ring
 
@@ -23,7 +24,7 @@ STDERR = b"[-]"
 class Stream:
     """One pipe."""
 
-    __slots__ = ("cutter", "fd", "file", "label", "mark", "service", "to_console")
+    __slots__ = ("cutter", "fd", "file", "label", "mark", "service", "to_console", "writer")
 
     def __init__(self, fd: int, mark: bytes, label: str, service: str) -> None:
         self.fd = fd
@@ -32,7 +33,8 @@ class Stream:
         self.service = service
         self.cutter = LineCutter()
         self.to_console = False
-        self.file: LogFile | None = None
+        self.writer: LogWriter | None = None  # where its lines go, to the file that `file` names
+        self.file = b""
 
     @property
     def prefix(self) -> bytes:
@@ -55,7 +57,7 @@ class Outputs:
         self._ring = ring
         self._console = console
         self._report = report
-        self._files: dict[str, LogFile] = {}  # path -> file, shared by stdout and stderr
+        self.writers: dict[str, LogWriter] = {}  # folder -> what writes the log files in it
 
     def mark_start(self, label: str) -> None:
         """Note in the ring that `label` starts."""
@@ -69,7 +71,7 @@ class Outputs:
         stream = Stream(fd, mark, label, name)
         stream.to_console = service is not None and service.log == "console"
         if service is not None and service.log == "file":
-            stream.file = self._find_file(service)
+            self._give_file(stream, service)
         self.streams[fd] = stream
         self._loop.watch(fd, RANK, lambda _: self._read(stream))
         return stream
@@ -79,20 +81,50 @@ class Outputs:
         for stream in list(self.streams.values()):
             self._read(stream)
 
-    def _find_file(self, service: "Service") -> "LogFile":
-        from zinit.logfile import LogFile
+    def next_time(self) -> float | None:
+        """Return when `turn` is wanted."""
+        if not self.writers:
+            return None
+        times = [writer.next_time() for writer in self.writers.values()]
+        return min((at for at in times if at is not None), default=None)
+
+    def turn(self, now: float) -> None:
+        """Look after writers that hang."""
+        for writer in self.writers.values():
+            writer.turn(now)
+
+    def finish(self) -> None:
+        """Read what is in the pipes and let it be written, for a bounded time."""
+        self.flush()
+        if self.writers:
+            from zinit.logwriter import END_S
+
+            until = time.monotonic() + END_S
+            for writer in self.writers.values():
+                writer.finish(until)
+
+    def find_writer(self, folder: str) -> "LogWriter":
+        """Return what writes the log files in `folder`."""
+        writer = self.writers.get(folder)
+        if writer is None:
+            from zinit.logwriter import LogWriter
+
+            writer = self.writers[folder] = LogWriter(self._loop, self._report, folder)
+        return writer
+
+    def _give_file(self, stream: Stream, service: "Service") -> None:
+        from zinit.logwriter import make_header
 
         path = service.log_file
-        file = self._files.get(path)
-        if file is None or (file.size_bytes, file.keep) != (
-            service.log_size_bytes,
-            service.log_keep,
-        ):
-            if file is not None:
-                file.close()
-            file = LogFile(path, service.log_size_bytes, service.log_keep, self._report)
-            self._files[path] = file
-        return file
+        stream.writer = self.find_writer(os.path.dirname(path))
+        stream.file = make_header(path, service.log_size_bytes, service.log_keep)
+
+    def _write(self, stream: Stream, writer: "LogWriter", lines: list[bytes]) -> None:
+        """Give lines to the writer; while that is full, the service waits."""
+        writer.write(stream.file, lines)
+        if writer.is_full:
+            writer.waiting.add(stream.fd)
+            self._loop.want(stream.fd, 0)
 
     def _read(self, stream: Stream) -> None:
         try:
@@ -110,9 +142,11 @@ class Outputs:
             self._ring.append(prefix + line)
         if stream.to_console and lines:
             self._console(b"".join(prefix + line + b"\n" for line in lines))
-        if stream.file is not None and lines:
-            stream.file.write(lines)
+        if stream.writer is not None and lines:
+            self._write(stream, stream.writer, lines)
         if not data:
+            if stream.writer is not None:
+                stream.writer.waiting.discard(stream.fd)
             self._loop.forget(stream.fd)
             os.close(stream.fd)
             del self.streams[stream.fd]

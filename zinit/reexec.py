@@ -30,6 +30,7 @@ def dump(daemon: "Daemon") -> "tuple[dict[str, object], list[int]]":
         for one in daemon.outputs.streams.values()
     ]
     channels = [[pid, *one.dump()] for pid, one in daemon.system.channels.items()]
+    writers = [[folder, *one.dump()] for folder, one in daemon.outputs.writers.items()]
     doors = daemon.server.dump()
     state = {
         "format": FORMAT,
@@ -38,6 +39,7 @@ def dump(daemon: "Daemon") -> "tuple[dict[str, object], list[int]]":
         "ring_end": daemon.ring.end,
         "streams": streams,
         "channels": channels,
+        "writers": writers,
         "doors": doors,
         "file_limits": daemon.system.file_limits,
         "started": daemon.api.started,
@@ -45,7 +47,8 @@ def dump(daemon: "Daemon") -> "tuple[dict[str, object], list[int]]":
         "rebirths": daemon.rebirths,
     }
     fds = [*daemon.outputs.streams, *(one.fd for one in daemon.system.channels.values()), *doors]
-    return state, fds
+    fds += [one.dump()[0] for one in daemon.outputs.writers.values()]
+    return state, [fd for fd in fds if fd >= 0]
 
 
 def become_anew(daemon: "Daemon") -> None:
@@ -93,6 +96,10 @@ def restore(daemon: "Daemon", state: "dict[str, list[list[object]]]") -> None:
     for fd in state["doors"]:
         daemon.server.adopt_door(int(str(fd)), daemon.settings.socket)
     load_manager(daemon.manager, state["manager"])  # type: ignore[arg-type]
+    for folder, number, pid, queue in state.get("writers", []):
+        writer = daemon.outputs.find_writer(str(folder))
+        packets = [str(packet).encode("latin-1") for packet in queue]  # type: ignore[attr-defined]
+        writer.adopt(int(str(number)), int(str(pid)), packets)
     restore_streams(daemon, state["streams"])
     restore_channels(daemon, state["channels"])
     find_lost_children(daemon)

@@ -69,3 +69,15 @@ def find_program(word: str, path: str) -> str:
         if os.access(name, os.X_OK) and not os.path.isdir(name):
             return name
     raise FileNotFoundError(2, "No such program", word)
+
+
+def close_all_but(*kept: int) -> None:
+    """In a child: let go of every descriptor above the standard ones that is not `kept`.
+
+    A child that hangs must not hold the connections of clients open.
+    """
+    at = 3
+    for fd in sorted(kept):
+        os.closerange(at, fd)
+        at = max(at, fd + 1)
+    os.closerange(at, 1 << 20)

@@ -138,8 +138,8 @@ def test_log_files_are_rotated(tmp_path: Path) -> None:
         tmp_path,
         a="exec: sh -c 'for i in $(seq 2000); do echo line $i; done; exec sleep 1000'\n"
         f"log: {{file: {log}, size: 8K, keep: 2}}",
-    ) as zinit:
-        zinit.wait_for_line("[+] a: line 2000")
+    ):
+        wait_until(lambda: "line 2000\n" in log.read_text(), "it is written")
         names = sorted(path.name for path in log.parent.iterdir())
         assert names == ["a.log", "a.log.1", "a.log.2"]
         assert all(path.stat().st_size <= 8192 for path in log.parent.iterdir())
