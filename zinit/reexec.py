@@ -32,6 +32,7 @@ def dump(daemon: "Daemon") -> "tuple[dict[str, object], list[int]]":
     channels = [[pid, *one.dump()] for pid, one in daemon.system.channels.items()]
     writers = [[folder, *one.dump()] for folder, one in daemon.outputs.writers.items()]
     doors = daemon.server.dump()
+    http = daemon.server.dump_http()
     state = {
         "format": FORMAT,
         "manager": dump_manager(daemon.manager),
@@ -41,12 +42,14 @@ def dump(daemon: "Daemon") -> "tuple[dict[str, object], list[int]]":
         "channels": channels,
         "writers": writers,
         "doors": doors,
+        "http": http,
         "file_limits": daemon.system.file_limits,
         "started": daemon.api.started,
         "faults": daemon.fault_times,
         "rebirths": daemon.rebirths,
     }
     fds = [*daemon.outputs.streams, *(one.fd for one in daemon.system.channels.values()), *doors]
+    fds += [fd for fd, _ in http]
     fds += [one.dump()[0] for one in daemon.outputs.writers.values()]
     return state, [fd for fd in fds if fd >= 0]
 
@@ -95,6 +98,8 @@ def restore(daemon: "Daemon", state: "dict[str, list[list[object]]]") -> None:
     daemon.rebirths = [float(str(at)) for at in state["rebirths"]]
     for fd in state["doors"]:
         daemon.server.adopt_door(int(str(fd)), daemon.settings.socket)
+    for number, token in state.get("http", []):
+        daemon.server.adopt_http(int(str(number)), str(token))
     load_manager(daemon.manager, state["manager"])  # type: ignore[arg-type]
     for folder, number, pid, queue in state.get("writers", []):
         writer = daemon.outputs.find_writer(str(folder))

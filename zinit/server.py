@@ -67,6 +67,7 @@ class Server:
         self._doors: dict[int, _socket.socket] = {}
         self._spare = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
         self._http: _socket.socket | None = None
+        self._token = ""
         self._path = ""
         api.open_http = self.open_http
         api.close_http = self.close_http
@@ -111,10 +112,21 @@ class Server:
     def open_http(self, address: str) -> str:
         """Serve HTTP on `address` (see `zinit.http`); return the token. Raises OSError."""
         self.close_http()
-        self._http = door = listen(address)
-        token = os.urandom(TOKEN_BYTES).hex()
+        self._watch_http(listen(address), os.urandom(TOKEN_BYTES).hex())
+        return self._token
+
+    def dump_http(self) -> "list[tuple[int, str]]":
+        """Return the descriptor and the token of the HTTP socket, if there is one."""
+        return [(self._http.fileno(), self._token)] if self._http is not None else []
+
+    def adopt_http(self, fd: int, token: str) -> None:
+        """Go on serving HTTP on a socket that is there already."""
+        os.set_inheritable(fd, False)
+        self._watch_http(_socket.socket(fileno=fd), token)
+
+    def _watch_http(self, door: "_socket.socket", token: str) -> None:
+        self._http, self._token = door, token
         self._loop.watch(door.fileno(), RANK, lambda _: self._accept(door, token))
-        return token
 
     def close_http(self) -> None:
         """End that. Connections that are there go on to their end."""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers.zinit_daemon import ZinitDaemon, running_daemon
+from tests.helpers.zinit_daemon import ZinitDaemon, running_daemon, wait_until
 
 LIST = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "service_list"}).encode()
 
@@ -133,3 +133,14 @@ def test_websocket(web: Web) -> None:
         door.sendall(masked(b"\x03\xe8", 0x88))
         assert read_frame(door)[0] == 0x88
         assert door.recv(10) == b""
+
+
+def test_the_socket_and_its_token_outlive_a_new_program(web: Web) -> None:
+    assert web.zinit.cli("reexec").returncode == 0
+    wait_until(lambda: "started anew" in web.zinit.said(), "it starts anew")
+    assert web.post(LIST)[0] == 200
+    assert web.post(LIST, "x" * 48)[0] == 401
+    again = web.zinit.cli("proxy", "-a", f"unix:{web.path}")
+    assert again.returncode == 0, again.stderr
+    assert web.post(LIST)[0] == 401, "a new token replaces the old one"
+    assert web.post(LIST, again.stdout.split()[-1])[0] == 200

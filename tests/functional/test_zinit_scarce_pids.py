@@ -1,5 +1,6 @@
 """Process numbers that run out, and numbers that strangers get again: caused for real."""
 
+import functools
 import os
 import time
 from collections.abc import Iterator
@@ -50,7 +51,7 @@ def pids_group() -> Iterator[Path]:
                 yield group
                 return
         finally:
-            wait_until(lambda group=group: remove(group), "the group is empty")
+            wait_until(functools.partial(remove, group), "the group is empty")
     pytest.skip("no pids controller here")
 
 
