@@ -159,12 +159,12 @@ class Daemon:
             self.start_anew()
         if self.manager.is_finished:
             self.loop.is_running = False
-        return self.manager.has_work
+        return self.manager.launcher.has_work
 
     def _work(self, until: float) -> None:
         """Do queued work for a moment: clients wait no longer than that."""
-        while self.manager.has_work:
-            self.manager.work()
+        while self.manager.launcher.has_work:
+            self.manager.launcher.work()
             if self._now() > until:
                 return
 

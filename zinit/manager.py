@@ -2,20 +2,20 @@
 
 Pure orchestration: everything that touches the world goes through `system` (see `seam.py`), so
 the whole of it runs on a fake clock and without processes. Events are queued and worked off one by
-one, never by recursion; spawns wait for `work()`, one at a time, so that a client never waits for
-a thousand of them. An event that fails is told and dropped: the others go on.
+one, never by recursion; spawns wait in the launcher. An event that fails is told and dropped: the
+others go on.
 """
 
 from zinit import record as r
 from zinit.closing import Closing
 from zinit.dependencies import Dependencies
 from zinit.graph import StopOrder, find_cycles
+from zinit.launcher import Launcher
 from zinit.machine import step
 from zinit.record import CHECK, Action, Event
 from zinit.signals import NUMBERS, SIGKILL, parse_signal
 from zinit.timers import Timers
-from zinit.units import MAIN, PROBE, TASK, CommandError, Launch, Unit, describe, is_transient
-from zinit.words import split_words
+from zinit.units import MAIN, TASK, CommandError, Unit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,8 +40,7 @@ class Manager:
         self.dependencies = Dependencies(self.units)
         self.goal = ""  # "", POWEROFF or REBOOT
         self.timers = Timers()
-        self.pids: dict[int, tuple[Unit, str]] = {}  # pid -> unit and what the process is of it
-        self._work: list[tuple[Unit, str]] = []
+        self.launcher = Launcher(system, self.feed, self._is_known)
         self._events: list[tuple[Unit, Event]] = []
         self._is_draining = False
         self._closing: Closing | None = None
@@ -133,7 +132,7 @@ class Manager:
             self.system.kill_group(unit.record.pid, NUMBERS[how])
             return
         try:
-            self._launch(unit, TASK, f"{name}/reload", how)
+            self.launcher.launch(unit, TASK, f"{name}/reload", how)
         except (OSError, ValueError) as error:
             raise CommandError("reload", f'service "{name}" cannot reload: {error}') from None
 
@@ -179,7 +178,7 @@ class Manager:
 
     def on_exit(self, pid: int, status: int) -> None:
         """A child has ended and was reaped; pids that are nobody's are orphans."""
-        unit, kind = self.pids.pop(pid, (None, ""))
+        unit, kind = self.launcher.pids.pop(pid, (None, ""))
         if unit is None:
             return
         if kind == MAIN:
@@ -207,24 +206,6 @@ class Manager:
         for unit, kind in self.timers.due(now):
             if not self.goal or kind not in HEALTH:
                 self.feed(unit, Event(kind))
-
-    @property
-    def has_work(self) -> bool:
-        """Whether `work` has something to do."""
-        return bool(self._work)
-
-    def work(self) -> None:
-        """Do one queued piece of work."""
-        if not self._work:
-            return
-        unit, kind = self._work.pop(0)
-        phase = unit.record.phase
-        if kind == MAIN:
-            unit.is_queued = False
-            if phase == r.SPAWNING and self._is_known(unit):
-                self._spawn(unit)
-        elif phase in (r.STARTING, r.RUNNING) and not unit.probe_pid:
-            self._spawn_probe(unit)
 
     # Events
 
@@ -296,47 +277,15 @@ class Manager:
                 self.feed(dependent, Event(r.LOST, text=unit.name))
 
     def _queue_spawn(self, unit: Unit, _: Action) -> None:
-        self.queue(unit)
-
-    def queue(self, unit: Unit) -> None:
-        """Let `work` spawn the unit."""
-        if not unit.is_queued:
-            unit.is_queued = True
-            self._work.append((unit, MAIN))
+        self.launcher.queue(unit)
 
     def _queue_probe(self, unit: Unit, _: Action) -> None:
-        self._work.append((unit, PROBE))
+        self.launcher.queue_probe(unit)
 
     def _hasten(self, unit: Unit) -> None:
         """Spawn at once what a client asked for, so that its next question sees the process."""
         if unit.record.phase == r.SPAWNING:
-            self._spawn(unit)
-
-    def _spawn(self, unit: Unit) -> None:
-        service = unit.record.service
-        try:
-            pid = self._launch(unit, MAIN, service.name, service.exec)
-        except (OSError, ValueError, MemoryError) as error:
-            event = Event(r.SPAWN_FAILED, text=describe(error), is_transient=is_transient(error))
-        else:
-            event = Event(r.SPAWNED, pid)
-        self.feed(unit, event)
-
-    def _spawn_probe(self, unit: Unit) -> None:
-        service = unit.record.service
-        command = service.test if unit.record.phase == r.STARTING else service.liveness
-        try:
-            unit.probe_pid = self._launch(unit, PROBE, f"{service.name}/test", command)
-        except (OSError, ValueError, MemoryError) as error:
-            self.feed(unit, Event(r.PROBE_BROKEN, text=describe(error)))
-
-    def _launch(self, unit: Unit, kind: str, label: str, command: str) -> int:
-        argv = split_words(command)
-        if not argv:
-            raise ValueError("there is no command")
-        pid = self.system.spawn(Launch(unit.record.service, kind, label, argv))
-        self.pids[pid] = (unit, kind)
-        return pid
+            self.launcher.spawn(unit)
 
     def _end_probe(self, unit: Unit, _: Action) -> None:
         pid, unit.probe_pid = unit.probe_pid, 0

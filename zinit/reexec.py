@@ -124,7 +124,7 @@ def restore_streams(daemon: "Daemon", streams: "list[list[object]]") -> None:
 def restore_channels(daemon: "Daemon", channels: "list[list[object]]") -> None:
     """Listen to what services say about themselves again."""
     for pid, kind, fd, *more in channels:
-        entry = daemon.manager.pids.get(int(str(pid)))
+        entry = daemon.manager.launcher.pids.get(int(str(pid)))
         if entry is None:
             os.close(int(str(fd)))
             continue
@@ -140,7 +140,7 @@ def restore_channels(daemon: "Daemon", channels: "list[list[object]]") -> None:
 
 def find_lost_children(daemon: "Daemon") -> None:
     """Whose end was seen but not worked off is no child any more: let it end now."""
-    for pid in list(daemon.manager.pids):
+    for pid in list(daemon.manager.launcher.pids):
         try:
             os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
         except ChildProcessError:
@@ -149,7 +149,7 @@ def find_lost_children(daemon: "Daemon") -> None:
             daemon.system.adopt(pid)
     for unit in list(daemon.manager.units.values()):
         pid = unit.record.pid
-        if pid and pid not in daemon.manager.pids:
+        if pid and pid not in daemon.manager.launcher.pids:
             daemon.manager.lose_process(unit, MISSING)
 
 

@@ -22,7 +22,7 @@ def dump_manager(manager: "Manager") -> "dict[str, object]":
     return {
         "goal": manager.goal,
         "units": [dump_unit(unit) for unit in manager.units.values()],
-        "pids": [[pid, unit.name, kind] for pid, (unit, kind) in manager.pids.items()],
+        "pids": [[pid, unit.name, kind] for pid, (unit, kind) in manager.launcher.pids.items()],
     }
 
 
@@ -81,7 +81,7 @@ def load_manager(manager: "Manager", state: "dict[str, object]") -> None:
     assert isinstance(pids, list)
     for pid, name, kind in pids:
         if name in manager.units:
-            manager.pids[pid] = (manager.units[name], kind)
+            manager.launcher.pids[pid] = (manager.units[name], kind)
     go_on(manager, str(state["goal"]))
 
 
@@ -92,7 +92,7 @@ def go_on(manager: "Manager", goal: str) -> None:
         if phase == r.BLOCKED:
             manager.feed(unit, Event(r.CHANGED))
         elif phase == r.SPAWNING:
-            manager.queue(unit)
+            manager.launcher.queue(unit)
         elif phase == r.PAUSED and r.RESTART_DUE not in unit.timers:
             manager.timers.arm(unit, r.RESTART_DUE, unit.record.not_before)
         elif phase == r.STOPPING and r.KILL_DUE not in unit.timers:

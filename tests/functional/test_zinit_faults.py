@@ -513,7 +513,7 @@ def test_exceptions_in_every_handler_are_fenced(tmp_path: Path) -> None:
         "zinit.server.Server._receive",
         "zinit.system.RealSystem.reap",
         "zinit.manager.Manager._announce",
-        "zinit.manager.Manager.work",
+        "zinit.launcher.Launcher.work",
         "zinit.manager.Manager.on_exit",
     )
     for number, place in enumerate(places):

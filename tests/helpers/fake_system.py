@@ -82,8 +82,8 @@ class World:
         for _ in range(100_000):
             if self.system.ended:
                 self.manager.on_exit(*self.system.ended.pop(0))
-            elif self.manager.has_work:
-                self.manager.work()
+            elif self.manager.launcher.has_work:
+                self.manager.launcher.work()
             elif (
                 at := self.manager.timers.next_time()
             ) is not None and at <= self.system.time + 0.01:
