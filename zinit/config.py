@@ -133,24 +133,18 @@ def own_reader(key: str) -> "Callable[[Service, Node], None] | None":
     return OWN_KEYS.get(key)
 
 
-def set_exec(service: Service, node: Node) -> None:
-    service.exec = values.read_text(node)
+def keep(attribute: str, read: "Callable[[Node], object]") -> "Callable[[Service, Node], None]":
+    """Return what sets `attribute` to the value that `read` makes of a node."""
+
+    def keep_value(service: Service, node: Node) -> None:
+        setattr(service, attribute, read(node))
+
+    return keep_value
 
 
-def set_test(service: Service, node: Node) -> None:
-    service.test = values.read_text(node)
-
-
-def set_oneshot(service: Service, node: Node) -> None:
-    service.oneshot = values.read_bool(node)
-
-
-def set_after(service: Service, node: Node) -> None:
-    service.after = values.read_names(node)
-
-
-def set_shutdown_timeout(service: Service, node: Node) -> None:
-    service.stop_timeout_s = float(values.read_whole(node, "a whole number of seconds"))
+def read_shutdown_timeout(node: Node) -> float:
+    """Return upstream's kind of time-out."""
+    return float(values.read_whole(node, "a whole number of seconds"))
 
 
 def set_signal(service: Service, node: Node) -> None:
@@ -179,18 +173,14 @@ def set_env(service: Service, node: Node) -> None:
             raise ConfigError(f"{key!r} can't be a variable's name", item.line)
 
 
-def set_dir(service: Service, node: Node) -> None:
-    service.dir = values.read_text(node)
-
-
 KEYS: "dict[str, Callable[[Service, Node], None]]" = {
-    "exec": set_exec,
-    "test": set_test,
-    "oneshot": set_oneshot,
-    "after": set_after,
-    "shutdown_timeout": set_shutdown_timeout,
+    "exec": keep("exec", values.read_text),
+    "test": keep("test", values.read_text),
+    "oneshot": keep("oneshot", values.read_bool),
+    "after": keep("after", values.read_names),
+    "shutdown_timeout": keep("stop_timeout_s", read_shutdown_timeout),
     "signal": set_signal,
     "log": set_log,
     "env": set_env,
-    "dir": set_dir,
+    "dir": keep("dir", values.read_text),
 }

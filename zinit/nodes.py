@@ -3,7 +3,13 @@
 Scalars stay text: YAML's guesses (`on` is true, `12:30` is 750) would change what services get.
 """
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 DEPTH_LIMIT = 16
+NODE_LIMIT = 10_000
+"""Aliases make a short text mean a long one."""
 
 
 class ConfigError(Exception):
@@ -40,8 +46,11 @@ def parse_any_yaml(text: str) -> Node:
     """Do the same with PyYAML, which is costly to import."""
     import yaml
 
+    from common.nesting import check_nesting
+
     loader = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
     try:
+        check_nesting(text, DEPTH_LIMIT)
         top = yaml.compose(text, Loader=loader)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
@@ -51,20 +60,20 @@ def parse_any_yaml(text: str) -> Node:
         raise ConfigError(f"not YAML: {error}") from None
     if top is None:
         raise ConfigError("the file is empty")
-    return convert(top, 0)
+    return convert(top, iter(range(NODE_LIMIT)), 0)
 
 
-def convert(node: object, depth: int) -> Node:
-    """Return PyYAML's `node` as ours; refuses keys given twice, and nesting without end."""
+def convert(node: object, budget: "Iterator[int]", depth: int) -> Node:
+    """Return PyYAML's `node` as ours; refuses keys given twice, and more nodes than `budget`."""
     import yaml
 
-    if depth > DEPTH_LIMIT:
-        raise ConfigError("nested too deeply")
+    if depth > DEPTH_LIMIT or next(budget, None) is None:  # an alias may stand inside its anchor
+        raise ConfigError("nested too deeply, or too long")
     if isinstance(node, yaml.ScalarNode):
         is_plain = not node.style and node.tag != "!"
         return Node(node.value, node.start_mark.line + 1, is_plain)
     if isinstance(node, yaml.SequenceNode):
-        items = [convert(item, depth + 1) for item in node.value]
+        items = [convert(item, budget, depth + 1) for item in node.value]
         return Node(items, node.start_mark.line + 1)
     assert isinstance(node, yaml.MappingNode)
     entries: dict[str, Node] = {}
@@ -74,5 +83,5 @@ def convert(node: object, depth: int) -> Node:
             raise ConfigError("a key is text", line)
         if key.value in entries:
             raise ConfigError(f"key {key.value!r} is given twice", line)
-        entries[key.value] = convert(item, depth + 1)
+        entries[key.value] = convert(item, budget, depth + 1)
     return Node(entries, node.start_mark.line + 1)

@@ -1,13 +1,15 @@
 """The keys that upstream does not have; imported when a file uses one."""
 
 from zinit import config, values
-from zinit.config import Service
+from zinit.config import Service, keep
 from zinit.nodes import ConfigError, Node
 from zinit.signals import NUMBERS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    Setter = Callable[[Service, Node], None]
 
 # name -> RLIMIT number on Linux
 LIMITS = {
@@ -32,18 +34,6 @@ CPU_PERIOD_US = 100_000
 POLICIES = (config.ALWAYS, config.ON_FAILURE, config.NEVER)
 
 
-def set_requires(service: Service, node: Node) -> None:
-    service.requires = values.read_names(node)
-
-
-def set_wants(service: Service, node: Node) -> None:
-    service.wants = values.read_names(node)
-
-
-def set_root(service: Service, node: Node) -> None:
-    service.root = values.read_path(node)
-
-
 def set_ready(service: Service, node: Node) -> None:
     text = values.read_text(node)
     kind, _, number = text.partition(":")
@@ -59,71 +49,48 @@ def set_restart(service: Service, node: Node) -> None:
     if isinstance(node.value, str):
         service.restart = values.read_choice(node, POLICIES)
         return
-    keys = ("policy", "delay", "max_delay", "factor", "limit", "window")
-    entries = values.read_known(node, keys)
     service.restart_factor = 2.0
-    if "policy" in entries:
-        service.restart = values.read_choice(entries["policy"], POLICIES)
-    if "delay" in entries:
-        service.restart_delay_s = values.read_seconds(entries["delay"])
-    if "max_delay" in entries:
-        service.restart_max_delay_s = values.read_seconds(entries["max_delay"])
-    if "factor" in entries:
-        service.restart_factor = values.read_decimal(entries["factor"], 1.0, "a factor from 1 on")
-    if "limit" in entries:
-        service.restart_limit = values.read_whole(entries["limit"], most=1000)
-    if "window" in entries:
-        service.restart_window_s = values.read_period(entries["window"])
+    fill(service, node, RESTART)
+
+
+def fill(service: Service, node: Node, keys: "dict[str, Setter]") -> set[str]:
+    """Set what the entries of a mapping say; return which of `keys` there were."""
+    entries = values.read_known(node, tuple(keys))
+    for key in keys:
+        if key in entries:
+            keys[key](service, entries[key])
+    return set(entries)
 
 
 def set_probe(service: Service, node: Node) -> None:
-    entries = values.read_known(node, ("interval", "timeout"))
-    if "interval" in entries:
-        service.probe_interval_s = values.read_period(entries["interval"])
-    if "timeout" in entries:
-        service.probe_timeout_s = values.read_period(entries["timeout"])
+    fill(service, node, PROBE)
 
 
 def set_liveness(service: Service, node: Node) -> None:
-    entries = values.read_known(node, ("test", "interval", "timeout", "failures"))
-    if "test" not in entries:
+    if "test" not in fill(service, node, LIVENESS):
         raise ConfigError("liveness needs a test", node.line)
-    service.liveness = values.read_words(entries["test"])
-    if "interval" in entries:
-        service.liveness_interval_s = values.read_period(entries["interval"])
-    if "timeout" in entries:
-        service.liveness_timeout_s = values.read_period(entries["timeout"])
-    if "failures" in entries:
-        service.liveness_misses = values.read_count(entries["failures"])
 
 
-def set_start_timeout(service: Service, node: Node) -> None:
-    service.start_timeout_s = values.read_period(node)
-
-
-def set_stop_timeout(service: Service, node: Node) -> None:
-    service.stop_timeout_s = values.read_seconds(node)
-
-
-def set_watchdog(service: Service, node: Node) -> None:
-    service.watchdog_s = values.read_period(node)
-
-
-def set_reload(service: Service, node: Node) -> None:
+def read_reload(node: Node) -> str:
+    """Return a command, or the full name of a signal."""
     text = values.read_words(node)
-    service.reload = text.upper() if text.upper() in NUMBERS else text
+    return text.upper() if text.upper() in NUMBERS else text
 
 
-def set_user(service: Service, node: Node) -> None:
-    service.user = values.read_words(node)
+def read_namespace(node: Node) -> str:
+    """Return the path of a network namespace, which may be named as `ip netns` does."""
+    text = values.read_words(node)
+    return text if text.startswith("/") else f"/run/netns/{text}"
 
 
-def set_group(service: Service, node: Node) -> None:
-    service.group = values.read_words(node)
+def read_factor(node: Node) -> float:
+    """Return a factor that lets nothing shrink."""
+    return values.read_decimal(node, 1.0, "a factor from 1 on")
 
 
-def set_groups(service: Service, node: Node) -> None:
-    service.groups = values.read_names(node)
+def read_up_to_1000(node: Node) -> int:
+    """Return a number of files or of restarts."""
+    return values.read_whole(node, most=1000)
 
 
 def set_limits(service: Service, node: Node) -> None:
@@ -153,10 +120,6 @@ def set_capabilities(service: Service, node: Node) -> None:
     service.capabilities = names
 
 
-def set_no_new_privileges(service: Service, node: Node) -> None:
-    service.no_new_privileges = values.read_bool(node)
-
-
 def set_cgroup(service: Service, node: Node) -> None:
     entries = values.read_known(node, ("memory", "cpu", "pids", "kill"))
     service.cgroup = {}
@@ -182,47 +145,55 @@ def read_processors(node: Node) -> float:
     return number
 
 
-def set_tty(service: Service, node: Node) -> None:
-    service.tty = values.read_path(node)
-
-
-def set_netns(service: Service, node: Node) -> None:
-    text = values.read_words(node)
-    service.netns = text if text.startswith("/") else f"/run/netns/{text}"
-
-
 def set_log_file(service: Service, node: Node) -> None:
     """`log` as a mapping: a file with rotation."""
-    entries = values.read_known(node, ("file", "size", "keep"))
-    if "file" not in entries:
+    if "file" not in fill(service, node, LOG):
         raise ConfigError("log needs a file", node.line)
     service.log = "file"
-    service.log_file = values.read_path(entries["file"])
-    if "size" in entries:
-        service.log_size_bytes = values.read_bytes(entries["size"])
-    if "keep" in entries:
-        service.log_keep = values.read_whole(entries["keep"], most=1000)
 
 
-KEYS: "dict[str, Callable[[Service, Node], None]]" = {
-    "requires": set_requires,
-    "wants": set_wants,
-    "root": set_root,
+RESTART: "dict[str, Setter]" = {
+    "policy": keep("restart", lambda node: values.read_choice(node, POLICIES)),
+    "delay": keep("restart_delay_s", values.read_seconds),
+    "max_delay": keep("restart_max_delay_s", values.read_seconds),
+    "factor": keep("restart_factor", read_factor),
+    "limit": keep("restart_limit", read_up_to_1000),
+    "window": keep("restart_window_s", values.read_period),
+}
+PROBE: "dict[str, Setter]" = {
+    "interval": keep("probe_interval_s", values.read_period),
+    "timeout": keep("probe_timeout_s", values.read_period),
+}
+LIVENESS: "dict[str, Setter]" = {
+    "test": keep("liveness", values.read_words),
+    "interval": keep("liveness_interval_s", values.read_period),
+    "timeout": keep("liveness_timeout_s", values.read_period),
+    "failures": keep("liveness_misses", values.read_count),
+}
+LOG: "dict[str, Setter]" = {
+    "file": keep("log_file", values.read_path),
+    "size": keep("log_size_bytes", values.read_bytes),
+    "keep": keep("log_keep", read_up_to_1000),
+}
+KEYS: "dict[str, Setter]" = {
+    "requires": keep("requires", values.read_names),
+    "wants": keep("wants", values.read_names),
+    "root": keep("root", values.read_path),
     "ready": set_ready,
     "restart": set_restart,
     "probe": set_probe,
     "liveness": set_liveness,
-    "start_timeout": set_start_timeout,
-    "stop_timeout": set_stop_timeout,
-    "watchdog": set_watchdog,
-    "reload": set_reload,
-    "user": set_user,
-    "group": set_group,
-    "groups": set_groups,
+    "start_timeout": keep("start_timeout_s", values.read_period),
+    "stop_timeout": keep("stop_timeout_s", values.read_seconds),
+    "watchdog": keep("watchdog_s", values.read_period),
+    "reload": keep("reload", read_reload),
+    "user": keep("user", values.read_words),
+    "group": keep("group", values.read_words),
+    "groups": keep("groups", values.read_names),
     "limits": set_limits,
     "capabilities": set_capabilities,
-    "no_new_privileges": set_no_new_privileges,
+    "no_new_privileges": keep("no_new_privileges", values.read_bool),
     "cgroup": set_cgroup,
-    "tty": set_tty,
-    "netns": set_netns,
+    "tty": keep("tty", values.read_path),
+    "netns": keep("netns", read_namespace),
 }
