@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 import yaml
 
+from common.nesting import check_nesting
 from flist.errors import FormatError
 from flist.model import Route
 
@@ -31,7 +32,7 @@ def parse_router(data: bytes) -> list[Route]:
     if len(data) > MAX_ROUTER_BYTES:
         raise FormatError(f"cannot read router.yaml: it has more than {MAX_ROUTER_BYTES} bytes")
     try:
-        check_depth(data)
+        check_nesting(data, MAX_DEPTH)
         value = yaml.load(data, Loader=yaml.CBaseLoader)  # noqa: S506 makes nothing but text
     except (yaml.YAMLError, RecursionError, ValueError, TypeError) as error:
         raise FormatError(f"cannot read router.yaml: {first_line(error)}") from error
@@ -48,18 +49,6 @@ def parse_router(data: bytes) -> list[Route]:
         if len(routes) > MAX_ROUTES:
             raise FormatError(f"cannot read router.yaml: it has more than {MAX_ROUTES} routes")
     return list(dict.fromkeys(routes))
-
-
-def check_depth(data: bytes) -> None:
-    """Refuse what nests deeper than a router: the loader would use up the stack."""
-    depth = 0
-    for event in yaml.parse(data, Loader=yaml.CBaseLoader):
-        if isinstance(event, yaml.CollectionStartEvent):
-            depth += 1
-        elif isinstance(event, yaml.CollectionEndEvent):
-            depth -= 1
-        if depth > MAX_DEPTH:
-            raise FormatError("cannot read router.yaml: it nests too deep")
 
 
 def parse_route(span: object, url: object) -> Route:

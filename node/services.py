@@ -8,9 +8,11 @@ from typing import Any
 import yaml
 
 from common.files import write_atomic
+from common.nesting import check_nesting
 from node.model import NodeError
 
 MAX_SERVICE_BYTES = 64 * 1024
+MAX_DEPTH = 16
 
 
 def read_services(root: Path) -> dict[str, dict[str, Any]]:
@@ -46,6 +48,7 @@ def read_regular(path: Path) -> bytes:
 def parse_service(name: str, data: bytes) -> dict[str, Any]:
     """Return the service file `data` with all scalars as text; zinit checks what they mean."""
     try:
+        check_nesting(data, MAX_DEPTH)
         service = yaml.load(data, Loader=yaml.CBaseLoader)  # noqa: S506 - BaseLoader makes only text
     except yaml.YAMLError as error:
         raise NodeError(f"cannot use the flist's {name}: {error}") from error
