@@ -32,14 +32,16 @@ class HungDisk:
         self.is_hanging = False
         self.held: list[tuple[int, int, int, bytes]] = []  # requests that wait for `go_on`
         self._lock = threading.Lock()
+        self._is_ready = threading.Event()
         self._handle = os.open("/dev/fuse", os.O_RDWR | os.O_CLOEXEC)
         self._thread = threading.Thread(target=self._serve, daemon=True)
 
     def open(self) -> None:
-        """Mount it."""
+        """Mount it, and wait until kernel and server have agreed: before that nobody is stuck."""
         options = f"fd={self._handle},rootmode=40000,user_id=0,group_id=0,allow_other"
         mount("hung", self.path, "fuse.hung", 0, options)
         self._thread.start()
+        assert self._is_ready.wait(10)
 
     def close(self) -> None:
         """Abort what waits and unmount it."""
@@ -93,6 +95,8 @@ class HungDisk:
         head = wire.OUT_HEADER.pack(wire.OUT_HEADER.size + len(data), -code, unique)
         with contextlib.suppress(OSError):  # nobody waits for it any more
             os.write(self._handle, head + data)
+        if opcode == wire.INIT:
+            self._is_ready.set()
 
     def _reply(self, opcode: int, node: int, body: bytes) -> bytes:
         if opcode == wire.INIT:
