@@ -49,10 +49,9 @@ class Reader:
         assert data is not None
         return data
 
-    def load_small(self, inode: Inode) -> None:
-        """Fetch a file of one chunk; a trace does not note it, since nobody has asked for it."""
-        (block,) = self.blocks(inode)
-        self.fetcher.plain(block, inode.size)
+    def load(self, inode: Inode, index: int) -> None:
+        """Fetch a chunk; a trace does not note it, since nobody has asked for it."""
+        self.fetcher.plain(self.blocks(inode)[index], chunk_size(inode.size, index))
 
     def collect(
         self,

@@ -2,19 +2,22 @@
 
 import threading
 import time
+from pathlib import Path
 
 from flist.ahead import (
     DIRECTORY_BYTES,
     MAX_WAITING,
     SMALL_BYTES,
     THREADS,
+    WHOLE_BYTES,
     Ahead,
     choose_neighbours,
 )
 from flist.blocks import Encoded, encode
+from flist.cache import BlockCache
 from flist.errors import FormatError, StoreUnavailableError
 from flist.fetch import Fetcher
-from flist.model import NO_META, Block, Inode, Meta
+from flist.model import CHUNK_BYTES, NO_META, Block, Inode, Meta
 from flist.reader import Reader
 from flist.tree import Tree
 from tests.helpers.waiting import wait_until
@@ -91,6 +94,28 @@ class FakeTree:
 def make_reader(tree: FakeTree) -> Reader:
     """Return a reader whose store is far away."""
     return Reader(Tree(tree), Fetcher(tree, None))
+
+
+def test_all_of_a_program_comes_along(tmp_path: Path) -> None:
+    chunks = [bytes([number]) * CHUNK_BYTES for number in (1, 2)] + [b"the end"]
+    tree = FakeTree({2: chunks, 3: [b"its neighbour"]})
+    ahead = Ahead()
+    reader = Reader(Tree(tree), Fetcher(tree, BlockCache(tmp_path / "cache")))
+    for _ in range(2):  # once for each file
+        ahead.note(reader, tree.files[0])
+    wait_until(lambda: len(reader.fetcher.chunks) == 3, "all chunks", 10)
+    assert reader.read_now(tree.files[0], 3 * CHUNK_BYTES, 0) == b"".join(chunks)
+    assert len(tree.asked) == 3
+    ahead.close()
+
+
+def test_of_a_large_file_or_without_a_cache_nothing_comes_along(tmp_path: Path) -> None:
+    tree = FakeTree({2: [bytes(CHUNK_BYTES), b"the end"]})
+    ahead = Ahead()
+    ahead.note(make_reader(tree), tree.files[0])
+    reader = Reader(Tree(tree), Fetcher(tree, BlockCache(tmp_path / "cache")))
+    ahead.note(reader, make_file(2, WHOLE_BYTES + 1))
+    assert ahead.threads == 0
 
 
 def test_the_neighbours_of_a_small_file_come_along() -> None:
