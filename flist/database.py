@@ -8,6 +8,7 @@ of sparse files) and `zos_xattr`. Nothing in a file is trusted: it may come from
 import sqlite3
 import stat
 import struct
+import threading
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -53,13 +54,16 @@ PLAIN = "SELECT " + COLUMNS + ", NULL, NULL, NULL, NULL, NULL FROM inode"  # noq
 class FlistFile:
     """An open `.fl` file. Every answer is checked; `FormatError` is raised for what breaks a rule.
 
-    Safe to use from several threads (SQLite serialises), but not across a fork.
+    Safe to use from several threads, but not across a fork.
     """
 
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
         self.path = path
         self.connection = connection
         self.has_extension = False
+        # SQLite serialises its calls, but Python keeps one statement for each text, and binds and
+        # steps it in two calls: without this a thread could get the rows of another's question.
+        self.lock = threading.Lock()
 
     @classmethod
     def open(cls, path: Path) -> "FlistFile":
@@ -119,7 +123,8 @@ class FlistFile:
     def query(self, sql: str, values: tuple[int, ...] = ()) -> list[tuple[Any, ...]]:
         """Run one query; SQLite's own errors become `FormatError`."""
         try:
-            return self.connection.execute(sql, values).fetchall()
+            with self.lock:
+                return self.connection.execute(sql, values).fetchall()
         except (sqlite3.Error, OverflowError, UnicodeDecodeError) as error:
             raise FormatError(f"cannot read {self.path}: {error}") from error
 
