@@ -1,10 +1,8 @@
 """From a block's name to its plain bytes: memory, cache, store, each checked, each fetched once.
 
 What arrives from a store is checked against its id before anything is done with it (by the routes,
-so that the next mirror is asked when it fails), then against its tag, size and plain hash; only
-then it is cached. From a folder of this machine the plain hash is left out: the id, a hash of every
-bit that was packed, has passed, and a second hash costs a third of the time. What comes back from
-the cache is checked by its tag and size, which hold every bit of it.
+so that the next mirror is asked when it fails), then against its tag and size; only then it is
+cached. What comes back from the cache is checked by its tag and size, which show any damage to it.
 """
 
 import threading
@@ -82,20 +80,20 @@ class Fetcher:
         self.is_local = is_local
         self.statistics = Statistics()
         self.lock = threading.Lock()
-        self.chunks: OrderedDict[bytes, bytes] = OrderedDict()
-        self.running: dict[bytes, Arrival] = {}
+        self.chunks: OrderedDict[Block, bytes] = OrderedDict()
+        self.running: dict[Block, Arrival] = {}
 
     def plain(self, block: Block, size: int) -> bytes:
         """Return the `size` plain bytes of `block`; raises `FlistError`, never wrong bytes."""
         with self.lock:
-            chunk = self.chunks.get(block.key)
+            chunk = self.chunks.get(block)
             if chunk is not None and len(chunk) == size:
-                self.chunks.move_to_end(block.key)
+                self.chunks.move_to_end(block)
                 self.statistics.memory_hits += 1
                 return chunk
-            arrival = self.running.get(block.id)
+            arrival = self.running.get(block)
             if arrival is None:
-                mine = self.running[block.id] = Arrival()
+                mine = self.running[block] = Arrival()
         if arrival is not None:
             data = arrival.result()
             return data if len(data) == size else self.load(block, size)
@@ -112,12 +110,12 @@ class Fetcher:
     def plain_now(self, block: Block, size: int) -> bytes | None:
         """Return what `plain` would if it takes no time to speak of, or else None."""
         with self.lock:
-            chunk = self.chunks.get(block.key)
+            chunk = self.chunks.get(block)
             if chunk is not None and len(chunk) == size:
-                self.chunks.move_to_end(block.key)
+                self.chunks.move_to_end(block)
                 self.statistics.memory_hits += 1
                 return chunk
-            if block.id in self.running:
+            if block in self.running:
                 return None
         if self.is_local:
             return self.plain(block, size)
@@ -129,10 +127,10 @@ class Fetcher:
     def finish(self, block: Block, chunk: bytes | None = None) -> None:
         """Note that a fetch has ended, and keep what it brought."""
         with self.lock:
-            self.running.pop(block.id, None)
+            self.running.pop(block, None)
             if chunk is not None:
-                old = self.chunks.pop(block.key, b"")
-                self.chunks[block.key] = chunk
+                old = self.chunks.pop(block, b"")
+                self.chunks[block] = chunk
                 self.kept += len(chunk) - len(old)
                 while self.kept > self.kept_bytes and len(self.chunks) > 1:
                     self.kept -= len(self.chunks.popitem(last=False)[1])
@@ -148,7 +146,7 @@ class Fetcher:
         if data is None:
             return None
         try:
-            chunk = decode(block, data, size, check_plain=False)
+            chunk = decode(block, data, size)
         except BlockError:
             assert self.cache is not None
             self.cache.remove(block.id)
@@ -163,7 +161,7 @@ class Fetcher:
         started = time.monotonic()
         try:
             data = self.store.get(block.id)
-            chunk = decode(block, data, size, check_plain=not self.is_local)
+            chunk = decode(block, data, size)
         except BlockError:
             self.statistics.refused += 1
             raise

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
+from flist.blocks import digest
 from flist.errors import FlistError
 from flist.fetch import Fetcher
 from flist.model import Block, chunk_count, chunk_size
@@ -60,9 +61,11 @@ def check_blocks(
 
     def check(block: Block) -> str | None:
         try:
-            fetcher.load(block, sizes[block])
+            plain = fetcher.load(block, sizes[block])
         except FlistError as error:
             return f"{users[block]}: {error.message}"
+        if digest(plain, len(block.key)) != block.key:
+            return f"{users[block]}: block {block.id.hex()} has a key that is not its content's"
         return None
 
     faults = []

@@ -19,7 +19,7 @@ from fastapi import APIRouter, HTTPException, Request
 from starlette.responses import Response
 
 from common.respond import send_content
-from flist.blocks import decode
+from flist.blocks import check_arrival, decode
 from flist.database import FlistFile
 from flist.errors import FlistError, StoreError
 from flist.hub.library import BLOCK
@@ -69,7 +69,9 @@ class Page:
         """Return one chunk; what is not exactly right ends the answer."""
         block = self.blocks[index]
         self.count(block.id.hex())
-        return decode(block, self.store.get(block.id), chunk_size(self.size, index))
+        data = self.store.get(block.id)
+        check_arrival(block.id, data)
+        return decode(block, data, chunk_size(self.size, index))
 
     def close(self) -> None:
         """Nothing is open."""

@@ -45,7 +45,7 @@ def test_every_flipped_byte_is_refused(place: int, change: int) -> None:
     with pytest.raises(BlockError):
         check_arrival(block.id, bytes(wrong))
     with pytest.raises(BlockError):
-        decode(block, bytes(wrong), 1024, check_plain=False)
+        decode(block, bytes(wrong), 1024)
 
 
 @pytest.mark.parametrize("size", [0, 1023, 1025, CHUNK_BYTES])

@@ -15,6 +15,7 @@ from flist.errors import BlockError, FlistError
 from flist.fetch import Fetcher
 from flist.model import CHUNK_BYTES, Block
 from flist.store.folder import FolderStore
+from flist.verify import check_blocks
 
 EXAMPLES = int(os.environ.get("ZOS_FUZZ_EXAMPLES", "100"))
 bounded = settings(
@@ -42,7 +43,7 @@ def test_flipped_bytes_are_refused_or_harmless(place: float, value: bytes) -> No
     with pytest.raises(BlockError):
         check_arrival(encoded.block.id, bytes(data))
     with pytest.raises(BlockError):
-        decode(encoded.block, bytes(data), len(PLAIN), check_plain=False)
+        decode(encoded.block, bytes(data), len(PLAIN))
 
 
 @bounded
@@ -61,7 +62,7 @@ def test_only_the_length_that_was_promised(size: int) -> None:
     encoded = encode(PLAIN)
     if size != len(PLAIN):
         with pytest.raises(BlockError):
-            decode(encoded.block, encoded.data, size, check_plain=False)
+            decode(encoded.block, encoded.data, size)
 
 
 def test_a_block_that_grows_is_not_unpacked() -> None:
@@ -69,6 +70,28 @@ def test_a_block_that_grows_is_not_unpacked() -> None:
     block, data = forge(bomb, digest(b"bomb"))
     with pytest.raises(BlockError, match="not 524288 bytes"):
         decode(block, data, CHUNK_BYTES)
+
+
+def test_a_key_that_is_not_the_block_s_is_refused() -> None:
+    encoded = encode(PLAIN)
+    with pytest.raises(BlockError, match="tag"):
+        decode(Block(encoded.block.id, digest(b"another")), encoded.data, len(PLAIN))
+
+
+def test_two_blocks_of_one_key_are_not_mixed_up(tmp_path: Path) -> None:
+    """Nothing but the id says which bytes are meant, also where a chunk is still in memory."""
+    store = FolderStore(tmp_path)
+    blocks = []
+    for plain in (b"the one", b"another"):
+        block, data = forge(bytes(cramjam.snappy.compress_raw(plain)), digest(b"the one"))
+        store.put(block.id, data)
+        blocks.append(block)
+    for is_local in (True, False):
+        fetcher = Fetcher(store, BlockCache(tmp_path / f"cache-{is_local}"), is_local=is_local)
+        for _ in range(2):
+            assert [fetcher.plain(block, 7) for block in blocks] == [b"the one", b"another"]
+    faults = check_blocks(fetcher, dict.fromkeys(blocks, 7), dict.fromkeys(blocks, "file"), None)
+    assert [blocks[1].id.hex() in fault for fault in faults] == [True]
 
 
 def test_a_block_that_is_too_large_is_not_hashed() -> None:
