@@ -172,6 +172,7 @@ class Manager:
         after = {
             name: unit.record.service.after + unit.record.service.requires
             for name, unit in self.units.items()
+            if unit.record.service.edges
         }
         for names in find_cycles(after):
             self.system.report(f"these wait for each other and never start: {', '.join(names)}")
