@@ -9,6 +9,7 @@ import json
 import os
 import socket
 import struct
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -29,10 +30,15 @@ def address_of(pid: int) -> str:
 
 
 def start_control(handler: Handler) -> None:
-    """Answer in a thread, for as long as the process lives."""
+    """Answer in a thread, for as long as the process lives; if that can't be, say so."""
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
-    listener.bind(address_of(os.getpid()))
-    listener.listen(8)
+    try:
+        listener.bind(address_of(os.getpid()))
+        listener.listen(8)
+    except OSError as error:  # say a container with this machine's network and pids of its own
+        listener.close()
+        sys.stderr.write(f"rfs mount: no statistics and no remount: {error.strerror}\n")
+        return
     threading.Thread(target=answer_all, args=(listener, handler), daemon=True).start()
 
 

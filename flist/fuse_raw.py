@@ -117,6 +117,7 @@ class Server:
         self.listing: tuple[Place | None, list[Inode]] = (None, [])
         self.threads = 0
         self.ahead = Ahead()
+        self.expects_xattrs = False  # in a later version, though the first may have none
         self.handlers: dict[int, Callable[[wire.Request], bytes | None]] = {
             wire.INIT: self.init,
             wire.LOOKUP: self.lookup,
@@ -177,12 +178,16 @@ class Server:
 
         Called in another thread than `run`: the kernel may ask before it has forgotten.
         """
+        for name, is_new in (
+            ("extended attributes", reader.tree.has_xattrs and not self.has_xattrs),
+            ("access lists", reader.tree.has_acls and not self.has_acls),
+        ):
+            if is_new:
+                raise FlistError(
+                    f"cannot change the flist: the new one has {name}, the first had none",
+                    hint="the kernel does not ask for them; mount again, with --xattrs",
+                )
         old = self.readers[-1].tree
-        if reader.tree.has_xattrs and not old.has_xattrs:
-            raise FlistError(
-                "cannot change the flist: the new one has extended attributes, the old had none",
-                hint="the kernel stopped asking for them; unmount and mount again",
-            )
         names = old.entries(ROOT_INO).keys() | reader.tree.entries(ROOT_INO).keys()
         self.readers.append(reader)
         for message in (
@@ -191,6 +196,16 @@ class Server:
         ):
             with contextlib.suppress(OSError):  # the kernel did not know it
                 os.write(self.handle, message)
+
+    @property
+    def has_xattrs(self) -> bool:
+        """Whether the kernel is to ask for attributes; settled by the first version, for all."""
+        return self.expects_xattrs or self.readers[0].tree.has_xattrs
+
+    @property
+    def has_acls(self) -> bool:
+        """Whether the kernel is to check access lists; settled likewise."""
+        return self.expects_xattrs or self.readers[0].tree.has_acls
 
     def reply(self, unique: int, data: bytes) -> None:
         """Send an answer; a request that was interrupted meanwhile is not there any more."""
@@ -229,7 +244,7 @@ class Server:
 
     def init(self, request: wire.Request) -> bytes:
         """Agree on what both sides can."""
-        wanted = wire.WANTED | (wire.POSIX_ACL if self.readers[0].tree.has_acls else 0)
+        wanted = wire.WANTED | (wire.POSIX_ACL if self.has_acls else 0)
         return wire.init_reply(request.body, wanted)
 
     def lookup(self, request: wire.Request) -> bytes:
@@ -353,8 +368,8 @@ class Server:
     def getxattr(self, request: wire.Request) -> bytes:
         """Return one extended attribute, or its size."""
         reader, inode = self.find(request.nodeid)
-        if not reader.tree.has_xattrs:
-            raise OSError(errno.ENOSYS, "")
+        if not self.has_xattrs:
+            raise OSError(errno.ENOSYS, "")  # it never asks again
         size, _ = wire.SIZE_IN.unpack_from(request.body)
         name = bytes(request.body[wire.SIZE_IN.size : -1])
         value = dict(reader.tree.meta(inode).xattrs).get(name)
@@ -365,8 +380,8 @@ class Server:
     def listxattr(self, request: wire.Request) -> bytes:
         """Return the names of extended attributes, or their size."""
         reader, inode = self.find(request.nodeid)
-        if not reader.tree.has_xattrs:
-            raise OSError(errno.ENOSYS, "")
+        if not self.has_xattrs:
+            raise OSError(errno.ENOSYS, "")  # it never asks again
         size, _ = wire.SIZE_IN.unpack_from(request.body)
         pairs = reader.tree.meta(inode).xattrs
         return fit(b"".join(name + b"\0" for name, _ in pairs), size)

@@ -8,19 +8,20 @@ import stat
 import sys
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from common.errors import ZosError, render_error
 from common.notify import notify_ready
-from flist.control import start_control
+from flist.control import Handler, start_control
 from flist.errors import FlistError
 from flist.overlay import mount_overlay, prepare_overlay, unmount_overlay
 from flist.session import Sources, open_reader
 
 if TYPE_CHECKING:
     from flist.fuse_raw import Server
+    from flist.reader import Reader
 
 UP_WITHIN_S = 4.0
 
@@ -28,7 +29,7 @@ UP_WITHIN_S = 4.0
 class Mount(NamedTuple):
     """What to mount where; `adapter` is "raw" or "library". `check` raises `SignatureError` for a
     flist that must not be mounted. `record` and `replay` are traces; `overlay` is the folder of a
-    writable layer."""
+    writable layer; with `xattrs` a later version may have attributes although this one has none."""
 
     meta: Path
     target: Path
@@ -38,6 +39,7 @@ class Mount(NamedTuple):
     record: Path | None = None
     replay: Path | None = None
     overlay: Path | None = None
+    xattrs: bool = False
 
 
 def mount(what: Mount, ready: Callable[[], None] = notify_ready) -> int:
@@ -58,7 +60,11 @@ def mount(what: Mount, ready: Callable[[], None] = notify_ready) -> int:
         if what.adapter == "library":
             from flist import fuse_library
 
-            fuse_library.serve(reader, target, lambda: begin(what, ready))
+            def up() -> None:
+                start_control(answerer([reader], refuse_change))
+                begin(what, ready)
+
+            fuse_library.serve(reader, target, up)
         else:
             from flist import fuse_raw
 
@@ -105,24 +111,40 @@ def replay_trace(what: Mount) -> None:
 
 def watch(what: Mount, server: "Server", stack: contextlib.ExitStack) -> None:
     """Open the control socket of a mount."""
+    server.expects_xattrs = what.xattrs
+
+    def change(meta: Path) -> None:
+        what.check(meta)
+        server.switch(stack.enter_context(open_reader(meta, what.sources)))
+
+    start_control(answerer(server.readers, change))
+
+
+def refuse_change(_meta: Path) -> None:
+    """Say why the flist of a mount through libfuse stays what it is."""
+    raise FlistError(
+        "cannot change the flist: this mount goes through libfuse", hint="mount with --adapter raw"
+    )
+
+
+def answerer(readers: Sequence["Reader"], change: Callable[[Path], None]) -> Handler:
+    """Return what answers at the control socket; `change` shows another flist."""
 
     def handle(request: dict[str, Any]) -> dict[str, Any]:
         command = request.get("command")
         if command == "stats":
-            return statistics(server)
+            return statistics(readers)
         if command == "remount":
-            meta = Path(str(request.get("meta")))
-            what.check(meta)
-            server.switch(stack.enter_context(open_reader(meta, what.sources)))
-            return {"versions": len(server.readers)}
+            change(Path(str(request.get("meta"))))
+            return {"versions": len(readers)}
         raise FlistError(f"unknown command {command!r}")
 
-    start_control(handle)
+    return handle
 
 
-def statistics(server: "Server") -> dict[str, Any]:
+def statistics(readers: Sequence["Reader"]) -> dict[str, Any]:
     """Return what the mount has done, all versions together."""
-    parts = [vars(reader.fetcher.statistics) for reader in server.readers]
+    parts = [vars(reader.fetcher.statistics) for reader in readers]
     total = {name: sum(part[name] for part in parts) for name in parts[0]}
     total["slowest_s"] = round(max(part["slowest_s"] for part in parts), 6)
     fetched = total["fetched"]

@@ -38,6 +38,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--overlay", type=Path, metavar="DIR",
         help="mount writable; changes go to DIR/upper (DIR/lower is the flist itself)",
     )  # fmt: skip
+    parser.add_argument(
+        "--xattrs", action="store_true",
+        help="allow `remount` to a version with extended attributes although this one has none",
+    )  # fmt: skip
     parser.add_argument("target", type=Path, metavar="MOUNTPOINT")
 
 
@@ -48,7 +52,7 @@ def run(options: argparse.Namespace) -> int:
     what = Mount(
         options.meta, options.target, read_sources(options), options.adapter,
         lambda meta: check_signature(options, meta), options.record, options.replay,
-        options.overlay,
+        options.overlay, options.xattrs,
     )  # fmt: skip
     what.check(what.meta)
     if options.daemon:

@@ -1,5 +1,6 @@
 """What a mount can do beside being read: statistics, traces, overlays, new versions."""
 
+import errno
 import json
 import os
 import shutil
@@ -10,7 +11,7 @@ import pytest
 from flist.model import Block, Inode, Route
 from flist.writer import Content, write_flist
 from tests.helpers.flist_mount import mounted, need_root, rfs, serving
-from tests.helpers.flist_trees import describe, make_odd_tree, make_small_tree
+from tests.helpers.flist_trees import describe, make_acl, make_odd_tree, make_small_tree
 from tests.helpers.waiting import wait_until
 
 
@@ -34,9 +35,11 @@ def stats(target: Path) -> dict[str, float]:
     return answer
 
 
-def test_statistics_count_each_block_once(packed: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("adapter", ["raw", "library"])
+def test_statistics_count_each_block_once(packed: Path, tmp_path: Path, adapter: str) -> None:
     with serving(tmp_path / "hub") as hub:
         words: list[str | Path] = ["--store", f"{hub.url}/blocks", "-c", tmp_path / "cache"]
+        words += ["--adapter", adapter]
         with mounted(packed, tmp_path / "m", *words) as mount:
             assert stats(mount.path)["fetched"] == 0
             describe(mount.path)
@@ -118,6 +121,56 @@ def test_a_new_version_under_what_is_open(packed: Path, tmp_path: Path) -> None:
         rfs("remount", "-m", pack(tmp_path, "c.fl"), mount.path)
         assert describe(mount.path) == describe(tree)
         assert stats(mount.path)["versions"] == 3
+
+
+def test_no_new_version_through_libfuse(packed: Path, tmp_path: Path) -> None:
+    with mounted(packed, tmp_path / "m", "--adapter", "library") as mount:
+        refused = rfs("remount", "-m", packed, mount.path, check=False)
+        assert refused.returncode == 1
+        assert "--adapter raw" in refused.stderr
+        assert stats(mount.path)["versions"] == 1
+
+
+def test_a_new_version_with_attributes(packed: Path, tmp_path: Path) -> None:
+    """The kernel asks on for attributes only if the mount said from the start that it may."""
+    tree = tmp_path / "tree"
+    with mounted(packed, tmp_path / "m") as plain, mounted(packed, tmp_path / "n", "--xattrs") as m:
+        for mount in (plain, m):
+            number = errno.ENODATA if mount is m else errno.ENOTSUP
+            with pytest.raises(OSError, match=os.strerror(number)):
+                os.getxattr(mount.path / "one", "user.color")
+        os.setxattr(tree / "one", "user.color", b"blue")
+        blue = pack(tmp_path, "b.fl")
+        refused = rfs("remount", "-m", blue, plain.path, check=False)
+        assert refused.returncode == 1
+        assert "--xattrs" in refused.stderr
+        rfs("remount", "-m", blue, m.path)
+        assert os.getxattr(m.path / "one", "user.color") == b"blue"
+        rfs("remount", "-m", packed, m.path)  # has none, and another may have some again
+        assert os.listxattr(m.path / "one") == []
+        rfs("remount", "-m", blue, m.path)
+        assert os.getxattr(m.path / "one", "user.color") == b"blue"
+
+
+def test_a_new_version_with_access_lists(packed: Path, tmp_path: Path) -> None:
+    """They are checked from the first moment, or the change is refused."""
+    need_root()
+    tree = tmp_path / "tree"
+    (tree / "one").chmod(0o640)
+    os.setxattr(tree / "one", "user.color", b"blue")
+    first = pack(tmp_path, "b.fl")
+    os.setxattr(tree / "one", "system.posix_acl_access", make_acl(4321))
+    second = pack(tmp_path, "c.fl")
+    for place in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
+        place.chmod(0o755)
+    with mounted(first, tmp_path / "m") as mount:
+        refused = rfs("remount", "-m", second, mount.path, check=False)
+        assert "access lists" in refused.stderr
+    with mounted(first, tmp_path / "m", "--xattrs") as mount:
+        assert not can_read(mount.path / "one", 4321)
+        rfs("remount", "-m", second, mount.path)
+        assert can_read(mount.path / "one", 4321)
+        assert not can_read(mount.path / "one", 4322)
 
 
 def test_a_new_version_needs_the_signature_too(packed: Path, tmp_path: Path) -> None:

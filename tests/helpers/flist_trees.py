@@ -5,6 +5,7 @@ import hashlib
 import os
 import socket
 import stat
+import struct
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -125,10 +126,7 @@ def make_odd_tree(root: Path) -> Path:
     os.setxattr(root / "setuid", b"trusted.t", b"t")
     capability = bytes.fromhex("0100000200200000000000000000000000000000")
     os.setxattr(root / "chunk", b"security.capability", capability)
-    acl = bytes.fromhex(
-        "0200000001000600ffffffff02000400d204000004000400ffffffff10000600ffffffff20000400ffffffff"
-    )
-    os.setxattr(root / "chunk+1", b"system.posix_acl_access", acl)
+    os.setxattr(root / "chunk+1", b"system.posix_acl_access", make_acl(1234, others=4))
     make_sparse(root / "sparse", 6 * MIB, [(MIB, b"a" * 5000), (4 * MIB - 100, b"b" * 200)])
     make_sparse(root / "all-hole", 3 * MIB, [])
     os.utime(root / "link", ns=(5, 1_600_000_000_000_000_007), follow_symlinks=False)
@@ -136,6 +134,13 @@ def make_odd_tree(root: Path) -> Path:
     os.utime(root / "fifo", ns=(5, -1_500_000_000))  # before 1970
     os.utime(root, ns=(5, 1_650_000_000_000_000_009))
     return root
+
+
+def make_acl(uid: int, others: int = 0) -> bytes:
+    """Return an access list (posix_acl_xattr.h) that lets user `uid` read what its group reads."""
+    nobody = 0xFFFFFFFF
+    rows = [(1, 6, nobody), (2, 4, uid), (4, 4, nobody), (16, 6, nobody), (32, others, nobody)]
+    return struct.pack("<I", 2) + b"".join(struct.pack("<HHI", *row) for row in rows)
 
 
 def make_sparse(path: Path, size: int, parts: list[tuple[int, bytes]]) -> None:
