@@ -1,9 +1,13 @@
 """The one family of errors that a user may see, and the one place that renders them.
 
 A message reads "cannot X: reason", in lower case; the hint says what to do and stands on its
-own line. Anything that is not a `ZosError` is a bug and keeps its traceback.
+own line. What the system refuses where nobody foresaw it (a full disk, a folder that can't be
+read) is told in the same form. Anything else is a bug and keeps its traceback.
 """
 
+import contextlib
+import errno
+import io
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -11,6 +15,14 @@ from collections.abc import Callable, Sequence
 EXIT_FAILURE = 1
 EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
+
+REFUSAL_HINTS = {
+    errno.EACCES: "choose another place, or run this as a user who may do that",
+    errno.EPERM: "run this as root, or as a user who may do that",
+    errno.EROFS: "choose a place that can be written",
+    errno.ENOSPC: "make room there; TMPDIR and ZOS_CACHE choose other places",
+    errno.EMFILE: "allow more open files: ulimit -n",
+}
 
 
 class ZosError(Exception):
@@ -39,18 +51,86 @@ def render_error(error: ZosError, prog: str) -> str:
 
 
 def run_command(main: Callable[[Sequence[str]], int], argv: Sequence[str], prog: str) -> int:
-    """Run `main(argv)` and turn what it raises into an exit status and a line on stderr."""
+    """Run `main(argv)` and turn what it raises into an exit status and a line on stderr.
+
+    With `ZOS_TRACEBACK` set, what the system refused (OSError) keeps its traceback.
+    """
+    prepare_streams()
     try:
-        status = main(argv)
+        status = call_main(main, argv)
         sys.stdout.flush()
         return status
     except ZosError as error:
-        sys.stderr.write(render_error(error, prog))
-        return error.exit_code
+        return fail(error, prog)
     except KeyboardInterrupt:
-        sys.stderr.write(f"{prog}: interrupted\n")
+        tell(f"{prog}: interrupted\n")
         return EXIT_INTERRUPTED
-    except BrokenPipeError:
-        # The reader has gone (`zos ... | head`): end quietly, also at the interpreter's own flush.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return EXIT_FAILURE
+    except OSError as error:
+        if os.environ.get("ZOS_TRACEBACK"):
+            raise
+        # A reader that has gone (`zos ... | head`) is no fault: end quietly.
+        is_told = isinstance(error, BrokenPipeError) and is_output_broken()
+        return EXIT_FAILURE if is_told else fail(explain_refusal(error), prog)
+
+
+def call_main(main: Callable[[Sequence[str]], int], argv: Sequence[str]) -> int:
+    """Return the exit status of `main`, also when argparse ends it after its help or an error."""
+    try:
+        return main(argv)
+    except SystemExit as stop:
+        if stop.code is not None and not isinstance(stop.code, int):
+            raise
+        return stop.code or 0
+
+
+def fail(error: ZosError, prog: str) -> int:
+    """Tell of `error` and return its exit status."""
+    is_output_broken()  # what was printed before comes first
+    tell(render_error(error, prog))
+    return error.exit_code
+
+
+def tell(text: str) -> None:
+    """Write to stderr; that nobody reads it changes nothing."""
+    with contextlib.suppress(OSError):
+        sys.stderr.write(text)
+        sys.stderr.flush()
+
+
+def prepare_streams() -> None:
+    """Make stdin, stdout and stderr usable, whatever we were started with.
+
+    A closed one would be taken by the next file that is opened: it becomes one that can't be
+    written. Names of files need not be text, and a terminal need not have every letter.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            place = os.open(os.devnull, os.O_RDONLY)
+            if place != number:
+                os.dup2(place, number)
+                os.close(place)
+            setattr(sys, name, open(number, "r" if number == 0 else "w", closefd=False))  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            is_full = stream.encoding.lower().replace("-", "") == "utf8"
+            stream.reconfigure(errors="surrogateescape" if is_full else "backslashreplace")
+
+
+def is_output_broken() -> bool:
+    """Flush stdout; if it takes nothing more, drop what is left, so that the exit is quiet."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        with contextlib.suppress(OSError, ValueError):  # a captured stdout has no number
+            hole = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(hole, sys.stdout.fileno())
+            os.close(hole)
+        return True
+    return False
+
+
+def explain_refusal(error: OSError) -> ZosError:
+    """Return what to tell about something that the system refused and nobody foresaw."""
+    reason = error.strerror or str(error) or type(error).__name__
+    what = f"use {os.fsdecode(error.filename)}" if error.filename is not None else "go on"
+    return ZosError(f"cannot {what}: {reason}", hint=REFUSAL_HINTS.get(error.errno or 0))

@@ -37,10 +37,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb and return its exit status."""
     words = list(sys.argv[1:] if argv is None else argv)
     if not words or words[0] in ("-h", "--help", "help"):
-        sys.stdout.write(usage())
-        return 0
+        return run_command(print_usage, [], "zos")
     name, *rest = words
     return run_command(lambda args: run_verb(name, args), rest, f"zos {name}")
+
+
+def print_usage(_: Sequence[str]) -> int:
+    """Print what there is."""
+    sys.stdout.write(usage())
+    return 0
 
 
 def run_verb(name: str, argv: Sequence[str]) -> int:

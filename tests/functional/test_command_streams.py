@@ -1,0 +1,72 @@
+"""Commands started under poor conditions: streams that are closed, full or not UTF-8; no cache."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+TOP = Path(__file__).resolve().parents[2]
+ZOS = [sys.executable, "-m", "zero_os"]
+
+
+def run_shell(line: str, **env: str) -> subprocess.CompletedProcess[str]:
+    """Run a shell's line with `zos` in it; nothing of its environment is ours but the path."""
+    words = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "ZOS": " ".join(ZOS), **env}
+    call = ["/bin/sh", "-c", line]
+    return subprocess.run(
+        call, cwd=TOP, env=words, capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+@pytest.mark.parametrize("verb", ["", "flist --help", "image --help", "zinit --help"])
+@pytest.mark.parametrize(
+    ("redirection", "reason"),
+    [(">&-", "Bad file descriptor"), ("> /dev/full", "No space left on device")],
+)
+def test_a_stdout_that_takes_nothing(verb: str, redirection: str, reason: str) -> None:
+    done = run_shell(f"$ZOS {verb} {redirection}")
+    assert done.returncode == 1
+    assert done.stderr.startswith("zos")
+    assert f": cannot go on: {reason}" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_reader_that_has_gone_is_no_fault() -> None:
+    done = run_shell("{ $ZOS --help; echo $? >&2; } | true")
+    assert done.stderr in ("0\n", "1\n")  # it may have written before the reader had gone
+
+
+@pytest.mark.parametrize("redirection", ["<&-", "2>&-", "<&- 2>&-"])
+def test_closed_streams_that_are_not_needed(redirection: str) -> None:
+    done = run_shell(f"$ZOS --help {redirection}")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("usage: zos")
+
+
+@pytest.mark.parametrize(
+    "locale",
+    [{"LC_ALL": "C"}, {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}],
+)
+@pytest.mark.parametrize("name", ["gr\u00fcn", "two\nlines", "with space"])
+def test_names_that_the_locale_has_not(
+    locale: Mapping[str, str], name: str, tmp_path: Path
+) -> None:
+    done = run_shell('$ZOS vm --usb "$NAME"', NAME=str(tmp_path / name), **locale)
+    assert done.returncode == 1
+    assert "cannot boot" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("variable", ["ZOS_CACHE", "XDG_CACHE_HOME"])
+def test_a_cache_that_can_not_be_made(variable: str, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    output = tmp_path / "release"
+    words = {variable: str(tmp_path / "file"), "OUTPUT": str(output)}
+    done = run_shell('$ZOS image build --output "$OUTPUT"', **words)
+    assert done.returncode == 1
+    assert f"cannot keep anything in {tmp_path}/file" in done.stderr
+    assert "hint: name a folder that can be written: ZOS_CACHE=FOLDER" in done.stderr
+    assert "Traceback" not in done.stderr
