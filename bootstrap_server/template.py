@@ -5,12 +5,10 @@ template, and two machines build the same bytes. The farm's script is a file of 
 lies in one piece: a personalised image is the template with that one range of bytes replaced.
 """
 
-import fcntl
 import hashlib
 import json
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,10 +16,12 @@ from bootstrap_server import disk, inputs
 from bootstrap_server.errors import TemplateError
 from bootstrap_server.script import SLOT_BYTES, fill_slot
 from common.files import write_atomic
+from common.locks import hold_lock
 from common.paths import cache_dir
 from common.run import run
 
 BUILD_DEADLINE_S = 60
+LOCK_DEADLINE_S = 300
 EPOCH_S = 1746057600  # 2025-05-01, the date that every file in an image bears
 LAYOUT = 1  # to be raised when the steps below change
 
@@ -58,7 +58,7 @@ def load_template() -> Template:
     found = inputs.find_inputs()
     path = cache_dir("bootstrap") / f"template-{identify(found.digests)[:32]}.img"
     if not path.exists():
-        with single_flight(path.with_suffix(".lock")):
+        with hold_lock(path.with_suffix(".lock"), "making the template image", LOCK_DEADLINE_S):
             if not path.exists():
                 write_atomic(path, build_image(found.archive))
     return open_template(path.read_bytes())
@@ -122,11 +122,3 @@ def _mkfs_call(image: Path) -> list[str | Path]:
     options = ["--invariant", "-F", "16", "-s", "1", "-h", str(disk.PARTITION_START)]
     options += ["-g", geometry, "-i", f"{disk.VOLUME_ID:08x}", "-n", disk.VOLUME_LABEL]
     return ["mkfs.fat", *options, image]
-
-
-@contextmanager
-def single_flight(lock: Path) -> Iterator[None]:
-    """Let one process at a time past; the others wait."""
-    with lock.open("w") as stream:
-        fcntl.flock(stream, fcntl.LOCK_EX)
-        yield
