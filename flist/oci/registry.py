@@ -21,8 +21,10 @@ from flist.oci.manifest import (
     INDEX_TYPES,
     MANIFEST_TYPES,
     MAX_MANIFEST_BYTES,
+    SCHEMA_1,
     Descriptor,
     parse_json,
+    refuse_schema_1,
 )
 from flist.oci.platform import Platform
 from flist.oci.reference import Reference
@@ -63,6 +65,8 @@ class Registry:
             data = read_limited(response, MAX_MANIFEST_BYTES, "the manifest")
             said = response.headers.get("Docker-Content-Digest")
             media_type = response.headers.get("Content-Type", "").partition(";")[0].strip()
+        if media_type.startswith(SCHEMA_1):
+            refuse_schema_1(media_type)
         digest = Digest("sha256", hashlib.sha256(data).hexdigest())
         if said and not parse_digest(said).matches(data):
             raise ImageError("the image is refused: its manifest is not what the registry says")

@@ -294,6 +294,28 @@ def test_manifests_that_are_not_what_was_asked_for(servers: Callable[[], Seen]) 
         find(home, tag=f"@{IMAGE.digest}")
 
 
+@pytest.mark.parametrize("ending", ["prettyjws", "json"])
+def test_an_old_image_is_refused_with_what_to_do(servers: Callable[[], Seen], ending: str) -> None:
+    """Docker's schema 1, as old registries have it: the digest is that of the unsigned part."""
+    home = servers()
+    kind = f"application/vnd.docker.distribution.manifest.v1+{ending}"
+    old = {
+        "schemaVersion": 1, "name": "a/b", "tag": "1", "architecture": "amd64",
+        "fsLayers": [{"blobSum": "sha256:" + "a" * 64}], "history": [{"v1Compatibility": "{}"}],
+        "signatures": [],
+    }  # fmt: skip
+    home.answers["/v2/a/b/manifests/1"] = reply(
+        200, json.dumps(old).encode(), Content_Type=kind, Docker_Content_Digest=IMAGE.digest
+    )
+    with pytest.raises(ImageError) as caught:
+        find(home)
+    assert kind in caught.value.message
+    assert "skopeo copy" in str(caught.value.hint)
+    home.answers["/v2/a/b/manifests/1"] = reply(200, json.dumps(old).encode())
+    with pytest.raises(ImageError, match=r"manifest\.v1\+json"):
+        find(home)
+
+
 def test_an_index_of_indexes_without_end(servers: Callable[[], Seen]) -> None:
     home = servers()
     built = build_index([IMAGE])
