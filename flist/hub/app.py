@@ -4,19 +4,24 @@
     GET /blocks/<hh>/<64 hex>        a block: never changes (also /blocks/<64 hex>)
     GET /api/v1/block/<64 hex>       the same, where upstream's server has it
     GET /api/v1/block/<64 hex>/downloads   how often, since this copy of the hub started
-    GET /api/flist                   every flist's name
+    GET /api/flist, /api/v1/fl       every flist's name, or what upstream's server says of each
+    GET /api/v1/file/<hash>          an uploaded file (flist.hub.files)
     GET /website/<hash>/<path>       a page of an uploaded flist (flist.hub.website)
 
 All answer HEAD, Range and If-None-Match with strong ETags. The hub keeps nothing of its own, so
 any number of copies can serve one folder.
 """
 
+import errno
+import logging
+import os
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from fastapi import FastAPI, HTTPException, Request
-from starlette.responses import Response
+from fastapi import APIRouter, FastAPI, HTTPException, Request
+from starlette.requests import ClientDisconnect
+from starlette.responses import JSONResponse, Response
 
 from common.content import FileOpener
 from common.respond import send_content
@@ -28,6 +33,7 @@ NEVER_CHANGES = "public, max-age=31536000, immutable"
 BINARY = "application/octet-stream"
 READ = ["GET", "HEAD"]
 COUNTED_BLOCKS = 1_000_000
+FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class Downloads:
@@ -67,25 +73,41 @@ def create_app(root: Path, tokens: Sequence[str] = (), users: Users | None = Non
         openapi_url="/api/openapi.json",
         redirect_slashes=False,
     )
+    app.add_exception_handler(OSError, answer_os_error)
+    app.add_exception_handler(ClientDisconnect, answer_gone)
+    app.include_router(blocks_router(library, opener, downloads))
+    if tokens or users:
+        from flist.hub import uploads
 
-    @app.get("/api/flist")
-    def list_flists() -> list[str]:
-        """List every flist as repo/name.fl."""
-        return library.names()
+        app.include_router(uploads.make_router(root, tokens, users or Users()))
+    if tokens or users or (root / "files").is_dir():
+        from flist.hub import files, website
 
-    @app.api_route("/blocks/{prefix}/{name}", methods=READ, response_class=Response)
+        kept = files.Files(root)
+        websites = website.Websites(FolderStore(library.blocks), kept, downloads.add)
+        app.include_router(website.make_router(websites))
+        app.include_router(files.make_router(library, kept, downloads.add))
+    app.include_router(flists_router(library, opener))
+    return app
+
+
+def blocks_router(library: Library, opener: FileOpener, downloads: Downloads) -> APIRouter:
+    """Return the routes that give out blocks."""
+    router = APIRouter()
+
+    @router.api_route("/blocks/{prefix}/{name}", methods=READ, response_class=Response)
     def read_sharded(request: Request, prefix: str, name: str) -> Response:
         """Return a block."""
         path = library.block(name) if name[:2] == prefix else None
         return send_block(opener, request, path, downloads)
 
-    @app.api_route("/blocks/{name}", methods=READ, response_class=Response)
-    @app.api_route("/api/v1/block/{name}", methods=READ, response_class=Response)
+    @router.api_route("/blocks/{name}", methods=READ, response_class=Response)
+    @router.api_route("/api/v1/block/{name}", methods=READ, response_class=Response)
     def read_block(request: Request, name: str) -> Response:
         """Return a block."""
         return send_block(opener, request, library.block(name), downloads)
 
-    @app.get("/api/v1/block/{name}/downloads")
+    @router.get("/api/v1/block/{name}/downloads")
     def count_downloads(name: str) -> dict[str, object]:
         """Say how often a block was fetched."""
         path = library.block(name)
@@ -93,27 +115,48 @@ def create_app(root: Path, tokens: Sequence[str] = (), users: Users | None = Non
             raise HTTPException(404, "there is no such block")
         return downloads.describe(path)
 
-    if tokens or users:
-        from flist.hub.uploads import make_router
+    return router
 
-        app.include_router(make_router(root, tokens, users or Users()))
-    if tokens or users or (root / "files").is_dir():
-        from flist.hub import website
-        from flist.hub.uploads import read_parts
 
-        def parts_of(name: str) -> list[str]:
-            return [part for part, _ in read_parts(root / "files" / name)] or [name]
+def flists_router(library: Library, opener: FileOpener) -> APIRouter:
+    """Return the routes that give out flists; the last of them takes any two words."""
+    router = APIRouter()
 
-        websites = website.Websites(FolderStore(library.blocks), parts_of, downloads.add)
-        app.include_router(website.make_router(websites))
+    @router.get("/api/flist")
+    def list_flists() -> list[str]:
+        """List every flist as repo/name.fl."""
+        return library.names()
 
-    @app.api_route("/{repo}/{name}", methods=READ, response_class=Response)
+    @router.get("/api/v1")
+    def greet() -> dict[str, str]:
+        """Answer whoever asks whether a server is here."""
+        return {"msg": "Zero-OS hub"}
+
+    @router.get("/api/v1/fl")
+    def describe_flists() -> dict[str, list[dict[str, object]]]:
+        """List every flist by repo, as upstream's server does."""
+        return library.describe()
+
+    @router.api_route("/{repo}/{name}", methods=READ, response_class=Response)
     def read_flist(request: Request, repo: str, name: str) -> Response:
         """Return a flist or its signature."""
         kind = "text/plain; charset=utf-8" if name.endswith(".sig") else BINARY
         return send_file(opener, request, library.flist(repo, name), kind, {})
 
-    return app
+    return router
+
+
+def answer_os_error(_request: Request, error: Exception) -> Response:
+    """Say that the disk is full, or what else the system says, without a path of ours."""
+    number = error.errno if isinstance(error, OSError) else None
+    logging.getLogger("zos.hub").error("%s", error)
+    reason = os.strerror(number) if number else "an error of the system"
+    return JSONResponse({"detail": reason}, 507 if number in FULL else 500)
+
+
+def answer_gone(_request: Request, _error: Exception) -> Response:
+    """Answer whoever went away while sending: nobody reads it."""
+    return Response(status_code=400)
 
 
 def send_block(

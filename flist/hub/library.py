@@ -35,3 +35,17 @@ class Library:
         """Return `repo/name.fl` of every flist."""
         found = self.flists.glob("*/*.fl")
         return sorted(f"{path.parent.name}/{path.name}" for path in found if path.is_file())
+
+    def describe(self) -> dict[str, list[dict[str, object]]]:
+        """Return the flists of each repo as upstream's server describes them."""
+        found: dict[str, list[dict[str, object]]] = {}
+        for name in self.names():
+            repo, _, file = name.partition("/")
+            try:
+                status = (self.flists / name).stat()
+            except FileNotFoundError:
+                continue  # removed a moment ago
+            row = {"name": file, "path_uri": name, "is_file": True, "size": status.st_size,
+                   "last_modified": int(status.st_mtime), "progress": 100.0}  # fmt: skip
+            found.setdefault(repo, []).append(row)
+        return found

@@ -8,11 +8,10 @@
     POST /api/v1/signin                    a token for a user's name and password
     PUT  /<repo>/<name>.fl, .fl.sig        a flist or its signature, whole or not at all
 
-Uploaded files are kept as their blocks; which belong together stands in `files/<hash>/<index>`.
+and POST /api/v1/file (flist.hub.files).
 """
 
 import hmac
-import re
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -23,7 +22,7 @@ from pydantic import BaseModel, Field
 
 from common.files import write_atomic
 from flist.blocks import digest
-from flist.errors import StoreError
+from flist.hub.files import Files, add_file_taking, keep
 from flist.hub.library import BLOCK, FILE, REPO
 from flist.hub.users import MAX_PASSWORD, Users
 from flist.store.folder import FolderStore
@@ -76,21 +75,24 @@ def make_router(root: Path, tokens: Sequence[str], users: Users) -> APIRouter:
     """Return the routes that take things into the hub folder `root`."""
     router = APIRouter()
     store = FolderStore(root / "blocks")
+    files = Files(root)
 
     def demand_token(request: Request) -> None:
         if not is_trusted(request, tokens, users):
             raise HTTPException(401, "a token is needed", {"WWW-Authenticate": "Bearer"})
 
-    add_taking(router, root, store, demand_token)
+    add_taking(router, files, store, demand_token)
+    add_file_taking(router, files, store, demand_token)
+    add_flists(router, root / "flists", store, demand_token)
     add_users(router, store, users, demand_token)
-    add_asking(router, root / "files", store)
+    add_asking(router, files, store)
     return router
 
 
 def add_taking(
-    router: APIRouter, root: Path, store: FolderStore, demand_token: Callable[[Request], None]
+    router: APIRouter, files: Files, store: FolderStore, demand_token: Callable[[Request], None]
 ) -> None:
-    """Add the routes that need a token."""
+    """Add the route that takes blocks."""
 
     @router.post("/api/v1/block", status_code=201)
     async def take_block(
@@ -105,9 +107,15 @@ def add_taking(
         is_known = store.has(block_id)
         keep(store, block_id, body)
         if file_hash and file_hash != block_id.hex():
-            note_part(root / "files" / file_hash, idx, block_id.hex())
+            files.note(file_hash, idx, block_id.hex())
         response.status_code = 200 if is_known else 201
         return {"hash": block_id.hex(), "message": "known" if is_known else "stored"}
+
+
+def add_flists(
+    router: APIRouter, flists: Path, store: FolderStore, demand_token: Callable[[Request], None]
+) -> None:
+    """Add the route that takes flists."""
 
     @router.put("/{repo}/{name}", status_code=201)
     async def take_flist(request: Request, repo: str, name: str) -> dict[str, str]:
@@ -117,7 +125,7 @@ def add_taking(
             raise HTTPException(400, "not the name of a flist")
         body = await read_body(request, MAX_FLIST_BYTES)
         store.flush()  # what a flist names is on disk before the flist is
-        folder = root / "flists" / repo
+        folder = flists / repo
         folder.mkdir(parents=True, exist_ok=True)
         write_atomic(folder / name, body)
         return {"message": "stored"}
@@ -161,7 +169,7 @@ def list_page(store: FolderStore, page: int, per_page: int) -> dict[str, Any]:
     return {"blocks": rows, "total": len(names), "page": page, "per_page": per_page}
 
 
-def add_asking(router: APIRouter, files: Path, store: FolderStore) -> None:
+def add_asking(router: APIRouter, files: Files, store: FolderStore) -> None:
     """Add the routes that anybody may use."""
 
     @router.post("/api/v1/block/verify")
@@ -182,31 +190,9 @@ def add_asking(router: APIRouter, files: Path, store: FolderStore) -> None:
         """List the blocks of an uploaded file."""
         if not BLOCK.fullmatch(name):
             raise HTTPException(404, "no such file")
-        parts = read_parts(files / name)
-        if not parts and store.has(bytes.fromhex(name)):
+        parts = files.parts(name)
+        if parts is None and store.has(bytes.fromhex(name)):
             parts = [(name, 0)]
-        if not parts:
+        if parts is None:
             raise HTTPException(404, "no such file")
         return {"blocks": parts}
-
-
-def keep(store: FolderStore, block_id: bytes, body: bytes) -> None:
-    """Keep a block; answers 507 when the disk is full."""
-    try:
-        store.put(block_id, body)
-    except StoreError as error:
-        raise HTTPException(507, error.message) from error
-
-
-def note_part(folder: Path, index: int, name: str) -> None:
-    """Note that block `name` is part `index` of a file."""
-    folder.mkdir(parents=True, exist_ok=True)
-    write_atomic(folder / str(index), name.encode())
-
-
-def read_parts(folder: Path) -> list[tuple[str, int]]:
-    """Return the blocks of an uploaded file, in order."""
-    if not folder.is_dir():
-        return []
-    parts = {int(p.name): p.read_text() for p in folder.iterdir() if re.fullmatch(r"\d+", p.name)}
-    return [(parts[index], index) for index in sorted(parts)]

@@ -22,9 +22,9 @@ from common.respond import send_content
 from flist.blocks import check_arrival, decode
 from flist.database import FlistFile
 from flist.errors import FlistError, StoreError
+from flist.hub.files import Files
 from flist.hub.library import BLOCK
 from flist.model import CHUNK_BYTES, Block, Inode, chunk_count, chunk_size
-from flist.server_client import name_file
 from flist.store.folder import FolderStore
 from flist.tree import Tree
 
@@ -80,10 +80,9 @@ class Page:
 class Websites:
     """The flists that pages were asked of lately, as files in a folder of their own."""
 
-    def __init__(self, store: FolderStore, read_parts: Callable[[str], list[str]],
-                 count: Callable[[str], None]) -> None:  # fmt: skip
+    def __init__(self, store: FolderStore, files: Files, count: Callable[[str], None]) -> None:
         self.store = store
-        self.read_parts = read_parts
+        self.files = files
         self.count = count
         self.folder = tempfile.TemporaryDirectory(prefix="zos-hub-", ignore_cleanup_errors=True)
         self.kept: OrderedDict[str, Path] = OrderedDict()
@@ -119,8 +118,8 @@ class Websites:
 
     def assemble(self, name: str) -> bytes:
         """Return the bytes of an uploaded file, if they are what its name says."""
-        names = self.read_parts(name)
-        if not names or (name_file(names) != name and names != [name]):
+        names = self.files.blocks(name)
+        if not names:
             raise FileNotFoundError(name)
         data = bytearray()
         for block in names:

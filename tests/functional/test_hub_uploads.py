@@ -1,8 +1,13 @@
 """What a hub takes: blocks, files and flists, from those who have a token."""
 
+import hashlib
+import json
 import os
+import socket
 import subprocess
 import sys
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +15,7 @@ import pytest
 
 from tests.helpers.flist_mount import Hub, rfs, serving
 from tests.helpers.flist_trees import describe, make_small_tree
+from tests.helpers.waiting import wait_until
 
 TOKEN = "a-token-of-24-characters"
 WITH = ["--token", TOKEN]
@@ -114,3 +120,89 @@ def test_short_tokens_are_refused(tmp_path: Path) -> None:
     call = [sys.executable, "-m", "zero_os", "hub", "serve", str(tmp_path), "--tokens"]
     done = subprocess.run([*call, str(tmp_path / "tokens")], capture_output=True, check=False)
     assert done.returncode == 2
+
+
+def send(url: str, body: bytes, **headers: str) -> dict[str, str]:
+    """POST bytes; return the answer."""
+    head = {"Authorization": f"Bearer {TOKEN}", **headers}
+    request = urllib.request.Request(url, body, head, method="POST")
+    with urllib.request.urlopen(request, timeout=20) as answer:
+        assert answer.status == 201
+        found: dict[str, str] = json.loads(answer.read())
+        return found
+
+
+def fetch(url: str, **headers: str) -> bytes:
+    """Return the body of a GET."""
+    with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=20) as answer:
+        body: bytes = answer.read()
+        return body
+
+
+@pytest.mark.parametrize("size", [0, 1, 1 << 20, 2_500_000])
+def test_a_whole_file_goes_up_and_comes_down(hub: Hub, tmp_path: Path, size: int) -> None:
+    content = os.urandom(size)
+    name = send(f"{hub.url}/api/v1/file", content)["file_hash"]
+    assert name == hashlib.sha256(content).hexdigest()
+    assert send(f"{hub.url}/api/v1/file", content)["file_hash"] == name
+    assert fetch(f"{hub.url}/api/v1/file/{name}") == content
+    listed = json.loads(fetch(f"{hub.url}/api/v1/blocks/{name}"))["blocks"]
+    assert [index for _, index in listed] == list(range(-(-size // (1 << 20))))
+    if size > 1 << 20:
+        part = fetch(f"{hub.url}/api/v1/file/{name}", Range="bytes=1048570-1048580")
+        assert part == content[1048570:1048581]
+        (tmp_path / "file").write_bytes(content)
+        words = ["-s", hub.url, "-b", "256K", *WITH]
+        other = rfs("upload", *words, tmp_path / "file").stdout.strip()
+        assert fetch(f"{hub.url}/api/v1/file/{other}") == content
+        block = listed[1][0]
+        (tmp_path / "hub" / "blocks" / block[:2] / block).unlink()
+        assert refusal(f"{hub.url}/api/v1/file/{name}") == 404
+
+
+def refusal(url: str, body: bytes | None = None, **headers: str) -> int:
+    """Return the status of a request that is refused."""
+    request = urllib.request.Request(url, body, headers)
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        urllib.request.urlopen(request, timeout=20)
+    caught.value.close()
+    return caught.value.code
+
+
+def test_what_is_no_whole_file_is_refused(hub: Hub, tmp_path: Path) -> None:
+    url = f"{hub.url}/api/v1/file"
+    assert refusal(url, b"x") == 401
+    assert refusal(url, b"x", Authorization="Bearer wrong") == 401
+    assert not (tmp_path / "hub" / "blocks").exists()
+    for name in ("0" * 64, "x", "A" * 64):
+        assert refusal(f"{url}/{name}") == 404
+    # Of a file that comes block by block nothing is shown until all are there.
+    names = [hashlib.blake2b(body, digest_size=32).hexdigest() for body in (b"one", b"two")]
+    whole = hashlib.sha256("".join(names).encode()).hexdigest()
+    block_url = f"{hub.url}/api/v1/block?file_hash={whole}&idx="
+    send(f"{block_url}1", b"two")
+    assert refusal(f"{url}/{whole}") == 404
+    send(f"{block_url}0", b"one")
+    assert fetch(f"{url}/{whole}") == b"onetwo"
+    # Nor of one whose sender goes away half-way.
+    host, _, port = hub.url.removeprefix("http://").partition(":")
+    with socket.create_connection((host, int(port)), timeout=20) as sock:
+        head = f"POST /api/v1/file HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {TOKEN}\r\n"
+        sock.sendall(head.encode() + b"Content-Length: 2000000\r\n\r\n" + b"a" * 1_500_000)
+        first = hashlib.blake2b(b"a" * (1 << 20), digest_size=32).hexdigest()
+        path = tmp_path / "hub" / "blocks" / first[:2] / first
+        wait_until(path.exists, "the first block", 20)
+    assert not list((tmp_path / "hub" / "files").glob("*.blocks"))
+    hub.process.terminate()
+    assert hub.process.stderr is not None
+    assert "Traceback" not in hub.process.stderr.read()
+
+
+def test_upstreams_list_of_flists(hub: Hub, tmp_path: Path) -> None:
+    folder = tmp_path / "hub" / "flists" / "me"
+    folder.mkdir(parents=True)
+    (folder / "tree.fl").write_bytes(b"x" * 7)
+    assert json.loads(fetch(f"{hub.url}/api/v1"))["msg"]
+    rows = json.loads(fetch(f"{hub.url}/api/v1/fl"))["me"]
+    assert [(row["name"], row["size"], row["is_file"]) for row in rows] == [("tree.fl", 7, True)]
+    assert fetch(f"{hub.url}/{rows[0]['path_uri']}") == b"x" * 7
