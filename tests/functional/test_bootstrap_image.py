@@ -12,7 +12,7 @@ from bootstrap_server.model import Boot
 from bootstrap_server.script import SLOT_BYTES, fill_slot, render_script
 from bootstrap_server.template import Template, build_image, load_template
 from common.content import Pieces
-from tests.helpers.vm_tools import need_tool
+from tests.helpers.needs import need_tool
 
 OFFSET = disk.PARTITION_START * disk.SECTOR_BYTES
 SCRIPT = render_script(Boot.parse("dev", "42", "zos-debug"), "http://boot.example", "http://hub")

@@ -20,8 +20,8 @@ import urllib3
 
 from bootstrap_server import disk
 from common.paths import cache_dir
+from tests.helpers.needs import need_tool
 from tests.helpers.tcp import read_all
-from tests.helpers.vm_tools import need_tool
 
 KERNEL = bytes(range(256)) * 5000
 HUB = "http://hub.example"

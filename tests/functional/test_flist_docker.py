@@ -24,8 +24,9 @@ from flist.commands import docker as command
 from flist.database import FlistFile
 from flist.oci import archive, layout, saved
 from flist.store import folder as folder_store
-from tests.helpers.flist_mount import mounted, need_fuse, need_root, rfs
+from tests.helpers.flist_mount import mounted, rfs
 from tests.helpers.flist_trees import describe
+from tests.helpers.needs import need_fuse, need_root, need_tool
 from tests.helpers.overlay import join_layers
 from tests.helpers.registry import (
     PASSWORD,
@@ -61,8 +62,7 @@ BIG = bytes(range(256)) * 5000
 @pytest.fixture(scope="module")
 def layers() -> list[bytes]:
     """A Debian package tree, and above it two layers that change it in every way."""
-    if shutil.which("mmdebstrap") is None:
-        pytest.skip("needs mmdebstrap")
+    need_tool("mmdebstrap")
     base = fetch_packages(["busybox-static", "netbase", "perl-base"]).read_bytes()
     xattrs = {
         "SCHILY.xattr.user.note": "value",

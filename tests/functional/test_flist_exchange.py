@@ -23,9 +23,10 @@ from tests.helpers.flist_legacy import (
     rights_record,
     write_legacy,
 )
-from tests.helpers.flist_mount import mounted, need_root, rfs
+from tests.helpers.flist_mount import mounted, rfs
 from tests.helpers.flist_servers import redis_server
 from tests.helpers.flist_trees import describe, make_odd_tree, make_small_tree
+from tests.helpers.needs import need_root
 from tests.helpers.samples import samples_dir
 
 

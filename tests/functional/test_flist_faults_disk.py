@@ -12,7 +12,8 @@ from tests.helpers.flist_faults import (
     make_many_files,
     pack_into,
 )
-from tests.helpers.flist_mount import mounted, need_fuse, rfs
+from tests.helpers.flist_mount import mounted, rfs
+from tests.helpers.needs import need_fuse
 
 
 @contextlib.contextmanager

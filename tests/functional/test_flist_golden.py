@@ -13,8 +13,9 @@ from flist.blocks import encode
 from flist.database import FlistFile
 from flist.model import chunk_count
 from flist.tree import Tree
-from tests.helpers.flist_mount import mounted, need_root, rfs
+from tests.helpers.flist_mount import mounted, rfs
 from tests.helpers.flist_trees import describe
+from tests.helpers.needs import need_root
 from tests.helpers.samples import samples_dir
 
 

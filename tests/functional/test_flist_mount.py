@@ -10,8 +10,9 @@ import pytest
 
 from flist.model import Block, Inode, Route
 from flist.writer import Content, write_flist
-from tests.helpers.flist_mount import mounted, need_root, rfs, serving
+from tests.helpers.flist_mount import mounted, rfs, serving
 from tests.helpers.flist_trees import describe, make_acl, make_odd_tree, make_small_tree
+from tests.helpers.needs import need_root
 from tests.helpers.waiting import wait_until
 
 

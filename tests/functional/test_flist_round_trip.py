@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from flist.database import FlistFile
-from tests.helpers.flist_mount import mounted, need_root, rfs
+from tests.helpers.flist_mount import mounted, rfs
 from tests.helpers.flist_trees import describe, make_odd_tree, make_small_tree, run_rsync_compare
+from tests.helpers.needs import need_root
 
 
 def pack(tree: Path, tmp_path: Path, name: str = "a.fl") -> Path:

@@ -21,7 +21,7 @@ from image.kernel import find_kernel
 from image.model import Release
 from image.project import collect_sources
 from image.wheels import fetch_wheels
-from tests.helpers.vm_tools import need_tool
+from tests.helpers.needs import need_tool
 
 KEY = base64.b64encode(b"k" * 32).decode()
 FAST = 1

@@ -1,7 +1,6 @@
 """Leases given to a real kernel, in a network namespace of the test's own."""
 
 import json
-import os
 import subprocess
 import sys
 import uuid
@@ -9,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.helpers.vm_tools import lack, need_tool
+from tests.helpers.needs import need_root, need_tool
 
 ASSIGN = """
 import asyncio, sys
@@ -37,8 +36,7 @@ except NodeError as error:
 def namespace() -> Iterator[str]:
     """Make a network namespace with one wire."""
     need_tool("ip")
-    if os.geteuid() != 0:
-        lack("root is needed for network namespaces")
+    need_root()
     name = f"zos-{uuid.uuid4().hex[:8]}"
     run("ip", "netns", "add", name)
     try:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.helpers import vm_sector as sector
-from tests.helpers.vm_tools import need_tool
+from tests.helpers.needs import need_tool
 
 COMMAND = [sys.executable, "-m", "zero_os", "vm", "--acceleration", "tcg", "--memory", "64M"]
 DEADLINE_S = 60

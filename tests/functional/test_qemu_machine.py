@@ -16,7 +16,7 @@ from qemu.errors import MachineEndedError, MachineError, WaitTimeoutError
 from qemu.machine import QemuMachine
 from qemu.model import Boot, Forward, IsoBoot, MachineConfig, NetworkBoot, UsbBoot
 from tests.helpers import vm_sector as sector
-from tests.helpers.vm_tools import need_tool, need_uefi
+from tests.helpers.needs import need_tool, need_uefi
 from tests.helpers.waiting import wait_until
 
 BOOT_S = 60

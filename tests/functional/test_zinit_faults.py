@@ -11,9 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers.zinit_daemon import ZinitDaemon, children_of, running_daemon, wait_until
-
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+from tests.helpers.waiting import wait_until
+from tests.helpers.zinit_daemon import ZinitDaemon, children_of, running_daemon
 
 
 def count_fds(pid: int) -> int:
@@ -251,7 +250,7 @@ def test_delays_do_not_follow_the_wall_clock(tmp_path: Path) -> None:
             assert call not in text, f"{source.name} reads the wall clock"
 
 
-@needs_root
+@pytest.mark.usefixtures("as_root")
 def test_pids_that_come_round_again_never_hit_a_stranger(tmp_path: Path) -> None:
     """Signals go through pidfds: a service whose end is not yet seen does not lend its number."""
     with running_daemon(tmp_path, a="exec: sleep 1000") as zinit:
@@ -285,17 +284,7 @@ def test_what_detached_survives_a_stop_by_default(tmp_path: Path) -> None:
             os.kill(pid, signal.SIGKILL)
 
 
-def has_cgroups() -> bool:
-    from zinit import cgroups
-
-    try:
-        top = cgroups.find_top()
-    except OSError:
-        return False
-    return os.access(f"{top}/cgroup.procs", os.W_OK) and os.geteuid() == 0
-
-
-@pytest.mark.skipif(not has_cgroups(), reason="needs control groups, version 2, and root")
+@pytest.mark.usefixtures("own_cgroups")
 def test_kill_cgroup_takes_what_detached_along(tmp_path: Path) -> None:
     note = tmp_path / "pid"
     name = f"vmd-{os.getpid()}"
@@ -410,7 +399,7 @@ def test_half_written_files_change_nothing(tmp_path: Path) -> None:
         assert zinit.service_pid("a") == pid
 
 
-@needs_root
+@pytest.mark.usefixtures("as_root")
 def test_a_full_disk_is_told_and_survived(tmp_path: Path) -> None:
     """The service folder, the socket and a log file on a file system with no space left."""
     disk = tmp_path / "disk"

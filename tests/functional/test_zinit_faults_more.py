@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers.zinit_daemon import ZinitDaemon, children_of, wait_until
+from tests.helpers.needs import need_root
+from tests.helpers.waiting import wait_until
+from tests.helpers.zinit_daemon import ZinitDaemon, children_of
 from zinit.client import Client, ZinitError
 
 MANY = 1000
@@ -114,8 +116,7 @@ def kind_of(state: str) -> str:
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """Mount a tmpfs of 1 MiB and 40 inodes."""
-    if os.geteuid() != 0:
-        pytest.skip("needs root")
+    need_root()
     disk = tmp_path / "run"
     disk.mkdir()
     options = "size=1m,nr_inodes=40"

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers.zinit_daemon import ZinitDaemon, running_daemon, wait_until
+from tests.helpers.waiting import wait_until
+from tests.helpers.zinit_daemon import ZinitDaemon, running_daemon
 
 LIST = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "service_list"}).encode()
 

@@ -7,13 +7,14 @@ from pathlib import Path
 import pytest
 
 from tests.helpers.hung_disk import HungDisk, hung_disk
-from tests.helpers.zinit_daemon import ZinitDaemon, wait_until
+from tests.helpers.waiting import wait_until
+from tests.helpers.zinit_daemon import ZinitDaemon
 
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 PROMPT_S = 2.0  # far below a stall, far above a busy machine's hiccup
 TALKER = "sh -c 'n=0; while :; do n=$((n+1)); echo $n {filler}; done'"
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0 and not os.environ.get("CI"), reason="needs root")
+pytestmark = pytest.mark.usefixtures("as_root")
 
 
 def process_state(pid: int) -> str:

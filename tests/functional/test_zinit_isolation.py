@@ -7,10 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.functional.test_zinit_faults import has_cgroups, remove
-from tests.helpers.zinit_daemon import ZinitDaemon, running_daemon, wait_until
+from tests.functional.test_zinit_faults import remove
+from tests.helpers.needs import lack, need_tool
+from tests.helpers.waiting import wait_until
+from tests.helpers.zinit_daemon import ZinitDaemon, running_daemon
+from zinit import cgroups
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+pytestmark = pytest.mark.usefixtures("as_root")
 SHOW = "exec: cat /proc/self/status\noneshot: true\n"
 
 
@@ -89,9 +92,10 @@ def test_a_terminal_of_its_own(tmp_path: Path) -> None:
 
 def test_a_network_namespace(tmp_path: Path) -> None:
     name = f"zinit-test-{os.getpid()}"
+    need_tool("ip")
     added = subprocess.run(["ip", "netns", "add", name], check=False, capture_output=True)
     if added.returncode:
-        pytest.skip("network namespaces can't be made here")
+        lack(f"network namespaces can't be made here: {added.stderr.decode()}")
     try:
         with running_daemon(
             tmp_path,
@@ -108,10 +112,8 @@ def test_a_network_namespace(tmp_path: Path) -> None:
         subprocess.run(["ip", "netns", "del", name], check=False)
 
 
-@pytest.mark.skipif(not has_cgroups(), reason="needs control groups, version 2")
+@pytest.mark.usefixtures("own_cgroups")
 def test_control_groups(tmp_path: Path) -> None:
-    from zinit import cgroups
-
     name = f"limited-{os.getpid()}"
     with ZinitDaemon(tmp_path) as zinit:
         zinit.write(name, "exec: sleep 1000\ncgroup: {memory: 64M, cpu: 50%, pids: 20}")

@@ -4,7 +4,6 @@ import contextlib
 import os
 import pty
 import select
-import shutil
 import signal
 import subprocess
 import sys
@@ -16,7 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers.zinit_daemon import DEADLINE_S, children_of, library_paths, wait_until
+from tests.helpers.needs import need_root, need_tool
+from tests.helpers.waiting import wait_until
+from tests.helpers.zinit_daemon import DEADLINE_S, children_of, library_paths
 from zinit import boot
 from zinit.client import Client
 
@@ -116,10 +117,8 @@ class Machine:
 
 @pytest.fixture
 def machine() -> Iterator[Machine]:
-    if os.geteuid() != 0 or not shutil.which("unshare"):
-        if os.environ.get("CI"):
-            pytest.fail("these tests need root and unshare")
-        pytest.skip("needs root and unshare")
+    need_root()
+    need_tool("unshare")
     # Not under /tmp: PID 1 mounts its own there.
     with tempfile.TemporaryDirectory(prefix="zinit-", dir="/var/tmp") as folder:
         one = Machine(Path(folder))

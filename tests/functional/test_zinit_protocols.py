@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.helpers.zinit_daemon import ZinitDaemon, running_daemon, wait_until
+from tests.helpers.waiting import wait_until
+from tests.helpers.zinit_daemon import ZinitDaemon, running_daemon
 
 
 class Rpc:

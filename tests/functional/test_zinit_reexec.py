@@ -5,7 +5,8 @@ import os
 import signal
 from pathlib import Path
 
-from tests.helpers.zinit_daemon import ZinitDaemon, wait_until
+from tests.helpers.waiting import wait_until
+from tests.helpers.zinit_daemon import ZinitDaemon
 from zinit.client import ZinitError
 
 TICK = "sh -c 'n=0; while :; do echo $n; n=$((n+1)); sleep 0.02; done'"

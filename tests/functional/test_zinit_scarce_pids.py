@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers.vm_tools import lack
-from tests.helpers.zinit_daemon import ZinitDaemon, wait_until
+from tests.helpers.needs import lack
+from tests.helpers.waiting import wait_until
+from tests.helpers.zinit_daemon import ZinitDaemon
 from zinit.client import ZinitError
 
 GROUPS = ("/sys/fs/cgroup/pids", "/sys/fs/cgroup")  # version 1's controller, version 2
@@ -35,7 +36,7 @@ with open(sys.argv[1], "w", buffering=1) as out:
         out.write(f"{pid} {status}\\n")
 """
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0 and not os.environ.get("CI"), reason="needs root")
+pytestmark = pytest.mark.usefixtures("as_root")
 
 
 @pytest.fixture

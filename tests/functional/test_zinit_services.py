@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers.zinit_daemon import ZinitDaemon, running_daemon, wait_until
+from tests.helpers.waiting import wait_until
+from tests.helpers.zinit_daemon import ZinitDaemon, running_daemon
 from zinit.client import ZinitError
 
 
@@ -72,7 +73,7 @@ def test_readiness_by_descriptor_and_by_notification(tmp_path: Path) -> None:
         zinit.wait_for_state("after-n", "Running")
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="chroot needs root")
+@pytest.mark.usefixtures("as_root")
 def test_root_is_entered_before_dir(tmp_path: Path) -> None:
     with running_daemon(
         tmp_path,

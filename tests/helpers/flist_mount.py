@@ -14,23 +14,10 @@ from typing import NamedTuple
 
 import pytest
 
+from tests.helpers.needs import need_fuse
+
 UP_WITHIN_S = 20.0
 END_WITHIN_S = 15.0
-
-
-def need_fuse() -> None:
-    """Skip where FUSE can't be used; fail there in CI."""
-    if os.access("/dev/fuse", os.R_OK | os.W_OK) and os.geteuid() == 0:
-        return
-    if os.environ.get("CI"):
-        pytest.fail("/dev/fuse and root are needed")
-    pytest.skip("needs /dev/fuse and root")
-
-
-def need_root() -> None:
-    """Skip where the test needs root."""
-    if os.geteuid() != 0:
-        pytest.skip("needs root")
 
 
 def rfs(

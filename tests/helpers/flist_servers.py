@@ -2,8 +2,6 @@
 
 import contextlib
 import http.server
-import os
-import shutil
 import socket
 import subprocess
 import threading
@@ -14,18 +12,8 @@ from typing import Any
 import pytest
 
 from tests.helpers.flist_mount import end, free_port
+from tests.helpers.needs import need_tool
 from tests.helpers.waiting import wait_until
-
-
-def need_program(*names: str) -> str:
-    """Return the path of a program; skip without it, fail in CI."""
-    for name in names:
-        found = shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
-        if found:
-            return found
-    if os.environ.get("CI"):
-        pytest.fail(f"{names[0]} is not installed")
-    pytest.skip(f"{names[0]} is not installed")
 
 
 def is_open(port: int) -> bool:
@@ -56,7 +44,7 @@ def running(call: list[str], port: int, **more: Any) -> Iterator[int]:
 def redis_server(folder: Path, *words: str) -> Iterator[int]:
     """Run Redis without persistence."""
     port = free_port()
-    call = [need_program("redis-server"), "--port", str(port), "--save", "", "--dir", str(folder)]
+    call = [need_tool("redis-server"), "--port", str(port), "--save", "", "--dir", str(folder)]
     call += ["--bind", "127.0.0.1", "--unixsocket", str(folder / "redis.sock"), *words]
     with running(call, port):
         yield port
@@ -85,7 +73,7 @@ def nginx_server(folder: Path, root: Path) -> Iterator[int]:
             place.chmod(place.stat().st_mode | 0o005)
     config = folder / "nginx.conf"
     config.write_text(NGINX.format(folder=folder, root=root, port=port))
-    with running([need_program("nginx"), "-c", str(config), "-e", "stderr"], port):
+    with running([need_tool("nginx"), "-c", str(config), "-e", "stderr"], port):
         yield port
 
 

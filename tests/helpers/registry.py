@@ -7,8 +7,6 @@ import hashlib
 import http.client
 import io
 import json
-import os
-import shutil
 import subprocess
 import tarfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,6 +17,7 @@ import pytest
 import zstandard
 
 from tests.helpers.flist_mount import end, free_port
+from tests.helpers.needs import need_tool
 from tests.helpers.waiting import wait_until
 
 OCI = "application/vnd.oci.image"
@@ -187,11 +186,7 @@ def running_registry(
     root: Path, *, is_private: bool = False, tls: tuple[Path, Path] | None = None
 ) -> Iterator[str]:
     """Run Debian's registry for the block; gives HOST:PORT. `tls` is a certificate and its key."""
-    program = shutil.which("docker-registry")
-    if program is None:
-        if os.environ.get("CI"):
-            pytest.fail("docker-registry is needed")
-        pytest.skip("needs Debian's docker-registry")
+    program = need_tool("docker-registry")
     root.mkdir(exist_ok=True)
     host = f"127.0.0.1:{free_port()}"
     config: dict[str, Any] = {

@@ -4,16 +4,28 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
+from common.errors import ZosError
+
 T = TypeVar("T")
 POLL_S = 0.02
+DEADLINE_S = 30.0
 
 
-def wait_until(seen: Callable[[], T], what: str, timeout_s: float) -> T:
-    """Call `seen` until it returns something true, and return that."""
+def wait_until(
+    seen: Callable[[], T], what: str = "the condition", timeout_s: float = DEADLINE_S
+) -> T:
+    """Call `seen` until it returns something true, and return that; an error is not yet true."""
     deadline = time.monotonic() + timeout_s
     while True:
-        last = seen()
-        if last:
-            return last
-        assert time.monotonic() < deadline, f"not within {timeout_s:g} s: {what}; last seen: {last}"
+        last: object
+        try:
+            last = found = seen()
+        except (OSError, ZosError) as error:
+            last = error
+        else:
+            if found:
+                return found
+        assert time.monotonic() < deadline, (
+            f"not within {timeout_s:g} s: {what}; last seen: {last!r}"
+        )
         time.sleep(POLL_S)

@@ -5,12 +5,11 @@ import os
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TypeVar
 
-from zinit.client import Client, ZinitError
+from tests.helpers.waiting import wait_until
+from zinit.client import Client
 
 TOP = Path(__file__).parents[2]
 LAUNCHER = (
@@ -20,7 +19,6 @@ LAUNCHER = (
     "sys.exit(entry())\n"
 )
 DEADLINE_S = 30.0
-T = TypeVar("T")
 
 
 def library_paths() -> list[str]:
@@ -36,26 +34,6 @@ def write_launcher(folder: Path) -> Path:
     path.write_text(f"#!{sys.executable} -IS\n" + LAUNCHER.format(paths=library_paths()))
     path.chmod(0o755)
     return path
-
-
-def wait_until(
-    condition: Callable[[], T], what: str = "the condition", deadline_s: float = DEADLINE_S
-) -> T:
-    """Return the first true result of `condition`; fail with what was last seen."""
-    end = time.monotonic() + deadline_s
-    while True:
-        try:
-            seen: object = condition()
-        except (ZinitError, OSError) as error:
-            seen = None
-            last: object = error
-        else:
-            last = seen
-        if seen:
-            return seen  # type: ignore[return-value]
-        if time.monotonic() > end:
-            raise AssertionError(f"{what} did not come true in {deadline_s} s; last: {last!r}")
-        time.sleep(0.01)
 
 
 class ZinitDaemon:

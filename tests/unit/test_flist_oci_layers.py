@@ -6,7 +6,6 @@ import gzip
 import io
 import lzma
 import random
-import shutil
 import stat
 import subprocess
 import tarfile
@@ -25,6 +24,7 @@ from flist.oci.digest import parse_digest
 from flist.oci.errors import ImageError
 from flist.oci.inflate import PieceReader, inflate
 from tests.helpers.image_layers import apply_layers, listing
+from tests.helpers.needs import need_tool
 from tests.helpers.registry import digest_of, folder, hard, link, make_layer, member
 
 LIMIT = 1 << 26
@@ -83,8 +83,7 @@ def test_what_pythons_tarfile_writes_is_read(
 
 @pytest.mark.parametrize("form", ["gnu", "pax"])
 def test_sparse_files_of_gnu_tar(tmp_path: Path, form: str) -> None:
-    if shutil.which("tar") is None:
-        pytest.skip("needs GNU tar")
+    need_tool("tar")
     size = 3 << 20
     with (tmp_path / "sparse").open("wb") as stream:
         stream.truncate(size)

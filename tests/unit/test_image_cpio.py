@@ -10,7 +10,7 @@ from image.cpio import TRAILER, read_archive, read_archive_at, write_archive
 from image.errors import FormatError
 from image.model import Device, Directory, File, Symlink
 from image.tree import Tree
-from tests.helpers.vm_tools import need_tool
+from tests.helpers.needs import need_tool
 
 GOLDEN = (
     b"07070100000001000041ED00000000000000000000000200000007"

@@ -9,8 +9,8 @@ import pytest
 
 from image.model import Release
 from qemu.model import Nic
+from tests.helpers.needs import need_tool
 from tests.helpers.vm_node import boot_node
-from tests.helpers.vm_tools import need_tool
 
 pytestmark = pytest.mark.vm
 BOOT_S = 180

@@ -10,8 +10,8 @@ import pytest
 from qemu.errors import GuestError, MachineEndedError, WaitTimeoutError
 from qemu.machine import QemuMachine
 from qemu.model import KernelBoot, MachineConfig, Nic
+from tests.helpers.needs import need_tool, need_uefi
 from tests.helpers.vm_linux import make_linux
-from tests.helpers.vm_tools import need_tool, need_uefi
 from tests.helpers.waiting import wait_until
 
 pytestmark = pytest.mark.vm
