@@ -8,7 +8,7 @@ import pytest
 from flist.database import FlistFile
 from tests.helpers.flist_mount import mounted, rfs
 from tests.helpers.flist_trees import describe, make_odd_tree, make_small_tree, run_rsync_compare
-from tests.helpers.needs import need_root
+from tests.helpers.needs import need_root, need_tool
 
 
 def pack(tree: Path, tmp_path: Path, name: str = "a.fl") -> Path:
@@ -37,8 +37,8 @@ def test_odd_tree_unpacked(tmp_path: Path) -> None:
     meta = pack(tree, tmp_path)
     rfs("unpack", "-p", "-m", meta, tmp_path / "out")
     assert describe(tmp_path / "out") == describe(tree)
-    if shutil.which("rsync"):
-        assert run_rsync_compare(tmp_path / "out", tree) == ""
+    need_tool("rsync")
+    assert run_rsync_compare(tmp_path / "out", tree) == ""
 
 
 def test_packing_is_reproducible(tmp_path: Path) -> None:
