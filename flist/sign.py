@@ -22,11 +22,11 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from common.files import write_atomic
+from common.publickeys import KEY_BYTES, parse_public_keys
 from flist.errors import FlistError, SignatureError
 from flist.trailer import body_sha256, database_size, join_trailer, read_database, read_trailer
 
 PURPOSE = "zero-os flist signature v1"
-KEY_BYTES = 32
 SIGNATURE_BYTES = 64
 FIELDS = ("name", "sha256", "ed25519")
 MAX_SIGNATURE_FILE = 4096
@@ -75,32 +75,12 @@ def public_text(private: Ed25519PrivateKey) -> str:
     return base64.b64encode(private.public_key().public_bytes_raw()).decode()
 
 
-def parse_public_keys(text: str) -> list[bytes]:
-    """Return the keys of a key file: one base64 line each, `#` starts a comment."""
-    keys = []
-    for number, line in enumerate(text.splitlines(), 1):
-        word = line.partition("#")[0].strip()
-        if not word:
-            continue
-        try:
-            key = base64.b64decode(word, validate=True)
-        except (binascii.Error, ValueError):
-            key = b""
-        if len(key) != KEY_BYTES:
-            raise FlistError(f"line {number} is not a public key (base64 of 32 bytes)")
-        keys.append(key)
-    return keys
-
-
 def load_public_keys(path: Path) -> list[bytes]:
     """Return the public keys in `path`; at least one."""
     try:
-        keys = parse_public_keys(path.read_text())
-    except (OSError, UnicodeDecodeError) as error:
+        return parse_public_keys(path.read_text())
+    except (OSError, ValueError) as error:
         raise FlistError(f"cannot read keys {path}: {error}") from error
-    if not keys:
-        raise FlistError(f"cannot read keys {path}: there is none in it")
-    return keys
 
 
 def file_sha256(path: Path) -> str:

@@ -1,9 +1,9 @@
 """The part of the initramfs that is this project: its packages, launchers, configuration, keys."""
 
 import base64
-import binascii
 from pathlib import Path
 
+from common.publickeys import parse_public_keys
 from image import plan
 from image.bytecode import compile_tree
 from image.errors import ImageError
@@ -12,7 +12,6 @@ from image.tree import Tree, matches
 
 TOP = Path(__file__).resolve().parent.parent
 KEY_FILE = "etc/zero-os/keys/flist.pub"
-KEY_BYTES = 32
 
 LAUNCHER = """#!/usr/bin/python3 -IS
 import os
@@ -96,7 +95,7 @@ def read_keys(path: Path) -> str:
     Raises `ImageError` where a line is not base64 of 32 bytes, or when there is no key at all.
     """
     try:
-        lines = path.read_text().splitlines()
+        keys = parse_public_keys(path.read_text())
     except OSError as error:
         raise ImageError(
             f"cannot read the flist keys in {path}: {error.strerror}",
@@ -104,25 +103,6 @@ def read_keys(path: Path) -> str:
         ) from error
     except UnicodeDecodeError as error:
         raise ImageError(f"cannot read the flist keys in {path}: it is no text") from error
-    keys = []
-    for number, line in enumerate(lines, 1):
-        text = line.partition("#")[0].strip()
-        if not text:
-            continue
-        if not is_key(text):
-            raise ImageError(
-                f"cannot use {path}: line {number} is not a public key",
-                hint="each line is an Ed25519 public key: base64 of 32 bytes",
-            )
-        keys.append(text)
-    if not keys:
-        raise ImageError(f"cannot use {path}: there is no key in it")
-    return "".join(f"{key}\n" for key in keys)
-
-
-def is_key(text: str) -> bool:
-    """Tell whether `text` is base64 of a public key's bytes."""
-    try:
-        return len(base64.b64decode(text, validate=True)) == KEY_BYTES
-    except (binascii.Error, ValueError):
-        return False
+    except ValueError as error:
+        raise ImageError(f"cannot use the flist keys in {path}: {error}") from error
+    return "".join(f"{base64.b64encode(key).decode()}\n" for key in keys)

@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from common.publickeys import parse_public_keys
 from flist.database import FlistFile
 from flist.edit import set_tag
 from flist.errors import FlistError, SignatureError
@@ -16,7 +17,6 @@ from flist.model import NS, Inode
 from flist.sign import (
     demand_signature,
     generate_key,
-    parse_public_keys,
     public_text,
     sign_flist,
     sign_inside,
