@@ -4,14 +4,16 @@ Nothing is written into the release's folder before all of it is made; each file
 whole, the manifest last.
 """
 
+import contextlib
 import importlib.metadata
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from common.debian import fetch_packages
-from common.files import write_atomic
+from common.files import open_atomic, write_atomic
 from common.run import CommandError
 from image import plan
 from image.archive import PackageArchive
@@ -125,15 +127,26 @@ def make_release(output: Path, inputs: Inputs, progress: Progress) -> Release:
     contents = {"vmlinuz": vmlinuz, "initramfs.zst": b"".join(layers)}
     files = {name: describe(content) for name, content in contents.items()}
     progress("writing the release")
+    contents[NAME] = encode_manifest(inputs.version, kernel, inputs.identity, files)
+    write_release(output, contents)
+    return Release(output, inputs.version, kernel, files)
+
+
+def write_release(output: Path, contents: dict[str, bytes]) -> None:
+    """Put the files into `output` in this order, all of them in a moment or none.
+
+    What takes its time, bringing them to the disk, is done before the first gets its name: a
+    server that gives out this folder sees old and new side by side for no longer than that.
+    """
     try:
-        (output / NAME).unlink(missing_ok=True)  # it vouches for the files that now change
-        for name, content in contents.items():
-            write_atomic(output / name, content)
-        text = encode_manifest(inputs.version, kernel, inputs.identity, files)
-        write_atomic(output / NAME, text)
+        with contextlib.ExitStack() as stack:
+            for name, content in reversed(contents.items()):  # the stack is left from its top
+                stream = stack.enter_context(open_atomic(output / name))
+                stream.write(content)
+                stream.flush()
+                os.fsync(stream.fileno())
     except OSError as error:
         raise ImageError(f"cannot write to {output}: {error.strerror}") from error
-    return Release(output, inputs.version, kernel, files)
 
 
 def make_layers(

@@ -78,9 +78,6 @@ DEVICES = {
 CERTIFICATES = "usr/share/ca-certificates/mozilla/*.crt"
 CERTIFICATE_BUNDLE = "etc/ssl/certs/ca-certificates.crt"
 
-# Bring-up must not depend on firmware that is not free; a folder for what may come later.
-FIRMWARE: tuple[str, ...] = ()
-
 # -- Python ----------------------------------------------------------------------------------
 
 STDLIB_WITHOUT = (

@@ -1,6 +1,7 @@
 """Keys, wheels, layers, manifests and identities, each by itself."""
 
 import base64
+import errno
 import json
 import os
 import zipfile
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 import zstandard
 
+from image.build import write_release
 from image.cpio import read_archive
 from image.errors import ImageError
 from image.identity import digest, tree_identity
@@ -98,7 +100,7 @@ def test_old_layers_go(tmp_path: Path) -> None:
     assert sorted(p.name for p in tmp_path.iterdir()) == ["x-4.zst", "x-5.zst", "y-0.zst"]
 
 
-def write_release(folder: Path) -> None:
+def make_release(folder: Path) -> None:
     """Write a release of identity "id"."""
     (folder / "vmlinuz").write_bytes(b"kernel")
     files = {"vmlinuz": describe(b"kernel")}
@@ -106,16 +108,41 @@ def write_release(folder: Path) -> None:
 
 
 def test_a_release_is_found_while_it_is_whole(tmp_path: Path) -> None:
-    write_release(tmp_path)
+    make_release(tmp_path)
     release = find_release(tmp_path, "id")
     assert release is not None
     assert release.reused
     assert release.files["vmlinuz"].size == 6
     assert find_release(tmp_path, "other") is None
-    (tmp_path / "vmlinuz").write_bytes(b"kerne")
-    assert find_release(tmp_path, "id") is None
+    for damaged in (b"kerne", b"Kernel"):
+        (tmp_path / "vmlinuz").write_bytes(damaged)
+        assert find_release(tmp_path, "id") is None
     (tmp_path / "vmlinuz").unlink()
     assert find_release(tmp_path, "id") is None
+
+
+def encode(kernel: bytes) -> bytes:
+    return encode_manifest("1", "6.12", "id", {"vmlinuz": describe(kernel)})
+
+
+def test_a_full_disk_leaves_the_old_release(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_release(tmp_path, {"vmlinuz": b"old", NAME: encode(b"old")})
+    calls = []
+
+    def sync(number: int) -> None:
+        calls.append(number)
+        if len(calls) == 2:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", sync)
+    with pytest.raises(ImageError, match=r"cannot write to .*: No space left on device"):
+        write_release(tmp_path, {"vmlinuz": b"new", NAME: encode(b"new")})
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {
+        "vmlinuz": b"old",
+        NAME: encode(b"old"),
+    }
 
 
 @pytest.mark.parametrize(
