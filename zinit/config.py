@@ -105,6 +105,22 @@ class Service:
         """When it is started again by itself."""
         return self.restart or (NEVER if self.oneshot else ALWAYS)
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether `posix_spawn` can do all that it wants."""
+        return not (
+            self.root
+            or self.user
+            or self.group
+            or self.groups
+            or self.limits
+            or self.capabilities is not None
+            or self.no_new_privileges
+            or self.cgroup is not None
+            or self.tty
+            or self.netns
+        )
+
     def differing(self, other: "Service") -> set[str]:
         """Return the attributes in which `other` differs."""
         return {name for name in self.__slots__ if getattr(self, name) != getattr(other, name)}

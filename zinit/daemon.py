@@ -18,7 +18,6 @@ from zinit.system import RANK, RealSystem, install_signals
 SHUTDOWN_SIGNALS = {SIGTERM: POWEROFF, SIGINT: POWEROFF, SIGHUP: POWEROFF}
 PID1_SIGNALS = {SIGINT: REBOOT, SIGPWR: POWEROFF}  # the kernel sends SIGINT for ctrl-alt-del
 GC_THRESHOLD = 10_000  # little here is cyclic: look for that rarely
-SLICE_S = 0.005
 SOCKET_RETRY_S = 5.0
 FAULT_LIMIT = 20  # bugs within FAULT_WINDOW_S: the program is started anew
 FAULT_WINDOW_S = 10.0
@@ -148,7 +147,7 @@ class Daemon:
 
     def _turn(self, now: float) -> bool:
         self.manager.on_time(now)
-        self._work(now + SLICE_S)
+        self.manager.launcher.work()
         self.outputs.turn(now)
         self.server.turn(now)
         if not self.server.is_open and now >= self._retry_at:
@@ -160,13 +159,6 @@ class Daemon:
         if self.manager.is_finished:
             self.loop.is_running = False
         return self.manager.launcher.has_work
-
-    def _work(self, until: float) -> None:
-        """Do queued work for a moment: clients wait no longer than that."""
-        while self.manager.launcher.has_work:
-            self.manager.launcher.work()
-            if self._now() > until:
-                return
 
     def _on_signals(self, wake: int) -> None:
         try:

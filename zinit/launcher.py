@@ -1,4 +1,4 @@
-"""Starting processes: one piece of queued work at a time, so that no client waits for a thousand.
+"""Starting processes: a few at a time, so that no client waits for a thousand.
 
 Knows of every process whose it is and what it is of it (`pids`); how a spawn went becomes an event.
 """
@@ -6,7 +6,6 @@ Knows of every process whose it is and what it is of it (`pids`); how a spawn we
 from zinit import record as r
 from zinit.record import Event
 from zinit.units import MAIN, PROBE, Launch, describe, is_transient
-from zinit.words import split_words
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,6 +13,9 @@ if TYPE_CHECKING:
 
     from zinit.seam import System
     from zinit.units import Unit
+
+
+BATCH = 10  # plain services started in one go; others, whose start may take long, go alone
 
 
 class Launcher:
@@ -29,59 +31,76 @@ class Launcher:
         self._system = system
         self._feed = feed
         self._is_known = is_known
-        self._work: list[tuple[Unit, str]] = []
+        self._services: list[Unit] = []
+        self._probes: list[Unit] = []
 
     @property
     def has_work(self) -> bool:
         """Whether `work` has something to do."""
-        return bool(self._work)
+        return bool(self._services or self._probes)
 
     def work(self) -> None:
-        """Do one queued piece of work."""
-        if not self._work:
-            return
-        unit, kind = self._work.pop(0)
-        phase = unit.record.phase
-        if kind == MAIN:
-            unit.is_queued = False
-            if phase == r.SPAWNING and self._is_known(unit):
-                self.spawn(unit)
-        elif phase in (r.STARTING, r.RUNNING) and not unit.probe_pid:
-            self._spawn_probe(unit)
+        """Run a test that is queued, and start some services."""
+        if self._probes:
+            self._spawn_probe(self._probes.pop(0))
+        if self._services:
+            self.spawn(self._take_batch())
 
     def queue(self, unit: "Unit") -> None:
         """Let `work` spawn the unit."""
         if not unit.is_queued:
             unit.is_queued = True
-            self._work.append((unit, MAIN))
+            self._services.append(unit)
 
     def queue_probe(self, unit: "Unit") -> None:
         """Let `work` run the unit's test."""
-        self._work.append((unit, PROBE))
+        self._probes.append(unit)
 
-    def spawn(self, unit: "Unit") -> None:
-        """Start the unit's process."""
-        service = unit.record.service
-        try:
-            pid = self.launch(unit, MAIN, service.name, service.exec)
-        except (OSError, ValueError, MemoryError) as error:
-            event = Event(r.SPAWN_FAILED, text=describe(error), is_transient=is_transient(error))
-        else:
-            event = Event(r.SPAWNED, pid)
-        self._feed(unit, event)
+    def spawn(self, units: "list[Unit]") -> None:
+        """Start the units' processes; how that went becomes an event of each."""
+        services = [unit.record.service for unit in units]
+        launches = [Launch(service, MAIN, service.name, service.exec) for service in services]
+        for unit, result in zip(units, self._system.spawn(launches), strict=True):
+            if isinstance(result, int):
+                self.pids[result] = (unit, MAIN)
+                event = Event(r.SPAWNED, result)
+            else:
+                is_short = is_transient(result)
+                event = Event(r.SPAWN_FAILED, text=describe(result), is_transient=is_short)
+            self._feed(unit, event)
 
     def launch(self, unit: "Unit", kind: str, label: str, command: str) -> int:
-        """Start `command` as a process of the unit; return its pid. Raises OSError, ValueError."""
-        argv = split_words(command)
-        if not argv:
-            raise ValueError("there is no command")
-        pid = self._system.spawn(Launch(unit.record.service, kind, label, argv))
-        self.pids[pid] = (unit, kind)
-        return pid
+        """Start `command` as a process beside the unit's main one; return its pid.
+
+        Raises OSError, ValueError or MemoryError.
+        """
+        launch = Launch(unit.record.service, kind, label, command)
+        (result,) = self._system.spawn([launch])
+        if isinstance(result, Exception):
+            raise result
+        self.pids[result] = (unit, kind)
+        return result
+
+    def _take_batch(self) -> "list[Unit]":
+        """Take the next services that are still to be started: plain ones together."""
+        batch: list[Unit] = []
+        while self._services and len(batch) < BATCH:
+            unit = self._services[0]
+            if batch and not unit.record.service.is_plain:
+                break
+            del self._services[0]
+            unit.is_queued = False
+            if unit.record.phase == r.SPAWNING and self._is_known(unit):
+                batch.append(unit)
+                if not unit.record.service.is_plain:
+                    break
+        return batch
 
     def _spawn_probe(self, unit: "Unit") -> None:
-        service = unit.record.service
-        command = service.test if unit.record.phase == r.STARTING else service.liveness
+        service, phase = unit.record.service, unit.record.phase
+        if phase not in (r.STARTING, r.RUNNING) or unit.probe_pid:
+            return
+        command = service.test if phase == r.STARTING else service.liveness
         try:
             unit.probe_pid = self.launch(unit, PROBE, f"{service.name}/test", command)
         except (OSError, ValueError, MemoryError) as error:

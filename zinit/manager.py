@@ -286,7 +286,7 @@ class Manager:
     def _hasten(self, unit: Unit) -> None:
         """Spawn at once what a client asked for, so that its next question sees the process."""
         if unit.record.phase == r.SPAWNING:
-            self.launcher.spawn(unit)
+            self.launcher.spawn([unit])
 
     def _end_probe(self, unit: Unit, _: Action) -> None:
         pid, unit.probe_pid = unit.probe_pid, 0

@@ -72,8 +72,8 @@ class Outputs:
         stream.to_console = service is not None and service.log == "console"
         if service is not None and service.log == "file":
             self._give_file(stream, service)
-        self.streams[fd] = stream
         self._loop.watch(fd, RANK, lambda _: self._read(stream))
+        self.streams[fd] = stream
         return stream
 
     def flush(self) -> None:

@@ -3,6 +3,7 @@
 `zinit.system.RealSystem` is the real one; the tests have a fake.
 """
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from zinit.config import Service
@@ -16,8 +17,11 @@ class System(Protocol):
         """Return seconds on a clock that never jumps."""
         ...
 
-    def spawn(self, launch: Launch) -> int:
-        """Start a process that leads a session of its own; return its pid, or raise OSError."""
+    def spawn(self, launches: Sequence[Launch]) -> list[int | Exception]:
+        """Start processes that each lead a session of their own.
+
+        Returns for each its pid, or why there is none: an OSError, ValueError or MemoryError.
+        """
         ...
 
     def kill_group(self, pid: int, number: int) -> None:

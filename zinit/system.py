@@ -12,11 +12,12 @@ import time
 from zinit.outputs import STDERR, STDOUT
 from zinit.spawn import read_environment, spawn_plain
 from zinit.units import MAIN
+from zinit.words import split_words
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import signal as _signal
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from zinit.channels import NotifySocket, ReadyPipe
     from zinit.config import Service
@@ -32,6 +33,7 @@ FILES_PER_SERVICE = 5
 FILES_APART = 600
 USUAL_LIMIT = 1024
 RLIMIT_NOFILE = 7
+EXPECTED = (OSError, ValueError, MemoryError)
 
 
 class RealSystem:
@@ -123,28 +125,78 @@ class RealSystem:
         if channel is not None:
             channel.close(self._loop)
 
-    def spawn(self, launch: "Launch") -> int:
-        """Start a process; see `seam.System.spawn`."""
+    def spawn(self, launches: "Sequence[Launch]") -> "list[int | Exception]":
+        """Start processes; see `seam.System.spawn`.
+
+        In three passes: each start lets other programs use the processor's caches, and Python work
+        after that is several times as slow as in a row.
+        """
+        begun = [self._begin(launch) for launch in launches]
+        for start in begun:
+            if start.error is None:
+                try:
+                    start.pid = self._start(start)
+                except Exception as error:
+                    start.error = error
+        return [self._finish(start) for start in begun]
+
+    def _begin(self, launch: "Launch") -> "Start":
+        """Open what the process will need."""
+        start = Start(launch, self._env)
         service = launch.service
-        opened: list[int] = []  # ours, then the child's, of each pipe
-        channel = None
         try:
-            fds = self._open_outputs(service, opened)
-            env = {**self._env, **service.env} if service.env else self._env
+            start.argv = split_words(launch.command)
+            if not start.argv:
+                raise ValueError("there is no command")
+            if service.env:
+                start.env = {**self._env, **service.env}
+            self._open_outputs(start)
             if launch.kind == MAIN and (service.ready or service.watchdog_s):
-                channel, more = self._open_channel(service, fds, opened)
-                env = {**env, **more}
-            pid = self._start(service, launch.argv, env, fds)
-        except BaseException:
-            for fd in opened:
+                self._open_channel(start)
+        except Exception as error:
+            start.error = error
+        return start
+
+    def _start(self, start: "Start") -> int:
+        service, argv = start.launch.service, start.argv
+        if service.is_plain:
+            pid = spawn_plain(argv, start.env, service.dir or "/", start.fds)
+            if self.file_limits is not None:
+                self._give_file_limits(pid, self.file_limits)
+            return pid
+        from zinit.forked import fork_exec
+
+        return fork_exec(service, argv, start.env, start.fds, self.file_limits, self.report)
+
+    def _finish(self, start: "Start") -> "int | Exception":
+        """Close the child's ends; keep ours if there is a child."""
+        for fd in start.theirs:
+            os.close(fd)
+        if start.error is not None:
+            for fd in start.ours:
                 os.close(fd)
-            if channel is not None:
-                channel.close(self._loop)
-            raise
-        self._keep(launch, opened)
-        if channel is not None:
-            self.adopt_channel(pid, service.name, channel)
-        return pid
+            if start.channel is not None:
+                start.channel.close(self._loop)
+            if not isinstance(start.error, EXPECTED):
+                self.fault(start.error)
+            return start.error
+        self.adopt(start.pid)
+        self._listen(start)
+        return start.pid
+
+    def _listen(self, start: "Start") -> None:
+        """Read what the child prints, and what it says over its readiness channel."""
+        launch, service = start.launch, start.launch.service
+        if start.ours:
+            self._outputs.mark_start(launch.label)
+        for fd, mark in zip(start.ours, (STDOUT, STDERR), strict=False):
+            try:
+                self._outputs.attach(fd, mark, launch.label, service.name, service)
+            except OSError as error:  # it runs all the same
+                os.close(fd)
+                self.report(f"{launch.label}: cannot read what it prints: {error.strerror}")
+        if start.channel is not None:
+            self.adopt_channel(start.pid, service.name, start.channel)
 
     def _give_file_limits(self, pid: int, limits: tuple[int, int]) -> None:
         import resource
@@ -166,84 +218,61 @@ class RealSystem:
         self.channels[pid] = channel
         channel.open(self._loop, name, pid, self.on_notify)
 
-    def _open_outputs(self, service: "Service", opened: list[int]) -> dict[int, int]:
-        """Return what the child's descriptors are to be; nothing means inherited."""
+    def _open_outputs(self, start: "Start") -> None:
+        """Set what the child's stdout and stderr are to be; nothing means inherited."""
+        service = start.launch.service
         if service.tty or service.log == "stdout":
-            return {}
+            return
         if service.log == "none":
-            return {1: self._null, 2: self._null}
-        opened += os.pipe()
-        opened += os.pipe()
-        return {1: opened[1], 2: opened[3]}
+            start.fds = {1: self._null, 2: self._null}
+            return
+        for number in (1, 2):
+            reader, writer = os.pipe()
+            start.ours.append(reader)
+            start.theirs.append(writer)
+            start.fds[number] = writer
 
-    def _open_channel(
-        self, service: "Service", fds: dict[int, int], opened: list[int]
-    ) -> "tuple[NotifySocket | ReadyPipe, dict[str, str]]":
-        """Return our side of the readiness channel and the variables that tell the service."""
+    def _open_channel(self, start: "Start") -> None:
+        """Open our side of the readiness channel, and let the service know of it."""
         from zinit.channels import NotifySocket, ReadyPipe
 
+        service = start.launch.service
         if service.ready == "fd":
             reader, writer = os.pipe()
-            opened.append(writer)
-            fds[service.ready_fd] = writer
-            return ReadyPipe(reader), {}
+            start.channel = ReadyPipe(reader)
+            start.theirs.append(writer)
+            start.fds[service.ready_fd] = writer
+            return
         uid = 0
         if service.user:
             from zinit.accounts import find_account
 
             uid = find_account(service).uid
-        door = NotifySocket(uid)
-        env = {"NOTIFY_SOCKET": door.address}
+        start.channel = door = NotifySocket(uid)
+        start.env = {**start.env, "NOTIFY_SOCKET": door.address}
         if service.watchdog_s:
-            env["WATCHDOG_USEC"] = str(int(service.watchdog_s * 1_000_000))
-        return door, env
+            start.env["WATCHDOG_USEC"] = str(int(service.watchdog_s * 1_000_000))
 
-    def _start(
-        self, service: "Service", argv: list[str], env: dict[str, str], fds: dict[int, int]
-    ) -> int:
-        if needs_fork(service):
-            from zinit.forked import fork_exec
 
-            pid = fork_exec(service, argv, env, fds, self.file_limits, self.report)
-        else:
-            pid = spawn_plain(argv, env, service.dir or "/", fds)
-            if self.file_limits is not None:
-                self._give_file_limits(pid, self.file_limits)
-        self.adopt(pid)
-        return pid
+class Start:
+    """A process on its way: what it gets, and what became of it."""
 
-    def _keep(self, launch: "Launch", opened: list[int]) -> None:
-        """After a spawn: keep our ends, close the child's."""
-        service = launch.service
-        if len(opened) >= 4:
-            out, out_child, err, err_child = opened[:4]
-            os.close(out_child)
-            os.close(err_child)
-            self._outputs.mark_start(launch.label)
-            self._outputs.attach(out, STDOUT, launch.label, service.name, service)
-            self._outputs.attach(err, STDERR, launch.label, service.name, service)
-        if len(opened) % 4:
-            os.close(opened[-1])
+    __slots__ = ("argv", "channel", "env", "error", "fds", "launch", "ours", "pid", "theirs")
+
+    def __init__(self, launch: "Launch", env: dict[str, str]) -> None:
+        self.launch = launch
+        self.argv: list[str] = []
+        self.env = env
+        self.fds: dict[int, int] = {}  # the child's descriptor -> ours, to be copied
+        self.ours: list[int] = []  # what we keep: the reading ends of stdout and stderr
+        self.theirs: list[int] = []  # what we close once the child has it
+        self.channel: NotifySocket | ReadyPipe | None = None
+        self.pid = 0
+        self.error: Exception | None = None
 
 
 def ignore_notify(name: str, pid: int, lines: list[bytes]) -> None:
     """Stand in until the manager listens."""
-
-
-def needs_fork(service: "Service") -> bool:
-    """Tell whether `service` wants what posix_spawn can't do."""
-    return bool(
-        service.root
-        or service.user
-        or service.group
-        or service.groups
-        or service.limits
-        or service.capabilities is not None
-        or service.no_new_privileges
-        or service.cgroup is not None
-        or service.tty
-        or service.netns
-    )
 
 
 def install_signals(numbers: tuple[int, ...]) -> int:

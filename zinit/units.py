@@ -24,13 +24,13 @@ class CommandError(Exception):
 class Launch:
     """What to spawn for a service."""
 
-    __slots__ = ("argv", "kind", "label", "service")
+    __slots__ = ("command", "kind", "label", "service")
 
-    def __init__(self, service: "Service", kind: str, label: str, argv: list[str]) -> None:
+    def __init__(self, service: "Service", kind: str, label: str, command: str) -> None:
         self.service = service
         self.kind = kind  # MAIN, PROBE or TASK
         self.label = label  # the name its log lines carry
-        self.argv = argv
+        self.command = command
 
 
 class Unit:

@@ -1,5 +1,7 @@
 """A system without processes: a clock that only tests move, children that end when told to."""
 
+from collections.abc import Sequence
+
 from zinit.config import Service, parse_service
 from zinit.manager import Manager
 from zinit.nodes import ConfigError
@@ -23,9 +25,12 @@ class FakeSystem:
     def now(self) -> float:
         return self.time
 
-    def spawn(self, launch: Launch) -> int:
+    def spawn(self, launches: Sequence[Launch]) -> list[int | Exception]:
+        return [self._spawn(launch) for launch in launches]
+
+    def _spawn(self, launch: Launch) -> int | Exception:
         if launch.label in self.refuse:
-            raise self.refuse[launch.label]
+            return self.refuse[launch.label]
         self._next_pid += 1
         self.running[self._next_pid] = launch.label
         self.events.append(f"spawn {launch.label}")

@@ -13,6 +13,8 @@ signalled, ended) and holds these invariants.
 6.  The machine never meets an event that it has no action for.
 """
 
+from collections.abc import Sequence
+
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -20,7 +22,7 @@ from tests.helpers.fake_system import World
 from zinit.graph import find_groups
 from zinit.manager import REBOOT
 from zinit.nodes import ConfigError
-from zinit.units import CommandError
+from zinit.units import CommandError, Launch
 
 NAMES = ("a", "b", "c", "d", "e", "f")
 IN_SHUTDOWN = ("end well", "end badly", "ready", "probe", "deaf")
@@ -142,13 +144,14 @@ def test_the_rules_hold_whatever_happens(
     watcher = Watcher(world)
     spawn = world.system.spawn
 
-    def checked_spawn(launch):  # type: ignore[no-untyped-def]
-        record = launch.service and world.manager.units[launch.service.name].record
-        is_first = launch.label == launch.service.name and not record.started_at
-        if is_first:
-            for dep in (*launch.service.after, *launch.service.requires):
-                assert is_satisfied(world, dep), f"2: {launch.label} before {dep}"
-        return spawn(launch)
+    def checked_spawn(launches: Sequence[Launch]) -> list[int | Exception]:
+        for launch in launches:
+            record = world.manager.units[launch.service.name].record
+            is_first = launch.label == launch.service.name and not record.started_at
+            if is_first:
+                for dep in (*launch.service.after, *launch.service.requires):
+                    assert is_satisfied(world, dep), f"2: {launch.label} before {dep}"
+        return spawn(launches)
 
     world.system.spawn = checked_spawn  # type: ignore[method-assign]
     world.boot()
