@@ -15,8 +15,13 @@ from bootstrap_server.failures import add_failures
 from bootstrap_server.form import show_form
 from bootstrap_server.images import TemplateHolder, personalise
 from bootstrap_server.model import Boot
-from bootstrap_server.releases import find_channels, open_release_file
-from bootstrap_server.script import render_script
+from bootstrap_server.releases import (
+    find_channels,
+    find_release,
+    open_pinned_file,
+    open_release_file,
+)
+from bootstrap_server.script import render_release, render_script
 from bootstrap_server.settings import Settings
 from common.content import FileOpener
 from common.respond import send_content
@@ -27,6 +32,9 @@ async def check_address(request: Request) -> None:
     if not request.scope["path"].isprintable():
         raise InputError("address", "the address holds a character that can't be printed")
 
+
+BINARY = "application/octet-stream"
+NEVER_CHANGES = "public, max-age=31536000, immutable"
 
 router = APIRouter(default_response_class=Response, dependencies=[Depends(check_address)])
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Response | Awaitable[Response]])
@@ -131,16 +139,37 @@ def image_with_extra(
     return send_image(request, Boot.parse(run_mode, farm, extra), server)
 
 
+@answer("/kernel/{run_mode}/release.ipxe")
+def release_script(run_mode: str, server: Shared) -> Response:
+    """Return the script that says which release a run mode boots at this moment."""
+    release = find_release(server.settings.releases, run_mode, server.opener)
+    return send_text(render_release(*release))
+
+
+@answer("/kernel/{run_mode}/{release}/{name}")
+def pinned_file(
+    request: Request, run_mode: str, release: str, name: str, server: Shared
+) -> Response:
+    """Return vmlinuz or initramfs.zst of exactly this release, for as long as it is booted."""
+    content = open_pinned_file(server.settings.releases, run_mode, release, name, server.opener)
+    return send_content(request, content, BINARY, {"Cache-Control": NEVER_CHANGES})
+
+
 @answer("/kernel/{run_mode}/{name}")
 def release_file(request: Request, run_mode: str, name: str, server: Shared) -> Response:
     """Return a file of the release that a run mode boots: vmlinuz, initramfs.zst, manifest.json."""
     content = open_release_file(server.settings.releases, run_mode, name, server.opener)
-    return send_content(request, content, "application/octet-stream", {})
+    return send_content(request, content, BINARY, {})
 
 
 def send_script(boot: Boot, server: Server) -> Response:
-    """Return a script as text."""
-    return PlainTextResponse(server.script(boot), headers={"Cache-Control": "no-cache"})
+    """Return a boot's script."""
+    return send_text(server.script(boot))
+
+
+def send_text(text: str) -> Response:
+    """Return a text that may be another next time."""
+    return PlainTextResponse(text, headers={"Cache-Control": "no-cache"})
 
 
 def send_image(request: Request, boot: Boot, server: Server) -> Response:
@@ -148,4 +177,4 @@ def send_image(request: Request, boot: Boot, server: Server) -> Response:
     image = personalise(server.templates.get(), server.script(boot))
     disposition = f'attachment; filename="{boot.file_name}"'
     headers = {"Content-Disposition": disposition}
-    return send_content(request, image, "application/octet-stream", headers)
+    return send_content(request, image, BINARY, headers)

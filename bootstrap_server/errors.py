@@ -19,6 +19,12 @@ class NotThereError(ZosError):
     http_status = 404
 
 
+class NotReadyError(ZosError):
+    """What is asked for is being changed at this moment."""
+
+    http_status = 503
+
+
 class SettingsError(UsageError):
     """The server was configured with something it can't serve."""
 

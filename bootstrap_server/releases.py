@@ -1,14 +1,37 @@
-"""Finding a release's file: a channel is a folder (or a link to one) below the releases' folder."""
+"""Finding a release's files: a channel is a folder (or a link to one) below the releases' folder.
 
+Kernel and initramfs are two requests, and a release may be published between them. So a node asks
+first which release there is, and then for the files of that one: its address holds the identity of
+both files, and is gone as soon as either is another.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
 import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
-from bootstrap_server.errors import NotThereError
+from bootstrap_server.errors import NotReadyError, NotThereError
 from bootstrap_server.model import RUN_MODES, parse_run_mode
 from common.content import FileOpener, OpenFile
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+_-]{0,63}")  # stands in a script as it is
 BOOT_FILES = ("vmlinuz", "initramfs.zst")
+MANIFEST = "manifest.json"
+MANIFEST_MAX_BYTES = 1 << 16
+IDENTITY_CHARS = 32
+
+
+class PublishedRelease(NamedTuple):
+    """What a channel holds: `version` is the manifest's, empty where it has none."""
+
+    identity: str
+    version: str
 
 
 def open_release_file(releases: Path, run_mode: str, name: str, opener: FileOpener) -> OpenFile:
@@ -25,6 +48,93 @@ def open_release_file(releases: Path, run_mode: str, name: str, opener: FileOpen
         return opener.open(path)
     except OSError as error:
         raise absent from error
+
+
+def find_release(releases: Path, run_mode: str, opener: FileOpener) -> PublishedRelease:
+    """Return what a channel holds now.
+
+    Raises `NotThereError` where a boot file is missing, `NotReadyError` where the files are not
+    those of the manifest: then a release is being published, or was not to its end.
+    """
+    with open_boot_files(releases, run_mode, opener) as files:
+        manifest = read_manifest(releases, run_mode, opener)
+        if manifest is None:
+            return PublishedRelease(identify(files), "")
+        check_manifest(manifest, files)
+        version = manifest.version if _VERSION.fullmatch(manifest.version) else ""
+        return PublishedRelease(identify(files), version)
+
+
+def open_pinned_file(
+    releases: Path, run_mode: str, identity: str, name: str, opener: FileOpener
+) -> OpenFile:
+    """Open a boot file of exactly the release `identity`. Raises `NotThereError` for any other."""
+    if name not in BOOT_FILES:
+        raise NotThereError("a release has no such file")
+    with open_boot_files(releases, run_mode, opener) as files:
+        if identify(files) != identity:
+            raise NotThereError(
+                "this release is not the channel's any more",
+                hint=f"/kernel/{run_mode}/release.ipxe names the one that is",
+            )
+        return files.pop(name)
+
+
+@contextmanager
+def open_boot_files(
+    releases: Path, run_mode: str, opener: FileOpener
+) -> Iterator[dict[str, OpenFile]]:
+    """Yield both boot files, open; those that are still there at the end are closed."""
+    files: dict[str, OpenFile] = {}
+    try:
+        for name in BOOT_FILES:
+            files[name] = open_release_file(releases, run_mode, name, opener)
+        yield files
+    finally:
+        for file in files.values():
+            file.close()
+
+
+def identify(files: Mapping[str, OpenFile]) -> str:
+    """Return the identity of a release: a digest of its boot files' digests."""
+    text = " ".join(files[name].etag for name in BOOT_FILES)
+    return hashlib.sha256(text.encode()).hexdigest()[:IDENTITY_CHARS]
+
+
+class Manifest(NamedTuple):
+    """What a channel's manifest says of its boot files: their SHA-256 digests, by name."""
+
+    version: str
+    digests: Mapping[str, str]
+
+
+def read_manifest(releases: Path, run_mode: str, opener: FileOpener) -> Manifest | None:
+    """Return a channel's manifest, or None where there is none: it may be made without.
+
+    Raises `NotReadyError` for one that can't be understood.
+    """
+    try:
+        file = open_release_file(releases, run_mode, MANIFEST, opener)
+    except NotThereError:
+        return None
+    with contextlib.closing(file):
+        data = os.pread(file.handle, MANIFEST_MAX_BYTES, 0)
+    try:
+        value = json.loads(data)
+        digests = {name: str(value["files"][name]["sha256"]) for name in BOOT_FILES}
+        return Manifest(str(value["version"]), digests)
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise NotReadyError("the manifest of this channel's release can't be read") from error
+
+
+def check_manifest(manifest: Manifest, files: Mapping[str, OpenFile]) -> None:
+    """Raise `NotReadyError` unless `files` are those that the manifest vouches for."""
+    for name, digest in manifest.digests.items():
+        if files[name].etag != f'"{digest}"':
+            raise NotReadyError(
+                f"{name} is not the one that this channel's manifest names",
+                hint="a release is being published; ask again in a moment",
+            )
 
 
 def find_channels(releases: Path) -> dict[str, bool]:

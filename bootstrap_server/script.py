@@ -50,8 +50,10 @@ set pause:int32 2
 :fetch
 inc try
 echo Zero-OS: fetching kernel and initramfs (try ${{try}} of {tries})
-kernel --name vmlinuz --timeout {stall_ms} ${{base}}/vmlinuz {command_line} || goto fetch_failed
-initrd --name initramfs.zst --timeout {stall_ms} ${{base}}/initramfs.zst && goto start ||
+chain --autofree --timeout {stall_ms} ${{base}}/release.ipxe || goto fetch_failed
+set at ${{base}}/${{release}}
+kernel --name vmlinuz --timeout {stall_ms} ${{at}}/vmlinuz {command_line} || goto fetch_failed
+initrd --name initramfs.zst --timeout {stall_ms} ${{at}}/initramfs.zst && goto start ||
 imgfree vmlinuz ||
 goto fetch_failed
 
@@ -124,6 +126,12 @@ def render_script(boot: Boot, public_url: str, hub_url: str) -> str:
         dhcp_ms=DHCP_MS,
         reboot_pause_s=REBOOT_PAUSE_S,
     )
+
+
+def render_release(identity: str, version: str) -> str:
+    """Return the script that names a channel's release to the script of a boot."""
+    shown = version or identity[:12]
+    return f"#!ipxe\nset release {identity}\necho Zero-OS: release {shown}\n"
 
 
 def fill_slot(script: str) -> bytes:

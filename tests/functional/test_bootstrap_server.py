@@ -163,13 +163,13 @@ def test_ranges_and_conditions(server: Server, path: str) -> None:
 
 
 def test_a_replaced_release_has_another_etag(server: Server, tmp_path: Path) -> None:
-    path = server.releases / "v1" / "manifest.json"
+    path = server.releases / "v1" / "notes.txt"
     path.write_text("one")
-    before = server.ask("/kernel/dev/manifest.json")
+    before = server.ask("/kernel/dev/notes.txt")
     new = tmp_path / "new"
     new.write_text("two")
     new.replace(path)
-    after = server.ask("/kernel/dev/manifest.json", If_None_Match=before.headers["etag"])
+    after = server.ask("/kernel/dev/notes.txt", If_None_Match=before.headers["etag"])
     assert after.data == b"two"
 
 
@@ -302,6 +302,8 @@ def test_the_description_lists_the_addresses(server: Server) -> None:
         "/ipxe/{run_mode}/{farm}",
         "/usb/{run_mode}/{farm}",
         "/kernel/{run_mode}/{name}",
+        "/kernel/{run_mode}/{release}/{name}",
+        "/kernel/{run_mode}/release.ipxe",
     } <= set(paths)
 
 

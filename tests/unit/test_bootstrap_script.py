@@ -6,21 +6,24 @@ from pathlib import Path
 import pytest
 
 from bootstrap_server.errors import TemplateError
-from bootstrap_server.model import EXTRA_MAX_CHARS, FARM_MAX, PARAMETERS_MAX, Boot
+from bootstrap_server.model import EXTRA_MAX_CHARS, PARAMETERS_MAX, Boot
 from bootstrap_server.script import (
     COMMAND_LINE_MAX_BYTES,
     SLOT_BYTES,
     command_line,
     fill_slot,
+    render_release,
     render_script,
 )
 from bootstrap_server.settings import URL_MAX_CHARS
+from common.farms import FARM_MAX
 from tests.helpers.ipxe import Command, read_commands
 
 URL = "http://boot.example:8080"
 HUB = "http://hub.example"
 GOLDEN = Path(__file__).with_name("test_bootstrap_script.ipxe")
-MAY_FAIL = {"console", "ntp", "ifconf", "kernel", "initrd", "boot", "imgfree", "sleep", "ifclose"}
+MAY_FAIL = {"console", "ntp", "ifconf", "chain", "kernel", "initrd", "boot", "imgfree", "sleep"}
+MAY_FAIL |= {"ifclose"}
 
 
 def test_golden() -> None:
@@ -43,6 +46,14 @@ def test_every_command_that_can_fail_says_what_then() -> None:
             assert following.operator in ("||", "&&"), this
         if this.operator == "&&":
             assert following.operator == "||", this
+
+
+def test_the_release_script_says_only_which_release() -> None:
+    assert read_commands(render_release("0123456789abcdef", "")) == [
+        Command("", "set", ("release", "0123456789abcdef")),
+        Command("", "echo", ("Zero-OS:", "release", "0123456789ab")),
+    ]
+    assert "echo Zero-OS: release 1.0+ab\n" in render_release("0123456789abcdef", "1.0+ab")
 
 
 def test_every_goto_has_its_label() -> None:

@@ -1,0 +1,130 @@
+"""Kernel and initramfs of one release, also while another is being published."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+from fastapi import FastAPI
+
+from bootstrap_server.app import create_app
+from bootstrap_server.settings import Settings
+from tests.helpers.asgi import ask
+from tests.helpers.ipxe import read_commands
+
+KERNEL = "/kernel/dev/vmlinuz"
+
+
+@pytest.fixture
+def channel(tmp_path: Path) -> Path:
+    """Return the folder of the channel dev, with a release that has no manifest."""
+    folder = tmp_path / "dev"
+    folder.mkdir()
+    publish(folder, "vmlinuz", b"old kernel")
+    publish(folder, "initramfs.zst", b"old initramfs")
+    return folder
+
+
+@pytest.fixture
+def app(channel: Path) -> FastAPI:
+    return create_app(Settings("http://boot.example", "http://hub.example", channel.parent))
+
+
+def publish(channel: Path, name: str, data: bytes) -> None:
+    """Put a file in the place of another, as a release is published."""
+    new = channel / f".{name}.new"
+    new.write_bytes(data)
+    new.replace(channel / name)
+
+
+def publish_manifest(channel: Path, version: str) -> None:
+    """Write the manifest of what is in the channel."""
+    files = {
+        name: {"sha256": hashlib.sha256((channel / name).read_bytes()).hexdigest()}
+        for name in ("vmlinuz", "initramfs.zst")
+    }
+    text = json.dumps({"version": version, "files": files})
+    publish(channel, "manifest.json", text.encode())
+
+
+def current_release(app: FastAPI) -> str:
+    answer = ask(app, "/kernel/dev/release.ipxe")
+    assert (answer.status, answer.headers["cache-control"]) == (200, "no-cache")
+    (command,) = [c for c in read_commands(answer.text) if c.name == "set"]
+    name, release = command.arguments
+    assert name == "release"
+    return release
+
+
+def test_the_files_of_the_release_that_was_named(app: FastAPI) -> None:
+    release = current_release(app)
+    answer = ask(app, f"/kernel/dev/{release}/vmlinuz")
+    assert (answer.status, answer.text) == (200, "old kernel")
+    assert "immutable" in answer.headers["cache-control"]
+    assert ask(app, f"/kernel/dev/{release}/initramfs.zst").text == "old initramfs"
+
+
+@pytest.mark.parametrize("replaced", ["vmlinuz", "initramfs.zst"])
+def test_a_release_that_is_replaced_between_two_requests(
+    app: FastAPI, channel: Path, replaced: str
+) -> None:
+    release = current_release(app)
+    publish(channel, replaced, b"new")
+    for name in ("vmlinuz", "initramfs.zst"):
+        answer = ask(app, f"/kernel/dev/{release}/{name}")
+        assert answer.status == 404
+        assert "/kernel/dev/release.ipxe" in answer.text
+    again = current_release(app)
+    assert again != release
+    assert ask(app, f"/kernel/dev/{again}/{replaced}").text == "new"
+    assert ask(app, f"/kernel/dev/{replaced}").text == "new"  # upstream's addresses stay
+
+
+def test_nothing_is_named_while_a_release_is_being_published(app: FastAPI, channel: Path) -> None:
+    publish_manifest(channel, "1.0+0123")
+    assert "release 1.0+0123" in ask(app, "/kernel/dev/release.ipxe").text
+    publish(channel, "vmlinuz", b"new kernel")
+    answer = ask(app, "/kernel/dev/release.ipxe")
+    assert answer.status == 503
+    assert "being published" in answer.text
+    publish_manifest(channel, "1.0+4567")
+    assert "release 1.0+4567" in ask(app, "/kernel/dev/release.ipxe").text
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{}", "[]", "[" * 60_000, '{"version": 1, "files": []}', "\xff"]
+)
+def test_a_manifest_that_makes_no_sense(app: FastAPI, channel: Path, text: str) -> None:
+    publish(channel, "manifest.json", text.encode("latin-1"))
+    answer = ask(app, "/kernel/dev/release.ipxe")
+    assert answer.status == 503
+    assert "manifest" in answer.text
+
+
+@pytest.mark.parametrize("version", ["x\nreboot", "${net0/mac}", "a b", "v" * 65, ""])
+def test_a_version_that_can_not_stand_in_a_script(
+    app: FastAPI, channel: Path, version: str
+) -> None:
+    release = current_release(app)
+    publish_manifest(channel, version)
+    text = ask(app, "/kernel/dev/release.ipxe").text
+    assert text.splitlines() == [
+        "#!ipxe",
+        f"set release {release}",
+        f"echo Zero-OS: release {release[:12]}",
+    ]
+
+
+def test_a_channel_without_a_release(app: FastAPI, channel: Path) -> None:
+    (channel / "vmlinuz").unlink()
+    for path in ("dev/release.ipxe", "qa/release.ipxe", f"dev/{'0' * 32}/initramfs.zst"):
+        assert ask(app, f"/kernel/{path}").status == 404
+    assert ask(app, "/kernel/nothing/release.ipxe").status == 404
+
+
+def test_only_boot_files_are_below_a_release(app: FastAPI, channel: Path) -> None:
+    publish_manifest(channel, "1.0")
+    release = current_release(app)
+    for name in ("manifest.json", "..%2fvmlinuz", "release.ipxe"):
+        assert ask(app, f"/kernel/dev/{release}/{name}").status == 404
+    assert ask(app, f"/kernel/dev/{release.upper()}x/vmlinuz").status == 404
