@@ -9,7 +9,6 @@ from bootstrap_server.disk import DISK_BYTES
 from bootstrap_server.errors import InputError, NotThereError
 from bootstrap_server.model import (
     EXTRA_MAX_CHARS,
-    FARM_MAX,
     RUN_MODES,
     Boot,
     parse_extra,
@@ -18,6 +17,7 @@ from bootstrap_server.model import (
 )
 from bootstrap_server.pages import render_page
 from bootstrap_server.settings import Settings
+from common.farms import FARM_MAX
 
 _SHOWN_MAX_CHARS = 2 * EXTRA_MAX_CHARS  # of what is given back in a field
 

@@ -11,6 +11,7 @@ from typing import Self
 from urllib.parse import quote
 
 from bootstrap_server.errors import InputError, NotThereError
+from common.farms import FARM_MAX
 
 RUN_MODES = {
     "dev": "follows development, for those who work on Zero-OS",
@@ -18,7 +19,6 @@ RUN_MODES = {
     "test": "release candidates",
     "prod": "for farms that earn",
 }
-FARM_MAX = 2**32 - 1  # a farm's number is a uint32 on the chain; 0 means "no farm"
 EXTRA_MAX_CHARS = 1024
 PARAMETER_MAX_CHARS = 256
 PARAMETERS_MAX = 32

@@ -23,6 +23,12 @@ def mount(source: str, target: Path, fstype: str, flags: int = 0, options: str =
         raise OSError(number, os.strerror(number), str(target))
 
 
+def mount_overlay(lower: Path, upper: Path, work: Path, target: Path) -> None:
+    """Mount a writable layer (`upper`, with `work` beside it) over `lower` on `target`."""
+    layers = f"lowerdir={lower},upperdir={upper},workdir={work}"
+    mount("overlay", target, "overlay", options=layers)
+
+
 def unmount(target: Path) -> None:
     """Detach what is mounted on `target`, also when it is in use; nothing there is no error."""
     libc = ctypes.CDLL(None, use_errno=True)

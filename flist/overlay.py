@@ -3,7 +3,7 @@
 import contextlib
 from pathlib import Path
 
-from common.mounts import mount, unmount
+from common import mounts
 from flist.errors import FlistError
 
 FOLDERS = ("lower", "upper", "work")
@@ -22,9 +22,8 @@ def prepare_overlay(folder: Path) -> Path:
 def mount_overlay(folder: Path, target: Path) -> None:
     """Mount `folder`'s layers on `target`; the lower one must be answered by another thread."""
     lower, upper, work = (folder.absolute() / name for name in FOLDERS)
-    options = f"lowerdir={lower},upperdir={upper},workdir={work}"
     try:
-        mount("overlay", target, "overlay", options=options)
+        mounts.mount_overlay(lower, upper, work, target)
     except OSError as error:
         raise FlistError(f"cannot mount an overlay on {target}: {error.strerror}") from error
 
@@ -32,4 +31,4 @@ def mount_overlay(folder: Path, target: Path) -> None:
 def unmount_overlay(target: Path) -> None:
     """Take the overlay off, also when something in it is still open."""
     with contextlib.suppress(OSError):
-        unmount(target)
+        mounts.unmount(target)

@@ -16,7 +16,7 @@ import yaml
 
 from common.errors import ZosError
 from common.files import write_atomic
-from common.mounts import MS_BIND, MS_REC, mount, unmount
+from common.mounts import MS_BIND, MS_REC, mount, mount_overlay, unmount
 from common.notify import notify_ready
 from flist.sign import load_public_keys
 from node.backoff import backoff_delays
@@ -82,7 +82,7 @@ def bring_up(client: Client, parameters: BootParameters) -> list[str]:
     size = fetch_flist(parameters.hub, parameters.flist_name, META, keys, limit_bytes)
     log(f"flist {parameters.flist_name} fetched ({size} bytes), signature good")
     mount_flist(client, parameters.hub)
-    mount_overlay()
+    mount_root()
     log(f"flist mounted on {ROOT}")
     return start_services(client)
 
@@ -155,14 +155,13 @@ def memory_bytes() -> int:
     return int(words[1]) * 1024
 
 
-def mount_overlay() -> None:
+def mount_root() -> None:
     """Put a writable layer in RAM over the flist, and the kernel's file systems inside."""
     mount("tmpfs", WRITABLE, "tmpfs", options=f"size={OVERLAY_SIZE},mode=755")
     upper, work = WRITABLE / "upper", WRITABLE / "work"
     upper.mkdir()
     work.mkdir()
-    layers = f"lowerdir={LOWER},upperdir={upper},workdir={work}"
-    mount("overlay", ROOT, "overlay", options=layers)
+    mount_overlay(LOWER, upper, work, ROOT)
     for name in ("proc", "sys", "dev"):
         (ROOT / name).mkdir(exist_ok=True)
         mount(f"/{name}", ROOT / name, "", MS_BIND | MS_REC)

@@ -6,10 +6,10 @@ that, so that one extra word could split a node between two networks.
 
 from urllib.parse import urlsplit
 
+from common.farms import FARM_MAX
 from node.model import NETWORKS, BootParameters, NodeError
 
 DEFAULT_RUNMODE = "prod"
-MAX_FARM = 2**32 - 1
 
 
 def parse_words(text: str) -> dict[str, str]:
@@ -28,8 +28,8 @@ def parse_parameters(text: str) -> BootParameters:
     if runmode not in NETWORKS:
         raise NodeError(f"cannot use runmode={runmode}: it is none of {', '.join(NETWORKS)}")
     farm = words.get("farmer_id", "0")
-    if not (farm.isascii() and farm.isdigit() and int(farm) <= MAX_FARM):
-        raise NodeError(f"cannot use farmer_id={farm}: it is no number up to {MAX_FARM}")
+    if not (farm.isascii() and farm.isdigit() and int(farm) <= FARM_MAX):
+        raise NodeError(f"cannot use farmer_id={farm}: it is no number up to {FARM_MAX}")
     return BootParameters(runmode=runmode, farm=int(farm), hub=parse_hub(words.get("hub", "")))
 
 

@@ -3,16 +3,14 @@
 import argparse
 from pathlib import Path
 
-from flist.commands.server_options import add_block_size, add_server, add_token
+from flist.commands.server_options import add_upload
 from flist.commands.upload_dir import create_flist
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE")
-    add_server(parser)
-    add_block_size(parser)  # as upstream: taken, but a flist's chunks are always 512 KiB
-    add_token(parser)
+    add_upload(parser)  # a block size, as upstream; a flist's chunks are always 512 KiB
     parser.add_argument("folder", type=Path, metavar="DIR")
 
 

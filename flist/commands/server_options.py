@@ -75,6 +75,13 @@ def add_block_size(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_upload(parser: argparse.ArgumentParser) -> None:
+    """Add where something is sent, and how."""
+    add_server(parser)
+    add_block_size(parser)
+    add_token(parser)
+
+
 @contextmanager
 def connected(url: str, token: str = "") -> Iterator[ServerClient]:
     """Talk to a server for the block."""

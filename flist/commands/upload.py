@@ -4,15 +4,13 @@ import argparse
 import sys
 from pathlib import Path
 
-from flist.commands.server_options import add_block_size, add_server, add_token, connected
+from flist.commands.server_options import add_upload, connected
 from flist.server_client import upload
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
-    add_server(parser)
-    add_block_size(parser)
-    add_token(parser)
+    add_upload(parser)
     parser.add_argument("file", type=Path, metavar="FILE")
 
 

@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 
 from common.errors import UsageError
-from flist.commands.server_options import add_block_size, add_server, add_token, connected
+from flist.commands.server_options import add_upload, connected
 from flist.model import Route
 from flist.pack import pack
 from flist.server_client import upload
@@ -20,9 +20,7 @@ FLIST_NAME = "directory.fl"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
-    add_server(parser)
-    add_block_size(parser)
-    add_token(parser)
+    add_upload(parser)
     parser.add_argument("--create-flist", action="store_true")
     parser.add_argument("--flist-output", type=Path, metavar="FILE")
     parser.add_argument("folder", type=Path, metavar="DIR")

@@ -9,15 +9,13 @@ import sys
 from pathlib import Path
 
 from common.errors import UsageError
-from flist.commands.server_options import add_block_size, add_server, add_token
+from flist.commands.server_options import add_upload
 from flist.commands.upload_dir import send_flist
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
-    add_server(parser)
-    add_block_size(parser)
-    add_token(parser)
+    add_upload(parser)
     parser.add_argument("folder", type=Path, metavar="DIR")
 
 

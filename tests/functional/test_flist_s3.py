@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 
 from flist.blocks import encode
-from flist.errors import BlockMissingError, StoreError, StoreUnavailableError
+from flist.errors import StoreError, StoreUnavailableError
 from flist.store import s3
 from flist.store.base import open_store
 from tests.helpers.flist_mount import mounted, rfs
 from tests.helpers.flist_trees import describe, make_small_tree
 from tests.helpers.s3_server import S3Server, s3_server
+from tests.helpers.stores import BLOCK, exercise
 
 
 @pytest.fixture(scope="module")
@@ -33,17 +34,8 @@ def bucket(server: S3Server, request: pytest.FixtureRequest) -> str:
 
 
 def test_blocks_are_objects_named_by_hex(server: S3Server, bucket: str) -> None:
-    block, data = encode(b"some content" * 1000)
-    with closing(open_store(server.url(bucket))) as store:
-        assert not store.has(block.id)
-        with pytest.raises(BlockMissingError):
-            store.get(block.id)
-        store.put(block.id, data)
-        store.put(block.id, data)
-        store.flush()
-        assert store.has(block.id)
-        assert store.get(block.id) == data
-    assert server.list_bucket(bucket) == [block.id.hex()]
+    exercise(open_store(server.url(bucket)))
+    assert server.list_bucket(bucket) == [BLOCK.id.hex()]
 
 
 def test_a_tree_goes_there_and_comes_back(server: S3Server, bucket: str, tmp_path: Path) -> None:

@@ -8,38 +8,21 @@ from pathlib import Path
 import pytest
 
 from common.errors import UsageError
-from flist.blocks import MAX_BLOCK_BYTES, check_arrival, encode
+from flist.blocks import MAX_BLOCK_BYTES, check_arrival
 from flist.errors import (
     BlockError,
-    BlockMissingError,
     FlistError,
     StoreError,
     StoreUnavailableError,
 )
-from flist.store.base import Store, open_store
+from flist.store.base import open_store
 from flist.store.http import HttpStore
 from flist.store.routed import open_routes, parse_route
 from flist.store.zdb import parse_address
 from tests.helpers.flist_mount import free_port, rfs
 from tests.helpers.flist_servers import nginx_server, redis_server, serve_handler
 from tests.helpers.flist_trees import describe, make_small_tree
-
-BLOCK, DATA = encode(b"some content" * 1000)
-
-
-def exercise(store: Store) -> None:
-    """Put, get and ask; and what is not there."""
-    assert not store.has(BLOCK.id)
-    with pytest.raises(BlockMissingError):
-        store.get(BLOCK.id)
-    store.put(BLOCK.id, DATA)
-    store.put(BLOCK.id, DATA)
-    store.flush()
-    assert store.has(BLOCK.id)
-    assert store.get(BLOCK.id) == DATA
-    store.close()
-    assert store.get(BLOCK.id) == DATA
-    store.close()
+from tests.helpers.stores import BLOCK, DATA, check_copy, exercise
 
 
 def ask(url: str) -> None:
@@ -95,18 +78,7 @@ def test_nginx_serves_a_dir_store(tmp_path: Path) -> None:
     tree = make_small_tree(tmp_path / "tree")
     rfs("pack", "-m", tmp_path / "a.fl", "-s", f"dir://{tmp_path}/blocks", tree)
     with nginx_server(tmp_path / "nginx", tmp_path / "blocks") as port:
-        store = f"http://127.0.0.1:{port}"
-        rfs(
-            "unpack",
-            "-m",
-            tmp_path / "a.fl",
-            "--store",
-            store,
-            "-c",
-            tmp_path / "c",
-            tmp_path / "o",
-        )
-    assert describe(tmp_path / "o") == describe(tree)
+        check_copy(tmp_path / "a.fl", f"http://127.0.0.1:{port}", tree, tmp_path / "copy")
 
 
 def test_a_flist_through_redis(tmp_path: Path) -> None:

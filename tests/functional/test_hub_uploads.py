@@ -15,6 +15,7 @@ import pytest
 
 from tests.helpers.flist_mount import Hub, rfs, serving
 from tests.helpers.flist_trees import describe, make_small_tree
+from tests.helpers.stores import check_copy
 from tests.helpers.waiting import wait_until
 
 TOKEN = "a-token-of-24-characters"
@@ -101,18 +102,7 @@ def test_directories_and_syncing(hub: Hub, tmp_path: Path) -> None:
         assert (tmp_path / "big").read_bytes() == (tree / "big").read_bytes()
         rfs("sync", *pair)
         assert "0 blocks were missing" in rfs("sync", *pair).stderr
-        store = f"server://{other.url}"
-        rfs(
-            "unpack",
-            "-m",
-            tmp_path / "a.fl",
-            "--store",
-            store,
-            "-c",
-            tmp_path / "c",
-            tmp_path / "o",
-        )
-    assert describe(tmp_path / "o") == describe(tree)
+        check_copy(tmp_path / "a.fl", f"server://{other.url}", tree, tmp_path / "copy")
 
 
 def test_short_tokens_are_refused(tmp_path: Path) -> None:

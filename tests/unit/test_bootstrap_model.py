@@ -9,7 +9,6 @@ import pytest
 from bootstrap_server.errors import InputError, NotThereError
 from bootstrap_server.model import (
     EXTRA_MAX_CHARS,
-    FARM_MAX,
     PARAMETER_MAX_CHARS,
     PARAMETERS_MAX,
     Boot,
@@ -17,6 +16,7 @@ from bootstrap_server.model import (
     parse_farm,
     parse_run_mode,
 )
+from common.farms import FARM_MAX
 
 SHELL_WORD = re.compile(r"[A-Za-z0-9._:,=@+%-]+")
 DOCUMENTED = [

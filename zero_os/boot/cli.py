@@ -18,6 +18,7 @@ from rich.console import Console
 from bootstrap_server.app import create_app as create_bootstrap
 from bootstrap_server.settings import Settings
 from common.errors import UsageError, ZosError
+from common.farms import FARM_MAX
 from common.files import write_atomic
 from common.paths import cache_dir
 from flist.hub.app import create_app as create_hub
@@ -32,7 +33,6 @@ from zero_os.boot.timeline import Timeline
 RUN_MODE = "dev"
 GUEST_VIEW = "10.0.2.2"  # this machine's loopback, as QEMU's user-mode network shows it
 DEFAULT_TIMEOUT_S = 600.0
-MAX_FARM = 2**32 - 1
 FETCH_TIMEOUT_S = 60.0
 STAY_POLL_S = 1.0
 
@@ -125,8 +125,8 @@ def parse_options(argv: Sequence[str], prog: str) -> Options:
         help=f"how long the node may take to come up ({DEFAULT_TIMEOUT_S:g})",
     )
     typed = parser.parse_args(argv)
-    if not 1 <= typed.farm <= MAX_FARM:
-        raise UsageError(f"cannot boot for farm {typed.farm}: farms go from 1 to {MAX_FARM}")
+    if not 1 <= typed.farm <= FARM_MAX:
+        raise UsageError(f"cannot boot for farm {typed.farm}: farms go from 1 to {FARM_MAX}")
     if not typed.timeout > 0:
         raise UsageError("cannot wait for no time at all", hint="--timeout SECONDS, more than 0")
     return Options(typed.firmware, typed.farm, typed.exit, typed.json, typed.timeout)
