@@ -64,6 +64,28 @@ def decode(block: Block, data: bytes, size: int) -> bytes:
         from flist.legacy_blocks import decode_legacy
 
         return decode_legacy(block, data, size)
+    packed = decrypt(block, data, size)
+    try:
+        return bytes(cramjam.snappy.decompress_raw(packed))
+    except cramjam.DecompressionError as error:
+        raise BlockError(f"block {block.id.hex()} is refused: it does not unpack") from error
+
+
+def decode_into(block: Block, data: bytes, target: memoryview) -> None:
+    """Fill `target` with the plain bytes of `block`, as `decode` does; what is in it after a
+    `BlockError` is nothing to be used."""
+    if len(block.id) != HASH_BYTES:
+        target[:] = decode(block, data, len(target))
+        return
+    packed = decrypt(block, data, len(target))
+    try:
+        cramjam.snappy.decompress_raw_into(packed, target)
+    except cramjam.DecompressionError as error:
+        raise BlockError(f"block {block.id.hex()} is refused: it does not unpack") from error
+
+
+def decrypt(block: Block, data: bytes, size: int) -> bytes:
+    """Return what is inside `data`: its tag is right, and it says it unpacks to `size` bytes."""
     try:
         packed = AESGCM(block.key).decrypt(block.key[:NONCE_BYTES], data, None)
     except (InvalidTag, ValueError) as error:
@@ -71,6 +93,6 @@ def decode(block: Block, data: bytes, size: int) -> bytes:
     try:
         if cramjam.snappy.decompress_raw_len(packed) != size:
             raise BlockError(f"block {block.id.hex()} is refused: it is not {size} bytes long")
-        return bytes(cramjam.snappy.decompress_raw(packed))
     except cramjam.DecompressionError as error:
         raise BlockError(f"block {block.id.hex()} is refused: it does not unpack") from error
+    return packed

@@ -8,12 +8,16 @@ cached. What comes back from the cache is checked by its tag and size, which sho
 import threading
 import time
 from collections import OrderedDict
+from typing import TYPE_CHECKING
 
 from flist.blocks import decode
 from flist.cache import BlockCache
 from flist.errors import BlockError
 from flist.model import Block
 from flist.store.base import Store
+
+if TYPE_CHECKING:
+    from flist.decoder import Decoder
 
 KEPT_BYTES = 8 << 20
 
@@ -82,6 +86,7 @@ class Fetcher:
         self.lock = threading.Lock()
         self.chunks: OrderedDict[Block, bytes] = OrderedDict()
         self.running: dict[Block, Arrival] = {}
+        self.decoder: Decoder | None = None  # for the thread that calls `plain_now`
 
     def plain(self, block: Block, size: int) -> bytes:
         """Return the `size` plain bytes of `block`; raises `FlistError`, never wrong bytes."""
@@ -107,8 +112,12 @@ class Fetcher:
             mine.ended.release()
         return mine.chunk
 
-    def plain_now(self, block: Block, size: int) -> bytes | None:
-        """Return what `plain` would if it takes no time to speak of, or else None."""
+    def plain_now(self, block: Block, size: int) -> bytes | memoryview | None:
+        """Return what `plain` would if it takes no time to speak of, or else None. For one thread;
+        the bytes may be others at its next call."""
+        ready = self.decoder.take(block, size) if self.decoder is not None else None
+        if ready is not None:
+            return ready
         with self.lock:
             chunk = self.chunks.get(block)
             if chunk is not None and len(chunk) == size:
@@ -153,6 +162,21 @@ class Fetcher:
             return None
         self.statistics.cache_hits += 1
         return chunk
+
+    def load_packed(self, block: Block) -> bytes | None:
+        """Return the encrypted bytes of a block, their id checked now or earlier, if they are on
+        this machine."""
+        data = self.cache.get(block.id) if self.cache is not None else None
+        if data is None and self.is_local and self.store is not None:
+            data = self.store.get(block.id)
+        return data
+
+    def note_decoded(self, size: int, duration_s: float) -> None:
+        """Count a block that the decoder took from the store or the cache."""
+        if self.cache is None:
+            self.statistics.note_fetch(size, duration_s)
+        else:
+            self.statistics.cache_hits += 1
 
     def fetch(self, block: Block, size: int) -> bytes:
         """Return the chunk from the store, and cache its block."""

@@ -25,6 +25,7 @@ from flist.errors import FlistError
 from flist.fuse_mount import attach, detach, widen_read_ahead
 from flist.model import ROOT_INO, Inode
 from flist.reader import Reader
+from flist.sequence import Sequence, start_sequence
 
 BUFFER_BYTES = 64 * 1024
 READERS = 8
@@ -49,21 +50,18 @@ def serve(
     `started` is given the server before it answers the first request.
     """
     target = target.resolve()
-    with stop_on_signals():
+    with stop_on_signals(), contextlib.suppress(Stop), start_sequence(reader) as sequence:
+        handle = attach(target)
         try:
-            handle = attach(target)
+            server = Server(reader, handle, target, ready, sequence)
+            started(server)
             try:
-                server = Server(reader, handle, target, ready)
-                started(server)
-                try:
-                    server.run()
-                finally:
-                    server.ahead.close()
+                server.run()
             finally:
-                detach(target)
-                os.close(handle)
-        except Stop:
-            pass
+                server.ahead.close()
+        finally:
+            detach(target)
+            os.close(handle)
 
 
 @contextlib.contextmanager
@@ -106,7 +104,12 @@ class Server:
     """One connection to the kernel."""
 
     def __init__(
-        self, reader: Reader, handle: int, target: Path, ready: Callable[[], None]
+        self,
+        reader: Reader,
+        handle: int,
+        target: Path,
+        ready: Callable[[], None],
+        sequence: Sequence | None = None,
     ) -> None:
         self.readers = [reader]
         self.handle = handle
@@ -117,6 +120,7 @@ class Server:
         self.listing: tuple[Place | None, list[Inode]] = (None, [])
         self.threads = 0
         self.ahead = Ahead()
+        self.sequence = sequence
         self.expects_xattrs = False  # in a later version, though the first may have none
         self.handlers: dict[int, Callable[[wire.Request], bytes | None]] = {
             wire.INIT: self.init,
@@ -207,11 +211,12 @@ class Server:
         """Whether the kernel is to check access lists; settled likewise."""
         return self.expects_xattrs or self.readers[0].tree.has_acls
 
-    def reply(self, unique: int, data: bytes) -> None:
+    def reply(self, unique: int, *pieces: bytes | memoryview) -> None:
         """Send an answer; a request that was interrupted meanwhile is not there any more."""
-        header = wire.OUT_HEADER.pack(wire.OUT_HEADER.size + len(data), 0, unique)
+        length = wire.OUT_HEADER.size + sum(map(len, pieces))
+        header = wire.OUT_HEADER.pack(length, 0, unique)
         with contextlib.suppress(FileNotFoundError):
-            os.writev(self.handle, [header, data])
+            os.writev(self.handle, (header, *pieces))
 
     def refuse(self, unique: int, number: int) -> None:
         """Send an error number."""
@@ -317,19 +322,22 @@ class Server:
             pieces.append(piece)
         return b"".join(pieces)
 
-    def read(self, request: wire.Request) -> bytes | None:
-        """Return bytes of a file at once, or hand the request to a thread that may wait."""
+    def read(self, request: wire.Request) -> None:
+        """Send bytes of a file at once, or hand the request to a thread that may wait."""
         _, offset, size, _ = wire.READ_IN.unpack_from(request.body)
         reader, inode = self.find(request.nodeid)
-        data = reader.read_now(inode, size, offset)
-        if data is None:
+        if self.sequence is not None and offset < inode.size:
+            self.sequence.note(reader, inode, offset, size)
+        pieces = reader.read_now(inode, size, offset)
+        if pieces is not None:
+            self.reply(request.unique, *pieces)
+        else:
             if self.threads < READERS:
                 threading.Thread(target=self.read_waiting, daemon=True).start()
                 self.threads += 1
             self.pending.add(request.unique)
             self.waiting.put(Waiting(request.unique, reader, inode, size, offset))
             self.ahead.note(reader, inode)
-        return data
 
     def read_waiting(self) -> None:
         """Answer the reads that have to wait for a store, in a thread that nothing ends."""

@@ -39,15 +39,16 @@ class Reader:
                 self.lists.popitem(last=False)
         return blocks
 
-    def read_now(self, inode: Inode, size: int, offset: int) -> bytes | None:
-        """Return what `read` would if nothing has to be fetched from afar, or else None."""
+    def read_now(self, inode: Inode, size: int, offset: int) -> list[memoryview] | None:
+        """Return what `read` would, in pieces, if nothing has to be fetched from afar, or else
+        None. The pieces are to be used before the next call, which one thread only makes."""
         return self.collect(inode, size, offset, self.fetcher.plain_now)
 
     def read(self, inode: Inode, size: int, offset: int) -> bytes:
         """Return up to `size` bytes from `offset`; less only at the end of the file."""
-        data = self.collect(inode, size, offset, self.fetcher.plain)
-        assert data is not None
-        return data
+        pieces = self.collect(inode, size, offset, self.fetcher.plain)
+        assert pieces is not None
+        return b"".join(pieces)
 
     def load(self, inode: Inode, index: int) -> None:
         """Fetch a chunk; a trace does not note it, since nobody has asked for it."""
@@ -58,12 +59,12 @@ class Reader:
         inode: Inode,
         size: int,
         offset: int,
-        take: Callable[[Block, int], bytes | None],
-    ) -> bytes | None:
+        take: Callable[[Block, int], bytes | memoryview | None],
+    ) -> list[memoryview] | None:
         """Put a range together from the chunks that `take` gives; None if it gives none."""
         end = min(offset + size, inode.size)
         if offset >= end:
-            return b""
+            return []
         blocks = self.blocks(inode)
         first, last = offset // CHUNK_BYTES, (end - 1) // CHUNK_BYTES
         pieces = []
@@ -74,8 +75,8 @@ class Reader:
             if chunk is None:
                 return None
             start = index * CHUNK_BYTES
-            pieces.append(chunk[max(offset - start, 0) : end - start])
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+            pieces.append(memoryview(chunk)[max(offset - start, 0) : end - start])
+        return pieces
 
     def seek(self, inode: Inode, offset: int, *, is_data: bool) -> int | None:
         """Return where the next data (or the next hole) is from `offset` on; None: nowhere."""

@@ -1,0 +1,155 @@
+"""Notices that files are read one after the other, and has the next ones decoded ahead.
+
+`tar`, `cp -r`, `grep -r` and the like go through a tree as its directories list it, deeper first;
+a large file is read from start to end. What comes next is then known. One such walk is followed at
+a time.
+"""
+
+import contextlib
+from collections.abc import Iterator
+from itertools import islice
+from typing import NamedTuple
+
+from flist.decoder import MAX_JOBS, REGION_BYTES, Decoder, start_decoder
+from flist.model import CHUNK_BYTES, ROOT_INO, Block, Inode, chunk_count, chunk_size
+from flist.reader import Reader
+from flist.tree import Tree
+from flist.workers import cpu_count
+
+FIRST_BYTES = 256 * 1024
+MOST_BYTES = REGION_BYTES - CHUNK_BYTES
+"""A batch is at least so large if there is more to come, and at most a chunk larger."""
+PATIENCE = 8
+"""So many reads may be out of order before another walk is followed."""
+LOOK_AHEAD = 256
+"""Entries of directories looked at for one batch."""
+MAX_DEPTH = 4096
+
+
+class Place(NamedTuple):
+    """Where the last read ended."""
+
+    reader: Reader
+    inode: Inode
+    end: int
+
+
+class Chunk(NamedTuple):
+    """A chunk of a file."""
+
+    inode: Inode
+    number: int
+
+
+class Sequence:
+    """Guesses what is read next; for one thread only."""
+
+    def __init__(self, decoder: Decoder) -> None:
+        self.decoder = decoder
+        self.reader: Reader | None = None
+        self.coming: Iterator[Chunk | None] = iter(())
+        self.batch_bytes = FIRST_BYTES
+        self.strays = PATIENCE
+        self.last: Place | None = None
+
+    def note(self, reader: Reader, inode: Inode, offset: int, size: int) -> None:
+        """Look at a read that is about to be answered."""
+        place = Place(reader, inode, min(offset + size, inode.size))
+        if reader.blocks(inode)[offset // CHUNK_BYTES] in self.decoder.slots:
+            self.strays = 0
+        elif self.strays >= PATIENCE and self.follows(place, offset):
+            self.begin(place)
+        else:
+            self.strays += 1
+        self.last = place
+        if self.strays < PATIENCE:
+            self.refill()
+
+    def follows(self, place: Place, offset: int) -> bool:
+        """Whether a read is what comes after the last one, or begins a later file beside it."""
+        last = self.last
+        if last is None or last.reader is not place.reader:
+            return False
+        if last.inode.ino == place.inode.ino:
+            return offset == last.end
+        return (
+            offset == 0
+            and last.end == last.inode.size
+            and last.inode.parent == place.inode.parent
+            and last.inode.ino < place.inode.ino
+        )
+
+    def begin(self, place: Place) -> None:
+        """Follow a walk from a place on."""
+        self.reader = place.reader
+        place.reader.fetcher.decoder = self.decoder
+        self.coming = upcoming(place.reader.tree, place.inode, -(-place.end // CHUNK_BYTES))
+        self.batch_bytes = FIRST_BYTES
+        self.strays = 0
+        self.decoder.skip()
+
+    def refill(self) -> None:
+        """Send batches until enough is under way; that grows with each read that goes on."""
+        while self.decoder.ahead_bytes < 2 * self.batch_bytes and self.decoder.has_room():
+            batch = self.next_batch()
+            if not batch:
+                break
+            self.decoder.send(batch)
+        self.batch_bytes = min(2 * self.batch_bytes, MOST_BYTES)
+
+    def next_batch(self) -> dict[Block, int]:
+        """Return the blocks that probably come next, with their plain sizes."""
+        batch: dict[Block, int] = {}
+        left = self.batch_bytes
+        assert self.reader is not None
+        with contextlib.suppress(Exception):  # a guess must not make a read fail
+            for chunk in islice(self.coming, LOOK_AHEAD):
+                if chunk is not None:
+                    block = self.reader.blocks(chunk.inode)[chunk.number]
+                    if block not in self.decoder.slots and block not in batch:
+                        batch[block] = chunk_size(chunk.inode.size, chunk.number)
+                        left -= batch[block]
+                if left <= 0 or len(batch) == MAX_JOBS:
+                    break
+        return batch
+
+
+@contextlib.contextmanager
+def start_sequence(reader: Reader) -> Iterator[Sequence | None]:
+    """Give what guesses, with a decoder that runs for the block; None where that gains nothing."""
+    fetcher = reader.fetcher
+    if cpu_count() == 1 or (fetcher.cache is None and not fetcher.is_local):
+        yield None
+        return
+    with start_decoder(fetcher.load_packed, fetcher.note_decoded) as decoder:
+        yield Sequence(decoder)
+
+
+def upcoming(tree: Tree, inode: Inode, index: int) -> Iterator[Chunk | None]:
+    """Give the chunks that a walk reads from chunk `index` of `inode` on, and None for the rest."""
+    for number in range(index, chunk_count(inode.size)):
+        yield Chunk(inode, number)
+    for entry in following(tree, inode):
+        if entry.is_file and not entry.same_as:
+            for number in range(chunk_count(entry.size)):
+                yield Chunk(entry, number)
+        else:
+            yield None
+
+
+def following(tree: Tree, inode: Inode) -> Iterator[Inode]:
+    """Give what a walk of the whole tree, deeper first, sees after the file `inode`."""
+    for _ in range(MAX_DEPTH):
+        entries = tree.entries(inode.parent).values()
+        stack = [iter([entry for entry in entries if entry.ino > inode.ino])]
+        while stack:
+            entry = next(stack[-1], None)
+            if entry is None:
+                stack.pop()
+                continue
+            yield entry
+            if entry.is_dir and len(stack) < MAX_DEPTH:
+                stack.append(iter(tree.entries(entry.ino).values()))
+        inode = tree.inode(inode.parent)
+        if inode.ino == ROOT_INO:
+            return
