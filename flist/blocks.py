@@ -8,6 +8,7 @@ Source: upstream's rfs. The encryption is convergent: equal chunks give equal bl
 can confirm that it holds a plaintext it knows.
 """
 
+import threading
 from hashlib import blake2b
 from typing import NamedTuple
 
@@ -15,6 +16,7 @@ import cramjam
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from flist.blake2 import find_fastest
 from flist.errors import BlockError
 from flist.model import CHUNK_BYTES, HASH_BYTES, Block
 
@@ -22,6 +24,7 @@ TAG_BYTES = 16
 NONCE_BYTES = 12
 MAX_BLOCK_BYTES = 32 + CHUNK_BYTES + CHUNK_BYTES // 6 + TAG_BYTES
 """Snappy's own bound for a chunk that does not compress, and the tag."""
+of_thread = threading.local()
 
 
 class Encoded(NamedTuple):
@@ -33,14 +36,27 @@ class Encoded(NamedTuple):
 
 def digest(data: bytes | memoryview, size: int = HASH_BYTES) -> bytes:
     """Return BLAKE2b of `data`; 32 bytes, or 16 for blocks of older flists."""
+    if size == HASH_BYTES and isinstance(data, bytes):
+        return find_fastest()(data)
     return blake2b(data, digest_size=size).digest()
 
 
-def encode(plain: bytes | memoryview) -> Encoded:
-    """Return the block that holds `plain` (1 to 512 Ki bytes)."""
-    key = digest(plain)
-    packed = memoryview(cramjam.snappy.compress_raw(plain))
-    data = AESGCM(key).encrypt(key[:NONCE_BYTES], packed, None)
+def get_buffer() -> bytearray:
+    """Return this thread's room for a packed chunk; a new one each time would be zeroed first."""
+    try:
+        buffer: bytearray = of_thread.buffer
+    except AttributeError:
+        buffer = of_thread.buffer = bytearray(MAX_BLOCK_BYTES)
+    return buffer
+
+
+def encode(plain: bytes | memoryview, key: bytes | None = None) -> Encoded:
+    """Return the block that holds `plain` (1 to 512 Ki bytes); its `key` if that is known."""
+    if key is None:
+        key = digest(plain)
+    buffer = get_buffer()
+    size = cramjam.snappy.compress_raw_into(plain, buffer)
+    data = AESGCM(key).encrypt(key[:NONCE_BYTES], memoryview(buffer)[:size], None)
     return Encoded(Block(digest(data), key), data)
 
 

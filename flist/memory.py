@@ -12,9 +12,7 @@ import os
 from collections.abc import Mapping
 from hashlib import blake2b
 from pathlib import Path
-from typing import NamedTuple
 
-from common.files import write_atomic
 from common.paths import cache_dir
 from flist.model import HASH_BYTES, Block
 
@@ -25,17 +23,13 @@ RACY_NS = 2_000_000_000
 PAIR_BYTES = 2 * HASH_BYTES
 
 
-class Stamp(NamedTuple):
-    """How a file looked: when all of this is the same, its content is taken to be the same."""
+Stamp = tuple[int, int, int, int, int]
+"""How a file looked (device, number, size, mtime, ctime, both in ns): when all of this is the same,
+its content is taken to be the same."""
+MTIME, CTIME = 3, 4
 
-    device: int
-    number: int
-    size: int
-    mtime_ns: int
-    ctime_ns: int
-
-
-Entry = tuple[tuple[int, ...], bytes]
+Entry = tuple[Stamp, bytes]
+"""A file's stamp, and its blocks: id and key of each, joined."""
 
 
 def memory_path(root: Path) -> Path:
@@ -62,10 +56,20 @@ def recall(path: Path) -> dict[bytes, Entry]:
 
 
 def remember(path: Path, entries: dict[bytes, Entry]) -> None:
-    """Write a memory; a full disk costs only the next pack's speed."""
+    """Write a memory; a full disk costs only the next pack's speed.
+
+    It is not made durable: after a power cut its hash would show what is missing.
+    """
     body = marshal.dumps((VERSION, entries))
+    scratch = path.with_name(f".{path.name}-{os.getpid()}")
     with contextlib.suppress(OSError):
-        write_atomic(path, blake2b(body, digest_size=DIGEST_BYTES).digest() + body, 0o600)
+        try:
+            handle = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+            with open(handle, "wb") as stream:
+                stream.write(blake2b(body, digest_size=DIGEST_BYTES).digest() + body)
+            scratch.replace(path)
+        finally:
+            scratch.unlink(missing_ok=True)
         forget_oldest(path.parent)
 
 
@@ -76,18 +80,18 @@ def forget_oldest(folder: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def find_known(entries: Mapping[bytes, Entry], path: bytes, stamp: Stamp) -> tuple[Block, ...]:
-    """Return the blocks of a file that has not changed, or none."""
+def find_known(entries: Mapping[bytes, Entry], path: bytes, stamp: Stamp) -> bytes:
+    """Return the joined blocks of a file that has not changed, or none."""
     known = entries.get(path)
-    if known is None or known[0] != tuple(stamp):
-        return ()
-    data = known[1]
-    pairs = (data[start : start + PAIR_BYTES] for start in range(0, len(data), PAIR_BYTES))
-    return tuple(Block(pair[:HASH_BYTES], pair[HASH_BYTES:]) for pair in pairs)
+    return known[1] if known is not None and known[0] == stamp else b""
 
 
-def make_entry(stamp: Stamp, blocks: list[Block], now_ns: int) -> Entry | None:
-    """Return what to remember of a file; None if its times say too little."""
-    if max(stamp.mtime_ns, stamp.ctime_ns) > now_ns - RACY_NS:
-        return None
-    return tuple(stamp), b"".join(block.id + block.key for block in blocks)
+def split_blocks(joined: bytes) -> list[Block]:
+    """Return the blocks of joined ids and keys."""
+    pairs = (joined[start : start + PAIR_BYTES] for start in range(0, len(joined), PAIR_BYTES))
+    return [Block(pair[:HASH_BYTES], pair[HASH_BYTES:]) for pair in pairs]
+
+
+def is_settled(stamp: Stamp, now_ns: int) -> bool:
+    """Whether a change after `now_ns` would show in the times of a file."""
+    return max(stamp[MTIME], stamp[CTIME]) <= now_ns - RACY_NS

@@ -13,9 +13,19 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit, urlunsplit
 
-from flist.blocks import Encoded, check_arrival, encode
+from flist.blocks import check_arrival, digest, encode
 from flist.errors import FlistError
-from flist.memory import Entry, find_known, make_entry, memory_path, recall, remember
+from flist.heap import without_collector
+from flist.memory import (
+    PAIR_BYTES,
+    Entry,
+    find_known,
+    is_settled,
+    memory_path,
+    recall,
+    remember,
+    split_blocks,
+)
 from flist.model import CHUNK_BYTES, Block, Inode, Route, chunk_count
 from flist.scan import FileJob, Scan, scan_tree
 from flist.store.routed import RoutedStore, open_routes
@@ -31,23 +41,23 @@ SEGMENT_BYTES = 64 << 20
 class Piece(NamedTuple):
     """A part of a file: `length` bytes from `start` (both multiples of a chunk but at the end).
 
-    `known` are the blocks of a whole file that has not changed since the last time.
+    `known` are its blocks, joined, if the file has not changed since the last time.
     """
 
     ino: int
     path: bytes
     start: int
     length: int
-    known: tuple[Block, ...] = ()
+    known: bytes = b""
 
 
 class Packed(NamedTuple):
-    """What one piece became; `length` is how many bytes there were."""
+    """What one piece became: `length` is how many bytes there were, `blocks` are joined."""
 
     ino: int
     start: int
     length: int
-    blocks: list[Block]
+    blocks: bytes
     is_reused: bool = False
 
 
@@ -67,8 +77,8 @@ class Encoder(Worker[list[Piece], list[Packed]]):
     def __init__(self, routes: Sequence[Route]) -> None:
         self.routes = routes
         self.store: RoutedStore | None = None
-        self.stored: set[bytes] = set()
-        self.zeros: Encoded | None = None  # holes are many of the same chunk
+        self.stored: dict[bytes, bytes] = {}  # key -> id
+        self.zeros = b""  # the key of a hole's chunk, once there was one
 
     def open(self) -> None:
         """Open the stores."""
@@ -80,49 +90,49 @@ class Encoder(Worker[list[Piece], list[Packed]]):
 
     def pack_piece(self, piece: Piece) -> Packed:
         """Read a piece chunk by chunk and store it; what is known and stored is not read."""
-        if piece.known and all(map(self.is_stored, piece.known)):
-            return Packed(piece.ino, piece.start, piece.length, list(piece.known), is_reused=True)
-        blocks = []
-        total = 0
+        ino, path, start, length, known = piece
+        if known and all(map(self.is_stored, split_blocks(known))):
+            return Packed(ino, start, length, known, is_reused=True)
         try:
-            handle = os.open(piece.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+            handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
         except OSError as error:
-            name = os.fsdecode(piece.path)
-            raise FlistError(f"cannot read {name}: {error.strerror}") from error
+            raise FlistError(f"cannot read {os.fsdecode(path)}: {error.strerror}") from error
+        blocks = b""
+        place, end = start, start + length
         try:
-            while total < piece.length:
-                want = min(CHUNK_BYTES, piece.length - total)
-                chunk = os.pread(handle, want, piece.start + total)
+            while place < end:
+                want = min(CHUNK_BYTES, end - place)
+                chunk = os.pread(handle, want, place)
+                if len(chunk) < want:
+                    chunk = read_rest(handle, chunk, want, place)
                 if not chunk:
                     break  # the file has become shorter since it was listed
-                if len(chunk) < want:
-                    chunk = read_rest(handle, chunk, want, piece.start + total)
-                blocks.append(self.store_chunk(chunk))
-                total += len(chunk)
+                blocks += self.store_chunk(chunk)
+                place += len(chunk)
         finally:
             os.close(handle)
-        return Packed(piece.ino, piece.start, total, blocks)
+        return Packed(ino, start, place - start, blocks)
 
     def is_stored(self, block: Block) -> bool:
         """Whether a block is in every store of it."""
         assert self.store is not None
-        if block.id not in self.stored and self.store.has(block.id):
-            self.stored.add(block.id)
-        return block.id in self.stored
+        if block.key not in self.stored and self.store.has(block.id):
+            self.stored[block.key] = block.id
+        return block.key in self.stored
 
-    def store_chunk(self, chunk: bytes) -> Block:
-        """Encode one chunk and store it, unless this worker has done so already."""
-        if chunk == ZEROS:
-            if self.zeros is None:
-                self.zeros = encode(chunk)
-            block, data = self.zeros
-        else:
-            block, data = encode(chunk)
-        if block.id not in self.stored:
+    def store_chunk(self, chunk: bytes) -> bytes:
+        """Encode one chunk and store it, unless this worker has done so; return id and key."""
+        is_zeros = chunk == ZEROS
+        key = self.zeros if is_zeros and self.zeros else digest(chunk)
+        if is_zeros:
+            self.zeros = key  # a hole is many of the same chunk
+        block_id = self.stored.get(key)
+        if block_id is None:
             assert self.store is not None
-            self.store.put(block.id, data)
-            self.stored.add(block.id)
-        return block
+            (block_id, _), data = encode(chunk, key)
+            self.store.put(block_id, data)
+            self.stored[key] = block_id
+        return block_id + key
 
     def close(self) -> None:
         """Make the blocks durable."""
@@ -139,20 +149,27 @@ def read_rest(handle: int, chunk: bytes, want: int, offset: int) -> bytes:
 
 
 def make_pieces(files: Sequence[FileJob], memory: Mapping[bytes, Entry]) -> list[Piece]:
-    """Return what to do: a piece for each unchanged file, and for each segment of the others."""
+    """Return what to do: a piece for each segment of each file."""
     pieces = []
-    for job in files:
-        known = find_known(memory, job.path, job.stamp) if memory else ()
-        if len(known) == chunk_count(job.size):
-            pieces.append(Piece(job.ino, job.path, 0, job.size, known))
+    for ino, path, size, stamp in files:
+        known = find_known(memory, path, stamp) if memory else b""
+        if len(known) != chunk_count(size) * PAIR_BYTES:
+            known = b""
+        if size <= SEGMENT_BYTES:
+            pieces.append(Piece(ino, path, 0, size, known))
             continue
-        starts = range(0, job.size, SEGMENT_BYTES)
-        pieces += [Piece(job.ino, job.path, s, min(SEGMENT_BYTES, job.size - s)) for s in starts]
+        for start in range(0, size, SEGMENT_BYTES):
+            first = start // CHUNK_BYTES * PAIR_BYTES
+            part = known[first : first + SEGMENT_BYTES // CHUNK_BYTES * PAIR_BYTES]
+            pieces.append(Piece(ino, path, start, min(SEGMENT_BYTES, size - start), part))
     return pieces
 
 
 def make_batches(pieces: list[Piece]) -> list[list[Piece]]:
-    """Return the pieces in batches of about `BATCH_BYTES`, largest first."""
+    """Return the pieces in batches of about `BATCH_BYTES`, largest first.
+
+    What is known weighs the same: its blocks may be gone from the stores.
+    """
     pieces.sort(key=lambda piece: (-piece.length, piece.ino, piece.start))
     batches: list[list[Piece]] = []
     left = 0
@@ -161,11 +178,11 @@ def make_batches(pieces: list[Piece]) -> list[list[Piece]]:
             batches.append([])
             left = BATCH_BYTES
         batches[-1].append(piece)
-        # Opening a file costs something, too; asking for known blocks hardly more than that.
-        left -= 4096 * (1 + len(piece.known)) if piece.known else piece.length + 4096
+        left -= piece.length + 4096  # opening a file costs something, too
     return batches
 
 
+@without_collector()
 def pack(
     root: Path,
     meta: Path,
@@ -189,27 +206,27 @@ def pack(
     memory = {} if is_checksum else recall(notes)
     pieces = make_pieces(scan.files, memory)
     packed = encode_files(pieces, routes, processes, progress)
-    inodes, blocks = settle(scan, packed)
+    inodes, joined = settle(scan, packed)
+    blocks = {ino: split_blocks(data) for ino, data in joined.items()}
     kept = [r if keep_passwords else r._replace(url=strip_password(r.url)) for r in routes]
     write_flist(meta, Content(inodes, blocks, scan.meta, tags or {}, kept))
-    remember(notes, make_memory(scan, inodes, blocks, now_ns))
-    every = [block for inode in inodes for block in blocks.get(inode.ino, ())]
-    size = sum(inode.size for inode in inodes if inode.is_file and not inode.same_as)
+    remember(notes, make_memory(scan, inodes, joined, now_ns))
+    size = sum(inodes[job.ino - 1].size for job in scan.files)
     read = sum(piece.length for piece in packed if not piece.is_reused)
-    return Summary(len(inodes), size, len(every), len({block.id for block in every}), read)
+    distinct = {block.id for every in blocks.values() for block in every}
+    return Summary(len(inodes), size, sum(map(len, blocks.values())), len(distinct), read)
 
 
 def make_memory(
-    scan: Scan, inodes: Sequence[Inode], blocks: Mapping[int, list[Block]], now_ns: int
+    scan: Scan, inodes: Sequence[Inode], joined: Mapping[int, bytes], now_ns: int
 ) -> dict[bytes, Entry]:
     """Return what the next pack of the same directory may rely on."""
-    entries = {}
-    for job in scan.files:
-        if inodes[job.ino - 1].size == job.size:  # it did not change while it was read
-            entry = make_entry(job.stamp, blocks.get(job.ino, []), now_ns)
-            if entry is not None:
-                entries[job.path] = entry
-    return entries
+    return {
+        job.path: (job.stamp, joined.get(job.ino, b""))
+        for job in scan.files
+        # It did not change while it was read, and its times say that it did not before.
+        if inodes[job.ino - 1].size == job.size and is_settled(job.stamp, now_ns)
+    }
 
 
 def encode_files(
@@ -230,22 +247,24 @@ def encode_files(
     return packed
 
 
-def settle(scan: Scan, packed: list[Packed]) -> tuple[list[Inode], dict[int, list[Block]]]:
-    """Return inodes and blocks that fit together, also where a file changed meanwhile."""
-    blocks: dict[int, list[Block]] = {}
+def settle(scan: Scan, packed: list[Packed]) -> tuple[list[Inode], dict[int, bytes]]:
+    """Return inodes and joined blocks that fit together, also where a file changed meanwhile."""
+    joined: dict[int, bytes] = {}
     sizes: dict[int, int] = {}
-    for piece in sorted(packed, key=lambda piece: (piece.ino, piece.start)):
-        if sizes.get(piece.ino, 0) == piece.start:  # nothing after the end of a shortened file
-            blocks.setdefault(piece.ino, []).extend(piece.blocks)
-            sizes[piece.ino] = piece.start + piece.length
+    for ino, start, length, blocks, _ in sorted(packed):
+        if sizes.get(ino, 0) == start:  # nothing after the end of a shortened file
+            joined[ino] = joined.get(ino, b"") + blocks
+            sizes[ino] = start + length
     inodes = list(scan.inodes)
-    for index, inode in enumerate(inodes):
-        first = inode.content_ino
-        if inode.is_file and inode.size != sizes.get(first, 0):
-            inodes[index] = inode._replace(size=sizes.get(first, 0))
-        if inode.same_as and first in blocks:
-            blocks[inode.ino] = blocks[first]
-    return inodes, blocks
+    for job in scan.files:
+        if job.size != sizes.get(job.ino, 0):
+            inodes[job.ino - 1] = inodes[job.ino - 1]._replace(size=sizes.get(job.ino, 0))
+    for inode in scan.inodes:
+        if inode.same_as and inode.is_file:
+            inodes[inode.ino - 1] = inode._replace(size=inodes[inode.same_as - 1].size)
+            if inode.same_as in joined:
+                joined[inode.ino] = joined[inode.same_as]
+    return inodes, joined
 
 
 def strip_password(url: str) -> str:

@@ -6,6 +6,7 @@ nothing about the tree, and would make packing differ between machines.
 """
 
 import errno
+import operator
 import os
 import stat
 from pathlib import Path
@@ -16,6 +17,7 @@ from flist.memory import Stamp
 from flist.model import ROOT_INO, Extent, Inode, Meta
 
 DIRECTORY_BYTES = 4096
+BY_NAME = operator.attrgetter("name")
 NO_XATTRS = frozenset((errno.ENOTSUP, errno.EPERM, errno.EACCES, errno.ENOENT))
 
 
@@ -60,48 +62,44 @@ class Walk:
             raise FlistError(f"cannot pack {os.fsdecode(root)}: it is not a directory")
         self.add(ROOT_INO, 0, b"/", root, status)
         folders = [(ROOT_INO, root)]
+        ino = ROOT_INO
         for parent, path in folders:  # grows while we walk
             with os.scandir(path) as listing:
-                entries = sorted(listing, key=lambda entry: entry.name)
+                entries = sorted(listing, key=BY_NAME)
             for entry in entries:
-                status = entry.stat(follow_symlinks=False)
-                ino = len(self.found.inodes) + 1
-                self.add(ino, parent, entry.name, entry.path, status)
-                if stat.S_ISDIR(status.st_mode):
+                ino += 1
+                if self.add(ino, parent, entry.name, entry.path, entry.stat(follow_symlinks=False)):
                     folders.append((ino, entry.path))
         self.count_names()
         return self.found
 
-    def add(self, ino: int, parent: int, name: bytes, path: bytes, status: os.stat_result) -> None:
-        """Describe one entry."""
-        mode = status.st_mode
-        is_dir = stat.S_ISDIR(mode)
-        first = 0
-        if status.st_nlink > 1 and not is_dir:
-            first = self.first_names.setdefault((status.st_dev, status.st_ino), ino)
-            self.names[first] = self.names.get(first, 0) + 1
+    def add(self, ino: int, parent: int, name: bytes, path: bytes, status: os.stat_result) -> bool:
+        """Describe one entry; return whether it is a directory."""
+        mode, number, device, names, uid, gid, size, *_ = status
+        kind = stat.S_IFMT(mode)
         mtime = status.st_mtime_ns
-        rdev = status.st_rdev if stat.S_ISCHR(mode) or stat.S_ISBLK(mode) else 0
-        size = DIRECTORY_BYTES if is_dir else status.st_size
-        same_as = first if first != ino else 0
-        self.found.inodes.append(
-            Inode(ino, parent, name, size, status.st_uid, status.st_gid, mode, rdev, mtime, mtime,
-                  same_as)
-        )  # fmt: skip
-        self.add_meta(ino, path, status)
-        if stat.S_ISREG(mode) and size and not same_as:
-            stamp = Stamp(status.st_dev, status.st_ino, size, mtime, status.st_ctime_ns)
-            self.found.files.append(FileJob(ino, path, size, stamp))
-
-    def add_meta(self, ino: int, path: bytes, status: os.stat_result) -> None:
-        """Note link target, attributes and data ranges, if there are any."""
-        target = os.readlink(path) if stat.S_ISLNK(status.st_mode) else None  # noqa: PTH115
+        is_dir = kind == stat.S_IFDIR
+        same_as = 0
+        if names > 1 and not is_dir:
+            first = self.first_names.setdefault((device, number), ino)
+            self.names[first] = self.names.get(first, 0) + 1
+            same_as = first if first != ino else 0
+        rdev = status.st_rdev if kind in (stat.S_IFCHR, stat.S_IFBLK) else 0
+        shown = DIRECTORY_BYTES if is_dir else size
+        inodes, metas, files = self.found
+        inodes.append(Inode(ino, parent, name, shown, uid, gid, mode, rdev, mtime, mtime, same_as))
+        target = os.readlink(path) if kind == stat.S_IFLNK else None  # noqa: PTH115
         xattrs = read_xattrs(path)
         extents = None
-        if stat.S_ISREG(status.st_mode) and status.st_blocks * 512 < status.st_size:
-            extents = read_extents(path, status.st_size)
+        if kind == stat.S_IFREG and size:
+            if status.st_blocks * 512 < size:
+                extents = read_extents(path, size)
+            if not same_as:
+                stamp = (device, number, size, mtime, status.st_ctime_ns)
+                files.append(FileJob(ino, path, size, stamp))
         if target is not None or xattrs or extents is not None:
-            self.found.meta[ino] = Meta(target, xattrs, extents)
+            metas[ino] = Meta(target, xattrs, extents)
+        return is_dir
 
     def count_names(self) -> None:
         """Set `nlink` of hard-linked files to the number of names inside the tree."""

@@ -6,6 +6,7 @@ flight need. A worker that dies is noticed, whatever it died of.
 """
 
 import contextlib
+import gc
 import os
 import pickle
 import selectors
@@ -99,6 +100,8 @@ def run_child(
     """Do jobs until there is none left, and send what they gave; never returns."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends us
     keep_buffers()
+    gc.freeze()  # what the parent made is not ours to look through
+    gc.enable()
     answer: object
     try:
         worker.open()

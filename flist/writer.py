@@ -10,7 +10,7 @@ from typing import NamedTuple
 from common.files import open_atomic
 from flist.database import EXTENT
 from flist.errors import FlistError
-from flist.model import HASH_BYTES, NO_META, NS, Block, Inode, Meta, Route
+from flist.model import HASH_BYTES, NS, Block, Inode, Meta, Route
 
 SCHEMA = """
 CREATE TABLE inode (
@@ -126,9 +126,10 @@ def fill_tables(connection: sqlite3.Connection, content: Content) -> None:
     connection.executemany(
         "INSERT INTO inode VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
-            (i.ino, i.parent, i.name.decode(errors="replace"), i.size, i.uid, i.gid, i.mode,
-             i.rdev, i.ctime_ns // NS, i.mtime_ns // NS)
-            for i in content.inodes
+            (ino, parent, name.decode(errors="replace"), size, uid, gid, mode, rdev,
+             ctime_ns // NS, mtime_ns // NS)
+            for ino, parent, name, size, uid, gid, mode, rdev, ctime_ns, mtime_ns, _, _
+            in content.inodes
         ),
     )  # fmt: skip
     targets = ((ino, m.target) for ino, m in content.meta.items() if m.target is not None)
@@ -136,9 +137,9 @@ def fill_tables(connection: sqlite3.Connection, content: Content) -> None:
     connection.executemany(
         "INSERT INTO block VALUES (?, ?, ?)",
         (
-            (i.ino, block.id, block.key)
-            for i in content.inodes
-            for block in content.blocks.get(i.ino, ())
+            (ino, block_id, key)
+            for ino, *_ in content.inodes
+            for block_id, key in content.blocks.get(ino, ())
         ),
     )
     connection.executemany("INSERT INTO tag VALUES (?, ?)", sorted(content.tags.items()))
@@ -147,7 +148,7 @@ def fill_tables(connection: sqlite3.Connection, content: Content) -> None:
 
 def fill_extension(connection: sqlite3.Connection, content: Content) -> None:
     """Fill our two tables, if the tree has anything that upstream's can't hold."""
-    rows = (extension_row(inode, content.meta.get(inode.ino, NO_META)) for inode in content.inodes)
+    rows = (extension_row(inode, content.meta.get(inode[0])) for inode in content.inodes)
     kept = [row for row in rows if row is not None]
     xattrs = [
         (ino, name, value)
@@ -162,16 +163,17 @@ def fill_extension(connection: sqlite3.Connection, content: Content) -> None:
     connection.executemany("INSERT INTO zos_xattr VALUES (?, ?, ?)", xattrs)
 
 
-def extension_row(inode: Inode, meta: Meta) -> tuple[object, ...] | None:
+def extension_row(inode: Inode, meta: Meta | None) -> tuple[object, ...] | None:
     """Return the row of `zos_inode` for what upstream's row loses, or None."""
-    raw = inode.name if is_lossy(inode.name) else None
+    ino, _, name, *_, ctime_ns, mtime_ns, same_as, nlink = inode
+    raw = None if name.isascii() or not is_lossy(name) else name
     extents = None
-    if meta.extents is not None:
+    if meta is not None and meta.extents is not None:
         extents = b"".join(EXTENT.pack(*extent) for extent in meta.extents)
-    numbers = (inode.ctime_ns % NS, inode.mtime_ns % NS, inode.same_as)
-    if raw is None and extents is None and not any(numbers) and inode.nlink == 1:
+    numbers = (ctime_ns % NS, mtime_ns % NS, same_as)
+    if raw is None and extents is None and not any(numbers) and nlink == 1:
         return None
-    return (inode.ino, raw, *numbers, inode.nlink, extents)
+    return (ino, raw, *numbers, nlink, extents)
 
 
 def is_lossy(name: bytes) -> bool:

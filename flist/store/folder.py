@@ -20,13 +20,14 @@ class FolderStore:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self.root_text = str(root)
         self.made: set[str] = set()
         self.empty: set[str] = set()
         self.counter = itertools.count()
 
     def path(self, name: str) -> str:
         """Return where block `name` (hex) belongs."""
-        return f"{self.root}/{name[:2]}/{name}"
+        return f"{self.root_text}/{name[:2]}/{name}"
 
     def get(self, block_id: bytes) -> bytes:
         """Return a block."""
@@ -50,29 +51,29 @@ class FolderStore:
     def put(self, block_id: bytes, data: bytes) -> None:
         """Keep a block; one of the same size is already it."""
         name = block_id.hex()
-        path = self.path(name)
-        if name[:2] not in self.empty:
-            try:
-                if os.stat(path).st_size == len(data):  # noqa: PTH116
-                    return
-            except FileNotFoundError:
-                pass
+        folder = f"{self.root_text}/{name[:2]}"
+        path = f"{folder}/{name}"
         try:
-            self.write(path, name, data)
+            if name[:2] not in self.made:
+                self.make(folder, name[:2])
+            if name[:2] not in self.empty and has_size(path, len(data)):
+                return
+            self.write(folder, path, data)
         except OSError as error:
             raise StoreError(f"cannot write block to {self.root}: {error.strerror}") from error
 
-    def write(self, path: str, name: str, data: bytes) -> None:
+    def make(self, folder: str, name: str) -> None:
+        """Make a folder, and note whether there was anything in it."""
+        os.makedirs(folder, exist_ok=True)  # noqa: PTH103
+        self.made.add(name)
+        with os.scandir(folder) as listing:
+            if not any(listing):
+                self.empty.add(name)  # nothing to look for before we write
+
+    def write(self, folder: str, path: str, data: bytes) -> None:
         """Write a file beside `path`, then rename it."""
-        if name[:2] not in self.made:
-            folder = Path(path).parent
-            folder.mkdir(parents=True, exist_ok=True)
-            self.made.add(name[:2])
-            with os.scandir(folder) as listing:
-                if not any(listing):
-                    self.empty.add(name[:2])  # nothing to look for before we write
-        count = next(self.counter)  # never the same for two threads
-        scratch = f"{self.root}/{name[:2]}/.{os.getpid()}-{id(self):x}-{count}.tmp"
+        # The number is never the same for two threads.
+        scratch = f"{folder}/.{os.getpid()}-{id(self):x}-{next(self.counter)}.tmp"
         handle = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
         try:
             try:
@@ -97,6 +98,14 @@ class FolderStore:
 
     def close(self) -> None:
         """Nothing is held open."""
+
+
+def has_size(path: str, size: int) -> bool:
+    """Whether there is a file of `size` bytes."""
+    try:
+        return os.stat(path).st_size == size  # noqa: PTH116
+    except FileNotFoundError:
+        return False
 
 
 def read_file(path: str) -> bytes:
