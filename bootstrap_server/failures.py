@@ -15,6 +15,13 @@ _TEXTS = {
     404: "nothing is at this address",
     405: "this address can only be read (GET or HEAD)",
 }
+_TITLES = {  # of pages; programs get the status's own phrase
+    404: "Nothing is here",
+    405: "This can only be read",
+    416: "There is no such part",
+    422: "This address makes no image",
+    503: "Not ready yet",
+}
 _HINTS = {404: "the page at / makes addresses; /openapi.json lists them all"}
 
 
@@ -53,6 +60,7 @@ def fail(
     title = HTTPStatus(status).phrase
     if "text/html" in request.headers.get("accept", ""):
         root = request.app.state.server.settings.root_path
+        title = _TITLES.get(status, title)
         page = render_page("error.html", root=root, title=title, text=text, hint=hint)
         page.status_code = status
         page.headers.update(headers or {})

@@ -17,7 +17,6 @@ from bootstrap_server.model import (
 )
 from bootstrap_server.pages import render_page
 from bootstrap_server.settings import Settings
-from common.farms import FARM_MAX
 
 _SHOWN_MAX_CHARS = 2 * EXTRA_MAX_CHARS  # of what is given back in a field
 
@@ -54,7 +53,6 @@ def show_form(
         result=result,
         run_modes=RUN_MODES,
         channels=channels,
-        farm_max=FARM_MAX,
         size_mib=DISK_BYTES // 2**20,
     )
     page.status_code = 422 if errors else 200

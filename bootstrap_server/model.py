@@ -15,9 +15,9 @@ from common.farms import FARM_MAX
 
 RUN_MODES = {
     "dev": "follows development, for those who work on Zero-OS",
-    "qa": "what is being checked before it is offered for testing",
+    "qa": "being checked before it is offered for testing",
     "test": "release candidates",
-    "prod": "for farms that earn",
+    "prod": "for farms in production",
 }
 EXTRA_MAX_CHARS = 1024
 PARAMETER_MAX_CHARS = 256
@@ -118,7 +118,7 @@ def parse_extra(text: str) -> tuple[str, ...]:
         raise InputError(
             "extra",
             "a kernel parameter may hold only A-Z, a-z, 0-9 and . _ : , = / @ + -",
-            hint="a space parts two parameters",
+            hint="a space separates two parameters",
         )
     parameters = tuple(word for word in text.split(" ") if word)
     if len(parameters) > PARAMETERS_MAX:

@@ -269,7 +269,10 @@ def test_the_form_says_what_is_wrong_with_every_field(server: Server) -> None:
     assert answer.status == 422
     text = answer.data.decode()
     assert text.count('class="error"') == 3
-    assert {"#farm", "#runmode", "#extra"} <= set(Controls(text).links)
+    page = Controls(text)
+    wanted = {"farm", "runmode-dev", "extra"}  # what a keyboard can reach
+    assert wanted == {link.removeprefix("#") for link in page.links}
+    assert wanted | {"farm-error", "runmode-error", "extra-error"} <= page.ids
 
 
 @pytest.mark.parametrize(
