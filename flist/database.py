@@ -16,6 +16,7 @@ from urllib.parse import quote
 
 from flist.errors import FlistError, FormatError
 from flist.model import (
+    CHUNK_BYTES,
     HASH_BYTES,
     NAME_MAX_BYTES,
     NO_META,
@@ -41,6 +42,8 @@ FILE_TYPES = frozenset(
      stat.S_IFSOCK)
 )  # fmt: skip
 MAX_INO = 1 << 40
+MANY = 128
+"""Rows that are asked for at once where only some of them will be needed."""
 EXTENT = struct.Struct("<QQ")
 COLUMNS = (
     "inode.ino, inode.parent, inode.name, inode.size, inode.uid, inode.gid, inode.mode,"
@@ -158,6 +161,19 @@ class FlistFile:
         """Return the blocks of a file, first chunk first."""
         rows = self.query("SELECT id, key FROM block WHERE ino = ? ORDER BY rowid", (ino,))
         return [read_block(row) for row in rows]
+
+    def small_blocks(self, folder: int, start: int) -> dict[int, Block]:
+        """Return the blocks of files that have one: a few of a directory's, from inode `start` on.
+
+        One question for many files; who misses one here asks `blocks`.
+        """
+        sql = (
+            "SELECT inode.ino, count(*), id, block.key FROM inode JOIN block USING (ino)"
+            " WHERE parent = ? AND inode.ino >= ? AND size BETWEEN 1 AND ?"
+            " GROUP BY inode.ino ORDER BY inode.ino LIMIT ?"
+        )
+        rows = self.query(sql, (folder, start, CHUNK_BYTES, MANY))
+        return {ino: read_block(tuple(row)) for ino, count, *row in rows if count == 1}
 
     def all_blocks(self) -> Iterator[tuple[int, Block]]:
         """Return (inode number, block) for every block of every file, grouped by inode."""

@@ -73,13 +73,8 @@ class Decoder:
         self.batches = 0
         self.numbers = 0
         self.sent_bytes = 0
-        self.taken_bytes = 0
-        self.reached = 0
-
-    @property
-    def ahead_bytes(self) -> int:
-        """How much was sent beyond what was taken last."""
-        return self.sent_bytes - self.taken_bytes
+        self.ahead_bytes = 0  # sent beyond what was taken last
+        self.reached = 0  # the number of that
 
     def has_room(self) -> bool:
         """Whether another batch may be sent: what is in its place was decoded, and passed."""
@@ -95,7 +90,7 @@ class Decoder:
     def skip(self) -> None:
         """Take it that nothing of what was sent is needed any more."""
         self.reached = self.passed[0] = self.numbers + 1
-        self.taken_bytes = self.sent_bytes
+        self.ahead_bytes = 0
 
     def send(self, batch: Mapping[Block, int]) -> None:
         """Have blocks of these plain sizes decoded; at most `MAX_JOBS`, of `REGION_BYTES`."""
@@ -108,6 +103,7 @@ class Decoder:
         for block, size in batch.items():
             self.numbers += 1
             self.sent_bytes += size
+            self.ahead_bytes += size
             slot = Slot(self.numbers, block, start, size, self.sent_bytes)
             self.slots[block] = slot
             slots.append(slot)
@@ -126,8 +122,9 @@ class Decoder:
         slot = self.slots.get(block)
         if slot is None or slot.size != size:
             return None
-        self.reached = max(self.reached, slot.number)
-        self.taken_bytes = max(self.taken_bytes, slot.end)
+        if slot.number > self.reached:
+            self.reached = slot.number
+            self.ahead_bytes = self.sent_bytes - slot.end
         if self.waiting and self.waiting[0].number <= slot.number:
             self.collect(0)
         if self.waiting and self.waiting[0] is slot:  # it is at this one just now

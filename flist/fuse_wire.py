@@ -33,7 +33,7 @@ NOTIFY_INVAL_INODE, NOTIFY_INVAL_ENTRY = 2, 3
 PAGES_PER_REQUEST = 256
 MAX_BACKGROUND = 64
 
-IN_HEADER = Struct("<IIQQIIIHH")
+IN_HEADER = Struct("<4xIQQ16x")
 OUT_HEADER = Struct("<IiQ")
 INIT_IN = Struct("<IIII")
 INIT_OUT = Struct("<IIIIHHIIHHIIH22x")
@@ -63,7 +63,7 @@ class Request(NamedTuple):
 
 def parse_request(buffer: memoryview) -> Request:
     """Return the request in `buffer`."""
-    _, opcode, unique, nodeid, *_ = IN_HEADER.unpack_from(buffer)
+    opcode, unique, nodeid = IN_HEADER.unpack_from(buffer)
     return Request(opcode, unique, nodeid, buffer[IN_HEADER.size :])
 
 

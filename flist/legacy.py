@@ -205,6 +205,10 @@ class LegacyFlist:
         """Return the blocks of a file."""
         return self.block_lists.get(ino, [])
 
+    def small_blocks(self, _folder: int, _start: int) -> dict[int, Block]:
+        """Return nothing: all blocks are in memory."""
+        return {}
+
     def all_blocks(self) -> Iterator[tuple[int, Block]]:
         """Return (inode number, block) for every block."""
         return ((ino, block) for ino, blocks in self.block_lists.items() for block in blocks)

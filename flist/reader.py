@@ -1,7 +1,6 @@
 """Reads ranges of files out of a tree, chunk by chunk."""
 
 import threading
-from collections import OrderedDict
 from collections.abc import Callable
 
 from flist.errors import FormatError
@@ -9,7 +8,7 @@ from flist.fetch import Fetcher
 from flist.model import CHUNK_BYTES, Block, Inode, chunk_count, chunk_size
 from flist.tree import Tree
 
-KEPT_LISTS = 256
+KEPT_BLOCKS = 20_000
 
 
 class Reader:
@@ -19,25 +18,38 @@ class Reader:
         self.tree = tree
         self.fetcher = fetcher
         self.note: Callable[[int, int], None] | None = None  # of a trace: inode number, chunk
-        self.lists: OrderedDict[int, list[Block]] = OrderedDict()
+        self.lists: dict[int, list[Block]] = {}
+        self.kept = 0
         self.lock = threading.Lock()
 
     def blocks(self, inode: Inode) -> list[Block]:
         """Return the blocks of a file; raises `FormatError` if there are too few or too many."""
         ino = inode.content_ino
-        with self.lock:
-            known = self.lists.get(ino)
-            if known is not None:
-                self.lists.move_to_end(ino)
-                return known
+        known = self.lists.get(ino)
+        if known is not None:
+            return known
         blocks = self.tree.blocks(inode)
         if len(blocks) != chunk_count(inode.size):
             raise FormatError(f"inode {ino} has {len(blocks)} blocks for {inode.size} bytes")
         with self.lock:
-            self.lists[ino] = blocks
-            while len(self.lists) > KEPT_LISTS:
-                self.lists.popitem(last=False)
+            self.keep(ino, blocks)
         return blocks
+
+    def keep(self, ino: int, blocks: list[Block]) -> None:
+        """Remember the blocks of a file; when there are too many, begin anew."""
+        if self.kept + len(blocks) > KEPT_BLOCKS:
+            self.lists.clear()
+            self.kept = 0
+        self.kept += len(blocks)
+        self.lists[ino] = blocks
+
+    def expect(self, inode: Inode) -> None:
+        """Learn the blocks of a small file and of those after it, which will be read, too."""
+        if inode.size <= CHUNK_BYTES and inode.content_ino not in self.lists:
+            found = self.tree.small_blocks(inode)
+            with self.lock:
+                for ino, block in found.items():
+                    self.keep(ino, [block])
 
     def read_now(self, inode: Inode, size: int, offset: int) -> list[memoryview] | None:
         """Return what `read` would, in pieces, if nothing has to be fetched from afar, or else

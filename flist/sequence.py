@@ -26,14 +26,6 @@ LOOK_AHEAD = 256
 MAX_DEPTH = 4096
 
 
-class Place(NamedTuple):
-    """Where the last read ended."""
-
-    reader: Reader
-    inode: Inode
-    end: int
-
-
 class Chunk(NamedTuple):
     """A chunk of a file."""
 
@@ -50,40 +42,36 @@ class Sequence:
         self.coming: Iterator[Chunk | None] = iter(())
         self.batch_bytes = FIRST_BYTES
         self.strays = PATIENCE
-        self.last: Place | None = None
+        self.last: tuple[Reader | None, Inode | None, int] = (None, None, 0)
 
     def note(self, reader: Reader, inode: Inode, offset: int, size: int) -> None:
         """Look at a read that is about to be answered."""
-        place = Place(reader, inode, min(offset + size, inode.size))
+        end = min(offset + size, inode.size)
         if reader.blocks(inode)[offset // CHUNK_BYTES] in self.decoder.slots:
             self.strays = 0
-        elif self.strays >= PATIENCE and self.follows(place, offset):
-            self.begin(place)
+        elif self.strays >= PATIENCE and self.follows(reader, inode, offset):
+            self.begin(reader, inode, end)
         else:
             self.strays += 1
-        self.last = place
-        if self.strays < PATIENCE:
+        self.last = (reader, inode, end)
+        if self.strays < PATIENCE and self.decoder.ahead_bytes < 2 * self.batch_bytes:
             self.refill()
 
-    def follows(self, place: Place, offset: int) -> bool:
+    def follows(self, reader: Reader, inode: Inode, offset: int) -> bool:
         """Whether a read is what comes after the last one, or begins a later file beside it."""
-        last = self.last
-        if last is None or last.reader is not place.reader:
+        last_reader, last, end = self.last
+        if last is None or last_reader is not reader:
             return False
-        if last.inode.ino == place.inode.ino:
-            return offset == last.end
-        return (
-            offset == 0
-            and last.end == last.inode.size
-            and last.inode.parent == place.inode.parent
-            and last.inode.ino < place.inode.ino
-        )
+        if last.ino == inode.ino:
+            return offset == end
+        is_later = last.parent == inode.parent and last.ino < inode.ino
+        return is_later and offset == 0 and end == last.size
 
-    def begin(self, place: Place) -> None:
+    def begin(self, reader: Reader, inode: Inode, end: int) -> None:
         """Follow a walk from a place on."""
-        self.reader = place.reader
-        place.reader.fetcher.decoder = self.decoder
-        self.coming = upcoming(place.reader.tree, place.inode, -(-place.end // CHUNK_BYTES))
+        self.reader = reader
+        reader.fetcher.decoder = self.decoder
+        self.coming = upcoming(reader.tree, inode, -(-end // CHUNK_BYTES))
         self.batch_bytes = FIRST_BYTES
         self.strays = 0
         self.decoder.skip()
@@ -105,6 +93,7 @@ class Sequence:
         with contextlib.suppress(Exception):  # a guess must not make a read fail
             for chunk in islice(self.coming, LOOK_AHEAD):
                 if chunk is not None:
+                    self.reader.expect(chunk.inode)
                     block = self.reader.blocks(chunk.inode)[chunk.number]
                     if block not in self.decoder.slots and block not in batch:
                         batch[block] = chunk_size(chunk.inode.size, chunk.number)

@@ -27,6 +27,9 @@ class Source(Protocol):
     def blocks(self, ino: int) -> list[Block]:
         """Return the blocks of a file."""
 
+    def small_blocks(self, folder: int, start: int) -> dict[int, Block]:
+        """Return the blocks of some files of a directory, of those that have one block each."""
+
     def meta(self, ino: int) -> Meta:
         """Return link target, attributes and data ranges."""
 
@@ -167,3 +170,7 @@ class Tree:
     def blocks(self, inode: Inode) -> list[Block]:
         """Return the blocks of a file."""
         return self.source.blocks(inode.content_ino)
+
+    def small_blocks(self, inode: Inode) -> dict[int, Block]:
+        """Return the blocks of some small files of a directory, from `inode` on."""
+        return self.source.small_blocks(inode.parent, inode.ino)

@@ -58,6 +58,9 @@ class FakeTree:
         del ino
         return NO_META
 
+    def small_blocks(self, _folder: int, _start: int) -> dict[int, Block]:
+        return {}
+
     def folder_counts(self) -> dict[int, int]:
         return {}
 

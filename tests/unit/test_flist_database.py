@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from flist.database import FlistFile
+from flist.database import MANY, FlistFile
 from flist.errors import FlistError, FormatError
+from flist.fetch import Fetcher
 from flist.model import NS, Block, Extent, Inode, Meta, Route
+from flist.reader import Reader
 from flist.tree import Tree
 from flist.writer import Content, write_flist
 
@@ -57,6 +59,26 @@ def test_round_trip(tmp_path: Path) -> None:
         assert tree.link_count(tree.inode(1)) == 3
         with pytest.raises(FileNotFoundError):
             tree.find(b"/dir/none")
+
+
+def test_small_blocks_are_those_that_one_question_each_would_give(tmp_path: Path) -> None:
+    files = [inode(ino, b"%d" % ino, size=10, parent=1 + ino % 2) for ino in range(3, 3 * MANY)]
+    files += [inode(3 * MANY, b"large", size=600_000), inode(3 * MANY + 2, b"odd", size=10)]
+    blocks = {file.ino: [Block(b"%032d" % file.ino, b"k" * 32)] for file in files}
+    for file in files[-2:]:
+        blocks[file.ino] *= 2  # of the last one that is wrong, and `blocks` says so
+    content = Content([ROOT, inode(2, b"dir", 0o40700), *files], blocks, {}, {}, [])
+    write_flist(tmp_path / "a.fl", content)
+    with FlistFile.open(tmp_path / "a.fl") as flist:
+        found = flist.small_blocks(1, 10)
+        assert list(found) == list(range(10, 10 + 2 * MANY, 2))
+        assert all([block] == flist.blocks(ino) for ino, block in found.items())
+        assert list(flist.small_blocks(1, 3 * MANY - 2)) == [3 * MANY - 2]
+        reader = Reader(Tree(flist), Fetcher(None, None))
+        reader.expect(files[0])
+        assert reader.lists.keys() == flist.small_blocks(2, 3).keys()
+        with pytest.raises(FormatError, match="2 blocks"):
+            reader.blocks(files[-1])
 
 
 def test_the_same_bytes_every_time(tmp_path: Path) -> None:

@@ -36,6 +36,9 @@ class FakeTree:
     def blocks(self, ino: int) -> list[Block]:
         return [make_block(ino, n) for n in range(chunk_count(self.inodes[ino].size))]
 
+    def small_blocks(self, _folder: int, _start: int) -> dict[int, Block]:
+        return {}
+
     def meta(self, _ino: int) -> Meta:
         return NO_META
 
