@@ -57,16 +57,22 @@ class Launcher:
         self._probes.append(unit)
 
     def spawn(self, units: "list[Unit]") -> None:
-        """Start the units' processes; how that went becomes an event of each."""
+        """Start the units' processes; how that went becomes an event of each.
+
+        Who runs is told first: a failure may change what others of `units` are to do.
+        """
         services = [unit.record.service for unit in units]
         launches = [Launch(service, MAIN, service.name, service.exec) for service in services]
+        failed: list[tuple[Unit, Exception]] = []
         for unit, result in zip(units, self._system.spawn(launches), strict=True):
             if isinstance(result, int):
                 self.pids[result] = (unit, MAIN)
-                event = Event(r.SPAWNED, result)
+                self._feed(unit, Event(r.SPAWNED, result))
             else:
-                is_short = is_transient(result)
-                event = Event(r.SPAWN_FAILED, text=describe(result), is_transient=is_short)
+                failed.append((unit, result))
+        for unit, error in failed:
+            is_short = is_transient(error)
+            event = Event(r.SPAWN_FAILED, text=describe(error), is_transient=is_short)
             self._feed(unit, event)
 
     def launch(self, unit: "Unit", kind: str, label: str, command: str) -> int:
