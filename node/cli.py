@@ -1,7 +1,13 @@
-"""`zos node`: what zinit starts on a node. Not meant to be typed on a host."""
+"""`zos node`: what zinit starts on a node. Not meant to be typed on a host, and refused there."""
 
 import argparse
 from collections.abc import Sequence
+from pathlib import Path
+
+from common.errors import UsageError
+
+OS_RELEASE = Path("/etc/os-release")
+OURS = "ID=zero-os"
 
 
 def main(argv: Sequence[str], prog: str) -> int:
@@ -9,6 +15,11 @@ def main(argv: Sequence[str], prog: str) -> int:
     parser = argparse.ArgumentParser(prog=prog, description="the services of a node, run by zinit")
     parser.add_argument("service", choices=("network", "bringup"))
     service = parser.parse_args(argv).service
+    if not is_node():
+        raise UsageError(
+            f"cannot run {service} here: this machine does not run Zero-OS",
+            hint="it would take over the machine's network and mounts; `zos boot` boots a node",
+        )
     if service == "network":
         from node import network
 
@@ -16,3 +27,11 @@ def main(argv: Sequence[str], prog: str) -> int:
     from node import bringup
 
     return bringup.main()
+
+
+def is_node(os_release: Path = OS_RELEASE) -> bool:
+    """Tell whether this machine runs Zero-OS."""
+    try:
+        return OURS in os_release.read_text().splitlines()
+    except (OSError, UnicodeDecodeError):
+        return False

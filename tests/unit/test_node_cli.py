@@ -1,0 +1,33 @@
+"""The services of a node take over network and mounts: never of a machine that is no node."""
+
+from pathlib import Path
+
+import pytest
+
+from common.errors import UsageError
+from image.project import OS_RELEASE
+from node import bringup, cli, network
+
+
+def never() -> int:
+    pytest.fail("it was started")
+
+
+@pytest.mark.parametrize("service", ["network", "bringup"])
+def test_a_host_is_left_alone(
+    service: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(network, "main", never)
+    monkeypatch.setattr(bringup, "main", never)
+    for text in ("ID=debian\n", "", 'NAME="ID=zero-os"\n'):
+        (tmp_path / "os-release").write_text(text)
+        assert not cli.is_node(tmp_path / "os-release")
+    assert not cli.is_node(tmp_path / "absent")
+    monkeypatch.setattr(cli, "is_node", lambda: False)
+    with pytest.raises(UsageError, match=f"cannot run {service} here"):
+        cli.main([service], "zos node")
+
+
+def test_a_release_is_a_node(tmp_path: Path) -> None:
+    (tmp_path / "os-release").write_text(OS_RELEASE.format(version="1.0+0123"))
+    assert cli.is_node(tmp_path / "os-release")
