@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from bootstrap_server.errors import SettingsError
 
 URL_MAX_CHARS = 300
+PORT_MAX = 65535
 
 # Host names, IPv4, bracketed IPv6, port, path: what can stand in a script as it is.
 _URL = re.compile(
@@ -45,7 +46,8 @@ class Settings:
 
 def check_url(text: str, what: str) -> str:
     """Return `text` without a slash at its end. Raises `SettingsError` if it is no plain URL."""
-    if len(text) > URL_MAX_CHARS or not _URL.fullmatch(text):
+    match = _URL.fullmatch(text)
+    if len(text) > URL_MAX_CHARS or not match or int((match[2] or ":0")[1:]) > PORT_MAX:
         raise SettingsError(
             f"cannot use {text[:80]!r} as the {what}",
             hint=f"http://HOST[:PORT][/PATH] or https://..., at most {URL_MAX_CHARS} characters",

@@ -40,7 +40,7 @@ def make_parser(prog: str) -> argparse.ArgumentParser:
     )
     build.add_argument(
         "--output",
-        type=Path,
+        type=parse_folder,
         default=DEFAULT_OUTPUT,
         metavar="DIR",
         help="where to put it (default: %(default)s)",
@@ -58,6 +58,13 @@ def make_parser(prog: str) -> argparse.ArgumentParser:
     )
     build.add_argument("--json", action="store_true", help="print one JSON object")
     return parser
+
+
+def parse_folder(text: str) -> Path:
+    """Return the folder that was typed; nothing at all would be the current one."""
+    if not text:
+        raise argparse.ArgumentTypeError("a folder's name is needed")
+    return Path(text)
 
 
 @contextmanager

@@ -30,6 +30,8 @@ def main(argv: Sequence[str], prog: str) -> int:
         forwards=tuple(parse_forward(word) for word in options.forward),
         on_panic="none",
     )
+    if options.timeout is not None and not options.timeout > 0:
+        raise UsageError(f"cannot stop after {options.timeout:g} s", hint="--timeout 60")
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # both stop the machine cleanly
     with QemuMachine(config, artefacts=options.log, on_console_line=print_line) as machine:
         for item in config.all_forwards:

@@ -41,7 +41,7 @@ def run_tests(argv: Sequence[str], prog: str) -> int:
 def run_checks(argv: Sequence[str], prog: str) -> int:
     """Run every check, also after one has failed; the exit status is the worst."""
     if argv:
-        raise UsageError(f"{prog} takes no arguments")
+        raise UsageError(f"cannot check {' '.join(argv)!r} alone: {prog} takes no arguments")
     statuses = []
     for call in CHECKS:
         sys.stderr.write(f"zos: {' '.join(call)}\n")

@@ -52,6 +52,14 @@ def test_an_image_that_is_not_there_is_one_line_on_stderr(tmp_path: Path) -> Non
     assert done.stderr == f"zos vm: cannot boot {tmp_path / 'nope'}: no such file or directory\n"
 
 
+@pytest.mark.parametrize("time", ["0", "-1", "nan"])
+def test_a_time_that_is_none_starts_nothing(time: str, tmp_path: Path) -> None:
+    image = sector.write_sector(tmp_path / "disk", sector.HALT)
+    done = run("--usb", str(image), "--timeout", time)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert f"zos vm: cannot stop after {time} s\n" in done.stderr
+
+
 @pytest.fixture
 def running(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     """Yield the command with a machine that has come up and stays."""

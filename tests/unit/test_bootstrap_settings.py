@@ -39,6 +39,8 @@ def test_good_addresses(url: str, root: str) -> None:
         "http://a/%0A",
         "http://u@h/",
         "http://a?b",
+        "http://a:65536",
+        "http://[::1]:99999/x",
         "http://a#b",
         "http://a/" + "b" * 400,
     ],

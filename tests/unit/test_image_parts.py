@@ -11,6 +11,7 @@ import pytest
 import zstandard
 
 from image.build import write_release
+from image.cli import make_parser
 from image.cpio import read_archive
 from image.errors import ImageError
 from image.identity import digest, tree_identity
@@ -177,3 +178,9 @@ def test_a_node_gets_the_project_without_what_is_for_servers() -> None:
     assert not [p for p in paths for name in unwanted if p.startswith(f"{top}/{name}/")]
     for _, module, _ in PROGRAMS.values():
         assert f"{top}/{module.replace('.', '/')}.py" in paths
+
+
+def test_an_empty_name_is_no_folder(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        make_parser("zos image").parse_args(["build", "--output", ""])
+    assert "a folder's name is needed" in capsys.readouterr().err
