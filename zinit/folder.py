@@ -1,6 +1,7 @@
 """The service folder: reading it at boot, checking it offline, and following its changes."""
 
 import os
+import stat
 
 from zinit.config import parse_service
 from zinit.nodes import ConfigError
@@ -35,18 +36,28 @@ class Folder:
 
     def read(self, name: str) -> "tuple[Service, list[str]]":
         """Return the service called `name` and warnings."""
-        if not name or "/" in name or "\0" in name or name in (".", ".."):
+        return parse_service(name, self.read_text(name))
+
+    def read_text(self, name: str) -> str:
+        """Return what the file of `name` holds; raises OSError or ConfigError.
+
+        Log lines and protocols carry names: one that can't be printed is none.
+        """
+        if not name.isprintable() or "/" in name or name in ("", ".", ".."):
             raise ConfigError(f"{name!r} is no service name")
-        fd = os.open(self.file_of(name), os.O_RDONLY | os.O_CLOEXEC)
+        fd = os.open(self.file_of(name), os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         try:
-            data = os.read(fd, FILE_LIMIT)
+            if not stat.S_ISREG(os.fstat(fd).st_mode):
+                raise ConfigError("not a regular file")
+            data = os.read(fd, FILE_LIMIT + 1)
         finally:
             os.close(fd)
+        if len(data) > FILE_LIMIT:
+            raise ConfigError(f"longer than {FILE_LIMIT} bytes")
         try:
-            text = data.decode()
+            return data.decode()
         except UnicodeDecodeError:
             raise ConfigError("not UTF-8") from None
-        return parse_service(name, text)
 
     def names(self) -> list[str]:
         """Return the names of all service files, sorted; symbolic links are not for boot."""

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 READ = select.EPOLLIN
 WRITE = select.EPOLLOUT
 FAULT_PAUSE_S = 0.05
+LONGEST_WAIT_S = 86_400.0  # epoll takes less than 25 days
 
 
 class Source:
@@ -76,7 +77,7 @@ class Loop:
                 time.sleep(FAULT_PAUSE_S)  # a fault that stays must not eat the processor
 
     def _timeout(self, at: float | None) -> float:
-        return -1.0 if at is None else max(at - self._clock(), 0.0)
+        return -1.0 if at is None else min(max(at - self._clock(), 0.0), LONGEST_WAIT_S)
 
     def _wait(self, timeout_s: float) -> None:
         ready = self._epoll.poll(timeout_s)

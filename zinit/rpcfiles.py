@@ -9,12 +9,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from zinit.api import Api
 
-FILE_LIMIT = 1 << 20
-
 
 def check_name(name: str, action: str) -> None:
     """Refuse names that are no file stem."""
-    if name and not any(char in name for char in "/\\.\0"):
+    if name and name.isprintable() and not any(char in name for char in "/\\."):
         return
     data = {
         "action": action,
@@ -69,9 +67,8 @@ def get(api: "Api", name: str) -> object:
     action = "getting service"
     check_name(name, action)
     try:
-        with open(api.folder.file_of(name), encoding="utf-8") as stream:
-            return to_plain(parse_yaml(stream.read(FILE_LIMIT)))
-    except (OSError, UnicodeDecodeError) as error:
+        return to_plain(parse_yaml(api.folder.read_text(name)))
+    except OSError as error:
         raise missing(action, name, error) from None
     except ConfigError as error:
         hint = "Verify the YAML file is valid"
@@ -99,4 +96,7 @@ def to_plain(node: Node) -> object:
         return text == "true"
     if text in ("", "~", "null"):
         return None
-    return int(text) if text.lstrip("-").isdecimal() and text.isascii() else text
+    try:
+        return int(text) if text.isascii() and "_" not in text else text
+    except ValueError:  # no number, or one of thousands of digits
+        return text
