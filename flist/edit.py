@@ -2,7 +2,7 @@
 
 import sqlite3
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from common.files import open_atomic
@@ -38,9 +38,10 @@ def edit_flist(path: Path, change: Change) -> None:
         raise FlistError(f"cannot change {path}: {error.strerror}") from error
 
 
-def set_tag(path: Path, key: str, value: str) -> None:
-    """Set a tag."""
-    edit_flist(path, lambda c: c.execute("INSERT OR REPLACE INTO tag VALUES (?, ?)", (key, value)))
+def set_tags(path: Path, tags: Mapping[str, str]) -> None:
+    """Set tags."""
+    sql = "INSERT OR REPLACE INTO tag VALUES (?, ?)"
+    edit_flist(path, lambda c: c.executemany(sql, tags.items()))
 
 
 def delete_tags(path: Path, keys: Sequence[str] | None) -> None:
