@@ -43,6 +43,7 @@ def test_a_stop_may_take_a_month(tmp_path: Path) -> None:
     stubborn = "exec: sh -c 'trap \"\" TERM; echo deaf; while :; do sleep 1; done'"
     with running_daemon(tmp_path, a=f"{stubborn}\nshutdown_timeout: 2592000") as zinit:
         zinit.wait_for_line("[+] a: deaf")
+        zinit.wait_for_state("a", "Running")
         zinit.client.stop("a")
         assert zinit.state("a") == "Running"
         zinit.client.list()
