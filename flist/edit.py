@@ -5,7 +5,7 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from common.files import open_atomic
+from common.files import write_atomic
 from flist.database import FlistFile
 from flist.errors import FlistError
 from flist.model import Route
@@ -28,10 +28,8 @@ def edit_flist(path: Path, change: Change) -> None:
                 change(connection)
             finally:
                 connection.close()
-            with scratch.open("r+b") as stream:
-                fix_header(stream.fileno())
-            with open_atomic(path, path.stat().st_mode & 0o777) as target:
-                target.write(scratch.read_bytes())
+            data = fix_header(scratch.read_bytes())
+            write_atomic(path, data, path.stat().st_mode & 0o777)
     except sqlite3.Error as error:
         raise FlistError(f"cannot change {path}: {error}") from error
     except OSError as error:

@@ -9,6 +9,7 @@ import errno
 import operator
 import os
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -38,40 +39,43 @@ class Scan(NamedTuple):
     files: list[FileJob]
 
 
-def scan_tree(root: Path) -> Scan:
-    """Describe everything below `root`; raises `FlistError` for what can't be read."""
-    try:
-        return Walk().run(os.fsencode(root))
-    except OSError as error:
-        name = os.fsdecode(error.filename) if error.filename else str(root)
-        raise FlistError(f"cannot read {name}: {error.strerror}") from error
-
-
 class Walk:
     """One walk: what was found, and which numbers hard-linked files have."""
 
-    def __init__(self) -> None:
+    def __init__(self, root: Path) -> None:
+        self.root = root
         self.found = Scan([], {}, [])
         self.first_names: dict[tuple[int, int], int] = {}
         self.names: dict[int, int] = {}
 
-    def run(self, root: bytes) -> Scan:
+    def run(self) -> Iterator[FileJob]:
+        """Describe everything; give each file that has content when it is found. Raises
+        `FlistError` for what can't be read."""
+        try:
+            yield from self.walk(os.fsencode(self.root))
+        except OSError as error:
+            name = os.fsdecode(error.filename) if error.filename else str(self.root)
+            raise FlistError(f"cannot read {name}: {error.strerror}") from error
+
+    def walk(self, root: bytes) -> Iterator[FileJob]:
         """Walk, breadth first."""
         status = os.stat(root)  # noqa: PTH116 the root itself may be a link
         if not stat.S_ISDIR(status.st_mode):
             raise FlistError(f"cannot pack {os.fsdecode(root)}: it is not a directory")
         self.add(ROOT_INO, 0, b"/", root, status)
         folders = [(ROOT_INO, root)]
+        files = self.found.files
         ino = ROOT_INO
         for parent, path in folders:  # grows while we walk
             with os.scandir(path) as listing:
                 entries = sorted(listing, key=BY_NAME)
+            known = len(files)
             for entry in entries:
                 ino += 1
                 if self.add(ino, parent, entry.name, entry.path, entry.stat(follow_symlinks=False)):
                     folders.append((ino, entry.path))
+            yield from files[known:]
         self.count_names()
-        return self.found
 
     def add(self, ino: int, parent: int, name: bytes, path: bytes, status: os.stat_result) -> bool:
         """Describe one entry; return whether it is a directory."""

@@ -55,10 +55,13 @@ class Summary(NamedTuple):
     broken: list[str]
 
 
-class Restorer(Worker[list[Restore], Result]):
-    """Writes batches of files."""
+class Restorer(Worker[int, Result]):
+    """Writes batches of files; a job is a batch's number, since all were there before the fork."""
 
-    def __init__(self, meta: Path, sources: Sources, rules: Rules) -> None:
+    def __init__(
+        self, batches: Sequence[Sequence[Restore]], meta: Path, sources: Sources, rules: Rules
+    ) -> None:
+        self.batches = batches
         self.meta = meta
         self.sources = sources
         self.rules = rules
@@ -75,15 +78,16 @@ class Restorer(Worker[list[Restore], Result]):
 
             self.pool = ThreadPoolExecutor(REMOTE_THREADS)
 
-    def work(self, job: list[Restore]) -> Result:
+    def work(self, job: int) -> Result:
         """Write every file of a batch."""
-        done = self.pool.map(self.restore, job) if self.pool else map(self.restore, job)
+        batch = self.batches[job]
+        done = self.pool.map(self.restore, batch) if self.pool else map(self.restore, batch)
         problems: list[str] = []
         broken: list[str] = []
         for item_problems, reason in done:
             problems += item_problems
             broken += [reason] if reason else []
-        return Result(sum(item.inode.size for item in job), problems, broken)
+        return Result(sum(item.inode.size for item in batch), problems, broken)
 
     def restore(self, item: Restore) -> tuple[list[str], str | None]:
         """Write one file; return what of it could not be restored, and why there is none at all."""
@@ -193,8 +197,8 @@ def unpack(
         for folder in plan.folders[1:]:
             make_folder(folder.path)
         missing = [item for item in plan.files if is_fresh or not is_restored(item)]
-        restorer = Restorer(meta, sources, rules)
-        problems, broken = restore_files(missing, restorer, processes, progress)
+        restorer = Restorer(make_batches(missing), meta, sources, rules)
+        problems, broken = restore_files(restorer, processes, progress)
         problems += restore_rest(plan, rules)
     except OSError as error:
         raise FlistError(f"cannot unpack: {error.filename or root}: {error.strerror}") from error
@@ -204,17 +208,16 @@ def unpack(
 
 
 def restore_files(
-    files: Sequence[Restore],
     restorer: Restorer,
     processes: int,
     progress: Callable[[int, int], None] | None,
 ) -> tuple[list[str], list[str]]:
     """Write all files; return what of them could not be restored, and which are broken."""
-    total = sum(item.inode.size for item in files)
+    total = sum(item.inode.size for batch in restorer.batches for item in batch)
     done = 0
     problems: list[str] = []
     broken: list[str] = []
-    for result in run_jobs(make_batches(files), restorer, processes):
+    for result in run_jobs(range(len(restorer.batches)), restorer, processes):
         done += result.size_bytes
         problems += result.problems
         broken += result.broken

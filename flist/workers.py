@@ -1,12 +1,14 @@
 """Runs one function over many jobs in forked processes.
 
-The jobs are known before the fork, so nothing is sent to a worker; each takes the next number from
-a file offset that all share, and sends its results back through a pipe. Memory is what the jobs in
-flight need. A worker that dies is noticed, whatever it died of.
+Each worker takes the next job from a queue that all share, and sends its results back through a
+pipe of its own. Memory is what the jobs in flight need. A worker that dies is noticed, whatever it
+died of.
 """
 
 import contextlib
+import fcntl
 import gc
+import itertools
 import os
 import pickle
 import selectors
@@ -15,7 +17,7 @@ import struct
 import sys
 import tempfile
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Any, Generic, NoReturn, TypeVar, cast
 
 from common.errors import ZosError
@@ -25,8 +27,10 @@ from flist.heap import keep_buffers
 Job = TypeVar("Job")
 Result = TypeVar("Result")
 LENGTH = struct.Struct("<Q")
-NUMBER = struct.Struct("<I")
+PLACE = struct.Struct("<QQ")
+"""Where a job is in the queue's file, and its length."""
 READ_BYTES = 1 << 20
+PIPE_BYTES = 1 << 20
 
 
 class Worker(Generic[Job, Result]):
@@ -49,65 +53,105 @@ def cpu_count() -> int:
 
 
 def run_jobs(
-    jobs: Sequence[Job], worker: Worker[Job, Result], processes: int = 0
+    jobs: Iterable[Job], worker: Worker[Job, Result], processes: int = 0
 ) -> Iterator[Result]:
     """Give the results of all `jobs`, in no order. One process does it here, without a fork.
 
-    Raises what a worker raised, if it was a `ZosError`; `FlistError` if a worker died.
+    Jobs are asked for while the workers are at the first ones. Raises what a worker raised, if it
+    was a `ZosError`; `FlistError` if a worker died.
     """
-    count = min(processes or cpu_count(), len(jobs))
-    if count <= 1:
-        yield from run_here(jobs, worker)
+    rest = iter(jobs)
+    first = list(itertools.islice(rest, processes or cpu_count()))
+    every = itertools.chain(first, rest)
+    if len(first) <= 1:
+        yield from run_here(every, worker)
         return
-    # An ordinary file: only of such a one does the kernel lock the position that
-    # the children share (of a memfd it does not, and two of them could get the same number).
-    handle = tempfile.TemporaryFile()  # noqa: SIM115 - closed below, with the children
-    numbers = handle.fileno()
-    os.write(numbers, b"".join(NUMBER.pack(number) for number in range(len(jobs))))
-    os.lseek(numbers, 0, os.SEEK_SET)
     sys.stdout.flush()
     sys.stderr.flush()
     children: dict[int, int] = {}  # pipe -> process id
-    try:
-        for _ in range(count):
-            reading, writing = os.pipe()
-            child = os.fork()
-            if child == 0:
-                os.close(reading)
-                run_child(jobs, worker, numbers, writing)
-            os.close(writing)
-            children[reading] = child
-        yield from cast("Iterator[Result]", collect(children))
-    finally:
-        handle.close()
-        end_children(children)
+    with Queue() as queue:
+        try:
+            for _ in first:
+                reading, writing = os.pipe()
+                with contextlib.suppress(OSError):  # room for results while we are busy
+                    fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+                child = os.fork()
+                if child == 0:
+                    for handle in (reading, *children):
+                        os.close(handle)
+                    run_child(queue, worker, writing)
+                os.close(writing)
+                children[reading] = child
+            yield from cast("Iterator[Result]", exchange(every, queue, children))
+        finally:
+            end_children(children)
 
 
-def run_here(jobs: Sequence[Job], worker: Worker[Job, Result]) -> Iterator[Result]:
+class Queue:
+    """Jobs on their way to whichever worker takes them first: their bytes in a file, and where
+    each is in a pipe. The kernel gives each place to one reader, whole."""
+
+    def __enter__(self) -> "Queue":
+        self.file = tempfile.TemporaryFile()
+        self.taking, self.giving = os.pipe()
+        self.end = 0
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self.file.close()
+        os.close(self.taking)
+        self.close_giving()
+
+    def close_giving(self) -> None:
+        """Say that there are no more jobs."""
+        if self.giving >= 0:
+            os.close(self.giving)
+            self.giving = -1
+
+    def give(self, job: object) -> None:
+        """Add a job."""
+        data = pickle.dumps(job, protocol=pickle.HIGHEST_PROTOCOL)
+        view = memoryview(data)
+        while view:
+            view = view[os.pwrite(self.file.fileno(), view, self.end + len(data) - len(view)) :]
+        os.write(self.giving, PLACE.pack(self.end, len(data)))
+        self.end += len(data)
+
+    def take(self) -> Iterator[Any]:
+        """Give jobs until there are no more."""
+        while place := os.read(self.taking, PLACE.size):
+            start, length = PLACE.unpack(place)
+            data = os.pread(self.file.fileno(), length, start)
+            while len(data) < length:
+                data += os.pread(self.file.fileno(), length - len(data), start + len(data))
+            yield pickle.loads(data)  # noqa: S301 our own
+
+
+def run_here(jobs: Iterable[Job], worker: Worker[Job, Result]) -> Iterator[Result]:
     """Do all jobs in this process."""
-    if not jobs:
-        return
     keep_buffers()
-    worker.open()
+    is_open = False
     for job in jobs:
+        if not is_open:
+            worker.open()
+            is_open = True
         yield worker.work(job)
-    worker.close()
+    if is_open:
+        worker.close()
 
 
-def run_child(
-    jobs: Sequence[Job], worker: Worker[Job, Result], numbers: int, report: int
-) -> NoReturn:
+def run_child(queue: Queue, worker: Worker[Job, Result], report: int) -> NoReturn:
     """Do jobs until there is none left, and send what they gave; never returns."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends us
+    queue.close_giving()
     keep_buffers()
     gc.freeze()  # what the parent made is not ours to look through
     gc.enable()
     answer: object
     try:
         worker.open()
-        while number := os.read(numbers, NUMBER.size):
-            result = worker.work(jobs[NUMBER.unpack(number)[0]])
-            send(report, ("result", result))
+        for job in queue.take():
+            send(report, ("result", worker.work(job)))
         worker.close()
         answer = ("end", None)
     except ZosError as error:
@@ -128,14 +172,22 @@ def send(handle: int, value: object) -> None:
         view = view[os.write(handle, view) :]
 
 
-def collect(children: dict[int, int]) -> Iterator[object]:
-    """Give every result that comes through the pipes until all workers have ended well."""
+def exchange(jobs: Iterator[Job], queue: Queue, children: dict[int, int]) -> Iterator[object]:
+    """Hand out jobs, and give every result, until all workers have ended well."""
     buffers = {pipe: bytearray() for pipe in children}
     with selectors.DefaultSelector() as selector:
         for pipe in children:
             selector.register(pipe, selectors.EVENT_READ)
+        selector.register(queue.giving, selectors.EVENT_WRITE)
         while buffers:
-            for key, _ in selector.select():
+            for key, events in selector.select():
+                if events & selectors.EVENT_WRITE:
+                    try:
+                        queue.give(next(jobs))
+                    except StopIteration:
+                        selector.unregister(queue.giving)
+                        queue.close_giving()
+                    continue
                 pipe = key.fd
                 data = os.read(pipe, READ_BYTES)
                 if not data:

@@ -1,13 +1,11 @@
 """Writes `.fl` files: the same tree gives the same bytes on every machine."""
 
-import os
 import sqlite3
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from common.files import open_atomic
+from common.files import write_atomic
 from flist.database import EXTENT
 from flist.errors import FlistError
 from flist.model import HASH_BYTES, NS, Block, Inode, Meta, Route
@@ -68,7 +66,7 @@ CREATE TABLE zos_xattr (
 """
 # The header names the library that wrote last, and counts changes; readers ignore both.
 CHANGE_COUNTER, VERSION_VALID_FOR, LIBRARY_VERSION = 24, 92, 96
-FIXED_LIBRARY_VERSION = 3_040_000
+HEADER_FIELDS = ((CHANGE_COUNTER, 1), (VERSION_VALID_FOR, 1), (LIBRARY_VERSION, 3_040_000))
 
 
 class Content(NamedTuple):
@@ -83,57 +81,75 @@ class Content(NamedTuple):
 
 def write_flist(path: Path, content: Content) -> None:
     """Make `path` a flist of `content`, whole or not at all."""
-    if any(len(block.id) != HASH_BYTES for blocks in content.blocks.values() for block in blocks):
-        raise FlistError(
-            f"cannot write {path}: it would have blocks of the older format", hint="`convert` first"
-        )
-    try:
-        with tempfile.TemporaryDirectory(prefix=".flist-", dir=path.parent) as folder:
-            scratch = Path(folder) / "new.fl"
-            fill_database(scratch, content)
-            with scratch.open("r+b") as stream:
-                fix_header(stream.fileno())
-            with open_atomic(path) as target, scratch.open("rb") as source:
-                while piece := source.read(1 << 20):
-                    target.write(piece)
-    except OSError as error:
-        raise FlistError(f"cannot write {path}: {error.strerror}") from error
+    with Draft() as draft:
+        draft.write(path, content)
 
 
-def fill_database(path: Path, content: Content) -> None:
-    """Write all tables into a new database, indexes last."""
-    connection = sqlite3.connect(path, isolation_level=None)
-    try:
-        connection.execute("PRAGMA page_size = 4096")
-        connection.execute("PRAGMA journal_mode = OFF")
-        connection.execute("PRAGMA synchronous = OFF")
-        connection.execute("BEGIN")
+class Draft:
+    """A flist that is made in memory; its inodes may come before its blocks are known."""
+
+    def __enter__(self) -> "Draft":
+        self.connection = sqlite3.connect(":memory:", isolation_level=None)
+        self.inodes: Sequence[Inode] | None = None
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self.connection.close()
+
+    def begin(self, inodes: Sequence[Inode], meta: Mapping[int, Meta]) -> None:
+        """Write the inodes, and where links lead."""
+        self.connection.execute("PRAGMA page_size = 4096")
+        self.connection.execute("BEGIN")
         for statement in SCHEMA.split(";")[:-1]:
-            connection.execute(statement)
-        fill_tables(connection, content)
-        fill_extension(connection, content)
+            self.connection.execute(statement)
+        fill_inodes(self.connection, inodes, meta)
+        self.inodes = inodes
+
+    def write(self, path: Path, content: Content) -> None:
+        """Make `path` a flist of `content`, whole or not at all."""
+        rows = content.blocks.values()
+        if any(len(block.id) != HASH_BYTES for blocks in rows for block in blocks):
+            reason = f"cannot write {path}: it would have blocks of the older format"
+            raise FlistError(reason, hint="`convert` first")
+        try:
+            write_atomic(path, self.complete(content))
+        except (OSError, sqlite3.Error) as error:
+            reason = (isinstance(error, OSError) and error.strerror) or str(error)
+            raise FlistError(f"cannot write {path}: {reason}") from error
+
+    def complete(self, content: Content) -> bytes:
+        """Return the file's bytes. If it began with other inodes it begins again: what was written
+        over would show in the bytes, which are to be the same for the same tree."""
+        if self.inodes != content.inodes:
+            self.__exit__()
+            self.__enter__()
+            self.begin(content.inodes, content.meta)
+        fill_tables(self.connection, content)
+        fill_extension(self.connection, content)
         for statement in INDEXES.split(";")[:-1]:
-            connection.execute(statement)
-        connection.execute("COMMIT")
-    except sqlite3.Error as error:
-        raise FlistError(f"cannot write {path.name}: {error}") from error
-    finally:
-        connection.close()
+            self.connection.execute(statement)
+        self.connection.execute("COMMIT")
+        return fix_header(self.connection.serialize())
 
 
-def fill_tables(connection: sqlite3.Connection, content: Content) -> None:
-    """Fill upstream's five tables."""
+def fill_inodes(
+    connection: sqlite3.Connection, inodes: Sequence[Inode], meta: Mapping[int, Meta]
+) -> None:
+    """Fill the two of upstream's tables that have nothing to do with content."""
     connection.executemany(
         "INSERT INTO inode VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             (ino, parent, name.decode(errors="replace"), size, uid, gid, mode, rdev,
              ctime_ns // NS, mtime_ns // NS)
-            for ino, parent, name, size, uid, gid, mode, rdev, ctime_ns, mtime_ns, _, _
-            in content.inodes
+            for ino, parent, name, size, uid, gid, mode, rdev, ctime_ns, mtime_ns, _, _ in inodes
         ),
     )  # fmt: skip
-    targets = ((ino, m.target) for ino, m in content.meta.items() if m.target is not None)
+    targets = ((ino, m.target) for ino, m in meta.items() if m.target is not None)
     connection.executemany("INSERT INTO extra VALUES (?, ?)", sorted(targets))
+
+
+def fill_tables(connection: sqlite3.Connection, content: Content) -> None:
+    """Fill upstream's other three tables."""
     connection.executemany(
         "INSERT INTO block VALUES (?, ?, ?)",
         (
@@ -185,9 +201,10 @@ def is_lossy(name: bytes) -> bool:
     return False
 
 
-def fix_header(handle: int) -> None:
-    """Make the three header fields that depend on the SQLite library the same everywhere."""
-    one = (1).to_bytes(4, "big")
-    os.pwrite(handle, one, CHANGE_COUNTER)
-    os.pwrite(handle, one, VERSION_VALID_FOR)
-    os.pwrite(handle, FIXED_LIBRARY_VERSION.to_bytes(4, "big"), LIBRARY_VERSION)
+def fix_header(database: bytes) -> bytes:
+    """Return a database whose three header fields that depend on the SQLite library are always the
+    same."""
+    data = bytearray(database)
+    for place, value in HEADER_FIELDS:
+        data[place : place + 4] = value.to_bytes(4, "big")
+    return bytes(data)

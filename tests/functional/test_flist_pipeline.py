@@ -147,10 +147,21 @@ class Doubler(Worker[int, int]):
 
 
 def test_workers() -> None:
-    jobs = list(range(1000))
+    jobs = range(10_000)  # more than the queue's pipe holds
     assert sorted(run_jobs(jobs, Doubler(), 3)) == [job * 2 for job in jobs]
     assert list(run_jobs([4], Doubler(), 3)) == [8]
     assert list(run_jobs([], Doubler(), 3)) == []
+
+
+def test_what_can_not_be_listed_ends_the_workers() -> None:
+    def jobs() -> Iterator[int]:
+        yield from range(10)
+        raise FlistError("cannot read")
+
+    with pytest.raises(FlistError, match="cannot read"):
+        list(run_jobs(jobs(), Doubler(), 2))
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
 
 
 @pytest.mark.parametrize(("bad", "reason"), [(-1, "killed"), (-2, "double"), (-3, "a bug")])

@@ -2,7 +2,7 @@
 
 from flist.memory import PAIR_BYTES
 from flist.model import CHUNK_BYTES, Inode
-from flist.pack import BATCH_BYTES, SEGMENT_BYTES, Packed, make_batches, make_pieces, settle
+from flist.pack import BATCH_BYTES, SEGMENT_BYTES, make_batches, make_pieces, settle
 from flist.scan import FileJob, Scan
 
 STAMP = (1, 2, 3, 4, 5)
@@ -17,24 +17,26 @@ def test_what_is_known_goes_with_its_segment() -> None:
     count = 2 * SEGMENT_BYTES // CHUNK_BYTES + 1
     joined = b"".join(map(pair, range(count)))
     pieces = make_pieces([FileJob(2, b"/f", size, STAMP)], {b"/f": (STAMP, joined)})
-    assert [piece.start for piece in pieces] == [0, SEGMENT_BYTES, 2 * SEGMENT_BYTES]
-    assert [piece.length for piece in pieces] == [SEGMENT_BYTES, SEGMENT_BYTES, 1]
-    assert b"".join(piece.known for piece in pieces) == joined
-    assert len(pieces[-1].known) == PAIR_BYTES
+    inos, paths, starts, lengths, known = zip(*pieces, strict=True)
+    assert set(inos) == {2} and set(paths) == {b"/f"}
+    assert starts == (0, SEGMENT_BYTES, 2 * SEGMENT_BYTES)
+    assert lengths == (SEGMENT_BYTES, SEGMENT_BYTES, 1)
+    assert b"".join(known) == joined
+    assert len(known[-1]) == PAIR_BYTES
 
 
 def test_what_does_not_fit_is_not_known() -> None:
     job = FileJob(2, b"/f", CHUNK_BYTES + 1, STAMP)
     for memory in ({b"/f": (STAMP, pair(1))}, {b"/f": ((9, *STAMP[1:]), pair(1) + pair(2))}, {}):
-        assert make_pieces([job], memory)[0].known == b""
+        assert [piece[4] for piece in make_pieces([job], memory)] == [b""]
 
 
 def test_batches_are_even_also_when_all_is_known() -> None:
     """The stores may have lost what is known; then one batch must not hold everything."""
     jobs = [FileJob(ino, b"/%d" % ino, BATCH_BYTES // 4, STAMP) for ino in range(2, 102)]
     memory = {job.path: (STAMP, pair(1) * (BATCH_BYTES // 4 // CHUNK_BYTES)) for job in jobs}
-    batches = make_batches(make_pieces(jobs, memory))
-    assert all(piece.known for batch in batches for piece in batch)
+    batches = list(make_batches(make_pieces(jobs, memory)))
+    assert all(piece[4] for batch in batches for piece in batch)
     assert {len(batch) for batch in batches} == {4}
 
 
@@ -43,9 +45,9 @@ def test_a_file_that_became_shorter_ends_where_it_ended() -> None:
     second = inode._replace(ino=2, same_as=1)
     scan = Scan([inode, second], {}, [FileJob(1, b"/f", inode.size, STAMP)])
     packed = [
-        Packed(1, 2 * SEGMENT_BYTES, 5, pair(3)),
-        Packed(1, SEGMENT_BYTES, 7, pair(2)),
-        Packed(1, 0, SEGMENT_BYTES, pair(1)),
+        (1, 2 * SEGMENT_BYTES, 5, pair(3), False),
+        (1, SEGMENT_BYTES, 7, pair(2), False),
+        (1, 0, SEGMENT_BYTES, pair(1), False),
     ]
     inodes, joined = settle(scan, packed)
     assert [inode.size for inode in inodes] == [SEGMENT_BYTES + 7] * 2
