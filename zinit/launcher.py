@@ -32,7 +32,7 @@ class Launcher:
         self._feed = feed
         self._is_known = is_known
         self._services: list[Unit] = []
-        self._probes: list[Unit] = []
+        self._probes: dict[Unit, None] = {}  # in order
 
     @property
     def has_work(self) -> bool:
@@ -42,7 +42,9 @@ class Launcher:
     def work(self) -> None:
         """Run a test that is queued, and start some services."""
         if self._probes:
-            self._spawn_probe(self._probes.pop(0))
+            unit = next(iter(self._probes))
+            self.drop_probe(unit)
+            self._spawn_probe(unit)
         if self._services:
             self.spawn(self._take_batch())
 
@@ -54,7 +56,11 @@ class Launcher:
 
     def queue_probe(self, unit: "Unit") -> None:
         """Let `work` run the unit's test."""
-        self._probes.append(unit)
+        self._probes[unit] = None
+
+    def drop_probe(self, unit: "Unit") -> None:
+        """Let `work` not run the unit's test after all."""
+        self._probes.pop(unit, None)
 
     def spawn(self, units: "list[Unit]") -> None:
         """Start the units' processes; how that went becomes an event of each.

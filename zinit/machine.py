@@ -25,7 +25,7 @@ What each event does (a phase's name: it goes there):
     spawned       -         -         starting  -         -         -         -
     spawn_failed  -         -         idle (1)  -         -         -         -
     ready         ignore    ignore    ignore    running   ignore    ignore    ignore
-    start_late    -         -         -         stopping  -         -         -
+    start_late    -         -         -         stopping  stopping  -         -
     probe_due     -         -         -         probe     probe     -         -
     probe_late    -         -         -         again     miss      -         -
     probe_passed  ignore    ignore    ignore    running   good      ignore    ignore
@@ -118,6 +118,7 @@ TABLE: "dict[str, dict[str, Handler]]" = {
         r.LOST: steps.lose,
         r.CHANGED: steps.renew,
         r.READY: steps.ignore,
+        r.START_LATE: steps.give_up_start,
         r.PROBE_DUE: steps.probe,
         r.PROBE_LATE: steps.note_miss,
         r.PROBE_PASSED: steps.note_good,

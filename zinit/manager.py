@@ -289,6 +289,7 @@ class Manager:
             self.launcher.spawn([unit])
 
     def _end_probe(self, unit: Unit, _: Action) -> None:
+        self.launcher.drop_probe(unit)
         pid, unit.probe_pid = unit.probe_pid, 0
         if pid:
             self.system.kill_group(pid, SIGKILL)
@@ -337,13 +338,23 @@ class Manager:
         unit.record = unit.record.copy()
         unit.record.service = service
         self.dependencies.link(unit)
-        if changed - service.LIVE or unit.record.phase == r.BLOCKED:
+        phase = unit.record.phase
+        if changed - service.LIVE or phase == r.BLOCKED:
             self.feed(unit, Event(r.CHANGED))
+        elif phase == r.STARTING and "test" in changed:
+            self.timers.arm(unit, r.PROBE_DUE, self.system.now())
+        elif phase == r.RUNNING and "liveness" in changed and not service.oneshot:
+            self.timers.arm(unit, r.PROBE_DUE, self.system.now() + service.liveness_interval_s)
 
     def dismiss(self, unit: Unit) -> None:
         """Stop a unit whose file is gone, and forget it when it is down."""
         unit.is_leaving = True
         self.feed(unit, Event(r.STOP))
+
+    def keep(self, unit: Unit) -> None:
+        """Want a unit up whose file is there again before it was forgotten."""
+        unit.is_leaving = False
+        self.feed(unit, Event(r.START))
 
     # Shutting down
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 def reload(manager: "Manager", folder: "Folder") -> "dict[str, object]":
     """Apply changed files; return the names by what was done, and what was refused."""
     wanted, failed = read_folder(manager, folder)
+    added: list[str] = []
     changed: list[str] = []
     restarted: list[str] = []
     removed: list[str] = []
@@ -27,16 +28,20 @@ def reload(manager: "Manager", folder: "Folder") -> "dict[str, object]":
                 removed.append(name)
             continue
         differing = unit.record.service.differing(service)
-        if not differing:
+        if unit.is_leaving:
+            manager.keep(unit)
+            added.append(name)
+        elif not differing:
             continue
-        is_harmless = not differing - service.LIVE
-        (changed if is_harmless or not unit.record.has_process else restarted).append(name)
-        manager.replace(unit, service)
-    added = sorted(wanted)
-    manager.add([wanted[name] for name in added])
+        else:
+            is_harmless = not differing - service.LIVE
+            (changed if is_harmless or not unit.record.has_process else restarted).append(name)
+        if differing:
+            manager.replace(unit, service)
+    manager.add([wanted[name] for name in sorted(wanted)])
     manager.report_cycles()
     return {
-        "added": added,
+        "added": sorted([*added, *wanted]),
         "changed": changed,
         "restarted": restarted,
         "removed": removed,

@@ -115,15 +115,15 @@ def begin(record: Record, event: Event, now: float) -> "Step":
     record.kills = record.misses = 0
     record.fault = ""
     service = record.service
-    if service.oneshot:
-        record.phase = r.RUNNING
-        record.shown = "Running"
-        return record, []
-    record.phase = r.STARTING
-    record.shown = "Spawned"
     actions = []
     if service.start_timeout_s:
         actions.append(arm(r.START_LATE, now + service.start_timeout_s))
+    if service.oneshot:
+        record.phase = r.RUNNING
+        record.shown = "Running"
+        return record, actions
+    record.phase = r.STARTING
+    record.shown = "Spawned"
     if service.watchdog_s:
         actions.append(arm(r.PING_LATE, now + service.watchdog_s))
     if service.test:
@@ -159,7 +159,7 @@ def run(record: Record, event: Event, now: float) -> "Step":
 
 
 def give_up_start(record: Record, event: Event, now: float) -> "Step":
-    """It was not ready in time: end it, and treat that as a failure."""
+    """It was not ready in time (a oneshot: not through): end it, and treat that as a failure."""
     limit_s = record.service.start_timeout_s
     return make_stop(record, now, f"was not ready within {limit_s:g} s")
 
@@ -168,11 +168,13 @@ def give_up_start(record: Record, event: Event, now: float) -> "Step":
 
 
 def probe(record: Record, event: Event, now: float) -> "Step":
-    """Run the test that this phase wants, with its time limit."""
+    """Run the test that this phase wants, with its time limit; a reload may have ended that."""
     service = record.service
-    is_ready = record.phase == r.RUNNING
-    limit_s = service.liveness_timeout_s if is_ready else service.probe_timeout_s
-    return record, probe_actions(limit_s, now)
+    if record.phase == r.RUNNING:
+        return record, probe_actions(service.liveness_timeout_s, now) if service.liveness else []
+    if not service.test:
+        return (record, []) if service.ready else run(record, event, now)
+    return record, probe_actions(service.probe_timeout_s, now)
 
 
 def probe_actions(limit_s: float, now: float) -> list[Action]:
@@ -195,6 +197,8 @@ def note_good(record: Record, event: Event, now: float) -> "Step":
 
 def note_miss(record: Record, event: Event, now: float) -> "Step":
     """It did not pass its liveness test; too often in a row is a failure."""
+    if not record.service.liveness:  # a reload took that away while it ran
+        return record, [r.END_PROBE, FORGET_LATE]
     record.misses += 1
     if record.misses >= record.service.liveness_misses:
         return make_stop(record, now, f"failed its liveness test {record.misses} times")
@@ -265,6 +269,8 @@ def end(record: Record, event: Event, now: float) -> "Step":
     was_told = record.phase == r.STOPPING and not record.fault
     has_failed = event.number != 0 or bool(record.fault)
     record.shown = describe_status(record.pid, event.number)
+    if record.fault and not event.number:  # it left in peace, but only because we ended it
+        record.shown = f"Error({record.fault})"
     record.pid = 0
     record.kills = record.misses = 0
     if not service.oneshot:
@@ -306,7 +312,7 @@ def pause(record: Record, now: float) -> "Step":
             return crash(record, len(recent))
         record.restarts = (*recent, now)
     longer_s = min(record.delay_s * service.restart_factor, service.restart_max_delay_s)
-    record.delay_s = longer_s or service.restart_delay_s
+    record.delay_s = max(longer_s, service.restart_delay_s)
     record.phase = r.PAUSED
     record.is_gated = False
     return record, [arm(r.RESTART_DUE, now + record.delay_s)]
