@@ -10,6 +10,7 @@ from pathlib import Path
 
 from common.debian import fetch_packages
 from common.files import write_atomic
+from common.locks import hold_lock
 from common.paths import cache_dir
 from common.run import run
 from flist.pack import pack
@@ -25,6 +26,7 @@ PACKAGES = (*BASE.split(), "redis-server", "redis-tools")
 NAME = "tf-zos/development"
 OVERLAY = Path(__file__).parent / "workload"
 EXTRACT_DEADLINE_S = 300
+LOCK_DEADLINE_S = 1500
 
 
 @dataclass(frozen=True)
@@ -49,24 +51,28 @@ def make_signing_key() -> Path:
 
 def prepare_hub(say: Callable[[str], None]) -> LocalHub:
     """Return the hub's folder, packing the workload when anything it is made of has changed."""
-    key = make_signing_key()
-    archive = fetch_packages(PACKAGES)
-    root = cache_dir("boot", "hub")
-    flist = root / "flists" / f"{NAME}.fl"
-    stamp = root / "stamp"
-    identity = hub_identity(archive, key)
-    if not (flist.exists() and stamp.exists() and stamp.read_text().startswith(identity)):
-        say("packing the workload's root file system")
-        total = pack_workload(archive, flist, root / "blocks")
-        sign_flist_file(flist, key)
-        write_atomic(stamp, f"{identity} {total}".encode())
-    total = int(stamp.read_text().split()[1])
+    with hold_lock(cache_dir("boot") / "hub.lock", "preparing the hub", LOCK_DEADLINE_S, say):
+        say("checking the workload's Debian packages")
+        archive = fetch_packages(PACKAGES)
+        key = make_signing_key()
+        root = cache_dir("boot", "hub")
+        flist = root / "flists" / f"{NAME}.fl"
+        stamp = root / "stamp"
+        identity = hub_identity(archive, key)
+        if not (flist.exists() and stamp.exists() and stamp.read_text().startswith(identity)):
+            say("packing the workload's root file system")
+            total = pack_workload(archive, flist, root / "blocks")
+            sign_flist_file(flist, key)
+            write_atomic(stamp, f"{identity} {total}".encode())
+        total = int(stamp.read_text().split()[1])
     return LocalHub(root, key.with_suffix(".pub"), flist, total)
 
 
 def hub_identity(archive: Path, key: Path) -> str:
     """Return a digest of everything the hub's flist is made of, the code that makes it too."""
-    digest = hashlib.sha256(f"{archive.name} {archive.stat().st_size} {NAME}".encode())
+    facts = archive.stat()
+    what = f"{archive.name} {facts.st_size} {facts.st_mtime_ns} {NAME}"
+    digest = hashlib.sha256(what.encode())
     packer = sorted(Path(inspect.getfile(pack)).parent.glob("*.py"))
     for file in [key, Path(__file__), *sorted(OVERLAY.rglob("*.yaml")), *packer]:
         digest.update(file.read_bytes())
