@@ -9,6 +9,7 @@ import contextlib
 import errno
 import io
 import os
+import select
 import sys
 from collections.abc import Callable, Sequence
 
@@ -68,9 +69,10 @@ def run_command(main: Callable[[Sequence[str]], int], argv: Sequence[str], prog:
     except OSError as error:
         if os.environ.get("ZOS_TRACEBACK"):
             raise
-        # A reader that has gone (`zos ... | head`) is no fault: end quietly.
-        is_told = isinstance(error, BrokenPipeError) and is_output_broken()
-        return EXIT_FAILURE if is_told else fail(explain_refusal(error), prog)
+        if isinstance(error, BrokenPipeError) and is_reader_gone():
+            finish_output()
+            return EXIT_FAILURE
+        return fail(explain_refusal(error), prog)
 
 
 def call_main(main: Callable[[Sequence[str]], int], argv: Sequence[str]) -> int:
@@ -85,7 +87,7 @@ def call_main(main: Callable[[Sequence[str]], int], argv: Sequence[str]) -> int:
 
 def fail(error: ZosError, prog: str) -> int:
     """Tell of `error` and return its exit status."""
-    is_output_broken()  # what was printed before comes first
+    finish_output()  # what was printed before comes first
     tell(render_error(error, prog))
     return error.exit_code
 
@@ -116,17 +118,26 @@ def prepare_streams() -> None:
             stream.reconfigure(errors="surrogateescape" if is_full else "backslashreplace")
 
 
-def is_output_broken() -> bool:
+def is_reader_gone() -> bool:
+    """Tell whether nobody reads our stdout any more (`zos ... | head`), which is no fault."""
+    try:
+        number = sys.stdout.fileno()
+    except (OSError, ValueError):  # a captured stdout has none
+        return False
+    watch = select.poll()
+    watch.register(number, 0)
+    return any(seen & (select.POLLERR | select.POLLHUP) for _, seen in watch.poll(0))
+
+
+def finish_output() -> None:
     """Flush stdout; if it takes nothing more, drop what is left, so that the exit is quiet."""
     try:
         sys.stdout.flush()
     except OSError:
-        with contextlib.suppress(OSError, ValueError):  # a captured stdout has no number
+        with contextlib.suppress(OSError, ValueError):
             hole = os.open(os.devnull, os.O_WRONLY)
             os.dup2(hole, sys.stdout.fileno())
             os.close(hole)
-        return True
-    return False
 
 
 def explain_refusal(error: OSError) -> ZosError:

@@ -39,6 +39,36 @@ def test_a_reader_that_has_gone_is_no_fault() -> None:
     assert done.stderr in ("0\n", "1\n")  # it may have written before the reader had gone
 
 
+LONG = """
+import sys
+from common.errors import run_command
+def write(_):
+    sys.stdout.write("x" * int(sys.argv[1]) + "\\n")
+    if sys.argv[2] == "again":
+        while True:
+            sys.stdout.write("line\\n")
+    return 0
+sys.exit(run_command(write, [], "prog"))
+"""
+
+
+@pytest.mark.parametrize("words", ["1000 once", "100000 once", "1000000 once", "10 again"])
+def test_a_reader_that_goes_while_much_is_written(words: str, tmp_path: Path) -> None:
+    (tmp_path / "long.py").write_text(LONG)
+    env = {"PYTHON": sys.executable, "LONG": str(tmp_path / "long.py"), "PYTHONPATH": str(TOP)}
+    done = run_shell(f'{{ "$PYTHON" "$LONG" {words}; }} | head -c 1', **env)
+    assert done.stderr == ""
+
+
+def test_another_pipe_that_breaks_is_a_fault() -> None:
+    code = "raise BrokenPipeError(32, 'Broken pipe')"
+    call = (
+        f"def fail(_): {code}\nfrom common.errors import run_command\nrun_command(fail, [], 'prog')"
+    )
+    done = run_shell('"$PYTHON" -c "$CALL"', PYTHON=sys.executable, CALL=call, PYTHONPATH=str(TOP))
+    assert done.stderr == "prog: cannot go on: Broken pipe\n"
+
+
 @pytest.mark.parametrize("redirection", ["<&-", "2>&-", "<&- 2>&-"])
 def test_closed_streams_that_are_not_needed(redirection: str) -> None:
     done = run_shell(f"$ZOS --help {redirection}")
