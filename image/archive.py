@@ -61,9 +61,13 @@ class PackageArchive:
         return int(self._member(path).mtime)
 
     def entry(self, path: str) -> Entry:
-        """Return what stands at `path`; device nodes are not among what packages hold."""
+        """Return what stands at `path`; device nodes are not among what packages hold.
+
+        Without set-user-ID and the like: who unpacks packages without root does not get them, and a
+        release, which is the same for everybody, has no use for them.
+        """
         member = self._member(path)
-        mode, uid, gid = member.mode & 0o7777, member.uid, member.gid
+        mode, uid, gid = member.mode & 0o777, member.uid, member.gid
         if member.isdir():
             return Directory(mode, uid, gid)
         if member.issym():

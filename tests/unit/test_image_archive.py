@@ -1,0 +1,33 @@
+"""What a build takes out of an archive of packages."""
+
+import io
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from image.archive import PackageArchive
+from image.identity import packages_identity
+from image.model import File
+
+
+def write_archive(path: Path, mode: int) -> Path:
+    """Write an archive with one program of this mode."""
+    with tarfile.open(path, "w") as archive:
+        member = tarfile.TarInfo("./usr/bin/mount")
+        member.mode, member.size = mode, 7
+        archive.addfile(member, io.BytesIO(b"program"))
+    return path
+
+
+def test_packages_unpacked_without_root_make_the_same_release(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ZOS_CACHE", str(tmp_path / "cache"))
+    by_root = write_archive(tmp_path / "root.tar", 0o4755)
+    by_nobody = write_archive(tmp_path / "nobody.tar", 0o755)
+    assert packages_identity(by_root) == packages_identity(by_nobody)
+    with PackageArchive(by_root) as archive:
+        entry = archive.entry("usr/bin/mount")
+    assert isinstance(entry, File)
+    assert (entry.content, entry.mode) == (b"program", 0o755)
