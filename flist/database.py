@@ -10,6 +10,7 @@ import stat
 import struct
 import threading
 from collections.abc import Iterable, Iterator
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -36,12 +37,14 @@ MAX_XATTR_BYTES = 64 * 1024
 MAX_TARGET_BYTES = 4095
 MAX_CELL_BYTES = 16 << 20
 """No value of the format is nearly as large."""
-ONLY_INT = {int}
 FILE_TYPES = frozenset(
     (stat.S_IFREG, stat.S_IFDIR, stat.S_IFLNK, stat.S_IFCHR, stat.S_IFBLK, stat.S_IFIFO,
      stat.S_IFSOCK)
 )  # fmt: skip
 MAX_INO = 1 << 40
+MAX_TIME = 1 << 33
+NUMBERS = struct.Struct("<QqQIIHQqqQQQI")
+"""What the numbers of an inode may be, in the order of `read_inode`."""
 MANY = 128
 """Rows that are asked for at once where only some of them will be needed."""
 EXTENT = struct.Struct("<QQ")
@@ -143,15 +146,24 @@ class FlistFile:
         """The query for whole inodes, without its WHERE."""
         return EXTENDED if self.has_extension else PLAIN
 
+    @cached_property
+    def select_one(self) -> str:
+        """The query for one inode."""
+        return f"{self.select} WHERE inode.ino = ?"
+
+    @cached_property
+    def select_children(self) -> str:
+        """The query for the entries of a directory."""
+        return f"{self.select} WHERE inode.parent = ? AND inode.ino != 1 ORDER BY inode.ino"
+
     def inode(self, ino: int) -> Inode | None:
         """Return one inode, or None."""
-        rows = self.query(f"{self.select} WHERE inode.ino = ?", (ino,))
+        rows = self.query(self.select_one, (ino,))
         return read_inode(rows[0]) if rows else None
 
     def children(self, ino: int) -> list[Inode]:
         """Return what directory `ino` holds, in the order it was packed."""
-        sql = f"{self.select} WHERE inode.parent = ? AND inode.ino != 1 ORDER BY inode.ino"
-        return [read_inode(row) for row in self.query(sql, (ino,))]
+        return list(map(read_inode, self.query(self.select_children, (ino,))))
 
     def inodes(self) -> Iterator[Inode]:
         """Return every inode, also those that no directory leads to."""
@@ -248,27 +260,26 @@ class FlistFile:
 def read_inode(row: tuple[Any, ...]) -> Inode:
     """Return the checked inode of one row of `FlistFile.select`."""
     ino, parent, name, size, uid, gid, mode, rdev, ctime, mtime, raw, cns, mns, same_as, links = row
-    numbers = (ino, parent, size, uid, gid, mode, rdev, ctime, mtime)
-    if set(map(type, numbers)) != ONLY_INT:
-        raise FormatError(f"inode {ino!r} holds something that is not a number")
-    if ino < 1 or size < 0 or not (0 <= uid < 2**32 and 0 <= gid < 2**32 and 0 <= mode < 2**16):
-        raise FormatError(f"inode {ino} holds a number out of range")
+    cns, mns, same_as, links = cns or 0, mns or 0, same_as or 0, links or 1
+    try:  # one call that looks at all types and most ranges: half of what reading an inode takes
+        NUMBERS.pack(
+            ino, parent, size, uid, gid, mode, rdev, ctime, mtime, cns, mns, same_as, links
+        )
+    except struct.error as error:
+        raise FormatError(
+            f"inode {ino!r} holds something that is not a number, or one out of range"
+        ) from error
+    if not 0 < ino < MAX_INO or same_as >= MAX_INO:
+        raise FormatError(f"inode {ino} has a number out of range")
+    if not -MAX_TIME < ctime < MAX_TIME or not -MAX_TIME < mtime < MAX_TIME:
+        raise FormatError(f"inode {ino} has a time out of range")
     if stat.S_IFMT(mode) not in FILE_TYPES:
         raise FormatError(f"inode {ino} is of no known type")
-    if abs(ctime) >= 2**33 or abs(mtime) >= 2**33 or not 0 <= rdev < 2**64:
-        raise FormatError(f"inode {ino} holds a number out of range")
     if ino != ROOT_INO:
         name = check_name(ino, name if raw is None else raw)
-    extended = (cns or 0, mns or 0, same_as or 0, links or 1)
-    if set(map(type, extended)) != ONLY_INT or min(extended) < 0:
-        raise FormatError(f"inode {ino} holds something that is not a number")
-    if not 0 < ino < MAX_INO or extended[2] >= MAX_INO:
-        raise FormatError(f"inode {ino} has a number out of range")
-    if extended[3] >= 2**32:
-        raise FormatError(f"inode {ino} holds a number out of range")
     return Inode(
         ino, parent, name, size, uid, gid, mode, rdev,
-        ctime * NS + extended[0] % NS, mtime * NS + extended[1] % NS, extended[2], extended[3],
+        ctime * NS + cns % NS, mtime * NS + mns % NS, same_as, links,
     )  # fmt: skip
 
 

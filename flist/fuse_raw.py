@@ -23,6 +23,8 @@ from flist import fuse_wire as wire
 from flist.ahead import Ahead
 from flist.errors import FlistError
 from flist.fuse_mount import attach, detach, widen_read_ahead
+from flist.heap import collect_rarely
+from flist.listing import INO_MASK, VERSION_SHIFT, Listings, Place, Question
 from flist.model import ROOT_INO, Inode
 from flist.reader import Reader
 from flist.sequence import Sequence, start_sequence
@@ -30,8 +32,6 @@ from flist.sequence import Sequence, start_sequence
 BUFFER_BYTES = 64 * 1024
 READERS = 8
 SEEK_DATA, SEEK_HOLE = 3, 4
-VERSION_SHIFT = 40
-INO_MASK = (1 << VERSION_SHIFT) - 1
 GONE = frozenset((errno.ENODEV, errno.ENOTCONN))
 
 
@@ -50,6 +50,7 @@ def serve(
     `started` is given the server before it answers the first request.
     """
     target = target.resolve()
+    collect_rarely()
     with stop_on_signals(), contextlib.suppress(Stop), start_sequence(reader) as sequence:
         handle = attach(target)
         try:
@@ -83,13 +84,6 @@ def stop_on_signals() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-class Place(NamedTuple):
-    """A node: which version of the flist it is of, and its inode number there."""
-
-    version: int
-    ino: int
-
-
 class Waiting(NamedTuple):
     """A read that waits for a thread."""
 
@@ -117,7 +111,7 @@ class Server:
         self.ready = ready
         self.waiting: SimpleQueue[Waiting] = SimpleQueue()
         self.pending: set[int] = set()
-        self.listing: tuple[Place | None, list[Inode]] = (None, [])
+        self.listings = Listings(lambda version: self.readers[version].tree, self.fields)
         self.threads = 0
         self.ahead = Ahead()
         self.sequence = sequence
@@ -276,51 +270,22 @@ class Server:
         inodes, size = self.readers[-1].tree.totals
         return wire.statfs_reply(size, inodes)
 
-    def entries(self, place: Place) -> list[Inode]:
-        """Return a directory as a list; the one that is being read is kept."""
-        kept, entries = self.listing
-        if kept != place:
-            entries = list(self.readers[place.version].tree.entries(place.ino).values())
-            self.listing = (place, entries)
-        return entries
-
-    def readdirplus(self, request: wire.Request) -> bytes:
-        """Return as many entries, with their attributes, as fit."""
+    def question(self, request: wire.Request) -> Question:
+        """Return what part of which directory is asked for."""
         _, offset, size, _ = wire.READ_IN.unpack_from(request.body)
-        place = self.locate(request.nodeid)
-        entries = self.entries(place)
-        pieces = []
-        if offset < 2:
-            dots = (b".", b"..")[offset:]
-            pieces = [
-                wire.dirent_dots(request.nodeid, offset + i + 1, n) for i, n in enumerate(dots)
-            ]
-        left = size - sum(map(len, pieces))
-        for index in range(max(offset - 2, 0), len(entries)):
-            inode = entries[index]
-            piece = wire.dirent_plus(self.fields(place.version, inode), index + 3, inode.name)
-            left -= len(piece)
-            if left < 0:
-                break
-            pieces.append(piece)
-        return b"".join(pieces)
+        return Question(self.locate(request.nodeid), offset, size)
+
+    def readdirplus(self, request: wire.Request) -> None:
+        """Send a part of a directory, and get ready for the next one when it was the last."""
+        question = self.question(request)
+        data = self.listings.answer(question)
+        self.reply(request.unique, data)
+        if not data:
+            self.listings.foresee(question)
 
     def readdir(self, request: wire.Request) -> bytes:
-        """Return as many entries as fit, names only."""
-        _, offset, size, _ = wire.READ_IN.unpack_from(request.body)
-        place = self.locate(request.nodeid)
-        base = place.version << VERSION_SHIFT
-        names = [(request.nodeid, 0o040000, b"."), (request.nodeid, 0o040000, b"..")]
-        names += [(i.content_ino | base, i.mode, i.name) for i in self.entries(place)]
-        pieces = []
-        for index in range(offset, len(names)):
-            ino, mode, name = names[index]
-            piece = wire.dirent(ino, index + 1, mode, name)
-            size -= len(piece)
-            if size < 0:
-                break
-            pieces.append(piece)
-        return b"".join(pieces)
+        """Return a part of a directory, names only."""
+        return self.listings.names(self.question(request))
 
     def read(self, request: wire.Request) -> None:
         """Send bytes of a file at once, or hand the request to a thread that may wait."""

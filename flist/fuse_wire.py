@@ -80,12 +80,14 @@ def init_reply(body: memoryview, wanted: int) -> bytes:
 
 def attributes(inode: Inode, nlink: int, blocks: int) -> tuple[int, ...]:
     """Return the fields of struct fuse_attr. Times before 1970 wrap, as the kernel expects."""
-    mtime, mtime_ns = divmod(inode.mtime_ns, NS)
-    ctime, ctime_ns = divmod(inode.ctime_ns, NS)
-    mtime, ctime = mtime % 2**64, ctime % 2**64
+    ino, _, _, size, uid, gid, mode, rdev, ctime_ns, mtime_ns, same_as, _ = inode
+    mtime, mtime_ns = divmod(mtime_ns, NS)
+    ctime, ctime_ns = divmod(ctime_ns, NS)
+    if mtime < 0 or ctime < 0:
+        mtime, ctime = mtime % 2**64, ctime % 2**64
     return (
-        inode.content_ino, inode.size, blocks, mtime, mtime, ctime, mtime_ns, mtime_ns, ctime_ns,
-        inode.mode, nlink, inode.uid, inode.gid, kernel_device(inode.rdev), BLOCK_BYTES, 0,
+        same_as or ino, size, blocks, mtime, mtime, ctime, mtime_ns, mtime_ns, ctime_ns,
+        mode, nlink, uid, gid, kernel_device(rdev) if rdev else 0, BLOCK_BYTES, 0,
     )  # fmt: skip
 
 

@@ -12,6 +12,8 @@ from collections.abc import Iterator
 MMAP_THRESHOLD, TRIM_THRESHOLD = -3, -1  # of glibc's malloc.h
 LARGEST_BUFFER_BYTES = 4 << 20
 KEPT_BYTES = 32 << 20
+RARELY = 50_000
+"""So many more objects that hold others than there were: a few MB."""
 
 
 def keep_buffers() -> None:
@@ -20,6 +22,13 @@ def keep_buffers() -> None:
     if hasattr(c_library, "mallopt"):
         c_library.mallopt(MMAP_THRESHOLD, LARGEST_BUFFER_BYTES)
         c_library.mallopt(TRIM_THRESHOLD, KEPT_BYTES)
+
+
+def collect_rarely() -> None:
+    """Let the collector look only at what comes from now on, and seldom: for a process that keeps
+    many small tuples and makes hardly a cycle."""
+    gc.freeze()
+    gc.set_threshold(RARELY)
 
 
 @contextlib.contextmanager
