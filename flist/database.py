@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from common.files import open_regular
 from flist.errors import FlistError, FormatError
 from flist.model import (
     CHUNK_BYTES,
@@ -75,7 +76,7 @@ class FlistFile:
     def open(cls, path: Path) -> "FlistFile":
         """Open `path` for reading only; raises `FlistError` if it is not there or not a flist."""
         try:
-            with path.open("rb") as stream:
+            with open_regular(path) as stream:
                 magic = stream.read(len(HEADER))
         except OSError as error:
             raise FlistError(f"cannot open {path}: {error.strerror}") from error

@@ -1,6 +1,7 @@
 """Mounting from start to end: checks, adapter, readiness, background."""
 
 import contextlib
+import errno
 import os
 import select
 import signal
@@ -12,7 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from common.errors import ZosError, render_error
+from common.errors import ZosError, explain_refusal, render_error
 from common.notify import notify_ready
 from flist.control import Handler, start_control
 from flist.errors import FlistError
@@ -157,7 +158,11 @@ def check_target(target: Path) -> None:
     try:
         status = target.stat()
     except OSError as error:
-        raise FlistError(f"cannot mount on {target}: {error.strerror}") from error
+        is_dead = error.errno == errno.ENOTCONN  # what served the mount there was killed
+        raise FlistError(
+            f"cannot mount on {target}: {error.strerror}",
+            hint=f"umount {target}" if is_dead else None,
+        ) from error
     if not stat.S_ISDIR(status.st_mode):
         raise FlistError(f"cannot mount on {target}: it is not a directory")
     with contextlib.suppress(OSError):
@@ -180,12 +185,14 @@ def unescape(field: str) -> str:
 
 def mount_in_background(what: Mount, log: Path | None) -> int:
     """Mount in a process of its own; return when it is up, raise if that fails or takes long."""
+    output = open_log(log)
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
         os.close(reading)
-        serve_in_background(what, log, writing)
+        serve_in_background(what, output, writing)
     os.close(writing)
+    os.close(output)
     try:
         is_readable = select.select([reading], [], [], UP_WITHIN_S)[0]
         answer = os.read(reading, 65536).decode(errors="replace") if is_readable else ""
@@ -197,20 +204,19 @@ def mount_in_background(what: Mount, log: Path | None) -> int:
         with contextlib.suppress(ProcessLookupError):
             os.kill(child, 9)
         raise FlistError(f"cannot mount on {what.target}: not up within {UP_WITHIN_S:g} s")
-    raise FlistError(answer or f"cannot mount on {what.target}: the process ended", hint=hint(log))
+    message, _, hint = answer.partition("\0")
+    raise FlistError(
+        message or f"cannot mount on {what.target}: the process ended",
+        hint=hint or (f"see {log}" if log else None),
+    )
 
 
-def hint(log: Path | None) -> str | None:
-    """Return where to look."""
-    return f"see {log}" if log else None
-
-
-def serve_in_background(what: Mount, log: Path | None, report: int) -> None:
+def serve_in_background(what: Mount, output: int, report: int) -> None:
     """Become a daemon, mount, and tell `report` "up" or why not; never returns."""
     status = 1
     try:
         os.setsid()
-        redirect(log)
+        redirect(output)
 
         def tell_up() -> None:
             os.write(report, b"up")
@@ -218,10 +224,11 @@ def serve_in_background(what: Mount, log: Path | None, report: int) -> None:
             notify_ready()
 
         status = mount(what, tell_up)
-    except ZosError as error:
+    except (ZosError, OSError) as raised:
+        error = raised if isinstance(raised, ZosError) else explain_refusal(raised)
         sys.stderr.write(render_error(error, "rfs mount"))
         with contextlib.suppress(OSError):
-            os.write(report, error.message.encode())
+            os.write(report, f"{error.message}\0{error.hint or ''}".encode())
     except BaseException:
         traceback.print_exc()
     finally:
@@ -229,11 +236,18 @@ def serve_in_background(what: Mount, log: Path | None, report: int) -> None:
         os._exit(status)
 
 
-def redirect(log: Path | None) -> None:
-    """Take stdin from nowhere and send stdout and stderr to `log` (or nowhere)."""
-    null = os.open(os.devnull, os.O_RDWR)
+def open_log(log: Path | None) -> int:
+    """Open the daemon's log, or what keeps nothing."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
-    output = os.open(log, flags, 0o644) if log else null
+    try:
+        return os.open(log or os.devnull, flags, 0o644)
+    except OSError as error:
+        raise FlistError(f"cannot write log {log}: {error.strerror}") from error
+
+
+def redirect(output: int) -> None:
+    """Take stdin from nowhere and send stdout and stderr to `output`."""
+    null = os.open(os.devnull, os.O_RDONLY)
     for handle, source in ((0, null), (1, output), (2, output)):
         os.dup2(source, handle)
     for handle in {null, output}:

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Union
 
+from common.files import open_regular
 from flist.database import FlistFile
 from flist.errors import FlistError
 
@@ -16,7 +17,7 @@ GZIP = b"\x1f\x8b"
 def open_flist(path: Path) -> AnyFlist:
     """Open `path`; raises `FlistError` if it is not there or not a flist."""
     try:
-        with path.open("rb") as stream:
+        with open_regular(path) as stream:
             magic = stream.read(len(GZIP))
     except OSError as error:
         raise FlistError(f"cannot open {path}: {error.strerror}") from error

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import quote
 
-from common.files import open_atomic
+from common.files import open_atomic, open_regular
 from flist.blocks import digest
 from flist.errors import BlockError, FlistError, StoreError
 from flist.store.http import NOT_FOUND, HttpStore, refusal
@@ -173,7 +173,7 @@ def name_file(names: list[str]) -> str:
 def name_blocks(path: Path, block_bytes: int) -> list[str]:
     """Return the names of a file's blocks."""
     try:
-        with path.open("rb") as stream:
+        with open_regular(path) as stream:
             return [digest(piece).hex() for piece in read_pieces(stream, block_bytes)]
     except OSError as error:
         raise FlistError(f"cannot read {path}: {error.strerror}") from error

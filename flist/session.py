@@ -12,6 +12,7 @@ from flist.fetch import Fetcher
 from flist.model import Route
 from flist.opening import AnyFlist, open_flist
 from flist.reader import Reader
+from flist.store.base import check_scheme
 from flist.store.retry import RetryingStore
 from flist.store.routed import open_routes, parse_route
 from flist.tree import Tree
@@ -41,6 +42,13 @@ def choose_routes(flist: AnyFlist, stores: Sequence[str]) -> list[Route]:
             hint="name one with --store URL",
         )
     return routes
+
+
+def check_routes(flist: AnyFlist, sources: Sources) -> None:
+    """Raise `UsageError` for a store that can't be; before any work, and before a fork."""
+    if not sources.is_offline:
+        for route in choose_routes(flist, sources.stores):
+            check_scheme(route.url)
 
 
 def is_local(route: Route) -> bool:

@@ -21,7 +21,7 @@ from pathlib import Path
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from common.files import write_atomic
+from common.files import open_regular, write_atomic
 from common.publickeys import KEY_BYTES, parse_public_keys
 from flist.errors import FlistError, SignatureError
 from flist.trailer import body_sha256, database_size, join_trailer, read_database, read_trailer
@@ -86,7 +86,7 @@ def load_public_keys(path: Path) -> list[bytes]:
 def file_sha256(path: Path) -> str:
     """Return SHA-256 of a file, in hex."""
     try:
-        with path.open("rb") as stream:
+        with open_regular(path) as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()
     except OSError as error:
         raise FlistError(f"cannot read {path}: {error.strerror}") from error

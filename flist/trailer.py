@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO
 
+from common.files import open_regular
 from flist.errors import FlistError, SignatureError
 
 MAGIC = b"zos-flist-sign-1"
@@ -32,7 +33,7 @@ def read_trailer(path: Path) -> tuple[int, list[str]]:
     Raises `SignatureError` for a trailer that breaks the rules, and `FlistError`.
     """
     try:
-        with path.open("rb") as stream:
+        with open_regular(path) as stream:
             size = os.fstat(stream.fileno()).st_size
             return find_trailer(stream, size)
     except OSError as error:
@@ -96,7 +97,7 @@ def body_sha256(path: Path, body_bytes: int) -> str:
     """Return SHA-256 of the database, in hex."""
     total = hashlib.sha256()
     try:
-        with path.open("rb") as stream:
+        with open_regular(path) as stream:
             while body_bytes > 0 and (piece := stream.read(min(body_bytes, 1 << 20))):
                 total.update(piece)
                 body_bytes -= len(piece)

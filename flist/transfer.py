@@ -1,7 +1,7 @@
 """Moves blocks about: clone, prefetch, convert from the older format, remove what nobody needs."""
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -16,7 +16,6 @@ from flist.model import CHUNK_BYTES, Block, Route, chunk_count, chunk_size
 from flist.opening import AnyFlist, open_flist
 from flist.pack import strip_password
 from flist.session import Sources, choose_routes, open_fetcher
-from flist.store.folder import FolderStore
 from flist.store.retry import RetryingStore
 from flist.store.routed import open_routes
 from flist.workers import Worker, run_jobs
@@ -211,8 +210,10 @@ def collect_garbage(
     """Remove the blocks of a `dir` store that none of `metas` needs.
 
     Blocks younger than `grace_s` stay: a pack that runs now writes its flist last. Nothing is
-    removed unless every flist could be read.
+    removed unless every flist could be read, and nothing that stands where no block does.
     """
+    if not folder.is_dir():
+        raise FlistError(f"cannot collect in {folder}: it is not a directory")
     if not metas:
         raise FlistError("cannot tell what is needed: no flist is named")
     needed: set[str] = set()
@@ -221,17 +222,32 @@ def collect_garbage(
             needed.update(block.id.hex() for _, block in flist.all_blocks())
     limit = time.time() - grace_s
     removed = size = kept = 0
-    for path in sorted(FolderStore(folder).root.glob("**/*")):
-        if not path.is_file() or not is_block_name(path.name):
-            continue
-        status = path.stat()
+    for path in sorted(block_files(folder)):
+        try:
+            status = path.stat()
+        except FileNotFoundError:
+            continue  # removed by somebody else
         if path.name in needed or status.st_mtime > limit:
             kept += 1
             continue
         removed, size = removed + 1, size + status.st_size
         if not is_dry:
-            path.unlink()
+            path.unlink(missing_ok=True)
     return Garbage(removed, size, kept)
+
+
+def block_files(folder: Path) -> Iterator[Path]:
+    """Give the blocks of a `dir` store, of both layouts."""
+    for path in folder.iterdir():
+        if len(path.name) == 2 and path.is_dir() and not path.is_symlink():
+            yield from (p for p in path.iterdir() if p.name.startswith(path.name) and is_block(p))
+        elif is_block(path):
+            yield path
+
+
+def is_block(path: Path) -> bool:
+    """Whether this is a file with the name of a block."""
+    return is_block_name(path.name) and path.is_file() and not path.is_symlink()
 
 
 def is_block_name(name: str) -> bool:

@@ -24,7 +24,7 @@ from flist.restore import (
     restore_special,
     set_attributes,
 )
-from flist.session import Sources, choose_routes, is_local, open_fetcher
+from flist.session import Sources, check_routes, choose_routes, is_local, open_fetcher
 from flist.workers import Worker, run_jobs
 
 if TYPE_CHECKING:
@@ -189,10 +189,11 @@ def unpack(
     """
     rules = Rules(is_owner_kept)
     try:
+        with open_flist(meta) as flist:
+            check_routes(flist, sources)
+            plan = make_plan(flist, os.fsencode(root.resolve()))
         root.mkdir(parents=True, exist_ok=True)
         is_fresh = not any(root.iterdir())
-        with open_flist(meta) as flist:
-            plan = make_plan(flist, os.fsencode(root.resolve()))
         remove_scratch(plan.folders[0].path)
         for folder in plan.folders[1:]:
             make_folder(folder.path)

@@ -10,8 +10,10 @@ import sys
 from common.errors import UsageError
 from flist import edit
 from flist.commands.options import add_meta
+from flist.commands.values import check_text, parse_tag
 from flist.opening import open_flist
 from flist.pack import strip_password
+from flist.store.base import check_scheme
 from flist.store.routed import parse_route
 
 
@@ -21,14 +23,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     kinds = parser.add_subparsers(dest="kind", required=True, metavar="tag|store")
     tag = kinds.add_parser("tag").add_subparsers(dest="action", required=True)
     tag.add_parser("list")
-    tag.add_parser("add").add_argument("-t", "--tag", action="append", required=True)
+    tag.add_parser("add").add_argument(
+        "-t", "--tag", dest="tags", action="append", required=True, type=parse_tag,
+        metavar="KEY=VALUE",
+    )  # fmt: skip
     delete = tag.add_parser("delete")
     delete.add_argument("-k", "--key", dest="values", action="append")
     delete.add_argument("-a", "--all", action="store_true")
     store = kinds.add_parser("store").add_subparsers(dest="action", required=True)
     store.add_parser("list")
     add = store.add_parser("add")
-    add.add_argument("-s", "--store", action="append", required=True)
+    add.add_argument("-s", "--store", action="append", required=True, type=check_text)
     add.add_argument("--no-strip-password", action="store_true")
     delete = store.add_parser("delete")
     delete.add_argument("-s", "--store", dest="values", action="append")
@@ -50,11 +55,7 @@ def list_tags(options: argparse.Namespace) -> None:
 
 def add_tags(options: argparse.Namespace) -> None:
     """Set tags."""
-    for text in options.tag:
-        key, equals, value = text.partition("=")
-        if not equals or not key:
-            raise UsageError(f"cannot read tag {text!r}", hint="-t KEY=VALUE")
-        edit.set_tag(options.meta, key, value)
+    edit.set_tags(options.meta, dict(options.tags))
 
 
 def delete_tags(options: argparse.Namespace) -> None:
@@ -72,6 +73,8 @@ def list_stores(options: argparse.Namespace) -> None:
 def add_stores(options: argparse.Namespace) -> None:
     """Add routes."""
     routes = [parse_route(text) for text in options.store]
+    for route in routes:
+        check_scheme(route.url)
     if not options.no_strip_password:
         routes = [route._replace(url=strip_password(route.url)) for route in routes]
     edit.add_routes(options.meta, routes)

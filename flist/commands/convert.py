@@ -5,25 +5,27 @@ Older blocks are decrypted in Python at about 1 MB/s and processor.
 
 import argparse
 import sys
-from pathlib import Path
 
 from flist.commands.options import add_meta, add_sources, read_sources
 from flist.commands.progress import ByteProgress
 from flist.commands.targets import add_targets, read_targets
+from flist.commands.values import parse_path, parse_processes
 from flist.transfer import convert
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     add_meta(parser, "the flist to read")
-    parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE")
+    parser.add_argument("-o", "--output", type=parse_path, required=True, metavar="FILE")
     add_targets(parser)
     add_sources(parser, has_store=False)
     parser.add_argument(
         "--from", dest="stores", action="append", default=[], metavar="URL",
         help="take old blocks from here instead of where the flist says",
     )  # fmt: skip
-    parser.add_argument("--processes", type=int, default=0, help="default: one per processor")
+    parser.add_argument(
+        "--processes", type=parse_processes, default=0, help="default: one per processor"
+    )
 
 
 def run(options: argparse.Namespace) -> int:

@@ -6,9 +6,9 @@ The status is 1 if anything differs.
 import argparse
 import json
 import sys
-from pathlib import Path
 
 from flist.commands.tree import printable
+from flist.commands.values import parse_path
 from flist.content import load_nodes
 from flist.diff import compare
 from flist.opening import open_flist
@@ -16,8 +16,8 @@ from flist.opening import open_flist
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
-    parser.add_argument("old", type=Path)
-    parser.add_argument("new", type=Path)
+    parser.add_argument("old", type=parse_path)
+    parser.add_argument("new", type=parse_path)
     parser.add_argument("--json", action="store_true", help="one object a line")
 
 

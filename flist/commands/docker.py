@@ -14,8 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from common.errors import UsageError
-from flist.commands.options import parse_size
 from flist.commands.progress import ByteProgress
+from flist.commands.values import parse_path, parse_size
 from flist.oci.apply import Limits
 from flist.oci.auth import Credentials, check_server, read_credentials
 from flist.oci.convert import convert
@@ -38,13 +38,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="where blocks go; with a range only those whose id starts in it; may be repeated",
     )  # fmt: skip
     parser.add_argument(
-        "-m", "--output", "--meta", type=Path, metavar="FILE",
+        "-m", "--output", "--meta", type=parse_path, metavar="FILE",
         help="the flist to write (default: the image's name with - for : and /, and .fl)",
     )  # fmt: skip
     parser.add_argument("--platform", metavar="OS/ARCH", help="default: this machine's")
     place = parser.add_mutually_exclusive_group()
-    place.add_argument("--oci-layout", type=Path, metavar="DIR", help="read an OCI image layout")
-    place.add_argument("--archive", type=Path, metavar="FILE", help="read a saved image")
+    place.add_argument(
+        "--oci-layout", type=parse_path, metavar="DIR", help="read an OCI image layout"
+    )
+    place.add_argument("--archive", type=parse_path, metavar="FILE", help="read a saved image")
     parser.add_argument("--insecure", action="store_true", help="the registry speaks plain HTTP")
     parser.add_argument(
         "--max-size", type=parse_size, default=Limits().size_bytes, metavar="BYTES",

@@ -2,16 +2,16 @@
 
 import argparse
 import sys
-from pathlib import Path
 
 from flist.commands.server_options import add_server, connected
+from flist.commands.values import parse_path
 from flist.server_client import download
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     add_server(parser)
-    parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE")
+    parser.add_argument("-o", "--output", type=parse_path, required=True, metavar="FILE")
     parser.add_argument("hash", metavar="HASH")
 
 

@@ -2,10 +2,10 @@
 
 import argparse
 import sys
-from pathlib import Path
 
 from flist.commands.progress import ByteProgress
 from flist.commands.server_options import add_server, fetched_flist, parse_hash
+from flist.commands.values import parse_path
 from flist.session import Sources
 from flist.unpack import unpack
 
@@ -13,7 +13,7 @@ from flist.unpack import unpack
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     add_server(parser)
-    parser.add_argument("-o", "--output", type=Path, required=True, metavar="DIR")
+    parser.add_argument("-o", "--output", type=parse_path, required=True, metavar="DIR")
     parser.add_argument("hash", type=parse_hash, metavar="HASH")
 
 

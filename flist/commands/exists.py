@@ -33,7 +33,7 @@ def block_ids(what: str) -> list[bytes]:
         return [bytes.fromhex(what)]
     path = Path(what)
     if not path.is_file():
-        raise UsageError(f"{what} is neither a file nor the id of a block")
+        raise UsageError(f"{what!r} is neither a file nor the id of a block")
     with path.open("rb") as stream:
         if stream.read(len(HEADER)) == HEADER:
             with open_flist(path) as flist:

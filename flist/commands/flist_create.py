@@ -1,17 +1,17 @@
 """Pack a directory, its blocks to a server; the flist is written here."""
 
 import argparse
-from pathlib import Path
 
 from flist.commands.server_options import add_upload
 from flist.commands.upload_dir import create_flist
+from flist.commands.values import parse_path
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
-    parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE")
+    parser.add_argument("-o", "--output", type=parse_path, required=True, metavar="FILE")
     add_upload(parser)  # a block size, as upstream; a flist's chunks are always 512 KiB
-    parser.add_argument("folder", type=Path, metavar="DIR")
+    parser.add_argument("folder", type=parse_path, metavar="DIR")
 
 
 def run(options: argparse.Namespace) -> int:

@@ -6,20 +6,19 @@ flist whose blocks are in the folder: what is not named is not kept.
 
 import argparse
 import sys
-from pathlib import Path
 
-from flist.commands.options import parse_seconds
+from flist.commands.values import parse_path, parse_seconds
 from flist.transfer import GRACE_S, collect_garbage
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     parser.add_argument(
-        "--keep", dest="metas", type=Path, nargs="+", required=True, metavar="FLIST"
+        "--keep", dest="metas", type=parse_path, nargs="+", required=True, metavar="FLIST"
     )
     parser.add_argument("--grace", type=parse_seconds, default=GRACE_S, metavar="SECONDS")
     parser.add_argument("-n", "--dry-run", action="store_true", help="only say what would be done")
-    parser.add_argument("folder", type=Path, metavar="DIR")
+    parser.add_argument("folder", type=parse_path, metavar="DIR")
 
 
 def run(options: argparse.Namespace) -> int:

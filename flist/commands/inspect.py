@@ -8,6 +8,7 @@ from collections import Counter
 from pathlib import Path
 
 from flist.commands.server_options import add_server_url, local_flist
+from flist.commands.values import parse_path
 from flist.content import load_nodes
 from flist.identity import identity
 from flist.opening import open_flist
@@ -23,7 +24,7 @@ KINDS = {
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
-    parser.add_argument("meta", type=Path, metavar="FILE|HASH")
+    parser.add_argument("meta", type=parse_path, metavar="FILE|HASH")
     add_server_url(parser)
     parser.add_argument("--json", action="store_true")
 

@@ -2,15 +2,15 @@
 
 import argparse
 import sys
-from pathlib import Path
 
 from common.files import write_atomic
+from flist.commands.values import parse_path
 from flist.sign import generate_key, public_text
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
-    parser.add_argument("file", type=Path, metavar="FILE")
+    parser.add_argument("file", type=parse_path, metavar="FILE")
 
 
 def run(options: argparse.Namespace) -> int:

@@ -3,8 +3,8 @@
 import argparse
 import contextlib
 import sys
-from pathlib import Path
 
+from flist.commands.values import parse_path
 from flist.merge import merge
 from flist.opening import open_flist
 from flist.writer import write_flist
@@ -12,8 +12,8 @@ from flist.writer import write_flist
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
-    parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE")
-    parser.add_argument("metas", type=Path, nargs="+", metavar="FLIST", help="first wins")
+    parser.add_argument("-o", "--output", type=parse_path, required=True, metavar="FILE")
+    parser.add_argument("metas", type=parse_path, nargs="+", metavar="FLIST", help="first wins")
 
 
 def run(options: argparse.Namespace) -> int:

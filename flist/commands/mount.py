@@ -6,7 +6,6 @@ what serves it, its type fuse.g8ufs.
 """
 
 import argparse
-from pathlib import Path
 
 from flist.commands.options import (
     add_key_options,
@@ -15,6 +14,7 @@ from flist.commands.options import (
     check_signature,
     read_sources,
 )
+from flist.commands.values import parse_path
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,26 +23,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_sources(parser)
     add_key_options(parser)
     parser.add_argument("-d", "--daemon", action="store_true", help="go to the background when up")
-    parser.add_argument("-l", "--log", type=Path, metavar="FILE", help="log of the daemon")
+    parser.add_argument("-l", "--log", type=parse_path, metavar="FILE", help="log of the daemon")
     parser.add_argument(
         "--adapter", choices=("raw", "library"), default="raw",
         help="speak to the kernel ourselves, or through libfuse",
     )  # fmt: skip
     parser.add_argument(
-        "--record", type=Path, metavar="FILE", help="record what is read, for --replay"
+        "--record", type=parse_path, metavar="FILE", help="record what is read, for --replay"
     )
     parser.add_argument(
-        "--replay", type=Path, metavar="FILE", help="fetch what was recorded before it is read"
+        "--replay",
+        type=parse_path,
+        metavar="FILE",
+        help="fetch what was recorded before it is read",
     )
     parser.add_argument(
-        "--overlay", type=Path, metavar="DIR",
+        "--overlay", type=parse_path, metavar="DIR",
         help="mount writable; changes go to DIR/upper (DIR/lower is the flist itself)",
     )  # fmt: skip
     parser.add_argument(
         "--xattrs", action="store_true",
         help="allow `remount` to a version with extended attributes although this one has none",
     )  # fmt: skip
-    parser.add_argument("target", type=Path, metavar="MOUNTPOINT")
+    parser.add_argument("target", type=parse_path, metavar="MOUNTPOINT")
 
 
 def run(options: argparse.Namespace) -> int:

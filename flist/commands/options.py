@@ -1,49 +1,32 @@
 """Options that several commands share, with upstream's short names."""
 
 import argparse
-import re
 from pathlib import Path
 
 from flist.cache import DEFAULT_LIMIT_BYTES
+from flist.commands.values import parse_path, parse_seconds, parse_size
 from flist.session import DEFAULT_WAIT_S, Sources
 
 DEFAULT_CACHE = Path("/tmp/cache")  # noqa: S108 upstream's default; made with mode 0700
-UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
-
-
-def parse_size(text: str) -> int:
-    """Return the bytes of `500M`, `4G`, `1048576`."""
-    match = re.fullmatch(r"(\d+)([KMGT]?)(i?B)?", text.strip(), re.IGNORECASE)
-    if match is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a size like 500M or 4G")
-    return int(match[1]) * UNITS[match[2].upper()]
-
-
-def parse_seconds(text: str) -> float:
-    """Return a number of seconds that is not negative."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value < 1e9:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds")
-    return value
 
 
 def add_meta(parser: argparse.ArgumentParser, what: str = "the flist") -> None:
     """Add -m/--meta."""
-    parser.add_argument("-m", "--meta", type=Path, required=True, metavar="FILE", help=what)
+    parser.add_argument("-m", "--meta", type=parse_path, required=True, metavar="FILE", help=what)
 
 
 def add_key_options(parser: argparse.ArgumentParser) -> None:
     """Add what demands a signature."""
     parser.add_argument(
-        "--key", type=Path, metavar="FILE", help="demand a signature by one of these public keys"
+        "--key",
+        type=parse_path,
+        metavar="FILE",
+        help="demand a signature by one of these public keys",
     )
     parser.add_argument("--name", help="the name that must be signed, such as tf-zos/production")
     parser.add_argument(
         "--signature",
-        type=Path,
+        type=parse_path,
         metavar="FILE",
         help="the signature (default: inside, or META.sig)",
     )
@@ -57,7 +40,12 @@ def add_sources(
 ) -> None:
     """Add where blocks come from; without --store where that says where they go."""
     parser.add_argument(
-        "-c", "--cache", type=Path, default=cache, metavar="DIR", help="folder of cached blocks"
+        "-c",
+        "--cache",
+        type=parse_path,
+        default=cache,
+        metavar="DIR",
+        help="folder of cached blocks",
     )
     parser.add_argument(
         "--cache-size", type=parse_size, default=DEFAULT_LIMIT_BYTES, metavar="BYTES",

@@ -3,11 +3,11 @@
 import argparse
 import json
 import sys
-from pathlib import Path
 
 from flist.commands.options import add_meta
 from flist.commands.progress import ByteProgress
 from flist.commands.targets import add_targets, read_targets
+from flist.commands.values import parse_path, parse_processes, parse_tag
 from flist.pack import pack
 
 
@@ -18,21 +18,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--checksum", action="store_true", help="read every file, also those that look unchanged"
     )
-    parser.add_argument("--tag", dest="tags", action="append", default=[], metavar="KEY=VALUE")
-    parser.add_argument("--processes", type=int, default=0, help="default: one per processor")
+    parser.add_argument(
+        "--tag", dest="tags", action="append", default=[], type=parse_tag, metavar="KEY=VALUE"
+    )
+    parser.add_argument(
+        "--processes", type=parse_processes, default=0, help="default: one per processor"
+    )
     parser.add_argument("--json", action="store_true", help="print what was done as JSON")
-    parser.add_argument("target", type=Path, metavar="DIR")
+    parser.add_argument("target", type=parse_path, metavar="DIR")
 
 
 def run(options: argparse.Namespace) -> int:
     """Pack."""
     routes = read_targets(options)
-    tags = dict(text.partition("=")[::2] for text in options.tags)
     with ByteProgress("packing") as progress:
         done = pack(
-            options.target, options.meta, routes, tags=tags, processes=options.processes,
-            keep_passwords=options.no_strip_password, progress=progress.update,
-            is_checksum=options.checksum,
+            options.target, options.meta, routes, tags=dict(options.tags),
+            processes=options.processes, keep_passwords=options.no_strip_password,
+            progress=progress.update, is_checksum=options.checksum,
         )  # fmt: skip
     if options.json:
         sys.stdout.write(json.dumps(done._asdict()) + "\n")

@@ -5,10 +5,10 @@ With --trace only those that an earlier mount recorded, in that order.
 
 import argparse
 import sys
-from pathlib import Path
 
 from flist.commands.options import add_meta, add_sources, read_sources
 from flist.commands.progress import ByteProgress
+from flist.commands.values import parse_path
 from flist.trace import read_trace
 from flist.transfer import prefetch
 
@@ -17,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     add_meta(parser)
     add_sources(parser)
-    parser.add_argument("--trace", type=Path, metavar="FILE", help="of `mount --record FILE`")
+    parser.add_argument("--trace", type=parse_path, metavar="FILE", help="of `mount --record FILE`")
 
 
 def run(options: argparse.Namespace) -> int:

@@ -8,6 +8,10 @@ from pathlib import Path
 from common.errors import UsageError
 from flist.commands.options import add_meta
 from flist.commands.server_options import add_server, add_token, connected
+from flist.opening import open_flist
+
+NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._+-]*\.fl"
+"""What our hub takes."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,8 +24,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Publish; the signature goes first, so that a node never sees a flist without it."""
-    if not re.fullmatch(r"[^/]+/[^/]+\.fl", options.name):
-        raise UsageError(f"cannot publish as {options.name!r}", hint="REPO/NAME.fl")
+    if not re.fullmatch(NAME, options.name):
+        raise UsageError(
+            f"cannot publish as {options.name!r}", hint="REPO/NAME.fl, of letters, digits and ._+-"
+        )
+    open_flist(options.meta).close()  # nobody could mount anything else
     signature = Path(f"{options.meta}.sig")
     with connected(options.server, options.token) as client:
         if signature.exists():

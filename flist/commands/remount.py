@@ -4,16 +4,16 @@ If the mount demands a signature, the new flist needs one by the same keys and o
 """
 
 import argparse
-from pathlib import Path
 
 from flist.commands.options import add_meta
+from flist.commands.values import parse_path
 from flist.control import ask_mount
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     add_meta(parser, "the new flist")
-    parser.add_argument("target", type=Path, metavar="MOUNTPOINT")
+    parser.add_argument("target", type=parse_path, metavar="MOUNTPOINT")
 
 
 def run(options: argparse.Namespace) -> int:

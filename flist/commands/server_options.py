@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from flist.commands.options import parse_size
+from flist.commands.values import parse_size, parse_token
 from flist.server_client import DEFAULT_BLOCK_BYTES, MAX_BLOCK_BYTES, ServerClient, download
 
 DEFAULT_SERVER = "http://localhost:8080"
@@ -64,8 +64,9 @@ def fetched_flist(name: str, server_url: str) -> Iterator[Path]:
 def add_token(parser: argparse.ArgumentParser) -> None:
     """Add --token."""
     parser.add_argument(
-        "--token", default=os.environ.get("RFS_TOKEN", ""), help="default: $RFS_TOKEN"
-    )
+        "--token", type=parse_token, default=os.environ.get("RFS_TOKEN", ""),
+        help="default: $RFS_TOKEN",
+    )  # fmt: skip
 
 
 def add_block_size(parser: argparse.ArgumentParser) -> None:

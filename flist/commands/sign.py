@@ -6,20 +6,23 @@ changes the flist (`config`, `clone`) takes them out.
 
 import argparse
 import sys
-from pathlib import Path
 
 from common.errors import UsageError
 from common.files import write_atomic
 from flist.commands.options import add_meta
+from flist.commands.values import parse_path
+from flist.opening import open_flist
 from flist.sign import load_private_key, sign_flist, sign_inside
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     add_meta(parser)
-    parser.add_argument("-k", "--key", type=Path, required=True, help="private key of `keygen`")
+    parser.add_argument(
+        "-k", "--key", type=parse_path, required=True, help="private key of `keygen`"
+    )
     parser.add_argument("-n", "--name", required=True, help="such as tf-zos/production")
-    parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="default: META.sig")
+    parser.add_argument("-o", "--output", type=parse_path, metavar="FILE", help="default: META.sig")
     parser.add_argument("--inside", action="store_true", help="put it into the flist itself")
     parser.add_argument(
         "--replace", action="store_true", help="with --inside: in the place of all others"
@@ -28,6 +31,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Sign, and print where the signature is."""
+    if options.key.suffix == ".pub":
+        raise UsageError(
+            f"cannot sign with {options.key}: it is the public key",
+            hint=f"-k {options.key.with_suffix('')}",
+        )
+    open_flist(options.meta).close()
     if options.inside:
         if options.output:
             raise UsageError("cannot sign: --inside and --output exclude each other")

@@ -3,15 +3,15 @@
 import argparse
 import json
 import sys
-from pathlib import Path
 
+from flist.commands.values import parse_path
 from flist.control import ask_mount
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     parser.add_argument("--json", action="store_true")
-    parser.add_argument("target", type=Path, metavar="MOUNTPOINT")
+    parser.add_argument("target", type=parse_path, metavar="MOUNTPOINT")
 
 
 def run(options: argparse.Namespace) -> int:

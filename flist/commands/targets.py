@@ -2,6 +2,7 @@
 
 import argparse
 
+from flist.commands.values import check_text
 from flist.model import Route
 from flist.store.routed import parse_route
 
@@ -10,7 +11,7 @@ def add_targets(parser: argparse.ArgumentParser, *names: str) -> None:
     """Add -s/--store, as upstream has it (and its other `names`), and whether passwords stay."""
     parser.add_argument(
         "-s", "--store", *names, dest="targets", action="append", required=True,
-        metavar="[hh-hh=]URL",
+        type=check_text, metavar="[hh-hh=]URL",
         help="where blocks go; with a range only those whose id starts in it; may be repeated",
     )  # fmt: skip
     parser.add_argument(

@@ -6,9 +6,9 @@ import os
 import stat
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 from flist.commands.server_options import add_server_url, local_flist
+from flist.commands.values import parse_path
 from flist.model import NS, ROOT_INO, Inode
 from flist.opening import open_flist
 from flist.tree import Tree
@@ -16,8 +16,8 @@ from flist.tree import Tree
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
-    parser.add_argument("-m", "--meta", type=Path, dest="meta_option", metavar="FILE")
-    parser.add_argument("meta", type=Path, nargs="?", metavar="FILE|HASH")
+    parser.add_argument("-m", "--meta", type=parse_path, dest="meta_option", metavar="FILE")
+    parser.add_argument("meta", type=parse_path, nargs="?", metavar="FILE|HASH")
     add_server_url(parser)
     parser.add_argument("-l", "--long", action="store_true", help="mode, owner, size and time, too")
     parser.add_argument("--json", action="store_true")

@@ -5,8 +5,8 @@ A run that was interrupted is repeated with the same command: what is complete s
 
 import argparse
 import sys
-from pathlib import Path
 
+from common.errors import UsageError
 from flist.commands.options import (
     add_key_options,
     add_meta,
@@ -15,6 +15,7 @@ from flist.commands.options import (
     read_sources,
 )
 from flist.commands.progress import ByteProgress
+from flist.commands.values import parse_path, parse_processes
 from flist.unpack import unpack
 
 SHOWN_PROBLEMS = 10
@@ -26,13 +27,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_sources(parser)
     add_key_options(parser)
     parser.add_argument("-p", "--preserve-ownership", action="store_true", help="restore owners")
-    parser.add_argument("--processes", type=int, default=0, help="default: one per processor")
-    parser.add_argument("target", type=Path, metavar="DIR")
+    parser.add_argument(
+        "--processes", type=parse_processes, default=0, help="default: one per processor"
+    )
+    parser.add_argument("target", type=parse_path, metavar="DIR")
 
 
 def run(options: argparse.Namespace) -> int:
     """Unpack; the status is 1 if something could not be restored that should have been."""
     check_signature(options)
+    if options.target.exists() and not options.target.is_dir():
+        raise UsageError(f"cannot unpack to {options.target}: it is not a directory")
     with ByteProgress("unpacking") as progress:
         done = unpack(
             options.meta, options.target, read_sources(options), progress=progress.update,

@@ -2,16 +2,16 @@
 
 import argparse
 import sys
-from pathlib import Path
 
 from flist.commands.server_options import add_upload, connected
+from flist.commands.values import parse_path
 from flist.server_client import upload
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     add_upload(parser)
-    parser.add_argument("file", type=Path, metavar="FILE")
+    parser.add_argument("file", type=parse_path, metavar="FILE")
 
 
 def run(options: argparse.Namespace) -> int:

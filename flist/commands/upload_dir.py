@@ -11,6 +11,7 @@ from pathlib import Path
 
 from common.errors import UsageError
 from flist.commands.server_options import add_upload, connected
+from flist.commands.values import parse_path
 from flist.model import Route
 from flist.pack import pack
 from flist.server_client import upload
@@ -22,8 +23,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     add_upload(parser)
     parser.add_argument("--create-flist", action="store_true")
-    parser.add_argument("--flist-output", type=Path, metavar="FILE")
-    parser.add_argument("folder", type=Path, metavar="DIR")
+    parser.add_argument("--flist-output", type=parse_path, metavar="FILE")
+    parser.add_argument("folder", type=parse_path, metavar="DIR")
 
 
 def run(options: argparse.Namespace) -> int:

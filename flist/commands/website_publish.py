@@ -6,17 +6,17 @@ The directory is packed, its blocks and the flist go to the server, which gives 
 
 import argparse
 import sys
-from pathlib import Path
 
 from common.errors import UsageError
 from flist.commands.server_options import add_upload
 from flist.commands.upload_dir import send_flist
+from flist.commands.values import parse_path
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     add_upload(parser)
-    parser.add_argument("folder", type=Path, metavar="DIR")
+    parser.add_argument("folder", type=parse_path, metavar="DIR")
 
 
 def run(options: argparse.Namespace) -> int:

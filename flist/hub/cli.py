@@ -8,6 +8,7 @@ from pathlib import Path
 
 from common import serving
 from common.errors import UsageError
+from flist.commands.values import parse_path
 from flist.hub.app import create_app
 from flist.hub.users import MAX_PASSWORD, Users, user_line
 
@@ -21,18 +22,21 @@ def main(argv: Sequence[str], prog: str) -> int:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     serve_parser = commands.add_parser("serve", help="serve a hub folder until SIGTERM or Ctrl-C")
     serve_parser.add_argument(
-        "root", type=Path, metavar="ROOT", help="folder with flists/<repo>/<name>.fl and blocks/"
+        "root",
+        type=parse_path,
+        metavar="ROOT",
+        help="folder with flists/<repo>/<name>.fl and blocks/",
     )
     serve_parser.add_argument(
         "--listen", default=DEFAULT_LISTEN, metavar="HOST:PORT",
         help=f"default {DEFAULT_LISTEN}; port 0 takes a free one",
     )  # fmt: skip
     serve_parser.add_argument(
-        "--tokens", type=Path, metavar="FILE",
+        "--tokens", type=parse_path, metavar="FILE",
         help="take blocks and flists from whoever has one of these tokens (one a line)",
     )  # fmt: skip
     serve_parser.add_argument(
-        "--users", type=Path, metavar="FILE",
+        "--users", type=parse_path, metavar="FILE",
         help="let these users sign in for a token (lines of `user NAME`)",
     )  # fmt: skip
     user_parser = commands.add_parser("user", help="print a user's line for --users")

@@ -6,9 +6,9 @@ them (`flist.fetch`). Everything else (retry, mirrors, cache) is a wrapper aroun
 
 import importlib
 from typing import Protocol
-from urllib.parse import urlsplit
 
 from common.errors import UsageError
+from flist.store.urls import hide_secrets, split_url
 
 
 class Store(Protocol):
@@ -47,16 +47,24 @@ SCHEMES = {
 
 def open_store(url: str) -> Store:
     """Return the store at `url`; raises `UsageError` if it is not the URL of a store."""
-    scheme = urlsplit(url).scheme
-    module = SCHEMES.get(scheme)
-    if module is None:
-        known = ", ".join(f"{name}://" for name in SCHEMES)
-        raise UsageError(f"cannot open store {url!r}: unknown scheme", hint=f"there are: {known}")
+    module = SCHEMES[check_scheme(url)]
     try:
         store: Store = importlib.import_module(module).open_store(url)
     except ModuleNotFoundError as error:
         raise UsageError(
-            f"cannot open store {url!r}: {error.name} is not installed here",
+            f"cannot open store {hide_secrets(url)!r}: {error.name} is not installed here",
             hint="pip install zero-os[host]",
         ) from error
+    except UsageError as error:
+        raise UsageError(hide_secrets(error.message), hint=error.hint) from error
     return store
+
+
+def check_scheme(url: str) -> str:
+    """Return the scheme of a store's URL; raises `UsageError` if there is no such store."""
+    scheme = split_url(url).scheme
+    if scheme not in SCHEMES:
+        known = ", ".join(f"{name}://" for name in SCHEMES)
+        shown = hide_secrets(url)
+        raise UsageError(f"cannot open store {shown!r}: unknown scheme", hint=f"there are: {known}")
+    return scheme

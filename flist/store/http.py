@@ -9,11 +9,11 @@ import threading
 import time
 from collections.abc import Mapping
 from typing import NamedTuple
-from urllib.parse import urlsplit
 
 from common.errors import UsageError
 from flist.blocks import MAX_BLOCK_BYTES
 from flist.errors import BlockMissingError, StoreError, StoreUnavailableError
+from flist.store.urls import split_url
 
 TIMEOUT_S = 20.0
 BODY_DEADLINE_S = 60.0
@@ -37,9 +37,11 @@ class HttpStore:
     def __init__(
         self, url: str, timeout_s: float = TIMEOUT_S, max_bytes: int = MAX_BLOCK_BYTES
     ) -> None:
-        parts = urlsplit(url)
+        parts = split_url(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise UsageError(f"cannot open store {url!r}: it names no host")
+            raise UsageError(
+                f"cannot open store {url!r}: it names no host", hint="http://HOST:PORT/PATH"
+            )
         self.url = url
         self.host = parts.hostname
         self.secure = parts.scheme == "https"

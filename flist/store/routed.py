@@ -11,6 +11,7 @@ from common.errors import UsageError
 from flist.errors import BlockError, BlockMissingError, FlistError, StoreError
 from flist.model import Route
 from flist.store.base import Store, open_store
+from flist.store.urls import hide_secrets
 
 
 class RoutedStore:
@@ -93,7 +94,8 @@ def parse_route(text: str) -> Route:
     is_hex = all(len(byte) == 2 and not byte.strip(digits) for byte in (start, end))
     if not dash or not is_hex or int(start, 16) > int(end, 16):
         raise UsageError(
-            f"cannot read store {text!r}: {span!r} is not a range", hint="for example 00-7f=URL"
+            f"cannot read store {hide_secrets(text)!r}: {span!r} is not a range",
+            hint="for example 00-7f=URL",
         )
     return Route(int(start, 16), int(end, 16), url)
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from common.publickeys import parse_public_keys
 from flist.database import FlistFile
-from flist.edit import set_tag
+from flist.edit import set_tags
 from flist.errors import FlistError, SignatureError
 from flist.model import NS, Inode
 from flist.sign import (
@@ -140,7 +140,7 @@ def test_there_are_only_so_many(meta: Path, key: Ed25519PrivateKey) -> None:
 
 def test_a_change_takes_it_out(meta: Path, key: Ed25519PrivateKey) -> None:
     sign_inside(meta, NAME, key)
-    set_tag(meta, "version", "2")
+    set_tags(meta, {"version": "2"})
     assert read_trailer(meta) == (meta.stat().st_size, [])
     sign_inside(meta, NAME, key)
     connection = sqlite3.connect(meta)  # another program does not know about it
