@@ -35,9 +35,13 @@ class ReadyPipe:
 
     def open(self, loop: "Loop", name: str, pid: int, told: "Told") -> None:
         """Tell `told` when a newline comes."""
+        os.set_blocking(self.fd, False)
 
         def handle(_: int) -> None:
-            data = os.read(self.fd, SIZE_LIMIT)
+            try:
+                data = os.read(self.fd, SIZE_LIMIT)
+            except BlockingIOError:
+                return  # meant for what had this number before
             if b"\n" in data:
                 told(name, pid, [READY])
             elif data:
@@ -97,7 +101,10 @@ class NotifySocket:
 
         def handle(_: int) -> None:
             space = _socket.CMSG_SPACE(CREDENTIALS_SIZE)
-            data, extras, _flags, _address = self._door.recvmsg(SIZE_LIMIT, space)
+            try:
+                data, extras, _flags, _address = self._door.recvmsg(SIZE_LIMIT, space)
+            except BlockingIOError:
+                return
             uids = [int.from_bytes(extra[2][4:8], "little") for extra in extras]
             if uids and uids[0] in self._uids:
                 told(name, pid, data.split(b"\n"))

@@ -146,6 +146,7 @@ class Daemon:
         return min((at for at in times if at is not None), default=None)
 
     def _turn(self, now: float) -> bool:
+        self.api.carry_on()
         self.manager.on_time(now)
         self.manager.launcher.work()
         self.outputs.turn(now)

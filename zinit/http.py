@@ -8,7 +8,8 @@ whose text messages are requests and whose answers and log lines come as text me
 
 from _operator import _compare_digest
 
-from zinit.jsonrpc import REQUEST_LIMIT, RpcSession
+from zinit.jsonrpc import RpcSession
+from zinit.rpctext import REQUEST_LIMIT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,7 +26,10 @@ REASONS = {
     431: "Request Header Fields Too Large",
 }
 MAGIC = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455, section 1.3
-CONTINUATION, TEXT, CLOSE, PING, PONG = 0x0, 0x1, 0x8, 0x9, 0xA
+CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
+KINDS = (CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG)
+CONTROL_LIMIT = 125
+PROTOCOL_ERROR = b"\x03\xea"  # 1002
 FINAL, MASKED = 0x80, 0x80
 
 
@@ -38,30 +42,40 @@ class HttpSession:
         self._rpc = RpcSession(api)
         self._incoming = b""
         self._socket: WebSocket | None = None
-        self._is_waiting = False  # the reply comes when a service is down
+        self._is_asked = False  # its one request is there
+        self._farewell = b""  # the last frame of a WebSocket, when all is answered
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether `pull` has more to do."""
+        return self._rpc.is_busy and not self.is_over
 
     def feed(self, data: bytes) -> bytes:
         """Take received bytes; return what to send."""
+        if self._is_asked or self._farewell:
+            return b""
         if not data:
             self.is_over = True
             return b""
         self._incoming += data
         if self._socket is not None:
-            return self._feed_socket()
+            return self._feed_socket(self._socket)
         head, found, body = self._incoming.partition(b"\r\n\r\n")
         if not found:
             return self._refuse(431) if len(self._incoming) > HEAD_LIMIT else b""
         return self._answer(head, body)
 
     def pull(self) -> bytes:
-        """Return replies that had to wait, and log lines for a WebSocket."""
-        data = self._rpc.pull()
-        if not data:
+        """Return replies, and log lines for a WebSocket."""
+        if self.is_over:
             return b""
+        data = self._rpc.pull()
         if self._socket is not None:
-            return b"".join(frame(TEXT, line) for line in data.splitlines())
-        if self._is_waiting:
-            return self._reply(200, data)
+            self.is_over = bool(self._farewell) and not self._rpc.is_busy
+            end = self._farewell if self.is_over else b""
+            return b"".join(frame(TEXT, line) for line in data.splitlines()) + end
+        if self._is_asked and not self._rpc.is_busy and (data or not self._rpc.is_waiting):
+            return self._reply(200 if data else 204, data)
         return b""
 
     def next_time(self) -> float | None:
@@ -79,7 +93,8 @@ class HttpSession:
         if method == "GET" and headers.get("upgrade", "").lower() == "websocket":
             self._socket = WebSocket()
             self._incoming = body
-            return accept_socket(headers.get("sec-websocket-key", "")) + self._feed_socket()
+            accepted = accept_socket(headers.get("sec-websocket-key", ""))
+            return accepted + self._feed_socket(self._socket)
         if method != "POST":
             return self._refuse(405)
         if not 0 <= length <= REQUEST_LIMIT:
@@ -87,11 +102,9 @@ class HttpSession:
         if len(body) < length:
             return b""
         self._incoming = b""
-        reply = self._rpc.answer(body[:length])
-        if not reply and self._rpc.next_time() is not None:
-            self._is_waiting = True
-            return b""
-        return self._reply(200 if reply else 204, reply)
+        self._is_asked = True
+        self._rpc.ask(body[:length])
+        return b""
 
     def _is_allowed(self, header: str) -> bool:
         kind, _, token = header.partition(" ")
@@ -108,23 +121,21 @@ class HttpSession:
         lines += [f"Content-Length: {len(body)}", "Connection: close", "", ""]
         return "\r\n".join(lines).encode() + body
 
-    def _feed_socket(self) -> bytes:
-        assert self._socket is not None
+    def _feed_socket(self, socket: "WebSocket") -> bytes:
         out = b""
         try:
-            messages, self._incoming = self._socket.cut(self._incoming)
+            messages, self._incoming = socket.cut(self._incoming)
         except ValueError:
-            self.is_over = True
-            return frame(CLOSE, b"\x03\xea")  # 1002: protocol error
+            self._farewell = frame(CLOSE, PROTOCOL_ERROR)
+            return b""
         for kind, data in messages:
             if kind == PING:
                 out += frame(PONG, data)
             elif kind == CLOSE:
-                self.is_over = True
-                out += frame(CLOSE, data[:2])
-            elif kind == TEXT:
-                reply = self._rpc.answer(data)
-                out += frame(TEXT, reply.rstrip(b"\n")) if reply else b""
+                self._farewell = frame(CLOSE, data[:2])
+                break
+            elif kind in (TEXT, BINARY):
+                self._rpc.ask(data)
         return out
 
 
@@ -141,7 +152,11 @@ class WebSocket:
         while (parts := cut_frame(data)) is not None:
             first, payload, data = parts
             kind = first & 0x0F
+            if kind not in KINDS:
+                raise ValueError("an unknown kind of frame")
             if kind >= CLOSE:
+                if len(payload) > CONTROL_LIMIT or not first & FINAL:
+                    raise ValueError("a control frame that is long or in parts")
                 messages.append((kind, payload))
                 continue
             if (kind == CONTINUATION) != bool(self._kind):

@@ -3,14 +3,18 @@
 Requests are JSON values one after another (a newline between them is optional), single or in
 batches, with positional or named parameters; replies end in a newline. Errors carry upstream's
 codes and its `data` object.
+
+Requests wait in the session and are worked off one by one, each when the reply before it was taken,
+so that a thousand of them hold up nobody else.
 """
 
 import json
-import re
+from collections import deque
 
 from zinit import rpcfiles
 from zinit.ring import is_line_of
 from zinit.rpcerrors import RpcError, explain
+from zinit.rpctext import NOBODY, Cutter, bind, encode, is_id, refuse, reply_error
 from zinit.units import CommandError
 
 TYPE_CHECKING = False
@@ -19,70 +23,68 @@ if TYPE_CHECKING:
 
     from zinit.api import Api
 
-REQUEST_LIMIT = 256 << 10
-DEPTH_LIMIT = 64
 CHUNK_LINES = 200
 # What 0.2.28 takes for a stop. Its clients get the reply when the service is down, and some count
 # on the restart pause (2 s) being nearly over by then.
 STOP_TAKES_S = 1.0
 STOP_LIMIT_S = 25.0
 STOP_STEP_S = 0.05
-MARKS = re.compile(rb'["\\{}\[\]]')
-LATER = object()
+REPLY_LIMIT = 10 << 20  # of a batch; what upstream's library takes
 
 
-class Cutter:
-    """Finds the end of each JSON value in a stream of bytes by its brackets."""
+class Batch:
+    """A batch on its way: its requests, the replies so far, and how many come later."""
 
-    def __init__(self) -> None:
-        self._data = b""
-        self._at = 0
-        self._depth = 0
-        self._in_string = False
+    __slots__ = ("_replies", "_size", "requests", "waiting")
 
-    def feed(self, data: bytes) -> list[bytes]:
-        """Return the values that `data` completes; raises ValueError if this can't be JSON."""
-        self._data += data
-        values = []
-        while (mark := MARKS.search(self._data, self._at)) is not None:
-            char = mark.group()
-            self._at = mark.end()
-            if self._in_string:
-                if char == b"\\":
-                    if self._at >= len(self._data):
-                        self._at -= 1
-                        break
-                    self._at += 1
-                elif char == b'"':
-                    self._in_string = False
-            elif char == b'"':
-                self._in_string = True
-            elif char in b"{[":
-                self._depth += 1
-                if self._depth > DEPTH_LIMIT:
-                    raise ValueError("nested too deeply")
-            elif char in b"}]":
-                self._depth -= 1
-                if self._depth <= 0:
-                    values.append(self._data[: self._at])
-                    self._data = self._data[self._at :]
-                    self._at = self._depth = 0
-        else:
-            self._at = len(self._data)
-        if len(self._data) > REQUEST_LIMIT:
-            raise ValueError("too long")
-        return values
+    def __init__(self, requests: list[object]) -> None:
+        self.requests = deque(requests)
+        self.waiting = 0
+        self._replies: list[bytes] = []
+        self._size = 0
+
+    @property
+    def is_through(self) -> bool:
+        """Whether all replies are there."""
+        return not self.requests and not self.waiting
+
+    def add(self, reply: "dict[str, object]") -> None:
+        """Take a reply, if there is room."""
+        if self._size <= REPLY_LIMIT:
+            self._replies.append(encode(reply)[:-1])
+            self._size += len(self._replies[-1])
+
+    def close(self) -> bytes:
+        """Return the whole reply; empty if there were only notifications."""
+        if self._size > REPLY_LIMIT:
+            text = f"Exceeded max limit of {REPLY_LIMIT}"
+            return encode(reply_error(None, -32011, "The batch response was too large", text))
+        return b"[" + b",".join(self._replies) + b"]\n" if self._replies else b""
+
+
+class Stop:
+    """A stop that is answered when the service is down."""
+
+    __slots__ = ("asked", "batch", "name", "number")
+
+    def __init__(self, name: str, number: object, asked: float, batch: Batch | None) -> None:
+        self.name = name
+        self.number = number  # NOBODY: a notification
+        self.asked = asked
+        self.batch = batch
 
 
 class RpcSession:
     """Turns requests into replies, and log lines into notifications."""
 
     def __init__(self, api: "Api") -> None:
-        self.is_over = False
         self._api = api
         self._cutter = Cutter()
+        self._requests: deque[bytes] = deque()
+        self._batch: Batch | None = None  # whose requests are worked off
+        self._is_ended = False  # nothing more is asked
         self._look_at = 0.0
-        self._stops: list[tuple[object, str, float]] = []  # id, name, when it was asked
+        self._stops: list[Stop] = []
         self._subscriptions: dict[int, str | None] = {}
         self._cursor = 0
         manager = api.manager
@@ -108,56 +110,89 @@ class RpcSession:
             "rpc.discover": ("", self._discover),
         }
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether requests wait."""
+        return bool(self._requests or self._batch)
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether the reply to a stop is still to come."""
+        return bool(self._stops)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing is asked any more and everything is answered."""
+        return self._is_ended and not self.is_busy and not self.is_waiting
+
     def feed(self, data: bytes) -> bytes:
-        """Take received bytes; return the replies they bring."""
+        """Take received bytes; the replies come from `pull`."""
         if not data:
-            self.is_over = True
+            self._is_ended = True
+        if self._is_ended:
             return b""
         try:
-            values = self._cutter.feed(data)
+            self._requests.extend(self._cutter.feed(data))
         except ValueError:
-            self.is_over = True
-            return encode(reply_error(None, -32700, "Parse error"))
-        return b"".join(self.answer(value) for value in values)
+            self._is_ended = True
+            self.ask(b"")  # which is no JSON
+        return b""
+
+    def ask(self, text: bytes) -> None:
+        """Take one request or batch."""
+        self._requests.append(text)
 
     def pull(self) -> bytes:
-        """Return the replies of stops that are through, and new log lines."""
-        return b"".join((*self._pull_stops(), *self._pull_lines()))
+        """Work one request off; return its reply, those of stops that are through, log lines."""
+        reply = self._work() if self.is_busy else b""
+        return b"".join((reply, *self._pull_stops(), *self._pull_lines()))
 
     def next_time(self) -> float | None:
         """Return when a waiting stop is to be looked at."""
         return self._look_at if self._stops else None
 
-    def answer(self, text: bytes) -> bytes:
-        """Return the reply to one request or batch, with its newline; empty for notifications."""
-        try:
-            value = json.loads(text)
-        except (ValueError, RecursionError):
-            return encode(reply_error(None, -32700, "Parse error"))
-        if not isinstance(value, list):
-            one = self._call(value)
-            return b"" if one is None else encode(one)
-        if not value:
-            return encode(reply_error(None, -32600, "Invalid request"))
-        many = [one for one in map(self._call, value) if one is not None]
-        return encode(many) if many else b""
+    def _work(self) -> bytes:
+        """Work off one request, or one of the batch that was begun."""
+        if self._batch is None:
+            try:
+                value = json.loads(self._requests.popleft(), parse_constant=refuse)
+            except (ValueError, RecursionError):
+                return encode(reply_error(None, -32700, "Parse error"))
+            if not isinstance(value, list):
+                one = self._call(value)
+                return b"" if one is None else encode(one)
+            if not value:
+                return encode(reply_error(None, -32600, "Invalid request"))
+            self._batch = Batch(value)
+        batch = self._batch
+        one = self._call(batch.requests.popleft(), batch)
+        if one is not None:
+            batch.add(one)
+        if not batch.requests:
+            self._batch = None
+        return batch.close() if batch.is_through else b""
 
-    def _call(self, request: object) -> "dict[str, object] | None":
+    def _call(self, request: object, batch: Batch | None = None) -> "dict[str, object] | None":
+        number = request.get("id", NOBODY) if isinstance(request, dict) else None
+        if not is_id(number):
+            number = request = None
         if not isinstance(request, dict) or not isinstance(request.get("method"), str):
-            number = request.get("id") if isinstance(request, dict) else None
-            return reply_error(number, -32600, "Invalid request")
-        number = request.get("id")
+            return reply_error(None if number is NOBODY else number, -32600, "Invalid request")
         try:
-            result = self._invoke(number, request["method"], request.get("params"))
+            result = self._invoke(request["method"], request.get("params"))
         except RpcError as error:
             reply = reply_error(number, error.code, error.message, error.data)
+        except Exception as error:
+            self._api.manager.system.fault(error)
+            reply = reply_error(number, -32603, "Internal error")
         else:
-            if result is LATER:
+            if isinstance(result, Stop):
+                self._wait_for(result, number, batch)
                 return None
             reply = {"jsonrpc": "2.0", "id": number, "result": result}
-        return reply if "id" in request else None
+        return None if number is NOBODY else reply
 
-    def _invoke(self, number: object, method: str, params: object) -> object:
+    def _invoke(self, method: str, params: object) -> object:
         known = self._methods.get(method)
         if known is None:
             raise RpcError(-32601, "Method not found")
@@ -169,28 +204,42 @@ class RpcSession:
         except CommandError as error:
             raise explain(error, method, name) from None
         if method == "service_stop" and self._api.manager.find(name).record.has_process:
-            now = self._api.now()
-            self._stops.append((number, name, now))
-            if len(self._stops) == 1:
-                self._look_at = now + STOP_TAKES_S
-            return LATER
+            return Stop(name, NOBODY, self._api.now(), None)
         return result
+
+    def _wait_for(self, stop: Stop, number: object, batch: Batch | None) -> None:
+        """Answer a stop when it is through."""
+        stop.number, stop.batch = number, batch
+        if batch is not None:
+            batch.waiting += 1
+        if not self._stops:
+            self._look_at = stop.asked + STOP_TAKES_S
+        self._stops.append(stop)
 
     def _pull_stops(self) -> "list[bytes]":
         now = self._api.now()
         if not self._stops or now < self._look_at:
             return []
         self._look_at = now + STOP_STEP_S
-        replies = []
-        for entry in list(self._stops):
-            number, name, asked = entry
-            unit = self._api.manager.units.get(name)
-            is_down = unit is None or not unit.record.has_process
-            if (is_down and now >= asked + STOP_TAKES_S) or now >= asked + STOP_LIMIT_S:
-                self._stops.remove(entry)
-                if number is not None:
-                    replies.append(encode({"jsonrpc": "2.0", "id": number, "result": None}))
-        return replies
+        through = [stop for stop in self._stops if self._is_through(stop, now)]
+        self._stops = [stop for stop in self._stops if stop not in through]
+        return [self._answer_stop(stop) for stop in through]
+
+    def _is_through(self, stop: Stop, now: float) -> bool:
+        unit = self._api.manager.units.get(stop.name)
+        is_down = unit is None or not unit.record.has_process
+        return now >= stop.asked + (STOP_TAKES_S if is_down else STOP_LIMIT_S)
+
+    def _answer_stop(self, stop: Stop) -> bytes:
+        """Return the reply to a stop, or the batch that waited for it last."""
+        reply: dict[str, object] = {"jsonrpc": "2.0", "id": stop.number, "result": None}
+        batch = stop.batch
+        if batch is None:
+            return b"" if stop.number is NOBODY else encode(reply)
+        batch.waiting -= 1
+        if stop.number is not NOBODY:
+            batch.add(reply)
+        return batch.close() if batch.is_through else b""
 
     def _pull_lines(self) -> "list[bytes]":
         if not self._subscriptions:
@@ -249,43 +298,3 @@ class RpcSession:
         from zinit.openrpc import describe_methods
 
         return describe_methods({name: names for name, (names, _) in self._methods.items()})
-
-
-def bind(names: list[str], params: object) -> list[object]:
-    """Return the arguments for parameters called `names` (`name?` may be missing)."""
-    if params is None:
-        params = []
-    if isinstance(params, dict):
-        params = [params.get(name.rstrip("?")) for name in names]
-        while params and params[-1] is None:
-            params.pop()
-    if not isinstance(params, list) or len(params) > len(names):
-        raise RpcError(-32602, "Invalid params")
-    args = []
-    for at, name in enumerate(names):
-        value = params[at] if at < len(params) else None
-        if value is None and not name.endswith("?"):
-            raise RpcError(-32602, "Invalid params", "No more params")
-        if name == "content":
-            if not isinstance(value, dict):
-                raise RpcError(-32602, "Invalid params", "expected an object")
-        elif name != "subscription" and not isinstance(value, str | None):
-            raise RpcError(-32602, "Invalid params", "expected a string")
-        args.append(value)
-    return args
-
-
-def reply_error(
-    number: object, code: int, message: str, data: object = None
-) -> "dict[str, object]":
-    """Return an error reply."""
-    error: dict[str, object] = {"code": code, "message": message}
-    if data is not None:
-        error["data"] = data
-    return {"jsonrpc": "2.0", "id": number, "error": error}
-
-
-def encode(value: object) -> bytes:
-    """Return `value` as one line."""
-    text = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
-    return text.encode(errors="replace") + b"\n"

@@ -16,6 +16,8 @@ CHUNK_LINES = 200
 class LineSession:
     """Turns what a client sends into what it gets."""
 
+    is_busy = False
+
     def __init__(self, api: "Api") -> None:
         self.is_over = False
         self.is_following = False

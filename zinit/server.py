@@ -1,17 +1,20 @@
 """The control socket: accepts clients, moves their bytes, and lets a session make sense of them.
 
 Both protocols share the socket: a first byte of `{` or `[` is JSON-RPC, anything else a line.
-Bounded everywhere: the number of clients, what one may send, what waits to be sent. A client that
-does not read loses lines or its connection, never anybody's time.
+Bounded everywhere: the number of clients, what one may send, what waits to be sent, the time that
+one gets in a turn. A client that does not take its replies is not read on; a follower that does not
+read loses lines. Neither costs anybody time.
 """
 
 import os
+import stat
 
 from zinit.loop import READ, WRITE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import socket as _socket
+    from collections.abc import Callable
     from typing import Protocol
 
     from zinit.api import Api
@@ -20,7 +23,15 @@ if TYPE_CHECKING:
     class Session(Protocol):
         """What one protocol makes of a connection."""
 
-        is_over: bool  # close when everything is sent
+        @property
+        def is_over(self) -> bool:
+            """Whether the connection ends when everything is sent."""
+            ...
+
+        @property
+        def is_busy(self) -> bool:
+            """Whether `pull` has more to do, also if it returned nothing."""
+            ...
 
         def feed(self, data: bytes) -> bytes:
             """Take received bytes, none at their end; return what to send."""
@@ -41,18 +52,19 @@ BACKLOG = 256
 CLIENT_LIMIT = 400
 ACCEPTS_PER_TURN = 16
 READ_SIZE = 65536
-OUTGOING_LIMIT = 8 << 20
+TURN_S = 0.01  # a client's time for its requests; what is left waits for the next turn
 TOKEN_BYTES = 24
 
 
 class Client:
     """One connection."""
 
-    __slots__ = ("fd", "outgoing", "session", "token")
+    __slots__ = ("fd", "is_ended", "outgoing", "session", "token")
 
     def __init__(self, fd: int) -> None:
         self.fd = fd
         self.outgoing = b""
+        self.is_ended = False  # it sends nothing more
         self.session: Session | None = None  # until its first byte
         self.token = ""  # came in by HTTP: what it has to know
 
@@ -161,7 +173,7 @@ class Server:
                 continue
             at = session.next_time()
             if is_new or (at is not None and at <= now):
-                self._send(client)
+                self._fenced(client, self._send)
 
     def next_time(self) -> float | None:
         """Return when `turn` is wanted at the latest."""
@@ -184,14 +196,16 @@ class Server:
             client = self._clients[fd] = Client(fd)
             client.token = token
             self._watch(client)
-            self._receive(client)  # most have asked by now
+            self._fenced(client, self._receive)  # most have asked by now
 
     def _turn_away(self, door: "_socket.socket") -> None:
         """Out of descriptors: close one that waits, or the loop would spin on it."""
         if self._clients:
             self._drop(self._choose_victim())
             return
-        os.close(self._spare)
+        if self._spare >= 0:
+            os.close(self._spare)
+            self._spare = -1
         try:
             os.close(door._accept()[0])  # type: ignore[attr-defined]
         except OSError:
@@ -199,18 +213,30 @@ class Server:
         self._spare = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
 
     def _watch(self, client: Client) -> None:
-        self._loop.watch(client.fd, RANK, lambda events: self._serve(client, events))
+        self._loop.watch(client.fd, RANK, lambda _: self._serve(client))
+
+    def _fenced(self, client: Client, do: "Callable[[Client], None]") -> None:
+        """Deal with a client; a bug costs that client its connection, and nobody else anything."""
+        try:
+            do(client)
+        except Exception as error:
+            self._drop(client)
+            self._api.manager.system.fault(error)
 
     def _choose_victim(self) -> Client:
         """Return the oldest connection that has asked nothing, or else the oldest."""
         clients = self._clients.values()
         return next((one for one in clients if one.session is None), next(iter(clients)))
 
-    def _serve(self, client: Client, events: int) -> None:
-        if client.outgoing:
-            self._send(client)
-        if events & ~WRITE and client.fd in self._clients:
-            self._receive(client)
+    def _serve(self, client: Client) -> None:
+        """Go on sending, or else read."""
+        session = client.session
+        if client.outgoing or (session is not None and session.is_busy):
+            self._fenced(client, self._send)
+        elif client.is_ended:  # and now it does not even listen
+            self._drop(client)
+        else:
+            self._fenced(client, self._receive)
 
     def _receive(self, client: Client) -> None:
         try:
@@ -225,9 +251,9 @@ class Server:
                 self._drop(client)
                 return
             client.session = self._open_session(client, data)
-        client.outgoing += client.session.feed(data)
+        client.is_ended = not data
+        client.outgoing = client.session.feed(data)
         self._send(client)
-        self._api.carry_on()
 
     def _open_session(self, client: Client, data: bytes) -> "Session":
         if client.token:
@@ -243,21 +269,24 @@ class Server:
         return RpcSession(self._api)
 
     def _send(self, client: Client) -> None:
+        """Send what there is to be sent, as far as it is taken and time allows."""
         session = client.session
         assert session is not None
+        until = self._api.now() + TURN_S
         try:
             while True:
                 if not client.outgoing:
                     client.outgoing = session.pull()
-                if not client.outgoing:
+                if client.outgoing:
+                    sent = os.write(client.fd, client.outgoing)
+                    client.outgoing = client.outgoing[sent:]
+                elif not session.is_busy:
                     break
-                sent = os.write(client.fd, client.outgoing)
-                client.outgoing = client.outgoing[sent:]
+                if session.is_busy and self._api.now() > until:
+                    self._loop.want(client.fd, WRITE)  # can be written: so it goes on next turn
+                    return
         except BlockingIOError:
-            if len(client.outgoing) > OUTGOING_LIMIT:
-                self._drop(client)  # asks and asks and never reads
-            else:
-                self._loop.want(client.fd, READ | WRITE)
+            self._loop.want(client.fd, WRITE)
             return
         except OSError:
             self._drop(client)
@@ -265,7 +294,7 @@ class Server:
         if session.is_over:
             self._drop(client)
         else:
-            self._loop.want(client.fd, READ)
+            self._loop.want(client.fd, 0 if client.is_ended else READ)
 
     def _drop(self, client: Client) -> None:
         if self._clients.pop(client.fd, None) is not None:
@@ -284,7 +313,7 @@ def listen(address: str) -> "_socket.socket":
     else:
         host, _, port = address.rpartition(":")
         host = host.strip("[]")
-        if not (host == "::1" or host.startswith("127.")) or not port.isdecimal():
+        if not is_loopback(host) or not port.isdecimal():
             raise OSError(22, "only a loopback IP:PORT, or unix:PATH, is served", address)
         door = _socket.socket(_socket.AF_INET6 if ":" in host else _socket.AF_INET, stream)
         door.setsockopt(_socket.SOL_SOCKET, _socket.SO_REUSEADDR, 1)
@@ -300,15 +329,32 @@ def listen(address: str) -> "_socket.socket":
     return door
 
 
+def is_loopback(host: str) -> bool:
+    """Tell whether `host` is a loopback address; names, which may be anybody's, are none."""
+    if host == "::1":
+        return True
+    try:
+        return _socket.inet_pton(_socket.AF_INET, host)[0] == 127
+    except OSError:
+        return False
+
+
 def remove_stale(path: str) -> None:
-    """Remove a socket that nobody answers on; raises FileExistsError if somebody does."""
+    """Remove a socket that nobody answers on; raises FileExistsError if somebody does.
+
+    Anything else that is there stays, and is an OSError.
+    """
     probe = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC)
     try:
         probe.settimeout(2.0)
         probe.connect(path)
     except FileNotFoundError:
         return
-    except OSError:
+    except (BlockingIOError, TimeoutError):
+        pass  # it is there, and has much to do
+    except ConnectionRefusedError:
+        if not stat.S_ISSOCK(os.lstat(path).st_mode):
+            raise OSError(88, "Not a socket", path) from None
         os.unlink(path)
         return
     finally:

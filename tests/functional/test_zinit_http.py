@@ -77,7 +77,10 @@ def test_a_stop_is_answered_when_it_is_done(web: Web) -> None:
 
 
 def test_only_loopback_is_served(web: Web) -> None:
-    for address in ("0.0.0.0:8080", "10.0.0.1:80", "example.org:80", "127.0.0.1:x", "[::]:80"):
+    for address in (
+        "0.0.0.0:8080", "10.0.0.1:80", "example.org:80", "127.0.0.1:x", "[::]:80",
+        "127.0.0.1.example.org:80",
+    ):  # fmt: skip
         done = web.zinit.cli("proxy", "-a", address)
         assert done.returncode == 1, address
         assert "cannot serve HTTP" in done.stderr
@@ -106,18 +109,72 @@ def read_frame(door: socket.socket) -> tuple[int, bytes]:
     return head[0], door.recv(size, socket.MSG_WAITALL)
 
 
+def upgrade(web: Web, door: socket.socket) -> None:
+    """Turn a connection into a WebSocket."""
+    key = base64.b64encode(os.urandom(16)).decode()
+    head = f"GET / HTTP/1.1\r\nAuthorization: Bearer {web.token}\r\nUpgrade: websocket\r\n"
+    door.sendall(f"{head}Connection: Upgrade\r\nSec-WebSocket-Key: {key}\r\n\r\n".encode())
+    reply = b""
+    while not reply.endswith(b"\r\n\r\n"):
+        reply += door.recv(1)
+    magic = key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+    accepted = base64.b64encode(hashlib.sha1(magic.encode()).digest())
+    assert b"101 Switching Protocols" in reply
+    assert b"Sec-WebSocket-Accept: " + accepted in reply
+
+
+@pytest.mark.parametrize(
+    "frames",
+    [
+        masked(b"x", 0x83),  # a kind of frame that does not exist
+        masked(b"x", 0x8B),
+        masked(b"x" * 126, 0x89),  # a long ping
+        masked(b"x", 0x09),  # a ping in parts
+        masked(b"x", 0x80),  # a continuation of nothing
+        masked(b"x", 0x01) + masked(b"y", 0x81),  # a message within another
+        b"\x81\x01x",  # not masked
+        b"\x81\xff\xff" + b"\xff" * 7,  # longer than anything
+    ],
+    ids=range(8),
+)
+def test_a_bad_frame_ends_a_websocket(web: Web, frames: bytes) -> None:
+    with web.connect() as door:
+        upgrade(web, door)
+        door.sendall(frames + masked(LIST))
+        assert read_frame(door) == (0x88, b"\x03\xea")
+        assert door.recv(10) == b""
+
+
+def test_nothing_is_done_after_a_close(web: Web) -> None:
+    stop = {"jsonrpc": "2.0", "method": "service_stop", "params": ["a"]}
+    with web.connect() as door:
+        upgrade(web, door)
+        closing = masked(b"\x03\xe8", 0x88)
+        door.sendall(masked(LIST, 0x82) + closing + masked(json.dumps(stop).encode()))
+        assert json.loads(read_frame(door)[1])["id"] == 1
+        assert read_frame(door) == (0x88, b"\x03\xe8")
+        assert door.recv(10) == b""
+    assert web.zinit.service_pid("a") != 0
+
+
+def test_a_batch_with_a_stop_has_all_replies(web: Web) -> None:
+    stop = {"jsonrpc": "2.0", "id": 2, "method": "service_stop", "params": ["a"]}
+    status, body = web.post(json.dumps([stop, json.loads(LIST)]).encode())
+    assert (status, {one["id"] for one in json.loads(body)}) == (200, {1, 2})
+    assert web.post(json.dumps({"jsonrpc": "2.0", "method": "service_list"}).encode()) == (204, b"")
+
+
+def test_deep_json_is_an_error(web: Web) -> None:
+    deep = b'{"jsonrpc":"2.0","id":1,"method":"service_create","params":["d",{"exec":%s}]}'
+    status, body = web.post(deep % (b"[" * 400 + b"]" * 400))
+    assert (status, "error" in json.loads(body)) == (200, True)
+    status, body = web.post(deep % (b"[" * 100_000 + b"]" * 100_000))
+    assert (status, json.loads(body)["error"]["code"]) == (200, -32700)
+
+
 def test_websocket(web: Web) -> None:
     with web.connect() as door:
-        key = base64.b64encode(os.urandom(16)).decode()
-        head = f"GET / HTTP/1.1\r\nAuthorization: Bearer {web.token}\r\nUpgrade: websocket\r\n"
-        door.sendall(f"{head}Connection: Upgrade\r\nSec-WebSocket-Key: {key}\r\n\r\n".encode())
-        reply = b""
-        while not reply.endswith(b"\r\n\r\n"):
-            reply += door.recv(1)
-        magic = key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
-        accepted = base64.b64encode(hashlib.sha1(magic.encode()).digest())
-        assert b"101 Switching Protocols" in reply
-        assert b"Sec-WebSocket-Accept: " + accepted in reply
+        upgrade(web, door)
         door.sendall(masked(LIST))
         first, text = read_frame(door)
         assert (first, json.loads(text)["id"]) == (0x81, 1)
