@@ -12,7 +12,7 @@ from typing import NamedTuple
 from flist.errors import FlistError, FormatError
 from flist.model import CHUNK_BYTES, Block, Extent, Inode, Meta, chunk_count, chunk_size
 
-ReadChunk = Callable[[Block, int], bytes]
+ReadChunk = Callable[[Block, int], bytes | memoryview]
 
 
 class Restore(NamedTuple):
@@ -123,7 +123,7 @@ def overlaps(extents: Sequence[Extent], start: int, length: int) -> list[Extent]
     return [Extent(first, last - first) for first, last in cut if first < last]
 
 
-def write_all(handle: int, data: bytes, offset: int) -> None:
+def write_all(handle: int, data: bytes | memoryview, offset: int) -> None:
     """Write all of `data` at `offset`."""
     done = os.pwrite(handle, data, offset)
     while done < len(data):

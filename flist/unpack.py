@@ -9,10 +9,13 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from flist.blocks import decode_into
 from flist.errors import BlockError, BlockMissingError, FlistError, FormatError
-from flist.model import NO_META, ROOT_INO, Block, Inode, Meta
+from flist.heap import without_collector
+from flist.model import CHUNK_BYTES, NO_META, ROOT_INO, Block, Inode, Meta
 from flist.opening import AnyFlist, open_flist
 from flist.restore import (
+    ReadChunk,
     Restore,
     Rules,
     is_restored,
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
 
     from flist.fetch import Fetcher
+    from flist.store.base import Store
 
 BATCH_BYTES = 4 << 20
 REMOTE_THREADS = 8
@@ -66,6 +70,7 @@ class Restorer(Worker[int, Result]):
         self.sources = sources
         self.rules = rules
         self.fetcher: Fetcher | None = None
+        self.read_chunk: ReadChunk | None = None
         self.pool: ThreadPoolExecutor | None = None
 
     def open(self) -> None:
@@ -73,10 +78,13 @@ class Restorer(Worker[int, Result]):
         with open_flist(self.meta) as flist:
             self.fetcher = open_fetcher(flist, self.sources)
             routes = [] if self.sources.is_offline else choose_routes(flist, self.sources.stores)
+        self.read_chunk = self.fetcher.load
         if not all(is_local(route) for route in routes):
             from concurrent.futures import ThreadPoolExecutor
 
             self.pool = ThreadPoolExecutor(REMOTE_THREADS)
+        elif self.fetcher.store is not None and self.fetcher.cache is None:
+            self.read_chunk = LocalReader(self.fetcher.store).read
 
     def work(self, job: int) -> Result:
         """Write every file of a batch."""
@@ -91,9 +99,9 @@ class Restorer(Worker[int, Result]):
 
     def restore(self, item: Restore) -> tuple[list[str], str | None]:
         """Write one file; return what of it could not be restored, and why there is none at all."""
-        assert self.fetcher is not None
+        assert self.read_chunk is not None
         try:
-            return restore_file(item, self.fetcher.load, self.rules), None
+            return restore_file(item, self.read_chunk, self.rules), None
         except (FormatError, BlockError, BlockMissingError) as error:
             return [], f"{os.fsdecode(item.path)}: {error.message}"
         except OSError as error:
@@ -106,6 +114,20 @@ class Restorer(Worker[int, Result]):
             self.pool.shutdown()
         assert self.fetcher is not None
         self.fetcher.close()
+
+
+class LocalReader:
+    """Plain chunks from a folder of this machine, one after the other in the same memory."""
+
+    def __init__(self, store: "Store") -> None:
+        self.store = store
+        self.buffer = memoryview(bytearray(CHUNK_BYTES))
+
+    def read(self, block: Block, size: int) -> memoryview:
+        """Return a chunk, which the next call overwrites."""
+        chunk = self.buffer[:size]
+        decode_into(block, self.store.get(block.id), chunk)
+        return chunk
 
 
 class Plan(NamedTuple):
@@ -174,6 +196,7 @@ def unique_names(children: Sequence[Inode], folder: bytes) -> Iterator[Inode]:
         yield inode
 
 
+@without_collector()
 def unpack(
     meta: Path,
     root: Path,

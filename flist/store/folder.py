@@ -4,7 +4,6 @@ Reading falls back to `DIR/<64 hex digits>`, which older tools wrote. A file app
 at all (written beside, then renamed), and is on disk when `flush` has returned.
 """
 
-import contextlib
 import ctypes
 import itertools
 import os
@@ -32,16 +31,17 @@ class FolderStore:
     def get(self, block_id: bytes) -> bytes:
         """Return a block."""
         name = block_id.hex()
-        for path in (self.path(name), f"{self.root}/{name}"):
-            with contextlib.suppress(FileNotFoundError):
-                try:
-                    return read_file(path)
-                except FileNotFoundError:
-                    raise
-                except OSError as error:
-                    reason = f"cannot read block {name} in {self.root}: {error.strerror}"
-                    raise StoreUnavailableError(reason) from error
-        raise BlockMissingError(f"cannot read block {name}: it is not in {self.root}")
+        try:
+            try:
+                return read_file(self.path(name))
+            except FileNotFoundError:
+                return read_file(f"{self.root_text}/{name}")
+        except FileNotFoundError as error:
+            reason = f"cannot read block {name}: it is not in {self.root}"
+            raise BlockMissingError(reason) from error
+        except OSError as error:
+            reason = f"cannot read block {name} in {self.root}: {error.strerror}"
+            raise StoreUnavailableError(reason) from error
 
     def has(self, block_id: bytes) -> bool:
         """Whether the block is there."""
