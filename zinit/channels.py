@@ -61,18 +61,18 @@ class ReadyPipe:
 class NotifySocket:
     """A datagram socket for NOTIFY_SOCKET, in the abstract namespace so that a chroot sees it.
 
-    The name can't be guessed, and what comes from neither root nor the service's user is ignored:
-    any local process may list such sockets.
+    Such names belong to a network namespace: the socket is opened in the service's own. The name
+    can't be guessed, and what comes from neither root nor the service's user is ignored: any local
+    process may list such sockets.
     """
 
-    def __init__(self, uid: int, door: "_socket.socket | None" = None) -> None:
+    def __init__(self, uid: int, namespace: str = "", door: "_socket.socket | None" = None) -> None:
         self._uids = (0, uid, os.getuid())
         self.address = ""
         if door is not None:
             self._door = door
             return
-        kind = _socket.SOCK_DGRAM | _socket.SOCK_CLOEXEC | _socket.SOCK_NONBLOCK
-        self._door = _socket.socket(_socket.AF_UNIX, kind)
+        self._door = open_door_in(namespace) if namespace else open_door()
         name = "zinit-notify-" + os.urandom(ENTROPY).hex()
         self.address = "@" + name
         try:
@@ -85,7 +85,7 @@ class NotifySocket:
     @classmethod
     def adopt(cls, fd: int, uid: int) -> "NotifySocket":
         """Go on with a socket that is there already."""
-        return cls(uid, _socket.socket(fileno=fd))
+        return cls(uid, door=_socket.socket(fileno=fd))
 
     def dump(self) -> list[object]:
         """Return what another program needs to go on with it."""
@@ -116,3 +116,29 @@ class NotifySocket:
         if self.fd >= 0:
             loop.forget(self.fd)
             self._door.close()
+
+
+def open_door() -> "_socket.socket":
+    """Return a datagram socket."""
+    kind = _socket.SOCK_DGRAM | _socket.SOCK_CLOEXEC | _socket.SOCK_NONBLOCK
+    return _socket.socket(_socket.AF_UNIX, kind)
+
+
+def open_door_in(namespace: str) -> "_socket.socket":
+    """Return a datagram socket of a network namespace; raises OSError."""
+    from zinit import kernel
+
+    flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
+    home = os.open("/proc/self/ns/net", flags)
+    try:
+        there = os.open(namespace, flags)
+        try:
+            kernel.set_namespace(there)
+            try:
+                return open_door()
+            finally:
+                kernel.set_namespace(home)
+        finally:
+            os.close(there)
+    finally:
+        os.close(home)

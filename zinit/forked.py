@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 else:
     import _signal
 
-FIRST_FREE = 300  # above every descriptor that a service may name
 EINVAL = 22
 EXEC_WAIT_S = 0.5
 
@@ -88,6 +87,7 @@ def run_child(plan: Plan, writer: int) -> None:
     """In the child: turn into the service, or say why not. Never returns."""
     said = ""
     try:
+        writer = move_above(writer, plan.fds)
         close_all_but(writer, *plan.fds.values())
         become(plan)
     except OSError as error:
@@ -196,8 +196,11 @@ def reset_signals() -> None:
 
 def place(fds: dict[int, int]) -> None:
     """Put our descriptors where the service wants them, through numbers nobody uses."""
-    high = {
-        target: fcntl.fcntl(ours, fcntl.F_DUPFD_CLOEXEC, FIRST_FREE) for target, ours in fds.items()
-    }
+    high = {target: move_above(ours, fds) for target, ours in fds.items()}
     for target, ours in high.items():
         os.dup2(ours, target)
+
+
+def move_above(fd: int, fds: dict[int, int]) -> int:
+    """Return a copy of `fd` whose number is above all that the service wants."""
+    return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, max(fds, default=2) + 1)

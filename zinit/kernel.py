@@ -12,6 +12,7 @@ MNT_DETACH = 2
 POWER_OFF = 0x4321FEDC
 RESTART = 0x01234567
 CAD_OFF = 0
+CLONE_NEWNET = 0x40000000
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
@@ -60,5 +61,5 @@ def set_capabilities(mask: int) -> None:
 
 
 def set_namespace(fd: int) -> None:
-    """setns(2)."""
-    check(_LIBC.setns(ctypes.c_int(fd), ctypes.c_int(0)), "setns")
+    """setns(2), for a network namespace and no other kind."""
+    check(_LIBC.setns(ctypes.c_int(fd), ctypes.c_int(CLONE_NEWNET)), "setns")

@@ -21,7 +21,7 @@ class Source:
 
     __slots__ = ("handle", "rank")
 
-    def __init__(self, rank: int, handle: "Callable[[int], None]") -> None:
+    def __init__(self, rank: int, handle: "Callable[[int], object]") -> None:
         self.rank = rank
         self.handle = handle
 
@@ -39,7 +39,7 @@ class Loop:
         self._epoll = select.epoll()
         self._sources: dict[int, Source] = {}
 
-    def watch(self, fd: int, rank: int, handle: "Callable[[int], None]") -> None:
+    def watch(self, fd: int, rank: int, handle: "Callable[[int], object]") -> None:
         """Call `handle` whenever `fd` can be read."""
         self._epoll.register(fd, READ)
         self._sources[fd] = Source(rank, handle)

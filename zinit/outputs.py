@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from zinit.ring import Ring
 
 READ_SIZE = 16384
+READS_AT_END = 64  # what a pipe holds, usually, in parts of any size
 RANK = 2
 START_MARK = b"------------ [start] ------------"
 STDOUT = b"[+]"
@@ -79,7 +80,9 @@ class Outputs:
     def flush(self) -> None:
         """Read what is in the pipes now (before everything ends)."""
         for stream in list(self.streams.values()):
-            self._read(stream)
+            for _ in range(READS_AT_END):
+                if not self._read(stream):
+                    break
 
     def next_time(self) -> float | None:
         """Return when `turn` is wanted."""
@@ -126,11 +129,12 @@ class Outputs:
             writer.waiting.add(stream.fd)
             self._loop.want(stream.fd, 0)
 
-    def _read(self, stream: Stream) -> None:
+    def _read(self, stream: Stream) -> bool:
+        """Take what is there, up to a limit; return whether there may be more."""
         try:
             data = os.read(stream.fd, READ_SIZE)
         except BlockingIOError:
-            return
+            return False
         except OSError:
             data = b""
         lines = stream.cutter.feed(data) if data else stream.cutter.flush()
@@ -150,3 +154,4 @@ class Outputs:
             self._loop.forget(stream.fd)
             os.close(stream.fd)
             del self.streams[stream.fd]
+        return bool(data)

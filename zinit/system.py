@@ -248,7 +248,7 @@ class RealSystem:
             from zinit.accounts import find_account
 
             uid = find_account(service).uid
-        start.channel = door = NotifySocket(uid)
+        start.channel = door = NotifySocket(uid, service.netns)
         start.env = {**start.env, "NOTIFY_SOCKET": door.address}
         if service.watchdog_s:
             start.env["WATCHDOG_USEC"] = str(int(service.watchdog_s * 1_000_000))

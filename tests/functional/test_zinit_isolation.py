@@ -3,6 +3,7 @@
 import os
 import pty
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -90,6 +91,14 @@ def test_a_terminal_of_its_own(tmp_path: Path) -> None:
         os.close(theirs)
 
 
+NOTIFY = """
+import os, socket, time
+address = os.environ["NOTIFY_SOCKET"].replace("@", chr(0), 1)
+socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM).sendto(b"READY=1", address)
+time.sleep(1000)
+"""
+
+
 def test_a_network_namespace(tmp_path: Path) -> None:
     name = f"zinit-test-{os.getpid()}"
     need_tool("ip")
@@ -97,8 +106,12 @@ def test_a_network_namespace(tmp_path: Path) -> None:
     if added.returncode:
         lack(f"network namespaces can't be made here: {added.stderr.decode()}")
     try:
+        notify = tmp_path / "notify"
+        notify.write_text(NOTIFY)
         with running_daemon(
             tmp_path,
+            ready=f"exec: {sys.executable} -IS {notify}\nready: notify\nnetns: {name}",
+            mounts="exec: sleep 1\nready: notify\nnetns: /proc/self/ns/mnt",
             inside=f"exec: ls /sys/class/net /proc/self/ns/net -d\noneshot: true\nnetns: {name}",
             links=f"exec: cat /proc/net/dev\noneshot: true\nnetns: {name}",
             outside="exec: sleep 1\nnetns: there-is-no-such-namespace",
@@ -108,6 +121,10 @@ def test_a_network_namespace(tmp_path: Path) -> None:
             links = [line.split()[2] for line in zinit.lines("links")[3:]]
             assert links == ["lo:"]
             zinit.wait_for_state("outside", "Failure")
+            zinit.wait_for_state("mounts", "Failure")
+            zinit.wait_for_state("ready", "Running")
+            ours, theirs = (Path(f"/proc/{pid}/ns/net") for pid in ("self", zinit.pid))
+            assert ours.readlink() == theirs.readlink(), "zinit is where it was"
     finally:
         subprocess.run(["ip", "netns", "del", name], check=False)
 
@@ -148,6 +165,44 @@ def test_log_files_are_rotated(tmp_path: Path) -> None:
         kept = [path.read_text().split("\n") for path in (log.parent / "a.log.1", log)]
         assert kept[1][-2] == "line 2000"
         assert int(kept[0][-2].split()[1]) + 1 == int(kept[1][0].split()[1])
+
+
+CHATTY = """
+import os, signal
+def end(*_):
+    os.write(1, b"0123456\\n" * 8000)
+    os._exit(0)
+signal.signal(signal.SIGTERM, end)
+print("go", flush=True)
+while True:
+    signal.pause()
+"""
+
+
+def test_last_words_at_a_shutdown_reach_the_file(tmp_path: Path) -> None:
+    """A pipe holds 64 KiB, which is more than one read takes."""
+    script, log = tmp_path / "chatty", tmp_path / "chatty.log"
+    script.write_text(CHATTY)
+    chatty = f"exec: {sys.executable} -IS {script}\nlog: {{file: {log}}}"
+    with running_daemon(tmp_path, chatty=chatty) as zinit:
+        zinit.wait_for_line("[+] chatty: go")
+        assert zinit.end() == 0
+    assert log.read_text().split() == ["go", *["0123456"] * 8000]
+
+
+def test_any_descriptor_may_tell_readiness(tmp_path: Path) -> None:
+    """Also the number that the child tells its own errors through."""
+    numbers = range(3, 40)
+    with ZinitDaemon(tmp_path) as zinit:
+        for number in numbers:
+            gone = f"exec: /does/not/exist\nready: fd:{number}\nlimits: {{core: 0}}"
+            zinit.write(f"gone{number}", gone)
+            there = f"exec: bash -c 'echo >&{number}; exec sleep 1000'\nready: fd:{number}"
+            zinit.write(f"there{number}", f"{there}\nlimits: {{core: 0}}")
+        zinit.start()
+        for number in numbers:
+            zinit.wait_for_state(f"gone{number}", "Failure")
+            zinit.wait_for_state(f"there{number}", "Running")
 
 
 def test_reload_of_one_service(tmp_path: Path) -> None:
