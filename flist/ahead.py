@@ -1,10 +1,14 @@
 """Fetches what will probably be read next from far away, before it is asked for.
 
-Who needs one small file of a directory will need its neighbours: programs come in such directories
-(modules, byte code, locales), and a round trip for each file is what starting them over a network
-takes. Who reads the start of a program or library will need most of its other chunks. A wrong guess
-costs bytes, up to a limit for each directory and file; a failure is silent, since the block is
-fetched again when somebody really reads it.
+Who needs one small file will need its neighbours: programs come in directories of small files
+(modules, byte code, locales), and a round trip for each is what starting them over a network takes.
+Who starts a program needs most of its chunks, its interpreter and its libraries, which the loader
+would ask for one after the other. A wrong guess costs bytes, up to a limit for each file, program
+and family of small files; a failure is silent, since the block is fetched again when somebody
+really reads it.
+
+Real reads have threads of their own and come first: what is fetched here at one time is about what
+a slow link holds, so that nobody's bytes wait long behind it.
 
 The bytes go to the memory and cache of the reader's fetcher, not into the kernel's page cache
 (FUSE_NOTIFY_STORE): that waits for pages which only an answered read lets go, and a process killed
@@ -12,87 +16,146 @@ while it waits there could not end, nor could the readers of its mount.
 """
 
 import contextlib
+import itertools
 import threading
-from collections.abc import Iterable
-from queue import SimpleQueue
-from typing import NamedTuple
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 
-from flist.model import Inode, chunk_count
+from flist.model import CHUNK_BYTES, ROOT_INO, Inode, chunk_count
+from flist.neighbours import choose_neighbours, is_program, is_small
+from flist.pool import FAMILY, PARTS, STARTS, Budget, Job, Pool
+from flist.program import USUAL, find_needed, parse_needs
 from flist.reader import Reader
+from flist.store.base import AnnouncingStore
+from flist.trace import parse_trace
 
-THREADS = 16
-SMALL_BYTES = 128 * 1024
-DIRECTORY_BYTES = 4 << 20
-"""So much of a directory's small files is fetched for the sake of one, counted unpacked."""
+SMALL_THREADS, SMALL_BATCH = 6, 12
+"""Small files are asked for in batches."""
+LARGE_THREADS = 3
+CONNECTIONS = 6
 WHOLE_BYTES = 8 << 20
 """Files up to this are fetched whole, if there is a cache that holds them until they are read."""
-MAX_WAITING = 1000
-KEPT_PLACES = 4096
-
-
-class Job(NamedTuple):
-    """A chunk of a file to fetch."""
-
-    reader: Reader
-    inode: Inode
-    chunk: int
+PROGRAM_BYTES = 64 << 20
+"""So much of a program's interpreter and libraries is fetched for its sake, counted unpacked."""
+KEPT_PLACES = 16384
 
 
 class Ahead:
-    """Fetches neighbours in threads of its own; `note` is for one thread only."""
+    """What is fetched for one mount."""
 
     def __init__(self) -> None:
-        self.queue: SimpleQueue[Job | None] = SimpleQueue()
+        self.small = Pool(SMALL_THREADS, SMALL_BATCH)
+        self.large = Pool(LARGE_THREADS)
         self.places: set[tuple[int, int]] = set()
-        self.is_closed = False
-        self.threads = 0
+        self.numbers = itertools.count()
+        self.lock = threading.Lock()
+
+    def connect(self, reader: Reader) -> None:
+        """Have connections opened, so that the first reads need not wait for that."""
+        store, root = reader.fetcher.store, reader.tree.inode(ROOT_INO)
+        if not isinstance(store, AnnouncingStore) or reader.fetcher.is_local:
+            return
+
+        def connect() -> None:
+            with store.announce(()):
+                pass
+
+        jobs = [
+            Job((STARTS, next(self.numbers)), reader, root, -1, connect) for _ in range(CONNECTIONS)
+        ]
+        self.small.add(*jobs)
 
     def note(self, reader: Reader, inode: Inode) -> None:
         """Look at a read whose bytes have to be fetched from afar, and guess."""
-        is_small = inode.size <= SMALL_BYTES
-        place = (id(reader), inode.parent if is_small else inode.ino)
-        if place in self.places:
+        if reader.fetcher.store is None:
             return
-        if len(self.places) >= KEPT_PLACES:
-            self.places.clear()
-        self.places.add(place)
         with contextlib.suppress(Exception):  # a guess must not make a read fail
-            if is_small:
-                entries = list(reader.tree.entries(inode.parent).values())
-                for neighbour in choose_neighbours(entries, inode):
-                    self.add(Job(reader, neighbour, 0))
-            elif inode.size <= WHOLE_BYTES and reader.fetcher.cache is not None:
-                for index in range(chunk_count(inode.size)):
-                    self.add(Job(reader, inode, index))
+            if is_program(inode):
+                self.add_program(reader, inode, Budget(PROGRAM_BYTES))
+                if self.is_new(reader, ROOT_INO):
+                    self.add_search(reader, inode, self.add_usual)
+            elif is_small(inode):
+                if self.is_new(reader, inode.parent):
+                    self.add_search(reader, inode, self.add_family)
+            elif self.is_new(reader, inode.ino):
+                self.add_parts(reader, inode, 0)
 
-    def add(self, job: Job) -> None:
-        """Have a chunk fetched, unless many wait already."""
-        if self.queue.qsize() >= MAX_WAITING:
+    def is_new(self, reader: Reader, ino: int) -> bool:
+        """Whether nothing was guessed yet from this file or directory; now it is."""
+        place = (id(reader), ino)
+        with self.lock:
+            if place in self.places:
+                return False
+            if len(self.places) >= KEPT_PLACES:
+                self.places.clear()
+            self.places.add(place)
+            return True
+
+    def add_search(
+        self, reader: Reader, inode: Inode, search: Callable[[Reader, Inode], None]
+    ) -> None:
+        """Have more looked for, in a thread of ours."""
+        job = Job((STARTS, next(self.numbers)), reader, inode, -1, partial(search, reader, inode))
+        self.small.add(job)
+
+    def add_program(self, reader: Reader, inode: Inode, budget: Budget) -> None:
+        """Have a program or library fetched, and what it needs."""
+        if inode.size > 0 and self.is_new(reader, inode.ino) and budget.take(inode.size):
+            then = partial(self.add_needed, reader, inode, budget)
+            self.small.add(Job((STARTS, next(self.numbers)), reader, inode, 0, then))
+            self.add_parts(reader, inode, 1)
+
+    def add_needed(self, reader: Reader, inode: Inode, budget: Budget) -> None:
+        """Have fetched what a program needs, now that its first chunk is here."""
+        for file in find_needed(reader.tree, inode, parse_needs(partial(read, reader, inode))):
+            self.add_program(reader, file, budget)
+
+    def add_usual(self, reader: Reader, inode: Inode) -> None:
+        """Have fetched what the first program will need, before it is known that it does."""
+        budget = Budget(PROGRAM_BYTES)
+        for file in find_needed(reader.tree, inode, USUAL):
+            self.add_program(reader, file, budget)
+
+    def add_parts(self, reader: Reader, inode: Inode, first: int) -> None:
+        """Have the chunks of a file from `first` on fetched; the last are what a loader changes, so
+        they come first."""
+        if inode.size > WHOLE_BYTES or reader.fetcher.cache is None:
             return
-        self.queue.put(job)
-        if self.threads < THREADS:
-            threading.Thread(target=self.work, daemon=True).start()
-            self.threads += 1
+        order = list(range(first, chunk_count(inode.size)))
+        order = order[-2:] + order[:-2]
+        self.large.add(*(Job((PARTS, next(self.numbers)), reader, inode, i) for i in order))
 
-    def work(self) -> None:
-        """Fetch what was guessed, until `close`."""
-        while (job := self.queue.get()) is not None and not self.is_closed:
-            with contextlib.suppress(Exception):  # it is told to whoever really reads it
-                job.reader.load(job.inode, job.chunk)
+    def add_family(self, reader: Reader, inode: Inode) -> None:
+        """Have the neighbours of a small file fetched, before those of files read earlier."""
+        family = -next(self.numbers)
+        files = [f for f in choose_neighbours(reader.tree, inode) if self.is_new(reader, f.ino)]
+        ranks = ((FAMILY, family, number) for number in itertools.count())
+        self.small.add(*(Job(rank, reader, f, 0) for rank, f in zip(ranks, files, strict=False)))
+
+    def replay(self, reader: Reader, trace: Path) -> None:
+        """Have fetched what an earlier mount read, in that order; raises `FlistError`."""
+        for ino, index in parse_trace(trace):
+            with contextlib.suppress(FileNotFoundError):
+                inode = reader.tree.inode(ino)
+                if index < chunk_count(inode.size) and inode.is_file:
+                    pool = self.small if is_small(inode) else self.large
+                    job = Job((PARTS, next(self.numbers)), reader, inode, index)
+                    pool.wait_for_room()
+                    pool.add(job)
 
     def close(self) -> None:
         """Begin nothing more; what is under way is not waited for."""
-        self.is_closed = True
-        for _ in range(self.threads):
-            self.queue.put(None)
+        self.small.close()
+        self.large.close()
 
 
-def choose_neighbours(entries: list[Inode], inode: Inode) -> Iterable[Inode]:
-    """Give the small files of a directory: those after `inode`, then those before it, up to
-    `DIRECTORY_BYTES`."""
-    start = next((i for i, entry in enumerate(entries) if entry.ino == inode.ino), 0)
-    left = DIRECTORY_BYTES
-    for entry in entries[start + 1 :] + entries[:start]:
-        if entry.is_file and 0 < entry.size <= min(SMALL_BYTES, left):
-            left -= entry.size
-            yield entry
+def read(reader: Reader, inode: Inode, offset: int, size: int) -> bytes:
+    """Return bytes of a file."""
+    end = min(offset + size, inode.size)
+    pieces = []
+    while offset < end:
+        index, start = divmod(offset, CHUNK_BYTES)
+        pieces.append(reader.load(inode, index)[start : start + end - offset])
+        offset += len(pieces[-1])
+    return b"".join(pieces)

@@ -133,6 +133,12 @@ class Fetcher:
             self.finish(block, chunk)
         return chunk
 
+    def is_here(self, block: Block) -> bool:
+        """Whether a block is in memory, on its way, or in the cache."""
+        if block in self.chunks or block in self.running:
+            return True
+        return self.cache is not None and self.cache.folder.has(block.id)
+
     def finish(self, block: Block, chunk: bytes | None = None) -> None:
         """Note that a fetch has ended, and keep what it brought."""
         with self.lock:

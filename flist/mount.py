@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from common.errors import ZosError, explain_refusal, render_error
 from common.notify import notify_ready
+from flist.ahead import Ahead
 from flist.control import Handler, start_control
 from flist.errors import FlistError
 from flist.overlay import mount_overlay, prepare_overlay, unmount_overlay
@@ -63,6 +64,9 @@ def mount(what: Mount, ready: Callable[[], None] = notify_ready) -> int:
 
             def up() -> None:
                 start_control(answerer([reader], refuse_change))
+                ahead = Ahead()
+                stack.callback(ahead.close)
+                replay(what, reader, ahead)
                 begin(what, ready)
 
             fuse_library.serve(reader, target, up)
@@ -76,9 +80,7 @@ def mount(what: Mount, ready: Callable[[], None] = notify_ready) -> int:
 
 
 def begin(what: Mount, ready: Callable[[], None]) -> None:
-    """Do what comes once the flist answers: overlay, readiness, replay of a trace."""
-    if what.replay:
-        threading.Thread(target=replay_trace, args=(what,), daemon=True).start()
+    """Do what comes once the flist answers: overlay, readiness."""
     if what.overlay is None:
         ready()
         return
@@ -98,20 +100,23 @@ def add_overlay(what: Mount, ready: Callable[[], None]) -> None:
         ready()
 
 
-def replay_trace(what: Mount) -> None:
-    """Fetch into the cache what an earlier mount needed; whatever fails is fetched when read."""
-    from flist.trace import read_trace
-    from flist.transfer import prefetch
+def replay(what: Mount, reader: "Reader", ahead: Ahead) -> None:
+    """Have fetched what an earlier mount read, if a trace of that is named."""
+    if what.replay is None:
+        return
+    trace = what.replay
 
-    assert what.replay is not None
-    try:
-        prefetch(what.meta, what.sources, read_trace(what.replay, what.meta), None)
-    except FlistError as error:
-        sys.stderr.write(render_error(error, "rfs mount: replay"))
+    def run() -> None:
+        try:
+            ahead.replay(reader, trace)
+        except FlistError as error:
+            sys.stderr.write(render_error(error, "rfs mount: replay"))
+
+    threading.Thread(target=run, daemon=True).start()
 
 
 def watch(what: Mount, server: "Server", stack: contextlib.ExitStack) -> None:
-    """Open the control socket of a mount."""
+    """Open the control socket of a mount, and begin what is fetched ahead."""
     server.expects_xattrs = what.xattrs
 
     def change(meta: Path) -> None:
@@ -119,6 +124,8 @@ def watch(what: Mount, server: "Server", stack: contextlib.ExitStack) -> None:
         server.switch(stack.enter_context(open_reader(meta, what.sources)))
 
     start_control(answerer(server.readers, change))
+    server.ahead.connect(server.readers[0])
+    replay(what, server.readers[0], server.ahead)
 
 
 def refuse_change(_meta: Path) -> None:

@@ -62,9 +62,9 @@ class Reader:
         assert pieces is not None
         return b"".join(pieces)
 
-    def load(self, inode: Inode, index: int) -> None:
-        """Fetch a chunk; a trace does not note it, since nobody has asked for it."""
-        self.fetcher.plain(self.blocks(inode)[index], chunk_size(inode.size, index))
+    def load(self, inode: Inode, index: int) -> bytes:
+        """Return a chunk; a trace does not note it, since nobody has asked for it."""
+        return self.fetcher.plain(self.blocks(inode)[index], chunk_size(inode.size, index))
 
     def collect(
         self,

@@ -4,8 +4,10 @@ A store keeps encrypted blocks by id. It promises nothing about the bytes: whoev
 them (`flist.fetch`). Everything else (retry, mirrors, cache) is a wrapper around a store.
 """
 
+import contextlib
 import importlib
-from typing import Protocol
+from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
 
 from common.errors import UsageError
 from flist.store.urls import hide_secrets, split_url
@@ -28,6 +30,23 @@ class Store(Protocol):
 
     def close(self) -> None:
         """Let go of connections."""
+
+
+@runtime_checkable
+class AnnouncingStore(Protocol):
+    """A store that can be asked for several blocks at once."""
+
+    def announce(self, block_ids: Sequence[bytes], /) -> contextlib.AbstractContextManager[None]:
+        """Expect `get` to be called for these blocks within the block."""
+
+
+def announce(
+    store: Store | None, block_ids: Sequence[bytes]
+) -> contextlib.AbstractContextManager[None]:
+    """Tell a store which blocks it will be asked for within the block, if that is of use to it."""
+    if isinstance(store, AnnouncingStore):
+        return store.announce(block_ids)
+    return contextlib.nullcontext()
 
 
 # scheme -> module with `open_store(url) -> Store`

@@ -4,15 +4,17 @@ http.client with a pool of kept connections: a quarter of the import time of the
 libraries, which a node pays at every boot.
 """
 
+import contextlib
 import http.client
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from common.errors import UsageError
 from flist.blocks import MAX_BLOCK_BYTES
 from flist.errors import BlockMissingError, StoreError, StoreUnavailableError
+from flist.store.pipeline import Pipeline
 from flist.store.urls import split_url
 
 TIMEOUT_S = 20.0
@@ -20,6 +22,10 @@ BODY_DEADLINE_S = 60.0
 NOT_FOUND = (404, 410)
 BUSY = (408, 425, 429)
 """Answers that mean "later"; so does every 5xx."""
+KEPT_FOR_READS = 2
+"""So many open connections are left to those who wait for one block."""
+MAX_BROKEN = 2
+"""After so many pipelines in a row that the server was unfit for, no more are tried."""
 
 
 class Request(NamedTuple):
@@ -51,23 +57,62 @@ class HttpStore:
         self.timeout_s = timeout_s
         self.max_bytes = max_bytes
         self.idle: list[http.client.HTTPConnection] = []
+        self.announced: dict[bytes, Pipeline] = {}
+        self.broken_left = MAX_BROKEN
         self.lock = threading.Lock()
+
+    def paths(self, block_id: bytes) -> Sequence[str]:
+        """Return where a block may be, likely places first."""
+        name = block_id.hex()
+        return f"{name[:2]}/{name}", name
 
     def get(self, block_id: bytes) -> bytes:
         """Return a block."""
-        name = block_id.hex()
-        for path in (f"{name[:2]}/{name}", name):
+        pipeline = self.announced.get(block_id)
+        data = pipeline.take(block_id) if pipeline is not None else None
+        if data is not None:
+            return data
+        for path in self.paths(block_id):
             status, body = self.ask("GET", path)
             if status == 200:
                 return body
             if status not in NOT_FOUND:
                 raise refusal(status, self.url)
-        raise BlockMissingError(f"cannot read block {name}: it is not at {self.url}")
+        raise BlockMissingError(f"cannot read block {block_id.hex()}: it is not at {self.url}")
+
+    @contextlib.contextmanager
+    def announce(self, block_ids: Sequence[bytes]) -> Iterator[None]:
+        """Ask at once for all blocks that `get` will be asked for within the block, one after the
+        other; for none, open a connection."""
+        if self.broken_left <= 0:
+            yield
+            return
+        with self.lock:
+            kept = self.idle.pop() if len(self.idle) > KEPT_FOR_READS else None
+            pipeline = Pipeline(kept or self.connect(), self.max_bytes)
+            self.announced.update(dict.fromkeys(block_ids, pipeline))
+        try:
+            pipeline.send([(block_id, self.locate(block_id)) for block_id in block_ids])
+            yield
+        finally:
+            is_usable = pipeline.finish()
+            with self.lock:
+                for block_id in block_ids:
+                    self.announced.pop(block_id, None)
+                if is_usable:
+                    self.idle.append(pipeline.connection)
+                if pipeline.is_unfit:
+                    self.broken_left -= 1
+                elif is_usable and block_ids:
+                    self.broken_left = MAX_BROKEN
+
+    def locate(self, block_id: bytes) -> str:
+        """Return the path of a block's likely place, from the server's root."""
+        return f"{self.base}/{self.paths(block_id)[0]}{self.query}"
 
     def has(self, block_id: bytes) -> bool:
         """Whether the block is there."""
-        name = block_id.hex()
-        for path in (f"{name[:2]}/{name}", name):
+        for path in self.paths(block_id):
             status, _ = self.ask("HEAD", path)
             if status == 200:
                 return True

@@ -1,13 +1,14 @@
 """Waits for a store that does not answer, with growing pauses and a limit."""
 
+import contextlib
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from flist.errors import BlockError, FlistError, StoreUnavailableError
-from flist.store.base import Store
+from flist.store.base import Store, announce
 
 FIRST_PAUSE_S = 0.1
 LONGEST_PAUSE_S = 5.0
@@ -77,6 +78,10 @@ class RetryingStore:
         if self.pause(min(pause_s * random.uniform(0.7, 1.3), left_s)):  # noqa: S311
             raise error
         return min(pause_s * 2, LONGEST_PAUSE_S)
+
+    def announce(self, block_ids: Sequence[bytes]) -> contextlib.AbstractContextManager[None]:
+        """Tell the store what it will be asked for."""
+        return announce(self.store, block_ids)
 
     def has(self, block_id: bytes) -> bool:
         """Whether the block is there."""

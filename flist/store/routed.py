@@ -4,13 +4,14 @@ A block is written to every store whose route matches and read from any of them:
 stores are tried in random order until one answers with bytes that pass the check.
 """
 
+import contextlib
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from common.errors import UsageError
 from flist.errors import BlockError, BlockMissingError, FlistError, StoreError
 from flist.model import Route
-from flist.store.base import Store, open_store
+from flist.store.base import Store, announce, open_store
 from flist.store.urls import hide_secrets
 
 
@@ -55,6 +56,21 @@ class RoutedStore:
             else:
                 return data
         raise worst(errors)
+
+    @contextlib.contextmanager
+    def announce(self, block_ids: Sequence[bytes]) -> Iterator[None]:
+        """Tell each store what it will be asked for; blocks of mirrors are asked for singly."""
+        by_store: dict[int, list[bytes]] = {id(store): [] for _, store in self.routes}
+        for block_id in block_ids:
+            stores = self.matching(block_id)
+            if len(stores) == 1:
+                by_store[id(stores[0])].append(block_id)
+        with contextlib.ExitStack() as stack:
+            for store in {id(store): store for _, store in self.routes}.values():
+                wanted = by_store[id(store)]
+                if wanted or not block_ids:
+                    stack.enter_context(announce(store, wanted))
+            yield
 
     def has(self, block_id: bytes) -> bool:
         """Whether every store of the block has it."""

@@ -7,11 +7,12 @@ before they go there, so the server's hash of what it gets is the block's id.
 """
 
 import os
+from collections.abc import Sequence
 from urllib.parse import parse_qs, urlsplit
 
 from common.errors import UsageError
-from flist.errors import BlockMissingError, StoreError
-from flist.store.http import NOT_FOUND, HttpStore, refusal
+from flist.errors import StoreError
+from flist.store.http import HttpStore, refusal
 
 PREFIX = "server://"
 
@@ -23,21 +24,9 @@ class ServerStore(HttpStore):
         super().__init__(url)
         self.token = token
 
-    def get(self, block_id: bytes) -> bytes:
-        """Return a block."""
-        status, body = self.ask("GET", f"api/v1/block/{block_id.hex()}")
-        if status in NOT_FOUND:
-            raise BlockMissingError(f"cannot read block {block_id.hex()}: it is not at {self.url}")
-        if status != 200:
-            raise refusal(status, self.url)
-        return body
-
-    def has(self, block_id: bytes) -> bool:
-        """Whether the block is there."""
-        status, _ = self.ask("HEAD", f"api/v1/block/{block_id.hex()}")
-        if status not in (200, *NOT_FOUND):
-            raise refusal(status, self.url)
-        return status == 200
+    def paths(self, block_id: bytes) -> Sequence[str]:
+        """Return where a block is."""
+        return (f"api/v1/block/{block_id.hex()}",)
 
     def put(self, block_id: bytes, data: bytes) -> None:
         """Give a block to the server."""

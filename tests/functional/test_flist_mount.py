@@ -75,8 +75,9 @@ def test_a_trace_is_recorded_and_replayed(packed: Path, tmp_path: Path) -> None:
                 lambda: len(list((tmp_path / "cache").glob("*/*"))) >= 2, "prefetched blocks", 10
             )
             assert cached
+            fetched = stats(mount.path)["fetched"]
             (mount.path / "sub" / "text").read_bytes()
-            assert stats(mount.path)["fetched"] == 0
+            assert stats(mount.path)["fetched"] == fetched
         shutil.rmtree(tmp_path / "cache")
         rfs("prefetch", "-m", packed, *words, "--trace", trace)
         assert 2 <= len(list((tmp_path / "cache").glob("*/*"))) < 8

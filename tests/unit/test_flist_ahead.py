@@ -4,20 +4,14 @@ import threading
 import time
 from pathlib import Path
 
-from flist.ahead import (
-    DIRECTORY_BYTES,
-    MAX_WAITING,
-    SMALL_BYTES,
-    THREADS,
-    WHOLE_BYTES,
-    Ahead,
-    choose_neighbours,
-)
+from flist.ahead import LARGE_THREADS, SMALL_BATCH, SMALL_THREADS, WHOLE_BYTES, Ahead
 from flist.blocks import Encoded, encode
 from flist.cache import BlockCache
 from flist.errors import FormatError, StoreUnavailableError
 from flist.fetch import Fetcher
 from flist.model import CHUNK_BYTES, NO_META, Block, Inode, Meta
+from flist.neighbours import SMALL_BYTES
+from flist.pool import MAX_WAITING
 from flist.reader import Reader
 from flist.tree import Tree
 from tests.helpers.waiting import wait_until
@@ -125,7 +119,7 @@ def test_of_a_large_file_or_without_a_cache_nothing_comes_along(tmp_path: Path) 
     ahead.note(make_reader(tree), tree.files[0])
     reader = Reader(Tree(tree), Fetcher(tree, BlockCache(tmp_path / "cache")))
     ahead.note(reader, make_file(2, WHOLE_BYTES + 1))
-    assert ahead.threads == 0
+    assert threads_of(ahead) == 0
 
 
 def test_the_neighbours_of_a_small_file_come_along() -> None:
@@ -148,16 +142,7 @@ def test_a_large_file_brings_no_neighbours() -> None:
     tree = FakeTree({2: [b"a" * (SMALL_BYTES + 1)], 3: [b"b" * 100]})
     ahead = Ahead()
     ahead.note(make_reader(tree), tree.files[0])
-    assert ahead.threads == 0
-
-
-def test_neighbours_are_bounded_and_begin_after_the_file() -> None:
-    files = [make_file(ino, SMALL_BYTES) for ino in range(2, 200)]
-    files += [make_file(200, SMALL_BYTES + 1), make_file(201, 0)]
-    found = list(choose_neighbours(files, files[100]))
-    assert found[0].ino == files[101].ino
-    assert sum(inode.size for inode in found) == DIRECTORY_BYTES
-    assert [inode.ino for inode in choose_neighbours(files[-4:], files[-3])] == [198]
+    assert threads_of(ahead) == 0
 
 
 def test_a_failure_is_silent_and_asked_for_again() -> None:
@@ -193,14 +178,19 @@ def test_a_stalled_store_bounds_what_waits_and_does_not_hold_up_the_end() -> Non
     ahead = Ahead()
     start = time.monotonic()
     ahead.note(make_reader(tree), tree.files[0])
-    assert ahead.threads == THREADS
-    assert ahead.queue.qsize() <= MAX_WAITING
-    wait_until(lambda: len(tree.asked) == THREADS, "every thread at work", 10)
+    wait_until(lambda: len(tree.asked) == SMALL_THREADS, "every thread at work", 10)
+    assert threads_of(ahead) == SMALL_THREADS
+    assert len(ahead.small.waiting) <= MAX_WAITING
     ahead.close()
     assert time.monotonic() - start < 5
     tree.gate.set()
     wait_until(lambda: not working(), "the end", 10)
-    assert len(tree.asked) == THREADS
+    assert len(tree.asked) <= SMALL_THREADS * SMALL_BATCH
+
+
+def threads_of(ahead: Ahead) -> int:
+    """Return how many threads were started."""
+    return SMALL_THREADS + LARGE_THREADS - ahead.small.threads_left - ahead.large.threads_left
 
 
 def working() -> list[str]:
@@ -214,4 +204,44 @@ def test_a_directory_that_cannot_be_listed_is_no_failure_of_the_read() -> None:
     reader = make_reader(tree)
     tree.is_damaged = True
     ahead.note(reader, tree.files[0])
-    assert ahead.threads == 0
+    wait_until(lambda: not ahead.small.waiting, "the guess to begin", 10)
+    ahead.close()
+    wait_until(lambda: not working(), "the end", 10)
+    assert tree.asked == []
+
+
+def test_a_program_brings_its_interpreter(tmp_path: Path) -> None:
+    """What it names is fetched without a further read, and what that needs, too."""
+    tree = FakeTree({2: [b"#!/file-3\n"], 3: [b"#!/file-4\n"], 4: [b"#!/file-2"], 5: [b"no"]})
+    tree.files = [file._replace(mode=0o100755) for file in tree.files]
+    ahead = Ahead()
+    reader = Reader(Tree(tree), Fetcher(tree, BlockCache(tmp_path / "cache")))
+    ahead.note(reader, tree.files[0])
+    wait_until(lambda: len(reader.fetcher.chunks) == 3, "the interpreters", 10)
+    ahead.close()
+    assert len(tree.asked) == 3
+
+
+def test_a_trace_is_fetched_in_its_order(tmp_path: Path) -> None:
+    tree = FakeTree({2: [b"a" * 100], 3: [bytes(CHUNK_BYTES), b"end"], 4: [b"b" * 100]})
+    trace = tmp_path / "trace"
+    trace.write_text("4 0\n3 1\n99 0\n2 7\n1 0\nnonsense\n2 0\n3 0")
+    ahead = Ahead()
+    reader = make_reader(tree)
+    ahead.replay(reader, trace)
+    wait_until(lambda: len(reader.fetcher.chunks) == 3, "the trace", 10)
+    ahead.close()
+    assert reader.fetcher.chunks.keys() == {
+        tree.encoded[4][0].block,
+        tree.encoded[3][1].block,
+        tree.encoded[2][0].block,
+    }
+
+
+def test_a_mount_without_a_store_guesses_nothing() -> None:
+    tree = FakeTree({2: [b"a" * 100], 3: [b"b" * 100]})
+    ahead = Ahead()
+    reader = Reader(Tree(tree), Fetcher(None, None))
+    ahead.note(reader, tree.files[0])
+    ahead.connect(reader)
+    assert threads_of(ahead) == 0

@@ -1,0 +1,50 @@
+"""A tree in memory, written as paths."""
+
+import stat
+
+from flist.model import ROOT_INO, Block, Inode, Meta
+
+
+class PathSource:
+    """What a `Tree` shows, from {path: size of a file, or target of a link, or None: directory}."""
+
+    def __init__(self, paths: dict[bytes, int | bytes | None]) -> None:
+        self.kinds: dict[bytes, int | bytes | None] = {b"": None, **paths}
+        self.numbers = {path: number for number, path in enumerate(self.kinds, ROOT_INO)}
+        self.paths = dict(enumerate(self.kinds, ROOT_INO))
+
+    def inode(self, ino: int) -> Inode | None:
+        path = self.paths.get(ino)
+        if path is None:
+            return None
+        kind = self.kinds[path]
+        mode = stat.S_IFREG if isinstance(kind, int) else stat.S_IFLNK if kind else stat.S_IFDIR
+        size = kind if isinstance(kind, int) else 0
+        folder, _, name = path.rpartition(b"/")
+        return Inode(ino, self.numbers[folder], name, size, 0, 0, mode, 0, 0, 0)
+
+    def children(self, ino: int) -> list[Inode]:
+        inodes = [self.inode(number) for number in self.paths if number != ROOT_INO]
+        return [inode for inode in inodes if inode is not None and inode.parent == ino]
+
+    def meta(self, ino: int) -> Meta:
+        kind = self.kinds[self.paths[ino]]
+        return Meta(kind if isinstance(kind, bytes) else None)
+
+    def blocks(self, ino: int) -> list[Block]:
+        raise AssertionError(ino)
+
+    def small_blocks(self, folder: int, start: int) -> dict[int, Block]:
+        raise AssertionError((folder, start))
+
+    def folder_counts(self) -> dict[int, int]:
+        return {}
+
+    def totals(self) -> tuple[int, int]:
+        return 0, 0
+
+    def data_bytes(self) -> dict[int, int]:
+        return {}
+
+    def xattr_names(self) -> set[bytes]:
+        return set()
