@@ -62,5 +62,5 @@ def test_a_mount_ends_while_a_stalled_store_is_asked_ahead(
             assert reader.wait(END_WITHIN_S) != 0
         assert status == 0
         assert not os.path.ismount(mount.path)
-        for left in (str(pid), *children):
-            wait_until(lambda left=left: not Path("/proc", left).exists(), "every process's end", 5)
+        everybody = [Path("/proc", left) for left in (str(pid), *children)]
+        wait_until(lambda: not any(path.exists() for path in everybody), "every process's end", 5)
