@@ -8,7 +8,7 @@ import sys
 import time
 
 from zinit import kernel
-from zinit.console import Console
+from zinit.console import Console, open_standard
 from zinit.daemon import Settings, run_daemon
 from zinit.manager import REBOOT
 from zinit.spawn import DEFAULT_PATH, spawn_plain
@@ -49,7 +49,7 @@ CRASH_LIMIT = 5
 
 def main() -> None:
     """Bring the machine up, run the services, and power off or reboot in the end."""
-    open_standard()
+    open_standard("/dev/console", "/dev/null")
     console = Console("/dev/console")
     report = console.say
     try:
@@ -63,19 +63,6 @@ def main() -> None:
         finish(goal, report)
     except BaseException:
         give_up(report)
-
-
-def open_standard() -> None:
-    """Make sure that descriptors 0 to 2 are there."""
-    for path in ("/dev/console", "/dev/null"):
-        try:
-            fd = os.open(path, os.O_RDWR | os.O_NOCTTY)
-        except OSError:
-            continue
-        while fd <= 2:
-            fd = os.dup(fd)
-        os.close(fd)
-        return
 
 
 def prepare(report: "Callable[[str], None]") -> None:

@@ -290,9 +290,14 @@ def run_stats(options: Options) -> int:
 
 def run_proxy(options: Options) -> int:
     """Let the daemon serve JSON-RPC over HTTP; prints where, and the token."""
+    import os
+
     from zinit.rpcclient import call
 
     address = options.flags.get("address", "127.0.0.1:8080")
+    path = address.removeprefix("unix:")
+    if path != address:
+        address = f"unix:{os.path.abspath(path)}"
     sys.stdout.write(f"{call(options.socket, 'system_start_http_server', [address])}\n")
     return 0
 

@@ -51,3 +51,17 @@ class Console:
     def _reopen(self) -> None:
         self.close()
         self._fd = self._open()
+
+
+def open_standard(*paths: str) -> None:
+    """Make sure that descriptors 0 to 2 are there: the first of `paths` that can be opened."""
+    for path in paths:
+        try:
+            fd = os.open(path, os.O_RDWR | os.O_NOCTTY)
+        except OSError:
+            continue
+        while fd <= 2:
+            os.set_inheritable(fd, True)
+            fd = os.dup(fd)
+        os.close(fd)
+        return

@@ -5,7 +5,7 @@ import os
 import sys
 
 from zinit.api import Api
-from zinit.console import Console
+from zinit.console import Console, open_standard
 from zinit.folder import Folder
 from zinit.loop import Loop
 from zinit.manager import POWEROFF, REBOOT, Manager
@@ -13,7 +13,7 @@ from zinit.outputs import Outputs
 from zinit.ring import Ring
 from zinit.server import Server
 from zinit.signals import SIGCHLD, SIGHUP, SIGINT, SIGPWR, SIGTERM
-from zinit.system import RANK, RealSystem, install_signals
+from zinit.system import RANK, RealSystem, hold_signals, install_signals, release_signals
 
 SHUTDOWN_SIGNALS = {SIGTERM: POWEROFF, SIGINT: POWEROFF, SIGHUP: POWEROFF}
 PID1_SIGNALS = {SIGINT: REBOOT, SIGPWR: POWEROFF}  # the kernel sends SIGINT for ctrl-alt-del
@@ -26,7 +26,7 @@ FAULT_WINDOW_S = 10.0
 class Settings:
     """How a daemon runs."""
 
-    __slots__ = ("console", "folder", "is_container", "ring_lines", "socket")
+    __slots__ = ("console", "folder", "is_container", "ring_lines", "socket", "start_folder")
 
     def __init__(
         self,
@@ -41,6 +41,17 @@ class Settings:
         self.ring_lines = ring_lines
         self.is_container = is_container
         self.console = console  # where our own lines go
+        self.start_folder = "/"  # what the program's own arguments are relative to
+
+    def enter_root(self) -> None:
+        """Go to `/`, where services start; what was named from elsewhere stays what it is."""
+        try:
+            self.start_folder = os.getcwd()
+        except OSError:
+            pass  # it is gone
+        self.folder = os.path.normpath(os.path.join(self.start_folder, self.folder))
+        self.socket = os.path.normpath(os.path.join(self.start_folder, self.socket))
+        os.chdir("/")
 
 
 class Daemon:
@@ -62,6 +73,7 @@ class Daemon:
         self.server = Server(self.loop, self.api)
         self.system.on_notify = self.manager.on_notify
         self._signals = SHUTDOWN_SIGNALS if settings.is_container else PID1_SIGNALS
+        self._wake = -1
         self._retry_at = 0.0
 
     def run(self, state: "dict[str, object] | None" = None) -> str:
@@ -70,7 +82,7 @@ class Daemon:
         Returns the shutdown's goal. Raises FileExistsError if another daemon has our socket.
         """
         gc.set_threshold(GC_THRESHOLD)
-        wake = install_signals((SIGCHLD, *self._signals))
+        self._wake = wake = install_signals((SIGCHLD, *self._signals))
         self.loop.watch(wake, RANK, lambda _: self._on_signals(wake))
         if state is None:
             self._open_socket()
@@ -88,19 +100,21 @@ class Daemon:
 
     def load_folder(self) -> None:
         """Monitor every service file there is."""
-        services = self.folder.load_all()
-        self.system.reserve_files(len(services))
-        self.manager.add(services)
+        self.manager.add(self.folder.load_all())
         self.manager.report_cycles()
 
     def start_anew(self) -> None:
         """Replace the program by itself, if that can be done; otherwise go on."""
         from zinit.reexec import become_anew
 
+        signals = (SIGCHLD, *self._signals)
         try:
+            hold_signals(signals, self._wake)
             become_anew(self)
         except OSError as error:
             self.report(f"cannot start anew: {error}")
+        finally:
+            release_signals(signals)
 
     def on_fault(self, error: BaseException) -> None:
         """A bug: tell it and go on; when there are too many, start the program anew."""
@@ -200,8 +214,10 @@ def run_daemon(settings: Settings, console: Console) -> str:
 
 def run_container(settings: Settings) -> int:
     """Run as an ordinary process (`zinit init --container`); return the exit status."""
+    open_standard("/dev/null")
     console = Console("/proc/self/fd/2")
     try:
+        settings.enter_root()
         run_daemon(settings, console)
     except FileExistsError:
         sys.stderr.write(f"another zinit answers on {settings.socket}\n")

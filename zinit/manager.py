@@ -164,6 +164,7 @@ class Manager:
         for unit in units:  # all are known before the first is started
             self.units[unit.name] = unit
             self.dependencies.link(unit)
+        self.system.reserve_files(len(self.units))
         for unit in units:
             self.feed(unit, Event(r.START))
 

@@ -65,8 +65,11 @@ def become_anew(daemon: "Daemon") -> None:
     program = os.readlink("/proc/self/exe").removesuffix(" (deleted)")
     environment = {**os.environ, VARIABLE: str(memory)}
     try:
+        if os.path.isdir(daemon.settings.start_folder):  # else its arguments may be absolute
+            os.chdir(daemon.settings.start_folder)
         os.execve(program, sys.orig_argv, environment)
     finally:
+        os.chdir("/")
         os.close(memory)
         for fd in fds:
             os.set_inheritable(fd, False)

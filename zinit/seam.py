@@ -17,6 +17,10 @@ class System(Protocol):
         """Return seconds on a clock that never jumps."""
         ...
 
+    def reserve_files(self, services: int) -> None:
+        """See to it that there are descriptors for so many services, if that can be."""
+        ...
+
     def spawn(self, launches: Sequence[Launch]) -> list[int | Exception]:
         """Start processes that each lead a session of their own.
 

@@ -4,10 +4,14 @@ import os
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import signal as _signal
     from collections.abc import Mapping
+else:
+    import _signal
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-RESET_SIGNALS = (13, 25)  # SIGPIPE and SIGXFSZ, which Python ignores
+# Python ignores SIGPIPE and SIGXFSZ; a shell may have started us without others.
+RESET_SIGNALS = tuple(n for n in range(1, 32) if _signal.getsignal(n) == _signal.SIG_IGN)
 ENOEXEC = 8
 
 

@@ -74,7 +74,11 @@ class RealSystem:
             return
         if hard != resource.RLIM_INFINITY:
             wanted = min(wanted * 2, hard)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+        except (OSError, ValueError) as error:
+            self.report(f"cannot allow {wanted} open files: {error}")
+            return
         if self.file_limits is None:
             self.file_limits = (soft, hard)
 
@@ -276,9 +280,29 @@ def ignore_notify(name: str, pid: int, lines: list[bytes]) -> None:
 
 
 def install_signals(numbers: tuple[int, ...]) -> int:
-    """Turn `numbers` into bytes on a pipe; return its reading end."""
+    """Turn `numbers` into bytes on a pipe; return its reading end.
+
+    Also those that came while the program before this one became this (see `hold_signals`).
+    """
     reader, writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
     _signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
     for number in numbers:
         _signal.signal(number, lambda *_: None)
+    _signal.pthread_sigmask(_signal.SIG_UNBLOCK, numbers)
     return reader
+
+
+def hold_signals(numbers: tuple[int, ...], wake: int) -> None:
+    """Let `numbers` wait, also those whose bytes are in the pipe, until they are unblocked."""
+    _signal.pthread_sigmask(_signal.SIG_BLOCK, numbers)
+    try:
+        came = os.read(wake, 4096)
+    except OSError:
+        return  # nothing came, or there is no pipe yet
+    for number in set(came):
+        os.kill(os.getpid(), number)
+
+
+def release_signals(numbers: tuple[int, ...]) -> None:
+    """Undo `hold_signals`."""
+    _signal.pthread_sigmask(_signal.SIG_UNBLOCK, numbers)

@@ -25,6 +25,9 @@ class FakeSystem:
     def now(self) -> float:
         return self.time
 
+    def reserve_files(self, services: int) -> None:
+        pass
+
     def spawn(self, launches: Sequence[Launch]) -> list[int | Exception]:
         return [self._spawn(launch) for launch in launches]
 
