@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 TOPS = ("/sys/fs/cgroup", "/sys/fs/cgroup/unified")
 PARENT = "zinit"
 CONTROLLERS = ("memory", "cpu", "pids")
+LIMITS = ("memory.max", "cpu.max", "pids.max")
 
 
 def find_top() -> str:
@@ -46,11 +47,13 @@ def prepare(service: "Service", report: "Callable[[str], None]") -> str:
                 write(f"{level}/cgroup.subtree_control", f"+{controller}")
             except OSError:
                 pass  # not there, or on already; what matters shows below
-    for name, text in (service.cgroup or {}).items():
+    wanted = service.cgroup or {}
+    for name in LIMITS:  # one that its file does not have any more ends, too
         try:
-            write(f"{folder}/{name}", text)
+            write(f"{folder}/{name}", wanted.get(name, "max"))
         except OSError as error:
-            report(f"{service.name}: cannot limit {name}: {error.strerror}")
+            if name in wanted:
+                report(f"{service.name}: cannot limit {name}: {error.strerror}")
     return folder
 
 

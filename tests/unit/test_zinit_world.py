@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from zinit import boot, cgroups, modules
-from zinit.config import Service
+from zinit.config import Service, parse_service
 from zinit.loop import Loop
 from zinit.outputs import Outputs
 from zinit.ring import Ring
@@ -84,3 +84,16 @@ def test_a_control_group_that_cannot_be_ended_is_told(monkeypatch: pytest.Monkey
     finally:
         loop.close()
     assert said == ["a: cannot end its control group: Invalid argument"]
+
+
+def test_a_limit_that_a_reload_takes_away_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "cgroup.controllers").touch()
+    monkeypatch.setattr(cgroups, "TOPS", (str(tmp_path),))
+    reports: list[str] = []
+    for line in ("cgroup: {memory: 64M, pids: 10}", "cgroup: {memory: 64M}"):
+        folder = Path(cgroups.prepare(parse_service("a", f"exec: x\n{line}")[0], reports.append))
+        limits = {name: (folder / name).read_text() for name in ("memory.max", "pids.max")}
+    assert limits == {"memory.max": str(64 << 20), "pids.max": "max"}
+    assert reports == []
