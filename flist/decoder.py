@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import NoReturn
 
 from flist.blocks import decode_into
+from flist.heap import keep_buffers
 from flist.model import CHUNK_BYTES, Block
 
 REGIONS = 4
@@ -191,6 +192,7 @@ def run(
         for handle in others:
             os.close(handle)
         gc.disable()  # nothing here goes round in circles, and a look at everything copies it
+        keep_buffers()
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends us
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         passed = memory[:8].cast("Q")

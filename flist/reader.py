@@ -73,21 +73,26 @@ class Reader:
         offset: int,
         take: Callable[[Block, int], bytes | memoryview | None],
     ) -> list[memoryview] | None:
-        """Put a range together from the chunks that `take` gives; None if it gives none."""
+        """Put a range together from the chunks that `take` gives; None if it gives none.
+
+        It is asked for the last one first: the decoder works on the one before at the same time.
+        """
         end = min(offset + size, inode.size)
         if offset >= end:
             return []
         blocks = self.blocks(inode)
-        first, last = offset // CHUNK_BYTES, (end - 1) // CHUNK_BYTES
-        pieces = []
-        for index in range(first, last + 1):
-            if self.note is not None:
+        chunks = range(offset // CHUNK_BYTES, (end - 1) // CHUNK_BYTES + 1)
+        if self.note is not None:
+            for index in chunks:
                 self.note(inode.content_ino, index)
+        pieces = []
+        for index in reversed(chunks):
             chunk = take(blocks[index], chunk_size(inode.size, index))
             if chunk is None:
                 return None
             start = index * CHUNK_BYTES
             pieces.append(memoryview(chunk)[max(offset - start, 0) : end - start])
+        pieces.reverse()
         return pieces
 
     def seek(self, inode: Inode, offset: int, *, is_data: bool) -> int | None:
