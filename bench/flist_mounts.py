@@ -161,7 +161,11 @@ def read_at_random(path: Path) -> None:
 
 
 def read_pss_mb(pid: int) -> float:
-    """Return a process's proportional set size."""
-    text = Path(f"/proc/{pid}/smaps_rollup").read_text()
-    (line,) = (line for line in text.splitlines() if line.startswith("Pss:"))
-    return int(line.split()[1]) / 1024
+    """Return the proportional set size of a process and its children."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    total = 0
+    for one in (pid, *children):
+        text = Path(f"/proc/{one}/smaps_rollup").read_text()
+        (line,) = (line for line in text.splitlines() if line.startswith("Pss:"))
+        total += int(line.split()[1])
+    return total / 1024
