@@ -15,35 +15,20 @@ from urllib.parse import urlsplit, urlunsplit
 from flist.blocks import check_arrival, digest, encode
 from flist.errors import FlistError
 from flist.heap import without_collector
-from flist.memory import (
-    PAIR_BYTES,
-    Entry,
-    find_known,
-    is_settled,
-    memory_path,
-    recall,
-    remember,
-    split_blocks,
-)
-from flist.model import CHUNK_BYTES, Block, Inode, Route, chunk_count
-from flist.scan import FileJob, Scan, Walk
+from flist.memory import PAIR_BYTES, Entry, find_known, memory_path, recall, remember, split_blocks
+from flist.model import CHUNK_BYTES, Block, Route, chunk_count
+from flist.results import SEGMENT_BYTES, Packed, Results
+from flist.scan import FileJob, Walk
 from flist.store.routed import RoutedStore, open_routes
 from flist.workers import Worker, run_jobs
 from flist.writer import Content, Draft
 
 BATCH_BYTES = 2 << 20
 ZEROS = bytes(CHUNK_BYTES)
-SEGMENT_BYTES = 2 << 20
-"""A larger file is read in segments, by several workers: none is late at the end."""
 
-# Tuples without names travel between processes in half the time.
 Piece = tuple[int, bytes, int, int, bytes]
 """A part of a file: inode number, path, start, length (both multiples of a chunk but at the end),
 and its blocks, joined, if the file has not changed since the last time."""
-
-Packed = tuple[int, int, int, bytes, bool]
-"""What one piece became: inode number, start, how many bytes there were, their blocks, joined, and
-whether they were known."""
 
 
 class Summary(NamedTuple):
@@ -194,28 +179,15 @@ def pack(
             yield from make_batches(make_pieces(walk.run(), memory))
             draft.begin(walk.found.inodes, walk.found.meta)  # while the workers are at it
 
-        packed = encode_files(batches(), Encoder(routes), processes, progress)
-        inodes, joined = settle(walk.found, packed)
-        blocks = {ino: split_blocks(data) for ino, data in joined.items()}
+        results = encode_files(batches(), Encoder(routes), processes, progress)
+        inodes = results.settle(walk.found)
         kept = [r if keep_passwords else r._replace(url=strip_password(r.url)) for r in routes]
-        draft.write(meta, Content(inodes, blocks, walk.found.meta, tags or {}, kept))
-    remember(notes, make_memory(walk.found, inodes, joined, now_ns))
-    size = sum(inodes[job.ino - 1].size for job in walk.found.files)
-    read = sum(length for _, _, length, _, is_reused in packed if not is_reused)
-    distinct = {block.id for every in blocks.values() for block in every}
-    return Summary(len(inodes), size, sum(map(len, blocks.values())), len(distinct), read)
-
-
-def make_memory(
-    scan: Scan, inodes: Sequence[Inode], joined: Mapping[int, bytes], now_ns: int
-) -> dict[bytes, Entry]:
-    """Return what the next pack of the same directory may rely on."""
-    return {
-        job.path: (job.stamp, joined.get(job.ino, b""))
-        for job in scan.files
-        # It did not change while it was read, and its times say that it did not before.
-        if inodes[job.ino - 1].size == job.size and is_settled(job.stamp, now_ns)
-    }
+        draft.write(meta, Content(inodes, results.blocks, walk.found.meta, tags or {}, kept))
+    remember(notes, results.memory(walk.found, now_ns))
+    every = results.blocks.values()
+    distinct = {block_id for blocks in every for block_id, _ in blocks}
+    size = sum(results.sizes.values())
+    return Summary(len(inodes), size, sum(map(len, every)), len(distinct), results.read)
 
 
 def encode_files(
@@ -223,9 +195,10 @@ def encode_files(
     encoder: Encoder,
     processes: int,
     progress: Callable[[int, int], None] | None,
-) -> list[Packed]:
-    """Encode and store all pieces; return what became of each."""
-    found = done = 0
+) -> Results:
+    """Encode and store all pieces; return what became of them."""
+    results = Results()
+    found = 0
 
     def counted() -> Iterator[list[Piece]]:
         nonlocal found
@@ -233,33 +206,11 @@ def encode_files(
             found += sum(length for _, _, _, length, _ in batch)
             yield batch
 
-    packed: list[Packed] = []
-    for results in run_jobs(counted(), encoder, processes):
-        packed += results
-        done += sum(length for _, _, length, _, _ in results)
+    for packed in run_jobs(counted(), encoder, processes):
+        results.add(packed)
         if progress is not None:
-            progress(done, found)
-    return packed
-
-
-def settle(scan: Scan, packed: list[Packed]) -> tuple[list[Inode], dict[int, bytes]]:
-    """Return inodes and joined blocks that fit together, also where a file changed meanwhile."""
-    joined: dict[int, bytes] = {}
-    sizes: dict[int, int] = {}
-    for ino, start, length, blocks, _ in sorted(packed):
-        if sizes.get(ino, 0) == start:  # nothing after the end of a shortened file
-            joined[ino] = joined.get(ino, b"") + blocks
-            sizes[ino] = start + length
-    inodes = list(scan.inodes)
-    for job in scan.files:
-        if job.size != sizes.get(job.ino, 0):
-            inodes[job.ino - 1] = inodes[job.ino - 1]._replace(size=sizes.get(job.ino, 0))
-    for inode in scan.inodes:
-        if inode.same_as and inode.is_file:
-            inodes[inode.ino - 1] = inode._replace(size=inodes[inode.same_as - 1].size)
-            if inode.same_as in joined:
-                joined[inode.ino] = joined[inode.same_as]
-    return inodes, joined
+            progress(results.done, found)
+    return results
 
 
 def strip_password(url: str) -> str:

@@ -91,6 +91,7 @@ class Draft:
     def __enter__(self) -> "Draft":
         self.connection = sqlite3.connect(":memory:", isolation_level=None)
         self.inodes: Sequence[Inode] | None = None
+        self.extension: list[tuple[object, ...]] = []
         return self
 
     def __exit__(self, *_exc: object) -> None:
@@ -103,12 +104,14 @@ class Draft:
         for statement in SCHEMA.split(";")[:-1]:
             self.connection.execute(statement)
         fill_inodes(self.connection, inodes, meta)
+        rows = (extension_row(inode, meta.get(inode[0])) for inode in inodes)
+        self.extension = [row for row in rows if row is not None]
         self.inodes = inodes
 
     def write(self, path: Path, content: Content) -> None:
         """Make `path` a flist of `content`, whole or not at all."""
-        rows = content.blocks.values()
-        if any(len(block.id) != HASH_BYTES for blocks in rows for block in blocks):
+        every = content.blocks.values()
+        if any(len(block_id) != HASH_BYTES for blocks in every for block_id, _ in blocks):
             reason = f"cannot write {path}: it would have blocks of the older format"
             raise FlistError(reason, hint="`convert` first")
         try:
@@ -125,7 +128,7 @@ class Draft:
             self.__enter__()
             self.begin(content.inodes, content.meta)
         fill_tables(self.connection, content)
-        fill_extension(self.connection, content)
+        fill_extension(self.connection, self.extension, content.meta)
         for statement in INDEXES.split(";")[:-1]:
             self.connection.execute(statement)
         self.connection.execute("COMMIT")
@@ -150,32 +153,34 @@ def fill_inodes(
 
 def fill_tables(connection: sqlite3.Connection, content: Content) -> None:
     """Fill upstream's other three tables."""
+    blocks = content.blocks
     connection.executemany(
         "INSERT INTO block VALUES (?, ?, ?)",
         (
-            (ino, block_id, key)
-            for ino, *_ in content.inodes
-            for block_id, key in content.blocks.get(ino, ())
+            (inode[0], block_id, key)
+            for inode in content.inodes
+            if inode[0] in blocks
+            for block_id, key in blocks[inode[0]]
         ),
     )
     connection.executemany("INSERT INTO tag VALUES (?, ?)", sorted(content.tags.items()))
     connection.executemany("INSERT INTO route VALUES (?, ?, ?)", content.routes)
 
 
-def fill_extension(connection: sqlite3.Connection, content: Content) -> None:
+def fill_extension(
+    connection: sqlite3.Connection, rows: Sequence[tuple[object, ...]], metas: Mapping[int, Meta]
+) -> None:
     """Fill our two tables, if the tree has anything that upstream's can't hold."""
-    rows = (extension_row(inode, content.meta.get(inode[0])) for inode in content.inodes)
-    kept = [row for row in rows if row is not None]
     xattrs = [
         (ino, name, value)
-        for ino, meta in sorted(content.meta.items())
+        for ino, meta in sorted(metas.items())
         for name, value in sorted(meta.xattrs)
     ]
-    if not kept and not xattrs:
+    if not rows and not xattrs:
         return
     for statement in EXTENSION.split(";")[:-1]:
         connection.execute(statement)
-    connection.executemany("INSERT INTO zos_inode VALUES (?, ?, ?, ?, ?, ?, ?)", kept)
+    connection.executemany("INSERT INTO zos_inode VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
     connection.executemany("INSERT INTO zos_xattr VALUES (?, ?, ?)", xattrs)
 
 

@@ -1,8 +1,9 @@
 """How pack cuts work into pieces and batches, and what it makes of the answers."""
 
-from flist.memory import PAIR_BYTES
+from flist.memory import PAIR_BYTES, split_blocks
 from flist.model import CHUNK_BYTES, Inode
-from flist.pack import BATCH_BYTES, SEGMENT_BYTES, make_batches, make_pieces, settle
+from flist.pack import BATCH_BYTES, make_batches, make_pieces
+from flist.results import SEGMENT_BYTES, Results
 from flist.scan import FileJob, Scan
 
 STAMP = (1, 2, 3, 4, 5)
@@ -44,11 +45,34 @@ def test_a_file_that_became_shorter_ends_where_it_ended() -> None:
     inode = Inode(1, 0, b"f", 3 * SEGMENT_BYTES, 0, 0, 0o100644, 0, 0, 0)
     second = inode._replace(ino=2, same_as=1)
     scan = Scan([inode, second], {}, [FileJob(1, b"/f", inode.size, STAMP)])
-    packed = [
-        (1, 2 * SEGMENT_BYTES, 5, pair(3), False),
-        (1, SEGMENT_BYTES, 7, pair(2), False),
-        (1, 0, SEGMENT_BYTES, pair(1), False),
-    ]
-    inodes, joined = settle(scan, packed)
+    results = Results()
+    results.add([(1, 2 * SEGMENT_BYTES, 5, pair(3), False)])
+    results.add([(1, SEGMENT_BYTES, 7, pair(2), False), (1, 0, SEGMENT_BYTES, pair(1), True)])
+    inodes = results.settle(scan)
     assert [inode.size for inode in inodes] == [SEGMENT_BYTES + 7] * 2
-    assert joined == {1: pair(1) + pair(2), 2: pair(1) + pair(2)}
+    assert results.joined == {1: pair(1) + pair(2)}
+    assert results.blocks[1] == results.blocks[2] == split_blocks(pair(1) + pair(2))
+    assert (results.done, results.read) == (SEGMENT_BYTES + 12, 12)
+    assert results.memory(scan, 10**18) == {}
+
+
+def test_a_file_whose_first_segment_became_shorter() -> None:
+    inode = Inode(1, 0, b"f", 2 * SEGMENT_BYTES, 0, 0, 0o100644, 0, 0, 0)
+    results = Results()
+    results.add([(1, 0, 3, pair(1), False), (1, SEGMENT_BYTES, SEGMENT_BYTES, pair(2), False)])
+    scan = Scan([inode], {}, [FileJob(1, b"/f", inode.size, STAMP)])
+    assert results.settle(scan)[0].size == 3
+    assert results.joined == {1: pair(1)}
+
+
+def test_only_what_did_not_change_is_remembered() -> None:
+    now_ns = 10**18
+    jobs = [
+        FileJob(1, b"/old", 5, STAMP),
+        FileJob(2, b"/young", 5, (1, 2, 5, 0, now_ns)),
+        FileJob(3, b"/grown", 4, STAMP),
+        FileJob(4, b"/gone", 5, STAMP),
+    ]
+    results = Results()
+    results.add([(ino, 0, 5, pair(ino), False) for ino in (1, 2, 3)])
+    assert results.memory(Scan([], {}, jobs), now_ns) == {b"/old": (STAMP, pair(1))}
