@@ -23,6 +23,8 @@ PATIENCE = 8
 """So many reads may be out of order before another walk is followed."""
 LOOK_AHEAD = 256
 """Entries of directories looked at for one batch."""
+WHOLE_BYTES = 1 << 30
+"""A larger file has so many blocks that they are not looked up before somebody reads it."""
 MAX_DEPTH = 4096
 
 
@@ -49,13 +51,17 @@ class Sequence:
         end = min(offset + size, inode.size)
         if reader.blocks(inode)[offset // CHUNK_BYTES] in self.decoder.slots:
             self.strays = 0
-        elif self.strays >= PATIENCE and self.follows(reader, inode, offset):
+        elif self.is_free() and self.follows(reader, inode, offset):
             self.begin(reader, inode, end)
         else:
             self.strays += 1
         self.last = (reader, inode, end)
         if self.strays < PATIENCE and self.decoder.ahead_bytes < 2 * self.batch_bytes:
             self.refill()
+
+    def is_free(self) -> bool:
+        """Whether the last walk has come to its end, or was left."""
+        return self.strays >= PATIENCE or not self.decoder.ahead_bytes
 
     def follows(self, reader: Reader, inode: Inode, offset: int) -> bool:
         """Whether a read is what comes after the last one, or begins a later file beside it."""
@@ -119,7 +125,7 @@ def upcoming(tree: Tree, inode: Inode, index: int) -> Iterator[Chunk | None]:
     for number in range(index, chunk_count(inode.size)):
         yield Chunk(inode, number)
     for entry in following(tree, inode):
-        if entry.is_file and not entry.same_as:
+        if entry.is_file and not entry.same_as and entry.size <= WHOLE_BYTES:
             for number in range(chunk_count(entry.size)):
                 yield Chunk(entry, number)
         else:

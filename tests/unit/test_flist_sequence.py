@@ -9,7 +9,7 @@ from flist.errors import FormatError
 from flist.fetch import Fetcher
 from flist.model import CHUNK_BYTES, NO_META, Block, Inode, Meta, chunk_count
 from flist.reader import Reader
-from flist.sequence import PATIENCE, Sequence, following
+from flist.sequence import PATIENCE, WHOLE_BYTES, Sequence, following
 from flist.tree import Tree
 
 DIR, FILE = 0o040755, 0o100644
@@ -122,6 +122,19 @@ def test_a_large_file_in_order_begins_a_walk() -> None:
         decoder.batches.clear()
         sequence.note(reader, source.inodes[2], number * CHUNK_BYTES, CHUNK_BYTES)
     assert len(decoder.batches[-1]) == REGION_BYTES // CHUNK_BYTES - 1
+
+
+def test_a_huge_file_is_followed_only_once_it_is_read() -> None:
+    source = FakeTree([(1, 1, DIR, 0), (2, 1, FILE, 1), (3, 1, FILE, 1),
+                       (4, 1, FILE, WHOLE_BYTES + 1), (5, 1, FILE, 1)])  # fmt: skip
+    reader, decoder, sequence = begin(source)
+    for ino in (2, 3):
+        sequence.note(reader, source.inodes[ino], 0, 4096)
+    assert decoder.sent() == [b"5-0"]
+    assert 4 not in reader.lists
+    decoder.ahead_bytes = 0
+    sequence.note(reader, source.inodes[4], 0, CHUNK_BYTES)
+    assert decoder.sent()[1] == b"4-1"
 
 
 @pytest.mark.parametrize("step", [-1, 2])
