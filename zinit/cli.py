@@ -99,14 +99,16 @@ def parse(words: list[str], options: Options) -> Command:
         )
     while words:
         word = words.pop(0)
-        key, equals, value = word.partition("=")
         if word == "--":
             options.words += words
             break
+        key, value = split_flag(word)
         if key in command.flags:
-            options.flags[command.flags[key].rstrip("=")] = take_value(
-                command.flags[key], word, value if equals else None, words
-            )
+            flag = command.flags[key]
+            options.flags[flag.rstrip("=")] = take_value(flag, word, value, words)
+        elif word in ("-h", "--help"):
+            options.words.clear()
+            return COMMANDS["--help"]
         elif word.startswith("-") and word != "-":
             raise UsageError(f"Found argument '{word}' which wasn't expected")
         else:
@@ -119,9 +121,9 @@ def parse_global(words: list[str], options: Options) -> str:
     """Take the flags before the command; return the command's name."""
     while words:
         word = words.pop(0)
-        key, equals, value = word.partition("=")
+        key, value = split_flag(word)
         if key in ("-s", "--socket"):
-            options.socket = take_value("socket=", word, value if equals else None, words)
+            options.socket = take_value("socket=", word, value, words)
         elif word in ("-d", "--debug"):
             options.flags["debug"] = "yes"
         elif word in ("-h", "--help", "help"):
@@ -133,9 +135,21 @@ def parse_global(words: list[str], options: Options) -> str:
     return NO_COMMAND
 
 
+def split_flag(word: str) -> tuple[str, str | None]:
+    """Return a flag and the value that is attached to it: `--socket=PATH`, `-sPATH`, `-s=PATH`."""
+    if word.startswith("--"):
+        key, equals, value = word.partition("=")
+        return key, value if equals else None
+    if word.startswith("-") and len(word) > 2:
+        return word[:2], word[2:].removeprefix("=")
+    return word, None
+
+
 def take_value(flag: str, word: str, value: str | None, words: list[str]) -> str:
     """Return the value of a flag; `flag` ends in `=` if it takes one."""
     if not flag.endswith("="):
+        if value is not None:
+            raise UsageError(f"Found argument '{word}' which wasn't expected")
         return "yes"
     if value is None:
         if not words:
@@ -232,7 +246,7 @@ def run_log(options: Options) -> int:
 def run_reload(options: Options) -> int:
     """Print what changed; fail if a file was refused."""
     done = options.client.reload(*options.words)
-    if not isinstance(done, dict):
+    if options.words or not isinstance(done, dict):
         return 0
     for what in ("added", "changed", "restarted", "removed"):
         for name in done[what]:
@@ -273,10 +287,12 @@ def run_analyze(options: Options) -> int:
 
 def run_stats(options: Options) -> int:
     """Print memory and processor use."""
+    from zinit.client import misunderstand
     from zinit.rpcclient import call
 
     stats = call(options.socket, "service_stats", [options.words[0]])
-    assert isinstance(stats, dict)
+    if not isinstance(stats, dict) or "children" not in stats:
+        raise misunderstand(stats)
     children = stats.pop("children")
     print_yaml(stats)
     rows = [

@@ -20,6 +20,9 @@ TIMEOUT_S = 30.0
 RESTART_TRIES = 20
 RESTART_STEP_S = 1.0
 FIRST_STEP_S = 0.02
+STATUS_KEYS = ("name", "pid", "state", "target", "after")
+RELOAD_KEYS = ("added", "changed", "restarted", "removed", "failed")
+ANALYZE_KEYS = ("started", "now", "services")
 
 
 class ZinitError(ZosError):
@@ -35,15 +38,12 @@ class Client:
 
     def list(self) -> dict[str, str]:
         """Return the state of every service, by name."""
-        body = self.call("list")
-        assert isinstance(body, dict)
-        return body
+        states = self.ask_mapping("list")
+        return {name: str(state) for name, state in states.items()}
 
     def status(self, name: str) -> "dict[str, object]":
         """Return name, pid, state, target and after (a mapping from name to state)."""
-        body = self.call("status", name)
-        assert isinstance(body, dict)
-        return body
+        return self.ask_mapping("status", name, keys=STATUS_KEYS)
 
     def start(self, name: str) -> None:
         """Want a service up."""
@@ -91,13 +91,13 @@ class Client:
 
     def reload(self, name: str = "") -> object:
         """Follow the service folder (returns what was done), or let one service reload."""
-        return self.call("reload", *([name] if name else []))
+        if name:
+            return self.call("reload", name)
+        return self.ask_mapping("reload", keys=RELOAD_KEYS)
 
     def analyze(self) -> "dict[str, object]":
         """Return when each service got where, for `zinit.analyze`."""
-        body = self.call("analyze")
-        assert isinstance(body, dict)
-        return body
+        return self.ask_mapping("analyze", keys=ANALYZE_KEYS)
 
     def log(self, follow: bool = False) -> "Iterator[str]":
         """Yield the log's lines without their newlines; with `follow`, wait for more."""
@@ -110,6 +110,13 @@ class Client:
         if rest:
             yield rest.decode(errors="replace")
 
+    def ask_mapping(self, *words: str, keys: "tuple[str, ...]" = ()) -> "dict[str, object]":
+        """Send a command whose reply is a mapping with `keys` at least."""
+        body = self.call(*words)
+        if not isinstance(body, dict) or not all(key in body for key in keys):
+            raise misunderstand(body)
+        return body
+
     def call(self, *words: str) -> object:
         """Send a command; return the body of its reply or raise `ZinitError`."""
         import json
@@ -120,7 +127,7 @@ class Client:
             answer = json.loads(reply)
             state, body = answer["state"], answer["body"]
         except (ValueError, TypeError, KeyError):
-            raise ZinitError(f"cannot understand zinit's answer: {reply[:80]!r}") from None
+            raise misunderstand(reply) from None
         if state != "ok":
             raise ZinitError(str(body))
         return body
@@ -137,12 +144,25 @@ class Client:
                 while data := door.recv(65536):
                     yield data
             except OSError as error:
-                raise ZinitError(
-                    f"cannot talk to zinit on {self.path}: {error.strerror or error}",
-                    hint="is it running? another socket is named with -s",
-                ) from None
+                raise fail_to_talk(self.path, error) from None
         finally:
             door.close()
+
+
+def misunderstand(answer: object) -> ZinitError:
+    """Return the error for an answer that zinit does not give."""
+    return ZinitError(
+        f"cannot understand zinit's answer: {str(answer)[:80]}",
+        hint="does another version, or another program, answer there?",
+    )
+
+
+def fail_to_talk(path: str, error: OSError) -> ZinitError:
+    """Return the error for a daemon that can't be reached."""
+    return ZinitError(
+        f"cannot talk to zinit on {path}: {error.strerror or error}",
+        hint="is it running? another socket is named with -s",
+    )
 
 
 def quote(word: str) -> str:

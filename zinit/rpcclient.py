@@ -3,7 +3,7 @@
 import json
 import socket
 
-from zinit.client import TIMEOUT_S, ZinitError
+from zinit.client import TIMEOUT_S, ZinitError, fail_to_talk, misunderstand
 
 
 def call(path: str, method: str, params: "list[object]", timeout_s: float = TIMEOUT_S) -> object:
@@ -21,12 +21,15 @@ def call(path: str, method: str, params: "list[object]", timeout_s: float = TIME
                     break
                 data += part
         except OSError as error:
-            raise ZinitError(f"cannot talk to zinit on {path}: {error}") from None
+            raise fail_to_talk(path, error) from None
     try:
         reply = json.loads(data)
     except ValueError:
-        raise ZinitError("zinit closed the connection") from None
+        reply = None
+    if not isinstance(reply, dict) or not ("result" in reply or "error" in reply):
+        raise misunderstand(data)
     if "error" in reply:
-        raise ZinitError(str(reply["error"].get("message")))
+        refusal = reply["error"]
+        raise ZinitError(str(refusal.get("message") if isinstance(refusal, dict) else refusal))
     result: object = reply["result"]
     return result
