@@ -67,7 +67,7 @@ def serve(
 
 @contextlib.contextmanager
 def stop_on_signals() -> Iterator[None]:
-    """Raise `Stop` in the block when SIGTERM or SIGINT comes, once."""
+    """Raise `Stop` in the block when SIGTERM, SIGINT or SIGHUP comes, once."""
 
     def stop(_number: int, _frame: FrameType | None) -> None:
         for number in kept:
@@ -75,8 +75,9 @@ def stop_on_signals() -> Iterator[None]:
         raise Stop
 
     kept = {}
-    for number in (signal.SIGTERM, signal.SIGINT):
-        kept[number] = signal.signal(number, stop)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup
+            kept[number] = signal.signal(number, stop)
     try:
         yield
     finally:

@@ -79,11 +79,11 @@ def restore_file(item: Restore, read_chunk: ReadChunk, rules: Rules) -> list[str
     scratch = scratch_path(item)
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
-        handle = os.open(scratch, flags, 0o600)
-    except FileExistsError:
-        os.unlink(scratch)  # noqa: PTH108 left by a killed run that had our number
-        handle = os.open(scratch, flags, 0o600)
-    try:
+        try:
+            handle = os.open(scratch, flags, 0o600)
+        except FileExistsError:
+            os.unlink(scratch)  # noqa: PTH108 left by a killed run that had our number
+            handle = os.open(scratch, flags, 0o600)
         try:
             write_content(handle, item, read_chunk)
             problems = set_attributes(handle, item, rules)

@@ -11,13 +11,16 @@ import gc
 import itertools
 import os
 import pickle
+import select
 import selectors
 import signal
 import struct
 import sys
 import tempfile
+import time
 import traceback
 from collections.abc import Iterable, Iterator
+from types import FrameType
 from typing import Any, Generic, NoReturn, TypeVar, cast
 
 from common.errors import ZosError
@@ -31,6 +34,7 @@ PLACE = struct.Struct("<QQ")
 """Where a job is in the queue's file, and its length."""
 READ_BYTES = 1 << 20
 PIPE_BYTES = 1 << 20
+END_WITHIN_S = 2.0
 
 
 class Worker(Generic[Job, Result]):
@@ -75,11 +79,10 @@ def run_jobs(
                 reading, writing = os.pipe()
                 with contextlib.suppress(OSError):  # room for results while we are busy
                     fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
-                child = os.fork()
-                if child == 0:
-                    for handle in (reading, *children):
-                        os.close(handle)
-                    run_child(queue, worker, writing)
+                with held_signals():
+                    child = os.fork()
+                    if child == 0:
+                        run_child(queue, worker, writing, (reading, *children))
                 os.close(writing)
                 children[reading] = child
             yield from cast("Iterator[Result]", exchange(every, queue, children))
@@ -140,9 +143,50 @@ def run_here(jobs: Iterable[Job], worker: Worker[Job, Result]) -> Iterator[Resul
         worker.close()
 
 
-def run_child(queue: Queue, worker: Worker[Job, Result], report: int) -> NoReturn:
-    """Do jobs until there is none left, and send what they gave; never returns."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends us
+class Ended(BaseException):
+    """The parent wants no more: what is half done is taken back."""
+
+
+@contextlib.contextmanager
+def held_signals() -> Iterator[None]:
+    """Let nobody interrupt the block: in a child that would run its parent's code."""
+    known = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, known)
+
+
+def run_child(
+    queue: Queue, worker: Worker[Job, Result], report: int, foreign: Iterable[int]
+) -> NoReturn:
+    """Do jobs until there is none left, and send what they gave; never returns.
+
+    Begins with signals held; `foreign` are the parent's handles.
+    """
+    is_working = True
+
+    def end(_number: int, _frame: FrameType | None) -> None:
+        if is_working:
+            raise Ended
+        os._exit(0)
+
+    try:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends us
+        signal.signal(signal.SIGTERM, end)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT, signal.SIGTERM))
+        for handle in foreign:
+            os.close(handle)
+        do_jobs(queue, worker, report)
+    except Ended:
+        pass
+    finally:
+        is_working = False
+        os._exit(0)
+
+
+def do_jobs(queue: Queue, worker: Worker[Job, Result], report: int) -> None:
+    """Do jobs in a child until there is none left, and send what they gave."""
     queue.close_giving()
     keep_buffers()
     gc.freeze()  # what the parent made is not ours to look through
@@ -156,12 +200,13 @@ def run_child(queue: Queue, worker: Worker[Job, Result], report: int) -> NoRetur
         answer = ("end", None)
     except ZosError as error:
         answer = ("error", (type(error), error.message, error.hint))
+    except Ended:
+        raise
     except BaseException as error:
         traceback.print_exc()
         answer = ("error", (FlistError, f"a worker failed: {error}", None))
     with contextlib.suppress(OSError):
         send(report, answer)
-    os._exit(0)
 
 
 def send(handle: int, value: object) -> None:
@@ -220,10 +265,22 @@ def take_values(buffer: bytearray) -> Iterator[tuple[str, Any]]:
 
 
 def end_children(children: dict[int, int]) -> None:
-    """Kill what still runs and wait for all."""
-    for pipe, child in children.items():
-        os.close(pipe)
+    """End what still runs, kill what does not listen, and wait for all."""
+    for child in children.values():
         with contextlib.suppress(ProcessLookupError):
+            os.kill(child, signal.SIGTERM)
+    deadline = time.monotonic() + END_WITHIN_S
+    for pipe, child in children.items():
+        if not is_closed_by(pipe, deadline):
             os.kill(child, signal.SIGKILL)
+        os.close(pipe)
         with contextlib.suppress(ChildProcessError):
             os.waitpid(child, 0)
+
+
+def is_closed_by(pipe: int, deadline: float) -> bool:
+    """Wait until the other side of a pipe is closed; whatever comes before is of no use."""
+    while (left_s := deadline - time.monotonic()) > 0 and select.select([pipe], [], [], left_s)[0]:
+        if not os.read(pipe, READ_BYTES):
+            return True
+    return False

@@ -4,6 +4,7 @@ Reading falls back to `DIR/<64 hex digits>`, which older tools wrote. A file app
 at all (written beside, then renamed), and is on disk when `flush` has returned.
 """
 
+import contextlib
 import ctypes
 import itertools
 import os
@@ -74,8 +75,9 @@ class FolderStore:
         """Write a file beside `path`, then rename it."""
         # The number is never the same for two threads.
         scratch = f"{folder}/.{os.getpid()}-{id(self):x}-{next(self.counter)}.tmp"
-        handle = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
         try:
+            handle = os.open(scratch, flags, 0o644)
             try:
                 while data:
                     data = data[os.write(handle, data) :]
@@ -83,7 +85,8 @@ class FolderStore:
                 os.close(handle)
             os.rename(scratch, path)  # noqa: PTH104
         except BaseException:
-            Path(scratch).unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                os.unlink(scratch)  # noqa: PTH108
             raise
 
     def flush(self) -> None:
