@@ -3,16 +3,19 @@
 import os
 import sys
 
+from zinit.accounts import find_account
 from zinit.config import Service
 from zinit.folder import Folder
 from zinit.graph import find_cycles
 from zinit.nodes import ConfigError, parse_yaml
+from zinit.signals import NUMBERS
 from zinit.spawn import DEFAULT_PATH, find_program
 from zinit.words import split_words
 
 ERROR = "error"
 WARNING = "warning"
 LISTS = ("after", "requires", "wants")
+IGNORED = ("test", "probe", "ready", "liveness", "watchdog")  # by a oneshot
 
 
 class Finding:
@@ -77,12 +80,13 @@ def find_lines(path: str) -> dict[str, int]:
 def check_service(
     service: Service, services: dict[str, Service], path: str, lines: dict[str, int]
 ) -> list[Finding]:
-    """Return what is wrong with one service: its commands and the names it uses."""
+    """Return what is wrong with one service: its commands, the names it uses, what it ignores."""
     findings = []
     for key, command in (
         ("exec", service.exec),
         ("test", service.test),
         ("liveness", service.liveness),
+        ("reload", "" if service.reload in NUMBERS else service.reload),
     ):
         if command or key == "exec":
             findings += check_command(service, key, command, path, lines.get(key, 0))
@@ -92,9 +96,28 @@ def check_service(
             if name not in services:
                 text = f"{key} names {name!r}, which is not here"
                 findings.append(Finding(level, path, lines.get(f"{key} {name}", 0), text))
-    if service.test and service.oneshot:
-        text = "a oneshot is never tested: test is ignored"
-        findings.append(Finding(WARNING, path, lines.get("test", 0), text))
+    ignored = IGNORED if service.oneshot else ()
+    for key in ignored:
+        if key in lines:
+            text = f"a oneshot is ready when it has ended: {key} is ignored"
+            findings.append(Finding(WARNING, path, lines[key], text))
+    return findings + check_surroundings(service, path, lines)
+
+
+def check_surroundings(service: Service, path: str, lines: dict[str, int]) -> list[Finding]:
+    """Return what one service wants and this machine does not have."""
+    if service.root:
+        return []  # what is there can't be seen from here
+    findings = []
+    if service.dir and not os.path.isdir(os.path.join("/", service.dir)):
+        text = f"there is no folder {service.dir!r} on this machine"
+        findings.append(Finding(WARNING, path, lines.get("dir", 0), text))
+    try:
+        find_account(service)
+    except ValueError as error:
+        keys = ("user",) if str(error).startswith("there is no user") else ("groups", "group")
+        line = next((lines[key] for key in keys if key in lines), 0)
+        findings.append(Finding(WARNING, path, line, f"{error} on this machine"))
     return findings
 
 

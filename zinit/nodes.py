@@ -55,6 +55,8 @@ def parse_any_yaml(text: str) -> Node:
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         reason = getattr(error, "problem", None) or "not YAML"
+        if reason.startswith("but ") and getattr(error, "context", None):
+            reason = f"{error.context}, {reason}"  # type: ignore[attr-defined]
         raise ConfigError(reason, mark.line + 1 if mark else 0) from None
     except ValueError as error:  # e.g. a lone surrogate
         raise ConfigError(f"not YAML: {error}") from None

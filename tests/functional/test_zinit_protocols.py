@@ -168,14 +168,24 @@ CHECKED = {
     "value": "exec: sleep 1\n\nlimits: {nofile: lots}\n",
     "typo": "exec: sleep 1\nonesht: true\n",
     "gone": "exec: there-is-no-such-program\n",
+    "once": "exec: sleep 1\noneshot: true\nready: notify\ntest: sleep 1\n",
+    "place": "exec: sleep 1\ndir: /there/is/none\nuser: nobody-at-all\n",
+    "reload": "exec: sleep 1\nreload: sleep 'x\n",
+    "two": "exec: sleep 1\n---\nexec: sleep 2\n",
 }
 FOUND = """\
 gone.yaml:1: warning: exec: there is no program 'there-is-no-such-program' on this machine
 loop1.yaml:4: error: these wait for each other and never start: loop1 -> loop2 -> loop1
 names.yaml:4: error: after names 'nobody', which is not here
 names.yaml:5: warning: wants names 'somebody', which is not here
+once.yaml:3: warning: a oneshot is ready when it has ended: ready is ignored
+once.yaml:4: warning: a oneshot is ready when it has ended: test is ignored
+place.yaml:2: warning: there is no folder '/there/is/none' on this machine
+place.yaml:3: warning: there is no user 'nobody-at-all' on this machine
 quote.yaml:1: error: exec: unclosed single quote
 quote2.yaml:1: error: exec: unclosed double quote
+reload.yaml:2: error: reload: unclosed single quote
+two.yaml:2: error: expected a single document in the stream, but found another document
 typo.yaml:2: warning: unknown key 'onesht' is ignored
 value.yaml:3: error: a size like 512M is wanted here
 """
