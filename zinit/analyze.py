@@ -37,10 +37,16 @@ def read(entry: "dict[str, object]", key: str) -> float | None:
 
 
 def read_spans(answer: "dict[str, object]") -> dict[str, Span]:
-    """Return the spans in a daemon's answer."""
+    """Return the spans of the boot's services, not of those that were monitored later."""
     services = answer["services"]
     assert isinstance(services, dict)
-    return {name: Span(name, entry) for name, entry in services.items()}
+    spans = (Span(name, entry) for name, entry in services.items())
+    loaded = read(answer, "loaded")
+    return {
+        span.name: span
+        for span in spans
+        if loaded is None or span.blocked is None or span.blocked <= loaded
+    }
 
 
 def find_chain(spans: dict[str, Span], last: str | None = None) -> list[Span]:
@@ -86,6 +92,10 @@ def render_chain(answer: "dict[str, object]") -> str:
     late = [span.name for span in spans.values() if span.ready is None]
     if late:
         lines.append("never ready: " + ", ".join(sorted(late)))
+    services = answer["services"]
+    assert isinstance(services, dict)
+    if len(services) > len(spans):
+        lines.append(f"monitored after the boot: {len(services) - len(spans)}")
     return "\n".join(lines) + "\n"
 
 

@@ -24,6 +24,7 @@ class Api:
         self.folder = folder
         self.now: Callable[[], float] = manager.system.now
         self.started = self.now()
+        self.loaded = 0.0  # when the services of the boot were all known
         self.wants_reexec = False
         self.open_http: Callable[[str], str] = no_http  # the server's, when there is one
         self.close_http: Callable[[], None] = lambda: None
@@ -86,8 +87,9 @@ class Api:
             }
             for name, unit in self.manager.units.items()
         }
-        times = {"started": round(self.started + shift, 6), "now": round(now + shift, 6)}
-        return {**times, "services": services}
+        times = {"started": self.started, "loaded": self.loaded or now, "now": now}
+        rounded = {name: round(at + shift, 6) for name, at in times.items()}
+        return {**rounded, "services": services}
 
     def start_http(self, address: str) -> str:
         """Serve JSON-RPC over HTTP; returns what to tell the user, the token included."""

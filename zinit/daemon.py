@@ -101,6 +101,7 @@ class Daemon:
     def load_folder(self) -> None:
         """Monitor every service file there is."""
         self.manager.add(self.folder.load_all())
+        self.api.loaded = self.system.now()
         self.manager.report_cycles()
 
     def start_anew(self) -> None:

@@ -45,6 +45,7 @@ def dump(daemon: "Daemon") -> "tuple[dict[str, object], list[int]]":
         "http": http,
         "file_limits": daemon.system.file_limits,
         "started": daemon.api.started,
+        "loaded": daemon.api.loaded,
         "faults": daemon.fault_times,
         "rebirths": daemon.rebirths,
     }
@@ -98,6 +99,7 @@ def restore(daemon: "Daemon", state: "dict[str, list[list[object]]]") -> None:
     limits = state["file_limits"]
     daemon.system.file_limits = (int(str(limits[0])), int(str(limits[1]))) if limits else None
     daemon.api.started = float(str(state["started"]))
+    daemon.api.loaded = float(str(state.get("loaded", 0.0)))
     daemon.rebirths = [float(str(at)) for at in state["rebirths"]]
     for fd in state["doors"]:
         daemon.server.adopt_door(int(str(fd)), daemon.settings.socket)

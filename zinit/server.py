@@ -52,7 +52,7 @@ BACKLOG = 256
 CLIENT_LIMIT = 400
 ACCEPTS_PER_TURN = 16
 READ_SIZE = 65536
-TURN_S = 0.01  # a client's time for its requests; what is left waits for the next turn
+TURN_S = 0.002  # a client's time for its requests; what is left waits for the next turn
 TOKEN_BYTES = 24
 
 

@@ -26,7 +26,7 @@ def read_environment(path: str = "/etc/environment") -> dict[str, str]:
         return env
     for line in lines:
         key, equals, value = line.strip().partition("=")
-        if equals and key and not key.startswith("#"):
+        if equals and key and not key.startswith("#") and "\0" not in line:
             env[key] = value
     return env
 

@@ -20,6 +20,7 @@ LEFTOVER_CHECK_S = 2.0
 # once does not let its dependents start.
 SETTLE_S = 0.002
 SPAWN_RETRY_S = 2.0
+START_PAUSE_S = 2.0  # the longest time from an end to a start that somebody asks for
 FORGET_LATE = Action("drop", text=r.PROBE_LATE)
 
 
@@ -274,7 +275,7 @@ def end(record: Record, event: Event, now: float) -> "Step":
     record.pid = 0
     record.kills = record.misses = 0
     if not service.oneshot:
-        record.not_before = now + service.restart_delay_s
+        record.not_before = now + min(service.restart_delay_s, START_PAUSE_S)
     if record.target_up and was_told:
         record, actions = come_back(record)
     elif record.target_up and is_restart_wanted(service, has_failed):

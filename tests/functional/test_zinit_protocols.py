@@ -151,6 +151,15 @@ def test_analyze_tells_the_chain_and_draws_it(zinit: ZinitDaemon) -> None:
     assert svg.startswith("<svg ")
     assert svg.rstrip().endswith("</svg>")
     assert svg.count("<rect") >= 5
+    zinit.write("late", "exec: sleep 1000\nafter: [b]")
+    zinit.client.monitor("late")
+    zinit.wait_for_state("late", "Running")
+    assert "late" not in zinit.cli("analyze", "plot").stdout
+    assert zinit.cli("reexec").returncode == 0
+    wait_until(lambda: "started anew" in zinit.said(), "it starts anew")
+    text = zinit.cli("analyze").stdout
+    assert "2 of 2 services were ready" in text
+    assert text.endswith("\nmonitored after the boot: 1\n")
     imports = zinit.cli("analyze", "imports").stdout
     assert "zinit.manager" in imports
     assert int(imports.split()[0]) < 75  # modules: each costs a node's boot milliseconds

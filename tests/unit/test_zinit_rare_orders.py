@@ -132,3 +132,18 @@ def test_a_file_that_comes_back_while_its_service_stops(text: str) -> None:
     world.advance(5)
     assert world.states == {"a": "Running"}
     assert world.manager.find("a").record.service.dir == world.load("a").dir
+
+
+def test_a_start_that_somebody_asks_for_does_not_wait_for_a_long_restart_pause() -> None:
+    world = World(a="exec: run\nrestart: {delay: 60}", b="exec: run\nrestart: {delay: 0.5}")
+    world.boot()
+    for name in ("a", "b"):
+        world.do("stop", name)
+        world.do("start", name)
+    world.advance(0.5)
+    assert world.labels == ["b"]
+    world.advance(1.5)
+    assert world.labels == ["a", "b"]
+    world.end("a", FAILED)
+    world.advance(59)
+    assert world.labels == ["b"]

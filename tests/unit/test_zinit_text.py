@@ -2,6 +2,8 @@
 
 import contextlib
 import json
+import os
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -10,6 +12,7 @@ from hypothesis import strategies as st
 from zinit.config import parse_service
 from zinit.nodes import ConfigError
 from zinit.protocol import ProtocolError, parse_request, to_json
+from zinit.spawn import read_environment
 from zinit.words import split_words
 from zinit.yamltext import format_yaml
 
@@ -148,3 +151,13 @@ def test_yaml_is_quoted_as_upstream_quotes_it() -> None:
         '---\na: Running\nb: "Error(Exited(Pid(3), 1))"\n"stream:x": "-"\nn: "yes"\npid: 3\n'
         "after: {}\nmore:\n  x: Unknown\n"
     )
+
+
+def test_the_environment_file_is_read_as_far_as_it_can_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "environ", {"A": "1"})
+    path = tmp_path / "environment"
+    path.write_bytes(b"# comment=1\nB = 2\nC=\0\nnothing\nD='x=y'\nE=\xff\n=3\n")
+    found = read_environment(str(path))
+    assert found == {"A": "1", "B ": " 2", "D": "'x=y'", "E": "\udcff"}
