@@ -20,8 +20,11 @@ from flist.control import Handler, start_control
 from flist.errors import FlistError
 from flist.overlay import mount_overlay, prepare_overlay, unmount_overlay
 from flist.session import Sources, open_reader
+from flist.store.base import adopt
 
 if TYPE_CHECKING:
+    from http.client import HTTPConnection
+
     from flist.fuse_raw import Server
     from flist.reader import Reader
 
@@ -31,7 +34,8 @@ UP_WITHIN_S = 4.0
 class Mount(NamedTuple):
     """What to mount where; `adapter` is "raw" or "library". `check` raises `SignatureError` for a
     flist that must not be mounted. `record` and `replay` are traces; `overlay` is the folder of a
-    writable layer; with `xattrs` a later version may have attributes although this one has none."""
+    writable layer; with `xattrs` a later version may have attributes although this one has none;
+    `connections` are open, and of use if they lead to a store."""
 
     meta: Path
     target: Path
@@ -42,6 +46,7 @@ class Mount(NamedTuple):
     replay: Path | None = None
     overlay: Path | None = None
     xattrs: bool = False
+    connections: Sequence["HTTPConnection"] = ()
 
 
 def mount(what: Mount, ready: Callable[[], None] = notify_ready) -> int:
@@ -51,6 +56,9 @@ def mount(what: Mount, ready: Callable[[], None] = notify_ready) -> int:
     target = prepare_overlay(what.overlay) if what.overlay else what.target.resolve()
     with contextlib.ExitStack() as stack:
         reader = stack.enter_context(open_reader(what.meta, what.sources))
+        for connection in what.connections:
+            if not adopt(reader.fetcher.store, connection):
+                connection.close()
         if what.record:
             from flist.trace import Recorder
 

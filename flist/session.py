@@ -13,14 +13,12 @@ from flist.model import Route
 from flist.opening import AnyFlist, open_flist
 from flist.reader import Reader
 from flist.store.base import check_scheme
-from flist.store.retry import RetryingStore
+from flist.store.retry import DEFAULT_WAIT_S, RetryingStore
 from flist.store.routed import open_routes, parse_route
 from flist.tree import Tree
 
 if TYPE_CHECKING:
     from flist.store.base import Store
-
-DEFAULT_WAIT_S = 60.0
 
 
 class Sources(NamedTuple):

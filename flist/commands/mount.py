@@ -1,25 +1,37 @@
 """Mount a flist read-only; blocks are fetched when they are read, checked, and cached.
 
+The flist may be named by its address, too; it is fetched once, at the start.
+
 Stays in the foreground and tells readiness to $NOTIFY_SOCKET; SIGTERM unmounts. With --daemon it
 returns when the mount is up, or fails with the reason. The mount's source is the process id of
 what serves it, its type fuse.g8ufs.
 """
 
 import argparse
+import contextlib
+import importlib
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from flist.commands.options import (
     add_key_options,
-    add_meta,
     add_sources,
     check_signature,
     read_sources,
 )
 from flist.commands.values import parse_path
 
+if TYPE_CHECKING:
+    from http.client import HTTPConnection
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
-    add_meta(parser)
+    parser.add_argument(
+        "-m", "--meta", type=parse_meta, required=True, metavar="FILE|URL",
+        help="the flist, or its address",
+    )  # fmt: skip
     add_sources(parser)
     add_key_options(parser)
     parser.add_argument("-d", "--daemon", action="store_true", help="go to the background when up")
@@ -48,16 +60,38 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("target", type=parse_path, metavar="MOUNTPOINT")
 
 
+def parse_meta(text: str) -> Path | str:
+    """Return the path of a flist, or its address."""
+    return text if text.startswith(("http://", "https://")) else parse_path(text)
+
+
 def run(options: argparse.Namespace) -> int:
     """Mount."""
-    from flist.mount import Mount, mount, mount_in_background
+    with contextlib.ExitStack() as stack:
+        connections = fetch_meta(options, stack) if isinstance(options.meta, str) else []
+        from flist.mount import Mount, mount, mount_in_background
 
-    what = Mount(
-        options.meta, options.target, read_sources(options), options.adapter,
-        lambda meta: check_signature(options, meta), options.record, options.replay,
-        options.overlay, options.xattrs,
-    )  # fmt: skip
-    what.check(what.meta)
-    if options.daemon:
-        return mount_in_background(what, options.log)
-    return mount(what)
+        what = Mount(
+            options.meta, options.target, read_sources(options), options.adapter,
+            lambda meta: check_signature(options, meta), options.record, options.replay,
+            options.overlay, options.xattrs, connections,
+        )  # fmt: skip
+        what.check(what.meta)
+        if options.daemon:
+            return mount_in_background(what, options.log)
+        return mount(what)
+
+
+def fetch_meta(options: argparse.Namespace, stack: contextlib.ExitStack) -> "list[HTTPConnection]":
+    """Fetch the flist at an address, and let the options name what came; return connections that
+    are left."""
+    from flist.download import Download
+
+    folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="flist-")))
+    is_signed = options.key is not None and options.signature is None
+    download = Download(options.meta, folder, is_signed=is_signed)
+    importlib.import_module("flist.fuse_raw")  # takes as long as the server does to answer
+    done = download.result()
+    options.meta = done.meta
+    options.signature = options.signature or done.signature
+    return done.connections

@@ -2,10 +2,14 @@
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from flist.cache import DEFAULT_LIMIT_BYTES
 from flist.commands.values import parse_path, parse_seconds, parse_size
-from flist.session import DEFAULT_WAIT_S, Sources
+from flist.store.retry import DEFAULT_WAIT_S
+
+if TYPE_CHECKING:
+    from flist.session import Sources
 
 DEFAULT_CACHE = Path("/tmp/cache")  # noqa: S108 upstream's default; made with mode 0700
 
@@ -63,8 +67,10 @@ def add_sources(
     parser.add_argument("--offline", action="store_true", help="use the cache only")
 
 
-def read_sources(options: argparse.Namespace) -> Sources:
+def read_sources(options: argparse.Namespace) -> "Sources":
     """Return what `add_sources` parsed."""
+    from flist.session import Sources
+
     return Sources(options.stores, options.cache, options.cache_size, options.wait, options.offline)
 
 

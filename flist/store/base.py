@@ -7,10 +7,13 @@ them (`flist.fetch`). Everything else (retry, mirrors, cache) is a wrapper aroun
 import contextlib
 import importlib
 from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from common.errors import UsageError
 from flist.store.urls import hide_secrets, split_url
+
+if TYPE_CHECKING:
+    from http.client import HTTPConnection
 
 
 class Store(Protocol):
@@ -47,6 +50,19 @@ def announce(
     if isinstance(store, AnnouncingStore):
         return store.announce(block_ids)
     return contextlib.nullcontext()
+
+
+@runtime_checkable
+class AdoptingStore(Protocol):
+    """A store that can use connections which others have opened."""
+
+    def adopt(self, connection: "HTTPConnection", /) -> bool:
+        """Use an open connection, if it leads where this store is; return whether it does."""
+
+
+def adopt(store: Store | None, connection: "HTTPConnection") -> bool:
+    """Give a store an open connection, if it can use it; return whether it can."""
+    return isinstance(store, AdoptingStore) and store.adopt(connection)
 
 
 # scheme -> module with `open_store(url) -> Store`

@@ -41,7 +41,11 @@ class HttpStore:
     """Blocks behind an HTTP server."""
 
     def __init__(
-        self, url: str, timeout_s: float = TIMEOUT_S, max_bytes: int = MAX_BLOCK_BYTES
+        self,
+        url: str,
+        timeout_s: float = TIMEOUT_S,
+        max_bytes: int = MAX_BLOCK_BYTES,
+        deadline_s: float = BODY_DEADLINE_S,
     ) -> None:
         parts = split_url(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
@@ -56,6 +60,7 @@ class HttpStore:
         self.query = f"?{parts.query}" if parts.query else ""
         self.timeout_s = timeout_s
         self.max_bytes = max_bytes
+        self.deadline_s = deadline_s
         self.idle: list[http.client.HTTPConnection] = []
         self.announced: dict[bytes, Pipeline] = {}
         self.broken_left = MAX_BROKEN
@@ -135,6 +140,15 @@ class HttpStore:
         for connection in idle:
             connection.close()
 
+    def adopt(self, connection: http.client.HTTPConnection) -> bool:
+        """Use an open connection, if it leads to this server; return whether it does."""
+        is_secure = isinstance(connection, http.client.HTTPSConnection)
+        if (is_secure, connection.host, connection.port) != (self.secure, self.host, self.port):
+            return False
+        with self.lock:
+            self.idle.append(connection)
+        return True
+
     def ask(
         self,
         method: str,
@@ -174,7 +188,7 @@ class HttpStore:
         """Return status and body of one request over `connection`, which is kept if it may be."""
         connection.request(request.method, request.path, request.body, dict(request.headers))
         response = connection.getresponse()
-        body = read_body(response, request.method, self.max_bytes)
+        body = read_body(response, request.method, self.max_bytes, self.deadline_s)
         if response.length == 0:
             response.close()  # read1 does not say so itself when it has read all
         if response.isclosed() and not response.will_close:
@@ -185,12 +199,14 @@ class HttpStore:
         return response.status, body
 
 
-def read_body(response: http.client.HTTPResponse, method: str, limit: int) -> bytes:
+def read_body(
+    response: http.client.HTTPResponse, method: str, limit: int, deadline_s: float = BODY_DEADLINE_S
+) -> bytes:
     """Return the body, up to one byte more than `limit`, within a deadline.
 
     Raises `IncompleteRead` for a body that is cut off, `TimeoutError` for one that drips in.
     """
-    deadline = time.monotonic() + BODY_DEADLINE_S
+    deadline = time.monotonic() + deadline_s
     pieces = []
     left = limit + 1
     while left > 0 and (piece := response.read1(left)):

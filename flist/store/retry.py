@@ -5,11 +5,16 @@ import random
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from flist.errors import BlockError, FlistError, StoreUnavailableError
-from flist.store.base import Store, announce
+from flist.store.base import Store, adopt, announce
 
+if TYPE_CHECKING:
+    from http.client import HTTPConnection
+
+DEFAULT_WAIT_S = 60.0
+"""How long a read waits for a store that is down, if nobody says otherwise."""
 FIRST_PAUSE_S = 0.1
 LONGEST_PAUSE_S = 5.0
 WRONG_BYTES_TRIES = 3
@@ -82,6 +87,10 @@ class RetryingStore:
     def announce(self, block_ids: Sequence[bytes]) -> contextlib.AbstractContextManager[None]:
         """Tell the store what it will be asked for."""
         return announce(self.store, block_ids)
+
+    def adopt(self, connection: "HTTPConnection") -> bool:
+        """Give the store an open connection."""
+        return adopt(self.store, connection)
 
     def has(self, block_id: bytes) -> bool:
         """Whether the block is there."""

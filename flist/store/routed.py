@@ -7,12 +7,16 @@ stores are tried in random order until one answers with bytes that pass the chec
 import contextlib
 import random
 from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from common.errors import UsageError
 from flist.errors import BlockError, BlockMissingError, FlistError, StoreError
 from flist.model import Route
-from flist.store.base import Store, announce, open_store
+from flist.store.base import Store, adopt, announce, open_store
 from flist.store.urls import hide_secrets
+
+if TYPE_CHECKING:
+    from http.client import HTTPConnection
 
 
 class RoutedStore:
@@ -71,6 +75,10 @@ class RoutedStore:
                 if wanted or not block_ids:
                     stack.enter_context(announce(store, wanted))
             yield
+
+    def adopt(self, connection: "HTTPConnection") -> bool:
+        """Give the first store that can use it an open connection."""
+        return any(adopt(store, connection) for _, store in self.routes)
 
     def has(self, block_id: bytes) -> bool:
         """Whether every store of the block has it."""

@@ -44,7 +44,7 @@ class Mounted(NamedTuple):
 
 
 @contextlib.contextmanager
-def mounted(meta: Path, target: Path, *words: str | Path) -> Iterator[Mounted]:
+def mounted(meta: Path | str, target: Path, *words: str | Path) -> Iterator[Mounted]:
     """Mount `meta` on `target` for the block; it is up (it said so) when the block begins."""
     need_fuse()
     target.mkdir(parents=True, exist_ok=True)
