@@ -79,14 +79,16 @@ class Decoder:
 
     def has_room(self) -> bool:
         """Whether another batch may be sent: what is in its place was decoded, and passed."""
-        if not self.is_alive:
-            return False
         region = self.regions[self.batches % REGIONS]
-        if not region:
-            return True
-        self.collect(0)
-        first = self.waiting[0].number if self.waiting else self.numbers + 1
-        return region[-1].number < min(first, self.reached)
+        if region and region[-1].number >= self.reached:
+            return False
+        if self.is_pending(region):
+            self.collect(0)
+        return self.is_alive and not self.is_pending(region)
+
+    def is_pending(self, region: list[Slot]) -> bool:
+        """Whether results of a region are still to come."""
+        return bool(region and self.waiting) and self.waiting[0].number <= region[-1].number
 
     def skip(self) -> None:
         """Take it that nothing of what was sent is needed any more."""

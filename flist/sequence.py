@@ -99,10 +99,12 @@ class Sequence:
         with contextlib.suppress(Exception):  # a guess must not make a read fail
             for chunk in islice(self.coming, LOOK_AHEAD):
                 if chunk is not None:
-                    self.reader.expect(chunk.inode)
-                    block = self.reader.blocks(chunk.inode)[chunk.number]
+                    inode, number = chunk
+                    if inode.ino not in self.reader.lists:
+                        self.reader.expect(inode)
+                    block = self.reader.blocks(inode)[number]
                     if block not in self.decoder.slots and block not in batch:
-                        batch[block] = chunk_size(chunk.inode.size, chunk.number)
+                        batch[block] = chunk_size(inode.size, number)
                         left -= batch[block]
                 if left <= 0 or len(batch) == MAX_JOBS:
                     break
