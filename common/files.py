@@ -10,6 +10,8 @@ from io import BufferedReader
 from pathlib import Path
 from typing import BinaryIO
 
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
 
 def open_regular(path: Path) -> BufferedReader:
     """Open a regular file for reading; raises `OSError` for anything else.
@@ -26,14 +28,35 @@ def open_regular(path: Path) -> BufferedReader:
     return os.fdopen(handle, "rb")
 
 
+def check_writable(path: Path) -> None:
+    """Raise the `OSError` that `open_atomic` would, where it shows already: before any work."""
+    number = 0
+    if path.is_dir():
+        number = errno.EISDIR
+    elif not path.parent.exists():
+        number = errno.ENOENT
+    elif not path.parent.is_dir():
+        number = errno.ENOTDIR
+    elif not os.access(path.parent, os.W_OK | os.X_OK):
+        number = errno.EACCES
+    if number:
+        raise OSError(number, os.strerror(number), str(path))
+
+
 @contextlib.contextmanager
 def open_atomic(path: Path, mode: int = 0o644) -> Iterator[BinaryIO]:
     """Open a temporary file beside `path` that takes its place when the block ends well.
 
     The stream's `name` is the temporary file's path. The data is on disk before the name is (fsync,
-    then rename); on any exception the temporary file is removed and `path` is as it was.
+    then rename); on any exception the temporary file is removed and `path` is as it was. An
+    `OSError` for want of space or permission names `path`.
     """
-    handle, name = tempfile.mkstemp(prefix=f".{path.name[:64]}.", suffix=".tmp", dir=path.parent)
+    prefix = f".{path.name[:64]}."
+    try:
+        handle, name = tempfile.mkstemp(prefix=prefix, suffix=".tmp", dir=path.parent)
+    except OSError as error:
+        error.filename = str(path)
+        raise
     try:
         with open(name, "w+b", opener=lambda *_: handle) as stream:
             yield stream
@@ -41,9 +64,11 @@ def open_atomic(path: Path, mode: int = 0o644) -> Iterator[BinaryIO]:
             os.fchmod(stream.fileno(), mode)
             os.fsync(stream.fileno())
         Path(name).replace(path)
-    except BaseException:
+    except BaseException as error:
         with contextlib.suppress(FileNotFoundError):
             Path(name).unlink()
+        if isinstance(error, OSError) and (error.filename == name or error.errno in FULL):
+            error.filename = str(path)
         raise
     sync_directory(path.parent)
 

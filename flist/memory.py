@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from hashlib import blake2b
 from pathlib import Path
 
+from common.errors import ZosError
 from common.paths import cache_dir
 from flist.model import HASH_BYTES, Block
 
@@ -32,14 +33,19 @@ Entry = tuple[Stamp, bytes]
 """A file's stamp, and its blocks: id and key of each, joined."""
 
 
-def memory_path(root: Path) -> Path:
-    """Return where the memory of the directory `root` is kept."""
+def memory_path(root: Path) -> Path | None:
+    """Return where the memory of the directory `root` is kept; None: this user has no place."""
     name = blake2b(os.fsencode(root.resolve()), digest_size=16).hexdigest()
-    return cache_dir("pack") / name
+    try:
+        return cache_dir("pack") / name
+    except ZosError:
+        return None  # every pack reads everything
 
 
-def recall(path: Path) -> dict[bytes, Entry]:
+def recall(path: Path | None) -> dict[bytes, Entry]:
     """Return what `path` remembers: (stamp, blocks) by file path; nothing if it is not whole."""
+    if path is None:
+        return {}
     try:
         data = path.read_bytes()
     except OSError:
@@ -55,11 +61,13 @@ def recall(path: Path) -> dict[bytes, Entry]:
     return {}
 
 
-def remember(path: Path, entries: dict[bytes, Entry]) -> None:
+def remember(path: Path | None, entries: dict[bytes, Entry]) -> None:
     """Write a memory; a full disk costs only the next pack's speed.
 
     It is not made durable: after a power cut its hash would show what is missing.
     """
+    if path is None:
+        return
     body = marshal.dumps((VERSION, entries))
     scratch = path.with_name(f".{path.name}-{os.getpid()}")
     with contextlib.suppress(OSError):

@@ -21,7 +21,7 @@ from flist.results import SEGMENT_BYTES, Packed, Results
 from flist.scan import FileJob, Walk
 from flist.store.routed import RoutedStore, open_routes
 from flist.workers import Worker, run_jobs
-from flist.writer import Content, Draft
+from flist.writer import Content, Draft, check_output
 
 BATCH_BYTES = 2 << 20
 ZEROS = bytes(CHUNK_BYTES)
@@ -169,6 +169,7 @@ def pack(
     `progress(done, total)` is called with bytes. Raises `FlistError` and `StoreError`.
     """
     open_routes(routes, check_arrival).close()  # a wrong URL shows before any work
+    check_output(meta)
     now_ns = time.time_ns()
     walk = Walk(root)
     notes = memory_path(root)

@@ -183,17 +183,27 @@ def link_name(first: bytes, item: Restore) -> None:
         os.unlink(scratch)  # noqa: PTH108 rename of two names of one file does nothing
 
 
+def set_owner(place: int | bytes, item: Restore) -> list[str]:
+    """Set owner and group; return the complaint of who may not do that."""
+    owner = item.inode.uid, item.inode.gid
+    try:
+        os.chown(place, *owner, follow_symlinks=not isinstance(place, bytes))
+    except PermissionError as error:
+        return [f"{os.fsdecode(item.path)}: owner {owner[0]}:{owner[1]}: {error.strerror}"]
+    return []
+
+
 def set_attributes(place: int | bytes, item: Restore, rules: Rules) -> list[str]:
     """Set owner, mode, extended attributes and times, in the only order that keeps all of them:
     a change of owner drops setuid bits and capabilities, and every change moves the times."""
     inode = item.inode
     is_path = isinstance(place, bytes)
     follow = not is_path
-    if rules.is_owner_kept:
-        os.chown(place, inode.uid, inode.gid, follow_symlinks=follow)
+    problems = set_owner(place, item) if rules.is_owner_kept else []
     if not inode.is_link:
-        os.chmod(place, stat.S_IMODE(inode.mode))  # noqa: PTH101
-    problems = []
+        # Without its owner, a program would lend out the rights of whoever unpacks.
+        mode = stat.S_IMODE(inode.mode) & (0o1777 if problems else 0o7777)
+        os.chmod(place, mode)  # noqa: PTH101
     for name, value in item.meta.xattrs:
         try:
             os.setxattr(place, name, value, follow_symlinks=follow)

@@ -19,7 +19,7 @@ from flist.session import Sources, choose_routes, open_fetcher
 from flist.store.retry import RetryingStore
 from flist.store.routed import open_routes
 from flist.workers import Worker, run_jobs
-from flist.writer import write_flist
+from flist.writer import check_output, write_flist
 
 if TYPE_CHECKING:
     from flist.store.base import Store
@@ -72,6 +72,7 @@ def clone(
     is changed only when every block is there.
     """
     FlistFile.open(meta).close()  # an older flist can't be changed: that shows before any work
+    check_output(meta)
     target = open_routes(routes, check_arrival)
     copied = 0
     with open_flist(meta) as flist:
@@ -176,6 +177,7 @@ def convert(
 
     Returns how many blocks there are.
     """
+    check_output(output)
     with open_flist(meta) as flist:
         content = load_content(flist)
         sizes = block_sizes(flist)

@@ -225,7 +225,8 @@ def unpack(
         problems, broken = restore_files(restorer, processes, progress)
         problems += restore_rest(plan, rules)
     except OSError as error:
-        raise FlistError(f"cannot unpack: {error.filename or root}: {error.strerror}") from error
+        place = os.fsdecode(error.filename or root)
+        raise FlistError(f"cannot unpack: {place}: {error.strerror}") from error
     entries = plan.size()
     size = sum(item.inode.size for item in missing)
     return Summary(entries, size, len(plan.files) - len(missing), problems, broken)

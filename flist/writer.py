@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from common.files import write_atomic
+from common.files import check_writable, write_atomic
 from flist.database import EXTENT
 from flist.errors import FlistError
 from flist.model import HASH_BYTES, NS, Block, Inode, Meta, Route
@@ -77,6 +77,14 @@ class Content(NamedTuple):
     meta: Mapping[int, Meta]
     tags: Mapping[str, str]
     routes: Sequence[Route]
+
+
+def check_output(path: Path) -> None:
+    """Raise the `FlistError` of a place where no flist can be written, before any work."""
+    try:
+        check_writable(path)
+    except OSError as error:
+        raise FlistError(f"cannot write {path}: {error.strerror}") from error
 
 
 def write_flist(path: Path, content: Content) -> None:

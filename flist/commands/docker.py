@@ -7,6 +7,7 @@ ports are kept in the flist's tag `image` (JSON) and in /.startup.toml.
 
 import argparse
 import contextlib
+import errno
 import json
 import os
 import sys
@@ -90,8 +91,10 @@ def run(options: argparse.Namespace) -> int:
                 keep_passwords=options.no_strip_password,
             )  # fmt: skip
     except OSError as error:  # of a temporary file: no space, no folder
+        where = f"{os.fsdecode(error.filename)}: " if error.filename else ""
         raise ImageError(
-            f"cannot convert the image: {error.strerror}", hint="TMPDIR names another folder"
+            f"cannot convert the image: {where}{error.strerror}",
+            hint="TMPDIR names another folder" if error.errno == errno.ENOSPC else None,
         ) from error
     if options.json:
         sys.stdout.write(json.dumps(done._asdict()) + "\n")

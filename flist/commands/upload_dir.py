@@ -15,6 +15,7 @@ from flist.commands.values import parse_path
 from flist.model import Route
 from flist.pack import pack
 from flist.server_client import upload
+from flist.writer import check_output
 
 FLIST_NAME = "directory.fl"
 
@@ -33,6 +34,8 @@ def run(options: argparse.Namespace) -> int:
         raise UsageError("cannot write --flist-output FILE", hint="it needs --create-flist")
     if not options.folder.is_dir():
         raise UsageError(f"cannot upload {options.folder}: it is not a directory")
+    if options.flist_output:
+        check_output(options.flist_output)
     paths = sorted(p for p in options.folder.rglob("*") if p.is_file() and not p.is_symlink())
     with connected(options.server, options.token) as client:
         for path in paths:

@@ -19,7 +19,7 @@ from flist.oci.errors import ImageError
 from flist.oci.image import Image
 from flist.oci.tree import Item, Node
 from flist.pack import strip_password
-from flist.writer import Content, write_flist
+from flist.writer import Content, check_output, write_flist
 
 STARTUP_MODE = 0o100644
 Progress = Callable[[int, int], None]
@@ -51,6 +51,7 @@ def convert(
 
     `name` is what the flist says it was made of. Raises `ImageError`, `StoreError`, `FlistError`.
     """
+    check_output(meta)
     limits = limits or Limits()
     total = sum(layer.size for layer in image.layers)
     if total > limits.size_bytes:

@@ -41,14 +41,20 @@ class FolderStore:
             reason = f"cannot read block {name}: it is not in {self.root}"
             raise BlockMissingError(reason) from error
         except OSError as error:
-            reason = f"cannot read block {name} in {self.root}: {error.strerror}"
-            raise StoreUnavailableError(reason) from error
+            raise refusal(error, f"cannot read block {name} in {self.root}") from error
 
     def has(self, block_id: bytes) -> bool:
         """Whether the block is there."""
         name = block_id.hex()
-        places = (self.path(name), f"{self.root_text}/{name}")
-        return any(os.path.exists(place) for place in places)  # noqa: PTH110
+        for place in (self.path(name), f"{self.root_text}/{name}"):
+            try:
+                os.stat(place)  # noqa: PTH116
+            except (FileNotFoundError, NotADirectoryError):
+                continue
+            except OSError as error:
+                raise refusal(error, f"cannot look for block {name} in {self.root}") from error
+            return True
+        return False
 
     def put(self, block_id: bytes, data: bytes) -> None:
         """Keep a block; one of the same size is already it."""
@@ -102,6 +108,13 @@ class FolderStore:
 
     def close(self) -> None:
         """Nothing is held open."""
+
+
+def refusal(error: OSError, what: str) -> StoreError:
+    """Return the error for what the system said; a want of rights does not pass by itself."""
+    is_final = isinstance(error, (PermissionError, NotADirectoryError, IsADirectoryError))
+    kind = StoreError if is_final else StoreUnavailableError
+    return kind(f"{what}: {error.strerror}")
 
 
 def has_size(path: str, size: int) -> bool:

@@ -12,7 +12,7 @@ from tests.helpers.flist_faults import (
     make_many_files,
     pack_into,
 )
-from tests.helpers.flist_mount import mounted, rfs
+from tests.helpers.flist_mount import mounted, rfs, serving
 from tests.helpers.needs import need_fuse
 
 
@@ -27,6 +27,13 @@ def small_disk(place: Path, size: str = "1M") -> Iterator[Path]:
         yield place
     finally:
         subprocess.run(["umount", "-l", str(place)], check=False, capture_output=True)
+
+
+def fill_up(disk: Path) -> None:
+    """Leave no room at all."""
+    with contextlib.suppress(OSError), (disk / "fill").open("wb", buffering=0) as stream:
+        while stream.write(bytes(4096)):
+            pass
 
 
 def enlarge(disk: Path) -> None:
@@ -71,6 +78,57 @@ def test_no_room_for_the_flist_itself(tmp_path: Path) -> None:
         enlarge(disk)
         rfs(*words)
         rfs("verify", "-m", disk / "a.fl")
+
+
+def test_no_room_for_what_else_is_written(tmp_path: Path) -> None:
+    """Of each command: the old file stays, or there is none."""
+    tree = make_many_files(tmp_path / "tree", 400, size=10)
+    meta = pack_into(tmp_path, tree)
+    rfs("keygen", tmp_path / "key")
+    calls: list[list[str | Path]]
+    with small_disk(tmp_path / "disk") as disk:
+        (disk / "a.fl").write_bytes(meta.read_bytes())
+        fill_up(disk)
+        calls = [
+            ["merge", "-o", disk / "b.fl", meta, meta],
+            ["convert", "-m", meta, "-o", disk / "b.fl", "-s", f"dir://{tmp_path}/other"],
+            ["config", "-m", disk / "a.fl", "tag", "add", "-t", "key=value"],
+            ["clone", "-m", disk / "a.fl", "-s", f"dir://{tmp_path}/more"],
+            ["sign", "--inside", "-m", disk / "a.fl", "-k", tmp_path / "key", "-n", "a/b"],
+            ["sign", "-m", disk / "a.fl", "-k", tmp_path / "key", "-n", "a/b"],
+            ["keygen", disk / "key"],
+        ]
+        for words in calls:
+            done = rfs(*words, check=False)
+            assert done.returncode == 1, words
+            assert "No space left" in done.stderr and "Traceback" not in done.stderr
+            assert str(disk) in done.stderr
+            assert sorted(path.name for path in disk.iterdir()) == ["a.fl", "fill"], words
+            assert (disk / "a.fl").read_bytes() == meta.read_bytes()
+
+
+def test_a_full_disk_under_a_hub(tmp_path: Path) -> None:
+    tree = make_many_files(tmp_path / "tree", 100)
+    (tmp_path / "tokens").write_text("a-token-of-24-characters\n")
+    token = ("--token", "a-token-of-24-characters")
+    with (
+        small_disk(tmp_path / "disk") as disk,
+        serving(disk, "127.0.0.1:0", "--tokens", tmp_path / "tokens") as hub,
+    ):
+        words = ("upload", "-s", hub.url, *token, tree / "large")
+        done = rfs(*words, check=False)
+        assert done.returncode == 1
+        assert "507" in done.stderr and "Traceback" not in done.stderr
+        fill_up(disk)
+        meta = pack_into(tmp_path, tree)
+        done = rfs("publish", "-m", meta, "-s", hub.url, *token, "a/b.fl", check=False)
+        assert "507" in done.stderr
+        assert not list(disk.glob("flists/*/*"))
+        enlarge(disk)
+        rfs(*words)
+        hub.process.terminate()
+        assert hub.process.stderr is not None
+        assert "Traceback" not in hub.process.stderr.read()
 
 
 def test_a_full_target_is_an_error_and_what_is_there_is_whole(tmp_path: Path) -> None:
