@@ -8,6 +8,7 @@ from typing import cast
 import pytest
 
 from flist import fuse_wire as wire
+from flist.fetch import Fetcher
 from flist.fuse_raw import READERS, Server
 from flist.model import Inode
 from flist.reader import Reader
@@ -20,6 +21,7 @@ class SpoiltReader:
 
     def __init__(self, data: bytes | Exception) -> None:
         self.data = data
+        self.fetcher = Fetcher(None, None)
 
     def read_now(self, _inode: Inode, _size: int, _offset: int) -> None:
         """Say that everything is far away."""
