@@ -34,11 +34,13 @@ def collect_rarely() -> None:
 @contextlib.contextmanager
 def without_collector() -> Iterator[None]:
     """Collect no cycles during the block, which makes none but many small tuples: looking through
-    them again and again is a tenth of the time that listing a tree takes."""
+    them again and again is a tenth of the time that listing a tree takes. Nor is what is there at
+    its end looked through later; that would be half of the time that the process takes to end."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
+        gc.freeze()
         if was_enabled:
             gc.enable()
