@@ -13,6 +13,9 @@ import select
 import sys
 from collections.abc import Callable, Sequence
 
+from common.text import printable
+
+LAYOUT = "\n\t"
 EXIT_FAILURE = 1
 EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
@@ -44,11 +47,14 @@ class UsageError(ZosError):
 
 
 def render_error(error: ZosError, prog: str) -> str:
-    """Return the lines to print for `error`, each ending in a newline."""
+    """Return the lines to print for `error`, each ending in a newline.
+
+    Names in them may be a stranger's: nothing a terminal would obey is left in.
+    """
     lines = [f"{prog}: {error.message}"]
     lines += [f"  note: {note}" for note in getattr(error, "__notes__", ())]
     lines += [f"  hint: {error.hint}"] if error.hint else []
-    return "".join(f"{line}\n" for line in lines)
+    return "".join(f"{printable(line, LAYOUT)}\n" for line in lines)
 
 
 def run_command(main: Callable[[Sequence[str]], int], argv: Sequence[str], prog: str) -> int:

@@ -8,6 +8,7 @@ import argparse
 import sys
 
 from common.errors import UsageError
+from common.text import printable
 from flist import edit
 from flist.commands.options import add_meta
 from flist.commands.values import check_text, parse_tag
@@ -50,7 +51,7 @@ def list_tags(options: argparse.Namespace) -> None:
     """Print every tag as key=value."""
     with open_flist(options.meta) as flist:
         for key, value in flist.tags().items():
-            sys.stdout.write(f"{key}={value}\n")
+            sys.stdout.write(printable(f"{key}={value}") + "\n")
 
 
 def add_tags(options: argparse.Namespace) -> None:
@@ -67,7 +68,7 @@ def list_stores(options: argparse.Namespace) -> None:
     """Print every route as hh-hh=url."""
     with open_flist(options.meta) as flist:
         for route in flist.routes():
-            sys.stdout.write(f"{route.start:02x}-{route.end:02x}={route.url}\n")
+            sys.stdout.write(f"{route.start:02x}-{route.end:02x}={printable(route.url)}\n")
 
 
 def add_stores(options: argparse.Namespace) -> None:

@@ -7,7 +7,7 @@ import argparse
 import json
 import sys
 
-from flist.commands.tree import printable
+from flist.commands.tree import one_line
 from flist.commands.values import parse_path
 from flist.content import load_nodes
 from flist.diff import compare
@@ -32,5 +32,5 @@ def run(options: argparse.Namespace) -> int:
             sys.stdout.write(json.dumps(row) + "\n")
         else:
             fields = f" ({', '.join(change.fields)})" if change.fields else ""
-            sys.stdout.write(f"{change.kind} {printable(change.path)}{fields}\n")
+            sys.stdout.write(f"{change.kind} {one_line(change.path)}{fields}\n")
     return 1 if changes else 0

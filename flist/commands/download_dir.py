@@ -3,6 +3,7 @@
 import argparse
 import sys
 
+from common.text import printable
 from flist.commands.progress import ByteProgress
 from flist.commands.server_options import add_server, fetched_flist, parse_hash
 from flist.commands.values import parse_path
@@ -26,6 +27,6 @@ def run(options: argparse.Namespace) -> int:
     ):
         done = unpack(meta, options.output, Sources([store]), progress=progress.update)
     for text in done.broken:
-        sys.stderr.write(f"broken: {text}\n")
+        sys.stderr.write(f"broken: {printable(text)}\n")
     sys.stderr.write(f"{done.inodes} entries, {done.size_bytes} bytes\n")
     return 1 if done.broken else 0

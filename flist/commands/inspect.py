@@ -7,6 +7,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+from common.text import printable
 from flist.commands.server_options import add_server_url, local_flist
 from flist.commands.values import parse_path
 from flist.content import load_nodes
@@ -59,8 +60,8 @@ def run(options: argparse.Namespace) -> int:
         return 0
     for key, value in found.items():
         if isinstance(value, dict):
-            value = "".join(f"\n  {name}={text}" for name, text in value.items())
+            value = "".join(f"\n  {printable(f'{name}={text}')}" for name, text in value.items())
         elif isinstance(value, list):
-            value = "".join(f"\n  {text}" for text in value)
+            value = "".join(f"\n  {printable(text)}" for text in value)
         sys.stdout.write(f"{key}: {value}\n")
     return 0

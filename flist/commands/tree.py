@@ -7,6 +7,7 @@ import stat
 import sys
 from collections.abc import Iterator
 
+from common.text import printable
 from flist.commands.server_options import add_server_url, local_flist
 from flist.commands.values import parse_path
 from flist.model import NS, ROOT_INO, Inode
@@ -50,17 +51,16 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def printable(name: bytes) -> str:
+def one_line(name: bytes) -> str:
     """Return a name on one line, whatever bytes it has."""
-    text = name.decode(errors="backslashreplace")
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return printable(name.decode(errors="surrogateescape"))
 
 
 def as_path(tree: Tree, path: bytes, inode: Inode) -> str:
     """Return the plain line."""
     if inode.is_link:
-        return f"{printable(path)} -> {printable(tree.target(inode))}"
-    return printable(path)
+        return f"{one_line(path)} -> {one_line(tree.target(inode))}"
+    return one_line(path)
 
 
 def as_long(tree: Tree, path: bytes, inode: Inode) -> str:

@@ -7,6 +7,7 @@ import argparse
 import sys
 
 from common.errors import UsageError
+from common.text import printable
 from flist.commands.options import (
     add_key_options,
     add_meta,
@@ -53,6 +54,6 @@ def run(options: argparse.Namespace) -> int:
 def show(what: str, texts: list[str]) -> None:
     """Print the first of many complaints."""
     for text in texts[:SHOWN_PROBLEMS]:
-        sys.stderr.write(f"{what}: {text}\n")
+        sys.stderr.write(f"{what}: {printable(text)}\n")
     if len(texts) > SHOWN_PROBLEMS:
         sys.stderr.write(f"... and {len(texts) - SHOWN_PROBLEMS} more\n")

@@ -10,6 +10,7 @@ import tempfile
 from pathlib import Path
 
 from common.errors import UsageError
+from common.text import printable
 from flist.commands.server_options import add_upload, connected
 from flist.commands.values import parse_path
 from flist.model import Route
@@ -40,7 +41,7 @@ def run(options: argparse.Namespace) -> int:
     with connected(options.server, options.token) as client:
         for path in paths:
             name = upload(client, path, options.block_size)
-            sys.stdout.write(f"{name}  {path.relative_to(options.folder)}\n")
+            sys.stdout.write(f"{name}  {printable(str(path.relative_to(options.folder)))}\n")
     if options.create_flist:
         name = send_flist(options, options.flist_output)
         sys.stdout.write(f"{name}  {options.flist_output or FLIST_NAME}\n")

@@ -7,6 +7,7 @@ everything is right.
 import argparse
 import sys
 
+from common.text import printable
 from flist.commands.options import (
     add_key_options,
     add_meta,
@@ -33,6 +34,6 @@ def run(options: argparse.Namespace) -> int:
         report = verify(options.meta, None if options.no_blocks else read_sources(options),
                         progress.update)  # fmt: skip
     for fault in report.faults:
-        sys.stdout.write(fault + "\n")
+        sys.stdout.write(printable(fault) + "\n")
     sys.stderr.write(f"checked {report.inodes} entries and {report.blocks} blocks\n")
     return 1 if report.faults else 0
