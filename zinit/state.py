@@ -97,7 +97,15 @@ def go_on(manager: "Manager", goal: str) -> None:
             manager.timers.arm(unit, r.RESTART_DUE, unit.record.not_before)
         elif phase == r.STOPPING and r.KILL_DUE not in unit.timers:
             manager.timers.arm(unit, r.KILL_DUE, manager.system.now())
-        elif phase == r.STARTING and unit.record.service.test and not unit.probe_pid:
+        elif is_probe_forgotten(unit):
             manager.timers.arm(unit, r.PROBE_DUE, manager.system.now())
     if goal:
         manager.resume_shutdown(goal, StopOrder(manager.dependencies.edges()))
+
+
+def is_probe_forgotten(unit: Unit) -> bool:
+    """Tell whether a test was to be run, and had not begun."""
+    service, phase = unit.record.service, unit.record.phase
+    if service.oneshot or unit.probe_pid or r.PROBE_DUE in unit.timers:
+        return False
+    return bool((phase == r.STARTING and service.test) or (phase == r.RUNNING and service.liveness))
