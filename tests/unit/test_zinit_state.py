@@ -74,7 +74,7 @@ def take(world: World, kind: str, name: str, luck: float) -> None:
         world.end(name, (0, 256, 9)[int(luck * 3)])
     elif kind == "end probe" and f"{name}/test" in labels:
         world.end(f"{name}/test", (0, 256)[int(luck * 2)])
-    elif kind == "do":
+    elif kind == "do" and not manager.goal:  # what is forgotten in a shutdown frees others earlier
         world.do(COMMANDS[int(luck * 4)], name)
     elif kind in ("ready", "ping") and name in labels:
         world.tell(name, b"READY=1" if kind == "ready" else b"WATCHDOG=1")
