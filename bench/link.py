@@ -32,8 +32,11 @@ class Handler(http.server.SimpleHTTPRequestHandler):
     disable_nagle_algorithm = True
     wbufsize = 1 << 16
     def log_message(self, *args): pass
+class Server(http.server.ThreadingHTTPServer):
+    request_queue_size = 128  # as other servers; with 5, connections are dropped that come at once
+    def handle_error(self, *args): pass
 handler = functools.partial(Handler, directory=sys.argv[1])
-http.server.ThreadingHTTPServer((sys.argv[2], int(sys.argv[3])), handler).serve_forever()
+Server((sys.argv[2], int(sys.argv[3])), handler).serve_forever()
 """
 CARRY = """\
 import collections, os, select, sys, time

@@ -33,7 +33,8 @@ from flist.trace import parse_trace
 SMALL_THREADS, SMALL_BATCH = 6, 12
 """Small files are asked for in batches."""
 LARGE_THREADS = 3
-CONNECTIONS = 6
+CONNECTIONS = 4
+"""So many are opened before anybody reads."""
 WHOLE_BYTES = 8 << 20
 """Files up to this are fetched whole, if there is a cache that holds them until they are read."""
 PROGRAM_BYTES = 64 << 20

@@ -103,10 +103,11 @@ class HttpStore:
             is_usable = pipeline.finish()
             with self.lock:
                 for block_id in block_ids:
-                    self.announced.pop(block_id, None)
+                    if self.announced.get(block_id) is pipeline:  # and not of another thread
+                        del self.announced[block_id]
                 if is_usable:
                     self.idle.append(pipeline.connection)
-                if pipeline.is_unfit:
+                if pipeline.is_unfit and kept is None:  # a kept one may just have been closed
                     self.broken_left -= 1
                 elif is_usable and block_ids:
                     self.broken_left = MAX_BROKEN

@@ -158,6 +158,18 @@ def test_an_unusual_answer_is_none(answer: bytes) -> None:
         store.close()
 
 
+def test_a_connection_that_was_closed_while_idle_says_nothing_of_the_server() -> None:
+    with answering(b"") as (url, _):
+        store = HttpStore(url, timeout_s=5)
+        for _ in range(http.MAX_BROKEN + 1):
+            while len(store.idle) <= http.KEPT_FOR_READS:
+                store.idle.append(store.connect())
+            with store.announce(IDS):
+                pass
+        assert store.broken_left == http.MAX_BROKEN
+        store.close()
+
+
 def test_without_blocks_a_connection_is_opened(server: FaultyServer) -> None:
     store = HttpStore(server.url)
     with store.announce([]):
