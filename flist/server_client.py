@@ -53,7 +53,7 @@ class ServerClient:
             raise refusal(status, self.url)
         try:
             return json.loads(answer)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise StoreError(f"cannot understand {self.url}: it answered no JSON") from error
 
     def put(self, path: str, data: bytes, method: str = "POST") -> None:
@@ -95,34 +95,39 @@ class ServerClient:
             rows = [{"block_hash": n, "file_hash": n, "block_index": 0}
                     for n in names[start : start + PER_PAGE]]  # fmt: skip
             answer = self.ask_json("POST", "api/v1/block/verify", {"blocks": rows})
-            found.update(answer["missing"] if answer else names[start : start + PER_PAGE])
+            asked = names[start : start + PER_PAGE]
+            said = asked if answer is None else read_list(answer, "missing")
+            found.update(name for name in asked if name in said)
         # Upstream's server looks into user 0's list only: what it calls missing may be there.
         return {name for name in found if not self.has_block(name)}
 
     def blocks_of(self, file_hash: str) -> list[str]:
         """Return the names of a file's blocks, in order."""
-        answer = self.ask_json("GET", f"api/v1/blocks/{quote(file_hash)}")
-        rows = answer.get("blocks", []) if isinstance(answer, dict) else []
-        return [str(name) for name, _ in sorted(rows, key=lambda row: int(row[1]))]
+        answer = self.ask_json("GET", f"api/v1/blocks/{quote(file_hash, safe='')}")
+        if answer is None:
+            return []
+        rows = read_list(answer, "blocks")
+        names = read_names(rows)
+        places = [row[1] if len(row) == 2 else None for row in rows]
+        if not all(type(place) is int for place in places):
+            raise StoreError("cannot understand the server: it does not say which block is where")
+        return [name for _, name in sorted(zip(places, names, strict=True))]
 
     def all_blocks(self) -> Iterator[str]:
         """Give the names of all blocks of the server."""
-        page = 1
-        while True:
-            answer = self.ask_json("GET", f"api/v1/blocks?page={page}&per_page={PER_PAGE}")
-            rows = answer.get("blocks", []) if isinstance(answer, dict) else []
-            yield from (str(row[0]) for row in rows)
-            if len(rows) < PER_PAGE:
-                return
-            page += 1
+        return self.pages("api/v1/blocks")
 
     def own_blocks(self) -> Iterator[str]:
         """Give the names of the blocks that the token's user has there."""
+        return self.pages("api/v1/user/blocks")
+
+    def pages(self, path: str) -> Iterator[str]:
+        """Give the blocks' names that a list has, each once."""
         known: set[str] = set()
         page = 1
         while True:
-            answer = self.ask_json("GET", f"api/v1/user/blocks?page={page}&per_page={PER_PAGE}")
-            rows = answer.get("blocks", []) if isinstance(answer, dict) else []
+            answer = self.ask_json("GET", f"{path}?page={page}&per_page={PER_PAGE}")
+            rows = [] if answer is None else read_list(answer, "blocks")
             new = [name for name in read_names(rows) if name not in known]
             known.update(new)
             yield from new
@@ -137,7 +142,7 @@ class ServerClient:
             return None
         try:
             return int(answer["downloads_count"]), int(answer["block_size"])
-        except (TypeError, KeyError, ValueError) as error:
+        except (TypeError, KeyError, ValueError, OverflowError) as error:
             raise StoreError(f"cannot understand {self.url}: it counts no downloads") from error
 
     def sign_in(self, username: str, password: str) -> str:
@@ -150,10 +155,17 @@ class ServerClient:
         return token
 
 
-def read_names(rows: object) -> list[str]:
-    """Return the blocks' names that an answer lists; raises `StoreError`."""
-    names = [row[0] if isinstance(row, list) and row else None for row in rows] if (
-        isinstance(rows, list)) else [None]  # fmt: skip
+def read_list(answer: object, key: str) -> list[Any]:
+    """Return the list at `key` of an answer; raises `StoreError`."""
+    found = answer.get(key) if isinstance(answer, dict) else None
+    if not isinstance(found, list):
+        raise StoreError(f"cannot understand the server: its answer has no list of {key}")
+    return found
+
+
+def read_names(rows: list[Any]) -> list[str]:
+    """Return the blocks' names that rows begin with; raises `StoreError`."""
+    names = [row[0] if isinstance(row, list) and row else None for row in rows]
     if not all(isinstance(name, str) and BLOCK_NAME.fullmatch(name) for name in names):
         raise StoreError("cannot understand the server: it lists what are no blocks")
     return [str(name) for name in names]

@@ -15,10 +15,11 @@ import hmac
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+from anyio import to_thread
 from fastapi import APIRouter, HTTPException, Request, Response
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, ValidationError
 
 from common.files import write_atomic
 from flist.blocks import digest
@@ -29,9 +30,11 @@ from flist.store.folder import FolderStore
 
 MAX_BLOCK_BYTES = 4 << 20
 MAX_FLIST_BYTES = 1 << 30
+MAX_JSON_BYTES = 4 << 20
 PER_PAGE = 50
 MAX_PER_PAGE = 100
 MAX_INDEX = 1 << 32
+Model = TypeVar("Model", bound=BaseModel)
 
 
 class BlockName(BaseModel):
@@ -69,6 +72,15 @@ async def read_body(request: Request, limit: int) -> bytes:
         if len(body) > limit:
             raise HTTPException(413, f"more than {limit} bytes")
     return bytes(body)
+
+
+async def read_model(request: Request, model: type[Model]) -> Model:
+    """Return the body, which is JSON of that form; answers 413 or 422."""
+    body = await read_body(request, MAX_JSON_BYTES)
+    try:
+        return model.model_validate_json(body)
+    except ValidationError as error:
+        raise HTTPException(422, error.errors(include_url=False, include_input=False)) from error
 
 
 def make_router(root: Path, tokens: Sequence[str], users: Users) -> APIRouter:
@@ -137,9 +149,10 @@ def add_users(
     """Add signing in, and what those who did may ask."""
 
     @router.post("/api/v1/signin", status_code=201)
-    def sign_in(asked: SignIn) -> dict[str, str]:
+    async def sign_in(request: Request) -> dict[str, str]:
         """Give out a token."""
-        if not users.is_password(asked.username, asked.password):
+        asked = await read_model(request, SignIn)
+        if not await to_thread.run_sync(users.is_password, asked.username, asked.password):
             raise HTTPException(401, "no such user, or another password")
         return {"access_token": users.make_token(asked.username, time.time())}
 
@@ -150,6 +163,11 @@ def add_users(
         answer = list_page(store, page, per_page)
         rows = [[name, size_of(store, name)] for name, _ in answer["blocks"]]
         return {**answer, "blocks": rows, "all_blocks": answer["total"]}
+
+
+def find_missing(store: FolderStore, names: Sequence[str]) -> list[str]:
+    """Return which blocks are not there."""
+    return [name for name in names if not store.has(bytes.fromhex(name))]
 
 
 def size_of(store: FolderStore, name: str) -> int:
@@ -173,12 +191,12 @@ def add_asking(router: APIRouter, files: Files, store: FolderStore) -> None:
     """Add the routes that anybody may use."""
 
     @router.post("/api/v1/block/verify")
-    def verify_blocks(names: BlockNames) -> dict[str, list[str]]:
+    async def verify_blocks(request: Request) -> dict[str, list[str]]:
         """Say which blocks are missing."""
-        asked = [name.block_hash for name in names.blocks]
+        asked = [name.block_hash for name in (await read_model(request, BlockNames)).blocks]
         if not all(BLOCK.fullmatch(name) for name in asked):
             raise HTTPException(400, "not the name of a block")
-        return {"missing": [name for name in asked if not store.has(bytes.fromhex(name))]}
+        return {"missing": await to_thread.run_sync(find_missing, store, asked)}
 
     @router.get("/api/v1/blocks")
     def list_blocks(page: int = 1, per_page: int = PER_PAGE) -> dict[str, Any]:

@@ -196,3 +196,16 @@ def test_upstreams_list_of_flists(hub: Hub, tmp_path: Path) -> None:
     rows = json.loads(fetch(f"{hub.url}/api/v1/fl"))["me"]
     assert [(row["name"], row["size"], row["is_file"]) for row in rows] == [("tree.fl", 7, True)]
     assert fetch(f"{hub.url}/{rows[0]['path_uri']}") == b"x" * 7
+
+
+def test_no_endless_question_is_read(hub: Hub) -> None:
+    """What anybody may send is bounded, and is no deep nest that ends the hub."""
+    for path in ("block/verify", "signin"):
+        url = f"{hub.url}/api/v1/{path}"
+        for body in (b"[" * 200_000, b"x", b"{}", b'{"blocks": 7}'):
+            assert refusal(url, body) == 422
+        assert refusal(url, b" " * (4_300_000)) == 413
+    names = {"blocks": [{"block_hash": "a" * 64, "file_hash": "a" * 64, "block_index": 0}]}
+    request = urllib.request.Request(f"{hub.url}/api/v1/block/verify", json.dumps(names).encode())
+    with urllib.request.urlopen(request, timeout=20) as answer:
+        assert json.loads(answer.read()) == {"missing": ["a" * 64]}
