@@ -6,9 +6,9 @@ a time.
 """
 
 import contextlib
-from collections.abc import Iterator
+import stat
+from collections.abc import Iterable, Iterator
 from itertools import islice
-from typing import NamedTuple
 
 from flist.decoder import MAX_JOBS, REGION_BYTES, Decoder, start_decoder
 from flist.model import CHUNK_BYTES, ROOT_INO, Block, Inode, chunk_count, chunk_size
@@ -26,13 +26,7 @@ LOOK_AHEAD = 256
 WHOLE_BYTES = 1 << 30
 """A larger file has so many blocks that they are not looked up before somebody reads it."""
 MAX_DEPTH = 4096
-
-
-class Chunk(NamedTuple):
-    """A chunk of a file."""
-
-    inode: Inode
-    number: int
+Chunk = tuple[Inode, int]
 
 
 class Sequence:
@@ -96,18 +90,20 @@ class Sequence:
         batch: dict[Block, int] = {}
         left = self.batch_bytes
         assert self.reader is not None
+        lists, slots = self.reader.lists, self.decoder.slots
         with contextlib.suppress(Exception):  # a guess must not make a read fail
             for chunk in islice(self.coming, LOOK_AHEAD):
-                if chunk is not None:
-                    inode, number = chunk
-                    if inode.ino not in self.reader.lists:
-                        self.reader.expect(inode)
-                    block = self.reader.blocks(inode)[number]
-                    if block not in self.decoder.slots and block not in batch:
-                        batch[block] = chunk_size(inode.size, number)
-                        left -= batch[block]
-                if left <= 0 or len(batch) == MAX_JOBS:
-                    break
+                if chunk is None:
+                    continue
+                inode, number = chunk
+                if inode.ino not in lists:
+                    self.reader.expect(inode)
+                block = (lists.get(inode.ino) or self.reader.blocks(inode))[number]
+                if block not in slots and block not in batch:
+                    batch[block] = size = chunk_size(inode.size, number)
+                    left -= size
+                    if left <= 0 or len(batch) == MAX_JOBS:
+                        break
         return batch
 
 
@@ -122,31 +118,31 @@ def start_sequence(reader: Reader) -> Iterator[Sequence | None]:
         yield Sequence(decoder)
 
 
-def upcoming(tree: Tree, inode: Inode, index: int) -> Iterator[Chunk | None]:
-    """Give the chunks that a walk reads from chunk `index` of `inode` on, and None for the rest."""
-    for number in range(index, chunk_count(inode.size)):
-        yield Chunk(inode, number)
-    for entry in following(tree, inode):
-        if entry.is_file and not entry.same_as and entry.size <= WHOLE_BYTES:
-            for number in range(chunk_count(entry.size)):
-                yield Chunk(entry, number)
-        else:
-            yield None
-
-
-def following(tree: Tree, inode: Inode) -> Iterator[Inode]:
-    """Give what a walk of the whole tree, deeper first, sees after the file `inode`."""
+def upcoming(tree: Tree, inode: Inode, number: int) -> Iterator[Chunk | None]:
+    """Give the chunks that a walk of the whole tree, deeper first, reads from chunk `number` of
+    `inode` on, and None for each directory that it enters."""
+    for index in range(number, chunk_count(inode.size)):
+        yield inode, index
     for _ in range(MAX_DEPTH):
         entries = tree.entries(inode.parent).values()
-        stack = [iter([entry for entry in entries if entry.ino > inode.ino])]
-        while stack:
-            entry = next(stack[-1], None)
-            if entry is None:
-                stack.pop()
-                continue
-            yield entry
-            if entry.is_dir and len(stack) < MAX_DEPTH:
-                stack.append(iter(tree.entries(entry.ino).values()))
+        yield from below(tree, [entry for entry in entries if entry.ino > inode.ino])
         inode = tree.inode(inode.parent)
         if inode.ino == ROOT_INO:
             return
+
+
+def below(tree: Tree, entries: Iterable[Inode]) -> Iterator[Chunk | None]:
+    """Give the chunks of `entries` and of all that is in them; this is the loop that counts."""
+    stack = [iter(entries)]
+    while stack:
+        for entry in stack[-1]:
+            if stat.S_ISREG(entry.mode):
+                if entry.size <= WHOLE_BYTES and not entry.same_as:
+                    for index in range(chunk_count(entry.size)):
+                        yield entry, index
+            elif stat.S_ISDIR(entry.mode) and len(stack) < MAX_DEPTH:
+                yield None
+                stack.append(iter(tree.entries(entry.ino).values()))
+                break
+        else:
+            stack.pop()

@@ -9,7 +9,7 @@ from flist.errors import FormatError
 from flist.fetch import Fetcher
 from flist.model import CHUNK_BYTES, NO_META, Block, Inode, Meta, chunk_count
 from flist.reader import Reader
-from flist.sequence import PATIENCE, WHOLE_BYTES, Sequence, following
+from flist.sequence import PATIENCE, WHOLE_BYTES, Sequence, upcoming
 from flist.tree import Tree
 
 DIR, FILE = 0o040755, 0o100644
@@ -93,9 +93,10 @@ def begin(source: FakeTree) -> tuple[Reader, FakeDecoder, Sequence]:
 
 def test_a_walk_is_expected_to_go_deeper_first() -> None:
     source = make_tree()
-    found = [inode.ino for inode in following(Tree(source), source.inodes[5])]
-    assert found == [6, 7, 8, 11, 12, 3, 4, 9, 10]
-    assert list(following(Tree(source), source.inodes[10])) == []
+    found = [(c[0].ino, c[1]) if c else None for c in upcoming(Tree(source), source.inodes[5], 0)]
+    nine = [(9, 0), (9, 1), (9, 2)]
+    assert found == [(5, 0), (6, 0), (7, 0), None, (11, 0), (12, 0), (3, 0), None, *nine]
+    assert list(upcoming(Tree(source), source.inodes[10], 0)) == []
 
 
 def test_two_files_of_a_directory_in_order_begin_a_walk() -> None:
