@@ -46,6 +46,7 @@ MAX_INO = 1 << 40
 MAX_TIME = 1 << 33
 NUMBERS = struct.Struct("<QqQIIHQqqQQQI")
 """What the numbers of an inode may be, in the order of `read_inode`."""
+LARGE = 10_000
 MANY = 128
 """Rows that are asked for at once where only some of them will be needed."""
 EXTENT = struct.Struct("<QQ")
@@ -234,6 +235,11 @@ class FlistFile:
                 " WHERE (mode & 61440) = 16384 AND ino != 1 GROUP BY parent"
             )
         )
+
+    def large_folders(self) -> set[int]:
+        """Return the directories that have more than `LARGE` entries."""
+        rows = self.query("SELECT parent FROM inode GROUP BY parent HAVING count(*) > ?", (LARGE,))
+        return {ino for (ino,) in rows}
 
     def data_bytes(self) -> dict[int, int]:
         """Return how many bytes of each sparse file are not holes."""

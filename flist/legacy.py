@@ -243,6 +243,10 @@ class LegacyFlist:
         """Return how many inodes there are and how many bytes its files have."""
         return len(self.table), sum(i.size for i in self.table.values() if i.is_file)
 
+    def large_folders(self) -> set[int]:
+        """Return nothing: all directories are in memory."""
+        return set()
+
     def folder_counts(self) -> dict[int, int]:
         """Return how many directories each directory holds, where that is not none."""
         counts = {ino: sum(e.is_dir for e in entries) for ino, entries in self.tree.items()}

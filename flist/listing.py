@@ -114,7 +114,7 @@ class Listings:
         with contextlib.suppress(Exception):  # it is told to whoever really asks
             for inode in islice(self.walk, 1):
                 self.expected = Place(place.version, inode.content_ino)
-                if is_walk:
+                if is_walk and inode.ino not in self.tree(place.version).large_folders:
                     coming = Question(self.expected, 0, question.size)
                     self.prepared = (coming, self.make(coming))
 

@@ -142,6 +142,8 @@ def below(tree: Tree, entries: Iterable[Inode]) -> Iterator[Chunk | None]:
                         yield entry, index
             elif stat.S_ISDIR(entry.mode) and len(stack) < MAX_DEPTH:
                 yield None
+                if entry.ino in tree.large_folders:
+                    continue  # who reads in it begins anew there
                 stack.append(iter(tree.entries(entry.ino).values()))
                 break
         else:

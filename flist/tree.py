@@ -36,6 +36,9 @@ class Source(Protocol):
     def folder_counts(self) -> dict[int, int]:
         """Return how many directories each directory holds, where that is not none."""
 
+    def large_folders(self) -> set[int]:
+        """Return the directories with very many entries."""
+
     def totals(self) -> tuple[int, int]:
         """Return how many inodes there are and how many bytes the files have."""
 
@@ -122,6 +125,11 @@ class Tree:
     def folder_counts(self) -> dict[int, int]:
         """How many directories each directory holds, where that is not none."""
         return self.source.folder_counts()
+
+    @cached_property
+    def large_folders(self) -> set[int]:
+        """The directories that have so many entries that none is looked at on a guess."""
+        return self.source.large_folders()
 
     @cached_property
     def totals(self) -> tuple[int, int]:

@@ -37,6 +37,9 @@ class PathSource:
     def small_blocks(self, folder: int, start: int) -> dict[int, Block]:
         raise AssertionError((folder, start))
 
+    def large_folders(self) -> set[int]:
+        return set()
+
     def folder_counts(self) -> dict[int, int]:
         return {}
 

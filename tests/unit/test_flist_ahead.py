@@ -52,6 +52,9 @@ class FakeTree:
         del ino
         return NO_META
 
+    def large_folders(self) -> set[int]:
+        return set()
+
     def small_blocks(self, _folder: int, _start: int) -> dict[int, Block]:
         return {}
 

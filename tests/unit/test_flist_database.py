@@ -81,6 +81,13 @@ def test_small_blocks_are_those_that_one_question_each_would_give(tmp_path: Path
             reader.blocks(files[-1])
 
 
+def test_large_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("flist.database.LARGE", 3)
+    write_flist(tmp_path / "a.fl", sample())
+    with FlistFile.open(tmp_path / "a.fl") as flist:
+        assert Tree(flist).large_folders == {1}
+
+
 def test_the_same_bytes_every_time(tmp_path: Path) -> None:
     for name in "ab":
         write_flist(tmp_path / name, sample())

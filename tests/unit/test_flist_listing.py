@@ -72,6 +72,16 @@ def test_a_walk_finds_each_next_directory_prepared() -> None:
         list_all(listings, place)
 
 
+def test_a_large_directory_is_listed_only_for_who_asks() -> None:
+    source = make_tree()
+    source.large = {4}
+    listings = make_listings(source)
+    for ino in (1, 2, 8):
+        list_all(listings, Place(0, ino))
+    assert 4 not in source.listed
+    assert len(list_all(listings, Place(0, 4))) == 4
+
+
 def test_in_whatever_order_the_answers_are_right() -> None:
     source = make_tree()
     listings = make_listings(source)

@@ -24,6 +24,8 @@ class FakeTree:
             for ino, parent, mode, size in rows
         }
         self.is_damaged = False
+        self.large: set[int] = set()
+        self.listed: list[int] = []
 
     def inode(self, ino: int) -> Inode | None:
         return self.inodes.get(ino)
@@ -31,10 +33,14 @@ class FakeTree:
     def children(self, ino: int) -> list[Inode]:
         if self.is_damaged:
             raise FormatError("damaged")
+        self.listed.append(ino)
         return [i for i in self.inodes.values() if i.parent == ino and i.ino != 1]
 
     def blocks(self, ino: int) -> list[Block]:
         return [make_block(ino, n) for n in range(chunk_count(self.inodes[ino].size))]
+
+    def large_folders(self) -> set[int]:
+        return self.large
 
     def small_blocks(self, _folder: int, _start: int) -> dict[int, Block]:
         return {}
@@ -97,6 +103,16 @@ def test_a_walk_is_expected_to_go_deeper_first() -> None:
     nine = [(9, 0), (9, 1), (9, 2)]
     assert found == [(5, 0), (6, 0), (7, 0), None, (11, 0), (12, 0), (3, 0), None, *nine]
     assert list(upcoming(Tree(source), source.inodes[10], 0)) == []
+
+
+def test_no_guess_goes_into_a_large_directory() -> None:
+    source = make_tree()
+    source.large = {8}
+    reader, decoder, sequence = begin(source)
+    for ino in (5, 6, 7):
+        sequence.note(reader, source.inodes[ino], 0, 4096)
+    assert decoder.sent() == [b"7-0", b"3-0", b"9-0", b"9-1"]
+    assert 8 not in source.listed
 
 
 def test_two_files_of_a_directory_in_order_begin_a_walk() -> None:
