@@ -1,4 +1,4 @@
-"""mount(2) and umount2(2), which Python's library does not have.
+"""mount(2) and umount2(2), which Python's library does not have, and what is mounted.
 
 zinit has its own: PID 1 imports no pathlib.
 """
@@ -6,12 +6,40 @@ zinit has its own: PID 1 imports no pathlib.
 import ctypes
 import errno
 import os
+import re
 from pathlib import Path
+from typing import NamedTuple
 
 MS_RDONLY = 1
 MS_BIND = 0x1000
 MS_REC = 0x4000
 MNT_DETACH = 2
+
+
+class MountEntry(NamedTuple):
+    """Something mounted: its device's number as major:minor, where it is, its type and source."""
+
+    device: str
+    target: str
+    kind: str
+    source: str
+
+
+def read_mounts() -> list[MountEntry]:
+    """Return what this process sees mounted, oldest first (proc_pid_mountinfo(5))."""
+    text = os.fsdecode(Path("/proc/self/mountinfo").read_bytes())
+    entries = []
+    for line in text.split("\n"):
+        left, dash, right = line.partition(" - ")
+        if dash:
+            fields, (kind, source, *_) = left.split(" "), right.split(" ")
+            entries.append(MountEntry(fields[2], unescape(fields[4]), kind, unescape(source)))
+    return entries
+
+
+def unescape(field: str) -> str:
+    """Return a field with the octal escapes of blanks and backslashes undone."""
+    return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), field)
 
 
 def mount(source: str, target: Path, fstype: str, flags: int = 0, options: str = "") -> None:

@@ -55,6 +55,7 @@ COMMANDS = {
     "keygen": Command("flist.commands.keygen", "make a key to sign with"),
 }
 
+ELSEWHERE = {"server": "`zos hub serve FOLDER --users FILE` is our server"}
 HASH_COMMANDS = ("sync", "track-blocks")
 
 
@@ -77,7 +78,8 @@ def main(argv: Sequence[str], prog: str) -> int:
     name, *rest = words
     command = COMMANDS.get(name)
     if command is None:
-        raise UsageError(f"unknown command {name!r}", hint=f"`{prog} --help` lists them all")
+        help_hint = f"`{prog} --help` lists them all"
+        raise UsageError(f"unknown command {name!r}", hint=ELSEWHERE.get(name, help_hint))
     module = importlib.import_module(command.module)
     layout = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(f"{prog} {name}", None, module.__doc__, formatter_class=layout)

@@ -15,7 +15,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from common.mounts import read_mounts
 from flist.errors import FlistError
+from flist.fuse_mount import KIND
 
 MAX_LINE = 65536
 TIMEOUT_S = 10.0
@@ -79,11 +81,9 @@ def read_line(connection: socket.socket) -> bytes:
 def find_mount(target: Path) -> int:
     """Return the process id that serves the flist mounted on `target`."""
     place = str(target.resolve())
-    for line in reversed(Path("/proc/self/mountinfo").read_text().splitlines()):
-        fields, _, rest = line.partition(" - ")
-        kind, source, *_ = rest.split(" ")
-        if kind == "fuse.g8ufs" and fields.split(" ")[4] == place and source.isdecimal():
-            return int(source)
+    for entry in reversed(read_mounts()):
+        if entry.kind == KIND and entry.target == place and entry.source.isdecimal():
+            return int(entry.source)
     raise FlistError(f"no flist is mounted on {target}")
 
 

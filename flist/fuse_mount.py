@@ -9,10 +9,11 @@ import os
 import socket
 from pathlib import Path
 
-from common.mounts import MS_RDONLY, mount, unmount
+from common.mounts import MS_RDONLY, mount, read_mounts, unmount
 from flist.errors import FlistError
 
 FILE_SYSTEM = "g8ufs"
+KIND = f"fuse.{FILE_SYSTEM}"
 READ_AHEAD_KIB = 1024
 
 
@@ -84,8 +85,7 @@ def widen_read_ahead(target: Path) -> None:
     """
     place = str(target)
     with contextlib.suppress(OSError):
-        for line in Path("/proc/self/mountinfo").read_text().splitlines():
-            fields = line.split(" ")
-            if fields[4] == place and f" fuse.{FILE_SYSTEM} " in line:
-                setting = Path(f"/sys/class/bdi/{fields[2]}/read_ahead_kb")
+        for entry in read_mounts():
+            if entry.target == place and entry.kind == KIND:
+                setting = Path(f"/sys/class/bdi/{entry.device}/read_ahead_kb")
                 setting.write_text(str(READ_AHEAD_KIB))

@@ -228,7 +228,7 @@ class LegacyFlist:
         try:
             backend = json.loads(self.metadata.get("backend", "{}"))
             host, port = str(backend["host"]), int(backend["port"])
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
             return [Route(0, 255, DEFAULT_ROUTE)]
         namespace = str(backend.get("namespace") or "")
         return [

@@ -14,10 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from common.errors import ZosError, explain_refusal, render_error
+from common.mounts import read_mounts
 from common.notify import notify_ready
 from flist.ahead import Ahead
 from flist.control import Handler, start_control
 from flist.errors import FlistError
+from flist.fuse_mount import KIND
 from flist.overlay import mount_overlay, prepare_overlay, unmount_overlay
 from flist.session import Sources, open_reader
 from flist.store.base import adopt
@@ -181,21 +183,11 @@ def check_target(target: Path) -> None:
     if not stat.S_ISDIR(status.st_mode):
         raise FlistError(f"cannot mount on {target}: it is not a directory")
     with contextlib.suppress(OSError):
-        mounts = Path("/proc/self/mounts").read_text()
         place = str(target.resolve())
-        for line in mounts.splitlines():
-            fields = line.split(" ")
-            if unescape(fields[1]) == place and fields[2] == "fuse.g8ufs":
-                raise FlistError(
-                    f"cannot mount on {target}: a flist is mounted there", hint=f"umount {target}"
-                )
-
-
-def unescape(field: str) -> str:
-    """Return a path of /proc/self/mounts with its octal escapes undone."""
-    for code, char in (("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")):
-        field = field.replace(code, char)
-    return field
+        if any(entry.target == place and entry.kind == KIND for entry in read_mounts()):
+            raise FlistError(
+                f"cannot mount on {target}: a flist is mounted there", hint=f"umount {target}"
+            )
 
 
 def mount_in_background(what: Mount, log: Path | None) -> int:

@@ -58,6 +58,21 @@ def test_statistics_count_each_block_once(packed: Path, tmp_path: Path, adapter:
     assert "no flist is mounted" in done.stderr
 
 
+def test_a_mount_point_of_any_name(packed: Path, tmp_path: Path) -> None:
+    """The kernel's list of mounts has blanks and backslashes as escapes, and a line each."""
+    target = tmp_path / "blank and\nline\\134 \u2028 \udcff"
+    for adapter in ("raw", "library"):
+        with mounted(packed, target, "--adapter", adapter) as mount:
+            assert stats(mount.path)["versions"] == 1
+            again = rfs("mount", "-m", packed, target, check=False)
+            assert "a flist is mounted there" in again.stderr
+            device = os.stat(target).st_dev  # noqa: PTH116
+            setting = f"/sys/class/bdi/{os.major(device)}:{os.minor(device)}/read_ahead_kb"
+            if adapter == "raw":
+                assert int(Path(setting).read_text()) > 512
+                rfs("remount", "-m", packed, target)
+
+
 def test_a_trace_is_recorded_and_replayed(packed: Path, tmp_path: Path) -> None:
     trace = tmp_path / "trace"
     with mounted(packed, tmp_path / "m", "--record", trace) as mount:
