@@ -32,7 +32,7 @@ from flist.trace import parse_trace
 
 SMALL_THREADS, SMALL_BATCH = 6, 12
 """Small files are asked for in batches."""
-LARGE_THREADS = 3
+LARGE_THREADS = 4
 CONNECTIONS = 4
 """So many are opened before anybody reads."""
 WHOLE_BYTES = 8 << 20
