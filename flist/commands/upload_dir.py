@@ -37,7 +37,7 @@ def run(options: argparse.Namespace) -> int:
         raise UsageError(f"cannot upload {options.folder}: it is not a directory")
     if options.flist_output:
         check_output(options.flist_output)
-    paths = sorted(p for p in options.folder.rglob("*") if p.is_file() and not p.is_symlink())
+    paths = sorted(p for p in options.folder.rglob("*") if not p.is_symlink() and p.is_file())
     with connected(options.server, options.token) as client:
         for path in paths:
             name = upload(client, path, options.block_size)

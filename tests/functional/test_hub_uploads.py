@@ -90,6 +90,7 @@ def test_files_go_up_and_come_down(hub: Hub, tmp_path: Path, block_bytes: str) -
 
 def test_directories_and_syncing(hub: Hub, tmp_path: Path) -> None:
     tree = make_small_tree(tmp_path / "tree")
+    (tree / "far").symlink_to("x" * 4000)  # longer than any name
     words: list[str | Path] = ["--create-flist", "--flist-output", tmp_path / "a.fl"]
     lines = rfs("upload-dir", "-s", hub.url, *WITH, *words, tree).stdout.splitlines()
     names = {path: name for name, _, path in (line.partition("  ") for line in lines)}
