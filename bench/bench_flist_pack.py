@@ -61,7 +61,6 @@ def measure(top: Path, rounds: int) -> dict[str, float]:
     tree = make_tree(top / "tree")
     store = f"dir://{top}/blocks"
     archive, image, out = top / "a.tar.zst", top / "a.squashfs", top / "out"
-    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # what is installed has its byte code
     os.environ["ZOS_CACHE"] = str(top / "cache")  # where pack remembers what it has seen
 
     def fresh(path: Path, work: Callable[[], object]) -> Callable[[], float]:
