@@ -8,7 +8,8 @@ from flist.fetch import Fetcher
 from flist.model import CHUNK_BYTES, Block, Inode, chunk_count, chunk_size
 from flist.tree import Tree
 
-KEPT_BLOCKS = 20_000
+KEPT_BLOCKS = 8_000
+"""Of all files whose blocks are remembered: 2 MB."""
 
 
 class Reader:
