@@ -90,7 +90,7 @@ class Daemon:
         else:
             from zinit.reexec import restore
 
-            restore(self, state)  # type: ignore[arg-type]
+            restore(self, state)
             self.report(f"started anew with {len(self.manager.units)} services")
         self._on_signals(wake)  # what ended before the handler was there
         self.loop.run(self._next_time, self._turn)

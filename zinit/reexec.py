@@ -15,6 +15,8 @@ from zinit.state import FORMAT, dump_manager, load_manager
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from zinit.daemon import Daemon
 
 VARIABLE = "ZINIT_STATE"
@@ -50,7 +52,7 @@ def dump(daemon: "Daemon") -> "tuple[dict[str, object], list[int]]":
         "rebirths": daemon.rebirths,
     }
     fds = [*daemon.outputs.streams, *(one.fd for one in daemon.system.channels.values()), *doors]
-    fds += [fd for fd, _ in http]
+    fds += [fd for fd, *_ in http]
     fds += [one.dump()[0] for one in daemon.outputs.writers.values()]
     return state, [fd for fd in fds if fd >= 0]
 
@@ -90,7 +92,7 @@ def take_state() -> "dict[str, object] | None":
     return state if isinstance(state, dict) and state.get("format") == FORMAT else None
 
 
-def restore(daemon: "Daemon", state: "dict[str, list[list[object]]]") -> None:
+def restore(daemon: "Daemon", state: "dict[str, Any]") -> None:
     """Fill a new daemon. What of the state can't be used is told, and the rest is."""
     ring = daemon.ring
     ring.start = ring.end = max(0, int(str(state["ring_end"])) - len(state["ring"]))
@@ -101,46 +103,59 @@ def restore(daemon: "Daemon", state: "dict[str, list[list[object]]]") -> None:
     daemon.api.started = float(str(state["started"]))
     daemon.api.loaded = float(str(state.get("loaded", 0.0)))
     daemon.rebirths = [float(str(at)) for at in state["rebirths"]]
-    for fd in state["doors"]:
-        daemon.server.adopt_door(int(str(fd)), daemon.settings.socket)
-    for number, token in state.get("http", []):
-        daemon.server.adopt_http(int(str(number)), str(token))
-    load_manager(daemon.manager, state["manager"])  # type: ignore[arg-type]
-    for folder, number, pid, queue in state.get("writers", []):
-        writer = daemon.outputs.find_writer(str(folder))
-        packets = [str(packet).encode("latin-1") for packet in queue]  # type: ignore[attr-defined]
-        writer.adopt(int(str(number)), int(str(pid)), packets)
-    restore_streams(daemon, state["streams"])
-    restore_channels(daemon, state["channels"])
+    load_manager(daemon.manager, state["manager"])
+    for what, entries, restore_one in (
+        ("a socket", state["doors"], restore_door),
+        ("the proxy's socket", state.get("http", []), restore_http),
+        ("what writes log files", state.get("writers", []), restore_writer),
+        ("a service's output", state["streams"], restore_stream),
+        ("a service's readiness", state["channels"], restore_channel),
+    ):
+        for entry in entries:
+            try:
+                restore_one(daemon, entry)
+            except Exception as error:  # one that is lost must not take the others along
+                daemon.report(f"cannot go on with {what}: {error}")
     find_lost_children(daemon)
 
 
-def restore_streams(daemon: "Daemon", streams: "list[list[object]]") -> None:
-    """Read the services' pipes again, begun lines included."""
-    for fd, mark, label, name, rest in streams:
-        unit = daemon.manager.units.get(str(name))
-        number = int(str(fd))
-        os.set_inheritable(number, False)
-        service = unit.record.service if unit else None
-        stream = daemon.outputs.attach(number, str(mark).encode(), str(label), str(name), service)
-        stream.cutter = LineCutter(str(rest).encode("latin-1"))
+def restore_door(daemon: "Daemon", entry: "Any") -> None:
+    """Listen to clients again."""
+    daemon.server.adopt_door(entry, daemon.settings.socket)
 
 
-def restore_channels(daemon: "Daemon", channels: "list[list[object]]") -> None:
-    """Listen to what services say about themselves again."""
-    for pid, kind, fd, *more in channels:
-        entry = daemon.manager.launcher.pids.get(int(str(pid)))
-        if entry is None:
-            os.close(int(str(fd)))
-            continue
-        number = int(str(fd))
-        os.set_inheritable(number, False)
-        channel: NotifySocket | ReadyPipe
-        if kind == "fd":
-            channel = ReadyPipe(number)
-        else:
-            channel = NotifySocket.adopt(number, int(str(more[0])))
-        daemon.system.adopt_channel(int(str(pid)), entry[0].name, channel)
+def restore_http(daemon: "Daemon", entry: "Any") -> None:
+    """Serve HTTP again."""
+    daemon.server.adopt_http(*entry)
+
+
+def restore_writer(daemon: "Daemon", entry: "Any") -> None:
+    """Go on with a writer of log files."""
+    folder, number, pid, queue = entry
+    packets = [packet.encode("latin-1") for packet in queue]
+    daemon.outputs.find_writer(folder).adopt(number, pid, packets)
+
+
+def restore_stream(daemon: "Daemon", entry: "Any") -> None:
+    """Read a service's pipe again, a begun line included."""
+    fd, mark, label, name, rest = entry
+    os.set_inheritable(fd, False)
+    unit = daemon.manager.units.get(name)
+    service = unit.record.service if unit else None
+    stream = daemon.outputs.attach(fd, mark.encode(), label, name, service)
+    stream.cutter = LineCutter(rest.encode("latin-1"))
+
+
+def restore_channel(daemon: "Daemon", entry: "Any") -> None:
+    """Listen to what a service says about itself again."""
+    pid, kind, fd, *more = entry
+    known = daemon.manager.launcher.pids.get(pid)
+    if known is None:
+        os.close(fd)
+        return
+    os.set_inheritable(fd, False)
+    channel = ReadyPipe(fd) if kind == "fd" else NotifySocket.adopt(fd, more[0])
+    daemon.system.adopt_channel(pid, known[0].name, channel)
 
 
 def find_lost_children(daemon: "Daemon") -> None:

@@ -80,6 +80,7 @@ class Server:
         self._spare = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
         self._http: _socket.socket | None = None
         self._token = ""
+        self._address = ""  # of the HTTP socket
         self._path = ""
         api.open_http = self.open_http
         api.close_http = self.close_http
@@ -122,22 +123,28 @@ class Server:
         self._loop.watch(door.fileno(), RANK, lambda _: self._accept(door))
 
     def open_http(self, address: str) -> str:
-        """Serve HTTP on `address` (see `zinit.http`); return the token. Raises OSError."""
+        """Serve HTTP on `address` (see `zinit.http`); return the token.
+
+        Raises OSError; then what was served before goes on, unless it had the same address.
+        """
+        if address == self._address:
+            self.close_http()
+        door = listen(address)
         self.close_http()
-        self._watch_http(listen(address), os.urandom(TOKEN_BYTES).hex())
+        self._watch_http(door, os.urandom(TOKEN_BYTES).hex(), address)
         return self._token
 
-    def dump_http(self) -> "list[tuple[int, str]]":
-        """Return the descriptor and the token of the HTTP socket, if there is one."""
-        return [(self._http.fileno(), self._token)] if self._http is not None else []
+    def dump_http(self) -> "list[tuple[int, str, str]]":
+        """Return descriptor, token and address of the HTTP socket, if there is one."""
+        return [(self._http.fileno(), self._token, self._address)] if self._http else []
 
-    def adopt_http(self, fd: int, token: str) -> None:
+    def adopt_http(self, fd: int, token: str, address: str = "") -> None:
         """Go on serving HTTP on a socket that is there already."""
         os.set_inheritable(fd, False)
-        self._watch_http(_socket.socket(fileno=fd), token)
+        self._watch_http(_socket.socket(fileno=fd), token, address)
 
-    def _watch_http(self, door: "_socket.socket", token: str) -> None:
-        self._http, self._token = door, token
+    def _watch_http(self, door: "_socket.socket", token: str, address: str) -> None:
+        self._http, self._token, self._address = door, token, address
         self._loop.watch(door.fileno(), RANK, lambda _: self._accept(door, token))
 
     def close_http(self) -> None:
@@ -146,6 +153,8 @@ class Server:
             self._loop.forget(self._http.fileno())
             self._http.close()
             self._http = None
+            remove_socket(self._address.removeprefix("unix:"))
+            self._address = ""
 
     def close(self) -> None:
         """Close every connection and remove the socket."""
@@ -157,11 +166,7 @@ class Server:
             self._loop.forget(fd)
             door.close()
         self._doors.clear()
-        if self._path:
-            try:
-                os.unlink(self._path)
-            except OSError:
-                pass
+        remove_socket(self._path)
 
     def turn(self, now: float) -> None:
         """Give sessions what happened since the last turn."""
@@ -327,6 +332,15 @@ def listen(address: str) -> "_socket.socket":
         door.close()
         raise OSError(22, str(error), address) from None
     return door
+
+
+def remove_socket(path: str) -> None:
+    """Remove the socket `path`, if it is one."""
+    try:
+        if stat.S_ISSOCK(os.lstat(path).st_mode):
+            os.unlink(path)
+    except OSError:
+        pass
 
 
 def is_loopback(host: str) -> bool:

@@ -201,4 +201,14 @@ def test_the_socket_and_its_token_outlive_a_new_program(web: Web) -> None:
     again = web.zinit.cli("proxy", "-a", f"unix:{web.path}")
     assert again.returncode == 0, again.stderr
     assert web.post(LIST)[0] == 401, "a new token replaces the old one"
-    assert web.post(LIST, again.stdout.split()[-1])[0] == 200
+    token = again.stdout.split()[-1]
+    assert web.post(LIST, token)[0] == 200
+    assert web.zinit.cli("proxy", "-a", "10.0.0.1:80").returncode == 1
+    assert web.post(LIST, token)[0] == 200, "an address that can't be served changes nothing"
+    assert web.zinit.cli("reexec").returncode == 0
+    wait_until(lambda: web.zinit.said().count("started anew") == 2, "it starts anew again")
+    other = web.path.with_name("other")
+    assert web.zinit.cli("proxy", "-a", f"unix:{other}").returncode == 0
+    assert (web.path.exists(), other.is_socket()) == (False, True)
+    assert web.zinit.end() == 0
+    assert not other.exists()

@@ -82,6 +82,32 @@ def patch(zinit: ZinitDaemon, code: str) -> None:
     zinit.program.write_text(text.replace(marker, marker + code))
 
 
+def test_one_pipe_that_cannot_be_taken_over_costs_nobody_else(tmp_path: Path) -> None:
+    with ZinitDaemon(tmp_path) as zinit:
+        patch(
+            zinit,
+            "import os\nfrom zinit.outputs import Outputs\nold = Outputs.attach\n"
+            "def broken(self, fd, mark, label, *more):\n"
+            "    if label == 'a' and self._ring.end:\n"
+            "        raise OSError(9, 'failpoint')\n"
+            "    return old(self, fd, mark, label, *more)\n"
+            "if 'ZINIT_STATE' in os.environ:\n    Outputs.attach = broken\n",
+        )
+        zinit.write("a", "exec: sleep 1000")
+        zinit.write("tick", f"exec: {TICK}")
+        zinit.start("-b", "100000")
+        zinit.wait_for_state("a", "Running")
+        zinit.wait_for_state("tick", "Running")
+        pids = [zinit.service_pid(name) for name in ("a", "tick")]
+        assert zinit.cli("reexec").returncode == 0
+        wait_until(lambda: "started anew" in zinit.said(), "it starts anew")
+        wait_for_lines(zinit, len(zinit.lines("tick")) + 5)
+        assert [zinit.service_pid(name) for name in ("a", "tick")] == pids
+        assert zinit.said().count("cannot go on with a service's output: ") == 2
+        numbers = numbers_of(zinit, "tick")
+        assert numbers == list(range(len(numbers)))
+
+
 def test_a_crash_of_the_loop_starts_anew_and_keeps_services(tmp_path: Path) -> None:
     with ZinitDaemon(tmp_path) as zinit:
         flag = tmp_path / "crash"
