@@ -2,9 +2,11 @@
 
 import contextlib
 import os
+import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -88,15 +90,16 @@ class ZinitDaemon:
         """End the daemon whatever it does, and what it left."""
         if self.process is None:
             return
-        children = children_of(self.process.pid)
+        sessions = set(children_of(self.process.pid))
+        before = time.clock_gettime(time.CLOCK_BOOTTIME)
         try:
             self.end(10.0)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
-        for pid in children:
+        for pid in members_of(sessions, before):
             with contextlib.suppress(ProcessLookupError):
-                os.killpg(pid, 9)
+                os.kill(pid, signal.SIGKILL)
 
     def __enter__(self) -> "ZinitDaemon":
         return self
@@ -167,6 +170,21 @@ def children_of(pid: int) -> list[int]:
     except OSError:
         return []
     return [int(word) for word in text.split()]
+
+
+def members_of(sessions: set[int], before: float) -> list[int]:
+    """Return the processes of some sessions that were there at the time `before`.
+
+    A session's number may be somebody else's by now, whose processes are younger.
+    """
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            words = path.read_text(errors="replace").rpartition(")")[2].split()
+            started = int(words[19]) / os.sysconf("SC_CLK_TCK")
+            if int(words[3]) in sessions and started <= before:
+                found.append(int(path.parent.name))
+    return found
 
 
 @contextlib.contextmanager
