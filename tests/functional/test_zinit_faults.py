@@ -528,7 +528,9 @@ def test_exceptions_in_every_handler_are_fenced(tmp_path: Path) -> None:
             flag.touch()
             with contextlib.suppress(Exception):
                 zinit.client.timeout_s = 2.0
-                os.kill(zinit.service_pid("a"), signal.SIGKILL)
+                pid = zinit.service_pid("a")
+                assert pid > 1
+                os.kill(pid, signal.SIGKILL)
             zinit.client.timeout_s = 30.0
             zinit.write("b", "exec: sh -c 'echo y; exec sleep 1000'")
             with contextlib.suppress(Exception):

@@ -188,5 +188,5 @@ def test_turning_clients_away_never_closes_another_descriptor(tmp_path: Path) ->
             door.close()
         resource.prlimit(zinit.pid, resource.RLIMIT_NOFILE, (soft, hard))
         assert zinit.state("a") == "Running"
-        os.kill(zinit.service_pid("a"), 9)
+        os.kill(zinit.running_pid("a"), 9)
         zinit.wait_for_state("a", "Error(Signaled")

@@ -34,7 +34,7 @@ def used_ticks(pid: int) -> int:
 def assert_is_well(zinit: ZinitDaemon, name: str) -> None:
     """Show that requests are answered and services restarted while the disk hangs."""
     begun = time.monotonic()
-    before = zinit.service_pid(name)
+    before = zinit.running_pid(name)
     os.kill(before, 9)
     wait_until(lambda: zinit.service_pid(name) not in (0, before), "it is restarted")
     assert time.monotonic() - begun < PROMPT_S

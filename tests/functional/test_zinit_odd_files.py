@@ -47,6 +47,6 @@ def test_a_stop_may_take_a_month(tmp_path: Path) -> None:
         zinit.client.stop("a")
         assert zinit.state("a") == "Running"
         zinit.client.list()
-        os.killpg(zinit.service_pid("a"), signal.SIGKILL)
+        os.killpg(zinit.running_pid("a"), signal.SIGKILL)
         wait_until(lambda: zinit.service_pid("a") == 0, "it is down")
         assert "internal error" not in zinit.said()

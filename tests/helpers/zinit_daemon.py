@@ -139,6 +139,13 @@ class ZinitDaemon:
         assert isinstance(pid, int)
         return pid
 
+    def running_pid(self, name: str) -> int:
+        """Return a service's pid, as soon as it has one; 0 would signal the tests themselves."""
+        wait_until(lambda: self.service_pid(name) != 0, f"{name} has a process")
+        pid = self.service_pid(name)
+        assert pid > 1
+        return pid
+
     def wait_for_state(self, name: str, *states: str) -> str:
         """Wait until a service shows one of `states` (beginnings)."""
         seen = [""]
