@@ -194,12 +194,15 @@ def test_a_flood_and_a_follower_that_never_reads_block_nobody(tmp_path: Path) ->
 
 
 def test_a_slow_follower_learns_what_it_missed(tmp_path: Path) -> None:
-    with running_daemon(
-        tmp_path, "-b", "50", flood="exec: sh -c 'yes | head -n 200000; sleep 1000'"
-    ) as zinit:
+    go = tmp_path / "go"
+    wait = f"while ! test -e {go}; do sleep 0.01; done"
+    flood = f"exec: sh -c '{wait}; yes | head -n 200000; sleep 1000'"
+    with running_daemon(tmp_path, "-b", "50", flood=flood) as zinit:
         with socket.socket(socket.AF_UNIX) as slow:
             slow.connect(str(zinit.socket))
             slow.sendall(b"log\n")
+            assert zinit.client.list()  # so it follows now
+            go.touch()
             wait_until(lambda: len(zinit.lines("flood")) >= 50, "the ring is full")
             slow.settimeout(30)
             text = b""
