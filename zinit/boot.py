@@ -132,6 +132,7 @@ def serve(settings: Settings, console: Console) -> str:
             return run_daemon(settings, console)
         except BaseException:
             console.say("the manager crashed:\n" + describe_crash())
+            end_processes()  # the next one knows of none, and would start each a second time
             time.sleep(1.0)
     raise RuntimeError("the manager crashes again and again")
 

@@ -210,6 +210,7 @@ def run_daemon(settings: Settings, console: Console) -> str:
 
         if may_be_reborn(daemon):
             daemon.start_anew()
+        daemon.server.close()  # whoever comes next in this process listens there
         raise
 
 

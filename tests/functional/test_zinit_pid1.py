@@ -19,7 +19,7 @@ from tests.helpers.needs import need_root, need_tool
 from tests.helpers.waiting import wait_until
 from tests.helpers.zinit_daemon import DEADLINE_S, children_of, library_paths
 from zinit import boot
-from zinit.client import Client
+from zinit.client import Client, ZinitError
 
 INIT = """\
 import sys
@@ -243,3 +243,32 @@ def test_a_console_that_hangs_up_does_not_end_pid_1(machine: Machine) -> None:
     wait_until(lambda: machine.client.list() == {"a": "Running"}, "a runs")
     machine.client.shutdown()
     assert machine.wait_for_end() in (-signal.SIGINT, 128 + signal.SIGINT)
+
+
+def test_a_manager_that_can_only_begin_again_starts_nothing_twice(machine: Machine) -> None:
+    """More crashes than starting anew helps with: the next manager knows of no process."""
+    flag, starts = machine.folder / "crash", machine.folder / "starts"
+    failpoint = (
+        "import os, time\nfrom zinit import daemon\nold_turn = daemon.Daemon._turn\n"
+        "def turn(self, now):\n"
+        f"    if not os.path.exists({str(flag)!r}): return old_turn(self, now)\n"
+        f"    os.unlink({str(flag)!r})\n"
+        "    self.rebirths = [time.monotonic()] * 9\n"
+        "    self.loop._on_fault = None\n"  # so that the loop itself ends
+        "    raise RuntimeError('failpoint')\n"
+        "daemon.Daemon._turn = turn\n"
+    )
+    text = machine.init.read_text()
+    machine.init.write_text(text.replace("boot.main()", failpoint + "boot.main()"))
+    machine.write("a", f"exec: sh -c 'echo x >> {starts}; exec sleep 1000'")
+    machine.start()
+    wait_until(lambda: machine.client.list().get("a") == "Running", "it runs")
+    first = machine.client.status("a")["pid"]
+    flag.touch()
+    with contextlib.suppress(ZinitError, OSError):
+        machine.client.list()  # a turn
+    machine.wait_for_text("the manager crashed")
+    wait_until(lambda: machine.client.status("a")["pid"] not in (0, first), "it runs again")
+    wait_until(lambda: starts.read_text() == "x\nx\n", "it has started twice")
+    words = [Path(f"/proc/{pid}/cmdline").read_bytes() for pid in children_of(machine.pid)]
+    assert words.count(b"sleep\x001000\x00") == 1
