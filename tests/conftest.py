@@ -2,6 +2,9 @@
 
 import os
 import signal
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -18,6 +21,8 @@ settings.load_profile("ci" if os.environ.get("CI") else "local")
 # would be all that tests start and mean to interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGQUIT, signal.SIG_DFL)
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:  # nohup; for us it stays without effect
+    signal.signal(signal.SIGHUP, lambda _number, _frame: None)
 
 
 @pytest.fixture
@@ -30,3 +35,11 @@ def as_root() -> None:
 def own_cgroups() -> None:
     """Demand control groups that we may change, for `usefixtures`."""
     need_cgroups()
+
+
+@pytest.fixture
+def open_path() -> Iterator[Path]:
+    """Make an empty folder that every user may enter; `tmp_path` is for its owner alone."""
+    with tempfile.TemporaryDirectory(prefix="zos-test-", dir="/var/tmp") as name:
+        Path(name).chmod(0o755)
+        yield Path(name)

@@ -1,12 +1,10 @@
 """Ctrl-C, and a terminal that closes: a word, status 130, and nothing half-written stays."""
 
-import contextlib
 import os
 import random
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -97,18 +95,6 @@ def test_what_is_interrupted_leaves_nothing_half(
     assert not find_scratch(tmp_path)
 
 
-@contextlib.contextmanager
-def heeding(number: signal.Signals) -> Iterator[None]:
-    """Let what is started in the block not ignore a signal, as it would under nohup."""
-    before = signal.getsignal(number)
-    if before is signal.SIG_IGN:
-        signal.signal(number, signal.SIG_DFL)
-    try:
-        yield
-    finally:
-        signal.signal(number, before)
-
-
 @pytest.mark.parametrize("adapter", ["raw", "library"])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_mount_that_is_ended_is_gone(
@@ -117,7 +103,7 @@ def test_a_mount_that_is_ended_is_gone(
     """Also when its terminal closes: else every look at the folder would fail from then on."""
     (tmp_path / "tree").mkdir()
     rfs("pack", "-m", tmp_path / "a.fl", "-s", f"dir://{tmp_path}/b", tmp_path / "tree")
-    with heeding(number), mounted(tmp_path / "a.fl", tmp_path / "m", "--adapter", adapter) as mount:
+    with mounted(tmp_path / "a.fl", tmp_path / "m", "--adapter", adapter) as mount:
         mount.process.send_signal(number)
         begun = time.monotonic()
         assert mount.process.wait(ANSWER_WITHIN_S) == 0

@@ -33,15 +33,19 @@ class Said(NamedTuple):
 AsUser = Callable[..., Said]
 
 
+@pytest.fixture(name="tmp_path")
+def use_open_path(open_path: Path) -> Path:
+    """Let all of this module's files be where another user may go."""
+    return open_path
+
+
 @pytest.fixture(name="as_user")
-def make_as_user(tmp_path: Path) -> AsUser:
+def make_as_user() -> AsUser:
     """Return what runs a command line as another user, who has no home."""
     need_root()
     for module in pkgutil.walk_packages(flist.__path__, "flist."):
         if not module.name.startswith("flist.hub"):
             importlib.import_module(module.name)
-    for place in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
-        place.chmod(0o755)
 
     def run(*words: str | Path) -> Said:
         reading, writing = os.pipe()
