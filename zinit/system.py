@@ -32,6 +32,7 @@ TO_GROUP = 4  # PIDFD_SIGNAL_PROCESS_GROUP, Linux 6.9
 FILES_PER_SERVICE = 5
 FILES_APART = 600
 USUAL_LIMIT = 1024
+RLIMIT_NOFILE = 7
 EXPECTED = (OSError, ValueError, MemoryError)
 
 
@@ -163,23 +164,13 @@ class RealSystem:
     def _start(self, start: "Start") -> int:
         service, argv = start.launch.service, start.argv
         if service.is_plain:
-            if self.file_limits is None:
-                return spawn_plain(argv, start.env, service.dir or "/", start.fds)
-            return self._spawn_limited(start, self.file_limits)
+            pid = spawn_plain(argv, start.env, service.dir or "/", start.fds)
+            if self.file_limits is not None:
+                self._give_file_limits(pid, self.file_limits)
+            return pid
         from zinit.forked import fork_exec
 
         return fork_exec(service, argv, start.env, start.fds, self.file_limits, self.report)
-
-    def _spawn_limited(self, start: "Start", limits: tuple[int, int]) -> int:
-        """Spawn with `limits` for open files; what we have open ourselves stays open meanwhile."""
-        import resource
-
-        ours = resource.getrlimit(resource.RLIMIT_NOFILE)
-        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
-        try:
-            return spawn_plain(start.argv, start.env, start.launch.service.dir or "/", start.fds)
-        finally:
-            resource.setrlimit(resource.RLIMIT_NOFILE, ours)
 
     def _finish(self, start: "Start") -> "int | Exception":
         """Close the child's ends; keep ours if there is a child."""
@@ -210,6 +201,14 @@ class RealSystem:
                 self.report(f"{launch.label}: cannot read what it prints: {error.strerror}")
         if start.channel is not None:
             self.adopt_channel(start.pid, service.name, start.channel)
+
+    def _give_file_limits(self, pid: int, limits: tuple[int, int]) -> None:
+        import resource
+
+        try:
+            resource.prlimit(pid, RLIMIT_NOFILE, limits)
+        except (OSError, ValueError):
+            pass  # it has ended already
 
     def adopt(self, pid: int) -> None:
         """Be able to signal a child that is there already."""

@@ -190,17 +190,3 @@ def test_turning_clients_away_never_closes_another_descriptor(tmp_path: Path) ->
         assert zinit.state("a") == "Running"
         os.kill(zinit.running_pid("a"), 9)
         zinit.wait_for_state("a", "Error(Signaled")
-
-
-def test_services_never_see_the_limit_that_many_services_need(tmp_path: Path) -> None:
-    """Not even those that look first thing."""
-    with ZinitDaemon(tmp_path) as zinit:
-        for number in range(100):
-            zinit.write(
-                f"s{number}", f"exec: sh -c 'ulimit -n > {tmp_path}/s{number}'\noneshot: true"
-            )
-        zinit.start(prefix=("prlimit", "--nofile=1000:4096"))
-        for number in range(100):
-            zinit.wait_for_state(f"s{number}", "Success")
-        assert resource.prlimit(zinit.pid, resource.RLIMIT_NOFILE)[0] > 1000
-        assert {(tmp_path / f"s{number}").read_text() for number in range(100)} == {"1000\n"}
