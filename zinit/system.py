@@ -203,6 +203,7 @@ class RealSystem:
             self.adopt_channel(start.pid, service.name, start.channel)
 
     def _give_file_limits(self, pid: int, limits: tuple[int, int]) -> None:
+        """Set a child's limits; before the spawn, it could not copy what we have above them."""
         import resource
 
         try:
