@@ -6,8 +6,8 @@ known: its listing is made while the walker is still busy with the one before.
 
 import contextlib
 import stat
-from collections.abc import Callable, Iterator
-from itertools import islice
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain, islice
 from typing import NamedTuple
 
 from flist import fuse_wire as wire
@@ -76,18 +76,14 @@ class Listings:
         """Put an answer together."""
         place, offset, left = question
         entries = self.entries(place)
-        pieces = []
-        for index, name in enumerate((b".", b"..")[offset:], offset + 1):
-            pieces.append(wire.dirent_dots(place.nodeid, index, name))
-            left -= len(pieces[-1])
         first = max(offset - 2, 0)
-        for index, inode in enumerate(entries[first:] if first else entries, first + 3):
-            piece = wire.dirent_plus(self.fields(place.version, inode), index, inode.name)
-            left -= len(piece)
-            if left < 0:
-                break
-            pieces.append(piece)
-        return b"".join(pieces)
+        dots = enumerate((b".", b"..")[offset:], offset + 1)
+        rest = enumerate(entries[first:] if first else entries, first + 3)
+        version, fields = place.version, self.fields
+        pieces = (wire.dirent_plus(fields(version, inode), at, inode.name) for at, inode in rest)
+        return fill(
+            chain((wire.dirent_dots(place.nodeid, at, name) for at, name in dots), pieces), left
+        )
 
     def names(self, question: Question) -> bytes:
         """Return as many entries, names only, as fit; nothing at the end."""
@@ -95,14 +91,8 @@ class Listings:
         base = Place(place.version, 0).nodeid
         names = [(place.nodeid, stat.S_IFDIR, name) for name in (b".", b"..")]
         names += [(i.content_ino | base, i.mode, i.name) for i in self.entries(place)]
-        pieces = []
-        for index, (ino, mode, name) in enumerate(names[offset:], offset + 1):
-            piece = wire.dirent(ino, index, mode, name)
-            left -= len(piece)
-            if left < 0:
-                break
-            pieces.append(piece)
-        return b"".join(pieces)
+        rows = enumerate(names[offset:], offset + 1)
+        return fill((wire.dirent(ino, at, mode, name) for at, (ino, mode, name) in rows), left)
 
     def foresee(self, question: Question) -> None:
         """Prepare the directory that comes after one whose end was asked for."""
@@ -136,3 +126,14 @@ def folders(tree: Tree, ino: int) -> Iterator[Inode]:
         parent = tree.inode(ino).parent
         stack = [iter([e for e in tree.entries(parent).values() if e.ino > ino])]
         ino = parent
+
+
+def fill(pieces: Iterable[bytes], left: int) -> bytes:
+    """Put together as many pieces as fit into `left` bytes."""
+    taken = []
+    for piece in pieces:
+        left -= len(piece)
+        if left < 0:
+            break
+        taken.append(piece)
+    return b"".join(taken)
