@@ -59,18 +59,27 @@ def main() -> int:
 def measure(top: Path, rounds: int) -> dict[str, float]:
     """Return the median of every contender."""
     tree = make_tree(top / "tree")
-    store = f"dir://{top}/blocks"
-    archive, image, out = top / "a.tar.zst", top / "a.squashfs", top / "out"
     os.environ["ZOS_CACHE"] = str(top / "cache")  # where pack remembers what it has seen
+    return measure_packing(top, tree, rounds) | measure_unpacking(top, rounds)
 
-    def fresh(path: Path, work: Callable[[], object]) -> Callable[[], float]:
-        def measure_one() -> float:
-            made = {path, top / "blocks", top / "cache"} if path.suffix == ".fl" else {path}
-            for old in made:
-                remove(old)
-            return take_time(work)
 
-        return measure_one
+def fresh(path: Path, work: Callable[[], object]) -> Callable[[], float]:
+    """Return what times `work` after everything that it made before is removed."""
+
+    def measure_one() -> float:
+        top = path.parent
+        made = {path, top / "blocks", top / "cache"} if path.suffix == ".fl" else {path}
+        for old in made:
+            remove(old)
+        return take_time(work)
+
+    return measure_one
+
+
+def measure_packing(top: Path, tree: Path, rounds: int) -> dict[str, float]:
+    """Return the median of everybody who packs; what they made stays."""
+    store = f"dir://{top}/blocks"
+    archive, image = top / "a.tar.zst", top / "a.squashfs"
 
     def squash(*words: str) -> Callable[[], object]:
         return lambda: run(
@@ -80,7 +89,7 @@ def measure(top: Path, rounds: int) -> dict[str, float]:
     def pack() -> str:
         return zos_flist("pack", "-m", top / "a.fl", "-s", store, tree)
 
-    times = take_turns(
+    return take_turns(
         rounds,
         {
             "zos flist pack": fresh(top / "a.fl", pack),
@@ -92,9 +101,13 @@ def measure(top: Path, rounds: int) -> dict[str, float]:
             ),
         },
     )
-    out.mkdir()
-    place = out / "tree"
-    times |= take_turns(
+
+
+def measure_unpacking(top: Path, rounds: int) -> dict[str, float]:
+    """Return the median of everybody who unpacks what was packed."""
+    archive, image, place = top / "a.tar.zst", top / "a.squashfs", top / "out" / "tree"
+    place.parent.mkdir()
+    return take_turns(
         rounds,
         {
             "zos flist unpack": fresh(
@@ -106,7 +119,6 @@ def measure(top: Path, rounds: int) -> dict[str, float]:
             ),
         },
     )
-    return times
 
 
 def remove(path: Path) -> None:
