@@ -85,7 +85,7 @@ def test_a_checkout_that_can_not_be_written(checkout: Path) -> None:
     assert "Traceback" not in err
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root installs packages")
+@pytest.mark.usefixtures("as_root")
 def test_what_installs_fails(checkout: Path) -> None:
     status, out, err = run_launcher(checkout, "vm", path=make_tools(checkout))
     assert (status, out) == (1, "")
