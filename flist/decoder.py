@@ -32,7 +32,11 @@ WAIT_S = 0.05
 LENGTH = struct.Struct("<I")
 RESULT = struct.Struct("<if")
 FAILED, SKIPPED = -1, -2
-COUNTER_BYTES = mmap.PAGESIZE
+HEAD_BYTES = mmap.PAGESIZE
+"""Before the chunks: the first number still needed, and which of the next ones are claimed."""
+LONG_BYTES = 128 * 1024
+CLAIMS = 1024
+"""More than all regions hold, so no two that wait share a place."""
 Load = Callable[[Block], bytes | None]
 
 
@@ -62,7 +66,8 @@ class Decoder:
         counted: Callable[[int, float], None],
     ) -> None:
         self.memory = memoryview(shared)
-        self.passed = self.memory[:8].cast("Q")  # advice only: no need for it to be seen in time
+        # Advice only: no need for it to be seen in time.
+        self.passed, self.claims = self.memory[:8].cast("Q"), self.memory[8 : 8 + CLAIMS]
         self.pid = pid
         self.commands = commands
         self.results = results
@@ -74,8 +79,8 @@ class Decoder:
         self.batches = 0
         self.numbers = 0
         self.sent_bytes = 0
-        self.ahead_bytes = 0  # sent beyond what was taken last
-        self.reached = 0  # the number of that
+        self.ahead_bytes = 0  # sent beyond what was asked for last
+        self.reached = 0  # the number of what was taken last
 
     def has_room(self) -> bool:
         """Whether another batch may be sent: what is in its place was decoded, and passed."""
@@ -102,9 +107,10 @@ class Decoder:
             if self.slots.get(slot.block) is slot:
                 del self.slots[slot.block]
         slots: list[Slot] = []
-        start = COUNTER_BYTES + index * REGION_BYTES
+        start = HEAD_BYTES + index * REGION_BYTES
         for block, size in batch.items():
             self.numbers += 1
+            self.claims[self.numbers % CLAIMS] = 0
             self.sent_bytes += size
             self.ahead_bytes += size
             slot = Slot(self.numbers, block, start, size, self.sent_bytes)
@@ -120,22 +126,37 @@ class Decoder:
         except OSError:
             self.give_up()
 
+    def reach(self, first: Slot, last: Slot) -> None:
+        """Note that these and what is between them are asked for now."""
+        self.passed[0] = max(self.passed[0], first.number)
+        self.ahead_bytes = self.sent_bytes - last.end
+
     def take(self, block: Block, size: int) -> memoryview | None:
-        """Return a chunk that was decoded ahead, or None; it stays as it is until `send`."""
+        """Return a chunk that was decoded ahead, or None: then the caller decodes it, nobody else.
+        It stays as it is until `send`."""
         slot = self.slots.get(block)
         if slot is None or slot.size != size:
             return None
-        if slot.number > self.reached:
-            self.reached = slot.number
-            self.ahead_bytes = self.sent_bytes - slot.end
+        self.reached = max(self.reached, slot.number)
         if self.waiting and self.waiting[0].number <= slot.number:
             self.collect(0)
         if self.waiting and self.waiting[0] is slot:  # it is at this one just now
             self.collect(WAIT_S)
         if not slot.is_good:
-            self.passed[0] = max(self.passed[0], slot.number + 1)
+            self.claims[slot.number % CLAIMS] = 1
             return None
         return self.memory[slot.start : slot.start + size]
+
+    def claim_next(self, block: Block) -> Slot | None:
+        """Return what the caller may decode while it waits for `block`, if that will take longer
+        than to look what else there is."""
+        if len(self.waiting) < 2 or self.waiting[0].size < LONG_BYTES:
+            return None
+        if self.waiting[0] is not self.slots.get(block):
+            return None
+        slot = self.waiting[1]
+        self.claims[slot.number % CLAIMS] = 1
+        return slot
 
     def collect(self, wait_s: float) -> None:
         """Read the results that are there, or wait for one."""
@@ -171,7 +192,7 @@ def start_decoder(load: Load, counted: Callable[[int, float], None]) -> Iterator
 
     No other thread may run yet.
     """
-    shared = mmap.mmap(-1, COUNTER_BYTES + REGIONS * REGION_BYTES)
+    shared = mmap.mmap(-1, HEAD_BYTES + REGIONS * REGION_BYTES)
     orders, commands = os.pipe()
     results, answers = os.pipe()
     child = os.fork()
@@ -197,7 +218,7 @@ def run(
         keep_buffers()
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends us
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        passed = memory[:8].cast("Q")
+        passed, claims = memory[:8].cast("Q"), memory[8 : 8 + CLAIMS]
         with open(orders, "rb") as stream:
             while head := stream.read(LENGTH.size):
                 for number, start, size, *names in marshal.loads(  # noqa: S302 our own
@@ -205,7 +226,7 @@ def run(
                 ):
                     began = time.monotonic()
                     done = SKIPPED
-                    if number >= passed[0]:
+                    if number >= passed[0] and not claims[number % CLAIMS]:
                         done = decode_one(load, Block(*names), memory[start : start + size])
                     os.write(answers, RESULT.pack(done, time.monotonic() - began))
     except OSError:

@@ -5,6 +5,7 @@ so that the next mirror is asked when it fails), then against its tag and size; 
 cached. What comes back from the cache is checked by its tag and size, which show any damage to it.
 """
 
+import contextlib
 import threading
 import time
 from collections import OrderedDict
@@ -115,9 +116,18 @@ class Fetcher:
     def plain_now(self, block: Block, size: int) -> bytes | memoryview | None:
         """Return what `plain` would if it takes no time to speak of, or else None. For one thread;
         the bytes may be others at its next call."""
-        ready = self.decoder.take(block, size) if self.decoder is not None else None
-        if ready is not None:
-            return ready
+        if self.decoder is not None:
+            beside = self.decoder.claim_next(block)
+            if beside is not None:
+                with contextlib.suppress(Exception):  # it is told to whoever really reads it
+                    self.load_now(beside.block, beside.size)
+            ready = self.decoder.take(block, size)
+            if ready is not None:
+                return ready
+        return self.load_now(block, size)
+
+    def load_now(self, block: Block, size: int) -> bytes | None:
+        """Return a chunk that is in memory, or can be decoded from what is on this machine."""
         with self.lock:
             chunk = self.chunks.get(block)
             if chunk is not None and len(chunk) == size:

@@ -23,7 +23,7 @@ from flist import fuse_wire as wire
 from flist.ahead import Ahead
 from flist.errors import FlistError
 from flist.fuse_mount import attach, detach, widen_read_ahead
-from flist.heap import collect_rarely
+from flist.heap import collect_rarely, keep_buffers
 from flist.listing import INO_MASK, VERSION_SHIFT, Listings, Place, Question
 from flist.model import ROOT_INO, Inode
 from flist.reader import Reader
@@ -51,6 +51,7 @@ def serve(
     """
     target = target.resolve()
     collect_rarely()
+    keep_buffers()
     with stop_on_signals(), contextlib.suppress(Stop), start_sequence(reader) as sequence:
         handle = attach(target)
         try:

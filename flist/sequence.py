@@ -43,8 +43,11 @@ class Sequence:
     def note(self, reader: Reader, inode: Inode, offset: int, size: int) -> None:
         """Look at a read that is about to be answered."""
         end = min(offset + size, inode.size)
-        if reader.blocks(inode)[offset // CHUNK_BYTES] in self.decoder.slots:
+        blocks, slots = reader.blocks(inode), self.decoder.slots
+        first = slots.get(blocks[offset // CHUNK_BYTES])
+        if first is not None:
             self.strays = 0
+            self.decoder.reach(first, slots.get(blocks[(end - 1) // CHUNK_BYTES], first))
         elif self.is_free() and self.follows(reader, inode, offset):
             self.begin(reader, inode, end)
         else:

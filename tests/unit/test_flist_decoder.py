@@ -118,16 +118,37 @@ def test_wrong_missing_and_misnamed_blocks_are_left_to_who_needs_them(
     assert decoder.take(other_key, SIZE - 1) is None
 
 
-def test_what_is_passed_is_left_out(store: FolderStore, fetcher: Fetcher) -> None:
+def test_what_is_claimed_or_passed_is_left_out(store: FolderStore, fetcher: Fetcher) -> None:
     decoder = decoder_of(fetcher)
     os.kill(decoder.pid, signal.SIGSTOP)
     blocks = put(store, [make_plain(number) for number in range(MAX_JOBS)])
     decoder.send(dict.fromkeys(blocks, SIZE))
     assert decoder.take(blocks[-2], SIZE) is None  # not begun: nobody waits for it
+    first, last = decoder.slots[blocks[3]], decoder.slots[blocks[5]]
+    decoder.reach(first, last)
+    assert decoder.ahead_bytes == (MAX_JOBS - 6) * SIZE
     os.kill(decoder.pid, signal.SIGCONT)
     wait_until(ended(decoder), "all results", 10)
-    assert [decoder.take(block, SIZE) is None for block in blocks[-2:]] == [True, False]
-    assert fetcher.statistics.fetched == 1
+    left_out = [number for number in range(MAX_JOBS) if not decoder.slots[blocks[number]].is_good]
+    assert left_out == [0, 1, 2, MAX_JOBS - 2]
+    assert fetcher.statistics.fetched == MAX_JOBS - len(left_out)
+
+
+def test_who_waits_for_a_large_chunk_decodes_the_next_one(
+    store: FolderStore, fetcher: Fetcher
+) -> None:
+    decoder = decoder_of(fetcher)
+    os.kill(decoder.pid, signal.SIGSTOP)
+    plains = [os.urandom(CHUNK_BYTES), make_plain(1), make_plain(2)]
+    blocks = put(store, plains)
+    decoder.send(dict(zip(blocks, map(len, plains), strict=True)))
+    assert decoder.claim_next(blocks[1]) is None  # the process is not at that one
+    assert fetcher.plain_now(blocks[0], CHUNK_BYTES) == plains[0]
+    assert list(fetcher.chunks.values()) == [plains[1], plains[0]]
+    os.kill(decoder.pid, signal.SIGCONT)
+    wait_until(ended(decoder), "all results", 10)
+    assert [decoder.slots[block].is_good for block in blocks] == [False, False, True]
+    assert fetcher.plain_now(blocks[1], SIZE) == plains[1]
 
 
 @pytest.mark.parametrize("is_stopped", [False, True])

@@ -4,7 +4,7 @@ from typing import Any, cast
 
 import pytest
 
-from flist.decoder import MAX_JOBS, REGION_BYTES, REGIONS, Decoder
+from flist.decoder import MAX_JOBS, REGION_BYTES, REGIONS, Decoder, Slot
 from flist.errors import FormatError
 from flist.fetch import Fetcher
 from flist.model import CHUNK_BYTES, NO_META, Block, Inode, Meta, chunk_count
@@ -61,8 +61,9 @@ class FakeDecoder:
     """Takes everything that it is sent, and remembers it."""
 
     def __init__(self) -> None:
-        self.slots: dict[Block, int] = {}
+        self.slots: dict[Block, Slot] = {}
         self.batches: list[list[Block]] = []
+        self.sent_bytes = 0
         self.ahead_bytes = 0
 
     def has_room(self) -> bool:
@@ -75,9 +76,15 @@ class FakeDecoder:
         assert 0 < len(batch) <= MAX_JOBS
         assert sum(batch.values()) <= REGION_BYTES
         assert not batch.keys() & self.slots.keys()
-        self.slots |= batch
+        for block, size in batch.items():
+            self.sent_bytes += size
+            self.slots[block] = Slot(len(self.slots), block, 0, size, self.sent_bytes)
         self.batches.append(list(batch))
         self.ahead_bytes += sum(batch.values())
+
+    def reach(self, first: Slot, last: Slot) -> None:
+        assert first.number <= last.number
+        self.ahead_bytes = self.sent_bytes - last.end
 
     def sent(self) -> list[bytes]:
         return [block.id for batch in self.batches for block in batch]
@@ -134,11 +141,23 @@ def test_a_large_file_in_order_begins_a_walk() -> None:
     assert decoder.sent() == []
     sequence.note(reader, source.inodes[2], CHUNK_BYTES, CHUNK_BYTES)
     assert decoder.sent() == [b"2-2"]
-    for number in range(2, 6):
-        decoder.ahead_bytes = 0
-        decoder.batches.clear()
+    largest = 0
+    for number in range(2, 20):
+        decoder.batches.clear()  # all is decoded at once
         sequence.note(reader, source.inodes[2], number * CHUNK_BYTES, CHUNK_BYTES)
-    assert len(decoder.batches[-1]) == REGION_BYTES // CHUNK_BYTES - 1
+        largest = max(largest, *map(len, decoder.batches), 0)
+    assert largest == REGION_BYTES // CHUNK_BYTES - 1
+
+
+def test_reads_of_several_chunks_always_have_the_next_ones_under_way() -> None:
+    source = FakeTree([(1, 1, DIR, 0), (2, 1, FILE, 100 * CHUNK_BYTES)])
+    reader, decoder, sequence = begin(source)
+    for number in range(0, 60, 2):
+        decoder.batches.clear()  # all is decoded at once
+        sequence.note(reader, source.inodes[2], number * CHUNK_BYTES, 2 * CHUNK_BYTES)
+        under_way = [block.id for block in decoder.slots]
+        assert number < 6 or b"2-%d" % (number + 3) in under_way
+    assert decoder.ahead_bytes >= REGION_BYTES
 
 
 def test_a_huge_file_is_followed_only_once_it_is_read() -> None:
