@@ -64,6 +64,15 @@ class BlockCache:
             self.touch(block_id)
         return data
 
+    def get_range(self, block_id: bytes, start: int, length: int) -> bytes | None:
+        """Return bytes of a cached block, not checked, or None."""
+        with contextlib.suppress(StoreError):
+            data = self.folder.get_range(block_id, start, length)
+            if data is not None and block_id not in self.touched:
+                self.touch(block_id)
+            return data
+        return None
+
     def touch(self, block_id: bytes) -> None:
         """Note that a block is in use; once per mount is enough to keep it."""
         if len(self.touched) > 100_000:

@@ -24,7 +24,8 @@ def load_content(flist: AnyFlist) -> Content:
     blocks: dict[int, list[Block]] = {}
     for ino, block in flist.all_blocks():
         blocks.setdefault(ino, []).append(block)
-    return Content(list(flist.inodes()), blocks, flist.all_meta(), flist.tags(), flist.routes())
+    inodes, parts = list(flist.inodes()), flist.all_parts()
+    return Content(inodes, blocks, flist.all_meta(), flist.tags(), flist.routes(), parts)
 
 
 def walk_nodes(content: Content) -> Iterator[Node]:

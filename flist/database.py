@@ -34,6 +34,7 @@ from flist.model import (
 HEADER = b"SQLite format 3\x00"
 TABLES = frozenset(("inode", "extra", "block", "tag", "route"))
 EXTENSION_TABLES = frozenset(("zos_inode", "zos_xattr"))
+PARTS_TABLE = "zos_part"
 MAX_XATTR_BYTES = 64 * 1024
 MAX_TARGET_BYTES = 4095
 MAX_CELL_BYTES = 16 << 20
@@ -68,7 +69,7 @@ class FlistFile:
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
         self.path = path
         self.connection = connection
-        self.has_extension = False
+        self.has_extension = self.has_parts = False
         # SQLite serialises its calls, but Python keeps one statement for each text, and binds and
         # steps it in two calls: without this a thread could get the rows of another's question.
         self.lock = threading.Lock()
@@ -115,7 +116,9 @@ class FlistFile:
             names = ", ".join(sorted(missing))
             raise FormatError(f"cannot open {self.path}: it is not a flist (no table {names})")
         self.has_extension = tables >= EXTENSION_TABLES
-        self.refuse_computed(TABLES | EXTENSION_TABLES if self.has_extension else TABLES)
+        self.has_parts = PARTS_TABLE in tables
+        ours = {*(EXTENSION_TABLES if self.has_extension else ()), PARTS_TABLE} & tables
+        self.refuse_computed(TABLES | ours)
         root = self.inode(ROOT_INO)
         if root is None or not root.is_dir:
             raise FormatError(f"cannot open {self.path}: it has no root directory")
@@ -128,7 +131,7 @@ class FlistFile:
             if any(column[-1] for column in columns):
                 raise FormatError(f"cannot open {self.path}: table {table} is not a plain table")
 
-    def query(self, sql: str, values: tuple[int, ...] = ()) -> list[tuple[Any, ...]]:
+    def query(self, sql: str, values: tuple[int | bytes, ...] = ()) -> list[tuple[Any, ...]]:
         """Run one query; SQLite's own errors become `FormatError`."""
         try:
             with self.lock:
@@ -193,6 +196,20 @@ class FlistFile:
         """Return (inode number, block) for every block of every file, grouped by inode."""
         for ino, *row in self.stream("SELECT ino, id, key FROM block ORDER BY ino, rowid"):
             yield read_int(ino, "ino"), read_block(tuple(row))
+
+    def parts(self, block_id: bytes) -> bytes | None:
+        """Return the row of `zos_part` of a block, if there is one."""
+        if not self.has_parts:
+            return None
+        rows = self.query("SELECT parts FROM zos_part WHERE id = ?", (block_id,))
+        return read_bytes(rows[0][0], "zos_part") if rows else None
+
+    def all_parts(self) -> dict[bytes, bytes]:
+        """Return every row of `zos_part`, by block id."""
+        if not self.has_parts:
+            return {}
+        rows = self.stream("SELECT id, parts FROM zos_part")
+        return {read_bytes(i, "zos_part"): read_bytes(parts, "zos_part") for i, parts in rows}
 
     def meta(self, ino: int) -> Meta:
         """Return what an inode has beyond its row."""

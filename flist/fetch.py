@@ -13,14 +13,16 @@ from typing import TYPE_CHECKING
 
 from flist.blocks import decode
 from flist.cache import BlockCache
-from flist.errors import BlockError
+from flist.errors import BlockError, FlistError
 from flist.model import Block
-from flist.store.base import Store
+from flist.parts import Part, decode_part
+from flist.store.base import Store, get_range
 
 if TYPE_CHECKING:
     from flist.decoder import Decoder
 
 KEPT_BYTES = 8 << 20
+KEPT_PARTS = 32
 
 
 class Statistics:
@@ -86,6 +88,7 @@ class Fetcher:
         self.statistics = Statistics()
         self.lock = threading.Lock()
         self.chunks: OrderedDict[Block, bytes] = OrderedDict()
+        self.parts: OrderedDict[tuple[Block, int], bytes] = OrderedDict()
         self.running: dict[Block, Arrival] = {}
         self.decoder: Decoder | None = None  # for the thread that calls `plain_now`
 
@@ -142,6 +145,45 @@ class Fetcher:
         if chunk is not None:
             self.finish(block, chunk)
         return chunk
+
+    def is_decoded(self, block: Block) -> bool:
+        """Whether a chunk is in memory or soon will be. For the thread that calls `plain_now`."""
+        return block in self.chunks or (self.decoder is not None and block in self.decoder.slots)
+
+    def part_now(self, block: Block, part: Part) -> bytes | None:
+        """Return the plain bytes of a part of a block on this machine, or None: then the whole
+        block is to be read, which says what is wrong. For the thread that calls `plain_now`."""
+        known = self.parts.get((block, part.start))
+        if known is not None:
+            self.parts.move_to_end((block, part.start))
+            self.statistics.memory_hits += 1
+            return known
+        try:
+            plain = self.load_part(block, part)
+        except FlistError:
+            return None
+        if plain is not None:
+            self.parts[block, part.start] = plain
+            if len(self.parts) > KEPT_PARTS:
+                self.parts.popitem(last=False)
+        return plain
+
+    def load_part(self, block: Block, part: Part) -> bytes | None:
+        """Return a part from the cache, or from a store of this machine."""
+        if self.cache is not None:
+            data = self.cache.get_range(block.id, part.start, part.length)
+            if data is not None:
+                plain = decode_part(block, part, data)
+                self.statistics.cache_hits += 1
+                return plain
+        if self.is_local:
+            started = time.monotonic()
+            data = get_range(self.store, block.id, part.start, part.length)
+            if data is not None:
+                plain = decode_part(block, part, data)
+                self.statistics.note_fetch(len(data), time.monotonic() - started)
+                return plain
+        return None
 
     def is_here(self, block: Block) -> bool:
         """Whether a block is in memory, on its way, or in the cache."""

@@ -209,6 +209,14 @@ class LegacyFlist:
         """Return nothing: all blocks are in memory."""
         return {}
 
+    def parts(self, _block_id: bytes) -> bytes | None:
+        """Return nothing: the older format has no such rows."""
+        return None
+
+    def all_parts(self) -> dict[bytes, bytes]:
+        """Return nothing either."""
+        return {}
+
     def all_blocks(self) -> Iterator[tuple[int, Block]]:
         """Return (inode number, block) for every block."""
         return ((ino, block) for ino, blocks in self.block_lists.items() for block in blocks)

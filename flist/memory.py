@@ -12,12 +12,13 @@ import os
 from collections.abc import Mapping
 from hashlib import blake2b
 from pathlib import Path
+from typing import NamedTuple
 
 from common.errors import ZosError
 from common.paths import cache_dir
 from flist.model import HASH_BYTES, Block
 
-VERSION = 1
+VERSION = 2
 DIGEST_BYTES = 32
 KEPT_MEMORIES = 32
 RACY_NS = 2_000_000_000
@@ -33,6 +34,16 @@ Entry = tuple[Stamp, bytes]
 """A file's stamp, and its blocks: id and key of each, joined."""
 
 
+class Memory(NamedTuple):
+    """What is remembered: files by path, and rows of `zos_part` by block id."""
+
+    files: Mapping[bytes, Entry]
+    parts: Mapping[bytes, bytes]
+
+
+NO_MEMORY = Memory({}, {})
+
+
 def memory_path(root: Path) -> Path | None:
     """Return where the memory of the directory `root` is kept; None: this user has no place."""
     name = blake2b(os.fsencode(root.resolve()), digest_size=16).hexdigest()
@@ -42,33 +53,32 @@ def memory_path(root: Path) -> Path | None:
         return None  # every pack reads everything
 
 
-def recall(path: Path | None) -> dict[bytes, Entry]:
-    """Return what `path` remembers: (stamp, blocks) by file path; nothing if it is not whole."""
+def recall(path: Path | None) -> Memory:
+    """Return what `path` remembers; nothing if it is not whole."""
     if path is None:
-        return {}
+        return NO_MEMORY
     try:
         data = path.read_bytes()
     except OSError:
-        return {}
+        return NO_MEMORY
     digest, body = data[:DIGEST_BYTES], data[DIGEST_BYTES:]
     if blake2b(body, digest_size=DIGEST_BYTES).digest() != digest:
-        return {}
+        return NO_MEMORY
     with contextlib.suppress(ValueError, EOFError, TypeError):
-        version, entries = marshal.loads(body)  # noqa: S302 our own file, its hash checked
+        version, *fields = marshal.loads(body)  # noqa: S302 our own file, its hash checked
         if version == VERSION:
-            found: dict[bytes, Entry] = entries
-            return found
-    return {}
+            return Memory(*fields)
+    return NO_MEMORY
 
 
-def remember(path: Path | None, entries: dict[bytes, Entry]) -> None:
+def remember(path: Path | None, memory: Memory) -> None:
     """Write a memory; a full disk costs only the next pack's speed.
 
     It is not made durable: after a power cut its hash would show what is missing.
     """
     if path is None:
         return
-    body = marshal.dumps((VERSION, entries))
+    body = marshal.dumps((VERSION, dict(memory.files), dict(memory.parts)))
     scratch = path.with_name(f".{path.name}-{os.getpid()}")
     with contextlib.suppress(OSError):
         try:

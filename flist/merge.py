@@ -21,6 +21,7 @@ def merge(flists: Sequence[AnyFlist]) -> Content:
     links: dict[bytes, bytes] = {}
     routes: list[Route] = []
     tags: dict[str, str] = {}
+    parts: dict[bytes, bytes] = {}
     for flist in flists:
         theirs = load_nodes(flist)
         added = {path for path in theirs if path not in nodes and is_reachable(nodes, path)}
@@ -29,8 +30,11 @@ def merge(flists: Sequence[AnyFlist]) -> Content:
         nodes.update({path: theirs[path] for path in theirs if path in added})
         routes += [route for route in flist.routes() if route not in routes]
         tags = {**flist.tags(), **tags}
+        parts |= flist.all_parts()
     content = number_nodes(nodes, links)
-    return content._replace(tags=tags, routes=routes)
+    used = {block.id for blocks in content.blocks.values() for block in blocks}
+    kept = {block_id: row for block_id, row in parts.items() if block_id in used}
+    return content._replace(tags=tags, routes=routes, parts=kept)
 
 
 def is_reachable(nodes: dict[bytes, Node], path: bytes) -> bool:

@@ -15,8 +15,19 @@ from urllib.parse import urlsplit, urlunsplit
 from flist.blocks import check_arrival, digest, encode
 from flist.errors import FlistError
 from flist.heap import without_collector
-from flist.memory import PAIR_BYTES, Entry, find_known, memory_path, recall, remember, split_blocks
+from flist.memory import (
+    NO_MEMORY,
+    PAIR_BYTES,
+    Entry,
+    Memory,
+    find_known,
+    memory_path,
+    recall,
+    remember,
+    split_blocks,
+)
 from flist.model import CHUNK_BYTES, Block, Route, chunk_count
+from flist.parts import LARGE_BYTES, encode_parts
 from flist.results import SEGMENT_BYTES, Packed, Results
 from flist.scan import FileJob, Walk
 from flist.store.routed import RoutedStore, open_routes
@@ -26,9 +37,10 @@ from flist.writer import Content, Draft, check_output
 BATCH_BYTES = 2 << 20
 ZEROS = bytes(CHUNK_BYTES)
 
-Piece = tuple[int, bytes, int, int, bytes]
-"""A part of a file: inode number, path, start, length (both multiples of a chunk but at the end),
-and its blocks, joined, if the file has not changed since the last time."""
+Piece = tuple[int, bytes, int, int, bytes, bool]
+"""A piece of a file: inode number, path, start, length (both multiples of a chunk but at the end),
+its blocks, joined, if the file has not changed since the last time, and whether it is so large
+that the parts of its blocks are to be noted."""
 
 
 class Summary(NamedTuple):
@@ -48,6 +60,7 @@ class Encoder(Worker[list[Piece], list[Packed]]):
         self.routes = routes
         self.store: RoutedStore | None = None
         self.stored: dict[bytes, bytes] = {}  # key -> id
+        self.rows: dict[bytes, bytes] = {}  # key -> row of parts, of large files' blocks
         self.zeros = b""  # the key of a hole's chunk, once there was one
 
     def open(self) -> None:
@@ -60,14 +73,15 @@ class Encoder(Worker[list[Piece], list[Packed]]):
 
     def pack_piece(self, piece: Piece) -> Packed:
         """Read a piece chunk by chunk and store it; what is known and stored is not read."""
-        ino, path, start, length, known = piece
+        ino, path, start, length, known, is_large = piece
         if known and all(map(self.is_stored, split_blocks(known))):
-            return ino, start, length, known, True
+            return ino, start, length, known, {}, True
         try:
             handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
         except OSError as error:
             raise FlistError(f"cannot read {os.fsdecode(path)}: {error.strerror}") from error
         blocks = b""
+        rows: dict[bytes, bytes] = {}
         place, end = start, start + length
         try:
             while place < end:
@@ -77,11 +91,14 @@ class Encoder(Worker[list[Piece], list[Packed]]):
                     chunk = read_rest(handle, chunk, want, place)
                 if not chunk:
                     break  # the file has become shorter since it was listed
-                blocks += self.store_chunk(chunk)
+                block = self.store_chunk(chunk, is_large)
+                blocks += block.id + block.key
+                if is_large:
+                    rows[block.id] = self.rows[block.key]
                 place += len(chunk)
         finally:
             os.close(handle)
-        return ino, start, place - start, blocks, False
+        return ino, start, place - start, blocks, rows, False
 
     def is_stored(self, block: Block) -> bool:
         """Whether a block is in every store of it."""
@@ -90,19 +107,22 @@ class Encoder(Worker[list[Piece], list[Packed]]):
             self.stored[block.key] = block.id
         return block.key in self.stored
 
-    def store_chunk(self, chunk: bytes) -> bytes:
-        """Encode one chunk and store it, unless this worker has done so; return id and key."""
+    def store_chunk(self, chunk: bytes, is_large: bool) -> Block:
+        """Encode one chunk and store it, unless this worker has done so."""
         is_zeros = chunk == ZEROS
         key = self.zeros if is_zeros and self.zeros else digest(chunk)
         if is_zeros:
             self.zeros = key  # a hole is many of the same chunk
         block_id = self.stored.get(key)
-        if block_id is None:
+        if block_id is None or (is_large and key not in self.rows):
             assert self.store is not None
-            (block_id, _), data = encode(chunk, key)
+            if is_large:
+                ((block_id, _), data), self.rows[key] = encode_parts(chunk, key)
+            else:
+                (block_id, _), data = encode(chunk, key)
             self.store.put(block_id, data)
             self.stored[key] = block_id
-        return block_id + key
+        return Block(block_id, key)
 
     def close(self) -> None:
         """Make the blocks durable."""
@@ -125,12 +145,12 @@ def make_pieces(files: Iterable[FileJob], memory: Mapping[bytes, Entry]) -> Iter
         if len(known) != chunk_count(size) * PAIR_BYTES:
             known = b""
         if size <= SEGMENT_BYTES:
-            yield ino, path, 0, size, known
+            yield ino, path, 0, size, known, False
             continue
         for start in range(0, size, SEGMENT_BYTES):
             first = start // CHUNK_BYTES * PAIR_BYTES
             part = known[first : first + SEGMENT_BYTES // CHUNK_BYTES * PAIR_BYTES]
-            yield ino, path, start, min(SEGMENT_BYTES, size - start), part
+            yield ino, path, start, min(SEGMENT_BYTES, size - start), part, size > LARGE_BYTES
 
 
 def make_batches(pieces: Iterable[Piece]) -> Iterator[list[Piece]]:
@@ -173,18 +193,19 @@ def pack(
     now_ns = time.time_ns()
     walk = Walk(root)
     notes = memory_path(root)
-    memory = {} if is_checksum else recall(notes)
+    memory = NO_MEMORY if is_checksum else recall(notes)
     with Draft() as draft:
 
         def batches() -> Iterator[list[Piece]]:
-            yield from make_batches(make_pieces(walk.run(), memory))
+            yield from make_batches(make_pieces(walk.run(), memory.files))
             draft.begin(walk.found.inodes, walk.found.meta)  # while the workers are at it
 
         results = encode_files(batches(), Encoder(routes), processes, progress)
         inodes = results.settle(walk.found)
         kept = [r if keep_passwords else r._replace(url=strip_password(r.url)) for r in routes]
-        draft.write(meta, Content(inodes, results.blocks, walk.found.meta, tags or {}, kept))
-    remember(notes, results.memory(walk.found, now_ns))
+        parts = results.find_parts(memory.parts)
+        draft.write(meta, Content(inodes, results.blocks, walk.found.meta, tags or {}, kept, parts))
+    remember(notes, Memory(results.memory(walk.found, now_ns), parts))
     every = results.blocks.values()
     distinct = {block_id for blocks in every for block_id, _ in blocks}
     size = sum(results.sizes.values())
@@ -204,7 +225,7 @@ def encode_files(
     def counted() -> Iterator[list[Piece]]:
         nonlocal found
         for batch in batches:
-            found += sum(length for _, _, _, length, _ in batch)
+            found += sum(piece[3] for piece in batch)
             yield batch
 
     for packed in run_jobs(counted(), encoder, processes):

@@ -6,10 +6,13 @@ from collections.abc import Callable
 from flist.errors import FormatError
 from flist.fetch import Fetcher
 from flist.model import CHUNK_BYTES, Block, Inode, chunk_count, chunk_size
+from flist.parts import LARGE_BYTES, PART_BYTES, count_parts, find_part
 from flist.tree import Tree
 
 KEPT_BLOCKS = 8_000
 """Of all files whose blocks are remembered: 2 MB."""
+KEPT_ROWS = 4_000
+"""Blocks for which it is remembered where their parts are: 1 MB."""
 
 
 class Reader:
@@ -21,6 +24,7 @@ class Reader:
         self.note: Callable[[int, int], None] | None = None  # of a trace: inode number, chunk
         self.lists: dict[int, list[Block]] = {}
         self.kept = 0
+        self.rows: dict[bytes, bytes | None] = {}
         self.lock = threading.Lock()
 
     def blocks(self, inode: Inode) -> list[Block]:
@@ -55,7 +59,46 @@ class Reader:
     def read_now(self, inode: Inode, size: int, offset: int) -> list[memoryview] | None:
         """Return what `read` would, in pieces, if nothing has to be fetched from afar, or else
         None. The pieces are to be used before the next call, which one thread only makes."""
+        if size <= PART_BYTES and inode.size > LARGE_BYTES:
+            pieces = self.read_parts(inode, size, offset)
+            if pieces is not None:
+                return pieces
         return self.collect(inode, size, offset, self.fetcher.plain_now)
+
+    def read_parts(self, inode: Inode, size: int, offset: int) -> list[memoryview] | None:
+        """Return a few bytes of a chunk that nobody has decoded, from the parts that hold them."""
+        end = min(offset + size, inode.size)
+        index = offset // CHUNK_BYTES
+        start = index * CHUNK_BYTES
+        if not offset < end <= start + CHUNK_BYTES:
+            return None
+        block = self.blocks(inode)[index]
+        if self.fetcher.is_decoded(block):
+            return None
+        pieces = []
+        for number in range((offset - start) // PART_BYTES, count_parts(end - start)):
+            plain = self.read_part(block, chunk_size(inode.size, index), number)
+            if plain is None:
+                return None
+            place = start + number * PART_BYTES
+            pieces.append(memoryview(plain)[max(offset - place, 0) : end - place])
+        if self.note is not None:
+            self.note(inode.content_ino, index)
+        return pieces
+
+    def read_part(self, block: Block, size: int, number: int) -> bytes | None:
+        """Return a part of a chunk of `size` bytes, if it is known where and can be had now."""
+        if block.id not in self.rows:
+            if len(self.rows) >= KEPT_ROWS:
+                self.rows.clear()
+            self.rows[block.id] = self.tree.parts(block)
+        row = self.rows[block.id]
+        if row is None:
+            return None
+        try:
+            return self.fetcher.part_now(block, find_part(row, size, number))
+        except FormatError:
+            return None
 
     def read(self, inode: Inode, size: int, offset: int) -> bytes:
         """Return up to `size` bytes from `offset`; less only at the end of the file."""

@@ -1,38 +1,44 @@
 """What pack's workers found out, put together again by file."""
 
-from collections.abc import Sequence
+from collections import ChainMap
+from collections.abc import Mapping, Sequence
 
 from flist.memory import Entry, is_settled, split_blocks
 from flist.model import Block, Inode
+from flist.parts import LARGE_BYTES
 from flist.scan import Scan
 
 SEGMENT_BYTES = 2 << 20
 """A larger file is read in segments, by several workers: none is late at the end."""
 
-Packed = tuple[int, int, int, bytes, bool]
+Packed = tuple[int, int, int, bytes, dict[bytes, bytes], bool]
 """What one piece of a file became: inode number, start, how many bytes there were, their blocks,
-joined, and whether they were known. (Tuples without names travel in half the time.)"""
+joined, rows of parts by block id, and whether all this was known. (Tuples without names travel in
+half the time.)"""
 
 
 class Results:
     """The pieces that are done, by inode number: `joined` blocks, `blocks`, and `sizes` of files.
-    They come in any order; `parts` are those of large files, until all have come."""
+    They come in any order; `pieces` are those of large files, until all have come. `rows` are of
+    `zos_part`, by block id."""
 
     def __init__(self) -> None:
         self.joined: dict[int, bytes] = {}
         self.blocks: dict[int, list[Block]] = {}
         self.sizes: dict[int, int] = {}
-        self.parts: dict[int, list[tuple[int, int, bytes]]] = {}
+        self.pieces: dict[int, list[tuple[int, int, bytes]]] = {}
+        self.rows: dict[bytes, bytes] = {}
         self.done = 0
         self.read = 0
 
     def add(self, packed: Sequence[Packed]) -> None:
         """Note what one batch became, while the workers are at others."""
-        for ino, start, length, joined, is_reused in packed:
+        for ino, start, length, joined, rows, is_reused in packed:
             self.done += length
             self.read += 0 if is_reused else length
             if start or length == SEGMENT_BYTES:
-                self.parts.setdefault(ino, []).append((start, length, joined))
+                self.pieces.setdefault(ino, []).append((start, length, joined))
+                self.rows.update(rows)
             else:
                 self.keep(ino, length, joined)
 
@@ -44,10 +50,10 @@ class Results:
 
     def settle(self, scan: Scan) -> list[Inode]:
         """Return inodes that fit the blocks, also where a file changed meanwhile."""
-        for ino, parts in self.parts.items():
+        for ino, pieces in self.pieces.items():
             size = self.sizes.get(ino, 0)
             kept = [self.joined.get(ino, b"")]
-            for start, length, joined in sorted(parts):
+            for start, length, joined in sorted(pieces):
                 if start == size:  # nothing after the end of a shortened file
                     kept.append(joined)
                     size += length
@@ -63,6 +69,14 @@ class Results:
                 if inode.same_as in self.blocks:
                     self.blocks[inode.ino] = self.blocks[inode.same_as]
         return inodes
+
+    def find_parts(self, known: Mapping[bytes, bytes]) -> dict[bytes, bytes]:
+        """Return the rows of all large files' blocks; `known` are those of the last time."""
+        large = (self.blocks[ino] for ino, size in self.sizes.items() if size > LARGE_BYTES)
+        rows = ChainMap(self.rows, dict(known))
+        return {
+            block.id: rows[block.id] for blocks in large for block in blocks if block.id in rows
+        }
 
     def memory(self, scan: Scan, now_ns: int) -> dict[bytes, Entry]:
         """Return what the next pack of the same directory may rely on: files that did not change

@@ -30,6 +30,9 @@ class Source(Protocol):
     def small_blocks(self, folder: int, start: int) -> dict[int, Block]:
         """Return the blocks of some files of a directory, of those that have one block each."""
 
+    def parts(self, block_id: bytes) -> bytes | None:
+        """Return how a block can be read in parts, if that is known (`flist.parts`)."""
+
     def meta(self, ino: int) -> Meta:
         """Return link target, attributes and data ranges."""
 
@@ -178,6 +181,10 @@ class Tree:
     def blocks(self, inode: Inode) -> list[Block]:
         """Return the blocks of a file."""
         return self.source.blocks(inode.content_ino)
+
+    def parts(self, block: Block) -> bytes | None:
+        """Return how a block can be read in parts, if that is known."""
+        return self.source.parts(block.id)
 
     def small_blocks(self, inode: Inode) -> dict[int, Block]:
         """Return the blocks of some small files of a directory, from `inode` on."""

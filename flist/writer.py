@@ -3,6 +3,7 @@
 import sqlite3
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 from common.files import check_writable, write_atomic
@@ -64,19 +65,22 @@ CREATE TABLE zos_xattr (
     PRIMARY KEY (ino, name)
 ) WITHOUT ROWID;
 """
+PARTS = "CREATE TABLE zos_part (id BLOB PRIMARY KEY, parts BLOB) WITHOUT ROWID"
 # The header names the library that wrote last, and counts changes; readers ignore both.
 CHANGE_COUNTER, VERSION_VALID_FOR, LIBRARY_VERSION = 24, 92, 96
 HEADER_FIELDS = ((CHANGE_COUNTER, 1), (VERSION_VALID_FOR, 1), (LIBRARY_VERSION, 3_040_000))
 
 
 class Content(NamedTuple):
-    """All that a flist holds; `blocks` and `meta` are by inode number."""
+    """All that a flist holds; `blocks` and `meta` are by inode number, `parts` by block id: rows
+    of `flist.parts`, of what blocks they are known."""
 
     inodes: Sequence[Inode]
     blocks: Mapping[int, Sequence[Block]]
     meta: Mapping[int, Meta]
     tags: Mapping[str, str]
     routes: Sequence[Route]
+    parts: Mapping[bytes, bytes] = MappingProxyType({})
 
 
 def check_output(path: Path) -> None:
@@ -137,6 +141,10 @@ class Draft:
             self.begin(content.inodes, content.meta)
         fill_tables(self.connection, content)
         fill_extension(self.connection, self.extension, content.meta)
+        if content.parts:
+            self.connection.execute(PARTS)
+            rows = sorted(content.parts.items())
+            self.connection.executemany("INSERT INTO zos_part VALUES (?, ?)", rows)
         for statement in INDEXES.split(";")[:-1]:
             self.connection.execute(statement)
         self.connection.execute("COMMIT")

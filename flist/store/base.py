@@ -6,7 +6,7 @@ them (`flist.fetch`). Everything else (retry, mirrors, cache) is a wrapper aroun
 
 import contextlib
 import importlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from common.errors import UsageError
@@ -50,6 +50,13 @@ def announce(
     if isinstance(store, AnnouncingStore):
         return store.announce(block_ids)
     return contextlib.nullcontext()
+
+
+def get_range(store: Store | None, block_id: bytes, start: int, length: int) -> bytes | None:
+    """Return bytes of a block, not checked, if its store can give them at little cost."""
+    # Of a protocol that is looked at when it runs, this would take most of the time.
+    method: Callable[[bytes, int, int], bytes | None] | None = getattr(store, "get_range", None)
+    return None if method is None else method(block_id, start, length)
 
 
 @runtime_checkable

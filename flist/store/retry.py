@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from flist.errors import BlockError, FlistError, StoreUnavailableError
-from flist.store.base import Store, adopt, announce
+from flist.store.base import Store, adopt, announce, get_range
 
 if TYPE_CHECKING:
     from http.client import HTTPConnection
@@ -66,6 +66,10 @@ class RetryingStore:
             else:
                 self.down_since = None
                 return data
+
+    def get_range(self, block_id: bytes, start: int, length: int) -> bytes | None:
+        """Return bytes of a block, after one try."""
+        return get_range(self.store, block_id, start, length)
 
     def time_left(self) -> float:
         """Note one more failure; return how long the outage may still last."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from common.errors import UsageError
 from flist.errors import BlockError, BlockMissingError, FlistError, StoreError
 from flist.model import Route
-from flist.store.base import Store, adopt, announce, open_store
+from flist.store.base import Store, adopt, announce, get_range, open_store
 from flist.store.urls import hide_secrets
 
 if TYPE_CHECKING:
@@ -60,6 +60,14 @@ class RoutedStore:
             else:
                 return data
         raise worst(errors)
+
+    def get_range(self, block_id: bytes, start: int, length: int) -> bytes | None:
+        """Return bytes of a block, not checked, of the first store that can give them."""
+        for store in self.matching(block_id):
+            data = get_range(store, block_id, start, length)
+            if data is not None:
+                return data
+        return None
 
     @contextlib.contextmanager
     def announce(self, block_ids: Sequence[bytes]) -> Iterator[None]:

@@ -34,6 +34,9 @@ class PathSource:
     def blocks(self, ino: int) -> list[Block]:
         raise AssertionError(ino)
 
+    def parts(self, _block_id: bytes) -> bytes | None:
+        return None
+
     def small_blocks(self, folder: int, start: int) -> dict[int, Block]:
         raise AssertionError((folder, start))
 

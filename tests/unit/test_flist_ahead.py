@@ -55,6 +55,9 @@ class FakeTree:
     def large_folders(self) -> set[int]:
         return set()
 
+    def parts(self, _block_id: bytes) -> bytes | None:
+        return None
+
     def small_blocks(self, _folder: int, _start: int) -> dict[int, Block]:
         return {}
 

@@ -3,6 +3,7 @@
 from flist.memory import PAIR_BYTES, split_blocks
 from flist.model import CHUNK_BYTES, Inode
 from flist.pack import BATCH_BYTES, make_batches, make_pieces
+from flist.parts import LARGE_BYTES
 from flist.results import SEGMENT_BYTES, Results
 from flist.scan import FileJob, Scan
 
@@ -10,7 +11,7 @@ STAMP = (1, 2, 3, 4, 5)
 
 
 def pair(number: int) -> bytes:
-    return number.to_bytes(PAIR_BYTES, "big")
+    return number.to_bytes(PAIR_BYTES // 2, "big") * 2
 
 
 def test_what_is_known_goes_with_its_segment() -> None:
@@ -18,12 +19,13 @@ def test_what_is_known_goes_with_its_segment() -> None:
     count = 2 * SEGMENT_BYTES // CHUNK_BYTES + 1
     joined = b"".join(map(pair, range(count)))
     pieces = make_pieces([FileJob(2, b"/f", size, STAMP)], {b"/f": (STAMP, joined)})
-    inos, paths, starts, lengths, known = zip(*pieces, strict=True)
+    inos, paths, starts, lengths, known, are_large = zip(*pieces, strict=True)
     assert set(inos) == {2} and set(paths) == {b"/f"}
     assert starts == (0, SEGMENT_BYTES, 2 * SEGMENT_BYTES)
     assert lengths == (SEGMENT_BYTES, SEGMENT_BYTES, 1)
     assert b"".join(known) == joined
     assert len(known[-1]) == PAIR_BYTES
+    assert set(are_large) == {False}
 
 
 def test_what_does_not_fit_is_not_known() -> None:
@@ -46,8 +48,10 @@ def test_a_file_that_became_shorter_ends_where_it_ended() -> None:
     second = inode._replace(ino=2, same_as=1)
     scan = Scan([inode, second], {}, [FileJob(1, b"/f", inode.size, STAMP)])
     results = Results()
-    results.add([(1, 2 * SEGMENT_BYTES, 5, pair(3), False)])
-    results.add([(1, SEGMENT_BYTES, 7, pair(2), False), (1, 0, SEGMENT_BYTES, pair(1), True)])
+    results.add([(1, 2 * SEGMENT_BYTES, 5, pair(3), {}, False)])
+    results.add(
+        [(1, SEGMENT_BYTES, 7, pair(2), {}, False), (1, 0, SEGMENT_BYTES, pair(1), {}, True)]
+    )
     inodes = results.settle(scan)
     assert [inode.size for inode in inodes] == [SEGMENT_BYTES + 7] * 2
     assert results.joined == {1: pair(1) + pair(2)}
@@ -59,7 +63,9 @@ def test_a_file_that_became_shorter_ends_where_it_ended() -> None:
 def test_a_file_whose_first_segment_became_shorter() -> None:
     inode = Inode(1, 0, b"f", 2 * SEGMENT_BYTES, 0, 0, 0o100644, 0, 0, 0)
     results = Results()
-    results.add([(1, 0, 3, pair(1), False), (1, SEGMENT_BYTES, SEGMENT_BYTES, pair(2), False)])
+    results.add(
+        [(1, 0, 3, pair(1), {}, False), (1, SEGMENT_BYTES, SEGMENT_BYTES, pair(2), {}, False)]
+    )
     scan = Scan([inode], {}, [FileJob(1, b"/f", inode.size, STAMP)])
     assert results.settle(scan)[0].size == 3
     assert results.joined == {1: pair(1)}
@@ -74,5 +80,25 @@ def test_only_what_did_not_change_is_remembered() -> None:
         FileJob(4, b"/gone", 5, STAMP),
     ]
     results = Results()
-    results.add([(ino, 0, 5, pair(ino), False) for ino in (1, 2, 3)])
+    results.add([(ino, 0, 5, pair(ino), {}, False) for ino in (1, 2, 3)])
     assert results.memory(Scan([], {}, jobs), now_ns) == {b"/old": (STAMP, pair(1))}
+
+
+def test_parts_are_those_of_large_files_only() -> None:
+    """What another file of the same content had the last time must not show."""
+    count = LARGE_BYTES // SEGMENT_BYTES
+    results = Results()
+    for ino, pieces in ((1, count), (2, count + 1)):
+        for number in range(pieces):
+            blocks = b"".join(pair(ino * 1000 + number * 4 + chunk) for chunk in range(4))
+            rows = {blocks[:32]: b"new"} if number == count else {}
+            start = number * SEGMENT_BYTES
+            results.add([(ino, start, SEGMENT_BYTES, blocks, rows, not rows)])
+    inodes = [Inode(ino, 0, b"f", SEGMENT_BYTES * size, 0, 0, 0o100644, 0, 0, 0)
+              for ino, size in ((1, count), (2, count + 1))]  # fmt: skip
+    jobs = [FileJob(i.ino, b"/%d" % i.ino, i.size, STAMP) for i in inodes]
+    results.settle(Scan(inodes, {}, jobs))
+    known = {block.id: b"old" for blocks in results.blocks.values() for block in blocks}
+    found = results.find_parts(known)
+    assert found.keys() == {block.id for block in results.blocks[2]}
+    assert sorted(found.values()).count(b"new") == 1

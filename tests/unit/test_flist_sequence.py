@@ -42,6 +42,9 @@ class FakeTree:
     def large_folders(self) -> set[int]:
         return self.large
 
+    def parts(self, _block_id: bytes) -> bytes | None:
+        return None
+
     def small_blocks(self, _folder: int, _start: int) -> dict[int, Block]:
         return {}
 
