@@ -88,7 +88,7 @@ class Fetcher:
         self.statistics = Statistics()
         self.lock = threading.Lock()
         self.chunks: OrderedDict[Block, bytes] = OrderedDict()
-        self.parts: OrderedDict[tuple[Block, int], bytes] = OrderedDict()
+        self.parts: OrderedDict[tuple[Block, Part], bytes] = OrderedDict()
         self.running: dict[Block, Arrival] = {}
         self.decoder: Decoder | None = None  # for the thread that calls `plain_now`
 
@@ -153,9 +153,9 @@ class Fetcher:
     def part_now(self, block: Block, part: Part) -> bytes | None:
         """Return the plain bytes of a part of a block on this machine, or None: then the whole
         block is to be read, which says what is wrong. For the thread that calls `plain_now`."""
-        known = self.parts.get((block, part.start))
+        known = self.parts.get((block, part))
         if known is not None:
-            self.parts.move_to_end((block, part.start))
+            self.parts.move_to_end((block, part))
             self.statistics.memory_hits += 1
             return known
         try:
@@ -163,7 +163,7 @@ class Fetcher:
         except FlistError:
             return None
         if plain is not None:
-            self.parts[block, part.start] = plain
+            self.parts[block, part] = plain
             if len(self.parts) > KEPT_PARTS:
                 self.parts.popitem(last=False)
         return plain

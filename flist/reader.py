@@ -88,17 +88,15 @@ class Reader:
 
     def read_part(self, block: Block, size: int, number: int) -> bytes | None:
         """Return a part of a chunk of `size` bytes, if it is known where and can be had now."""
-        if block.id not in self.rows:
-            if len(self.rows) >= KEPT_ROWS:
-                self.rows.clear()
-            self.rows[block.id] = self.tree.parts(block)
-        row = self.rows[block.id]
-        if row is None:
-            return None
         try:
-            return self.fetcher.part_now(block, find_part(row, size, number))
+            if block.id not in self.rows:
+                if len(self.rows) >= KEPT_ROWS:
+                    self.rows.clear()
+                self.rows[block.id] = self.tree.parts(block)
+            row = self.rows[block.id]
+            return self.fetcher.part_now(block, find_part(row, size, number)) if row else None
         except FormatError:
-            return None
+            return None  # what is noted about the block is wrong, not the block
 
     def read(self, inode: Inode, size: int, offset: int) -> bytes:
         """Return up to `size` bytes from `offset`; less only at the end of the file."""
