@@ -84,10 +84,8 @@ class FlistFile:
             raise FlistError(f"cannot open {path}: {error.strerror}") from error
         if magic != HEADER:
             raise FormatError(f"cannot open {path}: it is not a .fl file")
-        address = f"file:{quote(str(path.absolute()))}?mode=ro&immutable=1"
-        connection = sqlite3.connect(address, uri=True, check_same_thread=False)
+        connection = connect(path)
         connection.text_factory = bytes
-        connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_CELL_BYTES)
         flist = cls(path, connection)
         try:
             flist.inspect()
@@ -279,6 +277,20 @@ class FlistFile:
             " FROM inode"
         )
         return read_int(rows[0][0], "count"), read_int(rows[0][1], "size")
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """Open a database that may come from anywhere, for reading; raises `FormatError`.
+
+    `path` is looked up once more, and another file may be there by now: a mount, say.
+    """
+    address = f"file:{quote(str(path.absolute()))}?mode=ro&immutable=1"
+    try:
+        connection = sqlite3.connect(address, uri=True, check_same_thread=False)
+    except sqlite3.Error as error:
+        raise FormatError(f"cannot open {path}: {error}") from error
+    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_CELL_BYTES)
+    return connection
 
 
 def read_inode(row: tuple[Any, ...]) -> Inode:

@@ -22,7 +22,7 @@ from typing import NamedTuple
 from urllib.parse import quote
 
 from flist.capnp import Message, Struct
-from flist.database import check_name
+from flist.database import check_name, connect
 from flist.errors import FlistError, FormatError
 from flist.model import (
     CHUNK_BYTES,
@@ -305,16 +305,20 @@ def copy_member(
 
 def read_records(database: Path) -> tuple[dict[str, bytes], dict[str, str]]:
     """Return the records by key, and the metadata."""
-    connection = sqlite3.connect(f"file:{quote(str(database))}?mode=ro&immutable=1", uri=True)
+    connection = connect(database)
     try:
         query = "SELECT name FROM sqlite_master WHERE type = 'table'"
         tables = {name for (name,) in connection.execute(query)}
         if "entries" not in tables:
             raise FormatError("cannot read the flist: it has no table of entries")
+        for table in ("entries", "metadata"):
+            columns = connection.execute(f"PRAGMA table_xinfo({table})")
+            if any(column[-1] for column in columns):  # computed: of any size
+                raise FormatError(f"cannot read the flist: table {table} is not a plain table")
         records = dict(connection.execute("SELECT key, value FROM entries"))
         metadata = dict(connection.execute("SELECT key, value FROM metadata")) if (
             "metadata" in tables) else {}  # fmt: skip
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeDecodeError) as error:
         raise FormatError(f"cannot read the flist: {error}") from error
     finally:
         connection.close()
@@ -337,7 +341,7 @@ def find_user(name: str) -> int:
     """Return the number of a user of this machine."""
     try:
         return pwd.getpwnam(name).pw_uid
-    except KeyError:
+    except (KeyError, ValueError):  # there is none, or there can be none
         return DEFAULT_OWNER
 
 
@@ -345,7 +349,7 @@ def find_group(name: str) -> int:
     """Return the number of a group of this machine."""
     try:
         return grp.getgrnam(name).gr_gid
-    except KeyError:
+    except (KeyError, ValueError):
         return DEFAULT_OWNER
 
 

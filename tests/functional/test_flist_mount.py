@@ -73,6 +73,15 @@ def test_a_mount_point_of_any_name(packed: Path, tmp_path: Path) -> None:
                 rfs("remount", "-m", packed, target)
 
 
+def test_a_flist_that_its_own_mount_covers(packed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who stands in the folder still finds the file, its whole path leads into the mount."""
+    monkeypatch.chdir(packed.parent)
+    with mounted("a.fl", packed.parent):
+        done = rfs("inspect", "a.fl", check=False)
+    assert done.returncode == 1
+    assert done.stderr == "zos flist: cannot open a.fl: unable to open database file\n"
+
+
 def test_a_trace_is_recorded_and_replayed(packed: Path, tmp_path: Path) -> None:
     trace = tmp_path / "trace"
     with mounted(packed, tmp_path / "m", "--record", trace) as mount:
