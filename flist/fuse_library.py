@@ -11,6 +11,7 @@ import mfusepy
 
 from flist.attributes import FUSE_TIMEOUT_S
 from flist.errors import FlistError
+from flist.failures import Failures
 from flist.model import Inode
 from flist.reader import Reader
 
@@ -25,8 +26,9 @@ class Operations(mfusepy.Operations):  # type: ignore[misc]
 
     use_ns = True
 
-    def __init__(self, reader: Reader, ready: Callable[[], None]) -> None:
+    def __init__(self, reader: Reader, ready: Callable[[], None], failures: Failures) -> None:
         self.reader = reader
+        self.failures = failures
         self.tree = reader.tree
         self.ready = ready
         self.is_up = False
@@ -38,6 +40,7 @@ class Operations(mfusepy.Operations):  # type: ignore[misc]
         except FileNotFoundError as error:
             raise mfusepy.FuseOSError(errno.ENOENT) from error
         except FlistError as error:
+            self.failures.note(f"look at {path}", error)
             raise mfusepy.FuseOSError(errno.EIO) from error
 
     def init(self, _path: str) -> None:
@@ -86,9 +89,11 @@ class Operations(mfusepy.Operations):  # type: ignore[misc]
 
     def read(self, _path: str, size: int, offset: int, fh: int) -> bytes:
         """Return bytes of a file; anything that is not exactly right is EIO."""
+        inode = self.tree.inode(fh)
         try:
-            return self.reader.read(self.tree.inode(fh), size, offset)
+            return self.reader.read(inode, size, offset)
         except FlistError as error:
+            self.failures.note_read(self.reader, inode, size, offset, error)
             raise mfusepy.FuseOSError(errno.EIO) from error
 
     def listxattr(self, path: str) -> list[str]:
@@ -115,7 +120,7 @@ def serve(reader: Reader, target: Path, ready: Callable[[], None]) -> None:
     """Mount on `target` and answer until it is unmounted or a signal comes."""
     is_root = os.geteuid() == 0
     options = {"suid": True, "dev": True} if is_root else {}
-    operations = Operations(reader, ready)
+    operations = Operations(reader, ready, Failures(target))
     try:
         mfusepy.FUSE(
             operations,

@@ -22,6 +22,7 @@ from typing import NamedTuple
 from flist import fuse_wire as wire
 from flist.ahead import Ahead
 from flist.errors import FlistError
+from flist.failures import Failures
 from flist.fuse_mount import attach, detach, widen_read_ahead
 from flist.heap import collect_rarely, keep_buffers
 from flist.listing import INO_MASK, VERSION_SHIFT, Listings, Place, Question
@@ -116,6 +117,7 @@ class Server:
         self.listings = Listings(lambda version: self.readers[version].tree, self.fields)
         self.threads = 0
         self.ahead = Ahead()
+        self.failures = Failures(target)
         self.sequence = sequence
         self.expects_xattrs = False  # in a later version, though the first may have none
         self.handlers: dict[int, Callable[[wire.Request], bytes | None]] = {
@@ -163,8 +165,9 @@ class Server:
             self.refuse(request.unique, errno.ENOENT)
         except OSError as error:
             self.refuse(request.unique, error.errno or errno.EIO)
-        except FlistError:
+        except FlistError as error:
             self.refuse(request.unique, errno.EIO)
+            self.failures.note_request(request, error, self.find)
         except Exception:  # one bad entry must not take the mount away from everybody
             traceback.print_exc()
             self.refuse(request.unique, errno.EIO)
@@ -315,8 +318,9 @@ class Server:
             unique, reader, inode, size, offset = self.waiting.get()
             try:
                 self.finish(unique, reader.read(inode, size, offset))
-            except FlistError:
+            except FlistError as error:
                 self.finish(unique, None)
+                self.failures.note_read(reader, inode, size, offset, error)
             except Exception:  # no memory, say: one read fails, the thread serves the next
                 self.finish(unique, None)
                 with contextlib.suppress(Exception):

@@ -1,7 +1,9 @@
 """Servers that stall, truncate, lie, refuse or reset, for ever or for a while."""
 
+import subprocess
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +27,8 @@ from tests.helpers.flist_faults import (
     pack_into,
 )
 from tests.helpers.flist_mount import mounted, rfs
+from tests.helpers.needs import need_fuse
+from tests.helpers.waiting import wait_until
 
 if TYPE_CHECKING:
     from flist.store.base import Store
@@ -110,6 +114,47 @@ def test_a_mount_outlives_outages_and_lies(tmp_path: Path) -> None:
             assert file_hashes(mount.path) == expected
             assert mount.process.poll() is None
         assert check_blocks(tmp_path / "cache") > 40
+
+
+@pytest.mark.parametrize("adapter", ["raw", "library"])
+def test_a_mount_says_why_a_read_fails(tmp_path: Path, adapter: str) -> None:
+    """On stderr, which is the log of a daemon: the file, the block and the reason."""
+    need_fuse()
+    meta = pack_into(tmp_path, make_many_files(tmp_path / "tree", 2))
+    target, log = tmp_path / "m", tmp_path / "log"
+    target.mkdir()
+    with faulty_server(tmp_path / "blocks") as server:
+        words = ("--store", server.url, "-c", tmp_path / "cache", "--wait", "0", "--daemon")
+        rfs("mount", "-m", meta, *words, "--log", log, "--adapter", adapter, target)
+        try:
+            for fault, reason in (("503", "it answered 503"), ("flip", "is refused: its bytes")):
+                server.break_with(fault)
+                with pytest.raises(OSError, match="Input/output error"):
+                    (target / "large").read_bytes()
+                wait_until(partial(names_a_block, log, reason), f"{reason!r} in the log", 5)
+            assert f"cannot read {target}/large at byte " in log.read_text()
+        finally:
+            subprocess.run(["umount", "-l", target], check=True, timeout=20)
+
+
+def test_a_mount_says_which_block_of_this_machine_is_damaged(tmp_path: Path) -> None:
+    meta = pack_into(tmp_path, make_many_files(tmp_path / "tree", 2))
+    for path in (tmp_path / "blocks").glob("*/*"):
+        path.write_bytes(b"damaged")
+    with mounted(meta, tmp_path / "m") as mount:
+        with pytest.raises(OSError, match="Input/output error"):
+            (mount.path / "large").read_bytes()
+        assert mount.process.stderr is not None
+        line = mount.process.stderr.readline()
+    assert f"cannot read {mount.path}/large at byte 0: block " in line
+    assert "is refused" in line
+
+
+def names_a_block(log: Path, reason: str) -> bool:
+    """Whether a line of a log has the reason, and a block of the store beside it."""
+    names = [path.name for path in log.parent.glob("blocks/*/*")]
+    lines = [line for line in log.read_text().splitlines() if reason in line]
+    return any(name in line for line in lines for name in names)
 
 
 def test_unpack_names_what_is_broken_and_a_rerun_completes_it(tmp_path: Path) -> None:
