@@ -52,6 +52,12 @@ def announce(
     return contextlib.nullcontext()
 
 
+def get_within(store: Store, block_id: bytes, patience_s: float) -> bytes:
+    """Return a block; a store that can be told so is given up when it says nothing for so long."""
+    method: Callable[[bytes, float], bytes] | None = getattr(store, "get_within", None)
+    return store.get(block_id) if method is None else method(block_id, patience_s)
+
+
 def get_range(store: Store | None, block_id: bytes, start: int, length: int) -> bytes | None:
     """Return bytes of a block, not checked, if its store can give them at little cost."""
     # Of a protocol that is looked at when it runs, this would take most of the time.

@@ -8,7 +8,8 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from flist.errors import BlockError, FlistError, StoreUnavailableError
-from flist.store.base import Store, adopt, announce, get_range
+from flist.store.base import Store, adopt, announce, get_range, get_within
+from flist.store.patience import LONGEST_S
 
 if TYPE_CHECKING:
     from http.client import HTTPConnection
@@ -17,6 +18,8 @@ DEFAULT_WAIT_S = 60.0
 """How long a read waits for a store that is down, if nobody says otherwise."""
 FIRST_PAUSE_S = 0.1
 LONGEST_PAUSE_S = 5.0
+SHORTEST_TRY_S = 3.0
+"""So long a try waits for bytes even when no time is left: time for a lost packet or two."""
 WRONG_BYTES_TRIES = 3
 
 
@@ -31,7 +34,8 @@ class RetryingStore:
     """A store whose `get` waits out an outage of up to `limit_s` seconds.
 
     Wrong bytes (a transfer gone bad) are asked for again a few times; a block that is missing is
-    not. Once an outage has lasted the limit, later reads fail after one try until an answer comes.
+    not. Once an outage has lasted the limit, later reads fail after one short try until an answer
+    comes. A try that hangs ends with the limit, too: `get` takes that long, or one short try.
     """
 
     def __init__(
@@ -52,16 +56,20 @@ class RetryingStore:
 
     def get(self, block_id: bytes) -> bytes:
         """Return a block, after as many tries as the limit allows."""
+        began = self.begin()
         pause_s = FIRST_PAUSE_S
         wrong = 0
         while True:
+            started = self.clock()
+            patience_s = min(max(self.time_left(began), SHORTEST_TRY_S), LONGEST_S)
             try:
-                data = self.store.get(block_id)
+                data = get_within(self.store, block_id, patience_s)
             except StoreUnavailableError as error:
-                pause_s = self.wait(pause_s, self.time_left(), error)
+                self.note_failure(started)
+                pause_s = self.wait(pause_s, self.time_left(began), error)
             except BlockError as error:
                 wrong += 1
-                left_s = self.limit_s if wrong < WRONG_BYTES_TRIES else 0.0
+                left_s = self.time_left(began) if wrong < WRONG_BYTES_TRIES else 0.0
                 pause_s = self.wait(pause_s, left_s, error)
             else:
                 self.down_since = None
@@ -71,13 +79,25 @@ class RetryingStore:
         """Return bytes of a block, after one try."""
         return get_range(self.store, block_id, start, length)
 
-    def time_left(self) -> float:
-        """Note one more failure; return how long the outage may still last."""
+    def begin(self) -> float:
+        """Return the time, for a `get` that begins."""
         now = self.clock()
-        if self.down_since is None or now - self.last_error > self.limit_s:
-            self.down_since = now  # nobody asked for so long that it is another outage
-        self.last_error = now
-        return self.down_since + self.limit_s - now
+        if now - self.last_error > self.limit_s:
+            self.down_since = None  # nobody asked for so long that it would be another outage
+        return now
+
+    def time_left(self, began: float) -> float:
+        """Return how long a `get` that began then may still wait."""
+        down_since = self.down_since
+        return (
+            (began if down_since is None else min(began, down_since)) + self.limit_s - self.clock()
+        )
+
+    def note_failure(self, started: float) -> None:
+        """Note that a try has failed."""
+        if self.down_since is None:
+            self.down_since = started
+        self.last_error = self.clock()
 
     def wait(self, pause_s: float, left_s: float, error: FlistError) -> float:
         """Pause, and return how long the next pause is; raises `error` when it is over."""

@@ -1,22 +1,31 @@
 """Sharding and replication by routes, as upstream does it.
 
 A block is written to every store whose route matches and read from any of them: the matching
-stores are tried in random order until one answers with bytes that pass the check.
+stores are tried in random order until one answers with bytes that pass the check. One that failed
+is asked last for a while.
 """
 
 import contextlib
 import random
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from common.errors import UsageError
 from flist.errors import BlockError, BlockMissingError, FlistError, StoreError
 from flist.model import Route
-from flist.store.base import Store, adopt, announce, get_range, open_store
+from flist.store.base import Store, adopt, announce, get_range, get_within, open_store
+from flist.store.patience import LONGEST_S
 from flist.store.urls import hide_secrets
 
 if TYPE_CHECKING:
     from http.client import HTTPConnection
+
+
+REST_S = 30.0
+"""How long a store that failed is asked after the others, or ten times as long as that took."""
+FIRST_PATIENCE_S = 2.0
+"""So long a store may say nothing while there is another that did not fail."""
 
 
 class RoutedStore:
@@ -27,11 +36,14 @@ class RoutedStore:
         routes: Sequence[tuple[Route, Store]],
         check: Callable[[bytes, bytes], None],
         shuffle: Callable[[list[Store]], None] = random.shuffle,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.routes = routes
         self.check = check
         self.shuffle = shuffle
+        self.clock = clock
         self.by_first_byte: dict[int, list[Store]] = {}
+        self.resting: dict[int, float] = {}  # id of a store -> till when
 
     def matching(self, block_id: bytes) -> list[Store]:
         """Return the stores of a block, in the order of the routes, each once."""
@@ -46,20 +58,38 @@ class RoutedStore:
 
     def get(self, block_id: bytes) -> bytes:
         """Return a block whose bytes passed the check."""
+        return self.get_within(block_id, LONGEST_S)
+
+    def get_within(self, block_id: bytes, patience_s: float) -> bytes:
+        """Return a block whose bytes passed the check; a store is given up after a silence."""
         stores = self.matching(block_id)
         if len(stores) > 1:
-            stores = stores.copy()
-            self.shuffle(stores)
+            stores = self.in_order(stores)
         errors: list[FlistError] = []
-        for store in stores:
+        for index, store in enumerate(stores):
+            is_another_well = any(id(other) not in self.resting for other in stores[index + 1 :])
+            limit_s = min(patience_s, FIRST_PATIENCE_S) if is_another_well else patience_s
+            started = self.clock()
             try:
-                data = store.get(block_id)
+                data = get_within(store, block_id, limit_s)
                 self.check(block_id, data)
             except (StoreError, BlockError) as error:
                 errors.append(error)
+                if not isinstance(error, BlockMissingError):
+                    now = self.clock()
+                    self.resting[id(store)] = now + max(REST_S, 10 * (now - started))
             else:
                 return data
         raise worst(errors)
+
+    def in_order(self, stores: Sequence[Store]) -> list[Store]:
+        """Return mirrors in the order to ask them: at random, those that failed lately last."""
+        now = self.clock()
+        for key in [key for key, until in self.resting.copy().items() if until <= now]:
+            self.resting.pop(key, None)
+        order = list(stores)
+        self.shuffle(order)
+        return sorted(order, key=lambda store: id(store) in self.resting)
 
     def get_range(self, block_id: bytes, start: int, length: int) -> bytes | None:
         """Return bytes of a block, not checked, of the first store that can give them."""

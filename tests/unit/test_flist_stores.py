@@ -21,12 +21,15 @@ from flist.model import Route
 from flist.pack import strip_password
 from flist.store.base import Store
 from flist.store.folder import FolderStore
-from flist.store.retry import RetryingStore
-from flist.store.routed import RoutedStore, parse_route
+from flist.store.retry import SHORTEST_TRY_S, RetryingStore
+from flist.store.routed import FIRST_PATIENCE_S, REST_S, RoutedStore, parse_route
 
 
 class FakeStore:
     """Blocks in memory; `fail` is called before each get and may raise or wait."""
+
+    stall: "Clock | None" = None
+    """Whose time a silence takes: each get then says nothing until it is given up."""
 
     def __init__(self, fail: Callable[[], None] = lambda: None) -> None:
         self.blocks: dict[bytes, bytes] = {}
@@ -39,6 +42,13 @@ class FakeStore:
         if block_id not in self.blocks:
             raise BlockMissingError("not here")
         return self.blocks[block_id]
+
+    def get_within(self, block_id: bytes, patience_s: float) -> bytes:
+        if self.stall is None:
+            return self.get(block_id)
+        self.gets += 1
+        self.stall.now += patience_s
+        raise StoreUnavailableError("silent")
 
     def put(self, block_id: bytes, data: bytes) -> None:
         self.blocks[block_id] = data
@@ -153,6 +163,58 @@ def test_retry_waits_with_growing_pauses_up_to_the_limit() -> None:
     with pytest.raises(StoreUnavailableError):
         store.get(b"x" * 32)
     assert inner.gets > 10  # long ago: it is another outage
+
+
+@pytest.mark.parametrize("limit_s", [0.1, 1, 10, 19, 25, 60])
+def test_a_store_that_hangs_costs_the_limit_or_one_short_try(limit_s: float) -> None:
+    clock = Clock()
+    inner = FakeStore()
+    inner.stall = clock
+    store = RetryingStore(inner, limit_s, clock=clock, pause=clock.pause)
+    for number in range(3):
+        started = clock.now
+        with pytest.raises(StoreUnavailableError):
+            store.get(b"x" * 32)
+        # A pause, then a try that began just before the end.
+        least = limit_s if number == 0 else 0.0
+        assert least <= clock.now - started < max(limit_s, SHORTEST_TRY_S) + SHORTEST_TRY_S
+    assert inner.gets < 30
+
+
+def test_a_mirror_that_hangs_is_asked_last_for_a_while() -> None:
+    block, data = encode(b"content")
+    clock = Clock()
+    stalled, good = FakeStore(), FakeStore()
+    stalled.stall = clock
+    good.put(block.id, data)
+    routes = [(Route(0, 255, "x"), store) for store in (stalled, good)]
+    store = RoutedStore(routes, check_arrival, keep_order, clock)
+    for _ in range(6):
+        assert store.get(block.id) == data
+    assert clock.now == FIRST_PATIENCE_S
+    assert stalled.gets == 1
+    clock.now += REST_S
+    assert store.get(block.id) == data
+    assert stalled.gets == 2
+    good.fail = refuse  # now the other may need all the time there is
+    before = clock.now
+    with pytest.raises(StoreUnavailableError):
+        store.get_within(block.id, 7)
+    assert clock.now == before + 7
+    stalled.stall = None
+    stalled.put(block.id, data)
+    assert store.get(block.id) == data
+
+
+def test_a_mirror_without_the_block_is_no_mirror_that_fails() -> None:
+    block, data = encode(b"content")
+    empty, good = FakeStore(), FakeStore()
+    good.put(block.id, data)
+    routes = [(Route(0, 255, "x"), store) for store in (empty, good)]
+    store = RoutedStore(routes, check_arrival, keep_order)
+    for _ in range(3):
+        assert store.get(block.id) == data
+    assert empty.gets == 3
 
 
 def test_retry_gets_the_block_when_the_store_is_back() -> None:
