@@ -6,11 +6,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
-from flist.blocks import digest
-from flist.errors import FlistError
+from flist.blocks import decode, digest
+from flist.errors import BlockError, FlistError
 from flist.fetch import Fetcher
 from flist.model import Block, chunk_count, chunk_size
 from flist.opening import open_flist
+from flist.parts import check_parts
 from flist.session import Sources, open_fetcher
 from flist.unpack import make_plan
 
@@ -45,7 +46,7 @@ def verify(
         if sources is not None:
             fetcher = open_fetcher(flist, sources)
             try:
-                faults += check_blocks(fetcher, sizes, users, progress)
+                faults += check_blocks(fetcher, sizes, users, flist.parts, progress)
             finally:
                 fetcher.close()
     return Report(plan.size(), len(sizes) if sources is not None else 0, faults)
@@ -55,13 +56,17 @@ def check_blocks(
     fetcher: Fetcher,
     sizes: dict[Block, int],
     users: dict[Block, str],
+    parts: Callable[[bytes], bytes | None],
     progress: Callable[[int, int], None] | None,
 ) -> list[str]:
-    """Fetch every block; return what is wrong."""
+    """Fetch every block; return what is wrong with it, or with the row that `parts` gives."""
 
     def check(block: Block) -> str | None:
         try:
-            plain = fetcher.load(block, sizes[block])
+            data, plain = load(fetcher, block, sizes[block])
+            row = parts(block.id)
+            if row is not None:
+                check_parts(block, row, data, plain)
         except FlistError as error:
             return f"{users[block]}: {error.message}"
         if digest(plain, len(block.key)) != block.key:
@@ -78,3 +83,16 @@ def check_blocks(
             if progress is not None:
                 progress(done, total)
     return faults
+
+
+def load(fetcher: Fetcher, block: Block, size: int) -> tuple[bytes, bytes]:
+    """Return the encrypted and the `size` plain bytes of a block: from the store, or if we are
+    offline from the cache."""
+    if fetcher.store is not None:
+        data = fetcher.store.get(block.id)
+    else:
+        cached = fetcher.load_packed(block)
+        if cached is None:
+            raise BlockError(f"block {block.id.hex()} is not in the cache, and we are offline")
+        data = cached
+    return data, decode(block, data, size)

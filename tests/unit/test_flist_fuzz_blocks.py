@@ -90,7 +90,8 @@ def test_two_blocks_of_one_key_are_not_mixed_up(tmp_path: Path) -> None:
         fetcher = Fetcher(store, BlockCache(tmp_path / f"cache-{is_local}"), is_local=is_local)
         for _ in range(2):
             assert [fetcher.plain(block, 7) for block in blocks] == [b"the one", b"another"]
-    faults = check_blocks(fetcher, dict.fromkeys(blocks, 7), dict.fromkeys(blocks, "file"), None)
+    sizes, users = dict.fromkeys(blocks, 7), dict.fromkeys(blocks, "file")
+    faults = check_blocks(fetcher, sizes, users, lambda _: None, None)
     assert [blocks[1].id.hex() in fault for fault in faults] == [True]
 
 
