@@ -1,18 +1,25 @@
 """The `dir` store: blocks as files, `DIR/<first two hex digits>/<64 hex digits>`.
 
 Reading falls back to `DIR/<64 hex digits>`, which older tools wrote. A file appears whole or not
-at all (written beside, then renamed), and is on disk when `flush` has returned.
+at all (written beside, then renamed), and is on disk when `flush` has returned. Its time says when
+somebody last relied on it: `gc` leaves young blocks, which a flist yet to be written may need.
 """
 
 import contextlib
 import ctypes
+import errno
 import itertools
 import os
+import time
+from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from common.errors import UsageError
 from flist.errors import BlockMissingError, StoreError, StoreUnavailableError
+
+YOUNG_S = 60.0
+"""A block this young is not made young again: that costs a write."""
 
 
 class FolderStore:
@@ -60,27 +67,41 @@ class FolderStore:
             os.close(handle)
 
     def has(self, block_id: bytes) -> bool:
-        """Whether the block is there."""
+        """Whether the block is there; an empty file (of a power cut) is none."""
+        return self.find(block_id) is not None
+
+    def missing(self, block_ids: Sequence[bytes]) -> set[bytes]:
+        """Return which blocks are not there. The others are relied on: they become young."""
+        return {block_id for block_id in block_ids if not self.rely_on(block_id)}
+
+    def rely_on(self, block_id: bytes) -> bool:
+        """Whether the block is there, and now young."""
+        found = self.find(block_id)
+        return found is not None and renew(*found)
+
+    def find(self, block_id: bytes) -> tuple[str, float] | None:
+        """Return where a block is, and its time; None if it is not there."""
         name = block_id.hex()
         for place in (self.path(name), f"{self.root_text}/{name}"):
             try:
-                os.stat(place)  # noqa: PTH116
+                status = os.stat(place)  # noqa: PTH116
             except (FileNotFoundError, NotADirectoryError):
                 continue
             except OSError as error:
                 raise refusal(error, f"cannot look for block {name} in {self.root}") from error
-            return True
-        return False
+            if status.st_size > 0:
+                return place, status.st_mtime
+        return None
 
     def put(self, block_id: bytes, data: bytes) -> None:
-        """Keep a block; one of the same size is already it."""
+        """Keep a block; one of the same size is already it, and becomes young."""
         name = block_id.hex()
         folder = f"{self.root_text}/{name[:2]}"
         path = f"{folder}/{name}"
         try:
             if name[:2] not in self.made:
                 self.make(folder, name[:2])
-            if name[:2] not in self.empty and has_size(path, len(data)):
+            if name[:2] not in self.empty and is_kept(path, len(data)):
                 return
             self.write(folder, path, data)
         except OSError as error:
@@ -133,12 +154,25 @@ def refusal(error: OSError, what: str) -> StoreError:
     return kind(f"{what}: {error.strerror}")
 
 
-def has_size(path: str, size: int) -> bool:
-    """Whether there is a file of `size` bytes."""
+def is_kept(path: str, size: int) -> bool:
+    """Whether there is a file of `size` bytes, and now young."""
     try:
-        return os.stat(path).st_size == size  # noqa: PTH116
+        status = os.stat(path)  # noqa: PTH116
     except FileNotFoundError:
         return False
+    return status.st_size == size and renew(path, status.st_mtime)
+
+
+def renew(path: str, modified_s: float) -> bool:
+    """Make a block young, for whoever relies on it; false if it is gone, or another user's, whose
+    collection would not know: then it is to be written anew."""
+    if time.time() - modified_s < YOUNG_S:
+        return True
+    try:
+        os.utime(path)
+    except OSError as error:
+        return error.errno == errno.EROFS  # then nobody can remove it, either
+    return True
 
 
 def read_file(path: str) -> bytes:
