@@ -1,48 +1,22 @@
 """Writes one entry of a flist to disk, whole or not at all, with all its attributes."""
 
 import contextlib
-import errno
 import os
 import re
 import stat
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 from flist.errors import FlistError, FormatError
-from flist.model import CHUNK_BYTES, Block, Extent, Inode, Meta, chunk_count, chunk_size
+from flist.model import CHUNK_BYTES, Block, Extent, chunk_count, chunk_size
+from flist.present import overlaps, read_present
+from flist.properties import Restore, Rules, set_properties
 
 ReadChunk = Callable[[Block, int], bytes | memoryview]
 
 
-class Restore(NamedTuple):
-    """One entry and the place where it belongs."""
-
-    path: bytes
-    inode: Inode
-    meta: Meta
-    blocks: Sequence[Block] = ()
-
-
-class Rules(NamedTuple):
-    """Whether owners are restored."""
-
-    is_owner_kept: bool
-
-
-def is_restored(item: Restore) -> bool:
-    """Whether a file is there already as an earlier, interrupted run left it: whole."""
-    try:
-        status = os.lstat(item.path)
-    except OSError:
-        return False
-    inode = item.inode
-    return (
-        stat.S_ISREG(status.st_mode)
-        and status.st_size == inode.size
-        and status.st_mtime_ns == inode.mtime_ns
-        and stat.S_IMODE(status.st_mode) == stat.S_IMODE(inode.mode)
-    )
+class OccupiedError(FlistError):
+    """A directory that is not empty stands where something else belongs."""
 
 
 SCRATCH = re.compile(rb"\.rfs-(\d+)-\d+")
@@ -74,8 +48,11 @@ def remove_scratch(folder: bytes) -> None:
                     os.unlink(entry.path)  # noqa: PTH108
 
 
-def restore_file(item: Restore, read_chunk: ReadChunk, rules: Rules) -> list[str]:
-    """Write a regular file; return what could not be restored."""
+def restore_file(
+    item: Restore, read_chunk: ReadChunk, rules: Rules, present: int | None = None
+) -> list[str]:
+    """Write a regular file; return what could not be restored. Chunks that the open file `present`
+    has in their places are not asked for."""
     scratch = scratch_path(item)
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
@@ -85,11 +62,11 @@ def restore_file(item: Restore, read_chunk: ReadChunk, rules: Rules) -> list[str
             os.unlink(scratch)  # noqa: PTH108 left by a killed run that had our number
             handle = os.open(scratch, flags, 0o600)
         try:
-            write_content(handle, item, read_chunk)
-            problems = set_attributes(handle, item, rules)
+            write_content(handle, item, read_chunk, present)
+            problems = set_properties(handle, item, rules)
         finally:
             os.close(handle)
-        os.rename(scratch, item.path)  # noqa: PTH104
+        put_in_place(scratch, item.path)
     except BaseException:
         with contextlib.suppress(OSError):
             os.unlink(scratch)  # noqa: PTH108
@@ -97,7 +74,7 @@ def restore_file(item: Restore, read_chunk: ReadChunk, rules: Rules) -> list[str
     return problems
 
 
-def write_content(handle: int, item: Restore, read_chunk: ReadChunk) -> None:
+def write_content(handle: int, item: Restore, read_chunk: ReadChunk, present: int | None) -> None:
     """Write the chunks of a file; the holes of a sparse one are left out."""
     size = item.inode.size
     if len(item.blocks) != chunk_count(size):
@@ -106,21 +83,19 @@ def write_content(handle: int, item: Restore, read_chunk: ReadChunk) -> None:
     if extents is not None:
         os.ftruncate(handle, size)
     for index, block in enumerate(item.blocks):
-        start = index * CHUNK_BYTES
-        if extents is None:
-            write_all(handle, read_chunk(block, chunk_size(size, index)), start)
-        elif parts := overlaps(extents, start, chunk_size(size, index)):
-            chunk = read_chunk(block, chunk_size(size, index))
-            for part in parts:
-                begin = part.start - start
-                write_all(handle, chunk[begin : begin + part.length], part.start)
-
-
-def overlaps(extents: Sequence[Extent], start: int, length: int) -> list[Extent]:
-    """Return the parts of `extents` inside `start`..`start + length`."""
-    end = start + length
-    cut = [(max(e.start, start), min(e.start + e.length, end)) for e in extents]
-    return [Extent(first, last - first) for first, last in cut if first < last]
+        start, length = index * CHUNK_BYTES, chunk_size(size, index)
+        whole = Extent(start, length)
+        parts = [whole] if extents is None else overlaps(extents, start, length)
+        if not parts:
+            continue
+        chunk: bytes | memoryview | None = None
+        if present is not None:
+            chunk = read_present(present, block, start, length)
+        if chunk is None:
+            chunk = read_chunk(block, length)
+        for part in parts:
+            begin = part.start - start
+            write_all(handle, chunk[begin : begin + part.length], part.start)
 
 
 def write_all(handle: int, data: bytes | memoryview, offset: int) -> None:
@@ -152,8 +127,8 @@ def restore_node(item: Restore, rules: Rules, make: Callable[[bytes], None]) -> 
         os.unlink(scratch)  # noqa: PTH108
     make(scratch)
     try:
-        problems = set_attributes(scratch, item, rules)
-        os.rename(scratch, item.path)  # noqa: PTH104
+        problems = set_properties(scratch, item, rules)
+        put_in_place(scratch, item.path)
     except BaseException:
         with contextlib.suppress(OSError):
             os.unlink(scratch)  # noqa: PTH108
@@ -161,56 +136,52 @@ def restore_node(item: Restore, rules: Rules, make: Callable[[bytes], None]) -> 
     return problems
 
 
+def put_in_place(scratch: bytes, path: bytes) -> None:
+    """Give what is complete its name. An empty directory makes room for it; raises `OccupiedError`
+    for another: what is in it may be somebody's."""
+    try:
+        os.rename(scratch, path)  # noqa: PTH104
+    except IsADirectoryError:
+        try:
+            os.rmdir(path)  # noqa: PTH106
+        except OSError as error:
+            os.unlink(scratch)  # noqa: PTH108
+            name = os.fsdecode(path)
+            raise OccupiedError(f"{name}: a directory is in its place: {error.strerror}") from error
+        os.rename(scratch, path)  # noqa: PTH104
+
+
 def make_folder(path: bytes) -> None:
-    """Make a directory, or accept the one that is there; a link in its place is an attack."""
+    """Make a directory, or accept the one that is there; anything else in its place is removed. A
+    link might lead anywhere."""
     try:
         os.mkdir(path, 0o700)  # noqa: PTH102
-    except FileExistsError as error:
-        if not stat.S_ISDIR(os.lstat(path).st_mode):
-            name = os.fsdecode(path)
-            raise FlistError(f"cannot unpack: {name} is there and not a directory") from error
-        remove_scratch(path)
+    except FileExistsError:
+        if stat.S_ISDIR(os.lstat(path).st_mode):
+            remove_scratch(path)
+        else:
+            os.unlink(path)  # noqa: PTH108
+            os.mkdir(path, 0o700)  # noqa: PTH102
 
 
 def link_name(first: bytes, item: Restore) -> None:
-    """Make `item` another name of `first`."""
-    path, scratch = item.path, scratch_path(item)
+    """Make `item` another name of `first`, if it is not and that could be restored."""
+    status = look_at(first)
+    present = look_at(item.path)
+    if status is None or stat.S_ISDIR(status.st_mode):
+        return
+    if present is not None and os.path.samestat(status, present):
+        return
+    scratch = scratch_path(item)
     with contextlib.suppress(FileNotFoundError):
         os.unlink(scratch)  # noqa: PTH108
     os.link(first, scratch, follow_symlinks=False)
-    os.rename(scratch, path)  # noqa: PTH104
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(scratch)  # noqa: PTH108 rename of two names of one file does nothing
+    put_in_place(scratch, item.path)
 
 
-def set_owner(place: int | bytes, item: Restore) -> list[str]:
-    """Set owner and group; return the complaint of who may not do that."""
-    owner = item.inode.uid, item.inode.gid
+def look_at(path: bytes) -> os.stat_result | None:
+    """Return what is at a path, if anything."""
     try:
-        os.chown(place, *owner, follow_symlinks=not isinstance(place, bytes))
-    except PermissionError as error:
-        return [f"{os.fsdecode(item.path)}: owner {owner[0]}:{owner[1]}: {error.strerror}"]
-    return []
-
-
-def set_attributes(place: int | bytes, item: Restore, rules: Rules) -> list[str]:
-    """Set owner, mode, extended attributes and times, in the only order that keeps all of them:
-    a change of owner drops setuid bits and capabilities, and every change moves the times."""
-    inode = item.inode
-    is_path = isinstance(place, bytes)
-    follow = not is_path
-    problems = set_owner(place, item) if rules.is_owner_kept else []
-    if not inode.is_link:
-        # Without its owner, a program would lend out the rights of whoever unpacks.
-        mode = stat.S_IMODE(inode.mode) & (0o1777 if problems else 0o7777)
-        os.chmod(place, mode)  # noqa: PTH101
-    for name, value in item.meta.xattrs:
-        try:
-            os.setxattr(place, name, value, follow_symlinks=follow)
-        except OSError as error:
-            if error.errno not in (errno.EPERM, errno.EACCES, errno.ENOTSUP):
-                raise
-            text = f"{os.fsdecode(item.path)}: {os.fsdecode(name)}: {error.strerror}"
-            problems.append(text)
-    os.utime(place, ns=(inode.mtime_ns, inode.mtime_ns), follow_symlinks=follow)
-    return problems
+        return os.lstat(path)
+    except FileNotFoundError:
+        return None

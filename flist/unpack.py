@@ -1,52 +1,36 @@
 """Restores a flist into a directory: folders first, files in parallel, then links and times.
 
-A file appears under its name only when it is complete, so an interrupted run can be repeated: what
-is there whole (same size, time and mode) is not fetched again.
+A file appears under its name only when it is complete, so an interrupted run can be repeated. What
+is there already is compared in everything, its content with the blocks' keys: a file stays if all
+of it is right, and else is written anew, with those of its chunks that are right and the others
+fetched. What the flist does not have stays.
 """
 
+import contextlib
 import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-from flist.blocks import decode_into
-from flist.errors import BlockError, BlockMissingError, FlistError, FormatError
+from flist.errors import FlistError, FormatError
 from flist.heap import without_collector
-from flist.model import CHUNK_BYTES, NO_META, ROOT_INO, Block, Inode, Meta
+from flist.model import NO_META, ROOT_INO, Block, Inode, Meta
 from flist.opening import AnyFlist, open_flist
+from flist.properties import DEFAULT_ACL, Restore, Rules, is_set, list_xattrs, set_properties
 from flist.restore import (
-    ReadChunk,
-    Restore,
-    Rules,
-    is_restored,
+    OccupiedError,
     link_name,
     make_folder,
     remove_scratch,
-    restore_file,
     restore_link,
     restore_special,
-    set_attributes,
 )
-from flist.session import Sources, check_routes, choose_routes, is_local, open_fetcher
-from flist.workers import Worker, run_jobs
-
-if TYPE_CHECKING:
-    from concurrent.futures import ThreadPoolExecutor
-
-    from flist.fetch import Fetcher
-    from flist.store.base import Store
+from flist.restorer import Outcome, Restorer, add_up
+from flist.session import Sources, check_routes
+from flist.workers import run_jobs
 
 BATCH_BYTES = 4 << 20
-REMOTE_THREADS = 8
 SPEED_OVERHEAD = 4096
-
-
-class Result(NamedTuple):
-    """What a worker did: bytes and what could not be restored."""
-
-    size_bytes: int
-    problems: list[str]
-    broken: list[str]
 
 
 class Summary(NamedTuple):
@@ -57,77 +41,6 @@ class Summary(NamedTuple):
     kept: int
     problems: list[str]
     broken: list[str]
-
-
-class Restorer(Worker[int, Result]):
-    """Writes batches of files; a job is a batch's number, since all were there before the fork."""
-
-    def __init__(
-        self, batches: Sequence[Sequence[Restore]], meta: Path, sources: Sources, rules: Rules
-    ) -> None:
-        self.batches = batches
-        self.meta = meta
-        self.sources = sources
-        self.rules = rules
-        self.fetcher: Fetcher | None = None
-        self.read_chunk: ReadChunk | None = None
-        self.pool: ThreadPoolExecutor | None = None
-
-    def open(self) -> None:
-        """Open the stores; remote ones are asked by several threads."""
-        with open_flist(self.meta) as flist:
-            self.fetcher = open_fetcher(flist, self.sources)
-            routes = [] if self.sources.is_offline else choose_routes(flist, self.sources.stores)
-        self.read_chunk = self.fetcher.load
-        if not all(is_local(route) for route in routes):
-            from concurrent.futures import ThreadPoolExecutor
-
-            self.pool = ThreadPoolExecutor(REMOTE_THREADS)
-        elif self.fetcher.store is not None and self.fetcher.cache is None:
-            self.read_chunk = LocalReader(self.fetcher.store).read
-
-    def work(self, job: int) -> Result:
-        """Write every file of a batch."""
-        batch = self.batches[job]
-        done = self.pool.map(self.restore, batch) if self.pool else map(self.restore, batch)
-        problems: list[str] = []
-        broken: list[str] = []
-        for item_problems, reason in done:
-            problems += item_problems
-            broken += [reason] if reason else []
-        return Result(sum(item.inode.size for item in batch), problems, broken)
-
-    def restore(self, item: Restore) -> tuple[list[str], str | None]:
-        """Write one file; return what of it could not be restored, and why there is none at all."""
-        assert self.read_chunk is not None
-        try:
-            return restore_file(item, self.read_chunk, self.rules), None
-        except (FormatError, BlockError, BlockMissingError) as error:
-            return [], f"{os.fsdecode(item.path)}: {error.message}"
-        except OSError as error:
-            name = os.fsdecode(item.path)
-            raise FlistError(f"cannot write {name}: {error.strerror}") from error
-
-    def close(self) -> None:
-        """Close the stores."""
-        if self.pool is not None:
-            self.pool.shutdown()
-        assert self.fetcher is not None
-        self.fetcher.close()
-
-
-class LocalReader:
-    """Plain chunks from a folder of this machine, one after the other in the same memory."""
-
-    def __init__(self, store: "Store") -> None:
-        self.store = store
-        self.buffer = memoryview(bytearray(CHUNK_BYTES))
-
-    def read(self, block: Block, size: int) -> memoryview:
-        """Return a chunk, which the next call overwrites."""
-        chunk = self.buffer[:size]
-        decode_into(block, self.store.get(block.id), chunk)
-        return chunk
 
 
 class Plan(NamedTuple):
@@ -210,45 +123,60 @@ def unpack(
 
     `progress(done, total)` is called with bytes. Raises `FlistError`; what was complete stays.
     """
-    rules = Rules(is_owner_kept)
     try:
         with open_flist(meta) as flist:
             check_routes(flist, sources)
             plan = make_plan(flist, os.fsencode(root.resolve()))
         root.mkdir(parents=True, exist_ok=True)
-        is_fresh = not any(root.iterdir())
+        rules = Rules(is_owner_kept, is_clean(root))
         remove_scratch(plan.folders[0].path)
         for folder in plan.folders[1:]:
             make_folder(folder.path)
-        missing = [item for item in plan.files if is_fresh or not is_restored(item)]
-        restorer = Restorer(make_batches(missing), meta, sources, rules)
-        problems, broken = restore_files(restorer, processes, progress)
-        problems += restore_rest(plan, rules)
+        shared = frozenset() if rules.is_clean else find_shared(plan.files)
+        restorer = Restorer(make_batches(plan.files), shared, meta, sources, rules)
+        done = add_up([restore_files(restorer, processes, progress), restore_rest(plan, rules)])
     except OSError as error:
         place = os.fsdecode(error.filename or root)
         raise FlistError(f"cannot unpack: {place}: {error.strerror}") from error
-    entries = plan.size()
-    size = sum(item.inode.size for item in missing)
-    return Summary(entries, size, len(plan.files) - len(missing), problems, broken)
+    return Summary(plan.size(), done.size_bytes, done.kept, [*done.problems], [*done.broken])
+
+
+def is_clean(root: Path) -> bool:
+    """Whether a directory is empty, and no access list goes over to what is made in it."""
+    return not any(root.iterdir()) and DEFAULT_ACL not in list_xattrs(os.fsencode(root))
+
+
+def find_shared(files: Sequence[Restore]) -> frozenset[int]:
+    """Return the numbers of files that are on disk another name of one before them, as they may
+    have been in an older version."""
+    seen = set()
+    shared = set()
+    for item in files:
+        with contextlib.suppress(OSError):
+            status = os.lstat(item.path)
+            if status.st_nlink > 1:
+                place = status.st_dev, status.st_ino
+                if place in seen:
+                    shared.add(item.inode.ino)
+                seen.add(place)
+    return frozenset(shared)
 
 
 def restore_files(
     restorer: Restorer,
     processes: int,
     progress: Callable[[int, int], None] | None,
-) -> tuple[list[str], list[str]]:
-    """Write all files; return what of them could not be restored, and which are broken."""
+) -> Outcome:
+    """Write all files."""
     total = sum(item.inode.size for batch in restorer.batches for item in batch)
     done = 0
-    problems: list[str] = []
-    broken: list[str] = []
-    for result in run_jobs(range(len(restorer.batches)), restorer, processes):
-        done += result.size_bytes
-        problems += result.problems
-        broken += result.broken
+    outcomes = []
+    for size, outcome in run_jobs(range(len(restorer.batches)), restorer, processes):
+        outcomes.append(outcome)
+        done += size
         if progress is not None:
             progress(done, total)
-    return problems, broken
+    return add_up(outcomes)
 
 
 def make_batches(files: Sequence[Restore]) -> list[list[Restore]]:
@@ -264,15 +192,22 @@ def make_batches(files: Sequence[Restore]) -> list[list[Restore]]:
     return batches
 
 
-def restore_rest(plan: Plan, rules: Rules) -> list[str]:
+def restore_rest(plan: Plan, rules: Rules) -> Outcome:
     """Make links, devices and second names; then complete the folders, deepest first."""
     problems: list[str] = []
+    broken: list[str] = []
     for item in plan.others:
         make = restore_link if item.inode.is_link else restore_special
-        problems += make(item, rules)
+        try:
+            problems += make(item, rules)
+        except OccupiedError as error:
+            broken.append(error.message)
     for first, item in plan.names:
-        if os.path.lexists(first):
+        try:
             link_name(first, item)
+        except OccupiedError as error:
+            broken.append(error.message)
     for item in reversed(plan.folders):
-        problems += set_attributes(item.path, item, rules)
-    return problems
+        if rules.is_clean or not is_set(item.path, item, rules):
+            problems += set_properties(item.path, item, rules)
+    return Outcome(0, 0, problems, broken)

@@ -1,6 +1,7 @@
 """Restore a flist's files into a directory.
 
-A run that was interrupted is repeated with the same command: what is complete stays.
+A run that was interrupted is repeated with the same command. Files that are there stay if they
+are right in everything, content compared by hash; of others only chunks that differ are fetched.
 """
 
 import argparse

@@ -127,6 +127,8 @@ def make_odd_tree(root: Path) -> Path:
     capability = bytes.fromhex("0100000200200000000000000000000000000000")
     os.setxattr(root / "chunk", b"security.capability", capability)
     os.setxattr(root / "chunk+1", b"system.posix_acl_access", make_acl(1234, others=4))
+    # What is made in a folder inherits its default list: an unpack must not let it.
+    os.setxattr(root / "sub", b"system.posix_acl_default", make_acl(1234))
     make_sparse(root / "sparse", 6 * MIB, [(MIB, b"a" * 5000), (4 * MIB - 100, b"b" * 200)])
     make_sparse(root / "all-hole", 3 * MIB, [])
     os.utime(root / "link", ns=(5, 1_600_000_000_000_000_007), follow_symlinks=False)
