@@ -17,12 +17,19 @@ MNT_DETACH = 2
 
 
 class MountEntry(NamedTuple):
-    """Something mounted: its device's number as major:minor, where it is, its type and source."""
+    """Something mounted: its device's number as major:minor, where it is, its type and source, and
+    the options of its file system as the kernel writes them."""
 
     device: str
     target: str
     kind: str
     source: str
+    options: str
+
+    def option(self, name: str) -> str:
+        """Return the value of an option; none is empty."""
+        found = (word for word in self.options.split(",") if word.startswith(f"{name}="))
+        return unescape(next(found, "").partition("=")[2])
 
 
 def read_mounts() -> list[MountEntry]:
@@ -32,8 +39,9 @@ def read_mounts() -> list[MountEntry]:
     for line in text.split("\n"):
         left, dash, right = line.partition(" - ")
         if dash:
-            fields, (kind, source, *_) = left.split(" "), right.split(" ")
-            entries.append(MountEntry(fields[2], unescape(fields[4]), kind, unescape(source)))
+            fields, (kind, source, options) = left.split(" "), right.split(" ", 2)
+            place = unescape(fields[4])
+            entries.append(MountEntry(fields[2], place, kind, unescape(source), options))
     return entries
 
 

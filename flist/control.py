@@ -18,6 +18,7 @@ from typing import Any
 from common.mounts import read_mounts
 from flist.errors import FlistError
 from flist.fuse_mount import KIND
+from flist.overlay import OVERLAY
 
 MAX_LINE = 65536
 TIMEOUT_S = 10.0
@@ -78,21 +79,27 @@ def read_line(connection: socket.socket) -> bytes:
     return data.rstrip(b"\n")
 
 
-def find_mount(target: Path) -> int:
-    """Return the process id that serves the flist mounted on `target`."""
+def find_server(target: Path) -> int | None:
+    """Return the process id that serves the flist mounted on `target`, or below an overlay there;
+    None if there is none."""
     place = str(target.resolve())
     for entry in reversed(read_mounts()):
-        if entry.kind == KIND and entry.target == place and entry.source.isdecimal():
+        if entry.target == place and entry.kind == KIND and entry.source.isdecimal():
             return int(entry.source)
-    raise FlistError(f"no flist is mounted on {target}")
+        if entry.target == place and entry.kind == OVERLAY:
+            place = entry.option("lowerdir")  # which was mounted earlier
+    return None
 
 
 def ask_mount(target: Path, request: dict[str, Any]) -> dict[str, Any]:
     """Return what the mount on `target` answers; raises `FlistError`."""
+    pid = find_server(target)
+    if pid is None:
+        raise FlistError(f"no flist is mounted on {target}")
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
         try:
             sock.settimeout(ANSWER_WITHIN_S)
-            sock.connect(address_of(find_mount(target)))
+            sock.connect(address_of(pid))
             sock.sendall(json.dumps(request).encode() + b"\n")
             answer: dict[str, Any] = json.loads(read_line(sock) or b"{}")
         except (OSError, ValueError) as error:

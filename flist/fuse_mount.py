@@ -66,7 +66,14 @@ def attach_as_user(target: Path) -> int:
 
 
 def detach(target: Path) -> None:
-    """Take the mount off, also when something in it is still open."""
+    """Take this process's mount off, also when something in it is still open.
+
+    It may have been taken off by somebody else, and another be in its place.
+    """
+    with contextlib.suppress(OSError):  # no /proc here
+        here = [entry for entry in read_mounts() if entry.target == str(target)]
+        if not here or (here[-1].kind, here[-1].source) != (KIND, str(os.getpid())):
+            return
     if os.geteuid() == 0:
         with contextlib.suppress(OSError):
             unmount(target)

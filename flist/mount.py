@@ -4,23 +4,21 @@ import contextlib
 import errno
 import os
 import select
-import signal
 import stat
 import sys
 import threading
 import traceback
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from common.errors import ZosError, explain_refusal, render_error
-from common.mounts import read_mounts
 from common.notify import notify_ready
 from flist.ahead import Ahead
-from flist.control import Handler, start_control
+from flist.control import Handler, find_server, start_control
 from flist.errors import FlistError
-from flist.fuse_mount import KIND
-from flist.overlay import mount_overlay, prepare_overlay, unmount_overlay
+from flist.overlay import open_overlay
 from flist.session import Sources, open_reader
 from flist.store.base import adopt
 
@@ -55,8 +53,11 @@ def mount(what: Mount, ready: Callable[[], None] = notify_ready) -> int:
     """Mount and serve until unmounted; `ready` is called when the mount is up."""
     what.check(what.meta)
     check_target(what.target)
-    target = prepare_overlay(what.overlay) if what.overlay else what.target.resolve()
     with contextlib.ExitStack() as stack:
+        target, overlay = what.target.resolve(), None
+        if what.overlay:
+            overlay = stack.enter_context(open_overlay(what.overlay, target))
+            target = overlay.lower
         reader = stack.enter_context(open_reader(what.meta, what.sources))
         for connection in what.connections:
             if not adopt(reader.fetcher.store, connection):
@@ -67,8 +68,7 @@ def mount(what: Mount, ready: Callable[[], None] = notify_ready) -> int:
             recorder = Recorder(what.record)
             stack.callback(recorder.close)
             reader.note = recorder.note
-        if what.overlay:
-            stack.callback(unmount_overlay, what.target)
+        begin = partial(overlay.start, ready) if overlay else ready
         if what.adapter == "library":
             from flist import fuse_library
 
@@ -77,37 +77,16 @@ def mount(what: Mount, ready: Callable[[], None] = notify_ready) -> int:
                 ahead = Ahead()
                 stack.callback(ahead.close)
                 replay(what, reader, ahead)
-                begin(what, ready)
+                begin()
 
             fuse_library.serve(reader, target, up)
         else:
             from flist import fuse_raw
 
-            fuse_raw.serve(
-                reader, target, lambda: begin(what, ready), lambda s: watch(what, s, stack)
-            )
+            fuse_raw.serve(reader, target, begin, lambda server: watch(what, server, stack))
+    if overlay and overlay.error:
+        raise overlay.error
     return 0
-
-
-def begin(what: Mount, ready: Callable[[], None]) -> None:
-    """Do what comes once the flist answers: overlay, readiness."""
-    if what.overlay is None:
-        ready()
-        return
-    # The overlay asks the flist's mount, which this thread is about to answer.
-    threading.Thread(target=add_overlay, args=(what, ready), daemon=True).start()
-
-
-def add_overlay(what: Mount, ready: Callable[[], None]) -> None:
-    """Mount the overlay, or end this process if that is not possible."""
-    assert what.overlay is not None
-    try:
-        mount_overlay(what.overlay, what.target)
-    except FlistError as error:
-        sys.stderr.write(render_error(error, "rfs mount"))
-        os.kill(os.getpid(), signal.SIGTERM)
-    else:
-        ready()
 
 
 def replay(what: Mount, reader: "Reader", ahead: Ahead) -> None:
@@ -130,6 +109,11 @@ def watch(what: Mount, server: "Server", stack: contextlib.ExitStack) -> None:
     server.expects_xattrs = what.xattrs
 
     def change(meta: Path) -> None:
+        if what.overlay:  # the kernel's word: undefined, what is below it may not change
+            raise FlistError(
+                "cannot change the flist: there is an overlay above it",
+                hint=f"umount {what.target}, then mount the new one with the same --overlay",
+            )
         what.check(meta)
         server.switch(stack.enter_context(open_reader(meta, what.sources)))
 
@@ -182,9 +166,8 @@ def check_target(target: Path) -> None:
         ) from error
     if not stat.S_ISDIR(status.st_mode):
         raise FlistError(f"cannot mount on {target}: it is not a directory")
-    with contextlib.suppress(OSError):
-        place = str(target.resolve())
-        if any(entry.target == place and entry.kind == KIND for entry in read_mounts()):
+    with contextlib.suppress(OSError):  # no /proc here
+        if find_server(target) is not None:
             raise FlistError(
                 f"cannot mount on {target}: a flist is mounted there", hint=f"umount {target}"
             )

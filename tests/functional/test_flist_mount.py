@@ -107,23 +107,6 @@ def test_a_trace_is_recorded_and_replayed(packed: Path, tmp_path: Path) -> None:
         assert 2 <= len(list((tmp_path / "cache").glob("*/*"))) < 8
 
 
-def test_a_writable_overlay(packed: Path, tmp_path: Path) -> None:
-    need_root()
-    layers = tmp_path / "layers"
-    with mounted(packed, tmp_path / "m", "--overlay", layers) as mount:
-        (mount.path / "one").write_text("changed")
-        (mount.path / "sub" / "text").unlink()
-        (mount.path / "new").write_text("new")
-        assert (layers / "lower" / "one").read_bytes() != b"changed"
-    mounts = Path("/proc/mounts").read_text()
-    assert f" {tmp_path}/" not in mounts
-    with mounted(packed, tmp_path / "m", "--overlay", layers) as mount:
-        assert (mount.path / "one").read_text() == "changed"
-        assert not (mount.path / "sub" / "text").exists()
-        assert (mount.path / "new").read_text() == "new"
-        assert (mount.path / "big").read_bytes() == (tmp_path / "tree" / "big").read_bytes()
-
-
 def test_a_new_version_under_what_is_open(packed: Path, tmp_path: Path) -> None:
     tree = tmp_path / "tree"
     before = describe(tree)
