@@ -1,8 +1,11 @@
 """Progress on stderr, for a person at a terminal; nothing is imported or shown elsewhere."""
 
 import sys
+import time
 from types import TracebackType
 from typing import Any
+
+REDRAW_S = 0.1
 
 
 class ByteProgress:
@@ -12,6 +15,7 @@ class ByteProgress:
         self.what = what
         self.bar: Any = None
         self.task: Any = None
+        self.drawn_s = 0.0
 
     def __enter__(self) -> "ByteProgress":
         if sys.stderr.isatty():
@@ -21,22 +25,31 @@ class ByteProgress:
                     BarColumn,
                     DownloadColumn,
                     Progress,
+                    TaskProgressColumn,
                     TextColumn,
                     TimeRemainingColumn,
                 )
             except ImportError:
                 return self  # a node has no rich
-            columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(),
-                       TimeRemainingColumn())  # fmt: skip
+            columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(),
+                       DownloadColumn(), TimeRemainingColumn())  # fmt: skip
             self.bar = Progress(*columns, console=Console(stderr=True), auto_refresh=False)
-            self.bar.start()
-            self.task = self.bar.add_task(self.what, total=None)
+            try:
+                self.bar.start()
+                self.task = self.bar.add_task(self.what, total=None)
+            except BaseException:  # an interruption, which must not leave the cursor hidden
+                self.bar.stop()
+                raise
         return self
 
     def update(self, done: int, total: int) -> None:
-        """Show how far it is."""
+        """Show how far it is; drawing takes longer than many a block, so not every time."""
         if self.bar is not None:
-            self.bar.update(self.task, completed=done, total=total, refresh=True)
+            now_s = time.monotonic()
+            is_due = now_s - self.drawn_s >= REDRAW_S
+            self.bar.update(self.task, completed=done, total=total, refresh=is_due)
+            if is_due:
+                self.drawn_s = now_s
 
     def __exit__(
         self,
@@ -45,4 +58,7 @@ class ByteProgress:
         trace: TracebackType | None,
     ) -> None:
         if self.bar is not None:
+            if kind is None:  # all is done, also if files became shorter; or there was nothing
+                total = self.bar.tasks[0].total
+                self.bar.update(self.task, completed=total, visible=bool(total))
             self.bar.stop()
