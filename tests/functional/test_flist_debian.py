@@ -1,4 +1,4 @@
-"""A root file system of Debian packages, packed, then mounted and unpacked: the same in all of it."""
+"""A root file system of Debian packages comes back from a mount and an unpack as it was."""
 
 import os
 import subprocess
