@@ -8,6 +8,7 @@ what a server may make us read, and costs a node no further package.
 
 import socket
 import threading
+from collections.abc import Sequence
 from typing import BinaryIO, NamedTuple
 from urllib.parse import unquote, urlsplit
 
@@ -20,6 +21,8 @@ TIMEOUT_S = 20.0
 MAX_LINE = 1024
 BUSY = ("LOADING", "TRYAGAIN", "BUSY", "CLUSTERDOWN", "MASTERDOWN")
 MAX_BYTES = MAX_BLOCK_BYTES + 65536  # older blocks have another bound
+Command = tuple[bytes, ...]
+Answer = bytes | int | None
 
 
 class Address(NamedTuple):
@@ -69,14 +72,17 @@ class Connection:
         self.stream.close()
         self.socket.close()
 
-    def call(self, *words: bytes) -> bytes | int | None:
+    def call(self, *words: bytes) -> Answer:
         """Send one command and return the answer; raises `Refusal`, `OSError`."""
-        parts = [b"*%d\r\n" % len(words)]
-        parts += [b"$%d\r\n%b\r\n" % (len(word), word) for word in words]
-        self.socket.sendall(b"".join(parts))
-        return self.read_answer()
+        return self.call_all([words])[0]
 
-    def read_answer(self) -> bytes | int | None:
+    def call_all(self, commands: Sequence[Command]) -> list[Answer]:
+        """Send commands in one go and return their answers, which must be short if there are
+        several: a server need not read on before it has sent them."""
+        self.socket.sendall(b"".join(map(pack_command, commands)))
+        return [self.read_answer() for _ in commands]
+
+    def read_answer(self) -> Answer:
         """Read one answer: a string, a number, or nothing."""
         line = self.stream.readline(MAX_LINE)
         if not line.endswith(b"\r\n"):
@@ -102,6 +108,12 @@ class Connection:
         return data[:-2]
 
 
+def pack_command(words: Command) -> bytes:
+    """Return a command as it is sent."""
+    parts = [b"$%d\r\n%b\r\n" % (len(word), word) for word in words]
+    return b"*%d\r\n%b" % (len(words), b"".join(parts))
+
+
 class ZdbStore:
     """Blocks in a 0-db or Redis server."""
 
@@ -125,39 +137,51 @@ class ZdbStore:
         """Whether the block is there."""
         return self.ask(b"EXISTS", block_id) == 1
 
+    def missing(self, block_ids: Sequence[bytes]) -> set[bytes]:
+        """Return which blocks are not there, asked for in one go."""
+        answers = self.ask_all([(b"EXISTS", block_id) for block_id in block_ids])
+        return {block_id for block_id, found in zip(block_ids, answers, strict=True) if found != 1}
+
     def put(self, block_id: bytes, data: bytes) -> None:
         """Keep a block; 0-db answers the key, or nothing when it has it already."""
         self.ask(b"SET", block_id, data)
 
-    def ask(self, *words: bytes) -> bytes | int | None:
-        """Send one command; a kept connection that died is replaced once."""
+    def ask(self, *words: bytes) -> Answer:
+        """Send one command and return the answer."""
+        return self.ask_all([words])[0]
+
+    def ask_all(self, commands: Sequence[Command]) -> list[Answer]:
+        """Send commands in one go; a kept connection that died is replaced once."""
         with self.lock:
             kept = self.idle.pop() if self.idle else None
         if kept is not None:
             try:
-                return self.exchange(kept, words)
+                return self.exchange(kept, commands)
             except OSError:
                 kept.close()
         try:
             connection = Connection(self.address, self.timeout_s)
-            return self.exchange(connection, words)
+            return self.exchange(connection, commands)
         except Refusal as refusal:
             raise self.refuse(refusal) from refusal
         except OSError as error:
             raise StoreUnavailableError(f"cannot reach {self.shown}: {error}") from error
 
-    def exchange(self, connection: Connection, words: tuple[bytes, ...]) -> bytes | int | None:
-        """Send one command over `connection` and keep it for the next."""
+    def exchange(self, connection: Connection, commands: Sequence[Command]) -> list[Answer]:
+        """Send commands over `connection` and keep it for the next."""
         try:
-            answer = connection.call(*words)
+            answers = connection.call_all(commands)
         except Refusal as refusal:
-            self.keep(connection)
+            if len(commands) == 1:
+                self.keep(connection)
+            else:
+                connection.close()  # there are more answers to come
             raise self.refuse(refusal) from refusal
         except BaseException:
             connection.close()
             raise
         self.keep(connection)
-        return answer
+        return answers
 
     def refuse(self, refusal: Refusal) -> StoreError:
         """Return the error for what a server refused."""
