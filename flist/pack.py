@@ -30,7 +30,8 @@ from flist.model import CHUNK_BYTES, Block, Route, chunk_count
 from flist.parts import LARGE_BYTES, encode_parts
 from flist.results import SEGMENT_BYTES, Packed, Results
 from flist.scan import FileJob, Walk
-from flist.store.routed import RoutedStore, open_routes
+from flist.sender import Sender, find_lacking
+from flist.store.routed import open_routes
 from flist.workers import Worker, run_jobs
 from flist.writer import Content, Draft, check_output
 
@@ -58,23 +59,24 @@ class Encoder(Worker[list[Piece], list[Packed]]):
 
     def __init__(self, routes: Sequence[Route]) -> None:
         self.routes = routes
-        self.store: RoutedStore | None = None
+        self.sender: Sender | None = None
         self.stored: dict[bytes, bytes] = {}  # key -> id
         self.rows: dict[bytes, bytes] = {}  # key -> row of parts, of large files' blocks
         self.zeros = b""  # the key of a hole's chunk, once there was one
 
     def open(self) -> None:
         """Open the stores."""
-        self.store = open_routes(self.routes, check_arrival)
+        self.sender = Sender(open_routes(self.routes, check_arrival))
 
     def work(self, job: list[Piece]) -> list[Packed]:
         """Store every piece of a batch."""
+        self.find_stored(job)
         return [self.pack_piece(piece) for piece in job]
 
     def pack_piece(self, piece: Piece) -> Packed:
         """Read a piece chunk by chunk and store it; what is known and stored is not read."""
         ino, path, start, length, known, is_large = piece
-        if known and all(map(self.is_stored, split_blocks(known))):
+        if known and all(key in self.stored for _, key in split_blocks(known)):
             return ino, start, length, known, {}, True
         try:
             handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
@@ -100,12 +102,13 @@ class Encoder(Worker[list[Piece], list[Packed]]):
             os.close(handle)
         return ino, start, place - start, blocks, rows, False
 
-    def is_stored(self, block: Block) -> bool:
-        """Whether a block is in every store of it."""
-        assert self.store is not None
-        if block.key not in self.stored and self.store.has(block.id):
-            self.stored[block.key] = block.id
-        return block.key in self.stored
+    def find_stored(self, job: list[Piece]) -> None:
+        """Ask the stores, all at once, for the blocks that a batch is known to need."""
+        assert self.sender is not None
+        blocks = (block for piece in job if piece[4] for block in split_blocks(piece[4]))
+        keys = {block_id: key for block_id, key in blocks if key not in self.stored}
+        lacking = find_lacking(self.sender.store, keys)
+        self.stored.update((key, name) for name, key in keys.items() if name not in lacking)
 
     def store_chunk(self, chunk: bytes, is_large: bool) -> Block:
         """Encode one chunk and store it, unless this worker has done so."""
@@ -115,20 +118,20 @@ class Encoder(Worker[list[Piece], list[Packed]]):
             self.zeros = key  # a hole is many of the same chunk
         block_id = self.stored.get(key)
         if block_id is None or (is_large and key not in self.rows):
-            assert self.store is not None
+            assert self.sender is not None
             if is_large:
                 ((block_id, _), data), self.rows[key] = encode_parts(chunk, key)
             else:
                 (block_id, _), data = encode(chunk, key)
-            self.store.put(block_id, data)
+            self.sender.put(block_id, data)
             self.stored[key] = block_id
         return Block(block_id, key)
 
     def close(self) -> None:
         """Make the blocks durable."""
-        assert self.store is not None
-        self.store.flush()
-        self.store.close()
+        assert self.sender is not None
+        self.sender.flush()
+        self.sender.close()
 
 
 def read_rest(handle: int, chunk: bytes, want: int, offset: int) -> bytes:

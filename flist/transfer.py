@@ -3,26 +3,24 @@
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from flist.blocks import check_arrival, encode
 from flist.content import load_content
 from flist.database import FlistFile
 from flist.edit import add_routes, replace_routes
-from flist.errors import FlistError
+from flist.errors import BlockError, BlockMissingError, FlistError
 from flist.fetch import Fetcher
 from flist.model import CHUNK_BYTES, Block, Route, chunk_count, chunk_size
 from flist.opening import AnyFlist, open_flist
 from flist.pack import strip_password
-from flist.session import Sources, choose_routes, open_fetcher
-from flist.store.retry import RetryingStore
+from flist.sender import Sender, find_lacking
+from flist.session import Sources, open_fetcher
 from flist.store.routed import open_routes
 from flist.workers import Worker, run_jobs
 from flist.writer import check_output, write_flist
-
-if TYPE_CHECKING:
-    from flist.store.base import Store
 
 THREADS = 8
 GRACE_S = 3600.0
@@ -73,34 +71,60 @@ def clone(
     """
     FlistFile.open(meta).close()  # an older flist can't be changed: that shows before any work
     check_output(meta)
-    target = open_routes(routes, check_arrival)
-    copied = 0
-    with open_flist(meta) as flist:
-        sizes = block_sizes(flist)
-        inner = open_routes(choose_routes(flist, sources.stores), check_arrival)
-    source: Store = RetryingStore(inner, sources.wait_s)
+    with closing(open_routes(routes, check_arrival)) as target:
+        with open_flist(meta) as flist:
+            sizes = block_sizes(flist)
+            fetcher = open_fetcher(flist, sources)
+        with closing(fetcher):
+            lacking = find_lacking(target, dict.fromkeys(block.id for block in sizes))
 
-    def copy(block: Block) -> None:
-        nonlocal copied
-        if not target.has(block.id):
-            target.put(block.id, source.get(block.id))
-            copied += 1
+            def copy(block: Block) -> None:
+                data = load_packed(fetcher, block.id)
+                for store in lacking[block.id]:
+                    store.put(block.id, data)
 
-    try:
-        for_all(sizes, copy, progress)
-        target.flush()
-    finally:
-        source.close()
-        target.close()
+            for_all({b: n for b, n in sizes.items() if b.id in lacking}, copy, progress)
+            target.flush()
     kept = [r if keep_passwords else r._replace(url=strip_password(r.url)) for r in routes]
     (add_routes if are_routes_kept else replace_routes)(meta, kept)
-    return copied
+    return len(lacking)
+
+
+def load_packed(fetcher: Fetcher, block_id: bytes) -> bytes:
+    """Return the encrypted bytes of a block, its id checked, from the cache or else the store."""
+    cache = fetcher.cache
+    data = cache.get(block_id) if cache is not None else None
+    if cache is not None and data is not None:
+        try:
+            check_arrival(block_id, data)
+        except BlockError:
+            cache.remove(block_id)
+        else:
+            return data
+    if fetcher.store is None:
+        raise BlockError(f"block {block_id.hex()} is not in the cache, and we are offline")
+    data = fetcher.store.get(block_id)
+    if cache is not None:
+        cache.put(block_id, data)
+    return data
+
+
+class Prefetched(NamedTuple):
+    """What a prefetch did: numbers of blocks, and what is wrong with those that did not come."""
+
+    fetched: int
+    kept: int
+    faults: list[str]
 
 
 def prefetch(
     meta: Path, sources: Sources, wanted: Iterable[Block] | None, progress: Progress | None
-) -> Fetcher:
-    """Bring the blocks of `meta` (all, or those `wanted`) into the cache; return what did it."""
+) -> Prefetched:
+    """Bring the blocks of `meta` (all, or those `wanted`) into the cache.
+
+    A block that is missing or damaged does not keep the others from coming; a store that is down
+    does.
+    """
     if sources.cache is None:
         raise FlistError("cannot prefetch without a cache", hint="name one with -c DIR")
     with open_flist(meta) as flist:
@@ -108,11 +132,18 @@ def prefetch(
         fetcher = open_fetcher(flist, sources, is_local_cached=True)
     if wanted is not None:
         sizes = {block: sizes[block] for block in wanted if block in sizes}
-    try:
-        for_all(sizes, lambda block: fetcher.load(block, sizes[block]), progress)
-    finally:
-        fetcher.close()
-    return fetcher
+    faults: list[str] = []
+
+    def load(block: Block) -> None:
+        try:
+            fetcher.load(block, sizes[block])
+        except (BlockMissingError, BlockError) as error:
+            faults.append(error.message)
+
+    with closing(fetcher):
+        for_all(sizes, load, progress)
+    numbers = fetcher.statistics
+    return Prefetched(numbers.fetched, numbers.cache_hits, sorted(faults))
 
 
 class Chunk(NamedTuple):
@@ -130,15 +161,13 @@ class Recoder(Worker[Chunk, tuple[Block, Block]]):
         self.sources = sources
         self.routes = routes
         self.fetcher: Fetcher | None = None
-        self.target: Store | None = None
+        self.target: Sender | None = None
 
     def open(self) -> None:
         """Open the stores on both sides."""
-        sources = self.sources
-        routes = choose_routes_of(self.meta, sources)
-        inner = open_routes(routes, check_arrival)
-        self.fetcher = Fetcher(RetryingStore(inner, sources.wait_s), None)
-        self.target = open_routes(self.routes, check_arrival)
+        with open_flist(self.meta) as flist:
+            self.fetcher = open_fetcher(flist, self.sources)
+        self.target = Sender(open_routes(self.routes, check_arrival))
 
     def work(self, job: Chunk) -> tuple[Block, Block]:
         """Move one block; return the old and the new."""
@@ -155,12 +184,6 @@ class Recoder(Worker[Chunk, tuple[Block, Block]]):
         self.target.flush()
         self.target.close()
         self.fetcher.close()
-
-
-def choose_routes_of(meta: Path, sources: Sources) -> list[Route]:
-    """Return where the blocks of `meta` are."""
-    with open_flist(meta) as flist:
-        return choose_routes(flist, sources.stores)
 
 
 def convert(
@@ -211,8 +234,9 @@ def collect_garbage(
 ) -> Garbage:
     """Remove the blocks of a `dir` store that none of `metas` needs.
 
-    Blocks younger than `grace_s` stay: a pack that runs now writes its flist last. Nothing is
-    removed unless every flist could be read, and nothing that stands where no block does.
+    Blocks younger than `grace_s` stay, old ones on which somebody has relied since then among them:
+    a pack that runs now writes its flist last. Nothing is removed unless every flist could be read,
+    and nothing that stands where no block does.
     """
     if not folder.is_dir():
         raise FlistError(f"cannot collect in {folder}: it is not a directory")

@@ -1,7 +1,8 @@
 """Remove the blocks of a `dir` store that none of the named flists needs.
 
-Young blocks stay (an hour by default): a pack that runs now writes its flist last. Name every
-flist whose blocks are in the folder: what is not named is not kept.
+Young blocks stay (an hour by default), and so do those that a pack or clone has found there lately:
+its flist is written last. If one may run for longer, name a longer --grace. Name every flist whose
+blocks are in the folder: what is not named is not kept.
 """
 
 import argparse
@@ -16,7 +17,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--keep", dest="metas", type=parse_path, nargs="+", required=True, metavar="FLIST"
     )
-    parser.add_argument("--grace", type=parse_seconds, default=GRACE_S, metavar="SECONDS")
+    parser.add_argument("--grace", type=parse_seconds, default=GRACE_S, metavar="SECONDS",
+                        help="how young a block must be to stay (default 3600)")  # fmt: skip
     parser.add_argument("-n", "--dry-run", action="store_true", help="only say what would be done")
     parser.add_argument("folder", type=parse_path, metavar="DIR")
 

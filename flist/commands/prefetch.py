@@ -1,11 +1,13 @@
 """Bring the blocks of a flist into the cache, so that a mount (also an offline one) has them.
 
-With --trace only those that an earlier mount recorded, in that order.
+With --trace only those that an earlier mount recorded, in that order. Prints what is wrong with
+blocks that can't be had, after all others have come; the status is 1 then.
 """
 
 import argparse
 import sys
 
+from common.text import printable
 from flist.commands.options import add_meta, add_sources, read_sources
 from flist.commands.progress import ByteProgress
 from flist.commands.values import parse_path
@@ -24,6 +26,9 @@ def run(options: argparse.Namespace) -> int:
     """Prefetch."""
     wanted = read_trace(options.trace, options.meta) if options.trace else None
     with ByteProgress("fetching") as progress:
-        done = prefetch(options.meta, read_sources(options), wanted, progress.update).statistics
-    sys.stderr.write(f"fetched {done.fetched} blocks, {done.cache_hits} were there already\n")
-    return 0
+        done = prefetch(options.meta, read_sources(options), wanted, progress.update)
+    for fault in done.faults:
+        sys.stdout.write(printable(fault) + "\n")
+    missing = f", {len(done.faults)} are missing" if done.faults else ""
+    sys.stderr.write(f"fetched {done.fetched} blocks, {done.kept} were there already{missing}\n")
+    return 1 if done.faults else 0

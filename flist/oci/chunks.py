@@ -7,6 +7,7 @@ from types import TracebackType
 
 from flist.blocks import check_arrival, encode
 from flist.model import CHUNK_BYTES, Block, Route
+from flist.sender import give
 from flist.store.routed import RoutedStore, open_routes
 from flist.workers import cpu_count
 
@@ -64,7 +65,7 @@ class ChunkWriter:
                 is_new = block.id not in self.begun
                 self.begun.add(block.id)
             if is_new:
-                self.store.put(block.id, data)
+                give(self.store, {block.id: data})
             blocks[place] = block
             if chunk == ZERO_CHUNK:
                 self.zero = block
