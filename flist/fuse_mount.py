@@ -65,14 +65,14 @@ def attach_as_user(target: Path) -> int:
         return fds[0]
 
 
-def detach(target: Path) -> None:
-    """Take this process's mount off, also when something in it is still open.
+def detach(target: Path, pid: int | None = None) -> None:
+    """Take the mount of this process, or of `pid`, off; also when something in it is still open.
 
     It may have been taken off by somebody else, and another be in its place.
     """
     with contextlib.suppress(OSError):  # no /proc here
         here = [entry for entry in read_mounts() if entry.target == str(target)]
-        if not here or (here[-1].kind, here[-1].source) != (KIND, str(os.getpid())):
+        if not here or (here[-1].kind, here[-1].source) != (KIND, str(pid or os.getpid())):
             return
     if os.geteuid() == 0:
         with contextlib.suppress(OSError):

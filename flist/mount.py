@@ -4,9 +4,11 @@ import contextlib
 import errno
 import os
 import select
+import signal
 import stat
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -18,6 +20,7 @@ from common.notify import notify_ready
 from flist.ahead import Ahead
 from flist.control import Handler, find_server, start_control
 from flist.errors import FlistError
+from flist.fuse_mount import detach
 from flist.overlay import open_overlay
 from flist.session import Sources, open_reader
 from flist.store.base import adopt
@@ -29,6 +32,9 @@ if TYPE_CHECKING:
     from flist.reader import Reader
 
 UP_WITHIN_S = 4.0
+"""Since the command began."""
+END_WITHIN_S = 1.0
+POLL_S = 0.02
 
 
 class Mount(NamedTuple):
@@ -173,8 +179,9 @@ def check_target(target: Path) -> None:
             )
 
 
-def mount_in_background(what: Mount, log: Path | None) -> int:
-    """Mount in a process of its own; return when it is up, raise if that fails or takes long."""
+def mount_in_background(what: Mount, log: Path | None, deadline: float) -> int:
+    """Mount in a process of its own; return when it is up, raise if that fails or is not so by
+    `deadline` (of the monotonic clock)."""
     output = open_log(log)
     reading, writing = os.pipe()
     child = os.fork()
@@ -184,21 +191,44 @@ def mount_in_background(what: Mount, log: Path | None) -> int:
     os.close(writing)
     os.close(output)
     try:
-        is_readable = select.select([reading], [], [], UP_WITHIN_S)[0]
+        left_s = max(deadline - time.monotonic(), 0.0)
+        is_readable = select.select([reading], [], [], left_s)[0]
         answer = os.read(reading, 65536).decode(errors="replace") if is_readable else ""
     finally:
         os.close(reading)
     if answer == "up":
         return 0
     if not is_readable:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(child, 9)
-        raise FlistError(f"cannot mount on {what.target}: not up within {UP_WITHIN_S:g} s")
+        give_up(child, what)
+        raise FlistError(
+            f"cannot mount on {what.target}: not up within {UP_WITHIN_S:g} s",
+            hint=f"see {log}" if log else None,
+        )
     message, _, hint = answer.partition("\0")
     raise FlistError(
         message or f"cannot mount on {what.target}: the process ended",
         hint=hint or (f"see {log}" if log else None),
     )
+
+
+def give_up(child: int, what: Mount) -> None:
+    """End a process that is not up in time, and what it has mounted; one that hangs in the kernel
+    is left."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        os.kill(child, number)
+        if has_ended(child, END_WITHIN_S):
+            break
+    detach((what.overlay / "lower" if what.overlay else what.target).resolve(), child)
+
+
+def has_ended(child: int, within_s: float) -> bool:
+    """Wait for a child to end, but not for long; return whether it has."""
+    deadline = time.monotonic() + within_s
+    while os.waitpid(child, os.WNOHANG)[0] == 0:
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(POLL_S)
+    return True
 
 
 def serve_in_background(what: Mount, output: int, report: int) -> None:

@@ -3,14 +3,15 @@
 The flist may be named by its address, too; it is fetched once, at the start.
 
 Stays in the foreground and tells readiness to $NOTIFY_SOCKET; SIGTERM unmounts. With --daemon it
-returns when the mount is up, or fails with the reason. The mount's source is the process id of
-what serves it, its type fuse.g8ufs.
+returns when the mount is up, or fails within 4 seconds with the reason. The mount's source is the
+process id of what serves it, its type fuse.g8ufs.
 """
 
 import argparse
 import contextlib
 import importlib
 import tempfile
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,8 @@ from flist.commands.options import (
     read_sources,
 )
 from flist.commands.values import parse_path
+from flist.errors import FlistError
+from flist.store.urls import hide_secrets
 
 if TYPE_CHECKING:
     from http.client import HTTPConnection
@@ -67,9 +70,10 @@ def parse_meta(text: str) -> Path | str:
 
 def run(options: argparse.Namespace) -> int:
     """Mount."""
+    started = time.monotonic()
     with contextlib.ExitStack() as stack:
         connections = fetch_meta(options, stack) if isinstance(options.meta, str) else []
-        from flist.mount import Mount, mount, mount_in_background
+        from flist.mount import UP_WITHIN_S, Mount, mount, mount_in_background
 
         what = Mount(
             options.meta, options.target, read_sources(options), options.adapter,
@@ -78,7 +82,7 @@ def run(options: argparse.Namespace) -> int:
         )  # fmt: skip
         what.check(what.meta)
         if options.daemon:
-            return mount_in_background(what, options.log)
+            return mount_in_background(what, options.log, started + UP_WITHIN_S)
         return mount(what)
 
 
@@ -86,11 +90,19 @@ def fetch_meta(options: argparse.Namespace, stack: contextlib.ExitStack) -> "lis
     """Fetch the flist at an address, and let the options name what came; return connections that
     are left."""
     from flist.download import Download
+    from flist.mount import UP_WITHIN_S
 
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="flist-")))
     is_signed = options.key is not None and options.signature is None
     download = Download(options.meta, folder, is_signed=is_signed)
     importlib.import_module("flist.fuse_raw")  # takes as long as the server does to answer
+    download.thread.join(UP_WITHIN_S if options.daemon else None)
+    if download.thread.is_alive():
+        raise FlistError(
+            f"cannot mount on {options.target}: not up within {UP_WITHIN_S:g} s:"
+            f" {hide_secrets(options.meta)} has not come yet",
+            hint="fetch the flist first, or mount it without --daemon",
+        )
     done = download.result()
     options.meta = done.meta
     options.signature = options.signature or done.signature

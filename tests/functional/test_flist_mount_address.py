@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -80,3 +81,17 @@ def test_what_is_not_there_is_told(tmp_path: Path) -> None:
     done = rfs("mount", "-m", f"{server.url}/a.fl", tmp_path / "m", check=False)
     assert done.returncode == 1
     assert "cannot reach" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_a_daemon_does_not_wait_long_for_a_server_that_stalls(tree: Path, tmp_path: Path) -> None:
+    del tree
+    (tmp_path / "m").mkdir()
+    with faulty_server(tmp_path / "blocks") as server:
+        server.break_with("stall")
+        began = time.monotonic()
+        words = ("-c", tmp_path / "cache", "--daemon", tmp_path / "m")
+        done = rfs("mount", "-m", f"{server.url}/a.fl", *words, check=False)
+        assert 4 <= time.monotonic() - began < 8
+    assert done.returncode == 1
+    assert f"not up within 4 s: {server.url}/a.fl has not come yet" in done.stderr
+    assert "without --daemon" in done.stderr

@@ -1,0 +1,68 @@
+"""A mount in the background: up, or a reason within the time."""
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from common.mounts import read_mounts
+from flist import fuse_raw
+from flist.errors import FlistError
+from flist.mount import Mount, mount_in_background
+from flist.session import Sources
+from tests.helpers.flist_mount import rfs
+from tests.helpers.flist_trees import make_small_tree
+from tests.helpers.needs import need_fuse
+
+
+@pytest.fixture(name="packed")
+def make_packed(tmp_path: Path) -> Path:
+    """Pack the small tree as a.fl; m is an empty folder."""
+    need_fuse()
+    make_small_tree(tmp_path / "tree")
+    (tmp_path / "m").mkdir()
+    rfs("pack", "-m", tmp_path / "a.fl", "-s", f"dir://{tmp_path}/blocks", tmp_path / "tree")
+    return tmp_path / "a.fl"
+
+
+def is_mounted(target: Path) -> bool:
+    """Whether something is mounted there."""
+    return any(entry.target == str(target) for entry in read_mounts())
+
+
+def test_what_is_not_up_within_four_seconds_is_ended(packed: Path, tmp_path: Path) -> None:
+    """A pipe that nobody reads holds it up."""
+    os.mkfifo(tmp_path / "trace")
+    began = time.monotonic()
+    words = ("--daemon", "--record", tmp_path / "trace", "--log", tmp_path / "log")
+    done = rfs("mount", "-m", packed, *words, tmp_path / "m", check=False)
+    assert 4 <= time.monotonic() - began < 8
+    assert done.returncode == 1
+    assert f"cannot mount on {tmp_path}/m: not up within 4 s" in done.stderr
+    assert f"hint: see {tmp_path}/log" in done.stderr
+    assert not is_mounted(tmp_path / "m")
+
+
+def test_what_is_ended_leaves_no_mount(
+    packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither when it listens to SIGTERM nor when it has to be killed."""
+    what = Mount(packed, tmp_path / "m", Sources(), "raw")
+    for hang in (lambda _target: time.sleep(60), hang_on):
+        monkeypatch.setattr(fuse_raw, "widen_read_ahead", hang)
+        with pytest.raises(FlistError, match="not up within"):
+            mount_in_background(what, None, time.monotonic() + 0.5)
+        assert not is_mounted(tmp_path / "m")
+        with pytest.raises(ChildProcessError):
+            os.waitpid(-1, os.WNOHANG)
+
+
+def hang_on(target: Path) -> None:
+    """Hang where the mount is up for the kernel, whatever signal comes."""
+    assert is_mounted(target)
+    while True:
+        try:
+            time.sleep(60)
+        except BaseException:
+            continue
