@@ -29,6 +29,6 @@ def run(options: argparse.Namespace) -> int:
         done = prefetch(options.meta, read_sources(options), wanted, progress.update)
     for fault in done.faults:
         sys.stdout.write(printable(fault) + "\n")
-    missing = f", {len(done.faults)} are missing" if done.faults else ""
-    sys.stderr.write(f"fetched {done.fetched} blocks, {done.kept} were there already{missing}\n")
+    lacking = f", {len(done.faults)} could not be had" if done.faults else ""
+    sys.stderr.write(f"fetched {done.fetched} blocks, {done.kept} were there already{lacking}\n")
     return 1 if done.faults else 0
