@@ -155,8 +155,8 @@ def statistics(readers: Sequence["Reader"]) -> dict[str, Any]:
     parts = [vars(reader.fetcher.statistics) for reader in readers]
     total = {name: sum(part[name] for part in parts) for name in parts[0]}
     total["slowest_s"] = round(max(part["slowest_s"] for part in parts), 6)
-    fetched = total["fetched"]
-    total["mean_s"] = round(total.pop("fetch_s") / fetched, 6) if fetched else 0.0
+    total["fetch_s"] = round(total["fetch_s"], 6)
+    total["mean_s"] = round(total["fetch_s"] / max(total["fetched"], 1), 6)
     return {**total, "versions": len(parts)}
 
 
