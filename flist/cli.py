@@ -73,6 +73,11 @@ def main(argv: Sequence[str], prog: str) -> int:
     if not words or words[0] in ("-h", "--help", "help"):
         sys.stdout.write(usage(prog))
         return 0
+    if words[0] in ("-V", "--version"):
+        from common.version import project_version
+
+        sys.stdout.write(f"{prog} {project_version()}\n")
+        return 0
     if words[0] == "flist" and len(words) > 1:
         words.pop(0)  # upstream has `rfs flist tree` and `rfs flist inspect`
     name, *rest = words
@@ -102,5 +107,5 @@ def usage(prog: str) -> str:
     rows = "".join(f"  {name:<15} {command.summary}\n" for name, command in COMMANDS.items())
     return (
         f"usage: {prog} [--debug] COMMAND [ARGUMENT ...]\n\n{rows}\n"
-        f"`{prog} COMMAND --help` says what a command takes.\n"
+        f"`{prog} COMMAND --help` says what a command takes; `{prog} --version` is there, too.\n"
     )

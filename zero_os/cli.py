@@ -38,6 +38,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     if not words or words[0] in ("-h", "--help", "help"):
         return run_command(print_usage, [], "zos")
+    if words[0] in ("-V", "--version"):
+        return run_command(print_version, [], "zos")
     name, *rest = words
     return run_command(lambda args: run_verb(name, args), rest, f"zos {name}")
 
@@ -45,6 +47,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 def print_usage(_: Sequence[str]) -> int:
     """Print what there is."""
     sys.stdout.write(usage())
+    return 0
+
+
+def print_version(_: Sequence[str]) -> int:
+    """Print which version this is."""
+    from common.version import project_version
+
+    sys.stdout.write(f"zos {project_version()}\n")
     return 0
 
 
@@ -64,6 +74,6 @@ def usage() -> str:
     return (
         "usage: zos VERB [ARGUMENT ...]\n\n"
         f"{rows}\n"
-        "`zos VERB --help` says what a verb takes.\n"
+        "`zos VERB --help` says what a verb takes; `zos --version` is there, too.\n"
         "Installed beside zos: `zinit` and `rfs`, with the commands that upstream's users know.\n"
     )
