@@ -79,7 +79,9 @@ def load_public_keys(path: Path) -> list[bytes]:
     """Return the public keys in `path`; at least one."""
     try:
         return parse_public_keys(path.read_text())
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise FlistError(f"cannot read keys {path}: {error.strerror}") from error
+    except ValueError as error:
         raise FlistError(f"cannot read keys {path}: {error}") from error
 
 

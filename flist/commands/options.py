@@ -49,7 +49,7 @@ def add_sources(
         type=parse_path,
         default=cache,
         metavar="DIR",
-        help="folder of cached blocks",
+        help=f"folder of cached blocks (default {cache or 'none'})",
     )
     parser.add_argument(
         "--cache-size", type=parse_size, default=DEFAULT_LIMIT_BYTES, metavar="BYTES",

@@ -24,7 +24,9 @@ def parse_block_size(text: str) -> int:
 
 def add_server(parser: argparse.ArgumentParser) -> None:
     """Add -s/--server."""
-    parser.add_argument("-s", "--server", default=DEFAULT_SERVER, metavar="URL")
+    parser.add_argument(
+        "-s", "--server", default=DEFAULT_SERVER, metavar="URL", help=f"default {DEFAULT_SERVER}"
+    )
 
 
 def parse_hash(text: str) -> str:
@@ -38,7 +40,7 @@ def add_server_url(parser: argparse.ArgumentParser) -> None:
     """Add upstream's option for a flist that is named by its hash."""
     parser.add_argument(
         "--server-url", default=DEFAULT_SERVER, metavar="URL",
-        help="where a flist that is named by its hash comes from",
+        help=f"where a flist that is named by its hash comes from (default {DEFAULT_SERVER})",
     )  # fmt: skip
 
 
@@ -72,8 +74,9 @@ def add_token(parser: argparse.ArgumentParser) -> None:
 def add_block_size(parser: argparse.ArgumentParser) -> None:
     """Add -b/--block-size."""
     parser.add_argument(
-        "-b", "--block-size", type=parse_block_size, default=DEFAULT_BLOCK_BYTES, metavar="BYTES"
-    )
+        "-b", "--block-size", type=parse_block_size, default=DEFAULT_BLOCK_BYTES, metavar="BYTES",
+        help="default 1M",
+    )  # fmt: skip
 
 
 def add_upload(parser: argparse.ArgumentParser) -> None:

@@ -7,6 +7,7 @@ import stat
 import sys
 from collections.abc import Iterator
 
+from common.errors import UsageError
 from common.text import printable
 from flist.commands.server_options import add_server_url, local_flist
 from flist.commands.values import parse_path
@@ -38,13 +39,11 @@ def walk(tree: Tree) -> Iterator[tuple[bytes, Inode]]:
 
 def run(options: argparse.Namespace) -> int:
     """Print the entries."""
-    from common.errors import UsageError
-
-    meta = options.meta_option or options.meta
-    if meta is None:
-        raise UsageError("no flist is named")
+    metas = [meta for meta in (options.meta_option, options.meta) if meta is not None]
+    if len(metas) != 1:
+        raise UsageError("two flists are named" if metas else "no flist is named")
     show = as_json if options.json else as_long if options.long else as_path
-    with local_flist(meta, options.server_url) as path, open_flist(path) as flist:
+    with local_flist(metas[0], options.server_url) as path, open_flist(path) as flist:
         tree = Tree(flist)
         for name, inode in walk(tree):
             sys.stdout.write(show(tree, name, inode) + "\n")

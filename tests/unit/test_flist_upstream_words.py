@@ -91,3 +91,10 @@ def test_help_of_every_command(capsys: pytest.CaptureFixture[str]) -> None:
             cli.main([name, "-h"], "rfs")
         assert ended.value.code == 0
         assert name in capsys.readouterr().out
+
+
+def test_help_tells_where_blocks_are_cached(capsys: pytest.CaptureFixture[str]) -> None:
+    for name, said in (("unpack", "default /tmp/cache"), ("verify", "default none")):
+        with pytest.raises(SystemExit):
+            cli.main([name, "-h"], "rfs")
+        assert said in " ".join(capsys.readouterr().out.split())

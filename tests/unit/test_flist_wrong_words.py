@@ -170,6 +170,9 @@ def test_what_is_no_server(place: Path, run: Run, url: str) -> None:
         (["publish", "-m", "a.fl", "-s", NOWHERE, "../b.fl"], "REPO/NAME.fl"),
         (["sign", "-m", "a.fl", "-k", "my.pub", "-n", "x"], "public key"),
         (["track", "-s", NOWHERE, "--token", "a\nb"], "token"),
+        (["tree", "a.fl", "-m", "cut.fl"], "two flists"),
+        (["tree"], "no flist"),
+        (["verify", "-m", "a.fl", "--key", "nokey"], "cannot read keys nokey: No such file"),
     ],
 )
 def test_what_makes_no_sense(place: Path, run: Run, words: list[str], said: str) -> None:
