@@ -1,0 +1,76 @@
+"""A process of another user who may use FUSE, as on a desktop, whatever this machine allows."""
+
+import ctypes
+import os
+import signal
+import stat
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from common.mounts import MS_BIND, MS_REC, mount
+from tests.helpers.needs import lack, need_root, need_tool
+
+CLONE_NEWNS = 0x20000
+MS_PRIVATE = 1 << 18
+FUSE = Path("/dev/fuse")
+FUSE_NUMBER = os.makedev(10, 229)
+LONGEST_S = 60
+
+
+def run_with_fuse(uid: int, scratch: Path, work: Callable[[], None]) -> None:
+    """Let a child of this process call `work` as user `uid`, or fail with what it raised.
+
+    It sees mounts of its own, and there a /dev/fuse that all may open; this machine's stays as it
+    is. `scratch` is an empty folder.
+    """
+    need_root()
+    need_tool("fusermount3")
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(reading)
+        become_user(uid, scratch, work, writing)
+    os.close(writing)
+    with open(reading) as stream:
+        said = stream.read()
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    if said.startswith("lack "):
+        lack(said)
+    if status != 0:
+        pytest.fail(f"the other user's process gave {status}: {said}")
+
+
+def become_user(uid: int, scratch: Path, work: Callable[[], None], output: int) -> None:
+    """Do the child's part; never returns."""
+    status = 1
+    try:
+        signal.alarm(LONGEST_S)
+        try:
+            open_fuse(scratch)
+        except OSError as error:
+            os.write(output, f"lack of a /dev/fuse for all: {error}".encode())
+            return
+        os.setgroups([])
+        os.setgid(uid)
+        os.setuid(uid)
+        work()
+        status = 0
+    except BaseException:
+        os.write(output, traceback.format_exc().encode())
+    finally:
+        os._exit(status)
+
+
+def open_fuse(scratch: Path) -> None:
+    """Put a device that all may open in the place of /dev/fuse, for this process alone."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.unshare(CLONE_NEWNS) != 0:
+        raise OSError(ctypes.get_errno(), "unshare")
+    mount("none", Path("/"), "", MS_REC | MS_PRIVATE)
+    mount("tmpfs", scratch, "tmpfs")
+    os.mknod(scratch / "fuse", stat.S_IFCHR, FUSE_NUMBER)
+    (scratch / "fuse").chmod(0o666)
+    mount(str(scratch / "fuse"), FUSE, "", MS_BIND)
