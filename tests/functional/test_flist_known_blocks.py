@@ -52,6 +52,18 @@ def test_redis_gets_only_what_is_new(tmp_path: Path) -> None:
     assert describe(tmp_path / "out") == describe(tmp_path / "copy")
 
 
+def test_a_full_server_is_told_and_no_flist_written(tmp_path: Path) -> None:
+    tree = make_small_tree(tmp_path / "tree")
+    with redis_server(tmp_path, "--maxmemory", "2mb") as port:
+        for processes in ("1", "2"):
+            words = ["-s", f"redis://127.0.0.1:{port}", "--processes", processes]
+            done = rfs("pack", "-m", tmp_path / "a.fl", *words, tree, check=False)
+            assert done.returncode == 1
+            assert "refused: OOM" in done.stderr
+            assert len(done.stderr.splitlines()) == 1
+    assert not (tmp_path / "a.fl").exists()
+
+
 def test_a_replica_gets_only_what_it_lacks(tmp_path: Path) -> None:
     tree = make_small_tree(tmp_path / "tree")
     with redis_server(tmp_path) as port:

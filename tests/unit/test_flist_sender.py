@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from flist.blocks import check_arrival
+from flist.blocks import check_arrival, encode
 from flist.errors import StoreError
 from flist.memory import PAIR_BYTES
-from flist.model import CHUNK_BYTES, Route
+from flist.model import CHUNK_BYTES, Block, Route
+from flist.oci.chunks import ChunkWriter
 from flist.pack import Encoder, Piece
 from flist.sender import PARCEL_BLOCKS, PARCELS, Sender, find_lacking, give
 from flist.store.base import Store
@@ -132,6 +133,19 @@ def test_a_folder_gets_its_blocks_at_once(tmp_path: Path) -> None:
     store = FolderStore(tmp_path)
     Sender(routed(store)).put(name(1), b"data")
     assert store.get(name(1)) == b"data"
+
+
+def test_an_image_is_sent_only_as_far_as_it_is_new(monkeypatch: pytest.MonkeyPatch) -> None:
+    chunks = [b"one", b"two", b"three", b"two"]
+    store = Asked(encode(b"one").block.id)
+    monkeypatch.setattr("flist.oci.chunks.open_routes", lambda *_: routed(store))
+    blocks: list[Block] = []
+    with ChunkWriter([]) as writer:
+        for chunk in chunks:
+            writer.add(chunk, blocks)
+        writer.flush()
+    assert blocks == [encode(chunk).block for chunk in chunks]
+    assert sorted(store.sent) == sorted(encode(chunk).block.id for chunk in (b"two", b"three"))
 
 
 def test_pack_reads_only_files_of_which_a_block_is_missing() -> None:
