@@ -8,8 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from flist.model import Block, Inode, Route
-from flist.writer import Content, write_flist
 from tests.helpers.flist_mount import mounted, rfs, serving
 from tests.helpers.flist_trees import describe, make_acl, make_odd_tree, make_small_tree
 from tests.helpers.needs import need_root
@@ -237,30 +235,3 @@ def can_read(path: Path, uid: int) -> bool:
         finally:
             os._exit(status)
     return os.waitpid(child, 0)[1] == 0
-
-
-def test_memory_of_a_mount_of_100000_inodes(tmp_path: Path) -> None:
-    """All of it listed, the process stays below 60 MB."""
-    count = make_large_flist(tmp_path / "large.fl")
-    with mounted(tmp_path / "large.fl", tmp_path / "m") as mount:
-        assert sum(len(names) + len(files) for _, names, files in os.walk(mount.path)) == count - 1
-        status = Path(f"/proc/{mount.process.pid}/status").read_text()
-        peak_kib = int(status.partition("VmHWM:")[2].split()[0])
-        assert peak_kib < 60_000
-
-
-def make_large_flist(path: Path) -> int:
-    """Write a flist of 500 folders with 200 files each; return how many inodes it has."""
-    folder_mode, file_mode = 0o40755, 0o100644
-    inodes = [Inode(1, 0, b"/", 4096, 0, 0, folder_mode, 0, 0, 0)]
-    blocks = {}
-    for folder in range(500):
-        parent = len(inodes) + 1
-        inodes.append(Inode(parent, 1, b"folder-%04d" % folder, 4096, 0, 0, folder_mode, 0, 0, 0))
-        for file in range(200):
-            ino = len(inodes) + 1
-            name = b"some-name-%05d" % file
-            inodes.append(Inode(ino, parent, name, 5000, 0, 0, file_mode, 0, file, file))
-            blocks[ino] = [Block(ino.to_bytes(32, "big"), ino.to_bytes(32, "little"))]
-    write_flist(path, Content(inodes, blocks, {}, {}, [Route(0, 255, "dir:///nowhere")]))
-    return len(inodes)
