@@ -2,8 +2,8 @@
 
 Size and time say little about content: of trees whose times are all the same, another version may
 have both, and a power cut leaves files whose content never reached the disk. So each chunk is held
-against its block's key, which is the hash of its plain bytes. That takes about a third of the time
-of writing it, and no fetch.
+against its block's key, which is the hash of its plain bytes. That takes less time
+than to write it, and no fetch.
 """
 
 import contextlib

@@ -6,12 +6,11 @@ import stat
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from flist.model import Block, Inode, Meta
+from flist.model import NO_META, Block, Inode, Meta
 
 DECIDED_XATTRS = (b"user.", b"trusted.", b"system.posix_acl_", b"security.capability")
 """How the attributes begin that are removed where a flist does not have them. Others belong to
 security modules and file systems."""
-DEFAULT_ACL = "system.posix_acl_default"
 REFUSED = (errno.EPERM, errno.EACCES, errno.ENOTSUP)
 
 
@@ -25,8 +24,8 @@ class Restore(NamedTuple):
 
 
 class Rules(NamedTuple):
-    """Whether owners are restored, and whether the target is clean: it was empty, and what is made
-    in it inherits no attributes."""
+    """Whether owners are restored, and whether the target is clean: it was empty, and has no
+    attributes, an access list that goes over to what is made in it among them."""
 
     is_owner_kept: bool
     is_clean: bool
@@ -108,9 +107,9 @@ def list_xattrs(place: int | bytes) -> list[str]:
         raise
 
 
-def find_foreign(place: int | bytes, item: Restore) -> list[str]:
-    """Return the attributes of a place that the flist does not have and decides about."""
-    wanted = {name for name, _ in item.meta.xattrs}
+def find_foreign(place: int | bytes, meta: Meta = NO_META) -> list[str]:
+    """Return the attributes of a place that `meta` does not have and a flist decides about."""
+    wanted = {name for name, _ in meta.xattrs}
     names = [(name, os.fsencode(name)) for name in list_xattrs(place)]
     return [name for name, raw in names if raw not in wanted and raw.startswith(DECIDED_XATTRS)]
 
@@ -118,7 +117,7 @@ def find_foreign(place: int | bytes, item: Restore) -> list[str]:
 def remove_xattrs(place: int | bytes, item: Restore) -> list[str]:
     """Remove attributes that the flist does not have: inherited ones, or of an older version."""
     problems = []
-    for name in find_foreign(place, item):
+    for name in find_foreign(place, item.meta):
         try:
             os.removexattr(place, name, follow_symlinks=is_followed(place))
         except OSError as error:
@@ -148,7 +147,7 @@ def complain(item: Restore, name: str, error: OSError) -> str:
 
 def has_xattrs(place: int | bytes, item: Restore) -> bool:
     """Whether a place has the attributes that the flist has, and no foreign ones."""
-    if find_foreign(place, item):
+    if find_foreign(place, item.meta):
         return False
     try:
         return all(

@@ -16,7 +16,7 @@ from flist.errors import FlistError, FormatError
 from flist.heap import without_collector
 from flist.model import NO_META, ROOT_INO, Block, Inode, Meta
 from flist.opening import AnyFlist, open_flist
-from flist.properties import DEFAULT_ACL, Restore, Rules, is_set, list_xattrs, set_properties
+from flist.properties import Restore, Rules, find_foreign, is_set, set_properties
 from flist.restore import (
     OccupiedError,
     link_name,
@@ -142,8 +142,8 @@ def unpack(
 
 
 def is_clean(root: Path) -> bool:
-    """Whether a directory is empty, and no access list goes over to what is made in it."""
-    return not any(root.iterdir()) and DEFAULT_ACL not in list_xattrs(os.fsencode(root))
+    """Whether a directory is empty and has no attributes."""
+    return not any(root.iterdir()) and not find_foreign(os.fsencode(root))
 
 
 def find_shared(files: Sequence[Restore]) -> frozenset[int]:

@@ -137,6 +137,20 @@ def test_damage_is_found(tree: Path, out: Path) -> None:
     assert describe(out) == describe(tree)
 
 
+def test_damage_in_a_hole_is_found(tree: Path, out: Path) -> None:
+    (tree / "sparse").touch()
+    os.truncate(tree / "sparse", 3 * MIB)
+    os.utime(tree / "sparse", ns=SAME_TIME)
+    meta = pack(tree)
+    rfs("unpack", "-m", meta, out)
+    with (out / "sparse").open("r+b") as stream:
+        stream.seek(2 * MIB)
+        stream.write(b"x")
+    os.utime(out / "sparse", ns=SAME_TIME)
+    rfs("unpack", "-m", meta, out)
+    assert describe(out) == describe(tree)
+
+
 def test_files_and_folders_change_places(tree: Path, out: Path) -> None:
     for name in ("file", "link-too"):
         (tree / name).write_text("a file")
@@ -223,6 +237,13 @@ def test_default_lists_are_not_inherited(tmp_path: Path) -> None:
     (out / "fifo").unlink()
     rfs("unpack", "-p", "-m", meta, out)
     assert run_rsync_compare(out, tree) == ""
+    assert describe(out) == describe(tree)
+
+
+def test_an_empty_target_loses_its_attributes(tree: Path, out: Path) -> None:
+    out.mkdir()
+    os.setxattr(out, "user.note", b"of an older version")
+    rfs("unpack", "-m", pack(tree), out)
     assert describe(out) == describe(tree)
 
 
