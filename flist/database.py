@@ -276,7 +276,10 @@ class FlistFile:
             "SELECT count(*), coalesce(sum(CASE WHEN (mode & 61440) = 32768 THEN size END), 0)"
             " FROM inode"
         )
-        return read_int(rows[0][0], "count"), read_int(rows[0][1], "size")
+        inodes, size = read_int(rows[0][0], "count"), read_int(rows[0][1], "size")
+        if size < 0:
+            raise FormatError(f"cannot read {self.path}: the sizes of its files are out of range")
+        return inodes, size
 
 
 def connect(path: Path) -> sqlite3.Connection:

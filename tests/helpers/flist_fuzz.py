@@ -8,12 +8,14 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
+from unittest.mock import patch
 
 from flist import fuse_wire as wire
-from flist.blocks import digest, encode
+from flist.blocks import digest
 from flist.errors import FlistError
 from flist.fuse_raw import Server
 from flist.model import CHUNK_BYTES, ROOT_INO, Block, Extent, Inode, Meta, Route, chunk_count
+from flist.parts import PART_BYTES, encode_parts
 from flist.session import Sources, open_reader
 from flist.store.folder import FolderStore
 from flist.unpack import unpack
@@ -25,7 +27,8 @@ MAX_WALKED = 200
 
 
 class Sample(NamedTuple):
-    """A whole flist, where its blocks are, and the plain hash of every chunk that there is."""
+    """A whole flist, where its blocks are, and the plain hash of every chunk that there is, and of
+    every part of one."""
 
     meta: Path
     store: str
@@ -41,14 +44,20 @@ def make_sample(folder: Path) -> Sample:
     """Make a flist of every kind of entry that a user without rights can restore."""
     store = FolderStore(folder / "blocks")
     known = set()
+    parts: dict[bytes, bytes] = {}
     blocks: dict[int, list[Block]] = {}
     sizes = {3: 0, 4: 2, 5: 40_000, 6: CHUNK_BYTES, 7: 2 * CHUNK_BYTES + 1000, 8: 100_000}
     for ino, size in sizes.items():
         data = content_of(size)
         for start in range(0, size, CHUNK_BYTES):
-            encoded = encode(data[start : start + CHUNK_BYTES])
+            chunk = data[start : start + CHUNK_BYTES]
+            encoded, parts_row = encode_parts(chunk, digest(chunk))
             store.put(encoded.block.id, encoded.data)
+            parts[encoded.block.id] = parts_row
             known.add(encoded.block.key)
+            known.update(
+                digest(chunk[at : at + PART_BYTES]) for at in range(0, len(chunk), PART_BYTES)
+            )
             blocks.setdefault(ino, []).append(encoded.block)
     blocks[11] = blocks[5]
     rows = [(1, 0, b"/", 0o040755, 4096), (2, 1, b"folder", 0o040755, 4096)]
@@ -66,7 +75,8 @@ def make_sample(folder: Path) -> Sample:
         8: Meta(extents=(Extent(0, 4096), Extent(8192, 91_808))),
     }
     routes = [Route(0, 255, f"dir://{folder}/blocks")]
-    write_flist(folder / "whole.fl", Content(inodes, blocks, meta, {"version": "1"}, routes))
+    content = Content(inodes, blocks, meta, {"version": "1"}, routes, parts)
+    write_flist(folder / "whole.fl", content)
     return Sample(folder / "whole.fl", routes[0].url, frozenset(known))
 
 
@@ -78,7 +88,8 @@ def exercise(meta: Path, sample: Sample) -> str:
     sources = Sources([sample.store], None, wait_s=0)
     outcome = "refused"
     try:
-        with open_reader(meta, sources) as reader:
+        # As if all files were so large that parts of their blocks are read.
+        with patch("flist.reader.LARGE_BYTES", 0), open_reader(meta, sources) as reader:
             outcome = "read"
             Kernel(Server(reader, -1, Path("/"), lambda: None), sample).walk()
             reader.tree.source.totals()
@@ -158,7 +169,10 @@ class Kernel:
         return list(self.children(ino))
 
     def read(self, inode: Inode) -> None:
-        """Read a file chunk by chunk; every chunk is one that somebody packed, or refused."""
+        """Read a file by parts and by chunks; every one is one that somebody packed, or refused."""
+        for start in sorted({0, PART_BYTES, inode.size // PART_BYTES * PART_BYTES}):
+            data = self.ask(wire.READ, inode.ino, wire.READ_IN.pack(0, start, PART_BYTES, 0))
+            assert not data or digest(data) in self.sample.known, "wrong bytes of a part"
         last = chunk_count(inode.size) - 1
         for index in sorted({0, 1, 2, last} - {-1}):
             body = wire.READ_IN.pack(0, index * CHUNK_BYTES, CHUNK_BYTES, 0)

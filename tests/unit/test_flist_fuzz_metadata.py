@@ -31,6 +31,7 @@ COLUMNS = {
     "route": ("start", "end", "url"),
     "zos_inode": ("ino", "name", "ctime_ns", "mtime_ns", "same_as", "nlink", "extents"),
     "zos_xattr": ("ino", "name", "value"),
+    "zos_part": ("id", "parts"),
 }
 EDGES: list[Any] = [
     0, 1, 2, 5, 9, -1, 2**16, 2**31, 2**32 - 1, 2**32, 2**33, 2**62, 2**63 - 1, -(2**63),
@@ -74,7 +75,7 @@ def edit(path: Path, edits: list[tuple[tuple[str, str], int, Any]]) -> None:
     try:
         connection.execute("PRAGMA synchronous = OFF")
         for (table, column), row, value in edits:
-            key = "ino" if table == "zos_xattr" else "rowid"
+            key = {"zos_xattr": "ino", "zos_part": "id"}.get(table, "rowid")
             pick = f"(SELECT {key} FROM {table} LIMIT 1 OFFSET"
             pick += f" {row} % max(1, (SELECT count(*) FROM {table})))"
             try:
@@ -96,10 +97,14 @@ def test_the_whole_flist_is_read(sample: Sample) -> None:
 @example(edits=[(("zos_inode", "nlink"), 4, 2**40)])
 @example(edits=[(("inode", "ino"), 3, -5)])
 @example(edits=[(("inode", "mode"), 3, 0)])
+@example(edits=[(("inode", "size"), 2, -(2**40))])
 @example(edits=[(("extra", "data"), 0, b"nul\0nul")])
 @example(edits=[(("extra", "data"), 0, b"x" * 5000)])
 @example(edits=[(("zos_inode", "extents"), 7, b"\xff" * 160)])
 @example(edits=[(("zos_xattr", "name"), 0, b"user.\0")])
+@example(edits=[(("zos_part", "parts"), row, None) for row in range(5)])
+@example(edits=[(("zos_part", "parts"), row, b"\xff" * 160) for row in range(5)])
+@example(edits=[(("zos_part", "id"), 1, 5), (("zos_part", "parts"), 2, 0.5)])
 @example(edits=[(("inode", "parent"), 1, 2), (("inode", "parent"), 11, 2)])
 def test_cells_of_any_value(sample: Sample, copy: Path, edits: Any) -> None:
     shutil.copy(sample.meta, copy)
