@@ -66,10 +66,7 @@ def entry() -> int:
 
 def main(argv: Sequence[str], prog: str) -> int:
     """Run one command and return its exit status."""
-    words = list(argv)
-    while words and words[0] == "--debug":
-        words.pop(0)
-        enable_debug()
+    words, is_debug = take_debug(argv)
     if not words or words[0] in ("-h", "--help", "help"):
         sys.stdout.write(usage(prog))
         return 0
@@ -89,23 +86,31 @@ def main(argv: Sequence[str], prog: str) -> int:
     layout = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(f"{prog} {name}", None, module.__doc__, formatter_class=layout)
     module.add_arguments(parser)
+    parser.set_defaults(debug=is_debug)
     if name in HASH_COMMANDS and "-h" in rest[:-1]:  # upstream's -h HASH, which hides the help
         rest[rest.index("-h")] = "--hash"
     status: int = module.run(parser.parse_args(rest))
     return status
 
 
-def enable_debug() -> None:
-    """Let everything be logged on stderr."""
-    import logging
+def take_debug(argv: Sequence[str]) -> tuple[list[str], bool]:
+    """Return the words without `--debug`, which may stand anywhere before `--`, and whether it
+    was there; then what is done is logged on stderr."""
+    end = list(argv).index("--") if "--" in argv else len(argv)
+    words = [word for word in argv[:end] if word != "--debug"]
+    is_debug = len(words) < end
+    if is_debug:
+        import logging
 
-    logging.basicConfig(level=logging.DEBUG, format="%(levelname)s %(name)s: %(message)s")
+        logging.basicConfig(level=logging.DEBUG, format="%(asctime)s %(name)s: %(message)s")
+    return [*words, *argv[end:]], is_debug
 
 
 def usage(prog: str) -> str:
     """Return the one screen that `--help` prints."""
     rows = "".join(f"  {name:<15} {command.summary}\n" for name, command in COMMANDS.items())
     return (
-        f"usage: {prog} [--debug] COMMAND [ARGUMENT ...]\n\n{rows}\n"
+        f"usage: {prog} COMMAND [ARGUMENT ...] [--debug]\n\n{rows}\n"
         f"`{prog} COMMAND --help` says what a command takes; `{prog} --version` is there, too.\n"
+        "--debug logs on stderr which blocks are asked for, and what becomes of that.\n"
     )

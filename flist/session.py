@@ -14,7 +14,7 @@ from flist.opening import AnyFlist, open_flist
 from flist.reader import Reader
 from flist.store.base import check_scheme
 from flist.store.retry import DEFAULT_WAIT_S, RetryingStore
-from flist.store.routed import open_routes, parse_route
+from flist.store.routed import RoutedStore, open_routes, parse_route
 from flist.tree import Tree
 
 if TYPE_CHECKING:
@@ -22,13 +22,15 @@ if TYPE_CHECKING:
 
 
 class Sources(NamedTuple):
-    """Where blocks come from: `stores` (route texts) in place of the flist's own routes."""
+    """Where blocks come from: `stores` (route texts) in place of the flist's own routes. With
+    `is_logged` it is logged what they are asked for."""
 
     stores: Sequence[str] = ()
     cache: Path | None = None
     cache_bytes: int = DEFAULT_LIMIT_BYTES
     wait_s: float = DEFAULT_WAIT_S
     is_offline: bool = False
+    is_logged: bool = False
 
 
 def choose_routes(flist: AnyFlist, stores: Sequence[str]) -> list[Route]:
@@ -68,8 +70,15 @@ def open_fetcher(flist: AnyFlist, sources: Sources, *, is_local_cached: bool = F
     if cache is not None:
         cache.prepare()
     routed = open_routes(routes, check_arrival)
-    store: Store = RetryingStore(routed, sources.wait_s) if sources.wait_s > 0 else routed
+    store = RetryingStore(log_gets(routed) if sources.is_logged else routed, sources.wait_s)
     return Fetcher(store, cache, is_local=are_local)
+
+
+def log_gets(store: RoutedStore) -> "Store":
+    """Return a store that logs what it is asked for; nobody else pays for the import."""
+    from flist.store.logged import LoggedStore
+
+    return LoggedStore(store)
 
 
 @contextlib.contextmanager

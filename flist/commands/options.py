@@ -71,7 +71,10 @@ def read_sources(options: argparse.Namespace) -> "Sources":
     """Return what `add_sources` parsed."""
     from flist.session import Sources
 
-    return Sources(options.stores, options.cache, options.cache_size, options.wait, options.offline)
+    return Sources(
+        options.stores, options.cache, options.cache_size, options.wait, options.offline,
+        options.debug,
+    )  # fmt: skip
 
 
 def check_signature(options: argparse.Namespace, meta: Path | None = None) -> None:

@@ -150,6 +150,27 @@ def test_a_mount_says_which_block_of_this_machine_is_damaged(tmp_path: Path) -> 
     assert "is refused" in line
 
 
+def test_debug_logs_each_try(tmp_path: Path) -> None:
+    """Before the command and after it, in the log of a daemon and on stderr."""
+    need_fuse()
+    meta = pack_into(tmp_path, make_many_files(tmp_path / "tree", 2))
+    target, log = tmp_path / "m", tmp_path / "log"
+    target.mkdir()
+    with faulty_server(tmp_path / "blocks") as server:
+        words = ("--store", server.url, "-c", tmp_path / "cache")
+        rfs("mount", "--debug", "-m", meta, *words, "--daemon", "--log", log, target)
+        try:
+            server.break_with("503", times=1)
+            (target / "large").read_bytes()
+        finally:
+            subprocess.run(["umount", "-l", target], check=True, timeout=20)
+        lines = log.read_text().splitlines()
+        assert any("not after 0." in line and "it answered 503" in line for line in lines)
+        assert any(" bytes in 0." in line for line in lines)
+        said = rfs("--debug", "unpack", "-m", meta, *words, "--wait", "0", tmp_path / "out").stderr
+        assert "flist.store: " in said
+
+
 def names_a_block(log: Path, reason: str) -> bool:
     """Whether a line of a log has the reason, and a block of the store beside it."""
     names = [path.name for path in log.parent.glob("blocks/*/*")]

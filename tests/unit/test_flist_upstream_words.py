@@ -2,6 +2,7 @@
 
 import argparse
 import importlib
+import logging
 import shlex
 
 import pytest
@@ -79,8 +80,10 @@ def test_it_is_understood(line: str, monkeypatch: pytest.MonkeyPatch) -> None:
         return 7
 
     monkeypatch.setattr(module, "run", note)
-    monkeypatch.setattr(cli, "enable_debug", lambda: None)
-    assert cli.main(["--debug", "--debug", *words], "rfs") == 7
+    monkeypatch.setattr(logging, "basicConfig", lambda **_: None)
+    for all_words in (words, ["--debug", "--debug", *words], [words[0], "--debug", *words[1:]]):
+        assert cli.main(all_words, "rfs") == 7
+        assert seen[-1].debug == ("--debug" in all_words)
     if HASH in words:
         assert HASH in map(str, vars(seen[0]).values())
 

@@ -1,0 +1,77 @@
+"""A store that logs what it is asked for: how long each block took, or why it did not come."""
+
+import contextlib
+import logging
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from flist.errors import FlistError
+from flist.store.base import Store, adopt, announce, get_range, get_within
+
+if TYPE_CHECKING:
+    from http.client import HTTPConnection
+
+log = logging.getLogger("flist.store")
+
+
+class LoggedStore:
+    """Logs about `store`, and is otherwise like it."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+
+    def get(self, block_id: bytes) -> bytes:
+        """Return a block."""
+        return self.timed(block_id, lambda: self.store.get(block_id))
+
+    def get_within(self, block_id: bytes, patience_s: float) -> bytes:
+        """Return a block, if the store does not say nothing for too long."""
+        return self.timed(block_id, lambda: get_within(self.store, block_id, patience_s))
+
+    def timed(self, block_id: bytes, get: Callable[[], bytes]) -> bytes:
+        """Return a block and log about it."""
+        started = time.monotonic()
+        try:
+            data = get()
+        except FlistError as error:
+            took_s = time.monotonic() - started
+            log.debug("block %s: not after %.3f s: %s", block_id.hex(), took_s, error.message)
+            raise
+        took_s = time.monotonic() - started
+        log.debug("block %s: %d bytes in %.3f s", block_id.hex(), len(data), took_s)
+        return data
+
+    def get_range(self, block_id: bytes, start: int, length: int) -> bytes | None:
+        """Return bytes of a block, if that costs little."""
+        data = get_range(self.store, block_id, start, length)
+        if data is not None:
+            log.debug("block %s: %d bytes from byte %d", block_id.hex(), length, start)
+        return data
+
+    @contextlib.contextmanager
+    def announce(self, block_ids: Sequence[bytes]) -> Iterator[None]:
+        """Tell the store what it will be asked for."""
+        log.debug("%d blocks are asked for together", len(block_ids))
+        with announce(self.store, block_ids):
+            yield
+
+    def adopt(self, connection: "HTTPConnection") -> bool:
+        """Give the store an open connection."""
+        return adopt(self.store, connection)
+
+    def has(self, block_id: bytes) -> bool:
+        """Whether the block is there."""
+        return self.store.has(block_id)
+
+    def put(self, block_id: bytes, data: bytes) -> None:
+        """Keep a block."""
+        self.store.put(block_id, data)
+
+    def flush(self) -> None:
+        """Flush the store."""
+        self.store.flush()
+
+    def close(self) -> None:
+        """Close the store."""
+        self.store.close()
