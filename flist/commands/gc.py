@@ -18,7 +18,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--keep", dest="metas", type=parse_path, nargs="+", required=True, metavar="FLIST"
     )
     parser.add_argument("--grace", type=parse_seconds, default=GRACE_S, metavar="SECONDS",
-                        help="how young a block must be to stay (default 3600)")  # fmt: skip
+                        help="how young a block must be to stay (default 3600; less than 60 only"
+                             " if nobody packs meanwhile)")  # fmt: skip
     parser.add_argument("-n", "--dry-run", action="store_true", help="only say what would be done")
     parser.add_argument("folder", type=parse_path, metavar="DIR")
 

@@ -2,6 +2,7 @@
 
 import http.server
 import json
+import os
 from contextlib import closing
 from pathlib import Path
 
@@ -180,7 +181,10 @@ def test_the_hub_says_what_it_has(tmp_path: Path) -> None:
         with closing(store):
             store.put(IDS[1], BLOCKS[1].data)
             assert store.verify(IDS) == [IDS[0], *IDS[2:]]
+            block = next((tmp_path / "hub" / "blocks").glob("*/*"))
+            os.utime(block, (0, 0))
             assert store.missing(IDS) == {IDS[0], *IDS[2:]}
+    assert block.stat().st_mtime > 0  # a collection on the hub leaves it
 
 
 def test_a_bucket_gets_only_what_is_new(tmp_path: Path) -> None:
