@@ -40,9 +40,11 @@ def test_statistics_count_each_block_once(packed: Path, tmp_path: Path, adapter:
         words: list[str | Path] = ["--store", f"{hub.url}/blocks", "-c", tmp_path / "cache"]
         words += ["--adapter", adapter]
         with mounted(packed, tmp_path / "m", *words) as mount:
-            assert stats(mount.path)["fetched"] == 0
+            before = stats(mount.path)
+            assert before["fetched"] == 0
             describe(mount.path)
             seen = stats(mount.path)
+            assert seen.keys() == before.keys()
             blocks = list((tmp_path / "hub" / "blocks").glob("*/*"))
             assert seen["fetched"] == len(blocks)
             assert seen["fetched_bytes"] == sum(path.stat().st_size for path in blocks)
