@@ -44,7 +44,8 @@ FILE_TYPES = frozenset(
      stat.S_IFSOCK)
 )  # fmt: skip
 MAX_INO = 1 << 40
-MAX_TIME = 1 << 33
+MAX_TIME = (1 << 63) - 1
+"""In seconds, as the kernel has them: what `pack` finds, it must be able to read again."""
 NUMBERS = struct.Struct("<QqQIIHQqqQQQI")
 """What the numbers of an inode may be, in the order of `read_inode`."""
 LARGE = 10_000

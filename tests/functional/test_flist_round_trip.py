@@ -1,5 +1,6 @@
 """Pack, mount and unpack of a tree with every odd thing, compared in every detail."""
 
+import os
 import shutil
 from pathlib import Path
 
@@ -39,6 +40,20 @@ def test_odd_tree_unpacked(tmp_path: Path) -> None:
     assert describe(tmp_path / "out") == describe(tree)
     need_tool("rsync")
     assert run_rsync_compare(tmp_path / "out", tree) == ""
+
+
+def test_times_far_from_now(tmp_path: Path) -> None:
+    """What a file system holds, a flist does: otherwise one odd file would cost the whole tree."""
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    for number, seconds in enumerate((-(1 << 40), -(1 << 31), 1 << 33, 1 << 34, 1 << 40, 1 << 62)):
+        (tree / f"{number}").write_text("x")
+        os.utime(tree / f"{number}", ns=(0, seconds * 10**9 + 1))  # or what comes nearest to it
+    meta = pack(tree, tmp_path)
+    rfs("unpack", "-m", meta, tmp_path / "out")
+    assert describe(tmp_path / "out") == describe(tree)
+    with mounted(meta, tmp_path / "m") as mount:
+        assert describe(mount.path) == describe(tree)
 
 
 def test_packing_is_reproducible(tmp_path: Path) -> None:

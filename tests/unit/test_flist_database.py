@@ -61,6 +61,14 @@ def test_round_trip(tmp_path: Path) -> None:
             tree.find(b"/dir/none")
 
 
+@pytest.mark.parametrize("seconds", [-(1 << 62), -(1 << 33), -1, 0, 1 << 33, 1 << 62])
+def test_times_of_all_file_systems(tmp_path: Path, seconds: int) -> None:
+    file = inode(2, b"file")._replace(mtime_ns=seconds * NS + 7)
+    write_flist(tmp_path / "a.fl", Content([ROOT, file], {}, {}, {}, []))
+    with FlistFile.open(tmp_path / "a.fl") as flist:
+        assert flist.inode(2) == file
+
+
 def test_small_blocks_are_those_that_one_question_each_would_give(tmp_path: Path) -> None:
     files = [inode(ino, b"%d" % ino, size=10, parent=1 + ino % 2) for ino in range(3, 3 * MANY)]
     files += [inode(3 * MANY, b"large", size=600_000), inode(3 * MANY + 2, b"odd", size=10)]
