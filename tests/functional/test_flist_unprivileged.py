@@ -148,9 +148,12 @@ def test_a_signature_that_may_not_be_written(place: Path, as_user: AsUser) -> No
 def test_owners_that_may_not_be_restored_are_told(place: Path, as_user: AsUser) -> None:
     """All content is there; a program that ran as its owner does not run as whoever unpacked."""
     out = place / "own" / "out"
-    done = as_user("unpack", "-p", "-m", place / "a.fl", out)
-    assert done.status == 1
-    assert "owner 0:0: Operation not permitted" in done.text
+    for _ in range(2):  # what could not be set is tried again
+        done = as_user("unpack", "-p", "-m", place / "a.fl", out)
+        assert done.status == 1
+        assert "owner 0:0: Operation not permitted" in done.text
     assert (out / "one").read_bytes() == (place / "tree" / "one").read_bytes()
     assert stat.S_IMODE((out / "one").stat().st_mode) == 0o755
-    assert as_user("unpack", "-m", place / "a.fl", place / "own" / "other").status == 0
+    done = as_user("unpack", "-m", place / "a.fl", place / "own" / "other")
+    assert done.status == 0
+    assert f"{place}/own/other/one: setuid or setgid: it has another owner" in done.text
