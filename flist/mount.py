@@ -258,11 +258,13 @@ def serve_in_background(what: Mount, output: int, report: int) -> None:
 
 def open_log(log: Path | None) -> int:
     """Open the daemon's log, or what keeps nothing."""
-    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NONBLOCK  # a pipe that nobody reads
     try:
-        return os.open(log or os.devnull, flags, 0o644)
+        handle = os.open(log or os.devnull, flags, 0o644)
     except OSError as error:
         raise FlistError(f"cannot write log {log}: {error.strerror}") from error
+    os.set_blocking(handle, True)
+    return handle
 
 
 def redirect(output: int) -> None:

@@ -165,8 +165,8 @@ def test_debug_logs_each_try(tmp_path: Path) -> None:
         finally:
             subprocess.run(["umount", "-l", target], check=True, timeout=20)
         lines = log.read_text().splitlines()
-        assert any("not after 0." in line and "it answered 503" in line for line in lines)
-        assert any(" bytes in 0." in line for line in lines)
+        assert any("not after " in line and "it answered 503" in line for line in lines)
+        assert any(" bytes in " in line for line in lines)
         said = rfs("--debug", "unpack", "-m", meta, *words, "--wait", "0", tmp_path / "out").stderr
         assert "flist.store: " in said
 
