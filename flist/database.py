@@ -141,7 +141,9 @@ class FlistFile:
     def stream(self, sql: str) -> Iterator[tuple[Any, ...]]:
         """Run one query and give its rows as they come."""
         try:
-            yield from self.connection.execute(sql)
+            # With `yield from`, who stops early would have the cursor closed, maybe after us.
+            for row in self.connection.execute(sql):  # noqa: UP028
+                yield row
         except (sqlite3.Error, OverflowError, UnicodeDecodeError) as error:
             raise FormatError(f"cannot read {self.path}: {error}") from error
 

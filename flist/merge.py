@@ -22,6 +22,7 @@ def merge(flists: Sequence[AnyFlist]) -> Content:
     routes: list[Route] = []
     tags: dict[str, str] = {}
     parts: dict[bytes, bytes] = {}
+    used: set[bytes] = set()
     for flist in flists:
         theirs = load_nodes(flist)
         added = {path for path in theirs if path not in nodes and is_reachable(nodes, path)}
@@ -30,11 +31,11 @@ def merge(flists: Sequence[AnyFlist]) -> Content:
         nodes.update({path: theirs[path] for path in theirs if path in added})
         routes += [route for route in flist.routes() if route not in routes]
         tags = {**flist.tags(), **tags}
-        parts |= flist.all_parts()
-    content = number_nodes(nodes, links)
-    used = {block.id for blocks in content.blocks.values() for block in blocks}
-    kept = {block_id: row for block_id, row in parts.items() if block_id in used}
-    return content._replace(tags=tags, routes=routes, parts=kept)
+        # Of a block that an earlier one has, only that one says where its parts are, if it does.
+        more = {block.id for path in added for block in theirs[path].blocks} - used
+        parts |= {i: row for i, row in flist.all_parts().items() if i in more}
+        used |= more
+    return number_nodes(nodes, links)._replace(tags=tags, routes=routes, parts=parts)
 
 
 def is_reachable(nodes: dict[bytes, Node], path: bytes) -> bool:

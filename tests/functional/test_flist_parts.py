@@ -283,6 +283,20 @@ def test_a_merged_flist_keeps_the_rows(sample: Sample, tmp_path: Path) -> None:
     assert rows_of(tmp_path / "d.fl").keys() == set(sample.ids()[:2])  # the small file has them
 
 
+def test_a_merged_flist_says_nothing_of_others_files(
+    sample: Sample, changed: Sample, tmp_path: Path
+) -> None:
+    """Where the parts of a file's blocks are is taken from the flist that the file is from."""
+    with closing(sqlite3.connect(changed.meta)) as database, database:
+        database.execute("UPDATE zos_part SET parts = zeroblob(length(parts))")
+    rfs("merge", "-o", tmp_path / "c.fl", sample.meta, changed.meta)
+    assert rows_of(tmp_path / "c.fl") == rows_of(sample.meta)
+    with closing(sqlite3.connect(changed.meta)) as database, database:
+        database.execute("DROP TABLE zos_part")
+    rfs("merge", "-o", tmp_path / "d.fl", changed.meta, sample.meta)
+    assert rows_of(tmp_path / "d.fl") == {}
+
+
 def test_verify_names_the_file_of_a_wrong_row(changed: Sample) -> None:
     done = rfs("verify", "-m", changed.meta)
     assert done.stdout == ""

@@ -2,6 +2,7 @@
 
 import random
 import sqlite3
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,16 @@ def test_times_of_all_file_systems(tmp_path: Path, seconds: int) -> None:
     write_flist(tmp_path / "a.fl", Content([ROOT, file], {}, {}, {}, []))
     with FlistFile.open(tmp_path / "a.fl") as flist:
         assert flist.inode(2) == file
+
+
+def test_who_stops_in_the_middle_may_do_so_after_the_file_was_closed(tmp_path: Path) -> None:
+    """As who finds something wrong does, whose frames are still there when the error is shown."""
+    write_flist(tmp_path / "a.fl", sample())
+    with FlistFile.open(tmp_path / "a.fl") as flist:
+        rows = flist.stream("SELECT ino FROM inode")
+        next(rows)
+    assert isinstance(rows, Generator)
+    rows.close()
 
 
 def test_small_blocks_are_those_that_one_question_each_would_give(tmp_path: Path) -> None:
