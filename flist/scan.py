@@ -18,6 +18,9 @@ from flist.memory import Stamp
 from flist.model import ROOT_INO, Extent, Inode, Meta
 
 DIRECTORY_BYTES = 4096
+MAX_EXTENTS = 1 << 18
+"""A file with more data ranges (4 MiB of metadata, and readers have a limit) is noted as if it had
+no holes."""
 BY_NAME = operator.attrgetter("name")
 NO_XATTRS = frozenset((errno.ENOTSUP, errno.EPERM, errno.EACCES, errno.ENOENT))
 
@@ -129,7 +132,7 @@ def read_xattrs(path: bytes) -> tuple[tuple[bytes, bytes], ...]:
 
 
 def read_extents(path: bytes, size: int) -> tuple[Extent, ...] | None:
-    """Return where a file has data, or None if it has no hole after all."""
+    """Return where a file has data, or None if it has no hole after all, or too many."""
     extents = []
     with open(path, "rb", buffering=0) as stream:
         handle = stream.fileno()
@@ -143,6 +146,8 @@ def read_extents(path: bytes, size: int) -> tuple[Extent, ...] | None:
                 break  # nothing but a hole from here on
             end = min(os.lseek(handle, start, os.SEEK_HOLE), size)
             extents.append(Extent(start, end - start))
+            if len(extents) > MAX_EXTENTS:
+                return None
     if extents == [Extent(0, size)]:
         return None
     return tuple(extents)
