@@ -11,9 +11,9 @@ from typing import NamedTuple
 
 from flist.errors import FlistError
 from flist.store.http import HttpStore
+from flist.store.urls import hide_secrets
 
 MAX_BYTES = 1 << 30
-DEADLINE_S = 600.0
 
 
 class Downloaded(NamedTuple):
@@ -57,17 +57,19 @@ def download(url: str, folder: Path, *, is_signed: bool = False) -> Downloaded:
     `FlistError`."""
     address, question, query = url.partition("?")
     place, _, name = address.rpartition("/")
-    server = HttpStore(place + question + query, max_bytes=MAX_BYTES, deadline_s=DEADLINE_S)
+    server = HttpStore(place + question + query, max_bytes=MAX_BYTES)
     meta, signature = folder / "flist.fl", folder / "flist.fl.sig"
     status, body = server.ask("GET", name)
+    shown = hide_secrets(url)
     if status != 200:
-        raise FlistError(f"cannot fetch {url}: the server answered {status}")
+        raise FlistError(f"cannot fetch {shown}: the server answered {status}")
     if len(body) > MAX_BYTES:
-        raise FlistError(f"cannot fetch {url}: it has more than {MAX_BYTES} bytes")
+        raise FlistError(f"cannot fetch {shown}: it has more than {MAX_BYTES} bytes")
     meta.write_bytes(body)
     if is_signed:
         status, body = server.ask("GET", f"{name}.sig")
         if status == 200:
             signature.write_bytes(body)
-    connections, server.idle = server.idle, []
+    connections, server.origin.idle = server.origin.idle, []
+    server.close()
     return Downloaded(meta, signature if signature.exists() else None, connections)

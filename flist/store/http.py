@@ -1,67 +1,62 @@
 """The `http` and `https` stores: GET URL/hh/<64 hex>, and on 404 URL/<64 hex>. Read only.
 
-http.client with a pool of kept connections: a quarter of the import time of the larger client
-libraries, which a node pays at every boot.
+    http://[user:password@]host[:port]/path
+
+User and password are for Basic authentication. Redirects of GET and HEAD are followed, never from
+TLS to plain text; what says who asks (user, password, token) goes to the URL's own server only.
 """
 
+import base64
 import contextlib
 import http.client
 import threading
-import time
 from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urljoin
 
 from common.errors import UsageError
 from flist.blocks import MAX_BLOCK_BYTES
 from flist.errors import BlockMissingError, StoreError, StoreUnavailableError
+from flist.store.origin import MAX_HEADER_BYTES, Origin, Request
+from flist.store.patience import LONGEST_S, Patience
 from flist.store.pipeline import Pipeline
-from flist.store.urls import split_url
+from flist.store.urls import hide_secrets, split_url
 
-TIMEOUT_S = 20.0
-BODY_DEADLINE_S = 60.0
+if TYPE_CHECKING:
+    from urllib.parse import SplitResult
+
 NOT_FOUND = (404, 410)
 BUSY = (408, 425, 429)
 """Answers that mean "later"; so does every 5xx."""
+REDIRECTS = (301, 302, 303, 307, 308)
+MAX_REDIRECTS = 5
+MAX_ELSEWHERE = 16
+"""To so many other servers redirects of one store may lead."""
 KEPT_FOR_READS = 2
 """So many open connections are left to those who wait for one block."""
 MAX_BROKEN = 2
 """After so many pipelines in a row that the server was unfit for, no more are tried."""
 
 
-class Request(NamedTuple):
-    """One request."""
-
-    method: str
-    path: str
-    body: bytes | None
-    headers: Mapping[str, str]
-
-
 class HttpStore:
-    """Blocks behind an HTTP server."""
+    """Blocks behind an HTTP server; `url` is shown, without its password."""
 
     def __init__(
-        self,
-        url: str,
-        timeout_s: float = TIMEOUT_S,
-        max_bytes: int = MAX_BLOCK_BYTES,
-        deadline_s: float = BODY_DEADLINE_S,
+        self, url: str, timeout_s: float = LONGEST_S, max_bytes: int = MAX_BLOCK_BYTES
     ) -> None:
         parts = split_url(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise UsageError(
                 f"cannot open store {url!r}: it names no host", hint="http://HOST:PORT/PATH"
             )
-        self.url = url
-        self.host = parts.hostname
-        self.secure = parts.scheme == "https"
-        self.port = parts.port or (443 if self.secure else 80)
+        self.url = hide_secrets(url)
+        self.origin = find_origin(parts)
         self.base = parts.path.rstrip("/")
         self.query = f"?{parts.query}" if parts.query else ""
+        self.headers = credentials(parts)
         self.timeout_s = timeout_s
         self.max_bytes = max_bytes
-        self.deadline_s = deadline_s
-        self.idle: list[http.client.HTTPConnection] = []
+        self.elsewhere: dict[str, Origin] = {}
         self.announced: dict[bytes, Pipeline] = {}
         self.broken_left = MAX_BROKEN
         self.lock = threading.Lock()
@@ -73,17 +68,31 @@ class HttpStore:
 
     def get(self, block_id: bytes) -> bytes:
         """Return a block."""
+        return self.get_within(block_id, self.timeout_s)
+
+    def get_within(self, block_id: bytes, patience_s: float) -> bytes:
+        """Return a block; the server is given up when it says nothing for so long."""
+        patience = self.be_patient(patience_s)
         pipeline = self.announced.get(block_id)
-        data = pipeline.take(block_id) if pipeline is not None else None
-        if data is not None:
-            return data
+        if pipeline is not None:
+            try:
+                data = pipeline.take(block_id, patience)
+            except TimeoutError as error:
+                raise StoreUnavailableError(f"cannot reach {self.url}: {error}") from error
+            if data is not None:
+                return data
         for path in self.paths(block_id):
-            status, body = self.ask("GET", path)
+            status, body = self.ask("GET", path, patience=patience)
             if status == 200:
                 return body
             if status not in NOT_FOUND:
                 raise refusal(status, self.url)
         raise BlockMissingError(f"cannot read block {block_id.hex()}: it is not at {self.url}")
+
+    def be_patient(self, limit_s: float) -> Patience:
+        """Return how long a request may take."""
+        limit_s = min(limit_s, self.timeout_s)
+        return Patience(limit_s, self.max_bytes + MAX_HEADER_BYTES)
 
     @contextlib.contextmanager
     def announce(self, block_ids: Sequence[bytes]) -> Iterator[None]:
@@ -92,21 +101,22 @@ class HttpStore:
         if self.broken_left <= 0:
             yield
             return
+        kept = self.origin.take(KEPT_FOR_READS)
+        pipeline = Pipeline(kept or self.origin.connect(), self.max_bytes)
         with self.lock:
-            kept = self.idle.pop() if len(self.idle) > KEPT_FOR_READS else None
-            pipeline = Pipeline(kept or self.connect(), self.max_bytes)
             self.announced.update(dict.fromkeys(block_ids, pipeline))
         try:
-            pipeline.send([(block_id, self.locate(block_id)) for block_id in block_ids])
+            requests = [(block_id, self.locate(block_id)) for block_id in block_ids]
+            pipeline.send(requests, self.headers, Patience(self.timeout_s))
             yield
         finally:
-            is_usable = pipeline.finish()
+            is_usable = pipeline.finish(Patience(self.timeout_s))
+            if is_usable:
+                self.origin.keep(pipeline.connection)
             with self.lock:
                 for block_id in block_ids:
                     if self.announced.get(block_id) is pipeline:  # and not of another thread
                         del self.announced[block_id]
-                if is_usable:
-                    self.idle.append(pipeline.connection)
                 if pipeline.is_unfit and kept is None:  # a kept one may just have been closed
                     self.broken_left -= 1
                 elif is_usable and block_ids:
@@ -136,19 +146,16 @@ class HttpStore:
 
     def close(self) -> None:
         """Close the kept connections."""
-        with self.lock:
-            idle, self.idle = self.idle, []
-        for connection in idle:
-            connection.close()
+        self.origin.close()
+        for origin in list(self.elsewhere.values()):
+            origin.close()
 
     def adopt(self, connection: http.client.HTTPConnection) -> bool:
         """Use an open connection, if it leads to this server; return whether it does."""
-        is_secure = isinstance(connection, http.client.HTTPSConnection)
-        if (is_secure, connection.host, connection.port) != (self.secure, self.host, self.port):
-            return False
-        with self.lock:
-            self.idle.append(connection)
-        return True
+        is_ours = self.origin.is_of(connection)
+        if is_ours:
+            self.origin.keep(connection)
+        return is_ours
 
     def ask(
         self,
@@ -156,70 +163,62 @@ class HttpStore:
         path: str,
         body: bytes | None = None,
         headers: Mapping[str, str] | None = None,
+        patience: Patience | None = None,
     ) -> tuple[int, bytes]:
-        """Return status and body of one request; a kept connection that died is replaced once."""
-        request = Request(method, f"{self.base}/{path}{self.query}", body, headers or {})
-        with self.lock:
-            kept = self.idle.pop() if self.idle else None
-        if kept is not None:
-            try:
-                return self.exchange(kept, request)
-            except (OSError, ValueError, http.client.HTTPException):
-                kept.close()  # the server closed it while it was idle
-        connection = self.connect()
+        """Return status and body of one request, redirects followed."""
+        patience = patience or self.be_patient(self.timeout_s)
+        origin = self.origin
+        request = Request(
+            method, f"{self.base}/{path}{self.query}", body, {**self.headers, **(headers or {})}
+        )
+        for _ in range(MAX_REDIRECTS + 1):
+            answer = origin.ask(request, patience, self.max_bytes)
+            is_followed = method in ("GET", "HEAD") and answer.status in REDIRECTS
+            if not is_followed or not answer.location:
+                return answer.status, answer.body
+            parts = self.redirect(origin, request.path, answer.location)
+            new = self.find(find_origin(parts))
+            path = f"{parts.path or '/'}{'?' if parts.query else ''}{parts.query}"
+            request = request._replace(path=path, headers=request.headers if new is origin else {})
+            origin = new
+        raise StoreError(f"cannot read from {self.url}: it redirects in circles")
+
+    def redirect(self, origin: Origin, path: str, location: str) -> "SplitResult":
+        """Return where a redirect leads; raises `StoreError` if we do not go there."""
         try:
-            return self.exchange(connection, request)
-        except (OSError, ValueError, http.client.HTTPException) as error:
-            connection.close()
-            reason = str(error) or type(error).__name__
-            raise StoreUnavailableError(f"cannot reach {self.url}: {reason}") from error
-        except BaseException:
-            connection.close()
-            raise
+            parts = split_url(urljoin(f"{origin.url}{path}", location))
+        except (UsageError, ValueError) as error:
+            raise StoreError(f"cannot read from {self.url}: it redirects to no URL") from error
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise StoreError(f"cannot read from {self.url}: it redirects to {parts.scheme}:")
+        if origin.is_secure and parts.scheme == "http":
+            raise StoreError(f"cannot read from {self.url}: it redirects to plain HTTP")
+        return parts
 
-    def connect(self) -> http.client.HTTPConnection:
-        """Return a new connection, not yet open."""
-        if self.secure:
-            return http.client.HTTPSConnection(self.host, self.port, timeout=self.timeout_s)
-        return http.client.HTTPConnection(self.host, self.port, timeout=self.timeout_s)
-
-    def exchange(
-        self, connection: http.client.HTTPConnection, request: Request
-    ) -> tuple[int, bytes]:
-        """Return status and body of one request over `connection`, which is kept if it may be."""
-        connection.request(request.method, request.path, request.body, dict(request.headers))
-        response = connection.getresponse()
-        body = read_body(response, request.method, self.max_bytes, self.deadline_s)
-        if response.length == 0:
-            response.close()  # read1 does not say so itself when it has read all
-        if response.isclosed() and not response.will_close:
-            with self.lock:
-                self.idle.append(connection)
-        else:
-            connection.close()  # more than any block may have: the rest is not read
-        return response.status, body
+    def find(self, origin: Origin) -> Origin:
+        """Return the origin that is used already, with its connections, for an equal one."""
+        with self.lock:
+            if origin.url == self.origin.url:
+                return self.origin
+            if origin.url not in self.elsewhere and len(self.elsewhere) >= MAX_ELSEWHERE:
+                raise StoreError(f"cannot read from {self.url}: it redirects to too many servers")
+            return self.elsewhere.setdefault(origin.url, origin)
 
 
-def read_body(
-    response: http.client.HTTPResponse, method: str, limit: int, deadline_s: float = BODY_DEADLINE_S
-) -> bytes:
-    """Return the body, up to one byte more than `limit`, within a deadline.
+def find_origin(parts: "SplitResult") -> Origin:
+    """Return the server of an URL that names one."""
+    is_secure = parts.scheme == "https"
+    return Origin(
+        parts.hostname or "", parts.port or (443 if is_secure else 80), is_secure=is_secure
+    )
 
-    Raises `IncompleteRead` for a body that is cut off, `TimeoutError` for one that drips in.
-    """
-    deadline = time.monotonic() + deadline_s
-    pieces = []
-    left = limit + 1
-    while left > 0 and (piece := response.read1(left)):
-        pieces.append(piece)
-        left -= len(piece)
-        if time.monotonic() > deadline:
-            raise TimeoutError("the body takes too long")
-    body = b"".join(pieces)
-    length = response.getheader("Content-Length")
-    if method != "HEAD" and length is not None and len(body) < min(int(length), limit):
-        raise http.client.IncompleteRead(body)
-    return body
+
+def credentials(parts: "SplitResult") -> dict[str, str]:
+    """Return the header that says who asks, if the URL does (RFC 7617)."""
+    if parts.username is None and parts.password is None:
+        return {}
+    text = f"{unquote(parts.username or '')}:{unquote(parts.password or '')}"
+    return {"Authorization": f"Basic {base64.b64encode(text.encode()).decode()}"}
 
 
 def refusal(status: int, url: str) -> StoreError:

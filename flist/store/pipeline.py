@@ -10,14 +10,15 @@ Source: RFC 9112, sections 4, 5 and 9.3.2.
 import contextlib
 import http.client
 import threading
-import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from io import BufferedReader
+
+from flist.store.origin import arm
+from flist.store.patience import Patience, PatientSocket
 
 MAX_LINE = 65536
 MAX_HEADERS = 100
-DEADLINE_S = 60.0
 
 
 class AnswerError(Exception):
@@ -35,51 +36,64 @@ class Pipeline:
         self.max_bytes = max_bytes
         self.pending: deque[bytes] = deque()
         self.arrived: dict[bytes, bytes] = {}
+        self.socket: PatientSocket | None = None
         self.stream: BufferedReader | None = None
         self.lock = threading.Lock()
         self.is_broken = False
         self.is_unfit = False
 
-    def send(self, requests: Sequence[tuple[bytes, str]]) -> None:
+    def send(
+        self, requests: Sequence[tuple[bytes, str]], headers: Mapping[str, str], patience: Patience
+    ) -> None:
         """Ask for blocks: (id, path) each. Without any, only the connection is opened."""
-        host = f"{self.connection.host}:{self.connection.port}"
-        text = "".join(f"GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n" for _, path in requests)
+        name = self.connection.host
+        host = f"{f'[{name}]' if ':' in name else name}:{self.connection.port}"
+        lines = "".join(f"{name}: {text}\r\n" for name, text in {"Host": host, **headers}.items())
+        text = "".join(f"GET {path} HTTP/1.1\r\n{lines}\r\n" for _, path in requests)
         with self.lock:
             try:
-                if self.connection.sock is None:
-                    self.connection.connect()
-                self.connection.sock.sendall(text.encode("ascii"))
+                self.socket = arm(self.connection, patience)
+                self.socket.sendall(text.encode("ascii"))
             except (OSError, ValueError):
                 self.give_up()
                 return
-            self.stream = self.connection.sock.makefile("rb")
+            self.stream = self.socket.makefile("rb")
             self.pending.extend(block_id for block_id, _ in requests)
 
-    def take(self, block_id: bytes) -> bytes | None:
-        """Return a block once it is here; None if it does not come."""
-        with self.lock:
+    def take(self, block_id: bytes, patience: Patience) -> bytes | None:
+        """Return a block once it is here; None if it does not come. Raises `TimeoutError`."""
+        if not self.lock.acquire(timeout=patience.left()):
+            raise TimeoutError("timed out")
+        try:
             while block_id in self.pending:
-                self.receive()
+                self.receive(patience)
             return self.arrived.pop(block_id, None)
+        finally:
+            self.lock.release()
 
-    def finish(self) -> bool:
+    def finish(self, patience: Patience) -> bool:
         """Let go of what nobody took; return whether the connection can be used again."""
         with self.lock:
-            while self.pending:
-                self.receive()
+            with contextlib.suppress(TimeoutError):
+                while self.pending:
+                    self.receive(patience)
             self.arrived.clear()
             if self.stream is not None:
                 self.stream.close()
             return not self.is_broken
 
-    def receive(self) -> None:
-        """Read the next answer."""
+    def receive(self, patience: Patience) -> None:
+        """Read the next answer; raises `TimeoutError`."""
+        assert self.socket is not None
         assert self.stream is not None
+        self.socket.patience = patience
         try:
             body = read_answer(self.stream, self.max_bytes)
         except (OSError, ValueError, AnswerError) as error:
             self.is_unfit = not isinstance(error, OSError)
             self.give_up()
+            if isinstance(error, TimeoutError):
+                raise
             return
         block_id = self.pending.popleft()
         if body is not None:
@@ -96,8 +110,8 @@ class Pipeline:
 def read_answer(stream: BufferedReader, max_bytes: int) -> bytes | None:
     """Return the body of the next answer; None if it was read and is no block."""
     version, status, *_ = [*read_line(stream).split(b" ", 2), b""]
-    if version != b"HTTP/1.1":
-        raise AnswerError
+    if version != b"HTTP/1.1" or status.startswith(b"3"):
+        raise AnswerError  # after a redirect every block would be asked for twice
     length = read_length(stream)
     if not 0 <= length <= max_bytes:
         raise AnswerError
@@ -129,13 +143,8 @@ def read_line(stream: BufferedReader) -> bytes:
 
 
 def read_exactly(stream: BufferedReader, size: int) -> bytes:
-    """Return the next `size` bytes, within a deadline."""
-    deadline = time.monotonic() + DEADLINE_S
-    pieces = []
-    while size > 0:
-        piece = stream.read1(size)
-        if not piece or time.monotonic() > deadline:
-            raise AnswerError
-        pieces.append(piece)
-        size -= len(piece)
-    return b"".join(pieces)
+    """Return the next `size` bytes."""
+    data = stream.read(size)
+    if len(data) < size:
+        raise AnswerError
+    return data

@@ -15,9 +15,9 @@ from urllib.parse import unquote, urlsplit
 from common.errors import UsageError
 from flist.blocks import MAX_BLOCK_BYTES
 from flist.errors import BlockMissingError, StoreError, StoreUnavailableError
+from flist.store.patience import LONGEST_S, Patience, PatientSocket
 
 ZDB_PORT, REDIS_PORT = 9900, 6379
-TIMEOUT_S = 20.0
 MAX_LINE = 1024
 BUSY = ("LOADING", "TRYAGAIN", "BUSY", "CLUSTERDOWN", "MASTERDOWN")
 MAX_BYTES = MAX_BLOCK_BYTES + 65536  # older blocks have another bound
@@ -43,16 +43,10 @@ class Refusal(Exception):  # noqa: N818 not an error of ours, what a server answ
 class Connection:
     """One connection to a server."""
 
-    def __init__(self, address: Address, timeout_s: float) -> None:
-        if address.socket_path:
-            self.socket = socket.socket(socket.AF_UNIX)
-        else:
-            self.socket = socket.create_connection((address.host, address.port), timeout_s)
-        self.stream: BinaryIO = self.socket.makefile("rb")
+    def __init__(self, address: Address, patience: Patience) -> None:
+        self.socket = PatientSocket(connect(address, patience.left()), patience)
+        self.stream: BinaryIO = self.socket.makefile()
         try:
-            self.socket.settimeout(timeout_s)
-            if address.socket_path:
-                self.socket.connect(address.socket_path)
             self.log_in(address)
         except BaseException:
             self.close()
@@ -114,10 +108,24 @@ def pack_command(words: Command) -> bytes:
     return b"*%d\r\n%b" % (len(words), b"".join(parts))
 
 
+def connect(address: Address, timeout_s: float) -> socket.socket:
+    """Return a connected socket; raises `OSError`."""
+    if not address.socket_path:
+        return socket.create_connection((address.host, address.port), timeout_s)
+    connected = socket.socket(socket.AF_UNIX)
+    try:
+        connected.settimeout(timeout_s)
+        connected.connect(address.socket_path)
+    except BaseException:
+        connected.close()
+        raise
+    return connected
+
+
 class ZdbStore:
     """Blocks in a 0-db or Redis server."""
 
-    def __init__(self, address: Address, shown: str, timeout_s: float = TIMEOUT_S) -> None:
+    def __init__(self, address: Address, shown: str, timeout_s: float = LONGEST_S) -> None:
         self.address = address
         self.shown = shown
         self.timeout_s = timeout_s
@@ -126,7 +134,11 @@ class ZdbStore:
 
     def get(self, block_id: bytes) -> bytes:
         """Return a block."""
-        data = self.ask(b"GET", block_id)
+        return self.get_within(block_id, self.timeout_s)
+
+    def get_within(self, block_id: bytes, patience_s: float) -> bytes:
+        """Return a block; the server is given up when it says nothing for so long."""
+        data = self.ask(b"GET", block_id, patience_s=patience_s)
         if not isinstance(data, bytes) or not data:
             raise BlockMissingError(
                 f"cannot read block {block_id.hex()}: it is not in {self.shown}"
@@ -146,25 +158,30 @@ class ZdbStore:
         """Keep a block; 0-db answers the key, or nothing when it has it already."""
         self.ask(b"SET", block_id, data)
 
-    def ask(self, *words: bytes) -> Answer:
+    def ask(self, *words: bytes, patience_s: float = LONGEST_S) -> Answer:
         """Send one command and return the answer."""
-        return self.ask_all([words])[0]
+        return self.ask_all([words], patience_s)[0]
 
-    def ask_all(self, commands: Sequence[Command]) -> list[Answer]:
+    def ask_all(self, commands: Sequence[Command], patience_s: float = LONGEST_S) -> list[Answer]:
         """Send commands in one go; a kept connection that died is replaced once."""
+        patience = Patience(min(patience_s, self.timeout_s))
         with self.lock:
             kept = self.idle.pop() if self.idle else None
-        if kept is not None:
-            try:
-                return self.exchange(kept, commands)
-            except OSError:
-                kept.close()
         try:
-            connection = Connection(self.address, self.timeout_s)
-            return self.exchange(connection, commands)
+            if kept is not None:
+                kept.socket.patience = patience
+                try:
+                    return self.exchange(kept, commands)
+                except OSError as error:
+                    if isinstance(error, TimeoutError):
+                        raise
+                    # The server closed it while it was idle.
+            return self.exchange(Connection(self.address, patience), commands)
         except Refusal as refusal:
             raise self.refuse(refusal) from refusal
         except OSError as error:
+            if isinstance(error, TimeoutError):
+                self.close()  # what is idle may be as dead
             raise StoreUnavailableError(f"cannot reach {self.shown}: {error}") from error
 
     def exchange(self, connection: Connection, commands: Sequence[Command]) -> list[Answer]:

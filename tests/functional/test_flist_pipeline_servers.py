@@ -9,6 +9,7 @@ from flist.blocks import encode
 from flist.store import http
 from flist.store.folder import FolderStore
 from flist.store.http import HttpStore
+from flist.store.patience import Patience
 from flist.store.server import ServerStore
 from tests.helpers.flist_mount import serving
 from tests.helpers.flist_servers import nginx_server
@@ -20,9 +21,9 @@ def check(store: HttpStore) -> None:
     """Fetch all blocks over one connection, none of them a second time."""
     with store.announce(list(DATA)):
         pipeline = store.announced[next(iter(DATA))]
-        assert {block_id: pipeline.take(block_id) for block_id in DATA} == DATA
+        assert {block_id: pipeline.take(block_id, Patience(20)) for block_id in DATA} == DATA
     assert store.broken_left == http.MAX_BROKEN
-    assert len(store.idle) == 1
+    assert len(store.origin.idle) == 1
     store.close()
 
 

@@ -3,11 +3,12 @@
 import contextlib
 import http.server
 import socket
+import socketserver
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -75,6 +76,53 @@ def nginx_server(folder: Path, root: Path) -> Iterator[int]:
     config.write_text(NGINX.format(folder=folder, root=root, port=port))
     with running([need_tool("nginx"), "-c", str(config), "-e", "stderr"], port):
         yield port
+
+
+class Talk(NamedTuple):
+    """One client of a server that is made for a test; `ended` is set when the test ends."""
+
+    socket: socket.socket
+    ended: threading.Event
+
+    def hear(self) -> bytes:
+        """Return what comes next, nothing if that is nothing."""
+        with contextlib.suppress(OSError):
+            return self.socket.recv(65536)
+        return b""
+
+    def say(self, data: bytes) -> None:
+        """Send all at once."""
+        with contextlib.suppress(OSError):
+            self.socket.sendall(data)
+
+    def drip(self, piece: bytes, pause_s: float = 0.05) -> None:
+        """Send a piece now and then until the client has gone."""
+        with contextlib.suppress(OSError):
+            while not self.ended.wait(pause_s):
+                self.socket.sendall(piece)
+
+
+@contextlib.contextmanager
+def serve_talk(talk: Callable[[Talk], None]) -> Iterator[int]:
+    """Serve TCP for the block: `talk` in a thread for each client. Gives the port."""
+    ended = threading.Event()
+
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            talk(Talk(self.request, ended))
+
+    class Server(socketserver.ThreadingTCPServer):
+        daemon_threads = True
+
+    with Server(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        try:
+            yield server.server_address[1]
+        finally:
+            ended.set()
+            server.shutdown()
+            thread.join(10)
 
 
 @contextlib.contextmanager

@@ -15,6 +15,7 @@ from flist.store import http
 from flist.store.base import announce
 from flist.store.folder import FolderStore
 from flist.store.http import HttpStore
+from flist.store.patience import Patience
 from flist.store.retry import RetryingStore
 from flist.store.routed import RoutedStore
 from tests.helpers.flist_faults import FaultyServer, faulty_server
@@ -95,7 +96,7 @@ def test_what_nobody_takes_is_let_go(server: FaultyServer) -> None:
     with store.announce(IDS):
         assert store.get(IDS[1]) == DATA[IDS[1]]
     assert not store.announced
-    assert len(store.idle) == 1
+    assert len(store.origin.idle) == 1
     assert store.get(IDS[0]) == DATA[IDS[0]]
     assert len(server.clients) == 1
     store.close()
@@ -152,8 +153,8 @@ def test_an_unusual_answer_is_none(answer: bytes) -> None:
                 pipeline = store.announced.get(IDS[0])
                 assert (pipeline is None) == (number >= http.MAX_BROKEN)
                 if pipeline is not None:
-                    assert pipeline.take(IDS[0]) is None
-                    assert pipeline.take(IDS[1]) is None
+                    assert pipeline.take(IDS[0], Patience(5)) is None
+                    assert pipeline.take(IDS[1], Patience(5)) is None
         assert all(request.count(b"GET /") == len(IDS) for request in asked)
         store.close()
 
@@ -162,8 +163,8 @@ def test_a_connection_that_was_closed_while_idle_says_nothing_of_the_server() ->
     with answering(b"") as (url, _):
         store = HttpStore(url, timeout_s=5)
         for _ in range(http.MAX_BROKEN + 1):
-            while len(store.idle) <= http.KEPT_FOR_READS:
-                store.idle.append(store.connect())
+            while len(store.origin.idle) <= http.KEPT_FOR_READS:
+                store.origin.idle.append(store.origin.connect())
             with store.announce(IDS):
                 pass
         assert store.broken_left == http.MAX_BROKEN
@@ -174,7 +175,7 @@ def test_without_blocks_a_connection_is_opened(server: FaultyServer) -> None:
     store = HttpStore(server.url)
     with store.announce([]):
         pass
-    assert len(store.idle) == 1 and store.idle[0].sock is not None
+    assert len(store.origin.idle) == 1 and store.origin.idle[0].sock is not None
     assert server.asked == 0
     store.close()
 
@@ -187,7 +188,7 @@ def test_a_server_that_is_down_is_no_reason_to_announce_no_more(tmp_path: Path) 
         with store.announce(IDS):
             pass
     assert store.broken_left == http.MAX_BROKEN
-    assert not store.idle
+    assert not store.origin.idle
     store.close()
 
 
