@@ -37,6 +37,8 @@ class Overlay:
         self.target = target
         self.lower, self.upper, self.work = (folder / name for name in ("lower", "upper", "work"))
         self.error: FlistError | None = None  # why it could not be mounted
+        self.is_over = False
+        self.lock = threading.Lock()
 
     def start(self, ready: Callable[[], None]) -> None:
         """Mount it and call `ready`, in a thread: the kernel asks the flist's mount, which the
@@ -45,15 +47,23 @@ class Overlay:
 
     def run(self, ready: Callable[[], None]) -> None:
         """Mount it; end the flist's mount when it is gone, or can't be."""
-        try:
-            mounts.mount_overlay(self.lower, self.upper, self.work, self.target)
-        except OSError as error:
-            reason = f"cannot mount an overlay on {self.target}: {error.strerror}"
-            self.error = FlistError(reason, hint=HINTS.get(error.errno or 0))
-        else:
+        if self.mount():
             ready()
             self.wait_unmounted()
         detach(self.lower)
+
+    def mount(self) -> bool:
+        """Mount it, unless it is to be over already; return whether it is mounted."""
+        with self.lock:
+            if self.is_over:
+                return False
+            try:
+                mounts.mount_overlay(self.lower, self.upper, self.work, self.target)
+            except OSError as error:
+                reason = f"cannot mount an overlay on {self.target}: {error.strerror}"
+                self.error = FlistError(reason, hint=HINTS.get(error.errno or 0))
+                return False
+            return True
 
     def is_mounted(self, entry: mounts.MountEntry) -> bool:
         """Whether this is what is mounted there."""
@@ -68,11 +78,13 @@ class Overlay:
                 changes.poll()  # also what came after it was opened (proc_pid_mountinfo(5))
 
     def unmount(self) -> None:
-        """Take the overlay off, also when something in it is still open."""
-        here = [entry for entry in mounts.read_mounts() if entry.target == str(self.target)]
-        if here and self.is_mounted(here[-1]):
-            with contextlib.suppress(OSError):
-                mounts.unmount(self.target)
+        """Take the overlay off, also when something in it is still open; it does not come back."""
+        with self.lock:
+            self.is_over = True
+            here = [entry for entry in mounts.read_mounts() if entry.target == str(self.target)]
+            if here and self.is_mounted(here[-1]):
+                with contextlib.suppress(OSError):
+                    mounts.unmount(self.target)
 
 
 @contextlib.contextmanager
