@@ -13,7 +13,7 @@ from flist.database import FlistFile
 from flist.edit import add_routes, replace_routes
 from flist.errors import BlockError, BlockMissingError, FlistError
 from flist.fetch import Fetcher
-from flist.model import CHUNK_BYTES, Block, Route, chunk_count, chunk_size
+from flist.model import Block, Route, chunk_count, chunk_size
 from flist.opening import AnyFlist, open_flist
 from flist.pack import strip_password
 from flist.sender import Sender, find_lacking
@@ -206,18 +206,20 @@ def convert(
         sizes = block_sizes(flist)
     chunks = [Chunk(block, size) for block, size in sizes.items()]
     moved: dict[Block, Block] = {}
-    done = 0
+    done, total = 0, sum(sizes.values())
     for old, new in run_jobs(chunks, Recoder(meta, sources, routes), processes):
         moved[old] = new
-        done += CHUNK_BYTES
+        done += sizes[old]
         if progress is not None:
-            progress(min(done, sum(sizes.values())), sum(sizes.values()))
+            progress(done, total)
     try:
         blocks = {ino: [moved[b] for b in blocks] for ino, blocks in content.blocks.items()}
     except KeyError as error:
         raise FlistError(f"cannot convert {meta}: a file's blocks do not fit its size") from error
+    made = {block.id for block in moved.values()}
+    parts = {block_id: row for block_id, row in content.parts.items() if block_id in made}
     kept = [r if keep_passwords else r._replace(url=strip_password(r.url)) for r in routes]
-    write_flist(output, content._replace(blocks=blocks, routes=kept))
+    write_flist(output, content._replace(blocks=blocks, routes=kept, parts=parts))
     return len(moved)
 
 

@@ -297,6 +297,12 @@ def test_a_merged_flist_says_nothing_of_others_files(
     assert rows_of(tmp_path / "d.fl") == {}
 
 
+def test_a_converted_flist_keeps_the_rows_of_its_blocks(sample: Sample, tmp_path: Path) -> None:
+    rfs("convert", "-m", sample.meta, "-o", tmp_path / "b.fl", "-s", f"dir://{tmp_path}/b")
+    assert rows_of(tmp_path / "b.fl") == rows_of(sample.meta)
+    assert rfs("verify", "-m", tmp_path / "b.fl").stdout == ""
+
+
 def test_verify_names_the_file_of_a_wrong_row(changed: Sample) -> None:
     done = rfs("verify", "-m", changed.meta)
     assert done.stdout == ""

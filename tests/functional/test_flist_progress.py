@@ -3,11 +3,16 @@
 import os
 import signal
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from flist.commands.progress import REDRAW_S, ByteProgress
+from flist.model import CHUNK_BYTES
+from flist.session import Sources
+from flist.store.routed import parse_route
+from flist.transfer import convert
 from tests.helpers.flist_faults import faulty_server
 from tests.helpers.flist_mount import rfs
 from tests.helpers.terminal import frames, on_terminal
@@ -77,7 +82,7 @@ def test_with_nothing_to_do_there_is_no_bar_left(tmp_path: Path) -> None:
 def test_what_fails_does_not_show_100_percent(top: Path) -> None:
     for path in sorted((top / "blocks").glob("*/*"))[1:]:
         path.unlink()
-    with on_terminal(*words_of("fetching", top)) as run:
+    with on_terminal(*words_of("cloning", top)) as run:
         shown = run.read()
         assert run.process.wait(30) == 1
     assert "100%" not in shown
@@ -126,3 +131,17 @@ def test_a_node_without_the_library_shows_nothing(
     with ByteProgress("testing") as progress:
         progress.update(1, 2)
     assert capsys.readouterr().err == ""
+
+
+def test_a_conversion_counts_bytes(top: Path) -> None:
+    seen: list[tuple[int, int]] = []
+    for name, size in (("small", 1), ("other", 2)):
+        (top / "tree" / name).write_bytes(bytes(size))
+    rfs("pack", "-m", top / "a.fl", "-s", f"dir://{top}/blocks", top / "tree")
+    convert(
+        top / "a.fl", top / "b.fl", Sources(), [parse_route(f"dir://{top}/more")], processes=1,
+        progress=lambda done, total: seen.append((done, total)),
+    )  # fmt: skip
+    steps = [after[0] - before[0] for before, after in pairwise([(0, 0), *seen])]
+    assert sorted(steps) == sorted([1, 2, *[CHUNK_BYTES, SIZE // 3 - CHUNK_BYTES] * 3])
+    assert seen[-1] == (SIZE + 3, SIZE + 3)
