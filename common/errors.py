@@ -108,12 +108,13 @@ def tell(text: str) -> None:
 def prepare_streams() -> None:
     """Make stdin, stdout and stderr usable, whatever we were started with.
 
-    A closed one would be taken by the next file that is opened: it becomes one that can't be
-    written. Names of files need not be text, and a terminal need not have every letter.
+    A closed one would be taken by the next file that is opened: stdout becomes one that can't be
+    written, since its data would be lost; what is said on stderr is for nobody then. Names of
+    files need not be text, and a terminal need not have every letter.
     """
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         if getattr(sys, name) is None:
-            place = os.open(os.devnull, os.O_RDONLY)
+            place = os.open(os.devnull, os.O_WRONLY if name == "stderr" else os.O_RDONLY)
             if place != number:
                 os.dup2(place, number)
                 os.close(place)

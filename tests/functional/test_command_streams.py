@@ -76,6 +76,14 @@ def test_closed_streams_that_are_not_needed(redirection: str) -> None:
     assert done.stdout.startswith("usage: zos")
 
 
+def test_what_is_only_said_may_go_nowhere(tmp_path: Path) -> None:
+    (tmp_path / "tree").mkdir()
+    words = f"-m {tmp_path}/a.fl -s dir://{tmp_path}/blocks {tmp_path}/tree"
+    done = run_shell(f"$ZOS flist pack {words} 2>&-", ZOS_CACHE=str(tmp_path / "cache"))
+    assert (done.returncode, done.stdout) == (0, "")
+    assert (tmp_path / "a.fl").is_file()
+
+
 @pytest.mark.parametrize(
     "locale",
     [{"LC_ALL": "C"}, {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}],
