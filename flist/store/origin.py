@@ -5,15 +5,13 @@ pays at every boot.
 """
 
 import http.client
+import ssl
 import threading
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
-from flist.errors import StoreUnavailableError
+from flist.errors import StoreError, StoreUnavailableError
 from flist.store.patience import Patience, PatientSocket
-
-if TYPE_CHECKING:
-    import ssl
 
 MAX_HEADER_BYTES = 1 << 20
 FAULTS = (OSError, ValueError, http.client.HTTPException)
@@ -56,7 +54,8 @@ class Origin:
     def ask(self, request: Request, patience: Patience, max_bytes: int) -> Answer:
         """Return what is answered, a body up to one byte more than `max_bytes`.
 
-        A kept connection that died is replaced once. Raises `StoreUnavailableError`.
+        A kept connection that died is replaced once. Raises `StoreUnavailableError`, and
+        `StoreError` for a server that is not the one that was named.
         """
         kept = self.take(0)
         try:
@@ -68,6 +67,11 @@ class Origin:
                         raise
                     # The server closed it while it was idle.
             return self.exchange(self.connect(), request, patience, max_bytes)
+        except ssl.SSLCertVerificationError as error:
+            raise StoreError(
+                f"cannot trust {self.url}: {error.verify_message}",
+                hint="SSL_CERT_FILE names a file of authorities",
+            ) from error
         except FAULTS as error:
             if isinstance(error, TimeoutError):
                 self.close()  # what is idle may be as dead
@@ -78,8 +82,6 @@ class Origin:
         """Return a new connection, not yet open."""
         if not self.is_secure:
             return http.client.HTTPConnection(self.host, self.port)
-        import ssl
-
         self.tls = self.tls or ssl.create_default_context()
         return http.client.HTTPSConnection(self.host, self.port, context=self.tls)
 

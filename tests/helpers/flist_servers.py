@@ -4,6 +4,7 @@ import contextlib
 import http.server
 import socket
 import socketserver
+import ssl
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
@@ -126,10 +127,14 @@ def serve_talk(talk: Callable[[Talk], None]) -> Iterator[int]:
 
 
 @contextlib.contextmanager
-def serve_handler(handler: type[http.server.BaseHTTPRequestHandler]) -> Iterator[int]:
+def serve_handler(
+    handler: type[http.server.BaseHTTPRequestHandler], tls: ssl.SSLContext | None = None
+) -> Iterator[int]:
     """Serve with `handler` in a thread for the block."""
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         server.daemon_threads = True
+        if tls is not None:
+            server.socket = tls.wrap_socket(server.socket, server_side=True)
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
         thread.start()
         try:
@@ -137,3 +142,23 @@ def serve_handler(handler: type[http.server.BaseHTTPRequestHandler]) -> Iterator
         finally:
             server.shutdown()
             thread.join(10)
+
+
+class Certificate(NamedTuple):
+    """What a TLS server needs, and the file for `SSL_CERT_FILE` of who trusts it."""
+
+    context: ssl.SSLContext
+    authority: Path
+
+
+def make_certificate(folder: Path) -> Certificate:
+    """Make a certificate for 127.0.0.1 that is its own authority."""
+    folder.mkdir(exist_ok=True)
+    authority, key = folder / "cert.pem", folder / "key.pem"
+    call = [need_tool("openssl"), "req", "-x509", "-newkey", "ec", "-nodes", "-days", "2"]
+    call += ["-pkeyopt", "ec_paramgen_curve:P-256", "-subj", "/CN=test", "-keyout", str(key)]
+    call += ["-addext", "subjectAltName=IP:127.0.0.1", "-out", str(authority)]
+    subprocess.run(call, check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(authority, key)
+    return Certificate(context, authority)
