@@ -38,7 +38,13 @@ def test_the_cache_is_enough(packed: Path, tmp_path: Path, command: str) -> None
 
 def test_what_is_not_in_the_cache_is_named(packed: Path, tmp_path: Path) -> None:
     before = packed.read_bytes()
-    words: list[str | Path] = ["-s", f"dir://{tmp_path}/other", "-c", tmp_path / "cache", "--offline"]
+    words: list[str | Path] = [
+        "-s",
+        f"dir://{tmp_path}/other",
+        "-c",
+        tmp_path / "cache",
+        "--offline",
+    ]
     done = rfs("clone", "-m", packed, *words, check=False)
     assert done.returncode == 1
     assert "is not in the cache, and we are offline" in done.stderr
