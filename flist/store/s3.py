@@ -22,6 +22,7 @@ BUSY = (408, 429)  # refusals that pass by themselves
 STATUS = re.compile(r"non-2xx status code: (\d+)")
 CODE = re.compile(r"<Code>(\w+)</Code>")
 MESSAGE = re.compile(r"<Message>([^<]*)</Message>")
+DISTRUST = re.compile(r"InvalidCertificate\(\s*(\w+)")
 SECURE = ("s3s", "s3+tls", "s3s+tls")
 
 
@@ -71,6 +72,11 @@ class S3BlockStore:
         text = f"cannot use {self.shown}: {reason_of(error)}"
         if isinstance(error, (PermissionDeniedError, UnauthenticatedError, PermissionError)):
             return StoreError(text, hint="check the access key and its secret")
+        if distrust := DISTRUST.search(str(error)):
+            return StoreError(
+                f"cannot trust {self.shown}: its certificate is refused ({distrust[1]})",
+                hint="SSL_CERT_FILE names a file of authorities",
+            )
         if isinstance(error, FileNotFoundError):
             return StoreError(text, hint="make the bucket first, or check its name")
         status = STATUS.search(str(error))

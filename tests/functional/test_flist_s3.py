@@ -13,6 +13,7 @@ from flist.errors import StoreError, StoreUnavailableError
 from flist.store import s3
 from flist.store.base import open_store
 from tests.helpers.flist_mount import mounted, rfs
+from tests.helpers.flist_servers import make_certificate, serve_tls_before
 from tests.helpers.flist_trees import describe, make_small_tree
 from tests.helpers.s3_server import S3Server, s3_server
 from tests.helpers.stores import BLOCK, exercise
@@ -76,6 +77,27 @@ def test_what_is_wrong_is_told_at_once(
             store.has(block.id)
         assert type(caught.value) is StoreError
     assert server.list_bucket(bucket) == []
+
+
+@pytest.mark.parametrize("scheme", ["s3s", "s3+tls"])
+def test_tls(
+    server: S3Server, scheme: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A certificate of an authority that nobody named is refused at once."""
+    name = f"tls-{scheme.replace('+', '-')}"
+    server.make_bucket(name)
+    certificate = make_certificate(tmp_path / "tls")
+    with serve_tls_before(server.port, certificate, tmp_path / "nginx") as port:
+        url = server.url(name).replace("s3://", f"{scheme}://").replace(str(server.port), str(port))
+        with (
+            closing(open_store(url)) as store,
+            pytest.raises(StoreError, match="cannot trust") as caught,
+        ):
+            store.get(BLOCK.id)
+        assert type(caught.value) is StoreError
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate.authority))
+        exercise(open_store(url))
+    assert server.list_bucket(name) == [BLOCK.id.hex()]
 
 
 @pytest.mark.parametrize("name", ["no-such-bucket", "Bad!"])

@@ -59,7 +59,7 @@ http {{
   access_log off; default_type application/octet-stream;
   client_body_temp_path {folder}/t1; proxy_temp_path {folder}/t2; fastcgi_temp_path {folder}/t3;
   uwsgi_temp_path {folder}/t4; scgi_temp_path {folder}/t5;
-  server {{ listen 127.0.0.1:{port}; root {root}; }}
+  server {{ listen 127.0.0.1:{port}{more} }}
 }}
 """
 
@@ -67,14 +67,21 @@ http {{
 @contextlib.contextmanager
 def nginx_server(folder: Path, root: Path) -> Iterator[int]:
     """Serve the folder `root` with nginx."""
-    port = free_port()
-    folder.mkdir(parents=True, exist_ok=True)
-    folder.chmod(0o755)
     for place in (root, *root.parents):
         with contextlib.suppress(PermissionError):
             place.chmod(place.stat().st_mode | 0o005)
+    with run_nginx(folder, f"; root {root};") as port:
+        yield port
+
+
+@contextlib.contextmanager
+def run_nginx(folder: Path, more: str) -> Iterator[int]:
+    """Run nginx with `more` in its server, after where it listens."""
+    port = free_port()
+    folder.mkdir(parents=True, exist_ok=True)
+    folder.chmod(0o755)
     config = folder / "nginx.conf"
-    config.write_text(NGINX.format(folder=folder, root=root, port=port))
+    config.write_text(NGINX.format(folder=folder, more=more, port=port))
     with running([need_tool("nginx"), "-c", str(config), "-e", "stderr"], port):
         yield port
 
@@ -149,16 +156,47 @@ class Certificate(NamedTuple):
 
     context: ssl.SSLContext
     authority: Path
+    site: Path
+    key: Path
 
 
 def make_certificate(folder: Path) -> Certificate:
-    """Make a certificate for 127.0.0.1 that is its own authority."""
+    """Make an authority, and its certificate for 127.0.0.1."""
     folder.mkdir(exist_ok=True)
-    authority, key = folder / "cert.pem", folder / "key.pem"
-    call = [need_tool("openssl"), "req", "-x509", "-newkey", "ec", "-nodes", "-days", "2"]
-    call += ["-pkeyopt", "ec_paramgen_curve:P-256", "-subj", "/CN=test", "-keyout", str(key)]
-    call += ["-addext", "subjectAltName=IP:127.0.0.1", "-out", str(authority)]
-    subprocess.run(call, check=True, capture_output=True)
+    names = {name: folder / f"{name}.pem" for name in ("authority", "its-key", "site", "site-key")}
+    call: list[str | Path] = [need_tool("openssl"), "req", "-x509", "-newkey", "ec", "-nodes"]
+    call += ["-days", "2", "-pkeyopt", "ec_paramgen_curve:P-256"]
+    own: list[str | Path] = [
+        "-subj",
+        "/CN=authority",
+        "-out",
+        names["authority"],
+        "-keyout",
+        names["its-key"],
+    ]
+    site: list[str | Path] = [
+        "-subj",
+        "/CN=site",
+        "-out",
+        names["site"],
+        "-keyout",
+        names["site-key"],
+    ]
+    site += ["-CA", names["authority"], "-CAkey", names["its-key"]]
+    site += ["-addext", "subjectAltName=IP:127.0.0.1", "-addext", "basicConstraints=CA:FALSE"]
+    for words in (own, site):
+        subprocess.run([*call, *words], check=True, capture_output=True)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(authority, key)
-    return Certificate(context, authority)
+    context.load_cert_chain(names["site"], names["site-key"])
+    return Certificate(context, names["authority"], names["site"], names["site-key"])
+
+
+@contextlib.contextmanager
+def serve_tls_before(port: int, certificate: Certificate, folder: Path) -> Iterator[int]:
+    """Serve TLS with nginx, in front of the HTTP server at `port`."""
+    more = f" ssl; ssl_certificate {certificate.site}; ssl_certificate_key {certificate.key};"
+    more += (
+        f" location / {{ proxy_pass http://127.0.0.1:{port}; proxy_set_header Host $http_host; }}"
+    )
+    with run_nginx(folder, more) as front:
+        yield front
