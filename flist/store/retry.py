@@ -89,9 +89,8 @@ class RetryingStore:
     def time_left(self, began: float) -> float:
         """Return how long a `get` that began then may still wait."""
         down_since = self.down_since
-        return (
-            (began if down_since is None else min(began, down_since)) + self.limit_s - self.clock()
-        )
+        start = began if down_since is None else min(began, down_since)
+        return start + self.limit_s - self.clock()
 
     def note_failure(self, started: float) -> None:
         """Note that a try has failed."""

@@ -79,17 +79,20 @@ class RoutedStore:
                     now = self.clock()
                     self.resting[id(store)] = now + max(REST_S, 10 * (now - started))
             else:
+                self.resting.pop(id(store), None)
                 return data
         raise worst(errors)
 
     def in_order(self, stores: Sequence[Store]) -> list[Store]:
-        """Return mirrors in the order to ask them: at random, those that failed lately last."""
+        """Return mirrors in the order to ask them: at random, then those that failed lately, the
+        one first that rests no longer for long."""
         now = self.clock()
-        for key in [key for key, until in self.resting.copy().items() if until <= now]:
-            self.resting.pop(key, None)
+        for key, until in self.resting.copy().items():
+            if until <= now:
+                self.resting.pop(key, None)
         order = list(stores)
         self.shuffle(order)
-        return sorted(order, key=lambda store: id(store) in self.resting)
+        return sorted(order, key=lambda store: self.resting.get(id(store), 0.0))
 
     def get_range(self, block_id: bytes, start: int, length: int) -> bytes | None:
         """Return bytes of a block, not checked, of the first store that can give them."""

@@ -12,12 +12,12 @@ from flist.errors import BlockMissingError, FlistError, StoreUnavailableError
 from flist.model import Route
 from flist.store.base import Store
 from flist.store.http import HttpStore
-from flist.store.patience import SLOWEST_BYTES_PER_S
+from flist.store.patience import LONGEST_S, SLOWEST_BYTES_PER_S
 from flist.store.retry import SHORTEST_TRY_S, RetryingStore
 from flist.store.routed import FIRST_PATIENCE_S, RoutedStore
 from flist.store.zdb import ZdbStore, parse_address
-from tests.helpers.flist_faults import faulty_server, make_many_files, pack_into
-from tests.helpers.flist_mount import mounted
+from tests.helpers.flist_faults import faulty_server, file_hashes, make_many_files, pack_into
+from tests.helpers.flist_mount import mounted, rfs
 from tests.helpers.flist_servers import Talk, serve_talk
 from tests.helpers.stores import BLOCK, DATA
 
@@ -85,6 +85,22 @@ def test_http_with_several_requests_over_one_connection(kind: str) -> None:
         serve_talk(HTTP[kind]) as port,
         closing(HttpStore(f"http://127.0.0.1:{port}", LIMIT_S)) as store,
         store.announce([BLOCK.id]),
+    ):
+        check_given_up(store)
+
+
+@pytest.mark.parametrize("said", [b"", b"\x16\x03\x03\x3f\x00"], ids=["silence", "drips"])
+def test_a_tls_handshake(said: bytes) -> None:
+    def answer(talk: Talk) -> None:
+        talk.hear()
+        talk.say(said)
+        if said:
+            talk.drip(b"\x02")
+        silence(talk)
+
+    with (
+        serve_talk(answer) as port,
+        closing(HttpStore(f"https://127.0.0.1:{port}", LIMIT_S)) as store,
     ):
         check_given_up(store)
 
@@ -208,6 +224,17 @@ def test_a_mirror_that_hangs_holds_up_one_read(tmp_path: Path) -> None:
             for _ in range(8):
                 assert store.get(BLOCK.id) == DATA
             assert time.monotonic() - started < FIRST_PATIENCE_S + SLACK_S
+
+
+def test_an_unpack_with_a_mirror_that_hangs(tmp_path: Path) -> None:
+    meta = pack_into(tmp_path, make_many_files(tmp_path / "tree", 10))
+    words = ["-m", str(meta), "-c", str(tmp_path / "cache")]
+    with serve_talk(silence) as port, faulty_server(tmp_path / "blocks") as good:
+        words += ["--store", good.url, "--store", f"http://127.0.0.1:{port}"]
+        started = time.monotonic()
+        rfs("unpack", *words, tmp_path / "out")
+        assert time.monotonic() - started < LONGEST_S / 2
+    assert file_hashes(tmp_path / "out") == file_hashes(tmp_path / "tree")
 
 
 @pytest.mark.parametrize("wait", ["0", "1"])

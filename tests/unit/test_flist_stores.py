@@ -102,6 +102,7 @@ def test_bad_route_texts(text: str) -> None:
         ("zdb://:secret@h:9900/ns", "zdb://h:9900/ns"),
         ("s3://AK:SK@h:9000/b?region=x", "s3://AK@h:9000/b?region=x"),
         ("zdb://h:9900", "zdb://h:9900"),
+        ("https://me:secret@h/p?a=b", "https://me@h/p?a=b"),
         ("dir:///a:b@c", "dir:///a:b@c"),
         ("server://http://h:80?token=abc", "server://http://h:80"),
     ],
@@ -204,6 +205,27 @@ def test_a_mirror_that_hangs_is_asked_last_for_a_while() -> None:
     stalled.stall = None
     stalled.put(block.id, data)
     assert store.get(block.id) == data
+
+
+def test_of_mirrors_that_failed_the_one_that_may_be_well_is_asked_first() -> None:
+    """A passing fault of the only good one does not let the other hold reads up."""
+    block, data = encode(b"content")
+    clock = Clock()
+    stalled, good = FakeStore(), FakeStore(refuse)
+    stalled.stall = clock
+    good.put(block.id, data)
+    routes = [(Route(0, 255, "x"), store) for store in (stalled, good)]
+    store = RoutedStore(routes, check_arrival, keep_order, clock)
+    with pytest.raises(StoreUnavailableError):
+        store.get(block.id)
+    with pytest.raises(StoreUnavailableError):
+        store.get(block.id)
+    good.fail = lambda: None
+    before = clock.now
+    for _ in range(6):
+        assert store.get(block.id) == data
+        clock.now += 1
+    assert clock.now == before + 6
 
 
 def test_a_mirror_without_the_block_is_no_mirror_that_fails() -> None:
