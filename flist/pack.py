@@ -7,6 +7,7 @@ time, so memory does not depend on file sizes. The `.fl` appears only after the 
 import os
 import re
 import time
+from collections import ChainMap
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -27,7 +28,7 @@ from flist.memory import (
     split_blocks,
 )
 from flist.model import CHUNK_BYTES, Block, Route, chunk_count
-from flist.parts import LARGE_BYTES, encode_parts
+from flist.parts import LARGE_BYTES, encode_parts, rows_of_large_files
 from flist.results import SEGMENT_BYTES, Packed, Results
 from flist.scan import FileJob, Walk
 from flist.sender import Sender, find_lacking
@@ -206,7 +207,8 @@ def pack(
         results = encode_files(batches(), Encoder(routes), processes, progress)
         inodes = results.settle(walk.found)
         kept = [r if keep_passwords else r._replace(url=strip_password(r.url)) for r in routes]
-        parts = results.find_parts(memory.parts)
+        rows = ChainMap(results.rows, dict(memory.parts))
+        parts = rows_of_large_files(inodes, results.blocks, rows)
         draft.write(meta, Content(inodes, results.blocks, walk.found.meta, tags or {}, kept, parts))
     remember(notes, Memory(results.memory(walk.found, now_ns), parts))
     every = results.blocks.values()

@@ -11,6 +11,7 @@ Source of the framing: Snappy's format description, and upstream's Snappy (the `
 """
 
 import struct
+from collections.abc import Iterable, Mapping, Sequence
 from hashlib import sha256
 from typing import NamedTuple
 
@@ -22,7 +23,7 @@ from cryptography.hazmat.primitives.ciphers.modes import CTR
 
 from flist.blocks import MAX_BLOCK_BYTES, NONCE_BYTES, Encoded, digest
 from flist.errors import BlockError, FormatError
-from flist.model import Block
+from flist.model import Block, Inode
 
 PART_BYTES = 64 * 1024
 LARGE_BYTES = 32 << 20
@@ -103,6 +104,16 @@ def check_parts(block: Block, row: bytes, data: bytes, plain: bytes) -> None:
         found = decode_part(block, part, data[part.start : part.start + part.length])
         if found != plain[start : start + PART_BYTES]:
             raise BlockError(f"block {block.id.hex()}: a part of it is not what it should be")
+
+
+def rows_of_large_files(
+    inodes: Iterable[Inode], blocks: Mapping[int, Sequence[Block]], rows: Mapping[bytes, bytes]
+) -> dict[bytes, bytes]:
+    """Return those of `rows` (by block id) that stand in a flist of these inodes and blocks (by
+    inode number): no others, whatever was known from elsewhere, so the same tree gives the same."""
+    large = (inode.ino for inode in inodes if inode.is_file and inode.size > LARGE_BYTES)
+    names = (block.id for ino in large for block in blocks.get(ino, ()))
+    return {name: rows[name] for name in names if name in rows}
 
 
 def hash_part(data: bytes) -> bytes:

@@ -1,11 +1,9 @@
 """What pack's workers found out, put together again by file."""
 
-from collections import ChainMap
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from flist.memory import Entry, is_settled, split_blocks
 from flist.model import Block, Inode
-from flist.parts import LARGE_BYTES
 from flist.scan import Scan
 
 SEGMENT_BYTES = 2 << 20
@@ -69,14 +67,6 @@ class Results:
                 if inode.same_as in self.blocks:
                     self.blocks[inode.ino] = self.blocks[inode.same_as]
         return inodes
-
-    def find_parts(self, known: Mapping[bytes, bytes]) -> dict[bytes, bytes]:
-        """Return the rows of all large files' blocks; `known` are those of the last time."""
-        large = (self.blocks[ino] for ino, size in self.sizes.items() if size > LARGE_BYTES)
-        rows = ChainMap(self.rows, dict(known))
-        return {
-            block.id: rows[block.id] for blocks in large for block in blocks if block.id in rows
-        }
 
     def memory(self, scan: Scan, now_ns: int) -> dict[bytes, Entry]:
         """Return what the next pack of the same directory may rely on: files that did not change

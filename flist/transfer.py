@@ -7,7 +7,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
-from flist.blocks import check_arrival, encode
+from flist.blocks import check_arrival, digest, encode
 from flist.content import load_content
 from flist.database import FlistFile
 from flist.edit import add_routes, replace_routes
@@ -16,6 +16,7 @@ from flist.fetch import Fetcher
 from flist.model import Block, Route, chunk_count, chunk_size
 from flist.opening import AnyFlist, open_flist
 from flist.pack import strip_password
+from flist.parts import LARGE_BYTES, encode_parts, rows_of_large_files
 from flist.sender import Sender, find_lacking
 from flist.session import Sources, open_fetcher
 from flist.store.routed import open_routes
@@ -147,13 +148,22 @@ def prefetch(
 
 
 class Chunk(NamedTuple):
-    """A block of an older flist and its plain size."""
+    """A block of an older flist, its plain size, and whether a large file has it."""
 
     block: Block
     size: int
+    is_large: bool
 
 
-class Recoder(Worker[Chunk, tuple[Block, Block]]):
+class Recoded(NamedTuple):
+    """A block of an older flist, the new one, and the row of its parts, if a large file has it."""
+
+    old: Block
+    new: Block
+    row: bytes | None
+
+
+class Recoder(Worker[Chunk, Recoded]):
     """Fetches blocks of the older format and stores them in the new one."""
 
     def __init__(self, meta: Path, sources: Sources, routes: Sequence[Route]) -> None:
@@ -169,13 +179,18 @@ class Recoder(Worker[Chunk, tuple[Block, Block]]):
             self.fetcher = open_fetcher(flist, self.sources)
         self.target = Sender(open_routes(self.routes, check_arrival))
 
-    def work(self, job: Chunk) -> tuple[Block, Block]:
-        """Move one block; return the old and the new."""
+    def work(self, job: Chunk) -> Recoded:
+        """Move one block."""
         assert self.fetcher is not None
         assert self.target is not None
-        block, data = encode(self.fetcher.load(job.block, job.size))
+        plain = self.fetcher.load(job.block, job.size)
+        row = None
+        if job.is_large:
+            (block, data), row = encode_parts(plain, digest(plain))
+        else:
+            block, data = encode(plain)
         self.target.put(block.id, data)
-        return job.block, block
+        return Recoded(job.block, block, row)
 
     def close(self) -> None:
         """Close the stores."""
@@ -204,11 +219,20 @@ def convert(
     with open_flist(meta) as flist:
         content = load_content(flist)
         sizes = block_sizes(flist)
-    chunks = [Chunk(block, size) for block, size in sizes.items()]
+    large = {
+        block
+        for inode in content.inodes
+        if inode.size > LARGE_BYTES
+        for block in content.blocks.get(inode.ino, ())
+    }
+    chunks = [Chunk(block, size, block in large) for block, size in sizes.items()]
     moved: dict[Block, Block] = {}
+    rows: dict[bytes, bytes] = {}
     done, total = 0, sum(sizes.values())
-    for old, new in run_jobs(chunks, Recoder(meta, sources, routes), processes):
+    for old, new, row in run_jobs(chunks, Recoder(meta, sources, routes), processes):
         moved[old] = new
+        if row is not None:
+            rows[new.id] = row
         done += sizes[old]
         if progress is not None:
             progress(done, total)
@@ -216,8 +240,7 @@ def convert(
         blocks = {ino: [moved[b] for b in blocks] for ino, blocks in content.blocks.items()}
     except KeyError as error:
         raise FlistError(f"cannot convert {meta}: a file's blocks do not fit its size") from error
-    made = {block.id for block in moved.values()}
-    parts = {block_id: row for block_id, row in content.parts.items() if block_id in made}
+    parts = rows_of_large_files(content.inodes, blocks, rows)
     kept = [r if keep_passwords else r._replace(url=strip_password(r.url)) for r in routes]
     write_flist(output, content._replace(blocks=blocks, routes=kept, parts=parts))
     return len(moved)

@@ -175,7 +175,7 @@ class LayerWork:
             return blocks
         for start in range(0, entry.size, CHUNK_BYTES):
             chunk = reader.take(min(CHUNK_BYTES, entry.size - start))
-            self.applier.writer.add(chunk, blocks)
+            self.applier.writer.add(chunk, blocks, entry.size)
         return blocks
 
 
@@ -195,7 +195,7 @@ def store_sparse(
             if first + length > end:
                 break  # the rest is in the next chunk
             place += 1
-        writer.add(bytes(chunk), blocks)
+        writer.add(bytes(chunk), blocks, entry.size)
 
 
 def make_item(entry: tar.Entry) -> Item:

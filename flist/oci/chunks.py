@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 
-from flist.blocks import check_arrival, encode
+from flist.blocks import check_arrival, digest, encode
 from flist.model import CHUNK_BYTES, Block, Route
+from flist.parts import LARGE_BYTES, encode_parts
 from flist.sender import give
 from flist.store.routed import RoutedStore, open_routes
 from flist.workers import cpu_count
@@ -27,6 +28,7 @@ class ChunkWriter:
         self.begun: set[bytes] = set()
         self.failure: BaseException | None = None
         self.zero: Block | None = None
+        self.parts: dict[bytes, bytes] = {}  # rows of `flist.parts`, by block id
         self.store: RoutedStore
         self.pool: ThreadPoolExecutor
 
@@ -44,10 +46,13 @@ class ChunkWriter:
         self.pool.shutdown(cancel_futures=True)
         self.store.close()
 
-    def add(self, chunk: bytes, blocks: list[Block]) -> None:
-        """Store `chunk`; its block is in `blocks`, at the place that is next now, after `wait`."""
-        if chunk == ZERO_CHUNK and self.zero is not None:
-            blocks.append(self.zero)
+    def add(self, chunk: bytes, blocks: list[Block], file_size: int = 0) -> None:
+        """Store `chunk`; its block is in `blocks`, at the place that is next now, after `wait`.
+        Of a large file, the parts of its block are in `parts` then."""
+        is_large = file_size > LARGE_BYTES
+        zero = self.zero
+        if chunk == ZERO_CHUNK and zero is not None and (not is_large or zero.id in self.parts):
+            blocks.append(zero)
             return
         blocks.append(NO_BLOCK)
         place = len(blocks) - 1
@@ -55,12 +60,16 @@ class ChunkWriter:
         if self.failure is not None:
             self.slots.release()
             raise self.failure
-        self.pool.submit(self.work, chunk, blocks, place)
+        self.pool.submit(self.work, chunk, blocks, place, is_large)
 
-    def work(self, chunk: bytes, blocks: list[Block], place: int) -> None:
+    def work(self, chunk: bytes, blocks: list[Block], place: int, is_large: bool) -> None:
         """Encode and store one chunk, unless that has been done or is being done."""
         try:
-            block, data = encode(chunk)
+            if is_large:
+                (block, data), row = encode_parts(chunk, digest(chunk))
+                self.parts[block.id] = row
+            else:
+                block, data = encode(chunk)
             with self.lock:
                 is_new = block.id not in self.begun
                 self.begun.add(block.id)

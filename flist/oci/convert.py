@@ -19,6 +19,7 @@ from flist.oci.errors import ImageError
 from flist.oci.image import Image
 from flist.oci.tree import Item, Node
 from flist.pack import strip_password
+from flist.parts import rows_of_large_files
 from flist.writer import Content, check_output, write_flist
 
 STARTUP_MODE = 0o100644
@@ -76,6 +77,8 @@ def convert(
     kept = [r if keep_passwords else r._replace(url=strip_password(r.url)) for r in routes]
     tags = {"image": image_tag(image.config, name, str(image.digest))}
     content = make_content(root, tags, kept)
+    parts = rows_of_large_files(content.inodes, content.blocks, writer.parts)
+    content = content._replace(parts=parts)
     write_flist(meta, content)
     return summarize(image, content)
 

@@ -20,6 +20,7 @@ from flist.memory import RACY_NS
 from flist.model import CHUNK_BYTES
 from flist.parts import ENTRY, LARGE_BYTES, PART_BYTES
 from tests.helpers.flist_mount import Mounted, mounted, rfs
+from tests.helpers.registry import make_layer, member, write_saved
 from tests.helpers.waiting import wait_until
 
 MIB = 1 << 20
@@ -297,10 +298,22 @@ def test_a_merged_flist_says_nothing_of_others_files(
     assert rows_of(tmp_path / "d.fl") == {}
 
 
-def test_a_converted_flist_keeps_the_rows_of_its_blocks(sample: Sample, tmp_path: Path) -> None:
-    rfs("convert", "-m", sample.meta, "-o", tmp_path / "b.fl", "-s", f"dir://{tmp_path}/b")
-    assert rows_of(tmp_path / "b.fl") == rows_of(sample.meta)
+def test_a_converted_flist_has_the_rows_of_its_blocks(changed: Sample, tmp_path: Path) -> None:
+    rows = rows_of(changed.meta)
+    with closing(sqlite3.connect(changed.meta)) as connection:
+        connection.execute("DROP TABLE zos_part")  # as a flist of upstream's
+        connection.commit()
+    assert rows_of(changed.meta) == {}
+    rfs("convert", "-m", changed.meta, "-o", tmp_path / "b.fl", "-s", f"dir://{tmp_path}/b")
+    assert rows_of(tmp_path / "b.fl") == rows
     assert rfs("verify", "-m", tmp_path / "b.fl").stdout == ""
+
+
+def test_an_image_has_the_rows_that_its_tree_would_have(sample: Sample, tmp_path: Path) -> None:
+    layer = make_layer(member("large", sample.content), member("small", sample.content[:MIB]))
+    image = write_saved(tmp_path / "a.tar", [layer], "a:1")
+    rfs("docker", "--archive", image, "-m", tmp_path / "b.fl", "-s", f"dir://{tmp_path}/b")
+    assert rows_of(tmp_path / "b.fl") == rows_of(sample.meta)
 
 
 def test_verify_names_the_file_of_a_wrong_row(changed: Sample) -> None:

@@ -19,7 +19,7 @@ class MemoryWriter(ChunkWriter):
     def __init__(self) -> None:
         super().__init__([])
 
-    def add(self, chunk: bytes, blocks: list[Block]) -> None:
+    def add(self, chunk: bytes, blocks: list[Block], file_size: int = 0) -> None:
         blocks.append(Block(chunk, b""))
 
     def wait(self) -> None:

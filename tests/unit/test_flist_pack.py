@@ -3,7 +3,7 @@
 from flist.memory import PAIR_BYTES, split_blocks
 from flist.model import CHUNK_BYTES, Inode
 from flist.pack import BATCH_BYTES, make_batches, make_pieces
-from flist.parts import LARGE_BYTES
+from flist.parts import LARGE_BYTES, rows_of_large_files
 from flist.results import SEGMENT_BYTES, Results
 from flist.scan import FileJob, Scan
 
@@ -97,8 +97,8 @@ def test_parts_are_those_of_large_files_only() -> None:
     inodes = [Inode(ino, 0, b"f", SEGMENT_BYTES * size, 0, 0, 0o100644, 0, 0, 0)
               for ino, size in ((1, count), (2, count + 1))]  # fmt: skip
     jobs = [FileJob(i.ino, b"/%d" % i.ino, i.size, STAMP) for i in inodes]
-    results.settle(Scan(inodes, {}, jobs))
+    found = results.settle(Scan(inodes, {}, jobs))
     known = {block.id: b"old" for blocks in results.blocks.values() for block in blocks}
-    found = results.find_parts(known)
-    assert found.keys() == {block.id for block in results.blocks[2]}
-    assert sorted(found.values()).count(b"new") == 1
+    rows = rows_of_large_files(found, results.blocks, known | results.rows)
+    assert rows.keys() == {block.id for block in results.blocks[2]}
+    assert sorted(rows.values()).count(b"new") == 1
