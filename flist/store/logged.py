@@ -4,22 +4,16 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING
 
 from flist.errors import FlistError
-from flist.store.base import Store, adopt, announce, get_range, get_within
-
-if TYPE_CHECKING:
-    from http.client import HTTPConnection
+from flist.store.base import announce, get_range, get_within
+from flist.store.wrapped import WrappedStore
 
 log = logging.getLogger("flist.store")
 
 
-class LoggedStore:
+class LoggedStore(WrappedStore):
     """Logs about `store`, and is otherwise like it."""
-
-    def __init__(self, store: Store) -> None:
-        self.store = store
 
     def get(self, block_id: bytes) -> bytes:
         """Return a block."""
@@ -55,23 +49,3 @@ class LoggedStore:
         log.debug("%d blocks are asked for together", len(block_ids))
         with announce(self.store, block_ids):
             yield
-
-    def adopt(self, connection: "HTTPConnection") -> bool:
-        """Give the store an open connection."""
-        return adopt(self.store, connection)
-
-    def has(self, block_id: bytes) -> bool:
-        """Whether the block is there."""
-        return self.store.has(block_id)
-
-    def put(self, block_id: bytes, data: bytes) -> None:
-        """Keep a block."""
-        self.store.put(block_id, data)
-
-    def flush(self) -> None:
-        """Flush the store."""
-        self.store.flush()
-
-    def close(self) -> None:
-        """Close the store."""
-        self.store.close()

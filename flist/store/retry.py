@@ -1,18 +1,15 @@
 """Waits for a store that does not answer, with growing pauses and a limit."""
 
-import contextlib
 import random
 import threading
 import time
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Callable
+from typing import Protocol
 
 from flist.errors import BlockError, FlistError, StoreUnavailableError
-from flist.store.base import Store, adopt, announce, get_range, get_within
+from flist.store.base import Store, get_within
 from flist.store.patience import LONGEST_S
-
-if TYPE_CHECKING:
-    from http.client import HTTPConnection
+from flist.store.wrapped import WrappedStore
 
 DEFAULT_WAIT_S = 60.0
 """How long a read waits for a store that is down, if nobody says otherwise."""
@@ -30,7 +27,7 @@ class Pause(Protocol):
         """Wait `seconds`."""
 
 
-class RetryingStore:
+class RetryingStore(WrappedStore):
     """A store whose `get` waits out an outage of up to `limit_s` seconds.
 
     Wrong bytes (a transfer gone bad) are asked for again a few times; a block that is missing is
@@ -46,7 +43,7 @@ class RetryingStore:
         clock: Callable[[], float] = time.monotonic,
         pause: Pause | None = None,
     ) -> None:
-        self.store = store
+        super().__init__(store)
         self.limit_s = limit_s
         self.clock = clock
         self.stopped = threading.Event()
@@ -74,10 +71,6 @@ class RetryingStore:
             else:
                 self.down_since = None
                 return data
-
-    def get_range(self, block_id: bytes, start: int, length: int) -> bytes | None:
-        """Return bytes of a block, after one try."""
-        return get_range(self.store, block_id, start, length)
 
     def begin(self) -> float:
         """Return the time, for a `get` that begins."""
@@ -107,27 +100,7 @@ class RetryingStore:
             raise error
         return min(pause_s * 2, LONGEST_PAUSE_S)
 
-    def announce(self, block_ids: Sequence[bytes]) -> contextlib.AbstractContextManager[None]:
-        """Tell the store what it will be asked for."""
-        return announce(self.store, block_ids)
-
-    def adopt(self, connection: "HTTPConnection") -> bool:
-        """Give the store an open connection."""
-        return adopt(self.store, connection)
-
-    def has(self, block_id: bytes) -> bool:
-        """Whether the block is there."""
-        return self.store.has(block_id)
-
-    def put(self, block_id: bytes, data: bytes) -> None:
-        """Keep a block."""
-        self.store.put(block_id, data)
-
-    def flush(self) -> None:
-        """Flush the store."""
-        self.store.flush()
-
     def close(self) -> None:
         """End every wait and close the store."""
         self.stopped.set()
-        self.store.close()
+        super().close()
