@@ -71,6 +71,8 @@ def make_machine(suite: str, root: Path) -> Path:
     root.parent.mkdir(parents=True, exist_ok=True)
     call = ["mmdebstrap", "--variant=minbase", "--include=git,python3", suite, str(root)]
     subprocess.run(call, check=True, timeout=MAKE_DEADLINE_S, stderr=subprocess.DEVNULL)
+    if not (root / "etc/mtab").is_symlink():  # an installed system has it
+        (root / "etc/mtab").symlink_to("../proc/self/mounts")
     for pattern in HOST_CONFIGURATION:
         for file in Path("/").glob(pattern.lstrip("/")):
             target = root / str(file).lstrip("/")

@@ -174,6 +174,7 @@ def make_certificate(folder: Path) -> Certificate:
         "-keyout",
         names["its-key"],
     ]
+    own += ["-addext", "keyUsage=critical,keyCertSign"]  # Python 3.13 demands it
     site: list[str | Path] = [
         "-subj",
         "/CN=site",
