@@ -1,13 +1,12 @@
 """The `.fl` file: upstream's SQLite schema, read and written.
 
-Upstream's five tables are exactly theirs. What they can't hold goes into two more, which their
+Upstream's five tables are exactly theirs. What they can't hold goes into three more, which their
 reader never looks at: `zos_inode` (nanoseconds, names that are not UTF-8, hard links, data ranges
-of sparse files) and `zos_xattr`. Nothing in a file is trusted: it may come from anywhere.
+of sparse files), `zos_xattr`, and `zos_part` (`flist.parts`). Nothing in a file is trusted: it may
+come from anywhere (`flist.rows` looks at each value).
 """
 
 import sqlite3
-import stat
-import struct
 import threading
 from collections.abc import Iterable, Iterator
 from functools import cached_property
@@ -19,39 +18,34 @@ from common.files import open_regular
 from flist.errors import FlistError, FormatError
 from flist.model import (
     CHUNK_BYTES,
-    HASH_BYTES,
-    NAME_MAX_BYTES,
     NO_META,
-    NS,
     ROOT_INO,
     Block,
-    Extent,
     Inode,
     Meta,
     Route,
+)
+from flist.rows import (
+    read_block,
+    read_bytes,
+    read_extents,
+    read_inode,
+    read_int,
+    read_target,
+    read_text,
+    read_xattr_name,
+    read_xattr_value,
 )
 
 HEADER = b"SQLite format 3\x00"
 TABLES = frozenset(("inode", "extra", "block", "tag", "route"))
 EXTENSION_TABLES = frozenset(("zos_inode", "zos_xattr"))
 PARTS_TABLE = "zos_part"
-MAX_XATTR_BYTES = 64 * 1024
-MAX_TARGET_BYTES = 4095
 MAX_CELL_BYTES = 16 << 20
 """No value of the format is nearly as large."""
-FILE_TYPES = frozenset(
-    (stat.S_IFREG, stat.S_IFDIR, stat.S_IFLNK, stat.S_IFCHR, stat.S_IFBLK, stat.S_IFIFO,
-     stat.S_IFSOCK)
-)  # fmt: skip
-MAX_INO = 1 << 40
-MAX_TIME = (1 << 63) - 1
-"""In seconds, as the kernel has them: what `pack` finds, it must be able to read again."""
-NUMBERS = struct.Struct("<QqQIIHQqqQQQI")
-"""What the numbers of an inode may be, in the order of `read_inode`."""
 LARGE = 10_000
 MANY = 128
 """Rows that are asked for at once where only some of them will be needed."""
-EXTENT = struct.Struct("<QQ")
 COLUMNS = (
     "inode.ino, inode.parent, inode.name, inode.size, inode.uid, inode.gid, inode.mode,"
     " inode.rdev, inode.ctime, inode.mtime"
@@ -297,109 +291,3 @@ def connect(path: Path) -> sqlite3.Connection:
         raise FormatError(f"cannot open {path}: {error}") from error
     connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_CELL_BYTES)
     return connection
-
-
-def read_inode(row: tuple[Any, ...]) -> Inode:
-    """Return the checked inode of one row of `FlistFile.select`."""
-    ino, parent, name, size, uid, gid, mode, rdev, ctime, mtime, raw, cns, mns, same_as, links = row
-    cns, mns, same_as, links = cns or 0, mns or 0, same_as or 0, links or 1
-    try:  # one call that looks at all types and most ranges: half of what reading an inode takes
-        NUMBERS.pack(
-            ino, parent, size, uid, gid, mode, rdev, ctime, mtime, cns, mns, same_as, links
-        )
-    except struct.error as error:
-        raise FormatError(
-            f"inode {ino!r} holds something that is not a number, or one out of range"
-        ) from error
-    if not 0 < ino < MAX_INO or same_as >= MAX_INO:
-        raise FormatError(f"inode {ino} has a number out of range")
-    if not -MAX_TIME < ctime < MAX_TIME or not -MAX_TIME < mtime < MAX_TIME:
-        raise FormatError(f"inode {ino} has a time out of range")
-    if stat.S_IFMT(mode) not in FILE_TYPES:
-        raise FormatError(f"inode {ino} is of no known type")
-    if ino != ROOT_INO:
-        name = check_name(ino, name if raw is None else raw)
-    return Inode(
-        ino, parent, name, size, uid, gid, mode, rdev,
-        ctime * NS + cns % NS, mtime * NS + mns % NS, same_as, links,
-    )  # fmt: skip
-
-
-def check_name(ino: int, name: object) -> bytes:
-    """Return `name` if a directory may hold it."""
-    if not isinstance(name, bytes) or not 0 < len(name) <= NAME_MAX_BYTES:
-        raise FormatError(f"inode {ino} has a name of a wrong length")
-    if b"/" in name or b"\0" in name or name in (b".", b".."):
-        raise FormatError(f"inode {ino} has a forbidden name {name!r}")
-    return name
-
-
-def read_block(row: tuple[Any, ...]) -> Block:
-    """Return the checked block of one (id, key) row."""
-    block_id, key = row
-    for value in (block_id, key):
-        if not isinstance(value, bytes) or len(value) != HASH_BYTES:
-            raise FormatError("a block's id or key is not 32 bytes")
-    return Block(block_id, key)
-
-
-def read_extents(value: object) -> tuple[Extent, ...]:
-    """Return the data ranges of a sparse file."""
-    data = read_bytes(value, "extents")
-    if len(data) % EXTENT.size:
-        raise FormatError("the data ranges of a file are cut off")
-    extents = tuple(Extent(start, length) for start, length in EXTENT.iter_unpack(data))
-    end = 0
-    for extent in extents:
-        if extent.start < end:
-            raise FormatError("the data ranges of a file overlap")
-        end = extent.start + extent.length
-    if end >= 2**63:
-        raise FormatError("a data range of a file is out of range")
-    return extents
-
-
-def read_target(value: object) -> bytes:
-    """Return `value` if a symbolic link may lead there."""
-    target = read_bytes(value, "extra.data")
-    if len(target) > MAX_TARGET_BYTES or b"\0" in target:
-        raise FormatError("a link's target is too long or holds a zero byte")
-    return target
-
-
-def read_xattr_name(value: object) -> bytes:
-    """Return `value` if an extended attribute may be called that."""
-    name = read_bytes(value, "xattr")
-    if not 0 < len(name) <= NAME_MAX_BYTES or b"\0" in name:
-        raise FormatError("an extended attribute has a forbidden name")
-    return name
-
-
-def read_xattr_value(value: object) -> bytes:
-    """Return `value` if an extended attribute may hold it."""
-    data = read_bytes(value, "xattr")
-    if len(data) > MAX_XATTR_BYTES:
-        raise FormatError("an extended attribute is too large")
-    return data
-
-
-def read_int(value: object, what: str) -> int:
-    """Return `value` if it is a number."""
-    if type(value) is not int:
-        raise FormatError(f"{what} holds something that is not a number")
-    return value
-
-
-def read_bytes(value: object, what: str) -> bytes:
-    """Return `value` if it is a string of bytes."""
-    if not isinstance(value, bytes):
-        raise FormatError(f"{what} holds something that is not bytes")
-    return value
-
-
-def read_text(value: object, what: str) -> str:
-    """Return `value` if it is UTF-8 text."""
-    try:
-        return read_bytes(value, what).decode()
-    except UnicodeDecodeError as error:
-        raise FormatError(f"{what} is not UTF-8") from error

@@ -22,7 +22,7 @@ from typing import NamedTuple
 from urllib.parse import quote
 
 from flist.capnp import Message, Struct
-from flist.database import check_name, connect
+from flist.database import connect
 from flist.errors import FlistError, FormatError
 from flist.model import (
     CHUNK_BYTES,
@@ -36,6 +36,7 @@ from flist.model import (
     chunk_count,
 )
 from flist.router import MAX_ROUTER_BYTES, parse_router
+from flist.rows import check_name
 
 MAGIC = b"\x1f\x8b"
 DATABASE = "flistdb.sqlite3"

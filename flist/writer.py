@@ -7,9 +7,9 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from common.files import check_writable, write_atomic
-from flist.database import EXTENT
 from flist.errors import FlistError
 from flist.model import HASH_BYTES, NS, Block, Inode, Meta, Route
+from flist.rows import EXTENT
 
 SCHEMA = """
 CREATE TABLE inode (

@@ -1,0 +1,130 @@
+"""What the rows of a `.fl` may hold: each value is checked, since it may come from anywhere.
+
+Everything here raises `FormatError` for what breaks a rule of the format.
+"""
+
+import stat
+import struct
+from typing import Any
+
+from flist.errors import FormatError
+from flist.model import HASH_BYTES, NAME_MAX_BYTES, NS, ROOT_INO, Block, Extent, Inode
+
+MAX_XATTR_BYTES = 64 * 1024
+MAX_TARGET_BYTES = 4095
+FILE_TYPES = frozenset(
+    (stat.S_IFREG, stat.S_IFDIR, stat.S_IFLNK, stat.S_IFCHR, stat.S_IFBLK, stat.S_IFIFO,
+     stat.S_IFSOCK)
+)  # fmt: skip
+MAX_INO = 1 << 40
+MAX_TIME = (1 << 63) - 1
+"""In seconds, as the kernel has them: what `pack` finds, it must be able to read again."""
+NUMBERS = struct.Struct("<QqQIIHQqqQQQI")
+"""What the numbers of an inode may be, in the order of `read_inode`."""
+EXTENT = struct.Struct("<QQ")
+
+
+def read_inode(row: tuple[Any, ...]) -> Inode:
+    """Return the checked inode of one row of `FlistFile.select`."""
+    ino, parent, name, size, uid, gid, mode, rdev, ctime, mtime, raw, cns, mns, same_as, links = row
+    cns, mns, same_as, links = cns or 0, mns or 0, same_as or 0, links or 1
+    try:  # one call that looks at all types and most ranges: half of what reading an inode takes
+        NUMBERS.pack(
+            ino, parent, size, uid, gid, mode, rdev, ctime, mtime, cns, mns, same_as, links
+        )
+    except struct.error as error:
+        raise FormatError(
+            f"inode {ino!r} holds something that is not a number, or one out of range"
+        ) from error
+    if not 0 < ino < MAX_INO or same_as >= MAX_INO:
+        raise FormatError(f"inode {ino} has a number out of range")
+    if not -MAX_TIME < ctime < MAX_TIME or not -MAX_TIME < mtime < MAX_TIME:
+        raise FormatError(f"inode {ino} has a time out of range")
+    if stat.S_IFMT(mode) not in FILE_TYPES:
+        raise FormatError(f"inode {ino} is of no known type")
+    if ino != ROOT_INO:
+        name = check_name(ino, name if raw is None else raw)
+    return Inode(
+        ino, parent, name, size, uid, gid, mode, rdev,
+        ctime * NS + cns % NS, mtime * NS + mns % NS, same_as, links,
+    )  # fmt: skip
+
+
+def check_name(ino: int, name: object) -> bytes:
+    """Return `name` if a directory may hold it."""
+    if not isinstance(name, bytes) or not 0 < len(name) <= NAME_MAX_BYTES:
+        raise FormatError(f"inode {ino} has a name of a wrong length")
+    if b"/" in name or b"\0" in name or name in (b".", b".."):
+        raise FormatError(f"inode {ino} has a forbidden name {name!r}")
+    return name
+
+
+def read_block(row: tuple[Any, ...]) -> Block:
+    """Return the checked block of one (id, key) row."""
+    block_id, key = row
+    for value in (block_id, key):
+        if not isinstance(value, bytes) or len(value) != HASH_BYTES:
+            raise FormatError("a block's id or key is not 32 bytes")
+    return Block(block_id, key)
+
+
+def read_extents(value: object) -> tuple[Extent, ...]:
+    """Return the data ranges of a sparse file."""
+    data = read_bytes(value, "extents")
+    if len(data) % EXTENT.size:
+        raise FormatError("the data ranges of a file are cut off")
+    extents = tuple(Extent(start, length) for start, length in EXTENT.iter_unpack(data))
+    end = 0
+    for extent in extents:
+        if extent.start < end:
+            raise FormatError("the data ranges of a file overlap")
+        end = extent.start + extent.length
+    if end >= 2**63:
+        raise FormatError("a data range of a file is out of range")
+    return extents
+
+
+def read_target(value: object) -> bytes:
+    """Return `value` if a symbolic link may lead there."""
+    target = read_bytes(value, "extra.data")
+    if len(target) > MAX_TARGET_BYTES or b"\0" in target:
+        raise FormatError("a link's target is too long or holds a zero byte")
+    return target
+
+
+def read_xattr_name(value: object) -> bytes:
+    """Return `value` if an extended attribute may be called that."""
+    name = read_bytes(value, "xattr")
+    if not 0 < len(name) <= NAME_MAX_BYTES or b"\0" in name:
+        raise FormatError("an extended attribute has a forbidden name")
+    return name
+
+
+def read_xattr_value(value: object) -> bytes:
+    """Return `value` if an extended attribute may hold it."""
+    data = read_bytes(value, "xattr")
+    if len(data) > MAX_XATTR_BYTES:
+        raise FormatError("an extended attribute is too large")
+    return data
+
+
+def read_int(value: object, what: str) -> int:
+    """Return `value` if it is a number."""
+    if type(value) is not int:
+        raise FormatError(f"{what} holds something that is not a number")
+    return value
+
+
+def read_bytes(value: object, what: str) -> bytes:
+    """Return `value` if it is a string of bytes."""
+    if not isinstance(value, bytes):
+        raise FormatError(f"{what} holds something that is not bytes")
+    return value
+
+
+def read_text(value: object, what: str) -> str:
+    """Return `value` if it is UTF-8 text."""
+    try:
+        return read_bytes(value, what).decode()
+    except UnicodeDecodeError as error:
+        raise FormatError(f"{what} is not UTF-8") from error
