@@ -18,6 +18,7 @@ MS_PRIVATE = 1 << 18
 FUSE = Path("/dev/fuse")
 FUSE_NUMBER = os.makedev(10, 229)
 LONGEST_S = 60
+MOST_BYTES = 65536
 
 
 def run_with_fuse(uid: int, scratch: Path, work: Callable[[], None]) -> None:
@@ -34,9 +35,10 @@ def run_with_fuse(uid: int, scratch: Path, work: Callable[[], None]) -> None:
         os.close(reading)
         become_user(uid, scratch, work, writing)
     os.close(writing)
-    with open(reading) as stream:
-        said = stream.read()
     status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    os.set_blocking(reading, False)  # a mount that it has left behind holds the other end
+    with open(reading, "rb", buffering=0) as stream:
+        said = (stream.read(MOST_BYTES) or b"").decode(errors="replace")
     if said.startswith("lack "):
         lack(said)
     if status != 0:
