@@ -270,5 +270,10 @@ def test_a_manager_that_can_only_begin_again_starts_nothing_twice(machine: Machi
     machine.wait_for_text("the manager crashed")
     wait_until(lambda: machine.client.status("a")["pid"] not in (0, first), "it runs again")
     wait_until(lambda: starts.read_text() == "x\nx\n", "it has started twice")
-    words = [Path(f"/proc/{pid}/cmdline").read_bytes() for pid in children_of(machine.pid)]
-    assert words.count(b"sleep\x001000\x00") == 1
+    # Waited for: a process has no command line while its shell becomes `sleep`.
+    wait_until(lambda: commands_below(machine.pid) == [b"sleep\x001000\x00"], "it is there once")
+
+
+def commands_below(pid: int) -> list[bytes]:
+    """Return the command lines of a process's children."""
+    return [Path(f"/proc/{child}/cmdline").read_bytes() for child in children_of(pid)]
