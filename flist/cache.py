@@ -39,6 +39,7 @@ class BlockCache:
         self.folder = FolderStore(root)
         self.lock = threading.Lock()
         self.written = limit_bytes  # so that the first write measures the folder
+        self.coming = 0  # bytes that are being written
         self.touched: set[bytes] = set()
 
     def prepare(self) -> None:
@@ -86,12 +87,17 @@ class BlockCache:
         if len(data) > self.limit_bytes:
             return
         with self.lock:
+            self.coming += len(data)
             self.written += len(data)
             if self.written > self.limit_bytes // RESCAN_PART:
                 self.written = len(data)
-                self.evict(len(data))
-        with contextlib.suppress(StoreError, OSError):
-            self.folder.put(block_id, data)
+                self.evict(self.coming)
+        try:
+            with contextlib.suppress(StoreError, OSError):
+                self.folder.put(block_id, data)
+        finally:
+            with self.lock:
+                self.coming -= len(data)
 
     def remove(self, block_id: bytes) -> None:
         """Forget a block whose bytes turned out to be damaged."""

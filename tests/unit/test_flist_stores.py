@@ -265,7 +265,7 @@ def test_one_fetch_however_many_readers() -> None:
     gate = threading.Event()
 
     def wait() -> None:
-        gate.wait(10)
+        gate.wait(60)
 
     inner = FakeStore(wait)
     inner.put(block.id, data)
@@ -279,7 +279,7 @@ def test_one_fetch_however_many_readers() -> None:
         thread.start()
     gate.set()
     for thread in threads:
-        thread.join(10)
+        thread.join(60)
     assert results == [b"content" * 1000] * 8
     assert inner.gets == 1
 
@@ -307,6 +307,31 @@ def test_cache_keeps_its_limit(tmp_path: Path) -> None:
         assert total <= limit * (1 + 1 / 16)
     assert cache.get(ids[-1]) == bytes([299 % 256]) * 2000
     assert cache.get(ids[0]) is None
+
+
+def test_cache_keeps_its_limit_when_several_write_at_once(tmp_path: Path) -> None:
+    """Each makes room for all that is on its way, not only for its own block."""
+    limit, size, writers = 100_000, 30_000, 3
+    cache = BlockCache(tmp_path, limit)
+    for number in range(writers):
+        cache.put(bytes([number]) + bytes(31), bytes(size))
+    together = threading.Barrier(writers)
+    put = cache.folder.put
+
+    def put_together(block_id: bytes, data: bytes) -> None:
+        together.wait(60)
+        put(block_id, data)
+
+    cache.folder.put = put_together  # type: ignore[method-assign]
+    threads = [
+        threading.Thread(target=cache.put, args=(bytes([number]) + bytes(31), bytes(size)))
+        for number in range(writers, 2 * writers)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert sum(path.stat().st_size for path in tmp_path.glob("*/*")) <= limit
 
 
 def test_a_cache_that_others_can_write_to_is_refused(tmp_path: Path) -> None:
