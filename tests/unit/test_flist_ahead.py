@@ -1,7 +1,6 @@
 """What is loaded ahead, how much, and what happens when that fails or has to end."""
 
 import threading
-import time
 from pathlib import Path
 
 from flist.ahead import LARGE_THREADS, SMALL_BATCH, SMALL_THREADS, WHOLE_BYTES, Ahead
@@ -75,7 +74,7 @@ class FakeTree:
 
     def get(self, block_id: bytes) -> bytes:
         self.asked.append(block_id)
-        self.gate.wait(10)
+        self.gate.wait(60)
         if self.broken:
             raise StoreUnavailableError("the store is down")
         all_encoded = [one for several in self.encoded.values() for one in several]
@@ -113,7 +112,7 @@ def test_all_of_a_program_comes_along(tmp_path: Path) -> None:
     reader = Reader(Tree(tree), Fetcher(tree, BlockCache(tmp_path / "cache")))
     for _ in range(2):  # once for each file
         ahead.note(reader, tree.files[0])
-    wait_until(lambda: len(reader.fetcher.chunks) == 3, "all chunks", 10)
+    wait_until(lambda: len(reader.fetcher.chunks) == 3, "all chunks")
     assert read_now(reader, tree.files[0]) == b"".join(chunks)
     assert len(tree.asked) == 3
     ahead.close()
@@ -136,7 +135,7 @@ def test_the_neighbours_of_a_small_file_come_along() -> None:
     reader.note = lambda ino, index: noted.append((ino, index))
     for _ in range(2):  # once for each directory
         ahead.note(reader, tree.files[1])
-    wait_until(lambda: len(reader.fetcher.chunks) == 4, "neighbours", 10)
+    wait_until(lambda: len(reader.fetcher.chunks) == 4, "neighbours")
     assert noted == []
     for ino in (2, 4, 5, 6):
         assert read_now(reader, tree.files[ino - 2]) == b"%d " % ino * 50
@@ -157,7 +156,7 @@ def test_a_failure_is_silent_and_asked_for_again() -> None:
     ahead = Ahead()
     reader = make_reader(tree)
     ahead.note(reader, tree.files[0])
-    wait_until(lambda: tree.asked and not reader.fetcher.running, "the failure", 10)
+    wait_until(lambda: tree.asked and not reader.fetcher.running, "the failure")
     tree.broken = False
     assert reader.read(tree.files[1], 4096, 0) == b"b" * 100
     assert len(tree.asked) == 2
@@ -170,7 +169,7 @@ def test_one_fetch_for_the_guess_and_the_reader() -> None:
     ahead = Ahead()
     reader = make_reader(tree)
     ahead.note(reader, tree.files[0])
-    wait_until(lambda: tree.asked, "the guess to be under way", 10)
+    wait_until(lambda: tree.asked, "the guess to be under way")
     assert reader.read_now(tree.files[1], 4096, 0) is None
     threading.Timer(0.05, tree.gate.set).start()
     assert reader.read(tree.files[1], 4096, 0) == b"b" * 100
@@ -182,15 +181,14 @@ def test_a_stalled_store_bounds_what_waits_and_does_not_hold_up_the_end() -> Non
     tree = FakeTree({ino: [b"%d" % ino] for ino in range(2, MAX_WAITING + 100)})
     tree.gate.clear()
     ahead = Ahead()
-    start = time.monotonic()
     ahead.note(make_reader(tree), tree.files[0])
-    wait_until(lambda: len(tree.asked) == SMALL_THREADS, "every thread at work", 10)
+    wait_until(lambda: len(tree.asked) == SMALL_THREADS, "every thread at work")
     assert threads_of(ahead) == SMALL_THREADS
     assert len(ahead.small.waiting) <= MAX_WAITING
     ahead.close()
-    assert time.monotonic() - start < 5
+    assert len(working()) >= SMALL_THREADS  # and nobody has waited for them
     tree.gate.set()
-    wait_until(lambda: not working(), "the end", 10)
+    wait_until(lambda: not working(), "the end")
     assert len(tree.asked) <= SMALL_THREADS * SMALL_BATCH
 
 
@@ -210,9 +208,9 @@ def test_a_directory_that_cannot_be_listed_is_no_failure_of_the_read() -> None:
     reader = make_reader(tree)
     tree.is_damaged = True
     ahead.note(reader, tree.files[0])
-    wait_until(lambda: not ahead.small.waiting, "the guess to begin", 10)
+    wait_until(lambda: not ahead.small.waiting, "the guess to begin")
     ahead.close()
-    wait_until(lambda: not working(), "the end", 10)
+    wait_until(lambda: not working(), "the end")
     assert tree.asked == []
 
 
@@ -223,7 +221,7 @@ def test_a_program_brings_its_interpreter(tmp_path: Path) -> None:
     ahead = Ahead()
     reader = Reader(Tree(tree), Fetcher(tree, BlockCache(tmp_path / "cache")))
     ahead.note(reader, tree.files[0])
-    wait_until(lambda: len(reader.fetcher.chunks) == 3, "the interpreters", 10)
+    wait_until(lambda: len(reader.fetcher.chunks) == 3, "the interpreters")
     ahead.close()
     assert len(tree.asked) == 3
 
@@ -235,7 +233,7 @@ def test_a_trace_is_fetched_in_its_order(tmp_path: Path) -> None:
     ahead = Ahead()
     reader = make_reader(tree)
     ahead.replay(reader, trace)
-    wait_until(lambda: len(reader.fetcher.chunks) == 3, "the trace", 10)
+    wait_until(lambda: len(reader.fetcher.chunks) == 3, "the trace")
     ahead.close()
     assert reader.fetcher.chunks.keys() == {
         tree.encoded[4][0].block,

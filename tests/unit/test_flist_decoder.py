@@ -71,7 +71,7 @@ def test_what_was_decoded_ahead_is_what_would_have_been_decoded(
     blocks = put(store, plains)
     decoder = decoder_of(fetcher)
     decoder.send(dict(zip(blocks, map(len, plains), strict=True)))
-    wait_until(ended(decoder), "all results", 10)
+    wait_until(ended(decoder), "all results")
     for block, plain in zip(blocks, plains, strict=True):
         assert bytes(decoder.take(block, len(plain)) or b"") == plain
         assert fetcher.plain_now(block, len(plain)) == plain
@@ -93,7 +93,7 @@ def test_regions_are_used_again_only_for_what_nobody_needs(
             decoder.send({blocks[sent]: SIZE})
             sent += 1
         assert number < sent <= number + REGIONS
-        wait_until(ended(decoder), "all results", 10)
+        wait_until(ended(decoder), "all results")
         assert bytes(decoder.take(block, SIZE) or b"") == plain
     assert len(decoder.slots) == REGIONS
     assert decoder.take(blocks[0], SIZE) is None
@@ -110,11 +110,11 @@ def test_wrong_missing_and_misnamed_blocks_are_left_to_who_needs_them(
     blocks = [damaged, missing, Block(other_key.id, good.key), Block(b"short", b"key"), good]
     decoder = decoder_of(fetcher)
     decoder.send(dict.fromkeys(blocks, SIZE))
-    wait_until(ended(decoder), "all results", 10)
+    wait_until(ended(decoder), "all results")
     assert [decoder.take(block, SIZE) for block in blocks[:-1]] == [None] * 4
     assert bytes(decoder.take(good, SIZE) or b"") == make_plain(0)
     decoder.send({other_key: SIZE - 1})
-    wait_until(ended(decoder), "all results", 10)
+    wait_until(ended(decoder), "all results")
     assert decoder.take(other_key, SIZE - 1) is None
 
 
@@ -128,7 +128,7 @@ def test_what_is_claimed_or_passed_is_left_out(store: FolderStore, fetcher: Fetc
     decoder.reach(first, last)
     assert decoder.ahead_bytes == (MAX_JOBS - 6) * SIZE
     os.kill(decoder.pid, signal.SIGCONT)
-    wait_until(ended(decoder), "all results", 10)
+    wait_until(ended(decoder), "all results")
     left_out = [number for number in range(MAX_JOBS) if not decoder.slots[blocks[number]].is_good]
     assert left_out == [0, 1, 2, MAX_JOBS - 2]
     assert fetcher.statistics.fetched == MAX_JOBS - len(left_out)
@@ -146,7 +146,7 @@ def test_who_waits_for_a_large_chunk_decodes_the_next_one(
     assert fetcher.plain_now(blocks[0], CHUNK_BYTES) == plains[0]
     assert list(fetcher.chunks.values()) == [plains[1], plains[0]]
     os.kill(decoder.pid, signal.SIGCONT)
-    wait_until(ended(decoder), "all results", 10)
+    wait_until(ended(decoder), "all results")
     assert [decoder.slots[block].is_good for block in blocks] == [False, False, True]
     assert fetcher.plain_now(blocks[1], SIZE) == plains[1]
 
@@ -159,6 +159,7 @@ def test_without_the_process_all_goes_on(
     plains = [make_plain(number) for number in range(REGIONS + 2)]
     blocks = put(store, plains)
     os.kill(decoder.pid, signal.SIGSTOP if is_stopped else signal.SIGKILL)
+    wait_until(lambda: state_of(decoder.pid) == ("T" if is_stopped else "Z"), "the signal's effect")
     for block, plain in zip(blocks, plains, strict=True):
         if decoder.has_room():
             decoder.send({block: SIZE})
@@ -181,12 +182,12 @@ def test_it_ends_with_the_one_it_works_for(tmp_path: Path) -> None:
     assert Path(f"/proc/{helper}").exists()
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
-    wait_until(lambda: is_gone(helper), "the decoder to end", 10)
+    wait_until(lambda: state_of(helper) == "Z", "the decoder to end")
 
 
-def is_gone(pid: int) -> bool:
-    """Whether a process has ended."""
+def state_of(pid: int) -> str:
+    """Return the letter for what a process is at (proc_pid_stat(5)); Z, too, for none."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
     except FileNotFoundError:
-        return True
+        return "Z"

@@ -30,7 +30,7 @@ def answering(answer: bytes) -> Iterator[tuple[str, list[bytes]]]:
     """Serve connections that get `answer` at once, whatever they ask; give URL and what came."""
     asked: list[bytes] = []
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        listener.settimeout(10)
+        listener.settimeout(60)
 
         def serve() -> None:
             while True:
@@ -48,7 +48,7 @@ def answering(answer: bytes) -> Iterator[tuple[str, list[bytes]]]:
             yield f"http://127.0.0.1:{listener.getsockname()[1]}", asked
         finally:
             listener.shutdown(socket.SHUT_RDWR)
-            thread.join(15)
+            thread.join(60)
 
 
 def ok(block_id: bytes, headers: bytes = b"") -> bytes:
@@ -68,7 +68,7 @@ def make_server(tmp_path: Path) -> Iterator[FaultyServer]:
 
 def test_announced_blocks_come_over_few_connections_in_any_order(server: FaultyServer) -> None:
     store = RetryingStore(
-        RoutedStore([(Route(0, 255, server.url), HttpStore(server.url))], lambda *_: None), 5
+        RoutedStore([(Route(0, 255, server.url), HttpStore(server.url))], lambda *_: None), 60
     )
     for _ in range(6):
         with announce(store, IDS):
@@ -112,7 +112,7 @@ def test_many_threads_take_from_one_pipeline(server: FaultyServer) -> None:
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(10)
+            thread.join(60)
     assert found == DATA
     assert server.asked == len(IDS)
     store.close()
@@ -120,7 +120,7 @@ def test_many_threads_take_from_one_pipeline(server: FaultyServer) -> None:
 
 @pytest.mark.parametrize("fault", ["reset", "truncate", "500"])
 def test_a_fault_in_a_pipeline_passes(server: FaultyServer, fault: str) -> None:
-    store = RetryingStore(HttpStore(server.url), 10)
+    store = RetryingStore(HttpStore(server.url), 60)
     server.break_with(fault, times=1)
     with announce(store, IDS):
         assert {block_id: store.get(block_id) for block_id in IDS} == DATA
@@ -147,21 +147,21 @@ def test_a_fault_in_a_pipeline_passes(server: FaultyServer, fault: str) -> None:
 def test_an_unusual_answer_is_none(answer: bytes) -> None:
     """Then each block is asked for by itself; after a few times, nothing is announced."""
     with answering(answer) as (url, asked):
-        store = HttpStore(url, timeout_s=5)
+        store = HttpStore(url, timeout_s=20)
         for number in range(http.MAX_BROKEN + 2):
             with store.announce(IDS):
                 pipeline = store.announced.get(IDS[0])
                 assert (pipeline is None) == (number >= http.MAX_BROKEN)
                 if pipeline is not None:
-                    assert pipeline.take(IDS[0], Patience(5)) is None
-                    assert pipeline.take(IDS[1], Patience(5)) is None
+                    assert pipeline.take(IDS[0], Patience(20)) is None
+                    assert pipeline.take(IDS[1], Patience(20)) is None
         assert all(request.count(b"GET /") == len(IDS) for request in asked)
         store.close()
 
 
 def test_a_connection_that_was_closed_while_idle_says_nothing_of_the_server() -> None:
     with answering(b"") as (url, _):
-        store = HttpStore(url, timeout_s=5)
+        store = HttpStore(url, timeout_s=20)
         for _ in range(http.MAX_BROKEN + 1):
             while len(store.origin.idle) <= http.KEPT_FOR_READS:
                 store.origin.idle.append(store.origin.connect())

@@ -40,7 +40,7 @@ class Afar:
 
     def put(self, block_id: bytes, data: bytes) -> None:
         self.waiting += 1
-        self.gate.wait(10)
+        self.gate.wait(60)
         self.sent.append(block_id)
         self.blocks[block_id] = data
 
@@ -112,12 +112,12 @@ def test_a_slow_store_holds_up_who_has_much_for_it() -> None:
 
     filler = threading.Thread(target=fill)
     filler.start()
-    wait_until(lambda: store.waiting == PARCELS, "parcels under way", 10)
+    wait_until(lambda: store.waiting == PARCELS, "parcels under way")
     filler.join(0.1)
     assert filler.is_alive()
     assert store.waiting == PARCELS
     store.gate.set()
-    filler.join(10)
+    filler.join(60)
     sender.flush()
     assert len(store.sent) == count
 
