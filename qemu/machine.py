@@ -166,10 +166,13 @@ class QemuMachine:
     def wait_for_shutdown(self, timeout_s: float) -> None:
         """Wait until the machine has powered off and QEMU has ended."""
         if not self.process.wait(timeout_s):
-            raise WaitTimeoutError(
-                f"the machine did not power off within {timeout_s:g} s; "
-                f"the console showed last:\n{self.console.tail()}"
-            )
+            raise self._is_still_on(timeout_s)
+
+    def _is_still_on(self, timeout_s: float) -> WaitTimeoutError:
+        return WaitTimeoutError(
+            f"the machine did not power off within {timeout_s:g} s; "
+            f"the console showed last:\n{self.console.tail()}"
+        )
 
     # What is done to it
 
@@ -199,9 +202,9 @@ class QemuMachine:
         self.qmp("system_powerdown")
 
     def shutdown(self, timeout_s: float) -> None:
-        """Press the power button and wait until the machine has powered off."""
-        self.power_button()
-        self.wait_for_shutdown(timeout_s)
+        """Press the power button, again and again, until the machine has powered off."""
+        if not self._session.power_down(timeout_s):
+            raise self._is_still_on(timeout_s)
 
     def crash(self) -> None:
         """Take the power away."""

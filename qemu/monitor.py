@@ -61,6 +61,7 @@ class Monitor:
                 self._call(self._disconnect(), CLOSE_DEADLINE_S, "disconnect")
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join(timeout=CLOSE_DEADLINE_S)
+        self._is_closed = True
         if not self._loop.is_running():
             self._loop.close()
         self._link.close()
@@ -89,6 +90,11 @@ class Monitor:
     def is_closed(self) -> bool:
         """Tell whether the session has ended."""
         return self._is_closed
+
+    def wait_for_close(self, timeout_s: float) -> bool:
+        """Wait until the session has ended and its last events are there; tell whether it has."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self._is_closed, timeout_s)
 
     def events(self, since: int = 0) -> list[Event]:
         """Return the events kept, from number `since` on."""

@@ -14,7 +14,7 @@ from pathlib import Path
 from qemu.acceleration import choose_acceleration, find_program
 from qemu.args import build_args
 from qemu.console import Console, Line
-from qemu.errors import MachineError
+from qemu.errors import MachineEndedError, MachineError
 from qemu.guest import Guest
 from qemu.launch import Channels, PrivateFiles, remove_folder
 from qemu.model import MachineConfig
@@ -23,6 +23,7 @@ from qemu.process import QemuProcess
 from qemu.screen import Screen
 
 START_DEADLINE_S = 60.0
+PRESS_AGAIN_S = 5.0
 QUIT_DEADLINE_S = 10.0
 EXIT_DEADLINE_S = 5.0
 KERNEL_PANIC = "Kernel panic - not syncing"
@@ -97,14 +98,25 @@ class Session:
     def stop(self, powerdown_timeout_s: float) -> None:
         """End QEMU: the power button (if a deadline is given for it), `quit`, then a signal."""
         with contextlib.suppress(MachineError):
-            if powerdown_timeout_s > 0 and self.process.is_running:
-                self.monitor.execute("system_powerdown")
-                self.process.wait(powerdown_timeout_s)
-        with contextlib.suppress(MachineError):
-            if self.process.is_running:
+            self.power_down(powerdown_timeout_s)
+        if self.process.is_running:
+            with contextlib.suppress(MachineError):
                 self.monitor.execute("quit", timeout_s=QUIT_DEADLINE_S)
-                self.process.wait(QUIT_DEADLINE_S)
+            self.process.wait(QUIT_DEADLINE_S)
         self.process.kill()
+
+    def power_down(self, timeout_s: float) -> bool:
+        """Press the power button until QEMU has ended or `timeout_s` is over; tell whether it has.
+
+        The machine drops what is pressed before its kernel listens, and a kernel that shuts down
+        already does not mind, so one press is not enough and more do no harm.
+        """
+        deadline = time.monotonic() + timeout_s
+        while self.process.is_running and (left_s := deadline - time.monotonic()) > 0:
+            with contextlib.suppress(MachineEndedError):  # it may be ending just now
+                self.monitor.execute("system_powerdown")
+            self.process.wait(min(left_s, PRESS_AGAIN_S))
+        return not self.process.is_running
 
     def close(self) -> None:
         """Release everything; what still runs is killed. Safe to call twice."""
@@ -126,6 +138,7 @@ class Session:
         return None
 
     def _exit_reason(self) -> str:
+        self.monitor.wait_for_close(EXIT_DEADLINE_S)  # its last event may be on the way
         event = self.monitor.find_event(("SHUTDOWN",))
         if event and self.process.status == 0:
             return f"the machine has ended ({event.data.get('reason', 'shutdown')})"

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,8 @@ from tests.helpers import vm_sector as sector
 from tests.helpers.needs import need_tool, need_uefi
 from tests.helpers.waiting import wait_until
 
-BOOT_S = 60
+BOOT_S = 120  # a boot sector takes 1 s, from the network 7 s
+UEFI_S = 280  # 13 s
 Maker = Callable[..., MachineConfig]
 
 
@@ -89,7 +91,7 @@ def test_a_machine_that_powers_off_ends_every_wait_at_once(configure: Maker) -> 
         with pytest.raises(MachineEndedError, match="no event RESET"):
             machine.wait_for_event("RESET", timeout_s=BOOT_S)
         assert time.monotonic() - began < BOOT_S / 2
-        event = machine.wait_for_event("SHUTDOWN", timeout_s=1)
+        event = machine.wait_for_event("SHUTDOWN", timeout_s=BOOT_S)
         assert event.data["reason"] == "guest-shutdown"
         assert not machine.is_running
 
@@ -128,13 +130,34 @@ def test_a_panic_can_be_left_to_the_guest(configure: Maker) -> None:
 
 
 def test_the_power_button_is_tried_first(configure: Maker) -> None:
-    code = (sector.say("up\r\n"), sector.wait_for_power_button(), sector.say("off\r\n"))
-    with QemuMachine(configure(*code, sector.power_off(), sector.SPIN)) as machine:
+    code = (
+        *[sector.enable_power_button(), sector.say("up\r\n"), sector.wait_for_power_button()],
+        *[sector.say("off\r\n"), sector.power_off(), sector.SPIN],
+    )
+    with QemuMachine(configure(*code)) as machine:
         machine.wait_for_console_text("up", timeout_s=BOOT_S)
         machine.stop(powerdown_timeout_s=BOOT_S)
         machine.wait_for_console_text("off", timeout_s=BOOT_S)
         assert machine.process.status == 0
-        assert machine.wait_for_event("SHUTDOWN", timeout_s=1).data["reason"] == "guest-shutdown"
+        assert machine.why_ended() == "the machine has ended (guest-shutdown)"
+
+
+@pytest.mark.parametrize("press", [QemuMachine.stop, QemuMachine.shutdown])
+def test_a_guest_that_listens_late_gets_the_button_again(
+    configure: Maker, monkeypatch: pytest.MonkeyPatch, press: Callable[[QemuMachine, float], None]
+) -> None:
+    monkeypatch.setattr("qemu.session.PRESS_AGAIN_S", 0.1)
+    code = (
+        *[sector.say("up\r\n"), sector.wait_for_byte(), sector.enable_power_button()],
+        *[sector.wait_for_power_button(), sector.power_off(), sector.SPIN],
+    )
+    with QemuMachine(configure(*code)) as machine, ThreadPoolExecutor() as pool:
+        machine.wait_for_console_text("up", timeout_s=BOOT_S)
+        pressing = pool.submit(press, machine, BOOT_S)
+        machine.wait_for_event("POWERDOWN", timeout_s=BOOT_S)  # dropped: nobody listens
+        machine.send_console("x")
+        pressing.result()
+        assert machine.why_ended() == "the machine has ended (guest-shutdown)"
 
 
 def test_a_guest_that_ignores_the_button_is_stopped(configure: Maker) -> None:
@@ -156,6 +179,7 @@ def test_a_qemu_that_hangs_is_killed(configure: Maker, monkeypatch: pytest.Monke
         pid = machine.process.pid
         assert pid
         os.kill(pid, 19)  # SIGSTOP: it answers neither QMP nor SIGTERM
+    assert machine.process.wait(BOOT_S)
     assert machine.process.status == -9
 
 
@@ -184,7 +208,7 @@ def test_forwarded_ports_are_free_ones_and_lead_into_qemu(configure: Maker) -> N
         ports = [machine.forwarded_port(port) for machine in (one, two) for port in (80, 6379)]
         assert len(set(ports)) == 4
         for port in ports:
-            socket.create_connection(("127.0.0.1", port), 5).close()
+            socket.create_connection(("127.0.0.1", port), BOOT_S).close()
         assert one.forwarded_port(53, "udp") != two.forwarded_port(53, "udp")
         with pytest.raises(MachineError, match="tcp port 22 is not forwarded"):
             one.forwarded_port(22)
@@ -205,10 +229,10 @@ def test_an_image_that_is_not_there_is_told(tmp_path: Path, kind: Callable[[Path
 
 def test_what_qemu_refuses_is_told_with_its_own_words(configure: Maker, tmp_path: Path) -> None:
     config = configure(sector.HALT, extra_args=("-device", "no-such-device"))
-    threads = threading.active_count()
+    before = set(threading.enumerate())
     with pytest.raises(MachineError, match=r"cannot start the machine: .*no-such-device"):
         QemuMachine(config, artefacts=tmp_path / "kept").open()
-    assert threading.active_count() == threads
+    assert not set(threading.enumerate()) - before
     assert "no-such-device" in (tmp_path / "kept" / "qemu.log").read_text()
 
 
@@ -249,7 +273,7 @@ def test_uefi_firmware_comes_up_with_variables_of_its_own(configure: Maker) -> N
     need_uefi()
     config = configure(sector.HALT, firmware="uefi")
     with QemuMachine(config) as machine:
-        machine.wait_for_console_text("BdsDxe: loading", timeout_s=120)
+        machine.wait_for_console_text("BdsDxe: loading", timeout_s=UEFI_S)
 
 
 def test_qemu_dies_with_its_parent(configure: Maker, tmp_path: Path) -> None:
@@ -261,7 +285,7 @@ def test_qemu_dies_with_its_parent(configure: Maker, tmp_path: Path) -> None:
         "from qemu.model import MachineConfig, UsbBoot\n"
         "boot = UsbBoot(Path(sys.argv[1]))\n"
         "with QemuMachine(MachineConfig(boot=boot, acceleration='tcg')) as machine:\n"
-        "    machine.wait_for_console_text('up', timeout_s=60)\n"
+        f"    machine.wait_for_console_text('up', timeout_s={BOOT_S})\n"
         "    print(machine.process.pid, flush=True)\n"
         "    time.sleep(600)\n"
     )
@@ -269,12 +293,14 @@ def test_qemu_dies_with_its_parent(configure: Maker, tmp_path: Path) -> None:
     top = Path(__file__).parents[2]
     env = {**os.environ, "TMPDIR": str(tmp_path), "PYTHONPATH": str(top)}
     with subprocess.Popen(command, stdout=subprocess.PIPE, env=env) as parent:
-        assert parent.stdout
-        pid = int(parent.stdout.readline())
-        assert Path(f"/proc/{pid}").exists()
-        parent.kill()
-        parent.wait(10)
-        wait_until(lambda: not is_alive(pid), "QEMU ends", 20)
+        try:
+            assert parent.stdout
+            pid = int(parent.stdout.readline())
+            assert is_alive(pid)
+        finally:
+            parent.kill()
+        parent.wait(BOOT_S)
+        wait_until(lambda: not is_alive(pid), "QEMU ends")
 
 
 def is_alive(pid: int) -> bool:

@@ -14,7 +14,10 @@ SOFT_OFF = 0x2000
 RESET_CONTROL = 0xCF9
 PANIC_PORT = 0x505
 
-HALT = b"\xfa\xf4\xeb\xfd"  # cli; hlt; jmp back
+# SeaBIOS's timer interrupt uses the serial port, too: it takes bytes that were sent to the program
+# and writes in the middle of what the program says.
+NO_INTERRUPTS = b"\xfa"  # cli
+HALT = b"\xf4\xeb\xfd"  # hlt; jmp back
 SPIN = b"\xeb\xfe"  # jmp here
 
 
@@ -41,17 +44,25 @@ def show(text: str) -> bytes:
     return code
 
 
+def enable_power_button() -> bytes:
+    """Return code that enables the power button; what is pressed before is dropped."""
+    return out_word(PM_ENABLE, POWER_BUTTON)
+
+
 def wait_for_power_button() -> bytes:
-    """Return code that waits until the power button has been pressed."""
+    """Return code that waits until the power button, once enabled, has been pressed."""
     poll = b"\xba" + PM_STATUS.to_bytes(2, "little") + b"\xed\xf6\xc4\x01\x74"  # in; test ah,1; jz
-    return out_word(PM_ENABLE, POWER_BUTTON) + poll + bytes([256 - len(poll) - 1])
+    return poll + bytes([256 - len(poll) - 1])
+
+
+def wait_for_byte() -> bytes:
+    """Return code that waits until a byte has come on the serial port."""
+    return b"\xba" + (SERIAL + 5).to_bytes(2, "little") + b"\xec\xa8\x01\x74\xf8"
 
 
 def echo_forever() -> bytes:
     """Return code that sends every byte that comes on the serial port back, plus one."""
-    status = b"\xba" + (SERIAL + 5).to_bytes(2, "little") + b"\xec\xa8\x01\x74\xf8"
-    return_byte = b"\xba" + SERIAL.to_bytes(2, "little") + b"\xec\xfe\xc0\xee"
-    body = status + return_byte
+    body = wait_for_byte() + b"\xba" + SERIAL.to_bytes(2, "little") + b"\xec\xfe\xc0\xee"
     return body + bytes([0xEB, 256 - len(body) - 2])
 
 
@@ -72,7 +83,7 @@ def panic() -> bytes:
 
 def write_sector(path: Path, *code: bytes, sectors: int = 2048) -> Path:
     """Write a disk image that runs `code` when it is booted; return its path."""
-    program = b"".join(code)
+    program = b"".join([NO_INTERRUPTS, *code])
     assert len(program) <= SECTOR_BYTES - 2, "the program does not fit into one sector"
     sector = program.ljust(SECTOR_BYTES - 2, b"\0") + b"\x55\xaa"
     path.write_bytes(sector + bytes((sectors - 1) * SECTOR_BYTES))
