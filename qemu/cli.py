@@ -34,11 +34,11 @@ def main(argv: Sequence[str], prog: str) -> int:
         raise UsageError(f"cannot stop after {options.timeout:g} s", hint="--timeout 60")
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # both stop the machine cleanly
     with QemuMachine(config, artefacts=options.log, on_console_line=print_line) as machine:
-        for item in config.all_forwards:
-            port = machine.forwarded_port(item.guest_port, item.protocol)
-            talk(f"127.0.0.1:{port} leads to port {item.guest_port}")
-        talk(f"started ({machine.acceleration}); Ctrl-C stops it")
         try:
+            for item in config.all_forwards:
+                port = machine.forwarded_port(item.guest_port, item.protocol)
+                talk(f"127.0.0.1:{port} leads to port {item.guest_port}")
+            talk(f"started ({machine.acceleration}); Ctrl-C stops it")
             machine.wait_for_shutdown(options.timeout or FOREVER_S)
         except WaitTimeoutError:
             talk(f"stopped after {options.timeout:g} s")

@@ -240,8 +240,8 @@ def stay(node: Node, servers: Servers, talk: Talk) -> int:
     talk.say(f"the node's Redis: redis-cli -p {node.port} (port {REDIS_PORT} of the node)")
     talk.say(f"the page: {servers.page_url}")
     talk.say(f"the node's console: {node.machine.folder / 'console.log'}")
-    talk.say("Ctrl-C stops everything")
     try:
+        talk.say("Ctrl-C stops everything")
         while not node.machine.process.wait(STAY_POLL_S):
             pass
     except KeyboardInterrupt:
