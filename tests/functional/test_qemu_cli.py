@@ -14,7 +14,7 @@ from tests.helpers import vm_sector as sector
 from tests.helpers.needs import need_tool
 
 COMMAND = [sys.executable, "-m", "zero_os", "vm", "--acceleration", "tcg", "--memory", "64M"]
-DEADLINE_S = 60
+DEADLINE_S = 120
 
 
 @pytest.fixture(autouse=True)
@@ -74,13 +74,15 @@ def running(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     )
     watchdog = threading.Timer(DEADLINE_S, process.kill)
     watchdog.start()
-    assert process.stdout
-    assert any(line.endswith("] up\n") for line in process.stdout)  # the firmware speaks first
-    yield process
-    watchdog.cancel()
-    watchdog.join()
-    process.kill()
-    process.communicate(timeout=DEADLINE_S)
+    try:
+        assert process.stdout
+        assert any(line.endswith("] up\n") for line in process.stdout)  # the firmware speaks first
+        yield process
+    finally:
+        watchdog.cancel()
+        watchdog.join()
+        process.kill()
+        process.communicate(timeout=DEADLINE_S)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
