@@ -87,7 +87,8 @@ def make_linux(folder: Path, append: str = "") -> KernelBoot:
     programs = frozenset({"init", "usr/bin/python3.13", *(name for name in files if ".so" in name)})
     initrd = folder / "initrd"
     initrd.write_bytes(archive(files, programs))
-    return KernelBoot(kernel, (initrd,), f"console=ttyS0 panic=60 {append}".strip())
+    # Quiet, as the kernel's words may come in the middle of a program's.
+    return KernelBoot(kernel, (initrd,), f"console=ttyS0 quiet panic=60 {append}".strip())
 
 
 def is_wanted(name: str) -> bool:

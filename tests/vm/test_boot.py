@@ -14,6 +14,7 @@ from zero_os.boot.timeline import STAGES
 
 pytestmark = pytest.mark.vm
 DEADLINE_S = 900
+STOP_S = 120
 COMMAND = [sys.executable, "-m", "zero_os", "boot"]
 
 
@@ -51,18 +52,18 @@ def test_it_stays_until_it_is_told_to_stop() -> None:
             if "Ctrl-C stops everything" in line:
                 break
         assert port, "".join(said)
-        assert ping("127.0.0.1", port) == "PONG"
+        assert wait_until(lambda: ping("127.0.0.1", port), "its Redis answers") == "PONG"
         machines = children_of(process.pid)
         assert machines
         os.killpg(process.pid, signal.SIGINT)
-        out, rest = process.communicate(timeout=60)
+        out, rest = process.communicate(timeout=STOP_S)
         assert process.returncode == 0, rest
         assert "redis PING: PONG" in out
-        wait_until(lambda: not any(is_alive(pid) for pid in machines), "its processes end", 20)
+        wait_until(lambda: not any(is_alive(pid) for pid in machines), "its processes end")
     finally:
         if process.poll() is None:
             process.kill()
-            process.communicate(timeout=20)
+            process.communicate(timeout=STOP_S)
 
 
 def children_of(pid: int) -> list[int]:
