@@ -96,8 +96,9 @@ class FlistFile:
         self.close()
 
     def close(self) -> None:
-        """Close the file."""
-        self.connection.close()
+        """Close the file, once a question that is under way is answered; later ones fail."""
+        with self.lock:  # Python's module dies of a connection that is closed under a query
+            self.connection.close()
 
     def inspect(self) -> None:
         """Refuse a database whose tables are not the format's (a view could do anything)."""
