@@ -18,6 +18,9 @@ from pathlib import Path
 from flist.blocks import MAX_BLOCK_BYTES, digest
 from tests.helpers.flist_mount import rfs
 
+ORPHANS_END_WITHIN_S = 120
+"""Workers whose parent was killed hold its stderr, and end when they notice."""
+
 
 class FaultyServer(ThreadingHTTPServer):
     """Serves a folder of blocks; `fault` says how, `faults_left` how often (-1: always)."""
@@ -80,7 +83,7 @@ class Handler(BaseHTTPRequestHandler):
         if fault.isdigit():
             self.answer(int(fault), b"no")
         elif fault == "stall":
-            self.server.released.wait(30)
+            self.server.released.wait()
             self.close_connection = True
         elif fault == "reset":
             linger = struct.pack("ii", 1, 0)
@@ -173,7 +176,7 @@ def kill_after(delay_s: float, *words: str | Path, is_group: bool) -> bool:
                 os.killpg(process.pid, signal.SIGKILL)
             else:
                 process.kill()
-        process.communicate(timeout=30)
+        process.communicate(timeout=ORPHANS_END_WITHIN_S)
     return was_running
 
 

@@ -33,7 +33,7 @@ def running(call: list[str], port: int, **more: Any) -> Iterator[int]:
     )
     with process:
         try:
-            wait_until(lambda: is_open(port) or process.poll() is not None, call[0], 20)
+            wait_until(lambda: is_open(port) or process.poll() is not None, call[0])
             if process.poll() is not None:
                 assert process.stderr is not None
                 pytest.fail(f"{call[0]} ended: {process.stderr.read()}")

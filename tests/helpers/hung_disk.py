@@ -41,7 +41,7 @@ class HungDisk:
         options = f"fd={self._handle},rootmode=40000,user_id=0,group_id=0,allow_other"
         mount("hung", self.path, "fuse.hung", 0, options)
         self._thread.start()
-        assert self._is_ready.wait(10)
+        assert self._is_ready.wait(60)
 
     def close(self) -> None:
         """Abort what waits and unmount it."""

@@ -17,7 +17,7 @@ CLONE_NEWNS = 0x20000
 MS_PRIVATE = 1 << 18
 FUSE = Path("/dev/fuse")
 FUSE_NUMBER = os.makedev(10, 229)
-LONGEST_S = 60
+LONGEST_S = 240
 MOST_BYTES = 65536
 
 

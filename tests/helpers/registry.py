@@ -25,7 +25,7 @@ DOCKER = "application/vnd.docker"
 USER, PASSWORD = "farmer", "secret-word"
 # bcrypt of PASSWORD with cost 4: the registry takes no other hash.
 HTPASSWD = f"{USER}:$2b$04$abcdefghijklmnopqrstuujV0zJ3tj1V5vPQQ5i8Bd/sbbeTbZTaC\n"
-UP_WITHIN_S = 15.0
+UP_WITHIN_S = 90.0
 
 
 def member(name: str, data: bytes = b"", **fields: Any) -> tuple[tarfile.TarInfo, bytes]:
@@ -229,7 +229,7 @@ def ask(
     """Send one request; return status and headers."""
     pair = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
     words = {key.replace("_", "-"): value for key, value in headers.items()}
-    connection = http.client.HTTPConnection(host, timeout=20)
+    connection = http.client.HTTPConnection(host, timeout=60)
     with contextlib.closing(connection):
         connection.request(method, path, body, {"Authorization": f"Basic {pair}", **words})
         response = connection.getresponse()

@@ -4,6 +4,9 @@ Runs with Debian's Python and Debian's `python3-swift`, not in our virtual envir
 the rings and the data, so that a server started again there has what the one before took. One
 replica on one device; nothing listens but on the loopback. The account is `farm`, its user `hub`,
 and the key is `hub+secret/1`: the access key of S3 is `farm:hub`.
+
+Its parts wait long for one another: by default one that takes half a second counts as failed, and a
+listing then goes without what was just put.
 """
 
 import sys
@@ -28,6 +31,9 @@ swift_dir = {folder}
 recon_cache_path = {folder}/recon
 fallocate_reserve = 0
 log_address = {folder}/no-log
+conn_timeout = 60
+node_timeout = 60
+container_update_timeout = 60
 """
 PROXY = """
 [pipeline:main]
@@ -35,6 +41,9 @@ pipeline = catch_errors listing_formats s3api tempauth proxy-server
 [app:proxy-server]
 use = egg:swift#proxy
 account_autocreate = true
+conn_timeout = 60
+node_timeout = 60
+error_suppression_limit = 1000000
 swift_dir = {folder}
 log_address = {folder}/no-log
 [filter:catch_errors]

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import pytest
 
-DEADLINE_S = 60.0
+DEADLINE_S = 120.0
 ROWS, COLUMNS = 24, 100
 CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 

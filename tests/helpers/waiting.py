@@ -8,7 +8,7 @@ from common.errors import ZosError
 
 T = TypeVar("T")
 POLL_S = 0.02
-DEADLINE_S = 30.0
+DEADLINE_S = 60.0
 
 
 def wait_until(
