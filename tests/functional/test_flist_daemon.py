@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 
+import flist.mount
 from common.mounts import read_mounts
 from flist import fuse_raw
 from flist.errors import FlistError
 from flist.mount import Mount, mount_in_background
 from flist.session import Sources
+from tests.helpers.children import children_of
 from tests.helpers.flist_mount import rfs
 from tests.helpers.flist_trees import make_small_tree
 from tests.helpers.needs import need_fuse
@@ -37,7 +39,7 @@ def test_what_is_not_up_within_four_seconds_is_ended(packed: Path, tmp_path: Pat
     began = time.monotonic()
     words = ("--daemon", "--record", tmp_path / "trace", "--log", tmp_path / "log")
     done = rfs("mount", "-m", packed, *words, tmp_path / "m", check=False)
-    assert 4 <= time.monotonic() - began < 20
+    assert time.monotonic() - began >= 4
     assert done.returncode == 1
     assert f"cannot mount on {tmp_path}/m: not up within 4 s" in done.stderr
     assert f"hint: see {tmp_path}/log" in done.stderr
@@ -47,7 +49,7 @@ def test_what_is_not_up_within_four_seconds_is_ended(packed: Path, tmp_path: Pat
 def test_a_log_that_nobody_reads_is_refused_at_once(packed: Path, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "log")
     words = ("mount", "-m", packed, "--daemon", "--log", tmp_path / "log", tmp_path / "m")
-    done = rfs(*words, check=False, timeout_s=20)
+    done = rfs(*words, check=False)
     assert done.returncode == 1
     assert f"cannot write log {tmp_path}/log: " in done.stderr
 
@@ -57,13 +59,14 @@ def test_what_is_ended_leaves_no_mount(
 ) -> None:
     """Neither when it listens to SIGTERM nor when it has to be killed."""
     what = Mount(packed, tmp_path / "m", Sources(), "raw")
-    for hang in (lambda _target: time.sleep(60), hang_on):
+    monkeypatch.setattr(flist.mount, "END_WITHIN_S", 5.0)
+    before = children_of(os.getpid())
+    for hang in (lambda _target: time.sleep(600), hang_on):
         monkeypatch.setattr(fuse_raw, "widen_read_ahead", hang)
         with pytest.raises(FlistError, match="not up within"):
             mount_in_background(what, None, time.monotonic() + 0.5)
         assert not is_mounted(tmp_path / "m")
-        with pytest.raises(ChildProcessError):
-            os.waitpid(-1, os.WNOHANG)
+        assert children_of(os.getpid()) == before
 
 
 def hang_on(target: Path) -> None:

@@ -2,19 +2,19 @@
 
 import os
 import random
+import shutil
 import signal
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
 
 from tests.helpers.flist_faults import check_blocks, file_hashes, make_many_files, start_rfs
-from tests.helpers.flist_mount import mounted, rfs
+from tests.helpers.flist_mount import mounted, rfs, rfs_daemon
 from tests.helpers.waiting import wait_until
 
-ANSWER_WITHIN_S = 20.0
-DELAYS_S = (0.3, 0.5, 0.7, 0.9, 1.2, 1.5)
+ANSWER_WITHIN_S = 120.0
+DELAYS_S = (0.0, 0.1, 0.3, 0.5, 0.8, 1.2)
 
 
 @pytest.fixture(name="tree", scope="module")
@@ -27,9 +27,13 @@ def make_tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tree
 
 
-def interrupt_after(delay_s: float, *words: str | Path, is_group: bool) -> tuple[int, str]:
-    """Start `rfs WORDS`, and interrupt it as a terminal does (or only the process itself)."""
+def interrupt_after(
+    delay_s: float, begun: Path, *words: str | Path, is_group: bool
+) -> tuple[int, str]:
+    """Start `rfs WORDS`, and interrupt it some time after it has made `begun`: as a terminal does,
+    or only the process itself."""
     with start_rfs(*words) as process:
+        wait_until(lambda: begun.exists() or process.poll() is not None, f"{begun}")
         try:
             process.wait(delay_s)
         except subprocess.TimeoutExpired:
@@ -65,8 +69,10 @@ def test_what_is_interrupted_leaves_nothing_half(
     store = f"dir://{tmp_path}/blocks"
     meta = tmp_path / "a.fl"
     for delay_s in DELAYS_S:
-        status, said = interrupt_after(delay_s, "pack", "-m", meta, "-s", store, tree,
-                                       is_group=is_group)  # fmt: skip
+        shutil.rmtree(tmp_path / "blocks", ignore_errors=True)
+        status, said = interrupt_after(
+            delay_s, tmp_path / "blocks", "pack", "-m", meta, "-s", store, tree, is_group=is_group
+        )
         assert "Traceback" not in said
         assert status in (0, 130), said
         assert meta.exists() or status == 130
@@ -78,7 +84,7 @@ def test_what_is_interrupted_leaves_nothing_half(
     rfs("pack", "-m", meta, "-s", store, tree)
     for number, delay_s in enumerate(DELAYS_S):
         out = tmp_path / f"out-{number}"
-        status, said = interrupt_after(delay_s, "unpack", "-m", meta, out, is_group=is_group)
+        status, said = interrupt_after(delay_s, out, "unpack", "-m", meta, out, is_group=is_group)
         assert "Traceback" not in said
         assert status in (0, 130), said
         assert not find_scratch(tmp_path)
@@ -88,8 +94,8 @@ def test_what_is_interrupted_leaves_nothing_half(
             assert found == whole
             break
     before = meta.read_bytes()
-    status, said = interrupt_after(0.6, "clone", "-m", meta, "-s", f"dir://{tmp_path}/other",
-                                   is_group=is_group)  # fmt: skip
+    words = ("clone", "-m", meta, "-s", f"dir://{tmp_path}/other")
+    status, said = interrupt_after(0.1, tmp_path / "other", *words, is_group=is_group)
     assert "Traceback" not in said
     assert (status, meta.read_bytes() == before) in ((0, False), (130, True))
     assert not find_scratch(tmp_path)
@@ -105,9 +111,7 @@ def test_a_mount_that_is_ended_is_gone(
     rfs("pack", "-m", tmp_path / "a.fl", "-s", f"dir://{tmp_path}/b", tmp_path / "tree")
     with mounted(tmp_path / "a.fl", tmp_path / "m", "--adapter", adapter) as mount:
         mount.process.send_signal(number)
-        begun = time.monotonic()
         assert mount.process.wait(ANSWER_WITHIN_S) == 0
-        assert time.monotonic() - begun < 10
         assert f" {tmp_path}/m " not in Path("/proc/mounts").read_text()
         assert mount.process.stderr is not None
         assert "Traceback" not in mount.process.stderr.read()
@@ -119,6 +123,6 @@ def test_a_mount_whose_server_was_killed_is_told(tmp_path: Path) -> None:
     with mounted(tmp_path / "a.fl", tmp_path / "m") as mount:
         mount.process.kill()
         mount.process.wait()
-        done = rfs("mount", "-m", tmp_path / "a.fl", "-d", mount.path, check=False)
+        done = rfs_daemon("-m", tmp_path / "a.fl", mount.path, check=False)
         assert done.returncode == 1
         assert f"hint: umount {mount.path}" in done.stderr
