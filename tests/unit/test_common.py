@@ -1,5 +1,6 @@
 """What every package leans on: atomic files, errors rendered once, subprocesses with deadlines."""
 
+import os
 import signal
 import socket
 import threading
@@ -10,7 +11,7 @@ import pytest
 
 from common.debian import fetch_command
 from common.errors import UsageError, ZosError, run_command
-from common.files import open_atomic, write_atomic
+from common.files import check_writable, open_atomic, write_atomic
 from common.notify import notify_ready
 from common.run import CommandError, run
 from common.serving import open_listener, parse_address
@@ -33,6 +34,20 @@ def test_a_file_is_as_it_was_after_a_failure(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
 
 
+def test_what_is_no_file_is_not_replaced(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("pipe")
+    (tmp_path / "gone").symlink_to("nothing")
+    for name in ("pipe", "link"):
+        with pytest.raises(OSError, match="no regular file"):
+            write_atomic(tmp_path / name, b"data")
+        with pytest.raises(OSError, match="no regular file"):
+            check_writable(tmp_path / name)
+    assert (tmp_path / "pipe").is_fifo()
+    write_atomic(tmp_path / "gone", b"data")
+    assert (tmp_path / "gone").read_bytes() == b"data"
+
+
 def test_an_error_is_a_line_a_hint_and_a_status(capsys: pytest.CaptureFixture[str]) -> None:
     def fail(argv: object) -> int:
         raise ZosError("cannot do it: no", hint="try this")
@@ -53,7 +68,7 @@ def test_usage_errors_and_interrupts_have_their_own_status() -> None:
 
 
 def test_run_returns_stdout_and_passes_the_environment() -> None:
-    assert run(["sh", "-c", "cat; echo $A"], timeout_s=10, env={"A": "b"}, stdin=b"x") == b"xb\n"
+    assert run(["sh", "-c", "cat; echo $A"], timeout_s=60, env={"A": "b"}, stdin=b"x") == b"xb\n"
 
 
 @pytest.mark.parametrize(
@@ -66,7 +81,7 @@ def test_run_returns_stdout_and_passes_the_environment() -> None:
 )
 def test_run_tells_what_failed_and_how_to_try_it(argv: list[str], said: str) -> None:
     with pytest.raises(CommandError) as caught:
-        run(argv, timeout_s=0.1 if argv[0] == "sleep" else 10)
+        run(argv, timeout_s=0.1 if argv[0] == "sleep" else 60)
     assert caught.value.message == said
     assert caught.value.hint is not None
     assert argv[0] in caught.value.hint
@@ -74,60 +89,59 @@ def test_run_tells_what_failed_and_how_to_try_it(argv: list[str], said: str) -> 
 
 def test_run_tells_a_missing_folder_from_a_missing_program(tmp_path: Path) -> None:
     with pytest.raises(CommandError, match=r"cannot run true: No such file or directory: .*nope"):
-        run(["true"], timeout_s=10, cwd=tmp_path / "nope")
+        run(["true"], timeout_s=60, cwd=tmp_path / "nope")
     (tmp_path / "plain").write_text("")
     with pytest.raises(CommandError, match=r"plain: Permission denied$"):
-        run([tmp_path / "plain"], timeout_s=10)
+        run([tmp_path / "plain"], timeout_s=60)
     with pytest.raises(CommandError, match=r"cannot run true: Argument list too long$"):
-        run(["true", "x" * (1 << 22)], timeout_s=10)
+        run(["true", "x" * (1 << 22)], timeout_s=60)
 
 
-# Starts a child that holds the output open, tells its number, and waits for it.
-FAMILY = 'sleep 60 & echo $! > "$0"; wait'
+# Says more than a pipe holds, so that somebody listens when it goes on; then starts a child that
+# holds the output open, notes that, and waits for it.
+FAMILY = 'head -c 100000 /dev/zero; sleep 600 & echo > "$0"; wait'
 
 
-def wait_until_gone(number: Path) -> None:
-    stat = Path("/proc", number.read_text().strip(), "stat")
+def wait_until_gone(folder: Path) -> None:
+    """Wait until nothing that was started in `folder` is left."""
 
-    def is_gone() -> bool:
+    def is_there(link: Path) -> bool:
         try:
-            return stat.read_text().rpartition(")")[2].split()[0] == "Z"
-        except (FileNotFoundError, ProcessLookupError):
-            return True
+            return link.readlink() == folder
+        except OSError:  # it has ended
+            return False
 
-    wait_until(is_gone, f"{stat} is there", 10)
+    wait_until(lambda: not any(map(is_there, Path("/proc").glob("[0-9]*/cwd"))), "the family ends")
 
 
 def test_run_ends_the_whole_family_at_the_deadline(tmp_path: Path) -> None:
     began = time.monotonic()
     with pytest.raises(CommandError, match="did not end within 1 s"):
-        run(["sh", "-c", FAMILY, tmp_path / "pid"], timeout_s=1)
-    assert time.monotonic() - began < 10
-    wait_until_gone(tmp_path / "pid")
+        run(["sh", "-c", FAMILY, "up"], timeout_s=1, cwd=tmp_path)
+    assert time.monotonic() - began < 60
+    wait_until_gone(tmp_path)
 
 
 def test_ctrl_c_ends_the_whole_family(tmp_path: Path) -> None:
-    number = tmp_path / "pid"
-
     def interrupt() -> None:
-        wait_until(lambda: number.exists() and number.read_text(), "no child", 10)
+        wait_until((tmp_path / "up").exists, "the family is up")
         signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
     thread = threading.Thread(target=interrupt)
     thread.start()
     try:
         with pytest.raises(KeyboardInterrupt):
-            run(["sh", "-c", FAMILY, number], timeout_s=60)
+            run(["sh", "-c", FAMILY, "up"], timeout_s=120, cwd=tmp_path)
     finally:
         thread.join()
-    wait_until_gone(number)
+    wait_until_gone(tmp_path)
 
 
 def test_notify_ready_reaches_the_manager(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     address = str(tmp_path / "notify")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind(address)
-        manager.settimeout(5)
+        manager.settimeout(30)
         monkeypatch.setenv("NOTIFY_SOCKET", address)
         notify_ready("up")
         assert manager.recv(100) == b"READY=1\nSTATUS=up"

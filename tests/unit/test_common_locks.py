@@ -10,6 +10,7 @@ import pytest
 from common.debian import fetch_packages
 from common.errors import ZosError
 from common.locks import hold_lock
+from tests.helpers.waiting import wait_until
 
 HOLD = """
 import sys
@@ -20,11 +21,12 @@ with hold_lock(Path({path!r}), "testing", 5):
     print("held", flush=True)
     sys.stdin.read()
 """
-# Stands in for mmdebstrap: notes each call and writes the archive, which is its last word.
+# Stands in for mmdebstrap: notes each call, takes its time while it is told to, and writes the
+# archive, which is its last word.
 FETCHER = """#!/bin/sh
 echo called >> "$CALLS"
 for last; do :; done
-sleep 0.3
+while [ -e "$SLOW" ]; do sleep 0.05; done
 echo archive > "$last"
 """
 
@@ -44,7 +46,7 @@ def test_the_deadline_names_who_holds_the_lock(tmp_path: Path) -> None:
     with start_holder(path) as holder:
         with pytest.raises(ZosError) as caught, hold_lock(path, "testing", 0.3, said.append):
             pytest.fail("two hold one lock")
-        holder.communicate("", timeout=20)
+        holder.communicate("", timeout=60)
     who = f"process {holder.pid} (zos image build --output a?b)"
     assert caught.value.message == f"cannot go on with testing: {who} has not finished it in 0.3 s"
     assert caught.value.hint is not None
@@ -56,7 +58,7 @@ def test_a_lock_goes_with_its_holder(tmp_path: Path) -> None:
     path = tmp_path / "lock"
     with start_holder(path) as holder:
         holder.kill()
-        holder.communicate(timeout=20)
+        holder.communicate(timeout=60)
     with hold_lock(path, "testing", 5, pytest.fail):
         pass
     assert path.read_text() == ""
@@ -72,15 +74,26 @@ def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("PATH", f"{program.parent}:/usr/bin:/bin")
     monkeypatch.setenv("ZOS_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("CALLS", str(tmp_path / "calls"))
+    monkeypatch.setenv("SLOW", str(tmp_path / "slow"))
     return tmp_path / "calls"
 
 
 @pytest.mark.parametrize("refresh", [False, True])
-def test_packages_are_fetched_once_for_two_who_want_them(calls: Path, refresh: bool) -> None:
+def test_packages_are_fetched_once_for_all_who_want_them(
+    calls: Path, refresh: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
     if refresh:
         fetch_packages(["a"])
         calls.unlink()
+    slow = calls.with_name("slow")
+    slow.touch()
     found: list[Path] = []
+    said = ""
+
+    def are_others_waiting() -> bool:
+        nonlocal said
+        said += capsys.readouterr().err
+        return said.count("waiting for") == 2
 
     def fetch() -> None:
         found.append(fetch_packages(["a"], refresh=refresh))
@@ -88,8 +101,12 @@ def test_packages_are_fetched_once_for_two_who_want_them(calls: Path, refresh: b
     threads = [threading.Thread(target=fetch) for _ in range(3)]
     for thread in threads:
         thread.start()
-    for thread in threads:
-        thread.join(timeout=20)
+    try:
+        wait_until(are_others_waiting, "one works and two wait")
+    finally:
+        slow.unlink()
+        for thread in threads:
+            thread.join(timeout=60)
     assert len(set(found)) == 1
     assert found[0].read_text() == "archive\n"
     assert calls.read_text() == "called\n"

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.helpers.waiting import wait_until
 from zero_os.boot import hub
 
 SIZE = 1234
@@ -16,15 +17,18 @@ def test_two_first_calls_pack_once_with_one_key(
 ) -> None:
     packed: list[Path] = []
     hubs: list[hub.LocalHub] = []
-    is_slow = threading.Event()
+    said: list[str] = []
     archive = tmp_path / "archive.tar"
     archive.touch()
+
+    def is_other_waiting() -> bool:
+        return any("waiting for" in line for line in said)
 
     def fetch_packages(_: Sequence[str]) -> Path:
         return archive
 
     def pack_workload(_: Path, flist: Path, blocks: Path) -> int:
-        is_slow.wait(0.3)  # long enough for the other to be there
+        wait_until(is_other_waiting, "the other is there")
         packed.append(blocks)
         flist.parent.mkdir(parents=True, exist_ok=True)
         flist.write_bytes(b"flist")
@@ -34,14 +38,13 @@ def test_two_first_calls_pack_once_with_one_key(
     monkeypatch.setattr(hub, "fetch_packages", fetch_packages)
     monkeypatch.setattr(hub, "pack_workload", pack_workload)
     monkeypatch.setattr(hub, "sign_flist_file", lambda *_: None)
-    said: list[str] = []
     threads = [
         threading.Thread(target=lambda: hubs.append(hub.prepare_hub(said.append))) for _ in range(2)
     ]
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(60)
     assert len(packed) == 1
     assert [one.total_bytes for one in hubs] == [SIZE, SIZE]
     assert hubs[0] == hubs[1]
