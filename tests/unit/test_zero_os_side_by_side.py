@@ -11,12 +11,13 @@ import pytest
 from tests.helpers.waiting import wait_until
 from zero_os.side_by_side import Counts, read_counts, summary
 
+DEADLINE_S = 120
 SLOW = """
 import os, time
 def test_it(tmp_path):
-    open({mark!r} + str(os.getpid()), "w").close()
     try:
-        time.sleep(60)
+        open({mark!r} + str(os.getpid()), "w").close()
+        time.sleep(600)
     finally:
         open({mark!r} + "cleaned" + str(os.getpid()), "w").close()
 """
@@ -25,11 +26,13 @@ def test_it(tmp_path):
 def run(folder: Path) -> subprocess.Popen[str]:
     """Run what is in `folder` side by side."""
     (folder / "pytest.ini").write_text("[pytest]\nmarkers =\n    vm: a machine\n")
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    env["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # they are slow to load
     code = "import sys; from zero_os.side_by_side import run_everything; sys.exit(run_everything())"
     return subprocess.Popen(
         [sys.executable, "-c", code],
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        env=env,
         stdout=subprocess.PIPE,
         text=True,
     )
@@ -41,7 +44,7 @@ def test_both_are_shown_and_summed_up(tmp_path: Path) -> None:
         "@pytest.mark.vm\ndef test_c(): pass\n@pytest.mark.vm\ndef test_d(): pytest.skip('no')\n"
     )
     with run(tmp_path) as process:
-        said, _ = process.communicate(timeout=60)
+        said, _ = process.communicate(timeout=DEADLINE_S)
     assert process.returncode == 1
     assert said.splitlines()[-1] == "2 passed, 1 failed, 1 skipped"
     assert "1 passed, 1 skipped, 2 deselected" in said
@@ -53,9 +56,11 @@ def test_an_interrupt_ends_both_cleanly(tmp_path: Path, number: signal.Signals) 
     (tmp_path / "test_one.py").write_text(text)
     (tmp_path / "test_two.py").write_text("import pytest\npytestmark = pytest.mark.vm\n" + text)
     with run(tmp_path) as process:
-        wait_until(lambda: len(list(tmp_path.glob("mark-*"))) == 2, "both run", 30)
-        process.send_signal(number)
-        said, _ = process.communicate(timeout=60)
+        try:
+            wait_until(lambda: len(list(tmp_path.glob("mark-*"))) == 2, "both run", DEADLINE_S)
+        finally:
+            process.send_signal(number)
+        said, _ = process.communicate(timeout=DEADLINE_S)
     assert process.returncode == 130
     assert len(list(tmp_path.glob("mark-cleaned*"))) == 2
     assert "KeyboardInterrupt" in said
