@@ -96,11 +96,11 @@ def test_a_flist_that_is_too_large(url: str, keys: list[bytes], tmp_path: Path) 
 
 
 def test_a_hub_that_is_down(keys: list[bytes], tmp_path: Path) -> None:
-    listener = listen()
-    port = listener.getsockname()[1]
-    listener.close()
-    with pytest.raises(NodeError, match="the hub does not answer"):
-        fetch_flist(f"http://127.0.0.1:{port}", NAME, tmp_path / "got", keys, LIMIT)
+    with socket.socket() as taken:  # that nobody listens on, and nobody else can have
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+        with pytest.raises(NodeError, match="the hub does not answer"):
+            fetch_flist(f"http://127.0.0.1:{port}", NAME, tmp_path / "got", keys, LIMIT)
 
 
 @contextlib.contextmanager
@@ -116,11 +116,13 @@ def silent_hub(said: bytes) -> Iterator[str]:
                 channel.sendall(said)
 
     with listen() as listener:
-        threading.Thread(target=accept, args=(listener,), daemon=True).start()
+        thread = threading.Thread(target=accept, args=(listener,))
+        thread.start()
         try:
             yield f"http://127.0.0.1:{listener.getsockname()[1]}"
         finally:
             listener.shutdown(socket.SHUT_RDWR)
+            thread.join()
             for channel in open_channels:
                 channel.close()
 

@@ -119,23 +119,27 @@ def test_a_wait_ends_with_the_text(serial: tuple[Console, socket.socket]) -> Non
     console, wire = serial
     timer = threading.Timer(0.2, wire.sendall, [b"noise\nlogin: "])
     timer.start()
-    assert console.wait_for("login:", 10).text == "login:"
+    assert console.wait_for("login:", 30).text == "login:"
     timer.join()
     assert console.position == 1
 
 
-def test_a_whole_line_is_waited_for(serial: tuple[Console, socket.socket]) -> None:
+def test_a_whole_line_is_waited_for(
+    serial: tuple[Console, socket.socket], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("qemu.console.POLL_S", 30)  # no pause is taken for the line's end
     console, wire = serial
     wire.sendall(b"address 10.0.")
     timer = threading.Timer(0.05, wire.sendall, [b"2.15\n"])
     timer.start()
-    assert console.wait_for("address", 10).text == "address 10.0.2.15"
+    assert console.wait_for("address", 60).text == "address 10.0.2.15"
     timer.join()
 
 
 def test_a_wait_fails_at_its_deadline(serial: tuple[Console, socket.socket]) -> None:
     console, wire = serial
     wire.sendall(b"booting\n")
+    console.wait_for("booting", 30)
     with pytest.raises(WaitTimeoutError, match=r"no /log\+in/ .* within 0.3 s;(.|\n)*booting"):
         console.wait_for(re.compile("log+in"), 0.3)
 
@@ -144,7 +148,7 @@ def test_a_wait_fails_when_the_other_side_is_gone(serial: tuple[Console, socket.
     console, wire = serial
     wire.sendall(b"last words")
     wire.close()
-    assert console.wait_for("last words", 10)
+    assert console.wait_for("last words", 30)
     with pytest.raises(MachineEndedError, match=r"it burned;(.|\n)*last words"):
         console.wait_for("login:", 60, why_ended=lambda: "it burned")
 
@@ -162,5 +166,5 @@ def test_a_wait_fails_when_the_machine_goes_no_further(
 def test_typing_reaches_the_machine(serial: tuple[Console, socket.socket]) -> None:
     console, wire = serial
     console.send("root\n")
-    wire.settimeout(10)
+    wire.settimeout(30)
     assert wire.recv(100) == b"root\n"

@@ -81,11 +81,10 @@ def test_succeed_and_fail_check_how_it_ended(guest: Guest) -> None:
 
 def test_a_program_that_takes_too_long_is_ended_with_all_it_started(guest: Guest) -> None:
     """Also what it started holds the pipes no longer."""
-    source = "import subprocess; print('started', flush=True); subprocess.run(['sleep', '99'])"
     began = time.monotonic()
-    with pytest.raises(WaitTimeoutError, match=r"did not end within 1 s.*started"):
-        guest.execute([*PYTHON.split(), source], timeout_s=1)
-    assert time.monotonic() - began < 30
+    with pytest.raises(WaitTimeoutError, match=r"did not end within 3 s.*started"):
+        guest.execute(["sh", "-c", "echo started; sleep 999 & wait"], timeout_s=3)
+    assert time.monotonic() - began < 99
     assert guest.succeed("echo next") == "next\n"
 
 
@@ -114,12 +113,13 @@ def test_waiting_for_a_program_shows_how_it_ended_last(guest: Guest, tmp_path: P
     path = tmp_path / "later"
     timer = threading.Timer(0.5, path.touch)
     timer.start()
-    assert guest.wait_until_succeeds(["ls", str(path)], timeout_s=20) == f"{path}\n"
+    assert guest.wait_until_succeeds(["ls", str(path)], timeout_s=60) == f"{path}\n"
     timer.join()
     path.unlink()
-    assert guest.wait_until_fails(["ls", str(path)], timeout_s=20) == ""
+    assert guest.wait_until_fails(["ls", str(path)], timeout_s=60) == ""
+    # Every call of the program has as long to end.
     with pytest.raises(WaitTimeoutError, match=r"no ls .* succeeding .* status 2: .*No such"):
-        guest.wait_until_succeeds(["ls", str(path)], timeout_s=0.5)
+        guest.wait_until_succeeds(["ls", str(path)], timeout_s=3)
 
 
 def test_a_bad_request_does_not_end_the_agent(guest: Guest) -> None:

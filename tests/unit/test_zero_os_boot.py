@@ -67,8 +67,7 @@ def test_good_answers_are_counted() -> None:
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     with serve(app, listener), urllib3.PoolManager() as pool:
         for path in ("/there", "/there", "/elsewhere"):
-            pool.request("GET", url + path, timeout=10, retries=False)
+            pool.request("GET", url + path, timeout=60, retries=False)
         assert app.requests["/there"] == 2
         assert app.bytes_below("/") == 10
-    with pytest.raises(urllib3.exceptions.HTTPError), urllib3.PoolManager() as pool:
-        pool.request("GET", url, timeout=2, retries=False)
+    assert listener.fileno() == -1  # not asked: the port may be somebody else's by now
