@@ -95,7 +95,7 @@ def servers() -> Iterator[Callable[[], Seen]]:
 
         class Handler(http.server.BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
-            timeout = 5
+            timeout = 60
 
             def do_GET(self) -> None:
                 length = int(self.headers.get("Content-Length") or 0)

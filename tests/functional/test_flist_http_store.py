@@ -86,7 +86,7 @@ def test_a_password_opens_the_store(sites: Sites) -> None:
         assert store.get(BLOCK.id) == DATA
         assert store.has(BLOCK.id)
         with store.announce([BLOCK.id]):
-            assert store.announced[BLOCK.id].take(BLOCK.id, store.be_patient(5)) == DATA
+            assert store.announced[BLOCK.id].take(BLOCK.id, store.be_patient(20)) == DATA
     assert {said for _, said in home.heard} == {BASIC}
 
 

@@ -21,7 +21,9 @@ PASSWORD = "a password: with: colons"
 def hub_command(*words: str, text: str = "") -> "subprocess.CompletedProcess[str]":
     """Run `zos hub WORDS`."""
     call = [sys.executable, "-m", "zero_os", "hub", *words]
-    return subprocess.run(call, input=text, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(
+        call, input=text, capture_output=True, text=True, timeout=240, check=False
+    )
 
 
 @pytest.fixture(name="hub")
@@ -46,7 +48,7 @@ def fetch(url: str, **headers: str) -> HTTPResponse:
     """Return the answer of a GET."""
     pairs = {key.replace("_", "-"): value for key, value in headers.items()}
     found: HTTPResponse = urllib.request.urlopen(
-        urllib.request.Request(url, headers=pairs), timeout=20
+        urllib.request.Request(url, headers=pairs), timeout=60
     )
     return found
 

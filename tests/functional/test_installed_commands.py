@@ -21,7 +21,7 @@ def test_an_installed_command_tells_its_usage(name: str, tmp_path: Path) -> None
         cwd=tmp_path,  # not the checkout: what it imports is what is installed
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=240,
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")
