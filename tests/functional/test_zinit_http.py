@@ -13,6 +13,8 @@ import pytest
 from tests.helpers.waiting import wait_until
 from tests.helpers.zinit_daemon import ZinitDaemon, running_daemon
 
+# Loopback, and nobody else's: a port that was free there a moment ago still is.
+LONELY_HOST = "127.21.84.9"
 LIST = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "service_list"}).encode()
 
 
@@ -85,11 +87,11 @@ def test_only_loopback_is_served(web: Web) -> None:
         assert done.returncode == 1, address
         assert "cannot serve HTTP" in done.stderr
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+        probe.bind((LONELY_HOST, 0))
         port = probe.getsockname()[1]
-    done = web.zinit.cli("proxy", "-a", f"127.0.0.1:{port}")
+    done = web.zinit.cli("proxy", "-a", f"{LONELY_HOST}:{port}")
     assert done.returncode == 0
-    with socket.create_connection(("127.0.0.1", port), 30) as door:
+    with socket.create_connection((LONELY_HOST, port), 30) as door:
         door.sendall(b"POST / HTTP/1.1\r\n\r\n")
         assert b" 401 " in door.recv(4096)
 

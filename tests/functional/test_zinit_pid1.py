@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 
 from tests.helpers.needs import need_root, need_tool
-from tests.helpers.waiting import wait_until
-from tests.helpers.zinit_daemon import DEADLINE_S, children_of, library_paths
+from tests.helpers.waiting import DEADLINE_S, wait_until
+from tests.helpers.zinit_daemon import children_of, library_paths
 from zinit import boot
 from zinit.client import Client, ZinitError
 
@@ -132,7 +132,7 @@ def test_boot_services_and_power_off(machine: Machine) -> None:
     machine.write("base", "exec: sleep 1000")
     machine.write(
         "top",
-        "exec: sh -c 'trap \"echo bye; exit 0\" TERM; while :; do sleep 0.05; done'"
+        "exec: sh -c 'trap \"echo bye; exit 0\" TERM; echo up; while :; do sleep 0.05; done'"
         "\nafter: [base]\nlog: console",
     )
     machine.write(
@@ -142,7 +142,8 @@ def test_boot_services_and_power_off(machine: Machine) -> None:
     )
     machine.start()
     machine.wait_for_text("zinit: started as PID 1 (")
-    wait_until(lambda: machine.client.list().get("top") == "Running", "top runs")
+    machine.wait_for_text("[+] top: up")  # a signal before would find no trap
+    wait_until(lambda: machine.client.list()["top"] == "Running", "top runs")
     machine.wait_for_text(f"[+] mounts: {boot.read_hostname()}\n")
     mounted = (machine.folder / "mounts").read_text()
     for point in ("/proc", "/sys", "/dev", "/run"):
@@ -174,7 +175,7 @@ def test_orphans_are_reaped(machine: Machine) -> None:
 
 
 def test_no_signal_ends_pid_1_and_a_stopped_child_holds_nobody_up(machine: Machine) -> None:
-    machine.write("a", "exec: sleep 1000\nstop_timeout: 100")
+    machine.write("a", "exec: sleep 1000\nstop_timeout: 1000")
     machine.write("crash", "exec: sh -c 'kill -SEGV $$'\nrestart: never")
     machine.start()
     wait_until(lambda: machine.client.list().get("a") == "Running", "a runs")
@@ -186,10 +187,9 @@ def test_no_signal_ends_pid_1_and_a_stopped_child_holds_nobody_up(machine: Machi
     machine.client.kill("a", "SIGSTOP")
     assert machine.client.status("a")["pid"] == pid
     wait_until(lambda: "SIGSEGV" in machine.client.list()["crash"], "the crash is seen")
-    start = time.monotonic()
     machine.client.shutdown()
+    # Long before `stop_timeout` is over: a stopped service is woken to be told.
     assert machine.wait_for_end() in (-signal.SIGINT, 128 + signal.SIGINT), machine.text
-    assert time.monotonic() - start < 30, "a stopped service is not woken to be told"
 
 
 def test_pid_1_starts_anew_and_keeps_its_children(machine: Machine) -> None:

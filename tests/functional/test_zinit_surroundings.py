@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.helpers.waiting import wait_until
-from tests.helpers.zinit_daemon import ZinitDaemon
+from tests.helpers.zinit_daemon import ZinitDaemon, hold
 
 
 def start_in(zinit: ZinitDaemon, folder: Path, *words: str) -> None:
@@ -58,7 +58,7 @@ def test_closed_standard_descriptors_are_no_trap(tmp_path: Path) -> None:
         zinit.wait_for_line("[+] a: /dev/null")
         zinit.wait_for_state("a", "Success")
         zinit.wait_for_state("b", "Success")
-        assert sum("pipe:" in line for line in zinit.lines("a")) == 2
+        wait_until(lambda: sum("pipe:" in line for line in zinit.lines("a")) == 2, "two pipes")
 
 
 @pytest.mark.parametrize("more", ["", "\nlimits: {core: 0}"])
@@ -105,7 +105,7 @@ def test_a_shutdown_just_before_it_starts_anew_is_heeded(tmp_path: Path) -> None
         zinit.start()
         zinit.wait_for_state("a", "Running")
         pid = zinit.service_pid("a")
-        os.kill(zinit.pid, signal.SIGSTOP)
+        hold(zinit.pid)
         with socket.socket(socket.AF_UNIX) as door:
             door.connect(str(zinit.socket))
             door.sendall(b"reexec\n")
@@ -118,12 +118,20 @@ def test_a_shutdown_just_before_it_starts_anew_is_heeded(tmp_path: Path) -> None
 
 def test_there_are_descriptors_for_services_that_come_later(tmp_path: Path) -> None:
     with ZinitDaemon(tmp_path) as zinit:
-        zinit.write("limit", "exec: sh -c 'sleep 0.3; ulimit -n; exec sleep 1000'")
+        go = tmp_path / "go"
+        go.touch()
+        script = f"while ! test -e {go}; do sleep 0.02; done; ulimit -n; exec sleep 1000"
+        zinit.write("limit", f"exec: sh -c '{script}'")
         zinit.start(prefix=("prlimit", "--nofile=256:4096"))
         for number in range(150):
             zinit.write(f"s{number}", "exec: sleep 1000")
             zinit.client.monitor(f"s{number}")
         wait_until(lambda: set(zinit.client.list().values()) == {"Running"}, "all run")
+        wait_until(lambda: len(zinit.lines("limit")) == 2, "it says its limit")
+        pid = zinit.service_pid("limit")
+        go.unlink()
         zinit.client.restart("limit")
-        wait_until(lambda: len(zinit.lines("limit")) == 4, "it says its limit twice")
+        wait_until(lambda: zinit.service_pid("limit") not in (0, pid), "it runs again")
+        go.touch()  # its limit is set right after its start
+        wait_until(lambda: len(zinit.lines("limit")) == 4, "it says its limit again")
         assert zinit.lines("limit")[1::2] == ["[+] limit: 256"] * 2

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.helpers.waiting import wait_until
+from tests.helpers.waiting import DEADLINE_S, wait_until
 from zinit.client import Client
 
 TOP = Path(__file__).parents[2]
@@ -20,7 +20,6 @@ LAUNCHER = (
     "sys.argv[0] = 'zinit'\n"
     "sys.exit(entry())\n"
 )
-DEADLINE_S = 30.0
 
 
 def library_paths() -> list[str]:
@@ -95,6 +94,8 @@ class ZinitDaemon:
         try:
             self.end(10.0)
         except subprocess.TimeoutExpired:
+            sessions |= set(children_of(self.process.pid))  # what was started since
+            before = time.clock_gettime(time.CLOCK_BOOTTIME)
             self.process.kill()
             self.process.wait()
         for pid in members_of(sessions, before):
@@ -141,10 +142,7 @@ class ZinitDaemon:
 
     def running_pid(self, name: str) -> int:
         """Return a service's pid, as soon as it has one; 0 would signal the tests themselves."""
-        wait_until(lambda: self.service_pid(name) != 0, f"{name} has a process")
-        pid = self.service_pid(name)
-        assert pid > 1
-        return pid
+        return wait_until(lambda: self.service_pid(name), f"{name} has a process")
 
     def wait_for_state(self, name: str, *states: str) -> str:
         """Wait until a service shows one of `states` (beginnings)."""
@@ -168,6 +166,20 @@ class ZinitDaemon:
     def wait_for_line(self, line: str) -> None:
         """Wait until the log holds a line."""
         wait_until(lambda: line in self.lines(), f"{line!r} in {self.lines()[-20:]}")
+
+
+def hold(pid: int) -> None:
+    """Stop a process with SIGSTOP, and wait for that: it may be running just now."""
+    os.kill(pid, signal.SIGSTOP)
+    wait_until(lambda: process_state(pid) == "T", f"{pid} is stopped")
+
+
+def process_state(pid: int) -> str:
+    """Return a process's state letter, or nothing if it is gone."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return ""
 
 
 def children_of(pid: int) -> list[int]:
