@@ -1,9 +1,14 @@
-"""Files of Ed25519 public keys: one per line, base64 of 32 bytes; `#` begins a comment."""
+"""Files of Ed25519 public keys: one per line, base64 of 32 bytes; `#` begins a comment.
+
+A private key has as many bytes: the word before it is what tells it from a public one, so that
+nobody gives it out by a slip.
+"""
 
 import base64
 import binascii
 
 KEY_BYTES = 32
+PRIVATE = "private:"
 
 
 def parse_public_keys(text: str) -> list[bytes]:
@@ -20,6 +25,8 @@ def parse_public_keys(text: str) -> list[bytes]:
 
 def parse_key(word: str, number: int) -> bytes:
     """Return the key that stands as `word` in line `number`."""
+    if word.startswith(PRIVATE):
+        raise ValueError(f"line {number} is a private key; the public one is in the .pub beside it")
     try:
         key = base64.b64decode(word, validate=True)
     except (binascii.Error, ValueError):

@@ -22,7 +22,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from common.files import open_regular, write_atomic
-from common.publickeys import KEY_BYTES, parse_public_keys
+from common.publickeys import KEY_BYTES, PRIVATE, parse_public_keys
 from flist.errors import FlistError, SignatureError
 from flist.trailer import body_sha256, database_size, join_trailer, read_database, read_trailer
 
@@ -39,9 +39,10 @@ def signed_message(name: str, sha256: str) -> bytes:
 
 
 def generate_key(path: Path) -> Ed25519PrivateKey:
-    """Write a new private key (base64 of its 32 bytes) that only its owner can read."""
+    """Write a new private key (`private:` and base64 of its 32 bytes) that only its owner can
+    read."""
     private = Ed25519PrivateKey.generate()
-    text = base64.b64encode(private.private_bytes_raw()) + b"\n"
+    text = f"{PRIVATE} {base64.b64encode(private.private_bytes_raw()).decode()}\n".encode()
     try:
         with tempfile.NamedTemporaryFile(prefix=f".{path.name[:64]}.", dir=path.parent) as stream:
             stream.write(text)
@@ -58,9 +59,10 @@ def generate_key(path: Path) -> Ed25519PrivateKey:
 
 
 def load_private_key(path: Path) -> Ed25519PrivateKey:
-    """Return the private key in `path`."""
+    """Return the private key in `path`; older ones have no `private:` before them."""
     try:
-        raw = base64.b64decode(path.read_bytes().strip(), validate=True)
+        text = path.read_bytes().strip().removeprefix(PRIVATE.encode())
+        raw = base64.b64decode(text.strip(), validate=True)
     except OSError as error:
         raise FlistError(f"cannot read key {path}: {error.strerror}") from error
     except binascii.Error:
@@ -214,6 +216,10 @@ def demand_signature(
             f"cannot trust {path}: it has no signature inside, and {place} can't be read",
             hint="`sign` makes one",
         ) from error
-    signed = parse_signature(text)["name"]
+    try:
+        signed = parse_signature(text)["name"]
+    except SignatureError as error:
+        error.add_note(f"it is {place}")
+        raise
     verify_flist(path, text, name or signed, public_keys)
     return signed

@@ -108,3 +108,12 @@ def test_demand(signed: tuple[Path, str, list[bytes]], tmp_path: Path) -> None:
     demand_signature(meta, tmp_path / "keys", "tf-zos/production")
     with pytest.raises(SignatureError):
         demand_signature(meta, tmp_path / "keys", "tf-zos/testing")
+
+
+def test_a_private_key_is_not_taken_for_a_public_one(tmp_path: Path) -> None:
+    private = generate_key(tmp_path / "key")
+    with pytest.raises(ValueError, match=r"line 1 is a private key; .* \.pub"):
+        parse_public_keys((tmp_path / "key").read_text())
+    (tmp_path / "old").write_text(base64.b64encode(private.private_bytes_raw()).decode())
+    again = load_private_key(tmp_path / "old")  # as keygen wrote them once
+    assert public_text(again) == public_text(private)

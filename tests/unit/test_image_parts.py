@@ -32,7 +32,16 @@ def test_keys_are_taken_without_comments(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "# none\n", f"{KEY}x\n", f"{KEY[:-4]}\n", "ssh-ed25519 AAAA\n", "\xff\n"]
+    "text",
+    [
+        "",
+        "# none\n",
+        f"private: {KEY}\n",
+        f"{KEY}x\n",
+        f"{KEY[:-4]}\n",
+        "ssh-ed25519 AAAA\n",
+        "\xff\n",
+    ],
 )
 def test_bad_keys(tmp_path: Path, text: str) -> None:
     path = tmp_path / "keys"
