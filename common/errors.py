@@ -24,6 +24,7 @@ REFUSAL_HINTS = {
     errno.EACCES: "choose another place, or run this as a user who may do that",
     errno.EPERM: "run this as root, or as a user who may do that",
     errno.EROFS: "choose a place that can be written",
+    errno.EEXIST: "something of that name is there: choose another name, or move it away",
     errno.ENOSPC: "make room there; TMPDIR and ZOS_CACHE choose other places",
     errno.EMFILE: "allow more open files: ulimit -n",
 }

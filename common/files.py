@@ -30,6 +30,7 @@ def open_regular(path: Path) -> BufferedReader:
 
 def check_writable(path: Path) -> None:
     """Raise the `OSError` that `open_atomic` would, where it shows already: before any work."""
+    refuse_special(path)
     number = 0
     if path.is_dir():
         number = errno.EISDIR
@@ -43,14 +44,26 @@ def check_writable(path: Path) -> None:
         raise OSError(number, os.strerror(number), str(path))
 
 
+def refuse_special(path: Path) -> None:
+    """Raise `OSError` for a device, pipe or socket: a file would take its place, so that
+    `-o /dev/null` would be the end of /dev/null."""
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return  # what it means for a new file shows when that is made
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+        raise OSError(errno.EINVAL, "it is no regular file", str(path))
+
+
 @contextlib.contextmanager
 def open_atomic(path: Path, mode: int = 0o644) -> Iterator[BinaryIO]:
     """Open a temporary file beside `path` that takes its place when the block ends well.
 
     The stream's `name` is the temporary file's path. The data is on disk before the name is (fsync,
     then rename); on any exception the temporary file is removed and `path` is as it was. An
-    `OSError` for want of space or permission names `path`.
+    `OSError` for want of space or permission names `path`. What is no file is left alone.
     """
+    refuse_special(path)
     prefix = f".{path.name[:64]}."
     try:
         handle, name = tempfile.mkstemp(prefix=prefix, suffix=".tmp", dir=path.parent)
