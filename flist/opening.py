@@ -20,7 +20,9 @@ def open_flist(path: Path) -> AnyFlist:
         with open_regular(path) as stream:
             magic = stream.read(len(GZIP))
     except OSError as error:
-        raise FlistError(f"cannot open {path}: {error.strerror}") from error
+        is_address = path.parts[:1] in (("http:",), ("https:",))
+        hint = "only `mount` takes an address; fetch it first" if is_address else None
+        raise FlistError(f"cannot open {path}: {error.strerror}", hint=hint) from error
     if magic != GZIP:
         return FlistFile.open(path)
     from flist.legacy import LegacyFlist

@@ -16,7 +16,7 @@ from urllib.parse import quote
 from common.files import open_atomic, open_regular
 from flist.blocks import digest
 from flist.errors import BlockError, FlistError, StoreError
-from flist.store.http import NOT_FOUND, HttpStore, refusal
+from flist.store.http import NOT_FOUND, HttpStore, refusal, write_refusal
 
 DEFAULT_BLOCK_BYTES = 1 << 20
 MAX_BLOCK_BYTES = 64 << 20
@@ -50,7 +50,7 @@ class ServerClient:
                 f"cannot ask {self.url}: it refused", hint="--token, $RFS_TOKEN, or the password"
             )
         if status not in (200, 201):
-            raise refusal(status, self.url)
+            raise write_refusal(status, self.url)
         try:
             return json.loads(answer)
         except (ValueError, RecursionError) as error:
@@ -66,7 +66,7 @@ class ServerClient:
                 f"cannot write to {self.url}: it refused the token", hint="--token, or $RFS_TOKEN"
             )
         if status not in (200, 201):
-            raise refusal(status, self.url)
+            raise write_refusal(status, self.url)
 
     def has_block(self, name: str) -> bool:
         """Whether a block is there."""
@@ -204,7 +204,7 @@ def upload(client: ServerClient, path: Path, block_bytes: int = DEFAULT_BLOCK_BY
 def download(client: ServerClient, file_hash: str, output: Path) -> int:
     """Write an uploaded file to `output`, whole or not at all; return its size."""
     names = client.blocks_of(file_hash)
-    if not names:
+    if not names and file_hash != name_file([]):  # an empty file has none
         raise StoreError(f"cannot download {file_hash}: {client.url} does not have it")
     if name_file(names) != file_hash and names != [file_hash]:
         raise BlockError(f"cannot download {file_hash}: the server names other blocks")

@@ -35,15 +35,32 @@ class Recorder:
 
 
 def parse_trace(path: Path) -> Iterator[tuple[int, int]]:
-    """Give (inode number, chunk index) of every line; a last one that is cut off is left out."""
+    """Give (inode number, chunk index) of every line; a last one that is cut off is left out.
+
+    Raises `FlistError` if it can't be read, or begins with something else.
+    """
     try:
         with path.open() as stream:
-            for _, line in zip(range(MAX_LINES), stream, strict=False):
+            for number, line in zip(range(MAX_LINES), stream, strict=False):
                 ino, _, index = line.partition(" ")
-                if line.endswith("\n") and ino.isdecimal() and index.strip().isdecimal():
+                is_good = ino.isdecimal() and index.strip().isdecimal()
+                if not line.endswith("\n"):
+                    return
+                if is_good:
                     yield int(ino), int(index)
-    except (OSError, UnicodeDecodeError) as error:
-        raise FlistError(f"cannot read trace {path}: {error}") from error
+                elif number == 0:
+                    raise FlistError(
+                        f"cannot read trace {path}: it is none", hint="`mount --record` makes one"
+                    )
+    except OSError as error:
+        raise FlistError(f"cannot read trace {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise FlistError(f"cannot read trace {path}: it is no text") from error
+
+
+def check_trace(path: Path) -> None:
+    """Raise `FlistError` if there is no trace in `path`."""
+    next(parse_trace(path), None)
 
 
 def read_trace(path: Path, meta: Path) -> list[Block]:

@@ -12,12 +12,12 @@ from pathlib import Path
 from common.errors import UsageError
 from flist.blocks import check_arrival, encode
 from flist.commands.server_options import add_block_size, connected
-from flist.commands.targets import add_targets, read_targets
+from flist.commands.targets import add_targets
 from flist.database import HEADER
 from flist.model import CHUNK_BYTES
 from flist.opening import open_flist
 from flist.server_client import name_blocks
-from flist.store.routed import open_routes
+from flist.store.routed import open_routes, parse_route
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -46,7 +46,7 @@ def run(options: argparse.Namespace) -> int:
     """Print what is missing."""
     if options.targets[0].startswith(("http://", "https://")):
         return ask_server(options)
-    store = open_routes(read_targets(options), check_arrival)
+    store = open_routes([parse_route(text) for text in options.targets], check_arrival)
     try:
         ids = block_ids(options.what)
         missing = [block_id for block_id in ids if not store.has(block_id)]

@@ -14,6 +14,8 @@ from flist.transfer import GRACE_S, collect_garbage
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
+    # Behind --keep it would be taken for one more flist.
+    parser.usage = f"{parser.prog} DIR --keep FLIST [FLIST ...] [--grace SECONDS] [-n]"
     parser.add_argument(
         "--keep", dest="metas", type=parse_path, nargs="+", required=True, metavar="FLIST"
     )

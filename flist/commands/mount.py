@@ -71,6 +71,10 @@ def parse_meta(text: str) -> Path | str:
 def run(options: argparse.Namespace) -> int:
     """Mount."""
     started = time.monotonic()
+    if options.replay:
+        from flist.trace import check_trace
+
+        check_trace(options.replay)  # later it would be told where nobody looks
     with contextlib.ExitStack() as stack:
         connections = fetch_meta(options, stack) if isinstance(options.meta, str) else []
         from flist.mount import UP_WITHIN_S, Mount, mount, mount_in_background

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from common.errors import UsageError
 from flist.cache import DEFAULT_LIMIT_BYTES
 from flist.commands.values import parse_path, parse_seconds, parse_size
 from flist.store.retry import DEFAULT_WAIT_S
@@ -78,11 +79,16 @@ def read_sources(options: argparse.Namespace) -> "Sources":
 
 
 def check_signature(options: argparse.Namespace, meta: Path | None = None) -> None:
-    """Check a flist's signature if a key was named; raises `SignatureError`.
+    """Check a flist's signature if a key was named; raises `SignatureError`, and `UsageError` if
+    all but the key was named.
 
     Another flist than the one that was named has its signature beside it, under the same name.
     """
     if options.key is None:
+        if options.name is not None or options.signature is not None:
+            raise UsageError(
+                "cannot check a signature: no key is named", hint="--key FILE, of public keys"
+            )
         return
     from flist.sign import demand_signature
 

@@ -2,9 +2,12 @@
 
 import argparse
 
+from common.errors import UsageError
 from flist.commands.values import check_text
 from flist.model import Route
+from flist.store.base import open_store
 from flist.store.routed import parse_route
+from flist.store.urls import hide_secrets
 
 
 def add_targets(parser: argparse.ArgumentParser, *names: str) -> None:
@@ -20,5 +23,13 @@ def add_targets(parser: argparse.ArgumentParser, *names: str) -> None:
 
 
 def read_targets(options: argparse.Namespace) -> list[Route]:
-    """Return what `add_targets` parsed."""
-    return [parse_route(text) for text in options.targets]
+    """Return what `add_targets` parsed; raises `UsageError` for what nobody can write to."""
+    routes = [parse_route(text) for text in options.targets]
+    for route in routes:
+        if route.url.startswith(("http://", "https://")):
+            open_store(route.url).close()  # if it is no URL, that is what to say
+            raise UsageError(
+                f"cannot write to {hide_secrets(route.url)}: an http store can only be read",
+                hint="server://http://HOST:PORT?token=T, if it is a hub that takes blocks",
+            )
+    return routes

@@ -63,8 +63,10 @@ def read_tokens(path: Path) -> list[str]:
     """Return the tokens in a file: one a line, `#` starts a comment."""
     try:
         lines = path.read_text().splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"cannot read tokens {path}: {error}") from error
+    except OSError as error:
+        raise UsageError(f"cannot read tokens {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"cannot read tokens {path}: it is no text") from error
     tokens = [line.partition("#")[0].strip() for line in lines]
     found = [token for token in tokens if token]
     if not found or min(map(len, found)) < MIN_TOKEN:

@@ -79,8 +79,10 @@ class Users:
         """Read a users' file; raises `UsageError`."""
         try:
             users = cls(path.read_text())
-        except (OSError, UnicodeDecodeError) as error:
-            raise UsageError(f"cannot read users {path}: {error}") from error
+        except OSError as error:
+            raise UsageError(f"cannot read users {path}: {error.strerror}") from error
+        except UnicodeDecodeError as error:
+            raise UsageError(f"cannot read users {path}: it is no text") from error
         except UsageError as error:
             raise UsageError(
                 f"cannot read users {path}: {error.message}", hint=error.hint

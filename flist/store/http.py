@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from urllib.parse import SplitResult
 
 NOT_FOUND = (404, 410)
+NO_SUCH_METHOD = 405
 BUSY = (408, 425, 429)
 """Answers that mean "later"; so does every 5xx."""
 REDIRECTS = (301, 302, 303, 307, 308)
@@ -226,6 +227,16 @@ def refusal(status: int, url: str) -> StoreError:
     if status >= 500 or status in BUSY:
         return StoreUnavailableError(f"cannot read from {url}: it answered {status}")
     return StoreError(f"cannot read from {url}: it answered {status}")
+
+
+def write_refusal(status: int, url: str) -> StoreError:
+    """Return the error for something that a server did not take."""
+    if status in (*NOT_FOUND, NO_SUCH_METHOD):
+        return StoreError(
+            f"cannot write to {url}: nothing there takes that ({status})",
+            hint="a hub takes something only with --tokens or --users; or the address is wrong",
+        )
+    return refusal(status, url)
 
 
 def open_store(url: str) -> HttpStore:

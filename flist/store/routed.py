@@ -52,7 +52,10 @@ class RoutedStore:
             return known
         found = {id(store): store for route, store in self.routes if route.matches(block_id)}
         if not found:
-            raise StoreError(f"no route covers block {block_id.hex()}")
+            raise StoreError(
+                f"no route covers block {block_id.hex()}",
+                hint="together the stores' ranges must reach from 00 to ff",
+            )
         stores = self.by_first_byte[block_id[0]] = list(found.values())
         return stores
 

@@ -14,7 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from common.errors import UsageError
 from flist.errors import StoreError
-from flist.store.http import HttpStore, refusal
+from flist.store.http import HttpStore, refusal, write_refusal
 
 PREFIX = "server://"
 
@@ -66,14 +66,17 @@ class ServerStore(HttpStore):
         if status in (401, 403):
             raise StoreError(f"cannot write to {self.url}: it refused the token ({status})")
         if status not in (200, 201):
-            raise refusal(status, self.url)
+            raise write_refusal(status, self.url)
 
 
 def open_store(url: str) -> ServerStore:
     """Return the store at `url`; the token may also be in $RFS_TOKEN."""
     inner = url.removeprefix(PREFIX)
     if urlsplit(inner).scheme not in ("http", "https"):
-        raise UsageError(f"cannot open store {url!r}", hint="server://http://host:port?token=T")
+        raise UsageError(
+            f"cannot open store {url!r}: it names no http:// or https:// address",
+            hint="server://http://host:port?token=T",
+        )
     parts = urlsplit(inner)
     token = parse_qs(parts.query).get("token", [os.environ.get("RFS_TOKEN", "")])[0]
     return ServerStore(parts._replace(query="").geturl(), token)

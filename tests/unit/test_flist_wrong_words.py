@@ -172,6 +172,19 @@ def test_what_is_no_server(place: Path, run: Run, url: str) -> None:
         (["track", "-s", NOWHERE, "--token", "a\nb"], "token"),
         (["tree", "a.fl", "-m", "cut.fl"], "two flists"),
         (["tree"], "no flist"),
+        (["pack", "-m", "new.fl", "-s", NOWHERE, "tree"], "can only be read"),
+        (["clone", "-m", "a.fl", "-s", NOWHERE], "can only be read"),
+        (["pack", "-m", "pipe.fl", "-s", "dir:///x", "tree"], "no regular file"),
+        (["merge", "-o", "pipe.fl", "a.fl"], "no regular file"),
+        (["gc", "--keep", "a.fl", "blocks"], "gc DIR --keep FLIST"),
+        (["unpack", "-m", f"{NOWHERE}/a.fl", "new"], "only `mount` takes an address"),
+        (["prefetch", "-m", "a.fl", "--trace", "odd.fl"], "cannot read trace odd.fl"),
+        (["prefetch", "-m", "a.fl", "--trace", "folder.fl"], "folder.fl: Is a directory\n"),
+        (["mount", "-m", "a.fl", "-d", "--replay", "none", "tree"], "trace none: No such file"),
+        (["mount", "-m", "a.fl", "-d", "--replay", "tree/one", "tree"], "trace tree/one: it is"),
+        (["verify", "-m", "a.fl", "--name", "b/c"], "no key is named"),
+        (["unpack", "-m", "a.fl", "--signature", "x", "new"], "no key is named"),
+        (["mount", "-m", "a.fl", "-d", "--name", "b/c", "tree"], "no key is named"),
         (["verify", "-m", "a.fl", "--key", "nokey"], "cannot read keys nokey: No such file"),
     ],
 )
@@ -183,6 +196,18 @@ def test_what_makes_no_sense(place: Path, run: Run, words: list[str], said: str)
     assert not done.out
     assert sorted(place.rglob("*")) == before
     assert run("config", "-m", "a.fl", "tag", "list").out == ""
+
+
+def test_a_key_file_is_not_mistaken_for_the_other(place: Path, run: Run) -> None:
+    run("keygen", "key")
+    run("sign", "-m", "a.fl", "-k", "key", "-n", "a/b")
+    done = run("verify", "-m", "a.fl", "--key", "key")
+    assert done.status == 1
+    assert "cannot read keys key: line 1 is a private key" in done.err
+    assert run("verify", "-m", "a.fl", "--key", "key.pub").status == 0
+    (place / "odd.sig").write_text("odd")
+    done = run("verify", "-m", "a.fl", "--key", "key.pub", "--signature", "odd.sig")
+    assert "odd.sig" in done.err
 
 
 def test_only_flists_are_signed(place: Path, run: Run) -> None:
