@@ -40,6 +40,9 @@ def run_tests(argv: Sequence[str], prog: str) -> int:
 
 def run_checks(argv: Sequence[str], prog: str) -> int:
     """Run every check, also after one has failed; the exit status is the worst."""
+    if argv and argv[0] in ("-h", "--help"):
+        sys.stdout.write(f"usage: {prog}\n")
+        return 0
     if argv:
         raise UsageError(f"cannot check {' '.join(argv)!r} alone: {prog} takes no arguments")
     statuses = []
