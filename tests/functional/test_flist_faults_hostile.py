@@ -18,7 +18,7 @@ from tests.helpers.flist_faults import (
 from tests.helpers.flist_fuzz import make_sample
 from tests.helpers.flist_mount import end, mounted, rfs
 
-LINKS_DEADLINE_S = 60
+READ_WITHIN_S = 200
 
 
 @pytest.mark.parametrize("damage", ["empty", "cut", "garbage", "no table", "gzip", "zeros"])
@@ -38,7 +38,7 @@ def test_what_is_no_flist_is_refused_clearly(tmp_path: Path, damage: str, verb: 
         connection.close()
     (tmp_path / "out").mkdir()
     done = rfs(verb, "-m", meta, *([tmp_path / "out"] if verb in ("mount", "unpack") else []),
-               check=False, timeout_s=30)  # fmt: skip
+               check=False)  # fmt: skip
     assert done.returncode == 1
     assert "cannot" in done.stderr and "Traceback" not in done.stderr
     assert not list((tmp_path / "out").iterdir())
@@ -61,7 +61,7 @@ def test_a_hostile_flist_hurts_only_what_is_wrong(tmp_path: Path) -> None:
         connection.execute(row)
     connection.close()
     with mounted(sample.meta, tmp_path / "m") as mount:
-        subprocess.run(["find", mount.path, "-ls"], capture_output=True, check=False, timeout=30)
+        subprocess.run(["find", mount.path, "-ls"], capture_output=True, check=False, timeout=120)
         for path in mount.path.iterdir():
             if path.name in ("file6", "file8", "link"):
                 with pytest.raises(OSError), path.open("rb") as stream:
@@ -126,8 +126,8 @@ def test_two_mounts_share_a_small_cache_that_somebody_damages(tmp_path: Path) ->
             for thread in (*threads, damage):
                 thread.start()
             for thread in threads:
-                thread.join(LINKS_DEADLINE_S)
+                thread.join(READ_WITHIN_S)
             stop.set()
-            damage.join(LINKS_DEADLINE_S)
+            damage.join()
             assert found == [expected, expected]
-            assert sum(path.stat().st_size for path in cache.glob("*/*")) < 3 << 20
+    assert sum(path.stat().st_size for path in cache.glob("*/*")) < 3 << 20

@@ -127,7 +127,7 @@ def test_a_stall_is_given_up(
             started = time.monotonic()
             with pytest.raises(StoreUnavailableError):
                 store.get(block.id)
-            assert time.monotonic() - started < 5
+            assert time.monotonic() - started < 15  # and not the usual 20
 
 
 def test_a_mount_outlives_a_stall_and_a_restart(
@@ -139,13 +139,14 @@ def test_a_mount_outlives_a_stall_and_a_restart(
     (tree / "file").write_text("text" * 1000)
     meta, url = tmp_path / "a.fl", server.url(bucket)
     rfs("pack", "-m", meta, "-s", url, tree)
-    with mounted(meta, tmp_path / "m1", "--store", url, "-c", tmp_path / "c1") as mount:
+    words = ("--store", url, "--wait", "600")
+    with mounted(meta, tmp_path / "m1", *words, "-c", tmp_path / "c1") as mount:
         with server.stalled():
             reader = Reader(mount.path / "file")
             reader.join(0.5)
             assert reader.is_alive(), reader.text[:40]
         assert reader.result() == "text" * 1000
-    with mounted(meta, tmp_path / "m2", "--store", url, "-c", tmp_path / "c2") as mount:
+    with mounted(meta, tmp_path / "m2", *words, "-c", tmp_path / "c2") as mount:
         server.stop()
         try:
             reader = Reader(mount.path / "file")
@@ -171,6 +172,6 @@ class Reader(threading.Thread):
 
     def result(self) -> str:
         """Return what was read, once it was."""
-        self.join(30)
+        self.join(120)
         assert not self.is_alive()
         return self.text

@@ -14,7 +14,7 @@ from flist.store.base import Store
 from flist.store.http import HttpStore
 from flist.store.patience import LONGEST_S, SLOWEST_BYTES_PER_S
 from flist.store.retry import SHORTEST_TRY_S, RetryingStore
-from flist.store.routed import FIRST_PATIENCE_S, RoutedStore
+from flist.store.routed import RoutedStore
 from flist.store.zdb import ZdbStore, parse_address
 from tests.helpers.flist_faults import faulty_server, file_hashes, make_many_files, pack_into
 from tests.helpers.flist_mount import mounted, rfs
@@ -22,7 +22,8 @@ from tests.helpers.flist_servers import Talk, serve_talk
 from tests.helpers.stores import BLOCK, DATA
 
 LIMIT_S = 0.5
-SLACK_S = 1.5
+SLACK_S = 10.0
+"""What a busy machine may add; without the limit it would be `LONGEST_S`, or have no end."""
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n" % len(DATA)
 
 Words = Callable[[Talk], None]
@@ -30,7 +31,7 @@ Words = Callable[[Talk], None]
 
 def silence(talk: Talk) -> None:
     """Say nothing."""
-    talk.ended.wait(10)
+    talk.ended.wait()
 
 
 def http_words(begin: bytes, piece: bytes) -> Words:
@@ -42,6 +43,13 @@ def http_words(begin: bytes, piece: bytes) -> Words:
             talk.drip(piece)
 
     return answer
+
+
+def half(talk: Talk) -> None:
+    """Begin an answer, and fall silent."""
+    talk.hear()
+    talk.say(HEAD + b"\r\n" + DATA[:100])
+    silence(talk)
 
 
 def endless(talk: Talk) -> None:
@@ -58,6 +66,7 @@ HTTP = {
     "body": http_words(HEAD + b"\r\n", b"x"),
     "chunks": http_words(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\nx\r\n"),
     "chunk's size": http_words(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"0"),
+    "half of the body": half,
     "endless": endless,
 }
 
@@ -115,30 +124,32 @@ def test_http_that_falls_silent() -> None:
 
     with (
         serve_talk(answer) as port,
-        closing(HttpStore(f"http://127.0.0.1:{port}", LIMIT_S)) as store,
+        closing(HttpStore(f"http://127.0.0.1:{port}")) as store,
     ):
         assert store.get(BLOCK.id) == DATA
+        store.timeout_s = LIMIT_S
         check_given_up(store)
         assert not store.origin.idle
+        store.timeout_s = LONGEST_S
         assert store.get(BLOCK.id) == DATA
 
 
 def test_http_that_is_slow_but_steady() -> None:
-    size = SLOWEST_BYTES_PER_S
+    """What comes in time gives all of the time back; so a busy machine is no trouble."""
+    pieces, piece, limit_s = 40, bytes(SLOWEST_BYTES_PER_S), 3.5
 
     def answer(talk: Talk) -> None:
         talk.hear()
-        talk.say(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size)
-        for _ in range(10):
+        talk.say(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % (pieces * len(piece)))
+        for _ in range(pieces):
             talk.ended.wait(0.1)
-            talk.say(bytes(size // 10))
-        talk.say(bytes(size % 10))
+            talk.say(piece)
 
     with (
         serve_talk(answer) as port,
-        closing(HttpStore(f"http://127.0.0.1:{port}", LIMIT_S)) as store,
+        closing(HttpStore(f"http://127.0.0.1:{port}", limit_s)) as store,
     ):
-        assert store.get(BLOCK.id) == bytes(size)
+        assert store.get(BLOCK.id) == piece * pieces
 
 
 def zdb_words(answer: Words) -> Words:
@@ -169,14 +180,14 @@ ZDB: dict[str, Words] = {
 }
 
 
-def open_zdb(port: int) -> ZdbStore:
-    """Return a store with a short patience."""
-    return ZdbStore(parse_address(f"zdb://127.0.0.1:{port}/ns"), "zdb://test", LIMIT_S)
+def open_zdb(port: int, timeout_s: float) -> ZdbStore:
+    """Return a store."""
+    return ZdbStore(parse_address(f"zdb://127.0.0.1:{port}/ns"), "zdb://test", timeout_s)
 
 
 @pytest.mark.parametrize("kind", ZDB)
 def test_zdb(kind: str) -> None:
-    with serve_talk(ZDB[kind]) as port, closing(open_zdb(port)) as store:
+    with serve_talk(ZDB[kind]) as port, closing(open_zdb(port, LIMIT_S)) as store:
         check_given_up(store)
         started = time.monotonic()
         with pytest.raises(StoreUnavailableError):
@@ -206,24 +217,29 @@ def test_zdb(kind: str) -> None:
 )
 def test_zdb_that_lies(said: bytes, error: type[FlistError]) -> None:
     with serve_talk(zdb_words(lambda talk: talk.say(said))) as port:
-        routed = RoutedStore([(Route(0, 255, "x"), open_zdb(port))], check_arrival)
+        routed = RoutedStore([(Route(0, 255, "x"), open_zdb(port, LONGEST_S))], check_arrival)
         with closing(routed) as store, pytest.raises(error):
             store.get(BLOCK.id)
 
 
 def test_a_mirror_that_hangs_holds_up_one_read(tmp_path: Path) -> None:
     """Whichever is asked first, and however often."""
-    with serve_talk(silence) as port, faulty_server(tmp_path) as good:
+    heard = []
+
+    def hang(talk: Talk) -> None:
+        heard.append(talk.hear())
+        silence(talk)
+
+    with serve_talk(hang) as port, faulty_server(tmp_path) as good:
         path = tmp_path / BLOCK.id.hex()[:2] / BLOCK.id.hex()
         path.parent.mkdir()
         path.write_bytes(DATA)
         stores = [HttpStore(f"http://127.0.0.1:{port}"), HttpStore(good.url)]
         routes: list[tuple[Route, Store]] = [(Route(0, 255, "x"), store) for store in stores]
         with closing(RetryingStore(RoutedStore(routes, check_arrival), 60)) as store:
-            started = time.monotonic()
             for _ in range(8):
                 assert store.get(BLOCK.id) == DATA
-            assert time.monotonic() - started < FIRST_PATIENCE_S + SLACK_S
+            assert len(heard) <= 1
 
 
 def test_an_unpack_with_a_mirror_that_hangs(tmp_path: Path) -> None:
@@ -233,7 +249,7 @@ def test_an_unpack_with_a_mirror_that_hangs(tmp_path: Path) -> None:
         words += ["--store", good.url, "--store", f"http://127.0.0.1:{port}"]
         started = time.monotonic()
         rfs("unpack", *words, tmp_path / "out")
-        assert time.monotonic() - started < LONGEST_S / 2
+        assert time.monotonic() - started < LONGEST_S
     assert file_hashes(tmp_path / "out") == file_hashes(tmp_path / "tree")
 
 

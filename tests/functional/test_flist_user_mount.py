@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-import flist
+import flist.mount
 from common.mounts import read_mounts
 from flist import cli, fuse_mount
 from flist.control import find_server
 from flist.errors import FlistError
-from tests.helpers.flist_mount import rfs
+from tests.helpers.flist_mount import DAEMON_WITHIN_S, rfs
 from tests.helpers.flist_trees import describe, make_small_tree
 from tests.helpers.needs import need_fuse
 from tests.helpers.other_user import run_with_fuse
@@ -25,9 +25,10 @@ UID = pwd.getpwnam("nobody").pw_uid  # fusermount3 wants a user who has a name
 
 
 @pytest.fixture(name="place")
-def make_place(open_path: Path) -> Path:
+def make_place(open_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Make a flist whose blocks all may read, `own`, the other user's folder, and `scratch`."""
     need_fuse()
+    monkeypatch.setattr(flist.mount, "UP_WITHIN_S", DAEMON_WITHIN_S)
     for module in pkgutil.walk_packages(flist.__path__, "flist."):
         if not module.name.startswith("flist.hub"):
             importlib.import_module(module.name)
@@ -64,7 +65,7 @@ def test_a_user_mounts_reads_asks_and_unmounts(place: Path) -> None:
         assert cli.main(["stats", str(target)], "rfs") == 0
         assert cli.main(["remount", "-m", str(place / "a.fl"), str(target)], "rfs") == 0
         assert describe(target) == expected
-        subprocess.run(["fusermount3", "-u", target], check=True, timeout=20)
+        subprocess.run(["fusermount3", "-u", target], check=True, timeout=60)
         assert os.waitpid(pid, 0)[1] == 0
         assert list(target.iterdir()) == []
 
