@@ -243,10 +243,15 @@ def test_a_damaged_block_never_gives_wrong_bytes(changed: Sample, tmp_path: Path
     assert failed == [(5, 0, errno.EIO), (9, 7, errno.EIO)]
 
 
+def wait_settled(tree: Path) -> None:
+    """Wait until no file is so young that it would not be remembered."""
+    settled_ns = max(path.stat().st_ctime_ns for path in tree.iterdir()) + RACY_NS
+    wait_until(lambda: time.time_ns() > settled_ns, "changes to be old enough to remember")
+
+
 def test_packed_again_it_is_the_same_file(sample: Sample, tmp_path: Path, own_memory: None) -> None:
     """What is remembered holds the rows, too: the second pack reads nothing, and the third all."""
-    settled_ns = (sample.tree / "large").stat().st_ctime_ns + RACY_NS
-    wait_until(lambda: time.time_ns() > settled_ns, "changes to be old enough to remember")
+    wait_settled(sample.tree)
     read = []
     for number, words in enumerate([[], [], ["--checksum"], ["--processes", "1", "--checksum"]]):
         meta = tmp_path / f"{number}.fl"
@@ -259,8 +264,7 @@ def test_packed_again_it_is_the_same_file(sample: Sample, tmp_path: Path, own_me
 def test_what_was_remembered_may_be_gone_from_the_store(
     sample: Sample, tmp_path: Path, own_memory: None
 ) -> None:
-    settled_ns = (sample.tree / "large").stat().st_ctime_ns + RACY_NS
-    wait_until(lambda: time.time_ns() > settled_ns, "changes to be old enough to remember")
+    wait_settled(sample.tree)
     expected = None
     for number in range(2):
         meta = tmp_path / f"{number}.fl"

@@ -26,6 +26,7 @@ class FaultyServer(ThreadingHTTPServer):
     """Serves a folder of blocks; `fault` says how, `faults_left` how often (-1: always)."""
 
     daemon_threads = True
+    request_queue_size = 128  # of connections that a busy machine has not yet looked at
 
     def __init__(self, blocks: Path) -> None:
         super().__init__(("127.0.0.1", 0), Handler)

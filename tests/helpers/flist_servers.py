@@ -17,6 +17,9 @@ from tests.helpers.flist_mount import end, free_port
 from tests.helpers.needs import need_tool
 from tests.helpers.waiting import wait_until
 
+MANY = 128
+"""Connections may wait until a busy machine looks at them; of more, each is delayed by a second."""
+
 
 def is_open(port: int) -> bool:
     """Whether something listens on a port of the loopback."""
@@ -121,6 +124,7 @@ def serve_talk(talk: Callable[[Talk], None]) -> Iterator[int]:
 
     class Server(socketserver.ThreadingTCPServer):
         daemon_threads = True
+        request_queue_size = MANY
 
     with Server(("127.0.0.1", 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
@@ -138,8 +142,12 @@ def serve_handler(
     handler: type[http.server.BaseHTTPRequestHandler], tls: ssl.SSLContext | None = None
 ) -> Iterator[int]:
     """Serve with `handler` in a thread for the block."""
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        server.daemon_threads = True
+
+    class Server(http.server.ThreadingHTTPServer):
+        daemon_threads = True
+        request_queue_size = MANY
+
+    with Server(("127.0.0.1", 0), handler) as server:
         if tls is not None:
             server.socket = tls.wrap_socket(server.socket, server_side=True)
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
