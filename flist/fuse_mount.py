@@ -85,6 +85,14 @@ def detach(target: Path, pid: int | None = None) -> None:
         subprocess.run(call, capture_output=True, check=False, timeout=10)
 
 
+def disconnect(handle: int) -> None:
+    """End the connection `handle`, and leave its number to nothing: threads that still answer a
+    read would write into whatever file got it next."""
+    nothing = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+    os.dup2(nothing, handle, inheritable=False)
+    os.close(nothing)
+
+
 def widen_read_ahead(target: Path) -> None:
     """Let the kernel read two chunks ahead instead of a quarter of one, if we may say so.
 

@@ -10,34 +10,30 @@ mount): nothing is remembered for the kernel.
 import contextlib
 import errno
 import os
-import signal
 import threading
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from queue import SimpleQueue
-from types import FrameType
 from typing import NamedTuple
 
 from flist import fuse_wire as wire
 from flist.ahead import Ahead
 from flist.errors import FlistError
 from flist.failures import Failures
-from flist.fuse_mount import attach, detach, widen_read_ahead
+from flist.fuse_mount import attach, detach, disconnect, widen_read_ahead
 from flist.heap import collect_rarely, keep_buffers
 from flist.listing import INO_MASK, VERSION_SHIFT, Listings, Place, Question
 from flist.model import ROOT_INO, Inode
 from flist.reader import Reader
 from flist.sequence import Sequence, start_sequence
+from flist.stopping import Stop, Stopping, stop_on_signals
 
 BUFFER_BYTES = 64 * 1024
 READERS = 8
 SEEK_DATA, SEEK_HOLE = 3, 4
 GONE = frozenset((errno.ENODEV, errno.ENOTCONN))
-
-
-class Stop(BaseException):
-    """A signal asked us to unmount and end."""
+TAKEN_BACK = frozenset((errno.ENOENT, errno.EINTR, errno.EAGAIN))
 
 
 def serve(
@@ -53,38 +49,22 @@ def serve(
     target = target.resolve()
     collect_rarely()
     keep_buffers()
-    with stop_on_signals(), contextlib.suppress(Stop), start_sequence(reader) as sequence:
+    with (
+        start_sequence(reader) as sequence,
+        stop_on_signals() as stopping,
+        contextlib.suppress(Stop),
+    ):
         handle = attach(target)
         try:
             server = Server(reader, handle, target, ready, sequence)
             started(server)
             try:
-                server.run()
+                server.run(stopping)
             finally:
                 server.ahead.close()
         finally:
             detach(target)
-            os.close(handle)
-
-
-@contextlib.contextmanager
-def stop_on_signals() -> Iterator[None]:
-    """Raise `Stop` in the block when SIGTERM, SIGINT or SIGHUP comes, once."""
-
-    def stop(_number: int, _frame: FrameType | None) -> None:
-        for number in kept:
-            signal.signal(number, signal.SIG_IGN)
-        raise Stop
-
-    kept = {}
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup
-            kept[number] = signal.signal(number, stop)
-    try:
-        yield
-    finally:
-        for number, handler in kept.items():
-            signal.signal(number, handler)
+            disconnect(handle)
 
 
 class Waiting(NamedTuple):
@@ -135,20 +115,23 @@ class Server:
             wire.INTERRUPT: self.interrupt,
         }
 
-    def run(self) -> None:
-        """Answer until the connection ends."""
+    def run(self, stopping: Stopping) -> None:
+        """Answer until the connection ends, or a signal says so."""
         buffer = bytearray(BUFFER_BYTES)
         view = memoryview(buffer)
-        while True:
+        while not stopping.is_asked:
+            stopping.is_idle = True
             try:
                 length = os.readv(self.handle, [buffer])
             except OSError as error:
+                if error.errno in TAKEN_BACK:
+                    continue
                 if error.errno in GONE:
-                    return
-                if error.errno in (errno.ENOENT, errno.EINTR, errno.EAGAIN):
-                    continue  # the request was taken back
+                    break
                 raise
+            stopping.is_idle = False
             self.answer(wire.parse_request(view[:length]))
+        stopping.is_idle = False
 
     def answer(self, request: wire.Request) -> None:
         """Answer one request; whatever goes wrong is an error number for the kernel."""
