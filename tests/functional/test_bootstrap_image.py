@@ -14,6 +14,7 @@ from bootstrap_server.template import Template, build_image, load_template
 from common.content import Pieces
 from tests.helpers.needs import need_tool
 
+pytestmark = pytest.mark.timeout(900)  # the first template on a machine fetches packages
 OFFSET = disk.PARTITION_START * disk.SECTOR_BYTES
 SCRIPT = render_script(Boot.parse("dev", "42", "zos-debug"), "http://boot.example", "http://hub")
 
@@ -38,7 +39,7 @@ def image(template: Template, tmp_path: Path) -> Path:
 def mtools(name: str, image: Path, *words: str) -> bytes:
     need_tool(name)
     call = [name, *words[:-1], "-i", f"{image}@@{OFFSET}", words[-1]]
-    return subprocess.run(call, check=True, capture_output=True, timeout=30).stdout
+    return subprocess.run(call, check=True, capture_output=True, timeout=120).stdout
 
 
 def test_two_builds_are_the_same_bytes(template: Template) -> None:
@@ -65,7 +66,7 @@ def test_the_file_system_is_clean(image: Path, tmp_path: Path) -> None:
     partition = tmp_path / "partition"
     partition.write_bytes(image.read_bytes()[OFFSET:])
     call = ["fsck.fat", "-n", "-v", str(partition)]
-    done = subprocess.run(call, capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run(call, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "16 bits/entry" in done.stdout or "FAT16" in done.stdout or "2 FATs" in done.stdout
 
