@@ -22,10 +22,13 @@ from bootstrap_server import disk
 from common.paths import cache_dir
 from tests.helpers.needs import need_tool
 from tests.helpers.tcp import read_all
+from tests.helpers.waiting import wait_until
 
+pytestmark = pytest.mark.timeout(900)
 KERNEL = bytes(range(256)) * 5000
 HUB = "http://hub.example"
-START_S = 120
+START_S = 600  # the first template on a machine fetches packages
+ANSWER_S = 60
 PUBLIC = "http://boot.example"
 
 
@@ -35,7 +38,7 @@ class Server:
     def __init__(self, url: str, releases: Path) -> None:
         self.url = url
         self.releases = releases
-        self.pool = urllib3.PoolManager(retries=False, timeout=20)
+        self.pool = urllib3.PoolManager(retries=False, timeout=ANSWER_S)
 
     def ask(
         self, path: str, method: str = "GET", **headers: str
@@ -48,7 +51,7 @@ class Server:
         """Send a request line as it is, which no client library would."""
         place = urlsplit(self.url)
         assert place.hostname and place.port
-        with socket.create_connection((place.hostname, place.port), timeout=10) as stream:
+        with socket.create_connection((place.hostname, place.port), ANSWER_S) as stream:
             head = f"GET {target} HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n"
             stream.sendall(head.encode("latin-1"))
             return read_all(stream)
@@ -87,9 +90,10 @@ def run_server(releases: Path, **environment: str) -> Iterator[Server]:
         try:
             assert found, said
             yield Server(found[1], releases)
-        finally:
             process.send_signal(signal.SIGINT)
-            process.wait(20)
+            process.wait(ANSWER_S)
+        finally:
+            process.kill()
             drain.join()
 
 
@@ -118,7 +122,8 @@ def test_health(server: Server) -> None:
 
 
 def test_small_replies_do_not_wait_for_an_acknowledgement(server: Server) -> None:
-    assert small_reply_s(server) < 0.03  # 40 ms with Nagle's algorithm, 1 ms without
+    # With Nagle's algorithm every reply takes 40 ms; without, 1 ms, and longer on a busy machine.
+    wait_until(lambda: small_reply_s(server) < 0.03, "a reply within 30 ms")
 
 
 def test_a_release_file(server: Server) -> None:
@@ -217,7 +222,9 @@ def test_the_curl_line_of_the_page_works(server: Server, tmp_path: Path) -> None
     line = re.search(r"curl --fail [^<]+", page)
     assert line
     call = line[0].replace(PUBLIC, server.url)
-    subprocess.run(call, shell=True, check=True, cwd=tmp_path, capture_output=True, timeout=30)
+    subprocess.run(
+        call, shell=True, check=True, cwd=tmp_path, capture_output=True, timeout=ANSWER_S
+    )
     data = (tmp_path / "zero-os-dev-farm42.img").read_bytes()
     assert f" nomodeset {typed} || ".encode() in data
 
@@ -334,7 +341,7 @@ def test_two_servers_with_an_empty_cache_build_one_template(tmp_path: Path) -> N
 def test_what_the_command_refuses(tmp_path: Path, words: list[str], said: str) -> None:
     call = [sys.executable, "-m", "zero_os", "bootstrap", "serve", "--listen", "127.0.0.1:0"]
     call += ["--hub", HUB, "--releases", str(tmp_path), *words]
-    done = subprocess.run(call, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(call, capture_output=True, text=True, timeout=ANSWER_S, check=False)
     assert done.returncode == 2
     assert said in done.stderr
     assert "Traceback" not in done.stderr

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 TOP = Path(__file__).resolve().parents[2]
+DEADLINE_S = 120
 ZOS = [sys.executable, "-m", "zero_os"]
 
 
@@ -17,7 +18,7 @@ def run_shell(line: str, **env: str) -> subprocess.CompletedProcess[str]:
     words = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "ZOS": " ".join(ZOS), **env}
     call = ["/bin/sh", "-c", line]
     return subprocess.run(
-        call, cwd=TOP, env=words, capture_output=True, text=True, timeout=60, check=False
+        call, cwd=TOP, env=words, capture_output=True, text=True, timeout=DEADLINE_S, check=False
     )
 
 

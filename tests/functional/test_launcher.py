@@ -15,6 +15,7 @@ from tests.helpers.waiting import wait_until
 
 TOP = Path(__file__).resolve().parents[2]
 NOTHING_INSTALLED = "#!/bin/sh\nexit 1\n"
+DEADLINE_S = 120
 APT_FAILS = "#!/bin/sh\nexit 7\n"
 
 
@@ -51,7 +52,7 @@ def call_launcher(top: Path, *words: str, path: str = "") -> subprocess.Popen[st
 
 def run_launcher(top: Path, *words: str, path: str = "") -> tuple[int, str, str]:
     with call_launcher(top, *words, path=path) as process:
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=DEADLINE_S)
     return process.returncode, out, err
 
 
@@ -98,10 +99,10 @@ def test_a_second_call_says_whom_it_waits_for(checkout: Path, tmp_path: Path) ->
     with open(said, "w") as errors:
         call = [sys.executable, str(checkout / "zos"), "vm"]
         env = {**os.environ, "PATH": f"{make_tools(checkout)}:{os.environ['PATH']}"}
-        with hold_lock(checkout / ".zos.lock", "a test", 5):
+        with hold_lock(checkout / ".zos.lock", "a test", DEADLINE_S):
             with subprocess.Popen(call, env=env, stdout=errors, stderr=errors) as process:
                 try:
                     line = f"zos: waiting for process {os.getpid()} ("
-                    wait_until(lambda: line in said.read_text(), "it waits", 20)
+                    wait_until(lambda: line in said.read_text(), "it waits")
                 finally:
                     process.kill()

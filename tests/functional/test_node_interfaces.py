@@ -50,13 +50,13 @@ def namespace() -> Iterator[str]:
 def run(*words: str) -> str:
     """Run a program to its end and return what it says."""
     call = list(words)
-    return subprocess.run(call, capture_output=True, text=True, timeout=60, check=True).stdout
+    return subprocess.run(call, capture_output=True, text=True, timeout=120, check=True).stdout
 
 
 def assign(namespace: str, *leases: str) -> subprocess.CompletedProcess[str]:
     """Assign (mask, address, router), one after another, in `namespace`."""
     call = ["ip", "netns", "exec", namespace, sys.executable, "-c", ASSIGN, *leases]
-    return subprocess.run(call, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(call, capture_output=True, text=True, timeout=120, check=False)
 
 
 def seen(namespace: str) -> tuple[list[str], list[str]]:
