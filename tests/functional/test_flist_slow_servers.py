@@ -20,6 +20,7 @@ from tests.helpers.flist_faults import faulty_server, file_hashes, make_many_fil
 from tests.helpers.flist_mount import mounted, rfs
 from tests.helpers.flist_servers import Talk, serve_talk
 from tests.helpers.stores import BLOCK, DATA
+from tests.helpers.waiting import wait_until
 
 LIMIT_S = 0.5
 SLACK_S = 10.0
@@ -263,7 +264,7 @@ def test_a_read_of_a_mount_whose_store_hangs_fails_within_the_limit(
         words = ("--store", server.url, "--cache", tmp_path / "cache", "--wait", wait)
         with mounted(meta, tmp_path / "m", *words) as mount:
             files = sorted(path for path in mount.path.glob("*/*") if path.is_file())
-            content = files[0].read_bytes()
+            content = wait_until(files[0].read_bytes)
             server.break_with("stall")
             started = time.monotonic()
             with pytest.raises(OSError, match="Input/output error"):
