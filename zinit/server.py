@@ -187,13 +187,14 @@ class Server:
         return min((at for at in times if at is not None), default=None)
 
     def _accept(self, door: "_socket.socket", token: str = "") -> None:
-        for _turn in range(ACCEPTS_PER_TURN):
+        for count in range(ACCEPTS_PER_TURN):
             try:
                 fd, _address = door._accept()  # type: ignore[attr-defined]
             except BlockingIOError:
                 return
-            except OSError:
-                self._turn_away(door)
+            except OSError:  # looked for before whether anybody waits: only at first that is sure
+                if count == 0:
+                    self._turn_away(door)
                 return
             os.set_blocking(fd, False)
             if len(self._clients) >= CLIENT_LIMIT:

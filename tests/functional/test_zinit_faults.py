@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers.waiting import wait_until
+from tests.helpers.waiting import DEADLINE_S, wait_until
 from tests.helpers.zinit_daemon import ZinitDaemon, children_of, hold, running_daemon
 
 
@@ -163,6 +163,25 @@ def test_clients_that_take_the_last_descriptor_are_turned_away(tmp_path: Path) -
                 door.close()
         assert zinit.state("a") == "Running"
         assert "internal error" not in zinit.said()
+
+
+def test_the_last_descriptor_serves_a_client_that_asks_late(tmp_path: Path) -> None:
+    """Nobody else waits: there is no reason to turn it away."""
+    with running_daemon(tmp_path, a="exec: sleep 1000") as zinit:
+        zinit.wait_for_state("a", "Running")
+        used = {int(path.name) for path in Path(f"/proc/{zinit.pid}/fd").iterdir()}
+        free = [number for number in range(max(used) + 2) if number not in used]
+        hard = resource.prlimit(zinit.pid, resource.RLIMIT_NOFILE)[1]
+        resource.prlimit(zinit.pid, resource.RLIMIT_NOFILE, (free[0] + 1, hard))
+        with socket.socket(socket.AF_UNIX) as door:
+            door.settimeout(DEADLINE_S)
+            door.connect(str(zinit.socket))
+            wait_until(lambda: count_fds(zinit.pid) == len(used) + 1, "it is accepted")
+            end = time.monotonic() + 0.2
+            wait_until(lambda: time.monotonic() > end, "zinit is through with it")
+            door.sendall(b"list\n")
+            assert b'"a"' in door.recv(4096)
+        resource.prlimit(zinit.pid, resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def test_memory_limit_is_survived(tmp_path: Path) -> None:
