@@ -53,17 +53,18 @@ class LogWriter:
         self._retry_at = 0.0
         self._is_stalled = False
 
-    def adopt(self, fd: int, pid: int, queue: list[bytes]) -> None:
+    def adopt(self, fd: int, pid: int, queue: list[bytes], dropped: int) -> None:
         """Go on with a writer of the program before this one."""
+        self.dropped = dropped
         if fd >= 0:
             os.set_inheritable(fd, False)
             self._take(_socket.socket(fileno=fd), pid)
         self._send_again(queue)
 
-    def dump(self) -> "tuple[int, int, list[str]]":
-        """Return what another program needs to go on: descriptor (or -1), pid, queue."""
+    def dump(self) -> "tuple[int, int, list[str], int]":
+        """Return what another program needs to go on: descriptor (or -1), pid, queue, dropped."""
         queue = [packet.decode("latin-1") for packet in self._queue]
-        return self._door.fileno() if self._door else -1, self.pid, queue
+        return self._door.fileno() if self._door else -1, self.pid, queue, self.dropped
 
     def write(self, header: bytes, lines: list[bytes]) -> None:
         """Let `lines` be appended to the file that `header` names."""

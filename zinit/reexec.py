@@ -131,9 +131,9 @@ def restore_http(daemon: "Daemon", entry: "Any") -> None:
 
 def restore_writer(daemon: "Daemon", entry: "Any") -> None:
     """Go on with a writer of log files."""
-    folder, number, pid, queue = entry
+    folder, number, pid, queue, *more = entry  # an older program says no more
     packets = [packet.encode("latin-1") for packet in queue]
-    daemon.outputs.find_writer(folder).adopt(number, pid, packets)
+    daemon.outputs.find_writer(folder).adopt(number, pid, packets, more[0] if more else 0)
 
 
 def restore_stream(daemon: "Daemon", entry: "Any") -> None:

@@ -1,6 +1,7 @@
 """A disk that hangs: neither the processes in state D nor the log files on it hold zinit up."""
 
 import os
+import re
 import time
 from pathlib import Path
 
@@ -103,11 +104,12 @@ def test_a_log_file_on_a_hung_disk_stalls_nothing(tmp_path: Path, is_open: bool)
         seen = last_number(zinit)
         wait_until(lambda: last_number(zinit) > seen + 1000, "the service talks on")
 
+        last = last_number(zinit)
         disk.go_on()
-        wait_until(lambda: whole_numbers(disk)[-1] > seen, "it is written again")
-        assert "lines were not written in" in zinit.said()
+        wait_until(lambda: whole_numbers(disk)[-1] > last, "it is written again")
         numbers = whole_numbers(disk)
         assert numbers == sorted(set(numbers)), "in order, and nothing twice"
+        wait_until(lambda: missing(disk) == told_missing(zinit) > 0, "all that is lost is told")
 
         disk.hang()
         assert zinit.end() == 0
@@ -118,6 +120,17 @@ def whole_numbers(disk: HungDisk) -> list[int]:
     """Return the numbers of the lines that were written whole."""
     lines = disk.content("talker.log").split(b"\n")[:-1]
     return [int(line.split()[0]) for line in lines] or [0]
+
+
+def missing(disk: HungDisk) -> int:
+    """Return how many lines before the last one are not there."""
+    numbers = whole_numbers(disk)
+    return numbers[-1] - len(numbers)
+
+
+def told_missing(zinit: ZinitDaemon) -> int:
+    """Return how many lines zinit has said are lost."""
+    return sum(map(int, re.findall(r"(\d+) lines were not written in", zinit.said())))
 
 
 def test_a_writer_that_is_killed_is_replaced(tmp_path: Path) -> None:
