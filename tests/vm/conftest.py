@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from common.paths import cache_dir
 from image.build import build_release
 from image.model import Release
 from zero_os.boot.hub import LocalHub, prepare_hub
@@ -23,9 +22,12 @@ def hub() -> LocalHub:
 
 
 @pytest.fixture(scope="session")
-def release(hub: LocalHub) -> Release:
-    """Return a release that accepts what that hub's key signed."""
-    output = cache_dir("boot", "releases") / "dev"
+def release(hub: LocalHub, tmp_path_factory: pytest.TempPathFactory) -> Release:
+    """Return a release that accepts what that hub's key signed.
+
+    Its folder is no other's: another checkout, or a `zos boot`, may put its own in the cache's.
+    """
+    output = tmp_path_factory.mktemp("release")
     return build_release(output, flist_keys=hub.key_file, progress=say)
 
 
