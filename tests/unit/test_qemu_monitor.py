@@ -12,7 +12,7 @@ from qemu.errors import MachineEndedError, MachineError, WaitTimeoutError
 from qemu.monitor import Monitor
 
 GREETING = {"QMP": {"version": {"qemu": {"micro": 0, "minor": 0, "major": 10}}, "capabilities": []}}
-OPEN_S = 10
+OPEN_S = 60
 
 
 def read_questions(link: socket.socket) -> Iterator[dict[str, object]]:
