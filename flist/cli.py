@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from common.ending import leave
 from common.errors import UsageError, run_command
 
 
@@ -61,7 +62,7 @@ HASH_COMMANDS = ("sync", "track-blocks")
 
 def entry() -> int:
     """Run `rfs`."""
-    return run_command(lambda argv: main(argv, "rfs"), sys.argv[1:], "rfs")
+    return leave(run_command(lambda argv: main(argv, "rfs"), sys.argv[1:], "rfs"))
 
 
 def main(argv: Sequence[str], prog: str) -> int:

@@ -39,11 +39,12 @@ def is_running(pid: int) -> bool:
 
 
 def remove_scratch(folder: bytes) -> None:
-    """Remove what a killed run left in `folder`; what belongs to a running process stays."""
+    """Remove what a killed run left in `folder`, and what one of ours has not completed; what
+    belongs to another running process stays."""
     with contextlib.suppress(PermissionError), os.scandir(folder) as listing:
         for entry in listing:
             match = SCRATCH.fullmatch(entry.name)
-            if match and not is_running(int(match[1])):
+            if match and (int(match[1]) == os.getpid() or not is_running(int(match[1]))):
                 with contextlib.suppress(OSError):
                     os.unlink(entry.path)  # noqa: PTH108
 

@@ -123,6 +123,13 @@ class Restorer(Worker[int, tuple[int, Outcome]]):
         assert self.fetcher is not None
         self.fetcher.close()
 
+    def give_up(self) -> None:
+        """Close the stores; whom they hold up is left alone."""
+        if self.pool is not None:
+            self.pool.shutdown(wait=False, cancel_futures=True)
+        if self.fetcher is not None:
+            self.fetcher.close()
+
 
 class LocalReader:
     """Plain chunks from a folder of this machine, one after the other in the same memory."""

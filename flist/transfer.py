@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
@@ -20,6 +19,7 @@ from flist.parts import LARGE_BYTES, encode_parts, rows_of_large_files
 from flist.sender import Sender, find_lacking
 from flist.session import Sources, open_fetcher
 from flist.store.routed import open_routes
+from flist.threads import thread_pool
 from flist.workers import Worker, run_jobs
 from flist.writer import check_output, write_flist
 
@@ -45,15 +45,11 @@ def for_all(
 ) -> None:
     """Do `work` for every block in several threads; the first error ends it."""
     done, total = 0, sum(sizes.values())
-    with ThreadPoolExecutor(THREADS) as pool:
-        try:
-            for block, _ in zip(sizes, pool.map(work, sizes), strict=True):
-                done += sizes[block]
-                if progress is not None:
-                    progress(done, total)
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    with thread_pool(THREADS) as pool:
+        for block, _ in zip(sizes, pool.map(work, sizes), strict=True):
+            done += sizes[block]
+            if progress is not None:
+                progress(done, total)
 
 
 def clone(

@@ -134,11 +134,26 @@ def unpack(
             make_folder(folder.path)
         shared = frozenset() if rules.is_clean else find_shared(plan.files)
         restorer = Restorer(make_batches(plan.files), shared, meta, sources, rules)
-        done = add_up([restore_files(restorer, processes, progress), restore_rest(plan, rules)])
+        with undone_at_error(plan.folders):
+            files = restore_files(restorer, processes, progress)
+            done = add_up([files, restore_rest(plan, rules)])
     except OSError as error:
         place = os.fsdecode(error.filename or root)
         raise FlistError(f"cannot unpack: {place}: {error.strerror}") from error
     return Summary(plan.size(), done.size_bytes, done.kept, [*done.problems], [*done.broken])
+
+
+@contextlib.contextmanager
+def undone_at_error(folders: Sequence[Restore]) -> Iterator[None]:
+    """Remove what is half written in `folders` if the block ends by an error: threads that wait for
+    a store, and processes that were ended, leave it there."""
+    try:
+        yield
+    except BaseException:
+        for folder in folders:
+            with contextlib.suppress(OSError):
+                remove_scratch(folder.path)
+        raise
 
 
 def is_clean(root: Path) -> bool:
@@ -171,11 +186,12 @@ def restore_files(
     total = sum(item.inode.size for batch in restorer.batches for item in batch)
     done = 0
     outcomes = []
-    for size, outcome in run_jobs(range(len(restorer.batches)), restorer, processes):
-        outcomes.append(outcome)
-        done += size
-        if progress is not None:
-            progress(done, total)
+    with contextlib.closing(run_jobs(range(len(restorer.batches)), restorer, processes)) as results:
+        for size, outcome in results:
+            outcomes.append(outcome)
+            done += size
+            if progress is not None:
+                progress(done, total)
     return add_up(outcomes)
 
 

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,6 +12,7 @@ from flist.model import Block, chunk_count, chunk_size
 from flist.opening import open_flist
 from flist.parts import check_parts
 from flist.session import Sources, open_fetcher
+from flist.threads import thread_pool
 from flist.unpack import make_plan
 
 THREADS = 4
@@ -75,7 +75,7 @@ def check_blocks(
 
     faults = []
     done, total = 0, sum(sizes.values())
-    with ThreadPoolExecutor(THREADS) as pool:
+    with thread_pool(THREADS) as pool:
         for block, fault in zip(sizes, pool.map(check, sizes), strict=True):
             if fault is not None:
                 faults.append(fault)

@@ -17,7 +17,7 @@ import signal
 import struct
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from types import FrameType
 from typing import Any, Generic, NoReturn, TypeVar, cast
 
@@ -48,6 +48,9 @@ class Worker(Generic[Job, Result]):
     def close(self) -> None:
         """Let go of everything, and make results durable."""
 
+    def give_up(self) -> None:
+        """Let go of everything after an error, and wait for nothing."""
+
 
 def cpu_count() -> int:
     """Return how many processors this process may use."""
@@ -56,7 +59,7 @@ def cpu_count() -> int:
 
 def run_jobs(
     jobs: Iterable[Job], worker: Worker[Job, Result], processes: int = 0
-) -> Iterator[Result]:
+) -> Generator[Result, None, None]:
     """Give the results of all `jobs`, in no order. One process does it here, without a fork.
 
     Jobs are asked for while the workers are at the first ones. Raises what a worker raised, if it
@@ -132,13 +135,17 @@ def run_here(jobs: Iterable[Job], worker: Worker[Job, Result]) -> Iterator[Resul
     """Do all jobs in this process."""
     keep_buffers()
     is_open = False
-    for job in jobs:
-        if not is_open:
-            worker.open()
-            is_open = True
-        yield worker.work(job)
-    if is_open:
-        worker.close()
+    try:
+        for job in jobs:
+            if not is_open:
+                worker.open()
+                is_open = True
+            yield worker.work(job)
+        if is_open:
+            worker.close()
+    except BaseException:
+        worker.give_up()
+        raise
 
 
 class Ended(BaseException):

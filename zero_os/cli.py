@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from common.ending import leave
 from common.errors import UsageError, run_command
 
 
@@ -34,8 +35,12 @@ VERBS = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
+    """Run one verb and return its exit status; without `argv` this is the whole program."""
+    return leave(run(sys.argv[1:])) if argv is None else run(argv)
+
+
+def run(words: Sequence[str]) -> int:
     """Run one verb and return its exit status."""
-    words = list(sys.argv[1:] if argv is None else argv)
     if not words or words[0] in ("-h", "--help", "help"):
         return run_command(print_usage, [], "zos")
     if words[0] in ("-V", "--version"):

@@ -43,7 +43,7 @@ class ChunkWriter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.pool.shutdown(cancel_futures=True)
+        self.pool.shutdown(wait=error is None, cancel_futures=True)  # as of `thread_pool`
         self.store.close()
 
     def add(self, chunk: bytes, blocks: list[Block], file_size: int = 0) -> None:

@@ -6,9 +6,8 @@ blocks into the stores as they are read.
 
 import contextlib
 from collections.abc import Callable, Generator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from flist.model import Block, Route
 from flist.oci.apply import Applier, Limits
@@ -20,7 +19,11 @@ from flist.oci.image import Image
 from flist.oci.tree import Item, Node
 from flist.pack import strip_password
 from flist.parts import rows_of_large_files
+from flist.threads import thread_pool
 from flist.writer import Content, check_output, write_flist
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 STARTUP_MODE = 0o100644
 Progress = Callable[[int, int], None]
@@ -87,7 +90,7 @@ def open_ahead(image: Image) -> Generator[BinaryIO, None, None]:
     """Give the checked layers, topmost first; while one is used the next is fetched."""
     pending = list(image.layers)
     upcoming: Future[BinaryIO] | None = None
-    with ThreadPoolExecutor(1, thread_name_prefix="fetch") as pool:
+    with thread_pool(1) as pool:
         try:
             while pending or upcoming:
                 upcoming = upcoming or pool.submit(image.blobs.open_blob, pending.pop())
@@ -95,9 +98,14 @@ def open_ahead(image: Image) -> Generator[BinaryIO, None, None]:
                 upcoming = pool.submit(image.blobs.open_blob, pending.pop()) if pending else None
                 yield stream
         finally:
-            if upcoming is not None and not upcoming.cancel():
-                with contextlib.suppress(ImageError):
-                    upcoming.result().close()
+            if upcoming is not None:
+                upcoming.add_done_callback(close_blob)
+
+
+def close_blob(opened: "Future[BinaryIO]") -> None:
+    """Close a layer that nobody wants any more, if it has come."""
+    if not opened.cancelled() and opened.exception() is None:
+        opened.result().close()
 
 
 def add_startup(root: Node, text: bytes, writer: ChunkWriter) -> None:
