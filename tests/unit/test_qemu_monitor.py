@@ -68,13 +68,14 @@ def test_an_answer_and_a_refusal(monitor: Monitor) -> None:
 def test_a_slow_answer_is_told_as_slow_and_the_session_goes_on(monitor: Monitor) -> None:
     with pytest.raises(WaitTimeoutError, match=r"did not answer slow within 0.2 s"):
         monitor.execute("slow", timeout_s=0.2)
-    assert not monitor.is_closed
+    assert not monitor.wait_for_close(0.1)
     assert monitor.execute("query-x") == {"x": 1}
 
 
 def test_a_qemu_that_goes_away_is_told_as_gone(monitor: Monitor) -> None:
     with pytest.raises(MachineEndedError, match="cannot leave: QEMU's monitor is closed"):
         monitor.execute("leave")
+    assert monitor.wait_for_close(OPEN_S)
     with pytest.raises(MachineEndedError, match="cannot query-x"):
         monitor.execute("query-x")
 
