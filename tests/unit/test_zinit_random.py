@@ -15,6 +15,7 @@ signalled, ended) and holds these invariants.
 
 from collections.abc import Sequence
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -133,6 +134,8 @@ def play(world: World, watcher: Watcher, verb: str, name: str) -> None:
         world.end(name, 0 if verb == "end well" else 256)
 
 
+# Half a minute's work for a processor of its own, which a busy machine does not give.
+@pytest.mark.timeout(1200)
 @settings(
     max_examples=2000, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
 )
