@@ -219,7 +219,7 @@ def demand_signature(
     try:
         signed = parse_signature(text)["name"]
     except SignatureError as error:
-        error.add_note(f"it is {place}")
+        error.add_note(f"in {place}")
         raise
     verify_flist(path, text, name or signed, public_keys)
     return signed

@@ -90,6 +90,10 @@ def run(options: argparse.Namespace) -> int:
                 image, name, output_path(options), routes, limits=limits, progress=progress.update,
                 keep_passwords=options.no_strip_password,
             )  # fmt: skip
+    except ImageError as error:
+        if place := options.oci_layout or options.archive:
+            error.add_note(f"in {place}")
+        raise
     except OSError as error:  # of a temporary file: no space, no folder
         where = f"{os.fsdecode(error.filename)}: " if error.filename else ""
         raise ImageError(

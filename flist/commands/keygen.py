@@ -1,10 +1,12 @@
 """Make an Ed25519 key pair: FILE holds the private key, FILE.pub the public one."""
 
 import argparse
+import os
 import sys
 
 from common.files import write_atomic
 from flist.commands.values import parse_path
+from flist.errors import FlistError
 from flist.sign import generate_key, public_text
 
 
@@ -15,7 +17,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Write both keys and print the public one."""
+    public = options.file.with_name(options.file.name + ".pub")
+    if os.path.lexists(public):
+        raise FlistError(f"cannot write {public}: it is there already", hint="move it away")
     text = public_text(generate_key(options.file)) + "\n"
-    write_atomic(options.file.with_name(options.file.name + ".pub"), text.encode())
+    try:
+        write_atomic(public, text.encode())
+    except BaseException:
+        options.file.unlink()  # half a pair would be in the way of the next try
+        raise
     sys.stdout.write(text)
     return 0

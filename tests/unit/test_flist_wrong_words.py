@@ -1,5 +1,6 @@
 """What people type wrongly: a line that says what is wrong, a status, and nothing half done."""
 
+import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -182,6 +183,8 @@ def test_what_is_no_server(place: Path, run: Run, url: str) -> None:
         (["prefetch", "-m", "a.fl", "--trace", "folder.fl"], "folder.fl: Is a directory\n"),
         (["mount", "-m", "a.fl", "-d", "--replay", "none", "tree"], "trace none: No such file"),
         (["mount", "-m", "a.fl", "-d", "--replay", "tree/one", "tree"], "trace tree/one: it is"),
+        (["docker", "--archive", "odd.fl", "-s", "dir:///x"], "note: in odd.fl\n"),
+        (["docker", "--oci-layout", "tree", "-s", "dir:///x"], "note: in tree\n"),
         (["verify", "-m", "a.fl", "--name", "b/c"], "no key is named"),
         (["unpack", "-m", "a.fl", "--signature", "x", "new"], "no key is named"),
         (["mount", "-m", "a.fl", "-d", "--name", "b/c", "tree"], "no key is named"),
@@ -208,6 +211,22 @@ def test_a_key_file_is_not_mistaken_for_the_other(place: Path, run: Run) -> None
     (place / "odd.sig").write_text("odd")
     done = run("verify", "-m", "a.fl", "--key", "key.pub", "--signature", "odd.sig")
     assert "odd.sig" in done.err
+
+
+def test_a_pair_of_keys_is_made_whole_or_not_at_all(
+    place: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (place / "mine.pub").write_text("another's")
+    assert "mine.pub: it is there already" in run("keygen", "mine").err
+    assert (place / "mine.pub").read_text() == "another's"
+
+    def fail(path: Path, data: bytes) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+    monkeypatch.setattr("flist.commands.keygen.write_atomic", fail)
+    assert "new.pub: No space left" in run("keygen", "new").err
+    assert sorted(path.name for path in place.glob("new*")) == []
+    assert not (place / "mine").exists()
 
 
 def test_only_flists_are_signed(place: Path, run: Run) -> None:
