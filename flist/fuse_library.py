@@ -2,7 +2,10 @@
 
 import errno
 import os
+import signal
 import stat
+import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,8 +15,11 @@ import mfusepy
 from flist.attributes import FUSE_TIMEOUT_S
 from flist.errors import FlistError
 from flist.failures import Failures
+from flist.fuse_mount import detach
 from flist.model import Inode
 from flist.reader import Reader
+
+END_WITHIN_S = 1.0
 
 
 def coded(path: str) -> bytes:
@@ -31,7 +37,6 @@ class Operations(mfusepy.Operations):  # type: ignore[misc]
         self.failures = failures
         self.tree = reader.tree
         self.ready = ready
-        self.is_up = False
 
     def find(self, path: str) -> Inode:
         """Return the inode at `path`, or the error number that the kernel understands."""
@@ -45,7 +50,6 @@ class Operations(mfusepy.Operations):  # type: ignore[misc]
 
     def init(self, _path: str) -> None:
         """Tell that the mount is up."""
-        self.is_up = True
         self.ready()
 
     def getattr(self, path: str, _fh: int | None = None) -> dict[str, Any]:
@@ -116,8 +120,34 @@ class Operations(mfusepy.Operations):  # type: ignore[misc]
                 "f_namemax": 255}  # fmt: skip
 
 
-def serve(reader: Reader, target: Path, ready: Callable[[], None]) -> None:
-    """Mount on `target` and answer until it is unmounted or a signal comes."""
+def end_on_signals(target: Path, clean_up: Callable[[], object]) -> None:
+    """Have SIGTERM, SIGINT and SIGHUP unmount. That ends libfuse's loop; if not, since a read waits
+    for a store or a file is open, the process ends without it, after `clean_up`.
+
+    For the main thread, which is not to be interrupted: libfuse would wait for every read.
+    """
+    numbers = {signal.SIGTERM, signal.SIGINT}
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # nohup
+        numbers.add(signal.SIGHUP)
+
+    def run() -> None:
+        signal.sigwait(numbers)
+        detach(target)
+        time.sleep(END_WITHIN_S)  # the main thread ends the process meanwhile, if it can
+        detach(target)  # it may have come just now
+        clean_up()
+        os._exit(0)
+
+    signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
+    threading.Thread(target=run, daemon=True).start()
+
+
+def serve(
+    reader: Reader, target: Path, ready: Callable[[], None], clean_up: Callable[[], object]
+) -> None:
+    """Mount on `target` and answer until it is unmounted or a signal comes; may call `clean_up` and
+    end the process."""
+    end_on_signals(target, clean_up)
     is_root = os.geteuid() == 0
     options = {"suid": True, "dev": True} if is_root else {}
     operations = Operations(reader, ready, Failures(target))
@@ -139,6 +169,4 @@ def serve(reader: Reader, target: Path, ready: Callable[[], None]) -> None:
             **options,
         )
     except RuntimeError as error:
-        if operations.is_up:
-            return  # libfuse counts the end by a signal as an error
         raise FlistError(f"cannot mount on {target}: libfuse gave status {error}") from error

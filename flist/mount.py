@@ -85,7 +85,7 @@ def mount(what: Mount, ready: Callable[[], None] = notify_ready) -> int:
                 replay(what, reader, ahead)
                 begin()
 
-            fuse_library.serve(reader, target, up)
+            fuse_library.serve(reader, target, up, stack.close)
         else:
             from flist import fuse_raw
 
