@@ -1,6 +1,6 @@
 """Show what differs between two flists: + came, - went, M is different, and in what.
 
-The status is 1 if anything differs.
+The status is 0 if nothing differs, 1 if anything does, and 2 if that can't be told.
 """
 
 import argparse
@@ -11,20 +11,27 @@ from flist.commands.tree import one_line
 from flist.commands.values import parse_path
 from flist.content import load_nodes
 from flist.diff import compare
+from flist.errors import FlistError
 from flist.opening import open_flist
+
+UNKNOWN = 2  # as diff(1) has it: a script must not take trouble for a difference
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
-    parser.add_argument("old", type=parse_path)
-    parser.add_argument("new", type=parse_path)
+    parser.add_argument("old", type=parse_path, metavar="OLD")
+    parser.add_argument("new", type=parse_path, metavar="NEW")
     parser.add_argument("--json", action="store_true", help="one object a line")
 
 
 def run(options: argparse.Namespace) -> int:
     """Print the differences."""
-    with open_flist(options.old) as old, open_flist(options.new) as new:
-        changes = list(compare(load_nodes(old), load_nodes(new)))
+    try:
+        with open_flist(options.old) as old, open_flist(options.new) as new:
+            changes = list(compare(load_nodes(old), load_nodes(new)))
+    except FlistError as error:
+        error.exit_code = UNKNOWN
+        raise
     for change in changes:
         if options.json:
             path = change.path.decode(errors="surrogateescape")
