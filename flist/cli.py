@@ -68,6 +68,8 @@ def entry() -> int:
 def main(argv: Sequence[str], prog: str) -> int:
     """Run one command and return its exit status."""
     words, is_debug = take_debug(argv)
+    if len(words) > 1 and words[0] == "help":
+        words = [words[1], "--help"]
     if not words or words[0] in ("-h", "--help", "help"):
         sys.stdout.write(usage(prog))
         return 0

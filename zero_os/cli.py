@@ -41,6 +41,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run(words: Sequence[str]) -> int:
     """Run one verb and return its exit status."""
+    if len(words) > 1 and words[0] == "help":
+        words = [*words[1:], "--help"]
     if not words or words[0] in ("-h", "--help", "help"):
         return run_command(print_usage, [], "zos")
     if words[0] in ("-V", "--version"):

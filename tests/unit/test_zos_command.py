@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -30,3 +31,26 @@ def test_help_imports_no_verb() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     for package in ("flist", "image", "zinit", "qemu", "bootstrap_server", "rich", "fastapi"):
         assert f"'{package}'" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["help", "vm"], "usage: zos vm "),
+        (["help", "image", "build"], "usage: zos image build "),
+        (["help", "flist", "pack"], "usage: zos flist pack "),
+        (["flist", "help", "pack"], "usage: zos flist pack "),
+        (["check", "--help"], "usage: zos check"),
+        (["help", "help"], "usage: zos VERB"),
+    ],
+)
+def test_help_of_a_verb(
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    words: list[str],
+    said: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)  # `check` goes to the checkout; this undoes it
+    assert main(words) == 0
+    assert capsys.readouterr().out.startswith(said)
