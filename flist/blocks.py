@@ -3,6 +3,7 @@
     key = BLAKE2b-256(plain)
     data = AES-256-GCM(key, nonce = key[0:12], no associated data)(Snappy raw(plain)) + tag
     id = BLAKE2b-256(data)
+    check = BLAKE3-256(data), which is ours: in a sixth of the time it says what the id does
 
 Source: upstream's rfs. The encryption is convergent: equal chunks give equal blocks, so a store
 can confirm that it holds a plaintext it knows.
@@ -13,6 +14,7 @@ from hashlib import blake2b
 from typing import NamedTuple
 
 import cramjam
+from blake3 import blake3
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
@@ -41,6 +43,11 @@ def digest(data: bytes | memoryview, size: int = HASH_BYTES) -> bytes:
     return blake2b(data, digest_size=size).digest()
 
 
+def hash_check(data: bytes) -> bytes:
+    """Return what `Block.check` is of a block of these encrypted bytes."""
+    return blake3(data).digest()
+
+
 def get_buffer() -> bytearray:
     """Return this thread's room for a packed chunk; a new one each time would be zeroed first."""
     try:
@@ -57,7 +64,7 @@ def encode(plain: bytes | memoryview, key: bytes | None = None) -> Encoded:
     buffer = get_buffer()
     size = cramjam.snappy.compress_raw_into(plain, buffer)
     data = AESGCM(key).encrypt(key[:NONCE_BYTES], memoryview(buffer)[:size], None)
-    return Encoded(Block(digest(data), key), data)
+    return Encoded(Block(digest(data), key, hash_check(data)), data)
 
 
 def check_arrival(block_id: bytes, data: bytes) -> None:

@@ -1,9 +1,10 @@
 """The `.fl` file: upstream's SQLite schema, read and written.
 
-Upstream's five tables are exactly theirs. What they can't hold goes into three more, which their
+Upstream's five tables are exactly theirs. What they can't hold goes into four more, which their
 reader never looks at: `zos_inode` (nanoseconds, names that are not UTF-8, hard links, data ranges
-of sparse files), `zos_xattr`, and `zos_part` (`flist.parts`). Nothing in a file is trusted: it may
-come from anywhere (`flist.rows` looks at each value).
+of sparse files), `zos_xattr`, `zos_check` (`Block.check` of a file's blocks, joined) and `zos_part`
+(`flist.parts`). Nothing in a file is trusted: it may come from anywhere (`flist.rows` looks at each
+value).
 """
 
 import sqlite3
@@ -40,7 +41,7 @@ from flist.rows import (
 HEADER = b"SQLite format 3\x00"
 TABLES = frozenset(("inode", "extra", "block", "tag", "route"))
 EXTENSION_TABLES = frozenset(("zos_inode", "zos_xattr"))
-PARTS_TABLE = "zos_part"
+CHECKS_TABLE, PARTS_TABLE = "zos_check", "zos_part"
 MAX_CELL_BYTES = 16 << 20
 """No value of the format is nearly as large."""
 LARGE = 10_000
@@ -53,6 +54,14 @@ COLUMNS = (
 EXTENSION = ", z.name, z.ctime_ns, z.mtime_ns, z.same_as, z.nlink FROM inode"
 EXTENDED = "SELECT " + COLUMNS + EXTENSION + " LEFT JOIN zos_inode z ON z.ino = inode.ino"
 PLAIN = "SELECT " + COLUMNS + ", NULL, NULL, NULL, NULL, NULL FROM inode"  # noqa: S608 constants
+FILES = " FROM inode JOIN block USING (ino)"
+CHECKED = " LEFT JOIN zos_check USING (ino)"
+FEW = (
+    " WHERE parent = ? AND inode.ino >= ? AND size BETWEEN 1 AND ?"
+    " GROUP BY inode.ino ORDER BY inode.ino LIMIT ?"
+)
+SMALL = "SELECT inode.ino, count(*), NULL, id, block.key" + FILES + FEW
+SMALL_CHECKED = "SELECT inode.ino, count(*), checks, id, block.key" + FILES + CHECKED + FEW
 
 
 class FlistFile:
@@ -64,7 +73,7 @@ class FlistFile:
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
         self.path = path
         self.connection = connection
-        self.has_extension = self.has_parts = False
+        self.has_extension = self.has_checks = self.has_parts = False
         # SQLite serialises its calls, but Python keeps one statement for each text, and binds and
         # steps it in two calls: without this a thread could get the rows of another's question.
         self.lock = threading.Lock()
@@ -110,9 +119,9 @@ class FlistFile:
             names = ", ".join(sorted(missing))
             raise FormatError(f"cannot open {self.path}: it is not a flist (no table {names})")
         self.has_extension = tables >= EXTENSION_TABLES
-        self.has_parts = PARTS_TABLE in tables
-        ours = {*(EXTENSION_TABLES if self.has_extension else ()), PARTS_TABLE} & tables
-        self.refuse_computed(TABLES | ours)
+        self.has_checks, self.has_parts = CHECKS_TABLE in tables, PARTS_TABLE in tables
+        ours = {*(EXTENSION_TABLES if self.has_extension else ()), CHECKS_TABLE, PARTS_TABLE}
+        self.refuse_computed(TABLES | ours & tables)
         root = self.inode(ROOT_INO)
         if root is None or not root.is_dir:
             raise FormatError(f"cannot open {self.path}: it has no root directory")
@@ -173,25 +182,38 @@ class FlistFile:
     def blocks(self, ino: int) -> list[Block]:
         """Return the blocks of a file, first chunk first."""
         rows = self.query("SELECT id, key FROM block WHERE ino = ? ORDER BY rowid", (ino,))
-        return [read_block(row) for row in rows]
+        checks = self.checks(ino) if rows else b""
+        return [read_block(row, checks, index) for index, row in enumerate(rows)]
+
+    def checks(self, ino: int) -> bytes:
+        """Return the checks of a file's blocks, joined, or nothing."""
+        if not self.has_checks:
+            return b""
+        rows = self.query("SELECT checks FROM zos_check WHERE ino = ?", (ino,))
+        return read_bytes(rows[0][0], CHECKS_TABLE) if rows else b""
 
     def small_blocks(self, folder: int, start: int) -> dict[int, Block]:
         """Return the blocks of files that have one: a few of a directory's, from inode `start` on.
 
         One question for many files; who misses one here asks `blocks`.
         """
-        sql = (
-            "SELECT inode.ino, count(*), id, block.key FROM inode JOIN block USING (ino)"
-            " WHERE parent = ? AND inode.ino >= ? AND size BETWEEN 1 AND ?"
-            " GROUP BY inode.ino ORDER BY inode.ino LIMIT ?"
-        )
-        rows = self.query(sql, (folder, start, CHUNK_BYTES, MANY))
-        return {ino: read_block(tuple(row)) for ino, count, *row in rows if count == 1}
+        values = (folder, start, CHUNK_BYTES, MANY)
+        rows = self.query(SMALL_CHECKED if self.has_checks else SMALL, values)
+        return {
+            ino: read_block(row, b"" if checks is None else read_bytes(checks, CHECKS_TABLE))
+            for ino, count, checks, *row in rows
+            if count == 1
+        }
 
     def all_blocks(self) -> Iterator[tuple[int, Block]]:
         """Return (inode number, block) for every block of every file, grouped by inode."""
+        every = self.stream("SELECT ino, checks FROM zos_check") if self.has_checks else ()
+        checks = {ino: read_bytes(joined, CHECKS_TABLE) for ino, joined in every}
+        last = index = 0
         for ino, *row in self.stream("SELECT ino, id, key FROM block ORDER BY ino, rowid"):
-            yield read_int(ino, "ino"), read_block(tuple(row))
+            index = index + 1 if ino == last else 0
+            last = ino
+            yield read_int(ino, "ino"), read_block(row, checks.get(ino, b""), index)
 
     def parts(self, block_id: bytes) -> bytes | None:
         """Return the row of `zos_part` of a block, if there is one."""

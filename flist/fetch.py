@@ -11,9 +11,9 @@ import time
 from collections import OrderedDict
 from typing import TYPE_CHECKING
 
-from flist.blocks import decode
+from flist.blocks import MAX_BLOCK_BYTES, decode, hash_check
 from flist.cache import BlockCache
-from flist.errors import BlockError, FlistError
+from flist.errors import BlockError, FlistError, StoreError
 from flist.model import Block
 from flist.parts import Part, decode_part
 from flist.store.base import Store, get_range
@@ -226,8 +226,19 @@ class Fetcher:
         this machine."""
         data = self.cache.get(block.id) if self.cache is not None else None
         if data is None and self.is_local and self.store is not None:
-            data = self.store.get(block.id)
+            data = self.get_packed(self.store, block)
         return data
+
+    def get_packed(self, store: Store, block: Block) -> bytes:
+        """Return the encrypted bytes of a block from the store, checked. What is on this machine
+        and has a check is held against that, which is quicker; whatever is wrong then, the store
+        says it, or gets the block elsewhere."""
+        if self.is_local and block.check:
+            with contextlib.suppress(StoreError):
+                data = get_range(store, block.id, 0, MAX_BLOCK_BYTES)
+                if data is not None and hash_check(data) == block.check:
+                    return data
+        return store.get(block.id)
 
     def note_decoded(self, size: int, duration_s: float) -> None:
         """Count a block that the decoder took from the store or the cache."""
@@ -242,7 +253,7 @@ class Fetcher:
             raise BlockError(f"block {block.id.hex()} is not in the cache, and we are offline")
         started = time.monotonic()
         try:
-            data = self.store.get(block.id)
+            data = self.get_packed(self.store, block)
             chunk = decode(block, data, size)
         except BlockError:
             self.statistics.refused += 1

@@ -7,9 +7,11 @@ before it; whatever is wrong with it means that everything is read.
 """
 
 import contextlib
+import itertools
 import marshal
 import os
-from collections.abc import Mapping
+import struct
+from collections.abc import Iterable, Mapping
 from hashlib import blake2b
 from pathlib import Path
 from typing import NamedTuple
@@ -18,11 +20,12 @@ from common.errors import ZosError
 from common.paths import cache_dir
 from flist.model import HASH_BYTES, Block
 
-VERSION = 2
+VERSION = 3
 DIGEST_BYTES = 32
 KEPT_MEMORIES = 32
 RACY_NS = 2_000_000_000
-PAIR_BYTES = 2 * HASH_BYTES
+HASHES = struct.Struct(f"{HASH_BYTES}s" * 3)
+BLOCK_BYTES = HASHES.size
 
 
 Stamp = tuple[int, int, int, int, int]
@@ -31,7 +34,7 @@ its content is taken to be the same."""
 MTIME, CTIME = 3, 4
 
 Entry = tuple[Stamp, bytes]
-"""A file's stamp, and its blocks: id and key of each, joined."""
+"""A file's stamp, and its blocks: id, key and check of each, joined."""
 
 
 class Memory(NamedTuple):
@@ -104,10 +107,14 @@ def find_known(entries: Mapping[bytes, Entry], path: bytes, stamp: Stamp) -> byt
     return known[1] if known is not None and known[0] == stamp else b""
 
 
+def join_blocks(blocks: Iterable[Block]) -> bytes:
+    """Return the ids, keys and checks of blocks, joined."""
+    return b"".join(itertools.chain.from_iterable(blocks))
+
+
 def split_blocks(joined: bytes) -> list[Block]:
-    """Return the blocks of joined ids and keys."""
-    pairs = (joined[start : start + PAIR_BYTES] for start in range(0, len(joined), PAIR_BYTES))
-    return [Block(pair[:HASH_BYTES], pair[HASH_BYTES:]) for pair in pairs]
+    """Return the blocks of joined ids, keys and checks."""
+    return [Block(*hashes) for hashes in HASHES.iter_unpack(joined)]
 
 
 def is_settled(stamp: Stamp, now_ns: int) -> bool:

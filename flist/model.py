@@ -15,10 +15,12 @@ NS = 1_000_000_000
 
 
 class Block(NamedTuple):
-    """One chunk of a file: `id` names it in a store, `key` decrypts it and is its plain hash."""
+    """One chunk of a file: `id` names it in a store, `key` decrypts it and is its plain hash,
+    `check` is BLAKE3 of the same bytes as `id`, or empty where the flist does not say it."""
 
     id: bytes
     key: bytes
+    check: bytes = b""
 
 
 class Inode(NamedTuple):

@@ -17,11 +17,12 @@ from flist.blocks import check_arrival, digest, encode
 from flist.errors import FlistError
 from flist.heap import without_collector
 from flist.memory import (
+    BLOCK_BYTES,
     NO_MEMORY,
-    PAIR_BYTES,
     Entry,
     Memory,
     find_known,
+    join_blocks,
     memory_path,
     recall,
     remember,
@@ -61,7 +62,7 @@ class Encoder(Worker[list[Piece], list[Packed]]):
     def __init__(self, routes: Sequence[Route]) -> None:
         self.routes = routes
         self.sender: Sender | None = None
-        self.stored: dict[bytes, bytes] = {}  # key -> id
+        self.stored: dict[bytes, Block] = {}  # by key
         self.rows: dict[bytes, bytes] = {}  # key -> row of parts, of large files' blocks
         self.zeros = b""  # the key of a hole's chunk, once there was one
 
@@ -77,13 +78,13 @@ class Encoder(Worker[list[Piece], list[Packed]]):
     def pack_piece(self, piece: Piece) -> Packed:
         """Read a piece chunk by chunk and store it; what is known and stored is not read."""
         ino, path, start, length, known, is_large = piece
-        if known and all(key in self.stored for _, key in split_blocks(known)):
+        if known and all(block.key in self.stored for block in split_blocks(known)):
             return ino, start, length, known, {}, True
         try:
             handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
         except OSError as error:
             raise FlistError(f"cannot read {os.fsdecode(path)}: {error.strerror}") from error
-        blocks = b""
+        blocks: list[Block] = []
         rows: dict[bytes, bytes] = {}
         place, end = start, start + length
         try:
@@ -95,21 +96,22 @@ class Encoder(Worker[list[Piece], list[Packed]]):
                 if not chunk:
                     break  # the file has become shorter since it was listed
                 block = self.store_chunk(chunk, is_large)
-                blocks += block.id + block.key
+                blocks.append(block)
                 if is_large:
                     rows[block.id] = self.rows[block.key]
                 place += len(chunk)
         finally:
             os.close(handle)
-        return ino, start, place - start, blocks, rows, False
+        return ino, start, place - start, join_blocks(blocks), rows, False
 
     def find_stored(self, job: list[Piece]) -> None:
         """Ask the stores, all at once, for the blocks that a batch is known to need."""
         assert self.sender is not None
         blocks = (block for piece in job if piece[4] for block in split_blocks(piece[4]))
-        keys = {block_id: key for block_id, key in blocks if key not in self.stored}
-        lacking = find_lacking(self.sender.store, keys)
-        self.stored.update((key, name) for name, key in keys.items() if name not in lacking)
+        wanted = {block.id: block for block in blocks if block.key not in self.stored}
+        lacking = find_lacking(self.sender.store, wanted)
+        there = (block for block_id, block in wanted.items() if block_id not in lacking)
+        self.stored.update((block.key, block) for block in there)
 
     def store_chunk(self, chunk: bytes, is_large: bool) -> Block:
         """Encode one chunk and store it, unless this worker has done so."""
@@ -117,16 +119,16 @@ class Encoder(Worker[list[Piece], list[Packed]]):
         key = self.zeros if is_zeros and self.zeros else digest(chunk)
         if is_zeros:
             self.zeros = key  # a hole is many of the same chunk
-        block_id = self.stored.get(key)
-        if block_id is None or (is_large and key not in self.rows):
+        block = self.stored.get(key)
+        if block is None or (is_large and key not in self.rows):
             assert self.sender is not None
             if is_large:
-                ((block_id, _), data), self.rows[key] = encode_parts(chunk, key)
+                (block, data), self.rows[key] = encode_parts(chunk, key)
             else:
-                (block_id, _), data = encode(chunk, key)
-            self.sender.put(block_id, data)
-            self.stored[key] = block_id
-        return Block(block_id, key)
+                block, data = encode(chunk, key)
+            self.sender.put(block.id, data)
+            self.stored[key] = block
+        return block
 
     def close(self) -> None:
         """Make the blocks durable."""
@@ -146,14 +148,14 @@ def make_pieces(files: Iterable[FileJob], memory: Mapping[bytes, Entry]) -> Iter
     """Give what to do: a piece for each segment of each file."""
     for ino, path, size, stamp in files:
         known = find_known(memory, path, stamp) if memory else b""
-        if len(known) != chunk_count(size) * PAIR_BYTES:
+        if len(known) != chunk_count(size) * BLOCK_BYTES:
             known = b""
         if size <= SEGMENT_BYTES:
             yield ino, path, 0, size, known, False
             continue
         for start in range(0, size, SEGMENT_BYTES):
-            first = start // CHUNK_BYTES * PAIR_BYTES
-            part = known[first : first + SEGMENT_BYTES // CHUNK_BYTES * PAIR_BYTES]
+            first = start // CHUNK_BYTES * BLOCK_BYTES
+            part = known[first : first + SEGMENT_BYTES // CHUNK_BYTES * BLOCK_BYTES]
             yield ino, path, start, min(SEGMENT_BYTES, size - start), part, size > LARGE_BYTES
 
 
@@ -212,7 +214,7 @@ def pack(
         draft.write(meta, Content(inodes, results.blocks, walk.found.meta, tags or {}, kept, parts))
     remember(notes, Memory(results.memory(walk.found, now_ns), parts))
     every = results.blocks.values()
-    distinct = {block_id for blocks in every for block_id, _ in blocks}
+    distinct = {block.id for blocks in every for block in blocks}
     size = sum(results.sizes.values())
     return Summary(len(inodes), size, sum(map(len, every)), len(distinct), results.read)
 

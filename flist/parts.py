@@ -3,8 +3,8 @@
 Snappy packs each 64 KiB of a chunk for themselves, and the cipher runs in counter mode. So who
 knows where such a part begins in the block, and what hash its encrypted bytes have, needs an
 eighth of the block for four bytes in the middle of a chunk. Of each block of a large file
-`zos_part` holds that for all parts: the length of the packed part (32-bit little-endian), and the
-first 16 bytes of SHA-256 over its encrypted bytes.
+`zos_part` holds that for all parts: the length of the packed part (32-bit little-endian), and
+BLAKE3-256 of its encrypted bytes.
 
 Source of the framing: Snappy's format description, and upstream's Snappy (the `snap` crate), whose
 `MAX_BLOCK_SIZE` this is.
@@ -12,7 +12,6 @@ Source of the framing: Snappy's format description, and upstream's Snappy (the `
 
 import struct
 from collections.abc import Iterable, Mapping, Sequence
-from hashlib import sha256
 from typing import NamedTuple
 
 import cramjam
@@ -21,15 +20,14 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import CTR
 
-from flist.blocks import MAX_BLOCK_BYTES, NONCE_BYTES, Encoded, digest
+from flist.blocks import MAX_BLOCK_BYTES, NONCE_BYTES, Encoded, digest, hash_check
 from flist.errors import BlockError, FormatError
 from flist.model import Block, Inode
 
 PART_BYTES = 64 * 1024
 LARGE_BYTES = 32 << 20
 """Of a smaller file a good part is in memory soon, and packing it is the faster."""
-ENTRY = struct.Struct("<I16s")
-HASH_BYTES = 16
+ENTRY = struct.Struct("<I32s")
 CIPHER_BLOCK_BYTES = 16
 FIRST_COUNTER = 2
 """Of GCM with a nonce of 12 bytes: 1 encrypts the tag."""
@@ -56,9 +54,9 @@ def encode_parts(plain: bytes, key: bytes) -> tuple[Encoded, bytes]:
     start = len(packed[0])
     for body in packed[1:]:
         end = start + len(body)
-        row.append(ENTRY.pack(len(body), hash_part(data[start:end])))
+        row.append(ENTRY.pack(len(body), hash_check(data[start:end])))
         start = end
-    return Encoded(Block(digest(data), key), data), b"".join(row)
+    return Encoded(Block(digest(data), key, hash_check(data)), data), b"".join(row)
 
 
 def count_parts(chunk_size: int) -> int:
@@ -81,7 +79,7 @@ def find_part(row: bytes, chunk_size: int, number: int) -> Part:
 
 def decode_part(block: Block, part: Part, data: bytes) -> bytes:
     """Return the plain bytes of a part, whose encrypted bytes are `data`; raises `BlockError`."""
-    if hash_part(data) != part.hash:
+    if hash_check(data) != part.hash:
         raise BlockError(f"block {block.id.hex()} is refused: a part of it has another hash")
     counter, before = divmod(part.start, CIPHER_BLOCK_BYTES)
     nonce = block.key[:NONCE_BYTES] + (FIRST_COUNTER + counter).to_bytes(4, "big")
@@ -114,11 +112,6 @@ def rows_of_large_files(
     large = (inode.ino for inode in inodes if inode.is_file and inode.size > LARGE_BYTES)
     names = (block.id for ino in large for block in blocks.get(ino, ()))
     return {name: rows[name] for name in names if name in rows}
-
-
-def hash_part(data: bytes) -> bytes:
-    """Return the hash of a part's encrypted bytes."""
-    return sha256(data).digest()[:HASH_BYTES]
 
 
 def pack_length(size: int) -> bytes:

@@ -5,6 +5,7 @@ Everything here raises `FormatError` for what breaks a rule of the format.
 
 import stat
 import struct
+from collections.abc import Sequence
 from typing import Any
 
 from flist.errors import FormatError
@@ -59,13 +60,17 @@ def check_name(ino: int, name: object) -> bytes:
     return name
 
 
-def read_block(row: tuple[Any, ...]) -> Block:
-    """Return the checked block of one (id, key) row."""
+def read_block(row: Sequence[Any], checks: bytes = b"", index: int = 0) -> Block:
+    """Return the checked block of one (id, key) row, the file's chunk `index`; `checks` are those
+    of the file's blocks, joined, or nothing."""
     block_id, key = row
     for value in (block_id, key):
         if not isinstance(value, bytes) or len(value) != HASH_BYTES:
             raise FormatError("a block's id or key is not 32 bytes")
-    return Block(block_id, key)
+    check = checks[index * HASH_BYTES : (index + 1) * HASH_BYTES]
+    if checks and len(check) != HASH_BYTES:
+        raise FormatError("a file's blocks have not as many checks")
+    return Block(block_id, key, check)
 
 
 def read_extents(value: object) -> tuple[Extent, ...]:

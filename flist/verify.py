@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from flist.blocks import decode, digest
+from flist.blocks import decode, digest, hash_check
 from flist.errors import BlockError, FlistError
 from flist.fetch import Fetcher
 from flist.model import Block, chunk_count, chunk_size
@@ -64,6 +64,8 @@ def check_blocks(
     def check(block: Block) -> str | None:
         try:
             data, plain = load(fetcher, block, sizes[block])
+            if block.check and hash_check(data) != block.check:
+                raise BlockError(f"block {block.id.hex()} has a check that is not its bytes'")
             row = parts(block.id)
             if row is not None:
                 check_parts(block, row, data, plain)

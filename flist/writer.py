@@ -65,6 +65,7 @@ CREATE TABLE zos_xattr (
     PRIMARY KEY (ino, name)
 ) WITHOUT ROWID;
 """
+CHECKS = "CREATE TABLE zos_check (ino INTEGER PRIMARY KEY, checks BLOB NOT NULL)"
 PARTS = "CREATE TABLE zos_part (id BLOB PRIMARY KEY, parts BLOB) WITHOUT ROWID"
 # The header names the library that wrote last, and counts changes; readers ignore both.
 CHANGE_COUNTER, VERSION_VALID_FOR, LIBRARY_VERSION = 24, 92, 96
@@ -123,7 +124,7 @@ class Draft:
     def write(self, path: Path, content: Content) -> None:
         """Make `path` a flist of `content`, whole or not at all."""
         every = content.blocks.values()
-        if any(len(block_id) != HASH_BYTES for blocks in every for block_id, _ in blocks):
+        if any(len(block.id) != HASH_BYTES for blocks in every for block in blocks):
             reason = f"cannot write {path}: it would have blocks of the older format"
             raise FlistError(reason, hint="`convert` first")
         try:
@@ -141,6 +142,7 @@ class Draft:
             self.begin(content.inodes, content.meta)
         fill_tables(self.connection, content)
         fill_extension(self.connection, self.extension, content.meta)
+        fill_checks(self.connection, content)
         if content.parts:
             self.connection.execute(PARTS)
             rows = sorted(content.parts.items())
@@ -176,17 +178,26 @@ def fill_tables(connection: sqlite3.Connection, content: Content) -> None:
             (inode[0], block_id, key)
             for inode in content.inodes
             if inode[0] in blocks
-            for block_id, key in blocks[inode[0]]
+            for block_id, key, _ in blocks[inode[0]]
         ),
     )
     connection.executemany("INSERT INTO tag VALUES (?, ?)", sorted(content.tags.items()))
     connection.executemany("INSERT INTO route VALUES (?, ?, ?)", content.routes)
 
 
+def fill_checks(connection: sqlite3.Connection, content: Content) -> None:
+    """Fill our table of checks, of the files whose blocks all have one."""
+    found = ((ino, [block.check for block in blocks]) for ino, blocks in content.blocks.items())
+    rows = [(ino, b"".join(checks)) for ino, checks in found if checks and all(checks)]
+    if rows:
+        connection.execute(CHECKS)
+        connection.executemany("INSERT INTO zos_check VALUES (?, ?)", sorted(rows))
+
+
 def fill_extension(
     connection: sqlite3.Connection, rows: Sequence[tuple[object, ...]], metas: Mapping[int, Meta]
 ) -> None:
-    """Fill our two tables, if the tree has anything that upstream's can't hold."""
+    """Fill our two tables of inodes, if the tree has anything that upstream's can't hold."""
     xattrs = [
         (ino, name, value)
         for ino, meta in sorted(metas.items())

@@ -336,7 +336,8 @@ def test_verify_finds_a_part_that_is_another(changed: Sample) -> None:
     """The second part's entry says, with the right hash, where the first one is."""
     block_id = changed.ids()[2]
     row = rows_of(changed.meta)[block_id]
-    row = struct.pack("<I", 0) + row[4:20] + row[:20] + row[40:]
+    first = row[: ENTRY.size]
+    row = struct.pack("<I", 0) + first[4:] + first + row[2 * ENTRY.size :]
     with closing(sqlite3.connect(changed.meta)) as database, database:
         database.execute("UPDATE zos_part SET parts = ? WHERE id = ?", (row, block_id))
     done = rfs("verify", "-m", changed.meta, check=False)

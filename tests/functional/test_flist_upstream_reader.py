@@ -25,7 +25,7 @@ from tests.helpers.needs import need_root
 
 INODE = "SELECT inode.*, extra.data FROM inode LEFT JOIN extra ON inode.ino = extra.ino WHERE "
 PAGE_ROWS = 10
-OURS = {"zos_inode", "zos_xattr", "zos_part"}
+OURS = {"zos_inode", "zos_xattr", "zos_check", "zos_part"}
 
 
 class Packed(NamedTuple):

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flist.blocks import MAX_BLOCK_BYTES, check_arrival, decode, digest, encode
+from flist.blocks import MAX_BLOCK_BYTES, check_arrival, decode, digest, encode, hash_check
 from flist.errors import BlockError
 from flist.model import CHUNK_BYTES, Block
 
@@ -60,3 +60,12 @@ def test_a_wrong_size_is_refused(size: int) -> None:
 def test_garbage_is_refused(data: bytes, key: bytes) -> None:
     with pytest.raises(BlockError):
         decode(Block(digest(data), key), data, 10)
+
+
+def test_the_check_is_blake3() -> None:
+    """The first of the official test vectors: of nothing."""
+    assert hash_check(b"").hex() == (
+        "af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262"
+    )
+    block, data = encode(b"some bytes")
+    assert block.check == hash_check(data)

@@ -31,6 +31,7 @@ COLUMNS = {
     "route": ("start", "end", "url"),
     "zos_inode": ("ino", "name", "ctime_ns", "mtime_ns", "same_as", "nlink", "extents"),
     "zos_xattr": ("ino", "name", "value"),
+    "zos_check": ("ino", "checks"),
     "zos_part": ("id", "parts"),
 }
 EDGES: list[Any] = [
@@ -38,7 +39,7 @@ EDGES: list[Any] = [
     0o040755, 0o100644, 0o120777, 0o060600, 0o170000, 524288, 524289, None, 0.5, 1e300,
     "", ".", "..", "a/b", "/", "nul\0nul", "x" * 256, "x" * 5000, "folder", "file4", "http://[",
     "dir:///", "http://h:99999/", b"", b"..", b"../../x", b"nul\0nul", b"\xff" * 32, b"\0" * 31,
-    b"\0" * 16, b"\xff" * 160, b"x" * 5000,
+    b"\0" * 16, b"\xff" * 288, b"x" * 5000,
 ]  # fmt: skip
 CELLS = st.sampled_from([(table, column) for table, names in COLUMNS.items() for column in names])
 VALUES = st.one_of(
@@ -102,8 +103,11 @@ def test_the_whole_flist_is_read(sample: Sample) -> None:
 @example(edits=[(("extra", "data"), 0, b"x" * 5000)])
 @example(edits=[(("zos_inode", "extents"), 7, b"\xff" * 160)])
 @example(edits=[(("zos_xattr", "name"), 0, b"user.\0")])
+@example(edits=[(("zos_check", "checks"), row, None) for row in range(5)])
+@example(edits=[(("zos_check", "checks"), row, b"\xff" * 32) for row in range(9)])
+@example(edits=[(("zos_check", "checks"), 1, "text"), (("zos_check", "ino"), 2, 10**9)])
 @example(edits=[(("zos_part", "parts"), row, None) for row in range(5)])
-@example(edits=[(("zos_part", "parts"), row, b"\xff" * 160) for row in range(5)])
+@example(edits=[(("zos_part", "parts"), row, b"\xff" * 288) for row in range(5)])
 @example(edits=[(("zos_part", "id"), 1, 5), (("zos_part", "parts"), 2, 0.5)])
 @example(edits=[(("inode", "parent"), 1, 2), (("inode", "parent"), 11, 2)])
 def test_cells_of_any_value(sample: Sample, copy: Path, edits: Any) -> None:

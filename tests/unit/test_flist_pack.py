@@ -1,6 +1,6 @@
 """How pack cuts work into pieces and batches, and what it makes of the answers."""
 
-from flist.memory import PAIR_BYTES, split_blocks
+from flist.memory import BLOCK_BYTES, split_blocks
 from flist.model import CHUNK_BYTES, Inode
 from flist.pack import BATCH_BYTES, make_batches, make_pieces
 from flist.parts import LARGE_BYTES, rows_of_large_files
@@ -11,7 +11,7 @@ STAMP = (1, 2, 3, 4, 5)
 
 
 def pair(number: int) -> bytes:
-    return number.to_bytes(PAIR_BYTES // 2, "big") * 2
+    return number.to_bytes(BLOCK_BYTES // 2, "big") * 2
 
 
 def test_what_is_known_goes_with_its_segment() -> None:
@@ -24,7 +24,7 @@ def test_what_is_known_goes_with_its_segment() -> None:
     assert starts == (0, SEGMENT_BYTES, 2 * SEGMENT_BYTES)
     assert lengths == (SEGMENT_BYTES, SEGMENT_BYTES, 1)
     assert b"".join(known) == joined
-    assert len(known[-1]) == PAIR_BYTES
+    assert len(known[-1]) == BLOCK_BYTES
     assert set(are_large) == {False}
 
 

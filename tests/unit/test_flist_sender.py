@@ -7,7 +7,7 @@ import pytest
 
 from flist.blocks import check_arrival, encode
 from flist.errors import StoreError
-from flist.memory import PAIR_BYTES
+from flist.memory import BLOCK_BYTES
 from flist.model import CHUNK_BYTES, Block, Route
 from flist.oci.chunks import ChunkWriter
 from flist.pack import Encoder, Piece
@@ -155,7 +155,7 @@ def test_pack_reads_only_files_of_which_a_block_is_missing() -> None:
     encoder.sender = Sender(routed(store))
 
     def piece(ino: int, *numbers: int) -> Piece:
-        known = b"".join(name(number) * (PAIR_BYTES // 32) for number in numbers)
+        known = b"".join(name(number) * (BLOCK_BYTES // 32) for number in numbers)
         return ino, b"/nowhere", 0, len(numbers) * CHUNK_BYTES, known, False
 
     done = encoder.work([piece(1, 1, 2), piece(2, 3), piece(3, 1)])
