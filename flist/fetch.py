@@ -225,20 +225,24 @@ class Fetcher:
         """Return the encrypted bytes of a block, their id checked now or earlier, if they are on
         this machine."""
         data = self.cache.get(block.id) if self.cache is not None else None
-        if data is None and self.is_local and self.store is not None:
-            data = self.get_packed(self.store, block)
+        if data is None and self.is_local:
+            data = self.get_packed(block)
         return data
 
-    def get_packed(self, store: Store, block: Block) -> bytes:
-        """Return the encrypted bytes of a block from the store, checked. What is on this machine
-        and has a check is held against that, which is quicker; whatever is wrong then, the store
-        says it, or gets the block elsewhere."""
-        if self.is_local and block.check:
+    def get_packed(self, block: Block) -> bytes:
+        """Return the encrypted bytes of a block from the store, checked.
+
+        What is on this machine is held against the check that the flist has for it, which is
+        quicker; if that fails, or it is for the cache, where other flists rely on its id, the store
+        checks the id.
+        """
+        assert self.store is not None
+        if self.is_local and self.cache is None and block.check:
             with contextlib.suppress(StoreError):
-                data = get_range(store, block.id, 0, MAX_BLOCK_BYTES)
+                data = get_range(self.store, block.id, 0, MAX_BLOCK_BYTES)
                 if data is not None and hash_check(data) == block.check:
                     return data
-        return store.get(block.id)
+        return self.store.get(block.id)
 
     def note_decoded(self, size: int, duration_s: float) -> None:
         """Count a block that the decoder took from the store or the cache."""
@@ -253,7 +257,7 @@ class Fetcher:
             raise BlockError(f"block {block.id.hex()} is not in the cache, and we are offline")
         started = time.monotonic()
         try:
-            data = self.get_packed(self.store, block)
+            data = self.get_packed(block)
             chunk = decode(block, data, size)
         except BlockError:
             self.statistics.refused += 1

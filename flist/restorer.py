@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
 
     from flist.fetch import Fetcher
-    from flist.store.base import Store
 
 REMOTE_THREADS = 8
 
@@ -80,7 +79,7 @@ class Restorer(Worker[int, tuple[int, Outcome]]):
 
             self.pool = ThreadPoolExecutor(REMOTE_THREADS)
         elif self.fetcher.store is not None and self.fetcher.cache is None:
-            self.read_chunk = LocalReader(self.fetcher, self.fetcher.store).read
+            self.read_chunk = LocalReader(self.fetcher).read
 
     def work(self, job: int) -> tuple[int, Outcome]:
         """Write every file of a batch; return their bytes, too."""
@@ -134,13 +133,12 @@ class Restorer(Worker[int, tuple[int, Outcome]]):
 class LocalReader:
     """Plain chunks from a folder of this machine, one after the other in the same memory."""
 
-    def __init__(self, fetcher: "Fetcher", store: "Store") -> None:
+    def __init__(self, fetcher: "Fetcher") -> None:
         self.fetcher = fetcher
-        self.store = store
         self.buffer = memoryview(bytearray(CHUNK_BYTES))
 
     def read(self, block: Block, size: int) -> memoryview:
         """Return a chunk, which the next call overwrites."""
         chunk = self.buffer[:size]
-        decode_into(block, self.fetcher.get_packed(self.store, block), chunk)
+        decode_into(block, self.fetcher.get_packed(block), chunk)
         return chunk

@@ -66,6 +66,14 @@ def change_checks(meta: Path, sql: str) -> None:
         database.execute(sql)
 
 
+def forge(sample: Sample, block: Block, size: int) -> bytes:
+    """Put another block in a block's place, whose tag is right, and return it."""
+    packed = bytes(cramjam.snappy.compress_raw(b"x" * size))
+    data = AESGCM(block.key).encrypt(block.key[:12], packed, None)
+    sample.path(block).write_bytes(data)
+    return data
+
+
 def check_mount(sample: Sample, target: Path) -> None:
     """See that everything is read."""
     with mounted(sample.meta, target, "--wait", "0") as mount:
@@ -122,10 +130,8 @@ def test_another_content_under_the_same_key_is_refused(
     sample: Sample, tmp_path: Path, index: int
 ) -> None:
     """Whoever knows the flist can make a block whose tag is right."""
-    block = sample.block("b", index)
     size = [CHUNK_BYTES, len(CONTENT["b"]) - CHUNK_BYTES][index]
-    packed = bytes(cramjam.snappy.compress_raw(b"x" * size))
-    sample.path(block).write_bytes(AESGCM(block.key).encrypt(block.key[:12], packed, None))
+    forge(sample, sample.block("b", index), size)
     with mounted(sample.meta, tmp_path / "m", "--wait", "0") as mount:
         with pytest.raises(OSError) as refusal:
             (mount.path / "b").read_bytes()
@@ -135,6 +141,22 @@ def test_another_content_under_the_same_key_is_refused(
     assert done.returncode == 1
     assert not (tmp_path / "out" / "b").exists()
     assert (tmp_path / "out" / "a").read_bytes() == CONTENT["a"]
+
+
+def test_no_flist_puts_a_wrong_block_into_the_cache(sample: Sample, tmp_path: Path) -> None:
+    """Others rely on its id there, whatever this flist says the block is."""
+    block = sample.block("a")
+    data = forge(sample, block, len(CONTENT["a"]))
+    change_checks(
+        sample.meta,
+        f"UPDATE zos_check SET checks = x'{blake3(data).hexdigest()}' WHERE ino ="
+        " (SELECT ino FROM inode WHERE name = 'a')",
+    )
+    cache = tmp_path / "cache"
+    words = ["--wait", "0", "-m", sample.meta, "-c", cache]
+    assert rfs("prefetch", *words, check=False).returncode == 1
+    assert not (cache / block.id.hex()[:2] / block.id.hex()).exists()
+    assert (cache / sample.block("b").id.hex()[:2]).exists()
 
 
 def test_a_damaged_block_is_taken_from_the_mirror(sample: Sample, tmp_path: Path) -> None:
