@@ -15,7 +15,7 @@ from pathlib import Path
 
 from common.locks import hold_lock
 from common.paths import cache_dir
-from common.run import run
+from common.run import CommandError, run
 
 SUITE = "trixie"  # Debian 13
 FETCH_DEADLINE_S = 900
@@ -59,7 +59,12 @@ def fetch_archive(call: Sequence[str], suite: str, path: Path) -> None:
         shutil.rmtree(left, ignore_errors=True)
     with tempfile.TemporaryDirectory(prefix=prefix, dir=path.parent) as folder:
         archive = Path(folder) / "tree.tar"
-        run([*call, suite, str(archive)], timeout_s=FETCH_DEADLINE_S)
+        try:
+            run([*call, suite, str(archive)], timeout_s=FETCH_DEADLINE_S)
+        except CommandError as error:
+            # By hand it is to show what is wrong; this folder is gone by then.
+            hint = (error.hint or "").replace(str(archive), "/dev/null")
+            raise CommandError(f"cannot fetch packages: {error.message}", hint=hint) from error
         archive.replace(path)
 
 

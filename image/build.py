@@ -104,8 +104,7 @@ def gather_inputs(keys: str, level: int, progress: Progress, *, refresh: bool = 
     try:
         packages = fetch_packages(plan.PACKAGES, refresh=refresh)
     except CommandError as error:
-        hint = "the first build needs mmdebstrap and a Debian mirror; `./zos image` installs it"
-        raise ImageError(f"cannot fetch packages: {error.message}", hint=hint) from error
+        raise ImageError(error.message, hint=error.hint) from error
     sources = collect_sources()
     base = digest(packages_identity(packages), recipe_identity(), str(level))
     modules_id = digest("modules", base)

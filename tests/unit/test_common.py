@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from common.debian import fetch_command
+from common.debian import fetch_command, fetch_packages
 from common.errors import UsageError, ZosError, run_command
 from common.files import check_writable, open_atomic, write_atomic
 from common.notify import notify_ready
@@ -184,3 +184,16 @@ def test_a_port_that_is_taken() -> None:
         port = taken.getsockname()[1]
         with pytest.raises(ZosError, match=f"cannot listen on 127.0.0.1:{port}"):
             open_listener("127.0.0.1", port)
+
+
+def test_packages_that_cannot_be_had(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ZOS_CACHE", str(tmp_path / "cache"))
+    program = tmp_path / "mmdebstrap"
+    program.write_text("#!/bin/sh\necho E: no mirror >&2\nexit 25\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    with pytest.raises(CommandError, match=r"cannot fetch packages: .* 25: E: no mirror") as caught:
+        fetch_packages(["busybox"])
+    hint = caught.value.hint or ""
+    assert hint.startswith("mmdebstrap ")
+    assert hint.endswith(" trixie /dev/null")  # it can be pasted
