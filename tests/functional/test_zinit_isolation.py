@@ -236,7 +236,8 @@ def test_the_watchdog_with_a_real_service(tmp_path: Path) -> None:
         "time.sleep(1000)\n"
     )
     with running_daemon(
-        tmp_path, a=f"exec: python3 {script}\nready: notify\nwatchdog: 4\nrestart: never"
+        tmp_path,
+        a=f"exec: {sys.executable} -IS {script}\nready: notify\nwatchdog: 4\nrestart: never",
     ) as zinit:
         zinit.wait_for_state("a", "Running")
         shown = zinit.wait_for_state("a", "Error(Signaled")

@@ -3,6 +3,7 @@
 import functools
 import itertools
 import os
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -100,7 +101,7 @@ def test_no_stranger_is_signalled_when_numbers_come_again(tmp_path: Path) -> Non
     script.write_text(STRANGERS)
     ours: set[int] = set()
     with ZinitDaemon(tmp_path) as zinit:
-        zinit.write("strangers", f"exec: python3 -IS {script} {seen}\nstop_timeout: 0.1")
+        zinit.write("strangers", f"exec: {sys.executable} -IS {script} {seen}\nstop_timeout: 0.1")
         zinit.write("churn", "exec: sleep 0.02\nrestart: {delay: 0.01, factor: 1}")
         zinit.write("ended", 'exec: "true"\nrestart: never')
         zinit.write(

@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -56,12 +57,13 @@ def test_readiness_by_descriptor_and_by_notification(tmp_path: Path) -> None:
         "s.sendto(b'READY=1',os.environ['NOTIFY_SOCKET'].replace('@',chr(0)))"
     )
     (tmp_path / "notify.py").write_text(notify)
+    tell = f"{sys.executable} -IS {tmp_path}/notify.py"
     go = tmp_path / "go"
     wait = f"while ! test -e {go}; do sleep 0.02; done"
     with running_daemon(
         tmp_path,
         f=f"exec: sh -c '{wait}; echo >&7; exec sleep 1000'\nready: fd:7",
-        n=f"exec: sh -c '{wait}; python3 {tmp_path}/notify.py; exec sleep 1000'\nready: notify",
+        n=f"exec: sh -c '{wait}; {tell}; exec sleep 1000'\nready: notify",
         after_f="exec: sleep 1000\nafter: [f]",
         after_n="exec: sleep 1000\nafter: [n]",
     ) as zinit:
