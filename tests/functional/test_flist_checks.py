@@ -153,7 +153,7 @@ def test_no_flist_puts_a_wrong_block_into_the_cache(sample: Sample, tmp_path: Pa
         " (SELECT ino FROM inode WHERE name = 'a')",
     )
     cache = tmp_path / "cache"
-    words = ["--wait", "0", "-m", sample.meta, "-c", cache]
+    words: list[str | Path] = ["--wait", "0", "-m", sample.meta, "-c", cache]
     assert rfs("prefetch", *words, check=False).returncode == 1
     assert not (cache / block.id.hex()[:2] / block.id.hex()).exists()
     assert (cache / sample.block("b").id.hex()[:2]).exists()
