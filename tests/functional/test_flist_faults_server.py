@@ -160,8 +160,9 @@ def test_debug_logs_each_try(tmp_path: Path) -> None:
     target, log = tmp_path / "m", tmp_path / "log"
     target.mkdir()
     with faulty_server(tmp_path / "blocks") as server:
-        words = ("--store", server.url, "-c", tmp_path / "cache")
-        rfs_daemon("--debug", "-m", meta, *words, "--log", log, target)
+        words = ("--store", server.url)
+        cache = ("-c", tmp_path / "cache")
+        rfs_daemon("--debug", "-m", meta, *words, *cache, "--log", log, target)
         try:
             server.break_with("503")
             reader = threading.Thread(target=(target / "large").read_bytes)
@@ -175,6 +176,7 @@ def test_debug_logs_each_try(tmp_path: Path) -> None:
         lines = log.read_text().splitlines()
         assert any("not after " in line and "it answered 503" in line for line in lines)
         assert any(" bytes in " in line for line in lines)
+        # Without the cache, where everything may be by now.
         said = rfs("--debug", "unpack", "-m", meta, *words, "--wait", "0", tmp_path / "out").stderr
         assert "flist.store: " in said
 
