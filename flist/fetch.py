@@ -28,6 +28,8 @@ KEPT_PARTS = 32
 class Statistics:
     """What a fetcher did: numbers of blocks, and of bytes that came from the store."""
 
+    lock = threading.Lock()  # the class's, so that `vars` gives the numbers alone
+
     def __init__(self) -> None:
         self.memory_hits = 0
         self.cache_hits = 0
@@ -40,10 +42,11 @@ class Statistics:
 
     def note_fetch(self, size: int, duration_s: float) -> None:
         """Count a block that came from the store."""
-        self.fetched += 1
-        self.fetched_bytes += size
-        self.fetch_s += duration_s
-        self.slowest_s = max(self.slowest_s, duration_s)
+        with self.lock:
+            self.fetched += 1
+            self.fetched_bytes += size
+            self.fetch_s += duration_s
+            self.slowest_s = max(self.slowest_s, duration_s)
 
 
 class Arrival:
