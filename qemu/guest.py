@@ -172,11 +172,12 @@ class Guest:
         while view:
             self._check(deadline, "take a request")
             self._link.settimeout(POLL_S)
-            with contextlib.suppress(TimeoutError):
-                try:
-                    view = view[self._link.send(view) :]
-                except OSError as error:
-                    raise self._gone() from error
+            try:
+                view = view[self._link.send(view) :]
+            except TimeoutError:
+                continue  # all that was asked before still waits: the guest is slow to come up
+            except OSError as error:
+                raise self._gone() from error
 
     def _await_reply(self, number: int, deadline: float, what: str) -> Any:
         while True:

@@ -1,5 +1,6 @@
 """The words to a guest, and the agent that answers them, over a socket pair: no machine."""
 
+import contextlib
 import json
 import socket
 import threading
@@ -138,6 +139,17 @@ def test_an_agent_that_never_answers_is_told() -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs:
         with pytest.raises(WaitTimeoutError, match=r"agent did not answer within 0.3 s"):
+            Guest(ours).wait_until_ready(timeout_s=0.3)
+
+
+def test_an_agent_that_comes_after_more_pings_than_are_kept_is_no_loss() -> None:
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)
+    with ours, theirs:
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                ours.send(b"\n")
+        with pytest.raises(WaitTimeoutError, match="agent did not answer"):
             Guest(ours).wait_until_ready(timeout_s=0.3)
 
 
