@@ -12,8 +12,8 @@ from qemu.model import Nic
 from tests.helpers.needs import need_tool
 from tests.helpers.vm_node import boot_node
 
-pytestmark = [pytest.mark.vm, pytest.mark.timeout(900)]
-BOOT_S = 240
+pytestmark = [pytest.mark.vm, pytest.mark.timeout(1800)]
+BOOT_S = 600
 
 STAND_IN = """#!/usr/bin/python3 -IS
 import sys, time

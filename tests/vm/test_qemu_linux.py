@@ -14,8 +14,8 @@ from tests.helpers.needs import need_tool, need_uefi
 from tests.helpers.vm_linux import make_linux
 from tests.helpers.waiting import wait_until
 
-pytestmark = [pytest.mark.vm, pytest.mark.timeout(900)]
-BOOT_S = 240
+pytestmark = [pytest.mark.vm, pytest.mark.timeout(1800)]
+BOOT_S = 600
 CONFIGURE = """
 import sys; sys.path.insert(0, "/lib/test")
 from node import *

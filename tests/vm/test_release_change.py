@@ -15,10 +15,10 @@ from qemu.model import MachineConfig, UsbBoot
 from tests.helpers.asgi import ask
 from zero_os.boot.servers import CountedApp, listen, serve
 
-pytestmark = [pytest.mark.vm, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.vm, pytest.mark.timeout(1800)]
 KERNEL = re.compile(r"/kernel/dev/([0-9a-f]{32})/vmlinuz")
 INITRAMFS = re.compile(r"/kernel/dev/([0-9a-f]{32})/initramfs\.zst")
-FETCH_S = 300
+FETCH_S = 600
 
 
 class Publisher:
