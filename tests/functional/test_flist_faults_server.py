@@ -177,8 +177,7 @@ def test_debug_logs_each_try(tmp_path: Path) -> None:
         assert any("not after " in line and "it answered 503" in line for line in lines)
         assert any(" bytes in " in line for line in lines)
         cache = ("-c", tmp_path / "empty")  # in the other one everything may be by now
-        words = (*words, *cache, "--wait", "0")
-        said = rfs("--debug", "unpack", "-m", meta, *words, tmp_path / "out").stderr
+        said = rfs("--debug", "unpack", "-m", meta, *words, *cache, tmp_path / "out").stderr
         assert "flist.store: " in said
 
 
