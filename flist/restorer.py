@@ -67,19 +67,28 @@ class Restorer(Worker[int, tuple[int, Outcome]]):
         self.fetcher: Fetcher | None = None
         self.read_chunk: ReadChunk | None = None
         self.pool: ThreadPoolExecutor | None = None
+        self.is_over = False
 
     def open(self) -> None:
         """Open the stores; remote ones are asked by several threads."""
         with open_flist(self.meta) as flist:
             self.fetcher = open_fetcher(flist, self.sources)
             routes = [] if self.sources.is_offline else choose_routes(flist, self.sources.stores)
-        self.read_chunk = self.fetcher.load
+        self.read_chunk = self.load
         if not all(is_local(route) for route in routes):
             from concurrent.futures import ThreadPoolExecutor
 
             self.pool = ThreadPoolExecutor(REMOTE_THREADS)
         elif self.fetcher.store is not None and self.fetcher.cache is None:
             self.read_chunk = LocalReader(self.fetcher).read
+
+    def load(self, block: Block, size: int) -> bytes:
+        """Return a chunk. After `give_up` it raises `FlistError`, so that a thread which begins a
+        file just then takes it back."""
+        if self.is_over:
+            raise FlistError("cannot go on: it was given up")
+        assert self.fetcher is not None
+        return self.fetcher.load(block, size)
 
     def work(self, job: int) -> tuple[int, Outcome]:
         """Write every file of a batch; return their bytes, too."""
@@ -124,6 +133,7 @@ class Restorer(Worker[int, tuple[int, Outcome]]):
 
     def give_up(self) -> None:
         """Close the stores; whom they hold up is left alone."""
+        self.is_over = True
         if self.pool is not None:
             self.pool.shutdown(wait=False, cancel_futures=True)
         if self.fetcher is not None:
