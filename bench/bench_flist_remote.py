@@ -30,7 +30,7 @@ from bench.helpers import (
     talk,
 )
 from bench.link import Link, slow_link
-from tests.helpers.flist_mount import end
+from tests.helpers.flist.mount import end
 
 DELAY_MS, RATE_MBIT = 50, 100
 PROGRAMS = {

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bench.helpers import run, zos_flist
+from flist.format.writer import Content, write_flist
 from flist.model import Inode, Route
-from flist.writer import Content, write_flist
-from tests.helpers.flist_mount import mounted, serving
+from tests.helpers.flist.mount import mounted, serving
 from tests.helpers.waiting import wait_until
 
 MIB = 1 << 20

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bench.helpers import run
-from tests.helpers.flist_mount import end
+from tests.helpers.flist.mount import end
 from tests.helpers.waiting import wait_until
 
 SERVER_ADDRESS = "10.231.17.1"

@@ -14,7 +14,7 @@ import sys
 import time
 from pathlib import Path
 
-from tests.helpers.zinit_daemon import children_of, write_launcher
+from tests.helpers.zinit.daemon import children_of, write_launcher
 
 SOURCE = """\
 #include <fcntl.h>

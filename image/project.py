@@ -39,7 +39,7 @@ from {module} import {function}
 PROGRAMS = {
     "init": (INIT, "zinit.boot", "main"),
     "usr/bin/rfs": (LAUNCHER, "flist.cli", "entry"),
-    "usr/bin/zinit": (LAUNCHER, "zinit.cli", "entry"),
+    "usr/bin/zinit": (LAUNCHER, "zinit.client.cli", "entry"),
     "usr/bin/zos": (LAUNCHER, "zero_os.cli", "main"),
 }
 

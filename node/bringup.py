@@ -18,13 +18,13 @@ from common.errors import ZosError
 from common.files import write_atomic
 from common.mounts import MS_BIND, MS_REC, mount, mount_overlay, unmount
 from common.notify import notify_ready
-from flist.sign import load_public_keys
+from flist.format.sign import load_public_keys
 from node.backoff import backoff_delays
 from node.cmdline import parse_parameters
 from node.fetch import fetch_flist
 from node.model import BootParameters, NodeError
 from node.services import find_installed, install_services, read_services, with_dependency
-from zinit.client import Client
+from zinit.client.line import Client
 
 T = TypeVar("T")
 

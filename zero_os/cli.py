@@ -25,7 +25,7 @@ VERBS = {
     "bootstrap": Verb("bootstrap_server.cli", "serve personalised boot images and releases"),
     "flist": Verb("flist.cli", "pack, unpack, mount and list flists"),
     "hub": Verb("flist.hub.cli", "serve flists and their blocks"),
-    "zinit": Verb("zinit.cli", "run or talk to the process manager"),
+    "zinit": Verb("zinit.client.cli", "run or talk to the process manager"),
     "node": Verb("node.cli", "what zinit runs on a node: network, bring-up"),
     "vm": Verb("qemu.cli", "boot an image in a QEMU machine"),
     "test": Verb("zero_os.develop", "run the tests (arguments go to pytest)"),

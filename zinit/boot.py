@@ -7,11 +7,11 @@ import os
 import sys
 import time
 
-from zinit import kernel
-from zinit.console import Console, open_standard
 from zinit.daemon import Settings, run_daemon
-from zinit.manager import REBOOT
-from zinit.spawn import DEFAULT_PATH, spawn_plain
+from zinit.life.manager import REBOOT
+from zinit.log.console import Console, open_standard
+from zinit.process import kernel
+from zinit.process.spawn import DEFAULT_PATH, spawn_plain
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -4,16 +4,16 @@ import gc
 import os
 import sys
 
-from zinit.api import Api
-from zinit.console import Console, open_standard
-from zinit.folder import Folder
+from zinit.control.commands import Api
+from zinit.control.server import Server
+from zinit.files.folder import Folder
+from zinit.files.signals import SIGCHLD, SIGHUP, SIGINT, SIGPWR, SIGTERM
+from zinit.life.manager import POWEROFF, REBOOT, Manager
+from zinit.log.console import Console, open_standard
+from zinit.log.outputs import Outputs
+from zinit.log.ring import Ring
 from zinit.loop import Loop
-from zinit.manager import POWEROFF, REBOOT, Manager
-from zinit.outputs import Outputs
-from zinit.ring import Ring
-from zinit.server import Server
-from zinit.signals import SIGCHLD, SIGHUP, SIGINT, SIGPWR, SIGTERM
-from zinit.system import RANK, RealSystem, hold_signals, install_signals, release_signals
+from zinit.process.system import RANK, RealSystem, hold_signals, install_signals, release_signals
 
 SHUTDOWN_SIGNALS = {SIGTERM: POWEROFF, SIGINT: POWEROFF, SIGHUP: POWEROFF}
 PID1_SIGNALS = {SIGINT: REBOOT, SIGPWR: POWEROFF}  # the kernel sends SIGINT for ctrl-alt-del
@@ -88,7 +88,7 @@ class Daemon:
             self._open_socket()
             self.load_folder()
         else:
-            from zinit.reexec import restore
+            from zinit.control.reexec import restore
 
             restore(self, state)
             self.report(f"started anew with {len(self.manager.units)} services")
@@ -106,7 +106,7 @@ class Daemon:
 
     def start_anew(self) -> None:
         """Replace the program by itself, if that can be done; otherwise go on."""
-        from zinit.reexec import become_anew
+        from zinit.control.reexec import become_anew
 
         signals = (SIGCHLD, *self._signals)
         try:
@@ -128,7 +128,7 @@ class Daemon:
         self.fault_times = [at for at in self.fault_times if now - at < FAULT_WINDOW_S]
         self.fault_times.append(now)
         if len(self.fault_times) > FAULT_LIMIT:
-            from zinit.reexec import may_be_reborn
+            from zinit.control.reexec import may_be_reborn
 
             self.fault_times.clear()
             if may_be_reborn(self):
@@ -196,7 +196,7 @@ def run_daemon(settings: Settings, console: Console) -> str:
     """
     state = None
     if "ZINIT_STATE" in os.environ:
-        from zinit.reexec import take_state
+        from zinit.control.reexec import take_state
 
         state = take_state()
     daemon = Daemon(settings, console)
@@ -206,7 +206,7 @@ def run_daemon(settings: Settings, console: Console) -> str:
         raise
     except BaseException as error:
         daemon.on_fault(error)
-        from zinit.reexec import may_be_reborn
+        from zinit.control.reexec import may_be_reborn
 
         if may_be_reborn(daemon):
             daemon.start_anew()

@@ -16,7 +16,7 @@ from flist.commands.options import (
 )
 from flist.commands.progress import ByteProgress
 from flist.commands.targets import add_targets, read_targets
-from flist.transfer import clone
+from flist.store.transfer import clone
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -9,11 +9,11 @@ import sys
 
 from common.errors import UsageError
 from common.text import printable
-from flist import edit
 from flist.commands.options import add_meta
 from flist.commands.values import check_text, parse_tag
-from flist.opening import open_flist
-from flist.pack import strip_password
+from flist.format import edit
+from flist.format.opening import open_flist
+from flist.pack.pack import strip_password
 from flist.store.base import check_scheme
 from flist.store.routed import parse_route
 

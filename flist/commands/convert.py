@@ -10,7 +10,7 @@ from flist.commands.options import add_meta, add_sources, read_sources
 from flist.commands.progress import ByteProgress
 from flist.commands.targets import add_targets, read_targets
 from flist.commands.values import parse_path, parse_processes
-from flist.transfer import convert
+from flist.store.transfer import convert
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

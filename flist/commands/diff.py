@@ -9,10 +9,10 @@ import sys
 
 from flist.commands.tree import one_line
 from flist.commands.values import parse_path
-from flist.content import load_nodes
-from flist.diff import compare
 from flist.errors import FlistError
-from flist.opening import open_flist
+from flist.format.diff import compare
+from flist.format.nodes import load_nodes
+from flist.format.opening import open_flist
 
 UNKNOWN = 2  # as diff(1) has it: a script must not take trouble for a difference
 

@@ -17,14 +17,14 @@ from pathlib import Path
 from common.errors import UsageError
 from flist.commands.progress import ByteProgress
 from flist.commands.values import parse_path, parse_size
-from flist.oci.apply import Limits
-from flist.oci.auth import Credentials, check_server, read_credentials
 from flist.oci.convert import convert
 from flist.oci.errors import ImageError
 from flist.oci.image import Image
-from flist.oci.login import find_login
+from flist.oci.layer.apply import Limits
 from flist.oci.platform import Platform, parse_platform
-from flist.oci.reference import flist_name, parse_reference
+from flist.oci.source.auth import Credentials, check_server, read_credentials
+from flist.oci.source.login import find_login
+from flist.oci.source.reference import flist_name, parse_reference
 from flist.store.routed import parse_route
 
 
@@ -127,12 +127,12 @@ def output_path(options: argparse.Namespace) -> Path:
 def open_image(options: argparse.Namespace, platform: Platform | None) -> Iterator[Image]:
     """Give the image that the options name."""
     if options.oci_layout:
-        from flist.oci.layout import Folder, find_in_files
+        from flist.oci.source.layout import Folder, find_in_files
 
         yield find_in_files(Folder(options.oci_layout), options.image, platform)
     elif options.archive:
-        from flist.oci.archive import Archive
-        from flist.oci.layout import find_in_files
+        from flist.oci.source.archive import Archive
+        from flist.oci.source.layout import find_in_files
 
         with Archive.open_file(options.archive, options.max_size) as archive:
             yield find_in_files(archive, options.image, platform)
@@ -142,8 +142,8 @@ def open_image(options: argparse.Namespace, platform: Platform | None) -> Iterat
 
 def open_remote(options: argparse.Namespace, platform: Platform | None) -> Iterator[Image]:
     """Give an image in a registry."""
-    from flist.oci.registry import Registry
-    from flist.oci.web import Web
+    from flist.oci.source.registry import Registry
+    from flist.oci.source.web import Web
 
     if not options.image:
         raise UsageError("no image is named", hint="-i NAME, or --oci-layout, or --archive")

@@ -7,8 +7,8 @@ from common.text import printable
 from flist.commands.progress import ByteProgress
 from flist.commands.server_options import add_server, fetched_flist, parse_hash
 from flist.commands.values import parse_path
-from flist.session import Sources
-from flist.unpack import unpack
+from flist.store.sources import Sources
+from flist.unpack.unpack import unpack
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -10,13 +10,13 @@ import sys
 from pathlib import Path
 
 from common.errors import UsageError
-from flist.blocks import check_arrival, encode
+from flist.blocks.codec import check_arrival, encode
 from flist.commands.server_options import add_block_size, connected
 from flist.commands.targets import add_targets
-from flist.database import HEADER
+from flist.format.database import HEADER
+from flist.format.opening import open_flist
 from flist.model import CHUNK_BYTES
-from flist.opening import open_flist
-from flist.server_client import name_blocks
+from flist.server.client import name_blocks
 from flist.store.routed import open_routes, parse_route
 
 

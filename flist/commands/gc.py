@@ -9,7 +9,7 @@ import argparse
 import sys
 
 from flist.commands.values import parse_path, parse_seconds
-from flist.transfer import GRACE_S, collect_garbage
+from flist.store.transfer import GRACE_S, collect_garbage
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

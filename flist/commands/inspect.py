@@ -10,11 +10,11 @@ from pathlib import Path
 from common.text import printable
 from flist.commands.server_options import add_server_url, local_flist
 from flist.commands.values import parse_path
-from flist.content import load_nodes
-from flist.identity import identity
-from flist.opening import open_flist
-from flist.sign import parse_signature
-from flist.trailer import read_trailer
+from flist.format.identity import identity
+from flist.format.nodes import load_nodes
+from flist.format.opening import open_flist
+from flist.format.sign import parse_signature
+from flist.format.trailer import read_trailer
 
 KINDS = {
     stat.S_IFDIR: "directories", stat.S_IFREG: "files", stat.S_IFLNK: "links",

@@ -7,7 +7,7 @@ import sys
 from common.files import write_atomic
 from flist.commands.values import parse_path
 from flist.errors import FlistError
-from flist.sign import generate_key, public_text
+from flist.format.sign import generate_key, public_text
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -5,9 +5,9 @@ import contextlib
 import sys
 
 from flist.commands.values import parse_path
-from flist.merge import merge
-from flist.opening import open_flist
-from flist.writer import write_flist
+from flist.format.merge import merge
+from flist.format.opening import open_flist
+from flist.format.writer import write_flist
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -72,12 +72,12 @@ def run(options: argparse.Namespace) -> int:
     """Mount."""
     started = time.monotonic()
     if options.replay:
-        from flist.trace import check_trace
+        from flist.mount.trace import check_trace
 
         check_trace(options.replay)  # later it would be told where nobody looks
     with contextlib.ExitStack() as stack:
         connections = fetch_meta(options, stack) if isinstance(options.meta, str) else []
-        from flist.mount import UP_WITHIN_S, Mount, mount, mount_in_background
+        from flist.mount.mount import UP_WITHIN_S, Mount, mount, mount_in_background
 
         what = Mount(
             options.meta, options.target, read_sources(options), options.adapter,
@@ -93,13 +93,13 @@ def run(options: argparse.Namespace) -> int:
 def fetch_meta(options: argparse.Namespace, stack: contextlib.ExitStack) -> "list[HTTPConnection]":
     """Fetch the flist at an address, and let the options name what came; return connections that
     are left."""
-    from flist.download import Download
-    from flist.mount import UP_WITHIN_S
+    from flist.mount.mount import UP_WITHIN_S
+    from flist.store.metadata import Download
 
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="flist-")))
     is_signed = options.key is not None and options.signature is None
     download = Download(options.meta, folder, is_signed=is_signed)
-    importlib.import_module("flist.fuse_raw")  # takes as long as the server does to answer
+    importlib.import_module("flist.mount.fuse.server")  # takes as long as the server does to answer
     download.thread.join(UP_WITHIN_S if options.daemon else None)
     if download.thread.is_alive():
         raise FlistError(

@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from common.errors import UsageError
-from flist.cache import DEFAULT_LIMIT_BYTES
 from flist.commands.values import parse_path, parse_seconds, parse_size
+from flist.store.cache import DEFAULT_LIMIT_BYTES
 from flist.store.retry import DEFAULT_WAIT_S
 
 if TYPE_CHECKING:
-    from flist.session import Sources
+    from flist.store.sources import Sources
 
 DEFAULT_CACHE = Path("/tmp/cache")  # noqa: S108 upstream's default; made with mode 0700
 
@@ -70,7 +70,7 @@ def add_sources(
 
 def read_sources(options: argparse.Namespace) -> "Sources":
     """Return what `add_sources` parsed."""
-    from flist.session import Sources
+    from flist.store.sources import Sources
 
     return Sources(
         options.stores, options.cache, options.cache_size, options.wait, options.offline,
@@ -90,7 +90,7 @@ def check_signature(options: argparse.Namespace, meta: Path | None = None) -> No
                 "cannot check a signature: no key is named", hint="--key FILE, of public keys"
             )
         return
-    from flist.sign import demand_signature
+    from flist.format.sign import demand_signature
 
     if meta is None or meta == options.meta:
         # Another version, shown later by `remount`, has to be signed under the same name.

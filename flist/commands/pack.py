@@ -8,7 +8,7 @@ from flist.commands.options import add_meta
 from flist.commands.progress import ByteProgress
 from flist.commands.targets import add_targets, read_targets
 from flist.commands.values import parse_path, parse_processes, parse_tag
-from flist.pack import pack
+from flist.pack.pack import pack
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

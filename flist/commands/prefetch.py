@@ -11,8 +11,8 @@ from common.text import printable
 from flist.commands.options import add_meta, add_sources, read_sources
 from flist.commands.progress import ByteProgress
 from flist.commands.values import parse_path
-from flist.trace import read_trace
-from flist.transfer import prefetch
+from flist.mount.trace import read_trace
+from flist.store.transfer import prefetch
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -7,7 +7,7 @@ import argparse
 
 from flist.commands.options import add_meta
 from flist.commands.values import parse_path
-from flist.control import ask_mount
+from flist.mount.control import ask_mount
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from flist.commands.values import parse_size, parse_token
-from flist.server_client import DEFAULT_BLOCK_BYTES, MAX_BLOCK_BYTES, ServerClient, download
+from flist.server.client import DEFAULT_BLOCK_BYTES, MAX_BLOCK_BYTES, ServerClient, download
 
 DEFAULT_SERVER = "http://localhost:8080"
 

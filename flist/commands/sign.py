@@ -11,8 +11,8 @@ from common.errors import UsageError
 from common.files import write_atomic
 from flist.commands.options import add_meta
 from flist.commands.values import parse_path
-from flist.opening import open_flist
-from flist.sign import load_private_key, sign_flist, sign_inside
+from flist.format.opening import open_flist
+from flist.format.sign import load_private_key, sign_flist, sign_inside
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

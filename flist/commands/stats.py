@@ -5,7 +5,7 @@ import json
 import sys
 
 from flist.commands.values import parse_path
-from flist.control import ask_mount
+from flist.mount.control import ask_mount
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

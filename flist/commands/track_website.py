@@ -4,7 +4,7 @@ import argparse
 
 from flist.commands.server_options import add_server, connected, fetched_flist, parse_hash
 from flist.commands.tracking import add_details, ask_rows, show_rows
-from flist.opening import open_flist
+from flist.format.opening import open_flist
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

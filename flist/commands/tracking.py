@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from flist.server_client import ServerClient
+from flist.server.client import ServerClient
 
 
 class Row(NamedTuple):

@@ -18,7 +18,7 @@ from flist.commands.options import (
 )
 from flist.commands.progress import ByteProgress
 from flist.commands.values import parse_path, parse_processes
-from flist.unpack import unpack
+from flist.unpack.unpack import unpack
 
 SHOWN_PROBLEMS = 10
 

@@ -13,10 +13,10 @@ from common.errors import UsageError
 from common.text import printable
 from flist.commands.server_options import add_upload, connected
 from flist.commands.values import parse_path
+from flist.format.writer import check_output
 from flist.model import Route
-from flist.pack import pack
-from flist.server_client import upload
-from flist.writer import check_output
+from flist.pack.pack import pack
+from flist.server.client import upload
 
 FLIST_NAME = "directory.fl"
 

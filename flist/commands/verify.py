@@ -16,7 +16,7 @@ from flist.commands.options import (
     read_sources,
 )
 from flist.commands.progress import ByteProgress
-from flist.verify import verify
+from flist.unpack.verify import verify
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

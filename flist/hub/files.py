@@ -20,10 +20,10 @@ from starlette.responses import Response
 
 from common.files import write_atomic
 from common.respond import send_content
-from flist.blocks import digest
+from flist.blocks.codec import digest
 from flist.errors import StoreError
 from flist.hub.library import BLOCK, Library
-from flist.server_client import DEFAULT_BLOCK_BYTES, name_file
+from flist.server.client import DEFAULT_BLOCK_BYTES, name_file
 from flist.store.folder import FolderStore
 
 MAX_FILE_BYTES = 1 << 30

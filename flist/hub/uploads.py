@@ -22,7 +22,7 @@ from fastapi import APIRouter, HTTPException, Request, Response
 from pydantic import BaseModel, Field, ValidationError
 
 from common.files import write_atomic
-from flist.blocks import digest
+from flist.blocks.codec import digest
 from flist.hub.files import Files, add_file_taking, keep
 from flist.hub.library import BLOCK, FILE, REPO
 from flist.hub.users import MAX_PASSWORD, Users

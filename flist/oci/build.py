@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 
+from flist.format.writer import Content
 from flist.model import Block, Inode, Meta, Route
-from flist.oci.tree import Item, Node, walk_tree
-from flist.scan import DIRECTORY_BYTES
-from flist.writer import Content
+from flist.oci.layer.tree import Item, Node, walk_tree
+from flist.pack.scan import DIRECTORY_BYTES
 
 
 def make_content(root: Node, tags: Mapping[str, str], routes: Sequence[Route]) -> Content:

@@ -9,18 +9,18 @@ from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
+from flist.blocks.parts import rows_of_large_files
+from flist.format.writer import Content, check_output, write_flist
 from flist.model import Block, Route
-from flist.oci.apply import Applier, Limits
 from flist.oci.build import make_content
-from flist.oci.chunks import ChunkWriter
 from flist.oci.config import STARTUP_NAME, image_tag, startup_toml
 from flist.oci.errors import ImageError
 from flist.oci.image import Image
-from flist.oci.tree import Item, Node
-from flist.pack import strip_password
-from flist.parts import rows_of_large_files
-from flist.threads import thread_pool
-from flist.writer import Content, check_output, write_flist
+from flist.oci.layer.apply import Applier, Limits
+from flist.oci.layer.chunks import ChunkWriter
+from flist.oci.layer.tree import Item, Node
+from flist.pack.pack import strip_password
+from flist.store.threads import thread_pool
 
 if TYPE_CHECKING:
     from concurrent.futures import Future

@@ -1,7 +1,7 @@
 """What a store is, and the one place where an URL becomes one.
 
 A store keeps encrypted blocks by id. It promises nothing about the bytes: whoever reads checks
-them (`flist.fetch`). Everything else (retry, mirrors, cache) is a wrapper around a store.
+them (`flist.store.fetch`). Everything else (retry, mirrors, cache) is a wrapper around a store.
 """
 
 import contextlib

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urljoin
 
 from common.errors import UsageError
-from flist.blocks import MAX_BLOCK_BYTES
+from flist.blocks.codec import MAX_BLOCK_BYTES
 from flist.errors import BlockMissingError, StoreError, StoreUnavailableError
 from flist.store.origin import MAX_HEADER_BYTES, Origin, Request
 from flist.store.patience import LONGEST_S, Patience

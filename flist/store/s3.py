@@ -13,7 +13,7 @@ from obstore.exceptions import BaseError, PermissionDeniedError, Unauthenticated
 from obstore.store import S3Store
 
 from common.errors import UsageError
-from flist.blocks import MAX_BLOCK_BYTES
+from flist.blocks.codec import MAX_BLOCK_BYTES
 from flist.errors import BlockError, BlockMissingError, StoreError, StoreUnavailableError
 
 DEFAULT_REGION = "us-east-1"

@@ -13,7 +13,7 @@ from typing import BinaryIO, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from common.errors import UsageError
-from flist.blocks import MAX_BLOCK_BYTES
+from flist.blocks.codec import MAX_BLOCK_BYTES
 from flist.errors import BlockMissingError, StoreError, StoreUnavailableError
 from flist.store.patience import LONGEST_S, Patience, PatientSocket
 

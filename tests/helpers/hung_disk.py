@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from common.mounts import mount
-from flist import fuse_wire as wire
+from flist.mount.fuse import wire
 
 SETATTR, WRITE, RELEASE, FLUSH, CREATE = 4, 16, 18, 25, 35
 DIRECT_IO = 1

@@ -8,7 +8,7 @@ import pytest
 
 from qemu.errors import MachineError
 from qemu.firmware import find_uefi
-from zinit import cgroups
+from zinit.process import cgroups
 
 
 def lack(reason: str) -> NoReturn:

@@ -4,10 +4,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.helpers.checkout import TOP
+
 
 def samples_dir() -> Path:
     """Return the folder of samples; skips the test where it is absent."""
-    place = Path(__file__).resolve().parents[2].parent / "shared" / "samples"
+    place = TOP.parent / "shared" / "samples"
     if not place.is_dir():
         pytest.skip(f"the samples are not at {place}")
     return place

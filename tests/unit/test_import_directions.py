@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-TOP = Path(__file__).resolve().parents[2]
+from tests.helpers.checkout import TOP
+
 PACKAGES = {"bootstrap_server", "common", "flist", "image", "node", "qemu", "zero_os", "zinit"}
 ALLOWED: dict[str, set[str]] = {
     "common": set(),

@@ -15,7 +15,7 @@ from flist.hub.app import create_app
 from image.model import Release
 from qemu.machine import QemuMachine
 from qemu.model import Nic
-from tests.helpers.vm_node import BOOT_S, boot_node
+from tests.helpers.vm.node import BOOT_S, boot_node
 from tests.helpers.waiting import wait_until
 from zero_os.boot.hub import NAME, LocalHub
 from zero_os.boot.redis import ping

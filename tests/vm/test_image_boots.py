@@ -10,7 +10,7 @@ import pytest
 from image.model import Release
 from qemu.model import Nic
 from tests.helpers.needs import need_tool
-from tests.helpers.vm_node import boot_node
+from tests.helpers.vm.node import boot_node
 
 pytestmark = [pytest.mark.vm, pytest.mark.timeout(1800)]
 BOOT_S = 600

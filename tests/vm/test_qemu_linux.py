@@ -11,7 +11,7 @@ from qemu.errors import GuestError, MachineEndedError, WaitTimeoutError
 from qemu.machine import QemuMachine
 from qemu.model import KernelBoot, MachineConfig, Nic
 from tests.helpers.needs import need_tool, need_uefi
-from tests.helpers.vm_linux import make_linux
+from tests.helpers.vm.linux import make_linux
 from tests.helpers.waiting import wait_until
 
 pytestmark = [pytest.mark.vm, pytest.mark.timeout(1800)]
@@ -135,7 +135,7 @@ def test_the_power_button_reaches_the_guest(machine: QemuMachine) -> None:
 def test_uefi_and_more_than_one_initrd(linux: KernelBoot, tmp_path: Path) -> None:
     """The kernel finds every archive, also behind one whose length is odd."""
     need_uefi()
-    from tests.helpers.vm_cpio import archive
+    from tests.helpers.vm.cpio import archive
 
     extra = tmp_path / "extra"
     extra.write_bytes(archive({"extra/file": b"more"}) + b"\0")

@@ -9,7 +9,7 @@ import pytest
 from image.model import Release
 from qemu.errors import MachineError
 from qemu.machine import QemuMachine
-from tests.helpers.vm_node import boot_node
+from tests.helpers.vm.node import boot_node
 from tests.helpers.waiting import wait_until
 
 pytestmark = [pytest.mark.vm, pytest.mark.timeout(600)]

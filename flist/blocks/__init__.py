@@ -1,0 +1,1 @@
+"""Blocks: chunks encoded and decoded, whole or in parts."""

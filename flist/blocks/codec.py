@@ -1,0 +1,121 @@
+"""The block pipeline: chunk -> Snappy -> AES-256-GCM -> a block named by its own hash.
+
+    key = BLAKE2b-256(plain)
+    data = AES-256-GCM(key, nonce = key[0:12], no associated data)(Snappy raw(plain)) + tag
+    id = BLAKE2b-256(data)
+    check = BLAKE3-256(data), which is ours: in a sixth of the time it says what the id does
+
+Source: upstream's rfs. The encryption is convergent: equal chunks give equal blocks, so a store
+can confirm that it holds a plaintext it knows.
+"""
+
+import threading
+from hashlib import blake2b
+from typing import NamedTuple
+
+import cramjam
+from blake3 import blake3
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from flist.blocks.blake2 import find_fastest
+from flist.errors import BlockError
+from flist.model import CHUNK_BYTES, HASH_BYTES, Block
+
+TAG_BYTES = 16
+NONCE_BYTES = 12
+MAX_BLOCK_BYTES = 32 + CHUNK_BYTES + CHUNK_BYTES // 6 + TAG_BYTES
+"""Snappy's own bound for a chunk that does not compress, and the tag."""
+of_thread = threading.local()
+
+
+class Encoded(NamedTuple):
+    """A block ready for a store."""
+
+    block: Block
+    data: bytes
+
+
+def digest(data: bytes | memoryview, size: int = HASH_BYTES) -> bytes:
+    """Return BLAKE2b of `data`; 32 bytes, or 16 for blocks of older flists."""
+    if size == HASH_BYTES and isinstance(data, bytes):
+        return find_fastest()(data)
+    return blake2b(data, digest_size=size).digest()
+
+
+def hash_check(data: bytes) -> bytes:
+    """Return what `Block.check` is of a block of these encrypted bytes."""
+    return blake3(data).digest()
+
+
+def get_buffer() -> bytearray:
+    """Return this thread's room for a packed chunk; a new one each time would be zeroed first."""
+    try:
+        buffer: bytearray = of_thread.buffer
+    except AttributeError:
+        buffer = of_thread.buffer = bytearray(MAX_BLOCK_BYTES)
+    return buffer
+
+
+def encode(plain: bytes | memoryview, key: bytes | None = None) -> Encoded:
+    """Return the block that holds `plain` (1 to 512 Ki bytes); its `key` if that is known."""
+    if key is None:
+        key = digest(plain)
+    buffer = get_buffer()
+    size = cramjam.snappy.compress_raw_into(plain, buffer)
+    data = AESGCM(key).encrypt(key[:NONCE_BYTES], memoryview(buffer)[:size], None)
+    return Encoded(Block(digest(data), key, hash_check(data)), data)
+
+
+def check_arrival(block_id: bytes, data: bytes) -> None:
+    """Raise `BlockError` unless `data` is the block named `block_id`."""
+    if len(data) > MAX_BLOCK_BYTES:
+        raise BlockError(f"block {block_id.hex()} is refused: it has {len(data)} bytes")
+    if digest(data, len(block_id)) != block_id:
+        raise BlockError(f"block {block_id.hex()} is refused: its bytes have another hash")
+
+
+def decode(block: Block, data: bytes, size: int) -> bytes:
+    """Return the `size` plain bytes of `block`, whose encrypted bytes are `data`.
+
+    The id of `data` must have been checked, now or before it came into a cache of ours: it holds
+    every bit that was packed, and the tag shows damage and a key that is not this block's. So the
+    plain hash would say nothing new here; `flist.unpack.verify` compares it. Raises `BlockError` if
+    anything is wrong.
+    """
+    if len(block.id) != HASH_BYTES:
+        from flist.format.legacy.blocks import decode_legacy
+
+        return decode_legacy(block, data, size)
+    packed = decrypt(block, data, size)
+    try:
+        return bytes(cramjam.snappy.decompress_raw(packed))
+    except cramjam.DecompressionError as error:
+        raise BlockError(f"block {block.id.hex()} is refused: it does not unpack") from error
+
+
+def decode_into(block: Block, data: bytes, target: memoryview) -> None:
+    """Fill `target` with the plain bytes of `block`, as `decode` does; what is in it after a
+    `BlockError` is nothing to be used."""
+    if len(block.id) != HASH_BYTES:
+        target[:] = decode(block, data, len(target))
+        return
+    packed = decrypt(block, data, len(target))
+    try:
+        cramjam.snappy.decompress_raw_into(packed, target)
+    except cramjam.DecompressionError as error:
+        raise BlockError(f"block {block.id.hex()} is refused: it does not unpack") from error
+
+
+def decrypt(block: Block, data: bytes, size: int) -> bytes:
+    """Return what is inside `data`: its tag is right, and it says it unpacks to `size` bytes."""
+    try:
+        packed = AESGCM(block.key).decrypt(block.key[:NONCE_BYTES], data, None)
+    except (InvalidTag, ValueError) as error:
+        raise BlockError(f"block {block.id.hex()} is refused: its tag does not match") from error
+    try:
+        if cramjam.snappy.decompress_raw_len(packed) != size:
+            raise BlockError(f"block {block.id.hex()} is refused: it is not {size} bytes long")
+    except cramjam.DecompressionError as error:
+        raise BlockError(f"block {block.id.hex()} is refused: it does not unpack") from error
+    return packed

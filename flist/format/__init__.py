@@ -1,0 +1,1 @@
+"""The metadata file: tables, reading and writing, signatures, identity, comparison."""

@@ -1,0 +1,1 @@
+"""The older `.flist` format: read only."""

@@ -1,0 +1,30 @@
+"""Opens a flist of either format; which one it is shows in its first bytes."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Union
+
+from common.files import open_regular
+from flist.errors import FlistError
+from flist.format.database import FlistFile
+
+if TYPE_CHECKING:
+    from flist.format.legacy.archive import LegacyFlist
+
+AnyFlist = Union[FlistFile, "LegacyFlist"]
+GZIP = b"\x1f\x8b"
+
+
+def open_flist(path: Path) -> AnyFlist:
+    """Open `path`; raises `FlistError` if it is not there or not a flist."""
+    try:
+        with open_regular(path) as stream:
+            magic = stream.read(len(GZIP))
+    except OSError as error:
+        is_address = path.parts[:1] in (("http:",), ("https:",))
+        hint = "only `mount` takes an address; fetch it first" if is_address else None
+        raise FlistError(f"cannot open {path}: {error.strerror}", hint=hint) from error
+    if magic != GZIP:
+        return FlistFile.open(path)
+    from flist.format.legacy.archive import LegacyFlist
+
+    return LegacyFlist.open(path)

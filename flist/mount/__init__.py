@@ -1,0 +1,1 @@
+"""A flist as a mounted file system."""

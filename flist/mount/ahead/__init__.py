@@ -1,0 +1,1 @@
+"""Blocks fetched or decoded before they are read."""

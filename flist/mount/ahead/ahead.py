@@ -1,0 +1,162 @@
+"""Fetches what will probably be read next from far away, before it is asked for.
+
+Who needs one small file will need its neighbours: programs come in directories of small files
+(modules, byte code, locales), and a round trip for each is what starting them over a network takes.
+Who starts a program needs most of its chunks, its interpreter and its libraries, which the loader
+would ask for one after the other. A wrong guess costs bytes, up to a limit for each file, program
+and family of small files; a failure is silent, since the block is fetched again when somebody
+really reads it.
+
+Real reads have threads of their own and come first: what is fetched here at one time is about what
+a slow link holds, so that nobody's bytes wait long behind it.
+
+The bytes go to the memory and cache of the reader's fetcher, not into the kernel's page cache
+(FUSE_NOTIFY_STORE): that waits for pages which only an answered read lets go, and a process killed
+while it waits there could not end, nor could the readers of its mount.
+"""
+
+import contextlib
+import itertools
+import threading
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from flist.model import CHUNK_BYTES, ROOT_INO, Inode, chunk_count
+from flist.mount.ahead.elf import USUAL, find_needed, parse_needs
+from flist.mount.ahead.neighbours import choose_neighbours, is_program, is_small
+from flist.mount.ahead.pool import FAMILY, PARTS, STARTS, Budget, Job, Pool
+from flist.mount.reader import Reader
+from flist.mount.trace import parse_trace
+from flist.store.base import AnnouncingStore
+
+SMALL_THREADS, SMALL_BATCH = 6, 12
+"""Small files are asked for in batches."""
+LARGE_THREADS = 4
+CONNECTIONS = 4
+"""So many are opened before anybody reads."""
+WHOLE_BYTES = 8 << 20
+"""Files up to this are fetched whole, if there is a cache that holds them until they are read."""
+PROGRAM_BYTES = 64 << 20
+"""So much of a program's interpreter and libraries is fetched for its sake, counted unpacked."""
+KEPT_PLACES = 16384
+
+
+class Ahead:
+    """What is fetched for one mount."""
+
+    def __init__(self) -> None:
+        self.small = Pool(SMALL_THREADS, SMALL_BATCH)
+        self.large = Pool(LARGE_THREADS)
+        self.places: set[tuple[int, int]] = set()
+        self.numbers = itertools.count()
+        self.lock = threading.Lock()
+
+    def connect(self, reader: Reader) -> None:
+        """Have connections opened, so that the first reads need not wait for that."""
+        store, root = reader.fetcher.store, reader.tree.inode(ROOT_INO)
+        if not isinstance(store, AnnouncingStore) or reader.fetcher.is_local:
+            return
+
+        def connect() -> None:
+            with store.announce(()):
+                pass
+
+        jobs = [
+            Job((STARTS, next(self.numbers)), reader, root, -1, connect) for _ in range(CONNECTIONS)
+        ]
+        self.small.add(*jobs)
+
+    def note(self, reader: Reader, inode: Inode) -> None:
+        """Look at a read whose bytes have to be fetched from afar, and guess."""
+        if reader.fetcher.store is None:
+            return
+        with contextlib.suppress(Exception):  # a guess must not make a read fail
+            if is_program(inode):
+                self.add_program(reader, inode, Budget(PROGRAM_BYTES))
+                if self.is_new(reader, ROOT_INO):
+                    self.add_search(reader, inode, self.add_usual)
+            elif is_small(inode):
+                if self.is_new(reader, inode.parent):
+                    self.add_search(reader, inode, self.add_family)
+            elif self.is_new(reader, inode.ino):
+                self.add_parts(reader, inode, 0)
+
+    def is_new(self, reader: Reader, ino: int) -> bool:
+        """Whether nothing was guessed yet from this file or directory; now it is."""
+        place = (id(reader), ino)
+        with self.lock:
+            if place in self.places:
+                return False
+            if len(self.places) >= KEPT_PLACES:
+                self.places.clear()
+            self.places.add(place)
+            return True
+
+    def add_search(
+        self, reader: Reader, inode: Inode, search: Callable[[Reader, Inode], None]
+    ) -> None:
+        """Have more looked for, in a thread of ours."""
+        job = Job((STARTS, next(self.numbers)), reader, inode, -1, partial(search, reader, inode))
+        self.small.add(job)
+
+    def add_program(self, reader: Reader, inode: Inode, budget: Budget) -> None:
+        """Have a program or library fetched, and what it needs."""
+        if inode.size > 0 and self.is_new(reader, inode.ino) and budget.take(inode.size):
+            then = partial(self.add_needed, reader, inode, budget)
+            self.small.add(Job((STARTS, next(self.numbers)), reader, inode, 0, then))
+            self.add_parts(reader, inode, 1)
+
+    def add_needed(self, reader: Reader, inode: Inode, budget: Budget) -> None:
+        """Have fetched what a program needs, now that its first chunk is here."""
+        for file in find_needed(reader.tree, inode, parse_needs(partial(read, reader, inode))):
+            self.add_program(reader, file, budget)
+
+    def add_usual(self, reader: Reader, inode: Inode) -> None:
+        """Have fetched what the first program will need, before it is known that it does."""
+        budget = Budget(PROGRAM_BYTES)
+        for file in find_needed(reader.tree, inode, USUAL):
+            self.add_program(reader, file, budget)
+
+    def add_parts(self, reader: Reader, inode: Inode, first: int) -> None:
+        """Have the chunks of a file from `first` on fetched; the last are what a loader changes, so
+        they come first."""
+        if inode.size > WHOLE_BYTES or reader.fetcher.cache is None:
+            return
+        order = list(range(first, chunk_count(inode.size)))
+        order = order[-2:] + order[:-2]
+        self.large.add(*(Job((PARTS, next(self.numbers)), reader, inode, i) for i in order))
+
+    def add_family(self, reader: Reader, inode: Inode) -> None:
+        """Have the neighbours of a small file fetched, before those of files read earlier."""
+        family = -next(self.numbers)
+        files = [f for f in choose_neighbours(reader.tree, inode) if self.is_new(reader, f.ino)]
+        ranks = ((FAMILY, family, number) for number in itertools.count())
+        self.small.add(*(Job(rank, reader, f, 0) for rank, f in zip(ranks, files, strict=False)))
+
+    def replay(self, reader: Reader, trace: Path) -> None:
+        """Have fetched what an earlier mount read, in that order; raises `FlistError`."""
+        for ino, index in parse_trace(trace):
+            with contextlib.suppress(FileNotFoundError):
+                inode = reader.tree.inode(ino)
+                if index < chunk_count(inode.size) and inode.is_file:
+                    pool = self.small if is_small(inode) else self.large
+                    job = Job((PARTS, next(self.numbers)), reader, inode, index)
+                    pool.wait_for_room()
+                    pool.add(job)
+
+    def close(self) -> None:
+        """Begin nothing more; what is under way is not waited for."""
+        self.small.close()
+        self.large.close()
+
+
+def read(reader: Reader, inode: Inode, offset: int, size: int) -> bytes:
+    """Return bytes of a file."""
+    end = min(offset + size, inode.size)
+    pieces = []
+    while offset < end:
+        index, start = divmod(offset, CHUNK_BYTES)
+        pieces.append(reader.load(inode, index)[start : start + end - offset])
+        offset += len(pieces[-1])
+    return b"".join(pieces)

@@ -1,0 +1,75 @@
+"""Which files will probably be read after one that was: a guess from where it is and its name."""
+
+from collections.abc import Iterator
+
+from flist.model import ROOT_INO, Inode
+from flist.mount.tree import Tree
+
+SMALL_BYTES = 128 * 1024
+FAMILY_BYTES = 8 << 20
+"""So much is guessed for the sake of one file, counted unpacked."""
+FOLDER_BYTES = 256 * 1024
+"""Of the folders beside a file's own those with no more than this are of use as a whole."""
+MAX_FOLDERS = 128
+
+
+def is_program(inode: Inode) -> bool:
+    """Whether a file is probably a program or a library."""
+    return bool(inode.mode & 0o111) or inode.name.endswith(b".so") or b".so." in inode.name
+
+
+def is_small(inode: Inode) -> bool:
+    """Whether a round trip is most of what it takes to fetch a file."""
+    return inode.is_file and 0 < inode.size <= SMALL_BYTES
+
+
+def choose_neighbours(tree: Tree, inode: Inode) -> Iterator[Inode]:
+    """Give the files that may be read after the small file `inode`, likely ones first.
+
+    The small files of its directory; then, since packages of modules stand beside one another,
+    those with the same suffix in the directory above, and in small directories beside it and in it.
+    """
+    left = FAMILY_BYTES
+    given = {inode.ino}
+    for file in list_family(tree, inode):
+        if file.ino not in given and file.size <= left:
+            given.add(file.ino)
+            left -= file.size
+            yield file
+
+
+def list_family(tree: Tree, inode: Inode) -> Iterator[Inode]:
+    """Give the same without a limit, some of them twice."""
+    entries = list(tree.entries(inode.parent).values())
+    start = next((i for i, entry in enumerate(entries) if entry.ino == inode.ino), 0)
+    for entry in entries[start + 1 :] + entries[:start]:
+        if is_small(entry) and not is_program(entry):
+            yield entry
+    _, dot, suffix = inode.name.rpartition(b".")
+    if not dot or inode.parent == ROOT_INO:
+        return
+    for folder in (inode.parent, tree.inode(inode.parent).parent):
+        yield from list_alike(tree, folder, dot + suffix)
+        yield from list_folders(tree, folder, dot + suffix)
+
+
+def list_alike(tree: Tree, folder: int, suffix: bytes) -> list[Inode]:
+    """Return the small files of a directory that have this suffix."""
+    entries = tree.entries(folder).values()
+    return [file for file in entries if is_small(file) and file.name.endswith(suffix)]
+
+
+def list_folders(tree: Tree, folder: int, suffix: bytes) -> Iterator[Inode]:
+    """Give those in the directories in a directory, small directories first."""
+    folders = [entry.ino for entry in tree.entries(folder).values() if entry.is_dir]
+    if len(folders) > MAX_FOLDERS:
+        return
+    lists = [list_alike(tree, ino, suffix) for ino in folders]
+    for files in sorted(lists, key=total):
+        if total(files) <= FOLDER_BYTES:
+            yield from files
+
+
+def total(files: list[Inode]) -> int:
+    """Return how many bytes files have together."""
+    return sum(file.size for file in files)

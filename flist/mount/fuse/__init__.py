@@ -1,0 +1,1 @@
+"""The kernel's FUSE interface: attach, decode requests, answer them."""

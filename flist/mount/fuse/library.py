@@ -1,0 +1,172 @@
+"""The mount through libfuse and mfusepy: a thin adapter, nothing is decided here."""
+
+import errno
+import os
+import signal
+import stat
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import mfusepy
+
+from flist.errors import FlistError
+from flist.model import Inode
+from flist.mount.failures import Failures
+from flist.mount.fuse.attach import detach
+from flist.mount.fuse.attributes import FUSE_TIMEOUT_S
+from flist.mount.reader import Reader
+
+END_WITHIN_S = 1.0
+
+
+def coded(path: str) -> bytes:
+    """Return a path as bytes (mfusepy decodes with surrogateescape)."""
+    return path.encode(errors="surrogateescape")
+
+
+class Operations(mfusepy.Operations):  # type: ignore[misc]
+    """mfusepy's questions, answered from a tree."""
+
+    use_ns = True
+
+    def __init__(self, reader: Reader, ready: Callable[[], None], failures: Failures) -> None:
+        self.reader = reader
+        self.failures = failures
+        self.tree = reader.tree
+        self.ready = ready
+
+    def find(self, path: str) -> Inode:
+        """Return the inode at `path`, or the error number that the kernel understands."""
+        try:
+            return self.tree.find(coded(path))
+        except FileNotFoundError as error:
+            raise mfusepy.FuseOSError(errno.ENOENT) from error
+        except FlistError as error:
+            self.failures.note(f"look at {path}", error)
+            raise mfusepy.FuseOSError(errno.EIO) from error
+
+    def init(self, _path: str) -> None:
+        """Tell that the mount is up."""
+        self.ready()
+
+    def getattr(self, path: str, _fh: int | None = None) -> dict[str, Any]:
+        """Return what stat shows."""
+        inode = self.find(path)
+        return {
+            "st_ino": inode.content_ino,
+            "st_mode": inode.mode,
+            "st_nlink": self.tree.link_count(inode),
+            "st_uid": inode.uid,
+            "st_gid": inode.gid,
+            "st_rdev": inode.rdev,
+            "st_size": inode.size,
+            "st_blocks": self.tree.stat_blocks(inode),
+            "st_blksize": 4096,
+            "st_atime": inode.mtime_ns,
+            "st_mtime": inode.mtime_ns,
+            "st_ctime": inode.ctime_ns,
+        }
+
+    def readdir(self, path: str, _fh: int) -> Iterator[tuple[str, dict[str, int], int]]:
+        """Give the entries of a directory."""
+        inode = self.find(path)
+        try:
+            entries = self.tree.entries(inode.ino)
+        except FlistError as error:
+            raise mfusepy.FuseOSError(errno.EIO) from error
+        for name in (".", ".."):
+            yield name, {"st_mode": stat.S_IFDIR, "st_ino": inode.ino}, 0
+        for entry in entries.values():
+            name = entry.name.decode(errors="surrogateescape")
+            yield name, {"st_mode": entry.mode, "st_ino": entry.content_ino}, 0
+
+    def readlink(self, path: str) -> str:
+        """Return where a link leads."""
+        return self.tree.target(self.find(path)).decode(errors="surrogateescape")
+
+    def open(self, path: str, _flags: int) -> int:
+        """Return the inode number as the handle."""
+        return self.find(path).ino
+
+    def read(self, _path: str, size: int, offset: int, fh: int) -> bytes:
+        """Return bytes of a file; anything that is not exactly right is EIO."""
+        inode = self.tree.inode(fh)
+        try:
+            return self.reader.read(inode, size, offset)
+        except FlistError as error:
+            self.failures.note_read(self.reader, inode, size, offset, error)
+            raise mfusepy.FuseOSError(errno.EIO) from error
+
+    def listxattr(self, path: str) -> list[str]:
+        """Return the names of extended attributes."""
+        pairs = self.tree.meta(self.find(path)).xattrs
+        return [name.decode(errors="surrogateescape") for name, _ in pairs]
+
+    def getxattr(self, path: str, name: str, _position: int = 0) -> bytes:
+        """Return one extended attribute."""
+        value = dict(self.tree.meta(self.find(path)).xattrs).get(coded(name))
+        if value is None:
+            raise mfusepy.FuseOSError(errno.ENODATA)
+        return value
+
+    def statfs(self, _path: str) -> dict[str, int]:
+        """Return what df shows: full, as every read-only file system is."""
+        count, size = self.tree.totals
+        blocks = -(-size // 4096)
+        return {"f_bsize": 4096, "f_frsize": 4096, "f_blocks": blocks, "f_files": count,
+                "f_namemax": 255}  # fmt: skip
+
+
+def end_on_signals(target: Path, clean_up: Callable[[], object]) -> None:
+    """Have SIGTERM, SIGINT and SIGHUP unmount. That ends libfuse's loop; if not, since a read waits
+    for a store or a file is open, the process ends without it, after `clean_up`.
+
+    For the main thread, which is not to be interrupted: libfuse would wait for every read.
+    """
+    numbers = {signal.SIGTERM, signal.SIGINT}
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # nohup
+        numbers.add(signal.SIGHUP)
+
+    def run() -> None:
+        signal.sigwait(numbers)
+        detach(target)
+        time.sleep(END_WITHIN_S)  # the main thread ends the process meanwhile, if it can
+        detach(target)  # it may have come just now
+        clean_up()
+        os._exit(0)
+
+    signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
+    threading.Thread(target=run, daemon=True).start()
+
+
+def serve(
+    reader: Reader, target: Path, ready: Callable[[], None], clean_up: Callable[[], object]
+) -> None:
+    """Mount on `target` and answer until it is unmounted or a signal comes; may call `clean_up` and
+    end the process."""
+    end_on_signals(target, clean_up)
+    is_root = os.geteuid() == 0
+    options = {"suid": True, "dev": True} if is_root else {}
+    operations = Operations(reader, ready, Failures(target))
+    try:
+        mfusepy.FUSE(
+            operations,
+            str(target),
+            foreground=True,
+            ro=True,
+            allow_other=is_root,
+            default_permissions=True,
+            kernel_cache=True,
+            use_ino=True,
+            fsname=str(os.getpid()),
+            subtype="g8ufs",
+            entry_timeout=FUSE_TIMEOUT_S,
+            attr_timeout=FUSE_TIMEOUT_S,
+            negative_timeout=FUSE_TIMEOUT_S,
+            **options,
+        )
+    except RuntimeError as error:
+        raise FlistError(f"cannot mount on {target}: libfuse gave status {error}") from error

@@ -1,0 +1,139 @@
+"""What the mount answers to who lists directories, and what it prepares for who walks a tree.
+
+A walk goes deeper first, in the order of the listings, so the directory that it comes to next is
+known: its listing is made while the walker is still busy with the one before.
+"""
+
+import contextlib
+import stat
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain, islice
+from typing import NamedTuple
+
+from flist.model import ROOT_INO, Inode
+from flist.mount.fuse import wire
+from flist.mount.tree import Tree
+
+VERSION_SHIFT = 40
+INO_MASK = (1 << VERSION_SHIFT) - 1
+MAX_DEPTH = 4096
+
+
+class Place(NamedTuple):
+    """A node: which version of the flist it is of, and its inode number there."""
+
+    version: int
+    ino: int
+
+    @property
+    def nodeid(self) -> int:
+        """The number by which the kernel knows it."""
+        if self.ino == ROOT_INO:
+            return ROOT_INO
+        return self.ino | self.version << VERSION_SHIFT
+
+
+class Question(NamedTuple):
+    """What a listing is asked for: `size` bytes of it from entry `offset` on."""
+
+    place: Place
+    offset: int
+    size: int
+
+
+class Listings:
+    """Directories as the kernel wants them; for one thread only.
+
+    `tree` returns a version's tree, `fields` an inode's attributes as the protocol has them.
+    """
+
+    def __init__(
+        self,
+        tree: Callable[[int], Tree],
+        fields: Callable[[int, Inode], tuple[int, ...]],
+    ) -> None:
+        self.tree = tree
+        self.fields = fields
+        self.kept: tuple[Place | None, list[Inode]] = (None, [])
+        self.walk: Iterator[Inode] = iter(())
+        self.expected: Place | None = None
+        self.prepared: tuple[Question | None, bytes] = (None, b"")
+
+    def entries(self, place: Place) -> list[Inode]:
+        """Return a directory as a list; the one that is being read is kept."""
+        kept, entries = self.kept
+        if kept != place:
+            entries = list(self.tree(place.version).entries(place.ino).values())
+            self.kept = (place, entries)
+        return entries
+
+    def answer(self, question: Question) -> bytes:
+        """Return as many entries, with their attributes, as fit; nothing at the end."""
+        prepared, data = self.prepared
+        return data if question == prepared else self.make(question)
+
+    def make(self, question: Question) -> bytes:
+        """Put an answer together."""
+        place, offset, left = question
+        entries = self.entries(place)
+        first = max(offset - 2, 0)
+        dots = enumerate((b".", b"..")[offset:], offset + 1)
+        rest = enumerate(entries[first:] if first else entries, first + 3)
+        version, fields = place.version, self.fields
+        pieces = (wire.dirent_plus(fields(version, inode), at, inode.name) for at, inode in rest)
+        return fill(
+            chain((wire.dirent_dots(place.nodeid, at, name) for at, name in dots), pieces), left
+        )
+
+    def names(self, question: Question) -> bytes:
+        """Return as many entries, names only, as fit; nothing at the end."""
+        place, offset, left = question
+        base = Place(place.version, 0).nodeid
+        names = [(place.nodeid, stat.S_IFDIR, name) for name in (b".", b"..")]
+        names += [(i.content_ino | base, i.mode, i.name) for i in self.entries(place)]
+        rows = enumerate(names[offset:], offset + 1)
+        return fill((wire.dirent(ino, at, mode, name) for at, (ino, mode, name) in rows), left)
+
+    def foresee(self, question: Question) -> None:
+        """Prepare the directory that comes after one whose end was asked for."""
+        place = question.place
+        is_walk = place == self.expected
+        if not is_walk:
+            self.walk = folders(self.tree(place.version), place.ino)
+        self.expected = None
+        with contextlib.suppress(Exception):  # it is told to whoever really asks
+            for inode in islice(self.walk, 1):
+                self.expected = Place(place.version, inode.content_ino)
+                if is_walk and inode.ino not in self.tree(place.version).large_folders:
+                    coming = Question(self.expected, 0, question.size)
+                    self.prepared = (coming, self.make(coming))
+
+
+def folders(tree: Tree, ino: int) -> Iterator[Inode]:
+    """Give the directories that a walk of the whole tree, deeper first, comes to after `ino`."""
+    stack = [iter(tree.entries(ino).values())]
+    for _ in range(MAX_DEPTH):
+        while stack:
+            entry = next(stack[-1], None)
+            if entry is None:
+                stack.pop()
+            elif entry.is_dir:
+                yield entry
+                if len(stack) < MAX_DEPTH:
+                    stack.append(iter(tree.entries(entry.ino).values()))
+        if ino == ROOT_INO:
+            return
+        parent = tree.inode(ino).parent
+        stack = [iter([e for e in tree.entries(parent).values() if e.ino > ino])]
+        ino = parent
+
+
+def fill(pieces: Iterable[bytes], left: int) -> bytes:
+    """Put together as many pieces as fit into `left` bytes."""
+    taken = []
+    for piece in pieces:
+        left -= len(piece)
+        if left < 0:
+            break
+        taken.append(piece)
+    return b"".join(taken)

@@ -1,0 +1,153 @@
+"""The kernel's FUSE protocol, what a read-only file system needs of it. Pure bytes, no I/O.
+
+Source: include/uapi/linux/fuse.h, protocol 7.31 and later; little endian as the machine is.
+"""
+
+import stat
+import struct
+from struct import Struct
+from typing import NamedTuple
+
+from flist.model import NS, Inode
+from flist.mount.fuse.attributes import FUSE_TIMEOUT_S
+
+LOOKUP, FORGET, GETATTR, READLINK, OPEN, READ, STATFS = 1, 2, 3, 5, 14, 15, 17
+GETXATTR, LISTXATTR, INIT, OPENDIR, READDIR, INTERRUPT = 22, 23, 26, 27, 28, 36
+DESTROY, BATCH_FORGET, READDIRPLUS, LSEEK = 38, 42, 44, 46
+NO_REPLY = frozenset((FORGET, BATCH_FORGET, DESTROY))
+
+MAJOR, MINOR = 7, 36
+ASYNC_READ = 1 << 0
+DO_READDIRPLUS = 1 << 13
+NO_OPEN_SUPPORT = 1 << 17
+PARALLEL_DIROPS = 1 << 18
+POSIX_ACL = 1 << 20
+MAX_PAGES = 1 << 22
+CACHE_SYMLINKS = 1 << 23
+NO_OPENDIR_SUPPORT = 1 << 24
+WANTED = (
+    ASYNC_READ | DO_READDIRPLUS | NO_OPEN_SUPPORT | PARALLEL_DIROPS | MAX_PAGES | CACHE_SYMLINKS
+    | NO_OPENDIR_SUPPORT
+)  # fmt: skip
+NOTIFY_INVAL_INODE, NOTIFY_INVAL_ENTRY = 2, 3
+PAGES_PER_REQUEST = 256
+MAX_BACKGROUND = 64
+
+IN_HEADER = Struct("<4xIQQ16x")
+OUT_HEADER = Struct("<IiQ")
+INIT_IN = Struct("<IIII")
+INIT_OUT = Struct("<IIIIHHIIHHIIH22x")
+READ_IN = Struct("<QQII")
+LSEEK_IN = Struct("<QQI")
+LSEEK_OUT = Struct("<Q")
+SIZE_IN = Struct("<II")
+UNIQUE_IN = Struct("<Q")
+STATFS_OUT = Struct("<QQQQQIII28x")
+ATTR = "QQQQQQIIIIIIIIII"
+ENTRY_OUT = Struct("<QQQQII" + ATTR)
+ATTR_OUT = Struct("<QII" + ATTR)
+DIRENT = Struct("<QQII")
+DIRENT_PLUS = Struct("<QQQQII" + ATTR + "QQII")
+BLOCK_BYTES = 4096
+PADDING = tuple(b"\0" * (-length % 8) for length in range(256))
+
+
+class Request(NamedTuple):
+    """One question of the kernel; `body` is valid only until the next one is read."""
+
+    opcode: int
+    unique: int
+    nodeid: int
+    body: memoryview
+
+
+def parse_request(buffer: memoryview) -> Request:
+    """Return the request in `buffer`."""
+    opcode, unique, nodeid = IN_HEADER.unpack_from(buffer)
+    return Request(opcode, unique, nodeid, buffer[IN_HEADER.size :])
+
+
+def init_reply(body: memoryview, wanted: int) -> bytes:
+    """Return the answer to INIT: what both sides can."""
+    major, minor, read_ahead, offered = INIT_IN.unpack_from(body)
+    if major != MAJOR:  # a newer kernel asks again with ours
+        return INIT_OUT.pack(MAJOR, MINOR, 0, 0, 0, 0, BLOCK_BYTES, 1, 0, 0, 0, 0, 0)
+    return INIT_OUT.pack(
+        MAJOR, min(minor, MINOR), read_ahead, offered & wanted, MAX_BACKGROUND,
+        MAX_BACKGROUND * 3 // 4, BLOCK_BYTES, 1, PAGES_PER_REQUEST, 0, 0, 0, 0,
+    )  # fmt: skip
+
+
+def attributes(inode: Inode, nlink: int, blocks: int) -> tuple[int, ...]:
+    """Return the fields of struct fuse_attr. Times before 1970 wrap, as the kernel expects."""
+    ino, _, _, size, uid, gid, mode, rdev, ctime_ns, mtime_ns, same_as, _ = inode
+    mtime, mtime_ns = divmod(mtime_ns, NS)
+    ctime, ctime_ns = divmod(ctime_ns, NS)
+    if mtime < 0 or ctime < 0:
+        mtime, ctime = mtime % 2**64, ctime % 2**64
+    return (
+        same_as or ino, size, blocks, mtime, mtime, ctime, mtime_ns, mtime_ns, ctime_ns,
+        mode, nlink, uid, gid, kernel_device(rdev) if rdev else 0, BLOCK_BYTES, 0,
+    )  # fmt: skip
+
+
+def kernel_device(rdev: int) -> int:
+    """Return a device number as the kernel's 32 bits have it: 12 bits major, 20 bits minor."""
+    major = (rdev >> 8) & 0xFFF | (rdev >> 32) & ~0xFFF
+    minor = rdev & 0xFF | (rdev >> 12) & ~0xFF
+    return ((minor & 0xFF) | (major & 0xFFF) << 8 | (minor & ~0xFF) << 12) & 0xFFFFFFFF
+
+
+def forget_inode(nodeid: int) -> bytes:
+    """Return the message that makes the kernel forget attributes and content of a node."""
+    data = struct.pack("<Qqq", nodeid, 0, 0)
+    return OUT_HEADER.pack(OUT_HEADER.size + len(data), NOTIFY_INVAL_INODE, 0) + data
+
+
+def forget_entry(parent: int, name: bytes) -> bytes:
+    """Return the message that makes the kernel forget a name, and all that is below it."""
+    data = struct.pack("<QII", parent, len(name), 0) + name + b"\0"
+    return OUT_HEADER.pack(OUT_HEADER.size + len(data), NOTIFY_INVAL_ENTRY, 0) + data
+
+
+def entry_reply(fields: tuple[int, ...]) -> bytes:
+    """Return the answer to LOOKUP; both name and attributes stay valid for a year."""
+    return ENTRY_OUT.pack(fields[0], 0, FUSE_TIMEOUT_S, FUSE_TIMEOUT_S, 0, 0, *fields)
+
+
+def absent_reply() -> bytes:
+    """Return the answer to LOOKUP of a name that is not there; the kernel remembers that, too."""
+    return ENTRY_OUT.pack(0, 0, FUSE_TIMEOUT_S, 0, *((0,) * 18))
+
+
+def attr_reply(fields: tuple[int, ...]) -> bytes:
+    """Return the answer to GETATTR."""
+    return ATTR_OUT.pack(FUSE_TIMEOUT_S, 0, 0, *fields)
+
+
+def dirent(ino: int, offset: int, mode: int, name: bytes) -> bytes:
+    """Return one entry of READDIR."""
+    head = DIRENT.pack(ino, offset, len(name), stat.S_IFMT(mode) >> 12)
+    return head + name + PADDING[len(name)]
+
+
+def dirent_plus(fields: tuple[int, ...], offset: int, name: bytes) -> bytes:
+    """Return one entry of READDIRPLUS; `fields` as of `attributes`."""
+    head = DIRENT_PLUS.pack(
+        fields[0], 0, FUSE_TIMEOUT_S, FUSE_TIMEOUT_S, 0, 0, *fields, fields[0], offset, len(name),
+        fields[9] >> 12,
+    )  # fmt: skip
+    return head + name + PADDING[len(name)]
+
+
+def dirent_dots(ino: int, offset: int, name: bytes) -> bytes:
+    """Return `.` or `..` of READDIRPLUS: node 0 tells the kernel to look nothing up."""
+    mode = stat.S_IFDIR
+    head = DIRENT_PLUS.pack(*((0,) * 22), ino, offset, len(name), mode >> 12)
+    return head + name + PADDING[len(name)]
+
+
+def statfs_reply(size_bytes: int, inodes: int) -> bytes:
+    """Return the answer to STATFS: a full file system, as every read-only one."""
+    blocks = -(-size_bytes // BLOCK_BYTES)
+    return STATFS_OUT.pack(blocks, 0, 0, inodes, 0, BLOCK_BYTES, 255, BLOCK_BYTES)

@@ -1,0 +1,154 @@
+"""Reads ranges of files out of a tree, chunk by chunk."""
+
+import threading
+from collections.abc import Callable
+
+from flist.blocks.parts import LARGE_BYTES, PART_BYTES, count_parts, find_part
+from flist.errors import FormatError
+from flist.model import CHUNK_BYTES, Block, Inode, chunk_count, chunk_size
+from flist.mount.tree import Tree
+from flist.store.fetch import Fetcher
+
+KEPT_BLOCKS = 8_000
+"""Of all files whose blocks are remembered: 2 MB."""
+KEPT_ROWS = 4_000
+"""Blocks for which it is remembered where their parts are: 1 MB."""
+
+
+class Reader:
+    """The bytes of a tree's files. Safe to use from several threads."""
+
+    def __init__(self, tree: Tree, fetcher: Fetcher) -> None:
+        self.tree = tree
+        self.fetcher = fetcher
+        self.note: Callable[[int, int], None] | None = None  # of a trace: inode number, chunk
+        self.lists: dict[int, list[Block]] = {}
+        self.kept = 0
+        self.rows: dict[bytes, bytes | None] = {}
+        self.lock = threading.Lock()
+
+    def blocks(self, inode: Inode) -> list[Block]:
+        """Return the blocks of a file; raises `FormatError` if there are too few or too many."""
+        ino = inode.content_ino
+        known = self.lists.get(ino)
+        if known is not None:
+            return known
+        blocks = self.tree.blocks(inode)
+        if len(blocks) != chunk_count(inode.size):
+            raise FormatError(f"inode {ino} has {len(blocks)} blocks for {inode.size} bytes")
+        with self.lock:
+            self.keep(ino, blocks)
+        return blocks
+
+    def keep(self, ino: int, blocks: list[Block]) -> None:
+        """Remember the blocks of a file; when there are too many, begin anew."""
+        if self.kept + len(blocks) > KEPT_BLOCKS:
+            self.lists.clear()
+            self.kept = 0
+        self.kept += len(blocks)
+        self.lists[ino] = blocks
+
+    def expect(self, inode: Inode) -> None:
+        """Learn the blocks of a small file and of those after it, which will be read, too."""
+        if inode.size <= CHUNK_BYTES and inode.content_ino not in self.lists:
+            found = self.tree.small_blocks(inode)
+            with self.lock:
+                for ino, block in found.items():
+                    self.keep(ino, [block])
+
+    def read_now(self, inode: Inode, size: int, offset: int) -> list[memoryview] | None:
+        """Return what `read` would, in pieces, if nothing has to be fetched from afar, or else
+        None. The pieces are to be used before the next call, which one thread only makes."""
+        if size <= PART_BYTES and inode.size > LARGE_BYTES:
+            pieces = self.read_parts(inode, size, offset)
+            if pieces is not None:
+                return pieces
+        return self.collect(inode, size, offset, self.fetcher.plain_now)
+
+    def read_parts(self, inode: Inode, size: int, offset: int) -> list[memoryview] | None:
+        """Return a few bytes of a chunk that nobody has decoded, from the parts that hold them."""
+        end = min(offset + size, inode.size)
+        index = offset // CHUNK_BYTES
+        start = index * CHUNK_BYTES
+        if not offset < end <= start + CHUNK_BYTES:
+            return None
+        block = self.blocks(inode)[index]
+        if self.fetcher.is_decoded(block):
+            return None
+        pieces = []
+        for number in range((offset - start) // PART_BYTES, count_parts(end - start)):
+            plain = self.read_part(block, chunk_size(inode.size, index), number)
+            if plain is None:
+                return None
+            place = start + number * PART_BYTES
+            pieces.append(memoryview(plain)[max(offset - place, 0) : end - place])
+        if self.note is not None:
+            self.note(inode.content_ino, index)
+        return pieces
+
+    def read_part(self, block: Block, size: int, number: int) -> bytes | None:
+        """Return a part of a chunk of `size` bytes, if it is known where and can be had now."""
+        try:
+            if block.id not in self.rows:
+                if len(self.rows) >= KEPT_ROWS:
+                    self.rows.clear()
+                self.rows[block.id] = self.tree.parts(block)
+            row = self.rows[block.id]
+            return self.fetcher.part_now(block, find_part(row, size, number)) if row else None
+        except FormatError:
+            return None  # what is noted about the block is wrong, not the block
+
+    def read(self, inode: Inode, size: int, offset: int) -> bytes:
+        """Return up to `size` bytes from `offset`; less only at the end of the file."""
+        pieces = self.collect(inode, size, offset, self.fetcher.plain)
+        assert pieces is not None
+        return b"".join(pieces)
+
+    def load(self, inode: Inode, index: int) -> bytes:
+        """Return a chunk; a trace does not note it, since nobody has asked for it."""
+        return self.fetcher.plain(self.blocks(inode)[index], chunk_size(inode.size, index))
+
+    def collect(
+        self,
+        inode: Inode,
+        size: int,
+        offset: int,
+        take: Callable[[Block, int], bytes | memoryview | None],
+    ) -> list[memoryview] | None:
+        """Put a range together from the chunks that `take` gives; None if it gives none.
+
+        It is asked for the last one first: the decoder works on the one before at the same time.
+        """
+        end = min(offset + size, inode.size)
+        if offset >= end:
+            return []
+        blocks = self.blocks(inode)
+        chunks = range(offset // CHUNK_BYTES, (end - 1) // CHUNK_BYTES + 1)
+        if self.note is not None:
+            for index in chunks:
+                self.note(inode.content_ino, index)
+        pieces = []
+        for index in reversed(chunks):
+            chunk = take(blocks[index], chunk_size(inode.size, index))
+            if chunk is None:
+                return None
+            start = index * CHUNK_BYTES
+            pieces.append(memoryview(chunk)[max(offset - start, 0) : end - start])
+        pieces.reverse()
+        return pieces
+
+    def seek(self, inode: Inode, offset: int, *, is_data: bool) -> int | None:
+        """Return where the next data (or the next hole) is from `offset` on; None: nowhere."""
+        if not 0 <= offset < inode.size:
+            return None
+        extents = self.tree.meta(inode).extents
+        if extents is None:
+            return offset if is_data else inode.size
+        position = offset
+        for extent in extents:
+            end = extent.start + extent.length
+            if is_data and end > offset:
+                return max(extent.start, offset)
+            if not is_data and extent.start <= position < end:
+                position = end
+        return None if is_data else min(position, inode.size)

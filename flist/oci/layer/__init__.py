@@ -1,0 +1,1 @@
+"""Layers: tar streams applied to one tree."""

@@ -1,0 +1,73 @@
+"""Where the data of a sparse file in an archive is: GNU's old form, its pax forms 0.1 and 1.0.
+
+Source: GNU tar's manual, "Storing Sparse Files".
+"""
+
+from collections.abc import Callable
+
+from flist.model import Extent
+from flist.oci.errors import ImageError
+from flist.oci.layer.pax import parse_number
+
+OLD_EXTRA = 504
+BLOCK = 512
+SPARSE_KEYS = frozenset(
+    ("GNU.sparse.map", "GNU.sparse.major", "GNU.sparse.size", "GNU.sparse.numblocks")
+)
+MAX_EXTENTS = 100_000
+Pairs = list[tuple[int, int]]
+
+
+def parse_old_map(data: bytes) -> Pairs:
+    """Return (offset, length) pairs, each two octal numbers of 12 bytes; without empty ones."""
+    if len(data) % 24:
+        raise ImageError("the archive is cut off")
+    fields = [data[at : at + 12] for at in range(0, len(data), 12)]
+    numbers = [parse_number(field) for field in fields]
+    return [(o, n) for o, n in zip(numbers[::2], numbers[1::2], strict=True) if n]
+
+
+def read_pax_map(records: dict[str, bytes], take: Callable[[int], bytes]) -> Pairs:
+    """Return the pairs of a pax header, or, in form 1.0, those at the start of the content."""
+    if (text := records.get("GNU.sparse.map")) is not None:
+        return pair_up(text.split(b",") if text else [])
+    if records.get("GNU.sparse.major") != b"1":
+        raise ImageError("the archive holds a sparse file in a form that is not read here")
+    data = take(BLOCK)
+    lines = data.split(b"\n")
+    count = 2 * parse_count(lines[0])
+    while len(lines) < count + 2:  # the last one is not complete
+        data = lines.pop() + take(BLOCK)
+        if len(data) > 2 * BLOCK:
+            raise ImageError("the archive is broken: a sparse file's map is wrong")
+        lines += data.split(b"\n")
+    return pair_up(lines[1 : count + 1])
+
+
+def parse_count(text: bytes) -> int:
+    """Return a decimal number of pairs."""
+    if not text.isdigit() or len(text) > 8 or int(text) > MAX_EXTENTS:
+        raise ImageError("the archive is broken: a sparse file's map is wrong")
+    return int(text)
+
+
+def pair_up(words: list[bytes]) -> Pairs:
+    """Return decimal numbers two by two; pairs without data are left out."""
+    if len(words) % 2 or not all(word.isdigit() and len(word) < 20 for word in words):
+        raise ImageError("the archive is broken: a sparse file's map is wrong")
+    numbers = list(map(int, words))
+    return [(o, n) for o, n in zip(numbers[::2], numbers[1::2], strict=True) if n]
+
+
+def check_extents(pairs: Pairs, size: int, stored: int) -> tuple[int, tuple[Extent, ...] | None]:
+    """Return size and extents of a sparse file, if they are in order and fit what is stored."""
+    end = 0
+    for start, length in pairs:
+        if start < end:
+            raise ImageError("the archive is broken: a sparse file's map is wrong")
+        end = start + length
+    total = sum(length for _, length in pairs)
+    if len(pairs) > MAX_EXTENTS or not end <= size < 2**62 or total != stored:
+        raise ImageError("the archive is broken: a sparse file's map is wrong")
+    extents = tuple(Extent(start, length) for start, length in pairs)
+    return size, None if extents == ((0, size),) else extents

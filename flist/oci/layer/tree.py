@@ -1,0 +1,222 @@
+"""The tree that an image's layers make together, in memory and without contents.
+
+Layers are added from the top down: what a path is, the uppermost layer that has it decides, so a
+file that is replaced or removed later is never encoded. The rules are overlayfs's, as engines apply
+them: a whiteout or an opaque directory hides what lower layers have, a directory that only a deeper
+path implies takes its owner and mode from below.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from flist.model import Block, Extent
+from flist.oci.errors import ImageError
+from flist.oci.layer.paths import Path
+
+MAX_LINK_HOPS = 40
+IMPLIED_MODE = 0o040755
+
+
+@dataclass(slots=True, eq=False)
+class Item:
+    """What hard links share. `mode` is the whole st_mode, `blocks` None until it is encoded."""
+
+    mode: int = IMPLIED_MODE
+    uid: int = 0
+    gid: int = 0
+    size: int = 0
+    mtime_ns: int = 0
+    rdev: int = 0
+    target: bytes | None = None
+    xattrs: tuple[tuple[bytes, bytes], ...] = ()
+    extents: tuple[Extent, ...] | None = None
+    blocks: list[Block] | None = None
+
+
+@dataclass(slots=True, eq=False)
+class Node:
+    """One name. A directory has `children`; `waits_for` is a hard link's target further below."""
+
+    item: Item
+    children: "dict[bytes, Node] | None" = None
+    is_implied: bool = False
+    is_opaque: bool = False
+    removed: set[bytes] = field(default_factory=set)
+    waits_for: Path | None = None
+
+    def hides(self, path: Path) -> bool:
+        """Whether what a lower layer has at `path` can't be seen (a directory's merging aside)."""
+        node = self
+        for word in path:
+            if node.children is None or node.is_opaque or word in node.removed:
+                return True
+            child = node.children.get(word)
+            if child is None:
+                return False
+            node = child
+        return True
+
+
+def new_folder(*, is_implied: bool = True) -> Node:
+    """Return a directory; an implied one is 0755, root's, of 1970."""
+    return Node(Item(), {}, is_implied=is_implied)
+
+
+class Layer:
+    """One layer as a tree of its own."""
+
+    def __init__(self) -> None:
+        self.root = new_folder()
+
+    def put(self, path: Path, item: Item, *, is_folder: bool) -> Path:
+        """Set what is at `path`; return the path without symbolic links in it."""
+        if not path:
+            return self.put_root(item, is_folder=is_folder)
+        parent, real = self.open_folder(path[:-1])
+        known = parent.get(path[-1])
+        if is_folder and known is not None and known.children is not None:
+            known.item, known.is_implied = item, False
+        else:
+            parent[path[-1]] = Node(item, {} if is_folder else None)
+        return (*real, path[-1])
+
+    def put_root(self, item: Item, *, is_folder: bool) -> Path:
+        """Set what the root itself is."""
+        if not is_folder:
+            raise ImageError("the image is refused: a layer's root is not a directory")
+        self.root.item, self.root.is_implied = item, False
+        return ()
+
+    def link(self, path: Path, target: Path) -> tuple[Path, Node]:
+        """Make `path` another name of `target`; return the real path and the new node."""
+        known = self.find(target)
+        if known is not None and known.children is not None:
+            raise ImageError(f"the image is refused: {show(path)} is a hard link to a directory")
+        if known is None:
+            real = self.put(path, Item(), is_folder=False)
+        else:
+            real = self.put(path, known.item, is_folder=False)
+        node = self.find_real(real)
+        assert node is not None
+        node.waits_for = target if known is None else known.waits_for
+        return real, node
+
+    def remove(self, folder: Path, name: bytes) -> None:
+        """Hide `name` in `folder` of the lower layers."""
+        self.folder_node(folder).removed.add(name)
+
+    def make_opaque(self, folder: Path) -> None:
+        """Hide everything in `folder` of the lower layers."""
+        self.folder_node(folder).is_opaque = True
+
+    def folder_node(self, path: Path) -> Node:
+        """Return the directory at `path`, made if it is not there."""
+        _, real = self.open_folder(path)
+        node = self.find_real(real)
+        assert node is not None
+        return node
+
+    def find_real(self, path: Path) -> Node | None:
+        """Return what is at `path`, following no link."""
+        node: Node | None = self.root
+        for word in path:
+            node = node.children.get(word) if node and node.children is not None else None
+        return node
+
+    def find(self, path: Path) -> Node | None:
+        """Return what is at `path`, following links to directories but not a link itself."""
+        if not path:
+            return self.root
+        walked = self.walk(path[:-1], is_making=False)
+        if walked is None or walked[-1][1].children is None:
+            return None
+        return walked[-1][1].children.get(path[-1])
+
+    def open_folder(self, path: Path) -> tuple[dict[bytes, Node], Path]:
+        """Return the directory at `path`, made if need be, and where it really is."""
+        walked = self.walk(path, is_making=True)
+        assert walked is not None
+        children = walked[-1][1].children
+        assert children is not None
+        return children, tuple(word for word, _ in walked[1:])
+
+    def walk(self, path: Path, *, is_making: bool) -> list[tuple[bytes, Node]] | None:
+        """Return (name, node) from the root to `path`. Links are followed as inside a chroot."""
+        walked = [(b"", self.root)]
+        todo = list(reversed(path))
+        hops = 0
+        while todo:
+            word = todo.pop()
+            if word == b"..":
+                del walked[max(1, len(walked) - 1) :]  # the root's parent is the root
+                continue
+            children = walked[-1][1].children
+            assert children is not None
+            node = children.get(word)
+            if node is None and is_making:
+                node = children[word] = new_folder()
+            if node is None:
+                return None
+            if node.item.target is not None:
+                hops += 1
+                if hops > MAX_LINK_HOPS:
+                    raise ImageError(f"the image is refused: {show(path)} is a loop of links")
+                if node.item.target.startswith(b"/"):
+                    del walked[1:]
+                words = node.item.target.split(b"/")
+                todo.extend(w for w in reversed(words) if w not in (b"", b"."))
+            elif node.children is None:
+                if is_making:
+                    raise ImageError(f"the image is refused: {show(path)} lies below a file")
+                return None
+            else:
+                walked.append((word, node))
+        return walked
+
+    def removes(self, path: Path) -> bool:
+        """Whether lower layers' `path` is hidden by this layer."""
+        return self.root.hides(path)
+
+
+def merge(upper: Node, lower: Node) -> None:
+    """Add to the directory `upper` what can be seen of `lower`, which is used up."""
+    pending = [(upper, lower)]
+    while pending:
+        above, below = pending.pop()
+        if above.children is None or below.children is None:
+            continue
+        if above.is_implied:
+            above.item, above.is_implied = below.item, below.is_implied
+        if above.is_opaque:
+            continue
+        for name, child in below.children.items():
+            if name in above.removed:
+                continue
+            known = above.children.get(name)
+            if known is None:
+                above.children[name] = child
+            else:
+                pending.append((known, child))
+        above.removed |= below.removed
+        above.is_opaque = below.is_opaque
+
+
+def walk_tree(root: Node) -> Iterator[tuple[int, int, bytes, Node]]:
+    """Give (number, parent's number, name, node), numbered as `flist.pack.scan` does:
+    breadth first, each directory sorted."""
+    number = 1
+    yield number, 0, b"/", root
+    folders = [(number, root)]
+    for parent, folder in folders:  # grows while we walk
+        assert folder.children is not None
+        for name in sorted(folder.children):
+            node = folder.children[name]
+            number += 1
+            yield number, parent, name, node
+            if node.children is not None:
+                folders.append((number, node))
+
+
+def show(path: Path) -> str:
+    """Return a path for a message."""
+    return repr(b"/".join(path)[:200].decode(errors="replace"))

@@ -1,0 +1,102 @@
+"""Who asks a registry, and the challenge it answers with. Pure: what is sent where, `registry.py`
+and `token.py` decide.
+
+Source: RFC 9110 section 11; the distribution project's "Token Authentication Specification".
+"""
+
+import base64
+import binascii
+import re
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from common.errors import UsageError
+from flist.oci.source.reference import DEFAULT_REGISTRY, HUB_ALIASES, Reference
+
+PARAMETER = re.compile(r'\s*([A-Za-z0-9_-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))\s*(?:,|$)')
+MAX_CHALLENGE = 8192
+
+
+class Credentials(NamedTuple):
+    """What a user gave; all of it is for one registry."""
+
+    username: str = ""
+    password: str = ""
+    identity_token: str = ""
+    registry_token: str = ""
+
+    @property
+    def basic(self) -> str:
+        """The value of a header for basic authentication, or nothing."""
+        if not self.username:
+            return ""
+        pair = f"{self.username}:{self.password}".encode()
+        return "Basic " + base64.b64encode(pair).decode()
+
+    def __repr__(self) -> str:
+        return "Credentials(...)"  # no traceback and no log shows them
+
+
+class Challenge(NamedTuple):
+    """One way to authenticate that a registry offers."""
+
+    scheme: str
+    parameters: Mapping[str, str]
+
+
+def read_credentials(
+    *, username: str, password: str, auth: str, identity_token: str, registry_token: str
+) -> Credentials:
+    """Return the credentials in the words of upstream's options; raises `UsageError`.
+
+    `auth` is base64 of USER:PASSWORD, as in Docker's config.json.
+    """
+    if auth:
+        try:
+            decoded = base64.b64decode(auth, validate=True).decode()
+        except (binascii.Error, UnicodeDecodeError) as error:
+            raise UsageError("cannot read --auth: it is not base64 of USER:PASSWORD") from error
+        name, colon, secret = decoded.partition(":")
+        if not colon:
+            raise UsageError("cannot read --auth: it is not base64 of USER:PASSWORD")
+        username, password = username or name, password or secret
+    if password and not username:
+        raise UsageError("a password needs a user", hint="--username NAME")
+    for token in (identity_token, registry_token):
+        if not is_token(token):
+            raise UsageError("cannot use a token that holds blanks or control characters")
+    return Credentials(username, password, identity_token, registry_token)
+
+
+def is_token(text: str) -> bool:
+    """Whether `text` may stand in a header."""
+    return text.isascii() and all("!" <= character <= "~" for character in text)
+
+
+def check_server(reference: Reference, server_address: str) -> None:
+    """Raise `UsageError` if credentials for `server_address` are not for the image's registry."""
+    if not server_address:
+        return
+    host = re.sub(r"^[a-z]+://", "", server_address.lower()).partition("/")[0]
+    host = DEFAULT_REGISTRY if host in HUB_ALIASES else host
+    if host != reference.registry.lower():
+        raise UsageError(
+            f"the credentials are for {host}, but the image is at {reference.registry}",
+            hint="name the registry in the image: HOST/PATH:TAG",
+        )
+
+
+def parse_challenges(headers: Sequence[str]) -> list[Challenge]:
+    """Return the challenges of the WWW-Authenticate headers; what can't be read is left out."""
+    found = []
+    for header in headers:
+        scheme, _, rest = header[:MAX_CHALLENGE].strip().partition(" ")
+        parameters = {}
+        at = 0
+        while match := PARAMETER.match(rest, at):
+            quoted = match[2]
+            value = match[3] if quoted is None else re.sub(r"\\(.)", r"\1", quoted)
+            parameters[match[1].lower()] = value
+            at = match.end()
+        found.append(Challenge(scheme.lower(), parameters))
+    return found

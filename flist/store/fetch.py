@@ -1,0 +1,279 @@
+"""From a block's name to its plain bytes: memory, cache, store, each checked, each fetched once.
+
+What arrives from a store is checked against its id before anything is done with it (by the routes,
+so that the next mirror is asked when it fails), then against its tag and size; only then it is
+cached. What comes back from the cache is checked by its tag and size, which show any damage to it.
+"""
+
+import contextlib
+import threading
+import time
+from collections import OrderedDict
+from typing import TYPE_CHECKING
+
+from flist.blocks.codec import MAX_BLOCK_BYTES, decode, hash_check
+from flist.blocks.parts import Part, decode_part
+from flist.errors import BlockError, FlistError, StoreError
+from flist.model import Block
+from flist.store.base import Store, get_range
+from flist.store.cache import BlockCache
+
+if TYPE_CHECKING:
+    from flist.blocks.decoder import Decoder
+
+KEPT_BYTES = 8 << 20
+KEPT_PARTS = 32
+
+
+class Statistics:
+    """What a fetcher did: numbers of blocks, and of bytes that came from the store."""
+
+    lock = threading.Lock()  # the class's, so that `vars` gives the numbers alone
+
+    def __init__(self) -> None:
+        self.memory_hits = 0
+        self.cache_hits = 0
+        self.fetched = 0
+        self.fetched_bytes = 0
+        self.refused = 0
+        self.failed = 0
+        self.fetch_s = 0.0
+        self.slowest_s = 0.0
+
+    def note_fetch(self, size: int, duration_s: float) -> None:
+        """Count a block that came from the store."""
+        with self.lock:
+            self.fetched += 1
+            self.fetched_bytes += size
+            self.fetch_s += duration_s
+            self.slowest_s = max(self.slowest_s, duration_s)
+
+
+class Arrival:
+    """A chunk that one reader fetches and others wait for."""
+
+    def __init__(self) -> None:
+        self.ended = threading.Lock()  # held until the fetch has ended; far cheaper than an Event
+        self.ended.acquire()
+        self.chunk: bytes | None = None
+        self.error: BaseException | None = None
+
+    def result(self) -> bytes:
+        """Wait, and return the chunk or raise what the fetch raised."""
+        with self.ended:
+            pass
+        if self.chunk is None:
+            assert self.error is not None
+            raise self.error
+        return self.chunk
+
+
+class Fetcher:
+    """Plain chunks of blocks. Safe to use from several threads; one fetch per block at a time.
+
+    `store` checks ids itself, as what `flist.store.routed.open_routes` returns does; `is_local`
+    says that it answers at once.
+    """
+
+    def __init__(
+        self,
+        store: Store | None,
+        cache: BlockCache | None,
+        kept_bytes: int = KEPT_BYTES,
+        *,
+        is_local: bool = False,
+    ) -> None:
+        self.store = store
+        self.cache = cache
+        self.kept_bytes = kept_bytes
+        self.kept = 0
+        self.is_local = is_local
+        self.statistics = Statistics()
+        self.lock = threading.Lock()
+        self.chunks: OrderedDict[Block, bytes] = OrderedDict()
+        self.parts: OrderedDict[tuple[Block, Part], bytes] = OrderedDict()
+        self.running: dict[Block, Arrival] = {}
+        self.decoder: Decoder | None = None  # for the thread that calls `plain_now`
+
+    def plain(self, block: Block, size: int) -> bytes:
+        """Return the `size` plain bytes of `block`; raises `FlistError`, never wrong bytes."""
+        with self.lock:
+            chunk = self.chunks.get(block)
+            if chunk is not None and len(chunk) == size:
+                self.chunks.move_to_end(block)
+                self.statistics.memory_hits += 1
+                return chunk
+            arrival = self.running.get(block)
+            if arrival is None:
+                mine = self.running[block] = Arrival()
+        if arrival is not None:
+            data = arrival.result()
+            return data if len(data) == size else self.load(block, size)
+        try:
+            mine.chunk = self.load(block, size)
+        except BaseException as error:
+            mine.error = error
+            raise
+        finally:
+            self.finish(block, mine.chunk)
+            mine.ended.release()
+        return mine.chunk
+
+    def plain_now(self, block: Block, size: int) -> bytes | memoryview | None:
+        """Return what `plain` would if it takes no time to speak of, or else None. For one thread;
+        the bytes may be others at its next call."""
+        if self.decoder is not None:
+            beside = self.decoder.claim_next(block)
+            if beside is not None:
+                with contextlib.suppress(Exception):  # it is told to whoever really reads it
+                    self.load_now(beside.block, beside.size)
+            ready = self.decoder.take(block, size)
+            if ready is not None:
+                return ready
+        return self.load_now(block, size)
+
+    def load_now(self, block: Block, size: int) -> bytes | None:
+        """Return a chunk that is in memory, or can be decoded from what is on this machine."""
+        with self.lock:
+            chunk = self.chunks.get(block)
+            if chunk is not None and len(chunk) == size:
+                self.chunks.move_to_end(block)
+                self.statistics.memory_hits += 1
+                return chunk
+            if block in self.running:
+                return None
+        if self.is_local:
+            return self.plain(block, size)
+        chunk = self.load_cached(block, size)
+        if chunk is not None:
+            self.finish(block, chunk)
+        return chunk
+
+    def is_decoded(self, block: Block) -> bool:
+        """Whether a chunk is in memory or soon will be. For the thread that calls `plain_now`."""
+        return block in self.chunks or (self.decoder is not None and block in self.decoder.slots)
+
+    def part_now(self, block: Block, part: Part) -> bytes | None:
+        """Return the plain bytes of a part of a block on this machine, or None: then the whole
+        block is to be read, which says what is wrong. For the thread that calls `plain_now`."""
+        known = self.parts.get((block, part))
+        if known is not None:
+            self.parts.move_to_end((block, part))
+            self.statistics.memory_hits += 1
+            return known
+        try:
+            plain = self.load_part(block, part)
+        except FlistError:
+            return None
+        if plain is not None:
+            self.parts[block, part] = plain
+            if len(self.parts) > KEPT_PARTS:
+                self.parts.popitem(last=False)
+        return plain
+
+    def load_part(self, block: Block, part: Part) -> bytes | None:
+        """Return a part from the cache, or from a store of this machine."""
+        if self.cache is not None:
+            data = self.cache.get_range(block.id, part.start, part.length)
+            if data is not None:
+                plain = decode_part(block, part, data)
+                self.statistics.cache_hits += 1
+                return plain
+        if self.is_local:
+            started = time.monotonic()
+            data = get_range(self.store, block.id, part.start, part.length)
+            if data is not None:
+                plain = decode_part(block, part, data)
+                self.statistics.note_fetch(len(data), time.monotonic() - started)
+                return plain
+        return None
+
+    def is_here(self, block: Block) -> bool:
+        """Whether a block is in memory, on its way, or in the cache."""
+        if block in self.chunks or block in self.running:
+            return True
+        return self.cache is not None and self.cache.folder.has(block.id)
+
+    def finish(self, block: Block, chunk: bytes | None = None) -> None:
+        """Note that a fetch has ended, and keep what it brought."""
+        with self.lock:
+            self.running.pop(block, None)
+            if chunk is not None:
+                old = self.chunks.pop(block, b"")
+                self.chunks[block] = chunk
+                self.kept += len(chunk) - len(old)
+                while self.kept > self.kept_bytes and len(self.chunks) > 1:
+                    self.kept -= len(self.chunks.popitem(last=False)[1])
+
+    def load(self, block: Block, size: int) -> bytes:
+        """Return the chunk from the cache, or else from the store."""
+        chunk = self.load_cached(block, size)
+        return self.fetch(block, size) if chunk is None else chunk
+
+    def load_cached(self, block: Block, size: int) -> bytes | None:
+        """Return the chunk from the cache; a damaged file there is removed."""
+        data = self.cache.get(block.id) if self.cache is not None else None
+        if data is None:
+            return None
+        try:
+            chunk = decode(block, data, size)
+        except BlockError:
+            assert self.cache is not None
+            self.cache.remove(block.id)
+            return None
+        self.statistics.cache_hits += 1
+        return chunk
+
+    def load_packed(self, block: Block) -> bytes | None:
+        """Return the encrypted bytes of a block, their id checked now or earlier, if they are on
+        this machine."""
+        data = self.cache.get(block.id) if self.cache is not None else None
+        if data is None and self.is_local:
+            data = self.get_packed(block)
+        return data
+
+    def get_packed(self, block: Block) -> bytes:
+        """Return the encrypted bytes of a block from the store, checked.
+
+        What is on this machine is held against the check that the flist has for it, which is
+        quicker; if that fails, or it is for the cache, where other flists rely on its id, the store
+        checks the id.
+        """
+        assert self.store is not None
+        if self.is_local and self.cache is None and block.check:
+            with contextlib.suppress(StoreError):
+                data = get_range(self.store, block.id, 0, MAX_BLOCK_BYTES)
+                if data is not None and hash_check(data) == block.check:
+                    return data
+        return self.store.get(block.id)
+
+    def note_decoded(self, size: int, duration_s: float) -> None:
+        """Count a block that the decoder took from the store or the cache."""
+        if self.cache is None:
+            self.statistics.note_fetch(size, duration_s)
+        else:
+            self.statistics.cache_hits += 1
+
+    def fetch(self, block: Block, size: int) -> bytes:
+        """Return the chunk from the store, and cache its block."""
+        if self.store is None:
+            raise BlockError(f"block {block.id.hex()} is not in the cache, and we are offline")
+        started = time.monotonic()
+        try:
+            data = self.get_packed(block)
+            chunk = decode(block, data, size)
+        except BlockError:
+            self.statistics.refused += 1
+            raise
+        except BaseException:
+            self.statistics.failed += 1
+            raise
+        self.statistics.note_fetch(len(data), time.monotonic() - started)
+        if self.cache is not None:
+            self.cache.put(block.id, data)
+        return chunk
+
+    def close(self) -> None:
+        """Close the store."""
+        if self.store is not None:
+            self.store.close()

@@ -1,0 +1,76 @@
+"""What is already where a file belongs: is its content right, and which chunks of it are of use.
+
+Size and time say little about content: of trees whose times are all the same, another version may
+have both, and a power cut leaves files whose content never reached the disk. So each chunk is held
+against its block's key, which is the hash of its plain bytes. That takes less time
+than to write it, and no fetch.
+"""
+
+import contextlib
+import errno
+import os
+import stat
+from collections.abc import Iterator, Sequence
+
+from flist.blocks.codec import digest
+from flist.model import CHUNK_BYTES, Block, Extent, chunk_count, chunk_size
+
+
+@contextlib.contextmanager
+def open_present(path: bytes) -> Iterator[int | None]:
+    """Open the regular file at `path` for the block; None if there is none that may be read."""
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    try:
+        is_file = stat.S_ISREG(os.lstat(path).st_mode)  # opening a device may do something
+        handle = os.open(path, flags) if is_file else None
+    except OSError:
+        handle = None
+    if handle is None:
+        yield None
+        return
+    try:
+        yield handle if stat.S_ISREG(os.fstat(handle).st_mode) else None
+    finally:
+        os.close(handle)
+
+
+def has_content(
+    handle: int, size: int, blocks: Sequence[Block], extents: Sequence[Extent] | None
+) -> bool:
+    """Whether a file of `size` bytes holds what `blocks` do. Where the flist has a hole of whole
+    chunks and the file, too, nothing is read."""
+    if os.fstat(handle).st_size != size or len(blocks) != chunk_count(size):
+        return False
+    for index, block in enumerate(blocks):
+        start, length = index * CHUNK_BYTES, chunk_size(size, index)
+        is_left_out = extents is not None and not overlaps(extents, start, length)
+        if is_left_out and is_hole(handle, start, length):
+            continue
+        if read_present(handle, block, start, length) is None:
+            return False
+    return True
+
+
+def read_present(handle: int, block: Block, start: int, length: int) -> bytes | None:
+    """Return the chunk at `start` if it is the one that `block` holds."""
+    try:
+        chunk = os.pread(handle, length, start)
+    except OSError:
+        return None  # of a damaged disk, say: it is fetched
+    is_right = len(chunk) == length and digest(chunk, len(block.key)) == block.key
+    return chunk if is_right else None
+
+
+def is_hole(handle: int, start: int, length: int) -> bool:
+    """Whether a file has no data in a range."""
+    try:
+        return os.lseek(handle, start, os.SEEK_DATA) >= start + length
+    except OSError as error:
+        return error.errno == errno.ENXIO  # nothing but a hole from here on
+
+
+def overlaps(extents: Sequence[Extent], start: int, length: int) -> list[Extent]:
+    """Return the parts of `extents` inside `start`..`start + length`."""
+    end = start + length
+    cut = [(max(e.start, start), min(e.start + e.length, end)) for e in extents]
+    return [Extent(first, last - first) for first, last in cut if first < last]

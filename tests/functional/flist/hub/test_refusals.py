@@ -1,0 +1,37 @@
+"""What a hub does not take, and what is said of it; and the file that has nothing to send."""
+
+from pathlib import Path
+
+from tests.helpers.flist.mount import rfs, serving
+from tests.helpers.flist.trees import make_small_tree
+
+TOKEN = "a-token-of-24-characters"
+
+
+def test_a_hub_that_takes_nothing_says_what_it_lacks(tmp_path: Path) -> None:
+    (tmp_path / "hub").mkdir()
+    tree = make_small_tree(tmp_path / "tree")
+    rfs("pack", "-m", tmp_path / "a.fl", "-s", f"dir://{tmp_path}/blocks", tree)
+    with serving(tmp_path / "hub") as hub:
+        calls: list[list[str | Path]] = [
+            ["publish", "-m", tmp_path / "a.fl", "-s", hub.url, "me/a.fl"],
+            ["upload", "-s", hub.url, tree / "one"],
+            ["website-publish", "-s", hub.url, tree],
+        ]
+        for words in calls:
+            done = rfs(*words, check=False)
+            assert done.returncode == 1
+            assert f"cannot write to {hub.url}: nothing there takes that" in done.stderr
+            assert "--tokens or --users" in done.stderr
+        done = rfs("sync", "-s", hub.url, "-d", hub.url, check=False)
+        assert done.returncode in (0, 1)
+
+
+def test_an_empty_file_comes_back(tmp_path: Path) -> None:
+    (tmp_path / "hub").mkdir()
+    (tmp_path / "tokens").write_text(f"{TOKEN}\n")
+    (tmp_path / "empty").touch()
+    with serving(tmp_path / "hub", "127.0.0.1:0", "--tokens", tmp_path / "tokens") as hub:
+        name = rfs("upload", "-s", hub.url, "--token", TOKEN, tmp_path / "empty").stdout.strip()
+        rfs("download", "-s", hub.url, "-o", tmp_path / "back", name)
+    assert (tmp_path / "back").read_bytes() == b""

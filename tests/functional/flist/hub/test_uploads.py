@@ -1,0 +1,214 @@
+"""What a hub takes: blocks, files and flists, from those who have a token."""
+
+import hashlib
+import json
+import os
+import socket
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from flist.hub.uploads import MAX_JSON_BYTES
+from tests.helpers.flist.mount import Hub, rfs, serving
+from tests.helpers.flist.stores import check_copy
+from tests.helpers.flist.trees import describe, make_small_tree
+from tests.helpers.waiting import wait_until
+
+TOKEN = "a-token-of-24-characters"
+WITH = ["--token", TOKEN]
+
+
+@pytest.fixture(name="hub")
+def make_hub(tmp_path: Path) -> Iterator[Hub]:
+    """Serve a hub that takes things."""
+    (tmp_path / "hub").mkdir()
+    (tmp_path / "tokens").write_text(f"# ours\n{TOKEN}\n")
+    with serving(tmp_path / "hub", "127.0.0.1:0", "--tokens", tmp_path / "tokens") as hub:
+        yield hub
+
+
+def test_a_flist_is_packed_to_a_hub_and_published(hub: Hub, tmp_path: Path) -> None:
+    tree = make_small_tree(tmp_path / "tree")
+    meta = tmp_path / "a.fl"
+    rfs("pack", "-m", meta, "-s", f"server://{hub.url}?token={TOKEN}", tree)
+    assert TOKEN.encode() not in meta.read_bytes()
+    rfs("keygen", tmp_path / "key")
+    rfs("sign", "-m", meta, "-k", tmp_path / "key", "-n", "me/tree")
+    url = rfs("publish", "-m", meta, "-s", hub.url, *WITH, "me/tree.fl").stdout
+    assert url == f"{hub.url}/me/tree.fl\n"
+    published = tmp_path / "hub" / "flists" / "me"
+    assert (published / "tree.fl").read_bytes() == meta.read_bytes()
+    assert (published / "tree.fl.sig").exists()
+    words: list[str | Path] = ["-m", published / "tree.fl", "-c", tmp_path / "cache"]
+    rfs("unpack", *words, "--key", tmp_path / "key.pub", "--name", "me/tree", tmp_path / "out")
+    assert describe(tmp_path / "out") == describe(tree)
+    rfs("flist-create", "-o", tmp_path / "b.fl", "-s", hub.url, *WITH, tree)
+    assert (tmp_path / "b.fl").read_bytes() == meta.read_bytes()
+
+
+def test_without_the_token_nothing_is_taken(hub: Hub, tmp_path: Path) -> None:
+    tree = make_small_tree(tmp_path / "tree")
+    calls: list[list[str | Path]] = [
+        ["pack", "-m", tmp_path / "a.fl", "-s", f"server://{hub.url}?token=wrong", tree],
+        ["pack", "-m", tmp_path / "a.fl", "-s", f"server://{hub.url}", tree],
+        ["upload", "-s", hub.url, "--token", "", tree / "one"],
+    ]
+    for words in calls:
+        done = rfs(*words, check=False)
+        assert done.returncode == 1
+        assert "token" in done.stderr
+    assert not (tmp_path / "a.fl").exists()
+    assert not (tmp_path / "hub" / "blocks").exists()
+    (tmp_path / "a.fl").write_bytes(b"x")
+    refused = rfs("publish", "-m", tmp_path / "a.fl", "-s", hub.url, "a/b.fl", check=False)
+    assert refused.returncode == 1
+
+
+@pytest.mark.parametrize("block_bytes", ["256K", "1M", "2M"])
+def test_files_go_up_and_come_down(hub: Hub, tmp_path: Path, block_bytes: str) -> None:
+    content = os.urandom(2_500_000)
+    (tmp_path / "file").write_bytes(content)
+    words = ["-s", hub.url, "-b", block_bytes]
+    assert rfs("exists", *words, tmp_path / "file", check=False).returncode == 1
+    name = rfs("upload", *words, *WITH, tmp_path / "file").stdout.strip()
+    assert rfs("exists", *words, tmp_path / "file").returncode == 0
+    assert rfs("exists", *words, name).returncode == 0
+    assert rfs("exists", *words, "0" * 64, check=False).returncode == 1
+    rfs("download", "-s", hub.url, "-o", tmp_path / "back", name)
+    assert (tmp_path / "back").read_bytes() == content
+    block = next((tmp_path / "hub" / "blocks").glob("*/*"))
+    block.write_bytes(b"wrong")
+    (tmp_path / "back").unlink()
+    done = rfs("download", "-s", hub.url, "-o", tmp_path / "back", name, check=False)
+    assert done.returncode == 1
+    assert not (tmp_path / "back").exists()
+
+
+def test_directories_and_syncing(hub: Hub, tmp_path: Path) -> None:
+    tree = make_small_tree(tmp_path / "tree")
+    (tree / "far").symlink_to("x" * 4000)  # longer than any name
+    words: list[str | Path] = ["--create-flist", "--flist-output", tmp_path / "a.fl"]
+    lines = rfs("upload-dir", "-s", hub.url, *WITH, *words, tree).stdout.splitlines()
+    names = {path: name for name, _, path in (line.partition("  ") for line in lines)}
+    assert "sub/text" in names
+    (tmp_path / "other").mkdir()
+    with serving(tmp_path / "other", "127.0.0.1:0", "--tokens", tmp_path / "tokens") as other:
+        pair = ["-s", hub.url, "-d", other.url, *WITH]
+        rfs("sync", "-h", names["big"], *pair)
+        rfs("download", "-s", other.url, "-o", tmp_path / "big", names["big"])
+        assert (tmp_path / "big").read_bytes() == (tree / "big").read_bytes()
+        rfs("sync", *pair)
+        assert "0 blocks were missing" in rfs("sync", *pair).stderr
+        check_copy(tmp_path / "a.fl", f"server://{other.url}", tree, tmp_path / "copy")
+
+
+def test_short_tokens_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "tokens").write_text("short\n")
+    call = [sys.executable, "-m", "zero_os", "hub", "serve", str(tmp_path), "--tokens"]
+    done = subprocess.run([*call, str(tmp_path / "tokens")], capture_output=True, check=False)
+    assert done.returncode == 2
+
+
+def send(url: str, body: bytes, **headers: str) -> dict[str, str]:
+    """POST bytes; return the answer."""
+    head = {"Authorization": f"Bearer {TOKEN}", **headers}
+    request = urllib.request.Request(url, body, head, method="POST")
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        assert answer.status == 201
+        found: dict[str, str] = json.loads(answer.read())
+        return found
+
+
+def fetch(url: str, **headers: str) -> bytes:
+    """Return the body of a GET."""
+    with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=60) as answer:
+        body: bytes = answer.read()
+        return body
+
+
+@pytest.mark.parametrize("size", [0, 1, 1 << 20, 2_500_000])
+def test_a_whole_file_goes_up_and_comes_down(hub: Hub, tmp_path: Path, size: int) -> None:
+    content = os.urandom(size)
+    name = send(f"{hub.url}/api/v1/file", content)["file_hash"]
+    assert name == hashlib.sha256(content).hexdigest()
+    assert send(f"{hub.url}/api/v1/file", content)["file_hash"] == name
+    assert fetch(f"{hub.url}/api/v1/file/{name}") == content
+    listed = json.loads(fetch(f"{hub.url}/api/v1/blocks/{name}"))["blocks"]
+    assert [index for _, index in listed] == list(range(-(-size // (1 << 20))))
+    if size > 1 << 20:
+        part = fetch(f"{hub.url}/api/v1/file/{name}", Range="bytes=1048570-1048580")
+        assert part == content[1048570:1048581]
+        (tmp_path / "file").write_bytes(content)
+        words = ["-s", hub.url, "-b", "256K", *WITH]
+        other = rfs("upload", *words, tmp_path / "file").stdout.strip()
+        assert fetch(f"{hub.url}/api/v1/file/{other}") == content
+        block = listed[1][0]
+        (tmp_path / "hub" / "blocks" / block[:2] / block).unlink()
+        assert refusal(f"{hub.url}/api/v1/file/{name}") == 404
+
+
+def refusal(url: str, body: bytes | None = None, **headers: str) -> int:
+    """Return the status of a request that is refused."""
+    request = urllib.request.Request(url, body, headers)
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        urllib.request.urlopen(request, timeout=60)
+    caught.value.close()
+    return caught.value.code
+
+
+def test_what_is_no_whole_file_is_refused(hub: Hub, tmp_path: Path) -> None:
+    url = f"{hub.url}/api/v1/file"
+    assert refusal(url, b"x") == 401
+    assert refusal(url, b"x", Authorization="Bearer wrong") == 401
+    assert not (tmp_path / "hub" / "blocks").exists()
+    for name in ("0" * 64, "x", "A" * 64):
+        assert refusal(f"{url}/{name}") == 404
+    # Of a file that comes block by block nothing is shown until all are there.
+    names = [hashlib.blake2b(body, digest_size=32).hexdigest() for body in (b"one", b"two")]
+    whole = hashlib.sha256("".join(names).encode()).hexdigest()
+    block_url = f"{hub.url}/api/v1/block?file_hash={whole}&idx="
+    send(f"{block_url}1", b"two")
+    assert refusal(f"{url}/{whole}") == 404
+    send(f"{block_url}0", b"one")
+    assert fetch(f"{url}/{whole}") == b"onetwo"
+    # Nor of one whose sender goes away half-way.
+    host, _, port = hub.url.removeprefix("http://").partition(":")
+    with socket.create_connection((host, int(port)), timeout=60) as sock:
+        head = f"POST /api/v1/file HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {TOKEN}\r\n"
+        sock.sendall(head.encode() + b"Content-Length: 2000000\r\n\r\n" + b"a" * 1_500_000)
+        first = hashlib.blake2b(b"a" * (1 << 20), digest_size=32).hexdigest()
+        path = tmp_path / "hub" / "blocks" / first[:2] / first
+        wait_until(path.exists, "the first block")
+    assert not list((tmp_path / "hub" / "files").glob("*.blocks"))
+    hub.process.terminate()
+    assert hub.process.stderr is not None
+    assert "Traceback" not in hub.process.stderr.read()
+
+
+def test_upstreams_list_of_flists(hub: Hub, tmp_path: Path) -> None:
+    folder = tmp_path / "hub" / "flists" / "me"
+    folder.mkdir(parents=True)
+    (folder / "tree.fl").write_bytes(b"x" * 7)
+    assert json.loads(fetch(f"{hub.url}/api/v1"))["msg"]
+    rows = json.loads(fetch(f"{hub.url}/api/v1/fl"))["me"]
+    assert [(row["name"], row["size"], row["is_file"]) for row in rows] == [("tree.fl", 7, True)]
+    assert fetch(f"{hub.url}/{rows[0]['path_uri']}") == b"x" * 7
+
+
+def test_no_endless_question_is_read(hub: Hub) -> None:
+    """What anybody may send is bounded, and is no deep nest that ends the hub."""
+    for path in ("block/verify", "signin"):
+        url = f"{hub.url}/api/v1/{path}"
+        for body in (b"[" * 200_000, b"x", b"{}", b'{"blocks": 7}'):
+            assert refusal(url, body) == 422
+        # A byte too many: who is still sending when the hub hangs up may not hear why.
+        assert refusal(url, b" " * (MAX_JSON_BYTES + 1)) == 413
+    names = {"blocks": [{"block_hash": "a" * 64, "file_hash": "a" * 64, "block_index": 0}]}
+    request = urllib.request.Request(f"{hub.url}/api/v1/block/verify", json.dumps(names).encode())
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        assert json.loads(answer.read()) == {"missing": ["a" * 64]}

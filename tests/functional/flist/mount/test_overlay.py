@@ -1,0 +1,158 @@
+"""A mount with a writable layer, from its begin to its end."""
+
+import contextlib
+import json
+import os
+import subprocess
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from common.mounts import read_mounts
+from tests.helpers.flist.mount import END_WITHIN_S, Mounted, mounted, rfs, rfs_daemon
+from tests.helpers.flist.trees import make_small_tree
+from tests.helpers.needs import need_fuse, need_root
+from tests.helpers.waiting import wait_until
+
+ADAPTERS = ["raw", "library"]
+
+
+@pytest.fixture(name="packed")
+def make_packed(tmp_path: Path) -> Path:
+    """Pack the small tree as a.fl."""
+    make_small_tree(tmp_path / "tree")
+    rfs("pack", "-m", tmp_path / "a.fl", "-s", f"dir://{tmp_path}/blocks", tmp_path / "tree")
+    return tmp_path / "a.fl"
+
+
+def mounts_below(folder: Path) -> list[str]:
+    """Return what is mounted somewhere in a folder."""
+    return [entry.target for entry in read_mounts() if entry.target.startswith(f"{folder}/")]
+
+
+def umount(target: Path, *flags: str) -> None:
+    """Unmount as a user would."""
+    subprocess.run(["umount", *flags, target], check=True, timeout=60)
+
+
+def wait_ended(mount: Mounted, folder: Path) -> None:
+    """Wait for a mount's processes and mounts to be gone."""
+    assert mount.process.wait(END_WITHIN_S) == 0
+    assert mounts_below(folder) == []
+
+
+def test_changes_are_kept_in_a_folder(packed: Path, tmp_path: Path) -> None:
+    need_root()
+    layers = tmp_path / "layers"
+    with mounted(packed, tmp_path / "m", "--overlay", layers) as mount:
+        (mount.path / "one").write_text("changed")
+        (mount.path / "sub" / "text").unlink()
+        (mount.path / "new").write_text("new")
+        assert (layers / "lower" / "one").read_bytes() != b"changed"
+    assert mounts_below(tmp_path) == []
+    with mounted(packed, tmp_path / "m", "--overlay", layers) as mount:
+        assert (mount.path / "one").read_text() == "changed"
+        assert not (mount.path / "sub" / "text").exists()
+        assert (mount.path / "new").read_text() == "new"
+        assert (mount.path / "big").read_bytes() == (tmp_path / "tree" / "big").read_bytes()
+
+
+@pytest.mark.parametrize("adapter", ADAPTERS)
+def test_all_of_it_ends_when_the_overlay_is_unmounted(
+    packed: Path, tmp_path: Path, adapter: str
+) -> None:
+    words = ("--overlay", tmp_path / "layers", "--adapter", adapter)
+    for _ in range(2):  # at once again, in the same place
+        with mounted(packed, tmp_path / "m", *words) as mount:
+            assert mounts_below(tmp_path) == [f"{tmp_path}/layers/lower", f"{tmp_path}/m"]
+            umount(mount.path)
+            wait_ended(mount, tmp_path)
+
+
+def test_what_is_open_in_it_is_served_to_its_end(packed: Path, tmp_path: Path) -> None:
+    with mounted(packed, tmp_path / "m", "--overlay", tmp_path / "layers") as mount:
+        with (mount.path / "big").open("rb") as stream:
+            umount(mount.path, "-l")
+            wait_until(lambda: not mounts_below(tmp_path), "the lower mount gone")
+            assert stream.read() == (tmp_path / "tree" / "big").read_bytes()
+            assert mount.process.poll() is None
+        wait_ended(mount, tmp_path)
+
+
+def test_a_folder_serves_one_mount(packed: Path, tmp_path: Path) -> None:
+    layers = tmp_path / "layers"
+    (tmp_path / "n").mkdir()
+    with mounted(packed, tmp_path / "m", "--overlay", layers) as mount:
+        done = rfs("mount", "-m", packed, "--overlay", layers, tmp_path / "n", check=False)
+        assert done.returncode == 1
+        assert f"cannot use {layers}: another mount uses it" in done.stderr
+        assert mounts_below(tmp_path) == [f"{layers}/lower", f"{mount.path}"]
+        again = rfs("mount", "-m", packed, "--overlay", tmp_path / "o", mount.path, check=False)
+        assert "a flist is mounted there" in again.stderr
+        assert not (tmp_path / "o").exists()
+        (mount.path / "new").write_text("still well")
+
+
+def test_after_a_mount_was_killed_the_folder_serves_again(packed: Path, tmp_path: Path) -> None:
+    words = ("--overlay", tmp_path / "layers")
+    with mounted(packed, tmp_path / "m", *words) as mount:
+        (mount.path / "new").write_text("kept")
+        mount.process.kill()
+        mount.process.wait(END_WITHIN_S)
+        umount(mount.path)
+        assert mounts_below(tmp_path) == [f"{tmp_path}/layers/lower"]
+    with mounted(packed, tmp_path / "m", *words) as mount:
+        assert (mount.path / "new").read_text() == "kept"
+    assert mounts_below(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    "start",
+    [partial(rfs, "mount"), rfs_daemon, partial(rfs, "mount", "--adapter", "library")],
+    ids=["raw", "daemon", "library"],
+)
+def test_an_overlay_that_can_not_be_is_told(
+    packed: Path, tmp_path: Path, start: Callable[..., "subprocess.CompletedProcess[str]"]
+) -> None:
+    """The upper layer may not be on a file system that can't be written, such as a flist's."""
+    need_fuse()
+    (tmp_path / "m").mkdir()
+    for name in ("lower", "upper", "work"):
+        (tmp_path / "tree" / "layers" / name).mkdir(parents=True, exist_ok=True)
+    rfs("pack", "-m", packed, "-s", f"dir://{tmp_path}/blocks", tmp_path / "tree")
+    with mounted(packed, tmp_path / "disk"):
+        before = mounts_below(tmp_path)
+        words = ("-m", packed, "--overlay", tmp_path / "disk/layers", tmp_path / "m")
+        done = start(*words, check=False)
+        assert done.returncode == 1
+        assert f"cannot mount an overlay on {tmp_path}/m: " in done.stderr
+        assert "Traceback" not in done.stderr
+        assert mounts_below(tmp_path) == before
+
+
+@pytest.mark.parametrize("adapter", ADAPTERS)
+def test_an_overlay_is_asked_as_the_flist_below(packed: Path, tmp_path: Path, adapter: str) -> None:
+    words = ("--overlay", tmp_path / "lay ers=x", "--adapter", adapter)
+    with mounted(packed, tmp_path / "m", *words) as mount:
+        (mount.path / "big").read_bytes()
+        stats = json.loads(rfs("stats", "--json", mount.path).stdout)
+        assert stats["fetched"] + stats["memory_hits"] > 0
+        done = rfs("remount", "-m", packed, mount.path, check=False)
+        assert done.returncode == 1
+        assert "cannot change the flist: " in done.stderr
+        assert os.path.ismount(mount.path)
+
+
+def test_an_old_mount_that_ends_leaves_the_one_in_its_place(packed: Path, tmp_path: Path) -> None:
+    """It was taken off while something was open in it, and ends when that is closed."""
+    with contextlib.ExitStack() as stack:
+        old = stack.enter_context(mounted(packed, tmp_path / "m"))
+        with (old.path / "big").open("rb"):
+            umount(old.path, "-l")
+            new = stack.enter_context(mounted(packed, tmp_path / "m"))
+            assert old.process.poll() is None
+        assert old.process.wait(END_WITHIN_S) == 0
+        assert os.path.ismount(new.path)
+        assert (new.path / "sub").is_dir()

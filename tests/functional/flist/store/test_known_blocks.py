@@ -1,0 +1,199 @@
+"""What goes to a store across a network once does not go there again."""
+
+import http.server
+import json
+import os
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from flist.blocks.codec import digest, encode
+from flist.errors import StoreError, StoreUnavailableError
+from flist.store.base import open_store
+from flist.store.server import ServerStore
+from flist.store.zdb import ZdbStore
+from tests.helpers.flist.mount import rfs, serving
+from tests.helpers.flist.s3_server import s3_server
+from tests.helpers.flist.servers import redis_server, serve_handler
+from tests.helpers.flist.trees import describe, make_small_tree
+
+TOKEN = "a-token-of-24-characters"
+BLOCKS = [encode(b"block %d" % number) for number in range(5)]
+IDS = [block.id for block, _ in BLOCKS]
+
+
+def count_sets(url: str) -> int:
+    """Return how many blocks Redis has been sent."""
+    store = open_store(url)
+    assert isinstance(store, ZdbStore)
+    with closing(store):
+        answer = store.ask(b"INFO", b"commandstats")
+    assert isinstance(answer, bytes)
+    lines = [line for line in answer.decode().splitlines() if line.startswith("cmdstat_set:")]
+    return int(lines[0].partition("calls=")[2].partition(",")[0]) if lines else 0
+
+
+def test_redis_gets_only_what_is_new(tmp_path: Path) -> None:
+    tree = make_small_tree(tmp_path / "tree")
+    make_small_tree(tmp_path / "copy")
+    (tmp_path / "copy" / "new").write_text("what the first does not have")
+    with redis_server(tmp_path) as port:
+        url = f"redis://127.0.0.1:{port}"
+        rfs("pack", "-m", tmp_path / "a.fl", "-s", url, tree)
+        count = count_sets(url)
+        assert count > 5
+        rfs("pack", "-m", tmp_path / "b.fl", "-s", url, tmp_path / "copy")
+        assert count_sets(url) == count + 1
+        rfs("pack", "--checksum", "-m", tmp_path / "c.fl", "-s", url, tree)
+        rfs("convert", "-m", tmp_path / "a.fl", "-o", tmp_path / "d.fl", "-s", url)
+        assert "copied 0 blocks" in rfs("clone", "-m", tmp_path / "b.fl", "-s", url).stderr
+        assert count_sets(url) == count + 1
+        rfs("unpack", "-m", tmp_path / "b.fl", "-c", tmp_path / "cache", tmp_path / "out")
+    assert describe(tmp_path / "out") == describe(tmp_path / "copy")
+
+
+def test_a_full_server_is_told_and_no_flist_written(tmp_path: Path) -> None:
+    tree = make_small_tree(tmp_path / "tree")
+    with redis_server(tmp_path, "--maxmemory", "2mb") as port:
+        for processes in ("1", "2"):
+            words = ["-s", f"redis://127.0.0.1:{port}", "--processes", processes]
+            done = rfs("pack", "-m", tmp_path / "a.fl", *words, tree, check=False)
+            assert done.returncode == 1
+            assert "refused: OOM" in done.stderr
+            assert len(done.stderr.splitlines()) == 1
+    assert not (tmp_path / "a.fl").exists()
+
+
+def test_a_replica_gets_only_what_it_lacks(tmp_path: Path) -> None:
+    tree = make_small_tree(tmp_path / "tree")
+    with redis_server(tmp_path) as port:
+        url = f"redis://127.0.0.1:{port}"
+        rfs("pack", "-m", tmp_path / "a.fl", "-s", url, tree)
+        count = count_sets(url)
+        other = ["-s", f"dir://{tmp_path}/blocks"]
+        rfs("pack", "-m", tmp_path / "b.fl", "-s", url, *other, tree)
+        assert count_sets(url) == count
+    rfs("verify", "-m", tmp_path / "b.fl", "--store", f"dir://{tmp_path}/blocks")
+
+
+def test_redis_is_asked_for_many_at_once(tmp_path: Path) -> None:
+    with redis_server(tmp_path) as port:
+        store = open_store(f"redis://127.0.0.1:{port}")
+        assert isinstance(store, ZdbStore)
+        with closing(store):
+            for block, data in (BLOCKS[1], BLOCKS[3]):
+                store.put(block.id, data)
+            assert store.missing(IDS) == {IDS[0], IDS[2], IDS[4]}
+
+
+class Server(http.server.BaseHTTPRequestHandler):
+    """A server with upstream's addresses; `trusts_nobody` is how upstream's answers `verify`."""
+
+    protocol_version = "HTTP/1.1"
+    trusts_nobody = False
+    verify_status = 200
+    blocks: dict[str, bytes]
+    asked: list[str]
+
+    def log_message(self, *_words: object) -> None:
+        """Say nothing."""
+
+    def answer(self, status: int, body: bytes = b"") -> None:
+        """Answer."""
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def do_HEAD(self) -> None:
+        """Say whether a block is there."""
+        self.asked.append("HEAD")
+        self.answer(200 if self.path.rpartition("/")[2] in self.blocks else 404)
+
+    def do_POST(self) -> None:
+        """Take a block, or say which are missing."""
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        if self.path == "/api/v1/block/verify":
+            self.asked.append("verify")
+            names = [row["block_hash"] for row in json.loads(body)["blocks"]]
+            missing = [n for n in names if self.trusts_nobody or n not in self.blocks]
+            self.answer(self.verify_status, json.dumps({"missing": missing}).encode())
+            return
+        self.asked.append("put")
+        self.blocks[digest(body).hex()] = body
+        self.answer(201)
+
+
+def make_server(**properties: object) -> type[Server]:
+    """Return a server of its own with two of the blocks."""
+    known = {block.id.hex(): data for block, data in (BLOCKS[1], BLOCKS[3])}
+    return type("Kind", (Server,), {"blocks": known, "asked": [], **properties})
+
+
+def test_a_server_is_asked_once_for_many() -> None:
+    kind = make_server()
+    with serve_handler(kind) as port, closing(ServerStore(f"http://127.0.0.1:{port}")) as store:
+        assert store.missing(IDS) == {IDS[0], IDS[2], IDS[4]}
+        assert kind.asked == ["verify", "HEAD"]
+        assert store.missing([IDS[1]]) == set()
+        assert kind.asked == ["verify", "HEAD", "verify"]
+
+
+@pytest.mark.parametrize("properties", [{"trusts_nobody": True}, {"verify_status": 404}])
+def test_a_server_that_names_too_many_is_asked_for_each(properties: dict[str, object]) -> None:
+    kind = make_server(**properties)
+    with serve_handler(kind) as port, closing(ServerStore(f"http://127.0.0.1:{port}")) as store:
+        assert store.missing([IDS[1], IDS[2], IDS[3]]) == {IDS[2]}
+        assert kind.asked == ["verify"] + ["HEAD"] * 3
+
+
+def test_a_server_that_does_not_say() -> None:
+    kind = make_server(verify_status=500)
+    with serve_handler(kind) as port, closing(ServerStore(f"http://127.0.0.1:{port}")) as store:
+        with pytest.raises(StoreUnavailableError):
+            store.missing(IDS)
+        kind.verify_status = 200
+        kind.do_POST = lambda self: self.answer(200, b"[]")  # type: ignore[method-assign]
+        with pytest.raises(StoreError, match="no list"):
+            store.missing(IDS)
+
+
+def test_a_server_gets_only_what_is_new(tmp_path: Path) -> None:
+    tree = make_small_tree(tmp_path / "tree")
+    kind = make_server()
+    with serve_handler(kind) as port:
+        url = f"server://http://127.0.0.1:{port}"
+        rfs("pack", "-m", tmp_path / "a.fl", "-s", url, tree)
+        count = kind.asked.count("put")
+        assert count > 5
+        make_small_tree(tmp_path / "copy")
+        rfs("pack", "-m", tmp_path / "b.fl", "-s", url, tmp_path / "copy")
+    assert kind.asked.count("put") == count
+
+
+def test_the_hub_says_what_it_has(tmp_path: Path) -> None:
+    (tmp_path / "hub").mkdir()
+    (tmp_path / "tokens").write_text(TOKEN)
+    with serving(tmp_path / "hub", "127.0.0.1:0", "--tokens", tmp_path / "tokens") as hub:
+        store = open_store(f"server://{hub.url}?token={TOKEN}")
+        assert isinstance(store, ServerStore)
+        with closing(store):
+            store.put(IDS[1], BLOCKS[1].data)
+            assert store.verify(IDS) == [IDS[0], *IDS[2:]]
+            block = next((tmp_path / "hub" / "blocks").glob("*/*"))
+            os.utime(block, (0, 0))
+            assert store.missing(IDS) == {IDS[0], *IDS[2:]}
+    assert block.stat().st_mtime > 0  # a collection on the hub leaves it
+
+
+def test_a_bucket_gets_only_what_is_new(tmp_path: Path) -> None:
+    tree = make_small_tree(tmp_path / "tree")
+    with s3_server(tmp_path) as server:
+        server.make_bucket("blocks")
+        rfs("pack", "-m", tmp_path / "a.fl", "-s", server.url("blocks"), tree)
+        objects = json.loads(server.ask("GET", "blocks?format=json"))
+        make_small_tree(tmp_path / "copy")
+        rfs("pack", "-m", tmp_path / "b.fl", "-s", server.url("blocks"), tmp_path / "copy")
+        assert len(objects) > 5
+        assert json.loads(server.ask("GET", "blocks?format=json")) == objects  # times, too

@@ -1,0 +1,159 @@
+"""Fetching a flist from a hub over real HTTP: signed, altered, missing, too large, stalled."""
+
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from flist.format.sign import generate_key, load_private_key, sign_flist
+from flist.hub.app import create_app
+from node import fetch
+from node.fetch import fetch_flist
+from node.model import NodeError
+from zero_os.boot.servers import CountedApp, listen, serve
+
+NAME = "tf-zos/development"
+LIMIT = 1 << 20
+CONTENT = b"any bytes at all: what is signed is checked before it is read" * 1000
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """Return a hub's folder with one flist that is signed by its key."""
+    flist = tmp_path / "hub" / "flists" / f"{NAME}.fl"
+    flist.parent.mkdir(parents=True)
+    (tmp_path / "hub" / "blocks").mkdir()
+    flist.write_bytes(CONTENT)
+    private = generate_key(tmp_path / "key")
+    flist.with_suffix(".fl.sig").write_text(sign_flist(flist, NAME, private))
+    return tmp_path / "hub"
+
+
+@pytest.fixture
+def url(root: Path) -> Iterator[str]:
+    """Serve `root` and return its address."""
+    listener = listen()
+    with serve(CountedApp(create_app(root)), listener):
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+
+@pytest.fixture
+def keys(root: Path) -> list[bytes]:
+    """Return the public key that signed what is in `root`."""
+    return [load_private_key(root.parent / "key").public_key().public_bytes_raw()]
+
+
+def test_a_signed_flist_arrives(url: str, keys: list[bytes], tmp_path: Path) -> None:
+    assert fetch_flist(url, NAME, tmp_path / "got", keys, LIMIT) == len(CONTENT)
+    assert (tmp_path / "got").read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("where", [0, len(CONTENT) // 2, len(CONTENT) - 1])
+def test_one_flipped_bit_is_refused(
+    where: int, url: str, root: Path, keys: list[bytes], tmp_path: Path
+) -> None:
+    data = bytearray(CONTENT)
+    data[where] ^= 1
+    (root / "flists" / f"{NAME}.fl").write_bytes(data)
+    (tmp_path / "got").write_bytes(b"before")
+    with pytest.raises(NodeError, match=f"flist {NAME} refused"):
+        fetch_flist(url, NAME, tmp_path / "got", keys, LIMIT)
+    assert (tmp_path / "got").read_bytes() == b"before"
+    assert not list(tmp_path.glob(".got*"))
+
+
+def test_another_channels_flist_is_refused(
+    url: str, root: Path, keys: list[bytes], tmp_path: Path
+) -> None:
+    """A hub that gives out the development flist, with its good signature, as production's."""
+    folder = root / "flists" / "tf-zos"
+    for suffix in (".fl", ".fl.sig"):
+        (folder / f"production{suffix}").write_bytes((folder / f"development{suffix}").read_bytes())
+    with pytest.raises(NodeError, match="flist tf-zos/production refused"):
+        fetch_flist(url, "tf-zos/production", tmp_path / "got", keys, LIMIT)
+
+
+def test_a_strangers_signature_is_refused(url: str, tmp_path: Path) -> None:
+    stranger = generate_key(tmp_path / "stranger").public_key().public_bytes_raw()
+    for trusted in ([stranger], []):
+        with pytest.raises(NodeError, match="refused"):
+            fetch_flist(url, NAME, tmp_path / "got", trusted, LIMIT)
+
+
+def test_a_flist_that_is_not_there(url: str, keys: list[bytes], tmp_path: Path) -> None:
+    with pytest.raises(NodeError, match=r"testing\.fl\.sig: the hub answered 404"):
+        fetch_flist(url, "tf-zos/testing", tmp_path / "got", keys, LIMIT)
+
+
+def test_a_flist_that_is_too_large(url: str, keys: list[bytes], tmp_path: Path) -> None:
+    with pytest.raises(NodeError, match="larger than"):
+        fetch_flist(url, NAME, tmp_path / "got", keys, len(CONTENT) - 1)
+    assert not (tmp_path / "got").exists()
+
+
+def test_a_hub_that_is_down(keys: list[bytes], tmp_path: Path) -> None:
+    with socket.socket() as taken:  # that nobody listens on, and nobody else can have
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+        with pytest.raises(NodeError, match="the hub does not answer"):
+            fetch_flist(f"http://127.0.0.1:{port}", NAME, tmp_path / "got", keys, LIMIT)
+
+
+@contextlib.contextmanager
+def silent_hub(said: bytes) -> Iterator[str]:
+    """A hub that takes connections, says `said` and then nothing more."""
+    open_channels = []
+
+    def accept(listener: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                channel, _ = listener.accept()
+                open_channels.append(channel)
+                channel.sendall(said)
+
+    with listen() as listener:
+        thread = threading.Thread(target=accept, args=(listener,))
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
+            thread.join()
+            for channel in open_channels:
+                channel.close()
+
+
+@pytest.mark.parametrize("said", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 400\r\n\r\nname"])
+def test_a_hub_that_stalls(
+    said: bytes, keys: list[bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fetch, "READ_S", 0.3)
+    with silent_hub(said) as url, pytest.raises(NodeError, match="cannot fetch"):
+        fetch_flist(url, NAME, tmp_path / "got", keys, LIMIT)
+    assert not (tmp_path / "got").exists()
+
+
+def test_a_hub_that_drips(
+    keys: list[bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A byte now and then keeps every single read alive; the whole still has a deadline."""
+    monkeypatch.setattr(fetch, "FETCH_DEADLINE_S", 1.0)
+
+    def drip(listener: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            channel, _ = listener.accept()
+            with channel:
+                channel.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 4000\r\n\r\n")
+                for _ in range(200):
+                    channel.sendall(b"n")
+                    time.sleep(0.05)
+
+    with listen() as listener:
+        threading.Thread(target=drip, args=(listener,), daemon=True).start()
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        with pytest.raises(NodeError, match="not done in 1 s"):
+            fetch_flist(url, NAME, tmp_path / "got", keys, LIMIT)

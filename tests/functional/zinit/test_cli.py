@@ -1,0 +1,100 @@
+"""The `zinit` command where things are not as they should be: nobody, or somebody else, answers."""
+
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.helpers.zinit.daemon import ZinitDaemon, running_daemon
+
+ASKING = (
+    ("list",), ("status", "a"), ("start", "a"), ("restart", "a"), ("stats", "a"), ("proxy",),
+    ("analyze",), ("analyze", "plot"), ("reload",), ("reload", "a"), ("shutdown",),
+)  # fmt: skip
+HINT = "  hint: is it running? another socket is named with -s\n"
+
+
+@pytest.fixture
+def peer(tmp_path: Path) -> Iterator[tuple[ZinitDaemon, list[bytes]]]:
+    """Something that answers on zinit's socket, with what the test puts into the list."""
+    zinit = ZinitDaemon(tmp_path)
+    answer = [b""]
+    with socket.socket(socket.AF_UNIX) as door:
+        door.bind(str(zinit.socket))
+        door.listen()
+
+        def serve() -> None:
+            while True:
+                try:
+                    client = door.accept()[0]
+                except OSError:
+                    return
+                with client:
+                    client.recv(65536)
+                    client.sendall(answer[0])
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            yield zinit, answer
+        finally:
+            door.shutdown(socket.SHUT_RDWR)
+            thread.join()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"",
+        b"garbage",
+        b"{}",
+        b"[]\n",
+        b'{"state":"ok"}\n',
+        b'{"state":"ok","body":5}\n',
+        b'{"state":"ok","body":{"a":1}}\n',
+        b'{"state":"error","body":null}\n',
+        b'{"jsonrpc":"2.0","id":1,"result":5}\n',
+        b'{"jsonrpc":"2.0","id":1,"error":5}\n',
+        b"\xff\xfe\n",
+    ],
+)
+def test_any_other_program_that_answers_is_one_line(
+    peer: tuple[ZinitDaemon, list[bytes]], answer: bytes
+) -> None:
+    zinit, said = peer
+    said[0] = answer
+    for words in ASKING:
+        done = zinit.cli(*words)
+        assert done.returncode in (0, 1), words
+        assert "Traceback" not in done.stderr, words
+        assert len(done.stderr.splitlines()) <= 2
+
+
+def test_nobody_answers(tmp_path: Path) -> None:
+    zinit = ZinitDaemon(tmp_path)
+    with socket.socket(socket.AF_UNIX) as door:
+        door.bind(str(zinit.socket))
+    for words in (*ASKING, ("log",)):
+        done = zinit.cli(*words)
+        text = f"cannot talk to zinit on {zinit.socket}: Connection refused\n{HINT}"
+        assert (done.returncode, done.stdout, done.stderr) == (1, "", text)
+
+
+def test_flags_are_taken_in_every_way_that_upstream_takes_them(tmp_path: Path) -> None:
+    with running_daemon(tmp_path, a="exec: sleep 1000") as zinit:
+        zinit.wait_for_state("a", "Running")
+        for flag in (
+            (f"-s{zinit.socket}",),
+            (f"-s={zinit.socket}",),
+            (f"--socket={zinit.socket}",),
+        ):
+            assert zinit.cli(*flag, "list").stdout == "---\na: Running\n"
+        for words in (("--help",), ("-h",), ("status", "--help"), ("kill", "a", "-h")):
+            done = zinit.cli(*words)
+            assert (done.returncode, done.stdout[:12]) == (0, "usage: zinit"), words
+        for words in (("list", "-x"), ("log", "-sx"), ("log", "--snapshot=a"), ("list", "a")):
+            done = zinit.cli(*words)
+            assert (done.returncode, done.stdout) == (1, ""), words
+            assert "which wasn't expected" in done.stderr

@@ -1,0 +1,52 @@
+"""Service folders with odd entries: names, FIFOs, sizes, times that no clock call takes."""
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.helpers.waiting import wait_until
+from tests.helpers.zinit.daemon import ZinitDaemon, running_daemon
+from zinit.client.line import ZinitError
+
+
+@pytest.mark.parametrize("name", [b"\xff", b"two\nlines", b"bell\x07"])
+def test_a_name_that_no_log_line_can_carry_is_left_out(tmp_path: Path, name: bytes) -> None:
+    with ZinitDaemon(tmp_path) as zinit:
+        Path(os.fsdecode(bytes(zinit.etc) + b"/" + name + b".yaml")).write_text("exec: sleep 1000")
+        zinit.write("a", "exec: sleep 1000")
+        zinit.start()
+        zinit.wait_for_state("a", "Running")
+        assert list(zinit.client.list()) == ["a"]
+        assert "is left out" in zinit.said()
+        assert "is no service name" in zinit.said()
+        assert zinit.client.reload() is not None
+        assert "internal error" not in zinit.said()
+
+
+def test_a_file_that_would_hold_up_or_never_end_is_refused(tmp_path: Path) -> None:
+    with running_daemon(tmp_path, a="exec: sleep 1000") as zinit:
+        os.mkfifo(zinit.etc / "pipe.yaml")
+        (zinit.etc / "zero.yaml").symlink_to("/dev/zero")
+        zinit.write("long", "exec: sleep 1000\n" + "#" * (1 << 20))
+        for name in ("pipe", "zero", "long"):
+            with pytest.raises(ZinitError, match="failed to load service config"):
+                zinit.client.monitor(name)
+        assert "not a regular file" in zinit.said()
+        assert "longer than 1048576 bytes" in zinit.said()
+        zinit.wait_for_state("a", "Running")
+
+
+def test_a_stop_may_take_a_month(tmp_path: Path) -> None:
+    """More milliseconds than an int holds."""
+    stubborn = "exec: sh -c 'trap \"\" TERM; echo deaf; while :; do sleep 1; done'"
+    with running_daemon(tmp_path, a=f"{stubborn}\nshutdown_timeout: 2592000") as zinit:
+        zinit.wait_for_line("[+] a: deaf")
+        zinit.wait_for_state("a", "Running")
+        zinit.client.stop("a")
+        assert zinit.state("a") == "Running"
+        zinit.client.list()
+        os.killpg(zinit.running_pid("a"), signal.SIGKILL)
+        wait_until(lambda: zinit.service_pid("a") == 0, "it is down")
+        assert "internal error" not in zinit.said()

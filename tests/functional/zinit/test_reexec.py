@@ -1,0 +1,149 @@
+"""Starting the program anew, wanted or after a crash: no service and no log line is lost."""
+
+import contextlib
+import os
+import signal
+import socket
+from pathlib import Path
+
+from tests.helpers.waiting import wait_until
+from tests.helpers.zinit.daemon import ZinitDaemon, hold
+from zinit.client.line import ZinitError
+
+TICK = "sh -c 'n=0; while :; do echo $n; n=$((n+1)); sleep 0.02; done'"
+
+
+def numbers_of(zinit: ZinitDaemon, name: str) -> list[int]:
+    """Return what the counting service has logged, a begun line left out."""
+    lines = [line.removeprefix(f"[+] {name}: ") for line in zinit.lines(name)]
+    return [int(line) for line in lines if line.isdecimal()]
+
+
+def wait_for_lines(zinit: ZinitDaemon, count: int) -> None:
+    """Wait until the counting service has logged so much."""
+    wait_until(lambda: len(zinit.lines("tick")) > count, "the count goes on")
+
+
+def test_reexec_keeps_services_logs_and_timers(tmp_path: Path) -> None:
+    go = tmp_path / "go"
+    with ZinitDaemon(tmp_path) as zinit:
+        zinit.write("tick", f"exec: {TICK}")
+        zinit.write("late", "exec: sleep 1000\nafter: [notify]")
+        zinit.write(
+            "notify",
+            f"exec: sh -c 'while ! test -e {go}; do sleep 0.02; done; echo >&5; exec sleep 1000'"
+            "\nready: fd:5",
+        )
+        zinit.write("flap", "exec: sh -c 'exit 1'")
+        zinit.start("-b", "100000")
+        zinit.wait_for_state("tick", "Running")
+        zinit.wait_for_state("flap", "Error")
+        pids = {name: zinit.running_pid(name) for name in ("tick", "notify")}
+        for _ in range(3):
+            wanted = len(zinit.lines("tick")) + 5
+            assert zinit.cli("reexec").returncode == 0
+            wait_for_lines(zinit, wanted)
+        assert {name: zinit.service_pid(name) for name in pids} == pids
+        assert zinit.said().count("started anew with 4 services") == 3
+        numbers = numbers_of(zinit, "tick")
+        assert numbers == list(range(len(numbers)))
+        assert zinit.state("late") == "Blocked"
+        go.touch()
+        zinit.wait_for_state("late", "Running")
+        wait_until(lambda: len([x for x in zinit.lines("flap") if "[start]" in x]) > 1, "flap")
+        os.kill(pids["tick"], signal.SIGKILL)
+        wait_until(lambda: zinit.service_pid("tick") not in (0, pids["tick"]), "tick comes back")
+        assert zinit.end() == 0
+
+
+def test_an_end_during_reexec_is_seen(tmp_path: Path) -> None:
+    with ZinitDaemon(tmp_path) as zinit:
+        zinit.write("a", "exec: sleep 1000")
+        zinit.start()
+        zinit.wait_for_state("a", "Running")
+        pid = zinit.service_pid("a")
+        hold(zinit.pid)
+        os.kill(pid, signal.SIGKILL)
+        # Both are waiting when it wakes: the request is served first.
+        with socket.socket(socket.AF_UNIX) as door:
+            door.connect(str(zinit.socket))
+            door.sendall(b"reexec\n")
+            os.kill(zinit.pid, signal.SIGCONT)
+            wait_until(lambda: "started anew" in zinit.said(), "reexec")
+        wait_until(lambda: zinit.service_pid("a") not in (0, pid), "a runs again")
+
+
+def patch(zinit: ZinitDaemon, code: str) -> None:
+    """Put a failpoint into the daemon's program."""
+    text = zinit.program.read_text()
+    marker = "from zinit.client.cli import entry\n"
+    zinit.program.write_text(text.replace(marker, marker + code))
+
+
+def test_one_pipe_that_cannot_be_taken_over_costs_nobody_else(tmp_path: Path) -> None:
+    with ZinitDaemon(tmp_path) as zinit:
+        patch(
+            zinit,
+            "import os\nfrom zinit.log.outputs import Outputs\nold = Outputs.attach\n"
+            "def broken(self, fd, mark, label, *more):\n"
+            "    if label == 'a' and self._ring.end:\n"
+            "        raise OSError(9, 'failpoint')\n"
+            "    return old(self, fd, mark, label, *more)\n"
+            "if 'ZINIT_STATE' in os.environ:\n    Outputs.attach = broken\n",
+        )
+        zinit.write("a", "exec: sleep 1000")
+        zinit.write("tick", f"exec: {TICK}")
+        zinit.start("-b", "100000")
+        zinit.wait_for_state("a", "Running")
+        zinit.wait_for_state("tick", "Running")
+        pids = [zinit.service_pid(name) for name in ("a", "tick")]
+        assert zinit.cli("reexec").returncode == 0
+        wait_until(lambda: "started anew" in zinit.said(), "it starts anew")
+        wait_for_lines(zinit, len(zinit.lines("tick")) + 5)
+        assert [zinit.service_pid(name) for name in ("a", "tick")] == pids
+        assert zinit.said().count("cannot go on with a service's output: ") == 2
+        numbers = numbers_of(zinit, "tick")
+        assert numbers == list(range(len(numbers)))
+
+
+def test_a_crash_of_the_loop_starts_anew_and_keeps_services(tmp_path: Path) -> None:
+    with ZinitDaemon(tmp_path) as zinit:
+        flag = tmp_path / "crash"
+        patch(
+            zinit,
+            "import os\nfrom zinit.loop import Loop\nold = Loop._timeout\n"
+            "def broken(self, at):\n"
+            f"    if os.path.exists({str(flag)!r}):\n"
+            f"        os.unlink({str(flag)!r})\n"
+            "        self._on_fault = None  # so that the fence itself breaks\n"
+            "        raise RuntimeError('failpoint')\n"
+            "    return old(self, at)\n"
+            "Loop._timeout = broken\n",
+        )
+        zinit.write("a", "exec: sleep 1000")
+        zinit.start()
+        zinit.wait_for_state("a", "Running")
+        pid = zinit.service_pid("a")
+        flag.touch()
+        with contextlib.suppress(ZinitError):  # a crash may cut the answer short
+            zinit.client.list()  # wakes it
+        wait_until(lambda: "started anew" in zinit.said(), "it starts anew")
+        assert zinit.service_pid("a") == pid
+        assert zinit.end() == 0
+
+
+def test_faults_without_end_start_anew_but_not_for_ever(tmp_path: Path) -> None:
+    with ZinitDaemon(tmp_path) as zinit:
+        patch(
+            zinit,
+            "from zinit.life.manager import Manager\n"
+            "def broken(self, now):\n    raise RuntimeError('failpoint')\n"
+            "Manager.on_time = broken\n",
+        )
+        zinit.write("a", "exec: sleep 1000")
+        zinit.start()
+        wait_until(lambda: zinit.said().count("started anew") >= 2, "it starts anew")
+        # One that asks while it starts anew may get no answer.
+        wait_until(lambda: zinit.client.list() is not None, "it answers")
+        assert zinit.process is not None
+        zinit.process.kill()

@@ -1,0 +1,105 @@
+"""The script: its golden text, its commands, its limits."""
+
+import itertools
+from pathlib import Path
+
+import pytest
+
+from bootstrap_server.errors import TemplateError
+from bootstrap_server.model import EXTRA_MAX_CHARS, PARAMETERS_MAX, Boot
+from bootstrap_server.script import (
+    COMMAND_LINE_MAX_BYTES,
+    SLOT_BYTES,
+    command_line,
+    fill_slot,
+    render_release,
+    render_script,
+)
+from bootstrap_server.settings import URL_MAX_CHARS
+from common.farms import FARM_MAX
+from tests.helpers.ipxe import Command, read_commands
+
+URL = "http://boot.example:8080"
+HUB = "http://hub.example"
+GOLDEN = Path(__file__).with_name("test_script.ipxe")
+MAY_FAIL = {"console", "ntp", "ifconf", "chain", "kernel", "initrd", "boot", "imgfree", "sleep"}
+MAY_FAIL |= {"ifclose"}
+
+
+def test_golden() -> None:
+    boot = Boot.parse("dev", "1", "vlan:priv=3 relay=wss:______relay.example")
+    assert render_script(boot, URL, HUB) == GOLDEN.read_text()
+
+
+def test_command_line() -> None:
+    assert command_line(Boot.parse("prod", "12", "zos-debug"), HUB) == (
+        "runmode=prod farmer_id=12 version=v3 hub=http://hub.example "
+        "console=tty0 console=ttyS0,115200n8 panic=60 nomodeset zos-debug"
+    )
+    assert "farmer_id" not in command_line(Boot.parse("prod"), HUB)
+
+
+def test_every_command_that_can_fail_says_what_then() -> None:
+    commands = read_commands(render_script(Boot.parse("dev", "1"), "https://boot.example", HUB))
+    for this, following in itertools.pairwise(commands):
+        if this.name in MAY_FAIL | {"iseq", "isset"}:
+            assert following.operator in ("||", "&&"), this
+        if this.operator == "&&":
+            assert following.operator == "||", this
+
+
+def test_the_release_script_says_only_which_release() -> None:
+    assert read_commands(render_release("0123456789abcdef", "")) == [
+        Command("", "set", ("release", "0123456789abcdef")),
+        Command("", "echo", ("Zero-OS:", "release", "0123456789ab")),
+    ]
+    assert "echo Zero-OS: release 1.0+ab\n" in render_release("0123456789abcdef", "1.0+ab")
+
+
+def test_every_goto_has_its_label() -> None:
+    commands = read_commands(render_script(Boot.parse("dev", "1"), URL, HUB))
+    labels = [command.name[1:] for command in commands if command.name.startswith(":")]
+    targets = {command.arguments[0] for command in commands if command.name == "goto"}
+    assert targets == set(labels)
+    assert len(labels) == len(set(labels))
+
+
+def test_clock_is_set_only_where_certificates_are_checked() -> None:
+    boot = Boot.parse("dev", "1")
+    ntp = Command("", "ntp", ("pool.ntp.org",))
+    assert ntp in read_commands(render_script(boot, "https://boot.example", HUB))
+    assert ntp not in read_commands(render_script(boot, URL, HUB))
+
+
+def test_the_longest_of_everything_fits() -> None:
+    longest = ("a" * (EXTRA_MAX_CHARS // 4 - 1) + " ") * 4
+    url = "https://" + "h" * (URL_MAX_CHARS - 8)
+    boot = Boot.parse("prod", str(FARM_MAX), longest)
+    assert len(command_line(boot, url)) <= COMMAND_LINE_MAX_BYTES
+    assert len(fill_slot(render_script(boot, url, url))) == SLOT_BYTES
+    assert Boot.parse("prod", "1", "a " * PARAMETERS_MAX).parameters
+
+
+def test_slot_is_the_script_and_newlines() -> None:
+    slot = fill_slot("#!ipxe\n")
+    assert len(slot) == SLOT_BYTES
+    assert slot.rstrip(b"\n") == b"#!ipxe"
+
+
+def test_too_long_a_script_is_an_error() -> None:
+    with pytest.raises(TemplateError):
+        fill_slot("x" * (SLOT_BYTES + 1))
+
+
+def test_the_reader_sees_what_ipxe_would() -> None:
+    assert read_commands("#!ipxe\necho a || reboot\n") == [
+        Command("", "echo", ("a",)),
+        Command("||", "reboot", ()),
+    ]
+    assert read_commands(":x console ||\necho a # b || c\nse\\\nt a\rb") == [
+        Command("", ":x", ()),
+        Command("", "console", ()),
+        Command("||", "", ()),
+        Command("", "echo", ("a",)),
+        Command("", "set", ("a", "b")),
+    ]

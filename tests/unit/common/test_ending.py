@@ -1,0 +1,64 @@
+"""A program that has done all it had to ends, whatever holds up its threads."""
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.helpers.checkout import TOP
+
+ENDS_WITHIN_S = 60.0
+STUCK = """
+import os, sys, threading
+from concurrent.futures import ThreadPoolExecutor
+from common.ending import leave
+
+def wait_for_ever():
+    os.read(os.pipe()[0], 1)
+
+ThreadPoolExecutor(1).submit(wait_for_ever)
+threading.Thread(target=wait_for_ever, daemon=True).start()
+sys.stdout.write("said")
+sys.exit(leave(3))
+"""
+BUSY = """
+import os, sys, threading
+from common import ending
+
+def complete():
+    threading.Event().wait(0.2)
+    os.write(1, b"completed")
+
+ending.MOMENT_S = 60.0
+threading.Thread(target=complete).start()
+sys.exit(ending.leave(3))
+"""
+WITHOUT_THREADS = """
+import atexit, sys
+from common.ending import leave
+
+atexit.register(print, "bye")
+sys.exit(leave(3))
+"""
+
+
+def run(script: str) -> tuple[int, str]:
+    """Return the status of a script of ours, and what it said."""
+    call = [sys.executable, "-c", script]
+    done = subprocess.run(
+        call, cwd=TOP, stdout=subprocess.PIPE, text=True, timeout=ENDS_WITHIN_S, check=False
+    )
+    return done.returncode, done.stdout
+
+
+def test_threads_that_are_stuck_do_not_hold_up_the_end() -> None:
+    assert run(STUCK) == (3, "said")
+
+
+def test_threads_get_a_moment_to_complete_what_they_do() -> None:
+    assert run(BUSY) == (3, "completed")
+
+
+@pytest.mark.parametrize("before", ["", "import threading"])
+def test_without_threads_the_end_is_the_usual_one(before: str) -> None:
+    assert run(before + WITHOUT_THREADS) == (3, "bye\n")

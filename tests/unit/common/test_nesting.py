@@ -1,0 +1,48 @@
+"""A short YAML text must not use up the stack, the memory or the time of what reads it."""
+
+import pytest
+import yaml
+
+from common.nesting import check_nesting
+from node.model import NodeError
+from node.services import parse_service
+from zinit.files.nodes import ConfigError, Node, parse_yaml
+
+DEEP = ["[" * 60_000, "a: " + "{b: " * 60_000, "- " * 60_000, "exec: x\nz: " + "[" * 60_000]
+BOMB = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"{new}: &{new} [{', '.join(['*' + old] * 10)}]\n"
+    for old, new in zip("abcdefgh", "bcdefghi", strict=True)
+)
+
+
+@pytest.mark.parametrize("text", DEEP, ids=["list", "mapping", "block", "service"])
+def test_nesting_without_end_is_refused(text: str) -> None:
+    with pytest.raises(yaml.YAMLError, match="nested too deeply"):
+        check_nesting(text, 16)
+    with pytest.raises(ConfigError, match="nested too deeply"):
+        parse_yaml(text)
+    with pytest.raises(NodeError, match="nested too deeply"):
+        parse_service("a.yaml", text.encode())
+
+
+def test_the_limit_itself_is_allowed() -> None:
+    check_nesting("[" * 16 + "]" * 16, 16)
+    check_nesting("- [a]\n- [b]\n" * 100, 2)
+
+
+def test_aliases_that_multiply_are_refused() -> None:
+    with pytest.raises(ConfigError, match="too long"):
+        parse_yaml(BOMB)
+
+
+def test_an_anchor_that_holds_itself_is_refused() -> None:
+    with pytest.raises(ConfigError, match="too"):
+        parse_yaml("exec: x\na: &a [*a]\n")
+
+
+def test_aliases_are_allowed() -> None:
+    node = parse_yaml("a: &a [one]\nb: *a\n")
+    assert isinstance(node.value, dict)
+    items = node.value["b"].value
+    assert isinstance(items, list)
+    assert [item.value for item in items if isinstance(item, Node)] == ["one"]

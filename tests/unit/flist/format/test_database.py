@@ -1,0 +1,206 @@
+"""The `.fl` file: what is written comes back, and what is wrong is refused."""
+
+import random
+import sqlite3
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+
+from flist.errors import FlistError, FormatError
+from flist.format.database import MANY, FlistFile
+from flist.format.writer import Content, write_flist
+from flist.model import NS, Block, Extent, Inode, Meta, Route
+from flist.mount.reader import Reader
+from flist.mount.tree import Tree
+from flist.store.fetch import Fetcher
+
+ROOT = Inode(1, 0, b"/", 4096, 0, 0, 0o40755, 0, 5 * NS, 5 * NS)
+
+
+def inode(ino: int, name: bytes, mode: int = 0o100644, parent: int = 1, size: int = 0) -> Inode:
+    return Inode(ino, parent, name, size, 10, 20, mode, 0, 7 * NS, 7 * NS)
+
+
+def sample() -> Content:
+    """Return a little of everything."""
+    block = Block(b"i" * 32, b"k" * 32)
+    inodes = [
+        ROOT,
+        inode(2, b"file", size=10),
+        inode(3, b"dir", 0o40700)._replace(mtime_ns=-1),
+        inode(4, b"link", 0o120777, size=4),
+        inode(5, b"\xff\xfe", parent=3),
+        inode(6, b"too", parent=3, size=10)._replace(same_as=2, nlink=2),
+        inode(7, "日本".encode(), size=600_000)._replace(mtime_ns=123_456_789),
+    ]
+    meta = {
+        4: Meta(b"file"),
+        7: Meta(None, ((b"user.a", b"\0\xff"),), (Extent(0, 5), Extent(4096, 10))),
+    }
+    blocks = {2: [block], 6: [block], 7: [block, Block(b"j" * 32, b"l" * 32)]}
+    tags = {"version": "1", "author": "me"}
+    return Content(inodes, blocks, meta, tags, [Route(0, 255, "dir:///x")])
+
+
+def test_round_trip(tmp_path: Path) -> None:
+    content = sample()
+    write_flist(tmp_path / "a.fl", content)
+    with FlistFile.open(tmp_path / "a.fl") as flist:
+        assert list(flist.inodes()) == content.inodes
+        for item in content.inodes:
+            assert flist.inode(item.ino) == item
+            assert flist.blocks(item.ino) == list(content.blocks.get(item.ino, []))
+            assert flist.meta(item.ino) == content.meta.get(item.ino, Meta())
+        assert flist.tags() == content.tags
+        assert flist.routes() == content.routes
+        assert flist.all_meta() == content.meta
+        tree = Tree(flist)
+        assert tree.find(b"/dir/too").content_ino == 2
+        assert tree.link_count(tree.inode(1)) == 3
+        with pytest.raises(FileNotFoundError):
+            tree.find(b"/dir/none")
+
+
+@pytest.mark.parametrize("seconds", [-(1 << 62), -(1 << 33), -1, 0, 1 << 33, 1 << 62])
+def test_times_of_all_file_systems(tmp_path: Path, seconds: int) -> None:
+    file = inode(2, b"file")._replace(mtime_ns=seconds * NS + 7)
+    write_flist(tmp_path / "a.fl", Content([ROOT, file], {}, {}, {}, []))
+    with FlistFile.open(tmp_path / "a.fl") as flist:
+        assert flist.inode(2) == file
+
+
+def test_who_stops_in_the_middle_may_do_so_after_the_file_was_closed(tmp_path: Path) -> None:
+    """As who finds something wrong does, whose frames are still there when the error is shown."""
+    write_flist(tmp_path / "a.fl", sample())
+    with FlistFile.open(tmp_path / "a.fl") as flist:
+        rows = flist.stream("SELECT ino FROM inode")
+        next(rows)
+    assert isinstance(rows, Generator)
+    rows.close()
+
+
+def test_small_blocks_are_those_that_one_question_each_would_give(tmp_path: Path) -> None:
+    files = [inode(ino, b"%d" % ino, size=10, parent=1 + ino % 2) for ino in range(3, 3 * MANY)]
+    files += [inode(3 * MANY, b"large", size=600_000), inode(3 * MANY + 2, b"odd", size=10)]
+    blocks = {file.ino: [Block(b"%032d" % file.ino, b"k" * 32)] for file in files}
+    for file in files[-2:]:
+        blocks[file.ino] *= 2  # of the last one that is wrong, and `blocks` says so
+    content = Content([ROOT, inode(2, b"dir", 0o40700), *files], blocks, {}, {}, [])
+    write_flist(tmp_path / "a.fl", content)
+    with FlistFile.open(tmp_path / "a.fl") as flist:
+        found = flist.small_blocks(1, 10)
+        assert list(found) == list(range(10, 10 + 2 * MANY, 2))
+        assert all([block] == flist.blocks(ino) for ino, block in found.items())
+        assert list(flist.small_blocks(1, 3 * MANY - 2)) == [3 * MANY - 2]
+        reader = Reader(Tree(flist), Fetcher(None, None))
+        reader.expect(files[0])
+        assert reader.lists.keys() == flist.small_blocks(2, 3).keys()
+        with pytest.raises(FormatError, match="2 blocks"):
+            reader.blocks(files[-1])
+
+
+def test_large_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("flist.format.database.LARGE", 3)
+    write_flist(tmp_path / "a.fl", sample())
+    with FlistFile.open(tmp_path / "a.fl") as flist:
+        assert Tree(flist).large_folders == {1}
+
+
+def test_the_same_bytes_every_time(tmp_path: Path) -> None:
+    for name in "ab":
+        write_flist(tmp_path / name, sample())
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+def test_a_tree_without_oddities_has_only_upstreams_tables(tmp_path: Path) -> None:
+    plain = Content([ROOT, inode(2, b"a")], {}, {}, {}, [])
+    write_flist(tmp_path / "a.fl", plain)
+    with sqlite3.connect(tmp_path / "a.fl") as database:
+        rows = database.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+    database.close()
+    names = {name for (name,) in rows}
+    assert names == {"inode", "extra", "block", "tag", "route", "sqlite_sequence"}
+
+
+@pytest.mark.parametrize("name", [b"", b".", b"..", b"a/b", b"a\0b", b"x" * 256])
+def test_forbidden_names_are_refused(tmp_path: Path, name: bytes) -> None:
+    write_flist(tmp_path / "a.fl", Content([ROOT, inode(2, name)], {}, {}, {}, []))
+    with FlistFile.open(tmp_path / "a.fl") as flist, pytest.raises(FormatError):
+        flist.children(1)
+
+
+CHANGES = [
+    "UPDATE inode SET size = -1 WHERE ino = 2",
+    "UPDATE inode SET size = 'big' WHERE ino = 2",
+    "UPDATE inode SET mode = 1048576 WHERE ino = 2",
+    "UPDATE inode SET uid = -1 WHERE ino = 2",
+    "UPDATE inode SET name = NULL WHERE ino = 2",
+    "UPDATE inode SET mtime = 9223372036854775807 WHERE ino = 2",
+    "UPDATE inode SET rdev = -5 WHERE ino = 2",
+    "UPDATE zos_inode SET same_as = -1",
+    "UPDATE zos_inode SET name = 'x/y'",
+]
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_wrong_values_are_refused(tmp_path: Path, change: str) -> None:
+    write_flist(tmp_path / "a.fl", sample())
+    with sqlite3.connect(tmp_path / "a.fl") as database:
+        database.execute(change)
+    database.close()
+    with FlistFile.open(tmp_path / "a.fl") as flist, pytest.raises(FormatError):
+        list(flist.inodes())
+
+
+def test_a_root_inside_itself_ends(tmp_path: Path) -> None:
+    write_flist(tmp_path / "a.fl", Content([ROOT._replace(parent=1)], {}, {}, {}, []))
+    with FlistFile.open(tmp_path / "a.fl") as flist:
+        assert flist.children(1) == []
+
+
+def test_views_are_refused(tmp_path: Path) -> None:
+    """A view could compute for ever."""
+    with sqlite3.connect(tmp_path / "a.fl") as database:
+        for table in ("inode", "extra", "block", "tag"):
+            database.execute(f"CREATE TABLE {table} (a)")
+        database.execute("CREATE VIEW route AS SELECT 1")
+    database.close()
+    with pytest.raises(FormatError, match="no table route"):
+        FlistFile.open(tmp_path / "a.fl")
+
+
+def test_not_a_flist(tmp_path: Path) -> None:
+    (tmp_path / "a.fl").write_bytes(b"nothing")
+    with pytest.raises(FormatError):
+        FlistFile.open(tmp_path / "a.fl")
+    with pytest.raises(FlistError, match="No such file"):
+        FlistFile.open(tmp_path / "b.fl")
+
+
+def test_flipped_and_missing_bytes_never_crash(tmp_path: Path) -> None:
+    """Whatever is broken in the file gives `FormatError` or values, nothing else, and soon."""
+    write_flist(tmp_path / "a.fl", sample())
+    good = (tmp_path / "a.fl").read_bytes()
+    dice = random.Random(1)
+    refused = 0
+    for number in range(300):
+        data = bytearray(good)
+        if number % 3 == 0:
+            del data[dice.randrange(len(data)) :]
+        else:
+            for _ in range(dice.randrange(1, 20)):
+                data[dice.randrange(len(data))] = dice.randrange(256)
+        (tmp_path / "b.fl").write_bytes(data)
+        try:
+            with FlistFile.open(tmp_path / "b.fl") as flist:
+                for item in flist.inodes():
+                    flist.blocks(item.ino)
+                    flist.children(item.ino)
+                flist.all_meta()
+                flist.routes()
+                flist.tags()
+                flist.totals()
+        except FormatError:
+            refused += 1
+    assert refused > 100

@@ -1,0 +1,112 @@
+"""What a listing holds, and that what was prepared is what would have been answered."""
+
+import random
+import struct
+
+import pytest
+
+from flist.errors import FormatError
+from flist.model import ROOT_INO, Inode
+from flist.mount.fuse import wire
+from flist.mount.fuse.listing import Listings, Place, Question, folders
+from flist.mount.tree import Tree
+from tests.unit.flist.mount.test_sequence import DIR, FILE, FakeTree, make_tree
+
+SIZE = 4096
+
+
+def make_listings(source: FakeTree) -> Listings:
+    """Return listings of a tree."""
+    tree = Tree(source)
+
+    def fields(_version: int, inode: Inode) -> tuple[int, ...]:
+        return wire.attributes(inode, inode.nlink, 0)
+
+    return Listings(lambda _version: tree, fields)
+
+
+def read_names(data: bytes) -> list[bytes]:
+    """Return the names in an answer to READDIRPLUS."""
+    names = []
+    while data:
+        (length,) = struct.unpack_from("<I", data, wire.DIRENT_PLUS.size - 8)
+        start = wire.DIRENT_PLUS.size
+        names.append(data[start : start + length])
+        data = data[start + -(-length // 8) * 8 :]
+    return names
+
+
+def list_all(listings: Listings, place: Place, size: int = SIZE) -> list[bytes]:
+    """Return the names in a directory, asked for as the kernel does."""
+    names: list[bytes] = []
+    while data := listings.answer(question := Question(place, len(names), size)):
+        assert len(data) <= size
+        names += read_names(data)
+    listings.foresee(question._replace(offset=len(names)))
+    return names
+
+
+def test_a_listing_comes_in_parts() -> None:
+    source = FakeTree([(1, 1, DIR, 0)] + [(ino, 1, FILE, 0) for ino in range(2, 100)])
+    listings = make_listings(source)
+    names = [b".", b"..", *(b"%d" % ino for ino in range(2, 100))]
+    for size in (400, 1000, SIZE, 1 << 20):
+        assert list_all(listings, Place(0, ROOT_INO), size) == names
+    only_names = b"".join(
+        listings.names(Question(Place(0, ROOT_INO), offset, 1000)) for offset in range(0, 100, 30)
+    )
+    assert only_names.count(b"99") == 1
+
+
+def test_a_walk_finds_each_next_directory_prepared() -> None:
+    source = make_tree()
+    listings = make_listings(source)
+    other = make_listings(source)
+    walk = [ROOT_INO, *(inode.ino for inode in folders(Tree(source), ROOT_INO))]
+    assert walk == [1, 2, 8, 4]
+    for count, ino in enumerate(walk):
+        place = Place(0, ino)
+        first = Question(place, 0, SIZE)
+        assert (listings.prepared[0] == first) == (count >= 2)
+        assert listings.answer(first) == other.answer(first)
+        list_all(listings, place)
+
+
+def test_a_large_directory_is_listed_only_for_who_asks() -> None:
+    source = make_tree()
+    source.large = {4}
+    listings = make_listings(source)
+    for ino in (1, 2, 8):
+        list_all(listings, Place(0, ino))
+    assert 4 not in source.listed
+    assert len(list_all(listings, Place(0, 4))) == 4
+
+
+def test_in_whatever_order_the_answers_are_right() -> None:
+    source = make_tree()
+    listings = make_listings(source)
+    choose = random.Random(1)
+    for _ in range(300):
+        place = Place(0, choose.choice([1, 2, 4, 8]))
+        question = Question(place, choose.randrange(4), choose.choice([0, 300, SIZE]))
+        assert listings.answer(question) == make_listings(source).answer(question)
+        listings.foresee(question)
+
+
+def test_a_damaged_directory_ahead_is_told_to_who_asks_for_it() -> None:
+    source = make_tree()
+    listings = make_listings(source)
+    list_all(listings, Place(0, 2))
+    listings.answer(Question(Place(0, 8), 0, SIZE))
+    source.is_damaged = True
+    listings.foresee(Question(Place(0, 8), 4, SIZE))
+    assert listings.prepared == (None, b"")
+    with pytest.raises(FormatError):
+        listings.answer(Question(Place(0, 4), 0, SIZE))
+
+
+def test_directories_that_hold_one_another_hang_nothing() -> None:
+    source = FakeTree([(1, 1, DIR, 0), (2, 3, DIR, 0), (3, 2, DIR, 0)])
+    listings = make_listings(source)
+    for ino in (2, 3, 2, 3, 3, 2):
+        list_all(listings, Place(0, ino))

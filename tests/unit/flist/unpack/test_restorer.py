@@ -1,0 +1,30 @@
+"""What becomes of a file that is begun when everything has been given up."""
+
+from pathlib import Path
+
+import pytest
+
+from flist.errors import FlistError
+from flist.format.opening import open_flist
+from flist.store.sources import Sources
+from flist.unpack.properties import Rules
+from flist.unpack.restorer import Restorer
+from flist.unpack.unpack import make_plan
+from tests.helpers.flist.faults import make_many_files, pack_into
+
+
+def test_a_file_begun_too_late_is_taken_back(tmp_path: Path) -> None:
+    meta = pack_into(tmp_path, make_many_files(tmp_path / "tree", 1))
+    out = tmp_path / "out"
+    with open_flist(meta) as flist:
+        plan = make_plan(flist, bytes(out))
+    for folder in plan.folders:
+        Path(folder.path.decode()).mkdir()
+    sources = Sources(cache=tmp_path / "cache", is_offline=True)
+    restorer = Restorer([plan.files], frozenset(), meta, sources, Rules(False, True))
+    restorer.open()
+    restorer.give_up()
+    item = max(plan.files, key=lambda item: item.inode.size)
+    with pytest.raises(FlistError, match="given up"):
+        restorer.restore(item)
+    assert not [path for path in out.rglob("*") if not path.is_dir()]

@@ -1,0 +1,78 @@
+"""All tests side by side: the sums, the worst status, Ctrl-C."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.helpers.checkout import TOP
+from tests.helpers.waiting import wait_until
+from zero_os.side_by_side import Counts, read_counts, summary
+
+DEADLINE_S = 120
+SLOW = """
+import os, time
+def test_it(tmp_path):
+    try:
+        open({mark!r} + str(os.getpid()), "w").close()
+        time.sleep(600)
+    finally:
+        open({mark!r} + "cleaned" + str(os.getpid()), "w").close()
+"""
+
+
+def run(folder: Path) -> subprocess.Popen[str]:
+    """Run what is in `folder` side by side."""
+    (folder / "pytest.ini").write_text("[pytest]\nmarkers =\n    vm: a machine\n")
+    env = {**os.environ, "PYTHONPATH": str(TOP)}
+    env["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # they are slow to load
+    code = "import sys; from zero_os.side_by_side import run_everything; sys.exit(run_everything())"
+    return subprocess.Popen(
+        [sys.executable, "-c", code],
+        cwd=folder,
+        env=env,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_both_are_shown_and_summed_up(tmp_path: Path) -> None:
+    (tmp_path / "test_one.py").write_text(
+        "import pytest\ndef test_a(): pass\ndef test_b(): assert 0\n"
+        "@pytest.mark.vm\ndef test_c(): pass\n@pytest.mark.vm\ndef test_d(): pytest.skip('no')\n"
+    )
+    with run(tmp_path) as process:
+        said, _ = process.communicate(timeout=DEADLINE_S)
+    assert process.returncode == 1
+    assert said.splitlines()[-1] == "2 passed, 1 failed, 1 skipped"
+    assert "1 passed, 1 skipped, 2 deselected" in said
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_ends_both_cleanly(tmp_path: Path, number: signal.Signals) -> None:
+    text = SLOW.format(mark=f"{tmp_path}/mark-")
+    (tmp_path / "test_one.py").write_text(text)
+    (tmp_path / "test_two.py").write_text("import pytest\npytestmark = pytest.mark.vm\n" + text)
+    with run(tmp_path) as process:
+        try:
+            wait_until(lambda: len(list(tmp_path.glob("mark-*"))) == 2, "both run", DEADLINE_S)
+        finally:
+            process.send_signal(number)
+        said, _ = process.communicate(timeout=DEADLINE_S)
+    assert process.returncode == 130
+    assert len(list(tmp_path.glob("mark-cleaned*"))) == 2
+    assert "KeyboardInterrupt" in said
+
+
+def test_a_report_that_is_not_there_is_a_failure(tmp_path: Path) -> None:
+    assert read_counts(tmp_path / "none.xml") == Counts(0, 1, 0)
+    (tmp_path / "half.xml").write_text("<testsuites><testsuite tests=")
+    assert read_counts(tmp_path / "half.xml") == Counts(0, 1, 0)
+
+
+def test_the_last_line_is_the_sum() -> None:
+    text = summary([Counts(3, 1, 0), Counts(2, 0, 5)], 61.2)
+    assert text == "zos: all tests took 61 s\n5 passed, 1 failed, 5 skipped\n"

@@ -1,0 +1,328 @@
+"""Our own keys on a fake clock: restart policies, probes, liveness, watchdog, requires, wants."""
+
+import errno
+
+import pytest
+
+from tests.helpers.zinit.fake_system import World
+from zinit.files.nodes import ConfigError
+from zinit.files.service import parse_service
+from zinit.life.reloading import read_folder, reload
+
+FAILED = 1 << 8
+
+
+def test_backoff_grows_up_to_its_limit_and_begins_anew_after_a_good_run() -> None:
+    world = World(a="exec: run\nrestart: {delay: 1, factor: 3, max_delay: 5, window: 10}")
+    world.boot()
+    delays = []
+    for _ in range(5):
+        world.end("a", FAILED)
+        before = world.system.time
+        while not world.labels:
+            world.advance(0.5)
+        delays.append(world.system.time - before)
+    assert delays == pytest.approx([1, 3, 5, 5, 5], abs=0.6)
+    world.advance(11)
+    world.end("a", FAILED)
+    world.advance(1.1)
+    assert world.labels == ["a"]
+
+
+def test_too_many_restarts_are_a_crash_that_says_why_until_somebody_starts_it() -> None:
+    world = World(
+        a="exec: run\nrestart: {delay: 0.1, factor: 1, limit: 3, window: 60}",
+        b="exec: run\nrequires: [a]",
+    )
+    world.boot()
+    for _ in range(4):
+        assert world.states["b"] in ("Running", "Blocked")
+        world.end("a", FAILED)
+        world.advance(0.2)
+    assert world.state("a").startswith("Crashed(3 restarts in 60 s, then Error(Exited(")
+    world.advance(100)
+    assert world.labels == []
+    assert world.state("b") == "Blocked"  # the limit reaches dependents
+    world.do("start", "a")
+    world.advance(3)
+    assert world.labels == ["a", "b"]
+
+
+def test_restart_policies() -> None:
+    world = World(
+        always="exec: run\nrestart: always",
+        onfail="exec: run\nrestart: on-failure",
+        never="exec: run\nrestart: never",
+        retry="exec: run\noneshot: true\nrestart: {policy: on-failure, delay: 1}",
+    )
+    world.boot()
+    for name in ("always", "onfail", "never"):
+        world.end(name, 0)
+    world.end("retry", FAILED)
+    world.advance(3)
+    assert world.labels == ["always", "retry"]
+    world.end("retry", 0)
+    world.advance(10)
+    assert world.state("retry") == "Success"
+    assert world.state("onfail") == "Success"
+
+
+def test_what_is_required_takes_its_dependents_down_and_back_up() -> None:
+    world = World(
+        a="exec: run", b="exec: run\nrequires: [a]", c="exec: run\nrequires: [b]", d="exec: run"
+    )
+    world.boot()
+    world.do("stop", "a")
+    assert world.labels == ["d"]
+    assert world.manager.status("c")["target"] == "Up"
+    world.advance(10)
+    assert world.labels == ["d"]
+    world.do("start", "a")
+    world.advance(5)
+    assert world.labels == ["a", "b", "c", "d"]
+
+
+def test_after_alone_does_not_take_anything_down() -> None:
+    world = World(a="exec: run", b="exec: run\nafter: [a]")
+    world.boot()
+    world.do("stop", "a")
+    assert world.labels == ["b"]
+
+
+def test_a_restart_of_what_is_required_is_no_loss() -> None:
+    world = World(a="exec: run", b="exec: run\nrequires: [a]")
+    world.boot()
+    world.end("a", FAILED)
+    assert world.labels == ["b"]
+    world.advance(3)
+    assert world.labels == ["a", "b"]
+
+
+def test_wants_waits_but_does_not_insist() -> None:
+    world = World(
+        good="exec: run\ntest: check",
+        bad="exec: run\noneshot: true",
+        gone="exec: run",
+        x="exec: run\nwants: [good, bad, gone, unknown]",
+    )
+    world.system.refuse["gone"] = FileNotFoundError(errno.ENOENT, "no such file")
+    world.boot()
+    assert world.state("x") == "Blocked"
+    world.end("good/test")
+    assert world.state("x") == "Blocked"
+    world.end("bad", FAILED)
+    assert world.state("x") == "Running"
+
+
+def test_a_probe_that_hangs_is_ended_and_asked_again() -> None:
+    world = World(a="exec: run\ntest: check\nprobe: {interval: 1, timeout: 3}")
+    world.boot()
+    first = world.system.pid_of("a/test")
+    world.advance(3.1)
+    assert first not in world.system.running
+    world.advance(1.1)
+    world.end("a/test")
+    assert world.state("a") == "Running"
+    world.advance(100)
+    assert world.state("a") == "Running"
+
+
+def test_liveness_restarts_after_so_many_failures_in_a_row() -> None:
+    world = World(
+        a="exec: run\nliveness: {test: alive, interval: 10, timeout: 2, failures: 2}"
+        "\nrestart: on-failure"
+    )
+    world.boot()
+    world.advance(10)
+    world.end("a/test", FAILED)
+    world.advance(10)
+    world.end("a/test")  # one good answer begins the count anew
+    world.advance(10)
+    world.end("a/test", FAILED)
+    assert world.state("a") == "Running"
+    world.advance(12.1)  # the next one hangs
+    assert world.system.reports == ["a: failed its liveness test 2 times"]
+    world.advance(3)
+    assert world.happened().count("spawn a") == 2
+    assert world.state("a") == "Running"
+
+
+def test_the_watchdog_aborts_a_silent_service() -> None:
+    world = World(a="exec: run\nwatchdog: 5")
+    world.boot()
+    for _ in range(3):
+        world.advance(4)
+        world.tell("a", b"WATCHDOG=1")
+    world.happened()
+    world.advance(5.1)
+    assert world.happened()[0] == "signal a 6"
+    world.end("a", 6)
+    world.advance(3)
+    assert world.labels == ["a"]
+
+
+def test_a_start_that_takes_too_long_is_a_failure() -> None:
+    world = World(a="exec: run\nready: notify\nstart_timeout: 5\nrestart: {limit: 1, delay: 1}")
+    world.boot()
+    world.advance(5.1)
+    assert world.labels == []
+    world.advance(1.1)
+    assert world.labels == ["a"]
+    world.advance(5.1)
+    assert world.state("a").startswith("Crashed(1 restarts")
+    assert "not ready within 5 s" in world.state("a")
+
+
+def test_kill_cgroup_sweeps_what_is_left() -> None:
+    world = World(a="exec: run\ncgroup: {kill: cgroup}", b="exec: run\ncgroup: {}")
+    world.boot()
+    world.happened()
+    world.do("stop", "a")
+    world.do("stop", "b")
+    assert world.happened() == [
+        "signal a 15",
+        "end a",
+        "kill cgroup a",
+        "signal b 15",
+        "end b",
+    ]
+
+
+class FakeFolder:
+    """A service folder that is a dictionary."""
+
+    path = "fake"
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+
+    def names(self) -> list[str]:
+        return sorted(self.world.files)
+
+    def load(self, name: str):  # type: ignore[no-untyped-def]
+        if name not in self.world.files:
+            raise FileNotFoundError
+        return self.world.load(name)
+
+
+def do_reload(world: World) -> object:
+    done = reload(world.manager, FakeFolder(world))  # type: ignore[arg-type]
+    world.settle()
+    return done
+
+
+def test_reload_touches_only_what_changed() -> None:
+    world = World(
+        same="exec: run", live="exec: run", cmd="exec: run", gone="exec: run", bad="exec: run"
+    )
+    world.boot()
+    pids = {name: world.system.pid_of(name) for name in world.labels}
+    world.files.update(live="exec: run\nrestart: never", cmd="exec: other", bad="exec: 'x")
+    world.files["new"] = "exec: run"
+    del world.files["gone"]
+    done = do_reload(world)
+    assert done == {
+        "added": ["new"],
+        "changed": ["live"],
+        "restarted": ["cmd"],
+        "removed": ["gone"],
+        "failed": {"bad": "line 1: found unexpected end of stream"},
+    }
+    world.advance(3)
+    assert world.labels == ["bad", "cmd", "live", "new", "same"]
+    kept = {name: world.system.pid_of(name) for name in ("same", "live", "bad")}
+    assert kept == {name: pids[name] for name in kept}
+    assert world.manager.find("cmd").record.service.exec == "other"
+    world.end("live", 0)
+    world.advance(10)
+    assert "live" not in world.labels
+
+
+def test_reload_during_a_stop_does_not_bring_it_back() -> None:
+    world = World(a="exec: run")
+    world.system.obeys = False
+    world.boot()
+    world.do("stop", "a")
+    world.files["a"] = "exec: other"
+    do_reload(world)
+    world.end("a", 15)
+    world.advance(60)
+    assert world.labels == []
+    assert read_folder(world.manager, FakeFolder(world))[1] == {}  # type: ignore[arg-type]
+
+
+def test_reload_during_the_pause_does_not_add_a_start() -> None:
+    world = World(a="exec: run")
+    world.boot()
+    world.end("a", FAILED)
+    world.files["a"] = "exec: other"
+    do_reload(world)
+    world.advance(10)
+    assert world.happened().count("spawn a") == 2
+
+
+def test_a_blocked_service_follows_its_new_dependencies() -> None:
+    world = World(a="exec: run\nafter: [nobody]")
+    world.boot()
+    world.files["a"] = "exec: run"
+    do_reload(world)
+    assert world.labels == ["a"]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "restart: sometimes",
+        "restart: {polic: always}",
+        "restart: {delay: -1}",
+        "restart: {delay: nan}",
+        "restart: {factor: 0.5}",
+        "probe: 5",
+        "liveness: {interval: 5}",
+        "liveness: {test: x, failures: 0}",
+        "watchdog: 0",
+        "start_timeout: soon",
+        "limits: {files: 5}",
+        "limits: {nofile: 3:2}",
+        "limits: {nofile: many}",
+        "capabilities: [FLY]",
+        "capabilities: NET_ADMIN",
+        "cgroup: {memory: lots}",
+        "cgroup: {cpu: 0}",
+        "cgroup: {kill: all}",
+        "tty: tty2",
+        "log: {size: 1M}",
+        "log: {file: relative}",
+        "no_new_privileges: yes",
+        "user: ''",
+    ],
+)
+def test_bad_values_of_our_keys_are_refused(line: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        parse_service("a", f"exec: run\n{line}\n")
+    assert refused.value.line == 2
+
+
+def test_values_of_our_keys() -> None:
+    service, warnings = parse_service(
+        "a",
+        "exec: run\nlimits: {nofile: 1024:4096, core: 0, as: 1.5G, nproc: unlimited}\n"
+        "cgroup: {memory: 512M, cpu: 50%, pids: 10}\ncapabilities: [CAP_NET_ADMIN, net_raw]\n"
+        "log: {file: /var/log/x, size: 10K, keep: 2}\nreload: sighup\nnetns: ndmz\n",
+    )
+    assert warnings == []
+    assert service.limits == {
+        "nofile": (1024, 4096),
+        "core": (0, 0),
+        "as": (1536 << 20, 1536 << 20),
+        "nproc": (-1, -1),
+    }
+    assert service.cgroup == {
+        "memory.max": str(512 << 20),
+        "cpu.max": "50000 100000",
+        "pids.max": "10",
+    }
+    assert service.capabilities == ("NET_ADMIN", "NET_RAW")
+    assert (service.log_size_bytes, service.log_keep) == (10240, 2)
+    assert service.reload == "SIGHUP"
+    assert service.netns == "/run/netns/ndmz"

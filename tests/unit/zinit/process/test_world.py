@@ -1,0 +1,100 @@
+"""The edges to the machine that need no machine: modules in rounds, mounts, failing groups."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from zinit import boot, modules
+from zinit.files.service import Service, parse_service
+from zinit.log.outputs import Outputs
+from zinit.log.ring import Ring
+from zinit.loop import Loop
+from zinit.process import cgroups
+from zinit.process.system import RealSystem
+
+
+def test_modules_are_loaded_in_rounds_until_nothing_new_appears() -> None:
+    """A bus driver brings devices, whose drivers may bring more."""
+    seen: list[list[str]] = []
+    worlds = [{"pci:1"}, {"pci:1", "usb:2"}, {"pci:1", "usb:2", "hid:3"}]
+
+    def spawn(words: list[str]) -> int:
+        seen.append(words[4:])
+        return os.posix_spawn(sys.executable, [sys.executable, "-IS", "-c", ""], {})
+
+    def aliases() -> set[str]:
+        return worlds[min(len(seen), 2)]
+
+    said: list[str] = []
+    assert modules.load_modules(said.append, spawn, aliases) == 3
+    assert seen == [["fuse", "overlay", "pci:1"], ["usb:2"], ["hid:3"]]
+    assert said == []
+
+
+def test_loading_modules_has_a_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(modules, "DEADLINE_S", 0.05)
+    pids = []
+
+    def spawn(words: list[str]) -> int:
+        call = [sys.executable, "-IS", "-c", "import time; time.sleep(100)"]
+        pids.append(os.posix_spawn(sys.executable, call, {}))
+        return pids[-1]
+
+    said: list[str] = []
+    modules.load_modules(said.append, spawn, lambda: {"pci:1"})
+    os.kill(pids[0], 9)
+    os.waitpid(pids[0], 0)
+    assert said == ["loading modules takes too long; going on without the rest"]
+
+
+def test_a_machine_without_modprobe_boots() -> None:
+    said: list[str] = []
+
+    def spawn(words: list[str]) -> int:
+        raise FileNotFoundError(2, "No such program", words[0])
+
+    assert modules.load_modules(said.append, spawn, set) == 1
+    assert said == ["cannot run modprobe: No such program"]
+
+
+def test_aliases_are_read_from_every_bus(tmp_path: Path) -> None:
+    device = tmp_path / "pci" / "devices" / "0000:00"
+    device.mkdir(parents=True)
+    (device / "modalias").write_text("pci:v1\n")
+    (tmp_path / "usb" / "devices" / "1-1").mkdir(parents=True)
+    assert modules.read_aliases(str(tmp_path)) == {"pci:v1"}
+
+
+def test_mount_points_are_unescaped() -> None:
+    assert boot.decode_octal("/mnt/a\\040b\\134c") == "/mnt/a b\\c"
+
+
+def test_a_control_group_that_cannot_be_ended_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(service: Service) -> None:
+        raise OSError(22, "Invalid argument")
+
+    monkeypatch.setattr(cgroups, "kill", fail)
+    said: list[str] = []
+    loop = Loop(lambda: 0.0, lambda error: None)
+    try:
+        outputs = Outputs(loop, Ring(), lambda data: None, said.append)
+        system = RealSystem(outputs, loop, said.append, lambda error: None)
+        system.kill_cgroup(Service("a", "run"))
+    finally:
+        loop.close()
+    assert said == ["a: cannot end its control group: Invalid argument"]
+
+
+def test_a_limit_that_a_reload_takes_away_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "cgroup.controllers").touch()
+    monkeypatch.setattr(cgroups, "TOPS", (str(tmp_path),))
+    reports: list[str] = []
+    for line in ("cgroup: {memory: 64M, pids: 10}", "cgroup: {memory: 64M}"):
+        folder = Path(cgroups.prepare(parse_service("a", f"exec: x\n{line}")[0], reports.append))
+        limits = {name: (folder / name).read_text() for name in ("memory.max", "pids.max")}
+    assert limits == {"memory.max": str(64 << 20), "pids.max": "max"}
+    assert reports == []

@@ -1,0 +1,1 @@
+"""The `zinit` command, a client of the control socket."""

@@ -1,0 +1,35 @@
+"""One JSON-RPC call over the control socket."""
+
+import json
+import socket
+
+from zinit.client.line import TIMEOUT_S, ZinitError, fail_to_talk, misunderstand
+
+
+def call(path: str, method: str, params: "list[object]", timeout_s: float = TIMEOUT_S) -> object:
+    """Return the result of a method; raises `ZinitError` with the daemon's message."""
+    request = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params})
+    data = b""
+    with socket.socket(socket.AF_UNIX) as door:
+        door.settimeout(timeout_s)
+        try:
+            door.connect(path)
+            door.sendall(request.encode() + b"\n")
+            while not data.endswith(b"\n"):
+                part = door.recv(65536)
+                if not part:
+                    break
+                data += part
+        except OSError as error:
+            raise fail_to_talk(path, error) from None
+    try:
+        reply = json.loads(data)
+    except ValueError:
+        reply = None
+    if not isinstance(reply, dict) or not ("result" in reply or "error" in reply):
+        raise misunderstand(data)
+    if "error" in reply:
+        refusal = reply["error"]
+        raise ZinitError(str(refusal.get("message") if isinstance(refusal, dict) else refusal))
+    result: object = reply["result"]
+    return result

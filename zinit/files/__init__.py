@@ -1,0 +1,1 @@
+"""Service files: from YAML text to a `Service`."""

@@ -1,0 +1,1 @@
+"""The life of services: state machine, dependencies, timers. No I/O."""

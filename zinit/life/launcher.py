@@ -1,0 +1,119 @@
+"""Starting processes: a few at a time, so that no client waits for a thousand.
+
+Knows of every process whose it is and what it is of it (`pids`); how a spawn went becomes an event.
+"""
+
+from zinit.life import record as r
+from zinit.life.record import Event
+from zinit.life.unit import MAIN, PROBE, Launch, describe, is_transient
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from zinit.life.seam import System
+    from zinit.life.unit import Unit
+
+
+BATCH = 10  # plain services started in one go; others, whose start may take long, go alone
+
+
+class Launcher:
+    """The queue of what is to be started, and whose the processes are."""
+
+    def __init__(
+        self,
+        system: "System",
+        feed: "Callable[[Unit, Event], None]",
+        is_known: "Callable[[Unit], bool]",
+    ) -> None:
+        self.pids: dict[int, tuple[Unit, str]] = {}  # pid -> unit and what the process is of it
+        self._system = system
+        self._feed = feed
+        self._is_known = is_known
+        self._services: list[Unit] = []
+        self._probes: dict[Unit, None] = {}  # in order
+
+    @property
+    def has_work(self) -> bool:
+        """Whether `work` has something to do."""
+        return bool(self._services or self._probes)
+
+    def work(self) -> None:
+        """Run a test that is queued, and start some services."""
+        if self._probes:
+            unit = next(iter(self._probes))
+            self.drop_probe(unit)
+            self._spawn_probe(unit)
+        if self._services:
+            self.spawn(self._take_batch())
+
+    def queue(self, unit: "Unit") -> None:
+        """Let `work` spawn the unit."""
+        if not unit.is_queued:
+            unit.is_queued = True
+            self._services.append(unit)
+
+    def queue_probe(self, unit: "Unit") -> None:
+        """Let `work` run the unit's test."""
+        self._probes[unit] = None
+
+    def drop_probe(self, unit: "Unit") -> None:
+        """Let `work` not run the unit's test after all."""
+        self._probes.pop(unit, None)
+
+    def spawn(self, units: "list[Unit]") -> None:
+        """Start the units' processes; how that went becomes an event of each.
+
+        Who runs is told first: a failure may change what others of `units` are to do.
+        """
+        services = [unit.record.service for unit in units]
+        launches = [Launch(service, MAIN, service.name, service.exec) for service in services]
+        failed: list[tuple[Unit, Exception]] = []
+        for unit, result in zip(units, self._system.spawn(launches), strict=True):
+            if isinstance(result, int):
+                self.pids[result] = (unit, MAIN)
+                self._feed(unit, Event(r.SPAWNED, result))
+            else:
+                failed.append((unit, result))
+        for unit, error in failed:
+            is_short = is_transient(error)
+            event = Event(r.SPAWN_FAILED, text=describe(error), is_transient=is_short)
+            self._feed(unit, event)
+
+    def launch(self, unit: "Unit", kind: str, label: str, command: str) -> int:
+        """Start `command` as a process beside the unit's main one; return its pid.
+
+        Raises OSError, ValueError or MemoryError.
+        """
+        launch = Launch(unit.record.service, kind, label, command)
+        (result,) = self._system.spawn([launch])
+        if isinstance(result, Exception):
+            raise result
+        self.pids[result] = (unit, kind)
+        return result
+
+    def _take_batch(self) -> "list[Unit]":
+        """Take the next services that are still to be started: plain ones together."""
+        batch: list[Unit] = []
+        while self._services and len(batch) < BATCH:
+            unit = self._services[0]
+            if batch and not unit.record.service.is_plain:
+                break
+            del self._services[0]
+            unit.is_queued = False
+            if unit.record.phase == r.SPAWNING and self._is_known(unit):
+                batch.append(unit)
+                if not unit.record.service.is_plain:
+                    break
+        return batch
+
+    def _spawn_probe(self, unit: "Unit") -> None:
+        service, phase = unit.record.service, unit.record.phase
+        if phase not in (r.STARTING, r.RUNNING) or unit.probe_pid:
+            return
+        command = service.test if phase == r.STARTING else service.liveness
+        try:
+            unit.probe_pid = self.launch(unit, PROBE, f"{service.name}/test", command)
+        except (OSError, ValueError, MemoryError) as error:
+            self._feed(unit, Event(r.PROBE_BROKEN, text=describe(error)))

@@ -1,0 +1,1 @@
+"""What services print: ring, console and log files."""

@@ -1,0 +1,1 @@
+"""Processes: spawning, signals, users, control groups."""

@@ -1,0 +1,59 @@
+"""The capabilities of Linux by name, and how a process gives the others up."""
+
+NAMES = (
+    "CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP LINUX_IMMUTABLE "
+    "NET_BIND_SERVICE NET_BROADCAST NET_ADMIN NET_RAW IPC_LOCK IPC_OWNER SYS_MODULE SYS_RAWIO "
+    "SYS_CHROOT SYS_PTRACE SYS_PACCT SYS_ADMIN SYS_BOOT SYS_NICE SYS_RESOURCE SYS_TIME "
+    "SYS_TTY_CONFIG MKNOD LEASE AUDIT_WRITE AUDIT_CONTROL SETFCAP MAC_OVERRIDE MAC_ADMIN SYSLOG "
+    "WAKE_ALARM BLOCK_SUSPEND AUDIT_READ PERFMON BPF CHECKPOINT_RESTORE"
+)
+NUMBERS = {name: number for number, name in enumerate(NAMES.split())}
+LAST = len(NUMBERS) - 1
+
+PR_SET_KEEPCAPS = 8
+PR_CAPBSET_DROP = 24
+PR_SET_NO_NEW_PRIVS = 38
+PR_CAP_AMBIENT = 47
+PR_CAP_AMBIENT_RAISE = 2
+VERSION_3 = 0x20080522
+
+
+def mask_of(names: tuple[str, ...]) -> int:
+    """Return the bits of `names`."""
+    mask = 0
+    for name in names:
+        mask |= 1 << NUMBERS[name]
+    return mask
+
+
+def limit_bounding_set(names: tuple[str, ...]) -> None:
+    """Make every capability but `names` impossible for this process and what it execs."""
+    from zinit.process import kernel
+
+    for number in range(LAST + 1):
+        if not mask_of(names) >> number & 1:
+            kernel.prctl(PR_CAPBSET_DROP, number)
+
+
+def keep_over_setuid() -> None:
+    """Let the permitted set survive the change to another user."""
+    from zinit.process import kernel
+
+    kernel.prctl(PR_SET_KEEPCAPS, 1)
+
+
+def set_exactly(names: tuple[str, ...]) -> None:
+    """Make `names` this process's permitted, effective, inheritable and ambient set."""
+    from zinit.process import kernel
+
+    mask = mask_of(names)
+    kernel.set_capabilities(mask)
+    for name in names:
+        kernel.prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, NUMBERS[name])
+
+
+def forbid_new_privileges() -> None:
+    """Make setuid programs powerless below this process."""
+    from zinit.process import kernel
+
+    kernel.prctl(PR_SET_NO_NEW_PRIVS, 1)
