@@ -9,11 +9,22 @@ import pytest
 
 from tests.helpers.checkout import TOP
 
-PACKAGES = {"bootstrap_server", "common", "flist", "image", "node", "qemu", "zero_os", "zinit"}
+PACKAGES = {
+    "bootstrap_server",
+    "common",
+    "flist",
+    "image",
+    "node",
+    "qemu",
+    "serving",
+    "zero_os",
+    "zinit",
+}
 ALLOWED: dict[str, set[str]] = {
     "common": set(),
-    "bootstrap_server": {"common"},
-    "flist": {"common"},
+    "serving": {"common"},
+    "bootstrap_server": {"common", "serving"},
+    "flist": {"common", "serving"},
     "image": {"common"},
     "qemu": {"common"},
     "zinit": {"common"},

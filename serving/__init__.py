@@ -1,0 +1,1 @@
+"""The server kit that every HTTP server of the project uses. A leaf: it imports only `common`."""
