@@ -23,7 +23,7 @@ from flist.commands.options import (
 )
 from flist.commands.values import parse_path
 from flist.errors import FlistError
-from flist.store.urls import hide_secrets
+from flist.http.urls import hide_secrets
 
 if TYPE_CHECKING:
     from http.client import HTTPConnection

@@ -4,10 +4,10 @@ import argparse
 
 from common.errors import UsageError
 from flist.commands.values import check_text
+from flist.http.urls import hide_secrets
 from flist.model import Route
 from flist.store.base import open_store
 from flist.store.routed import parse_route
-from flist.store.urls import hide_secrets
 
 
 def add_targets(parser: argparse.ArgumentParser, *names: str) -> None:

@@ -11,7 +11,7 @@ import pytest
 from common.errors import run_command
 from flist import cli
 from flist.commands.values import parse_path
-from flist.store.urls import hide_secrets
+from flist.http.urls import hide_secrets
 from tests.helpers.flist.trees import make_small_tree
 
 NO_NAME = "0" * 64
