@@ -5,7 +5,7 @@ import sys
 
 from flist.commands.server_options import add_server, connected
 from flist.commands.values import parse_path
-from flist.server.client import download
+from flist.server.transfer import download
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -9,7 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from flist.commands.values import parse_size, parse_token
-from flist.server.client import DEFAULT_BLOCK_BYTES, MAX_BLOCK_BYTES, ServerClient, download
+from flist.server.client import ServerClient, open_client
+from flist.server.names import DEFAULT_BLOCK_BYTES, MAX_BLOCK_BYTES
+from flist.server.transfer import download
 
 DEFAULT_SERVER = "http://localhost:8080"
 
@@ -89,7 +91,7 @@ def add_upload(parser: argparse.ArgumentParser) -> None:
 @contextmanager
 def connected(url: str, token: str = "") -> Iterator[ServerClient]:
     """Talk to a server for the block."""
-    client = ServerClient(url.rstrip("/"), token)
+    client = open_client(url, token)
     try:
         yield client
     finally:

@@ -5,7 +5,7 @@ import sys
 
 from flist.commands.server_options import add_upload, connected
 from flist.commands.values import parse_path
-from flist.server.client import upload
+from flist.server.transfer import upload
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

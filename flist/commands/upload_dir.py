@@ -16,7 +16,7 @@ from flist.commands.values import parse_path
 from flist.format.writer import check_output
 from flist.model import Route
 from flist.pack.pack import pack
-from flist.server.client import upload
+from flist.server.transfer import upload
 
 FLIST_NAME = "directory.fl"
 
