@@ -4,25 +4,19 @@ A user and password in the URL are for Basic authentication (RFC 7617). That or 
 URL's own server only: once a redirect has led elsewhere, it is not sent again.
 """
 
-import base64
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING
-from urllib.parse import unquote
 
 from common.errors import UsageError
 from flist.errors import StoreError, StoreUnavailableError
 from flist.http.origin import MAX_HEADER_BYTES, Origin, Request, Response, find_origin
 from flist.http.patience import LONGEST_S, Patience
-from flist.http.redirects import MAX_ELSEWHERE, MAX_REDIRECTS, is_redirect, path_of, resolve
+from flist.http.redirects import MAX_ELSEWHERE, MAX_REDIRECTS, is_redirect, resolve
 from flist.http.retry import Backoff, is_final, read_retry_after
 from flist.http.status import is_later
-from flist.http.urls import hide_secrets, split_url
-
-if TYPE_CHECKING:
-    from urllib.parse import SplitResult
+from flist.http.urls import credentials, hide_secrets, path_of, split_url
 
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 20.0
@@ -36,7 +30,8 @@ class Client:
     threads.
 
     Answers have at most `max_bytes`, and the server is given up when it is silent for `timeout_s`.
-    With `tries` above 1, a request is repeated while the server is busy or does not answer.
+    With `tries` above 1, a request is repeated while the server is busy or does not answer. Unless
+    `is_following`, a redirect is an answer like others.
     """
 
     def __init__(
@@ -47,7 +42,7 @@ class Client:
         timeout_s: float = LONGEST_S,
         tries: int = 1,
         first_pause_s: float = FIRST_PAUSE_S,
-        pause: Callable[[float], object] = time.sleep,
+        is_following: bool = True,
     ) -> None:
         parts = split_url(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
@@ -63,7 +58,7 @@ class Client:
         self.timeout_s = timeout_s
         self.tries = tries
         self.first_pause_s = first_pause_s
-        self.pause = pause
+        self.is_following = is_following
         self.elsewhere: dict[str, Origin] = {}
         self.lock = threading.Lock()
 
@@ -74,7 +69,9 @@ class Client:
             origin.close()
 
     def locate(self, path: str) -> str:
-        """Return a path below the client's URL as one from the server's root."""
+        """Return `path` from the server's root; without a slash, it is below the client's URL."""
+        if path.startswith("/"):
+            return path
         return f"{self.base}/{path}{self.query}"
 
     def be_patient(self, limit_s: float | None = None, max_bytes: int | None = None) -> Patience:
@@ -127,7 +124,7 @@ class Client:
                     return response
                 with response:
                     pause_s = pauses.next_s(read_retry_after(response.header("Retry-After")))
-            self.pause(pause_s)
+            time.sleep(pause_s)
             patience.renew()
         return self.follow(request, patience)
 
@@ -136,7 +133,7 @@ class Client:
         origin, is_home = self.origin, True
         for _ in range(MAX_REDIRECTS + 1):
             response = origin.open(request, patience)
-            if not is_redirect(request.method, response):
+            if not self.is_following or not is_redirect(request.method, response):
                 response.is_home = is_home
                 return response
             with response:
@@ -157,15 +154,3 @@ class Client:
             if origin.url not in self.elsewhere and len(self.elsewhere) >= MAX_ELSEWHERE:
                 raise StoreError(f"cannot read from {self.url}: it redirects to too many servers")
             return self.elsewhere.setdefault(origin.url, origin)
-
-
-def credentials(parts: "SplitResult") -> str:
-    """Return the value of the Authorization header for a URL, empty if it names no user."""
-    if parts.username is None and parts.password is None:
-        return ""
-    return basic(unquote(parts.username or ""), unquote(parts.password or ""))
-
-
-def basic(user: str, password: str) -> str:
-    """Return the value of an Authorization header for Basic authentication."""
-    return f"Basic {base64.b64encode(f'{user}:{password}'.encode()).decode()}"

@@ -1,7 +1,7 @@
 """Where a redirect may lead: to an http or https URL, never from TLS to plain text."""
 
 from typing import TYPE_CHECKING
-from urllib.parse import quote, urljoin
+from urllib.parse import urljoin
 
 from common.errors import UsageError
 from flist.errors import StoreError
@@ -17,7 +17,6 @@ REDIRECTS = (301, 302, 303, 307, 308)
 MAX_REDIRECTS = 5
 MAX_ELSEWHERE = 16
 """The redirects of one client may lead to this many other servers."""
-URL_CHARACTERS = "/?#[]@!$&'()*+,;=:%~"
 
 
 def is_redirect(method: str, response: "Response") -> bool:
@@ -39,9 +38,3 @@ def resolve(source: str, location: str, shown: str) -> "SplitResult":
     if source.startswith("https:") and parts.scheme == "http":
         raise StoreError(f"cannot read from {shown}: it redirects to plain HTTP")
     return parts
-
-
-def path_of(parts: "SplitResult") -> str:
-    """Return path and query of a URL, as they stand in a request."""
-    query = f"?{parts.query}" if parts.query else ""
-    return quote(f"{parts.path or '/'}{query}", safe=URL_CHARACTERS)

@@ -1,9 +1,13 @@
-"""URLs of stores and servers: split into parts, and shown without their secrets."""
+"""URLs of stores and servers: their parts, their credentials, and how they are shown."""
 
+import base64
 import re
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from common.errors import UsageError
+
+PATH_CHARACTERS = "/?#[]@!$&'()*+,;=:%~"
+"""These stand in a request as they are (RFC 3986); others are percent-encoded."""
 
 
 def split_url(url: str) -> SplitResult:
@@ -19,6 +23,24 @@ def split_url(url: str) -> SplitResult:
             hint="write them as % and two hex digits",
         )
     return parts
+
+
+def path_of(parts: SplitResult) -> str:
+    """Return path and query of a URL, as they stand in a request."""
+    query = f"?{parts.query}" if parts.query else ""
+    return quote(f"{parts.path or '/'}{query}", safe=PATH_CHARACTERS)
+
+
+def credentials(parts: SplitResult) -> str:
+    """Return the value of the Authorization header for a URL, empty if it names no user."""
+    if parts.username is None and parts.password is None:
+        return ""
+    return basic_authorization(unquote(parts.username or ""), unquote(parts.password or ""))
+
+
+def basic_authorization(user: str, password: str) -> str:
+    """Return the value of the Authorization header for Basic authentication (RFC 7617)."""
+    return f"Basic {base64.b64encode(f'{user}:{password}'.encode()).decode()}"
 
 
 def hide_secrets(text: str) -> str:

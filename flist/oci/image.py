@@ -5,6 +5,7 @@ import tempfile
 from collections.abc import Sequence
 from typing import BinaryIO, NamedTuple, Protocol
 
+from common.text import printable
 from flist.oci.config import Config, parse_config
 from flist.oci.digest import Digest
 from flist.oci.errors import ImageError
@@ -67,7 +68,7 @@ def choose_offer(offers: Sequence[Descriptor], wanted: Platform) -> Descriptor:
         return offers[0]
     found = choose(known, wanted)
     if found is None:
-        names = ", ".join(dict.fromkeys(printable(str(platform)) for platform, _ in known))
+        names = ", ".join(dict.fromkeys(printable(str(platform)[:200]) for platform, _ in known))
         raise ImageError(
             f"cannot convert the image: there is none for {wanted}",
             hint=f"there is one for: {names or 'no platform'} (--platform OS/ARCHITECTURE)",
@@ -89,7 +90,7 @@ def read_image(blobs: Blobs, manifest: Manifest, digest: Digest, wanted: Platfor
     if wanted is not None and not config.platform.serves(wanted):
         plain = wanted._replace(variant="")
         if config.platform.variant or not config.platform.serves(plain):
-            name = printable(str(config.platform))
+            name = printable(str(config.platform)[:200])
             raise ImageError(f"cannot convert the image: it is for {name}, not for {wanted}")
     return Image(digest, config, manifest.layers, blobs)
 
@@ -122,8 +123,3 @@ def check_blob(descriptor: Descriptor, size: int, digits: str) -> None:
 def new_spool() -> BinaryIO:
     """Return a temporary file without a name, which is gone when it is closed."""
     return tempfile.TemporaryFile(prefix="zos-image-")
-
-
-def printable(text: str) -> str:
-    """Return what somebody else sent, fit for a terminal."""
-    return "".join(c if c.isprintable() else "?" for c in text[:300])

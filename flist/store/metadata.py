@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from flist.errors import FlistError
 from flist.http.client import SKIPPED_BYTES, Client
-from flist.http.urls import hide_secrets
+from flist.http.urls import hide_secrets, path_of, split_url
 
 MAX_BYTES = 1 << 30
 
@@ -55,15 +55,15 @@ class FlistDownload:
 def fetch_flist(url: str, folder: Path, *, is_signed: bool = False) -> FetchedFlist:
     """Download the flist at `url` into a folder, with the signature beside it (`URL.sig`) if
     `is_signed` and there is one; raises `FlistError`."""
-    address, question, query = url.partition("?")
-    place, _, name = address.rpartition("/")
-    client = Client(place + question + query, max_bytes=MAX_BYTES)
+    parts = split_url(url)
+    client = Client(url, max_bytes=MAX_BYTES)
     meta, signature = folder / "flist.fl", folder / "flist.fl.sig"
     try:
-        status = fetch_file(client, name, meta)
+        status = fetch_file(client, path_of(parts), meta)
         if status != 200:
             raise FlistError(f"cannot fetch {hide_secrets(url)}: the server answered {status}")
-        has_signature = is_signed and fetch_file(client, f"{name}.sig", signature) == 200
+        beside = path_of(parts._replace(path=f"{parts.path}.sig"))
+        has_signature = is_signed and fetch_file(client, beside, signature) == 200
         connections = client.origin.take_all()
     finally:
         client.close()

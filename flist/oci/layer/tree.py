@@ -173,10 +173,6 @@ class Layer:
                 walked.append((word, node))
         return walked
 
-    def removes(self, path: Path) -> bool:
-        """Whether lower layers' `path` is hidden by this layer."""
-        return self.root.hides(path)
-
 
 def merge(upper: Node, lower: Node) -> None:
     """Add to the directory `upper` what can be seen of `lower`, which is used up."""

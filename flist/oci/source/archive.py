@@ -5,8 +5,9 @@ import os
 from pathlib import Path
 from typing import BinaryIO
 
+from common.text import printable
 from flist.oci.errors import ImageError
-from flist.oci.image import new_spool, printable
+from flist.oci.image import new_spool
 from flist.oci.layer import tar
 from flist.oci.layer.inflate import MAGIC_BYTES, inflate, is_compressed
 
@@ -130,7 +131,7 @@ class Archive:
         """Return a file's content."""
         found = self.find(name)
         if found is None:
-            raise ImageError(f"cannot read the archive: it has no {printable(name)}")
+            raise ImageError(f"cannot read the archive: it has no {printable(name[:200])}")
         return io.BufferedReader(Part(self.stream.fileno(), *found), 1 << 20)
 
 

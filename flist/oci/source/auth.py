@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from common.errors import UsageError
+from flist.http.urls import basic_authorization
 from flist.oci.source.reference import DEFAULT_REGISTRY, HUB_ALIASES, Reference
 
 PARAMETER = re.compile(r'\s*([A-Za-z0-9_-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))\s*(?:,|$)')
@@ -28,10 +29,7 @@ class Credentials(NamedTuple):
     @property
     def basic(self) -> str:
         """The value of a header for basic authentication, or nothing."""
-        if not self.username:
-            return ""
-        pair = f"{self.username}:{self.password}".encode()
-        return "Basic " + base64.b64encode(pair).decode()
+        return basic_authorization(self.username, self.password) if self.username else ""
 
     def __repr__(self) -> str:
         return "Credentials(...)"  # no traceback and no log shows them

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from common.errors import UsageError
 from flist.oci.digest import Digest, parse_digest
+from flist.oci.errors import ImageError
 
 DEFAULT_REGISTRY = "docker.io"
 HUB_ALIASES = frozenset(("docker.io", "index.docker.io", "registry-1.docker.io"))
@@ -69,6 +70,20 @@ def split_registry(text: str) -> tuple[str, str]:
             raise bad_name(text, f"{first!r} is not a host")
         return DEFAULT_REGISTRY if first in HUB_ALIASES else first, rest
     return DEFAULT_REGISTRY, text
+
+
+def is_same(name: str, known: str) -> bool:
+    """Whether two names are one, where one says less: `redis:7` and `docker.io/library/redis:7`."""
+    full = name if ":" in name.rpartition("/")[2] else f"{name}:latest"
+    return known.endswith(f"/{full}") or full.endswith(f":{known}") or spell(known) == spell(full)
+
+
+def spell(name: str) -> str:
+    """Return an image's name in full, or as it is if it is none."""
+    try:
+        return str(parse_reference(name))
+    except (UsageError, ImageError):
+        return name
 
 
 def bad_name(text: str, reason: str) -> UsageError:

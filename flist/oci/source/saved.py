@@ -8,14 +8,16 @@ import hashlib
 import json
 from typing import Any, BinaryIO
 
+from common.text import printable
 from flist.oci.config import parse_config
 from flist.oci.digest import Digest
 from flist.oci.errors import ImageError
-from flist.oci.image import Image, check_stream, printable
+from flist.oci.image import Image, check_stream
 from flist.oci.layer.inflate import MAGIC_BYTES, is_compressed
 from flist.oci.manifest import DOCKER, MAX_LAYERS, Descriptor
 from flist.oci.platform import Platform
-from flist.oci.source.layout import Files, is_same, read_small
+from flist.oci.source.files import Files, read_small
+from flist.oci.source.reference import is_same
 
 LAYER_TYPE = f"{DOCKER}.image.rootfs.diff.tar"
 
@@ -57,13 +59,13 @@ def find_saved(files: Files, name: str, platform: Platform | None) -> Image:
     digest = Digest("sha256", hashlib.sha256(data).hexdigest())
     said = config_name.rpartition("/")[2].removesuffix(".json").removeprefix("sha256:")
     if len(said) == 64 and said != digest.hex:
-        raise ImageError(f"the image is refused: {printable(config_name)} has other content")
+        raise ImageError(f"the image is refused: {printable(config_name[:200])} has other content")
     config = parse_config(data)
     if len(config.diff_ids) != len(layers):
         raise ImageError("the image is refused: its config and its list of layers do not agree")
     if platform is not None and not config.platform.serves(platform):
         raise ImageError(
-            f"cannot convert the image: it is for {printable(str(config.platform))},"
+            f"cannot convert the image: it is for {printable(str(config.platform)[:200])},"
             f" not for {platform}"
         )
     found = [Descriptor(LAYER_TYPE, diff_id, 0) for diff_id in config.diff_ids]
@@ -91,7 +93,7 @@ def pick_saved(images: list[dict[str, Any]], name: str) -> dict[str, Any]:
     found = [image for image, known in pairs if not name or any(is_same(name, k) for k in known)]
     if len(found) == 1:
         return found[0]
-    shown = ", ".join(printable(tag) for known in tags for tag in known)
+    shown = ", ".join(printable(tag[:200]) for known in tags for tag in known)
     raise ImageError(
         f"cannot choose: the archive holds {len(found)} images" + (f" {name!r}" if name else ""),
         hint=f"--image NAME, one of: {shown or 'none has a name'}",
