@@ -1,4 +1,4 @@
-"""Images in an OCI image layout: a folder, or an archive that holds one."""
+"""Images in an OCI image layout, in a directory or an archive."""
 
 import hashlib
 from typing import BinaryIO
@@ -16,13 +16,13 @@ REF_NAMES = ("org.opencontainers.image.ref.name", "io.containerd.image.name")
 
 
 class Layout:
-    """The layout's blobs."""
+    """An image layout and its blobs."""
 
     def __init__(self, files: Files) -> None:
         self.files = files
 
     def find(self, name: str, platform: Platform | None) -> Image:
-        """Return the image called `name` (any, if there is but one)."""
+        """Return the image called `name` (any, if there is only one)."""
         value = parse_json(read_small(self.files, "oci-layout"), "oci-layout")
         if str(value.get("imageLayoutVersion", "")).partition(".")[0] != "1":
             raise ImageError("cannot read the layout: it has another version than 1")
@@ -38,12 +38,12 @@ class Layout:
         return select_image(self, inner, chosen.media_type, chosen.digest, platform)
 
     def open_blob(self, descriptor: Descriptor) -> BinaryIO:
-        """Open a blob that was checked."""
+        """Return a checked blob."""
         digest = descriptor.digest
         return check_stream(self.files.open(f"blobs/{digest.algorithm}/{digest.hex}"), descriptor)
 
     def read_manifest(self, descriptor: Descriptor) -> bytes:
-        """Read a manifest that was checked."""
+        """Return a checked manifest."""
         if descriptor.size > MAX_MANIFEST_BYTES:
             raise ImageError(f"the image is refused: its manifest has {descriptor.size} bytes")
         with self.open_blob(descriptor) as stream:
@@ -51,7 +51,7 @@ class Layout:
 
 
 def pick(offers: tuple[Descriptor, ...], name: str) -> Descriptor | None:
-    """Return the entry called `name`, or None if all entries are one image's platforms."""
+    """Return the entry called `name`, or None if the entries are the platforms of one image."""
     names = [(offer, names_of(offer)) for offer in offers]
     if name:
         found = [offer for offer, known in names if name in known]
@@ -75,5 +75,5 @@ def pick(offers: tuple[Descriptor, ...], name: str) -> Descriptor | None:
 
 
 def names_of(offer: Descriptor) -> list[str]:
-    """Return all names of an index's entry."""
+    """Return all names of an entry of an index."""
     return [n for n in map(offer.annotation, REF_NAMES) if n] + [str(offer.digest)]

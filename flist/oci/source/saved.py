@@ -1,6 +1,7 @@
-"""What `docker save` writes: `manifest.json`, a configuration and plain layers, by file name.
+"""The older form of `docker save`: `manifest.json`, a configuration and layers, by file name.
 
-Such an archive names no digests but the layers' own (`diff_ids`), so these are what is checked.
+Such an archive has no digests except those of the uncompressed layers (`diff_ids`), so these are
+checked.
 """
 
 import contextlib
@@ -23,14 +24,14 @@ LAYER_TYPE = f"{DOCKER}.image.rootfs.diff.tar"
 
 
 class Saved:
-    """The layers of one image in an archive; `names` are their files."""
+    """The layers of one image in an archive; `names` are their file names."""
 
     def __init__(self, files: Files, names: dict[Digest, str]) -> None:
         self.files = files
         self.names = names
 
     def open_blob(self, descriptor: Descriptor) -> BinaryIO:
-        """Open a layer. A plain one is checked here, a compressed one while it is unpacked."""
+        """Open a layer. A plain one is checked here, a compressed one while it is decompressed."""
         stream = self.files.open(self.names[descriptor.digest])
         with contextlib.ExitStack() as on_error:
             on_error.callback(stream.close)
@@ -43,12 +44,12 @@ class Saved:
         return check_stream(stream, descriptor._replace(size=size))
 
     def read_manifest(self, descriptor: Descriptor) -> bytes:
-        """There is no index in such an archive."""
+        """Raise `ImageError`: such an archive has no index."""
         raise ImageError(f"cannot read {descriptor.digest}: the archive has no manifests")
 
 
 def find_saved(files: Files, name: str, platform: Platform | None) -> Image:
-    """Return the image called `name` (any, if there is but one)."""
+    """Return the image called `name` (any, if there is only one)."""
     chosen = pick_saved(read_saved(files), name)
     config_name, layers = chosen.get("Config"), chosen.get("Layers")
     if not isinstance(config_name, str) or not isinstance(layers, list):
