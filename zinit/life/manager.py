@@ -6,6 +6,7 @@ one, never by recursion; spawns wait in the launcher. An event that fails is tol
 others go on.
 """
 
+from zinit.files.service import LIVE_ATTRIBUTES
 from zinit.files.signals import NUMBERS, SIGKILL, parse_signal
 from zinit.life import record as r
 from zinit.life.dependencies import Dependencies
@@ -340,7 +341,7 @@ class Manager:
         unit.record.service = service
         self.dependencies.link(unit)
         phase = unit.record.phase
-        if changed - service.LIVE or phase == r.BLOCKED:
+        if changed - LIVE_ATTRIBUTES or phase == r.BLOCKED:
             self.feed(unit, Event(r.CHANGED))
         elif phase == r.STARTING and "test" in changed:
             self.timers.arm(unit, r.PROBE_DUE, self.system.now())

@@ -5,6 +5,7 @@ one, never a mixture; a file that is bad (or half written) leaves its service as
 """
 
 from zinit.files.nodes import ConfigError
+from zinit.files.service import LIVE_ATTRIBUTES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def reload(manager: "Manager", folder: "Folder") -> "dict[str, object]":
         elif not differing:
             continue
         else:
-            is_harmless = not differing - service.LIVE
+            is_harmless = differing <= LIVE_ATTRIBUTES
             (changed if is_harmless or not unit.record.has_process else restarted).append(name)
         if differing:
             manager.replace(unit, service)

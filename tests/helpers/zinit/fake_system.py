@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 from zinit.files.nodes import ConfigError
-from zinit.files.service import Service, parse_service
+from zinit.files.reading import parse_service
+from zinit.files.service import Service
 from zinit.files.signals import SIGCONT
 from zinit.life.manager import Manager
 from zinit.life.unit import Launch

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from zinit.client.yamltext import format_yaml
 from zinit.control.protocol import ProtocolError, parse_request, to_json
 from zinit.files.nodes import ConfigError
-from zinit.files.service import parse_service
+from zinit.files.reading import parse_service
 from zinit.files.words import split_words
 from zinit.process.spawn import read_environment
 

@@ -11,7 +11,7 @@ import pytest
 
 from tests.helpers.zinit.fake_system import World
 from zinit.control.state import dump_manager, load_manager
-from zinit.files.service import parse_service
+from zinit.files.reading import parse_service
 from zinit.life.manager import POWEROFF, Manager
 from zinit.life.unit import CommandError
 

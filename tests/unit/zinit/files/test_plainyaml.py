@@ -6,7 +6,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from zinit.files.nodes import ConfigError, Node, parse_any_yaml
+from zinit.files.fullyaml import parse_full_yaml
+from zinit.files.nodes import ConfigError, Node
 from zinit.files.plainyaml import read_plain
 
 FILE = """\
@@ -42,7 +43,7 @@ def flatten(node: Node) -> object:
 def test_a_usual_file_is_read_without_pyyaml() -> None:
     node = read_plain(FILE)
     assert node is not None
-    assert flatten(node) == flatten(parse_any_yaml(FILE))
+    assert flatten(node) == flatten(parse_full_yaml(FILE))
 
 
 @pytest.mark.parametrize(
@@ -100,6 +101,6 @@ def test_what_it_reads_is_what_pyyaml_reads(text: str) -> None:
         return
     theirs = None
     with contextlib.suppress(ConfigError):
-        theirs = parse_any_yaml(text)
+        theirs = parse_full_yaml(text)
     assert theirs is not None, "PyYAML refuses what we read"
     assert flatten(ours) == flatten(theirs)

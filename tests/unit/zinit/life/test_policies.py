@@ -5,8 +5,6 @@ import errno
 import pytest
 
 from tests.helpers.zinit.fake_system import World
-from zinit.files.nodes import ConfigError
-from zinit.files.service import parse_service
 from zinit.life.reloading import read_folder, reload
 
 FAILED = 1 << 8
@@ -267,62 +265,3 @@ def test_a_blocked_service_follows_its_new_dependencies() -> None:
     world.files["a"] = "exec: run"
     do_reload(world)
     assert world.labels == ["a"]
-
-
-@pytest.mark.parametrize(
-    "line",
-    [
-        "restart: sometimes",
-        "restart: {polic: always}",
-        "restart: {delay: -1}",
-        "restart: {delay: nan}",
-        "restart: {factor: 0.5}",
-        "probe: 5",
-        "liveness: {interval: 5}",
-        "liveness: {test: x, failures: 0}",
-        "watchdog: 0",
-        "start_timeout: soon",
-        "limits: {files: 5}",
-        "limits: {nofile: 3:2}",
-        "limits: {nofile: many}",
-        "capabilities: [FLY]",
-        "capabilities: NET_ADMIN",
-        "cgroup: {memory: lots}",
-        "cgroup: {cpu: 0}",
-        "cgroup: {kill: all}",
-        "tty: tty2",
-        "log: {size: 1M}",
-        "log: {file: relative}",
-        "no_new_privileges: yes",
-        "user: ''",
-    ],
-)
-def test_bad_values_of_our_keys_are_refused(line: str) -> None:
-    with pytest.raises(ConfigError) as refused:
-        parse_service("a", f"exec: run\n{line}\n")
-    assert refused.value.line == 2
-
-
-def test_values_of_our_keys() -> None:
-    service, warnings = parse_service(
-        "a",
-        "exec: run\nlimits: {nofile: 1024:4096, core: 0, as: 1.5G, nproc: unlimited}\n"
-        "cgroup: {memory: 512M, cpu: 50%, pids: 10}\ncapabilities: [CAP_NET_ADMIN, net_raw]\n"
-        "log: {file: /var/log/x, size: 10K, keep: 2}\nreload: sighup\nnetns: ndmz\n",
-    )
-    assert warnings == []
-    assert service.limits == {
-        "nofile": (1024, 4096),
-        "core": (0, 0),
-        "as": (1536 << 20, 1536 << 20),
-        "nproc": (-1, -1),
-    }
-    assert service.cgroup == {
-        "memory.max": str(512 << 20),
-        "cpu.max": "50000 100000",
-        "pids.max": "10",
-    }
-    assert service.capabilities == ("NET_ADMIN", "NET_RAW")
-    assert (service.log_size_bytes, service.log_keep) == (10240, 2)
-    assert service.reload == "SIGHUP"
-    assert service.netns == "/run/netns/ndmz"

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from tests.helpers.zinit.fake_system import World
-from zinit.files.service import Service, parse_service
+from zinit.files.reading import parse_service
+from zinit.files.service import Service
 from zinit.life.reloading import reload
 
 FAILED = 1 << 8
