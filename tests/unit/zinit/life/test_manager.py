@@ -183,7 +183,7 @@ def test_what_even_sigkill_leaves_does_not_hold_the_shutdown_up() -> None:
     world.do("shut_down", POWEROFF)
     world.advance(10)
     assert world.manager.is_finished
-    assert any("even after SIGKILL" in text for text in world.system.reports)
+    assert any("still exists after SIGKILL" in text for text in world.system.reports)
 
 
 def test_refusals_use_upstreams_texts() -> None:

@@ -7,7 +7,7 @@ import pytest
 from tests.helpers.zinit.fake_system import World
 from zinit.files.reading import parse_service
 from zinit.files.service import Service
-from zinit.life.reloading import reload
+from zinit.life import reloading
 
 FAILED = 1 << 8
 
@@ -27,7 +27,7 @@ def test_what_started_with_the_one_it_requires_stops_when_that_one_cannot() -> N
 
 def replace(world: World, name: str, text: str) -> None:
     """Let a running service follow another file, as `zinit reload` does."""
-    world.manager.replace(world.manager.find(name), parse_service(name, text)[0])
+    reloading.replace(world.manager, world.manager.find(name), parse_service(name, text)[0])
     world.settle()
     world.happened()
 
@@ -126,9 +126,9 @@ def test_a_file_that_comes_back_while_its_service_stops(text: str) -> None:
     world.boot()
     files: Any = Files(world)
     del world.files["a"]
-    assert reload(world.manager, files)["removed"] == ["a"]
+    assert reloading.reload(world.manager, files)["removed"] == ["a"]
     world.files["a"] = text
-    assert reload(world.manager, files)["added"] == ["a"]
+    assert reloading.reload(world.manager, files)["added"] == ["a"]
     world.end("a", 15)
     world.advance(5)
     assert world.states == {"a": "Running"}
