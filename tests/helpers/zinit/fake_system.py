@@ -1,11 +1,13 @@
 """A system without processes: tests move its clock and end its children."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from zinit.files.nodes import ConfigError
 from zinit.files.reading import parse_service
 from zinit.files.service import Service
 from zinit.files.signals import SIGCONT
+from zinit.life import reloading
 from zinit.life.manager import Manager
 from zinit.life.unit import Launch
 
@@ -68,6 +70,21 @@ class FakeSystem:
         return next(pid for pid, name in self.running.items() if name == label)
 
 
+class FakeFolder:
+    """A folder whose service files are a dictionary."""
+
+    def __init__(self, files: dict[str, str]) -> None:
+        self._files = files
+
+    def names(self) -> list[str]:
+        return sorted(self._files)
+
+    def load(self, name: str) -> Service:
+        if name not in self._files:
+            raise FileNotFoundError(2, "No such file", name)
+        return parse_service(name, self._files[name])[0]
+
+
 class World:
     """A manager on a fake system, with the verbs that tests need."""
 
@@ -120,6 +137,13 @@ class World:
         """Call a command of the manager, then settle."""
         getattr(self.manager, command)(*words)
         self.settle()
+
+    def reload(self) -> dict[str, Any]:
+        """Follow the changes in `files`, as `zinit reload` does."""
+        folder: Any = FakeFolder(self.files)
+        done = reloading.reload(self.manager, folder)
+        self.settle()
+        return done
 
     def ready(self, name: str) -> None:
         """Send the readiness notification of a service."""
