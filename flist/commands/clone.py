@@ -7,16 +7,16 @@ a signature does not fit it then, sign it again.
 import argparse
 import sys
 
-from flist.commands.options import (
+from flist.bulk.clone import clone
+from flist.commands.shared.options import (
     add_key_options,
     add_meta,
     add_sources,
     check_signature,
     read_sources,
 )
-from flist.commands.progress import ByteProgress
-from flist.commands.targets import add_targets, read_targets
-from flist.store.transfer import clone
+from flist.commands.shared.progress import ByteProgress
+from flist.commands.shared.targets import add_targets, read_targets
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

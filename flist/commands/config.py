@@ -9,13 +9,13 @@ import sys
 
 from common.errors import UsageError
 from common.text import printable
-from flist.commands.options import add_meta
-from flist.commands.values import check_text, parse_tag
+from flist.commands.shared.options import add_meta
 from flist.format import edit
 from flist.format.opening import open_flist
 from flist.store.base import check_scheme
 from flist.store.routed import parse_route
 from flist.store.urls import strip_passwords
+from flist.values import check_text, parse_tag
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -6,11 +6,11 @@ Older blocks are decrypted in Python at about 1 MB/s and processor.
 import argparse
 import sys
 
-from flist.commands.options import add_meta, add_sources, read_sources
-from flist.commands.progress import ByteProgress
-from flist.commands.targets import add_targets, read_targets
-from flist.commands.values import parse_path, parse_processes
-from flist.store.transfer import convert
+from flist.bulk.convert import convert
+from flist.commands.shared.options import add_meta, add_sources, read_sources
+from flist.commands.shared.progress import ByteProgress
+from flist.commands.shared.targets import add_targets, read_targets
+from flist.values import parse_path, parse_processes
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -8,11 +8,11 @@ import json
 import sys
 
 from flist.commands.tree import one_line
-from flist.commands.values import parse_path
 from flist.errors import FlistError
 from flist.format.diff import compare
 from flist.format.nodes import load_nodes
 from flist.format.opening import open_flist
+from flist.values import parse_path
 
 UNKNOWN = 2  # as diff(1) has it: a script must not take trouble for a difference
 

@@ -15,8 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from common.errors import UsageError
-from flist.commands.progress import ByteProgress
-from flist.commands.values import parse_path, parse_size
+from flist.commands.shared.progress import ByteProgress
 from flist.oci.convert import convert
 from flist.oci.errors import ImageError
 from flist.oci.image import Image
@@ -26,6 +25,7 @@ from flist.oci.source.auth import Credentials, check_server, read_credentials
 from flist.oci.source.login import find_login
 from flist.oci.source.reference import flist_name, parse_reference
 from flist.store.routed import parse_route
+from flist.values import parse_path, parse_size
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -3,9 +3,9 @@
 import argparse
 import sys
 
-from flist.commands.server_options import add_server, connected
-from flist.commands.values import parse_path
+from flist.commands.shared.servers import add_server, connected
 from flist.server.client import download
+from flist.values import parse_path
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -11,10 +11,10 @@ from pathlib import Path
 
 from common.errors import UsageError
 from flist.blocks.codec import check_arrival, encode
-from flist.commands.server_options import add_block_size, connected
-from flist.commands.targets import add_targets
-from flist.format.database import HEADER
+from flist.commands.shared.servers import add_block_size, connected
+from flist.commands.shared.targets import add_targets
 from flist.format.opening import open_flist
+from flist.format.sqlitefile import MAGIC
 from flist.model import CHUNK_BYTES
 from flist.server.client import name_blocks
 from flist.store.routed import open_routes, parse_route
@@ -35,7 +35,7 @@ def block_ids(what: str) -> list[bytes]:
     if not path.is_file():
         raise UsageError(f"{what!r} is neither a file nor the id of a block")
     with path.open("rb") as stream:
-        if stream.read(len(HEADER)) == HEADER:
+        if stream.read(len(MAGIC)) == MAGIC:
             with open_flist(path) as flist:
                 return list(dict.fromkeys(block.id for _, block in flist.all_blocks()))
         stream.seek(0)

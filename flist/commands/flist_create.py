@@ -2,9 +2,9 @@
 
 import argparse
 
-from flist.commands.server_options import add_upload
-from flist.commands.upload_dir import create_flist
-from flist.commands.values import parse_path
+from flist.commands.shared.send import create_flist
+from flist.commands.shared.servers import add_upload
+from flist.values import parse_path
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

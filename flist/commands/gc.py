@@ -8,8 +8,8 @@ blocks are in the folder: what is not named is not kept.
 import argparse
 import sys
 
-from flist.commands.values import parse_path, parse_seconds
-from flist.store.transfer import GRACE_S, collect_garbage
+from flist.bulk.gc import GRACE_S, collect_garbage
+from flist.values import parse_path, parse_seconds
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

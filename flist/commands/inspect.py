@@ -8,13 +8,13 @@ from collections import Counter
 from pathlib import Path
 
 from common.text import printable
-from flist.commands.server_options import add_server_url, local_flist
-from flist.commands.values import parse_path
+from flist.commands.shared.servers import add_server_url, local_flist
 from flist.format.identity import identity
 from flist.format.nodes import load_nodes
 from flist.format.opening import open_flist
-from flist.format.sign import parse_signature
-from flist.format.trailer import read_trailer
+from flist.format.signing.signature import parse_signature
+from flist.format.signing.trailer import read_trailer
+from flist.values import parse_path
 
 KINDS = {
     stat.S_IFDIR: "directories", stat.S_IFREG: "files", stat.S_IFLNK: "links",
@@ -47,7 +47,7 @@ def describe(meta: Path) -> dict[str, object]:
         "blocks": len(set(blocks)),
         "tags": tags,
         "stores": routes,
-        "signed inside as": [parse_signature(text)["name"] for text in read_trailer(meta)[1]],
+        "signed inside as": [parse_signature(text).name for text in read_trailer(meta)[1]],
     }
 
 

@@ -5,9 +5,9 @@ import os
 import sys
 
 from common.files import write_atomic
-from flist.commands.values import parse_path
 from flist.errors import FlistError
-from flist.format.sign import generate_key, public_text
+from flist.format.signing.keys import generate_key, public_text
+from flist.values import parse_path
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,7 +19,7 @@ def run(options: argparse.Namespace) -> int:
     """Write both keys and print the public one."""
     public = options.file.with_name(options.file.name + ".pub")
     if os.path.lexists(public):
-        raise FlistError(f"cannot write {public}: it is there already", hint="move it away")
+        raise FlistError(f"cannot write {public}: it exists already", hint="move it away")
     text = public_text(generate_key(options.file)) + "\n"
     try:
         write_atomic(public, text.encode())

@@ -4,10 +4,10 @@ import argparse
 import contextlib
 import sys
 
-from flist.commands.values import parse_path
 from flist.format.merge import merge
 from flist.format.opening import open_flist
 from flist.format.writer import write_flist
+from flist.values import parse_path
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

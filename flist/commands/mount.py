@@ -15,15 +15,15 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flist.commands.options import (
+from flist.commands.shared.options import (
     add_key_options,
     add_sources,
     check_signature,
     read_sources,
 )
-from flist.commands.values import parse_path
 from flist.errors import FlistError
 from flist.store.urls import hide_secrets
+from flist.values import parse_path
 
 if TYPE_CHECKING:
     from http.client import HTTPConnection

@@ -4,11 +4,11 @@ import argparse
 import json
 import sys
 
-from flist.commands.options import add_meta
-from flist.commands.progress import ByteProgress
-from flist.commands.targets import add_targets, read_targets
-from flist.commands.values import parse_path, parse_processes, parse_tag
+from flist.commands.shared.options import add_meta
+from flist.commands.shared.progress import ByteProgress
+from flist.commands.shared.targets import add_targets, read_targets
 from flist.pack.pack import pack
+from flist.values import parse_path, parse_processes, parse_tag
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -8,11 +8,11 @@ import argparse
 import sys
 
 from common.text import printable
-from flist.commands.options import add_meta, add_sources, read_sources
-from flist.commands.progress import ByteProgress
-from flist.commands.values import parse_path
+from flist.bulk.prefetch import prefetch
+from flist.commands.shared.options import add_meta, add_sources, read_sources
+from flist.commands.shared.progress import ByteProgress
 from flist.mount.trace import read_trace
-from flist.store.transfer import prefetch
+from flist.values import parse_path
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

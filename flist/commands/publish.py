@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 
 from common.errors import UsageError
-from flist.commands.options import add_meta
-from flist.commands.server_options import add_server, add_token, connected
+from flist.commands.shared.options import add_meta
+from flist.commands.shared.servers import add_server, add_token, connected
 from flist.format.opening import open_flist
 
 NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._+-]*\.fl"

@@ -5,9 +5,9 @@ If the mount demands a signature, the new flist needs one by the same keys and o
 
 import argparse
 
-from flist.commands.options import add_meta
-from flist.commands.values import parse_path
+from flist.commands.shared.options import add_meta
 from flist.mount.control import ask_mount
+from flist.values import parse_path
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

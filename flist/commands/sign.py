@@ -9,10 +9,11 @@ import sys
 
 from common.errors import UsageError
 from common.files import write_atomic
-from flist.commands.options import add_meta
-from flist.commands.values import parse_path
+from flist.commands.shared.options import add_meta
 from flist.format.opening import open_flist
-from flist.format.sign import load_private_key, sign_flist, sign_inside
+from flist.format.signing.keys import load_private_key
+from flist.format.signing.sign import sign_flist, sign_inside
+from flist.values import parse_path
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

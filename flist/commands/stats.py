@@ -4,8 +4,8 @@ import argparse
 import json
 import sys
 
-from flist.commands.values import parse_path
 from flist.mount.control import ask_mount
+from flist.values import parse_path
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

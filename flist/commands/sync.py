@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from flist.commands.server_options import add_token, connected
+from flist.commands.shared.servers import add_token, connected
 from flist.server.client import sync
 
 

@@ -8,7 +8,7 @@ import os
 import sys
 
 from common.errors import UsageError
-from flist.commands.server_options import add_server, connected
+from flist.commands.shared.servers import add_server, connected
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -2,8 +2,8 @@
 
 import argparse
 
-from flist.commands.server_options import add_server, add_token, connected
-from flist.commands.tracking import add_details, ask_rows, show_rows
+from flist.commands.shared.servers import add_server, add_token, connected
+from flist.commands.shared.tracking import add_details, ask_rows, show_rows
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -3,8 +3,8 @@
 import argparse
 
 from common.errors import UsageError
-from flist.commands.server_options import add_server, add_token, connected, parse_hash
-from flist.commands.tracking import add_details, ask_rows, show_rows
+from flist.commands.shared.servers import add_server, add_token, connected, parse_hash
+from flist.commands.shared.tracking import add_details, ask_rows, show_rows
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -9,11 +9,11 @@ from collections.abc import Iterator
 
 from common.errors import UsageError
 from common.text import printable
-from flist.commands.server_options import add_server_url, local_flist
-from flist.commands.values import parse_path
+from flist.commands.shared.servers import add_server_url, local_flist
 from flist.format.opening import open_flist
 from flist.model import NS, ROOT_INO, Inode
 from flist.mount.tree import Tree
+from flist.values import parse_path
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -9,16 +9,16 @@ import sys
 
 from common.errors import UsageError
 from common.text import printable
-from flist.commands.options import (
+from flist.commands.shared.options import (
     add_key_options,
     add_meta,
     add_sources,
     check_signature,
     read_sources,
 )
-from flist.commands.progress import ByteProgress
-from flist.commands.values import parse_path, parse_processes
+from flist.commands.shared.progress import ByteProgress
 from flist.unpack.unpack import unpack
+from flist.values import parse_path, parse_processes
 
 SHOWN_PROBLEMS = 10
 

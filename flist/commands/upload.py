@@ -3,9 +3,9 @@
 import argparse
 import sys
 
-from flist.commands.server_options import add_upload, connected
-from flist.commands.values import parse_path
+from flist.commands.shared.servers import add_upload, connected
 from flist.server.client import upload
+from flist.values import parse_path
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

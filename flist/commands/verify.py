@@ -8,14 +8,14 @@ import argparse
 import sys
 
 from common.text import printable
-from flist.commands.options import (
+from flist.commands.shared.options import (
     add_key_options,
     add_meta,
     add_sources,
     check_signature,
     read_sources,
 )
-from flist.commands.progress import ByteProgress
+from flist.commands.shared.progress import ByteProgress
 from flist.unpack.verify import verify
 
 

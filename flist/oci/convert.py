@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from flist.blocks.parts import rows_of_large_files
-from flist.format.writer import Content, check_output, write_flist
+from flist.format.tables import Tables
+from flist.format.writer import check_output, write_flist
 from flist.model import Block, Route
 from flist.oci.build import make_content
 from flist.oci.config import STARTUP_NAME, image_tag, startup_toml
@@ -117,7 +118,7 @@ def add_startup(root: Node, text: bytes, writer: ChunkWriter) -> None:
     root.children[STARTUP_NAME] = Node(item)
 
 
-def summarize(image: Image, content: Content) -> Converted:
+def summarize(image: Image, content: Tables) -> Converted:
     """Return what was made."""
     own = [inode for inode in content.inodes if not inode.same_as]
     blocks = [block.id for inode in own for block in content.blocks.get(inode.ino, ())]

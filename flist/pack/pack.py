@@ -15,7 +15,8 @@ from flist.blocks.codec import check_arrival, digest, encode
 from flist.blocks.heap import without_collector
 from flist.blocks.parts import LARGE_BYTES, encode_parts, rows_of_large_files
 from flist.errors import FlistError
-from flist.format.writer import Content, Draft, check_output
+from flist.format.tables import Tables
+from flist.format.writer import Draft, check_output
 from flist.model import CHUNK_BYTES, Block, Route, chunk_count
 from flist.pack.known_files import (
     BLOCK_BYTES,
@@ -210,7 +211,7 @@ def pack(
         kept = routes if keep_passwords else strip_passwords(routes)
         rows = ChainMap(results.rows, dict(memory.parts))
         parts = rows_of_large_files(inodes, results.blocks, rows)
-        draft.write(meta, Content(inodes, results.blocks, walk.found.meta, tags or {}, kept, parts))
+        draft.write(meta, Tables(inodes, results.blocks, walk.found.meta, tags or {}, kept, parts))
     remember(notes, Memory(results.memory(walk.found, now_ns), parts))
     every = results.blocks.values()
     distinct = {block.id for blocks in every for block in blocks}

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from flist.commands.progress import REDRAW_S, ByteProgress
+from flist.bulk.convert import convert
+from flist.commands.shared.progress import REDRAW_S, ByteProgress
 from flist.model import CHUNK_BYTES
 from flist.store.routed import parse_route
 from flist.store.sources import Sources
-from flist.store.transfer import convert
 from tests.helpers.flist.faults import faulty_server
 from tests.helpers.flist.mount import rfs
 from tests.helpers.terminal import frames, on_terminal

@@ -10,8 +10,8 @@ import pytest
 
 from common.errors import run_command
 from flist import cli
-from flist.commands.values import parse_path
 from flist.store.urls import hide_secrets
+from flist.values import parse_path
 from tests.helpers.flist.trees import make_small_tree
 
 NO_NAME = "0" * 64
@@ -217,7 +217,7 @@ def test_a_pair_of_keys_is_made_whole_or_not_at_all(
     place: Path, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (place / "mine.pub").write_text("another's")
-    assert "mine.pub: it is there already" in run("keygen", "mine").err
+    assert "mine.pub: it exists already" in run("keygen", "mine").err
     assert (place / "mine.pub").read_text() == "another's"
 
     def fail(path: Path, data: bytes) -> None:

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from flist.errors import FlistError, FormatError
-from flist.format.database import MANY, FlistFile
-from flist.format.writer import Content, write_flist
+from flist.format.database import BATCH, FlistFile
+from flist.format.tables import Tables
+from flist.format.writer import write_flist
 from flist.model import NS, Block, Extent, Inode, Meta, Route
 from flist.mount.reader import Reader
 from flist.mount.tree import Tree
@@ -22,7 +23,7 @@ def inode(ino: int, name: bytes, mode: int = 0o100644, parent: int = 1, size: in
     return Inode(ino, parent, name, size, 10, 20, mode, 0, 7 * NS, 7 * NS)
 
 
-def sample() -> Content:
+def sample() -> Tables:
     """Return a little of everything."""
     block = Block(b"i" * 32, b"k" * 32)
     inodes = [
@@ -40,7 +41,7 @@ def sample() -> Content:
     }
     blocks = {2: [block], 6: [block], 7: [block, Block(b"j" * 32, b"l" * 32)]}
     tags = {"version": "1", "author": "me"}
-    return Content(inodes, blocks, meta, tags, [Route(0, 255, "dir:///x")])
+    return Tables(inodes, blocks, meta, tags, [Route(0, 255, "dir:///x")])
 
 
 def test_round_trip(tmp_path: Path) -> None:
@@ -65,7 +66,7 @@ def test_round_trip(tmp_path: Path) -> None:
 @pytest.mark.parametrize("seconds", [-(1 << 62), -(1 << 33), -1, 0, 1 << 33, 1 << 62])
 def test_times_of_all_file_systems(tmp_path: Path, seconds: int) -> None:
     file = inode(2, b"file")._replace(mtime_ns=seconds * NS + 7)
-    write_flist(tmp_path / "a.fl", Content([ROOT, file], {}, {}, {}, []))
+    write_flist(tmp_path / "a.fl", Tables([ROOT, file], {}, {}, {}, []))
     with FlistFile.open(tmp_path / "a.fl") as flist:
         assert flist.inode(2) == file
 
@@ -81,18 +82,18 @@ def test_who_stops_in_the_middle_may_do_so_after_the_file_was_closed(tmp_path: P
 
 
 def test_small_blocks_are_those_that_one_question_each_would_give(tmp_path: Path) -> None:
-    files = [inode(ino, b"%d" % ino, size=10, parent=1 + ino % 2) for ino in range(3, 3 * MANY)]
-    files += [inode(3 * MANY, b"large", size=600_000), inode(3 * MANY + 2, b"odd", size=10)]
+    files = [inode(ino, b"%d" % ino, size=10, parent=1 + ino % 2) for ino in range(3, 3 * BATCH)]
+    files += [inode(3 * BATCH, b"large", size=600_000), inode(3 * BATCH + 2, b"odd", size=10)]
     blocks = {file.ino: [Block(b"%032d" % file.ino, b"k" * 32)] for file in files}
     for file in files[-2:]:
         blocks[file.ino] *= 2  # of the last one that is wrong, and `blocks` says so
-    content = Content([ROOT, inode(2, b"dir", 0o40700), *files], blocks, {}, {}, [])
+    content = Tables([ROOT, inode(2, b"dir", 0o40700), *files], blocks, {}, {}, [])
     write_flist(tmp_path / "a.fl", content)
     with FlistFile.open(tmp_path / "a.fl") as flist:
         found = flist.small_blocks(1, 10)
-        assert list(found) == list(range(10, 10 + 2 * MANY, 2))
+        assert list(found) == list(range(10, 10 + 2 * BATCH, 2))
         assert all([block] == flist.blocks(ino) for ino, block in found.items())
-        assert list(flist.small_blocks(1, 3 * MANY - 2)) == [3 * MANY - 2]
+        assert list(flist.small_blocks(1, 3 * BATCH - 2)) == [3 * BATCH - 2]
         reader = Reader(Tree(flist), Fetcher(None, None))
         reader.expect(files[0])
         assert reader.lists.keys() == flist.small_blocks(2, 3).keys()
@@ -101,7 +102,7 @@ def test_small_blocks_are_those_that_one_question_each_would_give(tmp_path: Path
 
 
 def test_large_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("flist.format.database.LARGE", 3)
+    monkeypatch.setattr("flist.format.database.LARGE_FOLDER", 3)
     write_flist(tmp_path / "a.fl", sample())
     with FlistFile.open(tmp_path / "a.fl") as flist:
         assert Tree(flist).large_folders == {1}
@@ -114,7 +115,7 @@ def test_the_same_bytes_every_time(tmp_path: Path) -> None:
 
 
 def test_a_tree_without_oddities_has_only_upstreams_tables(tmp_path: Path) -> None:
-    plain = Content([ROOT, inode(2, b"a")], {}, {}, {}, [])
+    plain = Tables([ROOT, inode(2, b"a")], {}, {}, {}, [])
     write_flist(tmp_path / "a.fl", plain)
     with sqlite3.connect(tmp_path / "a.fl") as database:
         rows = database.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
@@ -125,7 +126,7 @@ def test_a_tree_without_oddities_has_only_upstreams_tables(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("name", [b"", b".", b"..", b"a/b", b"a\0b", b"x" * 256])
 def test_forbidden_names_are_refused(tmp_path: Path, name: bytes) -> None:
-    write_flist(tmp_path / "a.fl", Content([ROOT, inode(2, name)], {}, {}, {}, []))
+    write_flist(tmp_path / "a.fl", Tables([ROOT, inode(2, name)], {}, {}, {}, []))
     with FlistFile.open(tmp_path / "a.fl") as flist, pytest.raises(FormatError):
         flist.children(1)
 
@@ -154,7 +155,7 @@ def test_wrong_values_are_refused(tmp_path: Path, change: str) -> None:
 
 
 def test_a_root_inside_itself_ends(tmp_path: Path) -> None:
-    write_flist(tmp_path / "a.fl", Content([ROOT._replace(parent=1)], {}, {}, {}, []))
+    write_flist(tmp_path / "a.fl", Tables([ROOT._replace(parent=1)], {}, {}, {}, []))
     with FlistFile.open(tmp_path / "a.fl") as flist:
         assert flist.children(1) == []
 

@@ -9,7 +9,8 @@ import pytest
 
 from flist.errors import FormatError
 from flist.format.database import FlistFile
-from flist.format.writer import Content, write_flist
+from flist.format.tables import Tables
+from flist.format.writer import write_flist
 from flist.model import ROOT_INO, Block, Inode
 
 FILES = 200
@@ -23,7 +24,7 @@ def make_flist(tmp_path: Path) -> Path:
     for ino in range(2, FILES + 2):
         inodes.append(Inode(ino, ROOT_INO, b"%d" % ino, 1, 0, 0, 0o100644, 0, 0, 0))
     blocks = {ino: block_list(ino) for ino in range(2, FILES + 2)}
-    write_flist(tmp_path / "a.fl", Content(inodes, blocks, {}, {}, []))
+    write_flist(tmp_path / "a.fl", Tables(inodes, blocks, {}, {}, []))
     return tmp_path / "a.fl"
 
 

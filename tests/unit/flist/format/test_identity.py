@@ -9,7 +9,8 @@ import pytest
 from flist.format.database import FlistFile
 from flist.format.identity import VERSION, hash_parts, identity
 from flist.format.nodes import Node, load_nodes, walk_nodes
-from flist.format.writer import Content, write_flist
+from flist.format.tables import Tables
+from flist.format.writer import write_flist
 from flist.model import CHUNK_BYTES, NS, Block, Extent, Inode, Meta, Route
 
 T = 5 * NS + 7
@@ -18,7 +19,7 @@ A, B, C = (Block(name * 32, name.lower() * 32) for name in (b"A", b"B", b"C"))
 CHAR, FIFO = 0o020644, 0o010644
 
 
-def sample() -> Content:
+def sample() -> Tables:
     """Return a tree with one of each: two names of one file, and a sparse file of two chunks."""
 
     def inode(ino: int, name: bytes, mode: int, size: int = 0, parent: int = ROOT) -> Inode:
@@ -40,21 +41,21 @@ def sample() -> Content:
         LARGE: Meta(extents=(Extent(0, 4096), Extent(8192, 100))),
     }
     blocks = {FILE: [A], SECOND: [A], LARGE: [A, B], INNER: [C]}
-    return Content(inodes, blocks, meta, {"version": "1"}, [Route(0, 255, "dir:///x")])
+    return Tables(inodes, blocks, meta, {"version": "1"}, [Route(0, 255, "dir:///x")])
 
 
-def of(content: Content) -> str:
+def of(content: Tables) -> str:
     """Return the identity of a content."""
     return identity({node.path: node for node in walk_nodes(content)}).hex()
 
 
-Change = Callable[[Content], Content]
+Change = Callable[[Tables], Tables]
 
 
 def of_inode(ino: int, **fields: object) -> Change:
     """Return the change of fields of one inode."""
 
-    def change(content: Content) -> Content:
+    def change(content: Tables) -> Tables:
         inodes = [i._replace(**fields) if i.ino == ino else i for i in content.inodes]  # type: ignore[arg-type]
         return content._replace(inodes=inodes)
 
@@ -64,7 +65,7 @@ def of_inode(ino: int, **fields: object) -> Change:
 def of_meta(ino: int, **fields: object) -> Change:
     """Return the change of what an inode has beside its row."""
 
-    def change(content: Content) -> Content:
+    def change(content: Tables) -> Tables:
         meta = content.meta.get(ino, Meta())._replace(**fields)  # type: ignore[arg-type]
         return content._replace(meta={**content.meta, ino: meta})
 
@@ -139,7 +140,7 @@ COVERED: dict[str, Change] = {
 }
 
 
-def renumber(content: Content) -> Content:
+def renumber(content: Tables) -> Tables:
     """Return the same tree with other inode numbers, in another order."""
     numbers = {inode.ino: 1000 - inode.ino for inode in content.inodes} | {0: 0, ROOT: ROOT}
     inodes = [
@@ -156,7 +157,7 @@ def renumber(content: Content) -> Content:
     )
 
 
-def rename_blocks(content: Content) -> Content:
+def rename_blocks(content: Tables) -> Tables:
     """Return the same content in blocks that another compressor made."""
     blocks = {
         ino: [Block(bytes(32), block.key) for block in each] for ino, each in content.blocks.items()
@@ -164,7 +165,7 @@ def rename_blocks(content: Content) -> Content:
     return content._replace(blocks=blocks)
 
 
-def name_second_first(content: Content) -> Content:
+def name_second_first(content: Tables) -> Tables:
     """Return the same tree with the file noted under its second name."""
     swapped = {FILE: SECOND, SECOND: FILE}
     names = {inode.ino: inode.name for inode in content.inodes}

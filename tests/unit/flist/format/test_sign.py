@@ -9,15 +9,9 @@ import pytest
 
 from common.publickeys import parse_public_keys
 from flist.errors import FlistError, SignatureError
-from flist.format.sign import (
-    demand_signature,
-    generate_key,
-    load_private_key,
-    load_public_keys,
-    public_text,
-    sign_flist,
-    verify_flist,
-)
+from flist.format.signing.keys import generate_key, load_private_key, load_public_keys, public_text
+from flist.format.signing.sign import sign_flist
+from flist.format.signing.trust import demand_signature, verify_flist
 
 
 @pytest.fixture(name="signed")
@@ -73,7 +67,7 @@ def test_key_files(tmp_path: Path) -> None:
     with pytest.raises(FlistError, match="line 1"):
         load_public_keys(path)
     generate_key(tmp_path / "k")
-    with pytest.raises(FlistError, match="there already"):
+    with pytest.raises(FlistError, match="exists already"):
         generate_key(tmp_path / "k")
     with pytest.raises(FlistError, match="private key"):
         load_private_key(path)
@@ -92,7 +86,7 @@ def test_a_key_is_there_whole_or_not_at_all(
             generate_key(tmp_path / "k")
     assert list(tmp_path.iterdir()) == []
     generate_key(tmp_path / "k")
-    with pytest.raises(FlistError, match="there already"):
+    with pytest.raises(FlistError, match="exists already"):
         generate_key(tmp_path / "k")
     assert [path.name for path in tmp_path.iterdir()] == ["k"]
     assert load_private_key(tmp_path / "k")

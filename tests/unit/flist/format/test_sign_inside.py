@@ -13,16 +13,18 @@ from common.publickeys import parse_public_keys
 from flist.errors import FlistError, SignatureError
 from flist.format.database import FlistFile
 from flist.format.edit import set_tags
-from flist.format.sign import (
-    demand_signature,
-    generate_key,
-    public_text,
-    sign_flist,
-    sign_inside,
-    verify_inside,
+from flist.format.signing.keys import generate_key, public_text
+from flist.format.signing.sign import sign_flist, sign_inside
+from flist.format.signing.trailer import (
+    MAGIC,
+    MAX_SIGNATURES,
+    PAGE_BYTES,
+    read_database,
+    read_trailer,
 )
-from flist.format.trailer import MAGIC, MAX_SIGNATURES, PAGE_BYTES, read_database, read_trailer
-from flist.format.writer import Content, write_flist
+from flist.format.signing.trust import demand_signature, verify_inside
+from flist.format.tables import Tables
+from flist.format.writer import write_flist
 from flist.model import NS, Inode
 
 NAME = "tf-zos/production"
@@ -33,7 +35,7 @@ def make_meta(tmp_path: Path) -> Path:
     """Write a flist of one directory."""
     root = Inode(1, 0, b"/", 4096, 0, 0, 0o040755, 0, NS, NS)
     meta = tmp_path / "a.fl"
-    write_flist(meta, Content([root], {}, {}, {"version": "1"}, []))
+    write_flist(meta, Tables([root], {}, {}, {"version": "1"}, []))
     return meta
 
 

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from common.errors import UsageError
-from flist.commands.values import parse_path, parse_seconds, parse_size
 from flist.store.cache import DEFAULT_LIMIT_BYTES
 from flist.store.retry import DEFAULT_WAIT_S
+from flist.values import parse_path, parse_seconds, parse_size
 
 if TYPE_CHECKING:
     from flist.store.sources import Sources
@@ -90,7 +90,7 @@ def check_signature(options: argparse.Namespace, meta: Path | None = None) -> No
                 "cannot check a signature: no key is named", hint="--key FILE, of public keys"
             )
         return
-    from flist.format.sign import demand_signature
+    from flist.format.signing.trust import demand_signature
 
     if meta is None or meta == options.meta:
         # Another version, shown later by `remount`, has to be signed under the same name.

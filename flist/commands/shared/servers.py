@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from flist.commands.values import parse_size, parse_token
 from flist.server.client import DEFAULT_BLOCK_BYTES, MAX_BLOCK_BYTES, ServerClient, download
+from flist.values import parse_size, parse_token
 
 DEFAULT_SERVER = "http://localhost:8080"
 

@@ -3,11 +3,11 @@
 import argparse
 
 from common.errors import UsageError
-from flist.commands.values import check_text
 from flist.model import Route
 from flist.store.base import open_store
 from flist.store.routed import parse_route
 from flist.store.urls import hide_secrets
+from flist.values import check_text
 
 
 def add_targets(parser: argparse.ArgumentParser, *names: str) -> None:
