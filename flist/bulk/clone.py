@@ -6,17 +6,15 @@ from pathlib import Path
 
 from flist.blocks.codec import check_arrival
 from flist.bulk.blocks import Progress, for_all_blocks, load_block_sizes
-from flist.errors import BlockError
 from flist.format.database import FlistFile
 from flist.format.edit import add_routes, replace_routes
 from flist.format.opening import open_flist
 from flist.format.writer import check_output
+from flist.http.urls import strip_passwords
 from flist.model import Block, Route
-from flist.store.fetch import Fetcher
 from flist.store.routed import open_routes
 from flist.store.sender import find_lacking
 from flist.store.sources import Sources, open_fetcher
-from flist.store.urls import strip_passwords
 
 
 def clone(
@@ -43,7 +41,7 @@ def clone(
             lacking = find_lacking(target, dict.fromkeys(block.id for block in sizes))
 
             def copy(block: Block) -> None:
-                data = load_packed(fetcher, block.id)
+                data = fetcher.load_packed(block)
                 for store in lacking[block.id]:
                     store.put(block.id, data)
 
@@ -52,22 +50,3 @@ def clone(
     kept = routes if keep_passwords else strip_passwords(routes)
     (add_routes if are_routes_kept else replace_routes)(meta, kept)
     return len(lacking)
-
-
-def load_packed(fetcher: Fetcher, block_id: bytes) -> bytes:
-    """Return the encrypted bytes of a block, its id checked, from the cache or else the store."""
-    cache = fetcher.cache
-    data = cache.get(block_id) if cache is not None else None
-    if cache is not None and data is not None:
-        try:
-            check_arrival(block_id, data)
-        except BlockError:
-            cache.remove(block_id)
-        else:
-            return data
-    if fetcher.store is None:
-        raise BlockError(f"block {block_id.hex()} is not in the cache, and we are offline")
-    data = fetcher.store.get(block_id)
-    if cache is not None:
-        cache.put(block_id, data)
-    return data

@@ -11,12 +11,12 @@ from flist.errors import FlistError
 from flist.format.opening import open_flist
 from flist.format.tables import Tables, load_tables
 from flist.format.writer import check_output, write_flist
+from flist.http.urls import strip_passwords
 from flist.model import Block, Route
 from flist.pack.workers import Worker, run_jobs
 from flist.store.routed import open_routes
 from flist.store.sender import Sender
 from flist.store.sources import Sources, open_fetcher
-from flist.store.urls import strip_passwords
 
 if TYPE_CHECKING:
     from flist.store.fetch import Fetcher

@@ -12,9 +12,9 @@ from common.text import printable
 from flist.commands.shared.options import add_meta
 from flist.format import edit
 from flist.format.opening import open_flist
+from flist.http.urls import strip_passwords
 from flist.store.base import check_scheme
 from flist.store.routed import parse_route
-from flist.store.urls import strip_passwords
 from flist.values import check_text, parse_tag
 
 

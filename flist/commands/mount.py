@@ -22,7 +22,7 @@ from flist.commands.shared.options import (
     read_sources,
 )
 from flist.errors import FlistError
-from flist.store.urls import hide_secrets
+from flist.http.urls import hide_secrets
 from flist.values import parse_path
 
 if TYPE_CHECKING:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 from flist.blocks.parts import rows_of_large_files
 from flist.format.tables import Tables
 from flist.format.writer import check_output, write_flist
+from flist.http.urls import strip_passwords
 from flist.model import Block, Route
 from flist.oci.build import make_content
 from flist.oci.config import STARTUP_NAME, image_tag, startup_toml
@@ -21,7 +22,6 @@ from flist.oci.layer.apply import Applier, Limits
 from flist.oci.layer.chunks import ChunkWriter
 from flist.oci.layer.tree import Item, Node
 from flist.store.threads import thread_pool
-from flist.store.urls import strip_passwords
 
 if TYPE_CHECKING:
     from concurrent.futures import Future

@@ -17,6 +17,7 @@ from flist.blocks.parts import LARGE_BYTES, encode_parts, rows_of_large_files
 from flist.errors import FlistError
 from flist.format.tables import Tables
 from flist.format.writer import Draft, check_output
+from flist.http.urls import strip_passwords
 from flist.model import CHUNK_BYTES, Block, Route, chunk_count
 from flist.pack.known_files import (
     BLOCK_BYTES,
@@ -35,7 +36,6 @@ from flist.pack.scan import FileJob, Walk
 from flist.pack.workers import Worker, run_jobs
 from flist.store.routed import open_routes
 from flist.store.sender import Sender, find_lacking
-from flist.store.urls import strip_passwords
 
 BATCH_BYTES = 2 << 20
 ZEROS = bytes(CHUNK_BYTES)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from common.errors import UsageError
-from flist.store.urls import hide_secrets, split_url
+from flist.http.urls import hide_secrets, split_url
 
 if TYPE_CHECKING:
     from http.client import HTTPConnection

@@ -9,9 +9,10 @@ import contextlib
 import threading
 import time
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from flist.blocks.codec import MAX_BLOCK_BYTES, decode, hash_check
+from flist.blocks.codec import MAX_BLOCK_BYTES, check_arrival, decode, hash_check
 from flist.blocks.parts import Part, decode_part
 from flist.errors import BlockError, FlistError, StoreError
 from flist.model import Block
@@ -212,21 +213,37 @@ class Fetcher:
 
     def load_cached(self, block: Block, size: int) -> bytes | None:
         """Return the chunk from the cache; a damaged file there is removed."""
+        chunk = self.read_cached(block, lambda data: decode(block, data, size))
+        if chunk is not None:
+            self.statistics.cache_hits += 1
+        return chunk
+
+    def read_cached(self, block: Block, check: Callable[[bytes], bytes]) -> bytes | None:
+        """Return what `check` makes of the cached bytes of `block`; if it raises `BlockError`, the
+        file is damaged and removed."""
         data = self.cache.get(block.id) if self.cache is not None else None
         if data is None:
             return None
         try:
-            chunk = decode(block, data, size)
+            return check(data)
         except BlockError:
             assert self.cache is not None
             self.cache.remove(block.id)
             return None
-        self.statistics.cache_hits += 1
-        return chunk
 
-    def load_packed(self, block: Block) -> bytes | None:
-        """Return the encrypted bytes of a block, their id checked now or earlier, if they are on
-        this machine."""
+    def load_packed(self, block: Block) -> bytes:
+        """Return the encrypted bytes of `block`, checked against its id, from the cache or else
+        from the store; what the store sends is then cached. Raises `FlistError`."""
+        data = self.read_cached(block, lambda data: check_id(block, data))
+        if data is None:
+            data = self.require_store(block).get(block.id)
+            if self.cache is not None:
+                self.cache.put(block.id, data)
+        return data
+
+    def load_packed_now(self, block: Block) -> bytes | None:
+        """Return the encrypted bytes of `block` if they are on this machine. Bytes from the cache
+        were checked when they were cached; those from a local store are checked here."""
         data = self.cache.get(block.id) if self.cache is not None else None
         if data is None and self.is_local:
             data = self.get_packed(block)
@@ -256,8 +273,7 @@ class Fetcher:
 
     def fetch(self, block: Block, size: int) -> bytes:
         """Return the chunk from the store, and cache its block."""
-        if self.store is None:
-            raise BlockError(f"block {block.id.hex()} is not in the cache, and we are offline")
+        self.require_store(block)
         started = time.monotonic()
         try:
             data = self.get_packed(block)
@@ -273,7 +289,19 @@ class Fetcher:
             self.cache.put(block.id, data)
         return chunk
 
+    def require_store(self, block: Block) -> Store:
+        """Return the store; raises `BlockError` when there is none, naming the block it lacks."""
+        if self.store is None:
+            raise BlockError(f"block {block.id.hex()} is not in the cache, and we are offline")
+        return self.store
+
     def close(self) -> None:
         """Close the store."""
         if self.store is not None:
             self.store.close()
+
+
+def check_id(block: Block, data: bytes) -> bytes:
+    """Return `data`, the encrypted bytes of `block`; raises `BlockError` for any others."""
+    check_arrival(block.id, data)
+    return data

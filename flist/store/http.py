@@ -17,10 +17,10 @@ from urllib.parse import unquote, urljoin
 from common.errors import UsageError
 from flist.blocks.codec import MAX_BLOCK_BYTES
 from flist.errors import BlockMissingError, StoreError, StoreUnavailableError
-from flist.store.origin import MAX_HEADER_BYTES, Origin, Request
-from flist.store.patience import LONGEST_S, Patience
-from flist.store.pipeline import Pipeline
-from flist.store.urls import hide_secrets, split_url
+from flist.http.origin import MAX_HEADER_BYTES, Origin, Request
+from flist.http.patience import LONGEST_S, Patience
+from flist.http.pipeline import Pipeline
+from flist.http.urls import hide_secrets, split_url
 
 if TYPE_CHECKING:
     from urllib.parse import SplitResult

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from flist.errors import FlistError
+from flist.http.urls import hide_secrets
 from flist.store.http import HttpStore
-from flist.store.urls import hide_secrets
 
 MAX_BYTES = 1 << 30
 

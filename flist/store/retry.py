@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import Protocol
 
 from flist.errors import BlockError, FlistError, StoreUnavailableError
+from flist.http.patience import LONGEST_S
 from flist.store.base import Store, get_within
-from flist.store.patience import LONGEST_S
 from flist.store.wrapped import WrappedStore
 
 DEFAULT_WAIT_S = 60.0

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 
 from common.errors import UsageError
 from flist.errors import BlockError, BlockMissingError, FlistError, StoreError
+from flist.http.patience import LONGEST_S
+from flist.http.urls import hide_secrets
 from flist.model import Route
 from flist.store.base import Store, adopt, announce, get_range, get_within, open_store
-from flist.store.patience import LONGEST_S
-from flist.store.urls import hide_secrets
 
 if TYPE_CHECKING:
     from http.client import HTTPConnection

@@ -3,10 +3,10 @@
 import argparse
 
 from common.errors import UsageError
+from flist.http.urls import hide_secrets
 from flist.model import Route
 from flist.store.base import open_store
 from flist.store.routed import parse_route
-from flist.store.urls import hide_secrets
 from flist.values import check_text
 
 

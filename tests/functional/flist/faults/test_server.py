@@ -11,12 +11,12 @@ import pytest
 
 from flist.blocks.codec import check_arrival, encode
 from flist.errors import BlockError, FlistError, StoreError
+from flist.http.patience import LONGEST_S
 from flist.model import CHUNK_BYTES, Route
 from flist.store.cache import BlockCache
 from flist.store.fetch import Fetcher
 from flist.store.folder import FolderStore
 from flist.store.http import HttpStore
-from flist.store.patience import LONGEST_S
 from flist.store.retry import RetryingStore
 from flist.store.routed import RoutedStore
 from tests.helpers.flist.faults import (

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from flist.blocks.codec import encode
+from flist.http.patience import Patience
 from flist.store import http
 from flist.store.folder import FolderStore
 from flist.store.http import HttpStore
-from flist.store.patience import Patience
 from flist.store.server import ServerStore
 from tests.helpers.flist.mount import serving
 from tests.helpers.flist.servers import nginx_server

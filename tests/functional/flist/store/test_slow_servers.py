@@ -9,10 +9,10 @@ import pytest
 
 from flist.blocks.codec import check_arrival
 from flist.errors import BlockMissingError, FlistError, StoreUnavailableError
+from flist.http.patience import LONGEST_S, SLOWEST_BYTES_PER_S
 from flist.model import Route
 from flist.store.base import Store
 from flist.store.http import HttpStore
-from flist.store.patience import LONGEST_S, SLOWEST_BYTES_PER_S
 from flist.store.retry import SHORTEST_TRY_S, RetryingStore
 from flist.store.routed import RoutedStore
 from flist.store.zdb import ZdbStore, parse_address

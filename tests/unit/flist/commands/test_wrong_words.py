@@ -10,7 +10,7 @@ import pytest
 
 from common.errors import run_command
 from flist import cli
-from flist.store.urls import hide_secrets
+from flist.http.urls import hide_secrets
 from flist.values import parse_path
 from tests.helpers.flist.trees import make_small_tree
 

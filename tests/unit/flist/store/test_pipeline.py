@@ -10,12 +10,12 @@ import pytest
 
 from flist.blocks.codec import encode
 from flist.errors import BlockMissingError
+from flist.http.patience import Patience
 from flist.model import Route
 from flist.store import http
 from flist.store.base import announce
 from flist.store.folder import FolderStore
 from flist.store.http import HttpStore
-from flist.store.patience import Patience
 from flist.store.retry import RetryingStore
 from flist.store.routed import RoutedStore
 from tests.helpers.flist.faults import FaultyServer, faulty_server

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from flist.errors import StoreError, StoreUnavailableError
-from flist.store.patience import Patience, PatientSocket
+from flist.http.patience import Patience, PatientSocket
 
 MAX_HEADER_BYTES = 1 << 20
 FAULTS = (OSError, ValueError, http.client.HTTPException)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from flist.store.patience import SLOWEST_BYTES_PER_S, Patience
+from flist.http.patience import SLOWEST_BYTES_PER_S, Patience
 
 
 class Clock:

@@ -14,8 +14,8 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from io import BufferedReader
 
-from flist.store.origin import arm
-from flist.store.patience import Patience, PatientSocket
+from flist.http.origin import arm
+from flist.http.patience import Patience, PatientSocket
 
 MAX_LINE = 65536
 MAX_HEADERS = 100
