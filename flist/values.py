@@ -1,4 +1,7 @@
-"""How words of a command line become values; what makes no sense is refused by argparse."""
+"""Parsers for the values of command-line options.
+
+Each returns the value or raises `argparse.ArgumentTypeError`, which argparse turns into a message.
+"""
 
 import argparse
 import re
@@ -9,14 +12,15 @@ MAX_PROCESSES = 256
 
 
 def parse_path(text: str) -> Path:
-    """Return a path. An empty word (mostly a variable that is not set) is not this directory."""
+    """Return a path. An empty word is refused: most often it is a shell variable that is not set,
+    and `Path` would turn it into the current directory."""
     if not text:
-        raise argparse.ArgumentTypeError("it is empty; . is this directory")
+        raise argparse.ArgumentTypeError("it is empty; write . for the current directory")
     return Path(text)
 
 
 def parse_size(text: str) -> int:
-    """Return the bytes of `500M`, `4G`, `1048576`."""
+    """Return the number of bytes of a size such as `500M`, `4G` or `1048576`."""
     match = re.fullmatch(r"(\d{1,18})([KMGT]?)(i?B)?", text.strip(), re.IGNORECASE | re.ASCII)
     if match is None:
         raise argparse.ArgumentTypeError(f"{text!r} is not a size like 500M or 4G")
@@ -42,7 +46,7 @@ def parse_processes(text: str) -> int:
 
 
 def parse_tag(text: str) -> tuple[str, str]:
-    """Return key and value of a tag."""
+    """Return the key and the value of a tag."""
     key, equals, value = text.partition("=")
     if not key or not equals:
         raise argparse.ArgumentTypeError(f"{text!r} is not KEY=VALUE")
@@ -50,15 +54,27 @@ def parse_tag(text: str) -> tuple[str, str]:
 
 
 def parse_token(text: str) -> str:
-    """Return a token, which goes into a header."""
+    """Return a token, which becomes part of an HTTP header."""
     token = text.strip()
     if not re.fullmatch(r"[!-~]*", token):
-        raise argparse.ArgumentTypeError("a token has no such characters")
+        raise argparse.ArgumentTypeError("a token consists of printable ASCII characters")
     return token
 
 
+def is_hash(text: str) -> bool:
+    """Return whether `text` is 64 hex digits: the name of a file or block on a server."""
+    return re.fullmatch(r"[0-9a-f]{64}", text) is not None
+
+
+def parse_hash(text: str) -> str:
+    """Return the name of a file or block on a server."""
+    if not is_hash(text):
+        raise argparse.ArgumentTypeError(f"{text[:80]!r} is not a hash of 64 hex digits")
+    return text
+
+
 def check_text(text: str) -> str:
-    """Return `text`, which must be UTF-8: a flist's tags and stores are text."""
+    """Return `text` if it is UTF-8, which a flist's tags and stores must be."""
     try:
         text.encode()
     except UnicodeEncodeError as error:

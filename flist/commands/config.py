@@ -1,4 +1,4 @@
-"""Show and change a flist's tags and stores.
+"""Show or change a flist's tags and stores.
 
 config -m FLIST tag list | tag add -t KEY=VALUE | tag delete -k KEY | tag delete -a
 config -m FLIST store list | store add -s [hh-hh=]URL | store delete -s URL | store delete -a
@@ -42,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Do what was asked."""
+    """Run one action."""
     ACTIONS[options.kind, options.action](options)
     return 0
 
@@ -82,16 +82,16 @@ def add_stores(options: argparse.Namespace) -> None:
 
 
 def delete_stores(options: argparse.Namespace) -> None:
-    """Delete routes; a range before the URL is not needed."""
+    """Delete routes by URL; a range before it is ignored."""
     values = chosen(options)
     urls = [parse_route(text).url for text in values] if values is not None else None
     edit.delete_routes(options.meta, urls)
 
 
 def chosen(options: argparse.Namespace) -> list[str] | None:
-    """Return what to delete, or None for all."""
+    """Return the values to delete, or None for all of them."""
     if bool(options.values) == options.all:
-        raise UsageError("say what to delete, or -a for all")
+        raise UsageError("name what to delete, or -a for all")
     return None if options.all else options.values
 
 

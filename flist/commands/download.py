@@ -1,4 +1,4 @@
-"""Fetch a file that was uploaded; every block is checked against its name."""
+"""Download an uploaded file; every block is checked against its hash."""
 
 import argparse
 import sys

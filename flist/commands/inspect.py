@@ -1,4 +1,4 @@
-"""Show what a flist is: identity, tags, stores, and how much it holds."""
+"""Show a flist's identity, tags, stores, signed names and totals."""
 
 import argparse
 import json
@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def describe(meta: Path) -> dict[str, object]:
-    """Return everything there is to say."""
+    """Return what the command prints, in its order."""
     with open_flist(meta) as flist:
         nodes = load_nodes(flist)
         routes = [f"{r.start:02x}-{r.end:02x}={r.url}" for r in flist.routes()]
@@ -52,7 +52,7 @@ def describe(meta: Path) -> dict[str, object]:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print it."""
+    """Print the description."""
     with local_flist(options.meta, options.server_url) as path:
         found = describe(path)
     if options.json:

@@ -1,4 +1,4 @@
-"""Make an Ed25519 key pair: FILE holds the private key, FILE.pub the public one."""
+"""Make an Ed25519 key pair: the private key in FILE, the public key in FILE.pub."""
 
 import argparse
 import os
@@ -24,7 +24,7 @@ def run(options: argparse.Namespace) -> int:
     try:
         write_atomic(public, text.encode())
     except BaseException:
-        options.file.unlink()  # half a pair would be in the way of the next try
+        options.file.unlink()  # half a pair would stop the next attempt
         raise
     sys.stdout.write(text)
     return 0

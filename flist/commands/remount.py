@@ -1,6 +1,6 @@
-"""Show another version of the flist under a mount; files that are open stay what they were.
+"""Replace the flist of a mount by another version. Open files keep their content.
 
-If the mount demands a signature, the new flist needs one by the same keys and of the same name.
+If the mount demands a signature, the new flist needs one by the same keys under the same name.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""Show what a mount has done: blocks from memory, cache and stores, bytes, how long it took."""
+"""Show the statistics of a mount: blocks from memory, cache and stores, bytes, and times."""
 
 import argparse
 import json

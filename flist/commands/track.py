@@ -1,4 +1,4 @@
-"""Show how often all blocks of the token's user were fetched from a server."""
+"""Show how often the blocks of the token's user were downloaded from a server."""
 
 import argparse
 
@@ -14,7 +14,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Ask and print."""
+    """Print the table."""
     with connected(options.server, options.token) as client:
         rows = ask_rows(client, client.own_blocks())
     return show_rows(rows, options)

@@ -1,4 +1,4 @@
-"""Send a file to a server, as plain blocks; prints the file's name there."""
+"""Send a file to a server as plain blocks; prints the file's hash."""
 
 import argparse
 import sys

@@ -1,4 +1,4 @@
-"""Progress on stderr, for a person at a terminal; nothing is imported or shown elsewhere."""
+"""A progress bar on stderr, if that is a terminal; otherwise nothing is imported or shown."""
 
 import sys
 import time
@@ -9,7 +9,7 @@ REDRAW_S = 0.1
 
 
 class ByteProgress:
-    """A bar of bytes. `update(done, total)` may be called at any rate."""
+    """A progress bar in bytes. `update(done, total)` may be called at any rate."""
 
     def __init__(self, what: str) -> None:
         self.what = what
@@ -30,20 +30,20 @@ class ByteProgress:
                     TimeRemainingColumn,
                 )
             except ImportError:
-                return self  # a node has no rich
+                return self  # rich is not installed on a node
             columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(),
                        DownloadColumn(), TimeRemainingColumn())  # fmt: skip
             self.bar = Progress(*columns, console=Console(stderr=True), auto_refresh=False)
             try:
                 self.bar.start()
                 self.task = self.bar.add_task(self.what, total=None)
-            except BaseException:  # an interruption, which must not leave the cursor hidden
+            except BaseException:  # Ctrl-C must not leave the cursor hidden
                 self.bar.stop()
                 raise
         return self
 
     def update(self, done: int, total: int) -> None:
-        """Show how far it is; drawing takes longer than many a block, so not every time."""
+        """Show the progress, redrawn at most every `REDRAW_S`: drawing can be slower than blocks."""
         if self.bar is not None:
             now_s = time.monotonic()
             is_due = now_s - self.drawn_s >= REDRAW_S
@@ -58,7 +58,7 @@ class ByteProgress:
         trace: TracebackType | None,
     ) -> None:
         if self.bar is not None:
-            if kind is None:  # all is done, also if files became shorter; or there was nothing
+            if kind is None:  # complete, even if files became shorter; hidden if there was nothing
                 total = self.bar.tasks[0].total
                 self.bar.update(self.task, completed=total, visible=bool(total))
             self.bar.stop()

@@ -2,23 +2,24 @@
 
 import argparse
 import os
-import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from flist.server.client import DEFAULT_BLOCK_BYTES, MAX_BLOCK_BYTES, ServerClient, download
-from flist.values import parse_size, parse_token
+from flist.values import is_hash, parse_size, parse_token
 
 DEFAULT_SERVER = "http://localhost:8080"
 
 
 def parse_block_size(text: str) -> int:
-    """Return a size that a block may have."""
+    """Return a block size in bytes."""
     size = parse_size(text)
     if not 0 < size <= MAX_BLOCK_BYTES:
-        raise argparse.ArgumentTypeError(f"{text!r} is no size for a block")
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a block size from 1 to {MAX_BLOCK_BYTES} bytes"
+        )
     return size
 
 
@@ -29,25 +30,18 @@ def add_server(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def parse_hash(text: str) -> str:
-    """Return the name of a file or block on a server."""
-    if not re.fullmatch(r"[0-9a-f]{64}", text):
-        raise argparse.ArgumentTypeError(f"{text[:80]!r} is not a hash of 64 hex digits")
-    return text
-
-
 def add_server_url(parser: argparse.ArgumentParser) -> None:
-    """Add upstream's option for a flist that is named by its hash."""
+    """Add --server-url, upstream's option for a flist that is named by its hash."""
     parser.add_argument(
         "--server-url", default=DEFAULT_SERVER, metavar="URL",
-        help=f"where a flist that is named by its hash comes from (default {DEFAULT_SERVER})",
+        help=f"the server of a flist that is named by its hash (default {DEFAULT_SERVER})",
     )  # fmt: skip
 
 
 @contextmanager
 def local_flist(meta: Path, server_url: str) -> Iterator[Path]:
-    """Give the file `meta`, or, if that is a hash, what was uploaded under it."""
-    if meta.exists() or not re.fullmatch(r"[0-9a-f]{64}", str(meta)):
+    """Yield the file `meta`, or if there is no such file, the flist with that hash."""
+    if meta.exists() or not is_hash(str(meta)):
         yield meta
         return
     with fetched_flist(str(meta), server_url) as place:
@@ -56,7 +50,7 @@ def local_flist(meta: Path, server_url: str) -> Iterator[Path]:
 
 @contextmanager
 def fetched_flist(name: str, server_url: str) -> Iterator[Path]:
-    """Give the flist that was uploaded under a hash, as a file of the block."""
+    """Download the flist with the hash `name`; yield its path, which exists inside the block."""
     with tempfile.TemporaryDirectory(prefix="flist-") as folder, connected(server_url) as client:
         place = Path(folder) / f"{name}.fl"
         download(client, name, place)
@@ -80,7 +74,7 @@ def add_block_size(parser: argparse.ArgumentParser) -> None:
 
 
 def add_upload(parser: argparse.ArgumentParser) -> None:
-    """Add where something is sent, and how."""
+    """Add the options of an upload: server, block size, token."""
     add_server(parser)
     add_block_size(parser)
     add_token(parser)
@@ -88,7 +82,7 @@ def add_upload(parser: argparse.ArgumentParser) -> None:
 
 @contextmanager
 def connected(url: str, token: str = "") -> Iterator[ServerClient]:
-    """Talk to a server for the block."""
+    """Yield a client of the server at `url`, and close it at the end of the block."""
     client = ServerClient(url.rstrip("/"), token)
     try:
         yield client

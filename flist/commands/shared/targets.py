@@ -1,4 +1,4 @@
-"""The options of commands that write blocks."""
+"""The options that say where blocks go."""
 
 import argparse
 
@@ -11,7 +11,7 @@ from flist.values import check_text
 
 
 def add_targets(parser: argparse.ArgumentParser, *names: str) -> None:
-    """Add -s/--store, as upstream has it (and its other `names`), and whether passwords stay."""
+    """Add -s/--store, upstream's other `names` for it, and --no-strip-password."""
     parser.add_argument(
         "-s", "--store", *names, dest="targets", action="append", required=True,
         type=check_text, metavar="[hh-hh=]URL",
@@ -23,13 +23,16 @@ def add_targets(parser: argparse.ArgumentParser, *names: str) -> None:
 
 
 def read_targets(options: argparse.Namespace) -> list[Route]:
-    """Return what `add_targets` parsed; raises `UsageError` for what nobody can write to."""
+    """Return the routes that the options of `add_targets` name.
+
+    Raises `UsageError` for a store that can only be read.
+    """
     routes = [parse_route(text) for text in options.targets]
     for route in routes:
         if route.url.startswith(("http://", "https://")):
-            open_store(route.url).close()  # if it is no URL, that is what to say
+            open_store(route.url).close()  # reports an invalid URL first
             raise UsageError(
                 f"cannot write to {hide_secrets(route.url)}: an http store can only be read",
-                hint="server://http://HOST:PORT?token=T, if it is a hub that takes blocks",
+                hint="server://http://HOST:PORT?token=T for a hub that accepts blocks",
             )
     return routes

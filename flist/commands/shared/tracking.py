@@ -1,4 +1,4 @@
-"""How often blocks were fetched, as a table: what `track`, `track-blocks`, `track-website` show."""
+"""The table of downloads per block that `track`, `track-blocks` and `track-website` print."""
 
 import argparse
 import json
@@ -10,7 +10,7 @@ from flist.server.client import ServerClient
 
 
 class Row(NamedTuple):
-    """One block; what the server does not have was not fetched and has no bytes."""
+    """One block; for a block that the server does not have, the numbers are 0."""
 
     name: str
     downloads: int
@@ -20,12 +20,12 @@ class Row(NamedTuple):
 
 def add_details(parser: argparse.ArgumentParser) -> None:
     """Add -d/--details and --json."""
-    parser.add_argument("-d", "--details", action="store_true", help="each block, too")
+    parser.add_argument("-d", "--details", action="store_true", help="show each block")
     parser.add_argument("--json", action="store_true")
 
 
 def ask_rows(client: ServerClient, names: Iterable[str]) -> list[Row]:
-    """Ask the server about blocks, each once."""
+    """Ask the server about each of the blocks once."""
     rows = []
     for name in dict.fromkeys(names):
         answer = client.downloads(name)
@@ -34,7 +34,7 @@ def ask_rows(client: ServerClient, names: Iterable[str]) -> list[Row]:
 
 
 def show_rows(rows: list[Row], options: argparse.Namespace) -> int:
-    """Print the totals, and each block if that was asked for; the status says if one is missing."""
+    """Print the totals, and with --details each block; return 1 if a block is missing, else 0."""
     missing = [row.name for row in rows if not row.is_there]
     total: dict[str, object] = {
         "blocks": len(rows),
