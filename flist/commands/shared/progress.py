@@ -43,7 +43,7 @@ class ByteProgress:
         return self
 
     def update(self, done: int, total: int) -> None:
-        """Show the progress, redrawn at most every `REDRAW_S`: drawing can be slower than blocks."""
+        """Show the progress, redrawn at most every `REDRAW_S`, since drawing is slow."""
         if self.bar is not None:
             now_s = time.monotonic()
             is_due = now_s - self.drawn_s >= REDRAW_S
