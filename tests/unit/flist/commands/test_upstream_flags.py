@@ -1,4 +1,4 @@
-"""Every command and flag of upstream's `rfs` that a client has means something here, too."""
+"""Every client command and flag of upstream's `rfs` is accepted."""
 
 import argparse
 import importlib
@@ -69,7 +69,7 @@ track-website {HASH} --server http://h --details
 
 
 @pytest.mark.parametrize("line", LINES.strip().splitlines())
-def test_it_is_understood(line: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_upstreams_command_line_is_accepted(line: str, monkeypatch: pytest.MonkeyPatch) -> None:
     words = shlex.split(line)
     name = words[1] if words[0] == "flist" else words[0]
     module = importlib.import_module(cli.COMMANDS[name].module)
@@ -88,7 +88,7 @@ def test_it_is_understood(line: str, monkeypatch: pytest.MonkeyPatch) -> None:
         assert HASH in map(str, vars(seen[0]).values())
 
 
-def test_help_of_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_command_has_help(capsys: pytest.CaptureFixture[str]) -> None:
     for name in cli.COMMANDS:
         with pytest.raises(SystemExit) as ended:
             cli.main([name, "-h"], "rfs")
@@ -96,7 +96,7 @@ def test_help_of_every_command(capsys: pytest.CaptureFixture[str]) -> None:
         assert name in capsys.readouterr().out
 
 
-def test_help_tells_where_blocks_are_cached(capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_shows_the_default_cache(capsys: pytest.CaptureFixture[str]) -> None:
     for name, said in (("unpack", "default /tmp/cache"), ("verify", "default none")):
         with pytest.raises(SystemExit):
             cli.main([name, "-h"], "rfs")

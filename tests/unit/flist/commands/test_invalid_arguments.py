@@ -1,4 +1,4 @@
-"""What people type wrongly: a line that says what is wrong, a status, and nothing half done."""
+"""Invalid command lines: a message, an exit status, and no partial result."""
 
 import errno
 import os
@@ -19,7 +19,7 @@ NOWHERE = "http://127.0.0.1:1"
 
 
 class Said(NamedTuple):
-    """What a command said."""
+    """The status and the output of a command."""
 
     status: int
     out: str
@@ -31,7 +31,7 @@ Run = Callable[..., Said]
 
 @pytest.fixture(name="run")
 def make_run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Return what runs a command line in this process."""
+    """Return a function that runs a command line in this process."""
     monkeypatch.setenv("RFS_TOKEN", "")
 
     def run(*words: str | Path) -> Said:
@@ -43,7 +43,7 @@ def make_run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 
 @pytest.fixture(name="place")
 def make_place(tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Make a folder with a flist and what is none; it is the current one."""
+    """Make a folder with a flist and files that are not flists, and change to it."""
     monkeypatch.setenv("ZOS_CACHE", str(tmp_path / "own"))
     make_small_tree(tmp_path / "tree")
     done = run("pack", "-m", tmp_path / "a.fl", "-s", f"dir://{tmp_path}/blocks", tmp_path / "tree")
@@ -69,7 +69,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_what_is_no_flist(place: Path, run: Run, name: str) -> None:
+def test_files_that_are_not_flists(place: Path, run: Run, name: str) -> None:
     before = sorted(place.rglob("*"))
     for words in (
         ["tree", name],
@@ -112,7 +112,7 @@ def test_what_is_no_flist(place: Path, run: Run, name: str) -> None:
         ("dir:///\udcff", "not UTF-8"),
     ],
 )
-def test_what_is_no_store(place: Path, run: Run, url: str, said: str) -> None:
+def test_urls_that_are_not_stores(place: Path, run: Run, url: str, said: str) -> None:
     before = (place / "a.fl").read_bytes()
     for words in (
         ["pack", "-m", "new.fl", "-s", url, "tree"],
@@ -121,22 +121,22 @@ def test_what_is_no_store(place: Path, run: Run, url: str, said: str) -> None:
         ["config", "-m", "a.fl", "store", "add", "-s", url],
     ):
         if said == "not UTF-8" and words[0] == "unpack":
-            continue  # such a folder can be read
+            continue  # a folder with such a name can be read
         done = run(*words)
-        # Which folder or bucket is meant is asked when it is used.
-        is_asked_later = said in ("not absolute", "no host or bucket", "server://x")
-        if words[0] == "config" and is_asked_later:
+        # Folder and bucket are checked only when they are used.
+        is_checked_later = said in ("not absolute", "no host or bucket", "server://x")
+        if words[0] == "config" and is_checked_later:
             assert done.status == 0
             continue
         assert done.status == 2, words
         assert said in done.err
-        assert is_asked_later or not (place / "new").exists()
+        assert is_checked_later or not (place / "new").exists()
     assert not (place / "new.fl").exists()
-    assert is_asked_later or (place / "a.fl").read_bytes() == before
+    assert is_checked_later or (place / "a.fl").read_bytes() == before
 
 
 @pytest.mark.parametrize("url", ["", "x", "http://", "http://[", "http://h:x", "ftp://h"])
-def test_what_is_no_server(place: Path, run: Run, url: str) -> None:
+def test_urls_that_are_not_servers(place: Path, run: Run, url: str) -> None:
     for words in (
         ["upload", "-s", url, "tree/one"],
         ["download", "-s", url, "-o", "new", NO_NAME],
@@ -191,7 +191,7 @@ def test_what_is_no_server(place: Path, run: Run, url: str) -> None:
         (["verify", "-m", "a.fl", "--key", "nokey"], "cannot read keys nokey: No such file"),
     ],
 )
-def test_what_makes_no_sense(place: Path, run: Run, words: list[str], said: str) -> None:
+def test_invalid_arguments(place: Path, run: Run, words: list[str], said: str) -> None:
     before = sorted(place.rglob("*"))
     done = run(*words)
     assert done.status in (1, 2)
@@ -201,7 +201,7 @@ def test_what_makes_no_sense(place: Path, run: Run, words: list[str], said: str)
     assert run("config", "-m", "a.fl", "tag", "list").out == ""
 
 
-def test_a_key_file_is_not_mistaken_for_the_other(place: Path, run: Run) -> None:
+def test_private_and_public_key_files_are_told_apart(place: Path, run: Run) -> None:
     run("keygen", "key")
     run("sign", "-m", "a.fl", "-k", "key", "-n", "a/b")
     done = run("verify", "-m", "a.fl", "--key", "key")
@@ -213,7 +213,7 @@ def test_a_key_file_is_not_mistaken_for_the_other(place: Path, run: Run) -> None
     assert "odd.sig" in done.err
 
 
-def test_a_pair_of_keys_is_made_whole_or_not_at_all(
+def test_a_key_pair_is_made_completely_or_not_at_all(
     place: Path, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (place / "mine.pub").write_text("another's")
@@ -238,8 +238,8 @@ def test_only_flists_are_signed(place: Path, run: Run) -> None:
     assert not list(place.glob("*.sig"))
 
 
-def test_only_blocks_are_garbage(place: Path, run: Run) -> None:
-    """Other files stay, also those below that have a block's name, as other tools' stores do."""
+def test_gc_removes_only_blocks(place: Path, run: Run) -> None:
+    """Other files stay, even deeper ones with a block's name, as in the stores of other tools."""
     wanted = {path.relative_to(place) for path in (place / "blocks").rglob("*")}
     deep = place / "blocks" / "sha256"
     deep.mkdir()

@@ -1,4 +1,4 @@
-"""Metadata that was damaged, or made by somebody who means harm: refused, or EIO where it hurts."""
+"""Damaged and malicious metadata: the flist is refused, or the affected files give EIO."""
 
 import os
 import shutil
@@ -71,7 +71,7 @@ def run_sql(path: Path, *statements: str) -> None:
 
 
 def edit(path: Path, edits: list[tuple[tuple[str, str], int, Any]]) -> None:
-    """Set cells; what SQLite itself refuses (a second row of one key) is left as it was."""
+    """Set cells; a change that SQLite refuses (a duplicate key) is skipped."""
     connection = sqlite3.connect(path, isolation_level=None)
     try:
         connection.execute("PRAGMA synchronous = OFF")
@@ -89,7 +89,7 @@ def edit(path: Path, edits: list[tuple[tuple[str, str], int, Any]]) -> None:
         connection.close()
 
 
-def test_the_whole_flist_is_read(sample: Sample) -> None:
+def test_the_undamaged_flist_is_read_completely(sample: Sample) -> None:
     assert exercise(sample.meta, sample) == "read"
 
 
@@ -150,7 +150,7 @@ def test_pages_swapped_cut_and_grown(
 
 
 @pytest.mark.parametrize("data", [b"", b"\x1f\x8b", b"SQLite format 3\0", b"garbage" * 1000])
-def test_what_is_no_flist_is_refused(sample: Sample, copy: Path, data: bytes) -> None:
+def test_a_file_that_is_not_a_flist_is_refused(sample: Sample, copy: Path, data: bytes) -> None:
     copy.write_bytes(data)
     assert exercise(copy, sample) == "refused"
 
@@ -161,8 +161,8 @@ def test_a_missing_table_is_refused(sample: Sample, copy: Path, table: str) -> N
     assert exercise(copy, sample) == "refused"
 
 
-def test_a_column_that_is_computed_is_refused(sample: Sample, copy: Path) -> None:
-    """It would be computed at every read, however much time and memory that takes."""
+def test_a_generated_column_is_refused(sample: Sample, copy: Path) -> None:
+    """Every read would compute it, however much time and memory that takes."""
     others = [name for name in COLUMNS["inode"] if name != "name"]
     words = ", ".join([f"{name} INTEGER" for name in others] + ["name AS (zeroblob(1000))"])
     columns = ", ".join(others)
@@ -174,14 +174,14 @@ def test_a_column_that_is_computed_is_refused(sample: Sample, copy: Path) -> Non
         FlistFile.open(copy)
 
 
-def test_two_entries_of_one_name(sample: Sample, copy: Path) -> None:
+def test_two_entries_with_the_same_name(sample: Sample, copy: Path) -> None:
     run_sql(copy, "UPDATE inode SET name = 'same', parent = 1 WHERE ino IN (4, 5, 9)")
     exercise(copy, sample)
     with open_reader(copy, Sources([sample.store], None)) as reader:
         assert [name for name in reader.tree.entries(1) if name == b"same"] == [b"same"]
 
 
-def test_folders_in_a_circle_are_not_walked_forever(sample: Sample, copy: Path) -> None:
+def test_a_cycle_of_directories_does_not_loop_forever(sample: Sample, copy: Path) -> None:
     run_sql(copy, "UPDATE inode SET parent = 12 WHERE ino = 2")
     exercise(copy, sample)
     run_sql(copy, "UPDATE inode SET parent = 2 WHERE ino = 1")

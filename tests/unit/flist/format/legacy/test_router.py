@@ -1,4 +1,4 @@
-"""The router of an older flist: ranges, pools, and what is refused."""
+"""The router of an older flist: ranges, pools, and invalid routers."""
 
 import pytest
 import yaml
@@ -19,7 +19,7 @@ cache: [local]
 """
 
 
-def test_pools_in_the_order_of_lookup() -> None:
+def test_pools_are_in_lookup_order() -> None:
     assert parse_router(GOOD) == [
         Route(0, 127, "zdb://a:9900/ns"),
         Route(128, 255, "zdb://[::1]:9901"),
@@ -47,12 +47,12 @@ def test_ranges(span: str, first: int, last: int) -> None:
         b"[" * 30000, b"{a: " * 10000,
     ],
 )  # fmt: skip
-def test_what_is_wrong_is_refused(wrong: bytes) -> None:
+def test_invalid_routers_are_refused(wrong: bytes) -> None:
     with pytest.raises(FormatError, match=r"router\.yaml"):
         parse_router(wrong)
 
 
-def test_what_multiplies_is_bounded() -> None:
+def test_yaml_aliases_cannot_multiply_the_routes() -> None:
     pool = ", ".join(f'"{n:03x}": "zdb://h:{n + 1}"' for n in range(1000))
     text = f"pools: {{p: &p {{{pool}}}, q: *p}}\nlookup: [{', '.join(['p', 'q'] * 500)}]"
     with pytest.raises(FormatError, match="more than"):
@@ -64,7 +64,7 @@ def test_what_multiplies_is_bounded() -> None:
     [("0:", "zdb://h"), ("0:ff", "zdb://h"), ("ff:00", "zdb://h"), ("x", "zdb://h"),
      ("00", "dir:///etc"), ("00", "zdb:///socket"), ("00", "http://h"), ("00", "zdb://[x")],
 )  # fmt: skip
-def test_wrong_routes_are_refused(span: str, url: str) -> None:
+def test_invalid_routes_are_refused(span: str, url: str) -> None:
     with pytest.raises(FormatError, match=r"router\.yaml"):
         parse_router(f'pools: {{p: {{"{span}": "{url}"}}}}\nlookup: [p]'.encode())
 
@@ -78,7 +78,7 @@ VALUES = st.recursive(
 
 @settings(max_examples=400, deadline=None)
 @given(pools=VALUES, lookup=VALUES, raw=st.binary(max_size=60))
-def test_any_router_gives_an_answer(pools: object, lookup: object, raw: bytes) -> None:
+def test_no_router_crashes_the_parser(pools: object, lookup: object, raw: bytes) -> None:
     for data in (yaml.dump({"pools": pools, "lookup": lookup}).encode(), raw, GOOD[:90] + raw):
         try:
             for route in parse_router(data):

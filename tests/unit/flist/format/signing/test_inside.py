@@ -1,4 +1,4 @@
-"""Signatures inside a flist, behind its database."""
+"""Signatures inside a flist, after its database."""
 
 import contextlib
 import sqlite3
@@ -41,25 +41,25 @@ def make_meta(tmp_path: Path) -> Path:
 
 @pytest.fixture(name="key")
 def make_key(tmp_path: Path) -> Ed25519PrivateKey:
-    """Make a key, and the file of its public half."""
+    """Make a key pair, with the public key in `key.pub`."""
     private = generate_key(tmp_path / "key")
     (tmp_path / "key.pub").write_text(public_text(private) + "\n")
     return private
 
 
 def keys_of(*privates: Ed25519PrivateKey) -> list[bytes]:
-    """Return public keys."""
+    """Return the public keys."""
     return parse_public_keys("\n".join(map(public_text, privates)))
 
 
-def test_readers_pass_over_it(meta: Path, key: Ed25519PrivateKey) -> None:
+def test_readers_ignore_the_trailer(meta: Path, key: Ed25519PrivateKey) -> None:
     before = meta.read_bytes()
     sign_inside(meta, NAME, key)
     assert meta.read_bytes().startswith(before)
     assert meta.stat().st_size % PAGE_BYTES == 0
     with FlistFile.open(meta) as flist:
         assert flist.tags() == {"version": "1"}
-    connection = sqlite3.connect(meta)  # as upstream opens it: to write, journal mode set
+    connection = sqlite3.connect(meta)  # as upstream opens it: writable, with a journal mode
     try:
         assert connection.execute("PRAGMA journal_mode = DELETE").fetchone() == ("delete",)
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
@@ -79,7 +79,7 @@ def test_every_changed_byte_is_refused(meta: Path, key: Ed25519PrivateKey) -> No
         meta.write_bytes(flipped(data, place))
         with pytest.raises(SignatureError):
             verify_inside(meta, NAME, keys_of(key))
-    for place in range(body, len(data) - 24):  # how a signature is written may vary, not what of
+    for place in range(body, len(data) - 24):  # a changed text may be valid, but never another one
         meta.write_bytes(flipped(data, place))
         with contextlib.suppress(SignatureError):
             assert verify_inside(meta, None, keys_of(key)) == NAME
@@ -91,7 +91,7 @@ def flipped(data: bytes, place: int) -> bytes:
 
 
 @pytest.mark.parametrize("cut", [1, 23, 24, 25, 200, PAGE_BYTES, PAGE_BYTES + 1, 20_000])
-def test_what_is_cut_or_added_is_refused(meta: Path, key: Ed25519PrivateKey, cut: int) -> None:
+def test_truncation_and_additions_are_refused(meta: Path, key: Ed25519PrivateKey, cut: int) -> None:
     sign_inside(meta, NAME, key)
     data = meta.read_bytes()
     body = len(read_database(meta))
@@ -103,7 +103,7 @@ def test_what_is_cut_or_added_is_refused(meta: Path, key: Ed25519PrivateKey, cut
             verify_inside(meta, NAME, keys_of(key))
 
 
-def test_name_and_key_are_held_to(meta: Path, key: Ed25519PrivateKey) -> None:
+def test_name_and_key_must_match(meta: Path, key: Ed25519PrivateKey) -> None:
     sign_inside(meta, NAME, key)
     with pytest.raises(SignatureError, match="signed as"):
         verify_inside(meta, "tf-zos/testing", keys_of(key))
@@ -118,7 +118,7 @@ def test_name_and_key_are_held_to(meta: Path, key: Ed25519PrivateKey) -> None:
         verify_inside(meta, None, keys_of(key))
 
 
-def test_keys_are_changed_without_a_gap(meta: Path, key: Ed25519PrivateKey) -> None:
+def test_keys_can_be_rotated_without_a_gap(meta: Path, key: Ed25519PrivateKey) -> None:
     new = Ed25519PrivateKey.generate()
     sign_inside(meta, NAME, key)
     sign_inside(meta, NAME, new)
@@ -132,7 +132,7 @@ def test_keys_are_changed_without_a_gap(meta: Path, key: Ed25519PrivateKey) -> N
         verify_inside(meta, NAME, keys_of(key))
 
 
-def test_there_are_only_so_many(meta: Path, key: Ed25519PrivateKey) -> None:
+def test_the_number_of_signatures_is_limited(meta: Path, key: Ed25519PrivateKey) -> None:
     for number in range(MAX_SIGNATURES):
         sign_inside(meta, f"me/{number:0200}", key)
     with pytest.raises(FlistError, match="already"):
@@ -140,12 +140,12 @@ def test_there_are_only_so_many(meta: Path, key: Ed25519PrivateKey) -> None:
     assert verify_inside(meta, f"me/{MAX_SIGNATURES - 1:0200}", keys_of(key))
 
 
-def test_a_change_takes_it_out(meta: Path, key: Ed25519PrivateKey) -> None:
+def test_a_change_of_the_flist_removes_the_signature(meta: Path, key: Ed25519PrivateKey) -> None:
     sign_inside(meta, NAME, key)
     set_tags(meta, {"version": "2"})
     assert read_trailer(meta) == (meta.stat().st_size, [])
     sign_inside(meta, NAME, key)
-    connection = sqlite3.connect(meta)  # another program does not know about it
+    connection = sqlite3.connect(meta)  # as a program would that does not know about trailers
     connection.execute("UPDATE tag SET value = '3'")
     connection.commit()
     connection.close()
@@ -156,14 +156,16 @@ def test_a_change_takes_it_out(meta: Path, key: Ed25519PrivateKey) -> None:
     verify_inside(meta, NAME, keys_of(key))
 
 
-def test_inside_or_beside(meta: Path, key: Ed25519PrivateKey, tmp_path: Path) -> None:
+def test_a_signature_may_be_inside_or_beside(
+    meta: Path, key: Ed25519PrivateKey, tmp_path: Path
+) -> None:
     keys = tmp_path / "key.pub"
     with pytest.raises(SignatureError, match="can't be read"):
         demand_signature(meta, keys, NAME)
     sign_inside(meta, NAME, key)
     assert demand_signature(meta, keys) == NAME
     beside = meta.with_name(meta.name + ".sig")
-    beside.write_text("name: x\nsha256: y\ned25519: z\n")  # one that fits is enough
+    beside.write_text("name: x\nsha256: y\ned25519: z\n")  # one valid signature is enough
     assert demand_signature(meta, keys, NAME) == NAME
     sign_inside(meta, NAME, Ed25519PrivateKey.generate(), are_others_kept=False)
     beside.write_text(sign_flist(meta, NAME, key))
@@ -173,7 +175,7 @@ def test_inside_or_beside(meta: Path, key: Ed25519PrivateKey, tmp_path: Path) ->
         demand_signature(meta, keys, NAME)
 
 
-def test_what_is_no_flist_is_not_signed(tmp_path: Path, key: Ed25519PrivateKey) -> None:
+def test_a_file_that_is_not_a_flist_is_not_signed(tmp_path: Path, key: Ed25519PrivateKey) -> None:
     for number, data in enumerate((b"", b"x", b"SQLite format 3\0" + bytes(84), bytes(5000))):
         path = tmp_path / f"{number}.fl"
         path.write_bytes(data)
@@ -186,7 +188,7 @@ def test_what_is_no_flist_is_not_signed(tmp_path: Path, key: Ed25519PrivateKey) 
     max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(tail=st.binary(max_size=300), length=st.integers(0, 2**64 - 1), has_magic=st.booleans())
-def test_any_trailer_gives_an_answer(
+def test_no_trailer_crashes_the_reader(
     meta: Path, key: Ed25519PrivateKey, tail: bytes, length: int, *, has_magic: bool
 ) -> None:
     body = read_database(meta)

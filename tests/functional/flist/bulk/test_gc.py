@@ -1,4 +1,4 @@
-"""What a collection leaves: blocks that somebody has just relied on, and whole ones only count."""
+"""Garbage collection keeps blocks that a running command relies on."""
 
 import os
 import shutil
@@ -14,7 +14,7 @@ AGE_S = 3 * 3600
 
 
 def age(blocks: Path) -> None:
-    """Make all blocks as old as if they had been written hours ago."""
+    """Set the times of all blocks back by hours."""
     then = time.time() - AGE_S
     for path in blocks.glob("*/*"):
         os.utime(path, (then, then))
@@ -22,7 +22,7 @@ def age(blocks: Path) -> None:
 
 @pytest.fixture(name="keeper")
 def make_keeper(tmp_path: Path) -> Path:
-    """Return a flist that needs none of the small tree's blocks; all blocks are old."""
+    """Return a flist that needs no block of the small tree; make all blocks old."""
     (tmp_path / "x").mkdir()
     (tmp_path / "x" / "file").write_text("what the kept flist needs")
     make_small_tree(tmp_path / "tree")
@@ -34,15 +34,15 @@ def make_keeper(tmp_path: Path) -> Path:
 
 
 def collect(keeper: Path) -> str:
-    """Collect with the usual grace."""
+    """Collect with the default grace period; return what it printed."""
     return rfs("gc", "--keep", keeper, "--", keeper.parent / "blocks").stdout
 
 
 @pytest.mark.parametrize("words", [[], ["--checksum"]])
-def test_what_a_pack_relies_on_is_not_collected(
+def test_blocks_that_a_pack_relies_on_are_kept(
     keeper: Path, tmp_path: Path, words: list[str]
 ) -> None:
-    """Its flist is not there yet, or not known to who collects."""
+    """The pack's flist is not written yet, or not named to `gc`."""
     store = f"dir://{tmp_path}/blocks"
     rfs("pack", *words, "-m", tmp_path / "y2.fl", "-s", store, tmp_path / "tree")
     assert collect(keeper).startswith("removed 0 ")
@@ -50,15 +50,15 @@ def test_what_a_pack_relies_on_is_not_collected(
     assert not collect(keeper).startswith("removed 0 ")
 
 
-def test_what_a_clone_relies_on_is_not_collected(keeper: Path, tmp_path: Path) -> None:
+def test_blocks_that_a_clone_relies_on_are_kept(keeper: Path, tmp_path: Path) -> None:
     shutil.copytree(tmp_path / "blocks", tmp_path / "source")
     words = ["-s", f"dir://{tmp_path}/blocks", "--from", f"dir://{tmp_path}/source"]
     assert "copied 0 blocks" in rfs("clone", "-m", tmp_path / "y.fl", *words).stderr
     assert collect(keeper).startswith("removed 0 ")
 
 
-def test_empty_files_are_no_blocks(keeper: Path, tmp_path: Path) -> None:
-    """A power cut leaves some; a clone and a second pack make them good."""
+def test_empty_files_are_not_blocks(keeper: Path, tmp_path: Path) -> None:
+    """A power cut may leave empty files; a clone and a second pack replace them."""
     del keeper
     meta, store = tmp_path / "y.fl", f"dir://{tmp_path}/blocks"
     shutil.copytree(tmp_path / "blocks", tmp_path / "source")

@@ -1,5 +1,4 @@
-"""Older flists that were damaged, or made by somebody who means harm: read, or refused with one
-line that says so."""
+"""Damaged and malicious older flists: they are read, or refused with a message of one line."""
 
 import gzip
 import io
@@ -58,7 +57,7 @@ def make_records() -> dict[str, Record]:
 
 
 def key(path: str) -> bytes:
-    """Return the key of a directory as a text of a record."""
+    """Return the key of a directory as a text field of a record."""
     return directory_key(path).encode() + b"\0"
 
 
@@ -79,7 +78,7 @@ def database_of(sample: Path) -> bytes:
 
 
 def archive(path: Path, database: bytes) -> Path:
-    """Write an older flist of these bytes."""
+    """Write an older flist with this SQLite file."""
     with tarfile.open(path, "w:gz", compresslevel=1) as stream:
         member = tarfile.TarInfo("flistdb.sqlite3")
         member.size = len(database)
@@ -88,7 +87,7 @@ def archive(path: Path, database: bytes) -> Path:
 
 
 def flip(data: bytes, flips: list[tuple[float, bytes]]) -> bytes:
-    """Return `data` with bytes changed at some places."""
+    """Return `data` with bytes replaced at some places."""
     changed = bytearray(data)
     for place, value in flips:
         start = int(place * len(data))
@@ -97,7 +96,7 @@ def flip(data: bytes, flips: list[tuple[float, bytes]]) -> bytes:
 
 
 def exercise(path: Path) -> bool:
-    """Ask everything of an older flist; return whether it could be opened at all."""
+    """Read everything from an older flist; return whether it could be opened."""
     try:
         with open_flist(path) as flist:
             ask_all(flist)
@@ -108,14 +107,14 @@ def exercise(path: Path) -> bool:
 
 
 def ask_all(flist: Any) -> None:
-    """Ask what a mount and `convert` ask."""
+    """Read everything that a mount and `convert` read."""
     for inode in flist.inodes():
         assert b"/" not in inode.name or inode.ino == ROOT_INO
         flist.children(inode.ino), flist.blocks(inode.ino), flist.meta(inode.ino)
     flist.routes(), flist.tags(), flist.totals(), flist.folder_counts(), list(flist.all_blocks())
 
 
-def test_the_whole_flist_is_read(sample: Path) -> None:
+def test_the_undamaged_flist_is_read_completely(sample: Path) -> None:
     with LegacyFlist.open(sample) as flist:
         assert flist.totals() == (12, 3 * 600_000)
         assert [route.url for route in flist.routes()] == ["zdb://a:1", "zdb://b:1"]
@@ -132,10 +131,10 @@ def test_archives_with_flipped_bytes(sample: Path, tmp_path: Path, flips: Any) -
 
 @bounded
 @given(flips=FLIPS, length=st.floats(0, 1))
-def test_what_was_packed_is_a_damaged_archive(
+def test_archives_damaged_before_compression(
     sample: Path, tmp_path: Path, flips: Any, length: float
 ) -> None:
-    """The checksum of gzip fits, what is in it does not."""
+    """The gzip checksum is right, but the tar inside is damaged."""
     tar = flip(gzip.decompress(sample.read_bytes()), flips)
     path = tmp_path / "damaged.flist"
     path.write_bytes(gzip.compress(tar[: int(length * len(tar))], 1))
@@ -154,7 +153,7 @@ def test_databases_with_flipped_bytes(sample: Path, tmp_path: Path, flips: Any) 
 def test_a_schema_with_flipped_bytes(
     sample: Path, tmp_path: Path, place: int, value: bytes
 ) -> None:
-    """The names of tables and columns, which SQLite's errors repeat, need not be text."""
+    """SQLite's errors repeat the names of tables and columns, which may then not be UTF-8."""
     database = database_of(sample)
     start = database.index(b"CREATE TABLE") - 60 + place
     damaged = database[:start] + value + database[start + len(value) :]
@@ -188,7 +187,7 @@ def test_records_with_flipped_bytes(tmp_path: Path, flips: Any, name: str) -> No
         ),
     ],
 )
-def test_a_database_made_to_do_harm(sample: Path, tmp_path: Path, statement: str) -> None:
+def test_malicious_databases_are_refused(sample: Path, tmp_path: Path, statement: str) -> None:
     path = tmp_path / "database"
     path.write_bytes(database_of(sample))
     connection = sqlite3.connect(path)
@@ -198,8 +197,8 @@ def test_a_database_made_to_do_harm(sample: Path, tmp_path: Path, statement: str
     assert not exercise(archive(tmp_path / "made.flist", path.read_bytes()))
 
 
-def test_a_user_whose_name_can_be_no_name(tmp_path: Path) -> None:
-    """Names of users are looked up on this machine, where a zero byte is refused."""
+def test_impossible_user_names_give_the_default_owner(tmp_path: Path) -> None:
+    """User names are looked up on this machine, where `getpwnam` refuses a zero byte."""
     record = rights_record(0o755, -1, -1)
     for name in (b"ro\0ot\0", b"\xff\0", b"u" * 70_000):
         records = make_records() | {"named": record._replace(pointers=(name, name, None))}

@@ -1,15 +1,13 @@
-"""Signatures of flists."""
+"""Signatures beside a flist: made, verified, and demanded with a key file."""
 
 import base64
-import errno
-import os
 from pathlib import Path
 
 import pytest
 
 from common.publickeys import parse_public_keys
-from flist.errors import FlistError, SignatureError
-from flist.format.signing.keys import generate_key, load_private_key, load_public_keys, public_text
+from flist.errors import SignatureError
+from flist.format.signing.keys import generate_key, load_private_key, public_text
 from flist.format.signing.sign import sign_flist
 from flist.format.signing.trust import demand_signature, verify_flist
 
@@ -23,7 +21,9 @@ def make_signed(tmp_path: Path) -> tuple[Path, str, list[bytes]]:
     return meta, text, parse_public_keys(public_text(private))
 
 
-def test_good(signed: tuple[Path, str, list[bytes]], tmp_path: Path) -> None:
+def test_a_valid_signature_is_accepted(
+    signed: tuple[Path, str, list[bytes]], tmp_path: Path
+) -> None:
     meta, text, keys = signed
     verify_flist(meta, text, "tf-zos/production", keys)
     verify_flist(meta, text, "tf-zos/production", [b"\0" * 32, *keys])
@@ -55,44 +55,9 @@ def test_every_change_is_refused(signed: tuple[Path, str, list[bytes]]) -> None:
             verify_flist(meta, text, "tf-zos/production", keys)
 
 
-def test_key_files(tmp_path: Path) -> None:
-    key = base64.b64encode(b"k" * 32).decode()
-    path = tmp_path / "keys"
-    path.write_text(f"# trusted\n\n{key} # ours\n")
-    assert load_public_keys(path) == [b"k" * 32]
-    path.write_text("# none\n")
-    with pytest.raises(FlistError, match="there is no key"):
-        load_public_keys(path)
-    path.write_text("not a key")
-    with pytest.raises(FlistError, match="line 1"):
-        load_public_keys(path)
-    generate_key(tmp_path / "k")
-    with pytest.raises(FlistError, match="exists already"):
-        generate_key(tmp_path / "k")
-    with pytest.raises(FlistError, match="private key"):
-        load_private_key(path)
-
-
-def test_a_key_is_there_whole_or_not_at_all(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_demanded_signature_is_looked_for_beside_the_flist(
+    signed: tuple[Path, str, list[bytes]], tmp_path: Path
 ) -> None:
-    def stop(_source: object, _target: object) -> None:
-        assert not (tmp_path / "k").exists()
-        raise OSError(errno.EIO, "Input/output error")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(os, "link", stop)
-        with pytest.raises(FlistError, match="Input/output error"):
-            generate_key(tmp_path / "k")
-    assert list(tmp_path.iterdir()) == []
-    generate_key(tmp_path / "k")
-    with pytest.raises(FlistError, match="exists already"):
-        generate_key(tmp_path / "k")
-    assert [path.name for path in tmp_path.iterdir()] == ["k"]
-    assert load_private_key(tmp_path / "k")
-
-
-def test_demand(signed: tuple[Path, str, list[bytes]], tmp_path: Path) -> None:
     meta, text, keys = signed
     (tmp_path / "keys").write_text(base64.b64encode(keys[0]).decode())
     with pytest.raises(SignatureError, match="can't be read"):
@@ -102,12 +67,3 @@ def test_demand(signed: tuple[Path, str, list[bytes]], tmp_path: Path) -> None:
     demand_signature(meta, tmp_path / "keys", "tf-zos/production")
     with pytest.raises(SignatureError):
         demand_signature(meta, tmp_path / "keys", "tf-zos/testing")
-
-
-def test_a_private_key_is_not_taken_for_a_public_one(tmp_path: Path) -> None:
-    private = generate_key(tmp_path / "key")
-    with pytest.raises(ValueError, match=r"line 1 is a private key; .* \.pub"):
-        parse_public_keys((tmp_path / "key").read_text())
-    (tmp_path / "old").write_text(base64.b64encode(private.private_bytes_raw()).decode())
-    again = load_private_key(tmp_path / "old")  # as keygen wrote them once
-    assert public_text(again) == public_text(private)

@@ -1,4 +1,4 @@
-"""Blocks that come from the cache when they are copied, and a cache that is filled with gaps."""
+"""Commands that read from the cache or fill it: clone, convert, prefetch."""
 
 import json
 from pathlib import Path
@@ -24,7 +24,7 @@ def names(folder: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("command", ["clone", "convert"])
-def test_the_cache_is_enough(packed: Path, tmp_path: Path, command: str) -> None:
+def test_a_full_cache_is_sufficient(packed: Path, tmp_path: Path, command: str) -> None:
     cache = tmp_path / "cache"
     rfs("prefetch", "-m", packed, "-c", cache)
     (tmp_path / "blocks").rename(tmp_path / "gone")
@@ -36,7 +36,7 @@ def test_the_cache_is_enough(packed: Path, tmp_path: Path, command: str) -> None
     assert describe(tmp_path / "out") == describe(tmp_path / "tree")
 
 
-def test_what_is_not_in_the_cache_is_named(packed: Path, tmp_path: Path) -> None:
+def test_a_block_that_is_not_in_the_cache_is_named(packed: Path, tmp_path: Path) -> None:
     before = packed.read_bytes()
     words: list[str | Path] = [
         "-s",
@@ -51,7 +51,7 @@ def test_what_is_not_in_the_cache_is_named(packed: Path, tmp_path: Path) -> None
     assert packed.read_bytes() == before
 
 
-def test_a_clone_from_afar_fills_the_cache(tmp_path: Path) -> None:
+def test_a_clone_from_a_server_fills_the_cache(tmp_path: Path) -> None:
     tree = make_small_tree(tmp_path / "tree")
     meta, cache = tmp_path / "a.fl", tmp_path / "cache"
     with redis_server(tmp_path) as port:
@@ -64,7 +64,7 @@ def test_a_clone_from_afar_fills_the_cache(tmp_path: Path) -> None:
     assert names(cache) == names(tmp_path / "two")
 
 
-def test_a_damaged_file_in_the_cache_is_not_copied(tmp_path: Path) -> None:
+def test_a_damaged_cached_block_is_not_copied(tmp_path: Path) -> None:
     tree = make_small_tree(tmp_path / "tree")
     meta, cache = tmp_path / "a.fl", tmp_path / "cache"
     with redis_server(tmp_path) as port:
@@ -77,7 +77,7 @@ def test_a_damaged_file_in_the_cache_is_not_copied(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("is_damaged", [False, True])
-def test_prefetch_goes_on_after_a_missing_block(
+def test_prefetch_continues_after_a_bad_block(
     packed: Path, tmp_path: Path, *, is_damaged: bool
 ) -> None:
     wrong = sorted((tmp_path / "blocks").glob("*/*"))[2:5]

@@ -1,4 +1,4 @@
-"""Several threads ask one flist at once: each gets the answer to its own question, to the end."""
+"""Several threads query one flist at once, also while it is closed."""
 
 import itertools
 import threading
@@ -19,7 +19,7 @@ THREADS = 16
 
 @pytest.fixture(name="meta")
 def make_flist(tmp_path: Path) -> Path:
-    """Write a flist of many files, each with a block that tells its number."""
+    """Write a flist of many files, each with a block whose id is its inode number."""
     inodes = [Inode(ROOT_INO, 0, b"/", 4096, 0, 0, 0o40755, 0, 0, 0)]
     for ino in range(2, FILES + 2):
         inodes.append(Inode(ino, ROOT_INO, b"%d" % ino, 1, 0, 0, 0o100644, 0, 0, 0))
@@ -33,7 +33,7 @@ def block_list(ino: int) -> list[Block]:
     return [Block(ino.to_bytes(32, "big"), bytes(32))]
 
 
-def test_threads_do_not_get_one_anothers_rows(meta: Path) -> None:
+def test_each_thread_gets_the_rows_of_its_own_query(meta: Path) -> None:
     def ask(number: int) -> int:
         wrong = 0
         for step in range(500):
@@ -47,8 +47,8 @@ def test_threads_do_not_get_one_anothers_rows(meta: Path) -> None:
         assert sum(pool.map(ask, range(THREADS))) == 0
 
 
-def test_a_flist_that_is_closed_under_a_question_is_closed_after_it(meta: Path) -> None:
-    """It was a crash of the whole process: SIGSEGV inside Python's SQLite module."""
+def test_closing_waits_for_a_running_query(meta: Path) -> None:
+    """Without the wait, Python's sqlite3 module crashes with SIGSEGV."""
 
     def ask_on(flist: FlistFile, has_begun: threading.Event) -> str:
         for step in itertools.count():
