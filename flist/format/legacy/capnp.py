@@ -128,10 +128,14 @@ class Struct(NamedTuple):
         place = self.place(index)
         return None if place is None else self.message.struct_at(self.segment, place)
 
+    def list_place(self, index: int) -> ListPlace | None:
+        """Return the place of the list behind pointer `index`, or None."""
+        place = self.place(index)
+        return None if place is None else self.message.list_at(self.segment, place)
+
     def data(self, index: int) -> bytes:
         """Return the bytes behind pointer `index`."""
-        place = self.place(index)
-        where = None if place is None else self.message.list_at(self.segment, place)
+        where = self.list_place(index)
         if where is None:
             return b""
         if where.kind != BYTE_LIST:
@@ -145,8 +149,7 @@ class Struct(NamedTuple):
 
     def structs(self, index: int) -> "list[Struct]":
         """Return the structs of the list behind pointer `index`."""
-        place = self.place(index)
-        where = None if place is None else self.message.list_at(self.segment, place)
+        where = self.list_place(index)
         if where is None:
             return []
         if where.kind != COMPOSITE_LIST:
