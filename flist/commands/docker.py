@@ -124,15 +124,16 @@ def output_path(options: argparse.Namespace) -> Path:
 def open_image(options: argparse.Namespace, platform: Platform | None) -> Iterator[Image]:
     """Yield the image that the options name."""
     if options.oci_layout:
-        from flist.oci.source.layout import Folder, find_in_files
+        from flist.oci.source.files import Folder
+        from flist.oci.source.local import find_local
 
-        yield find_in_files(Folder(options.oci_layout), options.image, platform)
+        yield find_local(Folder(options.oci_layout), options.image, platform)
     elif options.archive:
         from flist.oci.source.archive import Archive
-        from flist.oci.source.layout import find_in_files
+        from flist.oci.source.local import find_local
 
         with Archive.open_file(options.archive, options.max_size) as archive:
-            yield find_in_files(archive, options.image, platform)
+            yield find_local(archive, options.image, platform)
     else:
         yield from open_remote(options, platform)
 
@@ -140,7 +141,7 @@ def open_image(options: argparse.Namespace, platform: Platform | None) -> Iterat
 def open_remote(options: argparse.Namespace, platform: Platform | None) -> Iterator[Image]:
     """Yield an image in a registry."""
     from flist.oci.source.registry import Registry
-    from flist.oci.source.web import Web
+    from flist.oci.source.session import Session
 
     if not options.image:
         raise UsageError("no image is named", hint="-i NAME, or --oci-layout, or --archive")
@@ -152,8 +153,6 @@ def open_remote(options: argparse.Namespace, platform: Platform | None) -> Itera
     check_server(reference, options.server_address)
     if credentials == Credentials() and not options.no_docker_config:
         credentials = find_login(reference)
-    web = Web(is_insecure=options.insecure)
-    try:
-        yield Registry(reference, credentials, web).find(platform)
-    finally:
-        web.close()
+    session = Session(reference, credentials, is_insecure=options.insecure)
+    with contextlib.closing(session):
+        yield Registry(session).find(platform)

@@ -4,7 +4,7 @@ import argparse
 import sys
 
 from flist.commands.shared.servers import add_server, connected
-from flist.server.client import download
+from flist.server.transfer import download
 from flist.values import parse_path
 
 

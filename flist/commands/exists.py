@@ -16,7 +16,7 @@ from flist.commands.shared.targets import add_targets
 from flist.format.opening import open_flist
 from flist.format.sqlitefile import MAGIC
 from flist.model import CHUNK_BYTES
-from flist.server.client import name_blocks
+from flist.server.transfer import name_blocks
 from flist.store.routed import open_routes, parse_route
 from flist.values import is_hash
 

@@ -98,11 +98,11 @@ def fetch_meta(options: argparse.Namespace, stack: contextlib.ExitStack) -> "lis
     Returns the connections that are still open.
     """
     from flist.mount.mount import UP_WITHIN_S
-    from flist.store.metadata import Download
+    from flist.store.metadata import FlistDownload
 
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="flist-")))
     is_signed = options.key is not None and options.signature is None
-    download = Download(options.meta, folder, is_signed=is_signed)
+    download = FlistDownload(options.meta, folder, is_signed=is_signed)
     importlib.import_module("flist.mount.fuse.server")  # meanwhile: it takes as long as the fetch
     download.thread.join(UP_WITHIN_S if options.daemon else None)
     if download.thread.is_alive():

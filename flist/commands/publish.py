@@ -32,7 +32,7 @@ def run(options: argparse.Namespace) -> int:
     signature = Path(f"{options.meta}.sig")
     with connected(options.server, options.token) as client:
         if signature.exists():
-            client.put(f"{options.name}.sig", signature.read_bytes(), "PUT")
-        client.put(options.name, options.meta.read_bytes(), "PUT")
+            client.put_flist(f"{options.name}.sig", signature.read_bytes())
+        client.put_flist(options.name, options.meta.read_bytes())
     sys.stdout.write(f"{options.server.rstrip('/')}/{options.name}\n")
     return 0

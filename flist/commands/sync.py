@@ -4,7 +4,7 @@ import argparse
 import sys
 
 from flist.commands.shared.servers import add_token, connected
-from flist.server.client import sync
+from flist.server.transfer import sync
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

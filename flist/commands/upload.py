@@ -4,7 +4,7 @@ import argparse
 import sys
 
 from flist.commands.shared.servers import add_upload, connected
-from flist.server.client import upload
+from flist.server.transfer import upload
 from flist.values import parse_path
 
 

@@ -12,7 +12,7 @@ from common.text import printable
 from flist.commands.shared.send import FLIST_NAME, send_flist
 from flist.commands.shared.servers import add_upload, connected
 from flist.format.writer import check_output
-from flist.server.client import upload
+from flist.server.transfer import upload
 from flist.values import parse_path
 
 

@@ -7,31 +7,33 @@ pays at every boot.
 import http.client
 import ssl
 import threading
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from flist.errors import StoreError, StoreUnavailableError
-from flist.http.patience import Patience, PatientSocket
+from flist.http.patience import LONGEST_S, PIECE_BYTES, Patience, PatientSocket
+
+if TYPE_CHECKING:
+    from urllib.parse import SplitResult
 
 MAX_HEADER_BYTES = 1 << 20
 FAULTS = (OSError, ValueError, http.client.HTTPException)
+PORTS = {"http": 80, "https": 443}
+
+
+class BrokenTransferError(StoreUnavailableError):
+    """The body of an answer broke off or stalled; a request for the rest may succeed."""
 
 
 class Request(NamedTuple):
-    """One request; `path` begins at the server's root."""
+    """One request; `path` begins at the server's root, `secret` is the value of its Authorization
+    header, if it has one."""
 
     method: str
     path: str
     body: bytes | None
     headers: Mapping[str, str]
-
-
-class Answer(NamedTuple):
-    """What came; `location` is where a redirect leads."""
-
-    status: int
-    body: bytes
-    location: str
+    secret: str = ""
 
 
 class Origin:
@@ -51,32 +53,24 @@ class Origin:
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{'https' if self.is_secure else 'http'}://{host}:{self.port}"
 
-    def ask(self, request: Request, patience: Patience, max_bytes: int) -> Answer:
-        """Return what is answered, a body up to one byte more than `max_bytes`.
+    def open(self, request: Request, patience: Patience) -> "Response":
+        """Return the answer to `request` once its header has come.
 
         A kept connection that died is replaced once. Raises `StoreUnavailableError`, and
-        `StoreError` for a server that is not the one that was named.
+        `StoreError` for a server whose certificate is not valid.
         """
         kept = self.take(0)
         try:
             if kept is not None:
                 try:
-                    return self.exchange(kept, request, patience, max_bytes)
+                    return self.send(kept, request, patience)
                 except FAULTS as error:
                     if isinstance(error, TimeoutError):
                         raise
                     # The server closed it while it was idle.
-            return self.exchange(self.connect(), request, patience, max_bytes)
-        except ssl.SSLCertVerificationError as error:
-            raise StoreError(
-                f"cannot trust {self.url}: {error.verify_message}",
-                hint="SSL_CERT_FILE names a file of authorities",
-            ) from error
+            return self.send(self.connect(), request, patience)
         except FAULTS as error:
-            if isinstance(error, TimeoutError):
-                self.close()  # what is idle may be as dead
-            reason = str(error) or type(error).__name__
-            raise StoreUnavailableError(f"cannot reach {self.url}: {reason}") from error
+            raise self.explain(error) from error
 
     def connect(self) -> http.client.HTTPConnection:
         """Return a new connection, not yet open."""
@@ -85,33 +79,34 @@ class Origin:
         self.tls = self.tls or ssl.create_default_context()
         return http.client.HTTPSConnection(self.host, self.port, context=self.tls)
 
-    def exchange(
-        self,
-        connection: http.client.HTTPConnection,
-        request: Request,
-        patience: Patience,
-        max_bytes: int,
-    ) -> Answer:
-        """Return what is answered over `connection`, which is kept if it may be."""
+    def send(
+        self, connection: http.client.HTTPConnection, request: Request, patience: Patience
+    ) -> "Response":
+        """Send `request` over `connection` and return the answer, its body still to be read."""
+        headers = dict(request.headers)
+        if request.secret:
+            headers["Authorization"] = request.secret
         try:
             arm(connection, patience)
-            connection.request(request.method, request.path, request.body, dict(request.headers))
-            response = connection.getresponse()
-            body = read_body(response, request.method, max_bytes)
+            connection.request(request.method, request.path, request.body, headers)
+            return Response(self, connection, connection.getresponse())
         except BaseException:
             connection.close()
             raise
-        if response.length == 0:
-            response.close()  # read1 does not say so itself when it has read all
-        if response.isclosed() and not response.will_close:
-            self.keep(connection)
-        else:
-            response.close()
-            connection.close()  # more than any block may have: the rest is not read
-        return Answer(response.status, body, response.getheader("Location", ""))
+
+    def explain(self, error: Exception) -> StoreError:
+        """Return what `error`, one of `FAULTS`, means for the caller."""
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return StoreError(
+                f"cannot trust {self.url}: {error.verify_message}",
+                hint="SSL_CERT_FILE names a file of authorities",
+            )
+        if isinstance(error, TimeoutError):
+            self.close()  # the idle connections may be as dead
+        return StoreUnavailableError(f"cannot reach {self.url}: {reason_of(error)}")
 
     def is_of(self, connection: http.client.HTTPConnection) -> bool:
-        """Whether a connection leads to this server."""
+        """Return whether a connection leads to this server."""
         is_secure = isinstance(connection, http.client.HTTPSConnection)
         found = (is_secure, connection.host, connection.port)
         return found == (self.is_secure, self.host, self.port)
@@ -122,16 +117,100 @@ class Origin:
             self.idle.append(connection)
 
     def take(self, kept: int) -> http.client.HTTPConnection | None:
-        """Return an open connection, if there are more than `kept`."""
+        """Return an idle connection if there are more than `kept`."""
         with self.lock:
             return self.idle.pop() if len(self.idle) > kept else None
 
-    def close(self) -> None:
-        """Close the kept connections."""
+    def take_all(self) -> list[http.client.HTTPConnection]:
+        """Return all idle connections, which are then the caller's."""
         with self.lock:
             idle, self.idle = self.idle, []
-        for connection in idle:
+        return idle
+
+    def close(self) -> None:
+        """Close the idle connections."""
+        for connection in self.take_all():
             connection.close()
+
+
+class Response:
+    """An answer whose header has come. Used in a `with` block, once: at its end the connection is
+    kept for the next request if the body was read whole, and closed if not.
+
+    `is_home` says that no redirect led to another server.
+    """
+
+    def __init__(
+        self,
+        origin: Origin,
+        connection: http.client.HTTPConnection,
+        raw: http.client.HTTPResponse,
+    ) -> None:
+        self.origin = origin
+        self.connection = connection
+        self.raw = raw
+        self.status = raw.status
+        self.is_home = True
+
+    @property
+    def location(self) -> str:
+        """Where a redirect leads."""
+        return self.header("Location")
+
+    def header(self, name: str) -> str:
+        """Return the value of a header, empty if there is none."""
+        return self.raw.getheader(name, "")
+
+    def headers(self, name: str) -> list[str]:
+        """Return the values of a header that may stand several times."""
+        return self.raw.headers.get_all(name) or []
+
+    def pieces(self) -> Iterator[bytes]:
+        """Yield the body as it arrives, in pieces of at most 64 KiB; raises
+        `BrokenTransferError`."""
+        while piece := self.read_piece(PIECE_BYTES):
+            yield piece
+
+    def read(self, limit: int) -> bytes:
+        """Return the body; of one that is larger than `limit`, the first `limit` + 1 bytes.
+
+        Raises `BrokenTransferError`.
+        """
+        pieces = []
+        left = limit + 1
+        while left > 0 and (piece := self.read_piece(left)):
+            pieces.append(piece)
+            left -= len(piece)
+        return b"".join(pieces)
+
+    def read_piece(self, size: int) -> bytes:
+        """Return at most `size` bytes, none at the end of the body."""
+        try:
+            piece = self.raw.read1(size)
+            if not piece and self.raw.length:
+                raise ConnectionError("the answer is cut off")
+        except FAULTS as error:
+            told = self.origin.explain(error)
+            raise BrokenTransferError(told.message) from error
+        return piece
+
+    def __enter__(self) -> "Response":
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        if self.raw.length == 0:
+            self.raw.close()  # read1 does not do that itself at the end
+        if self.raw.isclosed() and not self.raw.will_close:
+            self.origin.keep(self.connection)
+        else:
+            self.raw.close()
+            self.connection.close()
+
+
+def find_origin(parts: "SplitResult") -> Origin:
+    """Return the server of an http or https URL that names a host."""
+    port = parts.port or PORTS[parts.scheme]
+    return Origin(parts.hostname or "", port, is_secure=parts.scheme == "https")
 
 
 def arm(connection: http.client.HTTPConnection, patience: Patience) -> PatientSocket:
@@ -140,25 +219,13 @@ def arm(connection: http.client.HTTPConnection, patience: Patience) -> PatientSo
     if isinstance(known, PatientSocket):
         known.patience = patience
         return known
-    connection.timeout = patience.left()
+    connection.timeout = min(patience.left(), LONGEST_S)
     connection.connect()
     opened: Any = connection.sock
     patient = connection.sock = PatientSocket(opened, patience)
     return patient
 
 
-def read_body(response: http.client.HTTPResponse, method: str, limit: int) -> bytes:
-    """Return the body, up to one byte more than `limit`.
-
-    Raises `IncompleteRead` for a body that is cut off.
-    """
-    pieces = []
-    left = limit + 1
-    while left > 0 and (piece := response.read1(left)):
-        pieces.append(piece)
-        left -= len(piece)
-    body = b"".join(pieces)
-    length = response.getheader("Content-Length")
-    if method != "HEAD" and length is not None and len(body) < min(int(length), limit):
-        raise http.client.IncompleteRead(body)
-    return body
+def reason_of(error: Exception) -> str:
+    """Return what an error says, or at least its kind."""
+    return str(error) or type(error).__name__

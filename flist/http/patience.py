@@ -1,7 +1,7 @@
-"""A server is given up when nothing comes for a time, or next to nothing.
+"""A time limit for one answer that ends silence and dripping, but not a slow, steady transfer.
 
-A socket's own time-out begins anew with every byte: a server that sends one now and then would hold
-a reader for ever.
+A socket's own time-out starts again with every byte, so a server that sends one now and then could
+hold a reader for ever.
 """
 
 import io
@@ -11,15 +11,16 @@ import time
 from collections.abc import Callable
 
 LONGEST_S = 20.0
-"""How long a store may say nothing, if nobody says otherwise."""
+"""How long a server may be silent, unless the caller says otherwise."""
 SLOWEST_BYTES_PER_S = 4096
 PIECE_BYTES = 65536
 
 
 class Patience:
-    """What is left of `limit_s` seconds for one answer of at most `max_bytes`.
+    """The rest of `limit_s` seconds for one answer of at most `max_bytes`.
 
-    Bytes that come or go give time back, as much as they may take and never more than was used.
+    Bytes that are sent or received give time back at `SLOWEST_BYTES_PER_S`, but never more than was
+    used: a fast start earns no credit.
     """
 
     def __init__(
@@ -29,9 +30,14 @@ class Patience:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.limit_s = limit_s
-        self.bytes_left = max_bytes
+        self.max_bytes = max_bytes
         self.clock = clock
-        self.due = clock() + limit_s
+        self.renew()
+
+    def renew(self) -> None:
+        """Start again, for another try."""
+        self.bytes_left = self.max_bytes
+        self.due = self.clock() + self.limit_s
 
     def left(self) -> float:
         """Return how many seconds are left; raises `TimeoutError` if there are none."""
@@ -41,11 +47,11 @@ class Patience:
         return left
 
     def add(self, size: int) -> None:
-        """Give time back for bytes."""
+        """Give time back for `size` bytes."""
         self.due = min(self.due + size / SLOWEST_BYTES_PER_S, self.clock() + self.limit_s)
 
     def take(self, size: int) -> None:
-        """Note that bytes came; raises `OSError` for more than there may be."""
+        """Count `size` received bytes; raises `OSError` for more than `max_bytes`."""
         self.bytes_left -= size
         if self.bytes_left < 0:
             raise OSError("the answer does not end")
@@ -69,12 +75,12 @@ class PatientSocket:
             self.patience.add(len(piece))
 
     def makefile(self, mode: str = "rb") -> io.BufferedReader:
-        """Return what reads from it; it keeps the connection open until it is closed itself."""
-        del mode  # what http.client says
+        """Return a reader of the socket; it keeps the connection open until it is closed itself."""
+        del mode  # http.client passes it; it is always "rb"
         return io.BufferedReader(PatientReader(self))
 
     def close(self) -> None:
-        """Close."""
+        """Close the socket."""
         self.socket.close()
 
 
@@ -86,11 +92,11 @@ class PatientReader(io.RawIOBase):
         self.raw = patient.socket.makefile("rb", buffering=0)
 
     def readable(self) -> bool:
-        """Yes."""
+        """Return true, for `io.BufferedReader`."""
         return True
 
     def readinto(self, buffer: "bytearray | memoryview") -> int | None:  # type: ignore[override]
-        """Read what is there, or wait for something."""
+        """Read what has arrived, or wait for something."""
         patience = self.patient.patience
         self.patient.socket.settimeout(patience.left())
         size = self.raw.readinto(buffer)
@@ -98,6 +104,6 @@ class PatientReader(io.RawIOBase):
         return size
 
     def close(self) -> None:
-        """Let go of the connection."""
+        """Release the connection."""
         self.raw.close()
         super().close()

@@ -1,8 +1,8 @@
-"""Several blocks asked for over one HTTP connection at once; their answers come one after another.
+"""Several blocks requested over one HTTP connection at once; the answers come in the same order.
 
-A round trip each is nearly all of the time of small blocks, and many connections instead would each
-begin as slowly as TCP does. An answer that is in any way unusual ends the pipeline: what is left is
-asked for again, one by one, by whoever needs it (`HttpStore.get`).
+One round trip per block would be most of the time for small blocks, and each of many connections
+would start as slowly as TCP does. An answer that is unusual in any way ends the pipeline: the
+remaining blocks are requested one by one by the callers that need them (`HttpStore.get`).
 
 Source: RFC 9112, sections 4, 5 and 9.3.2.
 """
@@ -22,13 +22,14 @@ MAX_HEADERS = 100
 
 
 class AnswerError(Exception):
-    """An answer after which nothing more can be read."""
+    """The answer is one after which the connection cannot be used."""
 
 
 class Pipeline:
-    """What comes over one connection; safe to use from several threads.
+    """The answers of one connection; safe to use from several threads.
 
-    `is_broken`: nothing more comes; `is_unfit`: because this server answers in another way.
+    `is_broken` says that no more answers come, `is_unfit` that this is because the server does not
+    support pipelining as we need it.
     """
 
     def __init__(self, connection: http.client.HTTPConnection, max_bytes: int) -> None:
@@ -45,7 +46,7 @@ class Pipeline:
     def send(
         self, requests: Sequence[tuple[bytes, str]], headers: Mapping[str, str], patience: Patience
     ) -> None:
-        """Ask for blocks: (id, path) each. Without any, only the connection is opened."""
+        """Request blocks: (id, path) each. Without any, only the connection is opened."""
         name = self.connection.host
         host = f"{f'[{name}]' if ':' in name else name}:{self.connection.port}"
         lines = "".join(f"{name}: {text}\r\n" for name, text in {"Host": host, **headers}.items())
@@ -61,7 +62,7 @@ class Pipeline:
             self.pending.extend(block_id for block_id, _ in requests)
 
     def take(self, block_id: bytes, patience: Patience) -> bytes | None:
-        """Return a block once it is here; None if it does not come. Raises `TimeoutError`."""
+        """Return a block once it has arrived; None if it will not. Raises `TimeoutError`."""
         if not self.lock.acquire(timeout=patience.left()):
             raise TimeoutError("timed out")
         try:
@@ -72,7 +73,7 @@ class Pipeline:
             self.lock.release()
 
     def finish(self, patience: Patience) -> bool:
-        """Let go of what nobody took; return whether the connection can be used again."""
+        """Drop the blocks that nobody took; return whether the connection can be used again."""
         with self.lock:
             with contextlib.suppress(TimeoutError):
                 while self.pending:
@@ -100,7 +101,7 @@ class Pipeline:
             self.arrived[block_id] = body
 
     def give_up(self) -> None:
-        """Expect nothing more."""
+        """Close the connection; no more answers are expected."""
         self.is_broken = True
         self.pending.clear()
         with contextlib.suppress(OSError):
@@ -108,10 +109,10 @@ class Pipeline:
 
 
 def read_answer(stream: BufferedReader, max_bytes: int) -> bytes | None:
-    """Return the body of the next answer; None if it was read and is no block."""
+    """Return the body of the next answer; None if the status is not 200."""
     version, status, *_ = [*read_line(stream).split(b" ", 2), b""]
     if version != b"HTTP/1.1" or status.startswith(b"3"):
-        raise AnswerError  # after a redirect every block would be asked for twice
+        raise AnswerError  # with redirects, every block would be requested twice
     length = read_length(stream)
     if not 0 <= length <= max_bytes:
         raise AnswerError
@@ -120,8 +121,10 @@ def read_answer(stream: BufferedReader, max_bytes: int) -> bytes | None:
 
 
 def read_length(stream: BufferedReader) -> int:
-    """Read headers; return the length of the body. Raises `AnswerError` if they tell none, or
-    that it is encoded, or that the connection ends after it."""
+    """Read the headers and return the length of the body, -1 if they do not say it.
+
+    Raises `AnswerError` if the body has a transfer encoding or ends with the connection.
+    """
     length = -1
     for _ in range(MAX_HEADERS):
         name, _, value = read_line(stream).lower().partition(b":")

@@ -1,30 +1,52 @@
-"""The URLs of stores and servers: taken apart, and shown without their secrets."""
+"""URLs of stores and servers: their parts, their credentials, and how they are shown."""
 
+import base64
 import re
 from collections.abc import Iterable
-from urllib.parse import SplitResult, urlsplit, urlunsplit
+from urllib.parse import SplitResult, quote, unquote, urlsplit, urlunsplit
 
 from common.errors import UsageError
 from flist.model import Route
 
+PATH_CHARACTERS = "/?#[]@!$&'()*+,;=:%~"
+"""These stand in a request as they are (RFC 3986); others are percent-encoded."""
+
 
 def split_url(url: str) -> SplitResult:
-    """Return the parts of an URL; raises `UsageError` if its host or port can't be one."""
+    """Return the parts of a URL; raises `UsageError` if its host or port is not valid."""
     try:
         parts = urlsplit(url)
         _ = parts.port, parts.hostname
     except ValueError as error:
-        raise UsageError(f"cannot open store {hide_secrets(url)!r}: {error}") from error
+        raise UsageError(f"cannot use {hide_secrets(url)!r}: {error}") from error
     if re.search(r"[\x00-\x20\x7f]", parts.netloc) or not url.isprintable():
         raise UsageError(
-            f"cannot open store {hide_secrets(url)!r}: no URL has such characters",
+            f"cannot use {hide_secrets(url)!r}: no URL has such characters",
             hint="write them as % and two hex digits",
         )
     return parts
 
 
+def path_of(parts: SplitResult) -> str:
+    """Return path and query of a URL, as they stand in a request."""
+    query = f"?{parts.query}" if parts.query else ""
+    return quote(f"{parts.path or '/'}{query}", safe=PATH_CHARACTERS)
+
+
+def credentials(parts: SplitResult) -> str:
+    """Return the value of the Authorization header for a URL, empty if it names no user."""
+    if parts.username is None and parts.password is None:
+        return ""
+    return basic_authorization(unquote(parts.username or ""), unquote(parts.password or ""))
+
+
+def basic_authorization(user: str, password: str) -> str:
+    """Return the value of the Authorization header for Basic authentication (RFC 7617)."""
+    return f"Basic {base64.b64encode(f'{user}:{password}'.encode()).decode()}"
+
+
 def hide_secrets(text: str) -> str:
-    """Return `text` with the passwords and tokens of URLs in it replaced."""
+    """Return `text` with the passwords and tokens of all URLs in it replaced by `***`."""
     text = re.sub(r"(://[^/@:\s]*):[^/\s]*@", r"\1:***@", text)
     return re.sub(r"([?&]token=)[^&'\"\s]*", r"\1***", text)
 

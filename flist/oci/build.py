@@ -1,4 +1,4 @@
-"""Makes a flist of the tree that an image's layers came to."""
+"""Makes the content of a flist from the merged tree of an image's layers."""
 
 from collections.abc import Mapping, Sequence
 
@@ -9,7 +9,8 @@ from flist.pack.scan import DIRECTORY_BYTES
 
 
 def make_content(root: Node, tags: Mapping[str, str], routes: Sequence[Route]) -> Tables:
-    """Return the flist of `root`: the same as of the tree unpacked and packed."""
+    """Return the content of the flist for `root`: the same as if the tree were unpacked and then
+    packed."""
     names: dict[Item, list[int]] = {}
     inodes: list[Inode] = []
     blocks: dict[int, Sequence[Block]] = {}

@@ -1,7 +1,7 @@
-"""Converts an image into a flist: the topmost layer first, the next one fetched meanwhile.
+"""Converts an image into a flist: topmost layer first, while the next one is fetched.
 
-No root is needed and nothing is unpacked: names, owners and modes stay in memory, contents go as
-blocks into the stores as they are read.
+This needs no root, and nothing is unpacked: names, owners and modes stay in memory, contents go
+into the stores as blocks while they are read.
 """
 
 import contextlib
@@ -31,7 +31,7 @@ Progress = Callable[[int, int], None]
 
 
 class Converted(NamedTuple):
-    """What a conversion made."""
+    """What a conversion made: digest and platform of the image, and numbers."""
 
     digest: str
     platform: str
@@ -52,9 +52,9 @@ def convert(
     limits: Limits | None = None,
     progress: Progress | None = None,
 ) -> Converted:
-    """Write the flist `meta` of `image`, its blocks into the stores of `routes`.
+    """Write the flist `meta` of `image`, and its blocks into the stores of `routes`.
 
-    `name` is what the flist says it was made of. Raises `ImageError`, `StoreError`, `FlistError`.
+    The tag `image` records `name` as the origin. Raises `ImageError`, `StoreError`, `FlistError`.
     """
     check_output(meta)
     limits = limits or Limits()
@@ -88,7 +88,7 @@ def convert(
 
 
 def open_ahead(image: Image) -> Generator[BinaryIO, None, None]:
-    """Give the checked layers, topmost first; while one is used the next is fetched."""
+    """Yield the checked layers, topmost first; while one is used, the next is fetched."""
     pending = list(image.layers)
     upcoming: Future[BinaryIO] | None = None
     with thread_pool(1) as pool:
@@ -104,13 +104,13 @@ def open_ahead(image: Image) -> Generator[BinaryIO, None, None]:
 
 
 def close_blob(opened: "Future[BinaryIO]") -> None:
-    """Close a layer that nobody wants any more, if it has come."""
+    """Close a layer that is no longer needed, if it was fetched."""
     if not opened.cancelled() and opened.exception() is None:
         opened.result().close()
 
 
 def add_startup(root: Node, text: bytes, writer: ChunkWriter) -> None:
-    """Put `/.startup.toml` into the tree; one that the image has gives way."""
+    """Put `/.startup.toml` into the tree; it replaces a file of that name in the image."""
     blocks: list[Block] = []
     writer.add(text, blocks)
     item = Item(mode=STARTUP_MODE, size=len(text), blocks=blocks)
@@ -119,7 +119,7 @@ def add_startup(root: Node, text: bytes, writer: ChunkWriter) -> None:
 
 
 def summarize(image: Image, content: Tables) -> Converted:
-    """Return what was made."""
+    """Return the result of a conversion."""
     own = [inode for inode in content.inodes if not inode.same_as]
     blocks = [block.id for inode in own for block in content.blocks.get(inode.ino, ())]
     return Converted(

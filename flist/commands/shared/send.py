@@ -6,7 +6,7 @@ from pathlib import Path
 from flist.commands.shared.servers import connected
 from flist.model import Route
 from flist.pack.pack import pack
-from flist.server.client import upload
+from flist.server.transfer import upload
 
 FLIST_NAME = "directory.fl"
 

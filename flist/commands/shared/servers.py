@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from flist.server.client import DEFAULT_BLOCK_BYTES, MAX_BLOCK_BYTES, ServerClient, download
+from flist.server.client import ServerClient, open_client
+from flist.server.names import DEFAULT_BLOCK_BYTES, MAX_BLOCK_BYTES
+from flist.server.transfer import download
 from flist.values import is_hash, parse_size, parse_token
 
 DEFAULT_SERVER = "http://localhost:8080"
@@ -83,7 +85,7 @@ def add_upload(parser: argparse.ArgumentParser) -> None:
 @contextmanager
 def connected(url: str, token: str = "") -> Iterator[ServerClient]:
     """Yield a client of the server at `url`, and close it at the end of the block."""
-    client = ServerClient(url.rstrip("/"), token)
+    client = open_client(url, token)
     try:
         yield client
     finally:

@@ -174,7 +174,7 @@ def test_debug_logs_each_try(tmp_path: Path) -> None:
         finally:
             subprocess.run(["umount", "-l", target], check=True, timeout=60)
         lines = log.read_text().splitlines()
-        assert any("not after " in line and "it answered 503" in line for line in lines)
+        assert any("failed after " in line and "it answered 503" in line for line in lines)
         assert any(" bytes in " in line for line in lines)
         cache = ("-c", tmp_path / "empty")  # in the other one everything may be by now
         said = rfs("--debug", "unpack", "-m", meta, *words, *cache, tmp_path / "out").stderr

@@ -23,7 +23,7 @@ def check(store: HttpStore) -> None:
         pipeline = store.announced[next(iter(DATA))]
         assert {block_id: pipeline.take(block_id, Patience(20)) for block_id in DATA} == DATA
     assert store.broken_left == http.MAX_BROKEN
-    assert len(store.origin.idle) == 1
+    assert len(store.client.origin.idle) == 1
     store.close()
 
 

@@ -128,10 +128,10 @@ def test_http_that_falls_silent() -> None:
         closing(HttpStore(f"http://127.0.0.1:{port}")) as store,
     ):
         assert store.get(BLOCK.id) == DATA
-        store.timeout_s = LIMIT_S
+        store.client.timeout_s = LIMIT_S
         check_given_up(store)
-        assert not store.origin.idle
-        store.timeout_s = LONGEST_S
+        assert not store.client.origin.idle
+        store.client.timeout_s = LONGEST_S
         assert store.get(BLOCK.id) == DATA
 
 
