@@ -24,7 +24,7 @@ UID = 4321
 
 
 class Said(NamedTuple):
-    """What a command said."""
+    """The status and the output of a command."""
 
     status: int
     text: str
