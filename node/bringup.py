@@ -18,7 +18,7 @@ from common.errors import ZosError
 from common.files import write_atomic
 from common.mounts import MS_BIND, MS_REC, mount, mount_overlay, unmount
 from common.notify import notify_ready
-from flist.format.sign import load_public_keys
+from flist.format.signing.keys import load_public_keys
 from node.backoff import backoff_delays
 from node.cmdline import parse_parameters
 from node.fetch import fetch_flist

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from flist.blocks.parts import rows_of_large_files
-from flist.format.writer import Content, check_output, write_flist
+from flist.format.tables import Tables
+from flist.format.writer import check_output, write_flist
+from flist.http.urls import strip_passwords
 from flist.model import Block, Route
 from flist.oci.build import make_content
 from flist.oci.config import STARTUP_NAME, image_tag, startup_toml
@@ -19,7 +21,6 @@ from flist.oci.image import Image
 from flist.oci.layer.apply import Applier, Limits
 from flist.oci.layer.chunks import ChunkWriter
 from flist.oci.layer.tree import Item, Node
-from flist.pack.pack import strip_password
 from flist.store.threads import thread_pool
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def convert(
         root = applier.finish()
         add_startup(root, startup_toml(image.config), writer)
         writer.flush()
-    kept = [r if keep_passwords else r._replace(url=strip_password(r.url)) for r in routes]
+    kept = routes if keep_passwords else strip_passwords(routes)
     tags = {"image": image_tag(image.config, name, str(image.digest))}
     content = make_content(root, tags, kept)
     parts = rows_of_large_files(content.inodes, content.blocks, writer.parts)
@@ -117,7 +118,7 @@ def add_startup(root: Node, text: bytes, writer: ChunkWriter) -> None:
     root.children[STARTUP_NAME] = Node(item)
 
 
-def summarize(image: Image, content: Content) -> Converted:
+def summarize(image: Image, content: Tables) -> Converted:
     """Return the result of a conversion."""
     own = [inode for inode in content.inodes if not inode.same_as]
     blocks = [block.id for inode in own for block in content.blocks.get(inode.ino, ())]

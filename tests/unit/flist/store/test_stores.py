@@ -15,8 +15,8 @@ from flist.errors import (
     StoreError,
     StoreUnavailableError,
 )
+from flist.http.urls import strip_password
 from flist.model import Route
-from flist.pack.pack import strip_password
 from flist.store.base import Store
 from flist.store.cache import BlockCache
 from flist.store.fetch import Fetcher
