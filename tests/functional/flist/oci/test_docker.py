@@ -46,7 +46,12 @@ from tests.helpers.flist.trees import describe
 from tests.helpers.needs import need_fuse, need_root, need_tool
 
 NOBODY = 65534
-LOADED = (archive, layout, saved, folder_store)  # imported by root: nobody cannot read them
+LOADED = (
+    archive,
+    layout,
+    saved,
+    folder_store,
+)  # imported as root: the user nobody cannot read them
 CONFIG: dict[str, Any] = {
     "Entrypoint": ["/usr/bin/busybox", "sh"],
     "Cmd": ["-c", 'echo "hello"'],
@@ -361,7 +366,7 @@ def test_a_conversion_needs_no_root(tmp_path: Path, layers: list[bytes]) -> None
     with tempfile.TemporaryDirectory(dir="/var/tmp") as place:
         Path(place).chmod(0o777)
         shutil.copy(image, place)
-        # A fork, since nobody may be unable to start the interpreter.
+        # A fork, since the user nobody may be unable to start the interpreter.
         with multiprocessing.get_context("fork").Pool(1) as pool:
             assert pool.apply(convert_as_nobody, (place,)) == 0
         assert (Path(place) / "b.fl").stat().st_uid == NOBODY

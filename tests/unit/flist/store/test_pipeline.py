@@ -91,7 +91,7 @@ def test_a_missing_block_in_a_pipeline_does_not_affect_the_others(server: Faulty
     store.close()
 
 
-def test_blocks_that_nobody_takes_are_dropped(server: FaultyServer) -> None:
+def test_blocks_that_are_not_taken_are_dropped(server: FaultyServer) -> None:
     store = HttpStore(server.url)
     with store.announce(IDS):
         assert store.get(IDS[1]) == DATA[IDS[1]]
