@@ -197,7 +197,7 @@ def test_websocket(web: Web) -> None:
 
 def test_the_socket_and_its_token_outlive_a_new_program(web: Web) -> None:
     assert web.zinit.cli("reexec").returncode == 0
-    wait_until(lambda: "started anew" in web.zinit.said(), "it starts anew")
+    wait_until(lambda: "re-executed" in web.zinit.said(), "it starts anew")
     assert web.post(LIST)[0] == 200
     assert web.post(LIST, "x" * 48)[0] == 401
     again = web.zinit.cli("proxy", "-a", f"unix:{web.path}")
@@ -208,7 +208,7 @@ def test_the_socket_and_its_token_outlive_a_new_program(web: Web) -> None:
     assert web.zinit.cli("proxy", "-a", "10.0.0.1:80").returncode == 1
     assert web.post(LIST, token)[0] == 200, "an address that can't be served changes nothing"
     assert web.zinit.cli("reexec").returncode == 0
-    wait_until(lambda: web.zinit.said().count("started anew") == 2, "it starts anew again")
+    wait_until(lambda: web.zinit.said().count("re-executed") == 2, "it starts anew again")
     other = web.path.with_name("other")
     assert web.zinit.cli("proxy", "-a", f"unix:{other}").returncode == 0
     assert (web.path.exists(), other.is_socket()) == (False, True)

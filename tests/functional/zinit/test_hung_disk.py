@@ -100,7 +100,7 @@ def test_a_log_file_on_a_hung_disk_stalls_nothing(tmp_path: Path, is_open: bool)
         seen = last_number(zinit)
         wait_until(lambda: last_number(zinit) > seen + 1000, "the service talks on")
         assert zinit.cli("reexec").returncode == 0
-        wait_until(lambda: "started anew with 2 services" in zinit.said(), "it starts anew")
+        wait_until(lambda: "re-executed with 2 services" in zinit.said(), "it starts anew")
         seen = last_number(zinit)
         wait_until(lambda: last_number(zinit) > seen + 1000, "the service talks on")
 
@@ -147,7 +147,7 @@ def test_a_writer_that_is_killed_is_replaced(tmp_path: Path) -> None:
         text = Path(f"/proc/{zinit.pid}/task/{zinit.pid}/children").read_text()
         (writer,) = [int(word) for word in text.split() if int(word) != service]
         os.kill(writer, 9)
-        wait_until(lambda: f"what writes in {log.parent} has ended" in zinit.said(), "it is told")
+        wait_until(lambda: f"the log writer for {log.parent} has ended" in zinit.said(), "it is told")
         size = log.stat().st_size
         wait_until(lambda: log.stat().st_size > size, "another writes")
         assert zinit.service_pid("a") == service

@@ -200,7 +200,7 @@ def test_pid_1_starts_anew_and_keeps_its_children(machine: Machine) -> None:
     pid = machine.client.status("a")["pid"]
     for count in range(1, 4):
         machine.client.call("reexec")
-        text = "started anew with 2 services"
+        text = "re-executed with 2 services"
         wait_until(partial(said_times, machine, text, count), text)
         assert machine.client.status("a")["pid"] == pid
     machine.client.reboot()
@@ -253,7 +253,7 @@ def test_a_manager_that_can_only_begin_again_starts_nothing_twice(machine: Machi
         "def turn(self, now):\n"
         f"    if not os.path.exists({str(flag)!r}): return old_turn(self, now)\n"
         f"    os.unlink({str(flag)!r})\n"
-        "    self.rebirths = [time.monotonic()] * 9\n"
+        "    self.reexecs = [time.monotonic()] * 9\n"
         "    self.loop._on_fault = None\n"  # so that the loop itself ends
         "    raise RuntimeError('failpoint')\n"
         "daemon.Daemon._turn = turn\n"

@@ -157,7 +157,7 @@ def test_analyze_tells_the_chain_and_draws_it(zinit: ZinitDaemon) -> None:
     zinit.wait_for_state("late", "Running")
     assert "late" not in zinit.cli("analyze", "plot").stdout
     assert zinit.cli("reexec").returncode == 0
-    wait_until(lambda: "started anew" in zinit.said(), "it starts anew")
+    wait_until(lambda: "re-executed" in zinit.said(), "it starts anew")
     text = zinit.cli("analyze").stdout
     assert "2 of 2 services were ready" in text
     assert text.endswith("\nmonitored after the boot: 1\n")

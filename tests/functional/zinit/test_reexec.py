@@ -44,7 +44,7 @@ def test_reexec_keeps_services_logs_and_timers(tmp_path: Path) -> None:
             assert zinit.cli("reexec").returncode == 0
             wait_for_lines(zinit, wanted)
         assert {name: zinit.service_pid(name) for name in pids} == pids
-        assert zinit.said().count("started anew with 4 services") == 3
+        assert zinit.said().count("re-executed with 4 services") == 3
         numbers = numbers_of(zinit, "tick")
         assert numbers == list(range(len(numbers)))
         assert zinit.state("late") == "Blocked"
@@ -69,7 +69,7 @@ def test_an_end_during_reexec_is_seen(tmp_path: Path) -> None:
             door.connect(str(zinit.socket))
             door.sendall(b"reexec\n")
             os.kill(zinit.pid, signal.SIGCONT)
-            wait_until(lambda: "started anew" in zinit.said(), "reexec")
+            wait_until(lambda: "re-executed" in zinit.said(), "reexec")
         wait_until(lambda: zinit.service_pid("a") not in (0, pid), "a runs again")
 
 
@@ -98,10 +98,10 @@ def test_one_pipe_that_cannot_be_taken_over_costs_nobody_else(tmp_path: Path) ->
         zinit.wait_for_state("tick", "Running")
         pids = [zinit.service_pid(name) for name in ("a", "tick")]
         assert zinit.cli("reexec").returncode == 0
-        wait_until(lambda: "started anew" in zinit.said(), "it starts anew")
+        wait_until(lambda: "re-executed" in zinit.said(), "it starts anew")
         wait_for_lines(zinit, len(zinit.lines("tick")) + 5)
         assert [zinit.service_pid(name) for name in ("a", "tick")] == pids
-        assert zinit.said().count("cannot go on with a service's output: ") == 2
+        assert zinit.said().count("cannot restore a service's output: ") == 2
         numbers = numbers_of(zinit, "tick")
         assert numbers == list(range(len(numbers)))
 
@@ -127,7 +127,7 @@ def test_a_crash_of_the_loop_starts_anew_and_keeps_services(tmp_path: Path) -> N
         flag.touch()
         with contextlib.suppress(ZinitError):  # a crash may cut the answer short
             zinit.client.list()  # wakes it
-        wait_until(lambda: "started anew" in zinit.said(), "it starts anew")
+        wait_until(lambda: "re-executed" in zinit.said(), "it starts anew")
         assert zinit.service_pid("a") == pid
         assert zinit.end() == 0
 
@@ -142,7 +142,7 @@ def test_faults_without_end_start_anew_but_not_for_ever(tmp_path: Path) -> None:
         )
         zinit.write("a", "exec: sleep 1000")
         zinit.start()
-        wait_until(lambda: zinit.said().count("started anew") >= 2, "it starts anew")
+        wait_until(lambda: zinit.said().count("re-executed") >= 2, "it starts anew")
         # One that asks while it starts anew may get no answer.
         wait_until(lambda: zinit.client.list() is not None, "it answers")
         assert zinit.process is not None

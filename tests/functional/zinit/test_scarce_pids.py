@@ -124,7 +124,7 @@ def test_no_stranger_is_signalled_when_numbers_come_again(tmp_path: Path) -> Non
                 if time.monotonic() > end and len(ours & numbers) > 3:
                     break  # numbers of services came again
         assert [pair for pair in strangers(seen) if pair[1]] == []
-        assert "started anew" in zinit.said()
+        assert "re-executed" in zinit.said()
         assert "internal error" not in zinit.said()
         zinit.client.shutdown()
         assert zinit.process is not None

@@ -36,7 +36,7 @@ def test_paths_are_relative_to_where_it_was_started(tmp_path: Path) -> None:
         assert zinit.cli("monitor", "late").returncode == 0
         zinit.wait_for_line("[+] late: /")
         assert zinit.cli("reexec").returncode == 0
-        wait_until(lambda: "started anew with 3 services" in zinit.said(), "it starts anew")
+        wait_until(lambda: "re-executed with 3 services" in zinit.said(), "it starts anew")
         assert zinit.client.reload() is not None
         assert set(zinit.client.list()) == {"here", "there", "late"}
         done = subprocess.run(

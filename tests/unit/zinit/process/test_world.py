@@ -84,7 +84,7 @@ def test_a_control_group_that_cannot_be_ended_is_told(monkeypatch: pytest.Monkey
         system.kill_cgroup(Service("a", "run"))
     finally:
         loop.close()
-    assert said == ["a: cannot end its control group: Invalid argument"]
+    assert said == ["a: cannot kill its control group: Invalid argument"]
 
 
 def test_a_limit_that_a_reload_takes_away_ends(
