@@ -45,13 +45,18 @@ def ignore(record: Record, event: Event, now: float) -> "Step":
 def schedule(record: Record, event: Event, now: float) -> "Step":
     """Wanted now: wait for the dependencies, or first for the pause after its last end."""
     record.target_up = True
-    record.restarts = ()
-    record.delay_s = 0.0
+    forget_failures(record)
     if now < record.not_before:
         record.phase = r.PAUSED
         record.is_gated = True
         return record, [arm(r.RESTART_DUE, record.not_before)]
     return block(record)
+
+
+def forget_failures(record: Record) -> None:
+    """Reset what limits and delays automatic restarts: a command stops or starts the service."""
+    record.restarts = ()
+    record.delay_s = 0.0
 
 
 def block(record: Record) -> "Step":
@@ -82,6 +87,7 @@ def want_down(record: Record, event: Event, now: float) -> "Step":
     """It does not come back."""
     record.target_up = False
     record.fault = ""
+    forget_failures(record)
     return record, []
 
 
@@ -226,6 +232,7 @@ def abort(record: Record, event: Event, now: float) -> "Step":
 def stop(record: Record, event: Event, now: float) -> "Step":
     """Tell it to stop; if it does not, SIGKILL follows."""
     record.target_up = False
+    forget_failures(record)
     return send_stop(record, now, record.service.stop_signal)
 
 

@@ -13,7 +13,7 @@ ASKING = (
     ("list",), ("status", "a"), ("start", "a"), ("restart", "a"), ("stats", "a"), ("proxy",),
     ("analyze",), ("analyze", "plot"), ("reload",), ("reload", "a"), ("shutdown",),
 )  # fmt: skip
-HINT = "  hint: is it running? another socket is named with -s\n"
+HINT = "  hint: is it running? -s names another socket\n"
 
 
 @pytest.fixture

@@ -147,7 +147,9 @@ def test_a_writer_that_is_killed_is_replaced(tmp_path: Path) -> None:
         text = Path(f"/proc/{zinit.pid}/task/{zinit.pid}/children").read_text()
         (writer,) = [int(word) for word in text.split() if int(word) != service]
         os.kill(writer, 9)
-        wait_until(lambda: f"the log writer for {log.parent} has ended" in zinit.said(), "it is told")
+        wait_until(
+            lambda: f"the log writer for {log.parent} has ended" in zinit.said(), "it is told"
+        )
         size = log.stat().st_size
         wait_until(lambda: log.stat().st_size > size, "another writes")
         assert zinit.service_pid("a") == service

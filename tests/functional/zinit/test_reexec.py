@@ -1,11 +1,15 @@
 """Starting the program anew, wanted or after a crash: no service and no log line is lost."""
 
 import contextlib
+import json
 import os
 import signal
 import socket
+import sys
 from pathlib import Path
+from typing import Any
 
+from tests.helpers.checkout import TOP
 from tests.helpers.waiting import wait_until
 from tests.helpers.zinit.daemon import ZinitDaemon, hold
 from zinit.client.line import ZinitError
@@ -147,3 +151,71 @@ def test_faults_without_end_start_anew_but_not_for_ever(tmp_path: Path) -> None:
         wait_until(lambda: zinit.client.list() is not None, "it answers")
         assert zinit.process is not None
         zinit.process.kill()
+
+
+FORMAT_1 = TOP / "tests" / "unit" / "zinit" / "control" / "reexec-format1.json"
+# Plays a program of format 1: two of its services run, and one of these is not ready yet.
+OLD_PROGRAM = """
+import json, os, socket, sys
+path, go, state = sys.argv[1:4]
+state = json.loads(state)
+listener = socket.socket(socket.AF_UNIX)
+listener.bind(path)
+listener.listen()
+notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+notify.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+notify.bind(path + ".notify")
+reader, writer = os.pipe()
+script = f"while ! test -e {go}; do sleep 0.02; done; echo ' and done'; exec sleep 1000"
+plain = os.posix_spawn("/bin/sh", ["sh", "-c", script], os.environ, setsid=True,
+    file_actions=[(os.POSIX_SPAWN_DUP2, writer, 1)])
+os.close(writer)
+waiting = os.posix_spawn("/bin/sh", ["sh", "-c", "exec sleep 1000"], os.environ, setsid=True)
+pids = {6529: plain, 6528: waiting}
+for unit in state["manager"]["units"]:
+    unit["record"]["pid"] = pids.get(unit["record"]["pid"], 0)
+    unit["timers"].clear()  # they were due long ago
+state["manager"]["pids"] = [[plain, "plain", "main"], [waiting, "notify", "main"]]
+state.update(doors=[listener.fileno()], http=[], writers=[])
+state["streams"] = [[reader, "[+]", "plain", "plain", "half"]]
+state["channels"] = [[waiting, "notify", notify.fileno(), 0], [plain, "fd", -1]]
+memory = os.memfd_create("state", 0)
+os.write(memory, json.dumps(state).encode())
+for fd in (listener.fileno(), notify.fileno(), reader):
+    os.set_inheritable(fd, True)
+os.execve(sys.argv[4], sys.argv[4:], {**os.environ, "ZINIT_STATE": str(memory)})
+"""
+
+
+def read_recorded_state() -> Any:
+    """Return a recorded state whose services are only those that `OLD_PROGRAM` plays."""
+    state = json.loads(FORMAT_1.read_text())
+    units = state["manager"]["units"]
+    names = ("plain", "notify", "late")
+    state["manager"]["units"] = [one for one in units if one["service"]["name"] in names]
+    return state
+
+
+def test_the_state_of_an_older_program_is_taken_over(tmp_path: Path) -> None:
+    with ZinitDaemon(tmp_path) as zinit:
+        script, go = tmp_path / "old.py", tmp_path / "go"
+        script.write_text(OLD_PROGRAM)
+        state = json.dumps(read_recorded_state())
+        zinit.start(prefix=(sys.executable, str(script), str(zinit.socket), str(go), state))
+        assert "re-executed with 3 services" in zinit.said()
+        assert "cannot restore" not in zinit.said()
+        assert zinit.client.list() == {"late": "Blocked", "notify": "Spawned", "plain": "Running"}
+        pids = {name: zinit.service_pid(name) for name in ("plain", "notify")}
+        go.touch()
+        zinit.wait_for_line("[+] plain: half and done")
+        assert "[+] plain: begun" in zinit.lines()
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+            sock.sendto(b"READY=1", f"{zinit.socket}.notify")
+        zinit.wait_for_state("late", "Running")
+        assert zinit.cli("reexec").returncode == 0
+        wait_until(lambda: zinit.said().count("re-executed with 3 services") == 2, "again")
+        assert {name: zinit.service_pid(name) for name in pids} == pids
+        os.kill(pids["plain"], signal.SIGKILL)
+        wait_until(lambda: zinit.service_pid("plain") not in (0, pids["plain"]), "it restarts")
+        assert zinit.end() == 0
+        assert not zinit.socket.exists()
