@@ -162,9 +162,11 @@ state = json.loads(state)
 listener = socket.socket(socket.AF_UNIX)
 listener.bind(path)
 listener.listen()
+listener.setblocking(False)
 notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
 notify.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
 notify.bind(path + ".notify")
+notify.setblocking(False)
 reader, writer = os.pipe()
 script = f"while ! test -e {go}; do sleep 0.02; done; echo ' and done'; exec sleep 1000"
 plain = os.posix_spawn("/bin/sh", ["sh", "-c", script], os.environ, setsid=True,
