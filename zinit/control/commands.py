@@ -38,13 +38,6 @@ class Command:
         self.action = action or method  # what JSON-RPC's errors say the daemon was doing
 
 
-def discover(session: object) -> str:
-    """Return the OpenRPC document."""
-    from zinit.control.openrpc import describe_methods
-
-    return describe_methods(METHODS.values())
-
-
 COMMANDS = (
     Command(
         "list", "service_list", "",
@@ -199,7 +192,7 @@ COMMANDS = (
     Command(
         "", "rpc.discover", "",
         "return this description",
-        discover,
+        lambda session: session.describe_methods(),
     ),
 )  # fmt: skip
 

@@ -112,6 +112,12 @@ class RpcSession:
             return False
         return self._subscriptions.pop(subscription, "?") != "?"
 
+    def describe_methods(self) -> str:
+        """Return the OpenRPC document."""
+        from zinit.control.openrpc import describe_methods
+
+        return describe_methods(METHODS.values())
+
     def _work(self) -> bytes:
         """Handle one request, or one of the current batch."""
         if self._batch is None:

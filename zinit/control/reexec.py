@@ -9,8 +9,6 @@ import json
 import os
 import sys
 
-from zinit.control.state import dump_manager, load_manager
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Protocol
@@ -54,7 +52,7 @@ def dump(program: "Program", hand_over: "HandOver") -> "dict[str, object]":
         "program": program.dump(),
         "ring": program.ring.dump(),
         "api": program.api.dump(),
-        "manager": dump_manager(program.manager),
+        "manager": program.manager.dump(),
         "server": program.server.dump(hand_over),
         "outputs": program.outputs.dump(hand_over),
         "system": program.system.dump(hand_over),
@@ -67,7 +65,7 @@ def restore(program: "Program", state: "dict[str, Any]") -> None:
     program.restore(state["program"])
     program.ring.restore(state["ring"])
     program.api.restore(state["api"])
-    load_manager(manager, state["manager"])
+    manager.restore(state["manager"])
     program.server.restore(state["server"])
     services = {name: unit.record.service for name, unit in manager.units.items()}
     program.outputs.restore(state["outputs"], services.get)

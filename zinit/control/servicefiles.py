@@ -2,7 +2,8 @@
 
 import os
 
-from zinit.files.nodes import ConfigError, Node, parse_yaml
+from zinit.files.nodes import ConfigError, Node
+from zinit.files.plainyaml import parse_yaml
 from zinit.life.unit import CommandError
 
 TYPE_CHECKING = False

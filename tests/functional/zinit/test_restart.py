@@ -47,7 +47,7 @@ def test_sigkill_comes_at_the_services_stop_timeout(zinit: ZinitDaemon) -> None:
     assert zinit.cli("restart", "stubborn").returncode == 0
     assert time.monotonic() - begun > 1.5
     assert zinit.running_pid("stubborn") != pid
-    assert zinit.said().count("stubborn: did not stop in time: SIGKILL") == 1
+    assert zinit.said().count("stubborn: did not stop in time, sending SIGKILL") == 1
 
 
 def test_other_clients_are_served_during_a_restart(zinit: ZinitDaemon) -> None:

@@ -124,11 +124,9 @@ def test_a_restart_forgets_earlier_failures() -> None:
 def test_a_restart_goes_on_in_the_program_after_a_reexec() -> None:
     world = World(a=STUBBORN)
     restart_stubborn(world)
-    from zinit.control.state import dump_manager, load_manager
-
-    state = json.loads(json.dumps(dump_manager(world.manager)))
+    state = json.loads(json.dumps(world.manager.dump()))
     world.manager = Manager(world.system, world.load)
-    load_manager(world.manager, state)
+    world.manager.restore(state)
     world.advance(30)
     assert world.happened() == ["signal a 15", "signal a 9", "end a", "spawn a"]
 
