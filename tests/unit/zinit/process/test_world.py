@@ -47,7 +47,7 @@ def test_loading_modules_has_a_deadline(monkeypatch: pytest.MonkeyPatch) -> None
     modules.load_modules(said.append, spawn, lambda: {"pci:1"})
     os.kill(pids[0], 9)
     os.waitpid(pids[0], 0)
-    assert said == ["loading modules takes too long; going on without the rest"]
+    assert said == ["loading modules takes too long, going on without the rest"]
 
 
 def test_a_machine_without_modprobe_boots() -> None:
