@@ -95,7 +95,7 @@ def check_service(
         level = WARNING if key == "wants" else ERROR
         for name in getattr(service, key):
             if name not in services:
-                text = f"{key} names {name!r}, which is not here"
+                text = f"{key} names {name!r}, which does not exist"
                 findings.append(Finding(level, path, lines.get(f"{key} {name}", 0), text))
     ignored = IGNORED if service.oneshot else ()
     for key in ignored:

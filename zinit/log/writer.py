@@ -90,7 +90,7 @@ class LogWriter:
         at = self.next_time()
         if at is not None and now >= at:
             self._is_stalled = True
-            self._report(f"writing in {self.folder} hangs; log lines are lost until it goes on")
+            self._report(f"writing in {self.folder} hangs; log lines are lost until it continues")
             self._resume_services()
 
     def finish(self, until: float) -> None:
@@ -112,7 +112,7 @@ class LogWriter:
         self._socket = None
         if pidfd >= 0:
             if not is_ready(pidfd, until - time.monotonic()):
-                self._report(f"the last lines for {self.folder} are not written: it hangs")
+                self._report(f"the last log lines for {self.folder} were not written: the disk hangs")
             os.close(pidfd)
 
     def _start(self) -> bool:

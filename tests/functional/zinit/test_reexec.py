@@ -1,4 +1,4 @@
-"""Starting the program anew, wanted or after a crash: no service and no log line is lost."""
+"""Re-executing zinit, by command or after a crash, loses no service and no log line."""
 
 import contextlib
 import json
@@ -18,13 +18,13 @@ TICK = "sh -c 'n=0; while :; do echo $n; n=$((n+1)); sleep 0.02; done'"
 
 
 def numbers_of(zinit: ZinitDaemon, name: str) -> list[int]:
-    """Return what the counting service has logged, a begun line left out."""
+    """Return the numbers that the counting service has logged."""
     lines = [line.removeprefix(f"[+] {name}: ") for line in zinit.lines(name)]
     return [int(line) for line in lines if line.isdecimal()]
 
 
 def wait_for_lines(zinit: ZinitDaemon, count: int) -> None:
-    """Wait until the counting service has logged so much."""
+    """Wait until the counting service has logged more than `count` lines."""
     wait_until(lambda: len(zinit.lines("tick")) > count, "the count goes on")
 
 
@@ -60,7 +60,7 @@ def test_reexec_keeps_services_logs_and_timers(tmp_path: Path) -> None:
         assert zinit.end() == 0
 
 
-def test_an_end_during_reexec_is_seen(tmp_path: Path) -> None:
+def test_an_exit_during_a_reexec_is_handled(tmp_path: Path) -> None:
     with ZinitDaemon(tmp_path) as zinit:
         zinit.write("a", "exec: sleep 1000")
         zinit.start()
@@ -68,26 +68,18 @@ def test_an_end_during_reexec_is_seen(tmp_path: Path) -> None:
         pid = zinit.service_pid("a")
         hold(zinit.pid)
         os.kill(pid, signal.SIGKILL)
-        # Both are waiting when it wakes: the request is served first.
-        with socket.socket(socket.AF_UNIX) as door:
-            door.connect(str(zinit.socket))
-            door.sendall(b"reexec\n")
+        # Both wait when the daemon is continued, and the request is handled first.
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.connect(str(zinit.socket))
+            sock.sendall(b"reexec\n")
             os.kill(zinit.pid, signal.SIGCONT)
             wait_until(lambda: "re-executed" in zinit.said(), "reexec")
         wait_until(lambda: zinit.service_pid("a") not in (0, pid), "a runs again")
 
 
-def patch(zinit: ZinitDaemon, code: str) -> None:
-    """Put a failpoint into the daemon's program."""
-    text = zinit.program.read_text()
-    marker = "from zinit.client.cli import entry\n"
-    zinit.program.write_text(text.replace(marker, marker + code))
-
-
-def test_one_pipe_that_cannot_be_taken_over_costs_nobody_else(tmp_path: Path) -> None:
+def test_a_pipe_that_cannot_be_restored_costs_no_other_service(tmp_path: Path) -> None:
     with ZinitDaemon(tmp_path) as zinit:
-        patch(
-            zinit,
+        zinit.insert(
             "import os\nfrom zinit.log.outputs import Outputs\nold = Outputs.attach\n"
             "def broken(self, fd, mark, label, *more):\n"
             "    if label == 'a' and self._ring.end:\n"
@@ -102,7 +94,7 @@ def test_one_pipe_that_cannot_be_taken_over_costs_nobody_else(tmp_path: Path) ->
         zinit.wait_for_state("tick", "Running")
         pids = [zinit.service_pid(name) for name in ("a", "tick")]
         assert zinit.cli("reexec").returncode == 0
-        wait_until(lambda: "re-executed" in zinit.said(), "it starts anew")
+        wait_until(lambda: "re-executed" in zinit.said(), "it re-executes")
         wait_for_lines(zinit, len(zinit.lines("tick")) + 5)
         assert [zinit.service_pid(name) for name in ("a", "tick")] == pids
         assert zinit.said().count("cannot restore a service's output: ") == 2
@@ -110,16 +102,15 @@ def test_one_pipe_that_cannot_be_taken_over_costs_nobody_else(tmp_path: Path) ->
         assert numbers == list(range(len(numbers)))
 
 
-def test_a_crash_of_the_loop_starts_anew_and_keeps_services(tmp_path: Path) -> None:
+def test_a_crash_of_the_loop_re_executes_and_keeps_services(tmp_path: Path) -> None:
     with ZinitDaemon(tmp_path) as zinit:
         flag = tmp_path / "crash"
-        patch(
-            zinit,
+        zinit.insert(
             "import os\nfrom zinit.loop import Loop\nold = Loop._timeout\n"
             "def broken(self, at):\n"
             f"    if os.path.exists({str(flag)!r}):\n"
             f"        os.unlink({str(flag)!r})\n"
-            "        self._on_fault = None  # so that the fence itself breaks\n"
+            "        self._on_fault = None  # so that the loop cannot handle the exception\n"
             "        raise RuntimeError('failpoint')\n"
             "    return old(self, at)\n"
             "Loop._timeout = broken\n",
@@ -129,25 +120,24 @@ def test_a_crash_of_the_loop_starts_anew_and_keeps_services(tmp_path: Path) -> N
         zinit.wait_for_state("a", "Running")
         pid = zinit.service_pid("a")
         flag.touch()
-        with contextlib.suppress(ZinitError):  # a crash may cut the answer short
-            zinit.client.list()  # wakes it
-        wait_until(lambda: "re-executed" in zinit.said(), "it starts anew")
+        with contextlib.suppress(ZinitError):  # a crash may close the connection
+            zinit.client.list()  # causes a turn of the loop
+        wait_until(lambda: "re-executed" in zinit.said(), "it re-executes")
         assert zinit.service_pid("a") == pid
         assert zinit.end() == 0
 
 
-def test_faults_without_end_start_anew_but_not_for_ever(tmp_path: Path) -> None:
+def test_endless_faults_re_execute_a_limited_number_of_times(tmp_path: Path) -> None:
     with ZinitDaemon(tmp_path) as zinit:
-        patch(
-            zinit,
+        zinit.insert(
             "from zinit.life.manager import Manager\n"
             "def broken(self, now):\n    raise RuntimeError('failpoint')\n"
             "Manager.on_time = broken\n",
         )
         zinit.write("a", "exec: sleep 1000")
         zinit.start()
-        wait_until(lambda: zinit.said().count("re-executed") >= 2, "it starts anew")
-        # One that asks while it starts anew may get no answer.
+        wait_until(lambda: zinit.said().count("re-executed") >= 2, "it re-executes")
+        # A request during the re-execution may get no answer.
         wait_until(lambda: zinit.client.list() is not None, "it answers")
         assert zinit.process is not None
         zinit.process.kill()

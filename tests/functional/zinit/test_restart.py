@@ -6,7 +6,6 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -29,18 +28,6 @@ def zinit(tmp_path: Path) -> Iterator[ZinitDaemon]:
         yield daemon
 
 
-def call(zinit: ZinitDaemon, method: str, *params: object) -> Any:
-    request = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
-    with socket.socket(socket.AF_UNIX) as sock:
-        sock.settimeout(DEADLINE_S)
-        sock.connect(str(zinit.socket))
-        sock.sendall(json.dumps(request).encode())
-        reply = b""
-        while not reply.endswith(b"\n"):
-            reply += sock.recv(65536)
-    return json.loads(reply)
-
-
 def test_sigkill_comes_at_the_services_stop_timeout(zinit: ZinitDaemon) -> None:
     pid = zinit.service_pid("stubborn")
     begun = time.monotonic()
@@ -56,7 +43,7 @@ def test_other_clients_are_served_during_a_restart(zinit: ZinitDaemon) -> None:
         sock.connect(str(zinit.socket))
         sock.sendall(b"restart stubborn\n")
         pid = zinit.service_pid("stubborn")
-        assert call(zinit, "service_restart", "a")["result"] is None
+        assert zinit.rpc("service_restart", "a")["result"] is None
         assert zinit.service_pid("stubborn") == pid, "still being stopped"
         assert sock.recv(4096) == b'{"state":"ok","body":null}'
     assert zinit.running_pid("stubborn") != pid
@@ -73,16 +60,16 @@ def test_a_client_that_hangs_up_does_not_cancel_its_restart(zinit: ZinitDaemon) 
 
 def test_json_rpc_restarts(zinit: ZinitDaemon) -> None:
     pid = zinit.service_pid("a")
-    assert call(zinit, "service_restart", "a")["result"] is None
+    assert zinit.rpc("service_restart", "a")["result"] is None
     assert zinit.running_pid("a") != pid
-    error = call(zinit, "service_restart", "nobody")["error"]
+    error = zinit.rpc("service_restart", "nobody")["error"]
     assert (error["code"], error["data"]["action"]) == (-32000, "restarting service")
 
 
 def test_a_restart_that_another_command_cancels_is_an_error(zinit: ZinitDaemon) -> None:
     replies = []
     thread = threading.Thread(
-        target=lambda: replies.append(call(zinit, "service_restart", "stubborn"))
+        target=lambda: replies.append(zinit.rpc("service_restart", "stubborn"))
     )
     thread.start()
     zinit.wait_for_line("[+] stubborn: asked")
@@ -142,19 +129,19 @@ def test_a_daemon_without_restart_is_asked_to_stop_and_start(
 
 
 def test_json_rpc_reloads_the_folder_or_one_service(zinit: ZinitDaemon) -> None:
-    assert call(zinit, "service_reload", "a")["result"] is None
+    assert zinit.rpc("service_reload", "a")["result"] is None
     zinit.wait_for_line("[+] a/reload: told to reload")
-    error = call(zinit, "service_reload", "stubborn")["error"]
+    error = zinit.rpc("service_reload", "stubborn")["error"]
     assert error["message"] == 'reloading service: service "stubborn" has no reload key'
     assert error["data"]["code_name"] == "CannotReload"
     zinit.write("late", "exec: sleep 1000")
     zinit.write("a", "exec: [")
-    done = call(zinit, "system_reload")["result"]
+    done = zinit.rpc("system_reload")["result"]
     assert done["added"] == ["late"]
     assert list(done["failed"]) == ["a"]
     zinit.wait_for_state("late", "Running")
     zinit.etc.rename(zinit.etc.with_name("gone"))
-    error = call(zinit, "system_reload")["error"]
+    error = zinit.rpc("system_reload")["error"]
     assert error["data"]["code_name"] == "FolderError"
     assert zinit.cli("reload").stderr == f"cannot read {zinit.etc}: No such file or directory\n"
 
