@@ -69,7 +69,7 @@ def test_what_only_a_kernel_of_its_own_can_show(release: Release, artefacts: Pat
         # PID 1 starts anew and keeps its children.
         before = guest.succeed(["zinit", "status", "leaver"])
         guest.succeed(["zinit", "reexec"])
-        wait_until(lambda: "started anew" in console(machine), "it starts anew", SERVICE_S)
+        wait_until(lambda: "re-executed" in console(machine), "it starts anew", SERVICE_S)
         assert guest.succeed(["zinit", "status", "leaver"]) == before
         assert console(machine).count("started as PID 1") == 1
 
