@@ -45,7 +45,7 @@ class Loop:
         self._sources[fd] = Source(rank, handle)
 
     def want(self, fd: int, events: int) -> None:
-        """Wait for `events` on a watched descriptor from now on; 0 means only errors and hang-ups."""
+        """Wait for other `events` on a watched descriptor; 0 means only errors and hang-ups."""
         self._epoll.modify(fd, events)
 
     def forget(self, fd: int) -> None:

@@ -1,1 +1,1 @@
-"""The control socket and its protocols, and the change of programs."""
+"""The control socket, its protocols and commands, and the re-execution of zinit."""

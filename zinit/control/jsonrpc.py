@@ -83,7 +83,8 @@ class RpcSession:
     def pull(self) -> bytes:
         """Handle one request; return its reply, deferred replies that are due, and log lines."""
         reply = self._work() if self.is_busy else b""
-        return b"".join((reply, *self._owed.pull(self.api.now()), *self._pull_lines()))
+        owed = self._owed.pull(self.api.now()) if self._owed else ()
+        return b"".join((reply, *owed, *self._pull_lines()))
 
     def next_time(self) -> float | None:
         """Return when a deferred reply may be due."""

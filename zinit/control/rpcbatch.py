@@ -87,7 +87,7 @@ class OwedReplies:
 
     def pull(self, now: float) -> "list[bytes]":
         """Return the replies that are due, and batches that these complete."""
-        if not self._owed or now < self._look_at:
+        if now < self._look_at:
             return []
         self._look_at = now + LOOK_S
         waiting: list[Owed] = []

@@ -1,1 +1,1 @@
-"""What services print: ring, console and log files."""
+"""The output of services: ring, console and log files."""

@@ -112,7 +112,9 @@ class LogWriter:
         self._socket = None
         if pidfd >= 0:
             if not is_ready(pidfd, until - time.monotonic()):
-                self._report(f"the last log lines for {self.folder} were not written: the disk hangs")
+                self._report(
+                    f"the last log lines for {self.folder} were not written: the disk hangs"
+                )
             os.close(pidfd)
 
     def _start(self) -> bool:

@@ -57,12 +57,7 @@ def fork_exec(
     plan = Plan(service, argv, dict(env))
     plan.fds = fds
     plan.file_limits = file_limits
-    if service.user or service.group or service.groups:
-        plan.account = find_account(service)
-        if service.user:
-            plan.env.update(USER=plan.account.name, LOGNAME=plan.account.name)
-            plan.env.update(HOME=plan.account.home)
-            plan.env.update(service.env)
+    find_user(plan)
     if service.cgroup is not None:
         plan.cgroup = cgroups.prepare(service, report)
     reader, writer = os.pipe()
@@ -75,13 +70,30 @@ def fork_exec(
     if pid == 0:
         run_child(plan, writer)
     os.close(writer)
+    check_exec(pid, reader)
+    return pid
+
+
+def find_user(plan: Plan) -> None:
+    """Look up the account of the service, and set the variables that describe it."""
+    service = plan.service
+    if not (service.user or service.group or service.groups):
+        return
+    plan.account = find_account(service)
+    if service.user:
+        plan.env.update(USER=plan.account.name, LOGNAME=plan.account.name)
+        plan.env.update(HOME=plan.account.home)
+        plan.env.update(service.env)
+
+
+def check_exec(pid: int, reader: int) -> None:
+    """Reap the child and raise OSError if it reports an error within `EXEC_WAIT_S`."""
     said = os.read(reader, 512).decode(errors="replace") if is_ready(reader, EXEC_WAIT_S) else ""
     os.close(reader)
-    if not said:
-        return pid
-    os.waitpid(pid, 0)
-    number, _, what = said.partition(" ")
-    raise OSError(int(number), os.strerror(int(number)), what)
+    if said:
+        os.waitpid(pid, 0)
+        number, _, what = said.partition(" ")
+        raise OSError(int(number), os.strerror(int(number)), what)
 
 
 def run_child(plan: Plan, writer: int) -> None:
