@@ -13,9 +13,9 @@ from flist.commands.options import add_meta
 from flist.commands.values import check_text, parse_tag
 from flist.format import edit
 from flist.format.opening import open_flist
-from flist.pack.pack import strip_password
 from flist.store.base import check_scheme
 from flist.store.routed import parse_route
+from flist.store.urls import strip_passwords
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -77,7 +77,7 @@ def add_stores(options: argparse.Namespace) -> None:
     for route in routes:
         check_scheme(route.url)
     if not options.no_strip_password:
-        routes = [route._replace(url=strip_password(route.url)) for route in routes]
+        routes = strip_passwords(routes)
     edit.add_routes(options.meta, routes)
 
 

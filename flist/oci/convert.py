@@ -19,8 +19,8 @@ from flist.oci.image import Image
 from flist.oci.layer.apply import Applier, Limits
 from flist.oci.layer.chunks import ChunkWriter
 from flist.oci.layer.tree import Item, Node
-from flist.pack.pack import strip_password
 from flist.store.threads import thread_pool
+from flist.store.urls import strip_passwords
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -77,7 +77,7 @@ def convert(
         root = applier.finish()
         add_startup(root, startup_toml(image.config), writer)
         writer.flush()
-    kept = [r if keep_passwords else r._replace(url=strip_password(r.url)) for r in routes]
+    kept = routes if keep_passwords else strip_passwords(routes)
     tags = {"image": image_tag(image.config, name, str(image.digest))}
     content = make_content(root, tags, kept)
     parts = rows_of_large_files(content.inodes, content.blocks, writer.parts)

@@ -5,13 +5,11 @@ time, so memory does not depend on file sizes. The `.fl` appears only after the 
 """
 
 import os
-import re
 import time
 from collections import ChainMap
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
-from urllib.parse import urlsplit, urlunsplit
 
 from flist.blocks.codec import check_arrival, digest, encode
 from flist.blocks.heap import without_collector
@@ -36,6 +34,7 @@ from flist.pack.scan import FileJob, Walk
 from flist.pack.workers import Worker, run_jobs
 from flist.store.routed import open_routes
 from flist.store.sender import Sender, find_lacking
+from flist.store.urls import strip_passwords
 
 BATCH_BYTES = 2 << 20
 ZEROS = bytes(CHUNK_BYTES)
@@ -208,7 +207,7 @@ def pack(
 
         results = encode_files(batches(), Encoder(routes), processes, progress)
         inodes = results.settle(walk.found)
-        kept = [r if keep_passwords else r._replace(url=strip_password(r.url)) for r in routes]
+        kept = routes if keep_passwords else strip_passwords(routes)
         rows = ChainMap(results.rows, dict(memory.parts))
         parts = rows_of_large_files(inodes, results.blocks, rows)
         draft.write(meta, Content(inodes, results.blocks, walk.found.meta, tags or {}, kept, parts))
@@ -240,16 +239,3 @@ def encode_files(
         if progress is not None:
             progress(results.done, found)
     return results
-
-
-def strip_password(url: str) -> str:
-    """Return `url` without its password; an S3 user name alone is no secret and stays."""
-    if url.startswith("server://"):
-        return re.sub(r"([?&])token=[^&]*(&|$)", r"\1", url).rstrip("?&")
-    parts = urlsplit(url)
-    user, colon, _ = parts.netloc.rpartition("@")[0].partition(":")
-    if not colon:
-        return url
-    host = parts.netloc.rpartition("@")[2]
-    netloc = f"{user}@{host}" if user else host
-    return urlunsplit(parts._replace(netloc=netloc))

@@ -15,13 +15,13 @@ from flist.format.nodes import load_content
 from flist.format.opening import AnyFlist, open_flist
 from flist.format.writer import check_output, write_flist
 from flist.model import Block, Route, chunk_count, chunk_size
-from flist.pack.pack import strip_password
 from flist.pack.workers import Worker, run_jobs
 from flist.store.fetch import Fetcher
 from flist.store.routed import open_routes
 from flist.store.sender import Sender, find_lacking
 from flist.store.sources import Sources, open_fetcher
 from flist.store.threads import thread_pool
+from flist.store.urls import strip_passwords
 
 THREADS = 8
 GRACE_S = 3600.0
@@ -82,7 +82,7 @@ def clone(
 
             for_all({b: n for b, n in sizes.items() if b.id in lacking}, copy, progress)
             target.flush()
-    kept = [r if keep_passwords else r._replace(url=strip_password(r.url)) for r in routes]
+    kept = routes if keep_passwords else strip_passwords(routes)
     (add_routes if are_routes_kept else replace_routes)(meta, kept)
     return len(lacking)
 
@@ -237,7 +237,7 @@ def convert(
     except KeyError as error:
         raise FlistError(f"cannot convert {meta}: a file's blocks do not fit its size") from error
     parts = rows_of_large_files(content.inodes, blocks, rows)
-    kept = [r if keep_passwords else r._replace(url=strip_password(r.url)) for r in routes]
+    kept = routes if keep_passwords else strip_passwords(routes)
     write_flist(output, content._replace(blocks=blocks, routes=kept, parts=parts))
     return len(moved)
 

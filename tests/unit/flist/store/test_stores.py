@@ -16,13 +16,13 @@ from flist.errors import (
     StoreUnavailableError,
 )
 from flist.model import Route
-from flist.pack.pack import strip_password
 from flist.store.base import Store
 from flist.store.cache import BlockCache
 from flist.store.fetch import Fetcher
 from flist.store.folder import FolderStore
 from flist.store.retry import SHORTEST_TRY_S, RetryingStore
 from flist.store.routed import FIRST_PATIENCE_S, REST_S, RoutedStore, parse_route
+from flist.store.urls import strip_password
 
 
 class FakeStore:
