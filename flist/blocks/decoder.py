@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import NoReturn
 
 from flist.blocks.codec import decode_into
-from flist.blocks.heap import keep_buffers
+from flist.blocks.malloc import keep_buffers
 from flist.model import CHUNK_BYTES, Block
 
 REGIONS = 4

@@ -77,7 +77,8 @@ def run(options: argparse.Namespace) -> int:
         check_trace(options.replay)  # later it would be told where nobody looks
     with contextlib.ExitStack() as stack:
         connections = fetch_meta(options, stack) if isinstance(options.meta, str) else []
-        from flist.mount.mount import UP_WITHIN_S, Mount, mount, mount_in_background
+        from flist.mount.background import UP_WITHIN_S, mount_in_background
+        from flist.mount.mount import Mount, mount
 
         what = Mount(
             options.meta, options.target, read_sources(options), options.adapter,
@@ -93,7 +94,7 @@ def run(options: argparse.Namespace) -> int:
 def fetch_meta(options: argparse.Namespace, stack: contextlib.ExitStack) -> "list[HTTPConnection]":
     """Fetch the flist at an address, and let the options name what came; return connections that
     are left."""
-    from flist.mount.mount import UP_WITHIN_S
+    from flist.mount.background import UP_WITHIN_S
     from flist.store.metadata import Download
 
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="flist-")))

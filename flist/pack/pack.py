@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from flist.blocks.codec import check_arrival, digest, encode
-from flist.blocks.heap import without_collector
+from flist.blocks.collector import without_collector
 from flist.blocks.parts import LARGE_BYTES, encode_parts, rows_of_large_files
 from flist.errors import FlistError
 from flist.format.writer import Content, Draft, check_output

@@ -22,7 +22,7 @@ from types import FrameType
 from typing import Any, Generic, NoReturn, TypeVar, cast
 
 from common.errors import ZosError
-from flist.blocks.heap import keep_buffers
+from flist.blocks.malloc import keep_buffers
 from flist.errors import FlistError
 
 Job = TypeVar("Job")

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from flist.blocks.heap import without_collector
+from flist.blocks.collector import without_collector
 from flist.errors import FlistError, FormatError
 from flist.format.opening import AnyFlist, open_flist
 from flist.model import NO_META, ROOT_INO, Block, Inode, Meta

@@ -34,8 +34,9 @@ def rfs(
 def rfs_daemon(*words: str | Path, check: bool = True) -> subprocess.CompletedProcess[str]:
     """Run `rfs mount --daemon WORDS`, which may take `DAEMON_WITHIN_S` until it is up: on a busy
     machine the 4 s that users wait can be too short, and say nothing of what else is tested."""
-    code = "import sys; from flist import cli, mount; from common.errors import run_command;"
-    code += f"mount.UP_WITHIN_S = {DAEMON_WITHIN_S};"
+    code = "import sys; from flist import cli; from flist.mount import background;"
+    code += "from common.errors import run_command;"
+    code += f"background.UP_WITHIN_S = {DAEMON_WITHIN_S};"
     code += "sys.exit(run_command(lambda argv: cli.main(argv, 'rfs'), sys.argv[1:], 'rfs'))"
     return run_call([sys.executable, "-c", code, "mount", "--daemon", *words], check)
 

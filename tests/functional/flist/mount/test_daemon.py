@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
-import flist.mount.mount
 from common.mounts import read_mounts
 from flist.errors import FlistError
+from flist.mount import background
+from flist.mount.background import mount_in_background
 from flist.mount.fuse import server as fuse_raw
-from flist.mount.mount import Mount, mount_in_background
+from flist.mount.mount import Mount
 from flist.store.sources import Sources
 from tests.helpers.children import children_of
 from tests.helpers.flist.mount import rfs
@@ -59,7 +60,7 @@ def test_what_is_ended_leaves_no_mount(
 ) -> None:
     """Neither when it listens to SIGTERM nor when it has to be killed."""
     what = Mount(packed, tmp_path / "m", Sources(), "raw")
-    monkeypatch.setattr(flist.mount, "END_WITHIN_S", 5.0)
+    monkeypatch.setattr(background, "END_WITHIN_S", 5.0)
     before = children_of(os.getpid())
     for hang in (lambda _target: time.sleep(600), hang_on):
         monkeypatch.setattr(fuse_raw, "widen_read_ahead", hang)

@@ -11,12 +11,13 @@ from pathlib import Path
 
 import pytest
 
-import flist.mount.mount
+import flist
 from common.mounts import read_mounts
 from flist import cli
 from flist.errors import FlistError
+from flist.mount import attach as fuse_mount
+from flist.mount import background
 from flist.mount.control import find_server
-from flist.mount.fuse import attach as fuse_mount
 from tests.helpers.flist.mount import DAEMON_WITHIN_S, rfs
 from tests.helpers.flist.trees import describe, make_small_tree
 from tests.helpers.needs import need_fuse
@@ -29,7 +30,7 @@ UID = pwd.getpwnam("nobody").pw_uid  # fusermount3 wants a user who has a name
 def make_place(open_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Make a flist whose blocks all may read, `own`, the other user's folder, and `scratch`."""
     need_fuse()
-    monkeypatch.setattr(flist.mount, "UP_WITHIN_S", DAEMON_WITHIN_S)
+    monkeypatch.setattr(background, "UP_WITHIN_S", DAEMON_WITHIN_S)
     for module in pkgutil.walk_packages(flist.__path__, "flist."):
         if not module.name.startswith("flist.hub"):
             importlib.import_module(module.name)

@@ -9,8 +9,8 @@ from flist.errors import FlistError
 from flist.format.writer import Content, write_flist
 from flist.model import CHUNK_BYTES, Block, Inode, Route
 from flist.mount.failures import MOST_LINES, WINDOW_S, Failures, path_of
-from flist.mount.reader import Reader
-from flist.store.sources import Sources, open_reader
+from flist.mount.reader import Reader, open_reader
+from flist.store.sources import Sources
 
 INODES = [
     Inode(1, 0, b"/", 4096, 0, 0, 0o40755, 0, 0, 0),
@@ -69,6 +69,6 @@ def test_thousands_of_failures_are_a_few_lines(capsys: pytest.CaptureFixture[str
     now += WINDOW_S
     failures.note("read", FlistError("it is gone again"))
     assert capsys.readouterr().err.splitlines() == [
-        f"rfs mount: {1000 - MOST_LINES} more could not be answered",
+        f"rfs mount: {1000 - MOST_LINES} more requests failed",
         "rfs mount: cannot read: it is gone again",
     ]

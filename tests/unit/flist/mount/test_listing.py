@@ -8,7 +8,8 @@ import pytest
 from flist.errors import FormatError
 from flist.model import ROOT_INO, Inode
 from flist.mount.fuse import wire
-from flist.mount.fuse.listing import Listings, Place, Question, folders
+from flist.mount.fuse.listing import Listings, Question, folders
+from flist.mount.fuse.versions import Place
 from flist.mount.tree import Tree
 from tests.unit.flist.mount.test_sequence import DIR, FILE, FakeTree, make_tree
 

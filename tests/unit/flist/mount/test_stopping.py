@@ -42,7 +42,7 @@ def test_a_signal_that_comes_while_something_is_done_waits_for_its_end(
         stopping.is_idle = True
         with pytest.raises(Stop):
             wait_for_ever()
-        time.sleep(3 * module.AGAIN_S)  # a second one would raise here
+        time.sleep(3 * module.RESEND_S)  # a second one would raise here
         signal.raise_signal(signal.SIGINT)
 
 
