@@ -39,7 +39,7 @@ class Failures:
 
     def note_inode(self, tree: Tree, inode: Inode, error: FlistError) -> None:
         """Report why a request about an inode failed."""
-        self.note(f"look at {self.target}{path_of(tree, inode)}", error)
+        self.note(f"access {self.target}{path_of(tree, inode)}", error)
 
     def note_read(
         self, reader: Reader, inode: Inode, size: int, offset: int, error: FlistError

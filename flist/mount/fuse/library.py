@@ -4,6 +4,7 @@ It cannot change the flist under a mount (`remount`), has no SEEK_HOLE, does not
 control lists, and answers every read in the thread that libfuse chose.
 """
 
+import contextlib
 import errno
 import os
 import signal
@@ -42,14 +43,16 @@ class Operations(mfusepy.Operations):  # type: ignore[misc]
         self.tree = reader.tree
         self.ready = ready
 
-    def find(self, path: str) -> Inode:
-        """Return the inode at `path`."""
+    @contextlib.contextmanager
+    def inode(self, path: str) -> Iterator[Inode]:
+        """Give the inode at `path` for the block. Failures there become error numbers; why a flist
+        is damaged is reported."""
         try:
-            return self.tree.find(coded(path))
+            yield self.tree.find(coded(path))
         except FileNotFoundError as error:
             raise mfusepy.FuseOSError(errno.ENOENT) from error
         except FlistError as error:
-            self.failures.note(f"look at {path}", error)
+            self.failures.note(f"access {self.failures.target}{path}", error)
             raise mfusepy.FuseOSError(errno.EIO) from error
 
     def init(self, _path: str) -> None:
@@ -58,29 +61,26 @@ class Operations(mfusepy.Operations):  # type: ignore[misc]
 
     def getattr(self, path: str, _fh: int | None = None) -> dict[str, Any]:
         """Return the attributes; times are nanoseconds (`use_ns`)."""
-        inode = self.find(path)
-        return {
-            "st_ino": inode.content_ino,
-            "st_mode": inode.mode,
-            "st_nlink": self.tree.link_count(inode),
-            "st_uid": inode.uid,
-            "st_gid": inode.gid,
-            "st_rdev": inode.rdev,
-            "st_size": inode.size,
-            "st_blocks": self.tree.stat_blocks(inode),
-            "st_blksize": 4096,
-            "st_atime": inode.mtime_ns,
-            "st_mtime": inode.mtime_ns,
-            "st_ctime": inode.ctime_ns,
-        }
+        with self.inode(path) as inode:
+            return {
+                "st_ino": inode.content_ino,
+                "st_mode": inode.mode,
+                "st_nlink": self.tree.link_count(inode),
+                "st_uid": inode.uid,
+                "st_gid": inode.gid,
+                "st_rdev": inode.rdev,
+                "st_size": inode.size,
+                "st_blocks": self.tree.stat_blocks(inode),
+                "st_blksize": 4096,
+                "st_atime": inode.mtime_ns,
+                "st_mtime": inode.mtime_ns,
+                "st_ctime": inode.ctime_ns,
+            }
 
     def readdir(self, path: str, _fh: int) -> Iterator[tuple[str, dict[str, int], int]]:
         """Yield the entries of a directory."""
-        inode = self.find(path)
-        try:
+        with self.inode(path) as inode:
             entries = self.tree.entries(inode.ino)
-        except FlistError as error:
-            raise mfusepy.FuseOSError(errno.EIO) from error
         for name in (".", ".."):
             yield name, {"st_mode": stat.S_IFDIR, "st_ino": inode.ino}, 0
         for entry in entries.values():
@@ -89,11 +89,13 @@ class Operations(mfusepy.Operations):  # type: ignore[misc]
 
     def readlink(self, path: str) -> str:
         """Return the target of a symbolic link."""
-        return self.tree.target(self.find(path)).decode(errors="surrogateescape")
+        with self.inode(path) as inode:
+            return self.tree.target(inode).decode(errors="surrogateescape")
 
     def open(self, path: str, _flags: int) -> int:
         """Return the inode number as the handle."""
-        return self.find(path).ino
+        with self.inode(path) as inode:
+            return inode.ino
 
     def read(self, _path: str, size: int, offset: int, fh: int) -> bytes:
         """Return bytes of a file; any failure is EIO."""
@@ -106,12 +108,14 @@ class Operations(mfusepy.Operations):  # type: ignore[misc]
 
     def listxattr(self, path: str) -> list[str]:
         """Return the names of all extended attributes."""
-        pairs = self.tree.meta(self.find(path)).xattrs
+        with self.inode(path) as inode:
+            pairs = self.tree.meta(inode).xattrs
         return [name.decode(errors="surrogateescape") for name, _ in pairs]
 
     def getxattr(self, path: str, name: str, _position: int = 0) -> bytes:
         """Return one extended attribute."""
-        value = dict(self.tree.meta(self.find(path)).xattrs).get(coded(name))
+        with self.inode(path) as inode:
+            value = dict(self.tree.meta(inode).xattrs).get(coded(name))
         if value is None:
             raise mfusepy.FuseOSError(errno.ENODATA)
         return value

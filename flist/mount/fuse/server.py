@@ -136,7 +136,7 @@ class Server:
         try:
             reader, inode = self.versions.find(request.nodeid)
         except (FlistError, FileNotFoundError):
-            self.failures.note(f"look at inode {request.nodeid & INO_MASK}", error)
+            self.failures.note(f"access inode {request.nodeid & INO_MASK}", error)
             return
         if request.opcode == wire.READ:
             _, offset, size, _ = wire.READ_IN.unpack_from(request.body)

@@ -40,8 +40,8 @@ def test_a_mount_that_is_not_up_within_four_seconds_is_ended(
     """A pipe without a reader blocks it."""
     os.mkfifo(tmp_path / "trace")
     began = time.monotonic()
-    words = ("--daemon", "--record", tmp_path / "trace", "--log", tmp_path / "log")
-    words = (*words, "--adapter", adapter)
+    record = ("--record", tmp_path / "trace", "--log", tmp_path / "log")
+    words = ("--daemon", *record, "--adapter", adapter)
     done = rfs("mount", "-m", packed, *words, tmp_path / "m", check=False)
     assert time.monotonic() - began >= 4
     assert done.returncode == 1
