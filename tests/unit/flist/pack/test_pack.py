@@ -3,8 +3,8 @@
 from flist.blocks.parts import LARGE_BYTES, rows_of_large_files
 from flist.model import CHUNK_BYTES, Inode
 from flist.pack.known_files import BLOCK_BYTES, split_blocks
-from flist.pack.pack import BATCH_BYTES, make_batches, make_pieces
-from flist.pack.results import SEGMENT_BYTES, Results
+from flist.pack.pieces import BATCH_BYTES, SEGMENT_BYTES, make_batches, make_pieces
+from flist.pack.results import Results
 from flist.pack.scan import FileJob, Scan
 
 STAMP = (1, 2, 3, 4, 5)
@@ -57,7 +57,7 @@ def test_a_file_that_became_shorter_ends_where_it_ended() -> None:
     assert results.joined == {1: pair(1) + pair(2)}
     assert results.blocks[1] == results.blocks[2] == split_blocks(pair(1) + pair(2))
     assert (results.done, results.read) == (SEGMENT_BYTES + 12, 12)
-    assert results.memory(scan, 10**18) == {}
+    assert results.known_files(scan, 10**18) == {}
 
 
 def test_a_file_whose_first_segment_became_shorter() -> None:
@@ -81,7 +81,7 @@ def test_only_what_did_not_change_is_remembered() -> None:
     ]
     results = Results()
     results.add([(ino, 0, 5, pair(ino), {}, False) for ino in (1, 2, 3)])
-    assert results.memory(Scan([], {}, jobs), now_ns) == {b"/old": (STAMP, pair(1))}
+    assert results.known_files(Scan([], {}, jobs), now_ns) == {b"/old": (STAMP, pair(1))}
 
 
 def test_parts_are_those_of_large_files_only() -> None:
