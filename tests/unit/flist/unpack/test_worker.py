@@ -7,9 +7,9 @@ import pytest
 from flist.errors import FlistError
 from flist.format.opening import open_flist
 from flist.store.sources import Sources
+from flist.unpack.plan import make_plan
 from flist.unpack.properties import Rules
-from flist.unpack.restorer import Restorer
-from flist.unpack.unpack import make_plan
+from flist.unpack.worker import FileWorker
 from tests.helpers.flist.faults import make_many_files, pack_into
 
 
@@ -21,10 +21,10 @@ def test_a_file_begun_too_late_is_taken_back(tmp_path: Path) -> None:
     for folder in plan.folders:
         Path(folder.path.decode()).mkdir()
     sources = Sources(cache=tmp_path / "cache", is_offline=True)
-    restorer = Restorer([plan.files], frozenset(), meta, sources, Rules(False, True))
-    restorer.open()
-    restorer.give_up()
-    item = max(plan.files, key=lambda item: item.inode.size)
+    worker = FileWorker([plan.files], frozenset(), meta, sources, Rules(False, True))
+    worker.open()
+    worker.give_up()
+    entry = max(plan.files, key=lambda entry: entry.inode.size)
     with pytest.raises(FlistError, match="given up"):
-        restorer.restore(item)
+        worker.restore(entry)
     assert not [path for path in out.rglob("*") if not path.is_dir()]
