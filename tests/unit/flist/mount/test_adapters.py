@@ -12,7 +12,7 @@ from flist.mount.mount import load_library
 
 @pytest.fixture(autouse=True)
 def forget_adapter(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have the adapter imported anew."""
+    """Make the next import of the adapter a fresh one."""
     monkeypatch.delattr(flist.mount.fuse, "library", raising=False)
     for name in ("flist.mount.fuse.library", "mfusepy"):
         monkeypatch.delitem(sys.modules, name, raising=False)

@@ -1,4 +1,4 @@
-"""What a mount says when it can't answer, and how often."""
+"""What a mount reports when a request fails, and how often."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,7 +26,7 @@ A, B = (block.id.hex() for block in BLOCKS[3])
 
 @pytest.fixture(name="reader")
 def open_sample(tmp_path: Path) -> Iterator[Reader]:
-    """Write and open a flist that leads to odd places."""
+    """Write and open a flist with cycles and an orphan."""
     routes = [Route(0, 255, "dir:///nowhere")]
     write_flist(tmp_path / "a.fl", Content(INODES, BLOCKS, {}, {}, routes))
     with open_reader(tmp_path / "a.fl", Sources()) as reader:
@@ -41,7 +41,7 @@ def open_sample(tmp_path: Path) -> Iterator[Reader]:
         (CHUNK_BYTES, f"block {B} is refused", f"block {B} is refused"),
     ],
 )
-def test_a_read_that_fails_is_told_with_file_block_and_reason(
+def test_a_failed_read_is_reported_with_file_block_and_reason(
     reader: Reader, capsys: pytest.CaptureFixture[str], offset: int, reason: str, named: str
 ) -> None:
     inode = reader.tree.inode(3)
@@ -51,7 +51,7 @@ def test_a_read_that_fails_is_told_with_file_block_and_reason(
     assert told == expected
 
 
-def test_a_path_that_leads_nowhere_or_round_in_circles(reader: Reader) -> None:
+def test_the_path_of_an_orphan_or_a_cycle_is_its_inode_number(reader: Reader) -> None:
     inodes = {inode.ino: inode for inode in INODES}
     assert [path_of(reader.tree, inodes[ino]) for ino in (1, 2, 3)] == [
         "/", "/folder", "/folder/fi\x1ble",

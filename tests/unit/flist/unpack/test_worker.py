@@ -1,4 +1,4 @@
-"""What becomes of a file that is begun when everything has been given up."""
+"""The workers of an unpack."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from flist.unpack.worker import FileWorker
 from tests.helpers.flist.faults import make_many_files, pack_into
 
 
-def test_a_file_begun_too_late_is_taken_back(tmp_path: Path) -> None:
+def test_a_file_started_after_give_up_is_removed(tmp_path: Path) -> None:
     meta = pack_into(tmp_path, make_many_files(tmp_path / "tree", 1))
     out = tmp_path / "out"
     with open_flist(meta) as flist:
