@@ -68,7 +68,7 @@ def count_parts(chunk_size: int) -> int:
 def find_part(row: bytes, chunk_size: int, number: int) -> Part:
     """Return part `number` of a block whose chunk has `chunk_size` bytes; raises `FormatError`."""
     if len(row) != count_parts(chunk_size) * ENTRY.size:
-        raise FormatError("the parts of a block are not those of its chunk")
+        raise FormatError("the parts of a block do not fit its chunk")
     start = len(pack_length(chunk_size))
     for place in range(0, number * ENTRY.size, ENTRY.size):
         start += ENTRY.unpack_from(row, place)[0]
@@ -102,7 +102,7 @@ def check_parts(block: Block, row: bytes, data: bytes, plain: bytes) -> None:
         start = number * PART_BYTES
         found = decode_part(block, part, data[part.start : part.start + part.length])
         if found != plain[start : start + PART_BYTES]:
-            raise BlockError(f"block {block.id.hex()}: a part of it is not what it should be")
+            raise BlockError(f"block {block.id.hex()}: a part of it has other bytes than its chunk")
 
 
 def rows_of_large_files(

@@ -92,7 +92,7 @@ def open_overlay(folder: Path, target: Path) -> Iterator[Overlay]:
     """Make an overlay's folders and lock them for the block; raises `FlistError`."""
     overlay = Overlay(folder.resolve(), target.resolve())
     if any(sign in str(overlay.folder) for sign in ",:\\"):
-        raise FlistError(f"cannot use {folder}: overlayfs takes no path with , : or \\")
+        raise FlistError(f"cannot use {folder}: overlayfs does not support , : or \\ in a path")
     overlay.folder.mkdir(parents=True, exist_ok=True)
     handle = claim(overlay.folder)
     try:

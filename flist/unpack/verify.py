@@ -72,14 +72,18 @@ def check_blocks(
         try:
             data, plain = load(fetcher, block, sizes[block])
             if block.check and hash_check(data) != block.check:
-                raise BlockError(f"block {block.id.hex()} has a check that is not its bytes'")
+                raise BlockError(
+                    f"block {block.id.hex()} has a check that does not match its bytes"
+                )
             row = parts(block.id)
             if row is not None:
                 check_parts(block, row, data, plain)
         except FlistError as error:
             return f"{users[block]}: {error.message}"
         if digest(plain, len(block.key)) != block.key:
-            return f"{users[block]}: block {block.id.hex()} has a key that is not its content's"
+            return (
+                f"{users[block]}: block {block.id.hex()} has a key that does not match its content"
+            )
         return None
 
     faults = []

@@ -72,7 +72,7 @@ def test_a_row_of_another_length_is_refused(
 ) -> None:
     block, row, data, plain = sample
     wrong = row[:change] if change < 0 else row + bytes(change)
-    with pytest.raises(FormatError, match="not those of its chunk"):
+    with pytest.raises(FormatError, match="do not fit its chunk"):
         find_part(wrong, len(plain), 0)
     with pytest.raises(FormatError):
         check_parts(block, wrong, data, plain)
