@@ -6,7 +6,6 @@ from image.model import Device
 PACKAGES = (
     "ca-certificates",
     "kmod",
-    "libfuse3-4",
     "libgcc-s1",
     "libpython3.13-stdlib",
     "linux-image-amd64",
@@ -18,7 +17,6 @@ LOADER = f"{LIBRARY_FOLDER}/ld-linux-x86-64.so.2"
 PYTHON = "usr/bin/python3.13"
 STDLIB = "usr/lib/python3.13"
 PROJECT = "usr/lib/zero-os"
-FUSE_LIBRARY = f"/{LIBRARY_FOLDER}/libfuse3.so.4"
 
 # -- the system ------------------------------------------------------------------------------
 
@@ -33,9 +31,9 @@ SYSTEM_FILES = (
     "usr/lib/modprobe.d/*",
 )
 
-# Loaded by name while running, so no file asks for them: glibc's thread cancellation, FUSE,
-# what kmod needs to read compressed modules.
-LOADED_LIBRARIES = ("libgcc_s.so.1", "libfuse3.so.4", "liblzma.so.5", "libzstd.so.1")
+# Loaded by name at run time, so no file lists them as needed: glibc cancels threads with libgcc,
+# kmod reads compressed modules with the others.
+LOADED_LIBRARIES = ("libgcc_s.so.1", "liblzma.so.5", "libzstd.so.1")
 
 SYMLINKS = {
     "bin": "usr/bin",

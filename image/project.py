@@ -14,18 +14,16 @@ TOP = Path(__file__).resolve().parent.parent
 KEY_FILE = "etc/zero-os/keys/flist.pub"
 
 LAUNCHER = """#!/usr/bin/python3 -IS
-import os
 import sys
 
 sys.path.append("/{project}")
-os.environ.setdefault("FUSE_LIBRARY_PATH", "{fuse}")
 
 from {module} import {function}
 
 sys.exit({function}())
 """
 
-# PID 1 imports nothing that it does not use: no environment for FUSE.
+# PID 1 never returns, and imports nothing that it does not use.
 INIT = """#!/usr/bin/python3 -IS
 import sys
 
@@ -80,8 +78,7 @@ def build_project(sources: Tree, keys: str, version: str, target: Path) -> Tree:
     """Return the whole layer; `keys` is what `read_keys` gave, "" for none."""
     tree = compile_tree(sources, target, keep_sources=True)
     for path, (text, module, function) in PROGRAMS.items():
-        words = {"project": plan.PROJECT, "fuse": plan.FUSE_LIBRARY}
-        script = text.format(module=module, function=function, **words)
+        script = text.format(project=plan.PROJECT, module=module, function=function)
         tree.add(path, File(script.encode(), 0o755))
     tree.add("etc/os-release", File(OS_RELEASE.format(version=version).encode()))
     if keys:

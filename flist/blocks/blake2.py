@@ -1,9 +1,8 @@
-"""BLAKE2b of whole blocks, as fast as this machine has it.
+"""BLAKE2b of whole blocks, with the fastest implementation on this machine.
 
-Hashing is a third of packing. Python's own BLAKE2b (before 3.14) is plain C; libgcrypt, which most
-Debian systems have anyway, takes 0.8 of its time with AVX2 (Debian 12's) and 0.55 with AVX-512
-(Debian 13's). Where it is missing, or refuses (FIPS mode), Python's is used: a node needs nothing
-more.
+Hashing is a third of the time of packing. Python's own BLAKE2b (before 3.14) is plain C. libgcrypt,
+which most Debian systems have, takes 0.8 of its time with AVX2 (Debian 12) and 0.55 with AVX-512
+(Debian 13). Python's is used where libgcrypt is missing or refuses (FIPS mode).
 """
 
 import ctypes
@@ -16,20 +15,20 @@ INITIALIZATION_FINISHED, TEST_ALGORITHM = 38, 8  # of gcrypt.h
 BLAKE2B_256 = 320
 HASH_BYTES = 32
 SMALL_BYTES = 2048
-"""Less than this Python hashes faster than it calls a C library."""
+"""Python hashes less than this faster than it calls a C library."""
 SAMPLE = bytes(range(256)) * 16
 
 Hash = Callable[[bytes], bytes]
 
 
 def hash_plainly(data: bytes | memoryview) -> bytes:
-    """Return BLAKE2b-256 of `data`."""
+    """Return the BLAKE2b-256 of `data`, with Python's implementation."""
     return blake2b(data, digest_size=HASH_BYTES).digest()
 
 
 @functools.cache
 def find_fastest() -> Hash:
-    """Return libgcrypt's BLAKE2b-256 if it is here and right, or else Python's."""
+    """Return libgcrypt's BLAKE2b-256 if it exists and hashes a sample right, or else Python's."""
     try:
         library = ctypes.CDLL(LIBRARY)
     except OSError:

@@ -1,12 +1,12 @@
-"""The block pipeline: chunk -> Snappy -> AES-256-GCM -> a block named by its own hash.
+"""Encodes and decodes blocks: chunk -> Snappy -> AES-256-GCM -> a block named by its own hash.
 
     key = BLAKE2b-256(plain)
     data = AES-256-GCM(key, nonce = key[0:12], no associated data)(Snappy raw(plain)) + tag
     id = BLAKE2b-256(data)
-    check = BLAKE3-256(data), which is ours: in a sixth of the time it says what the id does
+    check = BLAKE3-256(data), our addition: it proves what the id proves, in a sixth of the time
 
-Source: upstream's rfs. The encryption is convergent: equal chunks give equal blocks, so a store
-can confirm that it holds a plaintext it knows.
+Source: upstream's rfs. The encryption is convergent: equal chunks give equal blocks. So a store can
+confirm that it holds a chunk whose plaintext it knows.
 """
 
 import threading
@@ -25,31 +25,31 @@ from flist.model import CHUNK_BYTES, HASH_BYTES, Block
 TAG_BYTES = 16
 NONCE_BYTES = 12
 MAX_BLOCK_BYTES = 32 + CHUNK_BYTES + CHUNK_BYTES // 6 + TAG_BYTES
-"""Snappy's own bound for a chunk that does not compress, and the tag."""
+"""Snappy's bound for a chunk that does not compress, plus the tag."""
 of_thread = threading.local()
 
 
 class Encoded(NamedTuple):
-    """A block ready for a store."""
+    """A block and its encrypted bytes."""
 
     block: Block
     data: bytes
 
 
 def digest(data: bytes | memoryview, size: int = HASH_BYTES) -> bytes:
-    """Return BLAKE2b of `data`; 32 bytes, or 16 for blocks of older flists."""
+    """Return the BLAKE2b of `data`: 32 bytes, or 16 for blocks of legacy flists."""
     if size == HASH_BYTES and isinstance(data, bytes):
         return find_fastest()(data)
     return blake2b(data, digest_size=size).digest()
 
 
 def hash_check(data: bytes) -> bytes:
-    """Return what `Block.check` is of a block of these encrypted bytes."""
+    """Return the `Block.check` of a block's encrypted bytes."""
     return blake3(data).digest()
 
 
 def get_buffer() -> bytearray:
-    """Return this thread's room for a packed chunk; a new one each time would be zeroed first."""
+    """Return this thread's buffer for a compressed chunk. A new one would be zeroed each time."""
     try:
         buffer: bytearray = of_thread.buffer
     except AttributeError:
@@ -58,7 +58,7 @@ def get_buffer() -> bytearray:
 
 
 def encode(plain: bytes | memoryview, key: bytes | None = None) -> Encoded:
-    """Return the block that holds `plain` (1 to 512 Ki bytes); its `key` if that is known."""
+    """Return the block of `plain` (1 byte to 512 KiB). `key` saves hashing it if known."""
     if key is None:
         key = digest(plain)
     buffer = get_buffer()
@@ -78,10 +78,9 @@ def check_arrival(block_id: bytes, data: bytes) -> None:
 def decode(block: Block, data: bytes, size: int) -> bytes:
     """Return the `size` plain bytes of `block`, whose encrypted bytes are `data`.
 
-    The id of `data` must have been checked, now or before it came into a cache of ours: it holds
-    every bit that was packed, and the tag shows damage and a key that is not this block's. So the
-    plain hash would say nothing new here; `flist.unpack.verify` compares it. Raises `BlockError` if
-    anything is wrong.
+    The caller has checked the id of `data`, now or before it was cached. The id proves every bit
+    that was packed, and the tag reveals damage and a wrong key. So a comparison of the plain hash
+    with the key would prove nothing more; `flist.unpack.verify` makes it. Raises `BlockError`.
     """
     if len(block.id) != HASH_BYTES:
         from flist.format.legacy.blocks import decode_legacy
@@ -95,8 +94,8 @@ def decode(block: Block, data: bytes, size: int) -> bytes:
 
 
 def decode_into(block: Block, data: bytes, target: memoryview) -> None:
-    """Fill `target` with the plain bytes of `block`, as `decode` does; what is in it after a
-    `BlockError` is nothing to be used."""
+    """Fill `target` with what `decode` returns. Raises `BlockError`; then the content of `target`
+    is undefined."""
     if len(block.id) != HASH_BYTES:
         target[:] = decode(block, data, len(target))
         return
@@ -108,7 +107,8 @@ def decode_into(block: Block, data: bytes, target: memoryview) -> None:
 
 
 def decrypt(block: Block, data: bytes, size: int) -> bytes:
-    """Return what is inside `data`: its tag is right, and it says it unpacks to `size` bytes."""
+    """Return the compressed chunk in `data`. Raises `BlockError` unless its tag is right and its
+    header says that it decompresses to `size` bytes."""
     try:
         packed = AESGCM(block.key).decrypt(block.key[:NONCE_BYTES], data, None)
     except (InvalidTag, ValueError) as error:

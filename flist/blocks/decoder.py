@@ -1,47 +1,42 @@
-"""A second process that decodes blocks ahead, into memory that it shares with the mount.
+"""Decodes blocks ahead in a second process, into memory that it shares with the mount.
 
-The mount sends batches of the chunks it expects to be asked for; they are decoded in that order,
-each into a place that the mount chose, and for each one result comes back through a pipe. Nothing
-depends on this process: what it has not decoded, or could not, is decoded by who needs it, and when
-it is gone the mount goes on alone. It ends when the mount has ended, whatever that died of: then
-its pipe is at its end.
+The mount sends batches of the chunks that will probably be read next. They are decoded in order,
+each into a place that the mount chose; see `flist.blocks.decoder_process`. Nothing depends on that
+process: the mount decodes itself what the process has not decoded, or could not, and goes on alone
+when it is gone. It ends with the mount, however that ends, because its pipe does.
 """
 
 import contextlib
-import gc
 import marshal
 import mmap
 import os
 import select
 import signal
-import struct
-import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from typing import NoReturn
 
-from flist.blocks.codec import decode_into
-from flist.blocks.heap import keep_buffers
+from flist.blocks.decoder_process import (
+    CLAIMS,
+    HEAD_BYTES,
+    LENGTH,
+    RESULT,
+    Load,
+    run,
+    split_head,
+)
 from flist.model import CHUNK_BYTES, Block
 
 REGIONS = 4
 REGION_BYTES = 4 * CHUNK_BYTES
 MAX_JOBS = 128
-"""In a batch: what all regions' batches take in the pipe is less than it holds."""
+"""In a batch, so that the batches of all regions fit into the pipe."""
 WAIT_S = 0.05
-LENGTH = struct.Struct("<I")
-RESULT = struct.Struct("<if")
-FAILED, SKIPPED = -1, -2
-HEAD_BYTES = mmap.PAGESIZE
-"""Before the chunks: the first number still needed, and which of the next ones are claimed."""
 LONG_BYTES = 128 * 1024
-CLAIMS = 1024
-"""More than all regions hold, so no two that wait share a place."""
-Load = Callable[[Block], bytes | None]
+"""A chunk this large takes longer to decode than it takes to look for other work."""
 
 
 class Slot:
-    """A chunk in a batch: `number` counts all since the start, `end` their bytes."""
+    """A chunk in a batch: `number` counts chunks since the start, `end` their bytes."""
 
     __slots__ = ("block", "end", "is_good", "number", "size", "start")
 
@@ -55,7 +50,8 @@ class Slot:
 
 
 class Decoder:
-    """The mount's side; for one thread only. `counted` is told each result: bytes, seconds."""
+    """The mount's side; for one thread only. Each result calls `counted` with encrypted bytes and
+    seconds."""
 
     def __init__(
         self,
@@ -66,8 +62,7 @@ class Decoder:
         counted: Callable[[int, float], None],
     ) -> None:
         self.memory = memoryview(shared)
-        # Advice only: no need for it to be seen in time.
-        self.passed, self.claims = self.memory[:8].cast("Q"), self.memory[8 : 8 + CLAIMS]
+        self.needed, self.claims = split_head(self.memory)
         self.pid = pid
         self.commands = commands
         self.results = results
@@ -75,15 +70,15 @@ class Decoder:
         self.is_alive = True
         self.slots: dict[Block, Slot] = {}
         self.regions: list[list[Slot]] = [[] for _ in range(REGIONS)]
-        self.waiting: deque[Slot] = deque()  # sent, no result yet
+        self.waiting: deque[Slot] = deque()  # sent, without a result yet
         self.batches = 0
         self.numbers = 0
         self.sent_bytes = 0
-        self.ahead_bytes = 0  # sent beyond what was asked for last
-        self.reached = 0  # the number of what was taken last
+        self.ahead_bytes = 0  # sent beyond the last read
+        self.reached = 0  # the number of the chunk that was taken last
 
     def has_room(self) -> bool:
-        """Whether another batch may be sent: what is in its place was decoded, and passed."""
+        """Return whether another batch may be sent: its region holds nothing that is needed."""
         region = self.regions[self.batches % REGIONS]
         if region and region[-1].number >= self.reached:
             return False
@@ -92,16 +87,16 @@ class Decoder:
         return self.is_alive and not self.is_pending(region)
 
     def is_pending(self, region: list[Slot]) -> bool:
-        """Whether results of a region are still to come."""
+        """Return whether a region lacks results."""
         return bool(region and self.waiting) and self.waiting[0].number <= region[-1].number
 
     def skip(self) -> None:
-        """Take it that nothing of what was sent is needed any more."""
-        self.reached = self.passed[0] = self.numbers + 1
+        """Give up everything that was sent so far."""
+        self.reached = self.needed[0] = self.numbers + 1
         self.ahead_bytes = 0
 
     def send(self, batch: Mapping[Block, int]) -> None:
-        """Have blocks of these plain sizes decoded; at most `MAX_JOBS`, of `REGION_BYTES`."""
+        """Send blocks with their plain sizes: at most `MAX_JOBS`, and `REGION_BYTES` in all."""
         index = self.batches % REGIONS
         for slot in self.regions[index]:
             if self.slots.get(slot.block) is slot:
@@ -127,20 +122,20 @@ class Decoder:
             self.give_up()
 
     def reach(self, first: Slot, last: Slot) -> None:
-        """Note that these and what is between them are asked for now."""
-        self.passed[0] = max(self.passed[0], first.number)
+        """Note that a read needs these chunks and those between them now."""
+        self.needed[0] = max(self.needed[0], first.number)
         self.ahead_bytes = self.sent_bytes - last.end
 
     def take(self, block: Block, size: int) -> memoryview | None:
-        """Return a chunk that was decoded ahead, or None: then the caller decodes it, nobody else.
-        It stays as it is until `send`."""
+        """Return a chunk that was decoded ahead, valid until `send`, or None: then the caller
+        decodes it and the process does not."""
         slot = self.slots.get(block)
         if slot is None or slot.size != size:
             return None
         self.reached = max(self.reached, slot.number)
         if self.waiting and self.waiting[0].number <= slot.number:
             self.collect(0)
-        if self.waiting and self.waiting[0] is slot:  # it is at this one just now
+        if self.waiting and self.waiting[0] is slot:  # the process decodes this chunk now
             self.collect(WAIT_S)
         if not slot.is_good:
             self.claims[slot.number % CLAIMS] = 1
@@ -148,8 +143,8 @@ class Decoder:
         return self.memory[slot.start : slot.start + size]
 
     def claim_next(self, block: Block) -> Slot | None:
-        """Return what the caller may decode while it waits for `block`, if that will take longer
-        than to look what else there is."""
+        """Return the next chunk for the caller to decode while the process decodes `block`, or None
+        if `block` takes too little time for that."""
         if len(self.waiting) < 2 or self.waiting[0].size < LONG_BYTES:
             return None
         if self.waiting[0] is not self.slots.get(block):
@@ -159,7 +154,7 @@ class Decoder:
         return slot
 
     def collect(self, wait_s: float) -> None:
-        """Read the results that are there, or wait for one."""
+        """Read results, and wait up to `wait_s` for the first one."""
         if not select.select([self.results], [], [], wait_s)[0]:
             return
         data = os.read(self.results, RESULT.size * REGIONS * MAX_JOBS)
@@ -188,10 +183,8 @@ class Decoder:
 
 @contextlib.contextmanager
 def start_decoder(load: Load, counted: Callable[[int, float], None]) -> Iterator[Decoder]:
-    """Run a decoder for the block; `load` returns a block's bytes, their id checked, or None.
-
-    No other thread may run yet.
-    """
+    """Run a decoder for the block; `counted` is that of `Decoder`. Forks: no other thread may run
+    yet."""
     shared = mmap.mmap(-1, HEAD_BYTES + REGIONS * REGION_BYTES)
     orders, commands = os.pipe()
     results, answers = os.pipe()
@@ -205,43 +198,3 @@ def start_decoder(load: Load, counted: Callable[[int, float], None]) -> Iterator
         yield decoder
     finally:
         decoder.close()
-
-
-def run(
-    load: Load, memory: memoryview, orders: int, answers: int, others: tuple[int, int]
-) -> NoReturn:
-    """Decode until there are no more orders; never returns. `others` are the mount's pipe ends."""
-    try:
-        for handle in others:
-            os.close(handle)
-        gc.disable()  # nothing here goes round in circles, and a look at everything copies it
-        keep_buffers()
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends us
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        passed, claims = memory[:8].cast("Q"), memory[8 : 8 + CLAIMS]
-        with open(orders, "rb") as stream:
-            while head := stream.read(LENGTH.size):
-                for number, start, size, *names in marshal.loads(  # noqa: S302 our own
-                    stream.read(*LENGTH.unpack(head))
-                ):
-                    began = time.monotonic()
-                    done = SKIPPED
-                    if number >= passed[0] and not claims[number % CLAIMS]:
-                        done = decode_one(load, Block(*names), memory[start : start + size])
-                    os.write(answers, RESULT.pack(done, time.monotonic() - began))
-    except OSError:
-        pass  # nobody is there any more
-    finally:
-        os._exit(0)
-
-
-def decode_one(load: Load, block: Block, target: memoryview) -> int:
-    """Fill `target` with the plain bytes of a block; return how many it had packed."""
-    try:
-        data = load(block)
-        if data is None:
-            return FAILED
-        decode_into(block, data, target)
-    except Exception:  # whatever it is, it is told to whoever really reads the block
-        return FAILED
-    return len(data)

@@ -1,9 +1,9 @@
-"""Parts of a block that can be read by themselves: for random reads in large files.
+"""Parts of a block that can be read alone: for random reads in large files.
 
-Snappy packs each 64 KiB of a chunk for themselves, and the cipher runs in counter mode. So who
-knows where such a part begins in the block, and what hash its encrypted bytes have, needs an
-eighth of the block for four bytes in the middle of a chunk. Of each block of a large file
-`zos_part` holds that for all parts: the length of the packed part (32-bit little-endian), and
+Snappy compresses each 64 KiB of a chunk separately, and the cipher runs in counter mode. So a read
+of four bytes in the middle of a chunk needs an eighth of the block, if the reader knows where that
+part begins in the block and the hash of its encrypted bytes. For each block of a large file a row
+of `zos_part` has that of all parts: the length of the compressed part (32-bit little-endian), and
 BLAKE3-256 of its encrypted bytes.
 
 Source of the framing: Snappy's format description, and upstream's Snappy (the `snap` crate), whose
@@ -26,15 +26,16 @@ from flist.model import Block, Inode
 
 PART_BYTES = 64 * 1024
 LARGE_BYTES = 32 << 20
-"""Of a smaller file a good part is in memory soon, and packing it is the faster."""
+"""A smaller file is soon decoded as a whole, and packing it without parts is faster."""
 ENTRY = struct.Struct("<I32s")
 CIPHER_BLOCK_BYTES = 16
 FIRST_COUNTER = 2
-"""Of GCM with a nonce of 12 bytes: 1 encrypts the tag."""
+"""GCM's first counter value for data with a nonce of 12 bytes; 1 encrypts the tag."""
 
 
 class Part(NamedTuple):
-    """Where a part is in its block, how long it is when it is unpacked, and its hash."""
+    """A part: its place in the block (`start`, `length`), its plain `size`, and the hash of its
+    encrypted bytes."""
 
     start: int
     length: int
@@ -43,7 +44,7 @@ class Part(NamedTuple):
 
 
 def encode_parts(plain: bytes, key: bytes) -> tuple[Encoded, bytes]:
-    """Return what `flist.blocks.codec.encode` does, and the row of `zos_part` for it."""
+    """Return what `flist.blocks.codec.encode` does, and the block's row of `zos_part`."""
     packed = [pack_length(len(plain))]
     for start in range(0, len(plain), PART_BYTES):
         part = plain[start : start + PART_BYTES]
@@ -60,14 +61,14 @@ def encode_parts(plain: bytes, key: bytes) -> tuple[Encoded, bytes]:
 
 
 def count_parts(chunk_size: int) -> int:
-    """Return how many parts a chunk has."""
+    """Return the number of parts of a chunk."""
     return -(-chunk_size // PART_BYTES)
 
 
 def find_part(row: bytes, chunk_size: int, number: int) -> Part:
-    """Return one part of a block whose chunk has `chunk_size` bytes; raises `FormatError`."""
+    """Return part `number` of a block whose chunk has `chunk_size` bytes; raises `FormatError`."""
     if len(row) != count_parts(chunk_size) * ENTRY.size:
-        raise FormatError("the parts of a block are not those of its chunk")
+        raise FormatError("the parts of a block do not fit its chunk")
     start = len(pack_length(chunk_size))
     for place in range(0, number * ENTRY.size, ENTRY.size):
         start += ENTRY.unpack_from(row, place)[0]
@@ -78,7 +79,7 @@ def find_part(row: bytes, chunk_size: int, number: int) -> Part:
 
 
 def decode_part(block: Block, part: Part, data: bytes) -> bytes:
-    """Return the plain bytes of a part, whose encrypted bytes are `data`; raises `BlockError`."""
+    """Return the plain bytes of a part whose encrypted bytes are `data`; raises `BlockError`."""
     if hash_check(data) != part.hash:
         raise BlockError(f"block {block.id.hex()} is refused: a part of it has another hash")
     counter, before = divmod(part.start, CIPHER_BLOCK_BYTES)
@@ -95,27 +96,27 @@ def decode_part(block: Block, part: Part, data: bytes) -> bytes:
 
 
 def check_parts(block: Block, row: bytes, data: bytes, plain: bytes) -> None:
-    """Raise `BlockError` or `FormatError` unless `row` is right for a block and its chunk."""
+    """Raise `BlockError` or `FormatError` unless `row` fits a block and its chunk."""
     for number in range(count_parts(len(plain))):
         part = find_part(row, len(plain), number)
         start = number * PART_BYTES
         found = decode_part(block, part, data[part.start : part.start + part.length])
         if found != plain[start : start + PART_BYTES]:
-            raise BlockError(f"block {block.id.hex()}: a part of it is not what it should be")
+            raise BlockError(f"block {block.id.hex()}: a part of it has other bytes than its chunk")
 
 
 def rows_of_large_files(
     inodes: Iterable[Inode], blocks: Mapping[int, Sequence[Block]], rows: Mapping[bytes, bytes]
 ) -> dict[bytes, bytes]:
-    """Return those of `rows` (by block id) that stand in a flist of these inodes and blocks (by
-    inode number): no others, whatever was known from elsewhere, so the same tree gives the same."""
+    """Return the `rows` (by block id) that belong in a flist of these inodes and blocks (by inode
+    number). Rows known from elsewhere are left out, so the same tree gives the same flist."""
     large = (inode.ino for inode in inodes if inode.is_file and inode.size > LARGE_BYTES)
     names = (block.id for ino in large for block in blocks.get(ino, ()))
     return {name: rows[name] for name in names if name in rows}
 
 
 def pack_length(size: int) -> bytes:
-    """Return a size as it stands before what Snappy has packed: seven bits a byte, low first."""
+    """Return a size as in Snappy's header: seven bits per byte, low bits first."""
     packed = bytearray()
     while size >= 0x80:
         packed.append(size & 0x7F | 0x80)

@@ -79,7 +79,8 @@ def run(options: argparse.Namespace) -> int:
         check_trace(options.replay)  # later, an error would only reach the log
     with contextlib.ExitStack() as stack:
         connections = fetch_meta(options, stack) if isinstance(options.meta, str) else []
-        from flist.mount.mount import UP_WITHIN_S, Mount, mount, mount_in_background
+        from flist.mount.background import UP_WITHIN_S, mount_in_background
+        from flist.mount.mount import Mount, mount
 
         what = Mount(
             options.meta, options.target, read_sources(options), options.adapter,
@@ -97,7 +98,7 @@ def fetch_meta(options: argparse.Namespace, stack: contextlib.ExitStack) -> "lis
 
     Returns the connections that are still open.
     """
-    from flist.mount.mount import UP_WITHIN_S
+    from flist.mount.background import UP_WITHIN_S
     from flist.store.metadata import FlistDownload
 
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="flist-")))

@@ -1,1 +1,5 @@
-"""A flist as a mounted file system."""
+"""Mounts flists as file systems.
+
+Imports go one way: `mount` and `background`, which put a mount together, import everything; `fuse`
+imports `ahead` and the other modules here; `ahead` imports those.
+"""

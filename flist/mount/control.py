@@ -1,7 +1,8 @@
-"""The control socket of a mount: statistics, and another version of the flist under it.
+"""The control socket of a mount: statistics, and the change to another version of the flist.
 
-An abstract Unix socket named by the process id that stands as the mount's source. One line of JSON
-each way. Only the user who mounted, and root, are answered.
+It is an abstract Unix socket. Its name has the process id that the kernel's list of mounts shows as
+the mount's source. Request and reply are one line of JSON each. Only root and the user who mounted
+get replies.
 """
 
 import contextlib
@@ -11,14 +12,15 @@ import socket
 import struct
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from common.mounts import read_mounts
 from flist.errors import FlistError
-from flist.mount.fuse.attach import KIND
+from flist.mount.attach import KIND
 from flist.mount.overlay import OVERLAY
+from flist.mount.reader import Reader
 
 MAX_LINE = 65536
 TIMEOUT_S = 10.0
@@ -28,25 +30,51 @@ Handler = Callable[[dict[str, Any]], dict[str, Any]]
 
 
 def address_of(pid: int) -> str:
-    """Return the address of the mount that process `pid` serves."""
+    """Return the address of the control socket of process `pid`."""
     return f"\0zos-flist-{pid}"
 
 
 def start_control(handler: Handler) -> None:
-    """Answer in a thread, for as long as the process lives; if that can't be, say so."""
+    """Answer requests in a thread until the process ends. Without a socket, warn on stderr only."""
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
     try:
         listener.bind(address_of(os.getpid()))
         listener.listen(8)
-    except OSError as error:  # say a container with this machine's network and pids of its own
+    except OSError as error:  # such as a container with the host's network and its own pids
         listener.close()
         sys.stderr.write(f"rfs mount: no statistics and no remount: {error.strerror}\n")
         return
     threading.Thread(target=answer_all, args=(listener, handler), daemon=True).start()
 
 
+def make_handler(readers: Sequence[Reader], change: Callable[[Path], None]) -> Handler:
+    """Return the handler of a mount's requests. `readers` are the versions shown so far; `change`
+    shows another flist."""
+
+    def handle(request: dict[str, Any]) -> dict[str, Any]:
+        command = request.get("command")
+        if command == "stats":
+            return sum_statistics(readers)
+        if command == "remount":
+            change(Path(str(request.get("meta"))))
+            return {"versions": len(readers)}
+        raise FlistError(f"unknown command {command!r}")
+
+    return handle
+
+
+def sum_statistics(readers: Sequence[Reader]) -> dict[str, Any]:
+    """Return what the mount has done, all versions together."""
+    parts = [vars(reader.fetcher.statistics) for reader in readers]
+    total = {name: sum(part[name] for part in parts) for name in parts[0]}
+    total["slowest_s"] = round(max(part["slowest_s"] for part in parts), 6)
+    total["fetch_s"] = round(total["fetch_s"], 6)
+    total["mean_s"] = round(total["fetch_s"] / max(total["fetched"], 1), 6)
+    return {**total, "versions": len(parts)}
+
+
 def answer_all(listener: socket.socket, handler: Handler) -> None:
-    """Answer one connection after the other."""
+    """Answer one connection after another."""
     while True:
         connection, _ = listener.accept()
         with connection, contextlib.suppress(OSError, ValueError):
@@ -55,7 +83,7 @@ def answer_all(listener: socket.socket, handler: Handler) -> None:
 
 
 def answer_one(connection: socket.socket, handler: Handler) -> None:
-    """Answer one request."""
+    """Answer one request, unless another user sent it."""
     raw = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, CREDENTIALS.size)
     _, uid, _ = CREDENTIALS.unpack(raw)
     if uid not in (0, os.geteuid()):
@@ -69,7 +97,7 @@ def answer_one(connection: socket.socket, handler: Handler) -> None:
 
 
 def read_line(connection: socket.socket) -> bytes:
-    """Return one line, without its end."""
+    """Return one line without its line feed."""
     data = b""
     while not data.endswith(b"\n") and len(data) < MAX_LINE:
         piece = connection.recv(MAX_LINE)
@@ -80,19 +108,19 @@ def read_line(connection: socket.socket) -> bytes:
 
 
 def find_server(target: Path) -> int | None:
-    """Return the process id that serves the flist mounted on `target`, or below an overlay there;
-    None if there is none."""
+    """Return the id of the process that serves the flist on `target`, or the flist below an
+    overlay there; None if no flist is mounted."""
     place = str(target.resolve())
     for entry in reversed(read_mounts()):
         if entry.target == place and entry.kind == KIND and entry.source.isdecimal():
             return int(entry.source)
         if entry.target == place and entry.kind == OVERLAY:
-            place = entry.option("lowerdir")  # which was mounted earlier
+            place = entry.option("lowerdir")  # mounted earlier, so it comes later here
     return None
 
 
 def ask_mount(target: Path, request: dict[str, Any]) -> dict[str, Any]:
-    """Return what the mount on `target` answers; raises `FlistError`."""
+    """Return the reply of the mount on `target`; raises `FlistError`."""
     pid = find_server(target)
     if pid is None:
         raise FlistError(f"no flist is mounted on {target}")

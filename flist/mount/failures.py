@@ -1,6 +1,6 @@
-"""Says why a mount could not answer: whoever asked is told a number only, by the kernel.
+"""Reports on stderr why a mount could not answer: the kernel passes on an error number only.
 
-A line each, on stderr; a store that is gone makes thousands of reads fail, so there is a limit.
+Each failure is one line. A store that is down makes thousands of reads fail, so there is a limit.
 """
 
 import os
@@ -12,8 +12,6 @@ from pathlib import Path
 from common.errors import render_error, tell
 from flist.errors import FlistError
 from flist.model import CHUNK_BYTES, ROOT_INO, Inode
-from flist.mount.fuse import wire
-from flist.mount.fuse.listing import INO_MASK
 from flist.mount.reader import Reader
 from flist.mount.tree import Tree
 
@@ -25,7 +23,7 @@ MAX_DEPTH = 256
 
 class Failures:
     """The failures of the mount on `target`: the first `MOST_LINES` of each `WINDOW_S` seconds are
-    told, the others counted. Safe to use from several threads."""
+    reported, the others counted. Safe to use from several threads."""
 
     def __init__(self, target: Path, clock: Callable[[], float] = time.monotonic) -> None:
         self.target = target
@@ -35,58 +33,45 @@ class Failures:
         self.count = 0
 
     def note(self, what: str, error: FlistError) -> None:
-        """Say that `what` can't be done, and why."""
-        if self.is_told():
+        """Report that `what` cannot be done, and why."""
+        if self.count_one():
             tell(render_error(FlistError(f"cannot {what}: {error.message}"), PROG))
 
-    def note_request(
-        self,
-        request: wire.Request,
-        error: FlistError,
-        find: Callable[[int], tuple[Reader, Inode]],
-    ) -> None:
-        """Say why a request of the kernel is refused; `find` gives version and inode of a node."""
-        try:
-            reader, inode = find(request.nodeid)
-        except (FlistError, FileNotFoundError):
-            self.note(f"look at inode {request.nodeid & INO_MASK}", error)
-            return
-        if request.opcode == wire.READ:
-            _, offset, size, _ = wire.READ_IN.unpack_from(request.body)
-            self.note_read(reader, inode, size, offset, error)
-        else:
-            self.note(f"look at {self.target}{path_of(reader.tree, inode)}", error)
+    def note_inode(self, tree: Tree, inode: Inode, error: FlistError) -> None:
+        """Report why a request about an inode failed."""
+        self.note(f"access {self.target}{path_of(tree, inode)}", error)
 
     def note_read(
         self, reader: Reader, inode: Inode, size: int, offset: int, error: FlistError
     ) -> None:
-        """Say which file can't be read where, for want of which block, and why."""
-        if self.is_told():
+        """Report which file cannot be read, where in it, which block that needs, and why."""
+        if self.count_one():
             what = f"read {self.target}{path_of(reader.tree, inode)} at byte {offset}"
             reason = error.message + name_blocks(reader, inode, size, offset, error)
             tell(render_error(FlistError(f"cannot {what}: {reason}"), PROG))
 
-    def is_told(self) -> bool:
-        """Count one more; return whether it is told. What was not is told of when it is over."""
+    def count_one(self) -> bool:
+        """Count a failure and return whether to report it. The first one of a new window reports
+        how many were left out in the last one."""
         with self.lock:
             now = self.clock()
             if now - self.began >= WINDOW_S:
-                untold = self.count - MOST_LINES
+                left_out = self.count - MOST_LINES
                 self.began, self.count = now, 0
-                if untold > 0:
-                    tell(f"{PROG}: {untold} more could not be answered\n")
+                if left_out > 0:
+                    tell(f"{PROG}: {left_out} more requests failed\n")
             self.count += 1
             return self.count <= MOST_LINES
 
 
 def path_of(tree: Tree, inode: Inode) -> str:
-    """Return the path of an inode from the root of the flist, or else its number."""
+    """Return the path of an inode from the root of the flist, or its number if there is none."""
     names: list[str] = []
     here = inode
     try:
         while here.ino != ROOT_INO:
             if len(names) == MAX_DEPTH:
-                raise FileNotFoundError(inode.ino)  # it goes round in a circle
+                raise FileNotFoundError(inode.ino)  # the parents form a cycle
             names.append(os.fsdecode(here.name))
             here = tree.inode(here.parent)
     except (FlistError, FileNotFoundError):
@@ -95,7 +80,7 @@ def path_of(tree: Tree, inode: Inode) -> str:
 
 
 def name_blocks(reader: Reader, inode: Inode, size: int, offset: int, error: FlistError) -> str:
-    """Return what names the blocks of a range, unless `error` names one."""
+    """Return the text that names the blocks of a range; empty if `error` names one already."""
     try:
         end = min(offset + size, inode.size)
         blocks = reader.blocks(inode)[offset // CHUNK_BYTES : -(-end // CHUNK_BYTES)]

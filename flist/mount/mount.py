@@ -1,47 +1,42 @@
-"""Mounting from start to end: checks, adapter, readiness, background."""
+"""Mounts a flist in the foreground: checks, adapter, control socket, overlay."""
 
 import contextlib
 import errno
-import os
-import select
-import signal
 import stat
 import sys
 import threading
-import time
-import traceback
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from types import ModuleType
+from typing import TYPE_CHECKING, NamedTuple
 
-from common.errors import ZosError, explain_refusal, render_error
+from common.errors import render_error
 from common.notify import notify_ready
 from flist.errors import FlistError
 from flist.mount.ahead.ahead import Ahead
-from flist.mount.control import Handler, find_server, start_control
-from flist.mount.fuse.attach import detach
+from flist.mount.control import find_server, make_handler, start_control
 from flist.mount.overlay import open_overlay
+from flist.mount.reader import Reader, open_reader
 from flist.store.base import adopt
-from flist.store.sources import Sources, open_reader
+from flist.store.sources import Sources
 
 if TYPE_CHECKING:
     from http.client import HTTPConnection
 
     from flist.mount.fuse.server import Server
-    from flist.mount.reader import Reader
-
-UP_WITHIN_S = 4.0
-"""Since the command began."""
-END_WITHIN_S = 1.0
-POLL_S = 0.02
 
 
 class Mount(NamedTuple):
-    """What to mount where; `adapter` is "raw" or "library". `check` raises `SignatureError` for a
-    flist that must not be mounted. `record` and `replay` are traces; `overlay` is the folder of a
-    writable layer; with `xattrs` a later version may have attributes although this one has none;
-    `connections` are open, and of use if they lead to a store."""
+    """What to mount where.
+
+    - `adapter` is "raw" (our own loop on /dev/fuse) or "library" (libfuse through mfusepy).
+    - `check` raises `SignatureError` for a flist that must not be mounted.
+    - `record` and `replay` are traces.
+    - `overlay` is the folder of a writable layer.
+    - With `xattrs` a later version may have extended attributes although this one has none.
+    - `connections` are open connections to servers that may be among the stores.
+    """
 
     meta: Path
     target: Path
@@ -56,47 +51,99 @@ class Mount(NamedTuple):
 
 
 def mount(what: Mount, ready: Callable[[], None] = notify_ready) -> int:
-    """Mount and serve until unmounted; `ready` is called when the mount is up."""
+    """Mount, serve until unmounted and return the exit status. `ready` is called when the mount is
+    up. Raises `FlistError`."""
+    serve = serve_raw
+    if what.adapter == "library":
+        load_library()
+        serve = serve_library
     what.check(what.meta)
     check_target(what.target)
     with contextlib.ExitStack() as stack:
         target, overlay = what.target.resolve(), None
         if what.overlay:
             overlay = stack.enter_context(open_overlay(what.overlay, target))
-            target = overlay.lower
+            target, ready = overlay.lower, partial(overlay.start, ready)
         reader = stack.enter_context(open_reader(what.meta, what.sources))
         for connection in what.connections:
             if not adopt(reader.fetcher.store, connection):
                 connection.close()
         if what.record:
-            from flist.mount.trace import Recorder
-
-            recorder = Recorder(what.record)
-            stack.callback(recorder.close)
-            reader.note = recorder.note
-        begin = partial(overlay.start, ready) if overlay else ready
-        if what.adapter == "library":
-            from flist.mount.fuse import library as fuse_library
-
-            def up() -> None:
-                start_control(answerer([reader], refuse_change))
-                ahead = Ahead()
-                stack.callback(ahead.close)
-                replay(what, reader, ahead)
-                begin()
-
-            fuse_library.serve(reader, target, up, stack.close)
-        else:
-            from flist.mount.fuse import server as fuse_raw
-
-            fuse_raw.serve(reader, target, begin, lambda server: watch(what, server, stack))
+            record(what.record, reader, stack)
+        serve(what, reader, target, ready, stack)
     if overlay and overlay.error:
         raise overlay.error
     return 0
 
 
-def replay(what: Mount, reader: "Reader", ahead: Ahead) -> None:
-    """Have fetched what an earlier mount read, if a trace of that is named."""
+def serve_raw(
+    what: Mount,
+    reader: Reader,
+    target: Path,
+    ready: Callable[[], None],
+    stack: contextlib.ExitStack,
+) -> None:
+    """Serve through our own loop on /dev/fuse."""
+    from flist.mount.fuse.server import serve
+
+    def started(server: "Server") -> None:
+        server.versions.expects_xattrs = what.xattrs
+        start_control(make_handler(server.versions.readers, partial(change, what, server, stack)))
+        server.ahead.connect(reader)
+        replay(what, reader, server.ahead)
+
+    serve(reader, target, ready, started)
+
+
+def serve_library(
+    what: Mount,
+    reader: Reader,
+    target: Path,
+    ready: Callable[[], None],
+    stack: contextlib.ExitStack,
+) -> None:
+    """Serve through libfuse and mfusepy."""
+
+    def up() -> None:
+        start_control(make_handler([reader], refuse_change))
+        ahead = Ahead()
+        stack.callback(ahead.close)
+        replay(what, reader, ahead)
+        ready()
+
+    load_library().serve(reader, target, up, stack.close)
+
+
+def load_library() -> ModuleType:
+    """Return the adapter for libfuse; raises `FlistError` if it or mfusepy is not installed."""
+    try:
+        from flist.mount.fuse import library
+    except ModuleNotFoundError as error:
+        if error.name != "mfusepy":
+            raise
+        raise FlistError(
+            "cannot mount with --adapter library: mfusepy is not installed",
+            hint="pip install 'zero-os[host]', or mount with --adapter raw",
+        ) from error
+    except OSError as error:  # mfusepy looks for libfuse when it is imported
+        raise FlistError(
+            f"cannot mount with --adapter library: {error}",
+            hint="install libfuse (Debian: libfuse3-4), or mount with --adapter raw",
+        ) from error
+    return library
+
+
+def record(trace: Path, reader: Reader, stack: contextlib.ExitStack) -> None:
+    """Record which chunks are read until `stack` is closed."""
+    from flist.mount.trace import Recorder
+
+    recorder = Recorder(trace)
+    stack.callback(recorder.close)
+    reader.note = recorder.note
+
+
+def replay(what: Mount, reader: Reader, ahead: Ahead) -> None:
+    """Fetch what an earlier mount read, in a thread, if there is a trace of it."""
     if what.replay is None:
         return
     trace = what.replay
@@ -110,168 +157,38 @@ def replay(what: Mount, reader: "Reader", ahead: Ahead) -> None:
     threading.Thread(target=run, daemon=True).start()
 
 
-def watch(what: Mount, server: "Server", stack: contextlib.ExitStack) -> None:
-    """Open the control socket of a mount, and begin what is fetched ahead."""
-    server.expects_xattrs = what.xattrs
-
-    def change(meta: Path) -> None:
-        if what.overlay:  # the kernel's word: undefined, what is below it may not change
-            raise FlistError(
-                "cannot change the flist: there is an overlay above it",
-                hint=f"umount {what.target}, then mount the new one with the same --overlay",
-            )
-        what.check(meta)
-        server.switch(stack.enter_context(open_reader(meta, what.sources)))
-
-    start_control(answerer(server.readers, change))
-    server.ahead.connect(server.readers[0])
-    replay(what, server.readers[0], server.ahead)
+def change(what: Mount, server: "Server", stack: contextlib.ExitStack, meta: Path) -> None:
+    """Show the flist `meta` from now on; raises `FlistError`."""
+    if what.overlay:  # the lower layer must not change: the kernel calls the result undefined
+        raise FlistError(
+            "cannot change the flist: there is an overlay above it",
+            hint=f"umount {what.target}, then mount the new one with the same --overlay",
+        )
+    what.check(meta)
+    server.switch(stack.enter_context(open_reader(meta, what.sources)))
 
 
 def refuse_change(_meta: Path) -> None:
-    """Say why the flist of a mount through libfuse stays what it is."""
+    """Raise the `FlistError` that answers a remount of a mount through libfuse."""
     raise FlistError(
         "cannot change the flist: this mount goes through libfuse", hint="mount with --adapter raw"
     )
 
 
-def answerer(readers: Sequence["Reader"], change: Callable[[Path], None]) -> Handler:
-    """Return what answers at the control socket; `change` shows another flist."""
-
-    def handle(request: dict[str, Any]) -> dict[str, Any]:
-        command = request.get("command")
-        if command == "stats":
-            return statistics(readers)
-        if command == "remount":
-            change(Path(str(request.get("meta"))))
-            return {"versions": len(readers)}
-        raise FlistError(f"unknown command {command!r}")
-
-    return handle
-
-
-def statistics(readers: Sequence["Reader"]) -> dict[str, Any]:
-    """Return what the mount has done, all versions together."""
-    parts = [vars(reader.fetcher.statistics) for reader in readers]
-    total = {name: sum(part[name] for part in parts) for name in parts[0]}
-    total["slowest_s"] = round(max(part["slowest_s"] for part in parts), 6)
-    total["fetch_s"] = round(total["fetch_s"], 6)
-    total["mean_s"] = round(total["fetch_s"] / max(total["fetched"], 1), 6)
-    return {**total, "versions": len(parts)}
-
-
 def check_target(target: Path) -> None:
-    """Refuse a mount point that is not a directory, or one that a flist is mounted on."""
+    """Raise `FlistError` if the mount point is not a directory or has a flist mounted on it."""
     try:
         status = target.stat()
     except OSError as error:
-        is_dead = error.errno == errno.ENOTCONN  # what served the mount there was killed
+        is_dead = error.errno == errno.ENOTCONN  # the process that served a mount there was killed
         raise FlistError(
             f"cannot mount on {target}: {error.strerror}",
             hint=f"umount {target}" if is_dead else None,
         ) from error
     if not stat.S_ISDIR(status.st_mode):
         raise FlistError(f"cannot mount on {target}: it is not a directory")
-    with contextlib.suppress(OSError):  # no /proc here
+    with contextlib.suppress(OSError):  # there is no /proc
         if find_server(target) is not None:
             raise FlistError(
                 f"cannot mount on {target}: a flist is mounted there", hint=f"umount {target}"
             )
-
-
-def mount_in_background(what: Mount, log: Path | None, deadline: float) -> int:
-    """Mount in a process of its own; return when it is up, raise if that fails or is not so by
-    `deadline` (of the monotonic clock)."""
-    output = open_log(log)
-    reading, writing = os.pipe()
-    child = os.fork()
-    if child == 0:
-        os.close(reading)
-        serve_in_background(what, output, writing)
-    os.close(writing)
-    os.close(output)
-    try:
-        left_s = max(deadline - time.monotonic(), 0.0)
-        is_readable = select.select([reading], [], [], left_s)[0]
-        answer = os.read(reading, 65536).decode(errors="replace") if is_readable else ""
-    finally:
-        os.close(reading)
-    if answer == "up":
-        return 0
-    if not is_readable:
-        give_up(child, what)
-        raise FlistError(
-            f"cannot mount on {what.target}: not up within {UP_WITHIN_S:g} s",
-            hint=f"see {log}" if log else None,
-        )
-    message, _, hint = answer.partition("\0")
-    raise FlistError(
-        message or f"cannot mount on {what.target}: the process ended",
-        hint=hint or (f"see {log}" if log else None),
-    )
-
-
-def give_up(child: int, what: Mount) -> None:
-    """End a process that is not up in time, and what it has mounted; one that hangs in the kernel
-    is left."""
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        os.kill(child, number)
-        if has_ended(child, END_WITHIN_S):
-            break
-    detach((what.overlay / "lower" if what.overlay else what.target).resolve(), child)
-
-
-def has_ended(child: int, within_s: float) -> bool:
-    """Wait for a child to end, but not for long; return whether it has."""
-    deadline = time.monotonic() + within_s
-    while os.waitpid(child, os.WNOHANG)[0] == 0:
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(POLL_S)
-    return True
-
-
-def serve_in_background(what: Mount, output: int, report: int) -> None:
-    """Become a daemon, mount, and tell `report` "up" or why not; never returns."""
-    status = 1
-    try:
-        os.setsid()
-        redirect(output)
-
-        def tell_up() -> None:
-            os.write(report, b"up")
-            os.close(report)
-            notify_ready()
-
-        status = mount(what, tell_up)
-    except (ZosError, OSError) as raised:
-        error = raised if isinstance(raised, ZosError) else explain_refusal(raised)
-        sys.stderr.write(render_error(error, "rfs mount"))
-        with contextlib.suppress(OSError):
-            os.write(report, f"{error.message}\0{error.hint or ''}".encode())
-    except BaseException:
-        traceback.print_exc()
-    finally:
-        sys.stderr.flush()
-        os._exit(status)
-
-
-def open_log(log: Path | None) -> int:
-    """Open the daemon's log, or what keeps nothing."""
-    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NONBLOCK  # a pipe that nobody reads
-    try:
-        handle = os.open(log or os.devnull, flags, 0o644)
-    except OSError as error:
-        raise FlistError(f"cannot write log {log}: {error.strerror}") from error
-    os.set_blocking(handle, True)
-    return handle
-
-
-def redirect(output: int) -> None:
-    """Take stdin from nowhere and send stdout and stderr to `output`."""
-    null = os.open(os.devnull, os.O_RDONLY)
-    for handle, source in ((0, null), (1, output), (2, output)):
-        os.dup2(source, handle)
-    for handle in {null, output}:
-        if handle > 2:
-            os.close(handle)

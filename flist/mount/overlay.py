@@ -1,8 +1,8 @@
-"""A writable layer over a mounted flist: the kernel's overlayfs, changes in their own folder.
+"""A writable layer over a mounted flist: the kernel's overlayfs, with the changes in a folder.
 
-FOLDER/lower is the flist itself, FOLDER/upper has what was changed, FOLDER/work is the kernel's.
-One mount at a time uses a folder: what two of them do to one upper layer is undefined. The flist's
-mount and the overlay end together, whichever is taken off first.
+FOLDER/lower is the mount point of the flist, FOLDER/upper holds the changes, FOLDER/work belongs to
+the kernel. A folder serves one mount at a time: what two mounts do to one upper layer is undefined.
+When the flist or the overlay is unmounted, the other one is unmounted, too.
 """
 
 import contextlib
@@ -17,43 +17,43 @@ from pathlib import Path
 
 from common import mounts
 from flist.errors import FlistError
-from flist.mount.fuse.attach import KIND, detach
+from flist.mount.attach import KIND, detach
 
 OVERLAY = "overlay"
 FREE_WITHIN_S = 2.0
-"""The last mount's processes may take a moment to end."""
+"""The processes of the last mount may take a moment to end."""
 POLL_S = 0.02
 HINTS = {
-    errno.EINVAL: "what the folder lies on may not do for changes; dmesg says more",
+    errno.EINVAL: "the folder's file system may be unfit for an upper layer; see dmesg",
     errno.EPERM: "only root may mount an overlay",
 }
 
 
 class Overlay:
-    """The layers in `folder`, to be mounted on `target`; both are resolved."""
+    """The layers in `folder`, to be mounted on `target`. Both paths are resolved."""
 
     def __init__(self, folder: Path, target: Path) -> None:
         self.folder = folder
         self.target = target
         self.lower, self.upper, self.work = (folder / name for name in ("lower", "upper", "work"))
-        self.error: FlistError | None = None  # why it could not be mounted
+        self.error: FlistError | None = None  # why the overlay could not be mounted
         self.is_over = False
         self.lock = threading.Lock()
 
     def start(self, ready: Callable[[], None]) -> None:
-        """Mount it and call `ready`, in a thread: the kernel asks the flist's mount, which the
-        caller is about to answer."""
+        """Mount the overlay and call `ready`, in a thread: mounting it sends requests to the
+        flist's mount, which the caller is about to serve."""
         threading.Thread(target=self.run, args=(ready,), daemon=True).start()
 
     def run(self, ready: Callable[[], None]) -> None:
-        """Mount it; end the flist's mount when it is gone, or can't be."""
+        """Mount the overlay. Unmount the flist when the overlay is gone or cannot be mounted."""
         if self.mount():
             ready()
             self.wait_unmounted()
         detach(self.lower)
 
     def mount(self) -> bool:
-        """Mount it, unless it is to be over already; return whether it is mounted."""
+        """Mount the overlay, unless `unmount` came first; return whether it is mounted."""
         with self.lock:
             if self.is_over:
                 return False
@@ -66,7 +66,7 @@ class Overlay:
             return True
 
     def is_mounted(self, entry: mounts.MountEntry) -> bool:
-        """Whether this is what is mounted there."""
+        """Return whether a mount is this overlay."""
         return entry.kind == OVERLAY and entry.option("upperdir") == str(self.upper)
 
     def wait_unmounted(self) -> None:
@@ -75,10 +75,10 @@ class Overlay:
             changes = select.poll()
             changes.register(stream, select.POLLPRI)
             while any(map(self.is_mounted, mounts.read_mounts())):
-                changes.poll()  # also what came after it was opened (proc_pid_mountinfo(5))
+                changes.poll()  # returns at once if something changed since the open
 
     def unmount(self) -> None:
-        """Take the overlay off, also when something in it is still open; it does not come back."""
+        """Unmount the overlay, even while files in it are open, or keep it from being mounted."""
         with self.lock:
             self.is_over = True
             here = [entry for entry in mounts.read_mounts() if entry.target == str(self.target)]
@@ -89,14 +89,14 @@ class Overlay:
 
 @contextlib.contextmanager
 def open_overlay(folder: Path, target: Path) -> Iterator[Overlay]:
-    """Make an overlay's folders, for this process alone while the block lasts."""
+    """Make an overlay's folders and lock them for the block; raises `FlistError`."""
     overlay = Overlay(folder.resolve(), target.resolve())
     if any(sign in str(overlay.folder) for sign in ",:\\"):
-        raise FlistError(f"cannot use {folder}: overlayfs takes no path with , : or \\")
+        raise FlistError(f"cannot use {folder}: overlayfs does not support , : or \\ in a path")
     overlay.folder.mkdir(parents=True, exist_ok=True)
     handle = claim(overlay.folder)
     try:
-        take_off_dead(overlay.lower)
+        unmount_leftovers(overlay.lower)
         for place in (overlay.lower, overlay.upper, overlay.work):
             place.mkdir(exist_ok=True)
         yield overlay
@@ -106,7 +106,7 @@ def open_overlay(folder: Path, target: Path) -> Iterator[Overlay]:
 
 
 def claim(folder: Path) -> int:
-    """Lock a folder until the descriptor that is returned is closed."""
+    """Lock a folder; return the descriptor that holds the lock until it is closed."""
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     deadline = time.monotonic() + FREE_WITHIN_S
     while True:
@@ -123,8 +123,8 @@ def claim(folder: Path) -> int:
             return handle
 
 
-def take_off_dead(lower: Path) -> None:
-    """Unmount what processes that were killed have left in a folder that is ours alone."""
+def unmount_leftovers(lower: Path) -> None:
+    """Unmount flists that killed processes have left on the lower folder, which is locked."""
     for entry in mounts.read_mounts():
         if entry.target == str(lower) and entry.kind == KIND:
             mounts.unmount(lower)

@@ -1,18 +1,22 @@
-"""Reads ranges of files out of a tree, chunk by chunk."""
+"""Reads ranges of a flist's files, chunk by chunk."""
 
+import contextlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 from flist.blocks.parts import LARGE_BYTES, PART_BYTES, count_parts, find_part
 from flist.errors import FormatError
+from flist.format.opening import open_flist
 from flist.model import CHUNK_BYTES, Block, Inode, chunk_count, chunk_size
 from flist.mount.tree import Tree
 from flist.store.fetch import Fetcher
+from flist.store.sources import Sources, open_fetcher
 
 KEPT_BLOCKS = 8_000
-"""Of all files whose blocks are remembered: 2 MB."""
+"""Blocks of files whose lists of blocks are kept: 2 MB."""
 KEPT_ROWS = 4_000
-"""Blocks for which it is remembered where their parts are: 1 MB."""
+"""Blocks whose rows of parts are kept: 1 MB."""
 
 
 class Reader:
@@ -21,14 +25,14 @@ class Reader:
     def __init__(self, tree: Tree, fetcher: Fetcher) -> None:
         self.tree = tree
         self.fetcher = fetcher
-        self.note: Callable[[int, int], None] | None = None  # of a trace: inode number, chunk
+        self.note: Callable[[int, int], None] | None = None  # a trace's: inode number, chunk index
         self.lists: dict[int, list[Block]] = {}
         self.kept = 0
         self.rows: dict[bytes, bytes | None] = {}
         self.lock = threading.Lock()
 
     def blocks(self, inode: Inode) -> list[Block]:
-        """Return the blocks of a file; raises `FormatError` if there are too few or too many."""
+        """Return the blocks of a file; raises `FormatError` if their number is not its size's."""
         ino = inode.content_ino
         known = self.lists.get(ino)
         if known is not None:
@@ -41,7 +45,7 @@ class Reader:
         return blocks
 
     def keep(self, ino: int, blocks: list[Block]) -> None:
-        """Remember the blocks of a file; when there are too many, begin anew."""
+        """Keep the blocks of a file; drop all others if they would be too many."""
         if self.kept + len(blocks) > KEPT_BLOCKS:
             self.lists.clear()
             self.kept = 0
@@ -49,7 +53,7 @@ class Reader:
         self.lists[ino] = blocks
 
     def expect(self, inode: Inode) -> None:
-        """Learn the blocks of a small file and of those after it, which will be read, too."""
+        """Load the blocks of a small file and of the files after it, which will be read next."""
         if inode.size <= CHUNK_BYTES and inode.content_ino not in self.lists:
             found = self.tree.small_blocks(inode)
             with self.lock:
@@ -57,8 +61,8 @@ class Reader:
                     self.keep(ino, [block])
 
     def read_now(self, inode: Inode, size: int, offset: int) -> list[memoryview] | None:
-        """Return what `read` would, in pieces, if nothing has to be fetched from afar, or else
-        None. The pieces are to be used before the next call, which one thread only makes."""
+        """Return what `read` would, in pieces, or None if that needs a remote store. The pieces
+        are valid until the next call. For one thread only."""
         if size <= PART_BYTES and inode.size > LARGE_BYTES:
             pieces = self.read_parts(inode, size, offset)
             if pieces is not None:
@@ -66,7 +70,8 @@ class Reader:
         return self.collect(inode, size, offset, self.fetcher.plain_now)
 
     def read_parts(self, inode: Inode, size: int, offset: int) -> list[memoryview] | None:
-        """Return a few bytes of a chunk that nobody has decoded, from the parts that hold them."""
+        """Return a few bytes of one chunk from the parts that hold them, or None if the chunk is
+        decoded already or a part is not on this machine."""
         end = min(offset + size, inode.size)
         index = offset // CHUNK_BYTES
         start = index * CHUNK_BYTES
@@ -87,7 +92,8 @@ class Reader:
         return pieces
 
     def read_part(self, block: Block, size: int, number: int) -> bytes | None:
-        """Return a part of a chunk of `size` bytes, if it is known where and can be had now."""
+        """Return a part of a chunk of `size` bytes, or None if its place is not noted in the flist
+        or it is not on this machine."""
         try:
             if block.id not in self.rows:
                 if len(self.rows) >= KEPT_ROWS:
@@ -96,16 +102,16 @@ class Reader:
             row = self.rows[block.id]
             return self.fetcher.part_now(block, find_part(row, size, number)) if row else None
         except FormatError:
-            return None  # what is noted about the block is wrong, not the block
+            return None  # the row of parts is wrong, not the block
 
     def read(self, inode: Inode, size: int, offset: int) -> bytes:
-        """Return up to `size` bytes from `offset`; less only at the end of the file."""
+        """Return `size` bytes from `offset`, fewer at the end of the file; raises `FlistError`."""
         pieces = self.collect(inode, size, offset, self.fetcher.plain)
         assert pieces is not None
         return b"".join(pieces)
 
     def load(self, inode: Inode, index: int) -> bytes:
-        """Return a chunk; a trace does not note it, since nobody has asked for it."""
+        """Return a chunk for a guess: a trace must not record it."""
         return self.fetcher.plain(self.blocks(inode)[index], chunk_size(inode.size, index))
 
     def collect(
@@ -115,9 +121,10 @@ class Reader:
         offset: int,
         take: Callable[[Block, int], bytes | memoryview | None],
     ) -> list[memoryview] | None:
-        """Put a range together from the chunks that `take` gives; None if it gives none.
+        """Return the pieces of a range, of the chunks that `take` returns; None as soon as it
+        returns None.
 
-        It is asked for the last one first: the decoder works on the one before at the same time.
+        Takes the last chunk first: meanwhile the decoder works on the one before it.
         """
         end = min(offset + size, inode.size)
         if offset >= end:
@@ -138,7 +145,7 @@ class Reader:
         return pieces
 
     def seek(self, inode: Inode, offset: int, *, is_data: bool) -> int | None:
-        """Return where the next data (or the next hole) is from `offset` on; None: nowhere."""
+        """Return where the next data (or the next hole) begins at or after `offset`, or None."""
         if not 0 <= offset < inode.size:
             return None
         extents = self.tree.meta(inode).extents
@@ -152,3 +159,14 @@ class Reader:
             if not is_data and extent.start <= position < end:
                 position = end
         return None if is_data else min(position, inode.size)
+
+
+@contextlib.contextmanager
+def open_reader(meta: Path, sources: Sources) -> Iterator[Reader]:
+    """Open the flist `meta` and its stores for the block; raises `FlistError`."""
+    with open_flist(meta) as flist:
+        fetcher = open_fetcher(flist, sources)
+        try:
+            yield Reader(Tree(flist), fetcher)
+        finally:
+            fetcher.close()

@@ -1,6 +1,7 @@
-"""Which chunks a mount read, in order, so that the next one can have them before it needs them.
+"""Traces: the chunks that a mount has read, in order, so that the next mount can fetch them ahead.
 
-A text file: `<inode number> <chunk index>` a line, for the flist whose identity does not change.
+A trace is a text file with a line `<inode number> <chunk index>` per chunk. It is valid for one
+version of a flist.
 """
 
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ MAX_LINES = 10_000_000
 
 
 class Recorder:
-    """Writes a trace; each chunk once, when it is read for the first time."""
+    """Writes a trace: each chunk when it is read for the first time. Raises `FlistError`."""
 
     def __init__(self, path: Path) -> None:
         self.seen: set[tuple[int, int]] = set()
@@ -35,9 +36,10 @@ class Recorder:
 
 
 def parse_trace(path: Path) -> Iterator[tuple[int, int]]:
-    """Give (inode number, chunk index) of every line; a last one that is cut off is left out.
+    """Yield inode number and chunk index of every line. Lines of another form are left out, also
+    an incomplete last one.
 
-    Raises `FlistError` if it can't be read, or begins with something else.
+    Raises `FlistError` if the file cannot be read, or its first line has another form.
     """
     try:
         with path.open() as stream:
@@ -50,21 +52,22 @@ def parse_trace(path: Path) -> Iterator[tuple[int, int]]:
                     yield int(ino), int(index)
                 elif number == 0:
                     raise FlistError(
-                        f"cannot read trace {path}: it is none", hint="`mount --record` makes one"
+                        f"cannot read trace {path}: it is not a trace",
+                        hint="`mount --record` makes one",
                     )
     except OSError as error:
         raise FlistError(f"cannot read trace {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise FlistError(f"cannot read trace {path}: it is no text") from error
+        raise FlistError(f"cannot read trace {path}: it is not text") from error
 
 
 def check_trace(path: Path) -> None:
-    """Raise `FlistError` if there is no trace in `path`."""
+    """Raise `FlistError` if `path` is not a trace."""
     next(parse_trace(path), None)
 
 
 def read_trace(path: Path, meta: Path) -> list[Block]:
-    """Return the blocks of a trace, first read first; what the flist does not have is left out."""
+    """Return the blocks of a trace in its order, without chunks that the flist does not have."""
     blocks = []
     lists: dict[int, list[Block]] = {}
     with open_flist(meta) as flist:

@@ -1,7 +1,7 @@
-"""What a flist shows as a file system: names, directories, attributes. Pure, no I/O of its own.
+"""A flist as a file system: names, directories, attributes. Does no I/O of its own.
 
-Every question is answered by inode number. The directories that were asked for last are kept, up
-to a number of entries, so memory stays the same however large the flist is.
+Inodes are looked up by number. The directories that were used last are kept, up to a number of
+entries, so memory use does not depend on the size of the flist.
 """
 
 import threading
@@ -16,7 +16,7 @@ RECENT_INODES = 4096
 
 
 class Source(Protocol):
-    """Where a tree's inodes come from: an open flist, or a dictionary in a test."""
+    """The source of a tree's inodes: an open flist, or a dictionary in a test."""
 
     def inode(self, ino: int) -> Inode | None:
         """Return one inode."""
@@ -28,32 +28,32 @@ class Source(Protocol):
         """Return the blocks of a file."""
 
     def small_blocks(self, folder: int, start: int) -> dict[int, Block]:
-        """Return the blocks of some files of a directory, of those that have one block each."""
+        """Return the blocks of some files of a directory that have one block each, by inode."""
 
     def parts(self, block_id: bytes) -> bytes | None:
-        """Return how a block can be read in parts, if that is known (`flist.blocks.parts`)."""
+        """Return a block's row of parts (`flist.blocks.parts`), or None."""
 
     def meta(self, ino: int) -> Meta:
-        """Return link target, attributes and data ranges."""
+        """Return link target, extended attributes and data ranges."""
 
     def folder_counts(self) -> dict[int, int]:
-        """Return how many directories each directory holds, where that is not none."""
+        """Return the number of directories in each directory that has any."""
 
     def large_folders(self) -> set[int]:
         """Return the directories with very many entries."""
 
     def totals(self) -> tuple[int, int]:
-        """Return how many inodes there are and how many bytes the files have."""
+        """Return the number of inodes, and the total size of the files."""
 
     def data_bytes(self) -> dict[int, int]:
-        """Return how many bytes of each sparse file are not holes."""
+        """Return the bytes of data of each sparse file."""
 
     def xattr_names(self) -> set[bytes]:
         """Return the names of all extended attributes in use."""
 
 
 class Tree:
-    """A flist as a file system; may be asked from several threads."""
+    """A flist as a file system. Safe to use from several threads."""
 
     def __init__(self, source: Source, kept_entries: int = KEPT_ENTRIES) -> None:
         self.source = source
@@ -78,7 +78,7 @@ class Tree:
         return inode
 
     def entries(self, ino: int) -> dict[bytes, Inode]:
-        """Return what directory `ino` holds, by name, in packing order."""
+        """Return the entries of directory `ino` by name, in packing order."""
         with self.lock:
             known = self.directories.get(ino)
             if known is not None:
@@ -87,7 +87,7 @@ class Tree:
             children = self.source.children(ino)
             found: dict[bytes, Inode] = {}
             for child in children:
-                found.setdefault(child.name, child)  # two of one name: the first is shown
+                found.setdefault(child.name, child)  # of two with one name the first is shown
             self.keep(ino, found)
             if len(self.recent) + len(found) > RECENT_INODES:
                 self.recent.clear()
@@ -95,7 +95,7 @@ class Tree:
             return found
 
     def keep(self, ino: int, entries: dict[bytes, Inode]) -> None:
-        """Remember a directory and forget the ones that were not asked for lately."""
+        """Keep a directory, and drop the least recently used ones beyond the limit."""
         self.directories[ino] = entries
         self.kept += len(entries) + 1
         while self.kept > self.kept_entries and len(self.directories) > 1:
@@ -107,7 +107,8 @@ class Tree:
         return self.entries(parent).get(name)
 
     def find(self, path: bytes) -> Inode:
-        """Return the inode at an absolute path; links are not followed."""
+        """Return the inode at an absolute path, without following links; raises
+        `FileNotFoundError`."""
         inode: Inode | None = None
         ino = ROOT_INO
         for name in path.split(b"/"):
@@ -119,29 +120,29 @@ class Tree:
         return inode if inode is not None else self.inode(ROOT_INO)
 
     def link_count(self, inode: Inode) -> int:
-        """Return st_nlink: names of a file, or 2 and one for each folder in a directory."""
+        """Return st_nlink: the names of a file; for a directory 2 plus the directories in it."""
         if not inode.is_dir:
             return inode.nlink
         return 2 + self.folder_counts.get(inode.ino, 0)
 
     @cached_property
     def folder_counts(self) -> dict[int, int]:
-        """How many directories each directory holds, where that is not none."""
+        """The number of directories in each directory that has any."""
         return self.source.folder_counts()
 
     @cached_property
     def large_folders(self) -> set[int]:
-        """The directories that have so many entries that none is looked at on a guess."""
+        """The directories with so many entries that no guess lists them."""
         return self.source.large_folders()
 
     @cached_property
     def totals(self) -> tuple[int, int]:
-        """How many inodes there are and how many bytes the files have."""
+        """The number of inodes, and the total size of the files."""
         return self.source.totals()
 
     @cached_property
     def data_bytes(self) -> dict[int, int]:
-        """How many bytes of each sparse file are not holes."""
+        """The bytes of data of each sparse file."""
         return self.source.data_bytes()
 
     @cached_property
@@ -171,11 +172,11 @@ class Tree:
         return -(-self.data_bytes.get(inode.content_ino, inode.size) // 512)
 
     def target(self, inode: Inode) -> bytes:
-        """Return where a symbolic link leads."""
+        """Return the target of a symbolic link."""
         return self.meta(inode).target or b""
 
     def meta(self, inode: Inode) -> Meta:
-        """Return what an inode has beyond its row; hard links share the first name's."""
+        """Return the metadata of an inode; hard links share that of the first name."""
         return self.source.meta(inode.content_ino) or NO_META
 
     def blocks(self, inode: Inode) -> list[Block]:
@@ -183,9 +184,9 @@ class Tree:
         return self.source.blocks(inode.content_ino)
 
     def parts(self, block: Block) -> bytes | None:
-        """Return how a block can be read in parts, if that is known."""
+        """Return a block's row of parts, or None."""
         return self.source.parts(block.id)
 
     def small_blocks(self, inode: Inode) -> dict[int, Block]:
-        """Return the blocks of some small files of a directory, from `inode` on."""
+        """Return the blocks of some small files of a directory from `inode` on, by number."""
         return self.source.small_blocks(inode.parent, inode.ino)

@@ -1,9 +1,9 @@
-"""What the last pack of a directory found, so that the next one reads only what has changed.
+"""The files that the last pack of a directory has read, so that the next one reads only changes.
 
-A file is taken as unchanged if device, inode, size, time of change and time of its inode's change
-are the same. Files that were changed just before they were read are not remembered: a later change
-could leave the same times. One file per packed directory in the user's cache, with its own hash
-before it; whatever is wrong with it means that everything is read.
+A file is taken as unchanged if its device, inode, size, mtime and ctime are the same. A file that
+changed just before it was read is not recorded: a later change could leave the same times. There is
+one record per packed directory in the user's cache, with a hash at its start. If it is damaged, the
+next pack reads everything.
 """
 
 import contextlib
@@ -22,66 +22,65 @@ from flist.model import HASH_BYTES, Block
 
 VERSION = 3
 DIGEST_BYTES = 32
-KEPT_MEMORIES = 32
+KEPT_RECORDS = 32
 RACY_NS = 2_000_000_000
+"""A change this soon after another may leave the same times."""
 HASHES = struct.Struct(f"{HASH_BYTES}s" * 3)
 BLOCK_BYTES = HASHES.size
 
-
 Stamp = tuple[int, int, int, int, int]
-"""How a file looked (device, number, size, mtime, ctime, both in ns): when all of this is the same,
-its content is taken to be the same."""
+"""Device, inode, size, mtime and ctime (both in ns) of a file."""
 MTIME, CTIME = 3, 4
 
 Entry = tuple[Stamp, bytes]
-"""A file's stamp, and its blocks: id, key and check of each, joined."""
+"""A file's stamp and its joined blocks: id, key and check of each."""
 
 
-class Memory(NamedTuple):
-    """What is remembered: files by path, and rows of `zos_part` by block id."""
+class KnownFiles(NamedTuple):
+    """Entries of files by path, and rows of `zos_part` by block id."""
 
     files: Mapping[bytes, Entry]
     parts: Mapping[bytes, bytes]
 
 
-NO_MEMORY = Memory({}, {})
+NOTHING_KNOWN = KnownFiles({}, {})
 
 
-def memory_path(root: Path) -> Path | None:
-    """Return where the memory of the directory `root` is kept; None: this user has no place."""
+def known_files_path(root: Path) -> Path | None:
+    """Return the path of the record for the directory `root`; None if the user has no cache."""
     name = blake2b(os.fsencode(root.resolve()), digest_size=16).hexdigest()
     try:
         return cache_dir("pack") / name
     except ZosError:
-        return None  # every pack reads everything
+        return None
 
 
-def recall(path: Path | None) -> Memory:
-    """Return what `path` remembers; nothing if it is not whole."""
+def load_known_files(path: Path | None) -> KnownFiles:
+    """Return the record at `path`, or nothing if there is none or it is damaged."""
     if path is None:
-        return NO_MEMORY
+        return NOTHING_KNOWN
     try:
         data = path.read_bytes()
     except OSError:
-        return NO_MEMORY
+        return NOTHING_KNOWN
     digest, body = data[:DIGEST_BYTES], data[DIGEST_BYTES:]
     if blake2b(body, digest_size=DIGEST_BYTES).digest() != digest:
-        return NO_MEMORY
+        return NOTHING_KNOWN
     with contextlib.suppress(ValueError, EOFError, TypeError):
         version, *fields = marshal.loads(body)  # noqa: S302 our own file, its hash checked
         if version == VERSION:
-            return Memory(*fields)
-    return NO_MEMORY
+            return KnownFiles(*fields)
+    return NOTHING_KNOWN
 
 
-def remember(path: Path | None, memory: Memory) -> None:
-    """Write a memory; a full disk costs only the next pack's speed.
+def save_known_files(path: Path | None, known: KnownFiles) -> None:
+    """Write a record. If that fails, the next pack only takes longer.
 
-    It is not made durable: after a power cut its hash would show what is missing.
+    The file is not synced: its hash shows what a power cut has destroyed.
     """
     if path is None:
         return
-    body = marshal.dumps((VERSION, dict(memory.files), dict(memory.parts)))
+    body = marshal.dumps((VERSION, dict(known.files), dict(known.parts)))
     scratch = path.with_name(f".{path.name}-{os.getpid()}")
     with contextlib.suppress(OSError):
         try:
@@ -91,24 +90,24 @@ def remember(path: Path | None, memory: Memory) -> None:
             scratch.replace(path)
         finally:
             scratch.unlink(missing_ok=True)
-        forget_oldest(path.parent)
+        remove_oldest(path.parent)
 
 
-def forget_oldest(folder: Path) -> None:
-    """Keep the memories of the directories that were packed last."""
+def remove_oldest(folder: Path) -> None:
+    """Remove all records but those of the directories that were packed last."""
     ages = sorted((path.stat().st_mtime, path) for path in folder.iterdir())
-    for _, path in ages[:-KEPT_MEMORIES]:
+    for _, path in ages[:-KEPT_RECORDS]:
         path.unlink(missing_ok=True)
 
 
 def find_known(entries: Mapping[bytes, Entry], path: bytes, stamp: Stamp) -> bytes:
-    """Return the joined blocks of a file that has not changed, or none."""
+    """Return the joined blocks of a file that has not changed, or b""."""
     known = entries.get(path)
     return known[1] if known is not None and known[0] == stamp else b""
 
 
 def join_blocks(blocks: Iterable[Block]) -> bytes:
-    """Return the ids, keys and checks of blocks, joined."""
+    """Return the joined ids, keys and checks of blocks."""
     return b"".join(itertools.chain.from_iterable(blocks))
 
 
@@ -118,5 +117,5 @@ def split_blocks(joined: bytes) -> list[Block]:
 
 
 def is_settled(stamp: Stamp, now_ns: int) -> bool:
-    """Whether a change after `now_ns` would show in the times of a file."""
+    """Return whether a change after `now_ns` would show in the times of a file."""
     return max(stamp[MTIME], stamp[CTIME]) <= now_ns - RACY_NS

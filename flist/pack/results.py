@@ -1,24 +1,22 @@
-"""What pack's workers found out, put together again by file."""
+"""Puts the results of pack's workers together by file."""
 
 from collections.abc import Sequence
 
 from flist.model import Block, Inode
 from flist.pack.known_files import Entry, is_settled, split_blocks
+from flist.pack.pieces import SEGMENT_BYTES
 from flist.pack.scan import Scan
 
-SEGMENT_BYTES = 2 << 20
-"""A larger file is read in segments, by several workers: none is late at the end."""
-
 Packed = tuple[int, int, int, bytes, dict[bytes, bytes], bool]
-"""What one piece of a file became: inode number, start, how many bytes there were, their blocks,
-joined, rows of parts by block id, and whether all this was known. (Tuples without names travel in
-half the time.)"""
+"""The result of one piece of a file: inode number, start, number of bytes, their joined blocks,
+rows of parts by block id, and whether the piece was known and not read. (A tuple without names is
+pickled in half the time.)"""
 
 
 class Results:
-    """The pieces that are done, by inode number: `joined` blocks, `blocks`, and `sizes` of files.
-    They come in any order; `pieces` are those of large files, until all have come. `rows` are of
-    `zos_part`, by block id."""
+    """Files by inode number: their `joined` blocks, `blocks` and `sizes`. Pieces come in any order;
+    `pieces` holds those of large files until `settle`. `rows` are those of `zos_part`, by block
+    id."""
 
     def __init__(self) -> None:
         self.joined: dict[int, bytes] = {}
@@ -30,7 +28,7 @@ class Results:
         self.read = 0
 
     def add(self, packed: Sequence[Packed]) -> None:
-        """Note what one batch became, while the workers are at others."""
+        """Add the results of one batch, while the workers are busy with others."""
         for ino, start, length, joined, rows, is_reused in packed:
             self.done += length
             self.read += 0 if is_reused else length
@@ -41,18 +39,19 @@ class Results:
                 self.keep(ino, length, joined)
 
     def keep(self, ino: int, size: int, joined: bytes) -> None:
-        """Note a file."""
+        """Add a whole file."""
         self.sizes[ino] = size
         self.joined[ino] = joined
         self.blocks[ino] = split_blocks(joined)
 
     def settle(self, scan: Scan) -> list[Inode]:
-        """Return inodes that fit the blocks, also where a file changed meanwhile."""
+        """Return the scan's inodes with sizes that fit the blocks, also of files that changed while
+        they were packed."""
         for ino, pieces in self.pieces.items():
             size = self.sizes.get(ino, 0)
             kept = [self.joined.get(ino, b"")]
             for start, length, joined in sorted(pieces):
-                if start == size:  # nothing after the end of a shortened file
+                if start == size:  # or else the file became shorter: drop what comes after its end
                     kept.append(joined)
                     size += length
             self.keep(ino, size, b"".join(kept))
@@ -68,9 +67,10 @@ class Results:
                     self.blocks[inode.ino] = self.blocks[inode.same_as]
         return inodes
 
-    def memory(self, scan: Scan, now_ns: int) -> dict[bytes, Entry]:
-        """Return what the next pack of the same directory may rely on: files that did not change
-        while they were read, and whose times say that they did not before."""
+    def known_files(self, scan: Scan, now_ns: int) -> dict[bytes, Entry]:
+        """Return the files that the next pack of the directory may skip, by path: those that did
+        not change while they were read, and whose times will show any later change. `now_ns` is the
+        time at the start of the pack."""
         sizes, joined = self.sizes, self.joined
         return {
             path: (stamp, joined[ino])

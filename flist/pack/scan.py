@@ -1,8 +1,8 @@
-"""Walks a directory and describes all that is in it, always in the same order.
+"""Walks a directory and describes everything in it, always in the same order.
 
 Entries are numbered directory by directory, sorted by name, so the entries of one directory have
-consecutive numbers. Times of reading, sizes of directories and ctimes are not recorded: they say
-nothing about the tree, and would make packing differ between machines.
+consecutive numbers. Access times, ctimes and sizes of directories are not recorded: they say
+nothing about the tree, and would make flists differ between machines.
 """
 
 import errno
@@ -19,8 +19,8 @@ from flist.pack.known_files import Stamp
 
 DIRECTORY_BYTES = 4096
 MAX_EXTENTS = 1 << 18
-"""A file with more data ranges (4 MiB of metadata, and readers have a limit) is noted as if it had
-no holes."""
+"""A file with more data ranges (4 MiB of metadata, and readers have a limit) is recorded as one
+without holes."""
 BY_NAME = operator.attrgetter("name")
 NO_XATTRS = frozenset((errno.ENOTSUP, errno.EPERM, errno.EACCES, errno.ENOENT))
 
@@ -35,7 +35,7 @@ class FileJob(NamedTuple):
 
 
 class Scan(NamedTuple):
-    """A directory as it was found."""
+    """The content of a directory."""
 
     inodes: list[Inode]
     meta: dict[int, Meta]
@@ -43,7 +43,7 @@ class Scan(NamedTuple):
 
 
 class Walk:
-    """One walk: what was found, and which numbers hard-linked files have."""
+    """One walk: what it has found, and the inode numbers of hard-linked files."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -52,8 +52,8 @@ class Walk:
         self.names: dict[int, int] = {}
 
     def run(self) -> Iterator[FileJob]:
-        """Describe everything; give each file that has content when it is found. Raises
-        `FlistError` for what can't be read."""
+        """Describe everything, and yield each file that has content when it is found. Raises
+        `FlistError` for what cannot be read."""
         try:
             yield from self.walk(os.fsencode(self.root))
         except OSError as error:
@@ -61,7 +61,7 @@ class Walk:
             raise FlistError(f"cannot read {name}: {error.strerror}") from error
 
     def walk(self, root: bytes) -> Iterator[FileJob]:
-        """Walk, breadth first."""
+        """Walk breadth first; raises `OSError` and `FlistError`."""
         status = os.stat(root)  # noqa: PTH116 the root itself may be a link
         if not stat.S_ISDIR(status.st_mode):
             raise FlistError(f"cannot pack {os.fsdecode(root)}: it is not a directory")
@@ -69,7 +69,7 @@ class Walk:
         folders = [(ROOT_INO, root)]
         files = self.found.files
         ino = ROOT_INO
-        for parent, path in folders:  # grows while we walk
+        for parent, path in folders:  # grows during the loop
             with os.scandir(path) as listing:
                 entries = sorted(listing, key=BY_NAME)
             known = len(files)
@@ -118,7 +118,7 @@ class Walk:
 
 
 def read_xattrs(path: bytes) -> tuple[tuple[bytes, bytes], ...]:
-    """Return the extended attributes of `path` itself, ACLs and capabilities among them."""
+    """Return the extended attributes of `path`, which may be a link, with ACLs and capabilities."""
     try:
         names = os.listxattr(path, follow_symlinks=False)
         if not names:
@@ -132,7 +132,7 @@ def read_xattrs(path: bytes) -> tuple[tuple[bytes, bytes], ...]:
 
 
 def read_extents(path: bytes, size: int) -> tuple[Extent, ...] | None:
-    """Return where a file has data, or None if it has no hole after all, or too many."""
+    """Return the data ranges of a file, or None if it has no hole after all, or too many."""
     extents = []
     with open(path, "rb", buffering=0) as stream:
         handle = stream.fileno()
@@ -143,7 +143,7 @@ def read_extents(path: bytes, size: int) -> tuple[Extent, ...] | None:
             except OSError as error:
                 if error.errno != errno.ENXIO:
                     raise
-                break  # nothing but a hole from here on
+                break  # the rest is a hole
             end = min(os.lseek(handle, start, os.SEEK_HOLE), size)
             extents.append(Extent(start, end - start))
             if len(extents) > MAX_EXTENTS:

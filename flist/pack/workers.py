@@ -1,8 +1,6 @@
 """Runs one function over many jobs in forked processes.
 
-Each worker takes the next job from a queue that all share, and sends its results back through a
-pipe of its own. Memory is what the jobs in flight need. A worker that dies is noticed, whatever it
-died of.
+Memory use is that of the jobs in flight. The death of a worker is noticed, whatever its cause.
 """
 
 import contextlib
@@ -10,46 +8,42 @@ import fcntl
 import gc
 import itertools
 import os
-import pickle
 import select
 import selectors
 import signal
-import struct
 import sys
 import time
 from collections.abc import Generator, Iterable, Iterator
 from types import FrameType
-from typing import Any, Generic, NoReturn, TypeVar, cast
+from typing import Generic, NoReturn, TypeVar, cast
 
 from common.errors import ZosError
-from flist.blocks.heap import keep_buffers
+from flist.blocks.malloc import keep_buffers
 from flist.errors import FlistError
+from flist.pack.channel import Queue, send, take_values
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
-LENGTH = struct.Struct("<Q")
-PLACE = struct.Struct("<QQ")
-"""Where a job is in the queue's file, and its length."""
 READ_BYTES = 1 << 20
 PIPE_BYTES = 1 << 20
 END_WITHIN_S = 2.0
 
 
 class Worker(Generic[Job, Result]):
-    """What runs in one process: `open` once, `work` per job, `close` at the end."""
+    """The work of one process: `open` once, `work` for each job, then `close` or `give_up`."""
 
     def open(self) -> None:
         """Acquire what must not be shared across a fork."""
 
     def work(self, job: Job) -> Result:
-        """Do one job; the result is pickled."""
+        """Do one job and return its result, which must be picklable."""
         raise NotImplementedError
 
     def close(self) -> None:
-        """Let go of everything, and make results durable."""
+        """Make the results durable and release everything."""
 
     def give_up(self) -> None:
-        """Let go of everything after an error, and wait for nothing."""
+        """Release everything after an error, without waiting for anything."""
 
 
 def cpu_count() -> int:
@@ -60,10 +54,11 @@ def cpu_count() -> int:
 def run_jobs(
     jobs: Iterable[Job], worker: Worker[Job, Result], processes: int = 0
 ) -> Generator[Result, None, None]:
-    """Give the results of all `jobs`, in no order. One process does it here, without a fork.
+    """Yield the results of all `jobs`, in any order. A single process (`processes` is 1, or there
+    is one job) is this one, without a fork.
 
-    Jobs are asked for while the workers are at the first ones. Raises what a worker raised, if it
-    was a `ZosError`; `FlistError` if a worker died.
+    Workers start before all of `jobs` have been iterated. Raises the `ZosError` that a worker
+    raised, and `FlistError` if a worker died.
     """
     rest = iter(jobs)
     first = list(itertools.islice(rest, processes or cpu_count()))
@@ -73,66 +68,31 @@ def run_jobs(
         return
     sys.stdout.flush()
     sys.stderr.flush()
-    children: dict[int, int] = {}  # pipe -> process id
+    children: dict[int, int] = {}  # process ids by the pipe of their results
     with Queue() as queue:
         try:
             for _ in first:
-                reading, writing = os.pipe()
-                with contextlib.suppress(OSError):  # room for results while we are busy
-                    fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
-                with held_signals():
-                    child = os.fork()
-                    if child == 0:
-                        run_child(queue, worker, writing, (reading, *children))
-                os.close(writing)
-                children[reading] = child
+                start_child(queue, worker, children)
             yield from cast("Iterator[Result]", exchange(every, queue, children))
         finally:
             end_children(children)
 
 
-class Queue:
-    """Jobs on their way to whichever worker takes them first: their bytes in a file that is only in
-    memory, and where each is in a pipe. The kernel gives each place to one reader, whole."""
-
-    def __enter__(self) -> "Queue":
-        self.file = os.memfd_create("jobs")
-        self.taking, self.giving = os.pipe()
-        self.end = 0
-        return self
-
-    def __exit__(self, *_exc: object) -> None:
-        os.close(self.file)
-        os.close(self.taking)
-        self.close_giving()
-
-    def close_giving(self) -> None:
-        """Say that there are no more jobs."""
-        if self.giving >= 0:
-            os.close(self.giving)
-            self.giving = -1
-
-    def give(self, job: object) -> None:
-        """Add a job."""
-        data = pickle.dumps(job, protocol=pickle.HIGHEST_PROTOCOL)
-        view = memoryview(data)
-        while view:
-            view = view[os.pwrite(self.file, view, self.end + len(data) - len(view)) :]
-        os.write(self.giving, PLACE.pack(self.end, len(data)))
-        self.end += len(data)
-
-    def take(self) -> Iterator[Any]:
-        """Give jobs until there are no more."""
-        while place := os.read(self.taking, PLACE.size):
-            start, length = PLACE.unpack(place)
-            data = os.pread(self.file, length, start)
-            while len(data) < length:
-                data += os.pread(self.file, length - len(data), start + len(data))
-            yield pickle.loads(data)  # noqa: S301 our own
+def start_child(queue: Queue, worker: Worker[Job, Result], children: dict[int, int]) -> None:
+    """Fork a worker, and add it to `children`."""
+    reading, writing = os.pipe()
+    with contextlib.suppress(OSError):  # room for results while this process is busy
+        fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+    with blocked_signals():
+        child = os.fork()
+        if child == 0:
+            run_child(queue, worker, writing, (reading, *children))
+    os.close(writing)
+    children[reading] = child
 
 
 def run_here(jobs: Iterable[Job], worker: Worker[Job, Result]) -> Iterator[Result]:
-    """Do all jobs in this process."""
+    """Do all jobs in this process, and yield the results."""
     keep_buffers()
     is_open = False
     try:
@@ -149,12 +109,12 @@ def run_here(jobs: Iterable[Job], worker: Worker[Job, Result]) -> Iterator[Resul
 
 
 class Ended(BaseException):
-    """The parent wants no more: what is half done is taken back."""
+    """Raised in a worker when the parent ends it, so that it undoes what is half done."""
 
 
 @contextlib.contextmanager
-def held_signals() -> Iterator[None]:
-    """Let nobody interrupt the block: in a child that would run its parent's code."""
+def blocked_signals() -> Iterator[None]:
+    """Block SIGINT and SIGTERM: in a new child their handlers would run its parent's code."""
     known = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
     try:
         yield
@@ -165,9 +125,9 @@ def held_signals() -> Iterator[None]:
 def run_child(
     queue: Queue, worker: Worker[Job, Result], report: int, foreign: Iterable[int]
 ) -> NoReturn:
-    """Do jobs until there is none left, and send what they gave; never returns.
+    """Do jobs until there are no more, and send their results to the pipe `report`; never returns.
 
-    Begins with signals held; `foreign` are the parent's handles.
+    Signals are blocked at the start. `foreign` are descriptors of the parent, to be closed.
     """
     is_working = True
 
@@ -177,7 +137,7 @@ def run_child(
         os._exit(0)
 
     try:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends us
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent sends SIGTERM
         signal.signal(signal.SIGTERM, end)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT, signal.SIGTERM))
         for handle in foreign:
@@ -191,10 +151,11 @@ def run_child(
 
 
 def do_jobs(queue: Queue, worker: Worker[Job, Result], report: int) -> None:
-    """Do jobs in a child until there is none left, and send what they gave."""
+    """Do jobs until there are no more; send ("result", value) for each, then ("end", None) or
+    ("error", (type, message, hint))."""
     queue.close_giving()
     keep_buffers()
-    gc.freeze()  # what the parent made is not ours to look through
+    gc.freeze()  # exempts the parent's objects, whose pages a traversal would copy
     gc.enable()
     answer: object
     try:
@@ -208,7 +169,7 @@ def do_jobs(queue: Queue, worker: Worker[Job, Result], report: int) -> None:
     except Ended:
         raise
     except BaseException as error:
-        import traceback  # what is imported here costs every pack and unpack 5 ms at its start
+        import traceback  # 5 ms at the start of every pack and unpack otherwise
 
         traceback.print_exc()
         answer = ("error", (FlistError, f"a worker failed: {error}", None))
@@ -216,16 +177,8 @@ def do_jobs(queue: Queue, worker: Worker[Job, Result], report: int) -> None:
         send(report, answer)
 
 
-def send(handle: int, value: object) -> None:
-    """Write one value, with its length before it."""
-    data = pickle.dumps(value, protocol=pickle.HIGHEST_PROTOCOL)
-    view = memoryview(LENGTH.pack(len(data)) + data)
-    while view:
-        view = view[os.write(handle, view) :]
-
-
 def exchange(jobs: Iterator[Job], queue: Queue, children: dict[int, int]) -> Iterator[object]:
-    """Hand out jobs, and give every result, until all workers have ended well."""
+    """Hand out jobs and yield results until all workers have ended. Raises as `run_jobs` does."""
     buffers = {pipe: bytearray() for pipe in children}
     with selectors.DefaultSelector() as selector:
         for pipe in children:
@@ -256,23 +209,8 @@ def exchange(jobs: Iterator[Job], queue: Queue, children: dict[int, int]) -> Ite
                         del buffers[pipe]
 
 
-def take_values(buffer: bytearray) -> Iterator[tuple[str, Any]]:
-    """Give (and remove) the complete values at the start of `buffer`."""
-    values = []
-    start = 0
-    while len(buffer) - start >= LENGTH.size:
-        (length,) = LENGTH.unpack_from(buffer, start)
-        end = start + LENGTH.size + length
-        if len(buffer) < end:
-            break
-        values.append(pickle.loads(memoryview(buffer)[start + LENGTH.size : end]))  # noqa: S301
-        start = end
-    del buffer[:start]
-    return iter(values)
-
-
 def end_children(children: dict[int, int]) -> None:
-    """End what still runs, kill what does not listen, and wait for all."""
+    """Send SIGTERM to all children, SIGKILL to those that do not end, and reap them."""
     for child in children.values():
         with contextlib.suppress(ProcessLookupError):
             os.kill(child, signal.SIGTERM)
@@ -286,7 +224,8 @@ def end_children(children: dict[int, int]) -> None:
 
 
 def is_closed_by(pipe: int, deadline: float) -> bool:
-    """Wait until the other side of a pipe is closed; whatever comes before is of no use."""
+    """Wait until the other end of a pipe is closed, and drop what comes before; return whether that
+    happened before `deadline`."""
     while (left_s := deadline - time.monotonic()) > 0 and select.select([pipe], [], [], left_s)[0]:
         if not os.read(pipe, READ_BYTES):
             return True

@@ -1,16 +1,13 @@
 """Sets up the reading of a flist from options: its routes, stores, retries and cache."""
 
-import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from flist.blocks.codec import check_arrival
 from flist.errors import FlistError
-from flist.format.opening import AnyFlist, open_flist
+from flist.format.opening import AnyFlist
 from flist.model import Route
-from flist.mount.reader import Reader
-from flist.mount.tree import Tree
 from flist.store.base import check_scheme
 from flist.store.cache import DEFAULT_LIMIT_BYTES, BlockCache
 from flist.store.fetch import Fetcher
@@ -80,14 +77,3 @@ def log_gets(store: RoutedStore) -> "Store":
     from flist.store.logged import LoggedStore
 
     return LoggedStore(store)
-
-
-@contextlib.contextmanager
-def open_reader(meta: Path, sources: Sources) -> Iterator[Reader]:
-    """Open the flist `meta` for the block, ready to read."""
-    with open_flist(meta) as flist:
-        fetcher = open_fetcher(flist, sources)
-        try:
-            yield Reader(Tree(flist), fetcher)
-        finally:
-            fetcher.close()

@@ -1,9 +1,8 @@
-"""What is already where a file belongs: is its content right, and which chunks of it are of use.
+"""Compares a file that exists already with its blocks, whole or chunk by chunk.
 
-Size and time say little about content: of trees whose times are all the same, another version may
-have both, and a power cut leaves files whose content never reached the disk. So each chunk is held
-against its block's key, which is the hash of its plain bytes. That takes less time
-than to write it, and no fetch.
+Size and time are no proof: another version of a tree with fixed times may have the same, and a
+power cut leaves files whose content never reached the disk. So each chunk is compared with its
+block's key, which is the hash of the chunk. That takes less time than writing it, and no fetch.
 """
 
 import contextlib
@@ -18,10 +17,10 @@ from flist.model import CHUNK_BYTES, Block, Extent, chunk_count, chunk_size
 
 @contextlib.contextmanager
 def open_present(path: bytes) -> Iterator[int | None]:
-    """Open the regular file at `path` for the block; None if there is none that may be read."""
+    """Open the regular file at `path` for the block; give None if it cannot be read."""
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     try:
-        is_file = stat.S_ISREG(os.lstat(path).st_mode)  # opening a device may do something
+        is_file = stat.S_ISREG(os.lstat(path).st_mode)  # opening a device may have effects
         handle = os.open(path, flags) if is_file else None
     except OSError:
         handle = None
@@ -37,8 +36,8 @@ def open_present(path: bytes) -> Iterator[int | None]:
 def has_content(
     handle: int, size: int, blocks: Sequence[Block], extents: Sequence[Extent] | None
 ) -> bool:
-    """Whether a file of `size` bytes holds what `blocks` do. Where the flist has a hole of whole
-    chunks and the file, too, nothing is read."""
+    """Return whether a file has the `size` bytes of `blocks`. Chunks that are holes in both the
+    flist and the file are not read."""
     if os.fstat(handle).st_size != size or len(blocks) != chunk_count(size):
         return False
     for index, block in enumerate(blocks):
@@ -52,21 +51,21 @@ def has_content(
 
 
 def read_present(handle: int, block: Block, start: int, length: int) -> bytes | None:
-    """Return the chunk at `start` if it is the one that `block` holds."""
+    """Return the chunk at `start` if it is that of `block`, or else None."""
     try:
         chunk = os.pread(handle, length, start)
     except OSError:
-        return None  # of a damaged disk, say: it is fetched
+        return None  # such as a damaged disk: the chunk is fetched
     is_right = len(chunk) == length and digest(chunk, len(block.key)) == block.key
     return chunk if is_right else None
 
 
 def is_hole(handle: int, start: int, length: int) -> bool:
-    """Whether a file has no data in a range."""
+    """Return whether a range of a file is a hole."""
     try:
         return os.lseek(handle, start, os.SEEK_DATA) >= start + length
     except OSError as error:
-        return error.errno == errno.ENXIO  # nothing but a hole from here on
+        return error.errno == errno.ENXIO  # the rest is a hole
 
 
 def overlaps(extents: Sequence[Extent], start: int, length: int) -> list[Extent]:

@@ -1,95 +1,92 @@
-"""Owner, mode, extended attributes and times of an entry on disk: set, or compared with a flist."""
+"""Sets the owner, mode, extended attributes and times of an entry, or compares them with the disk.
+
+A place is an open file, or the path of what cannot be opened; a path is never followed.
+"""
 
 import errno
 import os
 import stat
-from collections.abc import Sequence
 from typing import NamedTuple
 
-from flist.model import NO_META, Block, Inode, Meta
+from flist.model import NO_META, Inode, Meta
+from flist.unpack.plan import Entry
 
 DECIDED_XATTRS = (b"user.", b"trusted.", b"system.posix_acl_", b"security.capability")
-"""How the attributes begin that are removed where a flist does not have them. Others belong to
+"""Prefixes of the attributes that are removed if the flist does not have them. Others belong to
 security modules and file systems."""
 REFUSED = (errno.EPERM, errno.EACCES, errno.ENOTSUP)
 
 
-class Restore(NamedTuple):
-    """One entry and the place where it belongs."""
-
-    path: bytes
-    inode: Inode
-    meta: Meta
-    blocks: Sequence[Block] = ()
-
-
 class Rules(NamedTuple):
-    """Whether owners are restored, and whether the target is clean: it was empty, and has no
-    attributes, an access list that goes over to what is made in it among them."""
+    """Whether owners are restored, and whether the target is clean: it was empty and has no
+    attributes, such as an access list that new entries inherit."""
 
     is_owner_kept: bool
     is_clean: bool
 
 
-def set_properties(place: int | bytes, item: Restore, rules: Rules) -> list[str]:
-    """Set everything, in the only order that keeps all of it: a change of owner drops setuid bits
-    and capabilities, a mode changes an inherited access list, and every change moves the times.
-    Return what could not be set."""
-    inode = item.inode
-    problems = set_owner(place, item) if rules.is_owner_kept else []
+def set_properties(place: int | bytes, entry: Entry, rules: Rules) -> list[str]:
+    """Set all properties; return what could not be set.
+
+    The order matters: a change of owner clears setuid bits and capabilities, a change of mode
+    changes an inherited access list, and every change updates the times.
+    """
+    inode = entry.inode
+    problems = set_owner(place, entry) if rules.is_owner_kept else []
     if not rules.is_clean:
-        problems += remove_xattrs(place, item)
+        problems += remove_xattrs(place, entry)
     if not inode.is_link:
         mode = granted_mode(inode, place)
         if mode != stat.S_IMODE(inode.mode) and not problems:
-            problems.append(f"{os.fsdecode(item.path)}: setuid or setgid: it has another owner")
+            problems.append(f"{os.fsdecode(entry.path)}: setuid or setgid: it has another owner")
         os.chmod(place, mode)  # noqa: PTH101
-    problems += set_xattrs(place, item)
+    problems += set_xattrs(place, entry)
     times = inode.mtime_ns, inode.mtime_ns
     os.utime(place, ns=times, follow_symlinks=is_followed(place))
     return problems
 
 
-def is_set(place: int | bytes, item: Restore, rules: Rules) -> bool:
-    """Whether a file or directory on disk is as `set_properties` would make it."""
-    inode = item.inode
-    status = look_at(place)
+def is_set(place: int | bytes, entry: Entry, rules: Rules) -> bool:
+    """Return whether a file or directory has the properties that `set_properties` would set."""
+    inode = entry.inode
+    status = find_status(place)
     return (
         stat.S_IFMT(status.st_mode) == stat.S_IFMT(inode.mode)
         and stat.S_IMODE(status.st_mode) == granted_mode(inode, status)
         and status.st_mtime_ns == inode.mtime_ns
         and (not rules.is_owner_kept or (status.st_uid, status.st_gid) == (inode.uid, inode.gid))
-        and has_xattrs(place, item)
+        and has_xattrs(place, entry)
     )
 
 
-def look_at(place: int | bytes) -> os.stat_result:
+def find_status(place: int | bytes) -> os.stat_result:
     """Return the status of a place."""
     return os.fstat(place) if isinstance(place, int) else os.lstat(place)
 
 
 def is_followed(place: int | bytes) -> bool:
-    """Whether a call may follow links: not where a path might be one."""
+    """Return the `follow_symlinks` of a call: True for an open file, which allows nothing else."""
     return not isinstance(place, bytes)
 
 
-def set_owner(place: int | bytes, item: Restore) -> list[str]:
-    """Set owner and group; return the complaint of who may not do that."""
-    owner = item.inode.uid, item.inode.gid
+def set_owner(place: int | bytes, entry: Entry) -> list[str]:
+    """Set owner and group; return a complaint if the user has not the right to."""
+    owner = entry.inode.uid, entry.inode.gid
     try:
         os.chown(place, *owner, follow_symlinks=is_followed(place))
     except PermissionError as error:
-        return [f"{os.fsdecode(item.path)}: owner {owner[0]}:{owner[1]}: {error.strerror}"]
+        return [f"{os.fsdecode(entry.path)}: owner {owner[0]}:{owner[1]}: {error.strerror}"]
     return []
 
 
 def granted_mode(inode: Inode, there: int | bytes | os.stat_result) -> int:
-    """Return the permissions of an inode for what is at a place: without its owner, a program
-    would lend out the rights of whoever unpacks. On a directory the bits lend nothing."""
+    """Return the permissions to set on a place. A program with another owner loses its setuid
+    and setgid bits, which would grant the rights of the user who unpacks. On a directory they grant
+    none."""
     mode = stat.S_IMODE(inode.mode)
     if not mode & (stat.S_ISUID | stat.S_ISGID) or inode.is_dir:
         return mode
-    status = there if isinstance(there, os.stat_result) else look_at(there)
+    status = there if isinstance(there, os.stat_result) else find_status(there)
     if status.st_uid != inode.uid:
         mode &= ~stat.S_ISUID
     if status.st_gid != inode.gid:
@@ -98,7 +95,7 @@ def granted_mode(inode: Inode, there: int | bytes | os.stat_result) -> int:
 
 
 def list_xattrs(place: int | bytes) -> list[str]:
-    """Return the names of a place's extended attributes; a file system may have none."""
+    """Return the names of a place's extended attributes; none if its file system has none."""
     try:
         return os.listxattr(place, follow_symlinks=is_followed(place))
     except OSError as error:
@@ -108,51 +105,53 @@ def list_xattrs(place: int | bytes) -> list[str]:
 
 
 def find_foreign(place: int | bytes, meta: Meta = NO_META) -> list[str]:
-    """Return the attributes of a place that `meta` does not have and a flist decides about."""
+    """Return the attributes of a place that `meta` does not have, of those in `DECIDED_XATTRS`."""
     wanted = {name for name, _ in meta.xattrs}
     names = [(name, os.fsencode(name)) for name in list_xattrs(place)]
     return [name for name, raw in names if raw not in wanted and raw.startswith(DECIDED_XATTRS)]
 
 
-def remove_xattrs(place: int | bytes, item: Restore) -> list[str]:
-    """Remove attributes that the flist does not have: inherited ones, or of an older version."""
+def remove_xattrs(place: int | bytes, entry: Entry) -> list[str]:
+    """Remove attributes that the flist does not have, inherited or of an older version; return
+    complaints about those that the user has not the right to remove."""
     problems = []
-    for name in find_foreign(place, item.meta):
+    for name in find_foreign(place, entry.meta):
         try:
             os.removexattr(place, name, follow_symlinks=is_followed(place))
         except OSError as error:
             if error.errno not in REFUSED:
                 raise
-            problems.append(complain(item, name, error))
+            problems.append(complain(entry, name, error))
     return problems
 
 
-def set_xattrs(place: int | bytes, item: Restore) -> list[str]:
-    """Set the attributes that the flist has; return the complaint of who may not do that."""
+def set_xattrs(place: int | bytes, entry: Entry) -> list[str]:
+    """Set the attributes that the flist has; return complaints about those that the user has not
+    the right to set."""
     problems = []
-    for name, value in item.meta.xattrs:
+    for name, value in entry.meta.xattrs:
         try:
             os.setxattr(place, name, value, follow_symlinks=is_followed(place))
         except OSError as error:
             if error.errno not in REFUSED:
                 raise
-            problems.append(complain(item, os.fsdecode(name), error))
+            problems.append(complain(entry, os.fsdecode(name), error))
     return problems
 
 
-def complain(item: Restore, name: str, error: OSError) -> str:
-    """Return what is said of an attribute."""
-    return f"{os.fsdecode(item.path)}: {name}: {error.strerror}"
+def complain(entry: Entry, name: str, error: OSError) -> str:
+    """Return the complaint about an attribute."""
+    return f"{os.fsdecode(entry.path)}: {name}: {error.strerror}"
 
 
-def has_xattrs(place: int | bytes, item: Restore) -> bool:
-    """Whether a place has the attributes that the flist has, and no foreign ones."""
-    if find_foreign(place, item.meta):
+def has_xattrs(place: int | bytes, entry: Entry) -> bool:
+    """Return whether a place has the attributes that the flist has, and no foreign ones."""
+    if find_foreign(place, entry.meta):
         return False
     try:
         return all(
             os.getxattr(place, name, follow_symlinks=is_followed(place)) == value
-            for name, value in item.meta.xattrs
+            for name, value in entry.meta.xattrs
         )
     except OSError:
         return False

@@ -1,4 +1,4 @@
-"""Checks everything that a flist says, and every block that it needs."""
+"""Verifies a flist: its metadata, and every block that it needs."""
 
 import os
 from collections.abc import Callable
@@ -13,13 +13,13 @@ from flist.model import Block, chunk_count, chunk_size
 from flist.store.fetch import Fetcher
 from flist.store.sources import Sources, open_fetcher
 from flist.store.threads import thread_pool
-from flist.unpack.unpack import make_plan
+from flist.unpack.plan import make_plan
 
 THREADS = 4
 
 
 class Report(NamedTuple):
-    """How much was checked, and what is wrong."""
+    """How much was verified, and the faults that were found."""
 
     inodes: int
     blocks: int
@@ -29,19 +29,23 @@ class Report(NamedTuple):
 def verify(
     meta: Path, sources: Sources | None, progress: Callable[[int, int], None] | None = None
 ) -> Report:
-    """Check the flist `meta`, and its blocks in `sources` unless that is None."""
+    """Verify the flist `meta`, and its blocks in `sources` unless that is None.
+
+    Calls `progress(done, total)` with numbers of bytes. Raises `FlistError` for a flist that cannot
+    be read.
+    """
     faults: list[str] = []
     sizes: dict[Block, int] = {}
     users: dict[Block, str] = {}
     with open_flist(meta) as flist:
         plan = make_plan(flist, b"")
-        for item in plan.files:
-            name = os.fsdecode(item.path)
-            if len(item.blocks) != chunk_count(item.inode.size):
-                faults.append(f"{name}: {len(item.blocks)} blocks for {item.inode.size} bytes")
+        for entry in plan.files:
+            name, size = os.fsdecode(entry.path), entry.inode.size
+            if len(entry.blocks) != chunk_count(size):
+                faults.append(f"{name}: {len(entry.blocks)} blocks for {size} bytes")
                 continue
-            for index, block in enumerate(item.blocks):
-                sizes[block] = chunk_size(item.inode.size, index)
+            for index, block in enumerate(entry.blocks):
+                sizes[block] = chunk_size(size, index)
                 users.setdefault(block, name)
         if sources is not None:
             fetcher = open_fetcher(flist, sources)
@@ -59,20 +63,27 @@ def check_blocks(
     parts: Callable[[bytes], bytes | None],
     progress: Callable[[int, int], None] | None,
 ) -> list[str]:
-    """Fetch every block; return what is wrong with it, or with the row that `parts` gives."""
+    """Fetch every block; return the faults of blocks and of their rows of parts.
+
+    `sizes` has the blocks with their plain sizes, `users` a file of each; `parts` returns a row.
+    """
 
     def check(block: Block) -> str | None:
         try:
             data, plain = load(fetcher, block, sizes[block])
             if block.check and hash_check(data) != block.check:
-                raise BlockError(f"block {block.id.hex()} has a check that is not its bytes'")
+                raise BlockError(
+                    f"block {block.id.hex()} has a check that does not match its bytes"
+                )
             row = parts(block.id)
             if row is not None:
                 check_parts(block, row, data, plain)
         except FlistError as error:
             return f"{users[block]}: {error.message}"
         if digest(plain, len(block.key)) != block.key:
-            return f"{users[block]}: block {block.id.hex()} has a key that is not its content's"
+            return (
+                f"{users[block]}: block {block.id.hex()} has a key that does not match its content"
+            )
         return None
 
     faults = []
@@ -88,8 +99,8 @@ def check_blocks(
 
 
 def load(fetcher: Fetcher, block: Block, size: int) -> tuple[bytes, bytes]:
-    """Return the encrypted and the `size` plain bytes of a block: from the store, or if we are
-    offline from the cache."""
+    """Return the encrypted and the `size` plain bytes of a block: from the store, or offline from
+    the cache. Raises `FlistError`."""
     if fetcher.store is not None:
         data = fetcher.store.get(block.id)
     else:

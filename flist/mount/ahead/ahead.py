@@ -1,18 +1,18 @@
-"""Fetches what will probably be read next from far away, before it is asked for.
+"""Fetches from a remote store what will probably be read next.
 
-Who needs one small file will need its neighbours: programs come in directories of small files
-(modules, byte code, locales), and a round trip for each is what starting them over a network takes.
-Who starts a program needs most of its chunks, its interpreter and its libraries, which the loader
-would ask for one after the other. A wrong guess costs bytes, up to a limit for each file, program
-and family of small files; a failure is silent, since the block is fetched again when somebody
-really reads it.
+A process that reads one small file will read its neighbours: programs come in directories of small
+files (modules, byte code, locales), and a round trip for each is most of the time that they take to
+start over a network. A process that starts a program needs most of its chunks, its interpreter and
+its libraries, which the loader would read one after the other. A wrong guess costs bytes, up to a
+limit per file, program and family of small files. A failure is silent: a real read fetches the
+block again and reports the error.
 
-Real reads have threads of their own and come first: what is fetched here at one time is about what
-a slow link holds, so that nobody's bytes wait long behind it.
+Real reads have threads of their own and come first. At most about as much is fetched here at one
+time as a slow link holds, so that real reads do not wait long behind it.
 
-The bytes go to the memory and cache of the reader's fetcher, not into the kernel's page cache
-(FUSE_NOTIFY_STORE): that waits for pages which only an answered read lets go, and a process killed
-while it waits there could not end, nor could the readers of its mount.
+The bytes go to the memory and cache of the reader's fetcher, not to the kernel's page cache
+(FUSE_NOTIFY_STORE). A store into that waits for pages that only an answered read unlocks. A process
+that is killed while it waits there cannot end, nor can the readers of its mount.
 """
 
 import contextlib
@@ -31,19 +31,19 @@ from flist.mount.trace import parse_trace
 from flist.store.base import AnnouncingStore
 
 SMALL_THREADS, SMALL_BATCH = 6, 12
-"""Small files are asked for in batches."""
+"""Small files are fetched in batches."""
 LARGE_THREADS = 4
 CONNECTIONS = 4
-"""So many are opened before anybody reads."""
+"""Opened before the first read."""
 WHOLE_BYTES = 8 << 20
-"""Files up to this are fetched whole, if there is a cache that holds them until they are read."""
+"""Files up to this size are fetched whole, if there is a cache to hold them until they are read."""
 PROGRAM_BYTES = 64 << 20
-"""So much of a program's interpreter and libraries is fetched for its sake, counted unpacked."""
+"""Plain bytes that are fetched for one program, with its interpreter and libraries."""
 KEPT_PLACES = 16384
 
 
 class Ahead:
-    """What is fetched for one mount."""
+    """The guesses for one mount."""
 
     def __init__(self) -> None:
         self.small = Pool(SMALL_THREADS, SMALL_BATCH)
@@ -53,7 +53,7 @@ class Ahead:
         self.lock = threading.Lock()
 
     def connect(self, reader: Reader) -> None:
-        """Have connections opened, so that the first reads need not wait for that."""
+        """Open connections to a remote store, so that the first reads need not wait for that."""
         store, root = reader.fetcher.store, reader.tree.inode(ROOT_INO)
         if not isinstance(store, AnnouncingStore) or reader.fetcher.is_local:
             return
@@ -68,7 +68,7 @@ class Ahead:
         self.small.add(*jobs)
 
     def note(self, reader: Reader, inode: Inode) -> None:
-        """Look at a read whose bytes have to be fetched from afar, and guess."""
+        """Guess from a read that needs a store what will be read next."""
         if reader.fetcher.store is None:
             return
         with contextlib.suppress(Exception):  # a guess must not make a read fail
@@ -83,7 +83,7 @@ class Ahead:
                 self.add_parts(reader, inode, 0)
 
     def is_new(self, reader: Reader, ino: int) -> bool:
-        """Whether nothing was guessed yet from this file or directory; now it is."""
+        """Return whether there was no guess from this file or directory yet, and note this one."""
         place = (id(reader), ino)
         with self.lock:
             if place in self.places:
@@ -96,31 +96,31 @@ class Ahead:
     def add_search(
         self, reader: Reader, inode: Inode, search: Callable[[Reader, Inode], None]
     ) -> None:
-        """Have more looked for, in a thread of ours."""
+        """Run `search` in a thread of the pool."""
         job = Job((STARTS, next(self.numbers)), reader, inode, -1, partial(search, reader, inode))
         self.small.add(job)
 
     def add_program(self, reader: Reader, inode: Inode, budget: Budget) -> None:
-        """Have a program or library fetched, and what it needs."""
+        """Fetch a program or library, and what it needs."""
         if inode.size > 0 and self.is_new(reader, inode.ino) and budget.take(inode.size):
             then = partial(self.add_needed, reader, inode, budget)
             self.small.add(Job((STARTS, next(self.numbers)), reader, inode, 0, then))
             self.add_parts(reader, inode, 1)
 
     def add_needed(self, reader: Reader, inode: Inode, budget: Budget) -> None:
-        """Have fetched what a program needs, now that its first chunk is here."""
+        """Fetch what a program needs, now that its first chunk is here."""
         for file in find_needed(reader.tree, inode, parse_needs(partial(read, reader, inode))):
             self.add_program(reader, file, budget)
 
     def add_usual(self, reader: Reader, inode: Inode) -> None:
-        """Have fetched what the first program will need, before it is known that it does."""
+        """Fetch what nearly every program needs, for the first one that is read."""
         budget = Budget(PROGRAM_BYTES)
         for file in find_needed(reader.tree, inode, USUAL):
             self.add_program(reader, file, budget)
 
     def add_parts(self, reader: Reader, inode: Inode, first: int) -> None:
-        """Have the chunks of a file from `first` on fetched; the last are what a loader changes, so
-        they come first."""
+        """Fetch the chunks of a file from `first` on. The last two come first: they hold the data
+        that a loader relocates."""
         if inode.size > WHOLE_BYTES or reader.fetcher.cache is None:
             return
         order = list(range(first, chunk_count(inode.size)))
@@ -128,14 +128,14 @@ class Ahead:
         self.large.add(*(Job((PARTS, next(self.numbers)), reader, inode, i) for i in order))
 
     def add_family(self, reader: Reader, inode: Inode) -> None:
-        """Have the neighbours of a small file fetched, before those of files read earlier."""
+        """Fetch the neighbours of a small file, before those of files that were read earlier."""
         family = -next(self.numbers)
         files = [f for f in choose_neighbours(reader.tree, inode) if self.is_new(reader, f.ino)]
         ranks = ((FAMILY, family, number) for number in itertools.count())
         self.small.add(*(Job(rank, reader, f, 0) for rank, f in zip(ranks, files, strict=False)))
 
     def replay(self, reader: Reader, trace: Path) -> None:
-        """Have fetched what an earlier mount read, in that order; raises `FlistError`."""
+        """Fetch what an earlier mount read, in that order; raises `FlistError`."""
         for ino, index in parse_trace(trace):
             with contextlib.suppress(FileNotFoundError):
                 inode = reader.tree.inode(ino)
@@ -146,13 +146,13 @@ class Ahead:
                     pool.add(job)
 
     def close(self) -> None:
-        """Begin nothing more; what is under way is not waited for."""
+        """Start nothing more, without waiting for what is under way."""
         self.small.close()
         self.large.close()
 
 
 def read(reader: Reader, inode: Inode, offset: int, size: int) -> bytes:
-    """Return bytes of a file."""
+    """Return up to `size` bytes of a file from `offset`; raises `FlistError`."""
     end = min(offset + size, inode.size)
     pieces = []
     while offset < end:

@@ -1,7 +1,7 @@
-"""What a program needs beside itself, as its own bytes tell: interpreter and libraries.
+"""Reads from an ELF program or a script which interpreter and libraries it needs.
 
-For guesses only: whatever does not fit the format needs nothing. The bytes may be anybody's, so
-every number is bounded. 64-bit little-endian ELF, as of every platform that we know nodes of.
+For guesses only: a file that does not fit the format needs nothing. The bytes may be hostile, so
+every number is bounded. Only 64-bit little-endian ELF is read, that of every platform of a node.
 
 Sources: System V ABI, "Object Files" and "Program Loading and Dynamic Linking"; execve(2), "#!".
 """
@@ -29,8 +29,8 @@ FOLDERS = (b"/lib64", b"/usr/lib64", b"/lib", b"/usr/lib", b"/usr/local/lib")
 
 
 class Needs(NamedTuple):
-    """What a program needs: its interpreter's path, its libraries' names, and where to look for
-    these, first things first (`$ORIGIN`: where the program itself is)."""
+    """The needs of a program: the path of its interpreter, the names of its libraries, and the
+    directories to search for them, in order (`$ORIGIN` is the program's own)."""
 
     interpreter: bytes | None = None
     libraries: tuple[bytes, ...] = ()
@@ -48,11 +48,11 @@ USUAL = Needs(
     ),
     (*(b"/lib/" + triplet for triplet in TRIPLETS.values()), *FOLDERS),
 )
-"""What nearly every program needs, to be known before its first bytes are."""
+"""The needs of nearly every program, for use before its own are known."""
 
 
 class Segment(NamedTuple):
-    """A part of an ELF file, and where it is in memory."""
+    """A segment of an ELF file: where it is in the file, and in memory."""
 
     kind: int
     offset: int
@@ -61,7 +61,7 @@ class Segment(NamedTuple):
 
 
 def parse_needs(read: Read) -> Needs:
-    """Return what a file needs to run; nothing if it is no program."""
+    """Return the needs of a file; `NOTHING` if it is no program."""
     start = read(0, 256)
     if start.startswith(b"#!"):
         words = start[2:].split(b"\n")[0].split()
@@ -93,7 +93,7 @@ def parse_segments(table: bytes) -> list[Segment]:
 def parse_dynamic(
     read: Read, segments: list[Segment], dynamic: Segment
 ) -> tuple[tuple[bytes, ...], tuple[bytes, ...]]:
-    """Return the names of the libraries, and the folders that the program names itself."""
+    """Return the names of the libraries, and the directories of DT_RUNPATH or DT_RPATH."""
     table = read(dynamic.offset, min(dynamic.size, MAX_ENTRIES * ENTRY.size))
     entries = list(ENTRY.iter_unpack(table[: len(table) // ENTRY.size * ENTRY.size]))
     addresses = [value for tag, value in entries if tag == DT_STRTAB]
@@ -108,7 +108,7 @@ def parse_dynamic(
 
 
 def find_offset(segments: list[Segment], address: int) -> int | None:
-    """Return where in the file an address of memory is."""
+    """Return the offset in the file of an address in memory."""
     for segment in segments:
         if segment.kind == PT_LOAD and 0 <= address - segment.address < segment.size:
             return segment.offset + address - segment.address
@@ -116,14 +116,14 @@ def find_offset(segments: list[Segment], address: int) -> int | None:
 
 
 def read_string(read: Read, offset: int) -> bytes:
-    """Return the string at an offset; nothing if it does not end."""
+    """Return the string at an offset; b"" if it does not end."""
     text, end, _ = read(offset, MAX_STRING).partition(b"\0")
     return text if end else b""
 
 
 def find_needed(tree: Tree, inode: Inode, needs: Needs) -> Iterator[Inode]:
-    """Give the files that `needs` of the program `inode` leads to: the interpreter, then each
-    library that is in one of the folders."""
+    """Yield the files that `needs` of the program `inode` name: the interpreter, then each library
+    that is in one of the directories."""
     choices = [[needs.interpreter]] if needs.interpreter else []
     choices += [
         [name] if b"/" in name else [folder + b"/" + name for folder in needs.folders]
@@ -137,7 +137,7 @@ def find_needed(tree: Tree, inode: Inode, needs: Needs) -> Iterator[Inode]:
 
 
 def follow(tree: Tree, origin: int, path: bytes) -> Inode | None:
-    """Return the file that a path leads to; `$ORIGIN` at its start is the directory `origin`."""
+    """Return the file at a path, or None. `$ORIGIN` at its start is the directory `origin`."""
     for variable in (b"$ORIGIN", b"${ORIGIN}"):
         if path.startswith(variable):
             return walk(tree, origin, path.removeprefix(variable))
@@ -145,7 +145,7 @@ def follow(tree: Tree, origin: int, path: bytes) -> Inode | None:
 
 
 def walk(tree: Tree, start: int, path: bytes) -> Inode | None:
-    """Return the file at `path` below the directory `start`, links followed, or None."""
+    """Return the file at `path` from the directory `start`, or None. Follows links."""
     inode = tree.inode(start)
     names = path.split(b"/")[::-1]
     links = 0
@@ -168,5 +168,5 @@ def walk(tree: Tree, start: int, path: bytes) -> Inode | None:
 
 
 def up(tree: Tree, inode: Inode) -> Inode:
-    """Return the directory that `inode` is in; the root is in itself."""
+    """Return the parent directory of `inode`; the root is its own."""
     return inode if inode.ino == ROOT_INO else tree.inode(inode.parent)

@@ -1,4 +1,4 @@
-"""Which files will probably be read after one that was: a guess from where it is and its name."""
+"""Guesses from the place and the name of a file which files will be read after it."""
 
 from collections.abc import Iterator
 
@@ -7,27 +7,28 @@ from flist.mount.tree import Tree
 
 SMALL_BYTES = 128 * 1024
 FAMILY_BYTES = 8 << 20
-"""So much is guessed for the sake of one file, counted unpacked."""
+"""Plain bytes of the neighbours of one file."""
 FOLDER_BYTES = 256 * 1024
-"""Of the folders beside a file's own those with no more than this are of use as a whole."""
+"""A directory beside the file's own is fetched as a whole if it has no more than this."""
 MAX_FOLDERS = 128
 
 
 def is_program(inode: Inode) -> bool:
-    """Whether a file is probably a program or a library."""
+    """Return whether a file is probably a program or a library."""
     return bool(inode.mode & 0o111) or inode.name.endswith(b".so") or b".so." in inode.name
 
 
 def is_small(inode: Inode) -> bool:
-    """Whether a round trip is most of what it takes to fetch a file."""
+    """Return whether a round trip is most of the time of fetching a file."""
     return inode.is_file and 0 < inode.size <= SMALL_BYTES
 
 
 def choose_neighbours(tree: Tree, inode: Inode) -> Iterator[Inode]:
-    """Give the files that may be read after the small file `inode`, likely ones first.
+    """Yield the files that may be read after the small file `inode`, likely ones first.
 
-    The small files of its directory; then, since packages of modules stand beside one another,
-    those with the same suffix in the directory above, and in small directories beside it and in it.
+    These are the small files of its directory. Then, since packages of modules are beside one
+    another, small files with its suffix: in directories inside its own, in the directory above, and
+    in directories beside its own.
     """
     left = FAMILY_BYTES
     given = {inode.ino}
@@ -39,7 +40,7 @@ def choose_neighbours(tree: Tree, inode: Inode) -> Iterator[Inode]:
 
 
 def list_family(tree: Tree, inode: Inode) -> Iterator[Inode]:
-    """Give the same without a limit, some of them twice."""
+    """Yield the same files without the limit, some of them twice."""
     entries = list(tree.entries(inode.parent).values())
     start = next((i for i, entry in enumerate(entries) if entry.ino == inode.ino), 0)
     for entry in entries[start + 1 :] + entries[:start]:
@@ -60,7 +61,7 @@ def list_alike(tree: Tree, folder: int, suffix: bytes) -> list[Inode]:
 
 
 def list_folders(tree: Tree, folder: int, suffix: bytes) -> Iterator[Inode]:
-    """Give those in the directories in a directory, small directories first."""
+    """Yield such files of all directories in a directory, small directories first."""
     folders = [entry.ino for entry in tree.entries(folder).values() if entry.is_dir]
     if len(folders) > MAX_FOLDERS:
         return
@@ -71,5 +72,5 @@ def list_folders(tree: Tree, folder: int, suffix: bytes) -> Iterator[Inode]:
 
 
 def total(files: list[Inode]) -> int:
-    """Return how many bytes files have together."""
+    """Return the total size of files."""
     return sum(file.size for file in files)

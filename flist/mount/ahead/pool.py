@@ -1,4 +1,4 @@
-"""Jobs that fetch chunks from afar, and threads that do them, urgent ones first."""
+"""Threads that fetch chunks from a remote store, urgent ones first."""
 
 import contextlib
 import heapq
@@ -13,12 +13,12 @@ from flist.store.base import announce
 
 MAX_WAITING = 2000
 STARTS, PARTS, FAMILY = range(3)
-"""What comes first: what a program needs, the other chunks of files, neighbours."""
+"""Urgency, highest first: what a program needs, the other chunks of files, neighbours."""
 
 
 class Job(NamedTuple):
-    """A chunk of a file to fetch (none: -1), and what to do then. The lowest rank comes first; no
-    two are equal."""
+    """A chunk of a file to fetch (-1: none), and what to call `then`. The lowest rank comes first;
+    its first item is the urgency. No two ranks are equal."""
 
     rank: tuple[int, ...]
     reader: Reader
@@ -28,19 +28,20 @@ class Job(NamedTuple):
 
 
 class Budget:
-    """How many more bytes may be fetched for one reason."""
+    """The bytes that may still be fetched for one program."""
 
     def __init__(self, left: int) -> None:
         self.left = left
 
     def take(self, size: int) -> bool:
-        """Whether there were `size` bytes left."""
+        """Take `size` bytes; return whether that many were left."""
         self.left -= size
         return self.left >= 0
 
 
 class Pool:
-    """Threads that do jobs until `close`; those that nobody waits for up to `batch` at once."""
+    """Threads that do jobs until `close`. A thread does up to `batch` jobs that are not urgent at
+    once."""
 
     def __init__(self, threads: int, batch: int = 1) -> None:
         self.waiting: list[Job] = []  # a heap
@@ -51,7 +52,7 @@ class Pool:
         self.is_closed = False
 
     def add(self, *jobs: Job) -> None:
-        """Have jobs done, as many as there is room for."""
+        """Queue jobs, as many as there is room for."""
         with self.changed:
             for job in jobs:
                 if len(self.waiting) < MAX_WAITING:
@@ -62,18 +63,18 @@ class Pool:
                 threading.Thread(target=self.work, daemon=True).start()
 
     def wait_for_room(self) -> None:
-        """Return when another job can wait."""
+        """Return when there is room for another job."""
         with self.changed:
             self.emptied.wait_for(lambda: len(self.waiting) < MAX_WAITING or self.is_closed)
 
     def work(self) -> None:
-        """Do jobs."""
+        """Do jobs: the body of each thread."""
         while jobs := self.take():
-            with contextlib.suppress(Exception):  # it is told to whoever really reads it
+            with contextlib.suppress(Exception):  # a real read will report the error
                 fetch(jobs)
 
     def take(self) -> list[Job]:
-        """Return the next jobs: of one urgency and one reader; none if this is the end."""
+        """Wait for jobs; return the next ones of one urgency and one reader, none after `close`."""
         with self.changed:
             self.changed.wait_for(lambda: self.waiting or self.is_closed)
             if self.is_closed:
@@ -85,7 +86,7 @@ class Pool:
             return jobs
 
     def close(self) -> None:
-        """Begin nothing more; what is under way is not waited for."""
+        """Start nothing more, without waiting for what is under way."""
         with self.changed:
             self.is_closed = True
             self.changed.notify_all()
@@ -93,17 +94,17 @@ class Pool:
 
 
 def is_alike(one: Job, other: Job) -> bool:
-    """Whether two jobs can be done over one connection."""
+    """Return whether two jobs may be done over one connection."""
     is_urgent = one.rank[0] == STARTS
     return one.rank[0] == other.rank[0] and one.reader is other.reader and not is_urgent
 
 
 def fetch(jobs: list[Job]) -> None:
-    """Fetch what is not here yet, over one connection, and do what comes then."""
+    """Fetch the chunks that are not here yet over one connection, then call `then` of each job."""
     reader = jobs[0].reader
     chunks = [(job, reader.blocks(job.inode)[job.chunk]) for job in jobs if job.chunk >= 0]
     wanted = [(job, block) for job, block in chunks if not reader.fetcher.is_here(block)]
-    # Somebody waits for a start: it goes the way of real reads.
+    # The start of a program is urgent, so it is fetched like a real read.
     ids = [block.id for _, block in wanted] if jobs[0].rank[0] > STARTS else []
     with announce(reader.fetcher.store, ids) if ids else contextlib.nullcontext():
         for job, _ in wanted:

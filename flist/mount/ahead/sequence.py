@@ -1,8 +1,7 @@
-"""Notices that files are read one after the other, and has the next ones decoded ahead.
+"""Notices sequential reads, and has the next chunks decoded ahead.
 
-`tar`, `cp -r`, `grep -r` and the like go through a tree as its directories list it, deeper first;
-a large file is read from start to end. What comes next is then known. One such walk is followed at
-a time.
+`tar`, `cp -r`, `grep -r` and the like walk a tree depth first in the order of its listings; a large
+file is read from start to end. Then the next chunks are known. One walk is followed at a time.
 """
 
 import contextlib
@@ -18,19 +17,19 @@ from flist.pack.workers import cpu_count
 
 FIRST_BYTES = 256 * 1024
 MOST_BYTES = REGION_BYTES - CHUNK_BYTES
-"""A batch is at least so large if there is more to come, and at most a chunk larger."""
+"""A full batch has at least so many bytes, and at most a chunk more."""
 PATIENCE = 8
-"""So many reads may be out of order before another walk is followed."""
+"""Reads out of order before another walk is followed."""
 LOOK_AHEAD = 256
-"""Entries of directories looked at for one batch."""
+"""Chunks and directories that are looked at for one batch."""
 WHOLE_BYTES = 1 << 30
-"""A larger file has so many blocks that they are not looked up before somebody reads it."""
+"""A larger file has so many blocks that they are looked up only when it is read."""
 MAX_DEPTH = 4096
 Chunk = tuple[Inode, int]
 
 
 class Sequence:
-    """Guesses what is read next; for one thread only."""
+    """Follows one walk; for one thread only."""
 
     def __init__(self, decoder: Decoder) -> None:
         self.decoder = decoder
@@ -41,7 +40,7 @@ class Sequence:
         self.last: tuple[Reader | None, Inode | None, int] = (None, None, 0)
 
     def note(self, reader: Reader, inode: Inode, offset: int, size: int) -> None:
-        """Look at a read that is about to be answered."""
+        """Note a read that is about to be answered."""
         end = min(offset + size, inode.size)
         blocks, slots = reader.blocks(inode), self.decoder.slots
         first = slots.get(blocks[offset // CHUNK_BYTES])
@@ -57,11 +56,11 @@ class Sequence:
             self.refill()
 
     def is_free(self) -> bool:
-        """Whether the last walk has come to its end, or was left."""
+        """Return whether the last walk has ended or was left."""
         return self.strays >= PATIENCE or not self.decoder.ahead_bytes
 
     def follows(self, reader: Reader, inode: Inode, offset: int) -> bool:
-        """Whether a read is what comes after the last one, or begins a later file beside it."""
+        """Return whether a read continues the last one, or begins a later file in its directory."""
         last_reader, last, end = self.last
         if last is None or last_reader is not reader:
             return False
@@ -71,7 +70,7 @@ class Sequence:
         return is_later and offset == 0 and end == last.size
 
     def begin(self, reader: Reader, inode: Inode, end: int) -> None:
-        """Follow a walk from a place on."""
+        """Follow a walk from here on."""
         self.reader = reader
         reader.fetcher.decoder = self.decoder
         self.coming = upcoming(reader.tree, inode, -(-end // CHUNK_BYTES))
@@ -80,7 +79,7 @@ class Sequence:
         self.decoder.skip()
 
     def refill(self) -> None:
-        """Send batches until enough is under way; that grows with each read that goes on."""
+        """Send batches until enough is under way. That grows with each read of the walk."""
         while self.decoder.ahead_bytes < 2 * self.batch_bytes and self.decoder.has_room():
             batch = self.next_batch()
             if not batch:
@@ -89,7 +88,7 @@ class Sequence:
         self.batch_bytes = min(2 * self.batch_bytes, MOST_BYTES)
 
     def next_batch(self) -> dict[Block, int]:
-        """Return the blocks that probably come next, with their plain sizes."""
+        """Return the next blocks of the walk, with their plain sizes."""
         batch: dict[Block, int] = {}
         left = self.batch_bytes
         assert self.reader is not None
@@ -112,7 +111,8 @@ class Sequence:
 
 @contextlib.contextmanager
 def start_sequence(reader: Reader) -> Iterator[Sequence | None]:
-    """Give what guesses, with a decoder that runs for the block; None where that gains nothing."""
+    """Give a sequence whose decoder runs for the block; None where that would gain nothing: with
+    one processor, or with a remote store and no cache."""
     fetcher = reader.fetcher
     if cpu_count() == 1 or (fetcher.cache is None and not fetcher.is_local):
         yield None
@@ -122,7 +122,7 @@ def start_sequence(reader: Reader) -> Iterator[Sequence | None]:
 
 
 def upcoming(tree: Tree, inode: Inode, number: int) -> Iterator[Chunk | None]:
-    """Give the chunks that a walk of the whole tree, deeper first, reads from chunk `number` of
+    """Yield the chunks that a depth-first walk of the whole tree reads from chunk `number` of
     `inode` on, and None for each directory that it enters."""
     for index in range(number, chunk_count(inode.size)):
         yield inode, index
@@ -135,7 +135,7 @@ def upcoming(tree: Tree, inode: Inode, number: int) -> Iterator[Chunk | None]:
 
 
 def below(tree: Tree, entries: Iterable[Inode]) -> Iterator[Chunk | None]:
-    """Give the chunks of `entries` and of all that is in them; this is the loop that counts."""
+    """Yield the chunks of `entries` and of everything in them. This loop runs once per chunk."""
     stack = [iter(entries)]
     while stack:
         for entry in stack[-1]:
@@ -146,7 +146,7 @@ def below(tree: Tree, entries: Iterable[Inode]) -> Iterator[Chunk | None]:
             elif stat.S_ISDIR(entry.mode) and len(stack) < MAX_DEPTH:
                 yield None
                 if entry.ino in tree.large_folders:
-                    continue  # who reads in it begins anew there
+                    continue  # a walk that enters it is followed anew
                 stack.append(iter(tree.entries(entry.ino).values()))
                 break
         else:

@@ -1,5 +1,10 @@
-"""The mount through libfuse and mfusepy: a thin adapter, nothing is decided here."""
+"""Serves a mount through libfuse and mfusepy: a thin, portable adapter for hosts.
 
+It cannot change the flist under a mount (`remount`), has no SEEK_HOLE, does not check access
+control lists, and answers every read in the thread that libfuse chose.
+"""
+
+import contextlib
 import errno
 import os
 import signal
@@ -14,21 +19,21 @@ import mfusepy
 
 from flist.errors import FlistError
 from flist.model import Inode
+from flist.mount.attach import detach
 from flist.mount.failures import Failures
-from flist.mount.fuse.attach import detach
-from flist.mount.fuse.attributes import FUSE_TIMEOUT_S
+from flist.mount.fuse.wire import FUSE_TIMEOUT_S
 from flist.mount.reader import Reader
 
 END_WITHIN_S = 1.0
 
 
 def coded(path: str) -> bytes:
-    """Return a path as bytes (mfusepy decodes with surrogateescape)."""
+    """Return a path as bytes; mfusepy decodes it with surrogateescape."""
     return path.encode(errors="surrogateescape")
 
 
 class Operations(mfusepy.Operations):  # type: ignore[misc]
-    """mfusepy's questions, answered from a tree."""
+    """The operations that mfusepy calls, answered from a reader. They raise `FuseOSError`."""
 
     use_ns = True
 
@@ -38,45 +43,44 @@ class Operations(mfusepy.Operations):  # type: ignore[misc]
         self.tree = reader.tree
         self.ready = ready
 
-    def find(self, path: str) -> Inode:
-        """Return the inode at `path`, or the error number that the kernel understands."""
+    @contextlib.contextmanager
+    def inode(self, path: str) -> Iterator[Inode]:
+        """Give the inode at `path` for the block. Failures there become error numbers; why a flist
+        is damaged is reported."""
         try:
-            return self.tree.find(coded(path))
+            yield self.tree.find(coded(path))
         except FileNotFoundError as error:
             raise mfusepy.FuseOSError(errno.ENOENT) from error
         except FlistError as error:
-            self.failures.note(f"look at {path}", error)
+            self.failures.note(f"access {self.failures.target}{path}", error)
             raise mfusepy.FuseOSError(errno.EIO) from error
 
     def init(self, _path: str) -> None:
-        """Tell that the mount is up."""
+        """Report that the mount is up."""
         self.ready()
 
     def getattr(self, path: str, _fh: int | None = None) -> dict[str, Any]:
-        """Return what stat shows."""
-        inode = self.find(path)
-        return {
-            "st_ino": inode.content_ino,
-            "st_mode": inode.mode,
-            "st_nlink": self.tree.link_count(inode),
-            "st_uid": inode.uid,
-            "st_gid": inode.gid,
-            "st_rdev": inode.rdev,
-            "st_size": inode.size,
-            "st_blocks": self.tree.stat_blocks(inode),
-            "st_blksize": 4096,
-            "st_atime": inode.mtime_ns,
-            "st_mtime": inode.mtime_ns,
-            "st_ctime": inode.ctime_ns,
-        }
+        """Return the attributes; times are nanoseconds (`use_ns`)."""
+        with self.inode(path) as inode:
+            return {
+                "st_ino": inode.content_ino,
+                "st_mode": inode.mode,
+                "st_nlink": self.tree.link_count(inode),
+                "st_uid": inode.uid,
+                "st_gid": inode.gid,
+                "st_rdev": inode.rdev,
+                "st_size": inode.size,
+                "st_blocks": self.tree.stat_blocks(inode),
+                "st_blksize": 4096,
+                "st_atime": inode.mtime_ns,
+                "st_mtime": inode.mtime_ns,
+                "st_ctime": inode.ctime_ns,
+            }
 
     def readdir(self, path: str, _fh: int) -> Iterator[tuple[str, dict[str, int], int]]:
-        """Give the entries of a directory."""
-        inode = self.find(path)
-        try:
+        """Yield the entries of a directory."""
+        with self.inode(path) as inode:
             entries = self.tree.entries(inode.ino)
-        except FlistError as error:
-            raise mfusepy.FuseOSError(errno.EIO) from error
         for name in (".", ".."):
             yield name, {"st_mode": stat.S_IFDIR, "st_ino": inode.ino}, 0
         for entry in entries.values():
@@ -84,15 +88,17 @@ class Operations(mfusepy.Operations):  # type: ignore[misc]
             yield name, {"st_mode": entry.mode, "st_ino": entry.content_ino}, 0
 
     def readlink(self, path: str) -> str:
-        """Return where a link leads."""
-        return self.tree.target(self.find(path)).decode(errors="surrogateescape")
+        """Return the target of a symbolic link."""
+        with self.inode(path) as inode:
+            return self.tree.target(inode).decode(errors="surrogateescape")
 
     def open(self, path: str, _flags: int) -> int:
         """Return the inode number as the handle."""
-        return self.find(path).ino
+        with self.inode(path) as inode:
+            return inode.ino
 
     def read(self, _path: str, size: int, offset: int, fh: int) -> bytes:
-        """Return bytes of a file; anything that is not exactly right is EIO."""
+        """Return bytes of a file; any failure is EIO."""
         inode = self.tree.inode(fh)
         try:
             return self.reader.read(inode, size, offset)
@@ -101,19 +107,21 @@ class Operations(mfusepy.Operations):  # type: ignore[misc]
             raise mfusepy.FuseOSError(errno.EIO) from error
 
     def listxattr(self, path: str) -> list[str]:
-        """Return the names of extended attributes."""
-        pairs = self.tree.meta(self.find(path)).xattrs
+        """Return the names of all extended attributes."""
+        with self.inode(path) as inode:
+            pairs = self.tree.meta(inode).xattrs
         return [name.decode(errors="surrogateescape") for name, _ in pairs]
 
     def getxattr(self, path: str, name: str, _position: int = 0) -> bytes:
         """Return one extended attribute."""
-        value = dict(self.tree.meta(self.find(path)).xattrs).get(coded(name))
+        with self.inode(path) as inode:
+            value = dict(self.tree.meta(inode).xattrs).get(coded(name))
         if value is None:
             raise mfusepy.FuseOSError(errno.ENODATA)
         return value
 
     def statfs(self, _path: str) -> dict[str, int]:
-        """Return what df shows: full, as every read-only file system is."""
+        """Return the numbers that df shows: a full file system, like every read-only one."""
         count, size = self.tree.totals
         blocks = -(-size // 4096)
         return {"f_bsize": 4096, "f_frsize": 4096, "f_blocks": blocks, "f_files": count,
@@ -121,10 +129,11 @@ class Operations(mfusepy.Operations):  # type: ignore[misc]
 
 
 def end_on_signals(target: Path, clean_up: Callable[[], object]) -> None:
-    """Have SIGTERM, SIGINT and SIGHUP unmount. That ends libfuse's loop; if not, since a read waits
-    for a store or a file is open, the process ends without it, after `clean_up`.
+    """Unmount on SIGTERM, SIGINT or SIGHUP, which ends libfuse's loop. If the loop does not end,
+    because a read waits for a store or a file is open, call `clean_up` and end the process.
 
-    For the main thread, which is not to be interrupted: libfuse would wait for every read.
+    For the main thread, where the signals are blocked from now on: libfuse's own handlers would
+    wait for every read.
     """
     numbers = {signal.SIGTERM, signal.SIGINT}
     if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # nohup
@@ -133,8 +142,8 @@ def end_on_signals(target: Path, clean_up: Callable[[], object]) -> None:
     def run() -> None:
         signal.sigwait(numbers)
         detach(target)
-        time.sleep(END_WITHIN_S)  # the main thread ends the process meanwhile, if it can
-        detach(target)  # it may have come just now
+        time.sleep(END_WITHIN_S)  # meanwhile the main thread ends the process, if it can
+        detach(target)  # it may have been mounted only just now
         clean_up()
         os._exit(0)
 
@@ -145,8 +154,8 @@ def end_on_signals(target: Path, clean_up: Callable[[], object]) -> None:
 def serve(
     reader: Reader, target: Path, ready: Callable[[], None], clean_up: Callable[[], object]
 ) -> None:
-    """Mount on `target` and answer until it is unmounted or a signal comes; may call `clean_up` and
-    end the process."""
+    """Mount on `target` and answer until it is unmounted or a signal comes. A signal may call
+    `clean_up` and end the process. Raises `FlistError`."""
     end_on_signals(target, clean_up)
     is_root = os.geteuid() == 0
     options = {"suid": True, "dev": True} if is_root else {}

@@ -1,7 +1,7 @@
-"""What the mount answers to who lists directories, and what it prepares for who walks a tree.
+"""Directory listings as the kernel reads them, prepared ahead for a walk of the tree.
 
-A walk goes deeper first, in the order of the listings, so the directory that it comes to next is
-known: its listing is made while the walker is still busy with the one before.
+A walk is depth first, in the order of the listings, so the next directory is known: its listing is
+made while the walking process is still busy with the one before.
 """
 
 import contextlib
@@ -12,29 +12,14 @@ from typing import NamedTuple
 
 from flist.model import ROOT_INO, Inode
 from flist.mount.fuse import wire
+from flist.mount.fuse.versions import Place
 from flist.mount.tree import Tree
 
-VERSION_SHIFT = 40
-INO_MASK = (1 << VERSION_SHIFT) - 1
 MAX_DEPTH = 4096
 
 
-class Place(NamedTuple):
-    """A node: which version of the flist it is of, and its inode number there."""
-
-    version: int
-    ino: int
-
-    @property
-    def nodeid(self) -> int:
-        """The number by which the kernel knows it."""
-        if self.ino == ROOT_INO:
-            return ROOT_INO
-        return self.ino | self.version << VERSION_SHIFT
-
-
 class Question(NamedTuple):
-    """What a listing is asked for: `size` bytes of it from entry `offset` on."""
+    """The part of a listing that a request wants: at most `size` bytes, from entry `offset` on."""
 
     place: Place
     offset: int
@@ -42,9 +27,9 @@ class Question(NamedTuple):
 
 
 class Listings:
-    """Directories as the kernel wants them; for one thread only.
+    """The listings of one connection; for one thread only.
 
-    `tree` returns a version's tree, `fields` an inode's attributes as the protocol has them.
+    `tree` returns a version's tree, `fields` the fields of struct fuse_attr of a version's inode.
     """
 
     def __init__(
@@ -60,7 +45,7 @@ class Listings:
         self.prepared: tuple[Question | None, bytes] = (None, b"")
 
     def entries(self, place: Place) -> list[Inode]:
-        """Return a directory as a list; the one that is being read is kept."""
+        """Return the entries of a directory; those of the last one are kept."""
         kept, entries = self.kept
         if kept != place:
             entries = list(self.tree(place.version).entries(place.ino).values())
@@ -68,12 +53,12 @@ class Listings:
         return entries
 
     def answer(self, question: Question) -> bytes:
-        """Return as many entries, with their attributes, as fit; nothing at the end."""
+        """Return as many entries with their attributes as fit; nothing at the end."""
         prepared, data = self.prepared
         return data if question == prepared else self.make(question)
 
     def make(self, question: Question) -> bytes:
-        """Put an answer together."""
+        """Return what `answer` does; it is not prepared yet."""
         place, offset, left = question
         entries = self.entries(place)
         first = max(offset - 2, 0)
@@ -86,7 +71,7 @@ class Listings:
         )
 
     def names(self, question: Question) -> bytes:
-        """Return as many entries, names only, as fit; nothing at the end."""
+        """Return as many entries without attributes as fit; nothing at the end."""
         place, offset, left = question
         base = Place(place.version, 0).nodeid
         names = [(place.nodeid, stat.S_IFDIR, name) for name in (b".", b"..")]
@@ -95,13 +80,13 @@ class Listings:
         return fill((wire.dirent(ino, at, mode, name) for at, (ino, mode, name) in rows), left)
 
     def foresee(self, question: Question) -> None:
-        """Prepare the directory that comes after one whose end was asked for."""
+        """Prepare the directory that a walk reaches after the end of this one."""
         place = question.place
         is_walk = place == self.expected
         if not is_walk:
             self.walk = folders(self.tree(place.version), place.ino)
         self.expected = None
-        with contextlib.suppress(Exception):  # it is told to whoever really asks
+        with contextlib.suppress(Exception):  # a request for it will report the error
             for inode in islice(self.walk, 1):
                 self.expected = Place(place.version, inode.content_ino)
                 if is_walk and inode.ino not in self.tree(place.version).large_folders:
@@ -110,7 +95,7 @@ class Listings:
 
 
 def folders(tree: Tree, ino: int) -> Iterator[Inode]:
-    """Give the directories that a walk of the whole tree, deeper first, comes to after `ino`."""
+    """Yield the directories that a depth-first walk of the whole tree reaches after `ino`."""
     stack = [iter(tree.entries(ino).values())]
     for _ in range(MAX_DEPTH):
         while stack:
@@ -129,7 +114,7 @@ def folders(tree: Tree, ino: int) -> Iterator[Inode]:
 
 
 def fill(pieces: Iterable[bytes], left: int) -> bytes:
-    """Put together as many pieces as fit into `left` bytes."""
+    """Return as many pieces, joined, as fit into `left` bytes."""
     taken = []
     for piece in pieces:
         left -= len(piece)

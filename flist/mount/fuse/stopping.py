@@ -1,9 +1,10 @@
-"""How a mount is told to end: SIGTERM, SIGINT and SIGHUP are heeded between two requests.
+"""Ends a mount on SIGTERM, SIGINT or SIGHUP, between two requests.
 
-Python looks for signals between its own instructions. One that comes just before the system call
-that waits for the next request would be noticed when that ends, and nobody may ever ask again: so a
-thread sends it again until it is heeded. One that comes while a request is answered waits for the
-answer: an exception there would leave locks taken. An answer that takes very long is given up.
+Python handles signals between its own instructions. A signal that arrives just before the system
+call that reads the next request would be handled only when that call returns, which may be never.
+So a thread sends the signal again until it is handled. A signal that arrives while a request is
+answered waits for the answer, since an exception there would leave locks held. An answer that takes
+very long is given up.
 """
 
 import contextlib
@@ -14,17 +15,18 @@ import time
 from collections.abc import Iterator
 from types import FrameType
 
-AGAIN_S = 0.02
+RESEND_S = 0.02
 GIVEN_UP_AFTER_S = 1.0
 
 
 class Stop(BaseException):
-    """A signal asked us to unmount and end."""
+    """Raised in the main thread when a signal asks to unmount."""
 
 
 class Stopping:
-    """What became of the signals so far. `is_idle` is for the main thread to set: while it is, a
-    signal raises `Stop`, once."""
+    """The state of the signals. The main thread sets `is_idle` while it waits for a request; then
+    a signal raises `Stop`, once. `is_asked` says that a signal has come, `is_heeded` that `Stop`
+    was raised or may not be raised any more."""
 
     def __init__(self) -> None:
         self.is_asked = False
@@ -40,19 +42,19 @@ class Stopping:
             raise Stop
 
     def insist(self, signals: int, thread: int) -> None:
-        """Send a thread the first signal whose number comes from the pipe `signals`, again and
-        again until this is over; nothing comes if it is over without one."""
+        """Read the number of the first signal from the pipe `signals`, and send that signal to a
+        thread until `is_over`. The pipe is at its end if no signal came."""
         for number in os.read(signals, 1):
             due = time.monotonic() + GIVEN_UP_AFTER_S
-            while not self.is_over.wait(AGAIN_S):
+            while not self.is_over.wait(RESEND_S):
                 self.is_idle = self.is_idle or time.monotonic() > due
                 signal.pthread_kill(thread, number)
 
 
 @contextlib.contextmanager
 def stop_on_signals() -> Iterator[Stopping]:
-    """Handle the signals in the block, which may raise `Stop`. For the main thread, and after a
-    fork: it starts a thread."""
+    """Handle the signals in the block, which may raise `Stop`. For the main thread. Fork before,
+    not inside the block: it runs a thread."""
     stopping = Stopping()
     reading, writing = os.pipe()
     os.set_blocking(writing, False)

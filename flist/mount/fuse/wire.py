@@ -1,6 +1,7 @@
-"""The kernel's FUSE protocol, what a read-only file system needs of it. Pure bytes, no I/O.
+"""The part of the kernel's FUSE protocol that a read-only file system needs. Pure, no I/O.
 
-Source: include/uapi/linux/fuse.h, protocol 7.31 and later; little endian as the machine is.
+Source: include/uapi/linux/fuse.h, protocol 7.31 and later. The structures are little-endian, as
+the machines are that we support.
 """
 
 import stat
@@ -9,7 +10,10 @@ from struct import Struct
 from typing import NamedTuple
 
 from flist.model import NS, Inode
-from flist.mount.fuse.attributes import FUSE_TIMEOUT_S
+
+FUSE_TIMEOUT_S = 365 * 24 * 3600
+"""How long the kernel may cache names and attributes. A mounted flist does not change; `remount`
+invalidates what it replaces."""
 
 LOOKUP, FORGET, GETATTR, READLINK, OPEN, READ, STATFS = 1, 2, 3, 5, 14, 15, 17
 GETXATTR, LISTXATTR, INIT, OPENDIR, READDIR, INTERRUPT = 22, 23, 26, 27, 28, 36
@@ -53,7 +57,7 @@ PADDING = tuple(b"\0" * (-length % 8) for length in range(256))
 
 
 class Request(NamedTuple):
-    """One question of the kernel; `body` is valid only until the next one is read."""
+    """One request from the kernel; `body` is valid only until the next request is read."""
 
     opcode: int
     unique: int
@@ -68,9 +72,9 @@ def parse_request(buffer: memoryview) -> Request:
 
 
 def init_reply(body: memoryview, wanted: int) -> bytes:
-    """Return the answer to INIT: what both sides can."""
+    """Return the reply to INIT: the features that the kernel offers and we want."""
     major, minor, read_ahead, offered = INIT_IN.unpack_from(body)
-    if major != MAJOR:  # a newer kernel asks again with ours
+    if major != MAJOR:  # a newer kernel sends INIT again with our version
         return INIT_OUT.pack(MAJOR, MINOR, 0, 0, 0, 0, BLOCK_BYTES, 1, 0, 0, 0, 0, 0)
     return INIT_OUT.pack(
         MAJOR, min(minor, MINOR), read_ahead, offered & wanted, MAX_BACKGROUND,
@@ -92,36 +96,36 @@ def attributes(inode: Inode, nlink: int, blocks: int) -> tuple[int, ...]:
 
 
 def kernel_device(rdev: int) -> int:
-    """Return a device number as the kernel's 32 bits have it: 12 bits major, 20 bits minor."""
+    """Return a device number in the kernel's 32-bit encoding: 12 bits major, 20 bits minor."""
     major = (rdev >> 8) & 0xFFF | (rdev >> 32) & ~0xFFF
     minor = rdev & 0xFF | (rdev >> 12) & ~0xFF
     return ((minor & 0xFF) | (major & 0xFFF) << 8 | (minor & ~0xFF) << 12) & 0xFFFFFFFF
 
 
 def forget_inode(nodeid: int) -> bytes:
-    """Return the message that makes the kernel forget attributes and content of a node."""
+    """Return the notification that drops a node's cached attributes and content."""
     data = struct.pack("<Qqq", nodeid, 0, 0)
     return OUT_HEADER.pack(OUT_HEADER.size + len(data), NOTIFY_INVAL_INODE, 0) + data
 
 
 def forget_entry(parent: int, name: bytes) -> bytes:
-    """Return the message that makes the kernel forget a name, and all that is below it."""
+    """Return the notification that drops a cached name and everything below it."""
     data = struct.pack("<QII", parent, len(name), 0) + name + b"\0"
     return OUT_HEADER.pack(OUT_HEADER.size + len(data), NOTIFY_INVAL_ENTRY, 0) + data
 
 
 def entry_reply(fields: tuple[int, ...]) -> bytes:
-    """Return the answer to LOOKUP; both name and attributes stay valid for a year."""
+    """Return the reply to LOOKUP of a name that exists."""
     return ENTRY_OUT.pack(fields[0], 0, FUSE_TIMEOUT_S, FUSE_TIMEOUT_S, 0, 0, *fields)
 
 
 def absent_reply() -> bytes:
-    """Return the answer to LOOKUP of a name that is not there; the kernel remembers that, too."""
+    """Return the reply to LOOKUP of a name that does not exist. The kernel caches that, too."""
     return ENTRY_OUT.pack(0, 0, FUSE_TIMEOUT_S, 0, *((0,) * 18))
 
 
 def attr_reply(fields: tuple[int, ...]) -> bytes:
-    """Return the answer to GETATTR."""
+    """Return the reply to GETATTR."""
     return ATTR_OUT.pack(FUSE_TIMEOUT_S, 0, 0, *fields)
 
 
@@ -132,7 +136,7 @@ def dirent(ino: int, offset: int, mode: int, name: bytes) -> bytes:
 
 
 def dirent_plus(fields: tuple[int, ...], offset: int, name: bytes) -> bytes:
-    """Return one entry of READDIRPLUS; `fields` as of `attributes`."""
+    """Return one entry of READDIRPLUS; `fields` are those that `attributes` returns."""
     head = DIRENT_PLUS.pack(
         fields[0], 0, FUSE_TIMEOUT_S, FUSE_TIMEOUT_S, 0, 0, *fields, fields[0], offset, len(name),
         fields[9] >> 12,
@@ -141,13 +145,13 @@ def dirent_plus(fields: tuple[int, ...], offset: int, name: bytes) -> bytes:
 
 
 def dirent_dots(ino: int, offset: int, name: bytes) -> bytes:
-    """Return `.` or `..` of READDIRPLUS: node 0 tells the kernel to look nothing up."""
+    """Return `.` or `..` for READDIRPLUS. Node 0 tells the kernel not to look the name up."""
     mode = stat.S_IFDIR
     head = DIRENT_PLUS.pack(*((0,) * 22), ino, offset, len(name), mode >> 12)
     return head + name + PADDING[len(name)]
 
 
 def statfs_reply(size_bytes: int, inodes: int) -> bytes:
-    """Return the answer to STATFS: a full file system, as every read-only one."""
+    """Return the reply to STATFS: a full file system, like every read-only one."""
     blocks = -(-size_bytes // BLOCK_BYTES)
     return STATFS_OUT.pack(blocks, 0, 0, inodes, 0, BLOCK_BYTES, 255, BLOCK_BYTES)

@@ -128,7 +128,6 @@ def test_what_a_node_needs_is_there(members: dict[str, Member], release: Release
         "usr/lib/zero-os/zinit/boot.py",
         "usr/lib/zero-os/zinit/__pycache__/boot.cpython-313.pyc",
         "usr/lib/zero-os/yaml/__init__.pyc",
-        plan.FUSE_LIBRARY[1:],
         plan.LOADER,
         f"{base}/modules.dep.bin",
         f"{base}/modules.alias.bin",

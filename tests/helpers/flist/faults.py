@@ -1,5 +1,5 @@
-"""A block server that misbehaves on demand, trees to break things with, and checks of what is
-left."""
+"""A block server that misbehaves on demand, trees of many files, and checks of what a killed
+command leaves."""
 
 import contextlib
 import hashlib
@@ -19,14 +19,14 @@ from flist.blocks.codec import MAX_BLOCK_BYTES, digest
 from tests.helpers.flist.mount import rfs
 
 ORPHANS_END_WITHIN_S = 120
-"""Workers whose parent was killed hold its stderr, and end when they notice."""
+"""Workers whose parent was killed keep its stderr open until they notice and end."""
 
 
 class FaultyServer(ThreadingHTTPServer):
-    """Serves a folder of blocks; `fault` says how, `faults_left` how often (-1: always)."""
+    """Serves a folder of blocks with a `fault`, for `faults_left` more requests (-1: for all)."""
 
     daemon_threads = True
-    request_queue_size = 128  # of connections that a busy machine has not yet looked at
+    request_queue_size = 128  # connections that a busy machine has not accepted yet
 
     def __init__(self, blocks: Path) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
@@ -44,12 +44,12 @@ class FaultyServer(ThreadingHTTPServer):
         return f"http://127.0.0.1:{self.server_address[1]}"
 
     def break_with(self, fault: str, times: int = -1) -> None:
-        """Misbehave from now on."""
+        """Set the fault of the next `times` requests (-1: of all)."""
         with self.lock:
             self.fault, self.faults_left = fault, times
 
     def next_fault(self) -> str:
-        """Return how the next request is answered."""
+        """Return the fault of the next request."""
         with self.lock:
             self.asked += 1
             if self.faults_left == 0:
@@ -58,22 +58,22 @@ class FaultyServer(ThreadingHTTPServer):
             return self.fault
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """Say nothing: clients that go away are what is tested."""
+        """Print nothing: tests let clients disconnect."""
 
 
 class Handler(BaseHTTPRequestHandler):
-    """One client."""
+    """Answers one client."""
 
     protocol_version = "HTTP/1.1"
     server: FaultyServer
 
     def do_HEAD(self) -> None:
-        """Say whether a block is there."""
+        """Answer whether a block exists."""
         path = self.server.blocks / self.path.lstrip("/")
         self.answer(200 if path.is_file() else 404, b"")
 
     def do_GET(self) -> None:
-        """Answer, rightly or not."""
+        """Answer with a block, or with a fault."""
         self.server.clients.add(self.client_address)
         path = self.server.blocks / self.path.lstrip("/")
         if not path.is_file():
@@ -95,13 +95,13 @@ class Handler(BaseHTTPRequestHandler):
             self.answer(200, data[: len(data) // 2], len(data))
             self.close_connection = True
         else:
-            self.answer(200, self.spoil(fault, path, data))
+            self.answer(200, self.damage(fault, path, data))
 
-    def spoil(self, fault: str, path: Path, data: bytes) -> bytes:
-        """Return bytes that are wrong in the way of `fault`."""
+    def damage(self, fault: str, path: Path, data: bytes) -> bytes:
+        """Return the wrong bytes that a fault stands for."""
         if fault == "flip":
             return data[:-1] + bytes([data[-1] ^ 1])
-        if fault == "short":  # the length fits the bytes, the bytes are not all
+        if fault == "short":  # the header has the length of the short data
             return data[:-7]
         if fault == "empty":
             return b""
@@ -114,14 +114,14 @@ class Handler(BaseHTTPRequestHandler):
         return data
 
     def answer(self, status: int, body: bytes, length: int | None = None) -> None:
-        """Send an answer."""
+        """Send a response; `length` replaces the true Content-Length."""
         self.send_response(status)
         self.send_header("Content-Length", str(len(body) if length is None else length))
         self.end_headers()
         self.wfile.write(body)
 
     def log_message(self, *args: object) -> None:
-        """Say nothing."""
+        """Print nothing."""
 
 
 @contextlib.contextmanager
@@ -140,7 +140,7 @@ def faulty_server(blocks: Path) -> Iterator[FaultyServer]:
 
 
 def make_many_files(root: Path, count: int = 400, size: int = 30_000) -> Path:
-    """Make a tree of many files, no two alike; the names of some differ only at their end."""
+    """Make a tree of many different files with long names that differ only at the end."""
     for number in range(count):
         folder = root / f"folder-{number % 7}"
         folder.mkdir(parents=True, exist_ok=True)
@@ -152,7 +152,7 @@ def make_many_files(root: Path, count: int = 400, size: int = 30_000) -> Path:
 
 
 def pack_into(folder: Path, tree: Path) -> Path:
-    """Pack `tree` with its blocks in FOLDER/blocks; return the flist."""
+    """Pack `tree` as FOLDER/a.fl, with its blocks in FOLDER/blocks; return the flist."""
     rfs("pack", "-m", folder / "a.fl", "-s", f"dir://{folder}/blocks", tree)
     return folder / "a.fl"
 
@@ -164,7 +164,7 @@ def start_rfs(*words: str | Path) -> subprocess.Popen[str]:
 
 
 def kill_after(delay_s: float, *words: str | Path, is_group: bool) -> bool:
-    """Start `rfs WORDS` and kill it -9 (alone, or with its workers); whether it ran till then."""
+    """Start `rfs WORDS` and SIGKILL it, alone or with its workers; return whether it still ran."""
     with start_rfs(*words) as process:
         deadline = time.monotonic() + delay_s
         try:
@@ -182,7 +182,7 @@ def kill_after(delay_s: float, *words: str | Path, is_group: bool) -> bool:
 
 
 def check_blocks(folder: Path) -> int:
-    """Check that every file under a block's name is that block; return how many there are."""
+    """Check that every file named like a block holds it; return how many there are."""
     names = [path for path in folder.glob("*/*") if not path.name.startswith(".")]
     for path in names:
         assert digest(path.read_bytes()).hex() == path.name, f"{path} has wrong bytes"

@@ -1,4 +1,4 @@
-"""Damaged flists put through everything that reads them, without a kernel: what comes out is right,
+"""Passes damaged flists through everything that reads them, without a kernel. Each result is right,
 or an error that a user can act on."""
 
 import hashlib
@@ -7,7 +7,7 @@ import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast
 from unittest.mock import patch
 
 from flist.blocks.codec import digest
@@ -17,9 +17,13 @@ from flist.format.tables import Tables
 from flist.format.writer import write_flist
 from flist.model import CHUNK_BYTES, ROOT_INO, Block, Extent, Inode, Meta, Route, chunk_count
 from flist.mount.fuse import wire
-from flist.mount.fuse.server import Server
+from flist.mount.fuse.connection import Connection
+from flist.mount.fuse.handlers import Handlers
+from flist.mount.fuse.versions import Versions
+from flist.mount.fuse.waiting import WaitingReads
+from flist.mount.reader import Reader, open_reader
 from flist.store.folder import FolderStore
-from flist.store.sources import Sources, open_reader
+from flist.store.sources import Sources
 from flist.unpack.unpack import unpack
 from flist.unpack.verify import verify
 
@@ -28,8 +32,8 @@ MAX_WALKED = 200
 
 
 class Sample(NamedTuple):
-    """A whole flist, where its blocks are, and the plain hash of every chunk that there is, and of
-    every part of one."""
+    """An intact flist, the URL of its store, and the plain hashes of all its chunks and of all
+    parts of them."""
 
     meta: Path
     store: str
@@ -42,7 +46,7 @@ def content_of(size: int) -> bytes:
 
 
 def make_sample(folder: Path) -> Sample:
-    """Make a flist of every kind of entry that a user without rights can restore."""
+    """Make a flist with every kind of entry that an unprivileged user can restore."""
     store = FolderStore(folder / "blocks")
     known = set()
     parts: dict[bytes, bytes] = {}
@@ -82,17 +86,17 @@ def make_sample(folder: Path) -> Sample:
 
 
 def exercise(meta: Path, sample: Sample) -> str:
-    """Let everything read the flist `meta`; return "refused" or "read".
+    """Read the flist `meta` in every way; return "refused" if it cannot be opened, else "read".
 
-    Raises whatever is not an error for users, and `AssertionError` for wrong bytes.
+    Raises every exception that is not a `FlistError`, and `AssertionError` for wrong bytes.
     """
     sources = Sources([sample.store], None, wait_s=0)
     outcome = "refused"
     try:
-        # As if all files were so large that parts of their blocks are read.
+        # Treat every file as large, so that parts of its blocks are read.
         with patch("flist.mount.reader.LARGE_BYTES", 0), open_reader(meta, sources) as reader:
             outcome = "read"
-            Kernel(Server(reader, -1, Path("/"), lambda: None), sample).walk()
+            Kernel(reader, sample).walk()
             reader.tree.source.totals()
     except FlistError:
         pass
@@ -105,12 +109,12 @@ def exercise(meta: Path, sample: Sample) -> str:
 
 
 def check_verify(meta: Path, sources: Sources) -> None:
-    """Verify."""
+    """Verify the flist."""
     verify(meta, sources)
 
 
 def check_unpack(meta: Path, sources: Sources) -> None:
-    """Unpack; nothing beside the target may change."""
+    """Unpack the flist; nothing beside the target may change."""
     with tempfile.TemporaryDirectory() as folder:
         beside = Path(folder) / "beside"
         beside.mkdir()
@@ -124,26 +128,43 @@ def check_unpack(meta: Path, sources: Sources) -> None:
             assert [p.name for p in beside.iterdir()] == ["kept"]
 
 
-class Kernel:
-    """Asks the server of a mount as the kernel would."""
+class FakeConnection(Connection):
+    """Keeps the data of the last reply."""
 
-    def __init__(self, server: Server, sample: Sample) -> None:
-        self.server = server
+    def __init__(self) -> None:
+        super().__init__(-1)
+        self.data: bytes | None = None
+
+    def reply(self, unique: int, *pieces: bytes | memoryview) -> None:
+        del unique
+        self.data = b"".join(pieces)
+
+
+class Kernel:
+    """Sends requests to a mount's handlers, as the kernel would."""
+
+    def __init__(self, reader: Reader, sample: Sample) -> None:
+        self.reader = reader
+        self.connection = FakeConnection()
+        no_reads = cast(WaitingReads, None)  # every block is on this machine
+        self.handlers = Handlers(Versions(reader), self.connection, no_reads)
         self.sample = sample
         self.seen: set[int] = set()
 
     def ask(self, opcode: int, nodeid: int, body: bytes = b"") -> bytes | None:
-        """Return the answer, or None for an error number; anything else is a crash."""
+        """Return the data of the reply, or None for an error number; raises anything else."""
         request = wire.Request(opcode, 1, nodeid, memoryview(body))
+        self.connection.data = None
         try:
-            data = self.server.handlers[opcode](request)
+            data = self.handlers.table[opcode](request)
         except (OSError, FlistError):
             return None
-        assert data is not None, "a local read is answered at once"
+        data = self.connection.data if data is None else data
+        assert data is not None, "no reply"
         return data
 
     def walk(self) -> None:
-        """Ask everything about everything that can be found, from the root down."""
+        """Send every request about every node that can be found from the root."""
         self.ask(wire.INIT, 0, wire.INIT_IN.pack(7, 36, 131072, 0xFFFFFFFF))
         self.ask(wire.STATFS, ROOT_INO)
         pending = [ROOT_INO]
@@ -154,7 +175,7 @@ class Kernel:
                 pending += self.look_at(ino)
 
     def look_at(self, ino: int) -> list[int]:
-        """Ask everything about one node; return what is in it."""
+        """Send every request about one node; return the nodes in it."""
         self.ask(wire.GETATTR, ino)
         self.ask(wire.GETXATTR, ino, wire.SIZE_IN.pack(0, 0) + b"user.one\0")
         self.ask(wire.GETXATTR, ino, wire.SIZE_IN.pack(65536, 0) + b"user.two\0")
@@ -164,13 +185,13 @@ class Kernel:
         assert target is None or len(target) <= LARGEST_PATH_BYTES
         for whence, offset in itertools.product((3, 4), (0, 5000, 2**62)):
             self.ask(wire.LSEEK, ino, wire.LSEEK_IN.pack(0, offset, whence))
-        inode = self.server.readers[0].tree.source.inode(ino)
+        inode = self.reader.tree.source.inode(ino)
         if inode is not None and stat.S_ISREG(inode.mode):
             self.read(inode)
         return list(self.children(ino))
 
     def read(self, inode: Inode) -> None:
-        """Read a file by parts and by chunks; every one is one that somebody packed, or refused."""
+        """Read parts and chunks of a file. Each is one of the sample's, or refused."""
         for start in sorted({0, PART_BYTES, inode.size // PART_BYTES * PART_BYTES}):
             data = self.ask(wire.READ, inode.ino, wire.READ_IN.pack(0, start, PART_BYTES, 0))
             assert not data or digest(data) in self.sample.known, "wrong bytes of a part"
@@ -182,7 +203,7 @@ class Kernel:
             assert data is None or bool(data) == (index <= last), "a file that ends too early"
 
     def children(self, ino: int) -> Iterator[int]:
-        """List a directory in both ways and look every name up."""
+        """List a directory with READDIR and READDIRPLUS, and look every name up."""
         offset = 0
         while listing := self.ask(wire.READDIR, ino, wire.READ_IN.pack(0, offset, 4096, 0)):
             place = 0

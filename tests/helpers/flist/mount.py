@@ -1,4 +1,4 @@
-"""Mounts and hubs as processes of their own, ended also when a test fails."""
+"""Mounts and hubs in processes of their own, which end also when a test fails."""
 
 import contextlib
 import os
@@ -32,10 +32,11 @@ def rfs(
 
 
 def rfs_daemon(*words: str | Path, check: bool = True) -> subprocess.CompletedProcess[str]:
-    """Run `rfs mount --daemon WORDS`, which may take `DAEMON_WITHIN_S` until it is up: on a busy
-    machine the 4 s that users wait can be too short, and say nothing of what else is tested."""
-    code = "import sys; from flist import cli, mount; from common.errors import run_command;"
-    code += f"mount.UP_WITHIN_S = {DAEMON_WITHIN_S};"
+    """Run `rfs mount --daemon WORDS` with `DAEMON_WITHIN_S` to be up: the 4 s that users get can be
+    too short on a busy machine."""
+    code = "import sys; from flist import cli; from flist.mount import background;"
+    code += "from common.errors import run_command;"
+    code += f"background.UP_WITHIN_S = {DAEMON_WITHIN_S};"
     code += "sys.exit(run_command(lambda argv: cli.main(argv, 'rfs'), sys.argv[1:], 'rfs'))"
     return run_call([sys.executable, "-c", code, "mount", "--daemon", *words], check)
 
@@ -43,9 +44,8 @@ def rfs_daemon(*words: str | Path, check: bool = True) -> subprocess.CompletedPr
 def run_call(
     words: Sequence[str | Path], check: bool, timeout_s: float = 240
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command with a cache of the tests' own."""
+    """Run a command with the tests' cache in place of the user's."""
     call = list(map(str, words))
-    # What packs of tests remember is nothing for the user's cache.
     own = {"ZOS_CACHE": str(Path(tempfile.gettempdir(), f"zos-test-cache-{os.getuid()}"))}
     done = subprocess.run(
         call, capture_output=True, text=True, timeout=timeout_s, check=False,
@@ -65,7 +65,8 @@ class Mounted(NamedTuple):
 
 @contextlib.contextmanager
 def mounted(meta: Path | str, target: Path, *words: str | Path) -> Iterator[Mounted]:
-    """Mount `meta` on `target` for the block; it is up (it said so) when the block begins."""
+    """Mount `meta` on `target` for the block, which begins when the mount has reported that it is
+    up."""
     need_fuse()
     target.mkdir(parents=True, exist_ok=True)
     address = f"\0flist-test-{os.getpid()}-{time.monotonic_ns()}"
@@ -87,7 +88,7 @@ def mounted(meta: Path | str, target: Path, *words: str | Path) -> Iterator[Moun
 
 
 def wait_ready(sock: socket.socket, process: subprocess.Popen[str]) -> None:
-    """Wait for READY=1, or fail with what the process said."""
+    """Wait for READY=1, or fail with the stderr of the process."""
     deadline = time.monotonic() + UP_WITHIN_S
     sock.settimeout(0.2)
     while time.monotonic() < deadline:
@@ -101,7 +102,7 @@ def wait_ready(sock: socket.socket, process: subprocess.Popen[str]) -> None:
 
 
 def end(process: subprocess.Popen[str]) -> None:
-    """End a process with SIGTERM, or kill it when it does not listen."""
+    """End a process with SIGTERM, or with SIGKILL if it does not end."""
     if process.poll() is None:
         process.send_signal(signal.SIGTERM)
         try:
@@ -112,7 +113,7 @@ def end(process: subprocess.Popen[str]) -> None:
 
 
 class Hub(NamedTuple):
-    """A hub that serves."""
+    """A running hub."""
 
     url: str
     process: subprocess.Popen[str]
@@ -138,8 +139,8 @@ def serving(root: Path, listen: str = "127.0.0.1:0", *words: str | Path) -> Iter
 
 
 def free_port() -> int:
-    """Return a TCP port of the loopback that nobody uses now, and that the kernel gives to nobody
-    who asks for any port: it stays free until it is used, also while nobody listens there."""
+    """Return an unused TCP port of the loopback outside the kernel's range of ephemeral ports. It
+    stays free, also while nothing listens on it."""
     ports = range(FIRST_PORT, int(PORTS_FOR_ALL.read_text().split()[0]))
     for port in random.sample(ports, len(ports)):
         with socket.socket() as sock, contextlib.suppress(OSError):

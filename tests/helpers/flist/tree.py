@@ -1,4 +1,4 @@
-"""A tree in memory, written as paths."""
+"""A tree in memory, from paths."""
 
 import stat
 
@@ -6,7 +6,8 @@ from flist.model import ROOT_INO, Block, Inode, Meta
 
 
 class PathSource:
-    """What a `Tree` shows, from {path: size of a file, or target of a link, or None: directory}."""
+    """The source of a `Tree`: by path the size of a file, the target of a link, or None for a
+    directory."""
 
     def __init__(self, paths: dict[bytes, int | bytes | None]) -> None:
         self.kinds: dict[bytes, int | bytes | None] = {b"": None, **paths}

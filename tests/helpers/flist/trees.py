@@ -1,4 +1,4 @@
-"""Trees to pack, and descriptions of trees to compare."""
+"""Trees to pack, and descriptions of trees for comparison."""
 
 import errno
 import hashlib
@@ -14,7 +14,7 @@ MIB = 1 << 20
 
 
 def describe(root: Path, *, with_times_of_links: bool = True) -> dict[str, dict[str, Any]]:
-    """Return everything about everything below `root` that a flist must give back."""
+    """Return all properties of all entries below `root` that a flist must reproduce, by path."""
     names: dict[tuple[int, int], str] = {}
     found = {}
     paths = [os.fsencode(root)]
@@ -31,7 +31,7 @@ def describe(root: Path, *, with_times_of_links: bool = True) -> dict[str, dict[
 
 
 def describe_entry(path: bytes, key: str, names: dict[tuple[int, int], str]) -> dict[str, Any]:
-    """Return everything about one entry."""
+    """Return the properties of one entry."""
     status = os.lstat(path)
     row: dict[str, Any] = {
         "mode": oct(status.st_mode),
@@ -56,7 +56,7 @@ def describe_entry(path: bytes, key: str, names: dict[tuple[int, int], str]) -> 
 
 
 def read_xattrs(path: bytes) -> dict[str, bytes]:
-    """Return all extended attributes; a file system that has none may say so."""
+    """Return all extended attributes; a file system without any may refuse."""
     try:
         names = os.listxattr(path, follow_symlinks=False)
     except OSError as error:
@@ -66,7 +66,7 @@ def read_xattrs(path: bytes) -> dict[str, bytes]:
 
 
 def data_ranges(path: bytes, size: int) -> list[tuple[int, int]]:
-    """Return where a file has data, found with SEEK_DATA and SEEK_HOLE."""
+    """Return start and end of each range of data, found with SEEK_DATA and SEEK_HOLE."""
     ranges = []
     with open(path, "rb") as stream:
         end = 0
@@ -81,7 +81,7 @@ def data_ranges(path: bytes, size: int) -> list[tuple[int, int]]:
 
 
 def make_small_tree(root: Path) -> Path:
-    """Make a tree with files around the chunk size, links and folders; needs no root."""
+    """Make a tree with files around the chunk size, links and directories; needs no root."""
     root.mkdir(parents=True)
     random = hashlib.shake_256(b"small tree").digest(3 * MIB)
     sizes = {"empty": 0, "one": 1, "chunk-1": MIB // 2 - 1, "chunk": MIB // 2,
@@ -102,7 +102,7 @@ def make_small_tree(root: Path) -> Path:
 
 
 def make_odd_tree(root: Path) -> Path:
-    """Make a tree with every odd thing that a Linux file system holds; needs root."""
+    """Make a tree with every kind of entry and property of a Linux file system; needs root."""
     make_small_tree(root)
     os.mknod(root / "null", stat.S_IFCHR | 0o666, os.makedev(1, 3))
     os.mknod(root / "big-minor", stat.S_IFBLK | 0o600, os.makedev(259, 70000))
@@ -127,7 +127,7 @@ def make_odd_tree(root: Path) -> Path:
     capability = bytes.fromhex("0100000200200000000000000000000000000000")
     os.setxattr(root / "chunk", b"security.capability", capability)
     os.setxattr(root / "chunk+1", b"system.posix_acl_access", make_acl(1234, others=4))
-    # What is made in a folder inherits its default list: an unpack must not let it.
+    # New entries inherit the default list of a directory: an unpack must prevent it.
     os.setxattr(root / "sub", b"system.posix_acl_default", make_acl(1234))
     make_sparse(root / "sparse", 6 * MIB, [(MIB, b"a" * 5000), (4 * MIB - 100, b"b" * 200)])
     make_sparse(root / "all-hole", 3 * MIB, [])
@@ -139,14 +139,14 @@ def make_odd_tree(root: Path) -> Path:
 
 
 def make_acl(uid: int, others: int = 0) -> bytes:
-    """Return an access list (posix_acl_xattr.h) that lets user `uid` read what its group reads."""
+    """Return an access list (posix_acl_xattr.h) that grants user `uid` and the group reading."""
     nobody = 0xFFFFFFFF
     rows = [(1, 6, nobody), (2, 4, uid), (4, 4, nobody), (16, 6, nobody), (32, others, nobody)]
     return struct.pack("<I", 2) + b"".join(struct.pack("<HHI", *row) for row in rows)
 
 
 def make_sparse(path: Path, size: int, parts: list[tuple[int, bytes]]) -> None:
-    """Make a sparse file with `parts` of data in it."""
+    """Make a sparse file with `parts` of data: offset and bytes of each."""
     with path.open("wb") as stream:
         stream.truncate(size)
         for offset, data in parts:
@@ -155,6 +155,6 @@ def make_sparse(path: Path, size: int, parts: list[tuple[int, bytes]]) -> None:
 
 
 def run_rsync_compare(ours: Path, theirs: Path) -> str:
-    """Return what rsync would change to make `ours` equal to `theirs`; empty when nothing."""
+    """Return the changes that rsync would make so that `ours` equals `theirs`; empty if none."""
     call = ["rsync", "-aHAXi", "--checksum", "--dry-run", "--delete", f"{theirs}/", f"{ours}/"]
     return subprocess.run(call, capture_output=True, check=True, text=True).stdout

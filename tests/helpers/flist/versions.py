@@ -1,5 +1,5 @@
-"""Random versions of one small tree: entries change kind, owner, links and content, but seldom
-their size or time."""
+"""Random versions of a small tree. Entries change kind, owner, links and content, but rarely size
+or time."""
 
 import os
 import random
@@ -19,12 +19,12 @@ TIME_NS = 10**18
 
 
 def make_version(root: Path, choose: random.Random) -> Path:
-    """Make another tree at `root`, in place of what is there."""
+    """Replace the tree at `root` by another version."""
     shutil.rmtree(root, ignore_errors=True)
     fill_folder(root, choose, [], DEPTH)
     paths = [root, *root.rglob("*")]
     for path in paths:
-        dress(path, choose)
+        set_random_properties(path, choose)
     for path in paths:
         mtime_ns = TIME_NS + choose.choice((0, 0, 0, 1))
         os.utime(path, ns=(mtime_ns, mtime_ns), follow_symlinks=False)
@@ -58,7 +58,7 @@ MAKERS: tuple[Maker, ...] = (make_file, make_file, make_holes, make_link, make_s
 
 
 def fill_folder(folder: Path, choose: random.Random, made: list[Path], depth: int) -> None:
-    """Make a folder and random entries in it; `made` are those that may get a second name."""
+    """Make a directory with random entries. `made` are the entries that may get further names."""
     folder.mkdir()
     for name in NAMES:
         path = folder / name
@@ -72,8 +72,8 @@ def fill_folder(folder: Path, choose: random.Random, made: list[Path], depth: in
             os.link(choose.choice(made), path, follow_symlinks=False)
 
 
-def dress(path: Path, choose: random.Random) -> None:
-    """Give an entry a random owner, mode, attribute and access lists."""
+def set_random_properties(path: Path, choose: random.Random) -> None:
+    """Set random owner, mode, attribute and access lists of an entry."""
     os.chown(path, choose.choice((0, 0, 7)), choose.choice((0, 9)), follow_symlinks=False)
     if path.is_symlink():
         return
@@ -87,12 +87,13 @@ def dress(path: Path, choose: random.Random) -> None:
 
 
 def is_folder(path: Path) -> bool:
-    """Whether a path is a directory, not a link to one."""
+    """Return whether a path is a directory, and not a link to one."""
     return path.is_dir() and not path.is_symlink()
 
 
 def remove_others(folder: Path, wanted: Path) -> None:
-    """Remove from `folder` what `wanted` does not have, and what is in the way of another kind."""
+    """Remove from `folder` the entries that `wanted` does not have, and directories where it has
+    something else."""
     for path in list(folder.iterdir()):
         other = wanted / path.name
         if is_folder(path) and is_folder(other):

@@ -1,1 +1,1 @@
-"""Tests with real parts of `flist/faults`."""
+"""Tests of faults: full disks, kills, interrupts, hostile flists, broken servers."""

@@ -30,29 +30,30 @@ def small_disk(place: Path, size: str = "1M") -> Iterator[Path]:
 
 
 def fill_up(disk: Path) -> None:
-    """Leave no room at all."""
+    """Fill a disk completely."""
     with contextlib.suppress(OSError), (disk / "fill").open("wb", buffering=0) as stream:
         while stream.write(bytes(4096)):
             pass
 
 
 def enlarge(disk: Path) -> None:
+    """Give a tmpfs 100 MB."""
     subprocess.run(["mount", "-o", "remount,size=100M", str(disk)], check=True)
 
 
-def test_a_full_cache_costs_only_speed(tmp_path: Path) -> None:
+def test_a_full_cache_costs_only_speed(tmp_path: Path, adapter: str) -> None:
     tree = make_many_files(tmp_path / "tree", 100)
     meta = pack_into(tmp_path, tree)
     with small_disk(tmp_path / "disk") as disk, faulty_server(tmp_path / "blocks") as server:
         words = ("--store", server.url, "--cache", disk / "cache")
-        with mounted(meta, tmp_path / "m", *words) as mount:
+        with mounted(meta, tmp_path / "m", *words, "--adapter", adapter) as mount:
             assert file_hashes(mount.path) == file_hashes(tree)
         check_blocks(disk / "cache")
         rfs("unpack", "-m", meta, *words, tmp_path / "out")
     assert file_hashes(tmp_path / "out") == file_hashes(tree)
 
 
-def test_a_full_store_is_an_error_and_there_is_no_flist(tmp_path: Path) -> None:
+def test_a_pack_into_a_full_store_fails_without_a_flist(tmp_path: Path) -> None:
     tree = make_many_files(tmp_path / "tree", 100)
     with small_disk(tmp_path / "disk") as disk:
         words = ("pack", "-m", tmp_path / "a.fl", "-s", f"dir://{disk}/blocks", tree)
@@ -67,7 +68,7 @@ def test_a_full_store_is_an_error_and_there_is_no_flist(tmp_path: Path) -> None:
     assert file_hashes(tmp_path / "out") == file_hashes(tree)
 
 
-def test_no_room_for_the_flist_itself(tmp_path: Path) -> None:
+def test_a_pack_onto_a_full_disk_fails_without_a_flist(tmp_path: Path) -> None:
     tree = make_many_files(tmp_path / "tree", 400, size=10)
     with small_disk(tmp_path / "disk", "64K") as disk:
         words = ("pack", "-m", disk / "a.fl", "-s", f"dir://{tmp_path}/blocks", tree)
@@ -80,8 +81,8 @@ def test_no_room_for_the_flist_itself(tmp_path: Path) -> None:
         rfs("verify", "-m", disk / "a.fl")
 
 
-def test_no_room_for_what_else_is_written(tmp_path: Path) -> None:
-    """Of each command: the old file stays, or there is none."""
+def test_other_commands_on_a_full_disk_leave_the_old_file(tmp_path: Path) -> None:
+    """The old file stays as it was, and no new one is left."""
     tree = make_many_files(tmp_path / "tree", 400, size=10)
     meta = pack_into(tmp_path, tree)
     rfs("keygen", tmp_path / "key")
@@ -107,7 +108,7 @@ def test_no_room_for_what_else_is_written(tmp_path: Path) -> None:
             assert (disk / "a.fl").read_bytes() == meta.read_bytes()
 
 
-def test_a_full_disk_under_a_hub(tmp_path: Path) -> None:
+def test_a_hub_on_a_full_disk_answers_507(tmp_path: Path) -> None:
     tree = make_many_files(tmp_path / "tree", 100)
     (tmp_path / "tokens").write_text("a-token-of-24-characters\n")
     token = ("--token", "a-token-of-24-characters")
@@ -131,7 +132,7 @@ def test_a_full_disk_under_a_hub(tmp_path: Path) -> None:
         assert "Traceback" not in hub.process.stderr.read()
 
 
-def test_a_full_target_is_an_error_and_what_is_there_is_whole(tmp_path: Path) -> None:
+def test_an_unpack_onto_a_full_disk_fails_and_leaves_whole_files(tmp_path: Path) -> None:
     tree = make_many_files(tmp_path / "tree", 100)
     meta = pack_into(tmp_path, tree)
     expected = file_hashes(tree)

@@ -1,4 +1,4 @@
-"""Damaged and hostile flists through the kernel, and one cache under two mounts."""
+"""Damaged and hostile flists in real mounts, and a cache that two mounts share."""
 
 import contextlib
 import os
@@ -24,7 +24,7 @@ READ_WITHIN_S = 200
 
 @pytest.mark.parametrize("damage", ["empty", "cut", "garbage", "no table", "gzip", "zeros"])
 @pytest.mark.parametrize("verb", ["mount", "unpack", "tree", "verify"])
-def test_what_is_no_flist_is_refused_clearly(tmp_path: Path, damage: str, verb: str) -> None:
+def test_a_file_that_is_no_flist_is_refused(tmp_path: Path, damage: str, verb: str) -> None:
     sample = make_sample(tmp_path)
     data = sample.meta.read_bytes()
     damaged = {
@@ -45,7 +45,7 @@ def test_what_is_no_flist_is_refused_clearly(tmp_path: Path, damage: str, verb: 
     assert not list((tmp_path / "out").iterdir())
 
 
-def test_a_hostile_flist_hurts_only_what_is_wrong(tmp_path: Path) -> None:
+def test_a_hostile_flist_breaks_only_its_hostile_entries(tmp_path: Path, adapter: str) -> None:
     sample = make_sample(tmp_path)
     connection = sqlite3.connect(sample.meta, isolation_level=None)
     rows = [
@@ -61,7 +61,7 @@ def test_a_hostile_flist_hurts_only_what_is_wrong(tmp_path: Path) -> None:
     for row in rows:
         connection.execute(row)
     connection.close()
-    with mounted(sample.meta, tmp_path / "m") as mount:
+    with mounted(sample.meta, tmp_path / "m", "--adapter", adapter) as mount:
         subprocess.run(["find", mount.path, "-ls"], capture_output=True, check=False, timeout=120)
         for path in mount.path.iterdir():
             if path.name in ("file6", "file8", "link"):
@@ -71,7 +71,9 @@ def test_a_hostile_flist_hurts_only_what_is_wrong(tmp_path: Path) -> None:
         assert mount.process.poll() is None
         end(mount.process)
         assert mount.process.stderr is not None
-        assert "Traceback" not in mount.process.stderr.read()
+        said = mount.process.stderr.read()
+        assert "Traceback" not in said
+        assert f"rfs mount: cannot access {tmp_path}/m" in said
     done = rfs("unpack", "-m", sample.meta, tmp_path / "out", check=False)
     assert done.returncode == 1 and "holds a zero byte" in done.stderr
     assert not (tmp_path / "escape").exists() and "Traceback" not in done.stderr
@@ -79,7 +81,7 @@ def test_a_hostile_flist_hurts_only_what_is_wrong(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", [0o120777, 0o100644])
 def test_unpack_writes_nothing_through_a_link(tmp_path: Path, kind: int) -> None:
-    """A link and a folder of one name, or a child of a link: refused or left out."""
+    """A link and a directory of one name are refused; a child of a link is left out."""
     sample = make_sample(tmp_path)
     outside = tmp_path / "outside"
     outside.mkdir()
@@ -97,20 +99,23 @@ def test_unpack_writes_nothing_through_a_link(tmp_path: Path, kind: int) -> None
     assert not list(outside.iterdir())
 
 
-def test_two_mounts_share_a_small_cache_that_somebody_damages(tmp_path: Path) -> None:
+def test_two_mounts_share_a_small_cache_that_is_damaged_meanwhile(
+    tmp_path: Path, adapter: str
+) -> None:
     tree = make_many_files(tmp_path / "tree", 150)
     meta = pack_into(tmp_path, tree)
     expected, cache = file_hashes(tree), tmp_path / "cache"
     stop = threading.Event()
 
-    def spoil() -> None:
+    def damage_cache() -> None:
         while not stop.wait(0.005):
-            with contextlib.suppress(OSError):  # what is removed at the same time
+            with contextlib.suppress(OSError):  # a mount may have removed the file
                 for path in list(cache.glob("*/*"))[::5]:
                     os.truncate(path, 10)
 
     with faulty_server(tmp_path / "blocks") as server:
-        words = ("--store", server.url, "--cache", cache, "--cache-size", "1M")
+        store = ("--store", server.url, "--cache", cache, "--cache-size", "1M")
+        words = (*store, "--adapter", adapter)
         with (
             mounted(meta, tmp_path / "m1", *words) as one,
             mounted(meta, tmp_path / "m2", *words) as two,
@@ -120,7 +125,7 @@ def test_two_mounts_share_a_small_cache_that_somebody_damages(tmp_path: Path) ->
                 threading.Thread(target=lambda place=place: found.append(file_hashes(place)))
                 for place in (one.path, two.path)
             ]
-            damage = threading.Thread(target=spoil)
+            damage = threading.Thread(target=damage_cache)
             for thread in (*threads, damage):
                 thread.start()
             for thread in threads:

@@ -1,4 +1,4 @@
-"""Ctrl-C, and a terminal that closes: a word, status 130, and nothing half-written stays."""
+"""Ctrl-C and a closed terminal: one line on stderr, status 130, nothing half-written."""
 
 import os
 import random
@@ -19,7 +19,7 @@ DELAYS_S = (0.0, 0.1, 0.3, 0.5, 0.8, 1.2)
 
 @pytest.fixture(name="tree", scope="module")
 def make_tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make a tree that takes a while; one name holds a newline."""
+    """Make a tree that takes a while to pack; one name has a newline."""
     tree = make_many_files(tmp_path_factory.mktemp("tree"), 300)
     for number in range(4):
         (tree / f"large-{number}").write_bytes(random.Random(number).randbytes(8 << 20))
@@ -30,8 +30,8 @@ def make_tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def interrupt_after(
     delay_s: float, begun: Path, *words: str | Path, is_group: bool
 ) -> tuple[int, str]:
-    """Start `rfs WORDS`, and interrupt it some time after it has made `begun`: as a terminal does,
-    or only the process itself."""
+    """Start `rfs WORDS` and interrupt it `delay_s` after it has made the file `begun`: its whole
+    process group, as a terminal does, or only the process. Return status and stderr."""
     with start_rfs(*words) as process:
         wait_until(lambda: begun.exists() or process.poll() is not None, f"{begun}")
         try:
@@ -42,14 +42,16 @@ def interrupt_after(
             else:
                 process.send_signal(signal.SIGINT)
         _, said = process.communicate(timeout=ANSWER_WITHIN_S)
-        wait_until(lambda: not is_group_alive(process.pid), "the workers' end", ANSWER_WITHIN_S)
-        # A signal that comes when all is done, while the interpreter ends, makes it -SIGINT.
+        wait_until(
+            lambda: not is_group_alive(process.pid), "the end of the workers", ANSWER_WITHIN_S
+        )
+        # After a signal during the exit of the interpreter the status is -SIGINT.
         is_late = process.returncode == -signal.SIGINT and "interrupted" not in said
         return 0 if is_late else process.returncode, said
 
 
 def is_group_alive(group: int) -> bool:
-    """Whether any process of a group is there."""
+    """Return whether a process group has any process."""
     try:
         os.killpg(group, 0)
     except ProcessLookupError:
@@ -58,12 +60,12 @@ def is_group_alive(group: int) -> bool:
 
 
 def find_scratch(folder: Path) -> list[Path]:
-    """Return the files that are nobody's but ours."""
+    """Return the temporary files of pack and unpack."""
     return [path for path in folder.rglob("*") if path.name.startswith((".rfs-", "."))]
 
 
 @pytest.mark.parametrize("is_group", [True, False])
-def test_what_is_interrupted_leaves_nothing_half(
+def test_an_interrupted_command_leaves_nothing_half_written(
     tree: Path, tmp_path: Path, is_group: bool
 ) -> None:
     store = f"dir://{tmp_path}/blocks"
@@ -101,12 +103,9 @@ def test_what_is_interrupted_leaves_nothing_half(
     assert not find_scratch(tmp_path)
 
 
-@pytest.mark.parametrize("adapter", ["raw", "library"])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_mount_that_is_ended_is_gone(
-    tmp_path: Path, adapter: str, number: signal.Signals
-) -> None:
-    """Also when its terminal closes: else every look at the folder would fail from then on."""
+def test_a_signal_unmounts(tmp_path: Path, adapter: str, number: signal.Signals) -> None:
+    """Without that, every access to the mount point would fail from then on."""
     (tmp_path / "tree").mkdir()
     rfs("pack", "-m", tmp_path / "a.fl", "-s", f"dir://{tmp_path}/b", tmp_path / "tree")
     with mounted(tmp_path / "a.fl", tmp_path / "m", "--adapter", adapter) as mount:
@@ -117,10 +116,10 @@ def test_a_mount_that_is_ended_is_gone(
         assert "Traceback" not in mount.process.stderr.read()
 
 
-def test_a_mount_whose_server_was_killed_is_told(tmp_path: Path) -> None:
+def test_a_mount_point_whose_process_was_killed_is_reported(tmp_path: Path, adapter: str) -> None:
     (tmp_path / "tree").mkdir()
     rfs("pack", "-m", tmp_path / "a.fl", "-s", f"dir://{tmp_path}/b", tmp_path / "tree")
-    with mounted(tmp_path / "a.fl", tmp_path / "m") as mount:
+    with mounted(tmp_path / "a.fl", tmp_path / "m", "--adapter", adapter) as mount:
         mount.process.kill()
         mount.process.wait()
         done = rfs_daemon("-m", tmp_path / "a.fl", mount.path, check=False)

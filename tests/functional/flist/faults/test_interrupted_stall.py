@@ -1,4 +1,4 @@
-"""Ctrl-C while a store does not answer: nobody waits for it."""
+"""Ctrl-C returns soon although a store does not answer."""
 
 import signal
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from tests.helpers.flist.faults import (
 from tests.helpers.waiting import wait_until
 
 ENDS_WITHIN_S = 15.0
-"""A request that the server does not answer takes 20 s, and is tried for 60 s."""
+"""A request without an answer takes 20 s and is retried for 60 s."""
 COMMANDS = {
     "prefetch": "prefetch -m TOP/a.fl --store URL -c TOP/cache",
     "verify": "verify -m TOP/a.fl --store URL",
@@ -46,7 +46,7 @@ def test_an_interrupted_command_ends_soon(name: str, top: Path, server: FaultySe
     words = COMMANDS[name].replace("TOP", str(top)).replace("URL", server.url).split(" ")
     with start_rfs(*words) as process:
         try:
-            wait_until(lambda: server.asked > 0, "what is asked for", 60)
+            wait_until(lambda: server.asked > 0, "a request", 60)
             process.send_signal(signal.SIGINT)
             _, said = process.communicate(timeout=ENDS_WITHIN_S)
         finally:

@@ -1,4 +1,4 @@
-"""kill -9 at random moments: what is left is right, and a second run ends well."""
+"""SIGKILL at random moments: what is left is intact, and a second run completes."""
 
 import random
 import shutil
@@ -22,7 +22,7 @@ KILLS = 6
 
 
 class Moments:
-    """When to kill: at random, in less time than a run has been seen to take."""
+    """Random moments to kill at, within the shortest time that a run has taken."""
 
     def __init__(self, took_s: float) -> None:
         self.longest_s = took_s
@@ -34,10 +34,10 @@ class Moments:
         if kill_after(delay_s, *words, is_group=is_group):
             self.killed += 1
         else:
-            self.longest_s = delay_s  # the machine is less busy than it was
+            self.longest_s = delay_s  # the run ended before: the machine is less busy now
 
 
-def test_pack(tmp_path: Path) -> None:
+def test_a_killed_pack_can_be_repeated(tmp_path: Path) -> None:
     tree = make_many_files(tmp_path / "tree")
     start = time.monotonic()
     pack_into(tmp_path, tree)
@@ -59,7 +59,7 @@ def test_pack(tmp_path: Path) -> None:
     rfs("verify", "-m", tmp_path / "a.fl")
 
 
-def test_unpack(tmp_path: Path) -> None:
+def test_a_killed_unpack_can_be_repeated(tmp_path: Path) -> None:
     tree = make_many_files(tmp_path / "tree")
     meta = pack_into(tmp_path, tree)
     expected = file_hashes(tree)
@@ -77,13 +77,13 @@ def test_unpack(tmp_path: Path) -> None:
     assert moments.killed
 
 
-def test_mount_and_cache_write(tmp_path: Path) -> None:
+def test_a_killed_mount_leaves_an_intact_cache(tmp_path: Path, adapter: str) -> None:
     tree = make_many_files(tmp_path / "tree", 200)
     meta = pack_into(tmp_path, tree)
     expected = file_hashes(tree)
     cache = tmp_path / "cache"
     with faulty_server(tmp_path / "blocks") as server:
-        words = ("--store", server.url, "--cache", cache)
+        words = ("--store", server.url, "--cache", cache, "--adapter", adapter)
         for _ in range(KILLS):
             with mounted(meta, tmp_path / "m", *words) as mount:
                 timer = threading.Timer(random.uniform(0.1, 1.0), mount.process.kill)
@@ -102,8 +102,8 @@ def test_mount_and_cache_write(tmp_path: Path) -> None:
         assert file_hashes(mount.path) == expected
 
 
-def test_a_killed_pack_is_no_flist_for_anybody(tmp_path: Path) -> None:
-    """What a killed pack may leave beside the flist has no name that anybody would mount."""
+def test_a_killed_pack_leaves_nothing_that_looks_like_a_flist(tmp_path: Path) -> None:
+    """It may leave hidden files beside the flist."""
     tree = make_many_files(tmp_path / "tree", 50)
     for _ in range(2):
         words = ("pack", "-m", tmp_path / "a.fl", "-s", f"dir://{tmp_path}/blocks", tree)

@@ -187,7 +187,7 @@ def test_verify_names_the_file_of_a_wrong_check(sample: Sample) -> None:
     done = rfs("verify", "-m", sample.meta, check=False)
     assert done.returncode == 1
     name = sample.block("a").id.hex()
-    assert done.stdout == f"/a: block {name} has a check that is not its bytes'\n"
+    assert done.stdout == f"/a: block {name} has a check that does not match its bytes\n"
 
 
 def test_commands_that_write_flists_keep_or_add_the_checks(sample: Sample, tmp_path: Path) -> None:

@@ -1,1 +1,1 @@
-"""Tests with real parts of `flist/mount`."""
+"""Tests of mounts with a real kernel."""

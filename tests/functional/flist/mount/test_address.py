@@ -14,38 +14,38 @@ from tests.helpers.needs import need_fuse
 
 @pytest.fixture(name="tree")
 def make_tree(tmp_path: Path) -> Path:
-    """Make a tree and pack it; the flist lies beside its blocks on the server."""
+    """Make a tree and pack it, with the flist beside its blocks on the server."""
     tree = make_many_files(tmp_path / "tree", 20)
     shutil.copy(pack_into(tmp_path, tree), tmp_path / "blocks" / "a.fl")
     return tree
 
 
-def test_a_flist_is_mounted_by_its_address(tree: Path, tmp_path: Path) -> None:
+def test_a_flist_is_mounted_by_its_address(tree: Path, tmp_path: Path, adapter: str) -> None:
     with faulty_server(tmp_path / "blocks") as server:
-        words = ("--store", server.url, "-c", tmp_path / "cache")
+        words = ("--store", server.url, "-c", tmp_path / "cache", "--adapter", adapter)
         with mounted(f"{server.url}/a.fl", tmp_path / "m", *words) as mount:
             assert file_hashes(mount.path) == file_hashes(tree)
 
 
-def test_the_connection_that_brought_it_brings_the_blocks(tree: Path, tmp_path: Path) -> None:
+def test_one_connection_fetches_the_flist_and_the_blocks(tree: Path, tmp_path: Path) -> None:
     del tree
     with faulty_server(tmp_path / "blocks") as server:
         words = ("--store", server.url, "-c", tmp_path / "cache", "--adapter", "library")
         with mounted(f"{server.url}/a.fl", tmp_path / "m", *words) as mount:
             (mount.path / "large").read_bytes()[:10]
             assert server.asked > 1
-        assert len(server.clients) <= 2  # the second: libfuse reads in two threads at times
+        assert len(server.clients) <= 2  # two if libfuse reads in two threads
 
 
-def test_in_the_background_nothing_is_left_in_the_temporary_folder(
-    tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_background_mount_leaves_nothing_in_the_temporary_folder(
+    tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, adapter: str
 ) -> None:
     need_fuse()
     (tmp_path / "scratch").mkdir()
     (tmp_path / "m").mkdir()
     monkeypatch.setenv("TMPDIR", str(tmp_path / "scratch"))
     with faulty_server(tmp_path / "blocks") as server:
-        words = ("--store", server.url, "-c", tmp_path / "cache")
+        words = ("--store", server.url, "-c", tmp_path / "cache", "--adapter", adapter)
         rfs_daemon("-m", f"{server.url}/a.fl", *words, tmp_path / "m")
         try:
             assert list((tmp_path / "scratch").iterdir()) == []
@@ -54,7 +54,7 @@ def test_in_the_background_nothing_is_left_in_the_temporary_folder(
             subprocess.run(["umount", "-l", tmp_path / "m"], check=True, timeout=60)
 
 
-def test_its_signature_is_fetched_from_beside_it(tree: Path, tmp_path: Path) -> None:
+def test_the_signature_is_fetched_from_beside_the_flist(tree: Path, tmp_path: Path) -> None:
     rfs("keygen", tmp_path / "key")
     meta = tmp_path / "blocks" / "a.fl"
     with faulty_server(tmp_path / "blocks") as server:
@@ -71,7 +71,7 @@ def test_its_signature_is_fetched_from_beside_it(tree: Path, tmp_path: Path) -> 
         assert rfs(*call, check=False).returncode == 1
 
 
-def test_what_is_not_there_is_told(tmp_path: Path) -> None:
+def test_a_missing_flist_and_a_missing_server_are_reported(tmp_path: Path) -> None:
     (tmp_path / "blocks").mkdir()
     (tmp_path / "m").mkdir()
     with faulty_server(tmp_path / "blocks") as server:
@@ -83,7 +83,7 @@ def test_what_is_not_there_is_told(tmp_path: Path) -> None:
     assert "cannot reach" in done.stderr and "Traceback" not in done.stderr
 
 
-def test_a_daemon_does_not_wait_long_for_a_server_that_stalls(tree: Path, tmp_path: Path) -> None:
+def test_a_background_mount_gives_up_on_a_stalled_server(tree: Path, tmp_path: Path) -> None:
     del tree
     (tmp_path / "m").mkdir()
     with faulty_server(tmp_path / "blocks") as server:

@@ -1,4 +1,4 @@
-"""A mount in the background: up, or a reason within the time."""
+"""A background mount is up in time, or the command says why not."""
 
 import os
 import time
@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
-import flist.mount.mount
 from common.mounts import read_mounts
 from flist.errors import FlistError
+from flist.mount import background
+from flist.mount.background import mount_in_background
 from flist.mount.fuse import server as fuse_raw
-from flist.mount.mount import Mount, mount_in_background
+from flist.mount.mount import Mount
 from flist.store.sources import Sources
 from tests.helpers.children import children_of
 from tests.helpers.flist.mount import rfs
@@ -20,7 +21,7 @@ from tests.helpers.needs import need_fuse
 
 @pytest.fixture(name="packed")
 def make_packed(tmp_path: Path) -> Path:
-    """Pack the small tree as a.fl; m is an empty folder."""
+    """Pack the small tree as a.fl, and make the empty folder m."""
     need_fuse()
     make_small_tree(tmp_path / "tree")
     (tmp_path / "m").mkdir()
@@ -29,15 +30,18 @@ def make_packed(tmp_path: Path) -> Path:
 
 
 def is_mounted(target: Path) -> bool:
-    """Whether something is mounted there."""
+    """Return whether something is mounted on `target`."""
     return any(entry.target == str(target) for entry in read_mounts())
 
 
-def test_what_is_not_up_within_four_seconds_is_ended(packed: Path, tmp_path: Path) -> None:
-    """A pipe that nobody reads holds it up."""
+def test_a_mount_that_is_not_up_within_four_seconds_is_ended(
+    packed: Path, tmp_path: Path, adapter: str
+) -> None:
+    """A pipe without a reader blocks it."""
     os.mkfifo(tmp_path / "trace")
     began = time.monotonic()
-    words = ("--daemon", "--record", tmp_path / "trace", "--log", tmp_path / "log")
+    record = ("--record", tmp_path / "trace", "--log", tmp_path / "log")
+    words = ("--daemon", *record, "--adapter", adapter)
     done = rfs("mount", "-m", packed, *words, tmp_path / "m", check=False)
     assert time.monotonic() - began >= 4
     assert done.returncode == 1
@@ -46,7 +50,7 @@ def test_what_is_not_up_within_four_seconds_is_ended(packed: Path, tmp_path: Pat
     assert not is_mounted(tmp_path / "m")
 
 
-def test_a_log_that_nobody_reads_is_refused_at_once(packed: Path, tmp_path: Path) -> None:
+def test_a_log_pipe_without_a_reader_is_refused_at_once(packed: Path, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "log")
     words = ("mount", "-m", packed, "--daemon", "--log", tmp_path / "log", tmp_path / "m")
     done = rfs(*words, check=False)
@@ -54,12 +58,12 @@ def test_a_log_that_nobody_reads_is_refused_at_once(packed: Path, tmp_path: Path
     assert f"cannot write log {tmp_path}/log: " in done.stderr
 
 
-def test_what_is_ended_leaves_no_mount(
+def test_an_ended_process_leaves_no_mount(
     packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Neither when it listens to SIGTERM nor when it has to be killed."""
+    """Whether it ends on SIGTERM or has to be killed."""
     what = Mount(packed, tmp_path / "m", Sources(), "raw")
-    monkeypatch.setattr(flist.mount, "END_WITHIN_S", 5.0)
+    monkeypatch.setattr(background, "END_WITHIN_S", 5.0)
     before = children_of(os.getpid())
     for hang in (lambda _target: time.sleep(600), hang_on):
         monkeypatch.setattr(fuse_raw, "widen_read_ahead", hang)
@@ -70,7 +74,7 @@ def test_what_is_ended_leaves_no_mount(
 
 
 def hang_on(target: Path) -> None:
-    """Hang where the mount is up for the kernel, whatever signal comes."""
+    """Hang after the kernel has the mount, and ignore signals."""
     assert is_mounted(target)
     while True:
         try:

@@ -1,4 +1,4 @@
-"""A mount that is read in order: a second process decodes ahead, and nothing depends on it."""
+"""A mount that is read in order. A second process decodes ahead; nothing depends on it."""
 
 import errno
 import os
@@ -20,7 +20,7 @@ PAGE = 4096
 
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tree, its flist beside it and the blocks in `blocks`."""
+    """Return a tree; its flist a.fl and its blocks are beside it."""
     top = tmp_path_factory.mktemp("decoder")
     root = top / "tree"
     for number in range(FILES):
@@ -34,7 +34,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def walk(root: Path) -> Iterator[Path]:
-    """Give the files below `root` as their directories list them."""
+    """Yield the files below `root` in the order of their directories' listings."""
     with os.scandir(root) as listing:
         for entry in listing:
             if entry.is_dir():
@@ -43,60 +43,60 @@ def walk(root: Path) -> Iterator[Path]:
                 yield Path(entry.path)
 
 
-def helper_of(mount: Mounted) -> int:
-    """Return the process that decodes for a mount."""
+def decoder_of(mount: Mounted) -> int:
+    """Return the id of a mount's decoder process."""
     if cpu_count() == 1:
-        pytest.skip("with one processor there is no such process")
+        pytest.skip("with one processor there is no decoder process")
     pid = mount.process.pid
     (child,) = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     return int(child)
 
 
 def bytes_read_by(pid: int) -> int:
-    """Return how much a process has read so far."""
+    """Return how many bytes a process has read so far."""
     return int(Path(f"/proc/{pid}/io").read_text().split()[1])
 
 
 def has_ended(pid: int) -> bool:
-    """Whether a process is gone, or waits only for somebody to take note of that."""
+    """Return whether a process is gone or a zombie."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
     except FileNotFoundError:
         return True
 
 
-def test_what_is_decoded_ahead_is_right(tree: Path, tmp_path: Path) -> None:
+def test_decoding_ahead_gives_the_right_bytes(tree: Path, tmp_path: Path) -> None:
     with mounted(tree.parent / "a.fl", tmp_path / "mnt") as mount:
-        helper = helper_of(mount)
-        before = bytes_read_by(helper)
+        decoder = decoder_of(mount)
+        before = bytes_read_by(decoder)
         for path in walk(mount.path):
             with path.open("rb") as stream:
                 start = stream.read(PAGE)
-                if path.name == "large":  # most of what there is, and now under way
-                    wait_until(lambda: bytes_read_by(helper) > before + CHUNK_BYTES, "the decoder")
+                if path.name == "large":  # most of the data; it is decoded now
+                    wait_until(lambda: bytes_read_by(decoder) > before + CHUNK_BYTES, "the decoder")
                 found = start + stream.read()
             assert found == (tree / path.relative_to(mount.path)).read_bytes()
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
-def test_a_walk_goes_on_without_the_process(tree: Path, tmp_path: Path, number: int) -> None:
+def test_a_walk_goes_on_without_the_decoder(tree: Path, tmp_path: Path, number: int) -> None:
     with mounted(tree.parent / "a.fl", tmp_path / "mnt") as mount:
-        helper = helper_of(mount)
+        decoder = decoder_of(mount)
         for count, path in enumerate(walk(mount.path)):
             if count == FILES // 4:
-                os.kill(helper, number)
+                os.kill(decoder, number)
             assert path.read_bytes() == (tree / path.relative_to(mount.path)).read_bytes()
 
 
-def test_it_ends_with_the_mount(tree: Path, tmp_path: Path) -> None:
+def test_the_decoder_ends_with_the_mount(tree: Path, tmp_path: Path) -> None:
     for number in (signal.SIGTERM, signal.SIGKILL):
         with mounted(tree.parent / "a.fl", tmp_path / "mnt") as mount:
-            helper = helper_of(mount)
+            decoder = decoder_of(mount)
             for path in walk(mount.path):
                 path.read_bytes()
             mount.process.send_signal(number)
             mount.process.wait(END_WITHIN_S)
-            wait_until(partial(has_ended, helper), "it to end")
+            wait_until(partial(has_ended, decoder), "the decoder to end")
 
 
 def test_a_damaged_block_fails_its_own_file_only(tree: Path, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What a mount can do beside being read: statistics, traces, overlays, new versions."""
+"""Mounts: statistics, mount points, traces, new versions, shared caches, access."""
 
 import errno
 import json
@@ -18,7 +18,7 @@ from tests.helpers.waiting import wait_until
 
 @pytest.fixture(name="packed")
 def make_packed(tmp_path: Path) -> Path:
-    """Pack the small tree as a.fl, its blocks in a hub's folder."""
+    """Pack the small tree as a.fl, with its blocks in the folder of a hub."""
     make_small_tree(tmp_path / "tree")
     (tmp_path / "hub").mkdir()
     return pack(tmp_path, "a.fl")
@@ -36,7 +36,6 @@ def stats(target: Path) -> dict[str, float]:
     return answer
 
 
-@pytest.mark.parametrize("adapter", ["raw", "library"])
 def test_statistics_count_each_block_once(packed: Path, tmp_path: Path, adapter: str) -> None:
     with serving(tmp_path / "hub") as hub:
         words: list[str | Path] = ["--store", f"{hub.url}/blocks", "-c", tmp_path / "cache"]
@@ -60,33 +59,34 @@ def test_statistics_count_each_block_once(packed: Path, tmp_path: Path, adapter:
     assert "no flist is mounted" in done.stderr
 
 
-def test_a_mount_point_of_any_name(packed: Path, tmp_path: Path) -> None:
-    """The kernel's list of mounts has blanks and backslashes as escapes, and a line each."""
+def test_a_mount_point_of_any_name(packed: Path, tmp_path: Path, adapter: str) -> None:
+    """The kernel's list of mounts escapes blanks and backslashes in a line."""
     target = tmp_path / "blank and\nline\\134 \u2028 \udcff"
-    for adapter in ("raw", "library"):
-        with mounted(packed, target, "--adapter", adapter) as mount:
-            assert stats(mount.path)["versions"] == 1
-            again = rfs("mount", "-m", packed, target, check=False)
-            assert "a flist is mounted there" in again.stderr
-            device = os.stat(target).st_dev  # noqa: PTH116
-            setting = f"/sys/class/bdi/{os.major(device)}:{os.minor(device)}/read_ahead_kb"
-            if adapter == "raw":
-                assert int(Path(setting).read_text()) > 512
-                rfs("remount", "-m", packed, target)
+    with mounted(packed, target, "--adapter", adapter) as mount:
+        assert stats(mount.path)["versions"] == 1
+        again = rfs("mount", "-m", packed, target, check=False)
+        assert "a flist is mounted there" in again.stderr
+        device = os.stat(target).st_dev  # noqa: PTH116
+        setting = f"/sys/class/bdi/{os.major(device)}:{os.minor(device)}/read_ahead_kb"
+        if adapter == "raw":
+            assert int(Path(setting).read_text()) > 512
+            rfs("remount", "-m", packed, target)
 
 
-def test_a_flist_that_its_own_mount_covers(packed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who stands in the folder still finds the file, its whole path leads into the mount."""
+def test_a_flist_that_its_own_mount_hides(
+    packed: Path, monkeypatch: pytest.MonkeyPatch, adapter: str
+) -> None:
+    """A process in the folder still finds the file; its absolute path leads into the mount."""
     monkeypatch.chdir(packed.parent)
-    with mounted("a.fl", packed.parent):
+    with mounted("a.fl", packed.parent, "--adapter", adapter):
         done = rfs("inspect", "a.fl", check=False)
     assert done.returncode == 1
     assert done.stderr == "zos flist: cannot open a.fl: unable to open database file\n"
 
 
-def test_a_trace_is_recorded_and_replayed(packed: Path, tmp_path: Path) -> None:
+def test_a_trace_is_recorded_and_replayed(packed: Path, tmp_path: Path, adapter: str) -> None:
     trace = tmp_path / "trace"
-    with mounted(packed, tmp_path / "m", "--record", trace) as mount:
+    with mounted(packed, tmp_path / "m", "--record", trace, "--adapter", adapter) as mount:
         (mount.path / "sub" / "text").read_bytes()
         with (mount.path / "big").open("rb") as stream:
             stream.seek(1 << 20)
@@ -97,7 +97,8 @@ def test_a_trace_is_recorded_and_replayed(packed: Path, tmp_path: Path) -> None:
     trace.write_text(trace.read_text() + "99999 5\nnonsense\n7 9999\n3")
     with serving(tmp_path / "hub") as hub:
         words: list[str | Path] = ["--store", f"{hub.url}/blocks", "-c", tmp_path / "cache"]
-        with mounted(packed, tmp_path / "m", *words, "--replay", trace) as mount:
+        replay = ("--replay", trace, "--adapter", adapter)
+        with mounted(packed, tmp_path / "m", *words, *replay) as mount:
             wait_until(lambda: count_blocks(tmp_path / "cache") == count, "prefetched blocks")
             fetched = stats(mount.path)["fetched"]
             (mount.path / "sub" / "text").read_bytes()
@@ -108,17 +109,17 @@ def test_a_trace_is_recorded_and_replayed(packed: Path, tmp_path: Path) -> None:
 
 
 def count_blocks(folder: Path) -> int:
-    """Return how many blocks are in a folder; those that are being written don't count."""
+    """Return how many blocks are in a folder, without those that are being written."""
     return sum(not path.name.startswith(".") for path in folder.glob("*/*"))
 
 
-def test_a_new_version_under_what_is_open(packed: Path, tmp_path: Path) -> None:
+def test_open_files_keep_their_content_in_a_new_version(packed: Path, tmp_path: Path) -> None:
     tree = tmp_path / "tree"
     before = describe(tree)
     old_big = (tree / "big").read_bytes()
     with mounted(packed, tmp_path / "m") as mount:
         assert describe(mount.path) == before
-        assert not (mount.path / "fresh").exists()  # the kernel remembers that
+        assert not (mount.path / "fresh").exists()  # the kernel caches that
         with (mount.path / "big").open("rb") as stream:
             first = stream.read(100)
             folder = os.open(mount.path / "sub", os.O_RDONLY)
@@ -137,16 +138,17 @@ def test_a_new_version_under_what_is_open(packed: Path, tmp_path: Path) -> None:
         assert stats(mount.path)["versions"] == 3
 
 
-def test_no_new_version_through_libfuse(packed: Path, tmp_path: Path) -> None:
+def test_a_mount_through_libfuse_refuses_a_new_version(packed: Path, tmp_path: Path) -> None:
     with mounted(packed, tmp_path / "m", "--adapter", "library") as mount:
         refused = rfs("remount", "-m", packed, mount.path, check=False)
         assert refused.returncode == 1
+        assert "this mount goes through libfuse" in refused.stderr
         assert "--adapter raw" in refused.stderr
         assert stats(mount.path)["versions"] == 1
 
 
 def test_a_new_version_with_attributes(packed: Path, tmp_path: Path) -> None:
-    """The kernel asks on for attributes only if the mount said from the start that it may."""
+    """The kernel keeps asking for attributes only if the mount allowed it from the start."""
     tree = tmp_path / "tree"
     with mounted(packed, tmp_path / "m") as plain, mounted(packed, tmp_path / "n", "--xattrs") as m:
         for mount in (plain, m):
@@ -160,14 +162,14 @@ def test_a_new_version_with_attributes(packed: Path, tmp_path: Path) -> None:
         assert "--xattrs" in refused.stderr
         rfs("remount", "-m", blue, m.path)
         assert os.getxattr(m.path / "one", "user.color") == b"blue"
-        rfs("remount", "-m", packed, m.path)  # has none, and another may have some again
+        rfs("remount", "-m", packed, m.path)  # has none, and a later one may have some again
         assert os.listxattr(m.path / "one") == []
         rfs("remount", "-m", blue, m.path)
         assert os.getxattr(m.path / "one", "user.color") == b"blue"
 
 
 def test_a_new_version_with_access_lists(packed: Path, tmp_path: Path, open_path: Path) -> None:
-    """They are checked from the first moment, or the change is refused."""
+    """The kernel checks them from the first moment, or the mount refuses the change."""
     need_root()
     tree = tmp_path / "tree"
     (tree / "one").chmod(0o640)
@@ -201,11 +203,11 @@ def test_a_new_version_needs_the_signature_too(packed: Path, tmp_path: Path) -> 
         assert (mount.path / "one").read_text() == "another"
 
 
-def test_two_mounts_share_a_small_cache(packed: Path, tmp_path: Path) -> None:
-    """A cache far too small for the tree, evicted by both: every byte is right."""
+def test_two_mounts_share_a_small_cache(packed: Path, tmp_path: Path, adapter: str) -> None:
+    """The cache is far too small for the tree, and both mounts evict blocks from it."""
     with serving(tmp_path / "hub") as hub:
         words: list[str | Path] = ["--store", f"{hub.url}/blocks", "-c", tmp_path / "cache"]
-        words += ["--cache-size", "1M"]
+        words += ["--cache-size", "1M", "--adapter", adapter]
         with (
             mounted(packed, tmp_path / "a", *words) as a,
             mounted(packed, tmp_path / "b", *words) as b,
@@ -213,30 +215,32 @@ def test_two_mounts_share_a_small_cache(packed: Path, tmp_path: Path) -> None:
             for _ in range(2):
                 assert describe(a.path) == describe(tmp_path / "tree") == describe(b.path)
     assert size_of(tmp_path / "cache") < size_of(tmp_path / "hub" / "blocks")
-    # What one wrote while the other was evicting may still be too much; not for the next writer.
+    # A block written during an eviction may exceed the limit; the next write evicts again.
     BlockCache(tmp_path / "cache", 1 << 20).put(BLOCK.id, DATA)
     assert size_of(tmp_path / "cache") <= 1 << 20
 
 
 def size_of(folder: Path) -> int:
-    """Return the bytes of all blocks in a folder that nobody writes to."""
+    """Return the size of all blocks in a folder that nothing writes to."""
     return sum(path.stat().st_size for path in folder.glob("*/*"))
 
 
-def test_access_is_checked_as_the_tree_says(tmp_path: Path, open_path: Path) -> None:
-    """Another user reads what modes and access lists allow, and nothing else."""
+def test_access_is_checked_by_modes_and_access_lists(
+    tmp_path: Path, open_path: Path, adapter: str
+) -> None:
+    """Another user can read what they allow, and nothing else."""
     need_root()
     tree = make_odd_tree(tmp_path / "tree")
     (tree / "sub").chmod(0o755)
     rfs("pack", "-m", tmp_path / "a.fl", "-s", f"dir://{tmp_path}/blocks", tree)
-    with mounted(tmp_path / "a.fl", open_path / "m") as mount:
+    with mounted(tmp_path / "a.fl", open_path / "m", "--adapter", adapter) as mount:
         allowed = {"one": False, "chunk": True, "sub/text": True, "chunk+1": True}
         for name, is_allowed in allowed.items():
             assert can_read(mount.path / name, 4321) == is_allowed, name
 
 
 def can_read(path: Path, uid: int) -> bool:
-    """Whether user `uid` can read a file."""
+    """Return whether user `uid` can read a file."""
     child = os.fork()
     if child == 0:
         status = 1

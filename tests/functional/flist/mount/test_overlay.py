@@ -1,4 +1,4 @@
-"""A mount with a writable layer, from its begin to its end."""
+"""Mounts with a writable layer, from start to end."""
 
 import contextlib
 import json
@@ -16,8 +16,6 @@ from tests.helpers.flist.trees import make_small_tree
 from tests.helpers.needs import need_fuse, need_root
 from tests.helpers.waiting import wait_until
 
-ADAPTERS = ["raw", "library"]
-
 
 @pytest.fixture(name="packed")
 def make_packed(tmp_path: Path) -> Path:
@@ -28,12 +26,12 @@ def make_packed(tmp_path: Path) -> Path:
 
 
 def mounts_below(folder: Path) -> list[str]:
-    """Return what is mounted somewhere in a folder."""
+    """Return the mount points below a folder."""
     return [entry.target for entry in read_mounts() if entry.target.startswith(f"{folder}/")]
 
 
 def umount(target: Path, *flags: str) -> None:
-    """Unmount as a user would."""
+    """Unmount with umount(8)."""
     subprocess.run(["umount", *flags, target], check=True, timeout=60)
 
 
@@ -43,39 +41,42 @@ def wait_ended(mount: Mounted, folder: Path) -> None:
     assert mounts_below(folder) == []
 
 
-def test_changes_are_kept_in_a_folder(packed: Path, tmp_path: Path) -> None:
+def test_changes_are_kept_in_a_folder(packed: Path, tmp_path: Path, adapter: str) -> None:
     need_root()
     layers = tmp_path / "layers"
-    with mounted(packed, tmp_path / "m", "--overlay", layers) as mount:
+    words = ("--overlay", layers, "--adapter", adapter)
+    with mounted(packed, tmp_path / "m", *words) as mount:
         (mount.path / "one").write_text("changed")
         (mount.path / "sub" / "text").unlink()
         (mount.path / "new").write_text("new")
         assert (layers / "lower" / "one").read_bytes() != b"changed"
     assert mounts_below(tmp_path) == []
-    with mounted(packed, tmp_path / "m", "--overlay", layers) as mount:
+    with mounted(packed, tmp_path / "m", *words) as mount:
         assert (mount.path / "one").read_text() == "changed"
         assert not (mount.path / "sub" / "text").exists()
         assert (mount.path / "new").read_text() == "new"
         assert (mount.path / "big").read_bytes() == (tmp_path / "tree" / "big").read_bytes()
 
 
-@pytest.mark.parametrize("adapter", ADAPTERS)
-def test_all_of_it_ends_when_the_overlay_is_unmounted(
+def test_the_flist_is_unmounted_with_the_overlay(
     packed: Path, tmp_path: Path, adapter: str
 ) -> None:
     words = ("--overlay", tmp_path / "layers", "--adapter", adapter)
-    for _ in range(2):  # at once again, in the same place
+    for _ in range(2):  # the second one at once, in the same place
         with mounted(packed, tmp_path / "m", *words) as mount:
             assert mounts_below(tmp_path) == [f"{tmp_path}/layers/lower", f"{tmp_path}/m"]
             umount(mount.path)
             wait_ended(mount, tmp_path)
 
 
-def test_what_is_open_in_it_is_served_to_its_end(packed: Path, tmp_path: Path) -> None:
-    with mounted(packed, tmp_path / "m", "--overlay", tmp_path / "layers") as mount:
+def test_an_open_file_can_be_read_after_a_lazy_unmount(
+    packed: Path, tmp_path: Path, adapter: str
+) -> None:
+    words = ("--overlay", tmp_path / "layers", "--adapter", adapter)
+    with mounted(packed, tmp_path / "m", *words) as mount:
         with (mount.path / "big").open("rb") as stream:
             umount(mount.path, "-l")
-            wait_until(lambda: not mounts_below(tmp_path), "the lower mount gone")
+            wait_until(lambda: not mounts_below(tmp_path), "the end of the lower mount")
             assert stream.read() == (tmp_path / "tree" / "big").read_bytes()
             assert mount.process.poll() is None
         wait_ended(mount, tmp_path)
@@ -95,8 +96,10 @@ def test_a_folder_serves_one_mount(packed: Path, tmp_path: Path) -> None:
         (mount.path / "new").write_text("still well")
 
 
-def test_after_a_mount_was_killed_the_folder_serves_again(packed: Path, tmp_path: Path) -> None:
-    words = ("--overlay", tmp_path / "layers")
+def test_the_folder_can_be_used_again_after_a_kill(
+    packed: Path, tmp_path: Path, adapter: str
+) -> None:
+    words = ("--overlay", tmp_path / "layers", "--adapter", adapter)
     with mounted(packed, tmp_path / "m", *words) as mount:
         (mount.path / "new").write_text("kept")
         mount.process.kill()
@@ -113,10 +116,10 @@ def test_after_a_mount_was_killed_the_folder_serves_again(packed: Path, tmp_path
     [partial(rfs, "mount"), rfs_daemon, partial(rfs, "mount", "--adapter", "library")],
     ids=["raw", "daemon", "library"],
 )
-def test_an_overlay_that_can_not_be_is_told(
+def test_an_overlay_that_cannot_be_mounted_is_reported(
     packed: Path, tmp_path: Path, start: Callable[..., "subprocess.CompletedProcess[str]"]
 ) -> None:
-    """The upper layer may not be on a file system that can't be written, such as a flist's."""
+    """The upper layer must not be on a read-only file system, such as a flist."""
     need_fuse()
     (tmp_path / "m").mkdir()
     for name in ("lower", "upper", "work"):
@@ -132,8 +135,9 @@ def test_an_overlay_that_can_not_be_is_told(
         assert mounts_below(tmp_path) == before
 
 
-@pytest.mark.parametrize("adapter", ADAPTERS)
-def test_an_overlay_is_asked_as_the_flist_below(packed: Path, tmp_path: Path, adapter: str) -> None:
+def test_the_control_socket_is_found_through_an_overlay(
+    packed: Path, tmp_path: Path, adapter: str
+) -> None:
     words = ("--overlay", tmp_path / "lay ers=x", "--adapter", adapter)
     with mounted(packed, tmp_path / "m", *words) as mount:
         (mount.path / "big").read_bytes()
@@ -145,13 +149,15 @@ def test_an_overlay_is_asked_as_the_flist_below(packed: Path, tmp_path: Path, ad
         assert os.path.ismount(mount.path)
 
 
-def test_an_old_mount_that_ends_leaves_the_one_in_its_place(packed: Path, tmp_path: Path) -> None:
-    """It was taken off while something was open in it, and ends when that is closed."""
+def test_an_old_mount_that_ends_leaves_the_new_one_in_its_place(
+    packed: Path, tmp_path: Path, adapter: str
+) -> None:
+    """The old one was unmounted while a file was open in it, and ends when that is closed."""
     with contextlib.ExitStack() as stack:
-        old = stack.enter_context(mounted(packed, tmp_path / "m"))
+        old = stack.enter_context(mounted(packed, tmp_path / "m", "--adapter", adapter))
         with (old.path / "big").open("rb"):
             umount(old.path, "-l")
-            new = stack.enter_context(mounted(packed, tmp_path / "m"))
+            new = stack.enter_context(mounted(packed, tmp_path / "m", "--adapter", adapter))
             assert old.process.poll() is None
         assert old.process.wait(END_WITHIN_S) == 0
         assert os.path.ismount(new.path)

@@ -1,4 +1,5 @@
-"""A large file read by parts of its blocks: little is read, all of it right, whatever is noted."""
+"""Reads of parts of a large file's blocks: few bytes are read, and all are right, whatever the rows
+of `zos_part` say."""
 
 import errno
 import json
@@ -53,7 +54,7 @@ class Sample(NamedTuple):
 
 
 def make_content() -> bytes:
-    """Return bytes of which some compress and some don't; no two chunks are the same."""
+    """Return bytes of which some compress and some do not; no two chunks are equal."""
     dice = random.Random(7)
     half = dice.randbytes(SIZE // 2 + 1)
     return b"".join(half[at : at + 30_000] * 2 for at in range(0, len(half), 30_000))[:SIZE]
@@ -72,18 +73,19 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Sample:
 
 @pytest.fixture
 def changed(sample: Sample, tmp_path: Path) -> Sample:
-    """Return the sample with a flist of one's own."""
+    """Return the sample with its own copy of the flist."""
     return sample._replace(meta=Path(shutil.copy(sample.meta, tmp_path / "changed.fl")))
 
 
 @pytest.fixture
-def own_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let packs remember in a place of this test alone."""
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give the packs of this test their own cache."""
     monkeypatch.setenv("ZOS_CACHE", str(tmp_path / "zos-cache"))
 
 
 def places(seed: int, each: int = 1) -> list[int]:
-    """Return offsets in every chunk, in no order; some lie across the end of a part or chunk."""
+    """Return offsets in every chunk in random order; some reads there cross the end of a part or
+    chunk."""
     dice = random.Random(seed)
     found = [
         min(max(start + dice.randrange(CHUNK_BYTES), 0), SIZE - PAGE)
@@ -107,7 +109,7 @@ def check_reads(mount: Mounted, content: bytes, offsets: list[int]) -> None:
 
 
 def fetched_bytes(mount: Mounted) -> int:
-    """Return how much a mount has taken from its stores."""
+    """Return how many bytes a mount has fetched from its stores."""
     answer: dict[str, int] = json.loads(rfs("stats", "--json", mount.path).stdout)
     return answer["fetched_bytes"]
 
@@ -181,7 +183,7 @@ def change_lengths(row: bytes, change: Callable[[int], int]) -> bytes:
 
 
 def write_hostile(sample: Sample) -> dict[str, int]:
-    """Change a row in each way; return which chunk the row of each is of."""
+    """Change one row in each way; return the index of its chunk by the way."""
     ids, chunks = sample.ids(), {}
     with closing(sqlite3.connect(sample.meta)) as database, database:
         rows = dict(database.execute("SELECT id, parts FROM zos_part"))
@@ -196,7 +198,7 @@ def test_hostile_rows_never_give_wrong_bytes(changed: Sample, tmp_path: Path) ->
     chunks = write_hostile(changed)
     dice = random.Random(4)
     parts = [(name, number) for name in chunks for number in range(CHUNK_BYTES // PART_BYTES)]
-    dice.shuffle(parts)  # what was read whole is forgotten in between
+    dice.shuffle(parts)  # so that chunks that were decoded whole leave the memory in between
     with mounted(changed.meta, tmp_path / "m", "--wait", "0") as mount:
         with (mount.path / "large").open("rb", buffering=0) as stream:
             for name, number in parts:
@@ -208,7 +210,7 @@ def test_hostile_rows_never_give_wrong_bytes(changed: Sample, tmp_path: Path) ->
         assert (mount.path / "large").read_bytes() == changed.content
 
 
-def test_a_table_of_another_shape_is_as_none(changed: Sample, tmp_path: Path) -> None:
+def test_a_table_of_another_shape_is_ignored(changed: Sample, tmp_path: Path) -> None:
     with closing(sqlite3.connect(changed.meta)) as database, database:
         database.execute("DROP TABLE zos_part")
         database.execute("CREATE TABLE zos_part (id TEXT, something)")
@@ -217,7 +219,7 @@ def test_a_table_of_another_shape_is_as_none(changed: Sample, tmp_path: Path) ->
 
 
 def test_a_damaged_block_never_gives_wrong_bytes(changed: Sample, tmp_path: Path) -> None:
-    """Of a block on a bad disk, the parts that are right can still be read."""
+    """The intact parts of a damaged block can still be read."""
     blocks = Path(shutil.copytree(changed.blocks, tmp_path / "blocks"))
     damaged = changed._replace(blocks=blocks)
     spoiled, cut = damaged.path(changed.ids()[5]), damaged.path(changed.ids()[9])
@@ -244,13 +246,15 @@ def test_a_damaged_block_never_gives_wrong_bytes(changed: Sample, tmp_path: Path
 
 
 def wait_settled(tree: Path) -> None:
-    """Wait until no file is so young that it would not be remembered."""
+    """Wait until every file is old enough to be recorded as known."""
     settled_ns = max(path.stat().st_ctime_ns for path in tree.iterdir()) + RACY_NS
-    wait_until(lambda: time.time_ns() > settled_ns, "changes to be old enough to remember")
+    wait_until(lambda: time.time_ns() > settled_ns, "the files to be old enough")
 
 
-def test_packed_again_it_is_the_same_file(sample: Sample, tmp_path: Path, own_memory: None) -> None:
-    """What is remembered holds the rows, too: the second pack reads nothing, and the third all."""
+def test_a_second_pack_gives_the_same_flist(
+    sample: Sample, tmp_path: Path, own_cache: None
+) -> None:
+    """The record of known files has the rows, too: the second pack reads nothing, the third all."""
     wait_settled(sample.tree)
     read = []
     for number, words in enumerate([[], [], ["--checksum"], ["--processes", "1", "--checksum"]]):
@@ -261,8 +265,8 @@ def test_packed_again_it_is_the_same_file(sample: Sample, tmp_path: Path, own_me
     assert read == [SIZE + MIB, 0, SIZE + MIB, SIZE + MIB]
 
 
-def test_what_was_remembered_may_be_gone_from_the_store(
-    sample: Sample, tmp_path: Path, own_memory: None
+def test_known_blocks_may_be_gone_from_the_store(
+    sample: Sample, tmp_path: Path, own_cache: None
 ) -> None:
     wait_settled(sample.tree)
     expected = None
@@ -288,10 +292,10 @@ def test_a_merged_flist_keeps_the_rows(sample: Sample, tmp_path: Path) -> None:
     assert rows_of(tmp_path / "d.fl").keys() == set(sample.ids()[:2])  # the small file has them
 
 
-def test_a_merged_flist_says_nothing_of_others_files(
+def test_a_merged_flist_takes_rows_from_the_flist_of_the_file(
     sample: Sample, changed: Sample, tmp_path: Path
 ) -> None:
-    """Where the parts of a file's blocks are is taken from the flist that the file is from."""
+    """Another flist with the same blocks may have wrong rows."""
     with closing(sqlite3.connect(changed.meta)) as database, database:
         database.execute("UPDATE zos_part SET parts = zeroblob(length(parts))")
     rfs("merge", "-o", tmp_path / "c.fl", sample.meta, changed.meta)
@@ -305,7 +309,7 @@ def test_a_merged_flist_says_nothing_of_others_files(
 def test_a_converted_flist_has_the_rows_of_its_blocks(changed: Sample, tmp_path: Path) -> None:
     rows = rows_of(changed.meta)
     with closing(sqlite3.connect(changed.meta)) as connection:
-        connection.execute("DROP TABLE zos_part")  # as a flist of upstream's
+        connection.execute("DROP TABLE zos_part")  # like a flist of upstream
         connection.commit()
     assert rows_of(changed.meta) == {}
     rfs("convert", "-m", changed.meta, "-o", tmp_path / "b.fl", "-s", f"dir://{tmp_path}/b")
@@ -313,7 +317,7 @@ def test_a_converted_flist_has_the_rows_of_its_blocks(changed: Sample, tmp_path:
     assert rfs("verify", "-m", tmp_path / "b.fl").stdout == ""
 
 
-def test_an_image_has_the_rows_that_its_tree_would_have(sample: Sample, tmp_path: Path) -> None:
+def test_a_flist_of_an_image_has_the_rows_of_its_tree(sample: Sample, tmp_path: Path) -> None:
     layer = make_layer(member("large", sample.content), member("small", sample.content[:MIB]))
     image = write_saved(tmp_path / "a.tar", [layer], "a:1")
     rfs("docker", "--archive", image, "-m", tmp_path / "b.fl", "-s", f"dir://{tmp_path}/b")
@@ -332,8 +336,8 @@ def test_verify_names_the_file_of_a_wrong_row(changed: Sample) -> None:
     assert rfs("verify", "--no-blocks", "-m", changed.meta).returncode == 0
 
 
-def test_verify_finds_a_part_that_is_another(changed: Sample) -> None:
-    """The second part's entry says, with the right hash, where the first one is."""
+def test_verify_finds_an_entry_of_another_part(changed: Sample) -> None:
+    """The entry of the second part has the place and the hash of the first."""
     block_id = changed.ids()[2]
     row = rows_of(changed.meta)[block_id]
     first = row[: ENTRY.size]

@@ -1,6 +1,6 @@
-"""A mount by a user without rights, through fusermount3."""
+"""Mounts by an unprivileged user, through fusermount3."""
 
-import array  # noqa: F401 looked up late, where the other user may not read
+import array  # noqa: F401 imported late otherwise, where the other user may not read it
 import importlib
 import os
 import pkgutil
@@ -11,25 +11,26 @@ from pathlib import Path
 
 import pytest
 
-import flist.mount.mount
+import flist
 from common.mounts import read_mounts
 from flist import cli
 from flist.errors import FlistError
+from flist.mount import attach as fuse_mount
+from flist.mount import background
 from flist.mount.control import find_server
-from flist.mount.fuse import attach as fuse_mount
 from tests.helpers.flist.mount import DAEMON_WITHIN_S, rfs
 from tests.helpers.flist.trees import describe, make_small_tree
 from tests.helpers.needs import need_fuse
 from tests.helpers.other_user import run_with_fuse
 
-UID = pwd.getpwnam("nobody").pw_uid  # fusermount3 wants a user who has a name
+UID = pwd.getpwnam("nobody").pw_uid  # fusermount3 requires a user with a name
 
 
 @pytest.fixture(name="place")
 def make_place(open_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Make a flist whose blocks all may read, `own`, the other user's folder, and `scratch`."""
+    """Make a flist with world-readable blocks, `own` (the other user's folder) and `scratch`."""
     need_fuse()
-    monkeypatch.setattr(flist.mount, "UP_WITHIN_S", DAEMON_WITHIN_S)
+    monkeypatch.setattr(background, "UP_WITHIN_S", DAEMON_WITHIN_S)
     for module in pkgutil.walk_packages(flist.__path__, "flist."):
         if not module.name.startswith("flist.hub"):
             importlib.import_module(module.name)
@@ -45,7 +46,7 @@ def make_place(open_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def start(place: Path, *words: str) -> int:
-    """Mount in the background; return the process id of what serves."""
+    """Mount in the background; return the id of the process that serves the mount."""
     target = place / "own" / "m"
     assert cli.main(["mount", "-m", str(place / "a.fl"), "-d", *words, str(target)], "rfs") == 0
     pid = find_server(target)
@@ -73,12 +74,12 @@ def test_a_user_mounts_reads_asks_and_unmounts(place: Path) -> None:
     run_with_fuse(UID, place / "scratch", work)
 
 
-def test_a_users_mount_ends_with_its_process(place: Path) -> None:
+def test_a_users_mount_ends_with_its_process(place: Path, adapter: str) -> None:
     target = place / "own" / "m"
 
     def work() -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
-            pid = start(place)
+            pid = start(place, "--adapter", adapter)
             handle = os.open(target / "big", os.O_RDONLY)
             os.kill(pid, number)
             assert os.waitpid(pid, 0)[1] == 0
@@ -89,7 +90,7 @@ def test_a_users_mount_ends_with_its_process(place: Path) -> None:
     run_with_fuse(UID, place / "scratch", work)
 
 
-def test_a_user_may_not_mount_everywhere(place: Path) -> None:
+def test_a_user_can_mount_only_on_own_folders(place: Path) -> None:
     def work() -> None:
         for words in (["-d"], []):
             call = ["mount", "-m", str(place / "a.fl"), *words, str(place / "closed")]

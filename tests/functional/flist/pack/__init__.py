@@ -1,1 +1,1 @@
-"""Tests with real parts of `flist/pack`."""
+"""Tests of packing real trees."""

@@ -1,4 +1,4 @@
-"""A root file system of Debian packages comes back from a mount and an unpack as it was."""
+"""A mount and an unpack reproduce a root file system of Debian packages."""
 
 import os
 import subprocess
@@ -13,13 +13,13 @@ from tests.helpers.needs import need_root, need_tool
 
 PACKAGES = ("base-files", "bash", "iputils-ping", "mount", "openssh-client", "passwd", "perl-base",
             "tzdata")  # fmt: skip
-"""With setuid and setgid programs, other groups than root's, devices, and names of one file."""
+"""They have setuid and setgid programs, groups other than root, devices and hard links."""
 CAPABILITY = bytes.fromhex("0100000200200000000000000000000000000000")
 
 
 @pytest.fixture(name="tree", scope="module")
 def make_tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Extract the packages; `ping` gets the capability that its own script would give it."""
+    """Extract the packages, and give `ping` the capability that its maintainer script sets."""
     need_root()
     need_tool("mmdebstrap")
     need_tool("rsync")
@@ -42,7 +42,7 @@ def pack_tree(tree: Path) -> Path:
 
 @pytest.fixture(name="expected", scope="module")
 def describe_tree(tree: Path) -> dict[str, dict[str, object]]:
-    """Say what the tree is."""
+    """Describe the tree."""
     expected = describe(tree)
     assert len(expected) > 2000
     return expected

@@ -1,4 +1,4 @@
-"""Packing: what is read again and what is not, bounded memory, workers that die."""
+"""Packing: which files are read again, bounded memory, workers that die."""
 
 import hashlib
 import json
@@ -27,13 +27,13 @@ MIB = 1 << 20
 
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Remember packs of this test only."""
+    """Give the packs of this test their own cache."""
     monkeypatch.setenv("ZOS_CACHE", str(tmp_path / "zos-cache"))
     yield
 
 
 def pack(tmp_path: Path, *words: str) -> dict[str, int]:
-    """Pack the tree and return what was done."""
+    """Pack the tree and return the summary."""
     store = f"dir://{tmp_path}/blocks"
     call = ["pack", "--json", "-m", str(tmp_path / "a.fl"), "-s", store, *words]
     answer: dict[str, int] = json.loads(rfs(*call, tmp_path / "tree").stdout)
@@ -41,7 +41,7 @@ def pack(tmp_path: Path, *words: str) -> dict[str, int]:
 
 
 def make_old(tree: Path) -> None:
-    """Wait until no file is so young that its times say nothing."""
+    """Wait until every file is old enough to be recorded as known."""
     settled_ns = max(path.lstat().st_ctime_ns for path in [tree, *tree.rglob("*")]) + RACY_NS
     wait_until(lambda: time.time_ns() > settled_ns, "the files to be old enough")
 
@@ -56,7 +56,7 @@ def test_only_what_changed_is_read_again(tmp_path: Path) -> None:
     assert (tmp_path / "a.fl").read_bytes() == before
     assert pack(tmp_path, "--checksum")["read_bytes"] == first["size_bytes"]
     status = (tree / "chunk").stat()
-    (tree / "chunk").write_bytes(b"y" * status.st_size)  # same size, and its old time
+    (tree / "chunk").write_bytes(b"y" * status.st_size)  # the same size and mtime
     os.utime(tree / "chunk", ns=(status.st_atime_ns, status.st_mtime_ns))
     assert pack(tmp_path)["read_bytes"] == status.st_size
     (tree / "one").rename(tree / "two")
@@ -80,23 +80,23 @@ def test_a_store_that_lost_its_blocks_gets_them_again(tmp_path: Path) -> None:
     make_old(tree)
     first = pack(tmp_path)
     shutil.rmtree(tmp_path / "blocks")
-    assert 0 < pack(tmp_path)["read_bytes"] <= first["size_bytes"]  # twins are found again
+    assert 0 < pack(tmp_path)["read_bytes"] <= first["size_bytes"]  # equal chunks are stored once
     rfs("verify", "-m", tmp_path / "a.fl")
 
 
-def test_a_damaged_memory_is_no_memory(tmp_path: Path) -> None:
+def test_a_damaged_record_of_known_files_is_ignored(tmp_path: Path) -> None:
     tree = make_small_tree(tmp_path / "tree")
     make_old(tree)
     first = pack(tmp_path)
-    (memory,) = (tmp_path / "zos-cache" / "pack").iterdir()
-    data = bytearray(memory.read_bytes())
+    (record,) = (tmp_path / "zos-cache" / "pack").iterdir()
+    data = bytearray(record.read_bytes())
     for wrong in (b"", data[:-1], data[:40], bytes(100)):
-        memory.write_bytes(wrong)
+        record.write_bytes(wrong)
         assert pack(tmp_path)["read_bytes"] == first["size_bytes"]
 
 
 def test_memory_does_not_grow_with_files(tmp_path: Path) -> None:
-    """300 MiB in one file, packed and unpacked with far less memory than that."""
+    """One file of 300 MiB is packed and unpacked with less memory than that."""
     tree = tmp_path / "tree"
     tree.mkdir()
     with (tree / "large").open("wb") as stream:
@@ -121,8 +121,8 @@ def run_limited(words: list[str | Path]) -> None:
     subprocess.run(call, check=True, preexec_fn=restrict, timeout=240)
 
 
-def test_more_than_four_gib(tmp_path: Path) -> None:
-    """A sparse file beyond 32 bits keeps its size, data and holes."""
+def test_a_sparse_file_beyond_4_gib(tmp_path: Path) -> None:
+    """It keeps its size, data and holes."""
     tree = tmp_path / "tree"
     tree.mkdir()
     make_sparse(tree / "huge", (4 << 30) + 12345, [(0, b"start"), ((4 << 30) + 12000, b"end")])
@@ -138,7 +138,7 @@ def test_more_than_four_gib(tmp_path: Path) -> None:
 
 
 class Doubler(Worker[int, int]):
-    """Doubles numbers; some end the worker."""
+    """Doubles numbers. -1 kills the worker, -2 and -3 raise."""
 
     def work(self, job: int) -> int:
         if job == -1:
@@ -157,7 +157,7 @@ def test_workers() -> None:
     assert list(run_jobs([], Doubler(), 3)) == []
 
 
-def test_what_can_not_be_listed_ends_the_workers() -> None:
+def test_a_failure_to_list_jobs_ends_the_workers() -> None:
     def jobs() -> Iterator[int]:
         yield from range(10)
         raise FlistError("cannot read")

@@ -1,10 +1,8 @@
-"""Pack, mount and unpack of a tree with every odd thing, compared in every detail."""
+"""A tree with every kind of entry, packed, mounted and unpacked, and compared in every detail."""
 
 import os
 import shutil
 from pathlib import Path
-
-import pytest
 
 from flist.format.database import FlistFile
 from tests.helpers.flist.mount import mounted, rfs
@@ -18,7 +16,6 @@ def pack(tree: Path, tmp_path: Path, name: str = "a.fl") -> Path:
     return meta
 
 
-@pytest.mark.parametrize("adapter", ["raw", "library"])
 def test_odd_tree_mounted(tmp_path: Path, adapter: str) -> None:
     need_root()
     tree = make_odd_tree(tmp_path / "tree")
@@ -26,7 +23,7 @@ def test_odd_tree_mounted(tmp_path: Path, adapter: str) -> None:
     expected = describe(tree)
     with mounted(meta, tmp_path / "m", "--adapter", adapter) as mount:
         found = describe(mount.path)
-    if adapter == "library":  # libfuse's interface has no SEEK_HOLE for mfusepy
+    if adapter == "library":  # mfusepy has no lseek, so no holes are seen
         for row in [*expected.values(), *found.values()]:
             row.pop("data", None)
     assert found == expected
@@ -43,12 +40,14 @@ def test_odd_tree_unpacked(tmp_path: Path) -> None:
 
 
 def test_times_far_from_now(tmp_path: Path) -> None:
-    """What a file system holds, a flist does: otherwise one odd file would cost the whole tree."""
+    """A flist holds every time that a file system does: one odd file must not fail the tree."""
     tree = tmp_path / "tree"
     tree.mkdir()
     for number, seconds in enumerate((-(1 << 40), -(1 << 31), 1 << 33, 1 << 34, 1 << 40, 1 << 62)):
         (tree / f"{number}").write_text("x")
-        os.utime(tree / f"{number}", ns=(0, seconds * 10**9 + 1))  # or what comes nearest to it
+        os.utime(
+            tree / f"{number}", ns=(0, seconds * 10**9 + 1)
+        )  # or the nearest time that the file system has
     meta = pack(tree, tmp_path)
     rfs("unpack", "-m", meta, tmp_path / "out")
     assert describe(tmp_path / "out") == describe(tree)
@@ -65,8 +64,8 @@ def test_packing_is_reproducible(tmp_path: Path) -> None:
     assert first.read_bytes() == second.read_bytes()
 
 
-def test_upstreams_tables_are_whole_without_ours(tmp_path: Path) -> None:
-    """A reader that knows only upstream's five tables sees every name, size and block."""
+def test_upstreams_tables_are_complete_without_ours(tmp_path: Path) -> None:
+    """A reader that knows only upstream's five tables finds every name, size and block."""
     need_root()
     meta = pack(make_odd_tree(tmp_path / "tree"), tmp_path)
     with FlistFile.open(meta) as flist:
@@ -93,7 +92,7 @@ def test_unpack_resumes_and_replaces(tmp_path: Path) -> None:
     assert describe(out) == describe(tree)
 
 
-def test_unpack_does_not_follow_a_link_in_the_way(tmp_path: Path) -> None:
+def test_unpack_does_not_follow_a_link_in_place_of_a_directory(tmp_path: Path) -> None:
     tree = make_small_tree(tmp_path / "tree")
     meta = pack(tree, tmp_path)
     (tmp_path / "out").mkdir()

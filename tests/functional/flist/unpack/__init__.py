@@ -1,1 +1,1 @@
-"""Tests with real parts of `flist/unpack`."""
+"""Tests of unpacking on a real file system."""

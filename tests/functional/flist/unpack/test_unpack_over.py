@@ -1,5 +1,5 @@
-"""Unpack over what is there: of another version, of other owners, damaged. It ends as if nothing
-had been there, and fetches only what is missing."""
+"""Unpacks over an existing tree: another version, other owners, damage. The result is that of an
+unpack into an empty directory, and only missing chunks are fetched."""
 
 import os
 import stat
@@ -30,30 +30,30 @@ def make_tree(tmp_path: Path) -> Path:
 
 @pytest.fixture(name="out")
 def name_out(tmp_path: Path) -> Path:
-    """Say where to unpack."""
+    """Return the path to unpack to."""
     return tmp_path / "out"
 
 
 def pack(tree: Path) -> Path:
-    """Pack beside a tree; blocks go to `blocks`."""
+    """Pack a tree as a.fl beside it, with its blocks in `blocks`."""
     meta = tree.parent / "a.fl"
     rfs("pack", "-m", meta, "-s", f"dir://{tree.parent}/blocks", tree)
     return meta
 
 
 def hide_blocks(meta: Path) -> None:
-    """Let every fetch fail."""
+    """Make every fetch fail."""
     (meta.parent / "blocks").rename(meta.parent / "hidden")
 
 
 def change_times(root: Path) -> dict[Path, tuple[int, int]]:
-    """Return the inode and its time of change of all that is below `root`, links left out."""
+    """Return inode and ctime of everything below `root`, without links."""
     every = [root, *root.rglob("*")]
     states = {path: path.lstat() for path in every if path.is_dir() or path.is_file()}
     return {path: (s.st_ino, s.st_ctime_ns) for path, s in states.items() if not path.is_symlink()}
 
 
-def test_owners_and_attributes_return_without_a_fetch(tmp_path: Path, out: Path) -> None:
+def test_owners_and_attributes_are_restored_without_a_fetch(tmp_path: Path, out: Path) -> None:
     need_root()
     tree = make_odd_tree(tmp_path / "tree")
     meta = pack(tree)
@@ -73,7 +73,7 @@ def test_owners_and_attributes_return_without_a_fetch(tmp_path: Path, out: Path)
     assert run_rsync_compare(out, tree) == ""
 
 
-def test_nothing_is_touched_that_is_right(tmp_path: Path, out: Path) -> None:
+def test_right_entries_are_not_touched(tmp_path: Path, out: Path) -> None:
     need_root()
     tree = make_odd_tree(tmp_path / "tree")
     meta = pack(tree)
@@ -89,7 +89,7 @@ def test_nothing_is_touched_that_is_right(tmp_path: Path, out: Path) -> None:
     assert describe(out) == describe(tree)
 
 
-def test_content_is_right_where_size_and_time_are_the_same(tree: Path, out: Path) -> None:
+def test_other_content_of_the_same_size_and_time_is_replaced(tree: Path, out: Path) -> None:
     (tree / "small").write_bytes(b"one")
     (tree / "large").write_bytes(b"1" * (3 * MIB))
     for name in ("small", "large"):
@@ -105,8 +105,8 @@ def test_content_is_right_where_size_and_time_are_the_same(tree: Path, out: Path
     assert describe(out) == describe(tree)
 
 
-def test_only_chunks_that_are_missing_are_fetched(tree: Path, out: Path) -> None:
-    """One of six chunks has changed; the others are in no store any more."""
+def test_only_missing_chunks_are_fetched(tree: Path, out: Path) -> None:
+    """One of six chunks has changed; the others are no longer in the store."""
     (tree / "large").write_bytes(b"".join(bytes([n]) * MIB for n in range(3)))
     meta = pack(tree)
     rfs("unpack", "-m", meta, out)
@@ -122,8 +122,8 @@ def test_only_chunks_that_are_missing_are_fetched(tree: Path, out: Path) -> None
     assert describe(out) == describe(tree)
 
 
-def test_damage_is_found(tree: Path, out: Path) -> None:
-    """As after a power cut: all is as it should be, but the content never reached the disk."""
+def test_damage_is_repaired(tree: Path, out: Path) -> None:
+    """As after a power cut: the properties are right, but content never reached the disk."""
     make_small_tree(tree / "small")
     meta = pack(tree)
     rfs("unpack", "-m", meta, out)
@@ -137,7 +137,7 @@ def test_damage_is_found(tree: Path, out: Path) -> None:
     assert describe(out) == describe(tree)
 
 
-def test_damage_in_a_hole_is_found(tree: Path, out: Path) -> None:
+def test_damage_in_a_hole_is_repaired(tree: Path, out: Path) -> None:
     (tree / "sparse").touch()
     os.truncate(tree / "sparse", 3 * MIB)
     os.utime(tree / "sparse", ns=SAME_TIME)
@@ -173,8 +173,8 @@ def test_files_and_folders_change_places(tree: Path, out: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["file", "symlink", "second name"])
-def test_a_folder_in_the_way_keeps_what_is_in_it(tree: Path, out: Path, kind: str) -> None:
-    """All else is unpacked, and the status says that something is not there."""
+def test_a_directory_in_the_place_of_a_file_is_kept(tree: Path, out: Path, kind: str) -> None:
+    """Everything else is unpacked, and the status is 1."""
     (tree / "rest").write_text("rest")
     if kind == "file":
         (tree / "name").write_text("new")
@@ -194,8 +194,8 @@ def test_a_folder_in_the_way_keeps_what_is_in_it(tree: Path, out: Path, kind: st
     assert sorted(path.name for path in out.iterdir()) == sorted((name, "rest"))
 
 
-def test_names_of_one_file_part(tree: Path, out: Path) -> None:
-    """Files that were linked no longer are, others are linked otherwise."""
+def test_hard_links_change(tree: Path, out: Path) -> None:
+    """Some files are no longer linked, others are linked differently."""
     for name in "abcdx":
         (tree / name).write_text("same")
         os.utime(tree / name, ns=SAME_TIME)
@@ -218,8 +218,8 @@ def test_names_of_one_file_part(tree: Path, out: Path) -> None:
     assert describe(out) == describe(tree)
 
 
-def test_default_lists_are_not_inherited(tmp_path: Path) -> None:
-    """Neither from where the target is, nor from a folder that was there already."""
+def test_default_access_lists_are_not_inherited(tmp_path: Path) -> None:
+    """Neither from the parent of the target nor from a directory that existed already."""
     need_root()
     need_tool("rsync")
     tree = make_odd_tree(tmp_path / "tree")
@@ -247,7 +247,7 @@ def test_an_empty_target_loses_its_attributes(tree: Path, out: Path) -> None:
     assert describe(out) == describe(tree)
 
 
-def test_programs_do_not_lend_another_owners_rights(tree: Path, out: Path) -> None:
+def test_setuid_bits_are_not_set_for_another_owner(tree: Path, out: Path) -> None:
     need_root()
     for name, uid, gid in (("own", 0, 0), ("user", 1234, 0), ("group", 0, 2345)):
         (tree / name).write_text(name)

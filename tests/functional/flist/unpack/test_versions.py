@@ -1,4 +1,4 @@
-"""One random version of a tree unpacked over another: the same as if it had been the first."""
+"""A random version of a tree unpacked over another gives the same as into an empty directory."""
 
 import os
 import random
@@ -19,7 +19,7 @@ VERSIONS = 3
 
 
 def describe_content(root: Path) -> dict[str, dict[str, Any]]:
-    """Return all but where a sparse file has its holes: a file with the right bytes stays."""
+    """Describe a tree without the holes of its files: a file with the right bytes is kept."""
     found = describe(root)
     for row in found.values():
         row.pop("data", None)

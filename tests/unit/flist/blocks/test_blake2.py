@@ -1,4 +1,4 @@
-"""The fast hash is Python's, to the bit, and never a must."""
+"""The fast hash equals Python's, and is optional."""
 
 import ctypes
 import os
@@ -9,7 +9,7 @@ import pytest
 from flist.blocks.blake2 import SMALL_BYTES, find_fastest, hash_plainly
 
 
-def test_same_as_pythons() -> None:
+def test_the_fast_hash_equals_pythons() -> None:
     fastest = find_fastest()
     sizes = [0, 1, 127, 128, 129, SMALL_BYTES - 1, SMALL_BYTES, SMALL_BYTES + 1, 65_537, 1 << 19]
     for size in [*sizes, *range(SMALL_BYTES, SMALL_BYTES + 300, 7)]:
@@ -17,7 +17,7 @@ def test_same_as_pythons() -> None:
         assert fastest(data) == hash_plainly(data) == blake2b(data, digest_size=32).digest()
 
 
-def test_without_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_library(monkeypatch: pytest.MonkeyPatch) -> None:
     def missing(name: str) -> object:
         raise OSError(name)
 

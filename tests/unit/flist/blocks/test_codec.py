@@ -1,4 +1,4 @@
-"""The block pipeline and what it refuses."""
+"""Encoding and decoding of blocks, and what decoding refuses."""
 
 import os
 
@@ -27,7 +27,7 @@ def test_round_trip(plain: bytes) -> None:
     assert decode(block, data, len(plain)) == plain
 
 
-def test_bounds() -> None:
+def test_a_chunk_that_does_not_compress() -> None:
     plain = os.urandom(CHUNK_BYTES)
     block, data = encode(plain)
     assert len(data) <= MAX_BLOCK_BYTES
@@ -63,7 +63,7 @@ def test_garbage_is_refused(data: bytes, key: bytes) -> None:
 
 
 def test_the_check_is_blake3() -> None:
-    """The first of the official test vectors: of nothing."""
+    """The official test vector of the empty input."""
     assert hash_check(b"").hex() == (
         "af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262"
     )

@@ -1,4 +1,4 @@
-"""The process that decodes ahead: what it gives is right, and nothing depends on it."""
+"""The decoder process: its results are right, and nothing depends on it."""
 
 import os
 import signal
@@ -20,7 +20,7 @@ SIZE = 1000
 
 
 def make_plain(number: int) -> bytes:
-    """Return content that no other number has."""
+    """Return the content of a chunk, different for each number."""
     return b"%9d " % number * (SIZE // 10)
 
 
@@ -49,13 +49,13 @@ def fetcher(store: FolderStore) -> Iterator[Fetcher]:
 
 
 def ended(decoder: Decoder) -> Callable[[], bool]:
-    """Tell, when asked, whether all that was sent has a result."""
+    """Return a function that returns whether every chunk has a result."""
 
-    def is_so() -> bool:
+    def has_ended() -> bool:
         decoder.collect(0.01)
         return not decoder.waiting
 
-    return is_so
+    return has_ended
 
 
 def decoder_of(fetcher: Fetcher) -> Decoder:
@@ -64,9 +64,7 @@ def decoder_of(fetcher: Fetcher) -> Decoder:
     return fetcher.decoder
 
 
-def test_what_was_decoded_ahead_is_what_would_have_been_decoded(
-    store: FolderStore, fetcher: Fetcher
-) -> None:
+def test_chunks_decoded_ahead_are_right(store: FolderStore, fetcher: Fetcher) -> None:
     plains = [make_plain(number) for number in range(10)] + [os.urandom(CHUNK_BYTES)]
     blocks = put(store, plains)
     decoder = decoder_of(fetcher)
@@ -75,12 +73,12 @@ def test_what_was_decoded_ahead_is_what_would_have_been_decoded(
     for block, plain in zip(blocks, plains, strict=True):
         assert bytes(decoder.take(block, len(plain)) or b"") == plain
         assert fetcher.plain_now(block, len(plain)) == plain
-        assert decoder.take(block, len(plain) - 1) is None  # a size that another file claims
-    assert not fetcher.chunks  # nothing was decoded here
+        assert decoder.take(block, len(plain) - 1) is None  # the size that another file has
+    assert not fetcher.chunks  # nothing was decoded in this process
     assert fetcher.statistics.fetched == len(blocks)
 
 
-def test_regions_are_used_again_only_for_what_nobody_needs(
+def test_a_region_is_reused_only_when_its_chunks_are_passed(
     store: FolderStore, fetcher: Fetcher
 ) -> None:
     count = 3 * REGIONS
@@ -100,7 +98,7 @@ def test_regions_are_used_again_only_for_what_nobody_needs(
     assert fetcher.plain_now(blocks[0], SIZE) == plains[0]
 
 
-def test_wrong_missing_and_misnamed_blocks_are_left_to_who_needs_them(
+def test_damaged_missing_and_mismatched_blocks_are_left_to_the_mount(
     store: FolderStore, fetcher: Fetcher
 ) -> None:
     good, damaged, missing, other_key = put(store, [make_plain(number) for number in range(4)])
@@ -118,12 +116,12 @@ def test_wrong_missing_and_misnamed_blocks_are_left_to_who_needs_them(
     assert decoder.take(other_key, SIZE - 1) is None
 
 
-def test_what_is_claimed_or_passed_is_left_out(store: FolderStore, fetcher: Fetcher) -> None:
+def test_claimed_and_passed_chunks_are_skipped(store: FolderStore, fetcher: Fetcher) -> None:
     decoder = decoder_of(fetcher)
     os.kill(decoder.pid, signal.SIGSTOP)
     blocks = put(store, [make_plain(number) for number in range(MAX_JOBS)])
     decoder.send(dict.fromkeys(blocks, SIZE))
-    assert decoder.take(blocks[-2], SIZE) is None  # not begun: nobody waits for it
+    assert decoder.take(blocks[-2], SIZE) is None  # not started, so there is no wait
     first, last = decoder.slots[blocks[3]], decoder.slots[blocks[5]]
     decoder.reach(first, last)
     assert decoder.ahead_bytes == (MAX_JOBS - 6) * SIZE
@@ -134,7 +132,7 @@ def test_what_is_claimed_or_passed_is_left_out(store: FolderStore, fetcher: Fetc
     assert fetcher.statistics.fetched == MAX_JOBS - len(left_out)
 
 
-def test_who_waits_for_a_large_chunk_decodes_the_next_one(
+def test_the_mount_decodes_the_next_chunk_while_it_waits_for_a_large_one(
     store: FolderStore, fetcher: Fetcher
 ) -> None:
     decoder = decoder_of(fetcher)
@@ -142,7 +140,7 @@ def test_who_waits_for_a_large_chunk_decodes_the_next_one(
     plains = [os.urandom(CHUNK_BYTES), make_plain(1), make_plain(2)]
     blocks = put(store, plains)
     decoder.send(dict(zip(blocks, map(len, plains), strict=True)))
-    assert decoder.claim_next(blocks[1]) is None  # the process is not at that one
+    assert decoder.claim_next(blocks[1]) is None  # the process decodes another one
     assert fetcher.plain_now(blocks[0], CHUNK_BYTES) == plains[0]
     assert list(fetcher.chunks.values()) == [plains[1], plains[0]]
     os.kill(decoder.pid, signal.SIGCONT)
@@ -152,14 +150,16 @@ def test_who_waits_for_a_large_chunk_decodes_the_next_one(
 
 
 @pytest.mark.parametrize("is_stopped", [False, True])
-def test_without_the_process_all_goes_on(
+def test_the_mount_goes_on_without_the_process(
     store: FolderStore, fetcher: Fetcher, *, is_stopped: bool
 ) -> None:
     decoder = decoder_of(fetcher)
     plains = [make_plain(number) for number in range(REGIONS + 2)]
     blocks = put(store, plains)
     os.kill(decoder.pid, signal.SIGSTOP if is_stopped else signal.SIGKILL)
-    wait_until(lambda: state_of(decoder.pid) == ("T" if is_stopped else "Z"), "the signal's effect")
+    wait_until(
+        lambda: state_of(decoder.pid) == ("T" if is_stopped else "Z"), "the effect of the signal"
+    )
     for block, plain in zip(blocks, plains, strict=True):
         if decoder.has_room():
             decoder.send({block: SIZE})
@@ -168,7 +168,7 @@ def test_without_the_process_all_goes_on(
     assert not decoder.has_room()
 
 
-def test_it_ends_with_the_one_it_works_for(tmp_path: Path) -> None:
+def test_the_process_ends_with_its_parent(tmp_path: Path) -> None:
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
@@ -177,16 +177,16 @@ def test_it_ends_with_the_one_it_works_for(tmp_path: Path) -> None:
             signal.pause()
         os._exit(0)
     os.close(writing)
-    (helper,) = struct.unpack("<i", os.read(reading, 4))
+    (process,) = struct.unpack("<i", os.read(reading, 4))
     os.close(reading)
-    assert Path(f"/proc/{helper}").exists()
+    assert Path(f"/proc/{process}").exists()
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
-    wait_until(lambda: state_of(helper) == "Z", "the decoder to end")
+    wait_until(lambda: state_of(process) == "Z", "the decoder to end")
 
 
 def state_of(pid: int) -> str:
-    """Return the letter for what a process is at (proc_pid_stat(5)); Z, too, for none."""
+    """Return the state letter of a process (proc_pid_stat(5)); Z also if there is none."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""Blocks that are damaged, or made by somebody who means harm: never wrong bytes, never a crash."""
+"""Damaged and hostile blocks: never wrong bytes, never a crash."""
 
 import os
 from pathlib import Path
@@ -26,7 +26,7 @@ PLAIN = (b"some text that packs well, " * 5000)[:CHUNK_BYTES]
 
 
 def forge(packed: bytes, key: bytes) -> tuple[Block, bytes]:
-    """Return a block that whoever knows how blocks are made can make."""
+    """Return a block that an attacker can make: correctly encrypted, with any content and key."""
     data = AESGCM(key).encrypt(key[:NONCE_BYTES], packed, None)
     return Block(digest(data), key), data
 
@@ -72,14 +72,14 @@ def test_a_block_that_grows_is_not_unpacked() -> None:
         decode(block, data, CHUNK_BYTES)
 
 
-def test_a_key_that_is_not_the_block_s_is_refused() -> None:
+def test_a_wrong_key_is_refused() -> None:
     encoded = encode(PLAIN)
     with pytest.raises(BlockError, match="tag"):
         decode(Block(encoded.block.id, digest(b"another")), encoded.data, len(PLAIN))
 
 
 def test_two_blocks_of_one_key_are_not_mixed_up(tmp_path: Path) -> None:
-    """Nothing but the id says which bytes are meant, also where a chunk is still in memory."""
+    """Only the id identifies the bytes, also for chunks in memory."""
     store = FolderStore(tmp_path)
     blocks = []
     for plain in (b"the one", b"another"):
@@ -103,9 +103,7 @@ def test_a_block_that_is_too_large_is_not_hashed() -> None:
 
 @bounded
 @given(data=st.binary(max_size=300), is_cut=st.booleans())
-def test_whatever_is_in_the_cache_the_right_bytes_come_out(
-    tmp_path: Path, data: bytes, is_cut: bool
-) -> None:
+def test_a_damaged_cache_never_gives_wrong_bytes(tmp_path: Path, data: bytes, is_cut: bool) -> None:
     store, cache = FolderStore(tmp_path / "store"), BlockCache(tmp_path / "cache")
     encoded = encode(PLAIN)
     store.put(encoded.block.id, encoded.data)

@@ -1,4 +1,4 @@
-"""Parts of blocks: the block is the one it was, each part can be read alone, damage is refused."""
+"""Parts of blocks: the block is the same, each part can be read alone, damage is refused."""
 
 import random
 import struct
@@ -23,7 +23,7 @@ SIZES = [1, 65535, 65536, 65537, 524287, 524288]
 
 
 def content(kind: str, size: int) -> bytes:
-    """Return bytes that do not compress, that do, or that hold nothing."""
+    """Return bytes that do not compress, that do, or zeros."""
     if kind == "zero":
         return bytes(size)
     dice = random.Random(size)
@@ -43,7 +43,7 @@ def sample() -> tuple[Block, bytes, bytes, bytes]:
 
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("kind", ["random", "text", "zero"])
-def test_the_block_is_the_one_that_encode_makes(kind: str, size: int) -> None:
+def test_the_block_equals_that_of_encode(kind: str, size: int) -> None:
     plain = content(kind, size)
     encoded, row = encode_parts(plain, digest(plain))
     assert encoded == encode(plain)
@@ -56,7 +56,7 @@ def test_the_block_is_the_one_that_encode_makes(kind: str, size: int) -> None:
         assert decode_part(encoded.block, part, data) == plain[start : start + PART_BYTES]
 
 
-def test_the_parts_are_all_that_is_between_the_length_and_the_tag(
+def test_the_parts_fill_the_block_between_the_length_and_the_tag(
     sample: tuple[Block, bytes, bytes, bytes],
 ) -> None:
     _, row, data, plain = sample
@@ -72,7 +72,7 @@ def test_a_row_of_another_length_is_refused(
 ) -> None:
     block, row, data, plain = sample
     wrong = row[:change] if change < 0 else row + bytes(change)
-    with pytest.raises(FormatError, match="not those of its chunk"):
+    with pytest.raises(FormatError, match="do not fit its chunk"):
         find_part(wrong, len(plain), 0)
     with pytest.raises(FormatError):
         check_parts(block, wrong, data, plain)
@@ -106,7 +106,7 @@ def test_every_changed_byte_of_a_part_is_refused(
             decode_part(block, part, wrong_length)
 
 
-def test_a_part_with_the_right_hash_still_has_to_unpack_to_its_size(
+def test_a_part_with_the_right_hash_must_also_have_its_size(
     sample: tuple[Block, bytes, bytes, bytes],
 ) -> None:
     block, row, data, plain = sample
@@ -123,12 +123,12 @@ def test_a_part_with_the_right_hash_still_has_to_unpack_to_its_size(
 
 
 def swap(row: bytes) -> bytes:
-    """Return a row with its second and third part in the other order."""
+    """Return a row with its second and third part swapped."""
     return row[:20] + row[40:60] + row[20:40] + row[60:]
 
 
 def repeat(row: bytes) -> bytes:
-    """Return a row that gives the first part as the second, rightly hashed."""
+    """Return a row whose second part is the first one, with the right hash."""
     return struct.pack("<I", 0) + row[4:20] + row[:20] + row[40:]
 
 

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from flist.errors import FlistError
 from flist.format.database import FlistFile
-from flist.store.sources import Sources, open_reader
+from flist.mount.reader import open_reader
+from flist.store.sources import Sources
 from tests.helpers.flist.fuzz import Sample, exercise, make_sample
 
 EXAMPLES = int(os.environ.get("ZOS_FUZZ_EXAMPLES", "100"))

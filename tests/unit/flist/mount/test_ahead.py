@@ -1,4 +1,4 @@
-"""What is loaded ahead, how much, and what happens when that fails or has to end."""
+"""Fetching ahead: what, how much, failures and the end."""
 
 import threading
 from pathlib import Path
@@ -22,7 +22,7 @@ def make_file(ino: int, size: int) -> Inode:
 
 
 class FakeTree:
-    """Files of one directory, and the store of their blocks."""
+    """A directory of files, and the store of their blocks."""
 
     def __init__(self, plains: dict[int, list[bytes]]) -> None:
         self.root = Inode(1, 0, b"/", 4096, 0, 0, 0o40755, 0, 0, 0)
@@ -94,18 +94,18 @@ class FakeTree:
 
 
 def make_reader(tree: FakeTree) -> Reader:
-    """Return a reader whose store is far away."""
+    """Return a reader whose store is remote."""
     return Reader(Tree(tree), Fetcher(tree, None))
 
 
 def read_now(reader: Reader, inode: Inode) -> bytes:
-    """Return what a file holds, which is there already."""
+    """Return the content of a file, which must be here already."""
     pieces = reader.read_now(inode, inode.size, 0)
     assert pieces is not None
     return b"".join(pieces)
 
 
-def test_all_of_a_program_comes_along(tmp_path: Path) -> None:
+def test_all_of_a_program_is_fetched(tmp_path: Path) -> None:
     chunks = [bytes([number]) * CHUNK_BYTES for number in (1, 2)] + [b"the end"]
     tree = FakeTree({2: chunks, 3: [b"its neighbour"]})
     ahead = Ahead()
@@ -118,7 +118,7 @@ def test_all_of_a_program_comes_along(tmp_path: Path) -> None:
     ahead.close()
 
 
-def test_of_a_large_file_or_without_a_cache_nothing_comes_along(tmp_path: Path) -> None:
+def test_nothing_is_fetched_of_a_large_file_or_without_a_cache(tmp_path: Path) -> None:
     tree = FakeTree({2: [bytes(CHUNK_BYTES), b"the end"]})
     ahead = Ahead()
     ahead.note(make_reader(tree), tree.files[0])
@@ -127,7 +127,7 @@ def test_of_a_large_file_or_without_a_cache_nothing_comes_along(tmp_path: Path) 
     assert threads_of(ahead) == 0
 
 
-def test_the_neighbours_of_a_small_file_come_along() -> None:
+def test_the_neighbours_of_a_small_file_are_fetched() -> None:
     tree = FakeTree({ino: [b"%d " % ino * 50] for ino in range(2, 7)})
     ahead = Ahead()
     reader = make_reader(tree)
@@ -143,14 +143,14 @@ def test_the_neighbours_of_a_small_file_come_along() -> None:
     ahead.close()
 
 
-def test_a_large_file_brings_no_neighbours() -> None:
+def test_no_neighbours_of_a_large_file_are_fetched() -> None:
     tree = FakeTree({2: [b"a" * (SMALL_BYTES + 1)], 3: [b"b" * 100]})
     ahead = Ahead()
     ahead.note(make_reader(tree), tree.files[0])
     assert threads_of(ahead) == 0
 
 
-def test_a_failure_is_silent_and_asked_for_again() -> None:
+def test_a_failure_is_silent_and_a_read_fetches_again() -> None:
     tree = FakeTree({2: [b"a" * 100], 3: [b"b" * 100]})
     tree.broken = True
     ahead = Ahead()
@@ -163,13 +163,13 @@ def test_a_failure_is_silent_and_asked_for_again() -> None:
     ahead.close()
 
 
-def test_one_fetch_for_the_guess_and_the_reader() -> None:
+def test_a_guess_and_a_read_share_one_fetch() -> None:
     tree = FakeTree({2: [b"a" * 100], 3: [b"b" * 100]})
     tree.gate.clear()
     ahead = Ahead()
     reader = make_reader(tree)
     ahead.note(reader, tree.files[0])
-    wait_until(lambda: tree.asked, "the guess to be under way")
+    wait_until(lambda: tree.asked, "the fetch of the guess")
     assert reader.read_now(tree.files[1], 4096, 0) is None
     threading.Timer(0.05, tree.gate.set).start()
     assert reader.read(tree.files[1], 4096, 0) == b"b" * 100
@@ -177,7 +177,7 @@ def test_one_fetch_for_the_guess_and_the_reader() -> None:
     ahead.close()
 
 
-def test_a_stalled_store_bounds_what_waits_and_does_not_hold_up_the_end() -> None:
+def test_a_stalled_store_neither_grows_the_queue_nor_delays_the_end() -> None:
     tree = FakeTree({ino: [b"%d" % ino] for ino in range(2, MAX_WAITING + 100)})
     tree.gate.clear()
     ahead = Ahead()
@@ -186,23 +186,23 @@ def test_a_stalled_store_bounds_what_waits_and_does_not_hold_up_the_end() -> Non
     assert threads_of(ahead) == SMALL_THREADS
     assert len(ahead.small.waiting) <= MAX_WAITING
     ahead.close()
-    assert len(working()) >= SMALL_THREADS  # and nobody has waited for them
+    assert len(working()) >= SMALL_THREADS  # `close` has not waited for them
     tree.gate.set()
     wait_until(lambda: not working(), "the end")
     assert len(tree.asked) <= SMALL_THREADS * SMALL_BATCH
 
 
 def threads_of(ahead: Ahead) -> int:
-    """Return how many threads were started."""
+    """Return the number of threads that were started."""
     return SMALL_THREADS + LARGE_THREADS - ahead.small.threads_left - ahead.large.threads_left
 
 
 def working() -> list[str]:
-    """Return the threads that fetch ahead."""
+    """Return the names of the threads that fetch ahead."""
     return [thread.name for thread in threading.enumerate() if "(work)" in thread.name]
 
 
-def test_a_directory_that_cannot_be_listed_is_no_failure_of_the_read() -> None:
+def test_a_directory_that_cannot_be_listed_does_not_fail_the_read() -> None:
     tree = FakeTree({2: [b"a" * 100]})
     ahead = Ahead()
     reader = make_reader(tree)
@@ -214,8 +214,8 @@ def test_a_directory_that_cannot_be_listed_is_no_failure_of_the_read() -> None:
     assert tree.asked == []
 
 
-def test_a_program_brings_its_interpreter(tmp_path: Path) -> None:
-    """What it names is fetched without a further read, and what that needs, too."""
+def test_the_interpreter_of_a_program_is_fetched(tmp_path: Path) -> None:
+    """Without another read, and with the interpreter's own interpreter."""
     tree = FakeTree({2: [b"#!/file-3\n"], 3: [b"#!/file-4\n"], 4: [b"#!/file-2"], 5: [b"no"]})
     tree.files = [file._replace(mode=0o100755) for file in tree.files]
     ahead = Ahead()
@@ -226,7 +226,7 @@ def test_a_program_brings_its_interpreter(tmp_path: Path) -> None:
     assert len(tree.asked) == 3
 
 
-def test_a_trace_is_fetched_in_its_order(tmp_path: Path) -> None:
+def test_a_trace_is_fetched(tmp_path: Path) -> None:
     tree = FakeTree({2: [b"a" * 100], 3: [bytes(CHUNK_BYTES), b"end"], 4: [b"b" * 100]})
     trace = tmp_path / "trace"
     trace.write_text("4 0\n3 1\n99 0\n2 7\n1 0\nnonsense\n2 0\n3 0")

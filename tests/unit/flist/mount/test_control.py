@@ -1,21 +1,24 @@
-"""What a mount says of itself."""
+"""The statistics of a mount."""
 
-from flist.mount.mount import statistics
+from flist.mount.control import sum_statistics
 from flist.mount.reader import Reader
 from flist.mount.tree import Tree
 from flist.store.fetch import Fetcher
 
 
 def make_reader(*durations_s: float) -> Reader:
-    """Return a version of a flist of which blocks were fetched."""
+    """Return a version of a flist whose blocks took these times to fetch."""
     fetcher = Fetcher(None, None)
     for duration_s in durations_s:
         fetcher.statistics.note_fetch(1000, duration_s)
     return Reader(Tree.__new__(Tree), fetcher)
 
 
-def test_numbers_are_the_same_whatever_was_fetched() -> None:
-    idle, busy = statistics([make_reader()]), statistics([make_reader(1.0, 2.0), make_reader(0.5)])
+def test_the_keys_do_not_depend_on_what_was_fetched() -> None:
+    idle, busy = (
+        sum_statistics([make_reader()]),
+        sum_statistics([make_reader(1.0, 2.0), make_reader(0.5)]),
+    )
     assert idle.keys() == busy.keys()
     assert (idle["fetch_s"], idle["mean_s"], idle["versions"]) == (0.0, 0.0, 1)
     assert (busy["fetched"], busy["fetched_bytes"], busy["versions"]) == (3, 3000, 2)

@@ -1,4 +1,4 @@
-"""What programs need, of real and of hostile files."""
+"""The needs of programs, read from real and hostile files."""
 
 import random
 from pathlib import Path
@@ -46,11 +46,11 @@ def make_elf(
 
 
 def reading(data: bytes) -> Read:
-    """Return what reads `data`."""
+    """Return a function that reads `data`."""
     return lambda offset, size: data[offset : offset + size]
 
 
-def test_a_program_names_its_interpreter_its_libraries_and_where_they_are() -> None:
+def test_a_program_names_interpreter_libraries_and_directories() -> None:
     needs = parse_needs(reading(make_elf([(1, 1), (1, 13), (29, 23), (1, 1)])))
     assert needs.interpreter == b"/lib64/ld.so"
     assert needs.libraries == (b"libone.so.1", b"libtwo.so")
@@ -58,7 +58,7 @@ def test_a_program_names_its_interpreter_its_libraries_and_where_they_are() -> N
     assert needs.folders == (b"/opt/lib", b"$ORIGIN/../lib", *usual, *FOLDERS)
 
 
-def test_an_unknown_machine_has_no_folders_of_its_own() -> None:
+def test_an_unknown_machine_has_no_directories_of_its_own() -> None:
     assert parse_needs(reading(make_elf([(1, 1)], machine=9999))).folders == FOLDERS
 
 
@@ -79,7 +79,7 @@ def test_scripts_and_other_files(data: bytes, needs: Needs) -> None:
     assert parse_needs(reading(data)) == needs
 
 
-def test_numbers_out_of_range_need_nothing() -> None:
+def test_numbers_out_of_range_give_no_needs() -> None:
     huge = 2**63 - 1
     for entries in ([(1, huge)], [(1, 2**64 - 1)], [(29, huge), (1, 10**6)]):
         needs = parse_needs(reading(make_elf(entries)))
@@ -109,7 +109,7 @@ def test_damaged_programs_are_read_within_bounds() -> None:
         parse_needs(reading(good[:length]))
 
 
-def test_programs_of_this_machine_name_what_they_have() -> None:
+def test_the_running_python_names_its_interpreter_and_libc() -> None:
     program = Path("/proc/self/exe").resolve()
     data = program.read_bytes()
     if data[4:6] != b"\x02\x01":
@@ -121,7 +121,7 @@ def test_programs_of_this_machine_name_what_they_have() -> None:
 
 
 def make_tree() -> Tree:
-    """Return a tree whose /lib is a link, as Debian's is."""
+    """Return a tree whose /lib is a link, as in Debian."""
     return Tree(
         PathSource(
             {
@@ -157,7 +157,7 @@ def test_a_path_leads_through_links(path: bytes, name: bytes | None) -> None:
     assert (found.name if found else None) == name
 
 
-def test_libraries_are_found_in_folders_and_from_where_the_program_is() -> None:
+def test_libraries_are_found_in_directories_and_from_the_origin() -> None:
     tree = make_tree()
     program = tree.find(b"/usr/bin/program")
     needs = Needs(b"/nowhere", (b"libone.so.1", b"libnone.so"), (b"/opt/lib", b"$ORIGIN/../lib"))

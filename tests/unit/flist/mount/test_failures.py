@@ -1,4 +1,4 @@
-"""What a mount says when it can't answer, and how often."""
+"""What a mount reports when a request fails, and how often."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,8 +10,8 @@ from flist.format.tables import Tables
 from flist.format.writer import write_flist
 from flist.model import CHUNK_BYTES, Block, Inode, Route
 from flist.mount.failures import MOST_LINES, WINDOW_S, Failures, path_of
-from flist.mount.reader import Reader
-from flist.store.sources import Sources, open_reader
+from flist.mount.reader import Reader, open_reader
+from flist.store.sources import Sources
 
 INODES = [
     Inode(1, 0, b"/", 4096, 0, 0, 0o40755, 0, 0, 0),
@@ -27,7 +27,7 @@ A, B = (block.id.hex() for block in BLOCKS[3])
 
 @pytest.fixture(name="reader")
 def open_sample(tmp_path: Path) -> Iterator[Reader]:
-    """Write and open a flist that leads to odd places."""
+    """Write and open a flist with cycles and an orphan."""
     routes = [Route(0, 255, "dir:///nowhere")]
     write_flist(tmp_path / "a.fl", Tables(INODES, BLOCKS, {}, {}, routes))
     with open_reader(tmp_path / "a.fl", Sources()) as reader:
@@ -42,7 +42,7 @@ def open_sample(tmp_path: Path) -> Iterator[Reader]:
         (CHUNK_BYTES, f"block {B} is refused", f"block {B} is refused"),
     ],
 )
-def test_a_read_that_fails_is_told_with_file_block_and_reason(
+def test_a_failed_read_is_reported_with_file_block_and_reason(
     reader: Reader, capsys: pytest.CaptureFixture[str], offset: int, reason: str, named: str
 ) -> None:
     inode = reader.tree.inode(3)
@@ -52,7 +52,7 @@ def test_a_read_that_fails_is_told_with_file_block_and_reason(
     assert told == expected
 
 
-def test_a_path_that_leads_nowhere_or_round_in_circles(reader: Reader) -> None:
+def test_the_path_of_an_orphan_or_a_cycle_is_its_inode_number(reader: Reader) -> None:
     inodes = {inode.ino: inode for inode in INODES}
     assert [path_of(reader.tree, inodes[ino]) for ino in (1, 2, 3)] == [
         "/", "/folder", "/folder/fi\x1ble",
@@ -70,6 +70,6 @@ def test_thousands_of_failures_are_a_few_lines(capsys: pytest.CaptureFixture[str
     now += WINDOW_S
     failures.note("read", FlistError("it is gone again"))
     assert capsys.readouterr().err.splitlines() == [
-        f"rfs mount: {1000 - MOST_LINES} more could not be answered",
+        f"rfs mount: {1000 - MOST_LINES} more requests failed",
         "rfs mount: cannot read: it is gone again",
     ]

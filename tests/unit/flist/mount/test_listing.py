@@ -1,4 +1,4 @@
-"""What a listing holds, and that what was prepared is what would have been answered."""
+"""Listings of directories, and that prepared ones equal those made on request."""
 
 import random
 import struct
@@ -8,7 +8,8 @@ import pytest
 from flist.errors import FormatError
 from flist.model import ROOT_INO, Inode
 from flist.mount.fuse import wire
-from flist.mount.fuse.listing import Listings, Place, Question, folders
+from flist.mount.fuse.listing import Listings, Question, folders
+from flist.mount.fuse.versions import Place
 from flist.mount.tree import Tree
 from tests.unit.flist.mount.test_sequence import DIR, FILE, FakeTree, make_tree
 
@@ -37,7 +38,7 @@ def read_names(data: bytes) -> list[bytes]:
 
 
 def list_all(listings: Listings, place: Place, size: int = SIZE) -> list[bytes]:
-    """Return the names in a directory, asked for as the kernel does."""
+    """Return the names in a directory, requested as the kernel does."""
     names: list[bytes] = []
     while data := listings.answer(question := Question(place, len(names), size)):
         assert len(data) <= size
@@ -72,7 +73,7 @@ def test_a_walk_finds_each_next_directory_prepared() -> None:
         list_all(listings, place)
 
 
-def test_a_large_directory_is_listed_only_for_who_asks() -> None:
+def test_a_large_directory_is_listed_only_on_request() -> None:
     source = make_tree()
     source.large = {4}
     listings = make_listings(source)
@@ -82,7 +83,7 @@ def test_a_large_directory_is_listed_only_for_who_asks() -> None:
     assert len(list_all(listings, Place(0, 4))) == 4
 
 
-def test_in_whatever_order_the_answers_are_right() -> None:
+def test_answers_are_right_in_any_order_of_requests() -> None:
     source = make_tree()
     listings = make_listings(source)
     choose = random.Random(1)
@@ -93,7 +94,7 @@ def test_in_whatever_order_the_answers_are_right() -> None:
         listings.foresee(question)
 
 
-def test_a_damaged_directory_ahead_is_told_to_who_asks_for_it() -> None:
+def test_a_damaged_directory_fails_only_its_own_request() -> None:
     source = make_tree()
     listings = make_listings(source)
     list_all(listings, Place(0, 2))
@@ -105,7 +106,7 @@ def test_a_damaged_directory_ahead_is_told_to_who_asks_for_it() -> None:
         listings.answer(Question(Place(0, 4), 0, SIZE))
 
 
-def test_directories_that_hold_one_another_hang_nothing() -> None:
+def test_a_cycle_of_directories_hangs_nothing() -> None:
     source = FakeTree([(1, 1, DIR, 0), (2, 3, DIR, 0), (3, 2, DIR, 0)])
     listings = make_listings(source)
     for ino in (2, 3, 2, 3, 3, 2):

@@ -1,4 +1,4 @@
-"""Which files are guessed from one that is read."""
+"""The files that are guessed from one that is read."""
 
 from flist.mount.ahead.neighbours import (
     FAMILY_BYTES,
@@ -12,12 +12,12 @@ from tests.helpers.flist.tree import PathSource
 
 
 def choose(paths: dict[bytes, int | bytes | None], read: bytes) -> list[bytes]:
-    """Return the names that are guessed when `read` is read."""
+    """Return the names of the guesses when `read` is read."""
     tree = Tree(PathSource(paths))
     return [inode.name for inode in choose_neighbours(tree, tree.find(read))]
 
 
-def test_small_files_after_one_come_before_those_in_front_of_it() -> None:
+def test_later_files_of_the_directory_come_before_earlier_ones() -> None:
     names = [b"/a", b"/b", b"/c", b"/d"]
     assert choose(dict.fromkeys(names, 10), b"/b") == [b"c", b"d", b"a"]
 
@@ -28,7 +28,7 @@ def test_large_and_empty_files_links_and_programs_are_left_out() -> None:
     assert choose(paths, b"/a") == [b"z"]
 
 
-def test_a_module_brings_the_packages_beside_its_own_small_ones_first() -> None:
+def test_packages_beside_a_modules_own_are_guessed_small_ones_first() -> None:
     paths: dict[bytes, int | bytes | None] = {
         b"/lib": None,
         b"/lib/os.py": 10,

@@ -1,4 +1,4 @@
-"""What is taken for a walk through a tree or a file, and what is expected next."""
+"""Which reads are taken for a walk through a tree or a file, and what comes next in it."""
 
 from typing import Any, cast
 
@@ -16,7 +16,7 @@ DIR, FILE = 0o040755, 0o100644
 
 
 class FakeTree:
-    """Inodes in a dictionary; every chunk is another block."""
+    """Inodes in a dictionary. Every chunk has its own block."""
 
     def __init__(self, rows: list[tuple[int, int, int, int]]) -> None:
         self.inodes = {
@@ -61,7 +61,7 @@ def make_block(ino: int, number: int) -> Block:
 
 
 class FakeDecoder:
-    """Takes everything that it is sent, and remembers it."""
+    """Accepts and keeps everything that it is sent."""
 
     def __init__(self) -> None:
         self.slots: dict[Block, Slot] = {}
@@ -102,12 +102,12 @@ def make_tree() -> FakeTree:
 
 
 def begin(source: FakeTree) -> tuple[Reader, FakeDecoder, Sequence]:
-    """Return a reader of `source` and what looks at its reads."""
+    """Return a reader of `source`, a decoder, and a sequence that notes the reads."""
     decoder = FakeDecoder()
     return Reader(Tree(source), Fetcher(None, None)), decoder, Sequence(cast(Decoder, decoder))
 
 
-def test_a_walk_is_expected_to_go_deeper_first() -> None:
+def test_a_walk_is_depth_first() -> None:
     source = make_tree()
     found = [(c[0].ino, c[1]) if c else None for c in upcoming(Tree(source), source.inodes[5], 0)]
     nine = [(9, 0), (9, 1), (9, 2)]
@@ -115,7 +115,7 @@ def test_a_walk_is_expected_to_go_deeper_first() -> None:
     assert list(upcoming(Tree(source), source.inodes[10], 0)) == []
 
 
-def test_no_guess_goes_into_a_large_directory() -> None:
+def test_a_large_directory_is_not_entered() -> None:
     source = make_tree()
     source.large = {8}
     reader, decoder, sequence = begin(source)
@@ -152,7 +152,7 @@ def test_a_large_file_in_order_begins_a_walk() -> None:
     assert largest == REGION_BYTES // CHUNK_BYTES - 1
 
 
-def test_reads_of_several_chunks_always_have_the_next_ones_under_way() -> None:
+def test_large_reads_always_have_the_next_chunks_under_way() -> None:
     source = FakeTree([(1, 1, DIR, 0), (2, 1, FILE, 100 * CHUNK_BYTES)])
     reader, decoder, sequence = begin(source)
     for number in range(0, 60, 2):
@@ -202,7 +202,7 @@ def test_another_walk_is_followed_when_the_first_is_left() -> None:
     assert decoder.sent()[0] == b"909-0"
 
 
-def test_a_damaged_flist_fails_no_read_that_could_be_answered() -> None:
+def test_a_damaged_flist_does_not_fail_a_read() -> None:
     source = make_tree()
     reader, decoder, sequence = begin(source)
     source.is_damaged = True
@@ -211,7 +211,7 @@ def test_a_damaged_flist_fails_no_read_that_could_be_answered() -> None:
     assert decoder.sent() == []
 
 
-def test_directories_that_hold_one_another_end_nowhere_but_hang_nothing() -> None:
+def test_a_cycle_of_directories_hangs_nothing() -> None:
     source = FakeTree([(1, 1, DIR, 0), (2, 3, DIR, 0), (3, 2, DIR, 0), (4, 3, FILE, 9),
                        (5, 3, FILE, 9)])  # fmt: skip
     reader, decoder, sequence = begin(source)

@@ -1,4 +1,4 @@
-"""Signals to a mount: heeded while it waits for a request, and never lost."""
+"""Signals to a mount: handled while it waits for a request, and never lost."""
 
 import os
 import signal
@@ -13,7 +13,7 @@ NUMBERS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 def wait_for_ever() -> None:
-    """Read from a pipe into which nobody writes."""
+    """Read from a pipe that nothing writes to."""
     reading, writing = os.pipe()
     try:
         os.read(reading, 1)
@@ -26,12 +26,12 @@ def wait_for_ever() -> None:
 def test_a_signal_that_comes_just_before_the_wait_is_not_lost(number: int) -> None:
     with pytest.raises(Stop), stop_on_signals() as stopping:
         signal.raise_signal(number)
-        assert stopping.is_asked  # looked at for the last time
+        assert stopping.is_asked  # the last check before the wait
         stopping.is_idle = True
         wait_for_ever()
 
 
-def test_a_signal_that_comes_while_something_is_done_waits_for_its_end(
+def test_a_signal_during_an_answer_waits_for_its_end(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(module, "GIVEN_UP_AFTER_S", 600.0)
@@ -42,18 +42,18 @@ def test_a_signal_that_comes_while_something_is_done_waits_for_its_end(
         stopping.is_idle = True
         with pytest.raises(Stop):
             wait_for_ever()
-        time.sleep(3 * module.AGAIN_S)  # a second one would raise here
+        time.sleep(3 * module.RESEND_S)  # a second one would raise here
         signal.raise_signal(signal.SIGINT)
 
 
-def test_what_takes_too_long_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_answer_that_takes_too_long_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "GIVEN_UP_AFTER_S", 0.05)
     with pytest.raises(Stop), stop_on_signals():
         signal.raise_signal(signal.SIGTERM)
         wait_for_ever()
 
 
-def test_nothing_is_left_behind() -> None:
+def test_the_state_of_signals_is_restored() -> None:
     def look() -> tuple[object, ...]:
         wakeup = signal.set_wakeup_fd(-1)
         signal.set_wakeup_fd(wakeup)
@@ -68,8 +68,8 @@ def test_nothing_is_left_behind() -> None:
     assert look() == before
 
 
-def test_a_signal_that_was_ignored_stays_so() -> None:
-    """`nohup` does that."""
+def test_an_ignored_signal_stays_ignored() -> None:
+    """As nohup sets it."""
     kept = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         with stop_on_signals() as stopping:

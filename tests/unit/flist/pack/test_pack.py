@@ -1,10 +1,10 @@
-"""How pack cuts work into pieces and batches, and what it makes of the answers."""
+"""How pack divides files into pieces and batches, and puts the results together."""
 
 from flist.blocks.parts import LARGE_BYTES, rows_of_large_files
 from flist.model import CHUNK_BYTES, Inode
 from flist.pack.known_files import BLOCK_BYTES, split_blocks
-from flist.pack.pack import BATCH_BYTES, make_batches, make_pieces
-from flist.pack.results import SEGMENT_BYTES, Results
+from flist.pack.pieces import BATCH_BYTES, SEGMENT_BYTES, make_batches, make_pieces
+from flist.pack.results import Results
 from flist.pack.scan import FileJob, Scan
 
 STAMP = (1, 2, 3, 4, 5)
@@ -14,7 +14,7 @@ def pair(number: int) -> bytes:
     return number.to_bytes(BLOCK_BYTES // 2, "big") * 2
 
 
-def test_what_is_known_goes_with_its_segment() -> None:
+def test_known_blocks_go_with_their_segment() -> None:
     size = 2 * SEGMENT_BYTES + 1
     count = 2 * SEGMENT_BYTES // CHUNK_BYTES + 1
     joined = b"".join(map(pair, range(count)))
@@ -28,14 +28,14 @@ def test_what_is_known_goes_with_its_segment() -> None:
     assert set(are_large) == {False}
 
 
-def test_what_does_not_fit_is_not_known() -> None:
+def test_blocks_that_do_not_fit_the_file_are_not_known() -> None:
     job = FileJob(2, b"/f", CHUNK_BYTES + 1, STAMP)
     for memory in ({b"/f": (STAMP, pair(1))}, {b"/f": ((9, *STAMP[1:]), pair(1) + pair(2))}, {}):
         assert [piece[4] for piece in make_pieces([job], memory)] == [b""]
 
 
-def test_batches_are_even_also_when_all_is_known() -> None:
-    """The stores may have lost what is known; then one batch must not hold everything."""
+def test_batches_are_even_also_when_every_block_is_known() -> None:
+    """The stores may have lost the blocks; then one batch must not hold everything."""
     jobs = [FileJob(ino, b"/%d" % ino, BATCH_BYTES // 4, STAMP) for ino in range(2, 102)]
     memory = {job.path: (STAMP, pair(1) * (BATCH_BYTES // 4 // CHUNK_BYTES)) for job in jobs}
     batches = list(make_batches(make_pieces(jobs, memory)))
@@ -43,7 +43,7 @@ def test_batches_are_even_also_when_all_is_known() -> None:
     assert {len(batch) for batch in batches} == {4}
 
 
-def test_a_file_that_became_shorter_ends_where_it_ended() -> None:
+def test_a_file_that_became_shorter() -> None:
     inode = Inode(1, 0, b"f", 3 * SEGMENT_BYTES, 0, 0, 0o100644, 0, 0, 0)
     second = inode._replace(ino=2, same_as=1)
     scan = Scan([inode, second], {}, [FileJob(1, b"/f", inode.size, STAMP)])
@@ -57,7 +57,7 @@ def test_a_file_that_became_shorter_ends_where_it_ended() -> None:
     assert results.joined == {1: pair(1) + pair(2)}
     assert results.blocks[1] == results.blocks[2] == split_blocks(pair(1) + pair(2))
     assert (results.done, results.read) == (SEGMENT_BYTES + 12, 12)
-    assert results.memory(scan, 10**18) == {}
+    assert results.known_files(scan, 10**18) == {}
 
 
 def test_a_file_whose_first_segment_became_shorter() -> None:
@@ -71,7 +71,7 @@ def test_a_file_whose_first_segment_became_shorter() -> None:
     assert results.joined == {1: pair(1)}
 
 
-def test_only_what_did_not_change_is_remembered() -> None:
+def test_only_files_that_did_not_change_are_known() -> None:
     now_ns = 10**18
     jobs = [
         FileJob(1, b"/old", 5, STAMP),
@@ -81,11 +81,11 @@ def test_only_what_did_not_change_is_remembered() -> None:
     ]
     results = Results()
     results.add([(ino, 0, 5, pair(ino), {}, False) for ino in (1, 2, 3)])
-    assert results.memory(Scan([], {}, jobs), now_ns) == {b"/old": (STAMP, pair(1))}
+    assert results.known_files(Scan([], {}, jobs), now_ns) == {b"/old": (STAMP, pair(1))}
 
 
-def test_parts_are_those_of_large_files_only() -> None:
-    """What another file of the same content had the last time must not show."""
+def test_only_large_files_have_rows_of_parts() -> None:
+    """Rows that another file with the same content had the last time are left out."""
     count = LARGE_BYTES // SEGMENT_BYTES
     results = Results()
     for ino, pieces in ((1, count), (2, count + 1)):

@@ -1,4 +1,4 @@
-"""What a walk notes of odd files."""
+"""The scan of a directory."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from tests.helpers.flist.trees import MIB, make_sparse
 
 
 @pytest.mark.parametrize("limit", [2, 3])
-def test_a_file_with_too_many_holes_is_as_one_without(
+def test_a_file_with_too_many_holes_is_recorded_without_any(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: int
 ) -> None:
     monkeypatch.setattr("flist.pack.scan.MAX_EXTENTS", limit)

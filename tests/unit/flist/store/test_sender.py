@@ -9,8 +9,9 @@ from flist.blocks.codec import check_arrival, encode
 from flist.errors import StoreError
 from flist.model import CHUNK_BYTES, Block, Route
 from flist.oci.layer.chunks import ChunkWriter
+from flist.pack.encoder import Encoder
 from flist.pack.known_files import BLOCK_BYTES
-from flist.pack.pack import Encoder, Piece
+from flist.pack.pieces import Piece
 from flist.store.base import Store
 from flist.store.folder import FolderStore
 from flist.store.routed import RoutedStore

@@ -1,4 +1,4 @@
-"""What becomes of a file that is begun when everything has been given up."""
+"""The workers of an unpack."""
 
 from pathlib import Path
 
@@ -7,13 +7,13 @@ import pytest
 from flist.errors import FlistError
 from flist.format.opening import open_flist
 from flist.store.sources import Sources
+from flist.unpack.plan import make_plan
 from flist.unpack.properties import Rules
-from flist.unpack.restorer import Restorer
-from flist.unpack.unpack import make_plan
+from flist.unpack.worker import FileWorker
 from tests.helpers.flist.faults import make_many_files, pack_into
 
 
-def test_a_file_begun_too_late_is_taken_back(tmp_path: Path) -> None:
+def test_a_file_started_after_give_up_is_removed(tmp_path: Path) -> None:
     meta = pack_into(tmp_path, make_many_files(tmp_path / "tree", 1))
     out = tmp_path / "out"
     with open_flist(meta) as flist:
@@ -21,10 +21,10 @@ def test_a_file_begun_too_late_is_taken_back(tmp_path: Path) -> None:
     for folder in plan.folders:
         Path(folder.path.decode()).mkdir()
     sources = Sources(cache=tmp_path / "cache", is_offline=True)
-    restorer = Restorer([plan.files], frozenset(), meta, sources, Rules(False, True))
-    restorer.open()
-    restorer.give_up()
-    item = max(plan.files, key=lambda item: item.inode.size)
+    worker = FileWorker([plan.files], frozenset(), meta, sources, Rules(False, True))
+    worker.open()
+    worker.give_up()
+    entry = max(plan.files, key=lambda entry: entry.inode.size)
     with pytest.raises(FlistError, match="given up"):
-        restorer.restore(item)
+        worker.restore(entry)
     assert not [path for path in out.rglob("*") if not path.is_dir()]

@@ -1,4 +1,4 @@
-"""Restores files in worker processes: keeps what is right, and writes the rest."""
+"""Restores files in each worker process: keeps those that are right, and writes the others."""
 
 import os
 from collections.abc import Iterable, Sequence
@@ -12,9 +12,10 @@ from flist.format.opening import open_flist
 from flist.model import CHUNK_BYTES, Block
 from flist.pack.workers import Worker
 from flist.store.sources import Sources, choose_routes, is_local, open_fetcher
+from flist.unpack.entries import OccupiedError, ReadChunk, make_file
+from flist.unpack.plan import Entry
 from flist.unpack.present import has_content, open_present
-from flist.unpack.properties import Restore, Rules, is_set
-from flist.unpack.restore import OccupiedError, ReadChunk, restore_file
+from flist.unpack.properties import Rules, is_set
 
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
@@ -25,8 +26,8 @@ REMOTE_THREADS = 8
 
 
 class Outcome(NamedTuple):
-    """What was done about one file, or several: how many were kept as they are, the bytes of the
-    others, what of them could not be restored, and why some could not be written at all."""
+    """The result of one file or several: how many were `kept` as they were, the bytes of the
+    others, the `problems` with their properties, and why some are `broken`: not written at all."""
 
     kept: int
     size_bytes: int
@@ -35,7 +36,7 @@ class Outcome(NamedTuple):
 
 
 def add_up(outcomes: Iterable[Outcome]) -> Outcome:
-    """Return what was done in all."""
+    """Return the sum of results."""
     kept = size = 0
     problems: list[str] = []
     broken: list[str] = []
@@ -47,13 +48,16 @@ def add_up(outcomes: Iterable[Outcome]) -> Outcome:
     return Outcome(kept, size, problems, broken)
 
 
-class Restorer(Worker[int, tuple[int, Outcome]]):
-    """Writes batches of files; a job is a batch's number, since all were there before the fork.
-    `shared` has the inode numbers of files that must not stay, since they are names of others."""
+class FileWorker(Worker[int, tuple[int, Outcome]]):
+    """Restores batches of files. A job is the index of a batch: the fork has copied them all.
+
+    `shared` has the inode numbers of files that cannot be kept, because on disk they are names of
+    other files.
+    """
 
     def __init__(
         self,
-        batches: Sequence[Sequence[Restore]],
+        batches: Sequence[Sequence[Entry]],
         shared: AbstractSet[int],
         meta: Path,
         sources: Sources,
@@ -70,7 +74,7 @@ class Restorer(Worker[int, tuple[int, Outcome]]):
         self.is_over = False
 
     def open(self) -> None:
-        """Open the stores; remote ones are asked by several threads."""
+        """Open the stores; start threads if some are remote."""
         with open_flist(self.meta) as flist:
             self.fetcher = open_fetcher(flist, self.sources)
             routes = [] if self.sources.is_offline else choose_routes(flist, self.sources.stores)
@@ -83,45 +87,46 @@ class Restorer(Worker[int, tuple[int, Outcome]]):
             self.read_chunk = LocalReader(self.fetcher).read
 
     def load(self, block: Block, size: int) -> bytes:
-        """Return a chunk. After `give_up` it raises `FlistError`, so that a thread which begins a
-        file just then takes it back."""
+        """Return a chunk. Raises `FlistError` after `give_up`, so that a thread that starts a file
+        just then removes it again."""
         if self.is_over:
-            raise FlistError("cannot go on: it was given up")
+            raise FlistError("cannot go on: the unpack was given up")
         assert self.fetcher is not None
         return self.fetcher.load(block, size)
 
     def work(self, job: int) -> tuple[int, Outcome]:
-        """Write every file of a batch; return their bytes, too."""
+        """Restore the files of a batch; return the sum of their sizes, and the result."""
         batch = self.batches[job]
         done = self.pool.map(self.restore, batch) if self.pool else map(self.restore, batch)
-        return sum(item.inode.size for item in batch), add_up(done)
+        return sum(entry.inode.size for entry in batch), add_up(done)
 
-    def restore(self, item: Restore) -> Outcome:
-        """See to it that one file is there."""
+    def restore(self, entry: Entry) -> Outcome:
+        """Restore one file; raises `FlistError` for what must end the unpack."""
         assert self.read_chunk is not None
-        size = item.inode.size
+        size = entry.inode.size
         try:
             if self.rules.is_clean:
-                return Outcome(0, size, restore_file(item, self.read_chunk, self.rules))
-            with open_present(item.path) as present:
-                if present is not None and self.is_whole(present, item):
+                return Outcome(0, size, make_file(entry, self.read_chunk, self.rules))
+            with open_present(entry.path) as present:
+                if present is not None and self.is_whole(present, entry):
                     return Outcome(1, 0)
-                problems = restore_file(item, self.read_chunk, self.rules, present)
+                problems = make_file(entry, self.read_chunk, self.rules, present)
                 return Outcome(0, size, problems)
         except (FormatError, BlockError, BlockMissingError) as error:
-            return Outcome(0, 0, broken=[f"{os.fsdecode(item.path)}: {error.message}"])
+            return Outcome(0, 0, broken=[f"{os.fsdecode(entry.path)}: {error.message}"])
         except OccupiedError as error:
             return Outcome(0, 0, broken=[error.message])
         except OSError as error:
-            name = os.fsdecode(item.path)
+            name = os.fsdecode(entry.path)
             raise FlistError(f"cannot write {name}: {error.strerror}") from error
 
-    def is_whole(self, present: int, item: Restore) -> bool:
-        """Whether an open file is all that the flist says, content last: that takes longest."""
+    def is_whole(self, present: int, entry: Entry) -> bool:
+        """Return whether an open file is as the flist says. Compares the content last: it takes
+        longest."""
         return (
-            item.inode.ino not in self.shared
-            and is_set(present, item, self.rules)
-            and has_content(present, item.inode.size, item.blocks, item.meta.extents)
+            entry.inode.ino not in self.shared
+            and is_set(present, entry, self.rules)
+            and has_content(present, entry.inode.size, entry.blocks, entry.meta.extents)
         )
 
     def close(self) -> None:
@@ -132,7 +137,7 @@ class Restorer(Worker[int, tuple[int, Outcome]]):
         self.fetcher.close()
 
     def give_up(self) -> None:
-        """Close the stores; whom they hold up is left alone."""
+        """Close the stores without waiting for threads that they block."""
         self.is_over = True
         if self.pool is not None:
             self.pool.shutdown(wait=False, cancel_futures=True)
@@ -141,14 +146,14 @@ class Restorer(Worker[int, tuple[int, Outcome]]):
 
 
 class LocalReader:
-    """Plain chunks from a folder of this machine, one after the other in the same memory."""
+    """Reads chunks from a local store into one buffer."""
 
     def __init__(self, fetcher: "Fetcher") -> None:
         self.fetcher = fetcher
         self.buffer = memoryview(bytearray(CHUNK_BYTES))
 
     def read(self, block: Block, size: int) -> memoryview:
-        """Return a chunk, which the next call overwrites."""
+        """Return a chunk, valid until the next call."""
         chunk = self.buffer[:size]
         decode_into(block, self.fetcher.get_packed(block), chunk)
         return chunk

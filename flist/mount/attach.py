@@ -1,6 +1,7 @@
-"""Attaches a FUSE connection to a directory and takes it off again, without libfuse.
+"""Mounts a FUSE connection on a directory and unmounts it, without libfuse.
 
-Root mounts with mount(2), so device nodes and setuid bits work; anybody else asks fusermount3.
+Root mounts with mount(2), so device nodes and setuid bits work. Other users go through the setuid
+helper fusermount3.
 """
 
 import array
@@ -40,7 +41,7 @@ def attach_as_root(target: Path) -> int:
 
 
 def attach_as_user(target: Path) -> int:
-    """Mount through the setuid helper, which sends the descriptor over a socket."""
+    """Mount through the setuid helper, which passes the descriptor back over a socket."""
     import subprocess
 
     options = f"ro,default_permissions,fsname={os.getpid()},subtype={FILE_SYSTEM}"
@@ -66,9 +67,10 @@ def attach_as_user(target: Path) -> int:
 
 
 def detach(target: Path, pid: int | None = None) -> None:
-    """Take the mount of this process, or of `pid`, off; also when something in it is still open.
+    """Unmount the mount that this process, or process `pid`, serves on `target`, even while files
+    in it are open.
 
-    It may have been taken off by somebody else, and another be in its place.
+    Does nothing if that mount is gone already, also when another one has taken its place.
     """
     with contextlib.suppress(OSError):  # no /proc here
         here = [entry for entry in read_mounts() if entry.target == str(target)]
@@ -86,17 +88,18 @@ def detach(target: Path, pid: int | None = None) -> None:
 
 
 def disconnect(handle: int) -> None:
-    """End the connection `handle`, and leave its number to nothing: threads that still answer a
-    read would write into whatever file got it next."""
+    """Close the connection `handle`, and leave /dev/null open under its number. A thread that still
+    answers a read would otherwise write into the next file that gets the number."""
     nothing = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
     os.dup2(nothing, handle, inheritable=False)
     os.close(nothing)
 
 
 def widen_read_ahead(target: Path) -> None:
-    """Let the kernel read two chunks ahead instead of a quarter of one, if we may say so.
+    """Let the kernel read two chunks ahead instead of a quarter of one, where we have the right to
+    set that.
 
-    `target` is resolved already: to look at it now would be to wait for our own answer.
+    `target` must be resolved: to resolve it here would send requests that only we can answer.
     """
     place = str(target)
     with contextlib.suppress(OSError):
