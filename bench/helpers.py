@@ -13,7 +13,7 @@ from pathlib import Path
 from types import FrameType
 from typing import NamedTuple
 
-from common.debian import fetch_packages
+from common.debian.fetch import fetch_packages
 
 PACKAGES = ("apt", "bash", "coreutils", "findutils", "gcc", "git", "openssh-client", "perl",
             "python3", "vim")  # fmt: skip

@@ -12,11 +12,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from common.debian import fetch_packages
+from common.debian.archive import PackageArchive
+from common.debian.fetch import fetch_packages
 from common.files import open_atomic, write_atomic
 from common.run import CommandError
 from image import plan
-from image.archive import PackageArchive
 from image.errors import ImageError
 from image.identity import digest, packages_identity, recipe_identity, tree_identity
 from image.kernel import build_modules, find_kernel
@@ -122,7 +122,9 @@ def make_release(output: Path, inputs: Inputs, progress: Progress) -> Release:
         kernel = find_kernel(archive)
         vmlinuz_path = f"boot/vmlinuz-{kernel}"
         vmlinuz = archive.read(vmlinuz_path)
-        layers = make_layers(archive, kernel, archive.mtime(vmlinuz_path), inputs, progress)
+        layers = make_layers(
+            archive, kernel, int(archive.member(vmlinuz_path).mtime), inputs, progress
+        )
     contents = {"vmlinuz": vmlinuz, "initramfs.zst": b"".join(layers)}
     files = {name: describe(content) for name, content in contents.items()}
     progress("writing the release")

@@ -9,9 +9,9 @@ import json
 import tempfile
 from pathlib import Path
 
+from common.debian.programs import run_program
 from image.model import File
 from image.plan import PYTHON
-from image.target import run_target
 from image.tree import Tree
 
 # Runs in the target's Python: reads [[source, name in tracebacks, output], ...] from stdin.
@@ -60,7 +60,7 @@ def _compile(sources: list[tuple[str, File]], target: Path) -> dict[str, bytes]:
             rows.append([str(source), f"/{path}", str(folder / f"{number}.pyc")])
         env = {"PYTHONHASHSEED": "0", "PYTHONHOME": str(target / "usr")}
         flags = ["-S", "-s", "-P", "-B", "-c", COMPILER]
-        run_target(target, PYTHON, flags, env=env, stdin=json.dumps(rows).encode())
+        run_program(target, PYTHON, flags, env=env, stdin=json.dumps(rows).encode())
         return {
             path: (folder / f"{number}.pyc").read_bytes()
             for number, (path, _) in enumerate(sources)

@@ -5,16 +5,18 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
+from common.debian import archive
+from common.debian.archive import PackageArchive
 from common.files import write_atomic
 from common.paths import cache_dir
-from image.archive import PackageArchive
 from image.model import Directory, File, Symlink
+from image.packages import read_entry, select_paths
 from image.tree import Tree
 
 # Of the fetched packages, what a build reads; the rest has the time of the fetch in it.
 PACKAGE_PATHS = ("boot/*", "usr/*")
-RECIPE = Path(__file__).parent
-# How a build is asked for, and where it says what it made, change nothing of what is made.
+RECIPE = (Path(__file__).parent, Path(archive.__file__).parent)
+# The command line and its output do not change what is built.
 NOT_RECIPE = ("cli.py",)
 
 
@@ -30,7 +32,8 @@ def digest(*parts: str | bytes) -> str:
 
 def recipe_identity() -> str:
     """Return the digest of the code and the tables that build a release."""
-    paths = sorted(path for path in RECIPE.glob("*.py") if path.name not in NOT_RECIPE)
+    found = [path for folder in RECIPE for path in sorted(folder.glob("*.py"))]
+    paths = [path for path in found if path.name not in NOT_RECIPE]
     return digest(*(part for path in paths for part in (path.name, path.read_bytes())))
 
 
@@ -53,15 +56,15 @@ def packages_identity(path: Path) -> str:
             return str(known["digest"])
     except (OSError, ValueError, KeyError, TypeError):
         pass
-    with PackageArchive(path) as archive:
-        answer = digest(*_archive_parts(archive))
+    with PackageArchive(path) as packages:
+        answer = digest(*_archive_parts(packages))
     write_atomic(note, json.dumps({"stamp": stamp, "digest": answer}).encode())
     return answer
 
 
-def _archive_parts(archive: PackageArchive) -> Iterable[str | bytes]:
-    for path in archive.select(PACKAGE_PATHS):
-        entry = archive.entry(path)
+def _archive_parts(packages: PackageArchive) -> Iterable[str | bytes]:
+    for path in select_paths(packages, PACKAGE_PATHS):
+        entry = read_entry(packages, path)
         match entry:
             case File():
                 yield from _parts(path, entry)

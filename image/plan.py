@@ -1,5 +1,6 @@
 """What goes into a release: tables only, as globs over paths ("*" also crosses slashes)."""
 
+from common.debian.programs import LIBRARY_FOLDER, LOADER
 from image.model import Device
 
 # Debian packages, with everything they depend on. The build takes single files out of them.
@@ -13,8 +14,6 @@ PACKAGES = (
     "python3.13-minimal",
 )
 
-LIBRARY_FOLDER = "usr/lib/x86_64-linux-gnu"
-LOADER = f"{LIBRARY_FOLDER}/ld-linux-x86-64.so.2"
 PYTHON = "usr/bin/python3.13"
 STDLIB = "usr/lib/python3.13"
 PROJECT = "usr/lib/zero-os"

@@ -4,15 +4,16 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
+from common.debian.archive import PackageArchive
+from common.debian.programs import LIBRARY_FOLDER, LOADER
 from common.paths import cache_dir
 from image import plan
-from image.archive import PackageArchive
 from image.bytecode import compile_tree
 from image.elf import is_elf, read_needed, strip_unloaded
 from image.errors import ImageError
 from image.layers import keep_newest
 from image.model import Directory, File, Symlink
-from image.target import write_tree
+from image.packages import read_entry, select_paths
 from image.tree import Tree
 
 USERS = "root:x:0:0:root:/root:/usr/bin/zos\nnobody:x:65534:65534:nobody:/:/usr/sbin/nologin\n"
@@ -32,7 +33,7 @@ SMALL_FILES = {
 def build_system(archive: PackageArchive, wheels: Tree, target: Path) -> Tree:
     """Return the whole layer: skeleton, programs, byte-compiled Python and `wheels`, libraries."""
     tree = build_skeleton()
-    copy_files(archive, archive.select(plan.SYSTEM_FILES), tree)
+    copy_files(archive, select_paths(archive, plan.SYSTEM_FILES), tree)
     tree.add(plan.CERTIFICATE_BUNDLE, File(bundle_certificates(archive)))
     python = Tree()
     python.merge(wheels)
@@ -49,11 +50,12 @@ def prepare_target(archive: PackageArchive, identity: str) -> Path:
         place.touch()
         return place
     tree = Tree()
-    copy_files(archive, [plan.LOADER, plan.PYTHON, "usr/bin/kmod", *select_stdlib(archive)], tree)
+    copy_files(archive, [LOADER, plan.PYTHON, "usr/bin/kmod", *select_stdlib(archive)], tree)
     add_libraries(archive, tree)
+    paths = [path for path, entry in tree.items() if not isinstance(entry, Directory)]
     with tempfile.TemporaryDirectory(dir=place.parent) as folder:
         fresh = Path(folder) / "root"
-        write_tree(tree, fresh)
+        archive.unpack(paths, fresh)
         try:
             fresh.rename(place)
         except OSError:
@@ -79,20 +81,20 @@ def build_skeleton() -> Tree:
 
 def select_stdlib(archive: PackageArchive) -> list[str]:
     """Return the paths of the standard library's files that a node needs."""
-    return archive.select([f"{plan.STDLIB}/*"], plan.STDLIB_WITHOUT)
+    return select_paths(archive, [f"{plan.STDLIB}/*"], plan.STDLIB_WITHOUT)
 
 
 def copy_files(archive: PackageArchive, paths: list[str], tree: Tree) -> None:
     """Add what stands at `paths`, but for directories: those come with what is in them."""
     for path in paths:
-        entry = archive.entry(path)
+        entry = read_entry(archive, path)
         if not isinstance(entry, Directory):
             tree.add(path, entry)
 
 
 def bundle_certificates(archive: PackageArchive) -> bytes:
     """Return the trusted certificate authorities as one PEM file."""
-    paths = archive.select([plan.CERTIFICATES])
+    paths = select_paths(archive, [plan.CERTIFICATES])
     if not paths:
         raise ImageError("cannot find any certificate authority among the packages")
     return b"".join(archive.read(path).rstrip(b"\n") + b"\n" for path in paths)
@@ -131,14 +133,14 @@ def needed_libraries(file: File) -> list[str]:
 
 
 def _add_library(archive: PackageArchive, name: str, tree: Tree) -> File:
-    path = f"{plan.LIBRARY_FOLDER}/{name}"
+    path = f"{LIBRARY_FOLDER}/{name}"
     if path not in archive:
         raise ImageError(f"cannot find the library {name} among the packages")
-    entry = archive.entry(path)
+    entry = read_entry(archive, path)
     if isinstance(entry, Symlink):
         tree.add(path, entry)
-        path = f"{plan.LIBRARY_FOLDER}/{entry.target}"
-        entry = archive.entry(path)
+        path = f"{LIBRARY_FOLDER}/{entry.target}"
+        entry = read_entry(archive, path)
     if not isinstance(entry, File):
         raise ImageError(f"cannot use the library {name}: /{path} is not a file")
     if path not in tree:

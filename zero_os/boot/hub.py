@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from common.debian import fetch_packages
+from common.debian.fetch import fetch_packages
 from common.files import write_atomic
 from common.locks import hold_lock
 from common.paths import cache_dir

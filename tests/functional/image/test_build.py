@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from common.debian import fetch_packages
+from common.debian.archive import PackageArchive
+from common.debian.fetch import fetch_packages
+from common.debian.programs import LOADER
 from common.run import CommandError
 from image import build, cli, plan
-from image.archive import PackageArchive
 from image.build import build_release
 from image.cpio import Member, read_archive
 from image.errors import ImageError
@@ -129,7 +130,7 @@ def test_what_a_node_needs_is_there(members: dict[str, Member], release: Release
         "usr/lib/zero-os/zinit/__pycache__/boot.cpython-313.pyc",
         "usr/lib/zero-os/yaml/__init__.pyc",
         plan.FUSE_LIBRARY[1:],
-        plan.LOADER,
+        LOADER,
         f"{base}/modules.dep.bin",
         f"{base}/modules.alias.bin",
         f"{base}/kernel/fs/overlayfs/overlay.ko.xz",

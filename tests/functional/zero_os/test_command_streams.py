@@ -107,6 +107,6 @@ def test_a_cache_that_can_not_be_made(variable: str, tmp_path: Path) -> None:
     words = {variable: str(tmp_path / "file"), "OUTPUT": str(output)}
     done = run_shell('$ZOS image build --output "$OUTPUT"', **words)
     assert done.returncode == 1
-    assert f"cannot keep anything in {tmp_path}/file" in done.stderr
-    assert "hint: name a folder that can be written: ZOS_CACHE=FOLDER" in done.stderr
+    assert f"cannot use the cache folder {tmp_path}/file" in done.stderr
+    assert "hint: choose a writable folder: ZOS_CACHE=FOLDER" in done.stderr
     assert "Traceback" not in done.stderr
