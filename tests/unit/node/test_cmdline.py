@@ -9,7 +9,7 @@ HUB = "hub=http://10.0.2.2:8080"
 
 
 def test_what_the_boot_script_writes_is_understood() -> None:
-    text = f"BOOT_IMAGE=vmlinuz runmode=dev farmer_id=7 version=v3 {HUB}/ console=ttyS0\n"
+    text = f"BOOT_IMAGE=vmlinuz runmode=dev farmer_id=7 {HUB}/ console=ttyS0\n"
     assert parse_parameters(text) == BootParameters("dev", 7, "http://10.0.2.2:8080")
 
 
