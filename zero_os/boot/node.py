@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from common.errors import ZosError
-from qemu.console import Line
+from qemu.lines import Line
 from qemu.machine import QemuMachine
 from qemu.model import Firmware, MachineConfig, UsbBoot
 from zero_os.boot.redis import ping
