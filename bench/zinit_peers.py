@@ -14,7 +14,8 @@ import sys
 import time
 from pathlib import Path
 
-from tests.helpers.zinit.daemon import children_of, write_launcher
+from tests.helpers.processes import children_of
+from tests.helpers.zinit.daemon import write_launcher
 
 SOURCE = """\
 #include <fcntl.h>

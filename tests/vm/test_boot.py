@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from tests.helpers.processes import children_of, is_alive
 from tests.helpers.waiting import wait_until
 from zero_os.boot.redis import ping
 from zero_os.boot.timeline import STAGES
@@ -65,19 +66,3 @@ def test_it_stays_until_it_is_told_to_stop() -> None:
         if process.poll() is None:
             process.kill()
             process.communicate(timeout=STOP_S)
-
-
-def children_of(pid: int) -> list[int]:
-    """Return the processes that `pid` has started."""
-    call = ["ps", "-o", "pid=", "--ppid", str(pid)]
-    text = subprocess.run(call, capture_output=True, text=True, timeout=20, check=False).stdout
-    return [int(word) for word in text.split()]
-
-
-def is_alive(pid: int) -> bool:
-    """Tell whether there is a process `pid` that has not ended."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True

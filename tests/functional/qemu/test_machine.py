@@ -18,6 +18,7 @@ from qemu.machine import QemuMachine
 from qemu.model import Boot, Forward, IsoBoot, MachineConfig, NetworkBoot, UsbBoot
 from tests.helpers.checkout import TOP
 from tests.helpers.needs import need_tool, need_uefi
+from tests.helpers.processes import is_alive
 from tests.helpers.vm import sector
 from tests.helpers.waiting import wait_until
 
@@ -303,11 +304,3 @@ def test_qemu_dies_with_its_parent(configure: Maker, tmp_path: Path) -> None:
             parent.kill()
         parent.wait(BOOT_S)
         wait_until(lambda: not is_alive(pid), "QEMU ends")
-
-
-def is_alive(pid: int) -> bool:
-    """Return whether `pid` runs; a zombie does not."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False

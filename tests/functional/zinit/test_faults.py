@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from tests.helpers.checkout import TOP
+from tests.helpers.processes import children_of
 from tests.helpers.waiting import DEADLINE_S, wait_until
-from tests.helpers.zinit.daemon import ZinitDaemon, children_of, hold, running_daemon
+from tests.helpers.zinit.daemon import ZinitDaemon, hold, running_daemon
 
 
 def count_fds(pid: int) -> int:

@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from tests.helpers.needs import need_root
+from tests.helpers.processes import children_of, process_state
 from tests.helpers.waiting import wait_until
-from tests.helpers.zinit.daemon import ZinitDaemon, children_of, hold, process_state
+from tests.helpers.zinit.daemon import ZinitDaemon, hold
 from zinit.client.line import Client, ZinitError
 
 MANY = 1000

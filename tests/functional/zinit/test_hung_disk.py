@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests.helpers.hung_disk import HungDisk, hung_disk
+from tests.helpers.processes import process_state
 from tests.helpers.waiting import wait_until
-from tests.helpers.zinit.daemon import ZinitDaemon, process_state
+from tests.helpers.zinit.daemon import ZinitDaemon
 
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 TALKER = "sh -c 'n=0; while :; do n=$((n+1)); echo $n {filler}; done'"

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tests.helpers.checkout import TOP
+from tests.helpers.processes import children_of, process_state
 from tests.helpers.waiting import DEADLINE_S, wait_until
 from zinit.client.line import Client
 
@@ -172,23 +173,6 @@ def hold(pid: int) -> None:
     """Stop a process with SIGSTOP, and wait for that: it may be running just now."""
     os.kill(pid, signal.SIGSTOP)
     wait_until(lambda: process_state(pid) == "T", f"{pid} is stopped")
-
-
-def process_state(pid: int) -> str:
-    """Return a process's state letter, or nothing if it is gone."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:
-        return ""
-
-
-def children_of(pid: int) -> list[int]:
-    """Return the pids of a process's children."""
-    try:
-        text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
-    except OSError:
-        return []
-    return [int(word) for word in text.split()]
 
 
 def members_of(sessions: set[int], before: float) -> list[int]:
