@@ -1,1 +1,1 @@
-"""Tests of `common.debian`."""
+"""Unit tests of `common.debian`."""
