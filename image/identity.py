@@ -1,4 +1,4 @@
-"""What a release is made of, as digests: the same inputs give the same identity on any machine."""
+"""Digests of a release's inputs: the same inputs have the same identity on any machine."""
 
 import hashlib
 import json
@@ -13,7 +13,7 @@ from image.model import Directory, File, Symlink
 from image.packages import read_entry, select_paths
 from image.tree import Tree
 
-# Of the fetched packages, what a build reads; the rest has the time of the fetch in it.
+# The packages' files that a build reads; others contain the time at which they were fetched.
 PACKAGE_PATHS = ("boot/*", "usr/*")
 RECIPE = (Path(__file__).parent, Path(archive.__file__).parent)
 # The command line and its output do not change what is built.
@@ -21,7 +21,7 @@ NOT_RECIPE = ("cli.py",)
 
 
 def digest(*parts: str | bytes) -> str:
-    """Return one digest of `parts`, in which their borders count."""
+    """Return one digest of `parts` that depends on their boundaries."""
     state = hashlib.sha256()
     for part in parts:
         data = part.encode() if isinstance(part, str) else part
@@ -38,14 +38,14 @@ def recipe_identity() -> str:
 
 
 def tree_identity(tree: Tree) -> str:
-    """Return the digest of all files of `tree` with their paths and modes."""
+    """Return the digest of all files of `tree` with their paths, modes and owners."""
     return digest(*(part for path, file in tree.files() for part in _parts(path, file)))
 
 
 def packages_identity(path: Path) -> str:
-    """Return the digest of what the archive of packages at `path` holds.
+    """Return the digest of the archive of packages at `path`.
 
-    Reading it takes a second, so the answer is kept for as long as the file stays as it is.
+    Computing it takes a second, so it is cached for as long as the file does not change.
     """
     facts = path.stat()
     stamp = [facts.st_size, facts.st_mtime_ns]

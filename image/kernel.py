@@ -1,8 +1,8 @@
-"""The kernel of a release and the part of the initramfs that holds its modules.
+"""The kernel of a release and the layer of the initramfs with its modules.
 
-The modules stay compressed as their package has them. Unpacked they would make the download a
-tenth smaller, but take 100 MB more of a node's memory, 1.5 s more until PID 1 runs (emulated, 2
-processors), and 15 times longer to compress here.
+The modules stay compressed, as in their package. Uncompressed modules would make the download a
+tenth smaller, but use 100 MB more of a node's memory, delay PID 1 by 1.5 s (emulated, 2
+processors), and take 15 times longer to compress during the build.
 """
 
 import tempfile
@@ -18,22 +18,22 @@ from image.packages import read_entry, select_paths
 from image.tree import Tree
 
 MODULES_FOLDER = "usr/lib/modules"
-# depmod's text forms of its binary indexes; modprobe reads the binary ones.
+# depmod's text versions of its indexes; modprobe reads the binary ones.
 TEXT_INDEXES = ("modules.alias", "modules.symbols")
 
 
 def find_kernel(archive: PackageArchive) -> str:
-    """Return the version of the one kernel in `archive` ("6.12.57+deb13-amd64")."""
+    """Return the version of the only kernel in `archive` ("6.12.57+deb13-amd64")."""
     versions = [
         path.removeprefix("boot/vmlinuz-") for path in select_paths(archive, ["boot/vmlinuz-*"])
     ]
     if len(versions) != 1:
-        raise ImageError(f"cannot choose a kernel: the packages hold {versions or 'none'}")
+        raise ImageError(f"cannot choose a kernel: the packages contain {versions or 'none'}")
     return versions[0]
 
 
 def build_modules(archive: PackageArchive, version: str, target: Path) -> Tree:
-    """Return the modules a node needs, with the indexes that modprobe reads."""
+    """Return the modules that a node needs, with modprobe's indexes."""
     base = f"{MODULES_FOLDER}/{version}"
     paths = select_paths(archive, [f"{base}/kernel/*"])
     chosen = close_modules(paths, plan.MODULES, plan.MODULES_WITHOUT, archive.read)
@@ -66,7 +66,7 @@ def make_indexes(
 
 
 def check_indexable(tree: Tree, base: str) -> None:
-    """Raise `ImageError` unless the kernel package gave what orders and completes the indexes."""
+    """Raise `ImageError` unless the kernel package has the files that depmod needs."""
     for name in ("modules.order", "modules.builtin", "modules.builtin.modinfo"):
         if f"{base}/{name}" not in tree:
             raise ImageError(f"cannot index the modules: the kernel package has no {name}")

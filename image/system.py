@@ -1,4 +1,4 @@
-"""The part of the initramfs that comes from packages: libraries, Python, tools, certificates."""
+"""The layer of the initramfs from packages: libraries, Python, tools, certificates."""
 
 import tempfile
 from dataclasses import replace
@@ -59,14 +59,14 @@ def prepare_target(archive: PackageArchive, identity: str) -> Path:
         try:
             fresh.rename(place)
         except OSError:
-            if not place.is_dir():  # else another build has just done the same
+            if not place.is_dir():  # else another build has just created it
                 raise
     keep_newest(place.parent, "*", KEPT_TARGETS)
     return place
 
 
 def build_skeleton() -> Tree:
-    """Return the directories, links, device nodes and small files that no package gives."""
+    """Return the directories, links, device nodes and small files that no package contains."""
     tree = Tree()
     for path, mode in plan.DIRECTORIES.items():
         tree.add(path, Directory(mode))
@@ -80,12 +80,12 @@ def build_skeleton() -> Tree:
 
 
 def select_stdlib(archive: PackageArchive) -> list[str]:
-    """Return the paths of the standard library's files that a node needs."""
+    """Return the paths of the standard library that a node needs."""
     return select_paths(archive, [f"{plan.STDLIB}/*"], plan.STDLIB_WITHOUT)
 
 
 def copy_files(archive: PackageArchive, paths: list[str], tree: Tree) -> None:
-    """Add what stands at `paths`, but for directories: those come with what is in them."""
+    """Add the entries at `paths`, except directories, which their files imply."""
     for path in paths:
         entry = read_entry(archive, path)
         if not isinstance(entry, Directory):
@@ -101,9 +101,9 @@ def bundle_certificates(archive: PackageArchive) -> bytes:
 
 
 def add_libraries(archive: PackageArchive, tree: Tree) -> None:
-    """Add every shared library that a file of `tree`, or another library, asks for.
+    """Add every shared library that a file of `tree`, or another library, needs.
 
-    Libraries that a wheel brings along itself are found in the tree by their names.
+    Libraries in wheels are already in the tree, under their names.
     """
     present = {path.rpartition("/")[2] for path, _ in tree.files()}
     todo = list(plan.LOADED_LIBRARIES)
@@ -118,7 +118,7 @@ def add_libraries(archive: PackageArchive, tree: Tree) -> None:
 
 
 def strip_files(tree: Tree) -> Tree:
-    """Return `tree` with programs and libraries cut down to what is loaded (16 MB less)."""
+    """Return `tree` with programs and libraries stripped to their loaded parts (16 MB less)."""
     result = Tree()
     for path, entry in tree.items():
         if isinstance(entry, File) and is_elf(entry.content):
@@ -128,7 +128,7 @@ def strip_files(tree: Tree) -> Tree:
 
 
 def needed_libraries(file: File) -> list[str]:
-    """Return the libraries that `file` asks for; none if it is not an ELF file."""
+    """Return the libraries that `file` needs; none if it is not an ELF file."""
     return read_needed(file.content) if is_elf(file.content) else []
 
 
