@@ -1,4 +1,4 @@
-"""A small Linux guest for the harness: Debian's cloud kernel, Python as PID 1, the agent."""
+"""A small Linux guest: Debian's cloud kernel, Python as PID 1, the agent."""
 
 from pathlib import Path
 
@@ -30,8 +30,8 @@ import agent
 sys.exit(agent.main())
 """
 
-# What a test imports on the guest: `from node import ...`.
-NODE = b'''"""Words for tests, on the guest."""
+# A module for tests on the guest: `from node import ...`.
+NODE = b'''"""Functions for tests, on the guest."""
 import ctypes, fcntl, os, socket, struct
 libc = ctypes.CDLL(None, use_errno=True)
 
@@ -91,7 +91,7 @@ def make_linux(folder: Path, append: str = "") -> KernelBoot:
 
 
 def is_wanted(name: str) -> bool:
-    """Tell whether the guest needs this file of its packages."""
+    """Return whether the guest needs this file of its packages."""
     if name.startswith(STDLIB):
         return not name.removeprefix(STDLIB).startswith(UNUSED)
     if name.startswith(LIBRARIES):
