@@ -44,16 +44,17 @@ def run(
     try:
         stdout, stderr = finish(process, stdin, timeout_s)
     except subprocess.TimeoutExpired as error:
-        raise CommandError(
-            f"{words[0]} did not end within {timeout_s:g} s", hint=pasteable
-        ) from error
+        reason = f"{words[0]} did not end within {timeout_s:g} s"
+        raise CommandError(reason, hint=pasteable) from error
     if process.returncode != 0:
-        said = stderr.decode(errors="replace").strip() or stdout.decode(errors="replace").strip()
-        last = "\n".join(said.splitlines()[-8:])
-        raise CommandError(
-            f"{words[0]} failed with status {process.returncode}: {last}", hint=pasteable
-        )
+        reason = f"{words[0]} failed with status {process.returncode}"
+        raise CommandError(f"{reason}: {last_lines(stderr) or last_lines(stdout)}", hint=pasteable)
     return stdout
+
+
+def last_lines(output: bytes) -> str:
+    """Return the last lines of a program's output, for a message."""
+    return "\n".join(output.decode(errors="replace").strip().splitlines()[-8:])
 
 
 def finish(

@@ -43,18 +43,18 @@ def build_args(config: MachineConfig, wiring: Wiring) -> list[str]:
     """Return the whole command line, the program first."""
     return [
         PROGRAM,
-        *machine_words(config, wiring),
-        *channel_words(wiring),
-        *firmware_words(wiring),
-        *boot_words(config, wiring),
-        *disk_words(config.disks),
-        *network_words(config),
-        *device_words(),
+        *machine_args(config, wiring),
+        *channel_args(wiring),
+        *firmware_args(wiring),
+        *boot_args(config, wiring),
+        *disk_args(config.disks),
+        *network_args(config),
+        *device_args(),
         *config.extra_args,
     ]
 
 
-def machine_words(config: MachineConfig, wiring: Wiring) -> list[str]:
+def machine_args(config: MachineConfig, wiring: Wiring) -> list[str]:
     """Return the board, its processors and memory, and the actions that end it."""
     # TCG's "max" has the features that current distributions require; KVM uses the host's own.
     cpu = "host" if wiring.acceleration == "kvm" else "max"
@@ -73,7 +73,7 @@ def machine_words(config: MachineConfig, wiring: Wiring) -> list[str]:
     ]
 
 
-def channel_words(wiring: Wiring) -> list[str]:
+def channel_args(wiring: Wiring) -> list[str]:
     """Return the monitor, the serial console, and the guest agent's port if there is one."""
     words = [
         *["-chardev", f"socket,id=qmp,fd={wiring.qmp_fd}", "-mon", "chardev=qmp,mode=control"],
@@ -86,7 +86,7 @@ def channel_words(wiring: Wiring) -> list[str]:
     return words
 
 
-def firmware_words(wiring: Wiring) -> list[str]:
+def firmware_args(wiring: Wiring) -> list[str]:
     """Return UEFI's flash chips; without any, QEMU runs SeaBIOS."""
     words = []
     if wiring.code_file and wiring.vars_file:
@@ -96,7 +96,7 @@ def firmware_words(wiring: Wiring) -> list[str]:
     return words
 
 
-def boot_words(config: MachineConfig, wiring: Wiring) -> list[str]:
+def boot_args(config: MachineConfig, wiring: Wiring) -> list[str]:
     """Return the boot device or kernel; a network boot is part of the network card."""
     match config.boot:
         case UsbBoot(image):
@@ -114,7 +114,7 @@ def boot_words(config: MachineConfig, wiring: Wiring) -> list[str]:
             return []
 
 
-def disk_words(disks: tuple[Disk, ...]) -> list[str]:
+def disk_args(disks: tuple[Disk, ...]) -> list[str]:
     """Return the disks other than the boot device."""
     words = []
     for number, disk in enumerate(disks):
@@ -132,7 +132,7 @@ def disk_words(disks: tuple[Disk, ...]) -> list[str]:
     return words
 
 
-def network_words(config: MachineConfig) -> list[str]:
+def network_args(config: MachineConfig) -> list[str]:
     """Return every network card with its backend."""
     words = []
     forwards = iter([config.all_forwards])
@@ -170,7 +170,7 @@ def network_card(number: int, nic: Nic, is_booted: bool) -> str:
     return f"{nic.model},id=nic{number},netdev=net{number},mac={mac},{rom}"
 
 
-def device_words() -> list[str]:
+def device_args() -> list[str]:
     """Return the devices of every machine: random numbers, and a panic notifier."""
     return ["-device", "virtio-rng-pci", "-device", "pvpanic"]
 

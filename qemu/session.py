@@ -149,7 +149,7 @@ class Session:
         if self._config.on_panic == "none":
             return None
         if self._panic or self.monitor.find_event(("GUEST_PANICKED",)):
-            return f"the guest panicked ({self._panic or 'told by pvpanic'})"
+            return f"the guest panicked ({self._panic or 'reported by pvpanic'})"
         changes = [event for event in self.monitor.events() if event.name in ("STOP", "RESUME")]
         if changes and changes[-1].name == "STOP":
             return f"QEMU has stopped the machine. {self.process.said()}".strip()

@@ -10,7 +10,9 @@ from tests.helpers.waiting import wait_until
 
 
 @pytest.mark.parametrize(("place", "outcome"), [("CI", pytest.fail), ("", pytest.skip)])
-def test_a_missing_requirement_is_named(place: str, outcome: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_requirement_is_named(
+    place: str, outcome: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("CI", place)
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     with pytest.raises(outcome.Exception, match="root"):

@@ -109,7 +109,9 @@ def test_a_panic_ends_every_wait(machine: QemuMachine) -> None:
     with pytest.raises(MachineEndedError, match="the guest panicked"):
         machine.guest.write_file("/proc/sysrq-trigger", b"c")
     machine.wait_for_event("GUEST_PANICKED", timeout_s=BOOT_S)
-    wait_until(lambda: "Kernel panic" in (machine.why_ended() or ""), "the console's line is told")
+    wait_until(
+        lambda: "Kernel panic" in (machine.why_ended() or ""), "the panic's line is reported"
+    )
 
 
 def test_the_power_button_reaches_the_guest(machine: QemuMachine) -> None:

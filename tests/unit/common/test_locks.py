@@ -1,4 +1,4 @@
-"""A lock between processes: who holds it is named, and it ends with its holder."""
+"""A lock between processes: errors name its holder, and it ends with its holder."""
 
 import subprocess
 import sys
