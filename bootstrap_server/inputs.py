@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bootstrap_server.errors import TemplateError
-from common.debian.archive import PackageArchive
+from common.debian.archive import open_archive
 from common.debian.fetch import fetch_packages
 from common.debian.programs import LIBRARY_FOLDER, program_call
 
@@ -45,7 +45,7 @@ class Inputs(NamedTuple):
 def find_inputs() -> Inputs:
     """Fetch the packages, unless the cache has them, and digest what the image depends on."""
     path = fetch_packages(PACKAGES)
-    with PackageArchive(path) as archive:
+    with open_archive(path) as archive:
         if missing := [name for name in _CONTENT if name not in archive]:
             raise TemplateError(f"the packages in {path} lack {', '.join(missing)}")
         digests = {name: hashlib.sha256(archive.read(name)).hexdigest() for name in _CONTENT}
@@ -54,7 +54,7 @@ def find_inputs() -> Inputs:
 
 def unpack_inputs(path: Path, folder: Path) -> None:
     """Unpack the image's files, the tools and their libraries into `folder`."""
-    with PackageArchive(path) as archive:
+    with open_archive(path) as archive:
         libraries = [name for name in archive.paths if name.startswith(f"{LIBRARY_FOLDER}/")]
         archive.unpack([*_CONTENT, *libraries], folder)
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from common.debian.archive import PackageArchive
+from common.debian.archive import PackageArchive, open_archive
 from common.debian.fetch import fetch_packages
 from common.files import open_atomic, write_atomic
 from common.run import CommandError
@@ -118,7 +118,7 @@ def gather_inputs(keys: str, level: int, progress: Progress, *, refresh: bool = 
 
 def make_release(output: Path, inputs: Inputs, progress: Progress) -> Release:
     """Make all files of a release in memory, then write them to `output`."""
-    with PackageArchive(inputs.packages) as archive:
+    with open_archive(inputs.packages) as archive:
         kernel = find_kernel(archive)
         vmlinuz_path = f"boot/vmlinuz-{kernel}"
         vmlinuz = archive.read(vmlinuz_path)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from common.debian import archive
-from common.debian.archive import PackageArchive
+from common.debian.archive import PackageArchive, open_archive
 from common.files import write_atomic
 from common.paths import cache_dir
 from image.model import Directory, File, Symlink
@@ -56,7 +56,7 @@ def packages_identity(path: Path) -> str:
             return str(known["digest"])
     except (OSError, ValueError, KeyError, TypeError):
         pass
-    with PackageArchive(path) as packages:
+    with open_archive(path) as packages:
         answer = digest(*_archive_parts(packages))
     write_atomic(note, json.dumps({"stamp": stamp, "digest": answer}).encode())
     return answer

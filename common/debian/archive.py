@@ -4,12 +4,11 @@ Only directories, regular files, hard links and symbolic links are members; devi
 like are left out. A path is text without a leading slash and without ".." ("usr/bin/kmod").
 """
 
+import contextlib
 import os
 import tarfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
-from types import TracebackType
-from typing import Self
 
 from common.errors import ZosError
 
@@ -19,36 +18,14 @@ class PackageError(ZosError):
 
 
 class PackageArchive:
-    """An archive of packages, open within a `with` block; content is read on demand."""
+    """An open archive of packages; content is read on demand."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._tar: tarfile.TarFile | None = None
-        self._members: dict[str, tarfile.TarInfo] = {}
-
-    def __enter__(self) -> Self:
-        try:
-            self._tar = tarfile.open(self.path, "r:")
-            members = {plain_path(member.name): member for member in self._tar if is_kept(member)}
-        except (OSError, tarfile.TarError, ValueError) as error:
-            self.close()
-            raise self._broken(f"cannot read {self.path}: {error}") from error
-        self._members = dict(sorted(members.items()))
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
+    def __init__(
+        self, path: Path, tar: tarfile.TarFile, members: dict[str, tarfile.TarInfo]
     ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close the file; the archive can be entered again."""
-        if self._tar is not None:
-            self._tar.close()
-            self._tar = None
+        self.path = path
+        self._tar = tar
+        self._members = members
 
     @property
     def paths(self) -> list[str]:
@@ -63,11 +40,10 @@ class PackageArchive:
         try:
             return self._members[path]
         except KeyError:
-            raise self._broken(f"cannot find /{path} among the packages") from None
+            raise broken(self.path, f"cannot find /{path} among the packages") from None
 
     def read(self, path: str) -> bytes:
         """Return the content of a file; a link is followed within the archive."""
-        assert self._tar is not None, "the archive is not open"
         try:
             stream = self._tar.extractfile(self.member(path))
         except KeyError:  # a link that leads nowhere
@@ -97,8 +73,22 @@ class PackageArchive:
         for place, leads in links:
             place.symlink_to(leads)
 
-    def _broken(self, message: str) -> PackageError:
-        return PackageError(message, hint=f"remove {self.path}; it is fetched again")
+
+@contextlib.contextmanager
+def open_archive(path: Path) -> Iterator[PackageArchive]:
+    """Open an archive and read its index. Raises `PackageError` if that fails."""
+    with contextlib.ExitStack() as stack:
+        try:
+            tar = stack.enter_context(tarfile.open(path, "r:"))
+            members = {plain_path(member.name): member for member in tar if is_kept(member)}
+        except (OSError, tarfile.TarError, ValueError) as error:
+            raise broken(path, f"cannot read {path}: {error}") from error
+        yield PackageArchive(path, tar, dict(sorted(members.items())))
+
+
+def broken(path: Path, message: str) -> PackageError:
+    """Return the error of an archive that should be fetched again."""
+    return PackageError(message, hint=f"remove {path}; it is fetched again")
 
 
 def is_kept(member: tarfile.TarInfo) -> bool:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from common.debian.archive import PackageArchive
+from common.debian.archive import open_archive
 from common.debian.fetch import fetch_packages
 from common.debian.programs import LIBRARY_FOLDER
 from qemu import agent
@@ -73,7 +73,7 @@ def make_linux(folder: Path, append: str = "") -> KernelBoot:
     }
     kernel = folder / "vmlinuz"
     modules = {name.replace("-", "_"): name for name in MODULES}
-    with PackageArchive(fetch_packages(PACKAGES)) as packages:
+    with open_archive(fetch_packages(PACKAGES)) as packages:
         for path in packages.paths:
             member = packages.member(path)
             module = modules.get(Path(path).name.removesuffix(".ko.xz").replace("-", "_"))

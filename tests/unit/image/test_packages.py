@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from common.debian.archive import PackageArchive
+from common.debian.archive import open_archive
 from image.identity import packages_identity
 from image.model import File
 from image.packages import read_entry
@@ -28,7 +28,7 @@ def test_packages_unpacked_without_root_give_the_same_release(
     by_root = write_archive(tmp_path / "root.tar", 0o4755)
     by_user = write_archive(tmp_path / "user.tar", 0o755)
     assert packages_identity(by_root) == packages_identity(by_user)
-    with PackageArchive(by_root) as archive:
+    with open_archive(by_root) as archive:
         entry = read_entry(archive, "usr/bin/mount")
     assert isinstance(entry, File)
     assert (entry.content, entry.mode) == (b"program", 0o755)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from common.debian.archive import PackageArchive, PackageError, link_target
+from common.debian.archive import PackageError, link_target, open_archive
 
 LIBRARY = "usr/lib/x/libc.so.6"
 
@@ -47,7 +47,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def test_paths_are_plain_and_sorted_and_device_nodes_are_left_out(path: Path) -> None:
-    with PackageArchive(path) as archive:
+    with open_archive(path) as archive:
         assert archive.paths == [
             *["gone", "lib64", "usr/lib/hard", "usr/lib/x", "usr/lib/x/libc.so", LIBRARY],
         ]
@@ -57,20 +57,20 @@ def test_paths_are_plain_and_sorted_and_device_nodes_are_left_out(path: Path) ->
 
 
 def test_links_are_read_as_the_file_they_lead_to(path: Path) -> None:
-    with PackageArchive(path) as archive:
+    with open_archive(path) as archive:
         for name in (LIBRARY, "usr/lib/hard", "usr/lib/x/libc.so"):
             assert archive.read(name) == f"./{LIBRARY}".encode()
 
 
 @pytest.mark.parametrize("name", ["usr/lib/x", "gone"])
 def test_only_files_have_content(path: Path, name: str) -> None:
-    with PackageArchive(path) as archive:
+    with open_archive(path) as archive:
         with pytest.raises(PackageError, match=f"/{name} from .*: not a regular file"):
             archive.read(name)
 
 
 def test_a_missing_path_is_named_with_a_hint(path: Path) -> None:
-    with PackageArchive(path) as archive, pytest.raises(PackageError, match="/absent") as caught:
+    with open_archive(path) as archive, pytest.raises(PackageError, match="/absent") as caught:
         archive.read("absent")
     assert caught.value.hint == f"remove {path}; it is fetched again"
 
@@ -79,7 +79,7 @@ def test_unpacked_files_are_writable_and_links_stay_in_the_folder(
     path: Path, tmp_path: Path
 ) -> None:
     folder = tmp_path / "root"
-    with PackageArchive(path) as archive:
+    with open_archive(path) as archive:
         archive.unpack(archive.paths, folder)
     for name in (LIBRARY, "usr/lib/hard", "usr/lib/x/libc.so", "lib64/x/libc.so.6"):
         assert (folder / name).read_text() == f"./{LIBRARY}"
@@ -96,7 +96,7 @@ def test_no_file_is_written_through_a_link(tmp_path: Path) -> None:
         make_member("a", tarfile.SYMTYPE, str(outside)),
         make_member("a/file"),
     )
-    with PackageArchive(path) as archive, pytest.raises(FileExistsError):
+    with open_archive(path) as archive, pytest.raises(FileExistsError):
         archive.unpack(archive.paths, tmp_path / "root")
     assert list(outside.iterdir()) == []
 
@@ -120,7 +120,7 @@ def test_links_are_relative_and_confined(path: str, target: str, expected: str) 
 def test_a_path_outside_the_tree_is_refused(tmp_path: Path, name: str) -> None:
     path = write_archive(tmp_path / "packages.tar", make_member(name))
     with pytest.raises(PackageError, match="leads out of the archive"):
-        PackageArchive(path).__enter__()
+        open_archive(path).__enter__()
 
 
 @pytest.mark.parametrize("data", [b"", b"not an archive" * 100])
@@ -129,5 +129,5 @@ def test_a_broken_archive_is_refused_with_a_hint(tmp_path: Path, data: bytes) ->
     path.write_bytes(data)
     for broken in (path, tmp_path / "absent"):
         with pytest.raises(PackageError, match=f"cannot read {broken}") as caught:
-            PackageArchive(broken).__enter__()
+            open_archive(broken).__enter__()
         assert caught.value.hint == f"remove {broken}; it is fetched again"
