@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bench.helpers import run, zos_flist
-from flist.format.writer import Content, write_flist
+from flist.format.tables import Tables
+from flist.format.writer import write_flist
 from flist.model import Inode, Route
 from tests.helpers.flist.mount import mounted, serving
 from tests.helpers.waiting import wait_until
@@ -88,7 +89,7 @@ def make_flat_flist(path: Path, count: int) -> None:
         else:
             row = (ino, folder, b"a-file-with-a-name-%d" % ino, 0, 0, 0, stat.S_IFREG | 0o644)
         inodes.append(Inode(*row, 0, 10**18 + ino, 10**18 + ino))
-    write_flist(path, Content(inodes, {}, {}, {}, [Route(0, 255, "dir:///nowhere")]))
+    write_flist(path, Tables(inodes, {}, {}, {}, [Route(0, 255, "dir:///nowhere")]))
 
 
 class Served(NamedTuple):

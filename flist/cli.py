@@ -1,4 +1,4 @@
-"""`zos flist VERB` and `rfs VERB`: a table of commands, each imported only when it is used.
+"""`zos flist COMMAND` and `rfs COMMAND`: a table of commands, each imported only when it is used.
 
 A command is a module with `add_arguments(parser)` and `run(options) -> exit status`.
 """
@@ -14,49 +14,57 @@ from common.errors import UsageError, run_command
 
 
 class Command(NamedTuple):
-    """Where a command lives and what it does."""
+    """A command's module and its summary."""
 
     module: str
     summary: str
 
 
 COMMANDS = {
-    "pack": Command("flist.commands.pack", "make a flist of a directory, its blocks into stores"),
+    "pack": Command("flist.commands.pack", "pack a directory into a flist and blocks"),
     "unpack": Command("flist.commands.unpack", "restore a flist's files into a directory"),
     "mount": Command(
         "flist.commands.mount", "mount a flist; blocks are fetched when they are read"
     ),
-    "tree": Command("flist.commands.tree", "list what a flist holds"),
+    "tree": Command("flist.commands.tree", "list the entries of a flist"),
     "sign": Command("flist.commands.sign", "sign a flist with an Ed25519 key"),
     "verify": Command("flist.commands.verify", "check a flist's signature, metadata and blocks"),
-    "inspect": Command("flist.commands.inspect", "show identity, tags, stores and size"),
-    "diff": Command("flist.commands.diff", "show what differs between two flists"),
-    "merge": Command("flist.commands.merge", "join flists into one; the first wins"),
-    "config": Command("flist.commands.config", "show and change tags and stores"),
+    "inspect": Command(
+        "flist.commands.inspect", "show a flist's identity, tags, stores and totals"
+    ),
+    "diff": Command("flist.commands.diff", "show the differences between two flists"),
+    "merge": Command("flist.commands.merge", "merge flists into one; the first wins"),
+    "config": Command("flist.commands.config", "show or change tags and stores"),
     "clone": Command("flist.commands.clone", "copy the blocks of a flist into other stores"),
     "docker": Command("flist.commands.docker", "make a flist of a container image"),
-    "convert": Command("flist.commands.convert", "make a .fl of an older .flist"),
-    "prefetch": Command("flist.commands.prefetch", "bring a flist's blocks into the cache"),
-    "stats": Command("flist.commands.stats", "show what a mount has done"),
-    "remount": Command("flist.commands.remount", "show another version under a mount"),
-    "exists": Command("flist.commands.exists", "say whether stores have a block or a file"),
+    "convert": Command("flist.commands.convert", "convert an older .flist into a .fl"),
+    "prefetch": Command("flist.commands.prefetch", "fetch a flist's blocks into the cache"),
+    "stats": Command("flist.commands.stats", "show the statistics of a mount"),
+    "remount": Command("flist.commands.remount", "replace the flist of a mount by another version"),
+    "exists": Command("flist.commands.exists", "check whether stores have a block, file or flist"),
     "gc": Command("flist.commands.gc", "remove blocks that no flist needs"),
-    "publish": Command("flist.commands.publish", "put a flist and its signature on a hub"),
-    "upload": Command("flist.commands.upload", "send a file to a server, as plain blocks"),
+    "publish": Command("flist.commands.publish", "upload a flist and its signature to a hub"),
+    "upload": Command("flist.commands.upload", "send a file to a server as plain blocks"),
     "upload-dir": Command("flist.commands.upload_dir", "send a directory's files to a server"),
-    "flist-create": Command("flist.commands.flist_create", "pack a directory to a server"),
-    "download": Command("flist.commands.download", "fetch a file that was uploaded"),
-    "download-dir": Command("flist.commands.download_dir", "restore a directory that was uploaded"),
-    "website-publish": Command("flist.commands.website_publish", "show a directory as a website"),
-    "token": Command("flist.commands.token", "sign in at a server"),
-    "track": Command("flist.commands.track", "how often all of a user's blocks were fetched"),
-    "track-blocks": Command("flist.commands.track_blocks", "how often blocks were fetched"),
-    "track-website": Command("flist.commands.track_website", "how often a website was"),
+    "flist-create": Command(
+        "flist.commands.flist_create", "pack a directory with its blocks on a server"
+    ),
+    "download": Command("flist.commands.download", "download an uploaded file"),
+    "download-dir": Command("flist.commands.download_dir", "restore an uploaded directory"),
+    "website-publish": Command(
+        "flist.commands.website_publish", "publish a directory as a website"
+    ),
+    "token": Command("flist.commands.token", "sign in to a server"),
+    "track": Command("flist.commands.track", "count downloads of a user's blocks"),
+    "track-blocks": Command("flist.commands.track_blocks", "count downloads of blocks"),
+    "track-website": Command(
+        "flist.commands.track_website", "count downloads of a website's blocks"
+    ),
     "sync": Command("flist.commands.sync", "copy blocks from one server to another"),
-    "keygen": Command("flist.commands.keygen", "make a key to sign with"),
+    "keygen": Command("flist.commands.keygen", "make a key pair for signing"),
 }
 
-ELSEWHERE = {"server": "`zos hub serve FOLDER --users FILE` is our server"}
+ELSEWHERE = {"server": "the server is `zos hub serve FOLDER --users FILE`"}
 HASH_COMMANDS = ("sync", "track-blocks")
 
 
@@ -97,8 +105,10 @@ def main(argv: Sequence[str], prog: str) -> int:
 
 
 def take_debug(argv: Sequence[str]) -> tuple[list[str], bool]:
-    """Return the words without `--debug`, which may stand anywhere before `--`, and whether it
-    was there; then what is done is logged on stderr."""
+    """Return the words without `--debug`, and whether it was there; if so, log on stderr.
+
+    It may be anywhere before `--`.
+    """
     end = list(argv).index("--") if "--" in argv else len(argv)
     words = [word for word in argv[:end] if word != "--debug"]
     is_debug = len(words) < end
@@ -110,10 +120,10 @@ def take_debug(argv: Sequence[str]) -> tuple[list[str], bool]:
 
 
 def usage(prog: str) -> str:
-    """Return the one screen that `--help` prints."""
+    """Return the text of `--help`."""
     rows = "".join(f"  {name:<15} {command.summary}\n" for name, command in COMMANDS.items())
     return (
         f"usage: {prog} COMMAND [ARGUMENT ...] [--debug]\n\n{rows}\n"
-        f"`{prog} COMMAND --help` says what a command takes; `{prog} --version` is there, too.\n"
-        "--debug logs on stderr which blocks are asked for, and what becomes of that.\n"
+        f"`{prog} COMMAND --help` describes a command, `{prog} --version` shows the version.\n"
+        "--debug logs on stderr every block that a store is asked for, and every failure.\n"
     )

@@ -1,31 +1,31 @@
-"""What can go wrong with a flist, its blocks and its stores."""
+"""The errors of flists, their blocks and their stores."""
 
 from common.errors import ZosError
 
 
 class FlistError(ZosError):
-    """Anything of this package that a user can act on."""
+    """The base class of this package's errors. A user can act on each of them."""
 
 
 class FormatError(FlistError):
-    """A flist's metadata breaks the format's rules."""
+    """A flist's metadata breaks a rule of the format."""
 
 
 class BlockError(FlistError):
-    """The bytes of a block are not the bytes that its id and key promise."""
+    """The bytes of a block do not match its id or key."""
 
 
 class StoreError(FlistError):
-    """A store can't do what it was asked."""
+    """A store refused a request."""
 
 
 class BlockMissingError(StoreError):
-    """A store answered that it does not have a block."""
+    """A store does not have a block."""
 
 
 class StoreUnavailableError(StoreError):
-    """A store does not answer now; later it may."""
+    """A store does not answer now, but may answer later."""
 
 
 class SignatureError(FlistError):
-    """A signature is absent, broken, of another key, or of another flist."""
+    """A signature is missing, broken, by an untrusted key, or of another flist."""

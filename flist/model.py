@@ -1,4 +1,4 @@
-"""The shapes of a flist: inodes, blocks, routes. Pure values, no I/O.
+"""The values that make up a flist: inodes, blocks, routes. No I/O.
 
 Names and link targets are bytes, times are nanoseconds since 1970, sizes are bytes.
 """
@@ -8,15 +8,18 @@ from typing import NamedTuple
 
 ROOT_INO = 1
 CHUNK_BYTES = 512 * 1024
-"""Every chunk of a file but the last has this many bytes; upstream's readers rely on it."""
+"""The size of every chunk of a file but the last; upstream's readers rely on it."""
 NAME_MAX_BYTES = 255
 HASH_BYTES = 32
 NS = 1_000_000_000
 
 
 class Block(NamedTuple):
-    """One chunk of a file: `id` names it in a store, `key` decrypts it and is its plain hash,
-    `check` is BLAKE3 of the same bytes as `id`, or empty where the flist does not say it."""
+    """One chunk of a file in a store.
+
+    `id` names it and is the hash of its encrypted bytes. `key` decrypts it and is the hash of its
+    plain bytes. `check` is BLAKE3-256 of the encrypted bytes, empty if the flist does not have it.
+    """
 
     id: bytes
     key: bytes
@@ -24,8 +27,10 @@ class Block(NamedTuple):
 
 
 class Inode(NamedTuple):
-    """One entry of the tree. `mode` is the whole st_mode, `same_as` the inode that a hard link is
-    another name of (0: none), `nlink` how many names there are."""
+    """One entry of the tree. `mode` is the whole st_mode, `nlink` the number of hard links.
+
+    `same_as` is the inode number of the first hard link, or 0 if this is the first or only one.
+    """
 
     ino: int
     parent: int
@@ -57,31 +62,32 @@ class Inode(NamedTuple):
 
     @property
     def content_ino(self) -> int:
-        """The inode that a node is known by: the first name's, for a hard link."""
+        """The inode number that all hard links share: that of the first."""
         return self.same_as or self.ino
 
 
 class Route(NamedTuple):
-    """Blocks whose id's first byte is in start..end (both inclusive) are in the store at `url`."""
+    """The store at `url` has the blocks whose id's first byte is in start..end (inclusive)."""
 
     start: int
     end: int
     url: str
 
     def matches(self, block_id: bytes) -> bool:
-        """Whether the block `block_id` belongs to this route."""
+        """Return whether the block `block_id` belongs to this route."""
         return self.start <= block_id[0] <= self.end
 
 
 class Extent(NamedTuple):
-    """A range of a sparse file that holds data; everything between extents is a hole."""
+    """A range of bytes of a sparse file that holds data; the gaps between extents are holes."""
 
     start: int
     length: int
 
 
 class Meta(NamedTuple):
-    """What an inode has beyond its row: link target, attributes, data ranges of a sparse file."""
+    """The optional properties of an inode: link target, extended attributes, and the data ranges of
+    a sparse file (None if the file is not sparse)."""
 
     target: bytes | None = None
     xattrs: tuple[tuple[bytes, bytes], ...] = ()
@@ -92,10 +98,10 @@ NO_META = Meta()
 
 
 def chunk_count(size_bytes: int) -> int:
-    """Return how many chunks a file of `size_bytes` has."""
+    """Return the number of chunks of a file of `size_bytes`."""
     return -(-size_bytes // CHUNK_BYTES)
 
 
 def chunk_size(size_bytes: int, index: int) -> int:
-    """Return how many bytes chunk `index` of a file of `size_bytes` has."""
+    """Return the size in bytes of chunk `index` of a file of `size_bytes`."""
     return min(CHUNK_BYTES, size_bytes - index * CHUNK_BYTES)

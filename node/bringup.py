@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from common.errors import ZosError
 from common.notify import notify_ready
-from flist.format.sign import load_public_keys
+from flist.format.signing.keys import load_public_keys
 from node.backoff import backoff_delays
 from node.cmdline import parse_parameters
 from node.fetch import fetch_flist

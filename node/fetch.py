@@ -8,7 +8,7 @@ import urllib3
 
 from common.files import open_atomic
 from flist.errors import SignatureError
-from flist.format.sign import verify_flist
+from flist.format.signing.trust import verify_flist
 from node.model import NodeError
 
 MAX_SIGNATURE_BYTES = 4096

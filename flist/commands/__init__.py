@@ -1,1 +1,1 @@
-"""The commands of `zos flist` and `rfs`, one module each."""
+"""The commands of `zos flist` and `rfs`, one module per verb; `shared` holds what several use."""

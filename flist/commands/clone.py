@@ -1,33 +1,33 @@
-"""Copy the blocks of a flist into other stores, byte for byte, and name those in it.
+"""Copy the blocks of a flist into other stores, byte for byte, and make those its stores.
 
-What a store has already is not sent again. The flist is changed when every block is there;
-a signature does not fit it then, sign it again.
+A block that a store already has is not sent. The flist changes only after every block has been
+stored. Its signature then no longer fits, so sign it again.
 """
 
 import argparse
 import sys
 
-from flist.commands.options import (
+from flist.bulk.clone import clone
+from flist.commands.shared.options import (
     add_key_options,
     add_meta,
     add_sources,
     check_signature,
     read_sources,
 )
-from flist.commands.progress import ByteProgress
-from flist.commands.targets import add_targets, read_targets
-from flist.store.transfer import clone
+from flist.commands.shared.progress import ByteProgress
+from flist.commands.shared.targets import add_targets, read_targets
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     add_meta(parser)
     add_targets(parser)
-    add_sources(parser, has_store=False)
-    parser.add_argument("--from", dest="stores", action="append", default=[], metavar="[hh-hh=]URL",
-                        help="take blocks from here instead of the routes inside")  # fmt: skip
+    add_sources(parser, store_option="--from")
     add_key_options(parser)
-    parser.add_argument("--keep-routes", action="store_true", help="add the new stores to the old")
+    parser.add_argument(
+        "--keep-routes", action="store_true", help="add to the old stores instead of replacing them"
+    )
 
 
 def run(options: argparse.Namespace) -> int:

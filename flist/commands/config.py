@@ -1,4 +1,4 @@
-"""Show and change a flist's tags and stores.
+"""Show or change a flist's tags and stores.
 
 config -m FLIST tag list | tag add -t KEY=VALUE | tag delete -k KEY | tag delete -a
 config -m FLIST store list | store add -s [hh-hh=]URL | store delete -s URL | store delete -a
@@ -9,13 +9,13 @@ import sys
 
 from common.errors import UsageError
 from common.text import printable
-from flist.commands.options import add_meta
-from flist.commands.values import check_text, parse_tag
+from flist.commands.shared.options import add_meta
 from flist.format import edit
 from flist.format.opening import open_flist
-from flist.pack.pack import strip_password
+from flist.http.urls import strip_passwords
 from flist.store.base import check_scheme
 from flist.store.routed import parse_route
+from flist.values import check_text, parse_tag
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -42,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Do what was asked."""
+    """Run one action."""
     ACTIONS[options.kind, options.action](options)
     return 0
 
@@ -77,21 +77,21 @@ def add_stores(options: argparse.Namespace) -> None:
     for route in routes:
         check_scheme(route.url)
     if not options.no_strip_password:
-        routes = [route._replace(url=strip_password(route.url)) for route in routes]
+        routes = strip_passwords(routes)
     edit.add_routes(options.meta, routes)
 
 
 def delete_stores(options: argparse.Namespace) -> None:
-    """Delete routes; a range before the URL is not needed."""
+    """Delete routes by URL; a range before it is ignored."""
     values = chosen(options)
     urls = [parse_route(text).url for text in values] if values is not None else None
     edit.delete_routes(options.meta, urls)
 
 
 def chosen(options: argparse.Namespace) -> list[str] | None:
-    """Return what to delete, or None for all."""
+    """Return the values to delete, or None for all of them."""
     if bool(options.values) == options.all:
-        raise UsageError("say what to delete, or -a for all")
+        raise UsageError("name what to delete, or -a for all")
     return None if options.all else options.values
 
 

@@ -1,16 +1,16 @@
-"""Convert a flist (an older .flist, or a .fl) into a new .fl, its blocks into other stores.
+"""Convert a flist (an older .flist, or a .fl) into a new .fl, with its blocks in other stores.
 
-Older blocks are decrypted in Python at about 1 MB/s and processor.
+Older blocks are decrypted in Python, at about 1 MB/s per processor.
 """
 
 import argparse
 import sys
 
-from flist.commands.options import add_meta, add_sources, read_sources
-from flist.commands.progress import ByteProgress
-from flist.commands.targets import add_targets, read_targets
-from flist.commands.values import parse_path, parse_processes
-from flist.store.transfer import convert
+from flist.bulk.convert import convert
+from flist.commands.shared.options import add_meta, add_processes, add_sources, read_sources
+from flist.commands.shared.progress import ByteProgress
+from flist.commands.shared.targets import add_targets, read_targets
+from flist.values import parse_path
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -18,14 +18,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_meta(parser, "the flist to read")
     parser.add_argument("-o", "--output", type=parse_path, required=True, metavar="FILE")
     add_targets(parser)
-    add_sources(parser, has_store=False)
-    parser.add_argument(
-        "--from", dest="stores", action="append", default=[], metavar="URL",
-        help="take old blocks from here instead of where the flist says",
-    )  # fmt: skip
-    parser.add_argument(
-        "--processes", type=parse_processes, default=0, help="default: one per processor"
-    )
+    add_sources(parser, store_option="--from")
+    add_processes(parser)
 
 
 def run(options: argparse.Namespace) -> int:

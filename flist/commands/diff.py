@@ -1,27 +1,27 @@
-"""Show what differs between two flists: + came, - went, M is different, and in what.
+"""Show the differences between two flists: + added, - removed, M modified, with what changed.
 
-The status is 0 if nothing differs, 1 if anything does, and 2 if that can't be told.
+The status is 0 if there are none, 1 if there are some, and 2 after an error.
 """
 
 import argparse
 import json
 import sys
 
-from flist.commands.tree import one_line
-from flist.commands.values import parse_path
+from flist.commands.shared.output import one_line
 from flist.errors import FlistError
 from flist.format.diff import compare
 from flist.format.nodes import load_nodes
 from flist.format.opening import open_flist
+from flist.values import parse_path
 
-UNKNOWN = 2  # as diff(1) has it: a script must not take trouble for a difference
+TROUBLE = 2  # as in diff(1): a script must not mistake an error for a difference
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     parser.add_argument("old", type=parse_path, metavar="OLD")
     parser.add_argument("new", type=parse_path, metavar="NEW")
-    parser.add_argument("--json", action="store_true", help="one object a line")
+    parser.add_argument("--json", action="store_true", help="one object per line")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -30,7 +30,7 @@ def run(options: argparse.Namespace) -> int:
         with open_flist(options.old) as old, open_flist(options.new) as new:
             changes = list(compare(load_nodes(old), load_nodes(new)))
     except FlistError as error:
-        error.exit_code = UNKNOWN
+        error.exit_code = TROUBLE
         raise
     for change in changes:
         if options.json:

@@ -1,11 +1,11 @@
-"""Fetch a file that was uploaded; every block is checked against its name."""
+"""Download an uploaded file; every block is checked against its hash."""
 
 import argparse
 import sys
 
-from flist.commands.server_options import add_server, connected
-from flist.commands.values import parse_path
-from flist.server.client import download
+from flist.commands.shared.servers import add_server, connected
+from flist.server.transfer import download
+from flist.values import parse_path
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -1,14 +1,14 @@
-"""Restore a directory that `upload-dir --create-flist` sent, by the hash of its flist."""
+"""Restore a directory that was sent by `upload-dir --create-flist`, by the hash of its flist."""
 
 import argparse
 import sys
 
 from common.text import printable
-from flist.commands.progress import ByteProgress
-from flist.commands.server_options import add_server, fetched_flist, parse_hash
-from flist.commands.values import parse_path
+from flist.commands.shared.progress import ByteProgress
+from flist.commands.shared.servers import add_server, fetched_flist
 from flist.store.sources import Sources
 from flist.unpack.unpack import unpack
+from flist.values import parse_hash, parse_path
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

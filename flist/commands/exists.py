@@ -1,7 +1,7 @@
-"""Say whether stores have a block (by its id), every block of a file, or of a flist.
+"""Check whether stores have a block (by its id), or every block of a file or a flist.
 
-The status is 0 if everything is there, 1 if not. `-s http://...` means a server with upstream's
-API, as for `upload`, whose blocks are plain and of --block-size.
+The status is 0 if all blocks are there, else 1. `-s http://...` is a server with upstream's API, as
+for `upload`: its blocks are plain and of --block-size.
 """
 
 import argparse
@@ -11,13 +11,14 @@ from pathlib import Path
 
 from common.errors import UsageError
 from flist.blocks.codec import check_arrival, encode
-from flist.commands.server_options import add_block_size, connected
-from flist.commands.targets import add_targets
-from flist.format.database import HEADER
+from flist.commands.shared.servers import add_block_size, connected
+from flist.commands.shared.targets import add_targets
 from flist.format.opening import open_flist
+from flist.format.sqlitefile import MAGIC
 from flist.model import CHUNK_BYTES
-from flist.server.client import name_blocks
+from flist.server.transfer import name_blocks
 from flist.store.routed import open_routes, parse_route
+from flist.values import is_hash
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,14 +29,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def block_ids(what: str) -> list[bytes]:
-    """Return the ids of the blocks that are asked for."""
+    """Return the ids of the blocks of a file or a flist, or the one id that `what` is."""
     if re.fullmatch(r"[0-9a-f]{64}|[0-9a-f]{32}", what):
         return [bytes.fromhex(what)]
     path = Path(what)
     if not path.is_file():
         raise UsageError(f"{what!r} is neither a file nor the id of a block")
     with path.open("rb") as stream:
-        if stream.read(len(HEADER)) == HEADER:
+        if stream.read(len(MAGIC)) == MAGIC:
             with open_flist(path) as flist:
                 return list(dict.fromkeys(block.id for _, block in flist.all_blocks()))
         stream.seek(0)
@@ -43,7 +44,7 @@ def block_ids(what: str) -> list[bytes]:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print what is missing."""
+    """Print the missing blocks."""
     if options.targets[0].startswith(("http://", "https://")):
         return ask_server(options)
     store = open_routes([parse_route(text) for text in options.targets], check_arrival)
@@ -56,9 +57,9 @@ def run(options: argparse.Namespace) -> int:
 
 
 def ask_server(options: argparse.Namespace) -> int:
-    """Ask a server for a file that was uploaded, or for a block or file by its name."""
+    """Do the same for a server: look for a local file's blocks, or a block or file by its hash."""
     with connected(options.targets[0]) as client:
-        if re.fullmatch(r"[0-9a-f]{64}", options.what):
+        if is_hash(options.what):
             names = client.blocks_of(options.what) or [options.what]
         else:
             names = name_blocks(Path(options.what), options.block_size)
@@ -67,7 +68,7 @@ def ask_server(options: argparse.Namespace) -> int:
 
 
 def report(missing: list[str], total: int) -> int:
-    """Print what is missing and return the status."""
+    """Print the missing blocks; return the status."""
     for name in missing:
         sys.stdout.write(f"missing {name}\n")
     sys.stderr.write(f"{total - len(missing)} of {total} blocks are there\n")

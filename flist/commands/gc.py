@@ -1,28 +1,30 @@
 """Remove the blocks of a `dir` store that none of the named flists needs.
 
-Young blocks stay (an hour by default), and so do those that a pack or clone has found there lately:
-its flist is written last. If one may run for longer, name a longer --grace. Name every flist whose
-blocks are in the folder: what is not named is not kept.
+Name every flist whose blocks are in the folder: the blocks of others are removed. Blocks younger
+than --grace stay (an hour by default), because a running pack or clone writes its flist last; a
+block that it finds in the folder counts as young, too. Use a longer --grace if one may run longer.
 """
 
 import argparse
 import sys
 
-from flist.commands.values import parse_path, parse_seconds
-from flist.store.transfer import GRACE_S, collect_garbage
+from flist.bulk.gc import GRACE_S, collect_garbage
+from flist.values import parse_path, parse_seconds
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
-    # Behind --keep it would be taken for one more flist.
+    # After --keep, DIR would be taken for one more flist.
     parser.usage = f"{parser.prog} DIR --keep FLIST [FLIST ...] [--grace SECONDS] [-n]"
     parser.add_argument(
         "--keep", dest="metas", type=parse_path, nargs="+", required=True, metavar="FLIST"
     )
     parser.add_argument("--grace", type=parse_seconds, default=GRACE_S, metavar="SECONDS",
-                        help="how young a block must be to stay (default 3600; less than 60 only"
-                             " if nobody packs meanwhile)")  # fmt: skip
-    parser.add_argument("-n", "--dry-run", action="store_true", help="only say what would be done")
+                        help="keep blocks younger than this (default 3600; less than 60 is safe"
+                             " only if no pack is running)")  # fmt: skip
+    parser.add_argument(
+        "-n", "--dry-run", action="store_true", help="only print what would be done"
+    )
     parser.add_argument("folder", type=parse_path, metavar="DIR")
 
 

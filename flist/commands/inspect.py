@@ -1,4 +1,4 @@
-"""Show what a flist is: identity, tags, stores, and how much it holds."""
+"""Show a flist's identity, tags, stores, signed names and totals."""
 
 import argparse
 import json
@@ -8,13 +8,13 @@ from collections import Counter
 from pathlib import Path
 
 from common.text import printable
-from flist.commands.server_options import add_server_url, local_flist
-from flist.commands.values import parse_path
+from flist.commands.shared.servers import add_server_url, local_flist
 from flist.format.identity import identity
 from flist.format.nodes import load_nodes
 from flist.format.opening import open_flist
-from flist.format.sign import parse_signature
-from flist.format.trailer import read_trailer
+from flist.format.signing.signature import parse_signature
+from flist.format.signing.trailer import read_trailer
+from flist.values import parse_path
 
 KINDS = {
     stat.S_IFDIR: "directories", stat.S_IFREG: "files", stat.S_IFLNK: "links",
@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def describe(meta: Path) -> dict[str, object]:
-    """Return everything there is to say."""
+    """Return what the command prints, in its order."""
     with open_flist(meta) as flist:
         nodes = load_nodes(flist)
         routes = [f"{r.start:02x}-{r.end:02x}={r.url}" for r in flist.routes()]
@@ -47,12 +47,12 @@ def describe(meta: Path) -> dict[str, object]:
         "blocks": len(set(blocks)),
         "tags": tags,
         "stores": routes,
-        "signed inside as": [parse_signature(text)["name"] for text in read_trailer(meta)[1]],
+        "signed inside as": [parse_signature(text).name for text in read_trailer(meta)[1]],
     }
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print it."""
+    """Print the description."""
     with local_flist(options.meta, options.server_url) as path:
         found = describe(path)
     if options.json:

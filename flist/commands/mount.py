@@ -1,10 +1,10 @@
-"""Mount a flist read-only; blocks are fetched when they are read, checked, and cached.
+"""Mount a flist read-only. Blocks are fetched when they are read, checked, and cached.
 
-The flist may be named by its address, too; it is fetched once, at the start.
+The flist may be a file or an http(s) address; an address is fetched once, at the start.
 
-Stays in the foreground and tells readiness to $NOTIFY_SOCKET; SIGTERM unmounts. With --daemon it
-returns when the mount is up, or fails within 4 seconds with the reason. The mount's source is the
-process id of what serves it, its type fuse.g8ufs.
+The command stays in the foreground and reports readiness to $NOTIFY_SOCKET; SIGTERM unmounts. With
+--daemon it returns when the mount is up, or fails within 4 seconds with the reason. The mount's
+source is the process id of its server, its type is fuse.g8ufs.
 """
 
 import argparse
@@ -15,15 +15,15 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flist.commands.options import (
+from flist.commands.shared.options import (
     add_key_options,
     add_sources,
     check_signature,
     read_sources,
 )
-from flist.commands.values import parse_path
 from flist.errors import FlistError
-from flist.store.urls import hide_secrets
+from flist.http.urls import hide_secrets
+from flist.values import parse_path
 
 if TYPE_CHECKING:
     from http.client import HTTPConnection
@@ -38,10 +38,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_sources(parser)
     add_key_options(parser)
     parser.add_argument("-d", "--daemon", action="store_true", help="go to the background when up")
-    parser.add_argument("-l", "--log", type=parse_path, metavar="FILE", help="log of the daemon")
+    parser.add_argument(
+        "-l", "--log", type=parse_path, metavar="FILE", help="log file of the daemon"
+    )
     parser.add_argument(
         "--adapter", choices=("raw", "library"), default="raw",
-        help="speak to the kernel ourselves, or through libfuse",
+        help="raw: our own FUSE server (default); library: libfuse",
     )  # fmt: skip
     parser.add_argument(
         "--record", type=parse_path, metavar="FILE", help="record what is read, for --replay"
@@ -54,17 +56,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--overlay", type=parse_path, metavar="DIR",
-        help="mount writable; changes go to DIR/upper (DIR/lower is the flist itself)",
+        help="mount writable: changes go to DIR/upper, and DIR/lower is the flist itself",
     )  # fmt: skip
     parser.add_argument(
         "--xattrs", action="store_true",
-        help="allow `remount` to a version with extended attributes although this one has none",
+        help="allow `remount` to a version with extended attributes even if this one has none",
     )  # fmt: skip
     parser.add_argument("target", type=parse_path, metavar="MOUNTPOINT")
 
 
 def parse_meta(text: str) -> Path | str:
-    """Return the path of a flist, or its address."""
+    """Return the path of a flist, or its address as text."""
     return text if text.startswith(("http://", "https://")) else parse_path(text)
 
 
@@ -74,7 +76,7 @@ def run(options: argparse.Namespace) -> int:
     if options.replay:
         from flist.mount.trace import check_trace
 
-        check_trace(options.replay)  # later it would be told where nobody looks
+        check_trace(options.replay)  # later, an error would only reach the log
     with contextlib.ExitStack() as stack:
         connections = fetch_meta(options, stack) if isinstance(options.meta, str) else []
         from flist.mount.mount import UP_WITHIN_S, Mount, mount, mount_in_background
@@ -91,15 +93,17 @@ def run(options: argparse.Namespace) -> int:
 
 
 def fetch_meta(options: argparse.Namespace, stack: contextlib.ExitStack) -> "list[HTTPConnection]":
-    """Fetch the flist at an address, and let the options name what came; return connections that
-    are left."""
+    """Fetch the flist at an address, and its signature, and put their paths into the options.
+
+    Returns the connections that are still open.
+    """
     from flist.mount.mount import UP_WITHIN_S
-    from flist.store.metadata import Download
+    from flist.store.metadata import FlistDownload
 
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="flist-")))
     is_signed = options.key is not None and options.signature is None
-    download = Download(options.meta, folder, is_signed=is_signed)
-    importlib.import_module("flist.mount.fuse.server")  # takes as long as the server does to answer
+    download = FlistDownload(options.meta, folder, is_signed=is_signed)
+    importlib.import_module("flist.mount.fuse.server")  # meanwhile: it takes as long as the fetch
     download.thread.join(UP_WITHIN_S if options.daemon else None)
     if download.thread.is_alive():
         raise FlistError(

@@ -1,14 +1,14 @@
-"""Make a flist of a directory: metadata into one small file, content as blocks into stores."""
+"""Pack a directory into a flist: its metadata into one small file, its content into stores."""
 
 import argparse
 import json
 import sys
 
-from flist.commands.options import add_meta
-from flist.commands.progress import ByteProgress
-from flist.commands.targets import add_targets, read_targets
-from flist.commands.values import parse_path, parse_processes, parse_tag
+from flist.commands.shared.options import add_meta, add_processes
+from flist.commands.shared.progress import ByteProgress
+from flist.commands.shared.targets import add_targets, read_targets
 from flist.pack.pack import pack
+from flist.values import parse_path, parse_tag
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -16,14 +16,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_meta(parser, "the flist to write")
     add_targets(parser)
     parser.add_argument(
-        "--checksum", action="store_true", help="read every file, also those that look unchanged"
+        "--checksum", action="store_true", help="read every file, even if it seems unchanged"
     )
     parser.add_argument(
         "--tag", dest="tags", action="append", default=[], type=parse_tag, metavar="KEY=VALUE"
     )
-    parser.add_argument(
-        "--processes", type=parse_processes, default=0, help="default: one per processor"
-    )
+    add_processes(parser)
     parser.add_argument("--json", action="store_true", help="print what was done as JSON")
     parser.add_argument("target", type=parse_path, metavar="DIR")
 

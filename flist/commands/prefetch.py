@@ -1,25 +1,27 @@
-"""Bring the blocks of a flist into the cache, so that a mount (also an offline one) has them.
+"""Fetch the blocks of a flist into the cache, for a mount that may then be offline.
 
-With --trace only those that an earlier mount recorded, in that order. Prints what is wrong with
-blocks that can't be had, after all others have come; the status is 1 then.
+With --trace, fetch only the blocks that an earlier mount recorded, in that order. Blocks that can't
+be fetched are printed at the end, with the reason, and the status is 1.
 """
 
 import argparse
 import sys
 
 from common.text import printable
-from flist.commands.options import add_meta, add_sources, read_sources
-from flist.commands.progress import ByteProgress
-from flist.commands.values import parse_path
+from flist.bulk.prefetch import prefetch
+from flist.commands.shared.options import add_meta, add_sources, read_sources
+from flist.commands.shared.progress import ByteProgress
 from flist.mount.trace import read_trace
-from flist.store.transfer import prefetch
+from flist.values import parse_path
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     add_meta(parser)
     add_sources(parser)
-    parser.add_argument("--trace", type=parse_path, metavar="FILE", help="of `mount --record FILE`")
+    parser.add_argument(
+        "--trace", type=parse_path, metavar="FILE", help="as recorded by `mount --record FILE`"
+    )
 
 
 def run(options: argparse.Namespace) -> int:

@@ -1,13 +1,13 @@
-"""Show another version of the flist under a mount; files that are open stay what they were.
+"""Replace the flist of a mount by another version. Open files keep their content.
 
-If the mount demands a signature, the new flist needs one by the same keys and of the same name.
+If the mount demands a signature, the new flist needs one by the same keys under the same name.
 """
 
 import argparse
 
-from flist.commands.options import add_meta
-from flist.commands.values import parse_path
+from flist.commands.shared.options import add_meta
 from flist.mount.control import ask_mount
+from flist.values import parse_path
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

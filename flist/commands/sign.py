@@ -1,7 +1,7 @@
-"""Sign a flist under a name: writes FILE.sig, or with --inside puts the signature into the flist.
+"""Sign a flist under a name: write FILE.sig, or with --inside put the signature into the flist.
 
-Inside there may be several, by several keys: sign with the new key before the old one goes. What
-changes the flist (`config`, `clone`) takes them out.
+A flist may hold signatures by several keys, so that a new key can be added before the old one is
+retired. Commands that change the flist (`config`, `clone`) remove them.
 """
 
 import argparse
@@ -9,10 +9,11 @@ import sys
 
 from common.errors import UsageError
 from common.files import write_atomic
-from flist.commands.options import add_meta
-from flist.commands.values import parse_path
+from flist.commands.shared.options import add_meta
 from flist.format.opening import open_flist
-from flist.format.sign import load_private_key, sign_flist, sign_inside
+from flist.format.signing.keys import load_private_key
+from flist.format.signing.sign import sign_flist, sign_inside
+from flist.values import parse_path
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,14 +24,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("-n", "--name", required=True, help="such as tf-zos/production")
     parser.add_argument("-o", "--output", type=parse_path, metavar="FILE", help="default: META.sig")
-    parser.add_argument("--inside", action="store_true", help="put it into the flist itself")
+    parser.add_argument("--inside", action="store_true", help="put the signature into the flist")
     parser.add_argument(
-        "--replace", action="store_true", help="with --inside: in the place of all others"
+        "--replace", action="store_true", help="with --inside: remove all other signatures"
     )
 
 
 def run(options: argparse.Namespace) -> int:
-    """Sign, and print where the signature is."""
+    """Sign, and print the path of the signature."""
     if options.key.suffix == ".pub":
         raise UsageError(
             f"cannot sign with {options.key}: it is the public key",

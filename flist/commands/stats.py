@@ -1,11 +1,11 @@
-"""Show what a mount has done: blocks from memory, cache and stores, bytes, how long it took."""
+"""Show the statistics of a mount: blocks from memory, cache and stores, bytes, and times."""
 
 import argparse
 import json
 import sys
 
-from flist.commands.values import parse_path
 from flist.mount.control import ask_mount
+from flist.values import parse_path
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -1,17 +1,17 @@
-"""Copy blocks from one server to another: of one file (-h HASH), or all that it has."""
+"""Copy blocks from one server to another: those of one file (-h HASH), or all."""
 
 import argparse
 import sys
 
-from flist.commands.server_options import add_token, connected
-from flist.server.client import sync
+from flist.commands.shared.servers import add_token, connected
+from flist.server.transfer import sync
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     parser.add_argument("-s", "--source", required=True, metavar="URL")
     parser.add_argument("-d", "--destination", required=True, metavar="URL")
-    parser.add_argument("-H", "--hash", help="one file; -h does the same, as upstream")
+    parser.add_argument("-H", "--hash", help="one file; -h HASH does the same, as upstream")
     add_token(parser)
 
 

@@ -1,14 +1,14 @@
-"""Sign in at a server and print the token, for --token or $RFS_TOKEN.
+"""Sign in to a server and print the token, for --token or $RFS_TOKEN.
 
-A password that is - comes from $RFS_PASSWORD, which other users of the machine can't see.
+With `-p -` the password is taken from $RFS_PASSWORD, which other users of the machine can't see.
 """
 
 import argparse
-import os
 import sys
 
 from common.errors import UsageError
-from flist.commands.server_options import add_server, connected
+from flist.commands.shared.options import read_password
+from flist.commands.shared.servers import add_server, connected
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,11 +20,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Sign in."""
-    password = options.password
-    if password == "-":  # noqa: S105
-        password = os.environ.get("RFS_PASSWORD", "")
+    password = read_password(options.password)
     if not options.username or not password:
-        raise UsageError("cannot sign in: a name or a password is empty")
+        raise UsageError("cannot sign in: the name or the password is empty")
     with connected(options.server) as client:
         sys.stdout.write(client.sign_in(options.username, password) + "\n")
     return 0

@@ -1,9 +1,9 @@
-"""Show how often all blocks of the token's user were fetched from a server."""
+"""Show how often the blocks of the token's user were downloaded from a server."""
 
 import argparse
 
-from flist.commands.server_options import add_server, add_token, connected
-from flist.commands.tracking import add_details, ask_rows, show_rows
+from flist.commands.shared.servers import add_server, add_token, connected
+from flist.commands.shared.tracking import add_details, ask_rows, show_rows
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -14,7 +14,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Ask and print."""
+    """Print the table."""
     with connected(options.server, options.token) as client:
         rows = ask_rows(client, client.own_blocks())
     return show_rows(rows, options)

@@ -1,10 +1,11 @@
-"""Show how often blocks were fetched from a server: one or a file's (-h HASH), or all (-a)."""
+"""Show how often blocks were downloaded: one block or a file's (-h HASH), or all (-a)."""
 
 import argparse
 
 from common.errors import UsageError
-from flist.commands.server_options import add_server, add_token, connected, parse_hash
-from flist.commands.tracking import add_details, ask_rows, show_rows
+from flist.commands.shared.servers import add_server, add_token, connected
+from flist.commands.shared.tracking import add_details, ask_rows, show_rows
+from flist.values import parse_hash
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Ask and print; without -h or -a the blocks of the token's user."""
+    """Print the table; without -h and -a, of the blocks of the token's user."""
     if options.hash and options.all:
         raise UsageError("cannot track: -h HASH and -a exclude each other")
     with connected(options.server, options.token) as client:

@@ -1,10 +1,11 @@
-"""Show how often the blocks of a website were fetched, by its flist's hash."""
+"""Show how often the blocks of a website were downloaded, by the hash of its flist."""
 
 import argparse
 
-from flist.commands.server_options import add_server, connected, fetched_flist, parse_hash
-from flist.commands.tracking import add_details, ask_rows, show_rows
+from flist.commands.shared.servers import add_server, connected, fetched_flist
+from flist.commands.shared.tracking import add_details, ask_rows, show_rows
 from flist.format.opening import open_flist
+from flist.values import parse_hash
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -15,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Ask and print."""
+    """Print the table."""
     with fetched_flist(options.hash, options.server) as meta, open_flist(meta) as flist:
         names = [block.id.hex() for _, block in flist.all_blocks()]
     with connected(options.server) as client:

@@ -1,4 +1,4 @@
-"""List what a flist holds; --json gives one object a line, with everything about an entry."""
+"""List the entries of a flist; --json prints all properties of an entry, one object per line."""
 
 import argparse
 import json
@@ -8,12 +8,12 @@ import sys
 from collections.abc import Iterator
 
 from common.errors import UsageError
-from common.text import printable
-from flist.commands.server_options import add_server_url, local_flist
-from flist.commands.values import parse_path
+from flist.commands.shared.output import one_line
+from flist.commands.shared.servers import add_server_url, local_flist
 from flist.format.opening import open_flist
 from flist.model import NS, ROOT_INO, Inode
 from flist.mount.tree import Tree
+from flist.values import parse_path
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,12 +21,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-m", "--meta", type=parse_path, dest="meta_option", metavar="FILE")
     parser.add_argument("meta", type=parse_path, nargs="?", metavar="FILE|HASH")
     add_server_url(parser)
-    parser.add_argument("-l", "--long", action="store_true", help="mode, owner, size and time, too")
+    parser.add_argument("-l", "--long", action="store_true", help="also mode, owner, size and time")
     parser.add_argument("--json", action="store_true")
 
 
 def walk(tree: Tree) -> Iterator[tuple[bytes, Inode]]:
-    """Give (path, inode) of everything, a directory before its entries."""
+    """Yield (path, inode) of every entry, a directory before its entries."""
     pending = [(b"/", tree.inode(ROOT_INO))]
     while pending:
         path, inode = pending.pop()
@@ -50,13 +50,8 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def one_line(name: bytes) -> str:
-    """Return a name on one line, whatever bytes it has."""
-    return printable(name.decode(errors="surrogateescape"))
-
-
 def as_path(tree: Tree, path: bytes, inode: Inode) -> str:
-    """Return the plain line."""
+    """Return the path, and the target of a link."""
     if inode.is_link:
         return f"{one_line(path)} -> {one_line(tree.target(inode))}"
     return one_line(path)
@@ -74,7 +69,7 @@ def as_long(tree: Tree, path: bytes, inode: Inode) -> str:
 
 
 def as_json(tree: Tree, path: bytes, inode: Inode) -> str:
-    """Return everything about an entry."""
+    """Return all properties of an entry as JSON."""
     meta = tree.meta(inode)
     row: dict[str, object] = {
         "path": path.decode(errors="surrogateescape"),

@@ -1,7 +1,7 @@
 """Restore a flist's files into a directory.
 
-A run that was interrupted is repeated with the same command. Files that are there stay if they
-are right in everything, content compared by hash; of others only chunks that differ are fetched.
+Repeat the same command after an interruption. A file that exists stays if all of it is right,
+its content compared by hash; of other files only the chunks that differ are fetched.
 """
 
 import argparse
@@ -9,16 +9,17 @@ import sys
 
 from common.errors import UsageError
 from common.text import printable
-from flist.commands.options import (
+from flist.commands.shared.options import (
     add_key_options,
     add_meta,
+    add_processes,
     add_sources,
     check_signature,
     read_sources,
 )
-from flist.commands.progress import ByteProgress
-from flist.commands.values import parse_path, parse_processes
+from flist.commands.shared.progress import ByteProgress
 from flist.unpack.unpack import unpack
+from flist.values import parse_path
 
 SHOWN_PROBLEMS = 10
 
@@ -29,14 +30,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_sources(parser)
     add_key_options(parser)
     parser.add_argument("-p", "--preserve-ownership", action="store_true", help="restore owners")
-    parser.add_argument(
-        "--processes", type=parse_processes, default=0, help="default: one per processor"
-    )
+    add_processes(parser)
     parser.add_argument("target", type=parse_path, metavar="DIR")
 
 
 def run(options: argparse.Namespace) -> int:
-    """Unpack; the status is 1 if something could not be restored that should have been."""
+    """Unpack; the status is 1 if something that was asked for could not be restored."""
     check_signature(options)
     if options.target.exists() and not options.target.is_dir():
         raise UsageError(f"cannot unpack to {options.target}: it is not a directory")
@@ -53,7 +52,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def show(what: str, texts: list[str]) -> None:
-    """Print the first of many complaints."""
+    """Print the first `SHOWN_PROBLEMS` of the texts, and how many more there are."""
     for text in texts[:SHOWN_PROBLEMS]:
         sys.stderr.write(f"{what}: {printable(text)}\n")
     if len(texts) > SHOWN_PROBLEMS:

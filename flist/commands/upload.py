@@ -1,11 +1,11 @@
-"""Send a file to a server, as plain blocks; prints the file's name there."""
+"""Send a file to a server as plain blocks; prints the file's hash."""
 
 import argparse
 import sys
 
-from flist.commands.server_options import add_upload, connected
-from flist.commands.values import parse_path
-from flist.server.client import upload
+from flist.commands.shared.servers import add_upload, connected
+from flist.server.transfer import upload
+from flist.values import parse_path
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

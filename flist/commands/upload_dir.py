@@ -1,24 +1,19 @@
-"""Send the files of a directory to a server; prints `name  path` of each.
+"""Send the files of a directory to a server; prints `name  path` for each.
 
-With --create-flist the directory is packed, too: its encrypted blocks go to the same server, and
-so does the flist, for `download-dir`; --flist-output keeps it here as well.
+With --create-flist the directory is also packed: its encrypted blocks and the flist go to the same
+server, for `download-dir`. --flist-output keeps a copy of the flist here.
 """
 
 import argparse
 import sys
-import tempfile
-from pathlib import Path
 
 from common.errors import UsageError
 from common.text import printable
-from flist.commands.server_options import add_upload, connected
-from flist.commands.values import parse_path
+from flist.commands.shared.send import FLIST_NAME, send_flist
+from flist.commands.shared.servers import add_upload, connected
 from flist.format.writer import check_output
-from flist.model import Route
-from flist.pack.pack import pack
-from flist.server.client import upload
-
-FLIST_NAME = "directory.fl"
+from flist.server.transfer import upload
+from flist.values import parse_path
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -43,23 +38,8 @@ def run(options: argparse.Namespace) -> int:
             name = upload(client, path, options.block_size)
             sys.stdout.write(f"{name}  {printable(str(path.relative_to(options.folder)))}\n")
     if options.create_flist:
-        name = send_flist(options, options.flist_output)
+        name = send_flist(
+            options.folder, options.server, options.token, options.block_size, options.flist_output
+        )
         sys.stdout.write(f"{name}  {options.flist_output or FLIST_NAME}\n")
     return 0
-
-
-def send_flist(options: argparse.Namespace, output: Path | None = None) -> str:
-    """Pack a directory, its blocks and the flist itself to a server; return the flist's name."""
-    with (
-        tempfile.TemporaryDirectory(prefix="flist-") as folder,
-        connected(options.server, options.token) as client,
-    ):
-        meta = output or Path(folder) / FLIST_NAME
-        create_flist(options.folder, meta, options.server, options.token)
-        return upload(client, meta, options.block_size)
-
-
-def create_flist(folder: Path, output: Path, server: str, token: str) -> None:
-    """Pack a directory, its blocks to a server."""
-    url = f"server://{server.rstrip('/')}" + (f"?token={token}" if token else "")
-    pack(folder, output, [Route(0, 255, url)])

@@ -1,21 +1,21 @@
-"""Check a flist: its signature (if a key is named), its metadata, and every block it needs.
+"""Check a flist: its signature (if a key is named), its metadata, and every block that it needs.
 
-Blocks come from the stores, not from a cache. Prints what is wrong; the status says whether
-everything is right.
+Blocks come from the stores, not from a cache. Each fault is printed; the status is 1 if there are
+any.
 """
 
 import argparse
 import sys
 
 from common.text import printable
-from flist.commands.options import (
+from flist.commands.shared.options import (
     add_key_options,
     add_meta,
     add_sources,
     check_signature,
     read_sources,
 )
-from flist.commands.progress import ByteProgress
+from flist.commands.shared.progress import ByteProgress
 from flist.unpack.verify import verify
 
 
@@ -24,11 +24,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_meta(parser)
     add_key_options(parser)
     add_sources(parser, cache=None)
-    parser.add_argument("--no-blocks", action="store_true", help="signature and metadata only")
+    parser.add_argument(
+        "--no-blocks", action="store_true", help="check only signature and metadata"
+    )
 
 
 def run(options: argparse.Namespace) -> int:
-    """Verify, and print each thing that is wrong."""
+    """Verify, and print each fault."""
     check_signature(options)
     with ByteProgress("verifying") as progress:
         report = verify(options.meta, None if options.no_blocks else read_sources(options),

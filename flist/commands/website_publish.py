@@ -1,6 +1,6 @@
-"""Show a directory as a website of a server; prints its address.
+"""Publish a directory as a website on a server; prints its address.
 
-The directory is packed, its blocks and the flist go to the server, which gives out the files under
+The directory is packed and sent to the server, blocks and flist. The server serves the files under
 /website/<hash of the flist>/.
 """
 
@@ -8,9 +8,9 @@ import argparse
 import sys
 
 from common.errors import UsageError
-from flist.commands.server_options import add_upload
-from flist.commands.upload_dir import send_flist
-from flist.commands.values import parse_path
+from flist.commands.shared.send import send_flist
+from flist.commands.shared.servers import add_upload
+from flist.values import parse_path
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,6 +25,6 @@ def run(options: argparse.Namespace) -> int:
         raise UsageError(f"cannot publish {options.folder}: it is not a directory")
     if not (options.folder / "index.html").is_file():
         sys.stderr.write("there is no index.html: the address itself will show nothing\n")
-    name = send_flist(options)
+    name = send_flist(options.folder, options.server, options.token, options.block_size)
     sys.stdout.write(f"{options.server.rstrip('/')}/website/{name}/\n")
     return 0

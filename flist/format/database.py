@@ -1,19 +1,12 @@
-"""The `.fl` file: upstream's SQLite schema, read and written.
+"""Reads `.fl` files: upstream's SQLite schema and our tables beside it (`flist.format.schema`).
 
-Upstream's five tables are exactly theirs. What they can't hold goes into four more, which their
-reader never looks at: `zos_inode` (nanoseconds, names that are not UTF-8, hard links, data ranges
-of sparse files), `zos_xattr`, `zos_check` (`Block.check` of a file's blocks, joined) and `zos_part`
-(`flist.blocks.parts`). Nothing in a file is trusted: it may come from anywhere, so `rows` checks
-each value.
+A file may come from anywhere, so nothing in it is trusted: `flist.format.rows` checks each value.
 """
 
-import sqlite3
-import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import Any
-from urllib.parse import quote
+from sqlite3 import Connection
 
 from common.files import open_regular
 from flist.errors import FlistError, FormatError
@@ -28,25 +21,14 @@ from flist.format.rows import (
     read_xattr_name,
     read_xattr_value,
 )
-from flist.model import (
-    CHUNK_BYTES,
-    NO_META,
-    ROOT_INO,
-    Block,
-    Inode,
-    Meta,
-    Route,
-)
+from flist.format.schema import CHECKS_TABLE, EXTENSION_TABLES, PARTS_TABLE, TABLES
+from flist.format.sqlitefile import MAGIC, SqliteFile, connect
+from flist.model import CHUNK_BYTES, NO_META, ROOT_INO, Block, Inode, Meta, Route
 
-HEADER = b"SQLite format 3\x00"
-TABLES = frozenset(("inode", "extra", "block", "tag", "route"))
-EXTENSION_TABLES = frozenset(("zos_inode", "zos_xattr"))
-CHECKS_TABLE, PARTS_TABLE = "zos_check", "zos_part"
-MAX_CELL_BYTES = 16 << 20
-"""No value of the format is nearly as large."""
-LARGE = 10_000
-MANY = 128
-"""Rows that are asked for at once where only some of them will be needed."""
+LARGE_FOLDER = 10_000
+"""A directory with more entries than this is a large one."""
+BATCH = 128
+"""The number of rows to read at once where only some of them will be needed."""
 COLUMNS = (
     "inode.ino, inode.parent, inode.name, inode.size, inode.uid, inode.gid, inode.mode,"
     " inode.rdev, inode.ctime, inode.mtime"
@@ -64,29 +46,25 @@ SMALL = "SELECT inode.ino, count(*), NULL, id, block.key" + FILES + FEW
 SMALL_CHECKED = "SELECT inode.ino, count(*), checks, id, block.key" + FILES + CHECKED + FEW
 
 
-class FlistFile:
-    """An open `.fl` file. Every answer is checked; `FormatError` is raised for what breaks a rule.
+class FlistFile(SqliteFile):
+    """An open `.fl` file. Every value is checked; one that breaks a rule raises `FormatError`.
 
     Safe to use from several threads, but not across a fork.
     """
 
-    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
-        self.path = path
-        self.connection = connection
+    def __init__(self, path: Path, connection: Connection) -> None:
+        super().__init__(path, connection)
         self.has_extension = self.has_checks = self.has_parts = False
-        # SQLite serialises its calls, but Python keeps one statement for each text, and binds and
-        # steps it in two calls: without this a thread could get the rows of another's question.
-        self.lock = threading.Lock()
 
     @classmethod
     def open(cls, path: Path) -> "FlistFile":
-        """Open `path` for reading only; raises `FlistError` if it is not there or not a flist."""
+        """Open `path` for reading; raises `FlistError` if it does not exist or is not a flist."""
         try:
             with open_regular(path) as stream:
-                magic = stream.read(len(HEADER))
+                magic = stream.read(len(MAGIC))
         except OSError as error:
             raise FlistError(f"cannot open {path}: {error.strerror}") from error
-        if magic != HEADER:
+        if magic != MAGIC:
             raise FormatError(f"cannot open {path}: it is not a .fl file")
         connection = connect(path)
         connection.text_factory = bytes
@@ -104,56 +82,23 @@ class FlistFile:
     def __exit__(self, *_exc: object) -> None:
         self.close()
 
-    def close(self) -> None:
-        """Close the file, once a question that is under way is answered; later ones fail."""
-        with self.lock:  # Python's module dies of a connection that is closed under a query
-            self.connection.close()
-
     def inspect(self) -> None:
-        """Refuse a database whose tables are not the format's (a view could do anything)."""
-        self.query("PRAGMA trusted_schema = OFF")
-        self.query("PRAGMA cell_size_check = ON")
-        rows = self.query("SELECT name FROM sqlite_master WHERE type = 'table'")
-        tables = {bytes(name).decode(errors="replace") for (name,) in rows}
+        """Refuse a database without the format's tables; a view could run any query."""
+        tables = self.table_names()
         if missing := TABLES - tables:
             names = ", ".join(sorted(missing))
             raise FormatError(f"cannot open {self.path}: it is not a flist (no table {names})")
         self.has_extension = tables >= EXTENSION_TABLES
         self.has_checks, self.has_parts = CHECKS_TABLE in tables, PARTS_TABLE in tables
         ours = {*(EXTENSION_TABLES if self.has_extension else ()), CHECKS_TABLE, PARTS_TABLE}
-        self.refuse_computed(TABLES | ours & tables)
+        self.check_plain(TABLES | ours & tables)
         root = self.inode(ROOT_INO)
         if root is None or not root.is_dir:
             raise FormatError(f"cannot open {self.path}: it has no root directory")
 
-    def refuse_computed(self, tables: Iterable[str]) -> None:
-        """Refuse tables of another kind and columns that are computed when they are read: a small
-        file could ask for any amount of time and memory that way."""
-        for table in sorted(tables):
-            columns = self.query(f"PRAGMA table_xinfo({table})")
-            if any(column[-1] for column in columns):
-                raise FormatError(f"cannot open {self.path}: table {table} is not a plain table")
-
-    def query(self, sql: str, values: tuple[int | bytes, ...] = ()) -> list[tuple[Any, ...]]:
-        """Run one query; SQLite's own errors become `FormatError`."""
-        try:
-            with self.lock:
-                return self.connection.execute(sql, values).fetchall()
-        except (sqlite3.Error, OverflowError, UnicodeDecodeError) as error:
-            raise FormatError(f"cannot read {self.path}: {error}") from error
-
-    def stream(self, sql: str) -> Iterator[tuple[Any, ...]]:
-        """Run one query and give its rows as they come."""
-        try:
-            # With `yield from`, who stops early would have the cursor closed, maybe after us.
-            for row in self.connection.execute(sql):  # noqa: UP028
-                yield row
-        except (sqlite3.Error, OverflowError, UnicodeDecodeError) as error:
-            raise FormatError(f"cannot read {self.path}: {error}") from error
-
     @property
     def select(self) -> str:
-        """The query for whole inodes, without its WHERE."""
+        """The query for inodes, without a WHERE clause."""
         return EXTENDED if self.has_extension else PLAIN
 
     @cached_property
@@ -172,11 +117,11 @@ class FlistFile:
         return read_inode(rows[0]) if rows else None
 
     def children(self, ino: int) -> list[Inode]:
-        """Return what directory `ino` holds, in the order it was packed."""
+        """Return the entries of directory `ino`, in the order in which they were packed."""
         return list(map(read_inode, self.query(self.select_children, (ino,))))
 
     def inodes(self) -> Iterator[Inode]:
-        """Return every inode, also those that no directory leads to."""
+        """Return every inode, including those that are in no directory."""
         return map(read_inode, self.stream(f"{self.select} ORDER BY inode.ino"))
 
     def blocks(self, ino: int) -> list[Block]:
@@ -186,18 +131,19 @@ class FlistFile:
         return [read_block(row, checks, index) for index, row in enumerate(rows)]
 
     def checks(self, ino: int) -> bytes:
-        """Return the checks of a file's blocks, joined, or nothing."""
+        """Return the checks of a file's blocks, joined; empty if there are none."""
         if not self.has_checks:
             return b""
         rows = self.query("SELECT checks FROM zos_check WHERE ino = ?", (ino,))
         return read_bytes(rows[0][0], CHECKS_TABLE) if rows else b""
 
     def small_blocks(self, folder: int, start: int) -> dict[int, Block]:
-        """Return the blocks of files that have one: a few of a directory's, from inode `start` on.
+        """Return the blocks of files with exactly one block in directory `folder`, by inode number.
 
-        One question for many files; who misses one here asks `blocks`.
+        One query reads up to `BATCH` files, from inode `start` on. A file that is not in the result
+        has to be read with `blocks`.
         """
-        values = (folder, start, CHUNK_BYTES, MANY)
+        values = (folder, start, CHUNK_BYTES, BATCH)
         rows = self.query(SMALL_CHECKED if self.has_checks else SMALL, values)
         return {
             ino: read_block(row, b"" if checks is None else read_bytes(checks, CHECKS_TABLE))
@@ -206,7 +152,7 @@ class FlistFile:
         }
 
     def all_blocks(self) -> Iterator[tuple[int, Block]]:
-        """Return (inode number, block) for every block of every file, grouped by inode."""
+        """Yield (inode number, block) for every block of every file, grouped by inode."""
         every = self.stream("SELECT ino, checks FROM zos_check") if self.has_checks else ()
         checks = {ino: read_bytes(joined, CHECKS_TABLE) for ino, joined in every}
         last = index = 0
@@ -216,7 +162,7 @@ class FlistFile:
             yield read_int(ino, "ino"), read_block(row, checks.get(ino, b""), index)
 
     def parts(self, block_id: bytes) -> bytes | None:
-        """Return the row of `zos_part` of a block, if there is one."""
+        """Return a block's row of `zos_part`, or None."""
         if not self.has_parts:
             return None
         rows = self.query("SELECT parts FROM zos_part WHERE id = ?", (block_id,))
@@ -230,7 +176,7 @@ class FlistFile:
         return {read_bytes(i, "zos_part"): read_bytes(parts, "zos_part") for i, parts in rows}
 
     def meta(self, ino: int) -> Meta:
-        """Return what an inode has beyond its row."""
+        """Return the link target, extended attributes and data ranges of an inode."""
         rows = self.query("SELECT data FROM extra WHERE ino = ?", (ino,))
         target = read_target(rows[0][0]) if rows else None
         if not self.has_extension:
@@ -242,7 +188,7 @@ class FlistFile:
         return Meta(target, xattrs, extents)
 
     def all_meta(self) -> dict[int, Meta]:
-        """Return `meta` of every inode that has any."""
+        """Return `meta` by inode number, of every inode that has any."""
         inos = {ino for (ino,) in self.query("SELECT ino FROM extra")}
         if self.has_extension:
             inos.update(ino for (ino,) in self.query("SELECT DISTINCT ino FROM zos_xattr"))
@@ -251,7 +197,7 @@ class FlistFile:
         return {ino: self.meta(ino) for ino in sorted(read_int(ino, "ino") for ino in inos)}
 
     def routes(self) -> list[Route]:
-        """Return where the flist says its blocks are."""
+        """Return the flist's routes, in their order."""
         return [
             Route(read_int(start, "route"), read_int(end, "route"), read_text(url, "route"))
             for start, end, url in self.query("SELECT start, end, url FROM route ORDER BY rowid")
@@ -263,7 +209,7 @@ class FlistFile:
         return {read_text(key, "tag"): read_text(value, "tag") for key, value in rows}
 
     def folder_counts(self) -> dict[int, int]:
-        """Return how many directories each directory holds, where that is not none."""
+        """Return the number of subdirectories of each directory that has any."""
         return dict(
             self.query(
                 "SELECT parent, count(*) FROM inode"
@@ -272,26 +218,27 @@ class FlistFile:
         )
 
     def large_folders(self) -> set[int]:
-        """Return the directories that have more than `LARGE` entries."""
-        rows = self.query("SELECT parent FROM inode GROUP BY parent HAVING count(*) > ?", (LARGE,))
+        """Return the directories with more than `LARGE_FOLDER` entries."""
+        sql = "SELECT parent FROM inode GROUP BY parent HAVING count(*) > ?"
+        rows = self.query(sql, (LARGE_FOLDER,))
         return {ino for (ino,) in rows}
 
     def data_bytes(self) -> dict[int, int]:
-        """Return how many bytes of each sparse file are not holes."""
+        """Return the number of bytes outside holes of each sparse file."""
         if not self.has_extension:
             return {}
         rows = self.query("SELECT ino, extents FROM zos_inode WHERE extents IS NOT NULL")
         return {ino: sum(e.length for e in read_extents(extents)) for ino, extents in rows}
 
     def xattr_names(self) -> set[bytes]:
-        """Return the names of all extended attributes in use."""
+        """Return the names of all extended attributes in the flist."""
         if not self.has_extension:
             return set()
         rows = self.query("SELECT DISTINCT name FROM zos_xattr")
         return {read_xattr_name(name) for (name,) in rows}
 
     def totals(self) -> tuple[int, int]:
-        """Return how many inodes there are and how many bytes its files have."""
+        """Return the number of inodes and the sum of the files' sizes in bytes."""
         rows = self.query(
             "SELECT count(*), coalesce(sum(CASE WHEN (mode & 61440) = 32768 THEN size END), 0)"
             " FROM inode"
@@ -300,17 +247,3 @@ class FlistFile:
         if size < 0:
             raise FormatError(f"cannot read {self.path}: the sizes of its files are out of range")
         return inodes, size
-
-
-def connect(path: Path) -> sqlite3.Connection:
-    """Open a database that may come from anywhere, for reading; raises `FormatError`.
-
-    `path` is looked up once more, and another file may be there by now: a mount, say.
-    """
-    address = f"file:{quote(str(path.absolute()))}?mode=ro&immutable=1"
-    try:
-        connection = sqlite3.connect(address, uri=True, check_same_thread=False)
-    except sqlite3.Error as error:
-        raise FormatError(f"cannot open {path}: {error}") from error
-    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_CELL_BYTES)
-    return connection

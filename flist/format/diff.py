@@ -1,4 +1,4 @@
-"""Compares two flists: what came, what went, and what of the rest is different."""
+"""Compares two flists."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -9,7 +9,7 @@ COMPARED = ("mode", "uid", "gid", "size", "rdev", "mtime_ns")
 
 
 class Change(NamedTuple):
-    """One difference: kind is `+`, `-` or `M`, `fields` what is different."""
+    """One difference: `kind` is `+` (added), `-` (removed) or `M` (modified, in `fields`)."""
 
     kind: str
     path: bytes
@@ -17,7 +17,7 @@ class Change(NamedTuple):
 
 
 def compare(old: dict[bytes, Node], new: dict[bytes, Node]) -> Iterator[Change]:
-    """Give the differences from `old` to `new`, by path."""
+    """Yield the differences from `old` to `new`, sorted by path."""
     old_links, new_links = find_links(old), find_links(new)
     for path in sorted(old.keys() | new.keys()):
         if path not in new:
@@ -33,10 +33,10 @@ def compare(old: dict[bytes, Node], new: dict[bytes, Node]) -> Iterator[Change]:
 
 
 def differing(old: Node, new: Node) -> tuple[str, ...]:
-    """Return the names of what differs between two entries."""
+    """Return the names of the properties in which two nodes differ."""
     fields = [name for name in COMPARED if getattr(old.inode, name) != getattr(new.inode, name)]
     if old.inode.is_dir and new.inode.is_dir and "size" in fields:
-        fields.remove("size")  # of a directory it says nothing
+        fields.remove("size")  # a directory's size has no meaning
     if [block.key for block in old.blocks] != [block.key for block in new.blocks]:
         fields.append("content")
     if old.meta.target != new.meta.target:

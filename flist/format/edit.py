@@ -1,4 +1,4 @@
-"""Changes tags and routes of a `.fl` in place, whole or not at all."""
+"""Changes the tags and routes of a `.fl` file in place, completely or not at all."""
 
 import sqlite3
 import tempfile
@@ -8,7 +8,7 @@ from pathlib import Path
 from common.files import write_atomic
 from flist.errors import FlistError
 from flist.format.database import FlistFile
-from flist.format.trailer import read_database
+from flist.format.signing.trailer import read_database
 from flist.format.writer import fix_header
 from flist.model import Route
 
@@ -16,8 +16,11 @@ Change = Callable[[sqlite3.Connection], object]
 
 
 def edit_flist(path: Path, change: Change) -> None:
-    """Apply `change` to the database of `path`; signatures inside, which then fit no more, go."""
-    FlistFile.open(path).close()  # refuses what is not a flist
+    """Apply `change` to the database of the flist `path`; raises `FlistError`.
+
+    Signatures inside the flist are removed, since they are over the old database.
+    """
+    FlistFile.open(path).close()  # raises if it is not a flist
     try:
         with tempfile.TemporaryDirectory(prefix=".flist-", dir=path.parent) as folder:
             scratch = Path(folder) / "new.fl"
@@ -37,28 +40,28 @@ def edit_flist(path: Path, change: Change) -> None:
 
 
 def set_tags(path: Path, tags: Mapping[str, str]) -> None:
-    """Set tags."""
+    """Set tags, replacing those of the same key."""
     sql = "INSERT OR REPLACE INTO tag VALUES (?, ?)"
     edit_flist(path, lambda c: c.executemany(sql, tags.items()))
 
 
 def delete_tags(path: Path, keys: Sequence[str] | None) -> None:
-    """Delete the tags `keys`, or all."""
+    """Delete the tags `keys`, or all of them if that is None."""
     edit_flist(path, lambda c: delete(c, "tag", "key", keys))
 
 
 def add_routes(path: Path, routes: Sequence[Route]) -> None:
-    """Add routes."""
+    """Add routes after those that are there."""
     edit_flist(path, lambda c: c.executemany("INSERT INTO route VALUES (?, ?, ?)", routes))
 
 
 def delete_routes(path: Path, urls: Sequence[str] | None) -> None:
-    """Delete the routes to `urls`, or all."""
+    """Delete the routes to `urls`, or all of them if that is None."""
     edit_flist(path, lambda c: delete(c, "route", "url", urls))
 
 
 def replace_routes(path: Path, routes: Sequence[Route]) -> None:
-    """Make `routes` the only ones."""
+    """Replace all routes by `routes`."""
 
     def change(connection: sqlite3.Connection) -> None:
         connection.execute("DELETE FROM route")
@@ -70,7 +73,10 @@ def replace_routes(path: Path, routes: Sequence[Route]) -> None:
 def delete(
     connection: sqlite3.Connection, table: str, column: str, values: Sequence[str] | None
 ) -> None:
-    """Delete the rows whose `column` is in `values`, or all."""
+    """Delete the rows whose `column` is in `values`, or all rows if that is None.
+
+    Raises `FlistError` for a value that is not there.
+    """
     if values is None:
         connection.execute(f"DELETE FROM {table}")  # noqa: S608 a constant
         return

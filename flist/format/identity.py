@@ -1,10 +1,10 @@
-"""The identity of a flist: a Merkle root over what it holds, the same for the same tree.
+"""The identity of a flist: a Merkle root over its contents, the same for the same tree.
 
-It does not depend on stores, compression, inode numbers or the SQLite file: only on names, types,
-modes, owners, device numbers, times of change (ns), link targets, attributes, data ranges, hard
-links and the plain content (sizes and the chunks' keys). Each entry's hash is BLAKE2b-256 over its
-fields, each with its length before it; a directory's covers its entries' names and hashes in order
-of names.
+It depends only on names, types, modes, owners, device numbers, modification times (ns), link
+targets, extended attributes, data ranges, hard links and the plain content (sizes and the chunks'
+keys). It does not depend on stores, compression, inode numbers or the SQLite file. A node's hash is
+BLAKE2b-256 over its fields, each preceded by its length; a directory's also covers the names and
+hashes of its entries, sorted by name.
 """
 
 from hashlib import blake2b
@@ -15,7 +15,7 @@ VERSION = b"zero-os flist identity v1"
 
 
 def identity(nodes: dict[bytes, Node]) -> bytes:
-    """Return the 32-byte identity of a flist."""
+    """Return the identity of a flist, 32 bytes."""
     links = find_links(nodes)
     children: dict[bytes, list[bytes]] = {}
     for path in nodes:
@@ -30,7 +30,7 @@ def identity(nodes: dict[bytes, Node]) -> bytes:
 
 
 def describe(node: Node, first: bytes | None) -> list[bytes]:
-    """Return the fields of one entry that make it what it is."""
+    """Return the fields that a node's hash covers; `first` is the first name of a hard link."""
     inode, meta = node.inode, node.meta
     size = inode.size if inode.is_file else 0
     numbers = (inode.mode, inode.uid, inode.gid, inode.rdev, inode.mtime_ns, size)
@@ -43,7 +43,7 @@ def describe(node: Node, first: bytes | None) -> list[bytes]:
 
 
 def hash_parts(parts: list[bytes]) -> bytes:
-    """Return BLAKE2b-256 over `parts`, each with its length before it."""
+    """Return BLAKE2b-256 over `parts`, each preceded by its length (64-bit little-endian)."""
     total = blake2b(digest_size=32)
     for part in parts:
         total.update(len(part).to_bytes(8, "little") + part)

@@ -1,21 +1,21 @@
-"""Joins flists into one: the first that has a path wins; directories are joined."""
+"""Merges flists: the first that has a path wins; directories are merged."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from flist.format.nodes import Node, find_links, load_nodes, number_nodes
 from flist.format.opening import AnyFlist
-from flist.format.writer import Content
+from flist.format.tables import Tables
 
 if TYPE_CHECKING:
     from flist.model import Route
 
 
-def merge(flists: Sequence[AnyFlist]) -> Content:
-    """Return the content of all `flists` together, with all their routes; first tags win.
+def merge(flists: Sequence[AnyFlist]) -> Tables:
+    """Return the tables of the merged `flists`, with all their routes; a tag's first value wins.
 
-    What lies below a path that is a directory in one flist and something else in an earlier one
-    is hidden, as it would be in an overlay.
+    If a path is a directory in one flist and not in an earlier one, everything below it is hidden,
+    as in an overlay.
     """
     nodes: dict[bytes, Node] = {}
     links: dict[bytes, bytes] = {}
@@ -31,7 +31,7 @@ def merge(flists: Sequence[AnyFlist]) -> Content:
         nodes.update({path: theirs[path] for path in theirs if path in added})
         routes += [route for route in flist.routes() if route not in routes]
         tags = {**flist.tags(), **tags}
-        # Of a block that an earlier one has, only that one says where its parts are, if it does.
+        # The parts of a block come from the first flist that has the block, if they are there.
         more = {block.id for path in added for block in theirs[path].blocks} - used
         parts |= {i: row for i, row in flist.all_parts().items() if i in more}
         used |= more
@@ -39,7 +39,7 @@ def merge(flists: Sequence[AnyFlist]) -> Content:
 
 
 def is_reachable(nodes: dict[bytes, Node], path: bytes) -> bool:
-    """Whether no earlier flist has something else than a directory above `path`."""
+    """Return whether everything above `path` in `nodes` is a directory or absent."""
     while path != b"/":
         path = path.rpartition(b"/")[0] or b"/"
         node = nodes.get(path)

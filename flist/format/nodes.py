@@ -1,4 +1,4 @@
-"""A whole flist in memory, by path: for what compares, joins or rewrites flists."""
+"""A flist as nodes by path, for comparing, merging and rewriting flists."""
 
 import os
 from collections.abc import Iterator
@@ -6,12 +6,12 @@ from typing import NamedTuple
 
 from flist.errors import FormatError
 from flist.format.opening import AnyFlist
-from flist.format.writer import Content
+from flist.format.tables import Tables, load_tables
 from flist.model import NO_META, ROOT_INO, Block, Inode, Meta
 
 
 class Node(NamedTuple):
-    """One entry: its path (`/` for the root), inode, and what belongs to it."""
+    """A file, directory, link or device: its absolute path, inode, metadata and blocks."""
 
     path: bytes
     inode: Inode
@@ -19,20 +19,14 @@ class Node(NamedTuple):
     blocks: tuple[Block, ...]
 
 
-def load_content(flist: AnyFlist) -> Content:
-    """Return everything that `flist` holds."""
-    blocks: dict[int, list[Block]] = {}
-    for ino, block in flist.all_blocks():
-        blocks.setdefault(ino, []).append(block)
-    inodes, parts = list(flist.inodes()), flist.all_parts()
-    return Content(inodes, blocks, flist.all_meta(), flist.tags(), flist.routes(), parts)
+def walk_nodes(tables: Tables) -> Iterator[Node]:
+    """Yield every node below the root: a directory before its entries, those sorted by name.
 
-
-def walk_nodes(content: Content) -> Iterator[Node]:
-    """Give every entry that the root leads to, directories before what is in them, by name."""
+    Raises `FormatError` if there is no root.
+    """
     children: dict[int, list[Inode]] = {}
     root = None
-    for inode in content.inodes:
+    for inode in tables.inodes:
         if inode.ino == ROOT_INO:
             root = inode
         else:
@@ -40,10 +34,10 @@ def walk_nodes(content: Content) -> Iterator[Node]:
     if root is None:
         raise FormatError("a flist has no root directory")
     pending = [(b"/", root)]
-    for path, inode in pending:  # grows while we walk
+    for path, inode in pending:  # grows during the loop
         first = inode.content_ino
-        blocks = content.blocks.get(inode.ino) or content.blocks.get(first) or ()
-        meta = content.meta.get(first, NO_META)
+        blocks = tables.blocks.get(inode.ino) or tables.blocks.get(first) or ()
+        meta = tables.meta.get(first, NO_META)
         yield Node(path, inode, meta, tuple(blocks) if inode.is_file else ())
         base = path if path.endswith(b"/") else path + b"/"
         entries = sorted(children.get(inode.ino, ()), key=lambda entry: entry.name)
@@ -51,19 +45,19 @@ def walk_nodes(content: Content) -> Iterator[Node]:
 
 
 def load_nodes(flist: AnyFlist) -> dict[bytes, Node]:
-    """Return every entry by path; raises `FormatError` if two have one path."""
+    """Return every node by path; raises `FormatError` if two have the same path."""
     nodes: dict[bytes, Node] = {}
-    for node in walk_nodes(load_content(flist)):
+    for node in walk_nodes(load_tables(flist)):
         if node.path in nodes:
-            raise FormatError(f"{os.fsdecode(node.path)} is there twice")
+            raise FormatError(f"{os.fsdecode(node.path)} is in the flist twice")
         nodes[node.path] = node
     return nodes
 
 
-def number_nodes(nodes: dict[bytes, Node], links: dict[bytes, bytes]) -> Content:
-    """Return `nodes` as the content of a new flist, numbered breadth first by name.
+def number_nodes(nodes: dict[bytes, Node], links: dict[bytes, bytes]) -> Tables:
+    """Return the tables of a new flist of `nodes`, numbered breadth first and by name.
 
-    `links` says of which path a hard-linked one is another name. Tags and routes are left empty.
+    `links` maps the path of a hard link to the path of its first name. Tags and routes stay empty.
     """
     inodes: list[Inode] = []
     blocks: dict[int, tuple[Block, ...]] = {}
@@ -85,12 +79,12 @@ def number_nodes(nodes: dict[bytes, Node], links: dict[bytes, bytes]) -> Content
         if node.meta != NO_META and not same_as:
             meta[ino] = node.meta
         elif node.meta.target is not None:
-            meta[ino] = Meta(node.meta.target)  # upstream's readers know no second names
-    return Content(inodes, blocks, meta, {}, [])
+            meta[ino] = Meta(node.meta.target)  # upstream's readers do not know hard links
+    return Tables(inodes, blocks, meta, {}, [])
 
 
 def find_links(nodes: dict[bytes, Node]) -> dict[bytes, bytes]:
-    """Return, for every second name of a node, the path that sorts first in breadth first order."""
+    """Return the path of the first name, in breadth-first order, for every other hard link."""
     firsts: dict[int, bytes] = {}
     links = {}
     for path in sorted(nodes, key=lambda p: (p.count(b"/"), p)):

@@ -1,4 +1,4 @@
-"""Opens a flist of either format; which one it is shows in its first bytes."""
+"""Opens a flist of either format, which its first bytes tell."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Union
@@ -8,14 +8,14 @@ from flist.errors import FlistError
 from flist.format.database import FlistFile
 
 if TYPE_CHECKING:
-    from flist.format.legacy.archive import LegacyFlist
+    from flist.format.legacy.flist import LegacyFlist
 
 AnyFlist = Union[FlistFile, "LegacyFlist"]
 GZIP = b"\x1f\x8b"
 
 
 def open_flist(path: Path) -> AnyFlist:
-    """Open `path`; raises `FlistError` if it is not there or not a flist."""
+    """Open `path`; raises `FlistError` if it does not exist or is not a flist."""
     try:
         with open_regular(path) as stream:
             magic = stream.read(len(GZIP))
@@ -25,6 +25,6 @@ def open_flist(path: Path) -> AnyFlist:
         raise FlistError(f"cannot open {path}: {error.strerror}", hint=hint) from error
     if magic != GZIP:
         return FlistFile.open(path)
-    from flist.format.legacy.archive import LegacyFlist
+    from flist.format.legacy.flist import LegacyFlist
 
     return LegacyFlist.open(path)

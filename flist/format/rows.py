@@ -1,6 +1,6 @@
-"""What the rows of a `.fl` may hold: each value is checked, since it may come from anywhere.
+"""Turns the rows of a `.fl` file into values and checks each one: a file may come from anywhere.
 
-Everything here raises `FormatError` for what breaks a rule of the format.
+Every function here raises `FormatError` if a value breaks a rule of the format.
 """
 
 import stat
@@ -19,30 +19,30 @@ FILE_TYPES = frozenset(
 )  # fmt: skip
 MAX_INO = 1 << 40
 MAX_TIME = (1 << 63) - 1
-"""In seconds, as the kernel has them: what `pack` finds, it must be able to read again."""
+"""In seconds, the kernel's range: every time that `pack` finds must be readable again."""
 NUMBERS = struct.Struct("<QqQIIHQqqQQQI")
-"""What the numbers of an inode may be, in the order of `read_inode`."""
+"""The ranges of an inode's numbers, in the order of `read_inode`."""
 EXTENT = struct.Struct("<QQ")
 
 
 def read_inode(row: tuple[Any, ...]) -> Inode:
-    """Return the checked inode of one row of `FlistFile.select`."""
+    """Return the inode of a row of `FlistFile.select`."""
     ino, parent, name, size, uid, gid, mode, rdev, ctime, mtime, raw, cns, mns, same_as, links = row
     cns, mns, same_as, links = cns or 0, mns or 0, same_as or 0, links or 1
-    try:  # one call that looks at all types and most ranges: half of what reading an inode takes
+    try:  # one call checks all types and most ranges, in half the time of single checks
         NUMBERS.pack(
             ino, parent, size, uid, gid, mode, rdev, ctime, mtime, cns, mns, same_as, links
         )
     except struct.error as error:
         raise FormatError(
-            f"inode {ino!r} holds something that is not a number, or one out of range"
+            f"inode {ino!r} has a value that is not a number or is out of range"
         ) from error
     if not 0 < ino < MAX_INO or same_as >= MAX_INO:
         raise FormatError(f"inode {ino} has a number out of range")
     if not -MAX_TIME < ctime < MAX_TIME or not -MAX_TIME < mtime < MAX_TIME:
         raise FormatError(f"inode {ino} has a time out of range")
     if stat.S_IFMT(mode) not in FILE_TYPES:
-        raise FormatError(f"inode {ino} is of no known type")
+        raise FormatError(f"inode {ino} has an unknown file type")
     if ino != ROOT_INO:
         name = check_name(ino, name if raw is None else raw)
     return Inode(
@@ -52,29 +52,31 @@ def read_inode(row: tuple[Any, ...]) -> Inode:
 
 
 def check_name(ino: int, name: object) -> bytes:
-    """Return `name` if a directory may hold it."""
+    """Return `name` if it may be the name of a directory entry."""
     if not isinstance(name, bytes) or not 0 < len(name) <= NAME_MAX_BYTES:
-        raise FormatError(f"inode {ino} has a name of a wrong length")
+        raise FormatError(f"inode {ino} has a name that is empty or too long")
     if b"/" in name or b"\0" in name or name in (b".", b".."):
         raise FormatError(f"inode {ino} has a forbidden name {name!r}")
     return name
 
 
 def read_block(row: Sequence[Any], checks: bytes = b"", index: int = 0) -> Block:
-    """Return the checked block of one (id, key) row, the file's chunk `index`; `checks` are those
-    of the file's blocks, joined, or nothing."""
+    """Return the block of an (id, key) row, the file's chunk `index`.
+
+    `checks` are those of all the file's blocks, joined, or empty.
+    """
     block_id, key = row
     for value in (block_id, key):
         if not isinstance(value, bytes) or len(value) != HASH_BYTES:
             raise FormatError("a block's id or key is not 32 bytes")
     check = checks[index * HASH_BYTES : (index + 1) * HASH_BYTES]
     if checks and len(check) != HASH_BYTES:
-        raise FormatError("a file's blocks have not as many checks")
+        raise FormatError("a file has fewer checks than blocks")
     return Block(block_id, key, check)
 
 
 def read_extents(value: object) -> tuple[Extent, ...]:
-    """Return the data ranges of a sparse file."""
+    """Return the data ranges of a sparse file: sorted, without overlaps."""
     data = read_bytes(value, "extents")
     if len(data) % EXTENT.size:
         raise FormatError("the data ranges of a file are cut off")
@@ -90,7 +92,7 @@ def read_extents(value: object) -> tuple[Extent, ...]:
 
 
 def read_target(value: object) -> bytes:
-    """Return `value` if a symbolic link may lead there."""
+    """Return `value` if it may be the target of a symbolic link."""
     target = read_bytes(value, "extra.data")
     if len(target) > MAX_TARGET_BYTES or b"\0" in target:
         raise FormatError("a link's target is too long or holds a zero byte")
@@ -98,7 +100,7 @@ def read_target(value: object) -> bytes:
 
 
 def read_xattr_name(value: object) -> bytes:
-    """Return `value` if an extended attribute may be called that."""
+    """Return `value` if it may be the name of an extended attribute."""
     name = read_bytes(value, "xattr")
     if not 0 < len(name) <= NAME_MAX_BYTES or b"\0" in name:
         raise FormatError("an extended attribute has a forbidden name")
@@ -106,7 +108,7 @@ def read_xattr_name(value: object) -> bytes:
 
 
 def read_xattr_value(value: object) -> bytes:
-    """Return `value` if an extended attribute may hold it."""
+    """Return `value` if it may be the value of an extended attribute."""
     data = read_bytes(value, "xattr")
     if len(data) > MAX_XATTR_BYTES:
         raise FormatError("an extended attribute is too large")
@@ -114,21 +116,21 @@ def read_xattr_value(value: object) -> bytes:
 
 
 def read_int(value: object, what: str) -> int:
-    """Return `value` if it is a number."""
+    """Return `value` if it is an integer; `what` names the column in the error."""
     if type(value) is not int:
-        raise FormatError(f"{what} holds something that is not a number")
+        raise FormatError(f"{what} contains a value that is not a number")
     return value
 
 
 def read_bytes(value: object, what: str) -> bytes:
-    """Return `value` if it is a string of bytes."""
+    """Return `value` if it is bytes; `what` names the column in the error."""
     if not isinstance(value, bytes):
-        raise FormatError(f"{what} holds something that is not bytes")
+        raise FormatError(f"{what} contains a value that is not bytes")
     return value
 
 
 def read_text(value: object, what: str) -> str:
-    """Return `value` if it is UTF-8 text."""
+    """Return `value` as text if it is UTF-8; `what` names the column in the error."""
     try:
         return read_bytes(value, what).decode()
     except UnicodeDecodeError as error:

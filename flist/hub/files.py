@@ -23,7 +23,7 @@ from common.respond import send_content
 from flist.blocks.codec import digest
 from flist.errors import StoreError
 from flist.hub.library import BLOCK, Library
-from flist.server.client import DEFAULT_BLOCK_BYTES, name_file
+from flist.server.names import DEFAULT_BLOCK_BYTES, name_file
 from flist.store.folder import FolderStore
 
 MAX_FILE_BYTES = 1 << 30

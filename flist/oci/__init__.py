@@ -1,5 +1,6 @@
-"""Container images become flists, without an engine: from a registry, a layout or an archive.
+"""Converts container images into flists without a container engine.
 
-The layers go reference -> manifest, platform, config -> tar, tree -> apply -> convert; sources
-(registry, layout, archive) give bytes that are checked against their digest before they are used.
+The order of the modules, lowest first: errors, digest, platform, manifest, config, image | `layer`
+(reads tar archives into a tree) | `source` (registry, layout, archive) | build, convert. A source
+checks all bytes against their digest before they are used.
 """

@@ -1,15 +1,16 @@
-"""Makes a flist of the tree that an image's layers came to."""
+"""Makes the content of a flist from the merged tree of an image's layers."""
 
 from collections.abc import Mapping, Sequence
 
-from flist.format.writer import Content
+from flist.format.tables import Tables
 from flist.model import Block, Inode, Meta, Route
 from flist.oci.layer.tree import Item, Node, walk_tree
 from flist.pack.scan import DIRECTORY_BYTES
 
 
-def make_content(root: Node, tags: Mapping[str, str], routes: Sequence[Route]) -> Content:
-    """Return the flist of `root`: the same as of the tree unpacked and packed."""
+def make_content(root: Node, tags: Mapping[str, str], routes: Sequence[Route]) -> Tables:
+    """Return the content of the flist for `root`: the same as if the tree were unpacked and then
+    packed."""
     names: dict[Item, list[int]] = {}
     inodes: list[Inode] = []
     blocks: dict[int, Sequence[Block]] = {}
@@ -30,7 +31,7 @@ def make_content(root: Node, tags: Mapping[str, str], routes: Sequence[Route]) -
         inode._replace(nlink=len(names[item])) if len(names[item]) > 1 else inode
         for inode, item in zip(inodes, items, strict=True)
     ]
-    return Content(counted, blocks, meta, tags, routes)
+    return Tables(counted, blocks, meta, tags, routes)
 
 
 def make_inode(number: int, parent: int, name: bytes, node: Node, same_as: int) -> Inode:

@@ -1,6 +1,7 @@
-"""An image's configuration: how its program is started, and what its layers unpack to.
+"""An image's configuration: how its program is started, and the digests of its layers.
 
-It goes into the flist twice: as the tag `image` (JSON) and as `/.startup.toml`, upstream's form.
+The flist has it twice: as the tag `image` (JSON) and as `/.startup.toml`, upstream's form. Source:
+OCI image specification 1.1, "Image Configuration".
 """
 
 import json
@@ -16,7 +17,7 @@ STARTUP_NAME = b".startup.toml"
 
 
 class Config(NamedTuple):
-    """What a container of the image runs, and the digests of its layers when unpacked."""
+    """What a container of the image runs, and the digests of its uncompressed layers."""
 
     platform: Platform
     entrypoint: tuple[str, ...]
@@ -32,7 +33,7 @@ class Config(NamedTuple):
 
     @property
     def arguments(self) -> tuple[str, ...]:
-        """The whole command line: a command is what an entrypoint gets as its arguments."""
+        """The whole command line: the entrypoint, with the command as its arguments."""
         return self.entrypoint + self.command
 
 
@@ -76,7 +77,7 @@ def read_text(value: Mapping[str, Any], key: str) -> str:
 
 
 def read_words(value: Mapping[str, Any], key: str) -> tuple[str, ...]:
-    """Return the list of texts at `key`; one text is a command for the shell."""
+    """Return the list of texts at `key`; a single text is a command for the shell."""
     found = value.get(key)
     if isinstance(found, str):
         return ("/bin/sh", "-c", check_text(found, key))
@@ -88,7 +89,7 @@ def read_words(value: Mapping[str, Any], key: str) -> tuple[str, ...]:
 
 
 def check_text(text: str, key: str) -> str:
-    """Return `text` if a program can be given it: UTF-8 without NUL."""
+    """Return `text` if it can be passed to a program: UTF-8 without NUL."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -101,7 +102,7 @@ def check_text(text: str, key: str) -> str:
 
 
 def image_tag(config: Config, name: str, digest: str) -> str:
-    """Return the JSON that the tag `image` holds; nothing empty is in it."""
+    """Return the JSON of the tag `image`; empty fields are left out."""
     found = {
         "name": name,
         "digest": digest,
@@ -121,9 +122,10 @@ def image_tag(config: Config, name: str, digest: str) -> str:
 
 
 def startup_toml(config: Config) -> bytes:
-    """Return `/.startup.toml`, byte for byte what upstream writes (but it may lose the command).
+    """Return `/.startup.toml`, byte for byte as upstream writes it, except that upstream may lose
+    the command.
 
-    Tables and keys in alphabetical order, the environment as a table; checked against the block
+    Tables and keys are in alphabetical order, the environment is a table; checked against the block
     keys of upstream's samples.
     """
     program, *arguments = config.arguments or ("",)
@@ -145,11 +147,11 @@ def startup_toml(config: Config) -> bytes:
 
 
 def toml_text(text: str) -> str:
-    """Return `text` as a basic string of TOML 1.0: JSON's escapes are TOML's, but for DEL."""
+    """Return `text` as a basic string of TOML 1.0: its escapes are JSON's, except for DEL."""
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def toml_key(text: str) -> str:
-    """Return `text` as a key, quoted unless it is a bare one."""
+    """Return `text` as a key, quoted unless it can stand bare."""
     is_bare = text.isascii() and text.replace("_", "").replace("-", "").isalnum()
     return text if is_bare else toml_text(text)

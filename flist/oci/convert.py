@@ -1,7 +1,7 @@
-"""Converts an image into a flist: the topmost layer first, the next one fetched meanwhile.
+"""Converts an image into a flist: topmost layer first, while the next one is fetched.
 
-No root is needed and nothing is unpacked: names, owners and modes stay in memory, contents go as
-blocks into the stores as they are read.
+This needs no root, and nothing is unpacked: names, owners and modes stay in memory, contents go
+into the stores as blocks while they are read.
 """
 
 import contextlib
@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from flist.blocks.parts import rows_of_large_files
-from flist.format.writer import Content, check_output, write_flist
+from flist.format.tables import Tables
+from flist.format.writer import check_output, write_flist
+from flist.http.urls import strip_passwords
 from flist.model import Block, Route
 from flist.oci.build import make_content
 from flist.oci.config import STARTUP_NAME, image_tag, startup_toml
@@ -19,7 +21,6 @@ from flist.oci.image import Image
 from flist.oci.layer.apply import Applier, Limits
 from flist.oci.layer.chunks import ChunkWriter
 from flist.oci.layer.tree import Item, Node
-from flist.pack.pack import strip_password
 from flist.store.threads import thread_pool
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ Progress = Callable[[int, int], None]
 
 
 class Converted(NamedTuple):
-    """What a conversion made."""
+    """What a conversion made: digest and platform of the image, and numbers."""
 
     digest: str
     platform: str
@@ -51,9 +52,9 @@ def convert(
     limits: Limits | None = None,
     progress: Progress | None = None,
 ) -> Converted:
-    """Write the flist `meta` of `image`, its blocks into the stores of `routes`.
+    """Write the flist `meta` of `image`, and its blocks into the stores of `routes`.
 
-    `name` is what the flist says it was made of. Raises `ImageError`, `StoreError`, `FlistError`.
+    The tag `image` records `name` as the origin. Raises `ImageError`, `StoreError`, `FlistError`.
     """
     check_output(meta)
     limits = limits or Limits()
@@ -77,7 +78,7 @@ def convert(
         root = applier.finish()
         add_startup(root, startup_toml(image.config), writer)
         writer.flush()
-    kept = [r if keep_passwords else r._replace(url=strip_password(r.url)) for r in routes]
+    kept = routes if keep_passwords else strip_passwords(routes)
     tags = {"image": image_tag(image.config, name, str(image.digest))}
     content = make_content(root, tags, kept)
     parts = rows_of_large_files(content.inodes, content.blocks, writer.parts)
@@ -87,7 +88,7 @@ def convert(
 
 
 def open_ahead(image: Image) -> Generator[BinaryIO, None, None]:
-    """Give the checked layers, topmost first; while one is used the next is fetched."""
+    """Yield the checked layers, topmost first; while one is used, the next is fetched."""
     pending = list(image.layers)
     upcoming: Future[BinaryIO] | None = None
     with thread_pool(1) as pool:
@@ -103,13 +104,13 @@ def open_ahead(image: Image) -> Generator[BinaryIO, None, None]:
 
 
 def close_blob(opened: "Future[BinaryIO]") -> None:
-    """Close a layer that nobody wants any more, if it has come."""
+    """Close a layer that is no longer needed, if it was fetched."""
     if not opened.cancelled() and opened.exception() is None:
         opened.result().close()
 
 
 def add_startup(root: Node, text: bytes, writer: ChunkWriter) -> None:
-    """Put `/.startup.toml` into the tree; one that the image has gives way."""
+    """Put `/.startup.toml` into the tree; it replaces a file of that name in the image."""
     blocks: list[Block] = []
     writer.add(text, blocks)
     item = Item(mode=STARTUP_MODE, size=len(text), blocks=blocks)
@@ -117,8 +118,8 @@ def add_startup(root: Node, text: bytes, writer: ChunkWriter) -> None:
     root.children[STARTUP_NAME] = Node(item)
 
 
-def summarize(image: Image, content: Content) -> Converted:
-    """Return what was made."""
+def summarize(image: Image, content: Tables) -> Converted:
+    """Return the result of a conversion."""
     own = [inode for inode in content.inodes if not inode.same_as]
     blocks = [block.id for inode in own for block in content.blocks.get(inode.ino, ())]
     return Converted(

@@ -1,4 +1,4 @@
-"""Content digests: `sha256:<hex>` and `sha512:<hex>`, the two that OCI registers."""
+"""Content digests: `sha256:<hex>` and `sha512:<hex>`, the two algorithms that OCI registers."""
 
 import hashlib
 import re
@@ -10,7 +10,7 @@ HEX_LENGTH = {"sha256": 64, "sha512": 128}
 
 
 class Digest(NamedTuple):
-    """The hash that names some bytes."""
+    """A hash that names content."""
 
     algorithm: str
     hex: str
@@ -23,14 +23,14 @@ class Digest(NamedTuple):
         return hashlib.new(self.algorithm)
 
     def matches(self, data: bytes) -> bool:
-        """Whether `data` is what this digest names."""
+        """Return whether this is the digest of `data`."""
         hasher = self.hasher()
         hasher.update(data)
         return hasher.hexdigest() == self.hex
 
 
 def parse_digest(value: object) -> Digest:
-    """Return the digest written in `value`; raises `ImageError`, so it never is a path."""
+    """Return the digest in `value`; raises `ImageError` for anything else, such as a path."""
     if isinstance(value, str):
         algorithm, _, digits = value.partition(":")
         length = HEX_LENGTH.get(algorithm)

@@ -1,7 +1,7 @@
-"""What can go wrong with an image."""
+"""The error of images."""
 
 from flist.errors import FlistError
 
 
 class ImageError(FlistError):
-    """An image breaks a rule, is not what its digest promises, or can't be had."""
+    """An image is not valid, does not match its digest, or cannot be fetched."""

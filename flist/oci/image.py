@@ -1,10 +1,11 @@
-"""An image as every source gives it, and the way there from a manifest or an index."""
+"""An image as every source returns it, and how it is found from a manifest or an index."""
 
 import contextlib
 import tempfile
 from collections.abc import Sequence
 from typing import BinaryIO, NamedTuple, Protocol
 
+from common.text import printable
 from flist.oci.config import Config, parse_config
 from flist.oci.digest import Digest
 from flist.oci.errors import ImageError
@@ -19,22 +20,22 @@ from flist.oci.manifest import (
 from flist.oci.platform import Platform, choose, own_platform
 
 MAX_DEPTH = 4
-"""Of indexes within indexes."""
+"""Levels of indexes that list indexes."""
 READ_BYTES = 1 << 20
 
 
 class Blobs(Protocol):
-    """Where content is found by its digest."""
+    """Content by digest."""
 
     def open_blob(self, descriptor: Descriptor) -> BinaryIO:
-        """Return the content, checked against digest and size; it can be sought in."""
+        """Return the content, checked against digest and size, as a seekable stream."""
 
     def read_manifest(self, descriptor: Descriptor) -> bytes:
         """Return a manifest, checked against digest and size."""
 
 
 class Image(NamedTuple):
-    """An image that can be converted; layers lowest first."""
+    """An image that can be converted; the lowest layer comes first."""
 
     digest: Digest
     config: Config
@@ -60,14 +61,15 @@ def select_image(
 
 
 def choose_offer(offers: Sequence[Descriptor], wanted: Platform) -> Descriptor:
-    """Return the entry of an index for `wanted`; raises `ImageError` with what there is."""
+    """Return the entry of an index for `wanted`; the `ImageError` if there is none lists the
+    others."""
     named = [(offer.platform, offer) for offer in offers if offer.platform is not None]
     known = [(platform, offer) for platform, offer in named if "unknown" not in platform]
     if len(offers) == 1 and not named:
         return offers[0]
     found = choose(known, wanted)
     if found is None:
-        names = ", ".join(dict.fromkeys(printable(str(platform)) for platform, _ in known))
+        names = ", ".join(dict.fromkeys(printable(str(platform)[:200]) for platform, _ in known))
         raise ImageError(
             f"cannot convert the image: there is none for {wanted}",
             hint=f"there is one for: {names or 'no platform'} (--platform OS/ARCHITECTURE)",
@@ -76,7 +78,7 @@ def choose_offer(offers: Sequence[Descriptor], wanted: Platform) -> Descriptor:
 
 
 def read_image(blobs: Blobs, manifest: Manifest, digest: Digest, wanted: Platform | None) -> Image:
-    """Return the image of one manifest, whose parts must fit together."""
+    """Return the image of one manifest; raises `ImageError` if config and layers do not match."""
     if manifest.config.size > MAX_CONFIG_BYTES:
         raise ImageError(f"the image is refused: its config has {manifest.config.size} bytes")
     with blobs.open_blob(manifest.config) as stream:
@@ -89,13 +91,13 @@ def read_image(blobs: Blobs, manifest: Manifest, digest: Digest, wanted: Platfor
     if wanted is not None and not config.platform.serves(wanted):
         plain = wanted._replace(variant="")
         if config.platform.variant or not config.platform.serves(plain):
-            name = printable(str(config.platform))
+            name = printable(str(config.platform)[:200])
             raise ImageError(f"cannot convert the image: it is for {name}, not for {wanted}")
     return Image(digest, config, manifest.layers, blobs)
 
 
 def check_stream(stream: BinaryIO, descriptor: Descriptor) -> BinaryIO:
-    """Return `stream` at its start if it is what `descriptor` promises, else close it and raise."""
+    """Return `stream`, rewound, if it matches `descriptor`; else close it and raise."""
     with contextlib.ExitStack() as on_error:
         on_error.callback(stream.close)
         hasher = descriptor.digest.hasher()
@@ -110,7 +112,7 @@ def check_stream(stream: BinaryIO, descriptor: Descriptor) -> BinaryIO:
 
 
 def check_blob(descriptor: Descriptor, size: int, digits: str) -> None:
-    """Raise `ImageError` unless some content has the size and the hash that it should have."""
+    """Raise `ImageError` unless content has the size and hash of its descriptor."""
     if size != descriptor.size:
         raise ImageError(
             f"the image is refused: {descriptor.digest} has {size} bytes, not {descriptor.size}"
@@ -120,10 +122,5 @@ def check_blob(descriptor: Descriptor, size: int, digits: str) -> None:
 
 
 def new_spool() -> BinaryIO:
-    """Return a temporary file without a name, which is gone when it is closed."""
+    """Return a temporary file without a name; closing removes it."""
     return tempfile.TemporaryFile(prefix="zos-image-")
-
-
-def printable(text: str) -> str:
-    """Return what somebody else sent, fit for a terminal."""
-    return "".join(c if c.isprintable() else "?" for c in text[:300])

@@ -1,6 +1,7 @@
-"""Manifests and indexes of images: OCI image specification 1.1 and Docker's schema 2.
+"""Manifests and indexes of images. They are not trusted: their size is limited, and every field
+that is used is checked.
 
-Nothing in them is trusted: they are bounded in size and every field that is used is checked.
+Source: OCI image specification 1.1; Docker's "Image Manifest Version 2, Schema 2".
 """
 
 import json
@@ -20,7 +21,7 @@ LAYER_TYPES = frozenset(
         f"{OCI}.layer.v1.tar",
         f"{OCI}.layer.v1.tar+gzip",
         f"{OCI}.layer.v1.tar+zstd",
-        f"{OCI}.layer.v1.tar+xz",  # no standard has these two, some tools write them
+        f"{OCI}.layer.v1.tar+xz",  # these two are in no standard, but some tools write them
         f"{OCI}.layer.v1.tar+bzip2",
         f"{DOCKER}.image.rootfs.diff.tar",
         f"{DOCKER}.image.rootfs.diff.tar.gzip",
@@ -31,13 +32,13 @@ LAYER_TYPES = frozenset(
 )
 SCHEMA_1 = f"{DOCKER}.distribution.manifest.v1"
 MAX_MANIFEST_BYTES = 4 << 20
-"""What the distribution specification asks registries to accept."""
+"""The size that the distribution specification requires registries to accept."""
 MAX_CONFIG_BYTES = 8 << 20
 MAX_LAYERS = 1000
 
 
 class Descriptor(NamedTuple):
-    """Some content: its type, its digest and its size in bytes."""
+    """Describes content: its media type, digest and size in bytes."""
 
     media_type: str
     digest: Digest
@@ -46,12 +47,12 @@ class Descriptor(NamedTuple):
     annotations: tuple[tuple[str, str], ...] = ()
 
     def annotation(self, key: str) -> str:
-        """Return one annotation, or nothing."""
+        """Return one annotation, empty if there is none."""
         return dict(self.annotations).get(key, "")
 
 
 class Manifest(NamedTuple):
-    """An image for one platform; layers lowest first."""
+    """An image for one platform; the lowest layer comes first."""
 
     config: Descriptor
     layers: tuple[Descriptor, ...]
@@ -75,7 +76,7 @@ def parse_json(data: bytes, what: str) -> dict[str, Any]:
 
 
 def parse_manifest(data: bytes, media_type: str = "") -> Manifest | Index:
-    """Return what a manifest says; `media_type` is what its descriptor or the server called it."""
+    """Return the manifest or index in `data`; `media_type` is from its descriptor or the server."""
     value = parse_json(data, "the manifest")
     if value.get("schemaVersion") == 1 or "fsLayers" in value:
         refuse_schema_1(media_type)
@@ -92,9 +93,10 @@ def parse_manifest(data: bytes, media_type: str = "") -> Manifest | Index:
 
 
 def refuse_schema_1(media_type: str) -> None:
-    """Say what to do with a manifest of a kind that nobody has written since 2016.
+    """Raise `ImageError` for Docker's schema 1, with a hint how to convert the image.
 
-    It names neither its layers' sizes nor a configuration, and its digest is not that of its bytes.
+    Such a manifest has neither the sizes of its layers nor a configuration, and its digest is not
+    the hash of its bytes. Docker has not written it since 2016.
     """
     kind = media_type if media_type.startswith(SCHEMA_1) else f"{SCHEMA_1}+json"
     raise ImageError(
@@ -111,7 +113,7 @@ def parse_index(value: dict[str, Any]) -> Index:
 
 
 def parse_image(value: dict[str, Any]) -> Manifest:
-    """Return the image manifest in `value`, whose parts must all be an image's."""
+    """Return the image manifest in `value`; raises `ImageError` if it is of another artifact."""
     config = parse_descriptor(value.get("config"))
     layers = tuple(parse_descriptor(item) for item in read_list(value, "layers"))
     if config.media_type not in CONFIG_TYPES:
@@ -131,7 +133,7 @@ def parse_image(value: dict[str, Any]) -> Manifest:
 
 
 def parse_descriptor(value: object) -> Descriptor:
-    """Return the checked descriptor in `value`; one whose bytes are elsewhere is refused."""
+    """Return the checked descriptor in `value`; content at foreign URLs is refused."""
     if not isinstance(value, dict):
         raise ImageError("cannot read the manifest: a descriptor is not an object")
     media_type, size = value.get("mediaType"), value.get("size")
@@ -152,7 +154,7 @@ def parse_descriptor(value: object) -> Descriptor:
 
 
 def parse_offer(value: object) -> Platform | None:
-    """Return the platform of an index's entry, if it says one."""
+    """Return the platform of an entry of an index, if it has one."""
     if not isinstance(value, dict):
         return None
     words = [value.get(key) or "" for key in ("os", "architecture", "variant")]

@@ -1,4 +1,4 @@
-"""Platforms such as linux/amd64 or linux/arm64/v8, and the choice among those an index offers."""
+"""Platforms such as linux/amd64 or linux/arm64/v8, and the choice among those of an index."""
 
 import platform as machine
 import re
@@ -16,7 +16,7 @@ IMPLIED_VARIANTS = {"arm64": "v8", "arm": "v7"}
 
 
 class Platform(NamedTuple):
-    """An operating system on a processor."""
+    """An operating system and a processor architecture."""
 
     os: str
     architecture: str
@@ -26,14 +26,14 @@ class Platform(NamedTuple):
         return "/".join(filter(None, self))
 
     def serves(self, wanted: "Platform") -> bool:
-        """Whether an image for this platform is one for `wanted`."""
+        """Return whether an image for this platform runs on `wanted`."""
         return (self.os, self.architecture) == (wanted.os, wanted.architecture) and (
             self.full_variant == wanted.full_variant
         )
 
     @property
     def full_variant(self) -> str:
-        """The variant, also where it goes without saying."""
+        """The variant, or the one that the architecture implies."""
         return self.variant or IMPLIED_VARIANTS.get(self.architecture, "")
 
 
@@ -54,7 +54,7 @@ def own_platform() -> Platform:
 
 
 def choose(offers: Sequence[tuple[Platform, T]], wanted: Platform) -> T | None:
-    """Return the first offer for `wanted`; one without a variant serves if none fits better."""
+    """Return the first offer for `wanted`, or else the first without a variant."""
     for offered, value in offers:
         if offered.serves(wanted):
             return value

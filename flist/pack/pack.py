@@ -5,19 +5,19 @@ time, so memory does not depend on file sizes. The `.fl` appears only after the 
 """
 
 import os
-import re
 import time
 from collections import ChainMap
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
-from urllib.parse import urlsplit, urlunsplit
 
 from flist.blocks.codec import check_arrival, digest, encode
 from flist.blocks.heap import without_collector
 from flist.blocks.parts import LARGE_BYTES, encode_parts, rows_of_large_files
 from flist.errors import FlistError
-from flist.format.writer import Content, Draft, check_output
+from flist.format.tables import Tables
+from flist.format.writer import Draft, check_output
+from flist.http.urls import strip_passwords
 from flist.model import CHUNK_BYTES, Block, Route, chunk_count
 from flist.pack.known_files import (
     BLOCK_BYTES,
@@ -208,10 +208,10 @@ def pack(
 
         results = encode_files(batches(), Encoder(routes), processes, progress)
         inodes = results.settle(walk.found)
-        kept = [r if keep_passwords else r._replace(url=strip_password(r.url)) for r in routes]
+        kept = routes if keep_passwords else strip_passwords(routes)
         rows = ChainMap(results.rows, dict(memory.parts))
         parts = rows_of_large_files(inodes, results.blocks, rows)
-        draft.write(meta, Content(inodes, results.blocks, walk.found.meta, tags or {}, kept, parts))
+        draft.write(meta, Tables(inodes, results.blocks, walk.found.meta, tags or {}, kept, parts))
     remember(notes, Memory(results.memory(walk.found, now_ns), parts))
     every = results.blocks.values()
     distinct = {block.id for blocks in every for block in blocks}
@@ -240,16 +240,3 @@ def encode_files(
         if progress is not None:
             progress(results.done, found)
     return results
-
-
-def strip_password(url: str) -> str:
-    """Return `url` without its password; an S3 user name alone is no secret and stays."""
-    if url.startswith("server://"):
-        return re.sub(r"([?&])token=[^&]*(&|$)", r"\1", url).rstrip("?&")
-    parts = urlsplit(url)
-    user, colon, _ = parts.netloc.rpartition("@")[0].partition(":")
-    if not colon:
-        return url
-    host = parts.netloc.rpartition("@")[2]
-    netloc = f"{user}@{host}" if user else host
-    return urlunsplit(parts._replace(netloc=netloc))

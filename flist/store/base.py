@@ -1,7 +1,7 @@
-"""What a store is, and the one place where an URL becomes one.
+"""The interface of a store, and the one place where a URL becomes a store.
 
-A store keeps encrypted blocks by id. It promises nothing about the bytes: whoever reads checks
-them (`flist.store.fetch`). Everything else (retry, mirrors, cache) is a wrapper around a store.
+A store keeps encrypted blocks by id. It does not guarantee the bytes: the reader checks them
+(`flist.store.fetch`). Retries, mirrors and the cache are wrappers around a store.
 """
 
 import contextlib
@@ -10,14 +10,14 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from common.errors import UsageError
-from flist.store.urls import hide_secrets, split_url
+from flist.http.urls import hide_secrets, split_url
 
 if TYPE_CHECKING:
     from http.client import HTTPConnection
 
 
 class Store(Protocol):
-    """Where encrypted blocks are kept. Safe to use from several threads."""
+    """A place for encrypted blocks. Safe to use from several threads."""
 
     def get(self, block_id: bytes) -> bytes:
         """Return a block; raises `BlockMissingError`, `StoreUnavailableError`, `StoreError`."""
@@ -26,55 +26,56 @@ class Store(Protocol):
         """Keep a block; raises `StoreUnavailableError` or `StoreError`."""
 
     def has(self, block_id: bytes) -> bool:
-        """Whether the block is there."""
+        """Return whether the block is there."""
 
     def flush(self) -> None:
         """Return when everything that was put would survive a power cut."""
 
     def close(self) -> None:
-        """Let go of connections."""
+        """Release the connections."""
 
 
 @runtime_checkable
 class AnnouncingStore(Protocol):
-    """A store that can be asked for several blocks at once."""
+    """A store that can request several blocks at once."""
 
     def announce(self, block_ids: Sequence[bytes], /) -> contextlib.AbstractContextManager[None]:
-        """Expect `get` to be called for these blocks within the block."""
+        """Expect `get` to be called for these blocks inside the `with` block."""
 
 
 def announce(
     store: Store | None, block_ids: Sequence[bytes]
 ) -> contextlib.AbstractContextManager[None]:
-    """Tell a store which blocks it will be asked for within the block, if that is of use to it."""
+    """Tell a store which blocks the `with` block will get, if the store can make use of that."""
     if isinstance(store, AnnouncingStore):
         return store.announce(block_ids)
     return contextlib.nullcontext()
 
 
 def get_within(store: Store, block_id: bytes, patience_s: float) -> bytes:
-    """Return a block; a store that can be told so is given up when it says nothing for so long."""
+    """Return a block; a store that supports it is given up after `patience_s` seconds of
+    silence."""
     method: Callable[[bytes, float], bytes] | None = getattr(store, "get_within", None)
     return store.get(block_id) if method is None else method(block_id, patience_s)
 
 
 def get_range(store: Store | None, block_id: bytes, start: int, length: int) -> bytes | None:
-    """Return bytes of a block, not checked, if its store can give them at little cost."""
-    # Of a protocol that is looked at when it runs, this would take most of the time.
+    """Return bytes of a block, unchecked, or None if the store cannot read a part cheaply."""
+    # isinstance with a runtime protocol would take most of the time of a small read.
     method: Callable[[bytes, int, int], bytes | None] | None = getattr(store, "get_range", None)
     return None if method is None else method(block_id, start, length)
 
 
 @runtime_checkable
 class AdoptingStore(Protocol):
-    """A store that can use connections which others have opened."""
+    """A store that can use a connection opened elsewhere."""
 
     def adopt(self, connection: "HTTPConnection", /) -> bool:
-        """Use an open connection, if it leads where this store is; return whether it does."""
+        """Use an open connection if it leads to this store's server; return whether it does."""
 
 
 def adopt(store: Store | None, connection: "HTTPConnection") -> bool:
-    """Give a store an open connection, if it can use it; return whether it can."""
+    """Give a store an open connection; return whether it uses it."""
     return isinstance(store, AdoptingStore) and store.adopt(connection)
 
 
@@ -94,7 +95,7 @@ SCHEMES = {
 
 
 def open_store(url: str) -> Store:
-    """Return the store at `url`; raises `UsageError` if it is not the URL of a store."""
+    """Return the store at `url`; raises `UsageError` for a URL that is not one of a store."""
     module = SCHEMES[check_scheme(url)]
     try:
         store: Store = importlib.import_module(module).open_store(url)
@@ -109,7 +110,7 @@ def open_store(url: str) -> Store:
 
 
 def check_scheme(url: str) -> str:
-    """Return the scheme of a store's URL; raises `UsageError` if there is no such store."""
+    """Return the scheme of a store's URL; raises `UsageError` for an unknown scheme."""
     scheme = split_url(url).scheme
     if scheme not in SCHEMES:
         known = ", ".join(f"{name}://" for name in SCHEMES)

@@ -1,14 +1,15 @@
 """The disk cache: encrypted blocks as files, with a size limit, shared by any number of mounts.
 
 The layout is a `dir` store's, so a cache can be served, copied, or used with `--offline`. A file
-appears whole or not at all; one that is damaged is found by its tag when it is read, removed and
-fetched again. What was not used for longest is evicted first.
+appears whole or not at all. A damaged file fails the check of its tag when it is read; it is then
+removed and fetched again. The least recently used blocks are evicted first.
 """
 
 import contextlib
 import fcntl
 import os
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,9 +18,8 @@ from flist.store.folder import FolderStore
 
 DEFAULT_LIMIT_BYTES = 4 << 30
 RESCAN_PART = 16
-"""The folder is measured again after every limit/16 bytes written: others may write to it too."""
+"""The folder is measured again after every limit/16 bytes written: other mounts may write to it."""
 EVICT_TO = 0.9
-STALE_SCRATCH_S = 3600
 
 
 class Entry(NamedTuple):
@@ -39,11 +39,11 @@ class BlockCache:
         self.folder = FolderStore(root)
         self.lock = threading.Lock()
         self.written = limit_bytes  # so that the first write measures the folder
-        self.coming = 0  # bytes that are being written
+        self.arriving_bytes = 0
         self.touched: set[bytes] = set()
 
     def prepare(self) -> None:
-        """Make the folder, for us alone; raises `FlistError` if others could put blocks into it."""
+        """Make the folder; raises `FlistError` if other users can write to it."""
         try:
             self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
             status = self.root.stat()
@@ -56,7 +56,7 @@ class BlockCache:
             )
 
     def get(self, block_id: bytes) -> bytes | None:
-        """Return a cached block, not checked, or None."""
+        """Return a cached block, unchecked, or None."""
         try:
             data = self.folder.get(block_id)
         except (BlockMissingError, StoreError):
@@ -66,7 +66,7 @@ class BlockCache:
         return data
 
     def get_range(self, block_id: bytes, start: int, length: int) -> bytes | None:
-        """Return bytes of a cached block, not checked, or None."""
+        """Return bytes of a cached block, unchecked, or None."""
         with contextlib.suppress(StoreError):
             data = self.folder.get_range(block_id, start, length)
             if data is not None and block_id not in self.touched:
@@ -75,7 +75,7 @@ class BlockCache:
         return None
 
     def touch(self, block_id: bytes) -> None:
-        """Note that a block is in use; once per mount is enough to keep it."""
+        """Mark a block as recently used; once per mount is enough to keep it."""
         if len(self.touched) > 100_000:
             self.touched.clear()
         self.touched.add(block_id)
@@ -83,34 +83,34 @@ class BlockCache:
             os.utime(self.folder.path(block_id.hex()))
 
     def put(self, block_id: bytes, data: bytes) -> None:
-        """Cache a checked block. A full or broken disk costs only speed."""
+        """Cache a checked block. A full or broken disk is ignored: it only costs speed."""
         if len(data) > self.limit_bytes:
             return
         with self.lock:
-            self.coming += len(data)
+            self.arriving_bytes += len(data)
             self.written += len(data)
             if self.written > self.limit_bytes // RESCAN_PART:
                 self.written = len(data)
-                self.evict(self.coming)
+                self.evict(self.arriving_bytes)
         try:
             with contextlib.suppress(StoreError, OSError):
                 self.folder.put(block_id, data)
         finally:
             with self.lock:
-                self.coming -= len(data)
+                self.arriving_bytes -= len(data)
 
     def remove(self, block_id: bytes) -> None:
-        """Forget a block whose bytes turned out to be damaged."""
+        """Remove a damaged block."""
         with contextlib.suppress(OSError):
             Path(self.folder.path(block_id.hex())).unlink()
 
-    def evict(self, coming: int) -> None:
-        """Remove the blocks unused for longest until `coming` more bytes fit well."""
+    def evict(self, arriving_bytes: int) -> None:
+        """Remove the least recently used blocks until there is room for `arriving_bytes`."""
         with contextlib.suppress(OSError), self.exclusive() as is_ours:
             if not is_ours:
-                return  # another mount is at it
+                return  # another mount evicts now
             entries = self.entries()
-            total = sum(entry.size for entry in entries) + coming
+            total = sum(entry.size for entry in entries) + arriving_bytes
             if total <= self.limit_bytes:
                 return
             entries.sort()
@@ -122,8 +122,8 @@ class BlockCache:
                     total -= entry.size
 
     @contextlib.contextmanager
-    def exclusive(self):  # type: ignore[no-untyped-def]
-        """Hold the cache's lock file for the block; gives false if another process holds it."""
+    def exclusive(self) -> Iterator[bool]:
+        """Hold the lock file during the `with` block; yields false if another process holds it."""
         self.root.mkdir(parents=True, exist_ok=True, mode=0o700)  # it may have been removed
         handle = os.open(self.root / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:

@@ -1,17 +1,18 @@
-"""From a block's name to its plain bytes: memory, cache, store, each checked, each fetched once.
+"""Fetches blocks and decodes them: from memory, the cache or the store, each block once at a time.
 
-What arrives from a store is checked against its id before anything is done with it (by the routes,
-so that the next mirror is asked when it fails), then against its tag and size; only then it is
-cached. What comes back from the cache is checked by its tag and size, which show any damage to it.
+Bytes from a store are checked against the block's id first (by the routes, so that the next mirror
+is tried when the check fails), then against tag and size; only then they are cached. Bytes from the
+cache are checked by tag and size, which show any damage.
 """
 
 import contextlib
 import threading
 import time
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from flist.blocks.codec import MAX_BLOCK_BYTES, decode, hash_check
+from flist.blocks.codec import MAX_BLOCK_BYTES, check_arrival, decode, hash_check
 from flist.blocks.parts import Part, decode_part
 from flist.errors import BlockError, FlistError, StoreError
 from flist.model import Block
@@ -26,9 +27,9 @@ KEPT_PARTS = 32
 
 
 class Statistics:
-    """What a fetcher did: numbers of blocks, and of bytes that came from the store."""
+    """Counters of a fetcher: blocks, and bytes that came from the store."""
 
-    lock = threading.Lock()  # the class's, so that `vars` gives the numbers alone
+    lock = threading.Lock()  # of the class, so that `vars` of an object gives the counters only
 
     def __init__(self) -> None:
         self.memory_hits = 0
@@ -50,7 +51,7 @@ class Statistics:
 
 
 class Arrival:
-    """A chunk that one reader fetches and others wait for."""
+    """A chunk that one thread fetches and others wait for."""
 
     def __init__(self) -> None:
         self.ended = threading.Lock()  # held until the fetch has ended; far cheaper than an Event
@@ -71,8 +72,8 @@ class Arrival:
 class Fetcher:
     """Plain chunks of blocks. Safe to use from several threads; one fetch per block at a time.
 
-    `store` checks ids itself, as what `flist.store.routed.open_routes` returns does; `is_local`
-    says that it answers at once.
+    `store` must check ids itself, as the one from `flist.store.routed.open_routes` does. `is_local`
+    says that it is on this machine, so a read takes next to no time.
     """
 
     def __init__(
@@ -98,10 +99,7 @@ class Fetcher:
     def plain(self, block: Block, size: int) -> bytes:
         """Return the `size` plain bytes of `block`; raises `FlistError`, never wrong bytes."""
         with self.lock:
-            chunk = self.chunks.get(block)
-            if chunk is not None and len(chunk) == size:
-                self.chunks.move_to_end(block)
-                self.statistics.memory_hits += 1
+            if (chunk := self.find_kept(block, size)) is not None:
                 return chunk
             arrival = self.running.get(block)
             if arrival is None:
@@ -119,13 +117,24 @@ class Fetcher:
             mine.ended.release()
         return mine.chunk
 
+    def find_kept(self, block: Block, size: int) -> bytes | None:
+        """Return a chunk that is in memory. The caller holds the lock."""
+        chunk = self.chunks.get(block)
+        if chunk is None or len(chunk) != size:
+            return None
+        self.chunks.move_to_end(block)
+        self.statistics.memory_hits += 1
+        return chunk
+
     def plain_now(self, block: Block, size: int) -> bytes | memoryview | None:
-        """Return what `plain` would if it takes no time to speak of, or else None. For one thread;
-        the bytes may be others at its next call."""
+        """Return what `plain` would if no network is needed, or else None. For one thread only; the
+        next call may overwrite the bytes."""
         if self.decoder is not None:
             beside = self.decoder.claim_next(block)
             if beside is not None:
-                with contextlib.suppress(Exception):  # it is told to whoever really reads it
+                with contextlib.suppress(
+                    Exception
+                ):  # the thread that reads that chunk gets the error
                     self.load_now(beside.block, beside.size)
             ready = self.decoder.take(block, size)
             if ready is not None:
@@ -133,12 +142,9 @@ class Fetcher:
         return self.load_now(block, size)
 
     def load_now(self, block: Block, size: int) -> bytes | None:
-        """Return a chunk that is in memory, or can be decoded from what is on this machine."""
+        """Return a chunk that is in memory, or whose block is on this machine."""
         with self.lock:
-            chunk = self.chunks.get(block)
-            if chunk is not None and len(chunk) == size:
-                self.chunks.move_to_end(block)
-                self.statistics.memory_hits += 1
+            if (chunk := self.find_kept(block, size)) is not None:
                 return chunk
             if block in self.running:
                 return None
@@ -150,12 +156,16 @@ class Fetcher:
         return chunk
 
     def is_decoded(self, block: Block) -> bool:
-        """Whether a chunk is in memory or soon will be. For the thread that calls `plain_now`."""
+        """Return whether a chunk is in memory or soon will be. For the thread that calls
+        `plain_now`."""
         return block in self.chunks or (self.decoder is not None and block in self.decoder.slots)
 
     def part_now(self, block: Block, part: Part) -> bytes | None:
-        """Return the plain bytes of a part of a block on this machine, or None: then the whole
-        block is to be read, which says what is wrong. For the thread that calls `plain_now`."""
+        """Return the plain bytes of a part of a block on this machine, or None.
+
+        After None the caller must read the whole block, which raises any error. For the thread that
+        calls `plain_now`.
+        """
         known = self.parts.get((block, part))
         if known is not None:
             self.parts.move_to_end((block, part))
@@ -172,7 +182,7 @@ class Fetcher:
         return plain
 
     def load_part(self, block: Block, part: Part) -> bytes | None:
-        """Return a part from the cache, or from a store of this machine."""
+        """Return a part from the cache, or from a store on this machine."""
         if self.cache is not None:
             data = self.cache.get_range(block.id, part.start, part.length)
             if data is not None:
@@ -189,13 +199,13 @@ class Fetcher:
         return None
 
     def is_here(self, block: Block) -> bool:
-        """Whether a block is in memory, on its way, or in the cache."""
+        """Return whether a block is in memory, being fetched, or in the cache."""
         if block in self.chunks or block in self.running:
             return True
         return self.cache is not None and self.cache.folder.has(block.id)
 
     def finish(self, block: Block, chunk: bytes | None = None) -> None:
-        """Note that a fetch has ended, and keep what it brought."""
+        """End the fetch of a block, and keep its chunk in memory."""
         with self.lock:
             self.running.pop(block, None)
             if chunk is not None:
@@ -212,21 +222,37 @@ class Fetcher:
 
     def load_cached(self, block: Block, size: int) -> bytes | None:
         """Return the chunk from the cache; a damaged file there is removed."""
+        chunk = self.read_cached(block, lambda data: decode(block, data, size))
+        if chunk is not None:
+            self.statistics.cache_hits += 1
+        return chunk
+
+    def read_cached(self, block: Block, check: Callable[[bytes], bytes]) -> bytes | None:
+        """Return what `check` makes of the cached bytes of `block`; if it raises `BlockError`, the
+        file is damaged and removed."""
         data = self.cache.get(block.id) if self.cache is not None else None
         if data is None:
             return None
         try:
-            chunk = decode(block, data, size)
+            return check(data)
         except BlockError:
             assert self.cache is not None
             self.cache.remove(block.id)
             return None
-        self.statistics.cache_hits += 1
-        return chunk
 
-    def load_packed(self, block: Block) -> bytes | None:
-        """Return the encrypted bytes of a block, their id checked now or earlier, if they are on
-        this machine."""
+    def load_packed(self, block: Block) -> bytes:
+        """Return the encrypted bytes of `block`, checked against its id, from the cache or else
+        from the store; what the store sends is then cached. Raises `FlistError`."""
+        data = self.read_cached(block, lambda data: check_id(block, data))
+        if data is None:
+            data = self.require_store(block).get(block.id)
+            if self.cache is not None:
+                self.cache.put(block.id, data)
+        return data
+
+    def load_packed_now(self, block: Block) -> bytes | None:
+        """Return the encrypted bytes of `block` if they are on this machine. Bytes from the cache
+        were checked when they were cached; those from a local store are checked here."""
         data = self.cache.get(block.id) if self.cache is not None else None
         if data is None and self.is_local:
             data = self.get_packed(block)
@@ -235,9 +261,9 @@ class Fetcher:
     def get_packed(self, block: Block) -> bytes:
         """Return the encrypted bytes of a block from the store, checked.
 
-        What is on this machine is held against the check that the flist has for it, which is
-        quicker; if that fails, or it is for the cache, where other flists rely on its id, the store
-        checks the id.
+        Bytes on this machine are compared with the check that the flist has for the block, which is
+        faster than the id. If that fails, or the bytes are for the cache, where other flists rely
+        on the id, the store checks the id.
         """
         assert self.store is not None
         if self.is_local and self.cache is None and block.check:
@@ -255,9 +281,8 @@ class Fetcher:
             self.statistics.cache_hits += 1
 
     def fetch(self, block: Block, size: int) -> bytes:
-        """Return the chunk from the store, and cache its block."""
-        if self.store is None:
-            raise BlockError(f"block {block.id.hex()} is not in the cache, and we are offline")
+        """Return the chunk from the store, and cache the block."""
+        self.require_store(block)
         started = time.monotonic()
         try:
             data = self.get_packed(block)
@@ -273,7 +298,19 @@ class Fetcher:
             self.cache.put(block.id, data)
         return chunk
 
+    def require_store(self, block: Block) -> Store:
+        """Return the store; raises `BlockError` when there is none, naming the block it lacks."""
+        if self.store is None:
+            raise BlockError(f"block {block.id.hex()} is not in the cache, and we are offline")
+        return self.store
+
     def close(self) -> None:
         """Close the store."""
         if self.store is not None:
             self.store.close()
+
+
+def check_id(block: Block, data: bytes) -> bytes:
+    """Return `data`, the encrypted bytes of `block`; raises `BlockError` for any others."""
+    check_arrival(block.id, data)
+    return data

@@ -1,8 +1,9 @@
 """The `dir` store: blocks as files, `DIR/<first two hex digits>/<64 hex digits>`.
 
-Reading falls back to `DIR/<64 hex digits>`, which older tools wrote. A file appears whole or not
-at all (written beside, then renamed), and is on disk when `flush` has returned. Its time says when
-somebody last relied on it: `gc` leaves young blocks, which a flist yet to be written may need.
+Reading falls back to `DIR/<64 hex digits>`, the layout of older tools. A file appears whole or not
+at all (written to a temporary name, then renamed), and is on disk when `flush` has returned. Its
+modification time says when a writer last relied on it: `gc` leaves young blocks alone, because a
+flist that is not written yet may need them.
 """
 
 import contextlib
@@ -19,7 +20,7 @@ from common.errors import UsageError
 from flist.errors import BlockMissingError, StoreError, StoreUnavailableError
 
 YOUNG_S = 60.0
-"""A block this young is not made young again: that costs a write."""
+"""The time of a block this young is not renewed: that would cost a write."""
 
 
 class FolderStore:
@@ -33,7 +34,7 @@ class FolderStore:
         self.counter = itertools.count()
 
     def path(self, name: str) -> str:
-        """Return where block `name` (hex) belongs."""
+        """Return the path of block `name` (hex)."""
         return f"{self.root_text}/{name[:2]}/{name}"
 
     def get(self, block_id: bytes) -> bytes:
@@ -51,7 +52,7 @@ class FolderStore:
             raise refusal(error, f"cannot read block {name} in {self.root}") from error
 
     def get_range(self, block_id: bytes, start: int, length: int) -> bytes | None:
-        """Return bytes of a block, fewer at its end; None if it is not in its place."""
+        """Return bytes of a block, fewer at its end; None if it is not in the sharded layout."""
         name = block_id.hex()
         try:
             handle = os.open(self.path(name), os.O_RDONLY | os.O_CLOEXEC)
@@ -67,20 +68,20 @@ class FolderStore:
             os.close(handle)
 
     def has(self, block_id: bytes) -> bool:
-        """Whether the block is there; an empty file (of a power cut) is none."""
+        """Return whether the block is there; an empty file, left by a power cut, does not count."""
         return self.find(block_id) is not None
 
     def missing(self, block_ids: Sequence[bytes]) -> set[bytes]:
-        """Return which blocks are not there. The others are relied on: they become young."""
+        """Return which blocks are not there. The time of the others is renewed."""
         return {block_id for block_id in block_ids if not self.rely_on(block_id)}
 
     def rely_on(self, block_id: bytes) -> bool:
-        """Whether the block is there, and now young."""
+        """Return whether the block is there, and renew its time."""
         found = self.find(block_id)
         return found is not None and renew(*found)
 
     def find(self, block_id: bytes) -> tuple[str, float] | None:
-        """Return where a block is, and its time; None if it is not there."""
+        """Return the path of a block and its modification time; None if it is not there."""
         name = block_id.hex()
         for place in (self.path(name), f"{self.root_text}/{name}"):
             try:
@@ -94,7 +95,7 @@ class FolderStore:
         return None
 
     def put(self, block_id: bytes, data: bytes) -> None:
-        """Keep a block; one of the same size is already it, and becomes young."""
+        """Keep a block; if a file of the same size is there, only renew its time."""
         name = block_id.hex()
         folder = f"{self.root_text}/{name[:2]}"
         path = f"{folder}/{name}"
@@ -108,16 +109,16 @@ class FolderStore:
             raise StoreError(f"cannot write block to {self.root}: {error.strerror}") from error
 
     def make(self, folder: str, name: str) -> None:
-        """Make a folder, and note whether there was anything in it."""
+        """Make a folder, and note whether it is empty."""
         os.makedirs(folder, exist_ok=True)  # noqa: PTH103
         self.made.add(name)
         with os.scandir(folder) as listing:
             if not any(listing):
-                self.empty.add(name)  # nothing to look for before we write
+                self.empty.add(name)  # no need to look for a block before writing it
 
     def write(self, folder: str, path: str, data: bytes) -> None:
-        """Write a file beside `path`, then rename it."""
-        # The number is never the same for two threads.
+        """Write a temporary file beside `path`, then rename it."""
+        # Two threads never get the same number.
         scratch = f"{folder}/.{os.getpid()}-{id(self):x}-{next(self.counter)}.tmp"
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
         try:
@@ -134,7 +135,7 @@ class FolderStore:
             raise
 
     def flush(self) -> None:
-        """Write the file system that the blocks are on to its disk."""
+        """Sync the file system that holds the blocks."""
         if not self.root.exists():
             return
         handle = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY)
@@ -144,18 +145,18 @@ class FolderStore:
             os.close(handle)
 
     def close(self) -> None:
-        """Nothing is held open."""
+        """Do nothing: no file is kept open."""
 
 
 def refusal(error: OSError, what: str) -> StoreError:
-    """Return the error for what the system said; a want of rights does not pass by itself."""
+    """Return the error for an `OSError`; missing permissions are not temporary."""
     is_final = isinstance(error, (PermissionError, NotADirectoryError, IsADirectoryError))
     kind = StoreError if is_final else StoreUnavailableError
     return kind(f"{what}: {error.strerror}")
 
 
 def is_kept(path: str, size: int) -> bool:
-    """Whether there is a file of `size` bytes, and now young."""
+    """Return whether there is a file of `size` bytes, and renew its time."""
     try:
         status = os.stat(path)  # noqa: PTH116
     except FileNotFoundError:
@@ -164,19 +165,22 @@ def is_kept(path: str, size: int) -> bool:
 
 
 def renew(path: str, modified_s: float) -> bool:
-    """Make a block young, for whoever relies on it; false if it is gone, or another user's, whose
-    collection would not know: then it is to be written anew."""
+    """Set the time of a block to now, so that `gc` keeps it.
+
+    Returns false if the block is gone or belongs to another user, whose `gc` would not know: then
+    it must be written again.
+    """
     if time.time() - modified_s < YOUNG_S:
         return True
     try:
         os.utime(path)
     except OSError as error:
-        return error.errno == errno.EROFS  # then nobody can remove it, either
+        return error.errno == errno.EROFS  # then no `gc` can remove it, either
     return True
 
 
 def read_file(path: str) -> bytes:
-    """Return what a file holds (faster than a file object for many small ones)."""
+    """Return the content of a file (for many small files, faster than a file object)."""
     handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         size = os.fstat(handle).st_size

@@ -1,4 +1,4 @@
-"""A store that logs what it is asked for: how long each block took, or why it did not come."""
+"""A store that logs every read: how long each block took, or why it failed."""
 
 import contextlib
 import logging
@@ -13,31 +13,31 @@ log = logging.getLogger("flist.store")
 
 
 class LoggedStore(WrappedStore):
-    """Logs about `store`, and is otherwise like it."""
+    """Logs the reads of `store`."""
 
     def get(self, block_id: bytes) -> bytes:
         """Return a block."""
         return self.timed(block_id, lambda: self.store.get(block_id))
 
     def get_within(self, block_id: bytes, patience_s: float) -> bytes:
-        """Return a block, if the store does not say nothing for too long."""
+        """Return a block; the store is given up after `patience_s` seconds of silence."""
         return self.timed(block_id, lambda: get_within(self.store, block_id, patience_s))
 
     def timed(self, block_id: bytes, get: Callable[[], bytes]) -> bytes:
-        """Return a block and log about it."""
+        """Return a block and log how long it took."""
         started = time.monotonic()
         try:
             data = get()
         except FlistError as error:
             took_s = time.monotonic() - started
-            log.debug("block %s: not after %.3f s: %s", block_id.hex(), took_s, error.message)
+            log.debug("block %s: failed after %.3f s: %s", block_id.hex(), took_s, error.message)
             raise
         took_s = time.monotonic() - started
         log.debug("block %s: %d bytes in %.3f s", block_id.hex(), len(data), took_s)
         return data
 
     def get_range(self, block_id: bytes, start: int, length: int) -> bytes | None:
-        """Return bytes of a block, if that costs little."""
+        """Return bytes of a block, if the store can read a part cheaply."""
         data = get_range(self.store, block_id, start, length)
         if data is not None:
             log.debug("block %s: %d bytes from byte %d", block_id.hex(), length, start)
@@ -45,7 +45,7 @@ class LoggedStore(WrappedStore):
 
     @contextlib.contextmanager
     def announce(self, block_ids: Sequence[bytes]) -> Iterator[None]:
-        """Tell the store what it will be asked for."""
-        log.debug("%d blocks are asked for together", len(block_ids))
+        """Tell the store which blocks will be read."""
+        log.debug("%d blocks are requested together", len(block_ids))
         with announce(self.store, block_ids):
             yield

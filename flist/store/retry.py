@@ -1,27 +1,27 @@
-"""Waits for a store that does not answer, with growing pauses and a limit."""
+"""Retries reads of a store that does not answer, with growing pauses and a limit."""
 
-import random
 import threading
 import time
 from collections.abc import Callable
 from typing import Protocol
 
 from flist.errors import BlockError, FlistError, StoreUnavailableError
+from flist.http.patience import LONGEST_S
+from flist.http.retry import Backoff
 from flist.store.base import Store, get_within
-from flist.store.patience import LONGEST_S
 from flist.store.wrapped import WrappedStore
 
 DEFAULT_WAIT_S = 60.0
-"""How long a read waits for a store that is down, if nobody says otherwise."""
+"""How long a read waits for a store that is down, unless the user says otherwise."""
 FIRST_PAUSE_S = 0.1
 LONGEST_PAUSE_S = 5.0
 SHORTEST_TRY_S = 3.0
-"""So long a try waits for bytes even when no time is left: time for a lost packet or two."""
+"""A try waits this long for bytes even when no time is left: enough for a lost packet or two."""
 WRONG_BYTES_TRIES = 3
 
 
 class Pause(Protocol):
-    """Waits some seconds; true ends the waiting for good."""
+    """Waits; returns true if there must be no further tries."""
 
     def __call__(self, seconds: float, /) -> bool:
         """Wait `seconds`."""
@@ -30,9 +30,9 @@ class Pause(Protocol):
 class RetryingStore(WrappedStore):
     """A store whose `get` waits out an outage of up to `limit_s` seconds.
 
-    Wrong bytes (a transfer gone bad) are asked for again a few times; a block that is missing is
-    not. Once an outage has lasted the limit, later reads fail after one short try until an answer
-    comes. A try that hangs ends with the limit, too: `get` takes that long, or one short try.
+    Wrong bytes (a corrupted transfer) are requested again a few times; a missing block is not. Once
+    an outage has lasted the limit, later reads fail after one short try until the store answers. A
+    try that hangs ends with the limit, too: `get` takes that long, or one short try.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class RetryingStore(WrappedStore):
     def get(self, block_id: bytes) -> bytes:
         """Return a block, after as many tries as the limit allows."""
         began = self.begin()
-        pause_s = FIRST_PAUSE_S
+        pauses = Backoff(FIRST_PAUSE_S, LONGEST_PAUSE_S)
         wrong = 0
         while True:
             started = self.clock()
@@ -63,24 +63,24 @@ class RetryingStore(WrappedStore):
                 data = get_within(self.store, block_id, patience_s)
             except StoreUnavailableError as error:
                 self.note_failure(started)
-                pause_s = self.wait(pause_s, self.time_left(began), error)
+                self.wait(pauses, self.time_left(began), error)
             except BlockError as error:
                 wrong += 1
                 left_s = self.time_left(began) if wrong < WRONG_BYTES_TRIES else 0.0
-                pause_s = self.wait(pause_s, left_s, error)
+                self.wait(pauses, left_s, error)
             else:
                 self.down_since = None
                 return data
 
     def begin(self) -> float:
-        """Return the time, for a `get` that begins."""
+        """Return the time at which a `get` begins."""
         now = self.clock()
         if now - self.last_error > self.limit_s:
-            self.down_since = None  # nobody asked for so long that it would be another outage
+            self.down_since = None  # no read failed for so long that this would be another outage
         return now
 
     def time_left(self, began: float) -> float:
-        """Return how long a `get` that began then may still wait."""
+        """Return how long a `get` that began at `began` may still wait."""
         down_since = self.down_since
         start = began if down_since is None else min(began, down_since)
         return start + self.limit_s - self.clock()
@@ -91,14 +91,10 @@ class RetryingStore(WrappedStore):
             self.down_since = started
         self.last_error = self.clock()
 
-    def wait(self, pause_s: float, left_s: float, error: FlistError) -> float:
-        """Pause, and return how long the next pause is; raises `error` when it is over."""
-        if left_s <= 0:
+    def wait(self, pauses: Backoff, left_s: float, error: FlistError) -> None:
+        """Pause before the next try; raises `error` when there must be none."""
+        if left_s <= 0 or self.pause(min(pauses.next_s(), left_s)):
             raise error
-        # Many readers that wait must not come back all at once.
-        if self.pause(min(pause_s * random.uniform(0.7, 1.3), left_s)):  # noqa: S311
-            raise error
-        return min(pause_s * 2, LONGEST_PAUSE_S)
 
     def close(self) -> None:
         """End every wait and close the store."""

@@ -1,8 +1,8 @@
-"""Sharding and replication by routes, as upstream does it.
+"""Sharding and replication by routes, as in upstream's rfs.
 
-A block is written to every store whose route matches and read from any of them: the matching
-stores are tried in random order until one answers with bytes that pass the check. One that failed
-is asked last for a while.
+A block is written to every store whose route matches, and read from any of them: the matching
+stores are tried in random order until one returns bytes that pass the check. A store that failed is
+tried last for a while.
 """
 
 import contextlib
@@ -13,19 +13,19 @@ from typing import TYPE_CHECKING
 
 from common.errors import UsageError
 from flist.errors import BlockError, BlockMissingError, FlistError, StoreError
+from flist.http.patience import LONGEST_S
+from flist.http.urls import hide_secrets
 from flist.model import Route
 from flist.store.base import Store, adopt, announce, get_range, get_within, open_store
-from flist.store.patience import LONGEST_S
-from flist.store.urls import hide_secrets
 
 if TYPE_CHECKING:
     from http.client import HTTPConnection
 
 
 REST_S = 30.0
-"""How long a store that failed is asked after the others, or ten times as long as that took."""
+"""A store that failed is tried last for this long, or for ten times as long as the failure took."""
 FIRST_PATIENCE_S = 2.0
-"""So long a store may say nothing while there is another that did not fail."""
+"""A store may be silent this long while there is another one that has not failed."""
 
 
 class RoutedStore:
@@ -43,10 +43,10 @@ class RoutedStore:
         self.shuffle = shuffle
         self.clock = clock
         self.by_first_byte: dict[int, list[Store]] = {}
-        self.resting: dict[int, float] = {}  # id of a store -> till when
+        self.resting: dict[int, float] = {}  # id of a store -> until when it is tried last
 
     def matching(self, block_id: bytes) -> list[Store]:
-        """Return the stores of a block, in the order of the routes, each once."""
+        """Return the stores of a block in the order of the routes, each once."""
         known = self.by_first_byte.get(block_id[0])
         if known is not None:
             return known
@@ -64,7 +64,8 @@ class RoutedStore:
         return self.get_within(block_id, LONGEST_S)
 
     def get_within(self, block_id: bytes, patience_s: float) -> bytes:
-        """Return a block whose bytes passed the check; a store is given up after a silence."""
+        """Return a block whose bytes passed the check; each store is given up after `patience_s`
+        seconds of silence."""
         stores = self.matching(block_id)
         if len(stores) > 1:
             stores = self.in_order(stores)
@@ -87,8 +88,8 @@ class RoutedStore:
         raise worst(errors)
 
     def in_order(self, stores: Sequence[Store]) -> list[Store]:
-        """Return mirrors in the order to ask them: at random, then those that failed lately, the
-        one first that rests no longer for long."""
+        """Return mirrors in the order to try them: random, then those that failed recently, by how
+        soon their rest ends."""
         now = self.clock()
         for key, until in self.resting.copy().items():
             if until <= now:
@@ -98,7 +99,7 @@ class RoutedStore:
         return sorted(order, key=lambda store: self.resting.get(id(store), 0.0))
 
     def get_range(self, block_id: bytes, start: int, length: int) -> bytes | None:
-        """Return bytes of a block, not checked, of the first store that can give them."""
+        """Return bytes of a block, unchecked, from the first store that can read a part cheaply."""
         for store in self.matching(block_id):
             data = get_range(store, block_id, start, length)
             if data is not None:
@@ -107,7 +108,8 @@ class RoutedStore:
 
     @contextlib.contextmanager
     def announce(self, block_ids: Sequence[bytes]) -> Iterator[None]:
-        """Tell each store what it will be asked for; blocks of mirrors are asked for singly."""
+        """Tell each store which blocks will be read; blocks with mirrors are requested one by
+        one."""
         by_store: dict[int, list[bytes]] = {id(store): [] for _, store in self.routes}
         for block_id in block_ids:
             stores = self.matching(block_id)
@@ -121,15 +123,15 @@ class RoutedStore:
             yield
 
     def adopt(self, connection: "HTTPConnection") -> bool:
-        """Give the first store that can use it an open connection."""
+        """Give an open connection to the first store that can use it."""
         return any(adopt(store, connection) for _, store in self.routes)
 
     def has(self, block_id: bytes) -> bool:
-        """Whether every store of the block has it."""
+        """Return whether every store of the block has it."""
         return all(store.has(block_id) for store in self.matching(block_id))
 
     def put(self, block_id: bytes, data: bytes) -> None:
-        """Give a block to every store of it."""
+        """Put a block into each of its stores."""
         for store in self.matching(block_id):
             store.put(block_id, data)
 
@@ -145,7 +147,7 @@ class RoutedStore:
 
 
 def worst(errors: Sequence[FlistError]) -> FlistError:
-    """Return the error that says most: one that may pass, then wrong bytes, then absence."""
+    """Return the most informative error: an outage first, then wrong bytes, then absence."""
     for error in errors:
         if not isinstance(error, (BlockMissingError, BlockError)):
             return error
@@ -169,7 +171,7 @@ def parse_route(text: str) -> Route:
 
 
 def open_routes(routes: Sequence[Route], check: Callable[[bytes, bytes], None]) -> RoutedStore:
-    """Return the store behind `routes`; one URL is opened once."""
+    """Return the store behind `routes`; each URL is opened once."""
     if not routes:
         raise UsageError("no store is named", hint="--store URL, for example dir:///srv/blocks")
     stores = {url: open_store(url) for url in dict.fromkeys(route.url for route in routes)}

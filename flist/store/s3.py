@@ -2,7 +2,7 @@
 
     s3://ACCESS:SECRET@host:port/bucket?region=REGION
 
-Upstream's `s3+tls` and `s3s+tls` are understood, too. Both keys are percent-decoded.
+Upstream's `s3+tls` and `s3s+tls` are supported, too. Both keys are percent-decoded.
 """
 
 import re
@@ -18,7 +18,7 @@ from flist.errors import BlockError, BlockMissingError, StoreError, StoreUnavail
 
 DEFAULT_REGION = "us-east-1"
 TIMEOUT = "20s"
-BUSY = (408, 429)  # refusals that pass by themselves
+BUSY = (408, 429)  # of the 4xx, only these are temporary
 STATUS = re.compile(r"non-2xx status code: (\d+)")
 CODE = re.compile(r"<Code>(\w+)</Code>")
 MESSAGE = re.compile(r"<Message>([^<]*)</Message>")
@@ -51,7 +51,7 @@ class S3BlockStore:
             raise self.refuse(error) from error
 
     def has(self, block_id: bytes) -> bool:
-        """Whether the block is there."""
+        """Return whether the block is there."""
         try:
             obstore.head(self.bucket, block_id.hex())
         except FileNotFoundError:
@@ -68,7 +68,7 @@ class S3BlockStore:
             raise self.refuse(error) from error
 
     def refuse(self, error: Exception) -> StoreError:
-        """Return the error for what went wrong; anything but a refusal may pass."""
+        """Return the error for what went wrong; everything but a refusal may be temporary."""
         text = f"cannot use {self.shown}: {reason_of(error)}"
         if isinstance(error, (PermissionDeniedError, UnauthenticatedError, PermissionError)):
             return StoreError(text, hint="check the access key and its secret")
@@ -85,14 +85,14 @@ class S3BlockStore:
         return StoreUnavailableError(text)
 
     def flush(self) -> None:
-        """What a server took is its own business."""
+        """Do nothing: the server decides when it writes to disk."""
 
     def close(self) -> None:
-        """Nothing is held open."""
+        """Do nothing: the library owns the connections."""
 
 
 def reason_of(error: Exception) -> str:
-    """Return what the server said, or else what the library says, in one line."""
+    """Return the server's message, or else the library's, on one line."""
     text = error.args[0] if error.args and isinstance(error.args[0], str) else str(error)
     if message := MESSAGE.search(text):
         return message[1].rstrip(".")
@@ -101,7 +101,7 @@ def reason_of(error: Exception) -> str:
 
 
 def is_bucket_missing(error: Exception) -> bool:
-    """Whether it is not the object that is missing but the whole bucket."""
+    """Return whether the bucket is missing, not only the object."""
     code = CODE.search(str(error))
     return code is not None and code[1] == "NoSuchBucket"
 

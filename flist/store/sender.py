@@ -1,39 +1,42 @@
-"""Gives blocks to stores, and asks those across a network first whether they have them.
+"""Puts blocks into stores; stores across a network are first asked which blocks they have.
 
-They are asked for many at once, and by several threads: a network's delay is then paid for few of
-them. A folder of this machine looks itself before it writes, so it gets each block at once.
+One question covers many blocks, and several threads ask, so that the network's latency is paid
+rarely. A folder on this machine checks itself before it writes, so it gets each block directly.
 """
 
-import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from flist.store.base import Store
 from flist.store.folder import FolderStore
 from flist.store.routed import RoutedStore
+from flist.store.threads import start
 
-Result = TypeVar("Result")
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
 PARCEL_BLOCKS = 64
 PARCEL_BYTES = 1 << 20
 PARCELS = 8
-"""So many parcels are under way at once, each in a thread: together up to 8 MiB."""
+"""This many parcels are sent at the same time, each by a thread: up to 8 MiB in all."""
 
 
 @runtime_checkable
 class AskableStore(Protocol):
-    """A store that can be asked for several blocks at once."""
+    """A store that can check several blocks at once."""
 
     def missing(self, block_ids: Sequence[bytes], /) -> set[bytes]:
-        """Return which blocks are not there; the others are relied on, so it keeps them."""
+        """Return which blocks are not there; the store keeps the others, the caller relies on
+        them."""
 
 
 class Sender:
-    """Gives the stores behind `store` what they lack, several parcels at a time. For one thread.
+    """Sends the stores behind `store` the blocks that they lack, several parcels at a time. For one
+    thread.
 
-    What a store refuses is raised by a later call, at the latest by `flush`.
+    The error of a store is raised by a later call, at the latest by `flush`.
     """
 
     def __init__(self, store: RoutedStore) -> None:
@@ -44,7 +47,7 @@ class Sender:
         self.under_way: deque[Future[None]] = deque()
 
     def put(self, block_id: bytes, data: bytes) -> None:
-        """Give a block to its stores, at once or together with the next ones."""
+        """Put a block into its stores, at once or together with the next blocks."""
         if self.is_local:
             self.store.put(block_id, data)
             return
@@ -54,14 +57,14 @@ class Sender:
             self.send()
 
     def send(self) -> None:
-        """Send what has been put, when there are not too many under way."""
+        """Send the current parcel; waits while `PARCELS` are being sent."""
         parcel, self.parcel, self.parcel_bytes = self.parcel, {}, 0
         if len(self.under_way) >= PARCELS:
             self.under_way.popleft().result()
         self.under_way.append(start(partial(give, self.store, parcel)))
 
     def flush(self) -> None:
-        """Return when all that was put would survive a power cut."""
+        """Return when every block would survive a power cut."""
         if self.parcel:
             self.send()
         while self.under_way:
@@ -74,7 +77,7 @@ class Sender:
 
 
 def give(store: RoutedStore, blocks: Mapping[bytes, bytes]) -> None:
-    """Put blocks (by id) into those of their stores that lack them."""
+    """Put blocks (by id) into the stores that lack them."""
     for place, block_ids in by_store(store, blocks):
         asks_itself = isinstance(place, FolderStore)
         for block_id in block_ids if asks_itself else find_missing(place, block_ids):
@@ -82,7 +85,7 @@ def give(store: RoutedStore, blocks: Mapping[bytes, bytes]) -> None:
 
 
 def find_lacking(store: RoutedStore, block_ids: Iterable[bytes]) -> dict[bytes, list[Store]]:
-    """Return the blocks that not every store of theirs has, with the stores that lack them."""
+    """Return, for each block that a store of it lacks, the stores that lack it."""
     lacking: dict[bytes, list[Store]] = {}
     for place, wanted in by_store(store, block_ids):
         for missing in ask_all(place, wanted):
@@ -92,7 +95,7 @@ def find_lacking(store: RoutedStore, block_ids: Iterable[bytes]) -> dict[bytes, 
 
 
 def ask_all(store: Store, block_ids: Sequence[bytes]) -> Iterator[set[bytes]]:
-    """Give the blocks that a store does not have, parcel by parcel."""
+    """Yield the blocks that a store does not have, parcel by parcel."""
     if isinstance(store, FolderStore):
         yield store.missing(block_ids)
         return
@@ -107,7 +110,7 @@ def ask_all(store: Store, block_ids: Sequence[bytes]) -> Iterator[set[bytes]]:
 
 
 def by_store(store: RoutedStore, block_ids: Iterable[bytes]) -> Iterable[tuple[Store, list[bytes]]]:
-    """Return each store with those of the blocks that belong into it."""
+    """Return each store with the blocks that belong to it."""
     found: dict[int, tuple[Store, list[bytes]]] = {}
     for block_id in block_ids:
         for place in store.matching(block_id):
@@ -120,17 +123,3 @@ def find_missing(store: Store, block_ids: Sequence[bytes]) -> set[bytes]:
     if isinstance(store, AskableStore):
         return store.missing(block_ids)
     return {block_id for block_id in block_ids if not store.has(block_id)}
-
-
-def start(work: Callable[[], Result]) -> "Future[Result]":
-    """Do `work` in a thread that does not hold up the end of the process."""
-    future: Future[Result] = Future()
-
-    def run() -> None:
-        try:
-            future.set_result(work())
-        except BaseException as error:
-            future.set_exception(error)
-
-    threading.Thread(target=run, daemon=True).start()
-    return future

@@ -1,4 +1,4 @@
-"""Opens a flist for reading: metadata, stores, retry and cache put together from options."""
+"""Sets up the reading of a flist from options: its routes, stores, retries and cache."""
 
 import contextlib
 from collections.abc import Iterator, Sequence
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 
 class Sources(NamedTuple):
-    """Where blocks come from: `stores` (route texts) in place of the flist's own routes. With
-    `is_logged` it is logged what they are asked for."""
+    """Where blocks come from: `stores` (texts of routes) replace the flist's own routes. With
+    `is_logged`, every read of a store is logged."""
 
     stores: Sequence[str] = ()
     cache: Path | None = None
@@ -34,7 +34,7 @@ class Sources(NamedTuple):
 
 
 def choose_routes(flist: AnyFlist, stores: Sequence[str]) -> list[Route]:
-    """Return the routes named by `stores`, or else those inside the flist."""
+    """Return the routes in `stores`, or else those in the flist."""
     routes = [parse_route(text) for text in stores] or flist.routes()
     if not routes:
         raise FlistError(
@@ -45,19 +45,20 @@ def choose_routes(flist: AnyFlist, stores: Sequence[str]) -> list[Route]:
 
 
 def check_routes(flist: AnyFlist, sources: Sources) -> None:
-    """Raise `UsageError` for a store that can't be; before any work, and before a fork."""
+    """Raise `UsageError` for an invalid store, so that it is reported before any work or fork."""
     if not sources.is_offline:
         for route in choose_routes(flist, sources.stores):
             check_scheme(route.url)
 
 
 def is_local(route: Route) -> bool:
-    """Whether a store is a folder of this machine."""
+    """Return whether a store is a folder on this machine."""
     return route.url.startswith("dir://")
 
 
 def open_fetcher(flist: AnyFlist, sources: Sources, *, is_local_cached: bool = False) -> Fetcher:
-    """Return what fetches the flist's blocks; those of local stores are cached only if asked."""
+    """Return a fetcher of the flist's blocks; those of local stores are cached only if
+    `is_local_cached`."""
     cache = BlockCache(sources.cache, sources.cache_bytes) if sources.cache else None
     if sources.is_offline:
         if cache is not None:
@@ -66,7 +67,7 @@ def open_fetcher(flist: AnyFlist, sources: Sources, *, is_local_cached: bool = F
     routes = choose_routes(flist, sources.stores)
     are_local = all(is_local(route) for route in routes)
     if are_local and not is_local_cached:
-        cache = None  # a copy on the same machine saves nothing
+        cache = None  # a copy on the same machine would save nothing
     if cache is not None:
         cache.prepare()
     routed = open_routes(routes, check_arrival)
@@ -75,7 +76,7 @@ def open_fetcher(flist: AnyFlist, sources: Sources, *, is_local_cached: bool = F
 
 
 def log_gets(store: RoutedStore) -> "Store":
-    """Return a store that logs what it is asked for; nobody else pays for the import."""
+    """Return a store that logs its reads; imported only when it is needed."""
     from flist.store.logged import LoggedStore
 
     return LoggedStore(store)

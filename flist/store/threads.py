@@ -1,14 +1,18 @@
-"""Threads that ask stores, for as long as all goes well."""
+"""Threads for calls to stores. They never delay Ctrl-C: a store may hang for minutes."""
 
 import contextlib
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+Result = TypeVar("Result")
 
 
 @contextlib.contextmanager
 def thread_pool(threads: int) -> Iterator[ThreadPoolExecutor]:
-    """Give threads for the block. If it ends by an error (or Ctrl-C), what they have not begun is
-    dropped and nobody waits for the rest: a store may hold them up for minutes."""
+    """Give a pool of threads. If the `with` block ends with an error (or Ctrl-C), jobs that have
+    not begun are dropped, and nothing waits for the others."""
     pool = ThreadPoolExecutor(threads)
     try:
         yield pool
@@ -16,3 +20,17 @@ def thread_pool(threads: int) -> Iterator[ThreadPoolExecutor]:
         pool.shutdown(wait=False, cancel_futures=True)
         raise
     pool.shutdown()
+
+
+def start(work: Callable[[], Result]) -> "Future[Result]":
+    """Call `work` in a daemon thread, which does not delay the end of the process."""
+    future: Future[Result] = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(work())
+        except BaseException as error:
+            future.set_exception(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    return future

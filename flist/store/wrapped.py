@@ -1,4 +1,4 @@
-"""A store around another one, for those that change only how blocks are read."""
+"""The base of stores that wrap another store and change only how blocks are read."""
 
 import contextlib
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class WrappedStore:
-    """Is like `store`."""
+    """Passes everything to `store`."""
 
     def __init__(self, store: Store) -> None:
         self.store = store
@@ -21,11 +21,11 @@ class WrappedStore:
         return self.store.get(block_id)
 
     def get_range(self, block_id: bytes, start: int, length: int) -> bytes | None:
-        """Return bytes of a block, after one try, if that costs little."""
+        """Return bytes of a block, after one try, if the store can read a part cheaply."""
         return get_range(self.store, block_id, start, length)
 
     def announce(self, block_ids: Sequence[bytes]) -> contextlib.AbstractContextManager[None]:
-        """Tell the store what it will be asked for."""
+        """Tell the store which blocks will be read."""
         return announce(self.store, block_ids)
 
     def adopt(self, connection: "HTTPConnection") -> bool:
@@ -33,7 +33,7 @@ class WrappedStore:
         return adopt(self.store, connection)
 
     def has(self, block_id: bytes) -> bool:
-        """Whether the block is there."""
+        """Return whether the block is there."""
         return self.store.has(block_id)
 
     def put(self, block_id: bytes, data: bytes) -> None:

@@ -2,8 +2,8 @@
 
     zdb://[user[:password]@]host[:9900][/namespace]    zdb:///path/of/socket
 
-A few commands of the Redis protocol over pooled connections. Our own client, because it bounds
-what a server may make us read, and costs a node no further package.
+A few commands of the Redis protocol (RESP 2) over pooled connections. The client is our own: it
+limits what a server can make us read, and needs no further package on a node.
 """
 
 import socket
@@ -15,18 +15,18 @@ from urllib.parse import unquote, urlsplit
 from common.errors import UsageError
 from flist.blocks.codec import MAX_BLOCK_BYTES
 from flist.errors import BlockMissingError, StoreError, StoreUnavailableError
-from flist.store.patience import LONGEST_S, Patience, PatientSocket
+from flist.http.patience import LONGEST_S, Patience, PatientSocket
 
 ZDB_PORT, REDIS_PORT = 9900, 6379
 MAX_LINE = 1024
 BUSY = ("LOADING", "TRYAGAIN", "BUSY", "CLUSTERDOWN", "MASTERDOWN")
-MAX_BYTES = MAX_BLOCK_BYTES + 65536  # older blocks have another bound
+MAX_BYTES = MAX_BLOCK_BYTES + 65536  # blocks of older flists have another limit
 Command = tuple[bytes, ...]
 Answer = bytes | int | None
 
 
 class Address(NamedTuple):
-    """What an URL says."""
+    """The parts of a store's URL."""
 
     host: str
     port: int
@@ -36,8 +36,8 @@ class Address(NamedTuple):
     namespace: str
 
 
-class Refusal(Exception):  # noqa: N818 not an error of ours, what a server answered
-    """An error that the server answered."""
+class Refusal(Exception):  # noqa: N818 it is an answer of the server
+    """An error reply."""
 
 
 class Connection:
@@ -62,7 +62,7 @@ class Connection:
             self.call(b"SELECT", *(word.encode() for word in words))
 
     def close(self) -> None:
-        """Close."""
+        """Close the connection."""
         self.stream.close()
         self.socket.close()
 
@@ -71,13 +71,16 @@ class Connection:
         return self.call_all([words])[0]
 
     def call_all(self, commands: Sequence[Command]) -> list[Answer]:
-        """Send commands in one go and return their answers, which must be short if there are
-        several: a server need not read on before it has sent them."""
+        """Send all commands, then read their answers.
+
+        Several commands must have short answers: a server may stop reading until its answers are
+        read.
+        """
         self.socket.sendall(b"".join(map(pack_command, commands)))
         return [self.read_answer() for _ in commands]
 
     def read_answer(self) -> Answer:
-        """Read one answer: a string, a number, or nothing."""
+        """Read one reply: a string, a number, or nil (None)."""
         line = self.stream.readline(MAX_LINE)
         if not line.endswith(b"\r\n"):
             raise ConnectionError("the answer is cut off")
@@ -95,7 +98,7 @@ class Connection:
         if kind == b"$" and number == -1:
             return None
         if kind != b"$" or not 0 <= number <= MAX_BYTES:
-            raise ConnectionError("the answer makes no sense")
+            raise ConnectionError("the answer is not valid")
         data = self.stream.read(number + 2)
         if len(data) != number + 2:
             raise ConnectionError("the answer is cut off")
@@ -103,7 +106,7 @@ class Connection:
 
 
 def pack_command(words: Command) -> bytes:
-    """Return a command as it is sent."""
+    """Return a command in wire format."""
     parts = [b"$%d\r\n%b\r\n" % (len(word), word) for word in words]
     return b"*%d\r\n%b" % (len(words), b"".join(parts))
 
@@ -137,7 +140,7 @@ class ZdbStore:
         return self.get_within(block_id, self.timeout_s)
 
     def get_within(self, block_id: bytes, patience_s: float) -> bytes:
-        """Return a block; the server is given up when it says nothing for so long."""
+        """Return a block; the server is given up after `patience_s` seconds of silence."""
         data = self.ask(b"GET", block_id, patience_s=patience_s)
         if not isinstance(data, bytes) or not data:
             raise BlockMissingError(
@@ -146,16 +149,16 @@ class ZdbStore:
         return data
 
     def has(self, block_id: bytes) -> bool:
-        """Whether the block is there."""
+        """Return whether the block is there."""
         return self.ask(b"EXISTS", block_id) == 1
 
     def missing(self, block_ids: Sequence[bytes]) -> set[bytes]:
-        """Return which blocks are not there, asked for in one go."""
+        """Return which blocks are not there, with one round trip."""
         answers = self.ask_all([(b"EXISTS", block_id) for block_id in block_ids])
         return {block_id for block_id, found in zip(block_ids, answers, strict=True) if found != 1}
 
     def put(self, block_id: bytes, data: bytes) -> None:
-        """Keep a block; 0-db answers the key, or nothing when it has it already."""
+        """Keep a block; 0-db answers with the key, or with nil if it has the block already."""
         self.ask(b"SET", block_id, data)
 
     def ask(self, *words: bytes, patience_s: float = LONGEST_S) -> Answer:
@@ -163,7 +166,8 @@ class ZdbStore:
         return self.ask_all([words], patience_s)[0]
 
     def ask_all(self, commands: Sequence[Command], patience_s: float = LONGEST_S) -> list[Answer]:
-        """Send commands in one go; a kept connection that died is replaced once."""
+        """Send commands at once and return the answers; a kept connection that died is replaced
+        once."""
         patience = Patience(min(patience_s, self.timeout_s))
         with self.lock:
             kept = self.idle.pop() if self.idle else None
@@ -181,18 +185,18 @@ class ZdbStore:
             raise self.refuse(refusal) from refusal
         except OSError as error:
             if isinstance(error, TimeoutError):
-                self.close()  # what is idle may be as dead
+                self.close()  # the idle connections may be as dead
             raise StoreUnavailableError(f"cannot reach {self.shown}: {error}") from error
 
     def exchange(self, connection: Connection, commands: Sequence[Command]) -> list[Answer]:
-        """Send commands over `connection` and keep it for the next."""
+        """Send commands over `connection`, and keep it for the next call."""
         try:
             answers = connection.call_all(commands)
         except Refusal as refusal:
             if len(commands) == 1:
                 self.keep(connection)
             else:
-                connection.close()  # there are more answers to come
+                connection.close()  # more answers would follow
             raise self.refuse(refusal) from refusal
         except BaseException:
             connection.close()
@@ -201,7 +205,7 @@ class ZdbStore:
         return answers
 
     def refuse(self, refusal: Refusal) -> StoreError:
-        """Return the error for what a server refused."""
+        """Return the error for an error reply."""
         text = f"{self.shown} refused: {refusal}"
         if str(refusal).startswith(BUSY):
             return StoreUnavailableError(text)
@@ -213,7 +217,7 @@ class ZdbStore:
             self.idle.append(connection)
 
     def flush(self) -> None:
-        """What a server took is its own business."""
+        """Do nothing: the server decides when it writes to disk."""
 
     def close(self) -> None:
         """Close the kept connections."""
@@ -224,7 +228,7 @@ class ZdbStore:
 
 
 def parse_address(url: str) -> Address:
-    """Return what the URL of a store says."""
+    """Return the parts of a store's URL; raises `UsageError`."""
     try:
         parts = urlsplit(url)
         default = REDIS_PORT if parts.scheme == "redis" else ZDB_PORT

@@ -93,7 +93,7 @@ def load(fetcher: Fetcher, block: Block, size: int) -> tuple[bytes, bytes]:
     if fetcher.store is not None:
         data = fetcher.store.get(block.id)
     else:
-        cached = fetcher.load_packed(block)
+        cached = fetcher.load_packed_now(block)
         if cached is None:
             raise BlockError(f"block {block.id.hex()} is not in the cache, and we are offline")
         data = cached

@@ -13,7 +13,8 @@ from common.files import write_atomic
 from common.locks import hold_lock
 from common.paths import cache_dir
 from common.run import run
-from flist.format.sign import generate_key, load_private_key, public_text, sign_flist
+from flist.format.signing.keys import generate_key, load_private_key, public_text
+from flist.format.signing.sign import sign_flist
 from flist.pack.pack import pack
 from flist.store.routed import parse_route
 

@@ -4,7 +4,8 @@ import os
 import sys
 
 from zinit.files.folder import Folder
-from zinit.files.nodes import ConfigError, parse_yaml
+from zinit.files.nodes import ConfigError
+from zinit.files.plainyaml import parse_yaml
 from zinit.files.service import Service
 from zinit.files.signals import NUMBERS
 from zinit.files.words import split_words

@@ -9,7 +9,6 @@ import json
 import os
 import sys
 
-from zinit.control.state import FORMAT, dump_manager, load_manager
 from zinit.log.ring import LineCutter
 from zinit.process.readiness import NotifySocket, ReadyPipe
 
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
 
     from zinit.daemon import Daemon
 
+FORMAT = 1
 VARIABLE = "ZINIT_STATE"
 MISSING = 255 << 8  # the wait status of a child whose end was lost
 STALE_S = 60.0
@@ -37,7 +37,7 @@ def dump(daemon: "Daemon") -> "tuple[dict[str, object], list[int]]":
     http = daemon.server.dump_http()
     state = {
         "format": FORMAT,
-        "manager": dump_manager(daemon.manager),
+        "manager": daemon.manager.dump(),
         "ring": [line.decode("latin-1") for line in daemon.ring.lines()],
         "ring_end": daemon.ring.end,
         "streams": streams,
@@ -103,7 +103,7 @@ def restore(daemon: "Daemon", state: "dict[str, Any]") -> None:
     daemon.api.started = float(str(state["started"]))
     daemon.api.loaded = float(str(state.get("loaded", 0.0)))
     daemon.rebirths = [float(str(at)) for at in state["rebirths"]]
-    load_manager(daemon.manager, state["manager"])
+    daemon.manager.restore(state["manager"])
     for what, entries, restore_one in (
         ("a socket", state["doors"], restore_door),
         ("the proxy's socket", state.get("http", []), restore_http),

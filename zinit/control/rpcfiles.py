@@ -3,7 +3,8 @@
 import os
 
 from zinit.control.rpcerrors import RpcError
-from zinit.files.nodes import ConfigError, Node, parse_yaml
+from zinit.files.nodes import ConfigError, Node
+from zinit.files.plainyaml import parse_yaml
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -1,1 +1,1 @@
-"""Service files: from YAML text to a `Service`."""
+"""Service files: from YAML text to a `Service`. No I/O but in `folder`."""

@@ -1,10 +1,10 @@
-"""The service folder: reading it at boot, checking it offline, and following its changes."""
+"""The folder of service files: finding and reading them. The only module here that does I/O."""
 
 import os
 import stat
 
 from zinit.files.nodes import ConfigError
-from zinit.files.service import parse_service
+from zinit.files.reading import parse_service
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,34 +17,34 @@ FILE_LIMIT = 1 << 20
 
 
 class Folder:
-    """One folder of service files."""
+    """One folder of service files; `report` gets a line for each warning and each bad file."""
 
     def __init__(self, path: str, report: "Callable[[str], None]") -> None:
         self.path = path
         self.report = report
 
     def file_of(self, name: str) -> str:
-        """Return the path of a service's file."""
+        """Return the path of the file of service `name`."""
         return os.path.join(self.path, name + SUFFIX)
 
     def load(self, name: str) -> "Service":
-        """Read the file of `name`; warnings are told. Raises OSError or ConfigError."""
+        """Read the file of `name` and report its warnings; raises OSError or ConfigError."""
         service, warnings = self.read(name)
         for warning in warnings:
             self.report(f"{self.file_of(name)}: {warning}")
         return service
 
     def read(self, name: str) -> "tuple[Service, list[str]]":
-        """Return the service called `name` and warnings."""
+        """Read the file of `name`; return it with its warnings. Raises OSError or ConfigError."""
         return parse_service(name, self.read_text(name))
 
     def read_text(self, name: str) -> str:
-        """Return what the file of `name` holds; raises OSError or ConfigError.
+        """Return the text of the file of `name`; raises OSError or ConfigError.
 
-        Log lines and protocols carry names: one that can't be printed is none.
+        Log lines and protocols carry names, so a name has to be printable.
         """
         if not name.isprintable() or "/" in name or name in ("", ".", ".."):
-            raise ConfigError(f"{name!r} is no service name")
+            raise ConfigError(f"{name!r} is not a valid service name")
         fd = os.open(self.file_of(name), os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         try:
             if not stat.S_ISREG(os.fstat(fd).st_mode):
@@ -60,7 +60,7 @@ class Folder:
             raise ConfigError("not UTF-8") from None
 
     def names(self) -> list[str]:
-        """Return the names of all service files, sorted; symbolic links are not for boot."""
+        """Return the names of all regular service files, sorted; symbolic links are left out."""
         with os.scandir(self.path) as entries:
             return sorted(
                 entry.name.removesuffix(SUFFIX)
@@ -69,7 +69,7 @@ class Folder:
             )
 
     def load_all(self) -> "list[Service]":
-        """Return every service there is; a bad file is told and left out."""
+        """Read every service file; a bad one is reported and skipped."""
         services = []
         try:
             names = self.names()
@@ -80,5 +80,5 @@ class Folder:
             try:
                 services.append(self.load(name))
             except (OSError, ConfigError) as error:
-                self.report(f"{self.file_of(name)} is left out: {error}")
+                self.report(f"{self.file_of(name)} is skipped: {error}")
         return services

@@ -1,14 +1,14 @@
-"""A reader for the plain part of YAML that nearly every service file keeps to.
+"""YAML text to nodes, without PyYAML for the plain subset that nearly every service file keeps to.
 
-PyYAML costs PID 1 forty modules. This reads block mappings and lists, one-line scalars (plain or in
-quotes without escapes) and one-line lists and mappings of those. For anything else `read_plain`
-returns None, and PyYAML reads the file: it never guesses. What it returns is what PyYAML returns;
-a test compares the two on generated text.
+Importing PyYAML costs PID 1 forty modules. `read_plain` reads block mappings and lists, one-line
+scalars (plain or in quotes without escapes) and one-line lists and mappings of those. It returns
+None for any other text, and PyYAML reads that. Where `read_plain` returns a node, PyYAML would
+return the same; a test compares the two on generated text.
 """
 
 from zinit.files.nodes import Node
 
-# A plain scalar may not begin with one of these (some may, in places that are left to PyYAML).
+# No plain scalar begins with one of these here; the places where YAML allows some are PyYAML's.
 NOT_FIRST = "-?:,[]{}#&*!|>'\"%@` \t"
 IN_FLOW = frozenset("[]{}'\"#")
 CONTROLS = frozenset(map(chr, range(32))) - {"\n"} | {"\x7f"}
@@ -17,11 +17,11 @@ DEPTH_LIMIT = 8
 
 
 class NotPlainError(Exception):
-    """This text is for PyYAML."""
+    """The text is outside the plain subset."""
 
 
 class Line:
-    """A line that says something."""
+    """A line that is neither blank nor a comment."""
 
     __slots__ = ("indent", "number", "text")
 
@@ -31,8 +31,18 @@ class Line:
         self.text = text  # without its indent
 
 
+def parse_yaml(text: str) -> Node:
+    """Return the one document in `text`; raises `ConfigError`."""
+    node = read_plain(text)
+    if node is not None:
+        return node
+    from zinit.files.fullyaml import parse_full_yaml
+
+    return parse_full_yaml(text)
+
+
 def read_plain(text: str) -> Node | None:
-    """Return the document in `text` if it is a plain one with a mapping at its top."""
+    """Return the document in `text` if it is in the plain subset and its top is a mapping."""
     if not text.isascii() or not CONTROLS.isdisjoint(text):
         return None
     try:
@@ -46,7 +56,7 @@ def read_plain(text: str) -> Node | None:
 
 
 def read_lines(text: str) -> list[Line]:
-    """Return the lines without comments and blank ones."""
+    """Return the lines of `text` without comments and blank lines."""
     lines = []
     for number, raw in enumerate(text.split("\n"), 1):
         bare = raw.lstrip(" ")
@@ -68,7 +78,7 @@ def read_mapping(lines: list[Line], at: int, depth: int) -> tuple[Node, int]:
         line = lines[at]
         key, text = split_key(line.text)
         if key in entries:
-            raise NotPlainError  # PyYAML's way has the error's words
+            raise NotPlainError  # PyYAML's reader reports the duplicate
         if text:
             entries[key], at = read_value(text, line.number), at + 1
             check_end(lines, at, indent)
@@ -80,7 +90,7 @@ def read_mapping(lines: list[Line], at: int, depth: int) -> tuple[Node, int]:
 def read_block(
     lines: list[Line], at: int, indent: int, number: int, depth: int
 ) -> tuple[Node, int]:
-    """Read what follows `key:` on lines of its own, if anything does."""
+    """Read the list or mapping on the lines after `key:`; without one the value is empty text."""
     if at < len(lines):
         line = lines[at]
         if line.indent >= indent and line.text.startswith("- "):
@@ -105,7 +115,7 @@ def read_list(lines: list[Line], at: int) -> tuple[Node, int]:
 
 
 def check_end(lines: list[Line], at: int, indent: int) -> None:
-    """After a value, a deeper line would continue it."""
+    """Refuse a deeper line after a value: it would continue the value."""
     if at < len(lines) and lines[at].indent > indent:
         raise NotPlainError
 

@@ -1,6 +1,6 @@
 """Signal names and numbers of Linux, as upstream's zinit (the Rust crate `nix`) spells them.
 
-A table of our own: the `signal` module would bring `enum` and its friends into PID 1.
+The standard `signal` module would cost PID 1 the import of `enum`.
 """
 
 NAMES = (

@@ -1,19 +1,19 @@
 """Splitting a command line into words, as the `exec` and `test` keys and the line protocol do.
 
-The rules are those of the Rust crate `shlex`, which upstream's zinit uses: words are parted by
-space, tab and newline; `'...'` is literal; in `"..."` a backslash escapes only `$`, backtick, `"`,
-`\\` and a newline (which vanishes); `#` at the start of a word makes the rest of its line a
-comment. Python's `shlex` differs on `#`, on `\\$` and on a backslash before a newline.
+The rules are those of the Rust crate `shlex`, which upstream's zinit uses: space, tab and newline
+separate words; `'...'` is literal; in `"..."` a backslash escapes only `$`, backtick, `"`, `\\` and
+a newline (which is dropped); `#` at the start of a word makes the rest of its line a comment.
+Python's `shlex` differs on `#`, on `\\$` and on a backslash before a newline.
 """
 
 BLANKS = " \t\n"
-# Without these, splitting at white space is all there is to do.
+# A text without these characters is simply split at white space.
 SPECIAL = frozenset("'\"\\#") | {chr(code) for code in range(32)} - set(BLANKS)
 ESCAPED_IN_QUOTES = '$`"\\'
 
 
 def split_words(text: str) -> list[str]:
-    """Return the words of `text`; raises `ValueError` for an open quote or a trailing backslash."""
+    """Return the words of `text`; raises `ValueError` for an open quote or a final backslash."""
     if text.isascii() and SPECIAL.isdisjoint(text):
         return text.split()
     words: list[str] = []

@@ -1,1 +1,1 @@
-"""The life of services: state machine, dependencies, timers. No I/O."""
+"""The life of services: state machine, dependencies, timers, manager. No I/O, no clock."""

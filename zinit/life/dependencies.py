@@ -1,4 +1,4 @@
-"""Who waits for whom among the units, and whether that wait is over. Pure."""
+"""The dependencies between units, and whether they are met."""
 
 from zinit.life.graph import find_groups
 
@@ -9,47 +9,49 @@ if TYPE_CHECKING:
 
 
 class Dependencies:
-    """The dependencies of all units in `units`, which the manager keeps."""
+    """The dependencies of the manager's `units`."""
 
     def __init__(self, units: "dict[str, Unit]") -> None:
         self._units = units
         self._dependents: dict[str, dict[str, None]] = {}
-        self._groups: dict[str, int] | None = None  # who waits for each other, if it is known
+        self._groups: dict[str, int] | None = (
+            None  # of mutually dependent units; None: to be computed
+        )
 
     def link(self, unit: "Unit") -> None:
-        """Take a unit in."""
+        """Add the dependencies of a unit."""
         self._groups = None
         for name in unit.record.service.edges:
             self._dependents.setdefault(name, {})[unit.name] = None
 
     def unlink(self, unit: "Unit") -> None:
-        """Leave a unit out."""
+        """Remove the dependencies of a unit."""
         self._groups = None
         for name in unit.record.service.edges:
             self._dependents.get(name, {}).pop(unit.name, None)
 
     def dependents(self, name: str) -> "list[Unit]":
-        """Return the units that name `name`."""
+        """Return the units that depend on `name`."""
         return [self._units[other] for other in self._dependents.get(name, ())]
 
     def unmet(self, service: "Service") -> set[str]:
-        """Return the names that `service` still waits for."""
+        """Return the names that `service` has to wait for."""
         return {name for name in service.edges if not self.is_met(service, name)}
 
     def is_met(self, service: "Service", name: str) -> bool:
-        """Tell whether `service` need not wait for `name` (any more)."""
+        """Return whether `service` need not wait for its dependency `name`."""
         unit = self._units.get(name)
         if name in service.after or name in service.requires:
             return unit is not None and unit.record.satisfies
-        if unit is None or self._wait_for_each_other(service.name, name):
+        if unit is None or self._is_mutual(service.name, name):
             return True
         return unit.record.is_settled and not unit.is_new
 
     def edges(self) -> dict[str, tuple[str, ...]]:
-        """Return what every unit waits for, by name."""
+        """Return the dependencies of every unit, by name."""
         return {name: unit.record.service.edges for name, unit in self._units.items()}
 
-    def _wait_for_each_other(self, one: str, other: str) -> bool:
+    def _is_mutual(self, one: str, other: str) -> bool:
         if self._groups is None:
             self._groups = find_groups(self.edges())
         return self._groups.get(one) == self._groups.get(other)

@@ -1,6 +1,6 @@
-"""Pure questions about who waits for whom.
+"""Graphs of dependencies: groups, cycles, and the order of a shutdown.
 
-`after` maps a name to the names it waits for; names without an entry are allowed.
+`after` maps a name to the names that it waits for; these may lack an entry of their own.
 """
 
 TYPE_CHECKING = False
@@ -9,9 +9,10 @@ if TYPE_CHECKING:
 
 
 def find_groups(after: "Mapping[str, Sequence[str]]") -> dict[str, int]:
-    """Return for each name the number of its group: names that wait for each other share one.
+    """Return the group number of each name: names that wait for each other share one.
 
-    Tarjan's algorithm without recursion, linear in names plus edges.
+    Tarjan's algorithm for strongly connected components, without recursion; linear in names plus
+    edges.
     """
     index: dict[str, int] = {}
     low: dict[str, int] = {}
@@ -42,7 +43,7 @@ def find_groups(after: "Mapping[str, Sequence[str]]") -> dict[str, int]:
 
 
 def close_group(name: str, stack: list[str], group: dict[str, int]) -> None:
-    """Take the finished group of `name` off the stack."""
+    """Move the complete group of `name` from the stack to `group`."""
     number = len(group)
     while True:
         member = stack.pop()
@@ -52,7 +53,7 @@ def close_group(name: str, stack: list[str], group: dict[str, int]) -> None:
 
 
 def find_cycles(after: "Mapping[str, Sequence[str]]") -> list[list[str]]:
-    """Return the sets of names that wait for each other (or for themselves), each sorted."""
+    """Return each group of names that wait for each other, or for themselves, sorted."""
     members: dict[int, list[str]] = {}
     for name, number in find_groups(after).items():
         members.setdefault(number, []).append(name)
@@ -62,9 +63,9 @@ def find_cycles(after: "Mapping[str, Sequence[str]]") -> list[list[str]]:
 
 
 class StopOrder:
-    """Who may stop now: a service after all that wait for it, also through others.
+    """The order of a shutdown: a service stops after all its direct and indirect dependents.
 
-    Names in one cycle stop together; what they wait for stops after the last of them.
+    The names of one cycle stop together, and their dependencies after the last of them.
     """
 
     __slots__ = ("_below", "_group", "_left", "_members", "_waiting")
@@ -73,25 +74,25 @@ class StopOrder:
         unique = {name: tuple(dict.fromkeys(deps)) for name, deps in after.items()}
         self._group = find_groups(unique)
         self._members: dict[int, list[str]] = {}  # group -> its names
-        self._below: dict[int, set[int]] = {}  # group -> groups that it waits for
+        self._below: dict[int, set[int]] = {}  # group -> groups it waits for
         for name, number in self._group.items():
             self._members.setdefault(number, []).append(name)
             below = self._below.setdefault(number, set())
             below.update(self._group[dep] for dep in unique[name] if dep in self._group)
         self._left = {number: set(names) for number, names in self._members.items()}
-        self._waiting = dict.fromkeys(self._members, 0)  # group -> groups that wait for it
+        self._waiting = dict.fromkeys(self._members, 0)  # group -> number of its dependents
         for number, below in self._below.items():
             below.discard(number)
             for other in below:
                 self._waiting[other] += 1
 
     def first(self) -> list[str]:
-        """Return the names that nobody waits for."""
+        """Return the names without dependents."""
         free = [number for number, count in self._waiting.items() if not count]
         return [name for number in free for name in self._members[number]]
 
     def release(self, name: str) -> list[str]:
-        """Note that `name` is down; return the names that may stop because of that."""
+        """Note that `name` is down; return the names that may stop now."""
         number = self._group[name]
         left = self._left[number]
         if name not in left:

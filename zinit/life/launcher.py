@@ -1,6 +1,6 @@
-"""Starting processes: a few at a time, so that no client waits for a thousand.
+"""Starts processes, a few at a time so that clients are answered in between.
 
-Knows of every process whose it is and what it is of it (`pids`); how a spawn went becomes an event.
+The result of each spawn becomes an event of its unit.
 """
 
 from zinit.life import record as r
@@ -10,16 +10,16 @@ from zinit.life.unit import MAIN, PROBE, Launch, describe, is_transient
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
     from zinit.life.seam import System
     from zinit.life.unit import Unit
 
-
-BATCH = 10  # plain services started in one go; others, whose start may take long, go alone
+BATCH = 10  # plain services are started together; others may take long and are started alone
 
 
 class Launcher:
-    """The queue of what is to be started, and whose the processes are."""
+    """The queue of spawns, and the unit and kind of every process."""
 
     def __init__(
         self,
@@ -27,7 +27,7 @@ class Launcher:
         feed: "Callable[[Unit, Event], None]",
         is_known: "Callable[[Unit], bool]",
     ) -> None:
-        self.pids: dict[int, tuple[Unit, str]] = {}  # pid -> unit and what the process is of it
+        self.pids: dict[int, tuple[Unit, str]] = {}  # unit and kind
         self._system = system
         self._feed = feed
         self._is_known = is_known
@@ -36,11 +36,11 @@ class Launcher:
 
     @property
     def has_work(self) -> bool:
-        """Whether `work` has something to do."""
+        """Whether anything is queued."""
         return bool(self._services or self._probes)
 
     def work(self) -> None:
-        """Run a test that is queued, and start some services."""
+        """Run one queued test, and start a batch of queued services."""
         if self._probes:
             unit = next(iter(self._probes))
             self.drop_probe(unit)
@@ -49,23 +49,23 @@ class Launcher:
             self.spawn(self._take_batch())
 
     def queue(self, unit: "Unit") -> None:
-        """Let `work` spawn the unit."""
+        """Queue the spawn of the unit's main process."""
         if not unit.is_queued:
             unit.is_queued = True
             self._services.append(unit)
 
     def queue_probe(self, unit: "Unit") -> None:
-        """Let `work` run the unit's test."""
+        """Queue a run of the unit's test."""
         self._probes[unit] = None
 
     def drop_probe(self, unit: "Unit") -> None:
-        """Let `work` not run the unit's test after all."""
+        """Cancel a queued run of the unit's test."""
         self._probes.pop(unit, None)
 
     def spawn(self, units: "list[Unit]") -> None:
-        """Start the units' processes; how that went becomes an event of each.
+        """Start the units' main processes, and send each unit the result as an event.
 
-        Who runs is told first: a failure may change what others of `units` are to do.
+        Successes are sent first, because a failure may send further events to other `units`.
         """
         services = [unit.record.service for unit in units]
         launches = [Launch(service, MAIN, service.name, service.exec) for service in services]
@@ -77,12 +77,12 @@ class Launcher:
             else:
                 failed.append((unit, result))
         for unit, error in failed:
-            is_short = is_transient(error)
-            event = Event(r.SPAWN_FAILED, text=describe(error), is_transient=is_short)
+            is_passing = is_transient(error)
+            event = Event(r.SPAWN_FAILED, text=describe(error), is_transient=is_passing)
             self._feed(unit, event)
 
     def launch(self, unit: "Unit", kind: str, label: str, command: str) -> int:
-        """Start `command` as a process beside the unit's main one; return its pid.
+        """Start `command` as a second process of the unit; return its pid.
 
         Raises OSError, ValueError or MemoryError.
         """
@@ -93,8 +93,18 @@ class Launcher:
         self.pids[result] = (unit, kind)
         return result
 
+    def dump(self) -> "list[tuple[int, str, str]]":
+        """Return pid, service and kind of every process."""
+        return [(pid, unit.name, kind) for pid, (unit, kind) in self.pids.items()]
+
+    def restore(self, processes: "list[Any]", units: "dict[str, Unit]") -> None:
+        """Take over the processes that `dump` returned, those of unknown services excepted."""
+        for pid, name, kind in processes:
+            if name in units:
+                self.pids[pid] = (units[name], kind)
+
     def _take_batch(self) -> "list[Unit]":
-        """Take the next services that are still to be started: plain ones together."""
+        """Take the next services that are still to be spawned: several only if all are plain."""
         batch: list[Unit] = []
         while self._services and len(batch) < BATCH:
             unit = self._services[0]

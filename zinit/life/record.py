@@ -1,4 +1,6 @@
-"""What the machine works on: phases, events, actions, and the record of one service. No I/O."""
+"""What the state machine works on: phases, events, actions, and the record of one service."""
+
+from zinit.life.outcome import SUCCEEDED, UNKNOWN, Outcome, parse_outcome
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,7 +42,7 @@ EVENTS = (
 
 
 class Event:
-    """What happened: `number` is a pid (spawned) or a wait status (exited), `text` a reason."""
+    """Something that happened to a service."""
 
     __slots__ = ("is_transient", "kind", "number", "text")
 
@@ -48,23 +50,25 @@ class Event:
         self, kind: str, number: int = 0, text: str = "", is_transient: bool = False
     ) -> None:
         self.kind = kind
-        self.number = number
-        self.text = text
-        self.is_transient = is_transient  # spawn_failed: may work later
+        self.number = number  # spawned: the pid; exited: the wait status
+        self.text = text  # lost: the name of the dependency; spawn_failed, probe_broken: a reason
+        self.is_transient = is_transient  # spawn_failed: a retry may succeed
 
 
 class Action:
-    """What the manager is to do.
+    """What the manager has to do after an event.
 
-    check     look whether the dependencies are met (and send `unblocked`)
-    spawn     queue the spawn of the service
-    probe     run the service's test (its liveness test once it runs); end_probe: kill that
-    signal    send `number` to the service's processes
-    sweep     end what the service left behind, if its file wants that
-    arm       send the event `text` at `at`, instead of when it was to be sent before
-    drop      forget the timer `text`; disarm: forget all timers
-    announce  dependents may start now, or lost what they require: look at the record
-    report    tell `text`
+    check      send `unblocked` if the dependencies are met
+    spawn      queue the spawn of the service
+    probe      queue the service's test (once it is running, its liveness test)
+    end_probe  kill the test
+    signal     send the signal `number` to the service's process group
+    sweep      kill what is left in the service's control group, if its file wants that
+    arm        send the event `text` at time `at`; replaces an earlier timer for it
+    drop       cancel the timer for the event `text`
+    disarm     cancel all timers
+    announce   tell the dependents that the service's state changed
+    report     write `text` to the console
     """
 
     __slots__ = ("at", "kind", "number", "text")
@@ -86,36 +90,55 @@ ANNOUNCE = Action("announce")
 
 
 class ImpossibleEventError(Exception):
-    """An event that can't happen in this phase: a bug in the caller."""
+    """An event that cannot happen in the service's phase: a bug in the caller."""
 
 
 class Record:
-    """Where one service stands. Never changed in place: `step` returns a new one."""
+    """The state of one service. Records are never changed in place: `step` returns a new one."""
 
     def __init__(self, service: "Service") -> None:
         self.service = service
         self.phase = IDLE
-        self.shown = "Unknown"
+        self.outcome = Outcome(UNKNOWN)
         self.target_up = False
         self.pid = 0
-        self.not_before = 0.0  # not started again before this time
-        self.is_gated = False  # paused: dependencies are looked at before the next start
-        self.kills = 0  # SIGKILLs sent since it was told to stop
+        self.not_before = 0.0  # the earliest time of the next start
+        self.is_gated = False  # paused: check the dependencies before the next start
+        self.kills = 0  # SIGKILLs sent during this stop
         self.misses = 0  # failed liveness tests in a row
-        self.fault = ""  # why we made it stop although it is wanted
+        self.fault = ""  # why zinit stops the service although it is wanted
         self.started_at = 0.0
-        self.restarts: tuple[float, ...] = ()  # recent ones, if their number is limited
+        self.restarts: tuple[float, ...] = ()  # times of recent restarts, if they are limited
         self.delay_s = 0.0  # the last pause before a restart
 
     def copy(self) -> "Record":
-        """Return a record that may be changed."""
+        """Return a record that the caller may change."""
         new = Record.__new__(Record)
         new.__dict__.update(self.__dict__)
         return new
 
+    def dump(self) -> "dict[str, object]":
+        """Return everything but the service by name, as JSON can hold it."""
+        fields = dict(self.__dict__)
+        del fields["service"], fields["outcome"]
+        return {**fields, "shown": str(self.outcome)}
+
+    @classmethod
+    def restore(cls, service: "Service", fields: "dict[str, object]") -> "Record":
+        """Return the record that `dump` described, in this version or another one.
+
+        Unknown fields are ignored; missing ones keep their defaults.
+        """
+        record = cls(service)
+        for name in record.__dict__.keys() - {"service", "outcome"}:
+            setattr(record, name, fields.get(name, getattr(record, name)))
+        record.restarts = tuple(record.restarts)  # JSON made it a list
+        record.outcome = parse_outcome(str(fields.get("shown", record.outcome)))
+        return record
+
     @property
     def has_process(self) -> bool:
-        """Whether the service's process is there."""
+        """Whether the service's process exists."""
         return self.pid != 0
 
     @property
@@ -123,7 +146,7 @@ class Record:
         """Whether services that name this one in `after` or `requires` may start."""
         if self.phase == RUNNING:
             return not self.service.oneshot
-        return self.shown == "Success" and self.phase in (IDLE, PAUSED)
+        return self.outcome.kind == SUCCEEDED and self.phase in (IDLE, PAUSED)
 
     @property
     def is_settled(self) -> bool:
@@ -137,5 +160,5 @@ class Record:
 
     @property
     def is_down(self) -> bool:
-        """Whether shutdown need not wait for it: no process, or one that even SIGKILL left."""
+        """Whether a shutdown may go on: there is no process, or one that survived SIGKILL."""
         return self.pid == 0 or self.kills > 1

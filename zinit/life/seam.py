@@ -1,6 +1,6 @@
-"""The seam to the operating system and the clock, as the manager sees it (for type checking only).
+"""The manager's interface to the operating system and the clock; imported for type checking only.
 
-`zinit.process.system.RealSystem` is the real one; the tests have a fake.
+`zinit.process.system.RealSystem` implements it; the tests have a fake.
 """
 
 from collections.abc import Sequence
@@ -11,35 +11,35 @@ from zinit.life.unit import Launch
 
 
 class System(Protocol):
-    """What the manager may do to the world."""
+    """Everything that the manager does outside of its own state."""
 
     def now(self) -> float:
-        """Return seconds on a clock that never jumps."""
+        """Return the time in seconds on a monotonic clock."""
         ...
 
     def reserve_files(self, services: int) -> None:
-        """See to it that there are descriptors for so many services, if that can be."""
+        """Raise the limit of open files for so many services, if possible."""
         ...
 
     def spawn(self, launches: Sequence[Launch]) -> list[int | Exception]:
-        """Start processes that each lead a session of their own.
+        """Start processes, each as the leader of a new session.
 
-        Returns for each its pid, or why there is none: an OSError, ValueError or MemoryError.
+        Returns for each one its pid, or its OSError, ValueError or MemoryError.
         """
         ...
 
     def kill_group(self, pid: int, number: int) -> None:
-        """Send a signal to the process group of a child that was not reaped yet."""
+        """Send a signal to the process group of a child that has not been reaped."""
         ...
 
     def kill_cgroup(self, service: Service) -> None:
-        """End every process in the service's control group."""
+        """Kill every process in the service's control group."""
         ...
 
     def report(self, text: str) -> None:
-        """Tell people something."""
+        """Write a line to the console."""
         ...
 
     def fault(self, error: BaseException) -> None:
-        """Tell people of a bug; the manager goes on."""
+        """Report a bug; the manager goes on."""
         ...

@@ -1,4 +1,4 @@
-"""A shutdown in progress: who was told to stop, who is down, who is next. Pure."""
+"""A shutdown in progress."""
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -8,7 +8,7 @@ if TYPE_CHECKING:
 
 
 class Closing:
-    """Stops services in order; `stop(name)` tells one to stop and returns whether it is down."""
+    """Stops services in order. `stop(name)` stops one and returns whether it is already down."""
 
     def __init__(self, order: "StopOrder", stop: "Callable[[str], bool]") -> None:
         self._order = order
@@ -18,22 +18,22 @@ class Closing:
 
     @property
     def is_finished(self) -> bool:
-        """Whether everything is down."""
+        """Whether all services are down."""
         return self._is_begun and not self._stopping
 
     def begin(self) -> None:
-        """Stop those that nobody waits for."""
+        """Stop the services without dependents."""
         self._advance(self._order.first())
         self._is_begun = True
 
     def on_down(self, name: str) -> None:
-        """Go on if `name` is one that we wait for."""
+        """Go on after the end of `name`, if it is one of those that were stopped."""
         if name in self._stopping:
             self._advance(self._order.release(name))
             self._stopping.discard(name)
 
     def _advance(self, names: list[str]) -> None:
-        """Stop `names` and, as far as they are down already, what that frees."""
+        """Stop `names`; for each that is already down, also the services that it releases."""
         while names:
             name = names.pop()
             if self._stop(name):

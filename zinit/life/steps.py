@@ -1,26 +1,25 @@
 """What each event does to a service: the handlers of `machine.TABLE`.
 
-A handler gets its own copy of the record, changes it, and returns it with the actions to carry
-out. No I/O and no clock, like everything of the machine.
+A handler gets a copy of the record to change, and returns it with the actions to carry out.
 """
 
 from zinit.files.service import ALWAYS, ON_FAILURE
-from zinit.files.signals import SIGABRT, SIGCONT, SIGKILL, name_signal
+from zinit.files.signals import SIGABRT, SIGCONT, SIGKILL
+from zinit.life import outcome as o
 from zinit.life import record as r
+from zinit.life.outcome import Outcome, describe_crash, describe_end
 from zinit.life.record import Action, Event, Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from zinit.files.service import Service
-
     Step = tuple[Record, list[Action]]
 
-LEFTOVER_CHECK_S = 2.0
-# Without a test or a notification a service is ready when it has lived this long: what fails at
-# once does not let its dependents start.
+KILL_RETRY_S = 2.0
+# A service without a test or notification is ready when it has run for this long, so that one
+# which fails at once does not release its dependents.
 SETTLE_S = 0.002
 SPAWN_RETRY_S = 2.0
-START_PAUSE_S = 2.0  # the longest time from an end to a start that somebody asks for
+START_PAUSE_S = 2.0  # the longest pause between an end and a start by command
 FORGET_LATE = Action("drop", text=r.PROBE_LATE)
 
 
@@ -30,12 +29,12 @@ def arm(kind: str, at: float) -> Action:
 
 
 def report(text: str) -> Action:
-    """Return the action that tells people something."""
+    """Return the action that writes `text` to the console."""
     return Action("report", text=text)
 
 
 def ignore(record: Record, event: Event, now: float) -> "Step":
-    """Nothing changes."""
+    """Change nothing."""
     return record, []
 
 
@@ -43,7 +42,7 @@ def ignore(record: Record, event: Event, now: float) -> "Step":
 
 
 def schedule(record: Record, event: Event, now: float) -> "Step":
-    """Wanted now: wait for the dependencies, or first for the pause after its last end."""
+    """Wait for the dependencies, or before that for the pause after the last end."""
     record.target_up = True
     record.restarts = ()
     record.delay_s = 0.0
@@ -57,49 +56,49 @@ def schedule(record: Record, event: Event, now: float) -> "Step":
 def block(record: Record) -> "Step":
     """Wait for the dependencies."""
     record.phase = r.BLOCKED
-    record.shown = "Blocked"
+    record.outcome = Outcome(o.BLOCKED)
     return record, [r.CHECK]
 
 
 def block_again(record: Record, event: Event, now: float) -> "Step":
-    """A dependency went away before the spawn, or the service file changed."""
+    """Wait again: a dependency was lost before the spawn, or the service file changed."""
     return block(record)
 
 
 def gate(record: Record, event: Event, now: float) -> "Step":
-    """A dependency went away in the pause, or the service file changed."""
+    """Check the dependencies after the pause: one was lost, or the service file changed."""
     record.is_gated = True
     return record, []
 
 
 def want_up(record: Record, event: Event, now: float) -> "Step":
-    """It comes back when it has ended."""
+    """Start the service again when it has ended."""
     record.target_up = True
     return record, []
 
 
 def want_down(record: Record, event: Event, now: float) -> "Step":
-    """It does not come back."""
+    """Leave the service down when it has ended."""
     record.target_up = False
     record.fault = ""
     return record, []
 
 
 def rest(record: Record, event: Event, now: float) -> "Step":
-    """There is no process to stop: forget the plan. `shown` stays."""
+    """Cancel a start: there is no process to stop. The outcome stays."""
     record.target_up = False
     record.phase = r.IDLE
     return record, [r.DISARM, r.ANNOUNCE]
 
 
 def unblock(record: Record, event: Event, now: float) -> "Step":
-    """The dependencies are met."""
+    """Spawn: the dependencies are met."""
     record.phase = r.SPAWNING
     return record, [r.SPAWN]
 
 
 def restart(record: Record, event: Event, now: float) -> "Step":
-    """The pause is over."""
+    """Spawn after the pause, or check the dependencies first."""
     if record.is_gated:
         return block(record)
     record.phase = r.SPAWNING
@@ -110,7 +109,7 @@ def restart(record: Record, event: Event, now: float) -> "Step":
 
 
 def begin(record: Record, event: Event, now: float) -> "Step":
-    """The process is there: find out when it is ready."""
+    """Note the new process, and arrange how to learn that it is ready."""
     record.pid = event.number
     record.started_at = now
     record.kills = record.misses = 0
@@ -121,10 +120,10 @@ def begin(record: Record, event: Event, now: float) -> "Step":
         actions.append(arm(r.START_LATE, now + service.start_timeout_s))
     if service.oneshot:
         record.phase = r.RUNNING
-        record.shown = "Running"
+        record.outcome = Outcome(o.RUNNING)
         return record, actions
     record.phase = r.STARTING
-    record.shown = "Spawned"
+    record.outcome = Outcome(o.SPAWNED)
     if service.watchdog_s:
         actions.append(arm(r.PING_LATE, now + service.watchdog_s))
     if service.test:
@@ -135,21 +134,21 @@ def begin(record: Record, event: Event, now: float) -> "Step":
 
 
 def fail(record: Record, event: Event, now: float) -> "Step":
-    """It could not be spawned: try again only if that may help."""
-    record.shown = "Failure"
-    told = report(f"cannot start: {event.text}")
+    """Give up after a failed spawn, or retry if the cause may pass."""
+    record.outcome = Outcome(o.UNSPAWNED)
+    reported = report(f"cannot start: {event.text}")
     if event.is_transient:
         record.phase = r.PAUSED
         record.is_gated = False
-        return record, [told, arm(r.RESTART_DUE, now + SPAWN_RETRY_S)]
+        return record, [reported, arm(r.RESTART_DUE, now + SPAWN_RETRY_S)]
     record.phase = r.IDLE
-    return record, [told, r.ANNOUNCE]
+    return record, [reported, r.ANNOUNCE]
 
 
 def run(record: Record, event: Event, now: float) -> "Step":
-    """It is ready: dependents may start."""
+    """Note that the service is ready, and release its dependents."""
     record.phase = r.RUNNING
-    record.shown = "Running"
+    record.outcome = Outcome(o.RUNNING)
     service = record.service
     actions = [r.DISARM, r.END_PROBE]
     if service.liveness:
@@ -159,8 +158,8 @@ def run(record: Record, event: Event, now: float) -> "Step":
     return record, [*actions, r.ANNOUNCE]
 
 
-def give_up_start(record: Record, event: Event, now: float) -> "Step":
-    """It was not ready in time (a oneshot: not through): end it, and treat that as a failure."""
+def give_up(record: Record, event: Event, now: float) -> "Step":
+    """Stop a service that is not ready in time, or a oneshot that has not ended in time."""
     limit_s = record.service.start_timeout_s
     return make_stop(record, now, f"was not ready within {limit_s:g} s")
 
@@ -169,7 +168,7 @@ def give_up_start(record: Record, event: Event, now: float) -> "Step":
 
 
 def probe(record: Record, event: Event, now: float) -> "Step":
-    """Run the test that this phase wants, with its time limit; a reload may have ended that."""
+    """Run the test of this phase with its time limit; a reload may have removed the test."""
     service = record.service
     if record.phase == r.RUNNING:
         return record, probe_actions(service.liveness_timeout_s, now) if service.liveness else []
@@ -179,26 +178,26 @@ def probe(record: Record, event: Event, now: float) -> "Step":
 
 
 def probe_actions(limit_s: float, now: float) -> list[Action]:
-    """Return what runs a test with a time limit (0: none)."""
+    """Return the actions that run a test with a time limit (0: none)."""
     return [r.PROBE, arm(r.PROBE_LATE, now + limit_s)] if limit_s else [r.PROBE]
 
 
 def probe_again(record: Record, event: Event, now: float) -> "Step":
-    """Not ready yet."""
-    record.shown = "TestFailure" if event.kind == r.PROBE_BROKEN else "Spawned"
+    """Test again later: the service is not ready yet."""
+    record.outcome = Outcome(o.UNTESTED if event.kind == r.PROBE_BROKEN else o.SPAWNED)
     due = arm(r.PROBE_DUE, now + record.service.probe_interval_s)
     return record, [r.END_PROBE, FORGET_LATE, due]
 
 
 def note_good(record: Record, event: Event, now: float) -> "Step":
-    """It lives."""
+    """Note that the liveness test passed."""
     record.misses = 0
     return record, [FORGET_LATE, arm(r.PROBE_DUE, now + record.service.liveness_interval_s)]
 
 
 def note_miss(record: Record, event: Event, now: float) -> "Step":
-    """It did not pass its liveness test; too often in a row is a failure."""
-    if not record.service.liveness:  # a reload took that away while it ran
+    """Note that the liveness test failed; stop the service after too many failures in a row."""
+    if not record.service.liveness:  # a reload removed the test while it ran
         return record, [r.END_PROBE, FORGET_LATE]
     record.misses += 1
     if record.misses >= record.service.liveness_misses:
@@ -208,15 +207,15 @@ def note_miss(record: Record, event: Event, now: float) -> "Step":
 
 
 def rewind(record: Record, event: Event, now: float) -> "Step":
-    """It told the watchdog that it lives."""
+    """Restart the watchdog's timer."""
     if not record.service.watchdog_s:
         return record, []
     return record, [arm(r.PING_LATE, now + record.service.watchdog_s)]
 
 
 def abort(record: Record, event: Event, now: float) -> "Step":
-    """It did not tell the watchdog in time: SIGABRT, so that it may leave a core."""
-    fault = f"told its watchdog nothing for {record.service.watchdog_s:g} s"
+    """Stop a service that missed its watchdog; SIGABRT lets it leave a core dump."""
+    fault = f"did not ping its watchdog for {record.service.watchdog_s:g} s"
     return make_stop(record, now, fault, SIGABRT)
 
 
@@ -224,61 +223,59 @@ def abort(record: Record, event: Event, now: float) -> "Step":
 
 
 def stop(record: Record, event: Event, now: float) -> "Step":
-    """Tell it to stop; if it does not, SIGKILL follows."""
+    """Stop the service; SIGKILL follows if it does not end in time."""
     record.target_up = False
     return send_stop(record, now, record.service.stop_signal)
 
 
 def lose(record: Record, event: Event, now: float) -> "Step":
-    """What it requires is gone: stop, and wait for that to come back."""
+    """Stop because a required service is lost; start again when that is back."""
     record, actions = send_stop(record, now, record.service.stop_signal)
-    return record, [report(f"stops, because {event.text} is gone"), *actions]
+    return record, [report(f"stopping: the required service {event.text} is down"), *actions]
 
 
 def renew(record: Record, event: Event, now: float) -> "Step":
-    """Its service file changed: stop, and come back as the new one says."""
+    """Restart because the service file changed."""
     record, actions = send_stop(record, now, record.service.stop_signal)
-    return record, [report("is restarted with its new service file"), *actions]
+    return record, [report("restarting: its service file changed"), *actions]
 
 
 def make_stop(record: Record, now: float, fault: str, signal: int = 0) -> "Step":
-    """End it because of `fault`; it stays wanted."""
+    """Stop the service because of `fault`; it stays wanted."""
     record.fault = fault
     record, actions = send_stop(record, now, signal or record.service.stop_signal)
     return record, [report(fault), *actions]
 
 
 def send_stop(record: Record, now: float, signal: int) -> "Step":
-    """Send a signal, and see to it that the process ends."""
+    """Send a signal that stops the service, and arrange for SIGKILL."""
     record.phase = r.STOPPING
     due = arm(r.KILL_DUE, now + record.service.stop_timeout_s)
-    wake = Action("signal", SIGCONT)  # one that is stopped (Ctrl-Z, SIGSTOP) would not hear it
+    wake = Action("signal", SIGCONT)  # a suspended process would not handle the signal
     return record, [r.DISARM, r.END_PROBE, Action("signal", signal), wake, due, r.ANNOUNCE]
 
 
 def kill(record: Record, event: Event, now: float) -> "Step":
-    """It did not stop in time."""
+    """Send SIGKILL, again and again but ever more rarely."""
     record.kills += 1
-    text = "did not stop in time: SIGKILL" if record.kills == 1 else "is there even after SIGKILL"
-    due = arm(r.KILL_DUE, now + LEFTOVER_CHECK_S * min(record.kills, 30))
+    is_first = record.kills == 1
+    text = "did not stop in time, sending SIGKILL" if is_first else "still exists after SIGKILL"
+    due = arm(r.KILL_DUE, now + KILL_RETRY_S * min(record.kills, 30))
     return record, [report(text), Action("signal", SIGKILL), due]
 
 
 def end(record: Record, event: Event, now: float) -> "Step":
-    """The process is gone."""
+    """Note how the process ended, and decide whether and when to start the service again."""
     service = record.service
     was_told = record.phase == r.STOPPING and not record.fault
-    has_failed = event.number != 0 or bool(record.fault)
-    record.shown = describe_status(record.pid, event.number)
-    if record.fault and not event.number:  # it left in peace, but only because we ended it
-        record.shown = f"Error({record.fault})"
+    record.outcome = describe_end(record.pid, event.number, record.fault)
     record.pid = 0
     record.kills = record.misses = 0
     if not service.oneshot:
         record.not_before = now + min(service.restart_delay_s, START_PAUSE_S)
     if record.target_up and was_told:
-        record, actions = come_back(record)
-    elif record.target_up and is_restart_wanted(service, has_failed):
+        record, actions = start_again(record)
+    elif record.target_up and is_restart_wanted(record):
         record, actions = pause(record, now)
     else:
         record.phase = r.IDLE
@@ -287,14 +284,14 @@ def end(record: Record, event: Event, now: float) -> "Step":
     return record, [r.DISARM, r.END_PROBE, r.SWEEP, *actions, r.ANNOUNCE]
 
 
-def is_restart_wanted(service: "Service", has_failed: bool) -> bool:
-    """Tell whether a service that ended by itself is started again."""
-    policy = service.restart_policy
-    return policy == ALWAYS or (policy == ON_FAILURE and has_failed)
+def is_restart_wanted(record: Record) -> bool:
+    """Return whether to restart a service that ended by itself or because of a fault."""
+    policy = record.service.restart_policy
+    return policy == ALWAYS or (policy == ON_FAILURE and record.outcome.kind == o.FAILED)
 
 
-def come_back(record: Record) -> "Step":
-    """It was told to stop but is wanted again, or waits for what it requires."""
+def start_again(record: Record) -> "Step":
+    """Start again after a stop: the service is wanted, once its dependencies are met."""
     if record.service.oneshot:
         return block(record)
     record.phase = r.PAUSED
@@ -303,7 +300,7 @@ def come_back(record: Record) -> "Step":
 
 
 def pause(record: Record, now: float) -> "Step":
-    """Start it again after a while, unless that happened too often."""
+    """Restart after a delay, unless there were too many restarts."""
     service = record.service
     if now - record.started_at >= service.restart_window_s:
         record.delay_s = 0.0
@@ -320,19 +317,8 @@ def pause(record: Record, now: float) -> "Step":
 
 
 def crash(record: Record, count: int) -> "Step":
-    """It ended too often: leave it, until somebody starts it."""
-    window_s = record.service.restart_window_s
-    reason = record.fault or record.shown
-    record.shown = f"Crashed({count} restarts in {window_s:g} s, then {reason})"
+    """Leave the service down until it is started by command."""
+    reason = record.fault or str(record.outcome)
+    record.outcome = describe_crash(count, record.service.restart_window_s, reason)
     record.phase = r.IDLE
-    return record, [report(record.shown)]
-
-
-def describe_status(pid: int, status: int) -> str:
-    """Return the shown state for a wait status (as waitpid gives it), in upstream's words."""
-    number = status & 0x7F
-    if number:
-        core = "true" if status & 0x80 else "false"
-        return f"Error(Signaled(Pid({pid}), {name_signal(number)}, {core}))"
-    code = status >> 8
-    return f"Error(Exited(Pid({pid}), {code}))" if code else "Success"
+    return record, [report(str(record.outcome))]

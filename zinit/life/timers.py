@@ -1,6 +1,6 @@
-"""When what is due: a heap with cheap cancelling. Pure."""
+"""The timers of all units: a heap in which cancelling is cheap."""
 
-from _heapq import heappop, heappush  # the module heapq would bring 600 lines along
+from _heapq import heappop, heappush  # heapq would import 600 lines
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -13,7 +13,10 @@ CLEAN_EVERY = 256
 
 
 class Timers:
-    """The timers of all units; a unit has at most one of each kind."""
+    """A unit has at most one timer of each kind: `unit.timers` has its time.
+
+    Removing a kind there cancels the timer; the heap's entry for it is then stale and is skipped.
+    """
 
     __slots__ = ("_clean_at", "_count", "_heap")
 
@@ -23,7 +26,7 @@ class Timers:
         self._clean_at = CLEAN_EVERY
 
     def arm(self, unit: "Unit", kind: str, at: float) -> None:
-        """Let `kind` be due at `at`, instead of when it was due before."""
+        """Make the event `kind` due at time `at`; replaces the unit's timer of that kind."""
         unit.timers[kind] = at
         self._count += 1
         heappush(self._heap, (at, self._count, unit, kind))
@@ -31,14 +34,14 @@ class Timers:
             self._drop_stale()
 
     def _drop_stale(self) -> None:
-        """Forget cancelled entries: a watchdog that is fed often leaves many."""
+        """Remove stale entries: a watchdog with frequent pings leaves many."""
         kept = [entry for entry in self._heap if entry[2].timers.get(entry[3]) == entry[0]]
         kept.sort()
         self._heap = kept
         self._clean_at = self._count + 2 * len(kept) + CLEAN_EVERY
 
     def due(self, now: float) -> "Iterator[tuple[Unit, str]]":
-        """Yield what is due, each once."""
+        """Yield each timer that is due, and end it."""
         while self._heap and self._heap[0][0] <= now:
             at, _, unit, kind = heappop(self._heap)
             if unit.timers.get(kind) == at:
@@ -46,7 +49,7 @@ class Timers:
                 yield unit, kind
 
     def next_time(self) -> float | None:
-        """Return when something is due."""
+        """Return when the next timer is due, or None."""
         while self._heap:
             at, _, unit, kind = self._heap[0]
             if unit.timers.get(kind) == at:

@@ -10,7 +10,7 @@ import os
 import resource
 import termios
 
-from zinit.files.keys import LIMITS
+from zinit.files import limits
 from zinit.files.signals import SIGPIPE
 from zinit.loop import is_ready
 from zinit.process import capabilities, cgroups, kernel
@@ -135,7 +135,7 @@ def set_limits(plan: Plan) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, plan.file_limits)
     for name, pair in plan.service.limits.items():
         plan.doing = f"limit {name}"
-        resource.setrlimit(LIMITS[name], pair)
+        resource.setrlimit(limits.NUMBERS[name], pair)
 
 
 def drop_privileges(plan: Plan) -> None:

@@ -1,1 +1,1 @@
-"""The older `.flist` format: read only."""
+"""The older `.flist` format, read only: Cap'n Proto records in SQLite in a gzip tar."""

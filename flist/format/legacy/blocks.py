@@ -2,8 +2,8 @@
 
     key = BLAKE2b-128(plain); data = XXTEA(key, Snappy raw(plain)); id = BLAKE2b-128(data)
 
-The plain length is the last word before encryption. In Python that is slow (about 1 MB/s): it is
-for moving old flists to the new format.
+The plain length is the last word before encryption. XXTEA in Python is slow (about 1 MB/s), but
+enough to convert old flists to the new format.
 """
 
 import struct
@@ -25,7 +25,7 @@ def legacy_digest(data: bytes) -> bytes:
 
 
 def encrypt(data: bytes, key: bytes) -> bytes:
-    """Return `data` encrypted with XXTEA, its length in the last word."""
+    """Return `data` and its length (the last word), encrypted with XXTEA."""
     padded = data + bytes(-len(data) % 4)
     words = [*struct.unpack(f"<{len(padded) // 4}I", padded), len(data)]
     if len(words) < 2:
@@ -44,9 +44,9 @@ def encrypt(data: bytes, key: bytes) -> bytes:
 
 
 def decrypt(data: bytes, key: bytes) -> bytes:
-    """Return what `encrypt` was given; raises `BlockError` if it can't be."""
+    """Return the data that `encrypt` was given; raises `BlockError` if the length is impossible."""
     if len(data) % 4 or len(data) < 8 or len(key) != LEGACY_HASH_BYTES:
-        raise BlockError("a block is refused: it is not whole words")
+        raise BlockError("a block is refused: its length is not a whole number of words")
     words = list(struct.unpack(f"<{len(data) // 4}I", data))
     k = struct.unpack("<4I", key)
     last = len(words) - 1
@@ -61,19 +61,19 @@ def decrypt(data: bytes, key: bytes) -> bytes:
         total = (total - DELTA) & MASK
     length = words.pop()
     if not len(words) * 4 - 4 < length <= len(words) * 4:
-        raise BlockError("a block is refused: its length does not fit")
+        raise BlockError("a block is refused: the length in its last word is wrong")
     return struct.pack(f"<{len(words)}I", *words)[:length]
 
 
 def encode_legacy(plain: bytes) -> tuple[Block, bytes]:
-    """Return the older block of `plain` (for tests and for ids of known content)."""
+    """Return the block of `plain` in the older format, and its bytes in a store."""
     key = legacy_digest(plain)
     data = encrypt(bytes(cramjam.snappy.compress_raw(plain)), key)
     return Block(legacy_digest(data), key), data
 
 
 def decode_legacy(block: Block, data: bytes, size: int) -> bytes:
-    """Return the `size` plain bytes of `block`; raises `BlockError` for anything wrong."""
+    """Return the `size` plain bytes of `block`, checked; raises `BlockError`."""
     packed = decrypt(data, block.key)
     try:
         if cramjam.snappy.decompress_raw_len(packed) != size:

@@ -1,7 +1,7 @@
-"""Reads Cap'n Proto messages, what the older flists need: structs, texts, data, lists of structs.
+"""Reads the parts of Cap'n Proto that older flists use: structs, texts, data, lists of structs.
 
-Source: capnproto.org/encoding.html. Messages come from anywhere, so every pointer is checked, and
-how much one message may make us read is limited.
+Source: capnproto.org/encoding.html. Messages may come from anywhere, so every pointer is checked,
+and the number of bytes that one message can make us read is limited.
 """
 
 import struct
@@ -21,28 +21,28 @@ class Message:
 
     def __init__(self, data: bytes) -> None:
         self.segments = split_segments(data)
-        self.left = len(data) * 8 + 1024  # what may be read in all, each byte some times
+        self.left = len(data) * 8 + 1024  # bytes that may be read in total, counting repetitions
 
     def root(self) -> "Struct":
-        """Return the message's root."""
+        """Return the root struct."""
         found = self.struct_at(0, 0)
         if found is None:
             raise FormatError("a message has no root")
         return found
 
     def spend(self, size: int) -> None:
-        """Count what is read; many pointers to the same large thing are an attack."""
+        """Count `size` bytes as read; many pointers to one large object would be an attack."""
         self.left -= size
         if self.left < 0:
             raise FormatError("a message refers to itself too often")
 
     def word(self, segment: int, position: int) -> int:
-        """Return one word as a number."""
+        """Return the word at `position` (in bytes) as a number."""
         data = self.part(segment, position, WORD)
         return int.from_bytes(data, "little")
 
     def part(self, segment: int, position: int, size: int) -> bytes:
-        """Return bytes of a segment."""
+        """Return `size` bytes of a segment."""
         if not 0 <= segment < len(self.segments) or position < 0 or size < 0:
             raise FormatError("a message points outside itself")
         data = self.segments[segment][position : position + size]
@@ -51,7 +51,7 @@ class Message:
         return data
 
     def follow(self, segment: int, position: int) -> tuple[int, int, int]:
-        """Return (pointer, segment, where its offset counts from), with far pointers resolved."""
+        """Resolve far pointers; return (pointer, segment, position that its offset counts from)."""
         for _ in range(MAX_FAR):
             pointer = self.word(segment, position)
             if pointer & 3 != FAR:
@@ -63,10 +63,10 @@ class Message:
                 landing = self.word(segment, position)
                 tag = self.word(segment, position + WORD)
                 return tag, landing >> 32, (landing >> 3 & 0x1FFFFFFF) * WORD
-        raise FormatError("a message's pointers go round in circles")
+        raise FormatError("a message has too many far pointers in a row")
 
     def struct_at(self, segment: int, position: int) -> "Struct | None":
-        """Return the struct that the pointer at `position` leads to; None for a null pointer."""
+        """Return the struct behind the pointer at `position`; None for a null pointer."""
         pointer, segment, base = self.follow(segment, position)
         if pointer == 0:
             return None
@@ -79,7 +79,7 @@ class Message:
         return Struct(self, segment, start, data_words, pointers)
 
     def list_at(self, segment: int, position: int) -> "ListPlace | None":
-        """Return where the list is that the pointer at `position` leads to."""
+        """Return the place of the list behind the pointer at `position`; None if it is null."""
         pointer, segment, base = self.follow(segment, position)
         if pointer == 0:
             return None
@@ -90,7 +90,8 @@ class Message:
 
 
 class ListPlace(NamedTuple):
-    """Where a list is, of what kind its elements are, and how many (or how many words)."""
+    """A list's position, the kind of its elements, and its length: in elements, or in words for a
+    list of structs."""
 
     segment: int
     start: int
@@ -99,7 +100,7 @@ class ListPlace(NamedTuple):
 
 
 class Struct(NamedTuple):
-    """A struct in a message; what is beyond its sections reads as zero, null or empty."""
+    """A struct in a message. A field beyond its sections reads as zero, null or empty."""
 
     message: Message
     segment: int
@@ -108,7 +109,7 @@ class Struct(NamedTuple):
     pointers: int
 
     def number(self, offset: int, form: str) -> int:
-        """Return a number of the data section; `form` is a format character of `struct`."""
+        """Return the number at byte `offset` of the data section; `form` is as in `struct`."""
         size = struct.calcsize(form)
         if offset + size > self.data_words * WORD:
             return 0
@@ -117,20 +118,24 @@ class Struct(NamedTuple):
         return value
 
     def place(self, index: int) -> int | None:
-        """Return where pointer `index` is."""
+        """Return the position of pointer `index`, or None if the struct does not have it."""
         if index >= self.pointers:
             return None
         return self.start + (self.data_words + index) * WORD
 
     def struct(self, index: int) -> "Struct | None":
-        """Return the struct behind pointer `index`."""
+        """Return the struct behind pointer `index`, or None."""
         place = self.place(index)
         return None if place is None else self.message.struct_at(self.segment, place)
 
+    def list_place(self, index: int) -> ListPlace | None:
+        """Return the place of the list behind pointer `index`, or None."""
+        place = self.place(index)
+        return None if place is None else self.message.list_at(self.segment, place)
+
     def data(self, index: int) -> bytes:
         """Return the bytes behind pointer `index`."""
-        place = self.place(index)
-        where = None if place is None else self.message.list_at(self.segment, place)
+        where = self.list_place(index)
         if where is None:
             return b""
         if where.kind != BYTE_LIST:
@@ -144,8 +149,7 @@ class Struct(NamedTuple):
 
     def structs(self, index: int) -> "list[Struct]":
         """Return the structs of the list behind pointer `index`."""
-        place = self.place(index)
-        where = None if place is None else self.message.list_at(self.segment, place)
+        where = self.list_place(index)
         if where is None:
             return []
         if where.kind != COMPOSITE_LIST:
@@ -165,7 +169,7 @@ class Struct(NamedTuple):
 
 
 def signed30(pointer: int) -> int:
-    """Return the signed offset of a pointer, in words."""
+    """Return the signed 30-bit offset of a pointer, in words."""
     offset = pointer >> 2 & 0x3FFFFFFF
     return offset - (1 << 30) if offset & 1 << 29 else offset
 

@@ -1,4 +1,4 @@
-"""The `router.yaml` of an older flist: which blocks are in which store.
+"""The `router.yaml` of an older flist: the stores of its blocks.
 
     pools:
       private: {"00:7f": "zdb://a:9900/ns", "80:ff": "zdb://b:9900/ns"}
@@ -6,9 +6,9 @@
     lookup: [private, public]
     cache: [private]
 
-A range is a prefix of hex digits, or two of the same length. Here it becomes one of first bytes:
-where that says too much, a store is asked in vain. Pools that only cache are left out. Source:
-upstream's 0-fs.
+A range is a prefix of hex digits, or two prefixes of the same length. Here it becomes a range of
+first bytes; if that is wider, a store may be asked for a block that it does not have. Pools that
+are only caches are ignored. Source: upstream's 0-fs.
 """
 
 import re
@@ -33,13 +33,13 @@ def parse_router(data: bytes) -> list[Route]:
         raise FormatError(f"cannot read router.yaml: it has more than {MAX_ROUTER_BYTES} bytes")
     try:
         check_nesting(data, MAX_DEPTH)
-        value = yaml.load(data, Loader=yaml.CBaseLoader)  # noqa: S506 makes nothing but text
+        value = yaml.load(data, Loader=yaml.CBaseLoader)  # noqa: S506 it makes only text
     except (yaml.YAMLError, RecursionError, ValueError, TypeError) as error:
         raise FormatError(f"cannot read router.yaml: {first_line(error)}") from error
     pools = value.get("pools") if isinstance(value, dict) else None
     lookup = value.get("lookup") if isinstance(value, dict) else None
     if not isinstance(pools, dict) or not isinstance(lookup, list):
-        raise FormatError("cannot read router.yaml: it has no pools, or no lookup")
+        raise FormatError("cannot read router.yaml: it has no pools or no lookup")
     routes: list[Route] = []
     for name in lookup:
         pool = pools.get(name) if isinstance(name, str) else None
@@ -64,7 +64,8 @@ def parse_route(span: object, url: object) -> Route:
 
 
 def parse_url(url: object) -> str:
-    """Return the store that upstream means; no other kind may be named by a stranger's file."""
+    """Return the URL of the store. Only zdb and redis are allowed: the file may come from anywhere,
+    and must not make us open, say, a local folder."""
     try:
         parts = urlsplit(url) if isinstance(url, str) else None
         host = parts.hostname if parts else None
@@ -76,5 +77,5 @@ def parse_url(url: object) -> str:
 
 
 def first_line(error: Exception) -> str:
-    """Return what is wrong, on one line."""
+    """Return the first line of an error's message."""
     return (str(error).splitlines() or [type(error).__name__])[0][:200]

@@ -117,7 +117,7 @@ def start_sequence(reader: Reader) -> Iterator[Sequence | None]:
     if cpu_count() == 1 or (fetcher.cache is None and not fetcher.is_local):
         yield None
         return
-    with start_decoder(fetcher.load_packed, fetcher.note_decoded) as decoder:
+    with start_decoder(fetcher.load_packed_now, fetcher.note_decoded) as decoder:
         yield Sequence(decoder)
 
 

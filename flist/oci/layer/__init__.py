@@ -1,1 +1,1 @@
-"""Layers: tar streams applied to one tree."""
+"""Layers: tar streams merged into one tree."""

@@ -1,7 +1,7 @@
-"""Reads layers, topmost first, into one tree, and stores the contents that can be seen in it.
+"""Reads layers, topmost first, into one tree, and stores the contents that are visible in it.
 
-A layer is read once, as a stream. Only where a name that can be seen is a hard link to one that can
-not, a second pass fetches the content.
+A layer is read once, as a stream. A second pass is needed only where a visible name is a hard link
+to a hidden one.
 """
 
 import os
@@ -28,21 +28,21 @@ TYPES = {
 MAX_TARGET_BYTES = 4095
 MAX_XATTR_BYTES = 64 << 10
 OVERLAY_XATTRS = (b"trusted.overlay.", b"user.overlay.")
-"""They would steer an overlay mounted above the flist."""
+"""These would control an overlay mounted above the flist."""
 EXTENT_COST_BYTES = 100
 
 
 class Limits(NamedTuple):
-    """What all layers of one image may come to."""
+    """Limits for all layers of one image together."""
 
     size_bytes: int = 64 << 30
     entries: int = 2_000_000
     names_bytes: int = 512 << 20
-    """Names, link targets and attributes, which are held in memory."""
+    """Of names, link targets and attributes, which are kept in memory."""
 
 
 class Applier:
-    """The tree so far (`root`), hard links whose targets are still to come, and what is left."""
+    """Merges layers: `root` is the tree so far, `pending` the hard links to lower layers."""
 
     def __init__(self, writer: ChunkWriter, limits: Limits) -> None:
         self.writer = writer
@@ -52,7 +52,7 @@ class Applier:
         self.size_bytes = self.entries = self.names_bytes = 0
 
     def apply(self, stream: BinaryIO, diff_id: Digest) -> None:
-        """Add the next lower layer. `stream` can be sought in."""
+        """Add the next lower layer; `stream` is seekable."""
         work = LayerWork(self)
         reader = PieceReader(inflate(stream), diff_id, self.limits.size_bytes)
         work.read(reader)
@@ -68,7 +68,7 @@ class Applier:
         merge(self.root, work.layer.root)
 
     def resolve(self, work: "LayerWork") -> None:
-        """Give hard links of higher layers what they point to, if this layer has it."""
+        """Resolve the hard links of higher layers whose targets are in this layer."""
         waiting, self.pending = self.pending, []
         for node in waiting:
             assert node.waits_for is not None
@@ -86,13 +86,13 @@ class Applier:
             work.need(node.item)
 
     def finish(self) -> Node:
-        """Return the whole tree; every hard link must have found what it points to."""
+        """Return the whole tree; raises `ImageError` if a hard link has no target."""
         for node in self.pending:
             raise dangling(node.waits_for or ())
         return self.root
 
     def charge(self, entry: tar.Entry) -> None:
-        """Count one entry; raises `ImageError` when the image is over its limits."""
+        """Count one entry; raises `ImageError` when the image exceeds its limits."""
         self.entries += 1
         self.size_bytes += entry.size
         self.names_bytes += len(entry.name) + len(entry.target)
@@ -108,13 +108,13 @@ class Applier:
 
 
 class LayerWork:
-    """The reading of one layer."""
+    """Reads one layer."""
 
     def __init__(self, applier: Applier) -> None:
         self.applier = applier
         self.layer = Layer()
         self.links: list[Node] = []
-        self.skipped: dict[Item, int] = {}  # content that nothing shows so far -> entry's number
+        self.skipped: dict[Item, int] = {}  # hidden content -> number of its entry
         self.needed: dict[int, Item] = {}
 
     def read(self, source: PieceReader) -> None:
@@ -135,7 +135,7 @@ class LayerWork:
                 self.add(reader, number, entry, name.path)
 
     def add(self, reader: tar.TarReader, number: int, entry: tar.Entry, path: Path) -> None:
-        """Add one entry; its content is stored if no higher layer hides it."""
+        """Add one entry, and store its content unless a higher layer hides it."""
         item = make_item(entry)
         real = self.layer.put(path, item, is_folder=entry.kind == tar.DIRECTORY)
         if not stat.S_ISREG(item.mode) or not item.size:
@@ -146,7 +146,7 @@ class LayerWork:
             item.blocks = self.store(reader, entry)
 
     def add_link(self, path: Path, target: Path) -> None:
-        """Add another name."""
+        """Add a hard link."""
         if not path or not target:
             raise ImageError("the image is refused: a layer has a hard link to or from its root")
         real, node = self.layer.link(path, target)
@@ -155,13 +155,13 @@ class LayerWork:
             self.need(node.item)
 
     def need(self, item: Item) -> None:
-        """Note that something shows `item`, so that its content must be stored after all."""
+        """Note that `item` is visible through a hard link, so its content must be stored."""
         number = self.skipped.get(item)
         if number is not None:
             self.needed[number] = item
 
     def read_needed(self, source: PieceReader) -> None:
-        """Read the layer again, for contents that were passed over but are needed."""
+        """Read the layer again, for skipped contents that are needed."""
         reader = tar.TarReader(source)
         for number, entry in enumerate(reader):
             if (item := self.needed.get(number)) is not None:
@@ -182,7 +182,7 @@ class LayerWork:
 def store_sparse(
     reader: tar.TarReader, entry: tar.Entry, writer: ChunkWriter, blocks: list[Block]
 ) -> None:
-    """Store a sparse file; holes are zeros."""
+    """Store a sparse file; its holes become zeros."""
     extents = list(entry.extents or ())
     place = 0
     for start in range(0, entry.size, CHUNK_BYTES):
@@ -199,10 +199,12 @@ def store_sparse(
 
 
 def make_item(entry: tar.Entry) -> Item:
-    """Return what an entry describes, checked."""
+    """Return the checked item of an entry."""
     target = entry.target if entry.kind == tar.SYMLINK else None
     if target is not None and (not 0 < len(target) <= MAX_TARGET_BYTES or b"\0" in target):
-        raise ImageError("the image is refused: a layer holds a symbolic link that no system takes")
+        raise ImageError(
+            "the image is refused: a layer holds a symbolic link with an invalid target"
+        )
     return Item(
         mode=TYPES[entry.kind] | (0o777 if target is not None else entry.mode),
         uid=entry.uid,
@@ -217,14 +219,14 @@ def make_item(entry: tar.Entry) -> Item:
 
 
 def is_kept_xattr(name: bytes, value: bytes) -> bool:
-    """Whether an attribute goes into the flist; raises for one that no system takes."""
+    """Return whether an attribute goes into the flist; raises `ImageError` for an invalid one."""
     if not 0 < len(name) <= 255 or b"\0" in name or len(value) > MAX_XATTR_BYTES:
-        raise ImageError("the image is refused: a layer holds an attribute that no system takes")
+        raise ImageError("the image is refused: a layer holds an invalid extended attribute")
     return not name.startswith(OVERLAY_XATTRS)
 
 
 def dangling(target: Path) -> ImageError:
-    """Return the error for a hard link to nothing."""
+    """Return the error for a hard link whose target is not a file."""
     return ImageError(
         f"the image is refused: a hard link points to {show(target)}, which is no file"
     )

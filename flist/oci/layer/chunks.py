@@ -1,4 +1,4 @@
-"""Encodes chunks in threads and puts them into stores, with few in memory at a time."""
+"""Encodes chunks in threads and puts them into stores, with few of them in memory at a time."""
 
 import threading
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ ZERO_CHUNK = bytes(CHUNK_BYTES)
 
 
 class ChunkWriter:
-    """A store behind threads; an error of theirs is raised by the next call."""
+    """Stores chunks in threads; an error of a thread is raised by the next call."""
 
     def __init__(self, routes: Sequence[Route], threads: int = 0) -> None:
         self.routes = routes
@@ -43,12 +43,14 @@ class ChunkWriter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.pool.shutdown(wait=error is None, cancel_futures=True)  # as of `thread_pool`
+        self.pool.shutdown(wait=error is None, cancel_futures=True)  # as in `thread_pool`
         self.store.close()
 
     def add(self, chunk: bytes, blocks: list[Block], file_size: int = 0) -> None:
-        """Store `chunk`; its block is in `blocks`, at the place that is next now, after `wait`.
-        Of a large file, the parts of its block are in `parts` then."""
+        """Store `chunk`; after `wait`, its block is in `blocks`, in the order of the calls.
+
+        For a large file, `parts` then has the parts of the block.
+        """
         is_large = file_size > LARGE_BYTES
         zero = self.zero
         if chunk == ZERO_CHUNK and zero is not None and (not is_large or zero.id in self.parts):
@@ -63,7 +65,7 @@ class ChunkWriter:
         self.pool.submit(self.work, chunk, blocks, place, is_large)
 
     def work(self, chunk: bytes, blocks: list[Block], place: int, is_large: bool) -> None:
-        """Encode and store one chunk, unless that has been done or is being done."""
+        """Encode one chunk, and store it unless that is done or being done."""
         try:
             if is_large:
                 (block, data), row = encode_parts(chunk, digest(chunk))
@@ -84,7 +86,7 @@ class ChunkWriter:
             self.slots.release()
 
     def wait(self) -> None:
-        """Return when every block that was added is stored."""
+        """Return when all blocks are stored."""
         count = self.threads * QUEUED_PER_THREAD
         for _ in range(count):
             self.slots.acquire()

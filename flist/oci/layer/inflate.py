@@ -1,7 +1,7 @@
-"""The bytes of a layer: gzip, zstd, xz, bzip2 or plain, told apart by how they begin; counted and
-hashed.
+"""Decompresses layers: gzip, zstd, xz, bzip2 or plain, recognized by their first bytes. Counts and
+hashes the result.
 
-Nothing is kept but one piece, so memory does not depend on what a layer claims or unpacks to.
+Only one piece is kept, so memory does not depend on the size of a layer.
 """
 
 import bz2
@@ -25,18 +25,21 @@ ZSTD_SKIPPABLE = b"\x2a\x4d\x18"
 
 
 def is_compressed(start: bytes) -> bool:
-    """Whether bytes that begin with `start` (the first `MAGIC_BYTES`) are packed."""
+    """Return whether content that begins with `start` (`MAGIC_BYTES` bytes) is compressed."""
     known = (GZIP_MAGIC, ZSTD_MAGIC, XZ_MAGIC)
     return start.startswith(known) or start[1:4] == ZSTD_SKIPPABLE or is_bzip2(start)
 
 
 def is_bzip2(start: bytes) -> bool:
-    """Whether bytes that begin with `start` are bzip2; a tar may begin with a name like that."""
+    """Return whether content that begins with `start` is bzip2.
+
+    The first three bytes do not suffice: a tar archive begins with the name of a member.
+    """
     return re.match(rb"BZh[1-9](1AY&SY|\x17rE8P\x90)", start) is not None
 
 
 def inflate(stream: BinaryIO) -> Iterator[bytes]:
-    """Give the unpacked bytes of `stream`, which can be sought in, in pieces."""
+    """Yield the decompressed bytes of the seekable `stream`, in pieces."""
     start = stream.read(MAGIC_BYTES)
     stream.seek(0)
     if start.startswith(GZIP_MAGIC):
@@ -49,14 +52,14 @@ def inflate(stream: BinaryIO) -> Iterator[bytes]:
 
 
 def new_unxz() -> lzma.LZMADecompressor:
-    """Return what unpacks one xz stream, in bounded memory."""
+    """Return a decompressor of one xz stream, with limited memory."""
     return lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=MAX_WINDOW_BYTES)
 
 
 def unpack_streams(
     stream: BinaryIO, name: str, make: Callable[[], lzma.LZMADecompressor | bz2.BZ2Decompressor]
 ) -> Iterator[bytes]:
-    """Give the pieces of xz or bzip2 streams, one or several; zero bytes may stand between."""
+    """Yield the pieces of one or several xz or bzip2 streams, with optional zero bytes between."""
     engine = make()
     data = b""
     try:
@@ -81,7 +84,7 @@ def unpack_streams(
 
 
 def gunzip(stream: BinaryIO) -> Iterator[bytes]:
-    """Give the pieces of gzip members, one or several."""
+    """Yield the pieces of one or several gzip members."""
     engine = zlib.decompressobj(31)
     data, is_full, is_begun = b"", False, False
     while True:
@@ -108,7 +111,7 @@ def gunzip(stream: BinaryIO) -> Iterator[bytes]:
 
 
 def unzstd(stream: BinaryIO) -> Iterator[bytes]:
-    """Give the pieces of zstd frames."""
+    """Yield the pieces of zstd frames."""
     import zstandard
 
     engine = zstandard.ZstdDecompressor(max_window_size=MAX_WINDOW_BYTES)
@@ -121,7 +124,7 @@ def unzstd(stream: BinaryIO) -> Iterator[bytes]:
 
 
 class PieceReader:
-    """Reads pieces as one stream, of at most `limit` bytes, and hashes what went by."""
+    """Reads pieces as one stream of at most `limit` bytes, and hashes it."""
 
     def __init__(self, pieces: Iterator[bytes], digest: Digest, limit: int) -> None:
         self.pieces = pieces
@@ -132,7 +135,7 @@ class PieceReader:
         self.piece = memoryview(b"")
 
     def fill(self) -> bool:
-        """Get the next piece; false at the end."""
+        """Get the next piece; returns false at the end."""
         data = next(self.pieces, b"")
         self.hasher.update(data)
         self.total += len(data)
@@ -159,7 +162,7 @@ class PieceReader:
         return b"".join(parts)
 
     def skip(self, size: int) -> None:
-        """Pass over `size` bytes."""
+        """Skip `size` bytes; raises `ImageError` if there are fewer."""
         while size and (self.piece or self.fill()):
             count = min(size, len(self.piece))
             self.piece = self.piece[count:]
@@ -168,7 +171,7 @@ class PieceReader:
             raise ImageError("the archive is cut off")
 
     def finish(self) -> None:
-        """Read to the end; raises `ImageError` unless everything was what the digest names."""
+        """Read to the end; raises `ImageError` unless the whole stream has the digest."""
         while self.fill():
             pass
         if self.hasher.hexdigest() != self.digest.hex:

@@ -1,4 +1,7 @@
-"""What a path in a layer may be, and what a whiteout says."""
+"""Paths in a layer, and whiteouts.
+
+Source: OCI image specification 1.1, "Image Layer Filesystem Changeset".
+"""
 
 from typing import NamedTuple
 
@@ -13,7 +16,8 @@ Path = tuple[bytes, ...]
 
 
 class Name(NamedTuple):
-    """Where an entry goes, and what its last word means."""
+    """The path of an entry, and what its last component means: with `removes`, `path` is the
+    directory that hides that name."""
 
     path: Path
     removes: bytes | None = None
@@ -22,7 +26,7 @@ class Name(NamedTuple):
 
 
 def parse_path(raw: bytes) -> Path:
-    """Return the words of a path, all below the root; raises `ImageError` for what leads out."""
+    """Return the components of a path below the root; raises `ImageError` for an invalid path."""
     words = tuple(word for word in raw.split(b"/") if word not in (b"", b"."))
     shown = raw[:200].decode(errors="replace")
     if len(raw) > PATH_MAX_BYTES or any(len(word) > NAME_MAX_BYTES for word in words):
@@ -35,12 +39,12 @@ def parse_path(raw: bytes) -> Path:
 
 
 def parse_name(raw: bytes) -> Name:
-    """Return what the name of an entry says; whiteouts are names, whatever their type."""
+    """Return the meaning of an entry's name; a whiteout is recognized by its name only."""
     path = parse_path(raw)
     last = path[-1] if path else b""
     if not last.startswith(WHITEOUT):
         if any(word.startswith(WHITEOUT) for word in path):
-            return Name(path, is_ignored=True)  # aufs keeps its own things in such folders
+            return Name(path, is_ignored=True)  # in such directories, aufs keeps data of its own
         return Name(path)
     if last == OPAQUE:
         return Name(path[:-1], is_opaque=True)
@@ -49,5 +53,5 @@ def parse_name(raw: bytes) -> Name:
     removed = last.removeprefix(WHITEOUT)
     if removed in (b"", b".", b".."):
         shown = raw[:200].decode(errors="replace")
-        raise ImageError(f"the image is refused: a whiteout removes nothing proper: {shown!r}")
+        raise ImageError(f"the image is refused: a whiteout has an invalid name: {shown!r}")
     return Name(path[:-1], removes=removed)

@@ -1,4 +1,4 @@
-"""The numbers of tar headers, and pax records: `LENGTH KEY=VALUE` and a newline, one by one."""
+"""Numbers in tar headers, and pax records: `LENGTH KEY=VALUE` and a newline each."""
 
 import re
 
@@ -10,7 +10,7 @@ DECIMAL = re.compile(rb"(-?)(\d{1,19})(?:\.(\d*))?")
 
 
 def parse_number(field: bytes) -> int:
-    """Return an octal number, or one of GNU's base-256 numbers."""
+    """Return an octal number, or one in GNU's base-256 form."""
     if field[0] & 0x80:
         value = int.from_bytes(field, "big") & ((1 << (8 * len(field) - 1)) - 1)
         is_negative = field[0] & 0x40
@@ -22,7 +22,7 @@ def parse_number(field: bytes) -> int:
 
 
 def parse_pax(data: bytes) -> dict[str, bytes]:
-    """Return the records of one header; a later one of the same key wins."""
+    """Return the records of one header; of several with the same key, the last one."""
     records = {}
     start = 0
     while start < len(data) and data[start]:
@@ -39,7 +39,7 @@ def parse_pax(data: bytes) -> dict[str, bytes]:
 
 
 def parse_pax_number(records: dict[str, bytes], key: str, otherwise: int) -> int:
-    """Return the number at `key`, or what the older header says."""
+    """Return the number at `key`, or `otherwise`, the one in the ustar header."""
     text = records.get(key)
     if not text:
         return otherwise
@@ -49,7 +49,7 @@ def parse_pax_number(records: dict[str, bytes], key: str, otherwise: int) -> int
 
 
 def parse_mtime(records: dict[str, bytes], seconds: int) -> int:
-    """Return the time of the last change in nanoseconds; the record may have a fraction."""
+    """Return the modification time in nanoseconds; the record may have a fraction."""
     text = records.get("mtime")
     if not text:
         return seconds * NS

@@ -1,4 +1,4 @@
-"""Where the data of a sparse file in an archive is: GNU's old form, its pax forms 0.1 and 1.0.
+"""The map of a sparse file in an archive: GNU's old form, and its pax forms 0.1 and 1.0.
 
 Source: GNU tar's manual, "Storing Sparse Files".
 """
@@ -19,7 +19,7 @@ Pairs = list[tuple[int, int]]
 
 
 def parse_old_map(data: bytes) -> Pairs:
-    """Return (offset, length) pairs, each two octal numbers of 12 bytes; without empty ones."""
+    """Return (offset, length) pairs without empty ones; a number has 12 bytes and is octal."""
     if len(data) % 24:
         raise ImageError("the archive is cut off")
     fields = [data[at : at + 12] for at in range(0, len(data), 12)]
@@ -28,7 +28,7 @@ def parse_old_map(data: bytes) -> Pairs:
 
 
 def read_pax_map(records: dict[str, bytes], take: Callable[[int], bytes]) -> Pairs:
-    """Return the pairs of a pax header, or, in form 1.0, those at the start of the content."""
+    """Return the pairs in a pax header or, in form 1.0, at the start of the content."""
     if (text := records.get("GNU.sparse.map")) is not None:
         return pair_up(text.split(b",") if text else [])
     if records.get("GNU.sparse.major") != b"1":
@@ -36,7 +36,7 @@ def read_pax_map(records: dict[str, bytes], take: Callable[[int], bytes]) -> Pai
     data = take(BLOCK)
     lines = data.split(b"\n")
     count = 2 * parse_count(lines[0])
-    while len(lines) < count + 2:  # the last one is not complete
+    while len(lines) < count + 2:  # the last line is incomplete
         data = lines.pop() + take(BLOCK)
         if len(data) > 2 * BLOCK:
             raise ImageError("the archive is broken: a sparse file's map is wrong")
@@ -52,7 +52,7 @@ def parse_count(text: bytes) -> int:
 
 
 def pair_up(words: list[bytes]) -> Pairs:
-    """Return decimal numbers two by two; pairs without data are left out."""
+    """Return decimal numbers as pairs; empty ones are left out."""
     if len(words) % 2 or not all(word.isdigit() and len(word) < 20 for word in words):
         raise ImageError("the archive is broken: a sparse file's map is wrong")
     numbers = list(map(int, words))
@@ -60,7 +60,10 @@ def pair_up(words: list[bytes]) -> Pairs:
 
 
 def check_extents(pairs: Pairs, size: int, stored: int) -> tuple[int, tuple[Extent, ...] | None]:
-    """Return size and extents of a sparse file, if they are in order and fit what is stored."""
+    """Return size and extents of a sparse file, without extents if it has no holes.
+
+    Raises `ImageError` unless the extents are in order and match the size that is stored.
+    """
     end = 0
     for start, length in pairs:
         if start < end:

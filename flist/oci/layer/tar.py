@@ -1,7 +1,7 @@
 """Reads tar archives as a stream: ustar, pax, GNU's long names, large numbers and sparse files.
 
-Made for archives by anybody: memory is bounded whatever a header says, every number is checked,
-and names are given as they are written (what a path may be, `paths.py` decides).
+Archives are not trusted: memory is limited whatever a header says, and every number is checked.
+Names are returned as they are written; `paths.py` checks them.
 
 Source: POSIX.1-2008 "pax"; GNU tar's manual, "Basic Tar Format" and "Storing Sparse Files".
 """
@@ -22,7 +22,7 @@ from flist.oci.layer.sparse import (
 
 BLOCK = 512
 MAX_EXTENSION_BYTES = 1 << 20
-"""The largest pax header or long name that is read; Go's archive/tar has the same limit."""
+"""The largest accepted pax header or long name; Go's archive/tar has the same limit."""
 MAX_TIME_S = 2**33
 XATTR_PREFIX = "SCHILY.xattr."
 REGULAR, HARD_LINK, SYMLINK, CHARACTER, BLOCK_DEVICE, DIRECTORY, FIFO = b"0123456"
@@ -32,18 +32,18 @@ EXTENSIONS = (PAX, PAX_GLOBAL, LONG_NAME, LONG_LINK)
 
 
 class Source(Protocol):
-    """Bytes that come in order."""
+    """A stream of bytes."""
 
     def read(self, size: int) -> bytes:
         """Return `size` bytes, fewer only at the end."""
 
     def skip(self, size: int) -> None:
-        """Pass over `size` bytes; raises `ImageError` if there are fewer."""
+        """Skip `size` bytes; raises `ImageError` if there are fewer."""
 
 
 class Entry(NamedTuple):
-    """One member. `kind` is a type such as `REGULAR`, `mode` has permissions only; of a sparse
-    file, `extents` say where its data is."""
+    """One member. `kind` is a type such as `REGULAR`, `mode` has the permissions only, `extents`
+    are the data ranges of a sparse file."""
 
     name: bytes
     kind: int
@@ -59,7 +59,7 @@ class Entry(NamedTuple):
 
 
 class TarReader:
-    """Gives entries; between two entries, `take` gives the content of the first."""
+    """Iterates over entries; after each one, `take` returns its content."""
 
     def __init__(self, source: Source) -> None:
         self.source = source
@@ -68,7 +68,7 @@ class TarReader:
         self.common: dict[str, bytes] = {}  # pax records for all members
 
     def __iter__(self) -> Iterator[Entry]:
-        """Give every member, and what is stored of it by `take`."""
+        """Yield every member."""
         while (header := self.read_header()) is not None:
             yield self.read_entry(*header)
 
@@ -97,13 +97,13 @@ class TarReader:
         return block
 
     def set_size(self, size: int) -> None:
-        """Note how much content follows."""
+        """Set how much content follows."""
         if not 0 <= size < 2**62:
             raise ImageError("the archive holds a file of an impossible size")
         self.left, self.padding = size, -size % BLOCK
 
     def read_header(self) -> tuple[bytes, dict[str, bytes]] | None:
-        """Return the next member's header, and the records that the headers before it carry."""
+        """Return the next member's header, and the pax records that apply to it."""
         records = dict(self.common)
         described = 0
         while (block := self.next_block()) is not None:
@@ -127,11 +127,11 @@ class TarReader:
         return None
 
     def read_entry(self, block: bytes, records: dict[str, bytes]) -> Entry:
-        """Return the member that a header and its records describe."""
+        """Return the entry of a header and its records."""
         kind = KINDS.get(block[156:157], block[156])
         name = records.get("path") or header_name(block)
         if kind == REGULAR and name.endswith(b"/"):
-            kind = DIRECTORY  # as the oldest archives have them
+            kind = DIRECTORY  # as in the oldest archives
         if not REGULAR <= kind <= FIFO:
             raise ImageError(f"the archive holds a member of the unknown type {chr(kind)!r}")
         self.set_size(parse_pax_number(records, "size", self.left) if kind == REGULAR else 0)
@@ -156,7 +156,7 @@ class TarReader:
     def read_sparse(
         self, block: bytes, records: dict[str, bytes]
     ) -> tuple[int, tuple[Extent, ...] | None]:
-        """Return the whole size of a file, and where its data is if not everywhere."""
+        """Return the full size of a file, and its extents if it has holes."""
         if block[156:157] == b"S":
             pairs, is_extended = parse_old_map(block[386:482]), block[482] == 1
             while is_extended:
@@ -187,7 +187,7 @@ def header_name(block: bytes) -> bytes:
 
 
 def parse_device(block: bytes) -> tuple[int, int]:
-    """Return (major, minor), as large as Linux knows them."""
+    """Return (major, minor) of a device; raises `ImageError` for more than Linux allows."""
     major, minor = parse_number(block[329:337]), parse_number(block[337:345])
     if not (0 <= major < 1 << 12 and 0 <= minor < 1 << 20):
         raise ImageError("the archive holds a device with an impossible number")
@@ -206,12 +206,12 @@ def parse_xattrs(records: dict[str, bytes]) -> tuple[tuple[bytes, bytes], ...]:
 
 
 def check_range(value: int, what: str) -> int:
-    """Return a user's or group's number if Linux has it."""
+    """Return the number of a user or group; raises `ImageError` for more than Linux allows."""
     if not 0 <= value < 2**32:
         raise ImageError(f"the archive holds a file with an impossible {what} {value}")
     return value
 
 
 def bounded_time(time_ns: int) -> int:
-    """Return a time that a flist can hold; others become 1970, as container engines do it."""
+    """Return a time that a flist can hold; others become 1970, as in container engines."""
     return time_ns if abs(time_ns) < (MAX_TIME_S - 1) * NS else 0

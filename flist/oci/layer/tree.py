@@ -1,9 +1,9 @@
-"""The tree that an image's layers make together, in memory and without contents.
+"""The merged tree of an image's layers, in memory and without contents.
 
-Layers are added from the top down: what a path is, the uppermost layer that has it decides, so a
-file that is replaced or removed later is never encoded. The rules are overlayfs's, as engines apply
-them: a whiteout or an opaque directory hides what lower layers have, a directory that only a deeper
-path implies takes its owner and mode from below.
+Layers are added from the top down, and the uppermost layer that has a path decides what it is: a
+file that a higher layer replaces or removes is never encoded. The rules are those of overlayfs, as
+engines apply them: a whiteout or an opaque directory hides lower layers, and a directory that is
+only implied by a deeper path takes its owner and mode from a lower layer.
 """
 
 from collections.abc import Iterator
@@ -19,7 +19,8 @@ IMPLIED_MODE = 0o040755
 
 @dataclass(slots=True, eq=False)
 class Item:
-    """What hard links share. `mode` is the whole st_mode, `blocks` None until it is encoded."""
+    """What hard links share. `mode` is the whole st_mode; `blocks` is None until the content is
+    encoded."""
 
     mode: int = IMPLIED_MODE
     uid: int = 0
@@ -35,7 +36,8 @@ class Item:
 
 @dataclass(slots=True, eq=False)
 class Node:
-    """One name. A directory has `children`; `waits_for` is a hard link's target further below."""
+    """One name. A directory has `children`; `waits_for` is the target of a hard link if it is in a
+    lower layer."""
 
     item: Item
     children: "dict[bytes, Node] | None" = None
@@ -45,7 +47,7 @@ class Node:
     waits_for: Path | None = None
 
     def hides(self, path: Path) -> bool:
-        """Whether what a lower layer has at `path` can't be seen (a directory's merging aside)."""
+        """Return whether `path` of a lower layer is hidden; a directory at both is merged."""
         node = self
         for word in path:
             if node.children is None or node.is_opaque or word in node.removed:
@@ -58,7 +60,7 @@ class Node:
 
 
 def new_folder(*, is_implied: bool = True) -> Node:
-    """Return a directory; an implied one is 0755, root's, of 1970."""
+    """Return a directory with mode 0755, of root, and with the time 1970."""
     return Node(Item(), {}, is_implied=is_implied)
 
 
@@ -69,7 +71,7 @@ class Layer:
         self.root = new_folder()
 
     def put(self, path: Path, item: Item, *, is_folder: bool) -> Path:
-        """Set what is at `path`; return the path without symbolic links in it."""
+        """Put `item` at `path`; return the path with symbolic links resolved."""
         if not path:
             return self.put_root(item, is_folder=is_folder)
         parent, real = self.open_folder(path[:-1])
@@ -81,14 +83,14 @@ class Layer:
         return (*real, path[-1])
 
     def put_root(self, item: Item, *, is_folder: bool) -> Path:
-        """Set what the root itself is."""
+        """Set the item of the root itself."""
         if not is_folder:
             raise ImageError("the image is refused: a layer's root is not a directory")
         self.root.item, self.root.is_implied = item, False
         return ()
 
     def link(self, path: Path, target: Path) -> tuple[Path, Node]:
-        """Make `path` another name of `target`; return the real path and the new node."""
+        """Make `path` a hard link to `target`; return the resolved path and the new node."""
         known = self.find(target)
         if known is not None and known.children is not None:
             raise ImageError(f"the image is refused: {show(path)} is a hard link to a directory")
@@ -102,29 +104,29 @@ class Layer:
         return real, node
 
     def remove(self, folder: Path, name: bytes) -> None:
-        """Hide `name` in `folder` of the lower layers."""
+        """Hide `name` in the directory `folder` of lower layers."""
         self.folder_node(folder).removed.add(name)
 
     def make_opaque(self, folder: Path) -> None:
-        """Hide everything in `folder` of the lower layers."""
+        """Hide everything in the directory `folder` of lower layers."""
         self.folder_node(folder).is_opaque = True
 
     def folder_node(self, path: Path) -> Node:
-        """Return the directory at `path`, made if it is not there."""
+        """Return the directory at `path`; make it if needed."""
         _, real = self.open_folder(path)
         node = self.find_real(real)
         assert node is not None
         return node
 
     def find_real(self, path: Path) -> Node | None:
-        """Return what is at `path`, following no link."""
+        """Return the node at `path`, following no symbolic link."""
         node: Node | None = self.root
         for word in path:
             node = node.children.get(word) if node and node.children is not None else None
         return node
 
     def find(self, path: Path) -> Node | None:
-        """Return what is at `path`, following links to directories but not a link itself."""
+        """Return the node at `path`, following symbolic links except the last component."""
         if not path:
             return self.root
         walked = self.walk(path[:-1], is_making=False)
@@ -133,7 +135,7 @@ class Layer:
         return walked[-1][1].children.get(path[-1])
 
     def open_folder(self, path: Path) -> tuple[dict[bytes, Node], Path]:
-        """Return the directory at `path`, made if need be, and where it really is."""
+        """Return the children of the directory at `path`, made if needed, and its resolved path."""
         walked = self.walk(path, is_making=True)
         assert walked is not None
         children = walked[-1][1].children
@@ -141,7 +143,10 @@ class Layer:
         return children, tuple(word for word, _ in walked[1:])
 
     def walk(self, path: Path, *, is_making: bool) -> list[tuple[bytes, Node]] | None:
-        """Return (name, node) from the root to `path`. Links are followed as inside a chroot."""
+        """Return (name, node) from the root to `path`; None if it is not there.
+
+        Symbolic links are followed as in a chroot.
+        """
         walked = [(b"", self.root)]
         todo = list(reversed(path))
         hops = 0
@@ -173,13 +178,9 @@ class Layer:
                 walked.append((word, node))
         return walked
 
-    def removes(self, path: Path) -> bool:
-        """Whether lower layers' `path` is hidden by this layer."""
-        return self.root.hides(path)
-
 
 def merge(upper: Node, lower: Node) -> None:
-    """Add to the directory `upper` what can be seen of `lower`, which is used up."""
+    """Merge into the directory `upper` what is visible of `lower`, whose nodes are moved."""
     pending = [(upper, lower)]
     while pending:
         above, below = pending.pop()
@@ -202,8 +203,8 @@ def merge(upper: Node, lower: Node) -> None:
 
 
 def walk_tree(root: Node) -> Iterator[tuple[int, int, bytes, Node]]:
-    """Give (number, parent's number, name, node), numbered as `flist.pack.scan` does:
-    breadth first, each directory sorted."""
+    """Yield (number, parent's number, name, node), numbered as by `flist.pack.scan`: breadth first,
+    each directory sorted."""
     number = 1
     yield number, 0, b"/", root
     folders = [(number, root)]

@@ -1,12 +1,13 @@
-"""Files inside a tar archive, without unpacking it: each is a part of the archive's own file."""
+"""Files inside a tar archive, read in place: nothing is unpacked."""
 
 import io
 import os
 from pathlib import Path
 from typing import BinaryIO
 
+from common.text import printable
 from flist.oci.errors import ImageError
-from flist.oci.image import new_spool, printable
+from flist.oci.image import new_spool
 from flist.oci.layer import tar
 from flist.oci.layer.inflate import MAGIC_BYTES, inflate, is_compressed
 
@@ -15,7 +16,7 @@ MAX_LINKS = 8
 
 
 class Part(io.RawIOBase):
-    """`size` bytes from `start` of a file, as a file that can be sought in."""
+    """`size` bytes from `start` of a file, as a seekable file."""
 
     def __init__(self, handle: int, start: int, size: int) -> None:
         self.handle = handle
@@ -24,20 +25,20 @@ class Part(io.RawIOBase):
         self.place = 0
 
     def readable(self) -> bool:
-        """It can be read."""
+        """Return true, for `io.BufferedReader`."""
         return True
 
     def seekable(self) -> bool:
-        """It can be sought in."""
+        """Return true, for `io.BufferedReader`."""
         return True
 
     def seek(self, offset: int, whence: int = 0) -> int:
-        """Go to a place."""
+        """Set the position."""
         self.place = max(0, offset + (0, self.place, self.size)[whence])
         return self.place
 
     def readinto(self, buffer: "bytearray | memoryview") -> int:  # type: ignore[override]
-        """Read what fits."""
+        """Read up to the end of the part."""
         want = min(len(buffer), max(0, self.size - self.place))
         data = os.pread(self.handle, want, self.start + self.place)
         buffer[: len(data)] = data
@@ -46,7 +47,7 @@ class Part(io.RawIOBase):
 
 
 class FileSource:
-    """A file as the tar reader wants it; passing over is seeking."""
+    """A file for the tar reader; it skips by seeking."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self.stream = stream
@@ -54,18 +55,19 @@ class FileSource:
         stream.seek(0)
 
     def read(self, size: int) -> bytes:
-        """Read."""
+        """Return `size` bytes, fewer at the end."""
         return self.stream.read(min(size, self.size))
 
     def skip(self, size: int) -> None:
-        """Go on."""
+        """Skip `size` bytes."""
         if self.stream.tell() + size > self.size:
             raise ImageError("the archive is cut off")
         self.stream.seek(size, 1)
 
 
 class Archive:
-    """The files of a tar archive; a compressed one is unpacked into a temporary file first."""
+    """The files of a tar archive; a compressed archive is decompressed into a temporary file
+    first."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self.stream = stream
@@ -74,13 +76,13 @@ class Archive:
 
     @classmethod
     def open_file(cls, path: Path, limit: int) -> "Archive":
-        """Open an archive that unpacks to at most `limit` bytes."""
+        """Open an archive that decompresses to at most `limit` bytes."""
         try:
             stream: BinaryIO = path.open("rb")
         except OSError as error:
             raise ImageError(f"cannot read {path}: {error.strerror}") from error
         try:
-            stream = unpack_if_packed(stream, limit)
+            stream = decompress_if_needed(stream, limit)
             archive = cls(stream)
             archive.list_members()
         except BaseException:
@@ -95,7 +97,7 @@ class Archive:
         self.stream.close()
 
     def list_members(self) -> None:
-        """Note where everything is; of two members of one name the later counts, as in tar."""
+        """Record where the members are; a later member replaces an earlier one of the same name."""
         reader = tar.TarReader(FileSource(self.stream))
         for count, entry in enumerate(reader):
             if count >= MAX_MEMBERS:
@@ -106,13 +108,13 @@ class Archive:
             if entry.kind == tar.REGULAR and entry.extents is None:
                 self.parts[name] = (self.stream.tell(), entry.size)
             elif entry.kind == tar.SYMLINK:
-                folder = os.path.dirname(name)  # noqa: PTH120 a name, no path of ours
+                folder = os.path.dirname(name)  # noqa: PTH120 a name in the archive
                 self.links[name] = os.path.normpath(f"{folder}/{os.fsdecode(entry.target)}")
             elif entry.kind == tar.HARD_LINK:
                 self.links[name] = os.path.normpath(os.fsdecode(entry.target))
 
     def find(self, name: str) -> tuple[int, int] | None:
-        """Return where a file is; links lead to other members only."""
+        """Return (start, size) of a file, or None; links are followed inside the archive."""
         for _ in range(MAX_LINKS):
             name = os.path.normpath(name)
             if name in self.parts:
@@ -123,19 +125,19 @@ class Archive:
         return None
 
     def has(self, name: str) -> bool:
-        """Whether there is a file called `name`."""
+        """Return whether there is a file called `name`."""
         return self.find(name) is not None
 
     def open(self, name: str) -> BinaryIO:
-        """Return a file's content."""
+        """Return a file's content; raises `ImageError` if it is not there."""
         found = self.find(name)
         if found is None:
-            raise ImageError(f"cannot read the archive: it has no {printable(name)}")
+            raise ImageError(f"cannot read the archive: it has no {printable(name[:200])}")
         return io.BufferedReader(Part(self.stream.fileno(), *found), 1 << 20)
 
 
-def unpack_if_packed(stream: BinaryIO, limit: int) -> BinaryIO:
-    """Return `stream`, or a temporary file with what it unpacks to."""
+def decompress_if_needed(stream: BinaryIO, limit: int) -> BinaryIO:
+    """Return `stream`, or a temporary file with its decompressed content."""
     start = stream.read(MAGIC_BYTES)
     stream.seek(0)
     if not is_compressed(start):

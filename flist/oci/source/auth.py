@@ -1,5 +1,5 @@
-"""Who asks a registry, and the challenge it answers with. Pure: what is sent where, `registry.py`
-and `token.py` decide.
+"""Credentials for a registry, and the challenges that a registry sends. Pure; `session.py` decides
+what is sent where.
 
 Source: RFC 9110 section 11; the distribution project's "Token Authentication Specification".
 """
@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from common.errors import UsageError
+from flist.http.urls import basic_authorization
 from flist.oci.source.reference import DEFAULT_REGISTRY, HUB_ALIASES, Reference
 
 PARAMETER = re.compile(r'\s*([A-Za-z0-9_-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))\s*(?:,|$)')
@@ -18,7 +19,7 @@ MAX_CHALLENGE = 8192
 
 
 class Credentials(NamedTuple):
-    """What a user gave; all of it is for one registry."""
+    """Credentials of a user for one registry."""
 
     username: str = ""
     password: str = ""
@@ -27,14 +28,11 @@ class Credentials(NamedTuple):
 
     @property
     def basic(self) -> str:
-        """The value of a header for basic authentication, or nothing."""
-        if not self.username:
-            return ""
-        pair = f"{self.username}:{self.password}".encode()
-        return "Basic " + base64.b64encode(pair).decode()
+        """The value of the Authorization header for Basic authentication, or an empty text."""
+        return basic_authorization(self.username, self.password) if self.username else ""
 
     def __repr__(self) -> str:
-        return "Credentials(...)"  # no traceback and no log shows them
+        return "Credentials(...)"  # keeps them out of tracebacks and logs
 
 
 class Challenge(NamedTuple):
@@ -47,7 +45,7 @@ class Challenge(NamedTuple):
 def read_credentials(
     *, username: str, password: str, auth: str, identity_token: str, registry_token: str
 ) -> Credentials:
-    """Return the credentials in the words of upstream's options; raises `UsageError`.
+    """Return the credentials given by upstream's options; raises `UsageError`.
 
     `auth` is base64 of USER:PASSWORD, as in Docker's config.json.
     """
@@ -69,12 +67,12 @@ def read_credentials(
 
 
 def is_token(text: str) -> bool:
-    """Whether `text` may stand in a header."""
+    """Return whether `text` can stand in a header."""
     return text.isascii() and all("!" <= character <= "~" for character in text)
 
 
 def check_server(reference: Reference, server_address: str) -> None:
-    """Raise `UsageError` if credentials for `server_address` are not for the image's registry."""
+    """Raise `UsageError` if `server_address` is not the image's registry."""
     if not server_address:
         return
     host = re.sub(r"^[a-z]+://", "", server_address.lower()).partition("/")[0]
@@ -87,7 +85,7 @@ def check_server(reference: Reference, server_address: str) -> None:
 
 
 def parse_challenges(headers: Sequence[str]) -> list[Challenge]:
-    """Return the challenges of the WWW-Authenticate headers; what can't be read is left out."""
+    """Return the challenges of the WWW-Authenticate headers; malformed parameters are skipped."""
     found = []
     for header in headers:
         scheme, _, rest = header[:MAX_CHALLENGE].strip().partition(" ")

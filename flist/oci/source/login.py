@@ -1,11 +1,11 @@
-"""Credentials that Docker or podman keeps: `config.json`, and the helpers that it names.
+"""Credentials stored by Docker or podman: `config.json`, and the helpers that it names.
 
     {"auths": {HOST: {"auth": base64 of USER:PASSWORD, "identitytoken": T}},
      "credHelpers": {HOST: NAME}, "credsStore": NAME}
 
-A helper is the program `docker-credential-NAME get`: the host on its stdin, JSON with Username and
-Secret on its stdout; a user called <token> means an identity token. Source: Docker's manual and
-its credential helper protocol. Only what is kept for the image's own registry is looked at.
+A helper is the program `docker-credential-NAME get`: it reads the host from stdin and writes JSON
+with Username and Secret to stdout; the user <token> stands for an identity token. Only entries for
+the image's own registry are used. Source: Docker's manual and its credential helper protocol.
 """
 
 import json
@@ -30,7 +30,7 @@ NOT_FOUND = "credentials not found"
 
 
 def find_login(reference: Reference) -> Credentials:
-    """Return what is kept for the image's registry; empty credentials for nothing."""
+    """Return the stored credentials for the image's registry, empty if there are none."""
     path = config_path()
     config = read_config(path)
     hosts = addresses(reference)
@@ -43,13 +43,13 @@ def find_login(reference: Reference) -> Credentials:
 
 
 def config_path() -> Path:
-    """Return where the file is."""
+    """Return the path of the file."""
     folder = os.environ.get("DOCKER_CONFIG")
     return Path(folder or Path.home() / ".docker") / "config.json"
 
 
 def addresses(reference: Reference) -> list[str]:
-    """Return the names that a registry may have in the file, the usual one first."""
+    """Return the names that the registry may have in the file, the usual one first."""
     if reference.registry in HUB_ALIASES:
         return [HUB_ADDRESS, "index.docker.io", "docker.io", "registry-1.docker.io"]
     host = reference.registry
@@ -57,7 +57,7 @@ def addresses(reference: Reference) -> list[str]:
 
 
 def read_config(path: Path) -> dict[str, Any]:
-    """Return the file's content; nothing if there is no file. Raises `ImageError`."""
+    """Return the file's content, empty if there is no file; raises `ImageError`."""
     try:
         with path.open("rb") as stream:
             data = stream.read(MAX_CONFIG_BYTES + 1)
@@ -83,13 +83,13 @@ def section(config: dict[str, Any], key: str, path: Path) -> dict[str, Any]:
 
 
 def read_auths(config: dict[str, Any], hosts: list[str], path: Path) -> Credentials:
-    """Return what stands in the file itself."""
+    """Return the credentials in the file itself, empty if there are none."""
     auths = section(config, "auths", path)
     for entry in [auths[host] for host in hosts if host in auths]:
         fields = entry if isinstance(entry, dict) else {}
         words = {key: fields.get(key) or "" for key in ("auth", "identitytoken", "registrytoken")}
         if not any(words.values()):
-            continue  # an empty entry says that a helper has it
+            continue  # an empty entry means that a helper has the credentials
         return make_credentials(
             str(path), auth=words["auth"], identity_token=words["identitytoken"],
             registry_token=words["registrytoken"],
@@ -110,7 +110,7 @@ def make_credentials(place: str, **words: object) -> Credentials:
 
 
 def ask_helper(name: object, host: str, path: Path) -> Credentials:
-    """Return what a helper has for a registry; empty credentials if it says that it has none."""
+    """Return a helper's credentials for a registry, empty if it says that it has none."""
     if not isinstance(name, str) or not HELPER.fullmatch(name):
         raise ImageError(f"cannot read {path}: a helper has no proper name", hint=HINT)
     program = f"docker-credential-{name}"

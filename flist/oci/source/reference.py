@@ -1,4 +1,4 @@
-"""Names of images: `[HOST[:PORT]/]PATH[:TAG][@DIGEST]`, with Docker Hub's defaults.
+"""Names of images: `[HOST[:PORT]/]PATH[:TAG][@DIGEST]`, with the defaults of Docker Hub.
 
 Source: the grammar of the distribution project's `reference` package and the OCI distribution
 specification.
@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from common.errors import UsageError
 from flist.oci.digest import Digest, parse_digest
+from flist.oci.errors import ImageError
 
 DEFAULT_REGISTRY = "docker.io"
 HUB_ALIASES = frozenset(("docker.io", "index.docker.io", "registry-1.docker.io"))
@@ -22,7 +23,7 @@ TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 
 
 class Reference(NamedTuple):
-    """One image in one registry; `digest` wins over `tag`."""
+    """An image in a registry; `digest` takes precedence over `tag`."""
 
     registry: str
     repository: str
@@ -36,7 +37,7 @@ class Reference(NamedTuple):
 
     @property
     def target(self) -> str:
-        """What to ask the registry for: a digest or a tag."""
+        """The digest or tag to request from the registry."""
         return str(self.digest) if self.digest else self.tag or "latest"
 
     def __str__(self) -> str:
@@ -47,7 +48,7 @@ class Reference(NamedTuple):
 
 
 def parse_reference(text: str) -> Reference:
-    """Return the image that `text` names; raises `UsageError`."""
+    """Return the reference in `text`; raises `UsageError`."""
     rest, at, digest_text = text.partition("@")
     digest = parse_digest(digest_text) if at else None
     registry, rest = split_registry(rest)
@@ -62,7 +63,7 @@ def parse_reference(text: str) -> Reference:
 
 
 def split_registry(text: str) -> tuple[str, str]:
-    """Return the registry's host and the rest; a first word without dot or port is no host."""
+    """Return the registry's host and the rest; a first part without a dot or port is not a host."""
     first, slash, rest = text.partition("/")
     if slash and ("." in first or ":" in first or first == "localhost"):
         if not HOST.fullmatch(first):
@@ -71,8 +72,27 @@ def split_registry(text: str) -> tuple[str, str]:
     return DEFAULT_REGISTRY, text
 
 
+def is_same(name: str, known: str) -> bool:
+    """Return whether two names mean the same image, such as `redis:7` and
+    `docker.io/library/redis:7`."""
+    full = name if ":" in name.rpartition("/")[2] else f"{name}:latest"
+    return (
+        known.endswith(f"/{full}")
+        or full.endswith(f":{known}")
+        or full_name(known) == full_name(full)
+    )
+
+
+def full_name(name: str) -> str:
+    """Return an image's full name, or `name` itself if it is not a valid one."""
+    try:
+        return str(parse_reference(name))
+    except (UsageError, ImageError):
+        return name
+
+
 def bad_name(text: str, reason: str) -> UsageError:
-    """Return the error for a name that is none."""
+    """Return the error for an invalid name."""
     return UsageError(
         f"cannot read image name {text!r}: {reason}", hint="for example redis:7 or ghcr.io/a/b:1.0"
     )

@@ -1,6 +1,7 @@
-"""What `docker save` writes: `manifest.json`, a configuration and plain layers, by file name.
+"""The older form of `docker save`: `manifest.json`, a configuration and layers, by file name.
 
-Such an archive names no digests but the layers' own (`diff_ids`), so these are what is checked.
+Such an archive has no digests except those of the uncompressed layers (`diff_ids`), so these are
+checked.
 """
 
 import contextlib
@@ -8,27 +9,29 @@ import hashlib
 import json
 from typing import Any, BinaryIO
 
+from common.text import printable
 from flist.oci.config import parse_config
 from flist.oci.digest import Digest
 from flist.oci.errors import ImageError
-from flist.oci.image import Image, check_stream, printable
+from flist.oci.image import Image, check_stream
 from flist.oci.layer.inflate import MAGIC_BYTES, is_compressed
 from flist.oci.manifest import DOCKER, MAX_LAYERS, Descriptor
 from flist.oci.platform import Platform
-from flist.oci.source.layout import Files, is_same, read_small
+from flist.oci.source.files import Files, read_small
+from flist.oci.source.reference import is_same
 
 LAYER_TYPE = f"{DOCKER}.image.rootfs.diff.tar"
 
 
 class Saved:
-    """The layers of one image in an archive; `names` are their files."""
+    """The layers of one image in an archive; `names` are their file names."""
 
     def __init__(self, files: Files, names: dict[Digest, str]) -> None:
         self.files = files
         self.names = names
 
     def open_blob(self, descriptor: Descriptor) -> BinaryIO:
-        """Open a layer. A plain one is checked here, a compressed one while it is unpacked."""
+        """Open a layer. A plain one is checked here, a compressed one while it is decompressed."""
         stream = self.files.open(self.names[descriptor.digest])
         with contextlib.ExitStack() as on_error:
             on_error.callback(stream.close)
@@ -41,12 +44,12 @@ class Saved:
         return check_stream(stream, descriptor._replace(size=size))
 
     def read_manifest(self, descriptor: Descriptor) -> bytes:
-        """There is no index in such an archive."""
+        """Raise `ImageError`: such an archive has no index."""
         raise ImageError(f"cannot read {descriptor.digest}: the archive has no manifests")
 
 
 def find_saved(files: Files, name: str, platform: Platform | None) -> Image:
-    """Return the image called `name` (any, if there is but one)."""
+    """Return the image called `name` (any, if there is only one)."""
     chosen = pick_saved(read_saved(files), name)
     config_name, layers = chosen.get("Config"), chosen.get("Layers")
     if not isinstance(config_name, str) or not isinstance(layers, list):
@@ -57,13 +60,13 @@ def find_saved(files: Files, name: str, platform: Platform | None) -> Image:
     digest = Digest("sha256", hashlib.sha256(data).hexdigest())
     said = config_name.rpartition("/")[2].removesuffix(".json").removeprefix("sha256:")
     if len(said) == 64 and said != digest.hex:
-        raise ImageError(f"the image is refused: {printable(config_name)} has other content")
+        raise ImageError(f"the image is refused: {printable(config_name[:200])} has other content")
     config = parse_config(data)
     if len(config.diff_ids) != len(layers):
         raise ImageError("the image is refused: its config and its list of layers do not agree")
     if platform is not None and not config.platform.serves(platform):
         raise ImageError(
-            f"cannot convert the image: it is for {printable(str(config.platform))},"
+            f"cannot convert the image: it is for {printable(str(config.platform)[:200])},"
             f" not for {platform}"
         )
     found = [Descriptor(LAYER_TYPE, diff_id, 0) for diff_id in config.diff_ids]
@@ -91,7 +94,7 @@ def pick_saved(images: list[dict[str, Any]], name: str) -> dict[str, Any]:
     found = [image for image, known in pairs if not name or any(is_same(name, k) for k in known)]
     if len(found) == 1:
         return found[0]
-    shown = ", ".join(printable(tag) for known in tags for tag in known)
+    shown = ", ".join(printable(tag[:200]) for known in tags for tag in known)
     raise ImageError(
         f"cannot choose: the archive holds {len(found)} images" + (f" {name!r}" if name else ""),
         hint=f"--image NAME, one of: {shown or 'none has a name'}",

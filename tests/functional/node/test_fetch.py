@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from flist.format.sign import generate_key, load_private_key, sign_flist
+from flist.format.signing.keys import generate_key, load_private_key
+from flist.format.signing.sign import sign_flist
 from flist.hub.app import create_app
 from node import fetch
 from node.fetch import fetch_flist

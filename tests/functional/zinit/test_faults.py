@@ -528,7 +528,7 @@ def test_exceptions_in_every_handler_are_fenced(tmp_path: Path) -> None:
         "zinit.log.outputs.Outputs._read",
         "zinit.control.server.Server._receive",
         "zinit.process.system.RealSystem.reap",
-        "zinit.life.manager.Manager._announce",
+        "zinit.life.carrier.Carrier._announce",
         "zinit.life.launcher.Launcher.work",
         "zinit.life.manager.Manager.on_exit",
     )

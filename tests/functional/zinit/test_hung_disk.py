@@ -44,7 +44,7 @@ def test_a_process_in_state_d_stalls_nothing(tmp_path: Path) -> None:
         wait_until(lambda: disk.held, "it asks")
         pid = zinit.service_pid("stuck")
         assert zinit.cli("stop", "stuck").returncode == 0
-        wait_until(lambda: "stuck: is there even after SIGKILL" in zinit.said(), "it is told")
+        wait_until(lambda: "stuck: still exists after SIGKILL" in zinit.said(), "it is told")
         wait_until(lambda: process_state(pid) == "D", "it is stuck")
         assert zinit.client.status("stuck")["pid"] == pid
         assert zinit.client.status("stuck")["target"] == "Down"
@@ -67,7 +67,7 @@ def test_a_process_in_state_d_comes_back_when_the_disk_does(tmp_path: Path) -> N
         zinit.start()
         wait_until(lambda: disk.held, "it asks")
         zinit.client.stop("stuck")
-        wait_until(lambda: "stuck: is there even after SIGKILL" in zinit.said(), "it is told")
+        wait_until(lambda: "stuck: still exists after SIGKILL" in zinit.said(), "it is told")
         assert zinit.service_pid("stuck") != 0
         disk.go_on()
         zinit.wait_for_state("stuck", "Error(Signaled")

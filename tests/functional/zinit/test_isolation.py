@@ -242,5 +242,5 @@ def test_the_watchdog_with_a_real_service(tmp_path: Path) -> None:
         zinit.wait_for_state("a", "Running")
         shown = zinit.wait_for_state("a", "Error(Signaled")
         assert "SIGABRT" in shown
-        assert "a: told its watchdog nothing for 4 s" in zinit.said()
+        assert "a: did not ping its watchdog for 4 s" in zinit.said()
         assert "[+] a: was kept up" in zinit.lines("a")

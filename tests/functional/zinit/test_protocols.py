@@ -197,7 +197,7 @@ quote2.yaml:1: error: exec: unclosed double quote
 reload.yaml:2: error: reload: unclosed single quote
 two.yaml:2: error: expected a single document in the stream, but found another document
 typo.yaml:2: warning: unknown key 'onesht' is ignored
-value.yaml:3: error: a size like 512M is wanted here
+value.yaml:3: error: expected a size such as 512M
 """
 
 

@@ -13,7 +13,8 @@ from unittest.mock import patch
 from flist.blocks.codec import digest
 from flist.blocks.parts import PART_BYTES, encode_parts
 from flist.errors import FlistError
-from flist.format.writer import Content, write_flist
+from flist.format.tables import Tables
+from flist.format.writer import write_flist
 from flist.model import CHUNK_BYTES, ROOT_INO, Block, Extent, Inode, Meta, Route, chunk_count
 from flist.mount.fuse import wire
 from flist.mount.fuse.server import Server
@@ -75,7 +76,7 @@ def make_sample(folder: Path) -> Sample:
         8: Meta(extents=(Extent(0, 4096), Extent(8192, 91_808))),
     }
     routes = [Route(0, 255, f"dir://{folder}/blocks")]
-    content = Content(inodes, blocks, meta, {"version": "1"}, routes, parts)
+    content = Tables(inodes, blocks, meta, {"version": "1"}, routes, parts)
     write_flist(folder / "whole.fl", content)
     return Sample(folder / "whole.fl", routes[0].url, frozenset(known))
 

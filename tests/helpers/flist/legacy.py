@@ -1,4 +1,4 @@
-"""Writes older flists, as far as tests need: Cap'n Proto records in SQLite in a gzip tar."""
+"""Writes older flists for tests: Cap'n Proto records in SQLite in a gzip tar."""
 
 import hashlib
 import io
@@ -12,31 +12,31 @@ Value = Union[bytes, "Record", list["Record"], None]
 
 
 class Record(NamedTuple):
-    """A struct: its data section (whole words) and what its pointers lead to."""
+    """A struct: its data section (whole words) and the targets of its pointers."""
 
     data: bytes
     pointers: tuple[Value, ...]
 
 
 def word(low: int, high: int = 0) -> bytes:
-    """Return one word of two halves."""
+    """Return a 64-bit word made of two halves."""
     return ((low & 0xFFFFFFFF) | high << 32).to_bytes(8, "little")
 
 
 class Builder:
-    """Lays a record out in one segment."""
+    """Lays out a record in one segment."""
 
     def __init__(self) -> None:
         self.words = bytearray(8)
 
     def reserve(self, count: int) -> int:
-        """Return the position of `count` new words."""
+        """Append `count` words; return the position of the first."""
         position = len(self.words) // 8
         self.words += bytes(count * 8)
         return position
 
     def set(self, position: int, data: bytes) -> None:
-        """Write at a word."""
+        """Write `data` at the word `position`."""
         self.words[position * 8 : position * 8 + len(data)] = data
 
     def fill(self, position: int, record: Record) -> None:
@@ -47,7 +47,7 @@ class Builder:
             self.point(first + index, value)
 
     def point(self, position: int, value: Value) -> None:
-        """Write what `value` is, and the pointer to it at `position`."""
+        """Write `value`, and a pointer to it at `position`."""
         if value is None:
             return
         if isinstance(value, bytes):
@@ -63,7 +63,7 @@ class Builder:
             self.point_list(position, value)
 
     def point_list(self, position: int, records: list[Record]) -> None:
-        """Write a list of equal records."""
+        """Write a list of records of the same size, and a pointer to it at `position`."""
         size = (len(records[0].data) // 8, len(records[0].pointers)) if records else (0, 1)
         total = sum(size) * len(records)
         start = self.reserve(total + 1)

@@ -1,16 +1,19 @@
-"""A system without processes: a clock that only tests move, children that end when told to."""
+"""A system without processes: tests move its clock and end its children."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from zinit.files.nodes import ConfigError
-from zinit.files.service import Service, parse_service
+from zinit.files.reading import parse_service
+from zinit.files.service import Service
 from zinit.files.signals import SIGCONT
+from zinit.life import reloading
 from zinit.life.manager import Manager
 from zinit.life.unit import Launch
 
 
 class FakeSystem:
-    """What a manager did, in order, and the levers to answer it."""
+    """Records what a manager does, in order; tests set how it reacts."""
 
     def __init__(self) -> None:
         self.time = 1000.0
@@ -18,8 +21,8 @@ class FakeSystem:
         self.events: list[str] = []
         self.reports: list[str] = []
         self.obeys = True  # SIGTERM ends a process at once
-        self.refuse: dict[str, OSError] = {}  # label -> what its spawn raises
-        self._next_pid = 100
+        self.refuse: dict[str, OSError] = {}  # label -> error of its spawn
+        self.last_pid = 100
         self.ended: list[tuple[int, int]] = []
 
     def now(self) -> float:
@@ -34,10 +37,10 @@ class FakeSystem:
     def _spawn(self, launch: Launch) -> int | Exception:
         if launch.label in self.refuse:
             return self.refuse[launch.label]
-        self._next_pid += 1
-        self.running[self._next_pid] = launch.label
+        self.last_pid += 1
+        self.running[self.last_pid] = launch.label
         self.events.append(f"spawn {launch.label}")
-        return self._next_pid
+        return self.last_pid
 
     def kill_group(self, pid: int, number: int) -> None:
         if number == SIGCONT:
@@ -56,7 +59,7 @@ class FakeSystem:
         self.reports.append(text)
 
     def end(self, pid: int, status: int) -> None:
-        """Let a process end with a wait status; the manager hears of it at the next settle."""
+        """End a process with a wait status; the manager learns of it at the next settle."""
         label = self.running.pop(pid, None)
         if label is not None:
             self.events.append(f"end {label}")
@@ -67,8 +70,23 @@ class FakeSystem:
         return next(pid for pid, name in self.running.items() if name == label)
 
 
+class FakeFolder:
+    """A folder whose service files are a dictionary."""
+
+    def __init__(self, files: dict[str, str]) -> None:
+        self._files = files
+
+    def names(self) -> list[str]:
+        return sorted(self._files)
+
+    def load(self, name: str) -> Service:
+        if name not in self._files:
+            raise FileNotFoundError(2, "No such file", name)
+        return parse_service(name, self._files[name])[0]
+
+
 class World:
-    """A manager on a fake system, with the words that tests want."""
+    """A manager on a fake system, with the verbs that tests need."""
 
     def __init__(self, **files: str) -> None:
         self.system = FakeSystem()
@@ -86,7 +104,7 @@ class World:
         self.settle()
 
     def settle(self) -> None:
-        """Do all work that needs no time to speak of."""
+        """Do all work that takes no time."""
         for _ in range(100_000):
             if self.system.ended:
                 self.manager.on_exit(*self.system.ended.pop(0))
@@ -99,10 +117,10 @@ class World:
                 self.manager.on_time(self.system.time)
             else:
                 return
-        raise AssertionError("the manager never comes to rest")
+        raise AssertionError("the manager does not settle")
 
     def advance(self, seconds: float) -> None:
-        """Let time pass, timer by timer."""
+        """Move the clock, timer by timer."""
         end = self.system.time + seconds
         while (at := self.manager.timers.next_time()) is not None and at <= end:
             self.system.time = max(at, self.system.time)
@@ -120,30 +138,37 @@ class World:
         getattr(self.manager, command)(*words)
         self.settle()
 
+    def reload(self) -> dict[str, Any]:
+        """Follow the changes in `files`, as `zinit reload` does."""
+        folder: Any = FakeFolder(self.files)
+        done = reloading.reload(self.manager, folder)
+        self.settle()
+        return done
+
     def ready(self, name: str) -> None:
-        """Let a service say that it is ready."""
+        """Send the readiness notification of a service."""
         self.tell(name, b"READY=1")
 
     def tell(self, name: str, *lines: bytes) -> None:
-        """Let a service say something over its readiness channel."""
+        """Send lines over the readiness channel of a service."""
         self.manager.on_notify(name, self.system.pid_of(name), list(lines))
         self.settle()
 
     def state(self, name: str) -> str:
-        """Return the shown state."""
-        return self.manager.find(name).record.shown
+        """Return the state that clients see."""
+        return str(self.manager.find(name).record.outcome)
 
     @property
     def states(self) -> dict[str, str]:
-        """Every shown state."""
+        """The states of all services, as clients see them."""
         return self.manager.list_states()
 
     @property
     def labels(self) -> list[str]:
-        """What runs."""
+        """The labels of all processes, sorted."""
         return sorted(self.system.running.values())
 
     def happened(self) -> list[str]:
-        """Return what was done since the last call."""
+        """Return what happened since the last call."""
         events, self.system.events = self.system.events, []
         return events

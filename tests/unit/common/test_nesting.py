@@ -6,7 +6,8 @@ import yaml
 from common.nesting import check_nesting
 from node.model import NodeError
 from node.services import parse_service
-from zinit.files.nodes import ConfigError, Node, parse_yaml
+from zinit.files.nodes import ConfigError, Node
+from zinit.files.plainyaml import parse_yaml
 
 DEEP = ["[" * 60_000, "a: " + "{b: " * 60_000, "- " * 60_000, "exec: x\nz: " + "[" * 60_000]
 BOMB = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(

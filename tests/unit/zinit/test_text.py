@@ -1,4 +1,4 @@
-"""What is parsed and printed: words, service files, the line protocol, YAML."""
+"""Text that zinit parses or prints: words, service files, the line protocol, YAML."""
 
 import contextlib
 import json
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from zinit.client.yamltext import format_yaml
 from zinit.control.protocol import ProtocolError, parse_request, to_json
 from zinit.files.nodes import ConfigError
-from zinit.files.service import parse_service
+from zinit.files.reading import parse_service
 from zinit.files.words import split_words
 from zinit.process.spawn import read_environment
 
@@ -45,7 +45,7 @@ def test_open_quotes_are_refused(text: str) -> None:
 
 
 @given(st.lists(st.text(min_size=1).filter(lambda word: "\0" not in word)))
-def test_quoted_words_come_back(words: list[str]) -> None:
+def test_quoted_words_are_read_back(words: list[str]) -> None:
     text = " ".join("'" + word.replace("'", "'\"'\"'") + "'" for word in words)
     assert split_words(text) == words
 
@@ -133,7 +133,7 @@ JSON = st.recursive(
 
 
 @given(JSON)
-def test_json_is_what_a_reader_gets_back(value: object) -> None:
+def test_json_is_read_back(value: object) -> None:
     assert json.loads(to_json(value)) == value
 
 
@@ -153,7 +153,7 @@ def test_yaml_is_quoted_as_upstream_quotes_it() -> None:
     )
 
 
-def test_the_environment_file_is_read_as_far_as_it_can_be(
+def test_bad_lines_of_the_environment_file_are_skipped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "environ", {"A": "1"})

@@ -1,4 +1,4 @@
-"""The commands that compare, join, move and convert flists."""
+"""The commands that compare, merge, copy and convert flists."""
 
 import json
 import os
@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from flist.errors import FormatError
-from flist.format.legacy.archive import LegacyFlist
 from flist.format.legacy.blocks import encode_legacy, legacy_digest
+from flist.format.legacy.records import RecordReader
 from flist.format.opening import open_flist
 from flist.store.base import open_store
 from tests.helpers.flist.legacy import (
@@ -162,7 +162,7 @@ def test_prefetch_then_offline(packed: Path, tmp_path: Path) -> None:
         assert describe(mount.path) == describe(tmp_path / "tree")
 
 
-def test_tree_and_upstreams_words(packed: Path) -> None:
+def test_tree_and_upstreams_flags(packed: Path) -> None:
     lines = rfs("tree", packed).stdout.splitlines()
     assert lines[0] == "/"
     assert "/link -> sub/text" in lines
@@ -192,7 +192,7 @@ def test_the_older_sample_is_read_completely() -> None:
 
 
 def test_block_ids_of_the_older_sample() -> None:
-    """Keys of files that are on this machine, too, and ids of the small ones."""
+    """Small files that are also on this machine have the same keys and ids."""
     matched = 0
     with open_flist(samples_dir() / "ubuntu-funk.flist") as flist:
         paths = {1: "/"}
@@ -210,7 +210,7 @@ def test_block_ids_of_the_older_sample() -> None:
 
 
 def make_legacy(path: Path, url: str, content: bytes) -> bytes:
-    """Write an older flist with a file, a link, a device and a folder; return its block."""
+    """Write an older flist with a file, a link, a device and a folder; return the file's block."""
     block, data = encode_legacy(content)
     chunk = Record(struct.pack("<HHI", 128, 0, 0), ([Record(b"", (block.id, block.key))],))
     entries = [
@@ -234,7 +234,7 @@ def make_legacy(path: Path, url: str, content: bytes) -> bytes:
 
 
 def test_an_older_flist_is_mounted_and_converted(tmp_path: Path) -> None:
-    """Its blocks come from a zdb-like server, and go into a new store in the new form."""
+    """Its blocks come from a Redis server and go to a new store in the new format."""
     need_root()
     content = os.urandom(500) * 40
     meta = tmp_path / "old.flist"
@@ -264,7 +264,7 @@ def test_an_older_flist_is_mounted_and_converted(tmp_path: Path) -> None:
     )
 
 
-def test_older_flists_are_not_mixed_with_new_ones(packed: Path, tmp_path: Path) -> None:
+def test_older_flists_cannot_be_merged_or_cloned(packed: Path, tmp_path: Path) -> None:
     old = tmp_path / "old.flist"
     make_legacy(old, "zdb://127.0.0.1:1", b"content")
     done = rfs("merge", "-o", tmp_path / "c.fl", packed, old, check=False)
@@ -277,7 +277,7 @@ def test_older_flists_are_not_mixed_with_new_ones(packed: Path, tmp_path: Path) 
 
 
 def test_broken_older_flists_are_refused(tmp_path: Path) -> None:
-    """Flipped bytes in the records give a clear refusal, never a crash or an endless walk."""
+    """Flipped bytes in the records raise `FormatError`, and never crash or loop forever."""
     dice = random.Random(7)
     record = message(directory("", [entry("a", 2, 0, Record(b"", (b"x\0",)), "acl")] * 3, "acl"))
     refused = 0
@@ -285,9 +285,8 @@ def test_broken_older_flists_are_refused(tmp_path: Path) -> None:
         data = bytearray(record)
         for _ in range(dice.randrange(1, 6)):
             data[dice.randrange(len(data))] = dice.randrange(256)
-        flist = LegacyFlist(tmp_path, {directory_key(""): bytes(data)}, {})
         try:
-            flist.load()
+            RecordReader(tmp_path, {directory_key(""): bytes(data)}).run()
         except FormatError:
             refused += 1
     assert refused > 100

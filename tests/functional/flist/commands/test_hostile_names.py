@@ -1,4 +1,4 @@
-"""Names and tags of a stranger's flist: shown on one line each, and a terminal obeys none."""
+"""Names and tags with control characters: each is printed on one line, escaped."""
 
 import os
 import shutil
@@ -12,7 +12,7 @@ from tests.helpers.flist.trees import describe
 FOLDER, FILE, BYTES = "d\n\x1b]0;title\x07", "f\x1b[31m", b"bad\xff"
 
 
-def test_no_name_reaches_the_terminal_as_it_is(tmp_path: Path) -> None:
+def test_control_characters_are_escaped(tmp_path: Path) -> None:
     tree = tmp_path / "tree"
     (tree / FOLDER).mkdir(parents=True)
     (tree / FOLDER / FILE).write_text("content")
@@ -42,7 +42,7 @@ def test_no_name_reaches_the_terminal_as_it_is(tmp_path: Path) -> None:
     assert "/d\\n\\x1b]0;title\\x07/f\\x1b[31m" in said[0]
     assert "/bad\\xff" in said[0]
     assert said[6] == "k\\x1b=v\\nw=x\n"
-    assert len(said[3].splitlines()) == 3  # two faults, one sum
+    assert len(said[3].splitlines()) == 3  # two faults, one summary
 
 
 def test_errors_keep_their_lines() -> None:

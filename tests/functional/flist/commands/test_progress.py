@@ -1,4 +1,4 @@
-"""Progress is for a person at a terminal: a bar that ends at 100 %, and nothing anywhere else."""
+"""Progress: a bar on a terminal that ends at 100 %, and no output anywhere else."""
 
 import os
 import signal
@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from flist.commands.progress import REDRAW_S, ByteProgress
+from flist.bulk.convert import convert
+from flist.commands.shared.progress import REDRAW_S, ByteProgress
 from flist.model import CHUNK_BYTES
 from flist.store.routed import parse_route
 from flist.store.sources import Sources
-from flist.store.transfer import convert
 from tests.helpers.flist.faults import faulty_server
 from tests.helpers.flist.mount import rfs
 from tests.helpers.terminal import frames, on_terminal
@@ -25,7 +25,7 @@ COMMANDS = ["packing", "unpacking", "cloning", "fetching", "verifying"]
 
 @pytest.fixture
 def top(tmp_path: Path) -> Path:
-    """Return a folder with a tree in it and a flist of that."""
+    """Return a folder with a tree and its flist."""
     (tmp_path / "tree").mkdir()
     for number in range(3):
         (tmp_path / "tree" / str(number)).write_bytes(os.urandom(SIZE // 3))
@@ -34,7 +34,7 @@ def top(tmp_path: Path) -> Path:
 
 
 def words_of(what: str, top: Path) -> list[str | Path]:
-    """Return the command that shows `what`."""
+    """Return the command whose bar is labelled `what`."""
     meta: list[str | Path] = ["-m", top / "a.fl"]
     store = f"dir://{top}/more"
     return {
@@ -57,11 +57,11 @@ def test_a_terminal_gets_a_bar_that_ends_at_100_percent(top: Path, what: str) ->
     assert len(bars) > 1, shown
     assert "100% 3.0/3.0 MB" in bars[-1]
     assert shown.count(HIDE_CURSOR) == shown.count(SHOW_CURSOR) == 1
-    assert not frames(shown)[-1].startswith(what)  # then it says what it did
+    assert not frames(shown)[-1].startswith(what)  # followed by the summary
 
 
 @pytest.mark.parametrize("what", COMMANDS)
-def test_a_pipe_gets_none(top: Path, what: str) -> None:
+def test_a_pipe_gets_no_bar(top: Path, what: str) -> None:
     done = rfs(*words_of(what, top))
     assert done.stdout == ""
     assert "\x1b" not in done.stderr
@@ -70,7 +70,7 @@ def test_a_pipe_gets_none(top: Path, what: str) -> None:
     assert done.stderr.count("\n") == 1
 
 
-def test_with_nothing_to_do_there_is_no_bar_left(tmp_path: Path) -> None:
+def test_the_bar_disappears_if_there_is_nothing_to_do(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     store = f"dir://{tmp_path}/blocks"
     with on_terminal("pack", "-m", tmp_path / "a.fl", "-s", store, tmp_path / "empty") as run:
@@ -79,7 +79,7 @@ def test_with_nothing_to_do_there_is_no_bar_left(tmp_path: Path) -> None:
     assert "packed 1 entries" in frames(shown)[-1]
 
 
-def test_what_fails_does_not_show_100_percent(top: Path) -> None:
+def test_a_failure_does_not_show_100_percent(top: Path) -> None:
     for path in sorted((top / "blocks").glob("*/*"))[1:]:
         path.unlink()
     with on_terminal(*words_of("cloning", top)) as run:
@@ -90,7 +90,7 @@ def test_what_fails_does_not_show_100_percent(top: Path) -> None:
     assert shown.count(HIDE_CURSOR) == shown.count(SHOW_CURSOR) == 1
 
 
-def test_an_interrupted_one_leaves_the_terminal_as_it_was(top: Path) -> None:
+def test_an_interruption_restores_the_terminal(top: Path) -> None:
     with faulty_server(top / "blocks") as server:
         server.break_with("stall")
         with on_terminal(*words_of("unpacking", top), "--store", server.url) as run:
@@ -103,7 +103,7 @@ def test_an_interrupted_one_leaves_the_terminal_as_it_was(top: Path) -> None:
 
 
 class Bar:
-    """Counts how often it is drawn."""
+    """A stub that counts how often it is drawn."""
 
     def __init__(self) -> None:
         self.drawn = 0
@@ -112,7 +112,7 @@ class Bar:
         self.drawn += refresh
 
 
-def test_drawing_does_not_hold_up_many_small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_small_blocks_are_not_drawn_each(monkeypatch: pytest.MonkeyPatch) -> None:
     progress = ByteProgress("testing")
     bar = progress.bar = Bar()
     now_s = 1000.0
@@ -123,7 +123,7 @@ def test_drawing_does_not_hold_up_many_small_blocks(monkeypatch: pytest.MonkeyPa
     assert 9 <= bar.drawn <= 11
 
 
-def test_a_node_without_the_library_shows_nothing(
+def test_without_rich_nothing_is_shown(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)

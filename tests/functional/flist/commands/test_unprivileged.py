@@ -1,6 +1,6 @@
-"""What a user without rights is told, and that nothing is done before it is told."""
+"""Commands of a user without permission fail with a message before any work."""
 
-import encodings.idna  # noqa: F401 looked up late, where the other user may not read
+import encodings.idna  # noqa: F401 imported late otherwise, when the other user can't read it
 import importlib
 import os
 import pkgutil
@@ -24,7 +24,7 @@ UID = 4321
 
 
 class Said(NamedTuple):
-    """What a command said."""
+    """The status and the output of a command."""
 
     status: int
     text: str
@@ -35,13 +35,13 @@ AsUser = Callable[..., Said]
 
 @pytest.fixture(name="tmp_path")
 def use_open_path(open_path: Path) -> Path:
-    """Let all of this module's files be where another user may go."""
+    """Use a folder that another user may enter."""
     return open_path
 
 
 @pytest.fixture(name="as_user")
 def make_as_user() -> AsUser:
-    """Return what runs a command line as another user, who has no home."""
+    """Return a function that runs a command line as another user without a home directory."""
     need_root()
     for module in pkgutil.walk_packages(flist.__path__, "flist."):
         if not module.name.startswith("flist.hub"):
@@ -62,7 +62,7 @@ def make_as_user() -> AsUser:
 
 
 def become_user(output: int, words: list[str]) -> None:
-    """Run a command in this process, which is a child; never returns."""
+    """Run a command in this child process as the other user; never returns."""
     status = 99
     try:
         for number in (1, 2):
@@ -85,7 +85,7 @@ def become_user(output: int, words: list[str]) -> None:
 
 @pytest.fixture(name="place")
 def make_place(tmp_path: Path) -> Path:
-    """Make a flist and its tree, which all may read, and `own`, the other user's folder."""
+    """Make a flist and its tree, readable by all, and `own`, the other user's folder."""
     need_root()
     tree = make_small_tree(tmp_path / "tree")
     (tree / "one").chmod(0o4755)
@@ -98,7 +98,7 @@ def make_place(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_what_may_not_be_is_told_before_any_work(place: Path, as_user: AsUser) -> None:
+def test_a_lack_of_permission_is_reported_before_any_work(place: Path, as_user: AsUser) -> None:
     own, closed, meta, store = place / "own", place / "closed", place / "a.fl", "dir://{}/b"
     own_store = store.format(own)
     calls: list[tuple[list[str | Path], Path]] = [
@@ -122,7 +122,7 @@ def test_what_may_not_be_is_told_before_any_work(place: Path, as_user: AsUser) -
         assert done.status == 1, (words, done)
         assert "Traceback" not in done.text
         assert named == Path() or (str(named) in done.text and "ermission denied" in done.text)
-        if (own / "new").exists():  # where the first block was asked for
+        if (own / "new").exists():  # created before the first block was fetched
             assert not any(path.is_file() for path in (own / "new").rglob("*"))
             for folder in sorted((own / "new").rglob("*"), reverse=True):
                 folder.rmdir()
@@ -130,14 +130,14 @@ def test_what_may_not_be_is_told_before_any_work(place: Path, as_user: AsUser) -
         assert sorted(place.rglob("*")) == before, words
 
 
-def test_a_user_packs_without_a_home(place: Path, as_user: AsUser) -> None:
+def test_a_user_without_a_home_can_pack(place: Path, as_user: AsUser) -> None:
     words = ["pack", "-m", place / "own" / "a.fl", "-s", f"dir://{place}/own/b", place / "tree"]
     for _ in range(2):
         assert as_user(*words).status == 0
     assert (place / "own" / "a.fl").stat().st_uid == UID
 
 
-def test_a_signature_that_may_not_be_written(place: Path, as_user: AsUser) -> None:
+def test_a_signature_that_cannot_be_written(place: Path, as_user: AsUser) -> None:
     assert as_user("keygen", place / "own" / "key").status == 0
     done = as_user("sign", "-m", place / "a.fl", "-k", place / "own" / "key", "-n", "a/b")
     assert done.status == 1
@@ -145,10 +145,10 @@ def test_a_signature_that_may_not_be_written(place: Path, as_user: AsUser) -> No
     assert not list(place.glob(".*"))
 
 
-def test_owners_that_may_not_be_restored_are_told(place: Path, as_user: AsUser) -> None:
-    """All content is there; a program that ran as its owner does not run as whoever unpacked."""
+def test_owners_that_cannot_be_restored_are_reported(place: Path, as_user: AsUser) -> None:
+    """The content is restored, but a setuid program does not become setuid to the wrong owner."""
     out = place / "own" / "out"
-    for _ in range(2):  # what could not be set is tried again
+    for _ in range(2):  # the second run tries to set the owner again
         done = as_user("unpack", "-p", "-m", place / "a.fl", out)
         assert done.status == 1
         assert "owner 0:0: Operation not permitted" in done.text

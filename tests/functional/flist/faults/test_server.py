@@ -11,12 +11,12 @@ import pytest
 
 from flist.blocks.codec import check_arrival, encode
 from flist.errors import BlockError, FlistError, StoreError
+from flist.http.patience import LONGEST_S
 from flist.model import CHUNK_BYTES, Route
 from flist.store.cache import BlockCache
 from flist.store.fetch import Fetcher
 from flist.store.folder import FolderStore
 from flist.store.http import HttpStore
-from flist.store.patience import LONGEST_S
 from flist.store.retry import RetryingStore
 from flist.store.routed import RoutedStore
 from tests.helpers.flist.faults import (
@@ -174,7 +174,7 @@ def test_debug_logs_each_try(tmp_path: Path) -> None:
         finally:
             subprocess.run(["umount", "-l", target], check=True, timeout=60)
         lines = log.read_text().splitlines()
-        assert any("not after " in line and "it answered 503" in line for line in lines)
+        assert any("failed after " in line and "it answered 503" in line for line in lines)
         assert any(" bytes in " in line for line in lines)
         cache = ("-c", tmp_path / "empty")  # in the other one everything may be by now
         said = rfs("--debug", "unpack", "-m", meta, *words, *cache, tmp_path / "out").stderr

@@ -1,4 +1,4 @@
-"""What a flist says of its blocks in `zos_check`: believed only where the bytes agree."""
+"""The checks in `zos_check`: trusted only if the blocks' bytes agree with them."""
 
 import contextlib
 import errno
@@ -22,7 +22,7 @@ CONTENT = {"a": b"a few bytes", "b": b"first chunk " * 50_000 + b"and second", "
 
 
 class Sample(NamedTuple):
-    """A flist, and the folder of its blocks."""
+    """A flist and the folder of its blocks."""
 
     meta: Path
     blocks: Path
@@ -32,7 +32,7 @@ class Sample(NamedTuple):
         return blocks_of(self.meta)[name.encode()][index]
 
     def path(self, block: Block) -> Path:
-        """Return where a block is."""
+        """Return the path of a block."""
         return self.blocks / block.id.hex()[:2] / block.id.hex()
 
 
@@ -48,7 +48,7 @@ def make_sample(tmp_path: Path) -> Sample:
 
 
 def blocks_of(meta: Path) -> dict[bytes, list[Block]]:
-    """Return the blocks of every file by its name."""
+    """Return the blocks of every file, by the file's name."""
     with FlistFile.open(meta) as flist:
         found = {inode.ino: inode.name for inode in flist.inodes() if inode.is_file}
         every: dict[bytes, list[Block]] = {name: [] for name in found.values()}
@@ -61,13 +61,13 @@ def blocks_of(meta: Path) -> dict[bytes, list[Block]]:
 
 
 def change_checks(meta: Path, sql: str) -> None:
-    """Change the table."""
+    """Run `sql` on a flist."""
     with closing(sqlite3.connect(meta)) as database, database:
         database.execute(sql)
 
 
 def forge(sample: Sample, block: Block, size: int) -> bytes:
-    """Put another block in a block's place, whose tag is right, and return it."""
+    """Replace a block by one with a valid tag but other content, and return its bytes."""
     packed = bytes(cramjam.snappy.compress_raw(b"x" * size))
     data = AESGCM(block.key).encrypt(block.key[:12], packed, None)
     sample.path(block).write_bytes(data)
@@ -75,13 +75,13 @@ def forge(sample: Sample, block: Block, size: int) -> bytes:
 
 
 def check_mount(sample: Sample, target: Path) -> None:
-    """See that everything is read."""
+    """Mount the flist and check the content of every file."""
     with mounted(sample.meta, target, "--wait", "0") as mount:
         for name, data in CONTENT.items():
             assert (mount.path / name).read_bytes() == data
 
 
-def test_every_block_has_the_hash_of_what_is_stored(sample: Sample) -> None:
+def test_every_check_is_the_hash_of_the_stored_block(sample: Sample) -> None:
     blocks = blocks_of(sample.meta)
     assert [len(blocks[name]) for name in (b"a", b"b", b"empty")] == [1, 2, 0]
     for block in (block for every in blocks.values() for block in every):
@@ -92,7 +92,7 @@ def test_every_block_has_the_hash_of_what_is_stored(sample: Sample) -> None:
 @pytest.mark.parametrize(
     "sql", ["DROP TABLE zos_check", "UPDATE zos_check SET checks = zeroblob(length(checks))"]
 )
-def test_without_checks_or_with_wrong_ones_the_ids_are_looked_at(
+def test_ids_are_checked_if_checks_are_missing_or_wrong(
     sample: Sample, tmp_path: Path, sql: str
 ) -> None:
     change_checks(sample.meta, sql)
@@ -106,7 +106,7 @@ def test_without_checks_or_with_wrong_ones_the_ids_are_looked_at(
     "UPDATE zos_check SET checks = 'text'",
     "UPDATE zos_check SET checks = 5",
 ])  # fmt: skip
-def test_checks_that_are_none_are_refused(sample: Sample, tmp_path: Path, sql: str) -> None:
+def test_malformed_checks_are_refused(sample: Sample, tmp_path: Path, sql: str) -> None:
     change_checks(sample.meta, sql)
     done = rfs("unpack", "-m", sample.meta, tmp_path / "out", check=False)
     assert done.returncode == 1
@@ -118,7 +118,7 @@ def test_checks_that_are_none_are_refused(sample: Sample, tmp_path: Path, sql: s
         assert (mount.path / "empty").read_bytes() == b""
 
 
-def test_a_table_of_another_shape_is_refused(sample: Sample, tmp_path: Path) -> None:
+def test_a_table_with_other_columns_is_refused(sample: Sample, tmp_path: Path) -> None:
     change_checks(sample.meta, "ALTER TABLE zos_check RENAME COLUMN checks TO something")
     done = rfs("verify", "-m", sample.meta, check=False)
     assert done.returncode == 1
@@ -126,10 +126,10 @@ def test_a_table_of_another_shape_is_refused(sample: Sample, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("index", [0, 1])
-def test_another_content_under_the_same_key_is_refused(
+def test_a_forged_block_with_a_valid_tag_is_refused(
     sample: Sample, tmp_path: Path, index: int
 ) -> None:
-    """Whoever knows the flist can make a block whose tag is right."""
+    """Anyone who has the flist has the key, and can make such a block."""
     size = [CHUNK_BYTES, len(CONTENT["b"]) - CHUNK_BYTES][index]
     forge(sample, sample.block("b", index), size)
     with mounted(sample.meta, tmp_path / "m", "--wait", "0") as mount:
@@ -143,8 +143,8 @@ def test_another_content_under_the_same_key_is_refused(
     assert (tmp_path / "out" / "a").read_bytes() == CONTENT["a"]
 
 
-def test_no_flist_puts_a_wrong_block_into_the_cache(sample: Sample, tmp_path: Path) -> None:
-    """Others rely on its id there, whatever this flist says the block is."""
+def test_a_wrong_check_cannot_poison_the_cache(sample: Sample, tmp_path: Path) -> None:
+    """Other flists rely on a cached block's id, so this flist's check is not enough."""
     block = sample.block("a")
     data = forge(sample, block, len(CONTENT["a"]))
     change_checks(
@@ -159,7 +159,7 @@ def test_no_flist_puts_a_wrong_block_into_the_cache(sample: Sample, tmp_path: Pa
     assert (cache / sample.block("b").id.hex()[:2]).exists()
 
 
-def test_a_damaged_block_is_taken_from_the_mirror(sample: Sample, tmp_path: Path) -> None:
+def test_a_damaged_block_is_fetched_from_the_mirror(sample: Sample, tmp_path: Path) -> None:
     mirror = tmp_path / "mirror"
     shutil.copytree(sample.blocks, mirror)
     path = sample.path(sample.block("a"))
@@ -169,7 +169,7 @@ def test_a_damaged_block_is_taken_from_the_mirror(sample: Sample, tmp_path: Path
     assert (tmp_path / "out" / "a").read_bytes() == CONTENT["a"]
 
 
-def test_blocks_in_the_older_layout_of_a_folder_are_found(sample: Sample, tmp_path: Path) -> None:
+def test_blocks_in_the_flat_layout_of_a_folder_are_found(sample: Sample, tmp_path: Path) -> None:
     for block in (block for every in blocks_of(sample.meta).values() for block in every):
         with contextlib.suppress(FileNotFoundError):
             sample.path(block).rename(sample.blocks / block.id.hex())
@@ -190,7 +190,7 @@ def test_verify_names_the_file_of_a_wrong_check(sample: Sample) -> None:
     assert done.stdout == f"/a: block {name} has a check that is not its bytes'\n"
 
 
-def test_what_is_made_of_flists_keeps_or_makes_the_checks(sample: Sample, tmp_path: Path) -> None:
+def test_commands_that_write_flists_keep_or_add_the_checks(sample: Sample, tmp_path: Path) -> None:
     expected = blocks_of(sample.meta)
     other = tmp_path / "other"
     other.mkdir()

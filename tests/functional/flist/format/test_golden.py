@@ -1,4 +1,4 @@
-"""The samples that upstream's tools made, read by ours."""
+"""Samples made by upstream's tools, read by ours."""
 
 import json
 import os
@@ -25,11 +25,11 @@ from tests.helpers.needs import need_root, need_tool
 from tests.helpers.samples import samples_dir
 
 PACKAGES = ["coreutils", "findutils", "grep", "ncurses-base", "perl-base", "tar", "tzdata"]
-"""Of Debian 12, as is the sample."""
+"""Packages of Debian 12, as in the sample."""
 
 
 def golden() -> tuple[Path, str, list[dict[str, Any]]]:
-    """Return the golden flist, its store and its tree."""
+    """Return the golden flist, its store's URL, and its tree."""
     place = samples_dir() / "golden"
     return (
         place / "golden.fl",
@@ -39,7 +39,7 @@ def golden() -> tuple[Path, str, list[dict[str, Any]]]:
 
 
 def as_golden(root: Path) -> list[dict[str, Any]]:
-    """Return a tree in the form of tree.json."""
+    """Return the tree at `root` in the form of tree.json."""
     rows = []
     for key, entry in describe(root).items():
         row = {"path": "/" if key == "." else "/" + key, "mode": entry["mode"]}
@@ -92,13 +92,13 @@ def test_sample_is_read_completely(name: str, inodes: int | None) -> None:
             elif inode.is_link:
                 assert len(tree.target(inode)) == inode.size
         assert seen == len(every)
-        # Upstream's own conversion left out the blocks of some files of this image.
+        # Upstream's conversion of this image left out the blocks of some files.
         assert (broken > 0) == (name == "redis")
 
 
 @pytest.fixture(scope="module", name="debian")
 def read_debian() -> dict[str, bytes]:
-    """Return the files of Debian packages, by the path that they have in a merged /usr."""
+    """Return the files of Debian packages, by their paths in a merged /usr."""
     need_tool("mmdebstrap")
     with tarfile.open(fetch_packages(PACKAGES, suite="bookworm")) as archive:
         members = ((member, archive.extractfile(member)) for member in archive if member.isreg())
@@ -106,16 +106,16 @@ def read_debian() -> dict[str, bytes]:
 
 
 def merge_usr(path: str) -> str:
-    """Return where a file is if /bin and the like are links to what is below /usr."""
+    """Return the path of a file on a system where /bin, /sbin and /lib are links into /usr."""
     return f"/usr{path}" if path.startswith(("/bin/", "/sbin/", "/lib")) else path
 
 
 def find_twins(
     flist: AnyFlist, files: dict[str, bytes]
 ) -> Iterator[tuple[list[bytes], list[Block]]]:
-    """Give the chunks of every file that is the same, by its path and keys, and its blocks."""
+    """Yield the chunks and the blocks of every file that is the same in both, by path and keys."""
     paths = {1: ""}
-    for inode in flist.inodes():  # folders come before what is in them
+    for inode in flist.inodes():  # a folder comes before its entries
         if inode.ino != 1:
             paths[inode.ino] = paths.get(inode.parent, "?") + "/" + os.fsdecode(inode.name)
         plain = files.get(merge_usr(paths[inode.ino]), b"")
@@ -127,7 +127,7 @@ def find_twins(
 
 
 def test_block_ids_of_debian_packages(debian: dict[str, bytes]) -> None:
-    """What the image was made of, packed by us, gives the ids that upstream computed."""
+    """The packages of the image, packed by us, give the ids that upstream computed."""
     sizes = []
     with open_flist(samples_dir() / "redis.fl") as flist:
         for chunks, blocks in find_twins(flist, debian):
@@ -145,7 +145,7 @@ def test_older_block_ids_of_debian_packages(debian: dict[str, bytes]) -> None:
     with open_flist(samples_dir() / "ubuntu-funk.flist") as flist:
         for chunks, blocks in find_twins(flist, debian):
             found += 1
-            if len(chunks[0]) < 2000:  # XXTEA takes its time in Python
+            if len(chunks[0]) < 2000:  # XXTEA is slow in Python
                 packed = bytes(cramjam.snappy.compress_raw(chunks[0]))
                 data = encrypt(packed, blocks[0].key)
                 equal += legacy_digest(data) == blocks[0].id
@@ -154,7 +154,7 @@ def test_older_block_ids_of_debian_packages(debian: dict[str, bytes]) -> None:
 
 
 def read_schema(meta: Path) -> set[str]:
-    """Return the statements that made a flist's tables and indexes, without white space."""
+    """Return the SQL of a flist's tables and indexes, without white space."""
     with sqlite3.connect(f"file:{meta}?mode=ro&immutable=1", uri=True) as database:
         rows = database.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL").fetchall()
     database.close()
@@ -162,7 +162,7 @@ def read_schema(meta: Path) -> set[str]:
 
 
 def read_storage_classes(meta: Path) -> set[tuple[str, ...]]:
-    """Return which storage classes stand in the columns that upstream reads."""
+    """Return the storage classes in the columns that upstream reads."""
     found: set[tuple[str, ...]] = set()
     with sqlite3.connect(f"file:{meta}?mode=ro&immutable=1", uri=True) as database:
         for table in ("inode", "extra", "block", "tag", "route"):
@@ -174,9 +174,8 @@ def read_storage_classes(meta: Path) -> set[tuple[str, ...]]:
     return found
 
 
-def test_our_file_is_what_upstreams_reader_expects(tmp_path: Path) -> None:
-    """Same statements, storage classes, page size, journal and root as in upstream's own file,
-    beside the one table that it has no use for."""
+def test_our_file_has_the_structure_of_upstreams(tmp_path: Path) -> None:
+    """SQL, storage classes, page size, journal and root are the same, apart from `zos_check`."""
     need_root()
     meta, store, _ = golden()
     rfs("unpack", "-p", "-m", meta, "--store", store, tmp_path / "out")

@@ -1,4 +1,4 @@
-"""An older flist whose router.yaml spreads its blocks over two stores."""
+"""An older flist whose router.yaml distributes its blocks over two stores."""
 
 import os
 import struct
@@ -26,7 +26,7 @@ lookup: [low, high]
 
 
 def write_files(meta: Path, contents: list[bytes], ports: tuple[int, int]) -> None:
-    """Write a flist of these files, each block to the store where the router says."""
+    """Write a flist of files, each block to the store that the router names."""
     stores = [open_store(f"redis://127.0.0.1:{port}") for port in ports]
     entries = []
     for number, content in enumerate(contents):
@@ -40,7 +40,7 @@ def write_files(meta: Path, contents: list[bytes], ports: tuple[int, int]) -> No
         directory_key(""): directory("", entries, "acl"),
         "acl": rights_record(0o100644, os.getuid(), os.getgid()),
     }
-    metadata = {"backend": '{"host": "127.0.0.1", "port": 1}'}  # the router goes before it
+    metadata = {"backend": '{"host": "127.0.0.1", "port": 1}'}  # the router has precedence
     write_legacy(meta, records, metadata, ROUTER.format(low=ports[0], high=ports[1]).encode())
 
 
@@ -60,7 +60,7 @@ def test_each_block_comes_from_its_pool(tmp_path: Path) -> None:
         assert found == contents
 
 
-def test_a_router_that_is_wrong_is_told(tmp_path: Path) -> None:
+def test_an_invalid_router_is_reported(tmp_path: Path) -> None:
     meta = tmp_path / "old.flist"
     write_legacy(meta, {}, {}, b"pools: {p: {'00': 'dir:///etc'}}\nlookup: [p]")
     done = rfs("tree", meta, check=False)

@@ -1,4 +1,4 @@
-"""A flist that carries its signature: signed, demanded by unpack, clone and mount, refused."""
+"""Signatures inside a flist, as `sign` makes and other commands demand them."""
 
 from pathlib import Path
 
@@ -21,7 +21,7 @@ def make_meta(tmp_path: Path) -> Path:
     return meta
 
 
-def test_every_command_takes_it(meta: Path, tmp_path: Path) -> None:
+def test_every_command_accepts_it(meta: Path, tmp_path: Path) -> None:
     words: list[str | Path] = ["-m", meta, "--key", tmp_path / "key.pub", "--name", "me/tree"]
     rfs("verify", *words)
     assert "me/tree" in rfs("inspect", meta).stdout
@@ -32,12 +32,12 @@ def test_every_command_takes_it(meta: Path, tmp_path: Path) -> None:
     with mounted(meta, target, "--key", tmp_path / "key.pub"):
         assert describe(target) == describe(tmp_path / "tree")
     rfs("clone", *words, "-s", f"dir://{tmp_path / 'other-blocks'}")
-    refused = rfs("verify", *words, check=False)  # the stores in it are others now
+    refused = rfs("verify", *words, check=False)  # clone changed its stores
     assert refused.returncode == 1
     assert "can't be read" in refused.stderr
 
 
-def test_nothing_is_shown_without_a_key_that_fits(meta: Path, tmp_path: Path) -> None:
+def test_nothing_is_done_with_the_wrong_key_or_name(meta: Path, tmp_path: Path) -> None:
     target = tmp_path / "mnt"
     target.mkdir()
     blocks = f"dir://{tmp_path / 'elsewhere'}"
@@ -55,7 +55,7 @@ def test_nothing_is_shown_without_a_key_that_fits(meta: Path, tmp_path: Path) ->
     assert not (tmp_path / "elsewhere").exists()
 
 
-def test_words_that_do_not_go_together(meta: Path, tmp_path: Path) -> None:
+def test_options_that_exclude_each_other(meta: Path, tmp_path: Path) -> None:
     words: list[str | Path] = ["sign", "-m", meta, "-k", tmp_path / "key", "-n", "x"]
     for more in (["--replace"], ["--inside", "-o", "x"]):
         refused = rfs(*words, *more, check=False)

@@ -1,5 +1,5 @@
-"""A flist with all of our own tables, read as upstream's reader does: its plain SQL, its stores'
-layout, its block pipeline, and nothing of ours."""
+"""A flist with all our tables, read as upstream's reader does: with its SQL, its store layout and
+its block pipeline, and no code of ours."""
 
 import hashlib
 import os
@@ -29,15 +29,15 @@ OURS = {"zos_inode", "zos_xattr", "zos_check", "zos_part"}
 
 
 class Packed(NamedTuple):
-    """A tree and the flist of it, its blocks in two sharded stores."""
+    """A tree, and its flist with blocks in two sharded stores."""
 
     tree: Path
     meta: Path
 
 
 class Upstream:
-    """Asks what upstream's reader asks (`inode`, `children`, `lookup`, `blocks`, `tag`, `routes`),
-    with no ORDER BY, as there."""
+    """Runs the queries of upstream's reader (`inode`, `children`, `lookup`, `blocks`, `tag`,
+    `routes`), which have no ORDER BY."""
 
     def __init__(self, meta: Path) -> None:
         self.connection = sqlite3.connect(meta)
@@ -78,7 +78,7 @@ class Upstream:
         return [tuple(row) for row in self.ask("SELECT start, end, url FROM route;")]
 
     def walk(self) -> Iterator[tuple[str, sqlite3.Row]]:
-        """Give every path (of the root: ".") and its row."""
+        """Yield every path (the root's is ".") and its row."""
         pending = [(".", self.inode(1))]
         for path, row in pending:
             yield path, row
@@ -87,7 +87,7 @@ class Upstream:
                 pending += [(base + child["name"], child) for child in self.children(row["ino"])]
 
     def content(self, ino: int) -> bytes:
-        """Return what a file holds, from the stores that the routes name."""
+        """Return the content of a file, from the stores that the routes name."""
         return b"".join(self.chunk(block_id, key) for block_id, key in self.blocks(ino))
 
     def chunk(self, block_id: bytes, key: bytes) -> bytes:
@@ -126,7 +126,7 @@ def upstream(packed: Packed) -> Iterator[Upstream]:
 
 
 def as_upstream_keeps(path: str, row: dict[str, Any], size: int) -> dict[str, Any]:
-    """Return what upstream's five tables hold of an entry of `describe`."""
+    """Return what upstream's five tables record of an entry of `describe`."""
     kept = {name: row[name] for name in ("mode", "uid", "gid")}
     kept["mtime"] = row["mtime_ns"] // 10**9
     kept["size"] = size
@@ -137,7 +137,7 @@ def as_upstream_keeps(path: str, row: dict[str, Any], size: int) -> dict[str, An
 
 
 def as_upstream_reads(upstream: Upstream, row: sqlite3.Row) -> dict[str, Any]:
-    """Return what upstream's reader makes of a row."""
+    """Return the entry that upstream's reader makes of a row."""
     found = {name: row[name] for name in ("uid", "gid", "mtime", "size", "rdev", "data")}
     is_file = stat.S_ISREG(row["mode"])
     content = upstream.content(row["ino"]) if is_file else b""
@@ -165,7 +165,7 @@ def test_tree_attributes_links_and_content(packed: Packed, upstream: Upstream) -
         assert as_upstream_reads(upstream, found) == expected[path], path
 
 
-def test_every_name_is_found_and_no_other(upstream: Upstream) -> None:
+def test_lookup_finds_every_name_and_no_other(upstream: Upstream) -> None:
     rows = {row["ino"]: row for _, row in upstream.walk()}
     assert rows[1]["parent"] == 0
     for ino, row in rows.items():
@@ -177,8 +177,8 @@ def test_every_name_is_found_and_no_other(upstream: Upstream) -> None:
     assert upstream.ask(INODE + "inode.ino = ?;", len(rows) + 1) == []
 
 
-def test_types_are_those_that_upstream_decodes(upstream: Upstream) -> None:
-    """Numbers that fit, names that are text, targets, ids and keys that are bytes."""
+def test_values_have_the_types_that_upstream_decodes(upstream: Upstream) -> None:
+    """Numbers are in range, names are text, and targets, ids and keys are bytes."""
     for _, row in upstream.walk():
         assert isinstance(row["name"], str)
         assert isinstance(row["data"], bytes | None)
@@ -206,8 +206,8 @@ def test_reading_changes_nothing(packed: Packed) -> None:
     assert sorted(path.name for path in packed.meta.parent.glob("a.fl*")) == ["a.fl"]
 
 
-def test_what_upstream_writes_leaves_our_tables_whole(packed: Packed, tmp_path: Path) -> None:
-    """Its `config` adds tags and routes."""
+def test_changes_by_upstream_keep_our_tables(packed: Packed, tmp_path: Path) -> None:
+    """Upstream's `config` adds tags and routes."""
     meta = tmp_path / "b.fl"
     meta.write_bytes(packed.meta.read_bytes())
     writer = Upstream(meta)

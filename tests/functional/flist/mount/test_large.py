@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from flist.blocks.codec import encode
-from flist.format.writer import Content, write_flist
+from flist.format.tables import Tables
+from flist.format.writer import write_flist
 from flist.model import CHUNK_BYTES, Block, Extent, Inode, Meta, Route
 from flist.pack.workers import cpu_count
 from flist.store.folder import FolderStore
@@ -60,7 +61,7 @@ def write_huge(folder: Path) -> None:
               Inode(2, 1, b"huge", SIZE, 0, 0, 0o100644, 0, 0, 0)]  # fmt: skip
     blocks = {2: [known[chunk] for chunk in chunks.values()]}
     routes = [Route(0, 255, f"dir://{folder}/blocks")]
-    write_flist(folder / "a.fl", Content(inodes, blocks, {2: Meta(extents=EXTENTS)}, {}, routes))
+    write_flist(folder / "a.fl", Tables(inodes, blocks, {2: Meta(extents=EXTENTS)}, {}, routes))
 
 
 def check_reads(handle: int) -> None:
@@ -142,5 +143,5 @@ def make_large_flist(path: Path) -> int:
             name = b"some-name-%05d" % file
             inodes.append(Inode(ino, parent, name, 5000, 0, 0, file_mode, 0, file, file))
             blocks[ino] = [Block(ino.to_bytes(32, "big"), ino.to_bytes(32, "little"))]
-    write_flist(path, Content(inodes, blocks, {}, {}, [Route(0, 255, "dir:///nowhere")]))
+    write_flist(path, Tables(inodes, blocks, {}, {}, [Route(0, 255, "dir:///nowhere")]))
     return len(inodes)

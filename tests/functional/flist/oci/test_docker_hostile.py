@@ -1,6 +1,7 @@
 """Registries that redirect, break off, lie or want a token: what is asked of whom, with what."""
 
 import base64
+import contextlib
 import http.server
 import json
 import threading
@@ -9,12 +10,16 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from flist.errors import StoreError
+from flist.http.origin import find_origin
+from flist.http.redirects import resolve
+from flist.http.urls import split_url
 from flist.oci.errors import ImageError
 from flist.oci.image import Image
-from flist.oci.source.auth import Credentials, check_server, parse_challenges
+from flist.oci.source.auth import Challenge, Credentials, check_server, parse_challenges
 from flist.oci.source.reference import parse_reference
 from flist.oci.source.registry import Registry
-from flist.oci.source.web import Web, origin
+from flist.oci.source.session import Session
 from tests.helpers.flist.registry import Built, build_image, build_index, make_layer, member
 
 BASIC = "Basic " + base64.b64encode(b"farmer:secret").decode()
@@ -127,15 +132,14 @@ def servers() -> Iterator[Callable[[], Seen]]:
 
 def find(seen: Seen, credentials: Credentials = LOGIN, tag: str = ":1") -> Image:
     """Find the image at a server; every layer is fetched."""
-    web = Web(is_insecure=True, pause_s=0.01)
-    try:
-        registry = Registry(parse_reference(f"{seen.host}/a/b{tag}"), credentials, web)
+    reference = parse_reference(f"{seen.host}/a/b{tag}")
+    session = Session(reference, credentials, is_insecure=True, first_pause_s=0.01)
+    with contextlib.closing(session):
+        registry = Registry(session)
         image = registry.find(None)
         for layer in image.layers:
             with registry.open_blob(layer) as stream:
                 assert stream.read() == IMAGE.blobs[str(layer.digest)]
-    finally:
-        web.close()
     return image
 
 
@@ -337,14 +341,13 @@ def test_a_circle_of_redirects_and_strange_places(servers: Callable[[], Seen]) -
 
 
 def test_no_way_from_tls_to_plain_http() -> None:
-    web = Web()
-    try:
+    session = Session(parse_reference("a.example/b"), LOGIN)
+    with contextlib.closing(session):
+        assert session.client.origin.is_secure
+        with pytest.raises(StoreError, match="plain HTTP"):
+            resolve(session.client.url, "http://a.example/x", "a.example")
         with pytest.raises(ImageError, match="plain HTTP"):
-            web.redirect("https://a/x", "http://a/x")
-        with pytest.raises(ImageError, match="plain HTTP"), web.get("http://a/x", {}):
-            pass
-    finally:
-        web.close()
+            session.get_token(Challenge("bearer", {"realm": "http://a.example/token"}))
 
 
 def test_layers_at_foreign_urls_are_refused(servers: Callable[[], Seen]) -> None:
@@ -363,7 +366,7 @@ def test_errors_of_a_registry_are_fit_for_a_terminal(servers: Callable[[], Seen]
     home.answers["/v2/a/b/manifests/1"] = reply(403, body)
     with pytest.raises(ImageError) as caught:
         find(home)
-    assert "no?[31m entry" in caught.value.message
+    assert r"no\x1b[31m entry" in caught.value.message
     assert caught.value.hint is not None
 
 
@@ -374,5 +377,6 @@ def test_small_parts() -> None:
     assert found.scheme == "bearer"
     assert found.parameters == {"realm": "https://a/t?x=1,2", "service": "reg", "scope": 'a "b"'}
     assert "secret" not in repr(LOGIN)
-    assert origin("HTTPS://A/x") == origin("https://a:443/")
+    first, second = (find_origin(split_url(url)) for url in ("HTTPS://A/x", "https://a:443/"))
+    assert first.url == second.url == "https://a:443"
     check_server(parse_reference("redis"), "https://index.docker.io/v1/")

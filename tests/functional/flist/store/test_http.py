@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from flist.errors import StoreError, StoreUnavailableError
+from flist.http import redirects
 from flist.store import http as http_store
 from flist.store.http import HttpStore
 from flist.store.server import ServerStore
@@ -86,7 +87,7 @@ def test_a_password_opens_the_store(sites: Sites) -> None:
         assert store.get(BLOCK.id) == DATA
         assert store.has(BLOCK.id)
         with store.announce([BLOCK.id]):
-            assert store.announced[BLOCK.id].take(BLOCK.id, store.be_patient(20)) == DATA
+            assert store.announced[BLOCK.id].take(BLOCK.id, store.client.be_patient(20)) == DATA
     assert {said for _, said in home.heard} == {BASIC}
 
 
@@ -124,7 +125,7 @@ def test_a_password_is_not_shown_by_a_command(sites: Sites, tmp_path: Path) -> N
         assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("status", http_store.REDIRECTS)
+@pytest.mark.parametrize("status", redirects.REDIRECTS)
 def test_redirects_are_followed_and_secrets_stay(sites: Sites, status: int) -> None:
     home, other, host, elsewhere = sites
     home.status = status
@@ -168,7 +169,7 @@ def test_redirects_that_lead_nowhere(sites: Sites, target: str, said: str) -> No
     ):
         store.get(BLOCK.id)
     assert type(caught.value) is StoreError
-    assert len(home.heard) <= http_store.MAX_REDIRECTS + 1
+    assert len(home.heard) <= redirects.MAX_REDIRECTS + 1
 
 
 def test_what_is_sent_goes_to_nobody_else(sites: Sites) -> None:
@@ -196,7 +197,7 @@ def test_blocks_that_lie_elsewhere_are_not_asked_for_twice_for_long(sites: Sites
 def test_one_store_leads_to_some_other_servers_only(sites: Sites) -> None:
     home, _, host, _ = sites
     with ExitStack() as stack, closing(HttpStore(f"http://{host}/to/0")) as store:
-        for _ in range(http_store.MAX_ELSEWHERE):
+        for _ in range(redirects.MAX_ELSEWHERE):
             port = stack.enter_context(serve_handler(new_site()))
             home.targets[:] = [f"http://127.0.0.1:{port}{PLACE}"]
             assert store.get(BLOCK.id) == DATA

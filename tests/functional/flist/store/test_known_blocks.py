@@ -180,7 +180,8 @@ def test_the_hub_says_what_it_has(tmp_path: Path) -> None:
         assert isinstance(store, ServerStore)
         with closing(store):
             store.put(IDS[1], BLOCKS[1].data)
-            assert store.verify(IDS) == [IDS[0], *IDS[2:]]
+            names = [block_id.hex() for block_id in IDS]
+            assert store.server.verify(names) == [names[0], *names[2:]]
             block = next((tmp_path / "hub" / "blocks").glob("*/*"))
             os.utime(block, (0, 0))
             assert store.missing(IDS) == {IDS[0], *IDS[2:]}

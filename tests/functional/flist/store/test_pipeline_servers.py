@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from flist.blocks.codec import encode
+from flist.http.patience import Patience
 from flist.store import http
 from flist.store.folder import FolderStore
 from flist.store.http import HttpStore
-from flist.store.patience import Patience
 from flist.store.server import ServerStore
 from tests.helpers.flist.mount import serving
 from tests.helpers.flist.servers import nginx_server
@@ -23,7 +23,7 @@ def check(store: HttpStore) -> None:
         pipeline = store.announced[next(iter(DATA))]
         assert {block_id: pipeline.take(block_id, Patience(20)) for block_id in DATA} == DATA
     assert store.broken_left == http.MAX_BROKEN
-    assert len(store.origin.idle) == 1
+    assert len(store.client.origin.idle) == 1
     store.close()
 
 

@@ -9,10 +9,10 @@ import pytest
 
 from flist.blocks.codec import check_arrival
 from flist.errors import BlockMissingError, FlistError, StoreUnavailableError
+from flist.http.patience import LONGEST_S, SLOWEST_BYTES_PER_S
 from flist.model import Route
 from flist.store.base import Store
 from flist.store.http import HttpStore
-from flist.store.patience import LONGEST_S, SLOWEST_BYTES_PER_S
 from flist.store.retry import SHORTEST_TRY_S, RetryingStore
 from flist.store.routed import RoutedStore
 from flist.store.zdb import ZdbStore, parse_address
@@ -128,10 +128,10 @@ def test_http_that_falls_silent() -> None:
         closing(HttpStore(f"http://127.0.0.1:{port}")) as store,
     ):
         assert store.get(BLOCK.id) == DATA
-        store.timeout_s = LIMIT_S
+        store.client.timeout_s = LIMIT_S
         check_given_up(store)
-        assert not store.origin.idle
-        store.timeout_s = LONGEST_S
+        assert not store.client.origin.idle
+        store.client.timeout_s = LONGEST_S
         assert store.get(BLOCK.id) == DATA
 
 

@@ -43,7 +43,7 @@ def store(tmp_path: Path) -> FolderStore:
 def fetcher(store: FolderStore) -> Iterator[Fetcher]:
     routed = RoutedStore([(Route(0, 255, "dir"), store)], check_arrival)
     fetcher = Fetcher(routed, None, is_local=True)
-    with start_decoder(fetcher.load_packed, fetcher.note_decoded) as decoder:
+    with start_decoder(fetcher.load_packed_now, fetcher.note_decoded) as decoder:
         fetcher.decoder = decoder
         yield fetcher
 

@@ -1,4 +1,4 @@
-"""The `.fl` file: what is written comes back, and what is wrong is refused."""
+"""The `.fl` file: everything written is read back, and wrong values are refused."""
 
 import random
 import sqlite3
@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from flist.errors import FlistError, FormatError
-from flist.format.database import MANY, FlistFile
-from flist.format.writer import Content, write_flist
+from flist.format.database import BATCH, FlistFile
+from flist.format.tables import Tables
+from flist.format.writer import write_flist
 from flist.model import NS, Block, Extent, Inode, Meta, Route
 from flist.mount.reader import Reader
 from flist.mount.tree import Tree
@@ -22,8 +23,8 @@ def inode(ino: int, name: bytes, mode: int = 0o100644, parent: int = 1, size: in
     return Inode(ino, parent, name, size, 10, 20, mode, 0, 7 * NS, 7 * NS)
 
 
-def sample() -> Content:
-    """Return a little of everything."""
+def sample() -> Tables:
+    """Return the tables of a small tree with every kind of entry."""
     block = Block(b"i" * 32, b"k" * 32)
     inodes = [
         ROOT,
@@ -40,21 +41,21 @@ def sample() -> Content:
     }
     blocks = {2: [block], 6: [block], 7: [block, Block(b"j" * 32, b"l" * 32)]}
     tags = {"version": "1", "author": "me"}
-    return Content(inodes, blocks, meta, tags, [Route(0, 255, "dir:///x")])
+    return Tables(inodes, blocks, meta, tags, [Route(0, 255, "dir:///x")])
 
 
 def test_round_trip(tmp_path: Path) -> None:
-    content = sample()
-    write_flist(tmp_path / "a.fl", content)
+    tables = sample()
+    write_flist(tmp_path / "a.fl", tables)
     with FlistFile.open(tmp_path / "a.fl") as flist:
-        assert list(flist.inodes()) == content.inodes
-        for item in content.inodes:
+        assert list(flist.inodes()) == tables.inodes
+        for item in tables.inodes:
             assert flist.inode(item.ino) == item
-            assert flist.blocks(item.ino) == list(content.blocks.get(item.ino, []))
-            assert flist.meta(item.ino) == content.meta.get(item.ino, Meta())
-        assert flist.tags() == content.tags
-        assert flist.routes() == content.routes
-        assert flist.all_meta() == content.meta
+            assert flist.blocks(item.ino) == list(tables.blocks.get(item.ino, []))
+            assert flist.meta(item.ino) == tables.meta.get(item.ino, Meta())
+        assert flist.tags() == tables.tags
+        assert flist.routes() == tables.routes
+        assert flist.all_meta() == tables.meta
         tree = Tree(flist)
         assert tree.find(b"/dir/too").content_ino == 2
         assert tree.link_count(tree.inode(1)) == 3
@@ -63,15 +64,15 @@ def test_round_trip(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("seconds", [-(1 << 62), -(1 << 33), -1, 0, 1 << 33, 1 << 62])
-def test_times_of_all_file_systems(tmp_path: Path, seconds: int) -> None:
+def test_extreme_times(tmp_path: Path, seconds: int) -> None:
     file = inode(2, b"file")._replace(mtime_ns=seconds * NS + 7)
-    write_flist(tmp_path / "a.fl", Content([ROOT, file], {}, {}, {}, []))
+    write_flist(tmp_path / "a.fl", Tables([ROOT, file], {}, {}, {}, []))
     with FlistFile.open(tmp_path / "a.fl") as flist:
         assert flist.inode(2) == file
 
 
-def test_who_stops_in_the_middle_may_do_so_after_the_file_was_closed(tmp_path: Path) -> None:
-    """As who finds something wrong does, whose frames are still there when the error is shown."""
+def test_a_query_may_be_abandoned_after_the_file_was_closed(tmp_path: Path) -> None:
+    """That happens after an error, while its traceback still holds the generator."""
     write_flist(tmp_path / "a.fl", sample())
     with FlistFile.open(tmp_path / "a.fl") as flist:
         rows = flist.stream("SELECT ino FROM inode")
@@ -80,19 +81,19 @@ def test_who_stops_in_the_middle_may_do_so_after_the_file_was_closed(tmp_path: P
     rows.close()
 
 
-def test_small_blocks_are_those_that_one_question_each_would_give(tmp_path: Path) -> None:
-    files = [inode(ino, b"%d" % ino, size=10, parent=1 + ino % 2) for ino in range(3, 3 * MANY)]
-    files += [inode(3 * MANY, b"large", size=600_000), inode(3 * MANY + 2, b"odd", size=10)]
+def test_small_blocks_agree_with_blocks(tmp_path: Path) -> None:
+    files = [inode(ino, b"%d" % ino, size=10, parent=1 + ino % 2) for ino in range(3, 3 * BATCH)]
+    files += [inode(3 * BATCH, b"large", size=600_000), inode(3 * BATCH + 2, b"odd", size=10)]
     blocks = {file.ino: [Block(b"%032d" % file.ino, b"k" * 32)] for file in files}
     for file in files[-2:]:
-        blocks[file.ino] *= 2  # of the last one that is wrong, and `blocks` says so
-    content = Content([ROOT, inode(2, b"dir", 0o40700), *files], blocks, {}, {}, [])
-    write_flist(tmp_path / "a.fl", content)
+        blocks[file.ino] *= 2  # for the last file that is wrong, which `blocks` reports
+    tables = Tables([ROOT, inode(2, b"dir", 0o40700), *files], blocks, {}, {}, [])
+    write_flist(tmp_path / "a.fl", tables)
     with FlistFile.open(tmp_path / "a.fl") as flist:
         found = flist.small_blocks(1, 10)
-        assert list(found) == list(range(10, 10 + 2 * MANY, 2))
+        assert list(found) == list(range(10, 10 + 2 * BATCH, 2))
         assert all([block] == flist.blocks(ino) for ino, block in found.items())
-        assert list(flist.small_blocks(1, 3 * MANY - 2)) == [3 * MANY - 2]
+        assert list(flist.small_blocks(1, 3 * BATCH - 2)) == [3 * BATCH - 2]
         reader = Reader(Tree(flist), Fetcher(None, None))
         reader.expect(files[0])
         assert reader.lists.keys() == flist.small_blocks(2, 3).keys()
@@ -100,21 +101,21 @@ def test_small_blocks_are_those_that_one_question_each_would_give(tmp_path: Path
             reader.blocks(files[-1])
 
 
-def test_large_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("flist.format.database.LARGE", 3)
+def test_large_folders_are_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("flist.format.database.LARGE_FOLDER", 3)
     write_flist(tmp_path / "a.fl", sample())
     with FlistFile.open(tmp_path / "a.fl") as flist:
         assert Tree(flist).large_folders == {1}
 
 
-def test_the_same_bytes_every_time(tmp_path: Path) -> None:
+def test_writing_is_reproducible(tmp_path: Path) -> None:
     for name in "ab":
         write_flist(tmp_path / name, sample())
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
 
-def test_a_tree_without_oddities_has_only_upstreams_tables(tmp_path: Path) -> None:
-    plain = Content([ROOT, inode(2, b"a")], {}, {}, {}, [])
+def test_a_plain_tree_has_only_upstreams_tables(tmp_path: Path) -> None:
+    plain = Tables([ROOT, inode(2, b"a")], {}, {}, {}, [])
     write_flist(tmp_path / "a.fl", plain)
     with sqlite3.connect(tmp_path / "a.fl") as database:
         rows = database.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
@@ -125,7 +126,7 @@ def test_a_tree_without_oddities_has_only_upstreams_tables(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("name", [b"", b".", b"..", b"a/b", b"a\0b", b"x" * 256])
 def test_forbidden_names_are_refused(tmp_path: Path, name: bytes) -> None:
-    write_flist(tmp_path / "a.fl", Content([ROOT, inode(2, name)], {}, {}, {}, []))
+    write_flist(tmp_path / "a.fl", Tables([ROOT, inode(2, name)], {}, {}, {}, []))
     with FlistFile.open(tmp_path / "a.fl") as flist, pytest.raises(FormatError):
         flist.children(1)
 
@@ -144,7 +145,7 @@ CHANGES = [
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_wrong_values_are_refused(tmp_path: Path, change: str) -> None:
+def test_values_out_of_range_are_refused(tmp_path: Path, change: str) -> None:
     write_flist(tmp_path / "a.fl", sample())
     with sqlite3.connect(tmp_path / "a.fl") as database:
         database.execute(change)
@@ -153,14 +154,14 @@ def test_wrong_values_are_refused(tmp_path: Path, change: str) -> None:
         list(flist.inodes())
 
 
-def test_a_root_inside_itself_ends(tmp_path: Path) -> None:
-    write_flist(tmp_path / "a.fl", Content([ROOT._replace(parent=1)], {}, {}, {}, []))
+def test_a_root_that_is_its_own_parent_has_no_entries(tmp_path: Path) -> None:
+    write_flist(tmp_path / "a.fl", Tables([ROOT._replace(parent=1)], {}, {}, {}, []))
     with FlistFile.open(tmp_path / "a.fl") as flist:
         assert flist.children(1) == []
 
 
 def test_views_are_refused(tmp_path: Path) -> None:
-    """A view could compute for ever."""
+    """A view could run any query, for any time."""
     with sqlite3.connect(tmp_path / "a.fl") as database:
         for table in ("inode", "extra", "block", "tag"):
             database.execute(f"CREATE TABLE {table} (a)")
@@ -170,7 +171,7 @@ def test_views_are_refused(tmp_path: Path) -> None:
         FlistFile.open(tmp_path / "a.fl")
 
 
-def test_not_a_flist(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_flist_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.fl").write_bytes(b"nothing")
     with pytest.raises(FormatError):
         FlistFile.open(tmp_path / "a.fl")
@@ -178,8 +179,8 @@ def test_not_a_flist(tmp_path: Path) -> None:
         FlistFile.open(tmp_path / "b.fl")
 
 
-def test_flipped_and_missing_bytes_never_crash(tmp_path: Path) -> None:
-    """Whatever is broken in the file gives `FormatError` or values, nothing else, and soon."""
+def test_damaged_files_never_crash(tmp_path: Path) -> None:
+    """A damaged file gives values or `FormatError`, and nothing else."""
     write_flist(tmp_path / "a.fl", sample())
     good = (tmp_path / "a.fl").read_bytes()
     dice = random.Random(1)

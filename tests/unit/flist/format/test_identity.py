@@ -1,4 +1,4 @@
-"""The identity: each thing that makes a tree what it is changes it, and nothing else does."""
+"""The identity: every property of the tree changes it, and nothing else does."""
 
 import random
 from collections.abc import Callable, Sequence
@@ -9,7 +9,8 @@ import pytest
 from flist.format.database import FlistFile
 from flist.format.identity import VERSION, hash_parts, identity
 from flist.format.nodes import Node, load_nodes, walk_nodes
-from flist.format.writer import Content, write_flist
+from flist.format.tables import Tables
+from flist.format.writer import write_flist
 from flist.model import CHUNK_BYTES, NS, Block, Extent, Inode, Meta, Route
 
 T = 5 * NS + 7
@@ -18,8 +19,8 @@ A, B, C = (Block(name * 32, name.lower() * 32) for name in (b"A", b"B", b"C"))
 CHAR, FIFO = 0o020644, 0o010644
 
 
-def sample() -> Content:
-    """Return a tree with one of each: two names of one file, and a sparse file of two chunks."""
+def sample() -> Tables:
+    """Return a tree with every kind of entry, with a hard link and a sparse file of two chunks."""
 
     def inode(ino: int, name: bytes, mode: int, size: int = 0, parent: int = ROOT) -> Inode:
         return Inode(ino, parent, name, size, 10, 20, mode, 0, T, T)
@@ -40,50 +41,50 @@ def sample() -> Content:
         LARGE: Meta(extents=(Extent(0, 4096), Extent(8192, 100))),
     }
     blocks = {FILE: [A], SECOND: [A], LARGE: [A, B], INNER: [C]}
-    return Content(inodes, blocks, meta, {"version": "1"}, [Route(0, 255, "dir:///x")])
+    return Tables(inodes, blocks, meta, {"version": "1"}, [Route(0, 255, "dir:///x")])
 
 
-def of(content: Content) -> str:
-    """Return the identity of a content."""
-    return identity({node.path: node for node in walk_nodes(content)}).hex()
+def of(tables: Tables) -> str:
+    """Return the identity of a flist."""
+    return identity({node.path: node for node in walk_nodes(tables)}).hex()
 
 
-Change = Callable[[Content], Content]
+Change = Callable[[Tables], Tables]
 
 
 def of_inode(ino: int, **fields: object) -> Change:
-    """Return the change of fields of one inode."""
+    """Return a change of some fields of an inode."""
 
-    def change(content: Content) -> Content:
-        inodes = [i._replace(**fields) if i.ino == ino else i for i in content.inodes]  # type: ignore[arg-type]
-        return content._replace(inodes=inodes)
+    def change(tables: Tables) -> Tables:
+        inodes = [i._replace(**fields) if i.ino == ino else i for i in tables.inodes]  # type: ignore[arg-type]
+        return tables._replace(inodes=inodes)
 
     return change
 
 
 def of_meta(ino: int, **fields: object) -> Change:
-    """Return the change of what an inode has beside its row."""
+    """Return a change of an inode's link target, attributes or data ranges."""
 
-    def change(content: Content) -> Content:
-        meta = content.meta.get(ino, Meta())._replace(**fields)  # type: ignore[arg-type]
-        return content._replace(meta={**content.meta, ino: meta})
+    def change(tables: Tables) -> Tables:
+        meta = tables.meta.get(ino, Meta())._replace(**fields)  # type: ignore[arg-type]
+        return tables._replace(meta={**tables.meta, ino: meta})
 
     return change
 
 
 def of_blocks(ino: int, blocks: Sequence[Block]) -> Change:
-    """Return the change of a file's blocks, under all its names."""
+    """Return a change of a file's blocks, under all its hard links."""
     inos = (FILE, SECOND) if ino == FILE else (ino,)
     return lambda c: c._replace(blocks={**c.blocks, **dict.fromkeys(inos, blocks)})
 
 
 def add(inode: Inode) -> Change:
-    """Return the addition of an inode."""
-    return lambda content: content._replace(inodes=[*content.inodes, inode])
+    """Return a change that adds an inode."""
+    return lambda tables: tables._replace(inodes=[*tables.inodes, inode])
 
 
 def remove(*inos: int) -> Change:
-    """Return the removal of inodes."""
+    """Return a change that removes inodes."""
     return lambda c: c._replace(inodes=[inode for inode in c.inodes if inode.ino not in inos])
 
 
@@ -113,129 +114,129 @@ COVERED: dict[str, Change] = {
     "attribute's value": of_meta(FILE, xattrs=((b"user.a", b"1"), (b"user.b", b"3"))),
     "attribute's name": of_meta(FILE, xattrs=((b"user.a", b"1"), (b"user.c", b"2"))),
     "attributes' values exchanged": of_meta(FILE, xattrs=((b"user.a", b"2"), (b"user.b", b"1"))),
-    "where a name ends": of_meta(FILE, xattrs=((b"user.a1", b""), (b"user.b", b"2"))),
-    "an attribute less": of_meta(FILE, xattrs=((b"user.a", b"1"),)),
+    "boundary between name and value": of_meta(FILE, xattrs=((b"user.a1", b""), (b"user.b", b"2"))),
+    "a missing attribute": of_meta(FILE, xattrs=((b"user.a", b"1"),)),
     "attribute of a folder": of_meta(FOLDER, xattrs=((b"user.a", b"1"),)),
     "attribute of the root": of_meta(ROOT, xattrs=((b"user.a", b"1"),)),
     "attribute of a link": of_meta(LINK, xattrs=((b"trusted.a", b"1"),)),
     "start of data": of_meta(LARGE, extents=(Extent(1, 4096), Extent(8192, 100))),
     "length of data": of_meta(LARGE, extents=(Extent(0, 4095), Extent(8192, 100))),
     "no holes": of_meta(LARGE, extents=None),
-    "nothing but a hole": of_meta(LARGE, extents=()),
+    "only a hole": of_meta(LARGE, extents=()),
     "content": of_blocks(INNER, [A]),
     "content of a linked file": of_blocks(FILE, [B]),
     "order of chunks": of_blocks(LARGE, [B, A]),
-    "a chunk less": of_blocks(LARGE, [A]),
+    "a missing chunk": of_blocks(LARGE, [A]),
     "a chunk twice": of_blocks(LARGE, [A, A]),
     "no blocks": of_blocks(INNER, []),
-    "two names that are two files": of_inode(SECOND, same_as=0, nlink=1),
-    "a file more": add(EXTRA),
-    "a folder more": add(EXTRA._replace(mode=0o040755)),
-    "a name more": add(EXTRA._replace(same_as=FILE, size=10)),
-    "a file less": remove(INNER),
-    "a folder less": remove(INNER, FOLDER),
-    "a link less": remove(LINK),
-    "a second name less": remove(SECOND),
+    "two files instead of a hard link": of_inode(SECOND, same_as=0, nlink=1),
+    "an added file": add(EXTRA),
+    "an added folder": add(EXTRA._replace(mode=0o040755)),
+    "an added hard link": add(EXTRA._replace(same_as=FILE, size=10)),
+    "a missing file": remove(INNER),
+    "a missing folder": remove(INNER, FOLDER),
+    "a missing link": remove(LINK),
+    "a missing hard link": remove(SECOND),
 }
 
 
-def renumber(content: Content) -> Content:
+def renumber(tables: Tables) -> Tables:
     """Return the same tree with other inode numbers, in another order."""
-    numbers = {inode.ino: 1000 - inode.ino for inode in content.inodes} | {0: 0, ROOT: ROOT}
+    numbers = {inode.ino: 1000 - inode.ino for inode in tables.inodes} | {0: 0, ROOT: ROOT}
     inodes = [
         inode._replace(
             ino=numbers[inode.ino], parent=numbers[inode.parent], same_as=numbers[inode.same_as]
         )
-        for inode in content.inodes
+        for inode in tables.inodes
     ]
     random.Random(1).shuffle(inodes)
-    return content._replace(
+    return tables._replace(
         inodes=inodes,
-        blocks={numbers[ino]: blocks for ino, blocks in content.blocks.items()},
-        meta={numbers[ino]: meta for ino, meta in content.meta.items()},
+        blocks={numbers[ino]: blocks for ino, blocks in tables.blocks.items()},
+        meta={numbers[ino]: meta for ino, meta in tables.meta.items()},
     )
 
 
-def rename_blocks(content: Content) -> Content:
-    """Return the same content in blocks that another compressor made."""
+def rename_blocks(tables: Tables) -> Tables:
+    """Return the same plain content in blocks with other ids, as of another compressor."""
     blocks = {
-        ino: [Block(bytes(32), block.key) for block in each] for ino, each in content.blocks.items()
+        ino: [Block(bytes(32), block.key) for block in each] for ino, each in tables.blocks.items()
     }
-    return content._replace(blocks=blocks)
+    return tables._replace(blocks=blocks)
 
 
-def name_second_first(content: Content) -> Content:
-    """Return the same tree with the file noted under its second name."""
+def name_second_first(tables: Tables) -> Tables:
+    """Return the same tree with the two names of the hard-linked file exchanged."""
     swapped = {FILE: SECOND, SECOND: FILE}
-    names = {inode.ino: inode.name for inode in content.inodes}
+    names = {inode.ino: inode.name for inode in tables.inodes}
     inodes = [
         inode._replace(name=names[swapped[inode.ino]]) if inode.ino in swapped else inode
-        for inode in content.inodes
+        for inode in tables.inodes
     ]
-    return content._replace(inodes=inodes)
+    return tables._replace(inodes=inodes)
 
 
 NOT_COVERED: dict[str, Change] = {
-    "time of the inode's change": of_inode(FILE, ctime_ns=T + 1),
-    "time of the root's change": of_inode(ROOT, ctime_ns=0),
+    "ctime": of_inode(FILE, ctime_ns=T + 1),
+    "ctime of the root": of_inode(ROOT, ctime_ns=0),
     "size of a folder": of_inode(FOLDER, size=12345),
     "size of the root": of_inode(ROOT, size=0),
     "name of the root": of_inode(ROOT, name=b""),
-    "how many names are noted": of_inode(FILE, nlink=5),
-    "one range of data that is all": of_meta(INNER, extents=(Extent(0, 5),)),
+    "number of hard links": of_inode(FILE, nlink=5),
+    "one data range that covers the file": of_meta(INNER, extents=(Extent(0, 5),)),
     "inode numbers and their order": renumber,
-    "which name comes first": name_second_first,
+    "order of hard links": name_second_first,
     "block ids": rename_blocks,
-    "blocks of a second name left out": lambda c: c._replace(
+    "blocks of a hard link left out": lambda c: c._replace(
         blocks={ino: blocks for ino, blocks in c.blocks.items() if ino != SECOND}
     ),
     "tags": lambda c: c._replace(tags={"version": "2", "author": "me"}),
     "stores": lambda c: c._replace(routes=[]),
     "parts": lambda c: c._replace(parts={A.id: b"x" * 20}),
-    "what no folder leads to": add(EXTRA._replace(parent=999)),
+    "an inode in no folder": add(EXTRA._replace(parent=999)),
 }
 
 
 @pytest.mark.parametrize("what", COVERED)
-def test_what_it_covers_changes_it(what: str) -> None:
+def test_a_covered_property_changes_it(what: str) -> None:
     assert of(COVERED[what](sample())) != of(sample())
 
 
-def test_no_two_changes_give_the_same() -> None:
+def test_different_changes_give_different_identities() -> None:
     found = {what: of(change(sample())) for what, change in COVERED.items()}
     assert len(set(found.values())) == len(COVERED)
 
 
 @pytest.mark.parametrize("what", NOT_COVERED)
-def test_what_it_does_not_cover_leaves_it(what: str) -> None:
+def test_an_uncovered_property_does_not_change_it(what: str) -> None:
     changed = NOT_COVERED[what](sample())
     assert changed != sample()
     assert of(changed) == of(sample())
 
 
 @pytest.mark.parametrize("what", [*COVERED, *NOT_COVERED])
-def test_through_the_file_it_is_the_same(tmp_path: Path, what: str) -> None:
-    """What is covered is written and read, too; what is not does not come in by the file."""
-    content = {**COVERED, **NOT_COVERED}[what](sample())
-    content = content._replace(inodes=sorted(content.inodes))
-    write_flist(tmp_path / "a.fl", content)
+def test_writing_and_reading_keeps_it(tmp_path: Path, what: str) -> None:
+    """Everything that it covers is written and read, and the file adds nothing to it."""
+    tables = {**COVERED, **NOT_COVERED}[what](sample())
+    tables = tables._replace(inodes=sorted(tables.inodes))
+    write_flist(tmp_path / "a.fl", tables)
     with FlistFile.open(tmp_path / "a.fl") as flist:
-        assert identity(load_nodes(flist)).hex() == of(content)
+        assert identity(load_nodes(flist)).hex() == of(tables)
 
 
 def test_golden() -> None:
-    """A change of the identity would make every one that was noted somewhere useless: then it needs
-    another `VERSION`."""
+    """If the identity of a tree changes, recorded identities become useless. Then `VERSION` must
+    change, too."""
     assert VERSION == b"zero-os flist identity v1"
     assert of(sample()) == "31f2ef62d52acd2bd18a55e6f2020406da3b317fd8ee3585ca92faf9d92217d5"
 
 
-def test_fields_can_not_run_into_each_other() -> None:
+def test_field_boundaries_are_hashed() -> None:
     cases = [[b"ab", b"c"], [b"a", b"bc"], [b"abc"], [b"abc", b""], [b"", b"abc"], []]
     assert len({hash_parts(parts) for parts in cases}) == len(cases)
 
 
-def test_an_empty_tree_has_one(tmp_path: Path) -> None:
+def test_an_empty_tree_has_an_identity(tmp_path: Path) -> None:
     root = sample().inodes[0]
     node = Node(b"/", root, Meta(), ())
     assert len(identity({b"/": node})) == 32

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from flist.errors import FlistError
-from flist.format.writer import Content, write_flist
+from flist.format.tables import Tables
+from flist.format.writer import write_flist
 from flist.model import CHUNK_BYTES, Block, Inode, Route
 from flist.mount.failures import MOST_LINES, WINDOW_S, Failures, path_of
 from flist.mount.reader import Reader
@@ -28,7 +29,7 @@ A, B = (block.id.hex() for block in BLOCKS[3])
 def open_sample(tmp_path: Path) -> Iterator[Reader]:
     """Write and open a flist that leads to odd places."""
     routes = [Route(0, 255, "dir:///nowhere")]
-    write_flist(tmp_path / "a.fl", Content(INODES, BLOCKS, {}, {}, routes))
+    write_flist(tmp_path / "a.fl", Tables(INODES, BLOCKS, {}, {}, routes))
     with open_reader(tmp_path / "a.fl", Sources()) as reader:
         yield reader
 

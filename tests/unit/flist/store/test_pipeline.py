@@ -10,12 +10,12 @@ import pytest
 
 from flist.blocks.codec import encode
 from flist.errors import BlockMissingError
+from flist.http.patience import Patience
 from flist.model import Route
 from flist.store import http
 from flist.store.base import announce
 from flist.store.folder import FolderStore
 from flist.store.http import HttpStore
-from flist.store.patience import Patience
 from flist.store.retry import RetryingStore
 from flist.store.routed import RoutedStore
 from tests.helpers.flist.faults import FaultyServer, faulty_server
@@ -96,7 +96,7 @@ def test_what_nobody_takes_is_let_go(server: FaultyServer) -> None:
     with store.announce(IDS):
         assert store.get(IDS[1]) == DATA[IDS[1]]
     assert not store.announced
-    assert len(store.origin.idle) == 1
+    assert len(store.client.origin.idle) == 1
     assert store.get(IDS[0]) == DATA[IDS[0]]
     assert len(server.clients) == 1
     store.close()
@@ -163,8 +163,8 @@ def test_a_connection_that_was_closed_while_idle_says_nothing_of_the_server() ->
     with answering(b"") as (url, _):
         store = HttpStore(url, timeout_s=20)
         for _ in range(http.MAX_BROKEN + 1):
-            while len(store.origin.idle) <= http.KEPT_FOR_READS:
-                store.origin.idle.append(store.origin.connect())
+            while len(store.client.origin.idle) <= http.KEPT_FOR_READS:
+                store.client.origin.idle.append(store.client.origin.connect())
             with store.announce(IDS):
                 pass
         assert store.broken_left == http.MAX_BROKEN
@@ -175,7 +175,7 @@ def test_without_blocks_a_connection_is_opened(server: FaultyServer) -> None:
     store = HttpStore(server.url)
     with store.announce([]):
         pass
-    assert len(store.origin.idle) == 1 and store.origin.idle[0].sock is not None
+    assert len(store.client.origin.idle) == 1 and store.client.origin.idle[0].sock is not None
     assert server.asked == 0
     store.close()
 
@@ -188,7 +188,7 @@ def test_a_server_that_is_down_is_no_reason_to_announce_no_more(tmp_path: Path) 
         with store.announce(IDS):
             pass
     assert store.broken_left == http.MAX_BROKEN
-    assert not store.origin.idle
+    assert not store.client.origin.idle
     store.close()
 
 

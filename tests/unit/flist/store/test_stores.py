@@ -15,8 +15,8 @@ from flist.errors import (
     StoreError,
     StoreUnavailableError,
 )
+from flist.http.urls import strip_password
 from flist.model import Route
-from flist.pack.pack import strip_password
 from flist.store.base import Store
 from flist.store.cache import BlockCache
 from flist.store.fetch import Fetcher
@@ -293,6 +293,31 @@ def test_a_failed_fetch_is_tried_again() -> None:
     inner.fail = lambda: None
     inner.put(block.id, data)
     assert fetcher.plain(block, 7) == b"content"
+
+
+def test_packed_bytes_come_from_the_cache_or_else_from_the_store(tmp_path: Path) -> None:
+    block, data = encode(b"content")
+    inner = FakeStore()
+    inner.put(block.id, data)
+    cache = BlockCache(tmp_path)
+    fetcher = Fetcher(RoutedStore([(Route(0, 255, "x"), inner)], check_arrival), cache)
+    assert fetcher.load_packed_now(block) is None
+    assert fetcher.load_packed(block) == data
+    assert fetcher.load_packed(block) == fetcher.load_packed_now(block) == data
+    assert inner.gets == 1
+
+
+def test_packed_bytes_that_are_damaged_in_the_cache_are_fetched_again(tmp_path: Path) -> None:
+    block, data = encode(b"content")
+    inner = FakeStore()
+    inner.put(block.id, data)
+    cache = BlockCache(tmp_path)
+    cache.put(block.id, bytes(len(data)))
+    assert Fetcher(inner, cache).load_packed(block) == data
+    assert cache.get(block.id) == data
+    cache.put(block.id, bytes(len(data) + 1))
+    with pytest.raises(BlockError, match="offline"):
+        Fetcher(None, cache).load_packed(block)
 
 
 def test_cache_keeps_its_limit(tmp_path: Path) -> None:

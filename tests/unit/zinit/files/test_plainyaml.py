@@ -1,4 +1,4 @@
-"""The small YAML reader returns what PyYAML returns, or leaves the text to it."""
+"""The small YAML reader returns what PyYAML returns, or leaves the text to PyYAML."""
 
 import contextlib
 
@@ -6,7 +6,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from zinit.files.nodes import ConfigError, Node, parse_any_yaml
+from zinit.files.fullyaml import parse_full_yaml
+from zinit.files.nodes import ConfigError, Node
 from zinit.files.plainyaml import read_plain
 
 FILE = """\
@@ -28,7 +29,7 @@ log:
 
 
 def flatten(node: Node) -> object:
-    """Return a node as something to compare, lines and quotes included."""
+    """Return a node as comparable values, lines and quoting included."""
     value: object = node.value
     if isinstance(node.value, list):
         value = [flatten(item) for item in node.value]
@@ -39,10 +40,10 @@ def flatten(node: Node) -> object:
     return value, node.line, node.is_plain
 
 
-def test_a_usual_file_is_read_without_pyyaml() -> None:
+def test_a_typical_file_is_read_without_pyyaml() -> None:
     node = read_plain(FILE)
     assert node is not None
-    assert flatten(node) == flatten(parse_any_yaml(FILE))
+    assert flatten(node) == flatten(parse_full_yaml(FILE))
 
 
 @pytest.mark.parametrize(
@@ -78,7 +79,7 @@ def test_a_usual_file_is_read_without_pyyaml() -> None:
         "a: [#x]",
     ],
 )
-def test_the_rest_is_left_to_pyyaml(text: str) -> None:
+def test_other_text_is_left_to_pyyaml(text: str) -> None:
     assert read_plain(text) is None
 
 
@@ -94,12 +95,12 @@ PIECES = st.sampled_from(
 @example("a: {b: c, d: e}")
 @example("a:\n- b\n- c\nd: e")
 @example("a: b #c\n#d\nf: 'g' #h")
-def test_what_it_reads_is_what_pyyaml_reads(text: str) -> None:
+def test_pyyaml_reads_the_same(text: str) -> None:
     ours = read_plain(text)
     if ours is None:
         return
     theirs = None
     with contextlib.suppress(ConfigError):
-        theirs = parse_any_yaml(text)
+        theirs = parse_full_yaml(text)
     assert theirs is not None, "PyYAML refuses what we read"
     assert flatten(ours) == flatten(theirs)

@@ -1,16 +1,19 @@
-"""Every pair of phase and event; the table in the docstring is the table in the code."""
+"""Every pair of phase and event; the tables in the docstring are the table in the code."""
 
-import re
+import itertools
+from collections.abc import Iterator
 
 import pytest
 
 from zinit.files.service import Service
-from zinit.life import machine, steps
+from zinit.life import machine
 from zinit.life import record as r
 from zinit.life.machine import TABLE, step
+from zinit.life.outcome import SUCCEEDED, parse_outcome
 from zinit.life.record import EVENTS, PHASES, Event, ImpossibleEventError, Record
 
 NOW = 50.0
+CELLS = [(phase, kind) for phase in PHASES for kind in TABLE[phase]]
 
 
 def record_in(phase: str, **settings: object) -> Record:
@@ -25,18 +28,39 @@ def record_in(phase: str, **settings: object) -> Record:
     return record
 
 
+def situations(phase: str, kind: str) -> Iterator[tuple[Record, Event]]:
+    """Yield records and events that differ in everything that a handler's choice depends on."""
+    for oneshot, tested, limited, restart, gated, fault, wanted, failed in itertools.product(
+        (False, True), repeat=8
+    ):
+        record = record_in(
+            phase,
+            oneshot=oneshot,
+            test="check" if tested else "",
+            liveness="check" if tested else "",
+            liveness_misses=1 if limited else 3,
+            restart="always" if restart else "never",
+            restart_limit=1 if limited else 0,
+        )
+        record.restarts = (NOW - 1,)
+        record.not_before = NOW + 1 if gated else 0.0
+        record.is_gated = gated
+        record.fault = "fault" if fault else ""
+        if phase in (r.IDLE, r.STOPPING):
+            record.target_up = wanted
+        number = 7 if kind == r.SPAWNED else 256 * failed
+        yield record, Event(kind, number, "text", is_transient=failed)
+
+
 @pytest.mark.parametrize("phase", PHASES)
 @pytest.mark.parametrize("kind", EVENTS)
-def test_every_pair_has_an_action_or_is_an_error(phase: str, kind: str) -> None:
+def test_every_pair_has_a_cell_or_is_an_error(phase: str, kind: str) -> None:
     before = record_in(phase)
     old = dict(vars(before))
     event = Event(kind, 7 if kind == r.SPAWNED else 0)
     if kind in TABLE[phase]:
         after, actions = step(before, event, NOW)
-        assert after.phase in PHASES
         assert after is not before
-        has_process = after.phase in (r.STARTING, r.RUNNING, r.STOPPING)
-        assert after.has_process == has_process
         assert all(action.kind for action in actions)
     else:
         with pytest.raises(ImpossibleEventError):
@@ -44,23 +68,55 @@ def test_every_pair_has_an_action_or_is_an_error(phase: str, kind: str) -> None:
     assert dict(vars(before)) == old
 
 
-def test_the_docstring_shows_the_table() -> None:
-    """The page that specifies the machine can't drift from it."""
-    doc = machine.__doc__ or ""
-    head = next(line for line in doc.splitlines() if line.strip().startswith("event "))
-    phases = head.split()[1:]
-    assert phases == list(PHASES)
-    rows = {}
-    for line in doc.splitlines():
-        cells = re.split(r"\s{2,}", line.strip())
-        if cells[0] in EVENTS and len(cells) == len(PHASES) + 1:
-            rows[cells[0]] = cells[1:]
-    assert set(rows) == set(EVENTS)
-    for kind, cells in rows.items():
-        for phase, cell in zip(PHASES, cells, strict=True):
-            assert (cell == "-") == (kind not in TABLE[phase]), (kind, phase)
-            if cell == "ignore":
-                assert TABLE[phase][kind] is steps.ignore
+@pytest.mark.parametrize(("phase", "kind"), CELLS)
+def test_a_handler_leads_to_exactly_the_phases_of_its_cell(phase: str, kind: str) -> None:
+    reached = set()
+    for record, event in situations(phase, kind):
+        after, _ = step(record, event, NOW)
+        reached.add(after.phase)
+        assert after.has_process == (after.phase in (r.STARTING, r.RUNNING, r.STOPPING))
+    assert reached == set(TABLE[phase][kind][1])
+
+
+def test_a_handler_that_leads_elsewhere_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    handler, _ = TABLE[r.RUNNING][r.STOP]
+    monkeypatch.setitem(TABLE[r.RUNNING], r.STOP, (handler, (r.IDLE,)))
+    with pytest.raises(AssertionError, match="stop: from running to stopping"):
+        step(record_in(r.RUNNING), Event(r.STOP), NOW)
+
+
+def name_handler(phase: str, kind: str) -> str:
+    return TABLE[phase][kind][0].__name__ if kind in TABLE[phase] else "-"
+
+
+def format_handlers() -> str:
+    """Return the table of handlers as the docstring has it."""
+    rows = [["event", *PHASES]]
+    rows += [[kind, *(name_handler(phase, kind) for phase in PHASES)] for kind in EVENTS]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join("    " + "  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
+
+
+def format_moves() -> str:
+    """Return the table of next phases as the docstring has it."""
+    moves: dict[tuple[str, str], tuple[str, ...]] = {}
+    for phase, kind in sorted(
+        CELLS, key=lambda cell: (PHASES.index(cell[0]), EVENTS.index(cell[1]))
+    ):
+        handler, phases = TABLE[phase][kind]
+        moves.setdefault((handler.__name__, phase), phases)
+        assert moves[handler.__name__, phase] == phases
+    return "\n".join(
+        f"    {name:11}  {phase:8}  -> {', '.join(phases)}"
+        for (name, phase), phases in moves.items()
+        if phases != (phase,)
+    )
+
+
+def test_the_docstring_has_every_cell_of_the_table() -> None:
+    paragraphs = (machine.__doc__ or "").split("\n\n")
+    assert format_handlers() in paragraphs
+    assert format_moves() in paragraphs
 
 
 def test_a_start_within_the_pause_waits_for_its_end() -> None:
@@ -80,6 +136,12 @@ def test_a_start_within_the_pause_waits_for_its_end() -> None:
         (0x80 | 11, "Error(Signaled(Pid(7), SIGSEGV, true))"),
     ],
 )
-def test_exits_are_shown_in_upstreams_words(status: int, text: str) -> None:
+def test_ends_are_shown_in_upstreams_words(status: int, text: str) -> None:
     record, _ = step(record_in(r.RUNNING), Event(r.EXITED, status), NOW)
-    assert record.shown == text
+    assert str(record.outcome) == text
+    assert (record.outcome.kind == SUCCEEDED) == (status == 0)
+    assert str(parse_outcome(text)) == text
+
+
+def test_an_unknown_word_is_an_unknown_outcome() -> None:
+    assert str(parse_outcome("Levitating(high)")) == "Unknown"

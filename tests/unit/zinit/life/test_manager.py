@@ -18,7 +18,7 @@ def test_services_start_in_after_order() -> None:
     assert set(world.states.values()) == {"Running"}
 
 
-def test_a_oneshot_satisfies_only_when_it_ended_well() -> None:
+def test_a_oneshot_satisfies_dependents_only_after_success() -> None:
     world = World(
         good="exec: run\noneshot: true",
         bad="exec: run\noneshot: true",
@@ -51,7 +51,7 @@ def test_nothing_restarts_after_stop() -> None:
     world = World(a=DAEMON)
     world.boot()
     world.end("a", 1 << 8)
-    world.do("stop", "a")  # in the pause
+    world.do("stop", "a")  # in the pause before the restart
     world.advance(60)
     assert world.labels == []
     assert world.manager.status("a")["target"] == "Down"
@@ -71,7 +71,7 @@ def test_stop_escalates_to_sigkill() -> None:
     assert world.labels == []
 
 
-def test_probe_gates_readiness_and_is_asked_again_every_two_seconds() -> None:
+def test_a_probe_gates_readiness_and_is_repeated_every_two_seconds() -> None:
     world = World(a="exec: run\ntest: check", b="exec: run\nafter: [a]")
     world.boot()
     assert world.states == {"a": "Spawned", "b": "Blocked"}
@@ -84,7 +84,7 @@ def test_probe_gates_readiness_and_is_asked_again_every_two_seconds() -> None:
     assert world.states == {"a": "Running", "b": "Running"}
 
 
-def test_a_service_that_dies_while_probed_takes_its_probe_along() -> None:
+def test_a_probe_is_killed_when_its_service_ends() -> None:
     world = World(a="exec: run\ntest: check")
     world.boot()
     probe = world.system.pid_of("a/test")
@@ -93,8 +93,8 @@ def test_a_service_that_dies_while_probed_takes_its_probe_along() -> None:
     assert world.state("a").startswith("Error")
 
 
-def test_a_probe_that_cannot_be_spawned_is_no_busy_loop() -> None:
-    """Upstream retries with no pause at all."""
+def test_a_probe_that_cannot_be_spawned_is_retried_after_a_pause() -> None:
+    """Upstream retries in a busy loop."""
     world = World(a="exec: run\ntest: check")
     world.system.refuse["a/test"] = FileNotFoundError(errno.ENOENT, "no such file")
     world.boot()
@@ -113,8 +113,8 @@ def test_ready_notification_gates_dependents() -> None:
     assert world.states == {"a": "Running", "b": "Running"}
 
 
-def test_a_spawn_error_is_final_but_a_shortage_passes() -> None:
-    """Upstream gives up for good when fork says EAGAIN."""
+def test_a_spawn_error_is_final_unless_it_may_pass() -> None:
+    """Upstream also gives up after EAGAIN."""
     world = World(a=DAEMON, b=DAEMON)
     world.system.refuse["a"] = FileNotFoundError(errno.ENOENT, "no such file")
     world.system.refuse["b"] = BlockingIOError(errno.EAGAIN, "try again")
@@ -127,7 +127,7 @@ def test_a_spawn_error_is_final_but_a_shortage_passes() -> None:
     assert world.state("a") == "Running"
 
 
-def test_shutdown_stops_dependents_first_also_through_others() -> None:
+def test_a_shutdown_stops_direct_and_indirect_dependents_first() -> None:
     world = World(
         a=DAEMON,
         one="exec: run\noneshot: true\nafter: [a]",
@@ -146,8 +146,8 @@ def test_shutdown_stops_dependents_first_also_through_others() -> None:
     assert world.manager.is_finished
 
 
-def test_shutdown_ends_in_spite_of_a_cycle_and_of_unknown_names() -> None:
-    """Upstream never finishes with a cycle, and counts unknown names as stopped."""
+def test_a_shutdown_ends_despite_cycles_and_unknown_names() -> None:
+    """Upstream never finishes a shutdown with a cycle."""
     world = World(
         a="exec: run\nafter: [b]",
         b="exec: run\nafter: [a, nobody]",
@@ -162,7 +162,7 @@ def test_shutdown_ends_in_spite_of_a_cycle_and_of_unknown_names() -> None:
     assert world.manager.is_finished
 
 
-def test_a_service_in_its_pause_does_not_come_back_in_a_shutdown() -> None:
+def test_a_shutdown_cancels_a_pending_restart() -> None:
     world = World(a=DAEMON, b=DAEMON)
     world.boot()
     world.end("a", 1 << 8)
@@ -176,14 +176,14 @@ def test_a_service_in_its_pause_does_not_come_back_in_a_shutdown() -> None:
     assert world.manager.is_finished
 
 
-def test_what_even_sigkill_leaves_does_not_hold_the_shutdown_up() -> None:
+def test_a_process_that_survives_sigkill_does_not_block_a_shutdown() -> None:
     world = World(a="exec: run\nshutdown_timeout: 1")
     world.boot()
     world.system.kill_group = lambda pid, number: None  # type: ignore[method-assign]
     world.do("shut_down", POWEROFF)
     world.advance(10)
     assert world.manager.is_finished
-    assert any("even after SIGKILL" in text for text in world.system.reports)
+    assert any("still exists after SIGKILL" in text for text in world.system.reports)
 
 
 def test_refusals_use_upstreams_texts() -> None:

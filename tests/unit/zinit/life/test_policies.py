@@ -1,18 +1,15 @@
-"""Our own keys on a fake clock: restart policies, probes, liveness, watchdog, requires, wants."""
+"""Zinit's own keys on a fake clock: restarts, probes, liveness, watchdog, requires, wants."""
 
 import errno
 
 import pytest
 
 from tests.helpers.zinit.fake_system import World
-from zinit.files.nodes import ConfigError
-from zinit.files.service import parse_service
-from zinit.life.reloading import read_folder, reload
 
 FAILED = 1 << 8
 
 
-def test_backoff_grows_up_to_its_limit_and_begins_anew_after_a_good_run() -> None:
+def test_the_restart_delay_grows_to_its_maximum_and_is_reset_after_a_long_run() -> None:
     world = World(a="exec: run\nrestart: {delay: 1, factor: 3, max_delay: 5, window: 10}")
     world.boot()
     delays = []
@@ -29,7 +26,7 @@ def test_backoff_grows_up_to_its_limit_and_begins_anew_after_a_good_run() -> Non
     assert world.labels == ["a"]
 
 
-def test_too_many_restarts_are_a_crash_that_says_why_until_somebody_starts_it() -> None:
+def test_too_many_restarts_are_a_crash_until_a_start_by_command() -> None:
     world = World(
         a="exec: run\nrestart: {delay: 0.1, factor: 1, limit: 3, window: 60}",
         b="exec: run\nrequires: [a]",
@@ -42,7 +39,7 @@ def test_too_many_restarts_are_a_crash_that_says_why_until_somebody_starts_it() 
     assert world.state("a").startswith("Crashed(3 restarts in 60 s, then Error(Exited(")
     world.advance(100)
     assert world.labels == []
-    assert world.state("b") == "Blocked"  # the limit reaches dependents
+    assert world.state("b") == "Blocked"  # the crash affects dependents
     world.do("start", "a")
     world.advance(3)
     assert world.labels == ["a", "b"]
@@ -67,7 +64,7 @@ def test_restart_policies() -> None:
     assert world.state("onfail") == "Success"
 
 
-def test_what_is_required_takes_its_dependents_down_and_back_up() -> None:
+def test_dependents_stop_and_start_with_a_required_service() -> None:
     world = World(
         a="exec: run", b="exec: run\nrequires: [a]", c="exec: run\nrequires: [b]", d="exec: run"
     )
@@ -82,14 +79,14 @@ def test_what_is_required_takes_its_dependents_down_and_back_up() -> None:
     assert world.labels == ["a", "b", "c", "d"]
 
 
-def test_after_alone_does_not_take_anything_down() -> None:
+def test_after_alone_does_not_stop_dependents() -> None:
     world = World(a="exec: run", b="exec: run\nafter: [a]")
     world.boot()
     world.do("stop", "a")
     assert world.labels == ["b"]
 
 
-def test_a_restart_of_what_is_required_is_no_loss() -> None:
+def test_a_restart_of_a_required_service_does_not_stop_dependents() -> None:
     world = World(a="exec: run", b="exec: run\nrequires: [a]")
     world.boot()
     world.end("a", FAILED)
@@ -98,7 +95,7 @@ def test_a_restart_of_what_is_required_is_no_loss() -> None:
     assert world.labels == ["a", "b"]
 
 
-def test_wants_waits_but_does_not_insist() -> None:
+def test_wants_waits_but_starts_after_failures() -> None:
     world = World(
         good="exec: run\ntest: check",
         bad="exec: run\noneshot: true",
@@ -114,7 +111,7 @@ def test_wants_waits_but_does_not_insist() -> None:
     assert world.state("x") == "Running"
 
 
-def test_a_probe_that_hangs_is_ended_and_asked_again() -> None:
+def test_a_probe_that_hangs_is_killed_and_repeated() -> None:
     world = World(a="exec: run\ntest: check\nprobe: {interval: 1, timeout: 3}")
     world.boot()
     first = world.system.pid_of("a/test")
@@ -127,7 +124,7 @@ def test_a_probe_that_hangs_is_ended_and_asked_again() -> None:
     assert world.state("a") == "Running"
 
 
-def test_liveness_restarts_after_so_many_failures_in_a_row() -> None:
+def test_failed_liveness_tests_in_a_row_restart_a_service() -> None:
     world = World(
         a="exec: run\nliveness: {test: alive, interval: 10, timeout: 2, failures: 2}"
         "\nrestart: on-failure"
@@ -136,18 +133,18 @@ def test_liveness_restarts_after_so_many_failures_in_a_row() -> None:
     world.advance(10)
     world.end("a/test", FAILED)
     world.advance(10)
-    world.end("a/test")  # one good answer begins the count anew
+    world.end("a/test")  # one success resets the count
     world.advance(10)
     world.end("a/test", FAILED)
     assert world.state("a") == "Running"
-    world.advance(12.1)  # the next one hangs
+    world.advance(12.1)  # the next test hangs
     assert world.system.reports == ["a: failed its liveness test 2 times"]
     world.advance(3)
     assert world.happened().count("spawn a") == 2
     assert world.state("a") == "Running"
 
 
-def test_the_watchdog_aborts_a_silent_service() -> None:
+def test_the_watchdog_aborts_a_service_without_pings() -> None:
     world = World(a="exec: run\nwatchdog: 5")
     world.boot()
     for _ in range(3):
@@ -173,7 +170,7 @@ def test_a_start_that_takes_too_long_is_a_failure() -> None:
     assert "not ready within 5 s" in world.state("a")
 
 
-def test_kill_cgroup_sweeps_what_is_left() -> None:
+def test_kill_cgroup_kills_the_remaining_processes() -> None:
     world = World(a="exec: run\ncgroup: {kill: cgroup}", b="exec: run\ncgroup: {}")
     world.boot()
     world.happened()
@@ -188,30 +185,7 @@ def test_kill_cgroup_sweeps_what_is_left() -> None:
     ]
 
 
-class FakeFolder:
-    """A service folder that is a dictionary."""
-
-    path = "fake"
-
-    def __init__(self, world: World) -> None:
-        self.world = world
-
-    def names(self) -> list[str]:
-        return sorted(self.world.files)
-
-    def load(self, name: str):  # type: ignore[no-untyped-def]
-        if name not in self.world.files:
-            raise FileNotFoundError
-        return self.world.load(name)
-
-
-def do_reload(world: World) -> object:
-    done = reload(world.manager, FakeFolder(world))  # type: ignore[arg-type]
-    world.settle()
-    return done
-
-
-def test_reload_touches_only_what_changed() -> None:
+def test_reload_affects_only_changed_services() -> None:
     world = World(
         same="exec: run", live="exec: run", cmd="exec: run", gone="exec: run", bad="exec: run"
     )
@@ -220,7 +194,7 @@ def test_reload_touches_only_what_changed() -> None:
     world.files.update(live="exec: run\nrestart: never", cmd="exec: other", bad="exec: 'x")
     world.files["new"] = "exec: run"
     del world.files["gone"]
-    done = do_reload(world)
+    done = world.reload()
     assert done == {
         "added": ["new"],
         "changed": ["live"],
@@ -238,25 +212,26 @@ def test_reload_touches_only_what_changed() -> None:
     assert "live" not in world.labels
 
 
-def test_reload_during_a_stop_does_not_bring_it_back() -> None:
+def test_reload_during_a_stop_does_not_start_the_service() -> None:
     world = World(a="exec: run")
     world.system.obeys = False
     world.boot()
     world.do("stop", "a")
     world.files["a"] = "exec: other"
-    do_reload(world)
+    world.reload()
     world.end("a", 15)
     world.advance(60)
     assert world.labels == []
-    assert read_folder(world.manager, FakeFolder(world))[1] == {}  # type: ignore[arg-type]
+    assert world.reload()["failed"] == {}
+    assert world.labels == []
 
 
-def test_reload_during_the_pause_does_not_add_a_start() -> None:
+def test_reload_during_the_pause_does_not_add_a_second_start() -> None:
     world = World(a="exec: run")
     world.boot()
     world.end("a", FAILED)
     world.files["a"] = "exec: other"
-    do_reload(world)
+    world.reload()
     world.advance(10)
     assert world.happened().count("spawn a") == 2
 
@@ -265,64 +240,5 @@ def test_a_blocked_service_follows_its_new_dependencies() -> None:
     world = World(a="exec: run\nafter: [nobody]")
     world.boot()
     world.files["a"] = "exec: run"
-    do_reload(world)
+    world.reload()
     assert world.labels == ["a"]
-
-
-@pytest.mark.parametrize(
-    "line",
-    [
-        "restart: sometimes",
-        "restart: {polic: always}",
-        "restart: {delay: -1}",
-        "restart: {delay: nan}",
-        "restart: {factor: 0.5}",
-        "probe: 5",
-        "liveness: {interval: 5}",
-        "liveness: {test: x, failures: 0}",
-        "watchdog: 0",
-        "start_timeout: soon",
-        "limits: {files: 5}",
-        "limits: {nofile: 3:2}",
-        "limits: {nofile: many}",
-        "capabilities: [FLY]",
-        "capabilities: NET_ADMIN",
-        "cgroup: {memory: lots}",
-        "cgroup: {cpu: 0}",
-        "cgroup: {kill: all}",
-        "tty: tty2",
-        "log: {size: 1M}",
-        "log: {file: relative}",
-        "no_new_privileges: yes",
-        "user: ''",
-    ],
-)
-def test_bad_values_of_our_keys_are_refused(line: str) -> None:
-    with pytest.raises(ConfigError) as refused:
-        parse_service("a", f"exec: run\n{line}\n")
-    assert refused.value.line == 2
-
-
-def test_values_of_our_keys() -> None:
-    service, warnings = parse_service(
-        "a",
-        "exec: run\nlimits: {nofile: 1024:4096, core: 0, as: 1.5G, nproc: unlimited}\n"
-        "cgroup: {memory: 512M, cpu: 50%, pids: 10}\ncapabilities: [CAP_NET_ADMIN, net_raw]\n"
-        "log: {file: /var/log/x, size: 10K, keep: 2}\nreload: sighup\nnetns: ndmz\n",
-    )
-    assert warnings == []
-    assert service.limits == {
-        "nofile": (1024, 4096),
-        "core": (0, 0),
-        "as": (1536 << 20, 1536 << 20),
-        "nproc": (-1, -1),
-    }
-    assert service.cgroup == {
-        "memory.max": str(512 << 20),
-        "cpu.max": "50000 100000",
-        "pids.max": "10",
-    }
-    assert service.capabilities == ("NET_ADMIN", "NET_RAW")
-    assert (service.log_size_bytes, service.log_keep) == (10240, 2)
-    assert service.reload == "SIGHUP"
-    assert service.netns == "/run/netns/ndmz"

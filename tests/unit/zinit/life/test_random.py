@@ -1,16 +1,16 @@
-"""Thousands of random service graphs and orders of events against an independent model.
+"""Thousands of random service graphs and event orders, checked against an independent model.
 
-The model below knows nothing of the machine: it only watches what happens to processes (spawned,
-signalled, ended) and holds these invariants.
+The model knows nothing of the machine. It watches what happens to processes (spawn, signal, end)
+and checks these invariants.
 
 1.  A service has at most one process.
-2.  It is spawned only if it is wanted, and, at its first start, only when every name in `after`
-    and `requires` is satisfied: a daemon that is ready, or anything that last ended well.
-3.  After `stop`, nothing of it is spawned until the next `start`.
-4.  In a shutdown nothing is spawned, and a service is told to stop only when every service that
-    waits for it (directly or through others) has no process any more.
+2.  It is spawned only if it is wanted. Its first spawn also needs every name in `after` and
+    `requires` to be satisfied: a daemon that is ready, or a service that last ended with success.
+3.  After `stop`, it is not spawned until the next `start`.
+4.  A shutdown spawns nothing, and stops a service only when none of its direct and indirect
+    dependents has a process.
 5.  A shutdown always ends, whatever the services do.
-6.  The machine never meets an event that it has no action for.
+6.  No impossible event reaches the machine.
 """
 
 from collections.abc import Sequence
@@ -32,7 +32,7 @@ SHUTDOWN_LIMIT_S = 10_000.0
 
 @st.composite
 def files(draw: st.DrawFn) -> dict[str, str]:
-    """Draw service files that wait for each other in any way, cycles and strangers included."""
+    """Draw service files with any dependencies, cycles and unknown names included."""
     texts = {}
     for name in draw(st.lists(st.sampled_from(NAMES), min_size=1, unique=True)):
         text = "exec: run\n"
@@ -59,17 +59,17 @@ STEPS = st.lists(
 
 
 class Watcher:
-    """The model: checks each thing that happens to a process when it happens."""
+    """The model: checks everything that happens to processes."""
 
     def __init__(self, world: World) -> None:
         self.world = world
         self.running: set[str] = set()
         self.stopped: set[str] = set()
-        self.told: set[str] = set()  # to stop, since their last spawn
+        self.told: set[str] = set()  # stopped since their last spawn
         self.in_shutdown = False
 
     def look(self) -> None:
-        """Check what has happened since the last look."""
+        """Check what has happened since the last call."""
         for event in self.world.happened():
             verb, label, *_ = event.split()
             if "/" in label or verb == "kill":
@@ -102,17 +102,15 @@ class Watcher:
 
 
 def is_satisfied(world: World, name: str) -> bool:
-    """The rule for dependencies, written from the reference and not from the code."""
-    shown = world.states.get(name, "Unknown")
-    if name not in world.states:
-        return False
-    if shown == "Success":
+    """Return whether `after: [name]` is met, by the rule in the reference."""
+    state = world.states.get(name)
+    if state == "Success":
         return True
-    return shown == "Running" and "oneshot" not in world.files[name]
+    return state == "Running" and "oneshot" not in world.files[name]
 
 
 def play(world: World, watcher: Watcher, verb: str, name: str) -> None:
-    """Do one step; what zinit refuses is fine."""
+    """Do one step; a refusal is allowed."""
     if verb in ("start", "stop", "forget", "monitor"):
         if verb in ("start", "monitor"):
             watcher.stopped.discard(name)
@@ -134,13 +132,13 @@ def play(world: World, watcher: Watcher, verb: str, name: str) -> None:
         world.end(name, 0 if verb == "end well" else 256)
 
 
-# Half a minute's work for a processor of its own, which a busy machine does not give.
+# It takes half a minute on an idle machine, and far longer on a busy one.
 @pytest.mark.timeout(1200)
 @settings(
     max_examples=2000, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
 )
 @given(files(), STEPS, STEPS)
-def test_the_rules_hold_whatever_happens(
+def test_the_invariants_hold_in_any_order_of_events(
     texts: dict[str, str], steps: list[tuple[str, str]], late: list[tuple[str, str]]
 ) -> None:
     world = World(**texts)

@@ -1,18 +1,16 @@
-"""Events in rare orders on a fake clock: failures within a batch, files that change under way."""
-
-from typing import Any
+"""Events in rare orders on a fake clock: failures within a batch, files that change meanwhile."""
 
 import pytest
 
 from tests.helpers.zinit.fake_system import World
-from zinit.files.service import Service, parse_service
-from zinit.life.reloading import reload
+from zinit.files.reading import parse_service
+from zinit.life import reloading
 
 FAILED = 1 << 8
 
 
-def test_what_started_with_the_one_it_requires_stops_when_that_one_cannot() -> None:
-    """Both come back after the same pause, in one batch; the one that is required is gone."""
+def test_a_service_stops_if_the_one_it_requires_fails_in_the_same_batch() -> None:
+    """Both restart after the same pause; the program of the required one is gone."""
     world = World(a="exec: run", b="exec: run\nrequires: [a]")
     world.boot()
     for name in ("a", "b"):
@@ -25,13 +23,13 @@ def test_what_started_with_the_one_it_requires_stops_when_that_one_cannot() -> N
 
 
 def replace(world: World, name: str, text: str) -> None:
-    """Let a running service follow another file, as `zinit reload` does."""
-    world.manager.replace(world.manager.find(name), parse_service(name, text)[0])
+    """Give a running service another file, as `zinit reload` does."""
+    reloading.replace(world.manager, world.manager.find(name), parse_service(name, text)[0])
     world.settle()
     world.happened()
 
 
-def test_a_liveness_test_that_a_reload_takes_away_ends() -> None:
+def test_a_reload_can_remove_a_liveness_test() -> None:
     world = World(a="exec: run\nliveness: {test: t, failures: 2}")
     world.boot()
     world.advance(10)
@@ -43,7 +41,7 @@ def test_a_liveness_test_that_a_reload_takes_away_ends() -> None:
     assert world.state("a") == "Running"
 
 
-def test_a_liveness_test_that_a_reload_brings_begins() -> None:
+def test_a_reload_can_add_a_liveness_test() -> None:
     world = World(a="exec: run")
     world.boot()
     replace(world, "a", "exec: run\nliveness: {test: t, interval: 5}")
@@ -51,7 +49,7 @@ def test_a_liveness_test_that_a_reload_brings_begins() -> None:
     assert world.labels == ["a", "a/test"]
 
 
-def test_a_readiness_test_that_a_reload_takes_away_holds_nothing_up() -> None:
+def test_a_service_whose_readiness_test_a_reload_removes_is_ready() -> None:
     world = World(a="exec: run\ntest: t")
     world.boot()
     assert world.labels == ["a", "a/test"]
@@ -60,8 +58,8 @@ def test_a_readiness_test_that_a_reload_takes_away_holds_nothing_up() -> None:
     assert world.labels == ["a"]
 
 
-def test_a_test_that_waited_for_its_turn_too_long_is_not_run() -> None:
-    """The service said that it is ready: its readiness test is no liveness test."""
+def test_a_queued_readiness_test_is_dropped_when_the_service_is_ready() -> None:
+    """It must not run as a liveness test."""
     world = World(a="exec: run\ntest: t", b="exec: run\ntest: t\nready: notify")
     world.manager.add([world.load(name) for name in ("a", "b")])
     world.manager.launcher.work()  # starts both and queues their tests
@@ -71,8 +69,8 @@ def test_a_test_that_waited_for_its_turn_too_long_is_not_run() -> None:
     assert world.system.reports == []
 
 
-def test_what_was_ended_for_a_fault_is_no_success() -> None:
-    """It left with status 0, but only because it was told to."""
+def test_status_0_after_a_fault_is_no_success() -> None:
+    """The service ended with status 0, but only because zinit stopped it."""
     world = World(a="exec: run\nready: notify\nstart_timeout: 5", b="exec: run\nafter: [a]")
     world.system.obeys = False
     world.boot()
@@ -90,7 +88,7 @@ def test_a_oneshot_has_a_time_limit_too() -> None:
     assert world.labels == []
 
 
-def test_pauses_never_shrink() -> None:
+def test_the_restart_delay_never_shrinks() -> None:
     world = World(a="exec: run\nrestart: {delay: 120}")  # above the default of max_delay
     world.boot()
     for _ in range(3):
@@ -101,40 +99,22 @@ def test_pauses_never_shrink() -> None:
         assert world.labels == ["a"]
 
 
-class Files:
-    """What `reload` wants of a folder."""
-
-    path = "etc"
-
-    def __init__(self, world: World) -> None:
-        self._world = world
-
-    def names(self) -> list[str]:
-        return sorted(self._world.files)
-
-    def load(self, name: str) -> Service:
-        if name not in self._world.files:
-            raise FileNotFoundError(2, "No such file", name)
-        return self._world.load(name)
-
-
 @pytest.mark.parametrize("text", ["exec: run", "exec: run\ndir: /tmp"])
-def test_a_file_that_comes_back_while_its_service_stops(text: str) -> None:
+def test_a_file_may_come_back_while_its_service_stops(text: str) -> None:
     world = World(a="exec: run")
     world.system.obeys = False
     world.boot()
-    files: Any = Files(world)
     del world.files["a"]
-    assert reload(world.manager, files)["removed"] == ["a"]
+    assert world.reload()["removed"] == ["a"]
     world.files["a"] = text
-    assert reload(world.manager, files)["added"] == ["a"]
+    assert world.reload()["added"] == ["a"]
     world.end("a", 15)
     world.advance(5)
     assert world.states == {"a": "Running"}
     assert world.manager.find("a").record.service.dir == world.load("a").dir
 
 
-def test_a_start_that_somebody_asks_for_does_not_wait_for_a_long_restart_pause() -> None:
+def test_a_start_by_command_does_not_wait_for_a_long_restart_delay() -> None:
     world = World(a="exec: run\nrestart: {delay: 60}", b="exec: run\nrestart: {delay: 0.5}")
     world.boot()
     for name in ("a", "b"):

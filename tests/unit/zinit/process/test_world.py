@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from zinit import boot, modules
-from zinit.files.service import Service, parse_service
+from zinit.files.reading import parse_service
+from zinit.files.service import Service
 from zinit.log.outputs import Outputs
 from zinit.log.ring import Ring
 from zinit.loop import Loop

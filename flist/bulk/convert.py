@@ -1,0 +1,140 @@
+"""Converts a flist of either format into a new `.fl`: every block is decoded and encoded again."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from flist.blocks.codec import check_arrival, digest, encode
+from flist.blocks.parts import LARGE_BYTES, encode_parts, rows_of_large_files
+from flist.bulk.blocks import Progress, block_sizes
+from flist.errors import FlistError
+from flist.format.opening import open_flist
+from flist.format.tables import Tables, load_tables
+from flist.format.writer import check_output, write_flist
+from flist.http.urls import strip_passwords
+from flist.model import Block, Route
+from flist.pack.workers import Worker, run_jobs
+from flist.store.routed import open_routes
+from flist.store.sender import Sender
+from flist.store.sources import Sources, open_fetcher
+
+if TYPE_CHECKING:
+    from flist.store.fetch import Fetcher
+
+
+class Chunk(NamedTuple):
+    """A block to convert: its plain size in bytes, and whether it belongs to a large file."""
+
+    block: Block
+    size: int
+    is_large: bool
+
+
+class Recoded(NamedTuple):
+    """A block before and after. `row` describes its parts if it belongs to a large file."""
+
+    old: Block
+    new: Block
+    row: bytes | None
+
+
+class Recoder(Worker[Chunk, Recoded]):
+    """Fetches blocks, encodes them in the current format, and stores them."""
+
+    def __init__(self, meta: Path, sources: Sources, routes: Sequence[Route]) -> None:
+        self.meta = meta
+        self.sources = sources
+        self.routes = routes
+        self.fetcher: Fetcher | None = None
+        self.target: Sender | None = None
+
+    def open(self) -> None:
+        """Open the source and the target stores."""
+        with open_flist(self.meta) as flist:
+            self.fetcher = open_fetcher(flist, self.sources)
+        self.target = Sender(open_routes(self.routes, check_arrival))
+
+    def work(self, job: Chunk) -> Recoded:
+        """Convert one block."""
+        assert self.fetcher is not None
+        assert self.target is not None
+        plain = self.fetcher.load(job.block, job.size)
+        row = None
+        if job.is_large:
+            (block, data), row = encode_parts(plain, digest(plain))
+        else:
+            block, data = encode(plain)
+        self.target.put(block.id, data)
+        return Recoded(job.block, block, row)
+
+    def close(self) -> None:
+        """Make the blocks durable and close the stores."""
+        assert self.fetcher is not None
+        assert self.target is not None
+        self.target.flush()
+        self.target.close()
+        self.fetcher.close()
+
+
+def convert(
+    meta: Path,
+    output: Path,
+    sources: Sources,
+    routes: Sequence[Route],
+    *,
+    keep_passwords: bool = False,
+    processes: int = 0,
+    progress: Progress | None = None,
+) -> int:
+    """Write the flist `meta` as the `.fl` file `output`, its blocks into the stores of `routes`.
+
+    Returns the number of distinct blocks. Raises `FlistError`.
+    """
+    check_output(output)
+    with open_flist(meta) as flist:
+        tables = load_tables(flist)
+    sizes = block_sizes(tables)
+    total = sum(sizes.values())
+    new_blocks: dict[Block, Block] = {}
+    rows: dict[bytes, bytes] = {}
+    done = 0
+    for old, new, row in run_jobs(
+        make_chunks(tables, sizes), Recoder(meta, sources, routes), processes
+    ):
+        new_blocks[old] = new
+        if row is not None:
+            rows[new.id] = row
+        done += sizes[old]
+        if progress is not None:
+            progress(done, total)
+    kept = routes if keep_passwords else strip_passwords(routes)
+    write_flist(output, replace_blocks(meta, tables, new_blocks, rows)._replace(routes=kept))
+    return len(new_blocks)
+
+
+def make_chunks(tables: Tables, sizes: dict[Block, int]) -> list[Chunk]:
+    """Return the jobs of a conversion, one for each block of `sizes`."""
+    large = {
+        block
+        for inode in tables.inodes
+        if inode.size > LARGE_BYTES
+        for block in tables.blocks.get(inode.ino, ())
+    }
+    return [Chunk(block, size, block in large) for block, size in sizes.items()]
+
+
+def replace_blocks(
+    meta: Path, tables: Tables, new_blocks: dict[Block, Block], rows: dict[bytes, bytes]
+) -> Tables:
+    """Return `tables` with each file's blocks replaced by the new ones; `rows` are by new id.
+
+    Raises `FlistError` if a file has a block that was not converted.
+    """
+    try:
+        blocks = {ino: [new_blocks[b] for b in blocks] for ino, blocks in tables.blocks.items()}
+    except KeyError as error:
+        raise FlistError(
+            f"cannot convert {meta}: the number of a file's blocks does not fit its size"
+        ) from error
+    parts = rows_of_large_files(tables.inodes, blocks, rows)
+    return tables._replace(blocks=blocks, parts=parts)

@@ -1,0 +1,1 @@
+"""Options, output and steps that several commands share."""

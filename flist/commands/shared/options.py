@@ -1,0 +1,108 @@
+"""Options that several commands share, with upstream's short names."""
+
+import argparse
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from common.errors import UsageError
+from flist.store.cache import DEFAULT_LIMIT_BYTES
+from flist.store.retry import DEFAULT_WAIT_S
+from flist.values import parse_path, parse_processes, parse_seconds, parse_size
+
+if TYPE_CHECKING:
+    from flist.store.sources import Sources
+
+DEFAULT_CACHE = Path("/tmp/cache")  # noqa: S108 upstream's default; created with mode 0700
+
+
+def add_meta(parser: argparse.ArgumentParser, what: str = "the flist") -> None:
+    """Add -m/--meta."""
+    parser.add_argument("-m", "--meta", type=parse_path, required=True, metavar="FILE", help=what)
+
+
+def add_processes(parser: argparse.ArgumentParser) -> None:
+    """Add --processes."""
+    parser.add_argument(
+        "--processes", type=parse_processes, default=0, help="default: one per processor"
+    )
+
+
+def add_key_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that demand a signature."""
+    parser.add_argument(
+        "--key", type=parse_path, metavar="FILE",
+        help="demand a signature by one of these public keys",
+    )  # fmt: skip
+    parser.add_argument("--name", help="demand this signed name, such as tf-zos/production")
+    parser.add_argument(
+        "--signature", type=parse_path, metavar="FILE",
+        help="the signature (default: inside the flist, or META.sig)",
+    )  # fmt: skip
+
+
+def add_sources(
+    parser: argparse.ArgumentParser,
+    cache: Path | None = DEFAULT_CACHE,
+    *,
+    store_option: str = "--store",
+) -> None:
+    """Add the options that say where blocks come from.
+
+    Commands whose --store says where blocks go pass another `store_option`.
+    """
+    parser.add_argument(
+        "-c", "--cache", type=parse_path, default=cache, metavar="DIR",
+        help=f"folder of cached blocks (default {cache or 'none'})",
+    )  # fmt: skip
+    parser.add_argument(
+        "--cache-size", type=parse_size, default=DEFAULT_LIMIT_BYTES, metavar="BYTES",
+        help="limit of the cache, such as 500M (default 4G)",
+    )  # fmt: skip
+    parser.add_argument(
+        store_option, dest="stores", action="append", default=[], metavar="[hh-hh=]URL",
+        help="take blocks from here instead of the routes inside the flist",
+    )  # fmt: skip
+    parser.add_argument(
+        "--wait", type=parse_seconds, default=DEFAULT_WAIT_S, metavar="SECONDS",
+        help="how long a read waits for a store that is down (default 60)",
+    )  # fmt: skip
+    parser.add_argument("--offline", action="store_true", help="use the cache only")
+
+
+def read_sources(options: argparse.Namespace) -> "Sources":
+    """Return the sources that the options of `add_sources` name."""
+    from flist.store.sources import Sources
+
+    return Sources(
+        options.stores, options.cache, options.cache_size, options.wait, options.offline,
+        options.debug,
+    )  # fmt: skip
+
+
+def read_password(word: str) -> str:
+    """Return the password of a command line; `-` stands for $RFS_PASSWORD, which other users of the
+    machine can't see."""
+    return os.environ.get("RFS_PASSWORD", "") if word == "-" else word
+
+
+def check_signature(options: argparse.Namespace, meta: Path | None = None) -> None:
+    """Check a flist's signature if a key was named.
+
+    `meta` is another flist than the one in the options: a version that `remount` shows later. Its
+    signature is inside or beside it, under the same name. Raises `SignatureError`, and `UsageError`
+    if a name or a signature but no key was given.
+    """
+    if options.key is None:
+        if options.name is not None or options.signature is not None:
+            raise UsageError(
+                "cannot check a signature: no key is named", hint="--key FILE, of public keys"
+            )
+        return
+    from flist.format.signing.trust import demand_signature
+
+    if meta is None or meta == options.meta:
+        # A later version has to be signed under the same name, so keep it.
+        options.name = demand_signature(options.meta, options.key, options.name, options.signature)
+    else:
+        demand_signature(meta, options.key, options.name)

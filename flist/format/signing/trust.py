@@ -1,0 +1,73 @@
+"""Decides whether a flist is trusted: where its signature is looked for, and what it must say.
+
+A signature is checked before SQLite opens the file.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from flist.errors import SignatureError
+from flist.format.signing.keys import load_public_keys
+from flist.format.signing.signature import Signature, parse_signature
+from flist.format.signing.trailer import file_sha256, read_trailer
+
+
+def demand_signature(
+    path: Path, keys: Path, name: str | None = None, signature: Path | None = None
+) -> str:
+    """Check the flist `path` against the key file `keys`; return the name under which it is signed.
+
+    The signature is the file `signature` if that is given, or else inside the flist, or else in
+    `<path>.sig`. Without `name`, any name is accepted. Raises `SignatureError`.
+    """
+    public_keys = load_public_keys(keys)
+    beside = signature or path.with_name(path.name + ".sig")
+    if signature is None and read_trailer(path)[1]:
+        try:
+            return verify_inside(path, name, public_keys)
+        except SignatureError:
+            if not beside.exists():
+                raise
+    found = load_signature(path, beside)
+    found.check(path.name, file_sha256(path), name or found.name, public_keys)
+    return found.name
+
+
+def load_signature(path: Path, place: Path) -> Signature:
+    """Return the signature of the flist `path` in the file `place`; raises `SignatureError`."""
+    try:
+        text = place.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SignatureError(
+            f"cannot trust {path}: it has no signature inside, and {place} can't be read",
+            hint="`sign` makes one",
+        ) from error
+    try:
+        return parse_signature(text)
+    except SignatureError as error:
+        error.add_note(f"in {place}")
+        raise
+
+
+def verify_flist(path: Path, sig_text: str, name: str, public_keys: Sequence[bytes]) -> None:
+    """Raise `SignatureError` unless one of the keys signed exactly this file under `name`."""
+    parse_signature(sig_text).check(path.name, file_sha256(path), name, public_keys)
+
+
+def verify_inside(path: Path, name: str | None, public_keys: Sequence[bytes]) -> str:
+    """Return the name of the first signature inside the flist by one of the keys.
+
+    With a `name`, only a signature under that name counts. Raises `SignatureError`.
+    """
+    size, texts = read_trailer(path)
+    problem = SignatureError(f"{path.name} has no signature inside", hint="`sign --inside`")
+    sha256 = file_sha256(path, size) if texts else ""
+    for text in texts:
+        try:
+            signature = parse_signature(text)
+            signature.check(path.name, sha256, name or signature.name, public_keys)
+        except SignatureError as error:
+            problem = error
+        else:
+            return signature.name
+    raise problem

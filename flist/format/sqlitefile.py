@@ -1,0 +1,85 @@
+"""A SQLite file that may come from anywhere, opened for reading only."""
+
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from flist.errors import FormatError
+
+MAGIC = b"SQLite format 3\x00"
+MAX_CELL_BYTES = 16 << 20
+"""No value of either format is nearly this large."""
+
+
+class SqliteFile:
+    """An open SQLite file; `path` is named in errors. Every method raises `FormatError` for what
+    SQLite refuses.
+
+    Safe to use from several threads, but not across a fork.
+    """
+
+    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+        self.path = path
+        self.connection = connection
+        # SQLite serialises its calls, but Python caches one statement per SQL text and binds and
+        # steps it in two calls. Without this lock a thread could get another thread's rows.
+        self.lock = threading.Lock()
+
+    def close(self) -> None:
+        """Close the file once a running query has ended; later queries fail."""
+        with self.lock:  # Python's sqlite3 crashes if a connection is closed during a query
+            self.connection.close()
+
+    def table_names(self) -> set[str]:
+        """Return the names of all tables; views are not tables."""
+        rows = self.query("SELECT CAST(name AS BLOB) FROM sqlite_master WHERE type = 'table'")
+        return {bytes(name or b"").decode(errors="replace") for (name,) in rows}
+
+    def check_plain(self, tables: Iterable[str]) -> None:
+        """Refuse virtual tables and generated columns: reading them could take any amount of time
+        and memory, however small the file is."""
+        for table in sorted(tables):
+            columns = self.query(f"PRAGMA table_xinfo({table})")
+            if any(column[-1] for column in columns):
+                raise FormatError(f"cannot open {self.path}: table {table} is not a plain table")
+
+    def query(self, sql: str, values: tuple[int | bytes, ...] = ()) -> list[tuple[Any, ...]]:
+        """Run a query and return all its rows."""
+        try:
+            with self.lock:
+                return self.connection.execute(sql, values).fetchall()
+        except (sqlite3.Error, OverflowError, UnicodeDecodeError) as error:
+            raise FormatError(f"cannot read {self.path}: {error}") from error
+
+    def stream(self, sql: str) -> Iterator[tuple[Any, ...]]:
+        """Run a query and yield its rows as they are read."""
+        try:
+            # `yield from` would close the cursor when the caller stops early, perhaps after the
+            # connection was closed.
+            for row in self.connection.execute(sql):  # noqa: UP028
+                yield row
+        except (sqlite3.Error, OverflowError, UnicodeDecodeError) as error:
+            raise FormatError(f"cannot read {self.path}: {error}") from error
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """Open the SQLite file `path` for reading only; raises `FormatError`.
+
+    Whatever the caller found out about `path` may be out of date: a mount may hide the file by now.
+    """
+    address = f"file:{quote(str(path.absolute()))}?mode=ro&immutable=1"
+    try:
+        connection = sqlite3.connect(address, uri=True, check_same_thread=False)
+    except sqlite3.Error as error:
+        raise FormatError(f"cannot open {path}: {error}") from error
+    try:
+        connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_CELL_BYTES)
+        connection.execute("PRAGMA trusted_schema = OFF")
+        connection.execute("PRAGMA cell_size_check = ON")
+    except sqlite3.Error as error:
+        connection.close()
+        raise FormatError(f"cannot open {path}: {error}") from error
+    return connection

@@ -1,0 +1,1 @@
+"""The HTTP client: connections, time limits, redirects and retries."""

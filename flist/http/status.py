@@ -1,0 +1,36 @@
+"""What the status of an HTTP answer means: an absence, a refusal, or an outage that may pass."""
+
+from flist.errors import StoreError, StoreUnavailableError
+
+DONE = (200, 201)
+DENIED = (401, 403)
+NOT_FOUND = (404, 410)
+NO_SUCH_METHOD = 405
+BUSY = (408, 425, 429)
+"""These mean "later", and so does every 5xx."""
+
+
+def is_later(status: int) -> bool:
+    """Return whether the same request may succeed later."""
+    return status >= 500 or status in BUSY
+
+
+def refusal(status: int, url: str) -> StoreError:
+    """Return the error for a status that is neither success nor absence."""
+    kind = StoreUnavailableError if is_later(status) else StoreError
+    return kind(f"cannot read from {url}: it answered {status}")
+
+
+def write_refusal(status: int, url: str) -> StoreError:
+    """Return the error for a server that did not accept what was sent."""
+    if status in DENIED:
+        return StoreError(
+            f"cannot write to {url}: it refused the token ({status})",
+            hint="--token, $RFS_TOKEN, or ?token= in the URL of a store",
+        )
+    if status in (*NOT_FOUND, NO_SUCH_METHOD):
+        return StoreError(
+            f"cannot write to {url}: nothing there takes that ({status})",
+            hint="a hub takes something only with --tokens or --users; or the address is wrong",
+        )
+    return refusal(status, url)

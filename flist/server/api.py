@@ -1,0 +1,100 @@
+"""Paths and JSON of a server's API, which client, `server` store and hub have in common. Pure.
+
+Paths are below the server's URL. Source: upstream's rfs server, its OpenAPI description.
+"""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import quote
+
+from flist.errors import StoreError
+from flist.server.names import BLOCK_NAME
+
+BLOCK = "api/v1/block"
+VERIFY = f"{BLOCK}/verify"
+BLOCKS = "api/v1/blocks"
+OWN_BLOCKS = "api/v1/user/blocks"
+SIGN_IN = "api/v1/signin"
+MAX_PER_PAGE = 100
+"""Rows of a list, and names in one question, that every server accepts."""
+
+
+def block_path(name: str) -> str:
+    """Return where a block is read (GET, HEAD)."""
+    return f"{BLOCK}/{name}"
+
+
+def upload_path(file_hash: str, index: int) -> str:
+    """Return where block `index` of a file is written (POST)."""
+    return f"{BLOCK}?file_hash={file_hash}&idx={index}"
+
+
+def downloads_path(name: str) -> str:
+    """Return where the server says how often a block was fetched."""
+    return f"{BLOCK}/{name}/downloads"
+
+
+def file_path(file_hash: str) -> str:
+    """Return where the server lists the blocks of a file."""
+    return f"{BLOCKS}/{quote(file_hash, safe='')}"
+
+
+def page_path(path: str, page: int) -> str:
+    """Return where page `page` (from 1) of a list is."""
+    return f"{path}?page={page}&per_page={MAX_PER_PAGE}"
+
+
+def make_question(names: Sequence[str]) -> bytes:
+    """Return the body of `VERIFY`: which of the blocks `names` are missing?"""
+    rows = [{"block_hash": name, "file_hash": name, "block_index": 0} for name in names]
+    return json.dumps({"blocks": rows}).encode()
+
+
+def read_missing(answer: object, names: Sequence[str]) -> list[str]:
+    """Return those of `names` that the answer of `VERIFY` says are missing."""
+    missing = {name for name in read_list(answer, "missing") if isinstance(name, str)}
+    return [name for name in names if name in missing]
+
+
+def read_list(answer: object, key: str) -> list[Any]:
+    """Return the list at `key` of an answer; raises `StoreError`."""
+    found = answer.get(key) if isinstance(answer, dict) else None
+    if not isinstance(found, list):
+        raise StoreError(f"cannot understand the server: its answer has no list of {key}")
+    return found
+
+
+def read_names(answer: object) -> list[str]:
+    """Return the blocks' names in a list of blocks, each row of which begins with one."""
+    rows = read_list(answer, "blocks")
+    names = [row[0] if isinstance(row, list) and row else None for row in rows]
+    if not all(isinstance(name, str) and BLOCK_NAME.fullmatch(name) for name in names):
+        raise StoreError("cannot understand the server: a row of its list names no block")
+    return [str(name) for name in names]
+
+
+def read_file(answer: object) -> list[str]:
+    """Return the names of a file's blocks, in order; the rows are (name, index)."""
+    names = read_names(answer)
+    indexes = [row[1] if len(row) == 2 else None for row in read_list(answer, "blocks")]
+    if not all(type(index) is int for index in indexes):
+        raise StoreError("cannot understand the server: it does not say which block is where")
+    return [name for _, name in sorted(zip(indexes, names, strict=True))]
+
+
+def read_downloads(answer: object) -> tuple[int, int]:
+    """Return how often a block was fetched, and its size in bytes."""
+    found = answer if isinstance(answer, dict) else {}
+    try:
+        return int(found["downloads_count"]), int(found["block_size"])
+    except (TypeError, KeyError, ValueError, OverflowError) as error:
+        raise StoreError("cannot understand the server: it counts no downloads") from error
+
+
+def read_token(answer: object) -> str:
+    """Return the token that a user gets by signing in; it can stand in a header."""
+    token = answer.get("access_token") if isinstance(answer, dict) else None
+    if not isinstance(token, str) or not token.isascii() or not token.isprintable():
+        raise StoreError("cannot sign in: the server gave no token")
+    return token
