@@ -46,7 +46,7 @@ class PackageArchive:
         """Return the content of a file; a link is followed within the archive."""
         try:
             stream = self._tar.extractfile(self.member(path))
-        except KeyError:  # a link that leads nowhere
+        except (KeyError, RecursionError):  # a link that leads nowhere, or to itself
             stream = None
         if stream is None:
             raise PackageError(f"cannot read /{path} from {self.path}: not a regular file")
