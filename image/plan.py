@@ -1,13 +1,12 @@
 """Tables of what goes into a release; paths are globs, in which "*" also matches slashes."""
 
-from common.debian.programs import LIBRARY_FOLDER, LOADER
+from common.debian.programs import LOADER
 from image.model import Device
 
 # Debian packages; their dependencies are added. The build uses single files of them.
 PACKAGES = (
     "ca-certificates",
     "kmod",
-    "libfuse3-4",
     "libgcc-s1",
     "libpython3.13-stdlib",
     "linux-image-amd64",
@@ -17,7 +16,6 @@ PACKAGES = (
 PYTHON = "usr/bin/python3.13"
 STDLIB = "usr/lib/python3.13"
 PROJECT = "usr/lib/zero-os"
-FUSE_LIBRARY = f"/{LIBRARY_FOLDER}/libfuse3.so.4"
 
 # -- the system ------------------------------------------------------------------------------
 
@@ -32,9 +30,9 @@ SYSTEM_FILES = (
     "usr/lib/modprobe.d/*",
 )
 
-# Loaded by name at run time, so no file lists them as needed: for thread cancellation in glibc,
-# for FUSE, and for compressed modules in kmod.
-LOADED_LIBRARIES = ("libgcc_s.so.1", "libfuse3.so.4", "liblzma.so.5", "libzstd.so.1")
+# Loaded by name at run time, so no file lists them as needed: for thread cancellation in glibc, and
+# for compressed modules in kmod.
+LOADED_LIBRARIES = ("libgcc_s.so.1", "liblzma.so.5", "libzstd.so.1")
 
 SYMLINKS = {
     "bin": "usr/bin",

@@ -14,33 +14,20 @@ TOP = Path(__file__).resolve().parent.parent
 KEY_FILE = "etc/zero-os/keys/flist.pub"
 
 LAUNCHER = """#!/usr/bin/python3 -IS
-import os
 import sys
 
 sys.path.append("/{project}")
-os.environ.setdefault("FUSE_LIBRARY_PATH", "{fuse}")
 
 from {module} import {function}
 
 sys.exit({function}())
 """
 
-# PID 1 imports only what it needs, so it sets no variable for FUSE.
-INIT = """#!/usr/bin/python3 -IS
-import sys
-
-sys.path.append("/{project}")
-
-from {module} import {function}
-
-{function}()
-"""
-
 PROGRAMS = {
-    "init": (INIT, "zinit.boot", "main"),
-    "usr/bin/rfs": (LAUNCHER, "flist.cli", "entry"),
-    "usr/bin/zinit": (LAUNCHER, "zinit.client.cli", "entry"),
-    "usr/bin/zos": (LAUNCHER, "zero_os.cli", "main"),
+    "init": ("zinit.boot", "main"),
+    "usr/bin/rfs": ("flist.cli", "entry"),
+    "usr/bin/zinit": ("zinit.client.cli", "entry"),
+    "usr/bin/zos": ("zero_os.cli", "main"),
 }
 
 OS_RELEASE = """NAME="Zero-OS"
@@ -79,9 +66,8 @@ def _files_below(folder: Path) -> list[Path]:
 def build_project(sources: Tree, keys: str, version: str, target: Path) -> Tree:
     """Return the whole layer; `keys` is the result of `read_keys`, or ""."""
     tree = compile_tree(sources, target, keep_sources=True)
-    for path, (text, module, function) in PROGRAMS.items():
-        words = {"project": plan.PROJECT, "fuse": plan.FUSE_LIBRARY}
-        script = text.format(module=module, function=function, **words)
+    for path, (module, function) in PROGRAMS.items():
+        script = LAUNCHER.format(project=plan.PROJECT, module=module, function=function)
         tree.add(path, File(script.encode(), 0o755))
     tree.add("etc/os-release", File(OS_RELEASE.format(version=version).encode()))
     if keys:

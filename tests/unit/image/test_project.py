@@ -49,5 +49,5 @@ def test_a_node_gets_the_project_without_the_servers() -> None:
     assert any(path.startswith("etc/zinit/") for path in paths)
     unwanted = ("flist/hub", "zero_os/boot", "image", "qemu", "bootstrap_server", "node/etc")
     assert not [p for p in paths for name in unwanted if p.startswith(f"{top}/{name}/")]
-    for _, module, _ in PROGRAMS.values():
+    for module, _ in PROGRAMS.values():
         assert f"{top}/{module.replace('.', '/')}.py" in paths
