@@ -1,6 +1,6 @@
-"""PID 1: what comes before the services and after them.
+"""PID 1: setting up the machine before the services start, and shutting it down after them.
 
-`main` is what `/init` calls. It never returns and never raises: the kernel panics when PID 1 ends.
+`/init` calls `main`, which never returns and never raises: the kernel panics when PID 1 ends.
 """
 
 import os
@@ -48,17 +48,17 @@ CRASH_LIMIT = 5
 
 
 def main() -> None:
-    """Bring the machine up, run the services, and power off or reboot in the end."""
+    """Set up the machine, run the services, and finally power off or reboot."""
     open_standard("/dev/console", "/dev/null")
     console = Console("/dev/console")
     report = console.say
     try:
         os.chdir("/")
         os.environ.setdefault("PATH", DEFAULT_PATH)
-        if "ZINIT_STATE" not in os.environ:  # else the machine is up: we were started anew
+        if "ZINIT_STATE" not in os.environ:  # after a re-execution the machine is set up
             prepare(report)
             load_device_modules(report)
-            tell_start(report)
+            report_start(report)
         goal = serve(Settings(), console)
         finish(goal, report)
     except BaseException:
@@ -66,7 +66,7 @@ def main() -> None:
 
 
 def prepare(report: "Callable[[str], None]") -> None:
-    """Mount what every program expects, name the host, take ctrl-alt-del."""
+    """Mount the usual file systems, set the host name, and receive ctrl-alt-del as a signal."""
     os.umask(0o022)
     for kind, target, flags, data in MOUNTS:
         try:
@@ -77,26 +77,26 @@ def prepare(report: "Callable[[str], None]") -> None:
         try:
             os.symlink(target, link)
         except OSError:
-            pass  # it is there, or /dev is not ours
+            pass  # it exists, or /dev is read-only
     try:
         _socket.sethostname(read_hostname())
     except OSError as error:
-        report(f"cannot name the machine: {error.strerror}")
+        report(f"cannot set the host name: {error.strerror}")
     try:
-        kernel.reboot(kernel.CAD_OFF)  # ctrl-alt-del becomes a signal for us
+        kernel.reboot(kernel.CAD_OFF)  # ctrl-alt-del sends SIGINT to PID 1
     except OSError:
-        pass  # in a container the keys are not ours
+        pass  # not permitted in a container
 
 
 def mount_once(kind: str, target: str, flags: int, data: str) -> None:
-    """Mount unless something is mounted there already."""
+    """Mount unless `target` is already a mount point."""
     os.makedirs(target, exist_ok=True)
     if os.stat(target).st_dev == os.stat(os.path.dirname(target)).st_dev:
         kernel.mount(kind, target, kind, flags, data)
 
 
 def read_hostname(path: str = "/etc/hostname") -> str:
-    """Return the name in `path`, or zero-os."""
+    """Return the host name in `path`, or else `zero-os`."""
     try:
         with open(path, encoding="ascii", errors="replace") as stream:
             return stream.read(64).strip() or "zero-os"
@@ -105,7 +105,7 @@ def read_hostname(path: str = "/etc/hostname") -> str:
 
 
 def load_device_modules(report: "Callable[[str], None]") -> None:
-    """Load what the devices need; without modprobe there is nothing to load."""
+    """Load the kernel modules for the devices of this machine."""
     from zinit.modules import load_modules
 
     env = dict(os.environ)
@@ -118,43 +118,43 @@ def load_device_modules(report: "Callable[[str], None]") -> None:
     report(f"modules loaded in {time.monotonic() - start:.2f} s, {rounds} rounds")
 
 
-def tell_start(report: "Callable[[str], None]") -> None:
-    """Tell when we came up and what that took."""
+def report_start(report: "Callable[[str], None]") -> None:
+    """Report when PID 1 started, and how many modules it imported."""
     age = time.clock_gettime(time.CLOCK_BOOTTIME)
     count = len(sys.modules)
     report(f"started as PID 1 ({age:.2f} s after kernel start, {count} modules imported)")
 
 
 def serve(settings: Settings, console: Console) -> str:
-    """Run the daemon; one that crashes and can't go on is followed by another."""
+    """Run the daemon; after a crash that re-executing did not cure, run another one."""
     for _ in range(CRASH_LIMIT):
         try:
             return run_daemon(settings, console)
         except BaseException:
             console.say("the manager crashed:\n" + describe_crash())
-            end_processes()  # the next one knows of none, and would start each a second time
+            end_processes()  # the next daemon does not know them and would start each again
             time.sleep(1.0)
-    raise RuntimeError("the manager crashes again and again")
+    raise RuntimeError(f"the manager crashed {CRASH_LIMIT} times")
 
 
 def finish(goal: str, report: "Callable[[str], None]") -> None:
-    """End what still runs, unmount, and power off or reboot."""
+    """End all processes, unmount, and power off or reboot."""
     end_processes()
-    if not run_apart(lambda: put_away(report), UNMOUNT_GRACE_S):
-        report("unmounting hangs: going on without")
+    if not run_in_child(lambda: unmount(report), UNMOUNT_GRACE_S):
+        report("unmounting hangs, going on without it")
     report("rebooting now" if goal == REBOOT else "powering off now")
     kernel.reboot(kernel.RESTART if goal == REBOOT else kernel.POWER_OFF)
 
 
-def put_away(report: "Callable[[str], None]") -> None:
-    """Write everything back and unmount it."""
+def unmount(report: "Callable[[str], None]") -> None:
+    """Write all data back and unmount all file systems."""
     os.sync()
     unmount_all(report)
     os.sync()
 
 
-def run_apart(work: "Callable[[], None]", limit_s: float) -> bool:
-    """Do what may hang for ever in a child; return whether it came to its end in time."""
+def run_in_child(work: "Callable[[], None]", limit_s: float) -> bool:
+    """Run work that may hang in a child process; return whether it ended within the limit."""
     try:
         pid = os.fork()
     except OSError:
@@ -178,7 +178,7 @@ def run_apart(work: "Callable[[], None]", limit_s: float) -> bool:
 
 
 def end_processes() -> None:
-    """Ask every process that is left to end, then make it."""
+    """Send SIGTERM to all processes, and later SIGKILL to those that are left."""
     for number, grace_s in ((15, TERM_GRACE_S), (9, KILL_GRACE_S)):
         try:
             os.kill(-1, number)
@@ -195,7 +195,7 @@ def end_processes() -> None:
 
 
 def unmount_all(report: "Callable[[str], None]") -> None:
-    """Unmount everything but what we stand on, last mounted first; the rest goes read-only."""
+    """Unmount all but `KEEP`, last mounted first; remount read-only what cannot be unmounted."""
     for target in reversed(read_mounts()):
         if target in KEEP:
             continue
@@ -220,21 +220,21 @@ def read_mounts(path: str = "/proc/self/mounts") -> list[str]:
 
 
 def decode_octal(word: str) -> str:
-    """Undo the kernel's escapes (`\\040` for a space)."""
+    """Decode the kernel's octal escapes, such as `\\040` for a space."""
     head, *parts = word.split("\\")
     return head + "".join(chr(int(part[:3], 8)) + part[3:] for part in parts)
 
 
 def describe_crash() -> str:
-    """Return the traceback of the exception that is being handled."""
+    """Return the end of the traceback of the exception being handled."""
     import traceback
 
     return traceback.format_exc()[-3000:]
 
 
 def give_up(report: "Callable[[str], None]") -> None:
-    """Nothing helped: keep reaping for a while so that the console can be read, then reboot."""
-    report("cannot go on, rebooting in a minute:\n" + describe_crash())
+    """Reap children for a minute, so that the console can be read, and reboot."""
+    report("cannot continue, rebooting in a minute:\n" + describe_crash())
     deadline = time.monotonic() + LAST_RESORT_S
     while time.monotonic() < deadline:
         try:
@@ -242,5 +242,5 @@ def give_up(report: "Callable[[str], None]") -> None:
         except ChildProcessError:
             pass
         time.sleep(0.2)
-    run_apart(os.sync, UNMOUNT_GRACE_S)
+    run_in_child(os.sync, UNMOUNT_GRACE_S)
     kernel.reboot(kernel.RESTART)

@@ -1,10 +1,10 @@
-"""The running process manager: puts loop, system, manager, outputs and server together."""
+"""The process manager: connects loop, system, manager, outputs and server, and runs them."""
 
 import gc
 import os
 import sys
 
-from zinit.control.commands import Api
+from zinit.control.api import Api
 from zinit.control.server import Server
 from zinit.files.folder import Folder
 from zinit.files.signals import SIGCHLD, SIGHUP, SIGINT, SIGPWR, SIGTERM
@@ -13,20 +13,27 @@ from zinit.log.console import Console, open_standard
 from zinit.log.outputs import Outputs
 from zinit.log.ring import Ring
 from zinit.loop import Loop
-from zinit.process.system import RANK, RealSystem, hold_signals, install_signals, release_signals
+from zinit.process.signals import hold_signals, install_signals, release_signals
+from zinit.process.system import RANK, RealSystem
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 SHUTDOWN_SIGNALS = {SIGTERM: POWEROFF, SIGINT: POWEROFF, SIGHUP: POWEROFF}
 PID1_SIGNALS = {SIGINT: REBOOT, SIGPWR: POWEROFF}  # the kernel sends SIGINT for ctrl-alt-del
-GC_THRESHOLD = 10_000  # little here is cyclic: look for that rarely
+GC_THRESHOLD = 10_000  # few objects here are in cycles
 SOCKET_RETRY_S = 5.0
-FAULT_LIMIT = 20  # bugs within FAULT_WINDOW_S: the program is started anew
+FAULT_LIMIT = 20  # unexpected exceptions within FAULT_WINDOW_S before the program is re-executed
 FAULT_WINDOW_S = 10.0
+REEXEC_LIMIT = 5  # automatic re-executions within REEXEC_WINDOW_S
+REEXEC_WINDOW_S = 60.0
 
 
 class Settings:
-    """How a daemon runs."""
+    """The settings of a daemon."""
 
-    __slots__ = ("console", "folder", "is_container", "ring_lines", "socket", "start_folder")
+    __slots__ = ("folder", "is_container", "ring_lines", "socket", "start_folder")
 
     def __init__(
         self,
@@ -34,35 +41,33 @@ class Settings:
         socket: str = "/run/zinit.sock",
         ring_lines: int = 2000,
         is_container: bool = False,
-        console: str = "/dev/console",
     ) -> None:
         self.folder = folder
         self.socket = socket
         self.ring_lines = ring_lines
         self.is_container = is_container
-        self.console = console  # where our own lines go
-        self.start_folder = "/"  # what the program's own arguments are relative to
+        self.start_folder = "/"  # relative paths in the program's arguments start here
 
     def enter_root(self) -> None:
-        """Go to `/`, where services start; what was named from elsewhere stays what it is."""
+        """Change to `/`, where services start, and make relative paths absolute."""
         try:
             self.start_folder = os.getcwd()
         except OSError:
-            pass  # it is gone
+            pass  # it was removed
         self.folder = os.path.normpath(os.path.join(self.start_folder, self.folder))
         self.socket = os.path.normpath(os.path.join(self.start_folder, self.socket))
         os.chdir("/")
 
 
 class Daemon:
-    """One process manager; `run` returns how it is to end."""
+    """One process manager."""
 
     def __init__(self, settings: Settings, console: Console) -> None:
         self.settings = settings
         self.console = console
         self.report = console.say
         self.fault_times: list[float] = []
-        self.rebirths: list[float] = []
+        self.reexecs: list[float] = []  # times of automatic re-executions
         self.ring = Ring(settings.ring_lines)
         self.loop = Loop(self._now, self.on_fault)
         self.outputs = Outputs(self.loop, self.ring, console.write, self.report)
@@ -76,10 +81,10 @@ class Daemon:
         self._wake = -1
         self._retry_at = 0.0
 
-    def run(self, state: "dict[str, object] | None" = None) -> str:
-        """Start the services, or go on with them; serve until a shutdown is through.
+    def run(self, state: "dict[str, Any] | None" = None) -> str:
+        """Start the services, or continue from `state`; return the goal of the shutdown.
 
-        Returns the shutdown's goal. Raises FileExistsError if another daemon has our socket.
+        Raises FileExistsError if another daemon answers on the control socket.
         """
         gc.set_threshold(GC_THRESHOLD)
         self._wake = wake = install_signals((SIGCHLD, *self._signals))
@@ -91,51 +96,66 @@ class Daemon:
             from zinit.control.reexec import restore
 
             restore(self, state)
-            self.report(f"started anew with {len(self.manager.units)} services")
-        self._on_signals(wake)  # what ended before the handler was there
+            self.report(f"re-executed with {len(self.manager.units)} services")
+        self._on_signals(wake)  # children may have ended before the handler was installed
         self.loop.run(self._next_time, self._turn)
         self.outputs.finish()
         self.server.close()
         return self.manager.goal
 
     def load_folder(self) -> None:
-        """Monitor every service file there is."""
+        """Monitor every service file of the folder."""
         self.manager.add(self.folder.load_all())
         self.api.loaded = self.system.now()
         self.manager.report_cycles()
 
-    def start_anew(self) -> None:
-        """Replace the program by itself, if that can be done; otherwise go on."""
-        from zinit.control.reexec import become_anew
+    def dump(self) -> "dict[str, object]":
+        """Return the state that belongs to no part."""
+        return {"reexecs": self.reexecs}
+
+    def restore(self, state: "dict[str, Any]") -> None:
+        """Continue from what `dump` returned."""
+        self.reexecs = [float(at) for at in state["reexecs"]]
+
+    def reexec(self) -> None:
+        """Re-execute the program; if that fails, report it and go on."""
+        from zinit.control.reexec import replace_program
 
         signals = (SIGCHLD, *self._signals)
         try:
             hold_signals(signals, self._wake)
-            become_anew(self)
+            replace_program(self, self.settings.start_folder)
         except OSError as error:
-            self.report(f"cannot start anew: {error}")
+            self.report(f"cannot re-execute: {error}")
         finally:
             release_signals(signals)
 
+    def may_reexec(self) -> bool:
+        """Return whether re-executing may help after an error; not if it was tried repeatedly."""
+        now = self.system.now()
+        self.reexecs = [at for at in self.reexecs if now - at < REEXEC_WINDOW_S]
+        if len(self.reexecs) >= REEXEC_LIMIT:
+            return False
+        self.reexecs.append(now)
+        return True
+
     def on_fault(self, error: BaseException) -> None:
-        """A bug: tell it and go on; when there are too many, start the program anew."""
+        """Report an unexpected exception and go on; re-execute after too many of them."""
         try:
-            self._tell_fault(error)
+            self._report_fault(error)
         except BaseException:
-            self.console.write(b"zinit: internal error that can't be told, going on\n")
+            self.console.write(b"zinit: internal error that cannot be reported, going on\n")
             return
         now = self.system.now()
         self.fault_times = [at for at in self.fault_times if now - at < FAULT_WINDOW_S]
         self.fault_times.append(now)
         if len(self.fault_times) > FAULT_LIMIT:
-            from zinit.control.reexec import may_be_reborn
-
             self.fault_times.clear()
-            if may_be_reborn(self):
-                self.report("too many internal errors: starting anew")
-                self.start_anew()
+            if self.may_reexec():
+                self.report("too many internal errors: re-executing")
+                self.reexec()
 
-    def _tell_fault(self, error: BaseException) -> None:
+    def _report_fault(self, error: BaseException) -> None:
         import traceback
 
         lines = traceback.format_exception(error)
@@ -161,7 +181,7 @@ class Daemon:
         return min((at for at in times if at is not None), default=None)
 
     def _turn(self, now: float) -> bool:
-        self.api.carry_on()
+        self.api.begin_shutdown()
         self.manager.on_time(now)
         self.manager.launcher.work()
         self.outputs.turn(now)
@@ -171,7 +191,7 @@ class Daemon:
             self._open_socket()
         if self.api.wants_reexec:
             self.api.wants_reexec = False
-            self.start_anew()
+            self.reexec()
         if self.manager.is_finished:
             self.loop.is_running = False
         return self.manager.launcher.has_work
@@ -190,15 +210,16 @@ class Daemon:
 
 
 def run_daemon(settings: Settings, console: Console) -> str:
-    """Run a daemon to its end, through crashes of the manager; return its shutdown's goal.
+    """Run a daemon until it is shut down; return the goal of the shutdown.
 
-    Goes on with the state of the program before this one, if that left some.
+    Continues from the state that a previous program left. After a crash the program is re-executed
+    if that may help; otherwise the exception is raised.
     """
     state = None
     if "ZINIT_STATE" in os.environ:
         from zinit.control.reexec import take_state
 
-        state = take_state()
+        state = take_state(settings.socket)
     daemon = Daemon(settings, console)
     try:
         return daemon.run(state)
@@ -206,11 +227,9 @@ def run_daemon(settings: Settings, console: Console) -> str:
         raise
     except BaseException as error:
         daemon.on_fault(error)
-        from zinit.control.reexec import may_be_reborn
-
-        if may_be_reborn(daemon):
-            daemon.start_anew()
-        daemon.server.close()  # whoever comes next in this process listens there
+        if daemon.may_reexec():
+            daemon.reexec()
+        daemon.server.close()  # the next daemon in this process listens there
         raise
 
 

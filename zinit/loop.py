@@ -1,6 +1,6 @@
-"""An epoll loop: descriptors, one timer source, one source of queued work. It holds no policy.
+"""An epoll loop over descriptors, with one source of timers and one of queued work.
 
-Within a turn, descriptors of a lower `rank` go first: clients before what they look at.
+Within a turn, descriptors of a lower `rank` are handled first: clients before what they query.
 """
 
 import select
@@ -17,7 +17,7 @@ LONGEST_WAIT_S = 86_400.0  # epoll takes less than 25 days
 
 
 class Source:
-    """A descriptor that is watched: `handle(events)` is called when something is there."""
+    """The handler of a watched descriptor: `handle(events)` is called when it is ready."""
 
     __slots__ = ("handle", "rank")
 
@@ -27,7 +27,7 @@ class Source:
 
 
 class Loop:
-    """Waits, and calls. Every call is fenced: what it raises goes to `on_fault`."""
+    """Waits for events and calls handlers. Exceptions from these go to `on_fault`."""
 
     def __init__(
         self, clock: "Callable[[], float]", on_fault: "Callable[[BaseException], None]"
@@ -40,28 +40,28 @@ class Loop:
         self._sources: dict[int, Source] = {}
 
     def watch(self, fd: int, rank: int, handle: "Callable[[int], object]") -> None:
-        """Call `handle` whenever `fd` can be read."""
+        """Call `handle` whenever `fd` is readable."""
         self._epoll.register(fd, READ)
         self._sources[fd] = Source(rank, handle)
 
     def want(self, fd: int, events: int) -> None:
-        """Wait for other `events` on a watched descriptor."""
+        """Wait for `events` on a watched descriptor from now on; 0 means only errors and hang-ups."""
         self._epoll.modify(fd, events)
 
     def forget(self, fd: int) -> None:
-        """Watch `fd` no more. The caller closes it."""
+        """Stop watching `fd`. The caller closes it."""
         if self._sources.pop(fd, None) is not None:
             self._epoll.unregister(fd)
 
     def close(self) -> None:
-        """Give the epoll descriptor back."""
+        """Close the epoll descriptor."""
         self._epoll.close()
 
     def run(self, next_time: "Callable[[], float | None]", turn: "Callable[[float], bool]") -> None:
         """Run until `is_running` is false.
 
-        `next_time` says when to wake at the latest; `turn(now)` is called once per turn after the
-        descriptors and returns whether it wants another turn at once.
+        `next_time` returns when to wake up without an event. `turn(now)` is called in every turn,
+        after the handlers, and returns whether the next turn must not wait.
         """
         self.is_running = True
         is_eager = True
@@ -74,7 +74,7 @@ class Loop:
                 self._is_faulty = is_eager = True
             if self._is_faulty:
                 self._is_faulty = False
-                time.sleep(FAULT_PAUSE_S)  # a fault that stays must not eat the processor
+                time.sleep(FAULT_PAUSE_S)  # a persistent fault must not use all CPU time
 
     def _timeout(self, at: float | None) -> float:
         return -1.0 if at is None else min(max(at - self._clock(), 0.0), LONGEST_WAIT_S)
@@ -86,7 +86,7 @@ class Loop:
         for fd, events in ready:
             source = self._sources.get(fd)
             if source is None:
-                continue  # forgotten by a handler of this turn
+                continue  # an earlier handler of this turn has removed it
             try:
                 source.handle(events)
             except BaseException as error:
@@ -99,7 +99,7 @@ class Loop:
 
 
 def is_ready(fd: int, timeout_s: float) -> bool:
-    """Wait until `fd` can be read, for a while; return whether it can."""
+    """Wait up to `timeout_s` until `fd` is readable; return whether it is."""
     poller = select.poll()
     poller.register(fd, select.POLLIN)
     return bool(poller.poll(max(timeout_s, 0.0) * 1000))

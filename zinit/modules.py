@@ -1,7 +1,7 @@
-"""Loads the kernel modules that the machine's devices ask for.
+"""Loads the kernel modules for the machine's devices.
 
-A device names what it is in its `modalias`; `modprobe` finds the modules for a list of them. A
-loaded bus driver brings new devices, so this goes in rounds until nothing new appears.
+A device describes itself in its `modalias`, and `modprobe` finds the modules for a list of these. A
+bus driver makes new devices appear, so loading goes in rounds until there are no new ones.
 """
 
 import os
@@ -36,7 +36,7 @@ def read_aliases(top: str = "/sys/bus") -> set[str]:
 
 
 def list_folder(path: str) -> list[str]:
-    """Return the names in a folder, none if it is not there."""
+    """Return the names in a folder; none if it does not exist."""
     try:
         return os.listdir(path)
     except OSError:
@@ -48,7 +48,7 @@ def load_modules(
     spawn: "Callable[[list[str]], int]",
     aliases: "Callable[[], set[str]]" = read_aliases,
 ) -> int:
-    """Load modules until no new device appears or the time is over; return the rounds."""
+    """Load modules until no new device appears or the deadline passes; return the rounds."""
     deadline = time.monotonic() + DEADLINE_S
     seen: set[str] = set()
     fresh = set(ALWAYS) | aliases()
@@ -71,7 +71,7 @@ def run_until(
     deadline: float,
     report: "Callable[[str], None]",
 ) -> bool:
-    """Run `call` to its end; return False if it can't run or the time is over."""
+    """Run `call`; return False if it cannot be run or does not end before the deadline."""
     try:
         pid = spawn(call)
     except OSError as error:
@@ -82,13 +82,13 @@ def run_until(
         if ended:
             return True
         if time.monotonic() > deadline:
-            report("loading modules takes too long; going on without the rest")
+            report("loading modules takes too long, going on without the rest")
             return False
         time.sleep(LOOK_S)
 
 
 def wait_for_new(seen: set[str], aliases: "Callable[[], set[str]]", deadline: float) -> set[str]:
-    """Return devices that are not in `seen`, looking for a moment: some appear a little late."""
+    """Return aliases that are not in `seen`; wait a moment, since some devices appear late."""
     end = min(time.monotonic() + SETTLE_S, deadline)
     while True:
         fresh = aliases() - seen

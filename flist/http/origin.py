@@ -190,8 +190,8 @@ class Response:
             if not piece and self.raw.length:
                 raise ConnectionError("the answer is cut off")
         except FAULTS as error:
-            told = self.origin.explain(error)
-            raise BrokenTransferError(told.message) from error
+            explained = self.origin.explain(error)
+            raise BrokenTransferError(explained.message) from error
         return piece
 
     def __enter__(self) -> "Response":

@@ -73,7 +73,7 @@ class Pipeline:
             self.lock.release()
 
     def finish(self, patience: Patience) -> bool:
-        """Drop the blocks that nobody took; return whether the connection can be used again."""
+        """Drop the blocks that were not taken; return whether the connection can be used again."""
         with self.lock:
             with contextlib.suppress(TimeoutError):
                 while self.pending:

@@ -11,7 +11,7 @@ Result = TypeVar("Result")
 
 @contextlib.contextmanager
 def thread_pool(threads: int) -> Iterator[ThreadPoolExecutor]:
-    """Give a pool of threads. If the `with` block ends with an error (or Ctrl-C), jobs that have
+    """Yield a pool of threads. If the `with` block ends with an error (or Ctrl-C), jobs that have
     not begun are dropped, and nothing waits for the others."""
     pool = ThreadPoolExecutor(threads)
     try:

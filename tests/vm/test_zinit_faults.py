@@ -71,7 +71,7 @@ def test_clock_jumps_cgroups_and_reexec(release: Release, artefacts: Path) -> No
         # PID 1 re-executes itself and keeps its children.
         before = guest.succeed(["zinit", "status", "leaver"])
         guest.succeed(["zinit", "reexec"])
-        wait_until(lambda: "started anew" in console(machine), "it re-executes itself", SERVICE_S)
+        wait_until(lambda: "re-executed" in console(machine), "it re-executes itself", SERVICE_S)
         assert guest.succeed(["zinit", "status", "leaver"]) == before
         assert console(machine).count("started as PID 1") == 1
 

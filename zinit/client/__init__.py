@@ -1,1 +1,3 @@
 """The `zinit` command, a client of the control socket."""
+
+DEFAULT_SOCKET = "/run/zinit.sock"

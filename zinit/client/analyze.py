@@ -1,6 +1,6 @@
-"""`zinit analyze`: where the time of a boot went, from the times that the daemon kept.
+"""`zinit analyze`: turns the times that the daemon recorded of a boot into text or SVG.
 
-The daemon's answer in, text or SVG out. Times are seconds since the kernel's start.
+Times are seconds since the kernel's start.
 """
 
 import os
@@ -18,7 +18,7 @@ COLOURS = {"blocked": "#d8dee9", "starting": "#ebcb8b", "running": "#a3be8c"}
 
 
 class Span:
-    """One service's way: monitored, spawned, ready (or ended well, if it is a oneshot)."""
+    """When one service was monitored, spawned and ready (a oneshot: ended successfully)."""
 
     def __init__(self, name: str, entry: "dict[str, object]") -> None:
         self.name = name
@@ -31,13 +31,13 @@ class Span:
 
 
 def read(entry: "dict[str, object]", key: str) -> float | None:
-    """Return a time, if it was reached."""
+    """Return the time of a stage, or None if the service did not reach it."""
     value = entry.get(key)
     return float(value) if isinstance(value, (int, float)) else None
 
 
 def read_spans(answer: "dict[str, object]") -> dict[str, Span]:
-    """Return the spans of the boot's services, not of those that were monitored later."""
+    """Return the spans of the services of the boot, not of those that were monitored later."""
     services = answer["services"]
     assert isinstance(services, dict)
     spans = (Span(name, entry) for name, entry in services.items())
@@ -50,7 +50,7 @@ def read_spans(answer: "dict[str, object]") -> dict[str, Span]:
 
 
 def find_chain(spans: dict[str, Span], last: str | None = None) -> list[Span]:
-    """Return the critical chain, first to last: each was waited for longest by the next."""
+    """Return the critical chain, first to last: each is the last dependency of the next."""
     done = [span for span in spans.values() if span.ready is not None]
     if not done:
         return []
@@ -65,12 +65,12 @@ def find_chain(spans: dict[str, Span], last: str | None = None) -> list[Span]:
 
 
 def limit(span: Span) -> float:
-    """Return when a span could no longer be waiting."""
+    """Return when a service stopped waiting for its dependencies."""
     return float("inf") if span.spawned is None else span.spawned
 
 
 def render_chain(answer: "dict[str, object]") -> str:
-    """Return what a person reads."""
+    """Return the critical chain as text."""
     spans = read_spans(answer)
     chain = find_chain(spans)
     started = float(str(answer["started"]))
@@ -100,7 +100,7 @@ def render_chain(answer: "dict[str, object]") -> str:
 
 
 def render_svg(answer: "dict[str, object]") -> str:
-    """Return a picture of the boot: one row per service."""
+    """Return the boot as SVG, with one row per service."""
     spans = sorted(
         read_spans(answer).values(), key=lambda one: (one.spawned or 1e9, one.blocked or 1e9)
     )
@@ -124,7 +124,7 @@ def render_svg(answer: "dict[str, object]") -> str:
 
 
 def draw_grid(length: float, height: int) -> list[str]:
-    """Return vertical lines with their times."""
+    """Return the elements of a time scale."""
     step = 10.0 ** len(str(int(length))) / 10
     while length / step < 5:
         step /= 2
@@ -139,7 +139,7 @@ def draw_grid(length: float, height: int) -> list[str]:
 
 
 def draw_span(span: Span, y: int, started: float, length: float, is_critical: bool) -> list[str]:
-    """Return one service's bars and its name."""
+    """Return the elements of one service: its bars and its name."""
     end = started + length
     marks = [
         ("blocked", span.blocked, span.spawned if span.spawned is not None else end),
@@ -168,12 +168,12 @@ def draw_span(span: Span, y: int, started: float, length: float, is_critical: bo
 
 
 def escape(text: str) -> str:
-    """Return `text` for SVG."""
+    """Return `text` escaped for XML."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def measure_imports(program: str = "import zinit.boot, zinit.files.plainyaml") -> str:
-    """Return what each module that PID 1 imports costs here, measured in a fresh interpreter."""
+    """Return the import time of each module of PID 1, measured in a new interpreter."""
     path = f"import sys; sys.path[:0] = {[one for one in sys.path if one]!r}; "
     python = sys.executable or "/proc/self/exe"
     call = [python, "-IS", "-X", "importtime", "-c", path + program]

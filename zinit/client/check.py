@@ -1,4 +1,4 @@
-"""`zinit check DIR`: what is wrong with a folder of service files, without running anything."""
+"""`zinit check FOLDER`: finds mistakes in service files without running anything."""
 
 import os
 import sys
@@ -16,11 +16,11 @@ from zinit.process.spawn import DEFAULT_PATH, find_program
 ERROR = "error"
 WARNING = "warning"
 LISTS = ("after", "requires", "wants")
-IGNORED = ("test", "probe", "ready", "liveness", "watchdog")  # by a oneshot
+IGNORED = ("test", "probe", "ready", "liveness", "watchdog")  # keys that a oneshot ignores
 
 
 class Finding:
-    """One thing that is wrong: `line` counts from 1, 0 is the whole file."""
+    """An error or warning; `line` counts from 1, and 0 stands for the whole file."""
 
     def __init__(self, level: str, path: str, line: int, text: str) -> None:
         self.level = level
@@ -34,8 +34,8 @@ class Finding:
 
 
 def check_folder(path: str) -> list[Finding]:
-    """Return everything that is wrong in a folder; raises OSError if it can't be read."""
-    folder = Folder(path, tell)
+    """Return all findings in a folder; raises OSError if it cannot be read."""
+    folder = Folder(path, report)
     findings: list[Finding] = []
     services: dict[str, Service] = {}
     lines: dict[str, dict[str, int]] = {}
@@ -60,13 +60,13 @@ def check_folder(path: str) -> list[Finding]:
     return sorted(findings, key=lambda one: (one.path, one.line))
 
 
-def tell(text: str) -> None:
-    """Say something that is no finding."""
+def report(text: str) -> None:
+    """Print a message that is not a finding."""
     sys.stderr.write(text + "\n")
 
 
 def find_lines(path: str) -> dict[str, int]:
-    """Return the line of every key, and of every name in a list as `key name`."""
+    """Return the line of every key, and of every item of a list, under `key item`."""
     with open(path, encoding="utf-8") as stream:
         top = parse_yaml(stream.read())
     lines: dict[str, int] = {}
@@ -81,7 +81,7 @@ def find_lines(path: str) -> dict[str, int]:
 def check_service(
     service: Service, services: dict[str, Service], path: str, lines: dict[str, int]
 ) -> list[Finding]:
-    """Return what is wrong with one service: its commands, the names it uses, what it ignores."""
+    """Return the findings about a service's commands, dependencies, ignored keys and accounts."""
     findings = []
     for key, command in (
         ("exec", service.exec),
@@ -95,7 +95,7 @@ def check_service(
         level = WARNING if key == "wants" else ERROR
         for name in getattr(service, key):
             if name not in services:
-                text = f"{key} names {name!r}, which is not here"
+                text = f"{key} names {name!r}, which does not exist"
                 findings.append(Finding(level, path, lines.get(f"{key} {name}", 0), text))
     ignored = IGNORED if service.oneshot else ()
     for key in ignored:
@@ -106,9 +106,9 @@ def check_service(
 
 
 def check_surroundings(service: Service, path: str, lines: dict[str, int]) -> list[Finding]:
-    """Return what one service wants and this machine does not have."""
+    """Return the findings about folders and accounts that this machine does not have."""
     if service.root:
-        return []  # what is there can't be seen from here
+        return []  # they are looked up below `root`, which may not be mounted now
     findings = []
     if service.dir and not os.path.isdir(os.path.join("/", service.dir)):
         text = f"there is no folder {service.dir!r} on this machine"
@@ -123,7 +123,7 @@ def check_surroundings(service: Service, path: str, lines: dict[str, int]) -> li
 
 
 def check_command(service: Service, key: str, command: str, path: str, line: int) -> list[Finding]:
-    """Return what is wrong with a command line."""
+    """Return the findings about a command line."""
     try:
         words = split_words(command)
     except ValueError as error:
@@ -131,7 +131,7 @@ def check_command(service: Service, key: str, command: str, path: str, line: int
     if not words:
         return [Finding(ERROR, path, line, f"{key}: there is no command")]
     if service.root or ("/" in words[0] and not words[0].startswith("/")):
-        return []  # can't be seen from here
+        return []  # the program is below `root` or `dir`
     try:
         program = find_program(
             words[0], service.env.get("PATH", os.environ.get("PATH", DEFAULT_PATH))
@@ -147,7 +147,7 @@ def check_command(service: Service, key: str, command: str, path: str, line: int
 def check_cycles(
     services: dict[str, Service], folder: Folder, lines: dict[str, dict[str, int]]
 ) -> list[Finding]:
-    """Return one finding for every group of services that wait for each other."""
+    """Return a finding for every group of services that wait for each other."""
     after = {name: one.after + one.requires for name, one in services.items()}
     findings = []
     for names in find_cycles(after):
@@ -160,7 +160,7 @@ def check_cycles(
 
 
 def walk_cycle(first: str, after: dict[str, tuple[str, ...]], group: set[str]) -> list[str]:
-    """Return a way from `first` within its group back to a name that is on it."""
+    """Return a path from `first` within its group that ends where it meets itself."""
     way = [first]
     while True:
         name = next(dep for dep in after[way[-1]] if dep in group)

@@ -1,23 +1,24 @@
-"""Talks to a running zinit over its control socket with the line protocol.
+"""A client of a running zinit, over its control socket and the line protocol.
 
-One connection per command, as upstream's clients do.
+Like upstream's clients, it opens one connection per command.
 """
 
-import os
 import time
 
 from common.errors import ZosError
+from zinit.client import DEFAULT_SOCKET
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import socket as _socket
     from collections.abc import Iterator
+    from typing import Any
 else:
     import _socket
 
-DEFAULT_SOCKET = "/run/zinit.sock"
 TIMEOUT_S = 30.0
-RESTART_TRIES = 20
+NO_RESTART = "unknown command 'restart'"  # how an older daemon's reply begins
+RESTART_LIMIT_S = 20.0
 RESTART_STEP_S = 1.0
 FIRST_STEP_S = 0.02
 STATUS_KEYS = ("name", "pid", "state", "target", "after")
@@ -26,11 +27,15 @@ ANALYZE_KEYS = ("started", "now", "services")
 
 
 class ZinitError(ZosError):
-    """zinit refused a command; the message is its own text."""
+    """zinit refused a command; the message is zinit's own."""
+
+
+class NoAnswerError(ZinitError):
+    """zinit closed the connection before it answered."""
 
 
 class Client:
-    """Commands for the daemon that listens on `path`."""
+    """Commands for the daemon that listens on `path`; all raise `ZinitError`."""
 
     def __init__(self, path: str = DEFAULT_SOCKET, timeout_s: float = TIMEOUT_S) -> None:
         self.path = path
@@ -41,22 +46,37 @@ class Client:
         states = self.ask_mapping("list")
         return {name: str(state) for name, state in states.items()}
 
-    def status(self, name: str) -> "dict[str, object]":
+    def status(self, name: str) -> "dict[str, Any]":
         """Return name, pid, state, target and after (a mapping from name to state)."""
         return self.ask_mapping("status", name, keys=STATUS_KEYS)
 
     def start(self, name: str) -> None:
-        """Want a service up."""
+        """Start a service as soon as its dependencies are met."""
         self.call("start", name)
 
     def stop(self, name: str) -> None:
-        """Want a service down; returns before it is."""
+        """Stop a service; returns before it is down."""
         self.call("stop", name)
 
     def restart(self, name: str) -> None:
-        """Stop a service, wait until it is down (SIGKILL after 20 s), start it."""
+        """Stop a service and start it; returns when its old process has ended.
+
+        That can take as long as the service's `stop_timeout`, after which it is killed.
+        """
+        try:
+            try:
+                self.call("restart", name, is_patient=True)
+            except NoAnswerError:  # zinit was re-executed; it still stops the service
+                self.call("restart", name, is_patient=True)
+        except ZinitError as error:
+            if not error.message.startswith(NO_RESTART):
+                raise
+            self._restart_by_steps(name)
+
+    def _restart_by_steps(self, name: str) -> None:
+        """Restart a service of a daemon that has no `restart`: SIGKILL comes after 20 s."""
         self.stop(name)
-        deadline = time.monotonic() + RESTART_TRIES * RESTART_STEP_S
+        deadline = time.monotonic() + RESTART_LIMIT_S
         step_s = FIRST_STEP_S
         while True:
             status = self.status(name)
@@ -70,7 +90,7 @@ class Client:
         self.start(name)
 
     def monitor(self, name: str) -> None:
-        """Load the service file of `name` and start it."""
+        """Load the service file of `name` and start the service."""
         self.call("monitor", name)
 
     def forget(self, name: str) -> None:
@@ -82,21 +102,23 @@ class Client:
         self.call("kill", name, signal)
 
     def shutdown(self) -> None:
-        """Stop everything and power off (a container ends)."""
+        """Stop all services and power off; in a container, only zinit ends."""
         self.call("shutdown")
 
     def reboot(self) -> None:
-        """Stop everything and reboot."""
+        """Stop all services and reboot."""
         self.call("reboot")
 
-    def reload(self, name: str = "") -> object:
-        """Follow the service folder (returns what was done), or let one service reload."""
-        if name:
-            return self.call("reload", name)
+    def reload(self) -> "dict[str, Any]":
+        """Apply changed service files; return what was done (see `RELOAD_KEYS`)."""
         return self.ask_mapping("reload", keys=RELOAD_KEYS)
 
-    def analyze(self) -> "dict[str, object]":
-        """Return when each service got where, for `zinit.client.analyze`."""
+    def reload_service(self, name: str) -> None:
+        """Make a service read its own configuration again."""
+        self.call("reload", name)
+
+    def analyze(self) -> "dict[str, Any]":
+        """Return when each service reached each stage, for `zinit.client.analyze`."""
         return self.ask_mapping("analyze", keys=ANALYZE_KEYS)
 
     def log(self, follow: bool = False) -> "Iterator[str]":
@@ -110,19 +132,21 @@ class Client:
         if rest:
             yield rest.decode(errors="replace")
 
-    def ask_mapping(self, *words: str, keys: "tuple[str, ...]" = ()) -> "dict[str, object]":
-        """Send a command whose reply is a mapping with `keys` at least."""
+    def ask_mapping(self, *words: str, keys: "tuple[str, ...]" = ()) -> "dict[str, Any]":
+        """Send a command whose result is a mapping with at least `keys`."""
         body = self.call(*words)
         if not isinstance(body, dict) or not all(key in body for key in keys):
             raise misunderstand(body)
         return body
 
-    def call(self, *words: str) -> object:
-        """Send a command; return the body of its reply or raise `ZinitError`."""
+    def call(self, *words: str, is_patient: bool = False) -> object:
+        """Send a command and return its result; `is_patient` means without a time limit."""
         import json
 
         line = " ".join(quote(word) for word in words)
-        reply = b"".join(self._exchange(line, self.timeout_s))
+        reply = b"".join(self._exchange(line, None if is_patient else self.timeout_s))
+        if not reply:
+            raise NoAnswerError("zinit closed the connection without an answer")
         try:
             answer = json.loads(reply)
             state, body = answer["state"], answer["body"]
@@ -133,20 +157,20 @@ class Client:
         return body
 
     def _exchange(self, line: str, timeout_s: float | None) -> "Iterator[bytes]":
-        """Send one line and yield what comes back until the daemon closes."""
+        """Send one line and yield what the daemon sends until it closes the connection."""
         kind = _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC
-        door = _socket.socket(_socket.AF_UNIX, kind)
+        sock = _socket.socket(_socket.AF_UNIX, kind)
         try:
-            door.settimeout(timeout_s)
+            sock.settimeout(timeout_s)
             try:
-                door.connect(self.path)
-                door.sendall(line.encode(errors="surrogateescape") + b"\n")
-                while data := door.recv(65536):
+                sock.connect(self.path)
+                sock.sendall(line.encode(errors="surrogateescape") + b"\n")
+                while data := sock.recv(65536):
                     yield data
             except OSError as error:
                 raise fail_to_talk(self.path, error) from None
         finally:
-            door.close()
+            sock.close()
 
 
 def misunderstand(answer: object) -> ZinitError:
@@ -158,26 +182,15 @@ def misunderstand(answer: object) -> ZinitError:
 
 
 def fail_to_talk(path: str, error: OSError) -> ZinitError:
-    """Return the error for a daemon that can't be reached."""
+    """Return the error for a daemon that cannot be reached."""
     return ZinitError(
         f"cannot talk to zinit on {path}: {error.strerror or error}",
-        hint="is it running? another socket is named with -s",
+        hint="is it running? -s names another socket",
     )
 
 
 def quote(word: str) -> str:
-    """Return `word` so that the daemon reads it as one word."""
+    """Return `word` quoted so that the daemon reads it as one word."""
     if word and not any(char in word for char in " \t\n#'\"\\"):
         return word
     return "'" + word.replace("'", "'\"'\"'").replace("\n", " ") + "'"
-
-
-def is_alive(path: str = DEFAULT_SOCKET) -> bool:
-    """Tell whether a daemon answers on `path`."""
-    if not os.path.exists(path):
-        return False
-    try:
-        Client(path, 2.0).list()
-    except ZinitError:
-        return False
-    return True

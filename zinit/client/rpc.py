@@ -1,4 +1,4 @@
-"""One JSON-RPC call over the control socket."""
+"""A JSON-RPC call over the control socket."""
 
 import json
 import socket
@@ -10,13 +10,13 @@ def call(path: str, method: str, params: "list[object]", timeout_s: float = TIME
     """Return the result of a method; raises `ZinitError` with the daemon's message."""
     request = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params})
     data = b""
-    with socket.socket(socket.AF_UNIX) as door:
-        door.settimeout(timeout_s)
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.settimeout(timeout_s)
         try:
-            door.connect(path)
-            door.sendall(request.encode() + b"\n")
+            sock.connect(path)
+            sock.sendall(request.encode() + b"\n")
             while not data.endswith(b"\n"):
-                part = door.recv(65536)
+                part = sock.recv(65536)
                 if not part:
                     break
                 data += part

@@ -1,7 +1,7 @@
 """Writes the small YAML documents that `zinit list` and `zinit status` print.
 
-Quoting follows the Rust crate `yaml-rust`, which upstream prints with: a scalar is quoted if a
-reader could take it for something else.
+Quoting follows the Rust crate `yaml-rust`, which upstream uses: a scalar is quoted if a YAML
+parser would otherwise read it as another type.
 """
 
 SPECIAL_STARTS = "&*?|-<>=!%@."
@@ -11,7 +11,7 @@ ESCAPES = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
 def format_yaml(entries: "dict[str, object] | dict[str, str]") -> str:
-    """Return a document with one mapping, which may hold mappings."""
+    """Return a document with a mapping, whose values may be mappings."""
     if not entries:
         return "---\n{}\n"
     lines = ["---"]
@@ -36,7 +36,7 @@ def format_scalar(value: object) -> str:
 
 
 def needs_quotes(text: str) -> bool:
-    """Tell whether `text` can't stand bare."""
+    """Return whether `text` must be quoted."""
     if not text or text != text.strip(" ") or text[0] in SPECIAL_STARTS:
         return True
     if text.lower() in WORDS and text in (text.lower(), text.upper(), text.capitalize()):
@@ -47,7 +47,7 @@ def needs_quotes(text: str) -> bool:
 
 
 def is_number(text: str) -> bool:
-    """Tell whether a reader would take `text` for a number."""
+    """Return whether a parser would read `text` as a number."""
     try:
         float(text)
     except ValueError:
@@ -56,7 +56,7 @@ def is_number(text: str) -> bool:
 
 
 def escape(text: str) -> str:
-    """Return `text` for between double quotes."""
+    """Return `text` escaped for double quotes."""
     return "".join(
         ESCAPES.get(char) or (char if char >= " " else f"\\u{ord(char):04x}") for char in text
     )

@@ -1,111 +1,209 @@
-"""What clients may ask of a daemon, whatever protocol they speak."""
+"""The table of commands: everything clients can ask of the daemon, in either protocol.
 
-import time
+The line protocol finds a command by its words and the number of arguments, JSON-RPC by its method.
+A command that behaves differently in the two protocols has a row for each. The OpenRPC document,
+JSON-RPC's error texts and the help of the `zinit` command are derived from this table.
+"""
 
-from zinit.files.nodes import ConfigError
-from zinit.life.manager import POWEROFF, REBOOT
-from zinit.life.unit import CommandError
+from zinit.control import deferred, servicefiles
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from zinit.files.folder import Folder
-    from zinit.life.manager import Manager
-    from zinit.log.ring import Ring
+    from collections.abc import Callable, Sequence
 
 
-class Api:
-    """The daemon as its clients see it."""
+class Command:
+    """One command.
 
-    def __init__(self, manager: "Manager", ring: "Ring", folder: "Folder") -> None:
-        self.manager = manager
-        self.ring = ring
-        self.folder = folder
-        self.now: Callable[[], float] = manager.system.now
-        self.started = self.now()
-        self.loaded = 0.0  # when the services of the boot were all known
-        self.wants_reexec = False
-        self.open_http: Callable[[str], str] = no_http  # the server's, when there is one
-        self.close_http: Callable[[], None] = lambda: None
-        self.goal = ""  # the shutdown that is to begin when its reply is on its way
+    `run(session, *arguments)` returns the result, a `Deferred` if the reply comes later, or bytes
+    to be sent as they are (line protocol only). It raises CommandError.
+    """
 
-    def monitor(self, name: str) -> None:
-        """Load a service file and start the service; one reason for all that may be wrong."""
-        try:
-            self.manager.monitor(name)
-        except (OSError, ConfigError) as error:
-            self.manager.system.report(f"cannot load {name}: {error}")
-            raise CommandError("config", "failed to load service config") from None
+    __slots__ = ("action", "description", "line", "method", "parameters", "run")
 
-    def order_shutdown(self) -> None:
-        """Stop everything and power off, after the reply."""
-        self._order(POWEROFF)
-
-    def order_reboot(self) -> None:
-        """Stop everything and reboot, after the reply."""
-        self._order(REBOOT)
-
-    def order_reexec(self) -> None:
-        """Replace the running program by itself, after the reply."""
-        self.wants_reexec = True
-
-    def _order(self, goal: str) -> None:
-        if self.manager.goal or self.goal:
-            raise CommandError("shutdown", "zinit is shutting down")
-        self.goal = goal
-
-    def carry_on(self) -> None:
-        """Begin the shutdown that was ordered."""
-        goal, self.goal = self.goal, ""
-        if goal and not self.manager.goal:
-            self.manager.shut_down(goal)
-
-    def reload(self, name: str = "") -> object:
-        """Follow the service folder, or let one service read its own configuration."""
-        from zinit.life.reloading import reload
-
-        if name:
-            self.manager.reload_service(name)
-            return None
-        if self.manager.goal:
-            raise CommandError("shutdown", "zinit is shutting down")
-        try:
-            return reload(self.manager, self.folder)
-        except OSError as error:
-            text = f"cannot read {self.folder.path}: {error.strerror}"
-            raise CommandError("config", text) from None
-
-    def analyze(self) -> "dict[str, object]":
-        """Return when each service got where; seconds since the kernel's start."""
-        now = self.now()
-        shift = time.clock_gettime(time.CLOCK_BOOTTIME) - now
-        services = {
-            name: {
-                **{stage: round(at + shift, 6) for stage, at in unit.times.items()},
-                "after": list(unit.record.service.edges),
-            }
-            for name, unit in self.manager.units.items()
-        }
-        times = {"started": self.started, "loaded": self.loaded or now, "now": now}
-        rounded = {name: round(at + shift, 6) for name, at in times.items()}
-        return {**rounded, "services": services}
-
-    def start_http(self, address: str) -> str:
-        """Serve JSON-RPC over HTTP; returns what to tell the user, the token included."""
-        try:
-            token = self.open_http(address)
-        except OSError as error:
-            raise CommandError(
-                "http", f"cannot serve HTTP on {address}: {error.strerror}"
-            ) from None
-        return f"HTTP server started at {address}; Authorization: Bearer {token}"
-
-    def stop_http(self) -> None:
-        """End what `start_http` began."""
-        self.close_http()
+    def __init__(
+        self,
+        line: str,
+        method: str,
+        parameters: str,
+        description: str,
+        run: "Callable[..., object]",
+        action: str = "",
+    ) -> None:
+        self.line = tuple(line.split())  # the words in the line protocol; none: not there
+        self.method = method  # the JSON-RPC method; empty: not there
+        self.parameters = parameters.split()  # `name?` is optional
+        self.description = description
+        self.run = run
+        self.action = action or method  # what JSON-RPC's errors say the daemon was doing
 
 
-def no_http(address: str) -> str:
-    """Stand in until there is a server."""
-    raise OSError(22, "there is no server", address)
+COMMANDS = (
+    Command(
+        "list", "service_list", "",
+        "list the services with their states",
+        lambda session: session.api.manager.list_states(),
+    ),
+    Command(
+        "status", "service_status", "name",
+        "show a service's pid, state, target and dependencies",
+        lambda session, name: session.api.manager.status(name),
+        "getting status",
+    ),
+    Command(
+        "start", "service_start", "name",
+        "start a service",
+        lambda session, name: session.api.manager.start(name),
+        "starting service",
+    ),
+    Command(
+        "stop", "", "name",
+        "stop a service",
+        lambda session, name: session.api.manager.stop(name),
+    ),
+    Command(
+        "", "service_stop", "name",
+        "stop a service; the reply comes when it is down",
+        lambda session, name: deferred.stop(session.api, name),
+        "stopping service",
+    ),
+    Command(
+        "restart", "service_restart", "name",
+        "stop a service and start it again",
+        lambda session, name: deferred.restart(session.api, name),
+        "restarting service",
+    ),
+    Command(
+        "forget", "service_forget", "name",
+        "drop a service that is down",
+        lambda session, name: session.api.manager.forget(name),
+        "forgetting service",
+    ),
+    Command(
+        "monitor", "", "name",
+        "load a service file and start the service",
+        lambda session, name: session.api.monitor(name),
+    ),
+    Command(
+        "", "service_monitor", "name",
+        "load a service file and start the service",
+        lambda session, name: servicefiles.monitor(session.api, name),
+        "monitoring service",
+    ),
+    Command(
+        "kill", "service_kill", "name signal",
+        "send a signal, given by its full name, to a service",
+        lambda session, name, signal: session.api.manager.kill(name, signal),
+        "sending signal",
+    ),
+    Command(
+        "reload", "system_reload", "",
+        "apply changed service files",
+        lambda session: session.api.reload_folder(),
+        "reloading services",
+    ),
+    Command(
+        "reload", "service_reload", "name",
+        "make a service read its own configuration again",
+        lambda session, name: session.api.manager.reload_service(name),
+        "reloading service",
+    ),
+    Command(
+        "", "service_create", "name content",
+        "write a service file",
+        lambda session, name, content: servicefiles.create(session.api, name, content),
+        "creating service",
+    ),
+    Command(
+        "", "service_delete", "name",
+        "remove a service file",
+        lambda session, name: servicefiles.delete(session.api, name),
+        "deleting service",
+    ),
+    Command(
+        "", "service_get", "name",
+        "read a service file",
+        lambda session, name: servicefiles.get(session.api, name),
+        "getting service",
+    ),
+    Command(
+        "", "service_stats", "name",
+        "show the memory and CPU use of a service and its descendants",
+        lambda session, name: session.api.measure_stats(name),
+        "getting stats",
+    ),
+    Command(
+        "analyze", "", "",
+        "show when each service reached each stage of the boot",
+        lambda session: session.api.analyze(),
+    ),
+    Command(
+        "reexec", "", "",
+        "re-execute zinit; services keep running",
+        lambda session: session.api.order_reexec(),
+    ),
+    Command(
+        "shutdown", "system_shutdown", "",
+        "stop all services and power off",
+        lambda session: session.api.order_shutdown(),
+        "shutting down",
+    ),
+    Command(
+        "reboot", "system_reboot", "",
+        "stop all services and reboot",
+        lambda session: session.api.order_reboot(),
+        "rebooting",
+    ),
+    Command(
+        "", "system_start_http_server", "address",
+        "serve JSON-RPC over HTTP on a loopback address or Unix socket, with a token",
+        lambda session, address: session.api.start_http(address),
+    ),
+    Command(
+        "", "system_stop_http_server", "",
+        "stop serving HTTP",
+        lambda session: session.api.stop_http(),
+    ),
+    Command(
+        "log", "", "",
+        "return the log and follow it",
+        lambda session: session.follow_log(),
+    ),
+    Command(
+        "log snapshot", "", "",
+        "return the log",
+        lambda session: session.copy_log(),
+    ),
+    Command(
+        "", "stream_currentLogs", "name?",
+        "return the log, of one service or of all",
+        lambda session, name: session.copy_log(name),
+    ),
+    Command(
+        "", "stream_subscribeLogs", "filter?",
+        "receive log lines, of one service or of all, as notifications",
+        lambda session, name: session.subscribe(name),
+    ),
+    Command(
+        "", "stream_unsubscribeLogs", "subscription",
+        "end a subscription",
+        lambda session, subscription: session.unsubscribe(subscription),
+    ),
+    Command(
+        "", "rpc.discover", "",
+        "return this description",
+        lambda session: session.describe_methods(),
+    ),
+)  # fmt: skip
+
+METHODS = {command.method: command for command in COMMANDS if command.method}
+LINES = {(command.line, len(command.parameters)): command for command in COMMANDS if command.line}
+
+
+def find_line(words: "Sequence[str]") -> "tuple[Command, list[str]] | None":
+    """Return the command of a request in the line protocol, and its arguments."""
+    for size in (1, 2):
+        command = LINES.get((tuple(words[:size]), len(words) - size))
+        if command is not None:
+            return command, list(words[size:])
+    return None

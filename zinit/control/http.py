@@ -1,19 +1,20 @@
 """JSON-RPC over HTTP and WebSocket, for one listening socket of the daemon.
 
-Only on loopback or a Unix socket, and only with the token that starting it returned, in an
-`Authorization: Bearer` header: whoever may call these methods may run anything as root. A request
-is a POST with the JSON text; a GET with `Upgrade: websocket` turns the connection into a WebSocket
-whose text messages are requests and whose answers and log lines come as text messages.
+It listens only on loopback or a Unix socket, and every request needs the token that starting it
+returned, in an `Authorization: Bearer` header: a client of these methods can run anything as root.
+A request is a POST with the JSON text. A GET with `Upgrade: websocket` turns the connection into a
+WebSocket: requests, replies and log lines are text messages.
 """
 
 from _operator import _compare_digest
 
 from zinit.control.jsonrpc import RpcSession
 from zinit.control.rpctext import REQUEST_LIMIT
+from zinit.control.websocket import BINARY, CLOSE, PING, PONG, TEXT, WebSocket, accept_socket, frame
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from zinit.control.commands import Api
+    from zinit.control.api import Api
 
 HEAD_LIMIT = 16384
 REASONS = {
@@ -25,12 +26,7 @@ REASONS = {
     413: "Content Too Large",
     431: "Request Header Fields Too Large",
 }
-MAGIC = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455, section 1.3
-CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
-KINDS = (CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG)
-CONTROL_LIMIT = 125
-PROTOCOL_ERROR = b"\x03\xea"  # 1002
-FINAL, MASKED = 0x80, 0x80
+PROTOCOL_ERROR = b"\x03\xea"  # status 1002
 
 
 class HttpSession:
@@ -42,8 +38,8 @@ class HttpSession:
         self._rpc = RpcSession(api)
         self._incoming = b""
         self._socket: WebSocket | None = None
-        self._is_asked = False  # its one request is there
-        self._farewell = b""  # the last frame of a WebSocket, when all is answered
+        self._is_asked = False  # the one request of this connection has been read
+        self._farewell = b""  # the last frame of a WebSocket, sent after all replies
 
     @property
     def is_busy(self) -> bool:
@@ -66,7 +62,7 @@ class HttpSession:
         return self._answer(head, body)
 
     def pull(self) -> bytes:
-        """Return replies, and log lines for a WebSocket."""
+        """Return replies and, over a WebSocket, log lines."""
         if self.is_over:
             return b""
         data = self._rpc.pull()
@@ -79,7 +75,7 @@ class HttpSession:
         return b""
 
     def next_time(self) -> float | None:
-        """Return when `pull` is wanted."""
+        """Return when `pull` must be called."""
         return self._rpc.next_time()
 
     def _answer(self, head: bytes, body: bytes) -> bytes:
@@ -139,73 +135,6 @@ class HttpSession:
         return out
 
 
-class WebSocket:
-    """The frames of one direction, from the client to us (RFC 6455, section 5)."""
-
-    def __init__(self) -> None:
-        self._message = b""
-        self._kind = 0
-
-    def cut(self, data: bytes) -> tuple[list[tuple[int, bytes]], bytes]:
-        """Return the messages in `data` and what is left; raises ValueError for a bad frame."""
-        messages = []
-        while (parts := cut_frame(data)) is not None:
-            first, payload, data = parts
-            kind = first & 0x0F
-            if kind not in KINDS:
-                raise ValueError("an unknown kind of frame")
-            if kind >= CLOSE:
-                if len(payload) > CONTROL_LIMIT or not first & FINAL:
-                    raise ValueError("a control frame that is long or in parts")
-                messages.append((kind, payload))
-                continue
-            if (kind == CONTINUATION) != bool(self._kind):
-                raise ValueError("a fragment out of place")
-            self._kind = self._kind or kind
-            self._message += payload
-            if len(self._message) > REQUEST_LIMIT:
-                raise ValueError("too long")
-            if first & FINAL:
-                messages.append((self._kind, self._message))
-                self._message, self._kind = b"", 0
-        return messages, data
-
-
-def cut_frame(data: bytes) -> tuple[int, bytes, bytes] | None:
-    """Return the first byte, the payload and the rest of the first whole frame in `data`."""
-    if len(data) < 2:
-        return None
-    if not data[1] & MASKED or data[0] & 0x70:
-        raise ValueError("not masked, or an extension")
-    size, at = data[1] & 0x7F, 2
-    if size >= 126:
-        width = 2 if size == 126 else 8
-        if len(data) < at + width:
-            return None
-        size = int.from_bytes(data[at : at + width], "big")
-        at += width
-    if size > REQUEST_LIMIT:
-        raise ValueError("too long")
-    if len(data) < at + 4 + size:
-        return None
-    mask, masked = data[at : at + 4], data[at + 4 : at + 4 + size]
-    key = int.from_bytes(mask * (size // 4 + 1), "big") >> (8 * (4 - size % 4))
-    payload = (int.from_bytes(masked, "big") ^ key).to_bytes(size, "big")
-    return data[0], payload, data[at + 4 + size :]
-
-
-def frame(kind: int, payload: bytes) -> bytes:
-    """Return one whole frame from us to the client."""
-    size = len(payload)
-    if size < 126:
-        head = bytes((FINAL | kind, size))
-    elif size < 1 << 16:
-        head = bytes((FINAL | kind, 126)) + size.to_bytes(2, "big")
-    else:
-        head = bytes((FINAL | kind, 127)) + size.to_bytes(8, "big")
-    return head + payload
-
-
 def parse_head(head: bytes) -> tuple[str, dict[str, str]]:
     """Return the method and the headers, their names in lower case; raises ValueError."""
     first, *lines = head.decode("ascii").split("\r\n")
@@ -214,15 +143,3 @@ def parse_head(head: bytes) -> tuple[str, dict[str, str]]:
         raise ValueError("not HTTP/1")
     pairs = (line.partition(":") for line in lines)
     return method, {name.strip().lower(): value.strip() for name, _, value in pairs}
-
-
-def accept_socket(key: str) -> bytes:
-    """Return the reply that makes a connection a WebSocket."""
-    from binascii import b2a_base64
-    from hashlib import sha1
-
-    accepted = b2a_base64(
-        sha1(key.encode() + MAGIC, usedforsecurity=False).digest(), newline=False
-    ).decode()
-    lines = ["HTTP/1.1 101 Switching Protocols", "Upgrade: websocket", "Connection: Upgrade"]
-    return "\r\n".join([*lines, f"Sec-WebSocket-Accept: {accepted}", "", ""]).encode()

@@ -1,48 +1,36 @@
-"""One connection that speaks the line protocol: a command, its reply, the end (or a log)."""
+"""One connection that speaks the line protocol: a command, its reply (or the log), and the end."""
 
-from zinit.control.protocol import ProtocolError, format_reply, parse_request
+from zinit.control.deferred import LOOK_S, Deferred
+from zinit.control.linetext import ProtocolError, format_reply, parse_request
 from zinit.life.unit import CommandError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from zinit.control.commands import Api
+    from zinit.control.api import Api
 
 REQUEST_LIMIT = 1 << 20
 CHUNK_LINES = 200
 
 
 class LineSession:
-    """Turns what a client sends into what it gets."""
+    """Turns the bytes of a client into a reply."""
 
     is_busy = False
 
     def __init__(self, api: "Api") -> None:
+        self.api = api
         self.is_over = False
-        self.is_following = False
-        self._api = api
+        self._is_following = False
         self._cursor = 0
         self._incoming = b""
-        manager = api.manager
-        self._commands: dict[str, Callable[..., object]] = {
-            "list": manager.list_states,
-            "status": manager.status,
-            "start": manager.start,
-            "stop": manager.stop,
-            "forget": manager.forget,
-            "monitor": api.monitor,
-            "kill": manager.kill,
-            "shutdown": api.order_shutdown,
-            "reboot": api.order_reboot,
-            "reexec": api.order_reexec,
-            "reload": api.reload,
-            "analyze": api.analyze,
-        }
+        self._deferred: Deferred | None = None
+        self._look_at = 0.0
 
     def feed(self, data: bytes) -> bytes:
         """Take received bytes (none: the client has closed its side); return the reply so far."""
-        if self.is_following or self.is_over:
+        if self._deferred is not None:
+            return b""  # a client that has closed its side still gets its reply
+        if self._is_following or self.is_over:
             self.is_over = self.is_over or not data
             return b""
         self._incoming += data
@@ -55,31 +43,64 @@ class LineSession:
         line = self._incoming.split(b"\n", 1)[0].decode(errors="replace")
         self._incoming = b""
         try:
-            return self._answer(parse_request(line))
+            return self._answer(line)
         except (ProtocolError, CommandError) as error:
-            self.is_over = True
-            return format_reply(str(error), is_error=True)
+            return self._refuse(error)
 
     def pull(self) -> bytes:
-        """Return new log lines for a follower; called when everything else is sent."""
-        if not self.is_following:
+        """Return a deferred reply that is due, or new log lines for a follower."""
+        if self._deferred is not None:
+            return self._pull_deferred(self._deferred)
+        if not self._is_following:
             return b""
-        lines, self._cursor, missed = self._api.ring.read(self._cursor, CHUNK_LINES)
+        lines, self._cursor, missed = self.api.ring.read(self._cursor, CHUNK_LINES)
         if missed:
             lines.insert(0, b"[-] zinit: %d lines dropped" % missed)
-        return b"".join(line + b"\n" for line in lines)
+        return join_lines(lines)
 
     def next_time(self) -> float | None:
-        """Return when `pull` may have something new though no line was logged."""
-        return None
+        """Return when `pull` may have something even if no line is logged."""
+        return None if self._deferred is None else self._look_at
 
-    def _answer(self, words: list[str]) -> bytes:
-        name, *args = words
-        if name == "log" and not args:
-            self.is_following = True
-            self._cursor = self._api.ring.start
+    def follow_log(self) -> bytes:
+        """Send the log and then new lines until the client closes the connection."""
+        self._is_following = True
+        self._cursor = self.api.ring.start
+        return b""
+
+    def copy_log(self) -> bytes:
+        """Return the log as it is now."""
+        return join_lines(self.api.ring.lines())
+
+    def _answer(self, line: str) -> bytes:
+        command, args = parse_request(line)
+        result = command.run(self, *args)
+        if isinstance(result, Deferred):
+            self._deferred, self._look_at = result, result.first_look
             return b""
+        self.is_over = not self._is_following
+        return result if isinstance(result, bytes) else format_reply(result)
+
+    def _pull_deferred(self, reply: Deferred) -> bytes:
+        now = self.api.now()
+        if now < self._look_at:
+            return b""
+        self._look_at = now + LOOK_S
+        try:
+            if not reply.is_due(now):
+                return b""
+        except CommandError as error:
+            return self._refuse(error)
+        self._deferred = None
         self.is_over = True
-        if name == "log":
-            return b"".join(line + b"\n" for line in self._api.ring.lines())
-        return format_reply(self._commands[name](*args))
+        return format_reply(None)
+
+    def _refuse(self, error: Exception) -> bytes:
+        self._deferred = None
+        self.is_over = True
+        return format_reply(str(error), is_error=True)
+
+
+def join_lines(lines: list[bytes]) -> bytes:
+    """Return log lines with their newlines."""
+    return b"".join(line + b"\n" for line in lines)

@@ -1,4 +1,4 @@
-"""JSON-RPC as text: where a request ends, what its parts may be, what a reply looks like. Pure."""
+"""The text of JSON-RPC: cuts requests apart, checks their parts, makes replies. Pure."""
 
 import json
 import re
@@ -8,11 +8,11 @@ from zinit.control.rpcerrors import RpcError
 REQUEST_LIMIT = 256 << 10
 DEPTH_LIMIT = 64
 MARKS = re.compile(rb'["\\{}\[\]]')
-NOBODY = object()  # the id of a request that wants no reply
+NOTIFICATION = object()  # stands for the id of a request without one, which gets no reply
 
 
 class Cutter:
-    """Finds the end of each JSON value in a stream of bytes by its brackets."""
+    """Cuts a stream of bytes into JSON objects and arrays by counting brackets."""
 
     def __init__(self) -> None:
         self._data = b""
@@ -21,7 +21,7 @@ class Cutter:
         self._in_string = False
 
     def feed(self, data: bytes) -> list[bytes]:
-        """Return the values that `data` completes; raises ValueError if this can't be JSON."""
+        """Return the values that `data` completes; raises ValueError if it cannot be JSON."""
         self._data += data
         values = []
         while (mark := MARKS.search(self._data, self._at)) is not None:
@@ -55,7 +55,7 @@ class Cutter:
 
 
 def bind(names: list[str], params: object) -> list[object]:
-    """Return the arguments for parameters called `names` (`name?` may be missing)."""
+    """Return the arguments for the parameters `names` (`name?` is optional); raises RpcError."""
     if params is None:
         params = []
     if isinstance(params, dict):
@@ -79,7 +79,7 @@ def bind(names: list[str], params: object) -> list[object]:
 
 
 def is_text(value: object) -> bool:
-    """Tell whether `value` is text that can be sent: JSON can hold half a character."""
+    """Return whether `value` is text that UTF-8 can encode: JSON can hold lone surrogates."""
     try:
         return isinstance(value, str) and bool(value.encode() or True)
     except UnicodeEncodeError:
@@ -87,21 +87,24 @@ def is_text(value: object) -> bool:
 
 
 def is_id(value: object) -> bool:
-    """Tell whether a reply can carry `value` as its id."""
+    """Return whether a reply can carry `value` as its id."""
     if isinstance(value, float):
         return value - value == 0  # not infinite
-    return value is None or value is NOBODY or type(value) is int or is_text(value)
+    return value is None or value is NOTIFICATION or type(value) is int or is_text(value)
 
 
-def refuse(word: str) -> object:
-    """Refuse what is no JSON though Python writes it so."""
+def refuse_constant(word: str) -> object:
+    """Refuse NaN and Infinity, which Python accepts although JSON has no such values."""
     raise ValueError(word)
 
 
-def reply_error(
-    number: object, code: int, message: str, data: object = None
-) -> "dict[str, object]":
-    """Return an error reply."""
+def make_result(number: object, result: object) -> "dict[str, object]":
+    """Return a reply with a result."""
+    return {"jsonrpc": "2.0", "id": number, "result": result}
+
+
+def make_error(number: object, code: int, message: str, data: object = None) -> "dict[str, object]":
+    """Return a reply with an error."""
     error: dict[str, object] = {"code": code, "message": message}
     if data is not None:
         error["data"] = data
@@ -109,6 +112,6 @@ def reply_error(
 
 
 def encode(value: object) -> bytes:
-    """Return `value` as one line."""
+    """Return `value` as one line of JSON."""
     text = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
     return text.encode(errors="replace") + b"\n"

@@ -1,59 +1,55 @@
-"""The control socket: accepts clients, moves their bytes, and lets a session make sense of them.
+"""The connections of clients: moves their bytes and lets a session interpret them.
 
-Both protocols share the socket: a first byte of `{` or `[` is JSON-RPC, anything else a line.
-Bounded everywhere: the number of clients, what one may send, what waits to be sent, the time that
-one gets in a turn. A client that does not take its replies is not read on; a follower that does not
-read loses lines. Neither costs anybody time.
+Both protocols share the control socket: a first byte of `{` or `[` is JSON-RPC, anything else is
+the line protocol. Everything is bounded: the number of clients, the size of a request, the bytes
+queued for a client, and the time a client gets in a turn. No request is read from a client that
+does not accept its replies; a log follower that does not read loses lines. Neither delays others.
 """
 
 import os
-import stat
 
+from zinit.control.listeners import Listeners
 from zinit.loop import READ, WRITE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import socket as _socket
     from collections.abc import Callable
-    from typing import Protocol
+    from typing import Any, Protocol
 
-    from zinit.control.commands import Api
+    from zinit.control.api import Api
     from zinit.loop import Loop
+    from zinit.process.handover import HandOver
 
     class Session(Protocol):
-        """What one protocol makes of a connection."""
+        """Interprets the bytes of one connection."""
 
         @property
         def is_over(self) -> bool:
-            """Whether the connection ends when everything is sent."""
+            """Whether the connection ends when everything has been sent."""
             ...
 
         @property
         def is_busy(self) -> bool:
-            """Whether `pull` has more to do, also if it returned nothing."""
+            """Whether `pull` has more to do, even if it returned nothing."""
             ...
 
         def feed(self, data: bytes) -> bytes:
-            """Take received bytes, none at their end; return what to send."""
+            """Take received bytes, empty at their end; return bytes to send."""
             ...
 
         def pull(self) -> bytes:
-            """Return more to send, when there is nothing left to send."""
+            """Return more bytes to send; called when all others have been sent."""
             ...
 
         def next_time(self) -> float | None:
-            """Return when `pull` is wanted at the latest."""
+            """Return when `pull` must be called."""
             ...
-else:
-    import _socket
+
 
 RANK = 0
-BACKLOG = 256
 CLIENT_LIMIT = 400
-ACCEPTS_PER_TURN = 16
 READ_SIZE = 65536
-TURN_S = 0.002  # a client's time for its requests; what is left waits for the next turn
-TOKEN_BYTES = 24
+TURN_S = 0.002  # time for one client's requests; the rest waits for the next turn
 
 
 class Client:
@@ -61,12 +57,12 @@ class Client:
 
     __slots__ = ("fd", "is_ended", "outgoing", "session", "token")
 
-    def __init__(self, fd: int) -> None:
+    def __init__(self, fd: int, token: str) -> None:
         self.fd = fd
+        self.token = token  # not empty: it speaks HTTP and must present this
         self.outgoing = b""
-        self.is_ended = False  # it sends nothing more
-        self.session: Session | None = None  # until its first byte
-        self.token = ""  # came in by HTTP: what it has to know
+        self.is_ended = False  # the client has closed its side
+        self.session: Session | None = None  # until the first byte arrives
 
 
 class Server:
@@ -76,102 +72,39 @@ class Server:
         self._loop = loop
         self._api = api
         self._clients: dict[int, Client] = {}
-        self._doors: dict[int, _socket.socket] = {}
-        self._spare = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
-        self._http: _socket.socket | None = None
-        self._token = ""
-        self._address = ""  # of the HTTP socket
-        self._path = ""
-        api.open_http = self.open_http
-        api.close_http = self.close_http
-        self._told = 0  # the ring's end when sessions were last asked for more
-
-    def open(self, path: str) -> None:
-        """Listen on `path`; raises OSError (FileExistsError if another daemon answers there)."""
-        os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
-        remove_stale(path)
-        kind = _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC | _socket.SOCK_NONBLOCK
-        door = _socket.socket(_socket.AF_UNIX, kind)
-        try:
-            door.bind(path)
-            os.chmod(path, 0o600)
-            door.listen(BACKLOG)
-        except OSError:
-            door.close()
-            raise
-        self._path = path
-        self.watch_door(door)
-
-    def dump(self) -> list[int]:
-        """Return the descriptors of the listening sockets."""
-        return list(self._doors)
-
-    def adopt_door(self, fd: int, path: str) -> None:
-        """Go on with a listening socket that is there already."""
-        os.set_inheritable(fd, False)
-        self._path = path
-        self.watch_door(_socket.socket(fileno=fd))
+        report = api.manager.system.report
+        self._listeners = Listeners(loop, report, self._add_client, self._make_room)
+        self._seen = 0  # the ring's end when sessions were last asked for log lines
+        api.open_http = self._listeners.open_http
+        api.close_http = self._listeners.close_http
 
     @property
     def is_open(self) -> bool:
-        """Whether somebody can reach us."""
-        return bool(self._doors)
+        """Whether clients can connect."""
+        return self._listeners.is_open
 
-    def watch_door(self, door: "_socket.socket") -> None:
-        """Accept clients on a listening socket."""
-        self._doors[door.fileno()] = door
-        self._loop.watch(door.fileno(), RANK, lambda _: self._accept(door))
+    def open(self, path: str) -> None:
+        """Listen on `path`; raises OSError (FileExistsError if another daemon answers there)."""
+        self._listeners.open(path)
 
-    def open_http(self, address: str) -> str:
-        """Serve HTTP on `address` (see `zinit.control.http`); return the token.
+    def dump(self, hand_over: "HandOver") -> "dict[str, object]":
+        """Return the listening sockets; connections of clients are not kept."""
+        return self._listeners.dump(hand_over)
 
-        Raises OSError; then what was served before goes on, unless it had the same address.
-        """
-        if address == self._address:
-            self.close_http()
-        door = listen(address)
-        self.close_http()
-        self._watch_http(door, os.urandom(TOKEN_BYTES).hex(), address)
-        return self._token
-
-    def dump_http(self) -> "list[tuple[int, str, str]]":
-        """Return descriptor, token and address of the HTTP socket, if there is one."""
-        return [(self._http.fileno(), self._token, self._address)] if self._http else []
-
-    def adopt_http(self, fd: int, token: str, address: str = "") -> None:
-        """Go on serving HTTP on a socket that is there already."""
-        os.set_inheritable(fd, False)
-        self._watch_http(_socket.socket(fileno=fd), token, address)
-
-    def _watch_http(self, door: "_socket.socket", token: str, address: str) -> None:
-        self._http, self._token, self._address = door, token, address
-        self._loop.watch(door.fileno(), RANK, lambda _: self._accept(door, token))
-
-    def close_http(self) -> None:
-        """End that. Connections that are there go on to their end."""
-        if self._http is not None:
-            self._loop.forget(self._http.fileno())
-            self._http.close()
-            self._http = None
-            remove_socket(self._address.removeprefix("unix:"))
-            self._address = ""
+    def restore(self, state: "dict[str, Any]") -> None:
+        """Listen on the sockets that `dump` returned."""
+        self._listeners.restore(state)
 
     def close(self) -> None:
-        """Close every connection and remove the socket."""
+        """Close every connection and remove the sockets."""
         for client in list(self._clients.values()):
             self._drop(client)
-        self.close_http()
-        os.close(self._spare)
-        for fd, door in self._doors.items():
-            self._loop.forget(fd)
-            door.close()
-        self._doors.clear()
-        remove_socket(self._path)
+        self._listeners.close()
 
     def turn(self, now: float) -> None:
-        """Give sessions what happened since the last turn."""
-        is_new = self._told != self._api.ring.end
-        self._told = self._api.ring.end
+        """Let sessions send what has become available since the last turn."""
+        is_new = self._seen != self._api.ring.end
+        self._seen = self._api.ring.end
         for client in list(self._clients.values()):
             session = client.session
             if session is None or client.outgoing:
@@ -181,65 +114,40 @@ class Server:
                 self._fenced(client, self._send)
 
     def next_time(self) -> float | None:
-        """Return when `turn` is wanted at the latest."""
+        """Return when `turn` must be called."""
         sessions = (client.session for client in self._clients.values())
         times = [session.next_time() for session in sessions if session is not None]
         return min((at for at in times if at is not None), default=None)
 
-    def _accept(self, door: "_socket.socket", token: str = "") -> None:
-        for count in range(ACCEPTS_PER_TURN):
-            try:
-                fd, _address = door._accept()  # type: ignore[attr-defined]
-            except BlockingIOError:
-                return
-            except OSError:  # looked for before whether anybody waits: only at first that is sure
-                if count == 0:
-                    self._turn_away(door)
-                return
-            os.set_blocking(fd, False)
-            if len(self._clients) >= CLIENT_LIMIT:
-                self._drop(self._choose_victim())
-            client = self._clients[fd] = Client(fd)
-            client.token = token
-            self._watch(client)
-            self._fenced(client, self._receive)  # most have asked by now
+    def _add_client(self, fd: int, token: str) -> None:
+        if len(self._clients) >= CLIENT_LIMIT:
+            self._make_room()
+        client = self._clients[fd] = Client(fd, token)
+        self._loop.watch(fd, RANK, lambda _: self._serve(client))
+        self._fenced(client, self._receive)  # most clients have sent their request by now
 
-    def _turn_away(self, door: "_socket.socket") -> None:
-        """Out of descriptors: close one that waits, or the loop would spin on it."""
-        if self._clients:
-            self._drop(self._choose_victim())
-            return
-        if self._spare >= 0:
-            os.close(self._spare)
-            self._spare = -1
+    def _make_room(self) -> bool:
+        """Close the oldest connection without a request, or else the oldest one."""
+        clients = self._clients.values()
+        if not clients:
+            return False
+        self._drop(next((one for one in clients if one.session is None), next(iter(clients))))
+        return True
+
+    def _fenced(self, client: Client, handle: "Callable[[Client], None]") -> None:
+        """Call `handle`; an unexpected exception costs this client its connection only."""
         try:
-            os.close(door._accept()[0])  # type: ignore[attr-defined]
-        except OSError:
-            pass
-        self._spare = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
-
-    def _watch(self, client: Client) -> None:
-        self._loop.watch(client.fd, RANK, lambda _: self._serve(client))
-
-    def _fenced(self, client: Client, do: "Callable[[Client], None]") -> None:
-        """Deal with a client; a bug costs that client its connection, and nobody else anything."""
-        try:
-            do(client)
+            handle(client)
         except Exception as error:
             self._drop(client)
             self._api.manager.system.fault(error)
 
-    def _choose_victim(self) -> Client:
-        """Return the oldest connection that has asked nothing, or else the oldest."""
-        clients = self._clients.values()
-        return next((one for one in clients if one.session is None), next(iter(clients)))
-
     def _serve(self, client: Client) -> None:
-        """Go on sending, or else read."""
+        """Handle an event: send if there is anything to send, or else read."""
         session = client.session
         if client.outgoing or (session is not None and session.is_busy):
             self._fenced(client, self._send)
-        elif client.is_ended:  # and now it does not even listen
+        elif client.is_ended:  # an event after that means that it has hung up
             self._drop(client)
         else:
             self._fenced(client, self._receive)
@@ -262,6 +170,7 @@ class Server:
         self._send(client)
 
     def _open_session(self, client: Client, data: bytes) -> "Session":
+        """Return a session for the protocol of the first bytes."""
         if client.token:
             from zinit.control.http import HttpSession
 
@@ -275,7 +184,7 @@ class Server:
         return RpcSession(self._api)
 
     def _send(self, client: Client) -> None:
-        """Send what there is to be sent, as far as it is taken and time allows."""
+        """Send as much as the client accepts and its time in this turn allows."""
         session = client.session
         assert session is not None
         until = self._api.now() + TURN_S
@@ -289,7 +198,7 @@ class Server:
                 elif not session.is_busy:
                     break
                 if session.is_busy and self._api.now() > until:
-                    self._loop.want(client.fd, WRITE)  # can be written: so it goes on next turn
+                    self._loop.want(client.fd, WRITE)  # writable at once, so next turn goes on
                     return
         except BlockingIOError:
             self._loop.want(client.fd, WRITE)
@@ -306,72 +215,3 @@ class Server:
         if self._clients.pop(client.fd, None) is not None:
             self._loop.forget(client.fd)
             os.close(client.fd)
-
-
-def listen(address: str) -> "_socket.socket":
-    """Return a listening socket on a loopback `IP:PORT` or on `unix:PATH`; raises OSError."""
-    stream = _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC | _socket.SOCK_NONBLOCK
-    path = address.removeprefix("unix:")
-    if path != address:
-        remove_stale(path)
-        door = _socket.socket(_socket.AF_UNIX, stream)
-        place: str | tuple[str, int] = path
-    else:
-        host, _, port = address.rpartition(":")
-        host = host.strip("[]")
-        if not is_loopback(host) or not port.isdecimal():
-            raise OSError(22, "only a loopback IP:PORT, or unix:PATH, is served", address)
-        door = _socket.socket(_socket.AF_INET6 if ":" in host else _socket.AF_INET, stream)
-        door.setsockopt(_socket.SOL_SOCKET, _socket.SO_REUSEADDR, 1)
-        place = (host, int(port))
-    try:
-        door.bind(place)
-        if path != address:
-            os.chmod(path, 0o600)
-        door.listen(BACKLOG)
-    except (OSError, OverflowError) as error:
-        door.close()
-        raise OSError(22, str(error), address) from None
-    return door
-
-
-def remove_socket(path: str) -> None:
-    """Remove the socket `path`, if it is one."""
-    try:
-        if stat.S_ISSOCK(os.lstat(path).st_mode):
-            os.unlink(path)
-    except OSError:
-        pass
-
-
-def is_loopback(host: str) -> bool:
-    """Tell whether `host` is a loopback address; names, which may be anybody's, are none."""
-    if host == "::1":
-        return True
-    try:
-        return _socket.inet_pton(_socket.AF_INET, host)[0] == 127
-    except OSError:
-        return False
-
-
-def remove_stale(path: str) -> None:
-    """Remove a socket that nobody answers on; raises FileExistsError if somebody does.
-
-    Anything else that is there stays, and is an OSError.
-    """
-    probe = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC)
-    try:
-        probe.settimeout(2.0)
-        probe.connect(path)
-    except FileNotFoundError:
-        return
-    except (BlockingIOError, TimeoutError):
-        pass  # it is there, and has much to do
-    except ConnectionRefusedError:
-        if not stat.S_ISSOCK(os.lstat(path).st_mode):
-            raise OSError(88, "Not a socket", path) from None
-        os.unlink(path)
-        return
-    finally:
-        probe.close()
-    raise FileExistsError(98, "another zinit answers there", path)

@@ -104,6 +104,14 @@ class Manager:
         """Stop a service, without waiting for its end."""
         self.feed(self.find(name), Event(r.STOP))
 
+    def restart(self, name: str) -> None:
+        """Stop it, and start it again when it is down; returns at once."""
+        self._refuse_in_shutdown()
+        unit = self.find(name)
+        self.feed(unit, Event(r.STOP))
+        self.feed(unit, Event(r.START))
+        self._hasten(unit)
+
     def forget(self, name: str) -> None:
         """Stop monitoring a service that is down."""
         unit = self.find(name)

@@ -44,13 +44,18 @@ def ignore(record: Record, event: Event, now: float) -> "Step":
 def schedule(record: Record, event: Event, now: float) -> "Step":
     """Wait for the dependencies, or before that for the pause after the last end."""
     record.target_up = True
-    record.restarts = ()
-    record.delay_s = 0.0
+    forget_failures(record)
     if now < record.not_before:
         record.phase = r.PAUSED
         record.is_gated = True
         return record, [arm(r.RESTART_DUE, record.not_before)]
     return block(record)
+
+
+def forget_failures(record: Record) -> None:
+    """Reset what limits and delays automatic restarts: a command stops or starts the service."""
+    record.restarts = ()
+    record.delay_s = 0.0
 
 
 def block(record: Record) -> "Step":
@@ -81,6 +86,7 @@ def want_down(record: Record, event: Event, now: float) -> "Step":
     """Leave the service down when it has ended."""
     record.target_up = False
     record.fault = ""
+    forget_failures(record)
     return record, []
 
 
@@ -225,6 +231,7 @@ def abort(record: Record, event: Event, now: float) -> "Step":
 def stop(record: Record, event: Event, now: float) -> "Step":
     """Stop the service; SIGKILL follows if it does not end in time."""
     record.target_up = False
+    forget_failures(record)
     return send_stop(record, now, record.service.stop_signal)
 
 

@@ -1,16 +1,15 @@
-"""The console: our own lines and those of services with `log: console`.
+"""The console: zinit's own lines and those of services with `log: console`.
 
-A console that is blocked (Ctrl-S, a full pipe) or hung up loses lines; it never holds us up.
+A console that is blocked (Ctrl-S, a full pipe) or hung up loses lines; it never blocks zinit.
 """
 
 import os
 
 FLAGS = os.O_WRONLY | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_APPEND
-AGAIN = 11
 
 
 class Console:
-    """A place to write to, opened anew so that being non-blocking is ours alone."""
+    """A console, opened separately so that O_NONBLOCK affects no other process."""
 
     def __init__(self, path: str, fallback: int = 2) -> None:
         self.path = path
@@ -19,7 +18,7 @@ class Console:
         self._fd = self._open()
 
     def write(self, data: bytes) -> None:
-        """Write what can be written at once."""
+        """Write as much as possible without blocking."""
         try:
             if self.lost:
                 note = b"zinit: %d console lines were lost\n" % self.lost
@@ -29,15 +28,15 @@ class Console:
         except BlockingIOError:
             self.lost += data.count(b"\n")
         except OSError:
-            self._reopen()  # hung up: the next line may get through
+            self._reopen()  # hung up: the next write may succeed
             self.lost += data.count(b"\n")
 
     def say(self, text: str) -> None:
-        """Write a line of our own."""
+        """Write a line of zinit itself."""
         self.write(f"zinit: {text}\n".encode(errors="replace"))
 
     def close(self) -> None:
-        """Give the descriptor back."""
+        """Close the console; later lines go to the fallback."""
         if self._fd != self._fallback:
             os.close(self._fd)
             self._fd = self._fallback
@@ -46,7 +45,7 @@ class Console:
         try:
             return os.open(self.path, FLAGS)
         except OSError:
-            return self._fallback  # a socket, or nothing
+            return self._fallback  # a socket, or no console at all
 
     def _reopen(self) -> None:
         self.close()
@@ -54,7 +53,7 @@ class Console:
 
 
 def open_standard(*paths: str) -> None:
-    """Make sure that descriptors 0 to 2 are there: the first of `paths` that can be opened."""
+    """Open the first usable of `paths` as every descriptor from 0 to 2 that is closed."""
     for path in paths:
         try:
             fd = os.open(path, os.O_RDWR | os.O_NOCTTY)

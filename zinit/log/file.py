@@ -1,4 +1,4 @@
-"""A log file that is rotated: `web.log`, then `web.log.1`, `web.log.2` and so on."""
+"""A rotated log file: `web.log`, then `web.log.1`, `web.log.2` and so on."""
 
 import os
 
@@ -10,7 +10,7 @@ MODE = 0o640
 
 
 class LogFile:
-    """Appends lines; what can't be written is counted and told once, never waited for."""
+    """Appends lines; lines that cannot be written are lost, and that is reported once."""
 
     def __init__(
         self, path: str, size_bytes: int, keep: int, report: "Callable[[str], None]"
@@ -24,7 +24,7 @@ class LogFile:
         self._is_failing = False
 
     def write(self, lines: list[bytes]) -> None:
-        """Append lines; a file holds at most `size_bytes` (or one line that is longer)."""
+        """Append lines; a file holds at most `size_bytes`, or one longer line."""
         try:
             if self._fd < 0:
                 self._open()
@@ -44,13 +44,13 @@ class LogFile:
             self._is_failing = True
 
     def _append(self, data: bytes) -> None:
-        while data:  # a full disk takes a part, then says why
+        while data:  # a full disk takes part of it, then fails
             count = os.write(self._fd, data)
             self._used += count
             data = data[count:]
 
     def close(self) -> None:
-        """Give the descriptor back; the next write opens the file again."""
+        """Close the file; the next write opens it again."""
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
@@ -62,7 +62,7 @@ class LogFile:
         self._used = os.fstat(self._fd).st_size
 
     def _rotate(self) -> None:
-        """Move every file one number up, drop the last, begin a new one."""
+        """Rename every file to the next number, drop the last, begin a new one."""
         self.close()
         for number in range(self.keep - 1, 0, -1):
             if os.path.exists(f"{self.path}.{number}"):

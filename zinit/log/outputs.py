@@ -1,4 +1,4 @@
-"""What services print: from their pipes into the ring, and to the console or a file as wanted."""
+"""Reads the output of services from their pipes into the ring, and to the console or a file."""
 
 import os
 import time
@@ -8,39 +8,51 @@ from zinit.log.ring import LineCutter
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
     from zinit.files.service import Service
     from zinit.log.ring import Ring
     from zinit.log.writer import LogWriter
     from zinit.loop import Loop
+    from zinit.process.handover import HandOver
 
 READ_SIZE = 16384
-READS_AT_END = 64  # what a pipe holds, usually, in parts of any size
+READS_AT_END = 64  # enough for a full pipe of the usual size, whatever the size of each write
 RANK = 2
 START_MARK = b"------------ [start] ------------"
-STDOUT = b"[+]"
-STDERR = b"[-]"
+STDOUT, STDERR = 1, 2
+MARKS = {STDOUT: b"[+]", STDERR: b"[-]"}
 
 
 class Stream:
-    """One pipe."""
+    """One pipe: the stdout or stderr of a process."""
 
-    __slots__ = ("cutter", "fd", "file", "label", "mark", "service", "to_console", "writer")
+    __slots__ = ("cutter", "fd", "file", "label", "number", "service", "to_console", "writer")
 
-    def __init__(self, fd: int, mark: bytes, label: str, service: str) -> None:
+    def __init__(self, fd: int, number: int, label: str, service: str) -> None:
         self.fd = fd
-        self.mark = mark
+        self.number = number
         self.label = label
         self.service = service
         self.cutter = LineCutter()
         self.to_console = False
-        self.writer: LogWriter | None = None  # where its lines go, to the file that `file` names
+        self.writer: LogWriter | None = None  # appends its lines to the file that `file` names
         self.file = b""
 
     @property
     def prefix(self) -> bytes:
-        """What its lines begin with."""
-        return self.mark + b" " + self.label.encode() + b": "
+        """The beginning of its lines in the log."""
+        return MARKS[self.number] + b" " + self.label.encode() + b": "
+
+    def dump(self, hand_over: "HandOver") -> "dict[str, object]":
+        """Return everything that `Outputs.restore` needs, the incomplete line included."""
+        return {
+            "fd": hand_over(self.fd),
+            "number": self.number,
+            "label": self.label,
+            "service": self.service,
+            "rest": self.cutter.rest.decode("latin-1"),
+        }
 
 
 class Outputs:
@@ -53,84 +65,109 @@ class Outputs:
         console: "Callable[[bytes], None]",
         report: "Callable[[str], None]",
     ) -> None:
-        self.streams: dict[int, Stream] = {}
         self._loop = loop
         self._ring = ring
         self._console = console
         self._report = report
-        self.writers: dict[str, LogWriter] = {}  # folder -> what writes the log files in it
+        self._streams: dict[int, Stream] = {}
+        self._writers: dict[str, LogWriter] = {}  # by the folder of their log files
 
     def mark_start(self, label: str) -> None:
         """Note in the ring that `label` starts."""
-        self._ring.append(STDERR + b" " + label.encode() + b": " + START_MARK)
+        self._ring.append(MARKS[STDERR] + b" " + label.encode() + b": " + START_MARK)
 
     def attach(
-        self, fd: int, mark: bytes, label: str, name: str, service: "Service | None"
+        self, fd: int, number: int, label: str, name: str, service: "Service | None"
     ) -> Stream:
-        """Read `fd`, of the service `name`, until its end; takes the descriptor over."""
+        """Read `fd`, stdout (1) or stderr (2) of the service `name`, to its end and close it."""
         os.set_blocking(fd, False)
-        stream = Stream(fd, mark, label, name)
+        stream = Stream(fd, number, label, name)
         stream.to_console = service is not None and service.log == "console"
         if service is not None and service.log == "file":
-            self._give_file(stream, service)
+            self._set_file(stream, service)
         self._loop.watch(fd, RANK, lambda _: self._read(stream))
-        self.streams[fd] = stream
+        self._streams[fd] = stream
         return stream
 
     def flush(self) -> None:
-        """Read what is in the pipes now (before everything ends)."""
-        for stream in list(self.streams.values()):
+        """Read what the pipes hold now, before the daemon ends."""
+        for stream in list(self._streams.values()):
             for _ in range(READS_AT_END):
                 if not self._read(stream):
                     break
 
     def next_time(self) -> float | None:
-        """Return when `turn` is wanted."""
-        if not self.writers:
+        """Return when `turn` must be called."""
+        if not self._writers:
             return None
-        times = [writer.next_time() for writer in self.writers.values()]
+        times = [writer.next_time() for writer in self._writers.values()]
         return min((at for at in times if at is not None), default=None)
 
     def turn(self, now: float) -> None:
-        """Look after writers that hang."""
-        for writer in self.writers.values():
+        """Check for writers that hang."""
+        for writer in self._writers.values():
             writer.turn(now)
 
     def finish(self) -> None:
-        """Read what is in the pipes and let it be written, for a bounded time."""
+        """Read what the pipes hold and let it be written, for at most `END_S` seconds."""
         self.flush()
-        if self.writers:
+        if self._writers:
             from zinit.log.writer import END_S
 
             until = time.monotonic() + END_S
-            for writer in self.writers.values():
+            for writer in self._writers.values():
                 writer.finish(until)
 
-    def find_writer(self, folder: str) -> "LogWriter":
-        """Return what writes the log files in `folder`."""
-        writer = self.writers.get(folder)
+    def dump(self, hand_over: "HandOver") -> "dict[str, object]":
+        """Return all pipes and writers."""
+        return {
+            "streams": [stream.dump(hand_over) for stream in self._streams.values()],
+            "writers": [writer.dump(hand_over) for writer in self._writers.values()],
+        }
+
+    def restore(
+        self, state: "dict[str, Any]", find_service: "Callable[[str], Service | None]"
+    ) -> None:
+        """Read the pipes and use the writers that `dump` returned."""
+        from zinit.process.handover import restore_each
+
+        def restore_writer(entry: "dict[str, Any]") -> None:
+            self._find_writer(entry["folder"]).restore(entry)
+
+        def restore_stream(entry: "dict[str, Any]") -> None:
+            fd, name = entry["fd"], entry["service"]
+            os.set_inheritable(fd, False)
+            stream = self.attach(fd, entry["number"], entry["label"], name, find_service(name))
+            stream.cutter = LineCutter(entry["rest"].encode("latin-1"))
+
+        restore_each("a log writer", state["writers"], restore_writer, self._report)
+        restore_each("a service's output", state["streams"], restore_stream, self._report)
+
+    def _find_writer(self, folder: str) -> "LogWriter":
+        """Return the writer for log files in `folder`."""
+        writer = self._writers.get(folder)
         if writer is None:
             from zinit.log.writer import LogWriter
 
-            writer = self.writers[folder] = LogWriter(self._loop, self._report, folder)
+            writer = self._writers[folder] = LogWriter(self._loop, self._report, folder)
         return writer
 
-    def _give_file(self, stream: Stream, service: "Service") -> None:
+    def _set_file(self, stream: Stream, service: "Service") -> None:
         from zinit.log.writer import make_header
 
         path = service.log_file
-        stream.writer = self.find_writer(os.path.dirname(path))
+        stream.writer = self._find_writer(os.path.dirname(path))
         stream.file = make_header(path, service.log_size_bytes, service.log_keep)
 
     def _write(self, stream: Stream, writer: "LogWriter", lines: list[bytes]) -> None:
-        """Give lines to the writer; while that is full, the service waits."""
+        """Give lines to the writer; while its queue is full, the service waits."""
         writer.write(stream.file, lines)
         if writer.is_full:
             writer.waiting.add(stream.fd)
             self._loop.want(stream.fd, 0)
 
     def _read(self, stream: Stream) -> bool:
-        """Take what is there, up to a limit; return whether there may be more."""
+        """Read once; return whether the pipe may hold more."""
         try:
             data = os.read(stream.fd, READ_SIZE)
         except BlockingIOError:
@@ -138,6 +175,13 @@ class Outputs:
         except OSError:
             data = b""
         lines = stream.cutter.feed(data) if data else stream.cutter.flush()
+        self._log(stream, lines)
+        if not data:
+            self._close(stream)
+        return bool(data)
+
+    def _log(self, stream: Stream, lines: list[bytes]) -> None:
+        """Send lines where the service's `log` says; all go into the ring."""
         prefix = stream.prefix
         surplus = len(lines) - self._ring.capacity
         if surplus > 0:
@@ -148,10 +192,10 @@ class Outputs:
             self._console(b"".join(prefix + line + b"\n" for line in lines))
         if stream.writer is not None and lines:
             self._write(stream, stream.writer, lines)
-        if not data:
-            if stream.writer is not None:
-                stream.writer.waiting.discard(stream.fd)
-            self._loop.forget(stream.fd)
-            os.close(stream.fd)
-            del self.streams[stream.fd]
-        return bool(data)
+
+    def _close(self, stream: Stream) -> None:
+        if stream.writer is not None:
+            stream.writer.waiting.discard(stream.fd)
+        self._loop.forget(stream.fd)
+        os.close(stream.fd)
+        del self._streams[stream.fd]

@@ -1,13 +1,16 @@
 """The log ring: the last lines of every service, bounded in lines and in bytes.
 
-A line is bytes without its newline, already marked: `[+] name: text` for stdout, `[-] name: text`
-for stderr. Every line has a sequence number that only grows; a reader holds the number of the next
-line it wants, so a slow reader costs nothing and learns how many lines it missed.
+A line is bytes without its newline and with its mark: `[+] name: text` for stdout, `[-] name: text`
+for stderr. Lines have increasing sequence numbers. A reader keeps the number of the next line it
+wants, so a slow reader costs nothing and learns how many lines it missed.
 """
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 LINE_LIMIT = 8192
 BYTES_LIMIT = 4 << 20
-TRUNCATED = b" ..."
 
 
 class Ring:
@@ -24,7 +27,7 @@ class Ring:
         self._lines: dict[int, bytes] = {}
 
     def append(self, line: bytes) -> None:
-        """Keep `line`, and drop the oldest ones if there are too many."""
+        """Add `line` and drop the oldest lines that exceed the limits."""
         self._lines[self.end] = line
         self.end += 1
         self.size_bytes += len(line)
@@ -33,26 +36,38 @@ class Ring:
             self.start += 1
 
     def skip(self, count: int) -> None:
-        """Count lines that would be gone at once, and everything before them."""
+        """Drop all lines and count `count` new ones that would have been dropped at once."""
         self._lines.clear()
         self.size_bytes = 0
         self.end += count
         self.start = self.end
 
     def read(self, cursor: int, limit: int) -> tuple[list[bytes], int, int]:
-        """Return up to `limit` lines from `cursor`, the next cursor, how many were missed."""
+        """Return up to `limit` lines from `cursor`, the next cursor, and how many were missed."""
         first = max(cursor, self.start)
         last = min(first + limit, self.end)
         lines = [self._lines[number] for number in range(first, last)]
         return lines, last, first - cursor
 
     def lines(self) -> list[bytes]:
-        """Return all lines that are kept, oldest first."""
+        """Return all lines, oldest first."""
         return list(self._lines.values())
+
+    def dump(self) -> "dict[str, object]":
+        """Return the lines and the next sequence number."""
+        lines = [line.decode("latin-1") for line in self._lines.values()]
+        return {"lines": lines, "end": self.end}
+
+    def restore(self, state: "dict[str, Any]") -> None:
+        """Continue with the lines and sequence numbers that `dump` returned."""
+        lines = state["lines"]
+        self.start = self.end = max(0, int(state["end"]) - len(lines))
+        for line in lines:
+            self.append(line.encode("latin-1"))
 
 
 class LineCutter:
-    """Cuts one stream's bytes into lines of at most `LINE_LIMIT` bytes."""
+    """Cuts the bytes of one stream into lines of at most `LINE_LIMIT` bytes."""
 
     __slots__ = ("_rest",)
 
@@ -60,7 +75,7 @@ class LineCutter:
         self._rest = rest
 
     def feed(self, data: bytes) -> list[bytes]:
-        """Return the lines that `data` completes; what is longer than the limit is cut there."""
+        """Return the lines that `data` completes; longer lines are cut at the limit."""
         *lines, rest = (self._rest + data).split(b"\n")
         while len(rest) > LINE_LIMIT:
             lines.append(rest[:LINE_LIMIT])
@@ -71,13 +86,13 @@ class LineCutter:
         return lines
 
     def flush(self) -> list[bytes]:
-        """Return the last line if it had no newline."""
+        """Return the incomplete line, if there is one."""
         rest, self._rest = self._rest, b""
         return [rest] if rest else []
 
     @property
     def rest(self) -> bytes:
-        """The begun line."""
+        """The incomplete line."""
         return self._rest
 
 
@@ -87,5 +102,5 @@ def cut(line: bytes) -> list[bytes]:
 
 
 def is_line_of(line: bytes, name: str) -> bool:
-    """Tell whether `line` is from service `name` (its probe has a name of its own)."""
+    """Return whether `line` is from service `name` (its probe logs as `name/test`)."""
     return line.startswith((f"[+] {name}: ".encode(), f"[-] {name}: ".encode()))

@@ -1,4 +1,4 @@
-"""Users and groups of a service, as numbers. Looked up before the fork, in the host's files."""
+"""Looks up the user and groups of a service, before the fork, in passwd and group files."""
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -6,7 +6,7 @@ if TYPE_CHECKING:
 
 
 class Account:
-    """Who a service runs as."""
+    """The user and groups that a service runs as."""
 
     __slots__ = ("gid", "groups", "home", "name", "uid")
 
@@ -19,9 +19,9 @@ class Account:
 
 
 def find_account(service: "Service") -> Account:
-    """Return the account; raises `ValueError` for names that are not there.
+    """Return the account; raises `ValueError` for unknown names.
 
-    With `root` the names are looked up there: its files say what its numbers mean.
+    With `root`, names are looked up in the files below it, which give its numbers their meaning.
     """
     users = read_table(f"{service.root}/etc/passwd")
     groups = read_table(f"{service.root}/etc/group")
@@ -40,7 +40,7 @@ def find_account(service: "Service") -> Account:
 
 
 def find_group(groups: list[list[str]], word: str) -> int:
-    """Return the number of a group."""
+    """Return the number of a group given by name or number; raises `ValueError`."""
     row = find_row(groups, word)
     if row is not None:
         return int(row[2])
@@ -50,14 +50,14 @@ def find_group(groups: list[list[str]], word: str) -> int:
 
 
 def find_row(table: list[list[str]], word: str) -> list[str] | None:
-    """Return the row of a name, or of a number."""
+    """Return the row whose name is `word`, or else whose number is."""
     return next((row for row in table if row[0] == word), None) or next(
         (row for row in table if row[2] == word), None
     )
 
 
 def read_table(path: str) -> list[list[str]]:
-    """Return the rows of passwd or group that are whole."""
+    """Return the complete rows of a passwd or group file, none if it cannot be read."""
     try:
         with open(path, encoding="utf-8", errors="replace") as stream:
             rows = [line.rstrip("\n").split(":") for line in stream]

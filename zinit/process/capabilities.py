@@ -1,4 +1,4 @@
-"""The capabilities of Linux by name, and how a process gives the others up."""
+"""The capabilities of Linux by name, and how a process drops those it must not have."""
 
 from zinit.files.capabilities import NUMBERS
 
@@ -9,11 +9,10 @@ PR_CAPBSET_DROP = 24
 PR_SET_NO_NEW_PRIVS = 38
 PR_CAP_AMBIENT = 47
 PR_CAP_AMBIENT_RAISE = 2
-VERSION_3 = 0x20080522
 
 
 def mask_of(names: tuple[str, ...]) -> int:
-    """Return the bits of `names`."""
+    """Return the bit mask of `names`."""
     mask = 0
     for name in names:
         mask |= 1 << NUMBERS[name]
@@ -21,7 +20,7 @@ def mask_of(names: tuple[str, ...]) -> int:
 
 
 def limit_bounding_set(names: tuple[str, ...]) -> None:
-    """Make every capability but `names` impossible for this process and what it execs."""
+    """Drop every capability but `names` from the bounding set, which exec cannot exceed."""
     from zinit.process import kernel
 
     for number in range(LAST + 1):
@@ -30,7 +29,7 @@ def limit_bounding_set(names: tuple[str, ...]) -> None:
 
 
 def keep_over_setuid() -> None:
-    """Let the permitted set survive the change to another user."""
+    """Keep the permitted set when the process changes its user."""
     from zinit.process import kernel
 
     kernel.prctl(PR_SET_KEEPCAPS, 1)
@@ -47,7 +46,7 @@ def set_exactly(names: tuple[str, ...]) -> None:
 
 
 def forbid_new_privileges() -> None:
-    """Make setuid programs powerless below this process."""
+    """Set no_new_privs: setuid programs give this process and its children nothing."""
     from zinit.process import kernel
 
     kernel.prctl(PR_SET_NO_NEW_PRIVS, 1)

@@ -1,4 +1,4 @@
-"""Control groups (version 2): one per service that asks for it."""
+"""Control groups (version 2), one for each service whose file has `cgroup`."""
 
 import os
 
@@ -15,7 +15,7 @@ LIMITS = ("memory.max", "cpu.max", "pids.max")
 
 
 def find_top() -> str:
-    """Return where version 2 is mounted; raises OSError if it is not."""
+    """Return the mount point of version 2; raises OSError if it is not mounted."""
     for top in TOPS:
         if os.path.exists(f"{top}/cgroup.controllers"):
             return top
@@ -34,9 +34,9 @@ def write(path: str, text: str) -> None:
 
 
 def prepare(service: "Service", report: "Callable[[str], None]") -> str:
-    """Make the service's group with its limits; return its folder.
+    """Make the service's group and set its limits; return its folder.
 
-    A limit whose controller is not there is told, and does not keep the service from running.
+    A limit whose controller is missing is reported and does not keep the service from running.
     """
     folder = folder_of(service)
     parent = os.path.dirname(folder)
@@ -46,9 +46,9 @@ def prepare(service: "Service", report: "Callable[[str], None]") -> str:
             try:
                 write(f"{level}/cgroup.subtree_control", f"+{controller}")
             except OSError:
-                pass  # not there, or on already; what matters shows below
+                pass  # missing or already enabled; a limit that cannot be set is reported below
     wanted = service.cgroup or {}
-    for name in LIMITS:  # one that its file does not have any more ends, too
+    for name in LIMITS:  # also those that the service file no longer sets
         try:
             write(f"{folder}/{name}", wanted.get(name, "max"))
         except OSError as error:
@@ -58,16 +58,7 @@ def prepare(service: "Service", report: "Callable[[str], None]") -> str:
 
 
 def kill(service: "Service") -> None:
-    """End every process of the group; raises OSError."""
+    """Kill every process of the group; raises OSError."""
     folder = folder_of(service)
     if os.path.isdir(folder):
         write(f"{folder}/cgroup.kill", "1")
-
-
-def is_empty(service: "Service") -> bool:
-    """Tell whether no process is left in the group."""
-    try:
-        with open(f"{folder_of(service)}/cgroup.events", encoding="ascii") as stream:
-            return "populated 0" in stream.read()
-    except OSError:
-        return True

@@ -1,8 +1,9 @@
-"""The spawn path for what `posix_spawn` can't do: fork, set up in the child, exec.
+"""Starts services that `posix_spawn` cannot start: fork, set up in the child, exec.
 
-Imported only when a service asks for it. What fails in the child comes back as its errno through a
-pipe that closes on exec, so the caller sees the same errors as from `posix_spawn`. That is waited
-for only a moment: the program may lie on a disk that hangs. What fails later is an end with 127.
+Imported only when a service needs it. If the child fails, it sends its errno through a pipe that
+closes on exec, so the caller sees the same errors as from `posix_spawn`. The caller waits at most
+`EXEC_WAIT_S`, since the program may be on a disk that hangs; a child that fails later exits with
+status 127.
 """
 
 import fcntl
@@ -31,7 +32,7 @@ EXEC_WAIT_S = 0.5
 
 
 class Plan:
-    """All that the child needs, found out before the fork."""
+    """Everything the child needs, determined before the fork."""
 
     def __init__(self, service: "Service", argv: list[str], env: dict[str, str]) -> None:
         self.service = service
@@ -41,7 +42,7 @@ class Plan:
         self.account: Account | None = None
         self.cgroup = ""
         self.file_limits: tuple[int, int] | None = None
-        self.doing = argv[0]  # what an error is about
+        self.doing = argv[0]  # the current step, for error messages
 
 
 def fork_exec(
@@ -52,7 +53,7 @@ def fork_exec(
     file_limits: tuple[int, int] | None,
     report: "Callable[[str], None]",
 ) -> int:
-    """Start `argv` as `service` wants it; return its pid or raise OSError or ValueError."""
+    """Start `argv` as `service` asks; return its pid. Raises OSError or ValueError."""
     plan = Plan(service, argv, dict(env))
     plan.fds = fds
     plan.file_limits = file_limits
@@ -84,7 +85,7 @@ def fork_exec(
 
 
 def run_child(plan: Plan, writer: int) -> None:
-    """In the child: turn into the service, or say why not. Never returns."""
+    """In the child: become the service, or send the error. Never returns."""
     said = ""
     try:
         writer = move_above(writer, plan.fds)
@@ -98,12 +99,12 @@ def run_child(plan: Plan, writer: int) -> None:
         _signal.signal(SIGPIPE, _signal.SIG_IGN)
         try:
             os.write(writer, said.encode(errors="replace")[:500])
-        finally:  # nobody listens any more if that came late
+        finally:  # the write fails if the parent no longer waits
             os._exit(127)
 
 
 def become(plan: Plan) -> None:
-    """Set everything up in an order in which each step still has the rights it needs."""
+    """Set everything up, in an order in which each step still has the privileges it needs."""
     service = plan.service
     os.setsid()
     reset_signals()
@@ -130,7 +131,7 @@ def become(plan: Plan) -> None:
 
 
 def set_limits(plan: Plan) -> None:
-    """Apply `limits`; PID 1's own limit of files is not for children."""
+    """Apply `limits`; children do not inherit PID 1's raised limit of open files."""
     if plan.file_limits is not None:
         resource.setrlimit(resource.RLIMIT_NOFILE, plan.file_limits)
     for name, pair in plan.service.limits.items():
@@ -139,7 +140,7 @@ def set_limits(plan: Plan) -> None:
 
 
 def drop_privileges(plan: Plan) -> None:
-    """Become the user with the capabilities that are left to it."""
+    """Change to the service's user, groups and capabilities."""
     service = plan.service
     kept = service.capabilities
     if kept is not None:
@@ -177,7 +178,7 @@ def enter_namespace(path: str) -> None:
 
 
 def exec_file(path: str, argv: list[str], env: dict[str, str]) -> None:
-    """Exec `path`; a file that the kernel does not know is a shell script."""
+    """Exec `path`; a file of unknown format runs as a shell script, as with execvp."""
     try:
         os.execve(path, argv, env)
     except OSError as error:
@@ -187,7 +188,7 @@ def exec_file(path: str, argv: list[str], env: dict[str, str]) -> None:
 
 
 def reset_signals() -> None:
-    """Give every signal its default meaning and unblock it."""
+    """Set every signal to its default action and unblock it."""
     for number in range(1, 32):
         if number not in (9, 19):
             _signal.signal(number, _signal.SIG_DFL)
@@ -195,12 +196,12 @@ def reset_signals() -> None:
 
 
 def place(fds: dict[int, int]) -> None:
-    """Put our descriptors where the service wants them, through numbers nobody uses."""
+    """Copy our descriptors to the numbers the service wants, by way of unused numbers."""
     high = {target: move_above(ours, fds) for target, ours in fds.items()}
     for target, ours in high.items():
         os.dup2(ours, target)
 
 
 def move_above(fd: int, fds: dict[int, int]) -> int:
-    """Return a copy of `fd` whose number is above all that the service wants."""
+    """Return a copy of `fd` whose number is above every number that the service wants."""
     return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, max(fds, default=2) + 1)

@@ -1,4 +1,4 @@
-"""System calls that Python has no name for, through the C library."""
+"""System calls that Python does not wrap, called through the C library."""
 
 import ctypes
 import os
@@ -8,17 +8,17 @@ MS_NOSUID = 2
 MS_NODEV = 4
 MS_NOEXEC = 8
 MS_REMOUNT = 32
-MNT_DETACH = 2
 POWER_OFF = 0x4321FEDC
 RESTART = 0x01234567
 CAD_OFF = 0
 CLONE_NEWNET = 0x40000000
+CAPABILITY_VERSION_3 = 0x20080522
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 def check(result: int, what: str) -> None:
-    """Raise OSError if a call failed."""
+    """Raise OSError about `what` if a call failed."""
     if result != 0:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number), what)
@@ -36,7 +36,7 @@ def unmount(target: str, flags: int = 0) -> None:
 
 
 def remount_read_only(target: str) -> None:
-    """Make what is mounted on `target` read-only."""
+    """Remount `target` read-only."""
     call = _LIBC.mount(None, target.encode(), None, ctypes.c_ulong(MS_REMOUNT | MS_RDONLY), None)
     check(call, target)
 
@@ -54,12 +54,12 @@ def prctl(option: int, first: int = 0, second: int = 0) -> None:
 
 def set_capabilities(mask: int) -> None:
     """capset(2): make `mask` the permitted, effective and inheritable set of this process."""
-    header = (ctypes.c_uint32 * 2)(0x20080522, 0)
+    header = (ctypes.c_uint32 * 2)(CAPABILITY_VERSION_3, 0)
     low, high = mask & 0xFFFFFFFF, mask >> 32
     data = (ctypes.c_uint32 * 6)(low, low, low, high, high, high)
     check(_LIBC.capset(header, data), "capset")
 
 
 def set_namespace(fd: int) -> None:
-    """setns(2), for a network namespace and no other kind."""
+    """setns(2); refuses a descriptor that is not a network namespace."""
     check(_LIBC.setns(ctypes.c_int(fd), ctypes.c_int(CLONE_NEWNET)), "setns")

@@ -1,6 +1,6 @@
-"""How a service tells that it is ready: sd_notify datagrams, or a newline on a descriptor.
+"""How a service reports that it is ready: sd_notify datagrams, or a newline on a descriptor.
 
-A channel belongs to one process and closes when that is reaped.
+A channel belongs to one process and is closed when that process is reaped.
 """
 
 import os
@@ -9,10 +9,13 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import socket as _socket
     from collections.abc import Callable
+    from typing import Any, TypeAlias
 
     from zinit.loop import Loop
+    from zinit.process.handover import HandOver
 
-    Told = Callable[[str, int, list[bytes]], None]
+    OnNotify = Callable[[str, int, list[bytes]], None]
+    Channel: TypeAlias = "ReadyPipe | NotifySocket"
 else:
     import _socket
 
@@ -27,23 +30,23 @@ class ReadyPipe:
     """Our end of the pipe whose other end is the service's descriptor N."""
 
     def __init__(self, fd: int) -> None:
-        self.fd = fd
+        self.fd = fd  # -1 once it is closed
 
-    def dump(self) -> list[object]:
-        """Return what another program needs to go on with it."""
-        return ["fd", self.fd]
+    def dump(self, hand_over: "HandOver") -> "dict[str, object]":
+        """Return what `restore_channel` needs."""
+        return {"kind": "fd", "fd": hand_over(self.fd)}
 
-    def open(self, loop: "Loop", name: str, pid: int, told: "Told") -> None:
-        """Tell `told` when a newline comes."""
+    def open(self, loop: "Loop", name: str, pid: int, on_notify: "OnNotify") -> None:
+        """Call `on_notify` with `READY=1` when a newline arrives."""
         os.set_blocking(self.fd, False)
 
         def handle(_: int) -> None:
             try:
                 data = os.read(self.fd, SIZE_LIMIT)
             except BlockingIOError:
-                return  # meant for what had this number before
+                return  # the event was for a closed descriptor of the same number
             if b"\n" in data:
-                told(name, pid, [READY])
+                on_notify(name, pid, [READY])
             elif data:
                 return
             self.close(loop)
@@ -51,7 +54,7 @@ class ReadyPipe:
         loop.watch(self.fd, RANK, handle)
 
     def close(self, loop: "Loop") -> None:
-        """Watch it no more."""
+        """Stop watching the channel and close it."""
         if self.fd >= 0:
             loop.forget(self.fd)
             os.close(self.fd)
@@ -61,71 +64,74 @@ class ReadyPipe:
 class NotifySocket:
     """A datagram socket for NOTIFY_SOCKET, in the abstract namespace so that a chroot sees it.
 
-    Such names belong to a network namespace: the socket is opened in the service's own. The name
-    can't be guessed, and what comes from neither root nor the service's user is ignored: any local
-    process may list such sockets.
+    Abstract names belong to a network namespace, so the socket is opened in the service's own.
+    Any local process can list such sockets: the name is random, and datagrams are ignored unless
+    root or the service's user sent them.
     """
 
-    def __init__(self, uid: int, namespace: str = "", door: "_socket.socket | None" = None) -> None:
+    def __init__(self, uid: int, namespace: str = "", fd: int = -1) -> None:
+        """Open a socket, or take over `fd`; raises OSError."""
         self._uids = (0, uid, os.getuid())
         self.address = ""
-        if door is not None:
-            self._door = door
+        if fd >= 0:
+            self._socket = _socket.socket(fileno=fd)
             return
-        self._door = open_door_in(namespace) if namespace else open_door()
+        self._socket = open_socket_in(namespace) if namespace else open_socket()
         name = "zinit-notify-" + os.urandom(ENTROPY).hex()
         self.address = "@" + name
         try:
-            self._door.setsockopt(_socket.SOL_SOCKET, _socket.SO_PASSCRED, 1)
-            self._door.bind("\0" + name)
+            self._socket.setsockopt(_socket.SOL_SOCKET, _socket.SO_PASSCRED, 1)
+            self._socket.bind("\0" + name)
         except OSError:
-            self._door.close()
+            self._socket.close()
             raise
 
-    @classmethod
-    def adopt(cls, fd: int, uid: int) -> "NotifySocket":
-        """Go on with a socket that is there already."""
-        return cls(uid, door=_socket.socket(fileno=fd))
-
-    def dump(self) -> list[object]:
-        """Return what another program needs to go on with it."""
-        return ["notify", self.fd, self._uids[1]]
+    def dump(self, hand_over: "HandOver") -> "dict[str, object]":
+        """Return what `restore_channel` needs."""
+        return {"kind": "notify", "fd": hand_over(self.fd), "uid": self._uids[1]}
 
     @property
     def fd(self) -> int:
-        """Its descriptor."""
-        return self._door.fileno()
+        """The socket's descriptor, -1 once it is closed."""
+        return self._socket.fileno()
 
-    def open(self, loop: "Loop", name: str, pid: int, told: "Told") -> None:
-        """Tell `told` the lines of every datagram."""
+    def open(self, loop: "Loop", name: str, pid: int, on_notify: "OnNotify") -> None:
+        """Call `on_notify` with the lines of every datagram."""
 
         def handle(_: int) -> None:
             space = _socket.CMSG_SPACE(CREDENTIALS_SIZE)
             try:
-                data, extras, _flags, _address = self._door.recvmsg(SIZE_LIMIT, space)
+                data, extras, _flags, _address = self._socket.recvmsg(SIZE_LIMIT, space)
             except BlockingIOError:
                 return
             uids = [int.from_bytes(extra[2][4:8], "little") for extra in extras]
             if uids and uids[0] in self._uids:
-                told(name, pid, data.split(b"\n"))
+                on_notify(name, pid, data.split(b"\n"))
 
         loop.watch(self.fd, RANK, handle)
 
     def close(self, loop: "Loop") -> None:
-        """Watch it no more."""
+        """Stop watching the channel and close it."""
         if self.fd >= 0:
             loop.forget(self.fd)
-            self._door.close()
+            self._socket.close()
 
 
-def open_door() -> "_socket.socket":
+def restore_channel(entry: "dict[str, Any]") -> "Channel":
+    """Return the channel that `dump` described."""
+    fd = entry["fd"]
+    os.set_inheritable(fd, False)
+    return ReadyPipe(fd) if entry["kind"] == "fd" else NotifySocket(entry["uid"], fd=fd)
+
+
+def open_socket() -> "_socket.socket":
     """Return a datagram socket."""
     kind = _socket.SOCK_DGRAM | _socket.SOCK_CLOEXEC | _socket.SOCK_NONBLOCK
     return _socket.socket(_socket.AF_UNIX, kind)
 
 
-def open_door_in(namespace: str) -> "_socket.socket":
-    """Return a datagram socket of a network namespace; raises OSError."""
+def open_socket_in(namespace: str) -> "_socket.socket":
+    """Return a datagram socket in another network namespace; raises OSError."""
     from zinit.process import kernel
 
     flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
@@ -135,7 +141,7 @@ def open_door_in(namespace: str) -> "_socket.socket":
         try:
             kernel.set_namespace(there)
             try:
-                return open_door()
+                return open_socket()
             finally:
                 kernel.set_namespace(home)
         finally:

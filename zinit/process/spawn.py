@@ -1,4 +1,4 @@
-"""Starting a program with `posix_spawn`, which unlike fork does not copy this process."""
+"""Starts programs with `posix_spawn`, which, unlike fork, does not copy this process."""
 
 import os
 
@@ -10,13 +10,13 @@ else:
     import _signal
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-# Python ignores SIGPIPE and SIGXFSZ; a shell may have started us without others.
+# Python ignores SIGPIPE and SIGXFSZ; the shell that started us may have ignored others.
 RESET_SIGNALS = tuple(n for n in range(1, 32) if _signal.getsignal(n) == _signal.SIG_IGN)
 ENOEXEC = 8
 
 
 def read_environment(path: str = "/etc/environment") -> dict[str, str]:
-    """Return this process's environment with the KEY=VALUE lines of `path` on top."""
+    """Return this process's environment, overridden by the KEY=VALUE lines of `path`."""
     env = dict(os.environ)
     env.pop("NOTIFY_SOCKET", None)
     try:
@@ -32,7 +32,7 @@ def read_environment(path: str = "/etc/environment") -> dict[str, str]:
 
 
 def spawn_plain(argv: list[str], env: "Mapping[str, str]", cwd: str, fds: dict[int, int]) -> int:
-    """Start `argv` in a session of its own with `fds` (target: ours); return its pid."""
+    """Start `argv` in a new session with `fds` (child's descriptor: ours); return its pid."""
     actions = [(os.POSIX_SPAWN_DUP2, ours, target) for target, ours in fds.items()]
     if cwd != "/":
         os.chdir(cwd)
@@ -52,7 +52,7 @@ def spawn_plain(argv: list[str], env: "Mapping[str, str]", cwd: str, fds: dict[i
 def posix_spawn(
     path: str, argv: list[str], env: "Mapping[str, str]", actions: list[tuple[int, int, int]]
 ) -> int:
-    """Call `os.posix_spawn` so that the child starts with nothing of PID 1's but what it needs."""
+    """Call `os.posix_spawn` with a new session and default signals for the child."""
     return os.posix_spawn(
         path,
         argv,
@@ -65,7 +65,7 @@ def posix_spawn(
 
 
 def find_program(word: str, path: str) -> str:
-    """Return the file that `word` names; raises OSError."""
+    """Return the file that `word` names, searched in `path` if it has no slash; raises OSError."""
     if "/" in word:
         return word
     for folder in path.split(":"):
@@ -76,9 +76,9 @@ def find_program(word: str, path: str) -> str:
 
 
 def close_all_but(*kept: int) -> None:
-    """In a child: let go of every descriptor above the standard ones that is not `kept`.
+    """In a child: close every descriptor above 2 that is not in `kept`.
 
-    A child that hangs must not hold the connections of clients open.
+    A child that hangs must not hold clients' connections open.
     """
     at = 3
     for fd in sorted(kept):

@@ -1,15 +1,21 @@
-"""Memory and processor use of a service and its descendants, from /proc."""
+"""Memory and CPU use of a service and its descendants, read from /proc."""
 
 import os
 import time
 
 TICKS = os.sysconf("SC_CLK_TCK")
 PAGE = os.sysconf("SC_PAGE_SIZE")
-PARENT, UTIME, STIME, START, RSS = 1, 11, 12, 19, 21  # fields of stat after the command's name
+PARENT, UTIME, STIME, START, RSS = (
+    1,
+    11,
+    12,
+    19,
+    21,
+)  # indexes into the fields of stat after the command
 
 
 def read_stat(pid: int) -> list[int]:
-    """Return the numbers of /proc/PID/stat from the state on (which is 0); raises OSError."""
+    """Return the fields of /proc/PID/stat from the state (given as 0) on; raises OSError."""
     with open(f"/proc/{pid}/stat", "rb") as stream:
         text = stream.read(4096)
     words = text.rpartition(b")")[2].split()
@@ -17,7 +23,7 @@ def read_stat(pid: int) -> list[int]:
 
 
 def describe_process(pid: int) -> "dict[str, object]":
-    """Return pid, memory in bytes and processor use in percent since its start."""
+    """Return pid, memory in bytes, and CPU use in percent since the process started."""
     stat = read_stat(pid)
     age_s = time.clock_gettime(time.CLOCK_BOOTTIME) - stat[START] / TICKS
     used_s = (stat[UTIME] + stat[STIME]) / TICKS
@@ -29,7 +35,7 @@ def describe_process(pid: int) -> "dict[str, object]":
 
 
 def find_descendants(top: int) -> list[int]:
-    """Return the pids below `top`."""
+    """Return the pids of all descendants of `top`."""
     children: dict[int, list[int]] = {}
     for name in os.listdir("/proc"):
         if name.isdecimal():
@@ -47,10 +53,10 @@ def find_descendants(top: int) -> list[int]:
 
 
 def describe(pid: int) -> "dict[str, object]":
-    """Return a process's use with that of its descendants under `children`."""
+    """Return the use of a process, with that of its descendants under `children`."""
     try:
         own = describe_process(pid)
-    except OSError:  # it has just ended
+    except OSError:  # the process has just ended
         own = {"pid": pid, "memory_usage": 0, "cpu_usage": 0.0}
     below = []
     for child in find_descendants(pid):

@@ -1,29 +1,40 @@
-"""The only door to processes, signals and the clock.
+"""The real system behind the manager: processes, signals to them, and the clock.
 
-A plain service is spawned with `posix_spawn`; one that asks for more than that can do goes through
-`zinit.process.forked`. Statuses come from `reap` alone: nothing else in zinit waits for a process
-once the loop runs. Signals go through pidfds, so that a number that was given to somebody else in
-the meantime is never hit.
+A plain service is spawned with `posix_spawn`; one that asks for more goes through
+`zinit.process.forked`. Only `reap` collects wait statuses: nothing else in zinit waits for a
+process once the loop runs. Signals go through pidfds, so a reused pid is never signalled.
 """
 
 import os
 import time
 
-from zinit.files.words import split_words
-from zinit.life.unit import MAIN
-from zinit.log.outputs import STDERR, STDOUT
-from zinit.process.spawn import read_environment, spawn_plain
+from zinit.process.launch import Start
+from zinit.process.spawn import read_environment
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import signal as _signal
     from collections.abc import Callable, Sequence
+    from typing import Any, Protocol
 
     from zinit.files.service import Service
     from zinit.life.unit import Launch
-    from zinit.log.outputs import Outputs
     from zinit.loop import Loop
-    from zinit.process.readiness import NotifySocket, ReadyPipe
+    from zinit.process.handover import HandOver
+    from zinit.process.readiness import Channel
+
+    class OutputReader(Protocol):
+        """Reads the pipes of services."""
+
+        def mark_start(self, label: str) -> None:
+            """Note in the log that `label` starts."""
+            ...
+
+        def attach(
+            self, fd: int, number: int, label: str, name: str, service: "Service | None"
+        ) -> object:
+            """Read `fd`, the child's descriptor `number` (1 or 2), and own it; raises OSError."""
+            ...
 else:
     import _signal
 
@@ -32,7 +43,6 @@ TO_GROUP = 4  # PIDFD_SIGNAL_PROCESS_GROUP, Linux 6.9
 FILES_PER_SERVICE = 5
 FILES_APART = 600
 USUAL_LIMIT = 1024
-RLIMIT_NOFILE = 7
 EXPECTED = (OSError, ValueError, MemoryError)
 
 
@@ -41,7 +51,7 @@ class RealSystem:
 
     def __init__(
         self,
-        outputs: "Outputs",
+        outputs: "OutputReader",
         loop: "Loop",
         report: "Callable[[str], None]",
         fault: "Callable[[BaseException], None]",
@@ -54,16 +64,16 @@ class RealSystem:
         self._env = read_environment()
         self._null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
         self._pidfds: dict[int, int] = {}
-        self.channels: dict[int, NotifySocket | ReadyPipe] = {}  # pid -> readiness
+        self._channels: dict[int, Channel] = {}  # pid -> readiness
         self._can_signal_groups = True
-        self.file_limits: tuple[int, int] | None = None  # what children get back
+        self._file_limits: tuple[int, int] | None = None  # children get these back
 
     def now(self) -> float:
         """Return monotonic seconds."""
         return time.monotonic()
 
     def reserve_files(self, services: int) -> None:
-        """Raise our limit of open files if that many services need it; children keep theirs."""
+        """Raise our limit of open files if `services` need it; children keep the old limit."""
         wanted = services * FILES_PER_SERVICE + FILES_APART
         if wanted <= USUAL_LIMIT:
             return
@@ -79,19 +89,19 @@ class RealSystem:
         except (OSError, ValueError) as error:
             self.report(f"cannot allow {wanted} open files: {error}")
             return
-        if self.file_limits is None:
-            self.file_limits = (soft, hard)
+        if self._file_limits is None:
+            self._file_limits = (soft, hard)
 
     def kill_group(self, pid: int, number: int) -> None:
-        """Signal the group of a child that was not reaped yet."""
+        """Signal the process group of a child that has not been reaped."""
         pidfd = self._pidfds.get(pid)
         try:
             if pidfd is not None and self._can_signal_groups:
                 _signal.pidfd_send_signal(pidfd, number, None, TO_GROUP)
-            else:  # not reaped, so the number is still the child's
+            else:  # not reaped, so the pid still belongs to the child
                 os.killpg(pid, number)
         except ProcessLookupError:
-            pass  # it has ended; the status is on its way
+            pass  # it has ended, and its status will be reaped
         except PermissionError as error:
             self.report(f"cannot signal process group {pid}: {error.strerror}")
         except OSError:
@@ -101,16 +111,16 @@ class RealSystem:
             self.kill_group(pid, number)
 
     def kill_cgroup(self, service: "Service") -> None:
-        """End every process of the service's control group."""
+        """Kill every process of the service's control group."""
         from zinit.process import cgroups
 
         try:
             cgroups.kill(service)
         except OSError as error:
-            self.report(f"{service.name}: cannot end its control group: {error.strerror}")
+            self.report(f"{service.name}: cannot kill its control group: {error.strerror}")
 
     def reap(self, on_exit: "Callable[[int, int], None]") -> None:
-        """Collect every child that has ended."""
+        """Collect the status of every child that has ended."""
         while True:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG)
@@ -125,62 +135,38 @@ class RealSystem:
         pidfd = self._pidfds.pop(pid, None)
         if pidfd is not None:
             os.close(pidfd)
-        channel = self.channels.pop(pid, None)
+        channel = self._channels.pop(pid, None)
         if channel is not None:
             channel.close(self._loop)
 
     def spawn(self, launches: "Sequence[Launch]") -> "list[int | Exception]":
         """Start processes; see `seam.System.spawn`.
 
-        In three passes: each start lets other programs use the processor's caches, and Python work
-        after that is several times as slow as in a row.
+        Works in three passes: every spawn lets other programs use the processor's caches, and
+        Python code that runs right after one is several times slower than in a row.
         """
-        begun = [self._begin(launch) for launch in launches]
+        begun = [self._prepare(launch) for launch in launches]
         for start in begun:
             if start.error is None:
                 try:
-                    start.pid = self._start(start)
+                    start.spawn(self._file_limits, self.report)
                 except Exception as error:
                     start.error = error
         return [self._finish(start) for start in begun]
 
-    def _begin(self, launch: "Launch") -> "Start":
-        """Open what the process will need."""
+    def _prepare(self, launch: "Launch") -> Start:
         start = Start(launch, self._env)
-        service = launch.service
         try:
-            start.argv = split_words(launch.command)
-            if not start.argv:
-                raise ValueError("there is no command")
-            if service.env:
-                start.env = {**self._env, **service.env}
-            self._open_outputs(start)
-            if launch.kind == MAIN and (service.ready or service.watchdog_s):
-                self._open_channel(start)
+            start.prepare(self._null)
         except Exception as error:
             start.error = error
         return start
 
-    def _start(self, start: "Start") -> int:
-        service, argv = start.launch.service, start.argv
-        if service.is_plain:
-            pid = spawn_plain(argv, start.env, service.dir or "/", start.fds)
-            if self.file_limits is not None:
-                self._give_file_limits(pid, self.file_limits)
-            return pid
-        from zinit.process.forked import fork_exec
-
-        return fork_exec(service, argv, start.env, start.fds, self.file_limits, self.report)
-
-    def _finish(self, start: "Start") -> "int | Exception":
+    def _finish(self, start: Start) -> "int | Exception":
         """Close the child's ends; keep ours if there is a child."""
-        for fd in start.theirs:
-            os.close(fd)
+        start.close()
         if start.error is not None:
-            for fd in start.ours:
-                os.close(fd)
-            if start.channel is not None:
-                start.channel.close(self._loop)
+            start.abandon(self._loop)
             if not isinstance(start.error, EXPECTED):
                 self.fault(start.error)
             return start.error
@@ -188,122 +174,59 @@ class RealSystem:
         self._listen(start)
         return start.pid
 
-    def _listen(self, start: "Start") -> None:
-        """Read what the child prints, and what it says over its readiness channel."""
+    def _listen(self, start: Start) -> None:
+        """Read the child's output and its readiness channel."""
         launch, service = start.launch, start.launch.service
         if start.ours:
             self._outputs.mark_start(launch.label)
-        for fd, mark in zip(start.ours, (STDOUT, STDERR), strict=False):
+        for number, fd in enumerate(start.ours, 1):
             try:
-                self._outputs.attach(fd, mark, launch.label, service.name, service)
-            except OSError as error:  # it runs all the same
+                self._outputs.attach(fd, number, launch.label, service.name, service)
+            except OSError as error:  # the service runs all the same
                 os.close(fd)
-                self.report(f"{launch.label}: cannot read what it prints: {error.strerror}")
+                self.report(f"{launch.label}: cannot read its output: {error.strerror}")
         if start.channel is not None:
-            self.adopt_channel(start.pid, service.name, start.channel)
+            self._watch_channel(start.pid, service.name, start.channel)
 
-    def _give_file_limits(self, pid: int, limits: tuple[int, int]) -> None:
-        """Set a child's limits; before the spawn, it could not copy what we have above them."""
-        import resource
-
-        try:
-            resource.prlimit(pid, RLIMIT_NOFILE, limits)
-        except (OSError, ValueError):
-            pass  # it has ended already
+    def _watch_channel(self, pid: int, name: str, channel: "Channel") -> None:
+        self._channels[pid] = channel
+        channel.open(self._loop, name, pid, self.on_notify)
 
     def adopt(self, pid: int) -> None:
-        """Be able to signal a child that is there already."""
+        """Open a pidfd for a running child."""
         try:
             self._pidfds[pid] = os.pidfd_open(pid)
         except OSError:
-            pass  # out of descriptors: until it is reaped its number is as good
+            pass  # out of descriptors: until the child is reaped, its pid is as good
 
-    def adopt_channel(self, pid: int, name: str, channel: "NotifySocket | ReadyPipe") -> None:
-        """Listen to what a child says about itself."""
-        self.channels[pid] = channel
-        channel.open(self._loop, name, pid, self.on_notify)
+    def dump(self, hand_over: "HandOver") -> "dict[str, object]":
+        """Return the limits of children and the open readiness channels."""
+        channels = [
+            {"pid": pid, **channel.dump(hand_over)}
+            for pid, channel in self._channels.items()
+            if channel.fd >= 0
+        ]
+        return {"file_limits": self._file_limits, "channels": channels}
 
-    def _open_outputs(self, start: "Start") -> None:
-        """Set what the child's stdout and stderr are to be; nothing means inherited."""
-        service = start.launch.service
-        if service.tty or service.log == "stdout":
-            return
-        if service.log == "none":
-            start.fds = {1: self._null, 2: self._null}
-            return
-        for number in (1, 2):
-            reader, writer = os.pipe()
-            start.ours.append(reader)
-            start.theirs.append(writer)
-            start.fds[number] = writer
+    def restore(self, state: "dict[str, Any]", names: "dict[int, str]") -> None:
+        """Take over what `dump` returned; `names` maps pids to their services."""
+        from zinit.process.handover import restore_each
 
-    def _open_channel(self, start: "Start") -> None:
-        """Open our side of the readiness channel, and let the service know of it."""
-        from zinit.process.readiness import NotifySocket, ReadyPipe
+        if state["file_limits"]:
+            soft, hard = state["file_limits"]
+            self._file_limits = (int(soft), int(hard))
 
-        service = start.launch.service
-        if service.ready == "fd":
-            reader, writer = os.pipe()
-            start.channel = ReadyPipe(reader)
-            start.theirs.append(writer)
-            start.fds[service.ready_fd] = writer
-            return
-        uid = 0
-        if service.user:
-            from zinit.process.accounts import find_account
+        def restore_channel(entry: "dict[str, Any]") -> None:
+            from zinit.process.readiness import restore_channel as take_over
 
-            uid = find_account(service).uid
-        start.channel = door = NotifySocket(uid, service.netns)
-        start.env = {**start.env, "NOTIFY_SOCKET": door.address}
-        if service.watchdog_s:
-            start.env["WATCHDOG_USEC"] = str(int(service.watchdog_s * 1_000_000))
+            pid = entry["pid"]
+            if pid in names:
+                self._watch_channel(pid, names[pid], take_over(entry))
+            else:
+                os.close(entry["fd"])
 
-
-class Start:
-    """A process on its way: what it gets, and what became of it."""
-
-    __slots__ = ("argv", "channel", "env", "error", "fds", "launch", "ours", "pid", "theirs")
-
-    def __init__(self, launch: "Launch", env: dict[str, str]) -> None:
-        self.launch = launch
-        self.argv: list[str] = []
-        self.env = env
-        self.fds: dict[int, int] = {}  # the child's descriptor -> ours, to be copied
-        self.ours: list[int] = []  # what we keep: the reading ends of stdout and stderr
-        self.theirs: list[int] = []  # what we close once the child has it
-        self.channel: NotifySocket | ReadyPipe | None = None
-        self.pid = 0
-        self.error: Exception | None = None
+        restore_each("a readiness channel", state["channels"], restore_channel, self.report)
 
 
 def ignore_notify(name: str, pid: int, lines: list[bytes]) -> None:
     """Stand in until the manager listens."""
-
-
-def install_signals(numbers: tuple[int, ...]) -> int:
-    """Turn `numbers` into bytes on a pipe; return its reading end.
-
-    Also those that came while the program before this one became this (see `hold_signals`).
-    """
-    reader, writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-    _signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
-    for number in numbers:
-        _signal.signal(number, lambda *_: None)
-    _signal.pthread_sigmask(_signal.SIG_UNBLOCK, numbers)
-    return reader
-
-
-def hold_signals(numbers: tuple[int, ...], wake: int) -> None:
-    """Let `numbers` wait, also those whose bytes are in the pipe, until they are unblocked."""
-    _signal.pthread_sigmask(_signal.SIG_BLOCK, numbers)
-    try:
-        came = os.read(wake, 4096)
-    except OSError:
-        return  # nothing came, or there is no pipe yet
-    for number in set(came):
-        os.kill(os.getpid(), number)
-
-
-def release_signals(numbers: tuple[int, ...]) -> None:
-    """Undo `hold_signals`."""
-    _signal.pthread_sigmask(_signal.SIG_UNBLOCK, numbers)

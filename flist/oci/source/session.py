@@ -71,7 +71,7 @@ class Session:
     def get(
         self, path: str, max_bytes: int, headers: Mapping[str, str] = NO_HEADERS
     ) -> Iterator[Response]:
-        """Give the answer to a GET below the repository; its body has at most `max_bytes`."""
+        """Yield the answer to a GET below the repository; its body has at most `max_bytes`."""
         with self.send(path, max_bytes, headers) as response:
             if response.status != 401 or not response.is_home:
                 yield response

@@ -1,4 +1,4 @@
-"""The `zinit` command where things are not as they should be: nobody, or somebody else, answers."""
+"""The `zinit` command when no daemon, or another program, answers; and its flags."""
 
 import socket
 import threading
@@ -9,26 +9,26 @@ import pytest
 
 from tests.helpers.zinit.daemon import ZinitDaemon, running_daemon
 
-ASKING = (
+REQUESTS = (
     ("list",), ("status", "a"), ("start", "a"), ("restart", "a"), ("stats", "a"), ("proxy",),
     ("analyze",), ("analyze", "plot"), ("reload",), ("reload", "a"), ("shutdown",),
 )  # fmt: skip
-HINT = "  hint: is it running? another socket is named with -s\n"
+HINT = "  hint: is it running? -s names another socket\n"
 
 
 @pytest.fixture
 def peer(tmp_path: Path) -> Iterator[tuple[ZinitDaemon, list[bytes]]]:
-    """Something that answers on zinit's socket, with what the test puts into the list."""
+    """A program that answers every request on zinit's socket with the bytes in the list."""
     zinit = ZinitDaemon(tmp_path)
     answer = [b""]
-    with socket.socket(socket.AF_UNIX) as door:
-        door.bind(str(zinit.socket))
-        door.listen()
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.bind(str(zinit.socket))
+        sock.listen()
 
         def serve() -> None:
             while True:
                 try:
-                    client = door.accept()[0]
+                    client = sock.accept()[0]
                 except OSError:
                     return
                 with client:
@@ -40,7 +40,7 @@ def peer(tmp_path: Path) -> Iterator[tuple[ZinitDaemon, list[bytes]]]:
         try:
             yield zinit, answer
         finally:
-            door.shutdown(socket.SHUT_RDWR)
+            sock.shutdown(socket.SHUT_RDWR)
             thread.join()
 
 
@@ -60,23 +60,23 @@ def peer(tmp_path: Path) -> Iterator[tuple[ZinitDaemon, list[bytes]]]:
         b"\xff\xfe\n",
     ],
 )
-def test_any_other_program_that_answers_is_one_line(
+def test_an_answer_of_another_program_is_a_short_error(
     peer: tuple[ZinitDaemon, list[bytes]], answer: bytes
 ) -> None:
     zinit, said = peer
     said[0] = answer
-    for words in ASKING:
+    for words in REQUESTS:
         done = zinit.cli(*words)
         assert done.returncode in (0, 1), words
         assert "Traceback" not in done.stderr, words
         assert len(done.stderr.splitlines()) <= 2
 
 
-def test_nobody_answers(tmp_path: Path) -> None:
+def test_a_socket_without_a_daemon_is_an_error(tmp_path: Path) -> None:
     zinit = ZinitDaemon(tmp_path)
-    with socket.socket(socket.AF_UNIX) as door:
-        door.bind(str(zinit.socket))
-    for words in (*ASKING, ("log",)):
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.bind(str(zinit.socket))
+    for words in (*REQUESTS, ("log",)):
         done = zinit.cli(*words)
         text = f"cannot talk to zinit on {zinit.socket}: Connection refused\n{HINT}"
         assert (done.returncode, done.stdout, done.stderr) == (1, "", text)

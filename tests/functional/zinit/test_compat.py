@@ -1,6 +1,6 @@
-"""The same answers as upstream's binaries: their recorded scenarios, replayed against ours.
+"""Answers equal those of upstream's binaries: recorded scenarios are replayed and compared.
 
-One daemon serves both records: 0.2.14 with the line protocol, 0.2.28 with JSON-RPC.
+One daemon answers both recordings: 0.2.14 with the line protocol, 0.2.28 with JSON-RPC.
 """
 
 import json
@@ -15,10 +15,10 @@ from tests.helpers.checkout import TOP
 from tests.helpers.zinit.daemon import write_launcher
 
 SHARED = TOP.parent / "shared"
-ATTEMPTS = 3  # the scenario waits by the clock; a machine that is too slow gets another chance
-# Answers that tell how far something has come that takes its time: a restart that pauses for two
-# seconds (the log then has its lines twice), a stop. Any machine may be faster or slower there.
-OF_THE_MOMENT: dict[str, Sequence[list[str]]] = {
+ATTEMPTS = 3  # the scenario waits for fixed times, which may be too short on a slow machine
+# Answers that depend on the progress of a restart, which pauses for two seconds and then logs the
+# service's lines again, or of a stop.
+TIMING_DEPENDENT: dict[str, Sequence[list[str]]] = {
     "line": (
         ["line", "log snapshot"],
         ["line", "status late"],
@@ -32,10 +32,10 @@ OF_THE_MOMENT: dict[str, Sequence[list[str]]] = {
 @pytest.mark.parametrize(
     ("record", "flavour"), [("zinit-0.2.14", "line"), ("zinit-0.2.28", "jsonrpc")]
 )
-def test_answers_are_upstreams(tmp_path: Path, record: str, flavour: str) -> None:
+def test_answers_equal_upstreams(tmp_path: Path, record: str, flavour: str) -> None:
     theirs = SHARED / "samples" / "zinit" / f"{record}.json"
     if not theirs.exists():
-        pytest.skip(f"{theirs} is not here")
+        pytest.skip(f"{theirs} does not exist")
     if flavour == "jsonrpc" and Path("/etc/zinit").exists():
         pytest.skip("the recorder would replace /etc/zinit")
     known = json.loads(theirs.read_text())
@@ -44,8 +44,8 @@ def test_answers_are_upstreams(tmp_path: Path, record: str, flavour: str) -> Non
     scenario.write_text(json.dumps({"services": known["services"], "steps": steps}))
     program = write_launcher(tmp_path)
     ours = tmp_path / "ours.json"
-    left_out = OF_THE_MOMENT[flavour]
-    lasting = leave_out(theirs, left_out, tmp_path / "theirs.json")
+    skipped = TIMING_DEPENDENT[flavour]
+    expected = leave_out(theirs, skipped, tmp_path / "theirs.json")
     tools = SHARED / "tools"
     for _ in range(ATTEMPTS):
         call: list[str | Path] = [
@@ -58,11 +58,11 @@ def test_answers_are_upstreams(tmp_path: Path, record: str, flavour: str) -> Non
         ]
         subprocess.run(call, check=True, timeout=120, stdin=subprocess.DEVNULL)
         assert json.loads(ours.read_text())["container_sigterm_exit"] == 0
-        leave_out(ours, left_out, ours)
+        leave_out(ours, skipped, ours)
         compare: list[str | Path] = [
             sys.executable,
             tools / "compare_zinit.py",
-            lasting,
+            expected,
             ours,
             "-v",
         ]
@@ -73,7 +73,7 @@ def test_answers_are_upstreams(tmp_path: Path, record: str, flavour: str) -> Non
 
 
 def leave_out(source: Path, steps: Sequence[list[str]], target: Path) -> Path:
-    """Write a record without the answers to `steps`; return its path."""
+    """Write a recording without the answers to `steps`; return its path."""
     known = json.loads(source.read_text())
     known["record"] = [entry for entry in known["record"] if entry["step"] not in steps]
     target.write_text(json.dumps(known))

@@ -1,4 +1,4 @@
-"""The HTTP and WebSocket interface: loopback or a Unix socket only, and only with the token."""
+"""The HTTP and WebSocket interface: only on loopback or a Unix socket, only with the token."""
 
 import base64
 import hashlib
@@ -13,7 +13,7 @@ import pytest
 from tests.helpers.waiting import wait_until
 from tests.helpers.zinit.daemon import ZinitDaemon, running_daemon
 
-# Loopback, and nobody else's: a port that was free there a moment ago still is.
+# An address of loopback that no other program uses, so that a free port stays free.
 LONELY_HOST = "127.21.84.9"
 LIST = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "service_list"}).encode()
 
@@ -27,17 +27,17 @@ class Web:
         self.token = token
 
     def connect(self) -> socket.socket:
-        door = socket.socket(socket.AF_UNIX)
-        door.settimeout(30)
-        door.connect(str(self.path))
-        return door
+        sock = socket.socket(socket.AF_UNIX)
+        sock.settimeout(30)
+        sock.connect(str(self.path))
+        return sock
 
     def exchange(self, data: bytes) -> tuple[int, bytes]:
         """Send a request; return the status and the body."""
-        with self.connect() as door:
-            door.sendall(data)
+        with self.connect() as sock:
+            sock.sendall(data)
             reply = b""
-            while part := door.recv(65536):
+            while part := sock.recv(65536):
                 reply += part
         head, _, body = reply.partition(b"\r\n\r\n")
         return int(head.split()[1]), body
@@ -65,13 +65,13 @@ def test_requests_need_the_token(web: Web) -> None:
     assert web.exchange(b"nonsense\r\n\r\n")[0] == 400
     assert web.exchange(b"POST / HTTP/1.1\r\nContent-Length: x\r\n\r\n")[0] == 400
     assert web.exchange(b"x" * 20_000)[0] == 431
-    with web.connect() as door:  # no answer may be read by another origin's page
+    with web.connect() as sock:  # pages of other origins must not read replies
         head = f"POST / HTTP/1.1\r\nAuthorization: Bearer {web.token}\r\nOrigin: http://evil\r\n"
-        door.sendall(f"{head}Content-Length: {len(LIST)}\r\n\r\n".encode() + LIST)
-        assert b"access-control" not in door.recv(65536).lower()
+        sock.sendall(f"{head}Content-Length: {len(LIST)}\r\n\r\n".encode() + LIST)
+        assert b"access-control" not in sock.recv(65536).lower()
 
 
-def test_a_stop_is_answered_when_it_is_done(web: Web) -> None:
+def test_the_reply_to_a_stop_comes_when_the_service_is_down(web: Web) -> None:
     stop = {"jsonrpc": "2.0", "id": 1, "method": "service_stop", "params": ["a"]}
     status, body = web.post(json.dumps(stop).encode())
     assert (status, json.loads(body)["result"]) == (200, None)
@@ -91,9 +91,9 @@ def test_only_loopback_is_served(web: Web) -> None:
         port = probe.getsockname()[1]
     done = web.zinit.cli("proxy", "-a", f"{LONELY_HOST}:{port}")
     assert done.returncode == 0
-    with socket.create_connection((LONELY_HOST, port), 30) as door:
-        door.sendall(b"POST / HTTP/1.1\r\n\r\n")
-        assert b" 401 " in door.recv(4096)
+    with socket.create_connection((LONELY_HOST, port), 30) as sock:
+        sock.sendall(b"POST / HTTP/1.1\r\n\r\n")
+        assert b" 401 " in sock.recv(4096)
 
 
 def masked(text: bytes, first: int = 0x81) -> bytes:
@@ -103,22 +103,22 @@ def masked(text: bytes, first: int = 0x81) -> bytes:
     return bytes((first,)) + size + key + data
 
 
-def read_frame(door: socket.socket) -> tuple[int, bytes]:
-    head = door.recv(2, socket.MSG_WAITALL)
+def read_frame(sock: socket.socket) -> tuple[int, bytes]:
+    head = sock.recv(2, socket.MSG_WAITALL)
     size = head[1]
     if size == 126:
-        size = int.from_bytes(door.recv(2, socket.MSG_WAITALL), "big")
-    return head[0], door.recv(size, socket.MSG_WAITALL)
+        size = int.from_bytes(sock.recv(2, socket.MSG_WAITALL), "big")
+    return head[0], sock.recv(size, socket.MSG_WAITALL)
 
 
-def upgrade(web: Web, door: socket.socket) -> None:
+def upgrade(web: Web, sock: socket.socket) -> None:
     """Turn a connection into a WebSocket."""
     key = base64.b64encode(os.urandom(16)).decode()
     head = f"GET / HTTP/1.1\r\nAuthorization: Bearer {web.token}\r\nUpgrade: websocket\r\n"
-    door.sendall(f"{head}Connection: Upgrade\r\nSec-WebSocket-Key: {key}\r\n\r\n".encode())
+    sock.sendall(f"{head}Connection: Upgrade\r\nSec-WebSocket-Key: {key}\r\n\r\n".encode())
     reply = b""
     while not reply.endswith(b"\r\n\r\n"):
-        reply += door.recv(1)
+        reply += sock.recv(1)
     magic = key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
     accepted = base64.b64encode(hashlib.sha1(magic.encode()).digest())
     assert b"101 Switching Protocols" in reply
@@ -128,45 +128,45 @@ def upgrade(web: Web, door: socket.socket) -> None:
 @pytest.mark.parametrize(
     "frames",
     [
-        masked(b"x", 0x83),  # a kind of frame that does not exist
+        masked(b"x", 0x83),  # an unknown kind of frame
         masked(b"x", 0x8B),
         masked(b"x" * 126, 0x89),  # a long ping
-        masked(b"x", 0x09),  # a ping in parts
-        masked(b"x", 0x80),  # a continuation of nothing
+        masked(b"x", 0x09),  # a fragmented ping
+        masked(b"x", 0x80),  # a continuation without a first frame
         masked(b"x", 0x01) + masked(b"y", 0x81),  # a message within another
         b"\x81\x01x",  # not masked
-        b"\x81\xff\xff" + b"\xff" * 7,  # longer than anything
+        b"\x81\xff\xff" + b"\xff" * 7,  # longer than the limit
     ],
     ids=range(8),
 )
 def test_a_bad_frame_ends_a_websocket(web: Web, frames: bytes) -> None:
-    with web.connect() as door:
-        upgrade(web, door)
-        door.sendall(frames + masked(LIST))
-        assert read_frame(door) == (0x88, b"\x03\xea")
-        assert door.recv(10) == b""
+    with web.connect() as sock:
+        upgrade(web, sock)
+        sock.sendall(frames + masked(LIST))
+        assert read_frame(sock) == (0x88, b"\x03\xea")
+        assert sock.recv(10) == b""
 
 
-def test_nothing_is_done_after_a_close(web: Web) -> None:
+def test_requests_after_a_close_are_ignored(web: Web) -> None:
     stop = {"jsonrpc": "2.0", "method": "service_stop", "params": ["a"]}
-    with web.connect() as door:
-        upgrade(web, door)
+    with web.connect() as sock:
+        upgrade(web, sock)
         closing = masked(b"\x03\xe8", 0x88)
-        door.sendall(masked(LIST, 0x82) + closing + masked(json.dumps(stop).encode()))
-        assert json.loads(read_frame(door)[1])["id"] == 1
-        assert read_frame(door) == (0x88, b"\x03\xe8")
-        assert door.recv(10) == b""
+        sock.sendall(masked(LIST, 0x82) + closing + masked(json.dumps(stop).encode()))
+        assert json.loads(read_frame(sock)[1])["id"] == 1
+        assert read_frame(sock) == (0x88, b"\x03\xe8")
+        assert sock.recv(10) == b""
     assert web.zinit.service_pid("a") != 0
 
 
-def test_a_batch_with_a_stop_has_all_replies(web: Web) -> None:
+def test_a_batch_with_a_stop_gets_all_replies(web: Web) -> None:
     stop = {"jsonrpc": "2.0", "id": 2, "method": "service_stop", "params": ["a"]}
     status, body = web.post(json.dumps([stop, json.loads(LIST)]).encode())
     assert (status, {one["id"] for one in json.loads(body)}) == (200, {1, 2})
     assert web.post(json.dumps({"jsonrpc": "2.0", "method": "service_list"}).encode()) == (204, b"")
 
 
-def test_deep_json_is_an_error(web: Web) -> None:
+def test_deeply_nested_json_is_an_error(web: Web) -> None:
     deep = b'{"jsonrpc":"2.0","id":1,"method":"service_create","params":["d",{"exec":%s}]}'
     status, body = web.post(deep % (b"[" * 400 + b"]" * 400))
     assert (status, "error" in json.loads(body)) == (200, True)
@@ -175,29 +175,29 @@ def test_deep_json_is_an_error(web: Web) -> None:
 
 
 def test_websocket(web: Web) -> None:
-    with web.connect() as door:
-        upgrade(web, door)
-        door.sendall(masked(LIST))
-        first, text = read_frame(door)
+    with web.connect() as sock:
+        upgrade(web, sock)
+        sock.sendall(masked(LIST))
+        first, text = read_frame(sock)
         assert (first, json.loads(text)["id"]) == (0x81, 1)
-        door.sendall(masked(LIST[:10], 0x01) + masked(b"hello", 0x89) + masked(LIST[10:], 0x80))
-        assert read_frame(door) == (0x8A, b"hello")
-        assert json.loads(read_frame(door)[1])["result"].keys() == {"a"}
+        sock.sendall(masked(LIST[:10], 0x01) + masked(b"hello", 0x89) + masked(LIST[10:], 0x80))
+        assert read_frame(sock) == (0x8A, b"hello")
+        assert json.loads(read_frame(sock)[1])["result"].keys() == {"a"}
         subscribe = {"jsonrpc": "2.0", "id": 2, "method": "stream_subscribeLogs", "params": []}
-        door.sendall(masked(json.dumps(subscribe).encode()))
-        read_frame(door)
+        sock.sendall(masked(json.dumps(subscribe).encode()))
+        read_frame(sock)
         web.zinit.write("b", "exec: sh -c 'echo hi; exec sleep 1000'")
         web.zinit.client.monitor("b")
-        lines = [json.loads(read_frame(door)[1])["params"]["result"] for _ in range(2)]
+        lines = [json.loads(read_frame(sock)[1])["params"]["result"] for _ in range(2)]
         assert lines[1] == "[+] b: hi"
-        door.sendall(masked(b"\x03\xe8", 0x88))
-        assert read_frame(door)[0] == 0x88
-        assert door.recv(10) == b""
+        sock.sendall(masked(b"\x03\xe8", 0x88))
+        assert read_frame(sock)[0] == 0x88
+        assert sock.recv(10) == b""
 
 
-def test_the_socket_and_its_token_outlive_a_new_program(web: Web) -> None:
+def test_the_socket_and_its_token_survive_a_reexec(web: Web) -> None:
     assert web.zinit.cli("reexec").returncode == 0
-    wait_until(lambda: "started anew" in web.zinit.said(), "it starts anew")
+    wait_until(lambda: "re-executed" in web.zinit.said(), "it re-executes")
     assert web.post(LIST)[0] == 200
     assert web.post(LIST, "x" * 48)[0] == 401
     again = web.zinit.cli("proxy", "-a", f"unix:{web.path}")
@@ -208,7 +208,7 @@ def test_the_socket_and_its_token_outlive_a_new_program(web: Web) -> None:
     assert web.zinit.cli("proxy", "-a", "10.0.0.1:80").returncode == 1
     assert web.post(LIST, token)[0] == 200, "an address that can't be served changes nothing"
     assert web.zinit.cli("reexec").returncode == 0
-    wait_until(lambda: web.zinit.said().count("started anew") == 2, "it starts anew again")
+    wait_until(lambda: web.zinit.said().count("re-executed") == 2, "it re-executes again")
     other = web.path.with_name("other")
     assert web.zinit.cli("proxy", "-a", f"unix:{other}").returncode == 0
     assert (web.path.exists(), other.is_socket()) == (False, True)

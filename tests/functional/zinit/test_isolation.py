@@ -1,4 +1,4 @@
-"""Users, limits, capabilities, terminals, namespaces, control groups and log files, for real."""
+"""Users, limits, capabilities, terminals, namespaces, control groups and log files."""
 
 import os
 import pty
@@ -8,10 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.functional.zinit.test_faults import remove
 from tests.helpers.needs import lack, need_tool
 from tests.helpers.waiting import wait_until
-from tests.helpers.zinit.daemon import ZinitDaemon, running_daemon
+from tests.helpers.zinit.daemon import ZinitDaemon, remove_folder, running_daemon
 from zinit.process import cgroups
 
 pytestmark = pytest.mark.usefixtures("as_root")
@@ -19,7 +18,7 @@ SHOW = "exec: cat /proc/self/status\noneshot: true\n"
 
 
 def status_of(zinit: ZinitDaemon, name: str) -> dict[str, str]:
-    """Return what a service printed of /proc/self/status."""
+    """Return the fields of /proc/self/status that a service printed."""
     zinit.wait_for_state(name, "Success")
     wait_until(lambda: any("CapAmb" in line for line in zinit.lines(name)), "its status")
     rows = (line.removeprefix(f"[+] {name}: ").partition(":") for line in zinit.lines(name))
@@ -72,7 +71,7 @@ def test_limits(tmp_path: Path) -> None:
         assert [line.split()[-1] for line in zinit.lines("a")[1:]] == ["99", "111", "0"]
 
 
-def test_a_terminal_of_its_own(tmp_path: Path) -> None:
+def test_a_service_with_a_terminal(tmp_path: Path) -> None:
     ours, theirs = pty.openpty()
     try:
         with running_daemon(
@@ -124,7 +123,7 @@ def test_a_network_namespace(tmp_path: Path) -> None:
             zinit.wait_for_state("mounts", "Failure")
             zinit.wait_for_state("ready", "Running")
             ours, theirs = (Path(f"/proc/{pid}/ns/net") for pid in ("self", zinit.pid))
-            assert ours.readlink() == theirs.readlink(), "zinit is where it was"
+            assert ours.readlink() == theirs.readlink(), "zinit stays in its namespace"
     finally:
         subprocess.run(["ip", "netns", "del", name], check=False)
 
@@ -150,7 +149,7 @@ def test_control_groups(tmp_path: Path) -> None:
                 assert (folder / file).read_text().strip() == text
             else:
                 assert f"{name}: cannot limit {file}" in zinit.said()
-    wait_until(lambda: remove(folder), "the group is empty")
+    wait_until(lambda: remove_folder(folder), "the group is empty")
 
 
 def test_log_files_are_rotated(tmp_path: Path) -> None:
@@ -178,8 +177,8 @@ os.write(1, b"0123456\\n" * 8000)
 """
 
 
-def test_last_words_at_a_shutdown_reach_the_file(tmp_path: Path) -> None:
-    """A pipe holds 64 KiB, which is more than one read takes."""
+def test_output_during_a_shutdown_reaches_the_log_file(tmp_path: Path) -> None:
+    """A pipe holds 64 KiB, which is more than one read returns."""
     script, log = tmp_path / "chatty", tmp_path / "chatty.log"
     script.write_text(CHATTY)
     chatty = f"exec: {sys.executable} -IS {script}\nlog: {{file: {log}}}"
@@ -189,8 +188,8 @@ def test_last_words_at_a_shutdown_reach_the_file(tmp_path: Path) -> None:
     assert log.read_text().split() == ["go", *["0123456"] * 8000]
 
 
-def test_any_descriptor_may_tell_readiness(tmp_path: Path) -> None:
-    """Also the number that the child tells its own errors through."""
+def test_any_descriptor_may_report_readiness(tmp_path: Path) -> None:
+    """Also the number that the child would use to report its own errors."""
     numbers = range(3, 40)
     with ZinitDaemon(tmp_path) as zinit:
         for number in numbers:
@@ -214,7 +213,7 @@ def test_reload_of_one_service(tmp_path: Path) -> None:
     ) as zinit:
         for name in "abc":
             zinit.wait_for_state(name, "Running")
-        zinit.wait_for_line("[+] a: up")  # a signal before would find no trap
+        zinit.wait_for_line("[+] a: up")  # before, the signal would end it
         assert zinit.cli("reload", "a").returncode == 0
         zinit.wait_for_line("[+] a: again")
         assert zinit.cli("reload", "b").returncode == 0

@@ -1,4 +1,4 @@
-"""Service folders with odd entries: names, FIFOs, sizes, times that no clock call takes."""
+"""Service folders with odd entries: names, FIFOs, large files, and very long times."""
 
 import os
 import signal
@@ -12,7 +12,7 @@ from zinit.client.line import ZinitError
 
 
 @pytest.mark.parametrize("name", [b"\xff", b"two\nlines", b"bell\x07"])
-def test_a_name_that_no_log_line_can_carry_is_left_out(tmp_path: Path, name: bytes) -> None:
+def test_a_name_that_cannot_be_printed_is_skipped(tmp_path: Path, name: bytes) -> None:
     with ZinitDaemon(tmp_path) as zinit:
         Path(os.fsdecode(bytes(zinit.etc) + b"/" + name + b".yaml")).write_text("exec: sleep 1000")
         zinit.write("a", "exec: sleep 1000")
@@ -25,7 +25,7 @@ def test_a_name_that_no_log_line_can_carry_is_left_out(tmp_path: Path, name: byt
         assert "internal error" not in zinit.said()
 
 
-def test_a_file_that_would_hold_up_or_never_end_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_would_block_or_never_end_is_refused(tmp_path: Path) -> None:
     with running_daemon(tmp_path, a="exec: sleep 1000") as zinit:
         os.mkfifo(zinit.etc / "pipe.yaml")
         (zinit.etc / "zero.yaml").symlink_to("/dev/zero")
@@ -39,7 +39,7 @@ def test_a_file_that_would_hold_up_or_never_end_is_refused(tmp_path: Path) -> No
 
 
 def test_a_stop_may_take_a_month(tmp_path: Path) -> None:
-    """More milliseconds than an int holds."""
+    """That is more milliseconds than a C int can hold."""
     stubborn = "exec: sh -c 'trap \"\" TERM; echo deaf; while :; do sleep 1; done'"
     with running_daemon(tmp_path, a=f"{stubborn}\nshutdown_timeout: 2592000") as zinit:
         zinit.wait_for_line("[+] a: deaf")

@@ -26,8 +26,8 @@ INIT = """\
 import sys
 sys.path[:0] = {paths!r}
 from zinit import boot
-boot.load_device_modules = lambda report: None  # they would go into the host's kernel
-if any(path.startswith("/tmp/") for path in sys.path):  # the checkout must stay in sight
+boot.load_device_modules = lambda report: None  # they would be loaded into the host's kernel
+if any(path.startswith("/tmp/") for path in sys.path):  # keep the checkout visible
     boot.MOUNTS = tuple(row for row in boot.MOUNTS if row[1] != "/tmp")
 old = boot.Settings.__init__.__defaults__
 boot.Settings.__init__.__defaults__ = ({etc!r}, {socket!r}, *old[2:])
@@ -37,7 +37,7 @@ boot.main()
 
 
 class Machine:
-    """A namespace whose PID 1 is zinit, with a terminal of its own as console."""
+    """A PID namespace in which zinit is PID 1, with a terminal as its console."""
 
     def __init__(self, folder: Path, more: str = "") -> None:
         self.folder = folder
@@ -71,12 +71,12 @@ class Machine:
 
     @property
     def pid(self) -> int:
-        """PID 1, seen from outside."""
+        """The pid of PID 1 outside of the namespace."""
         assert self.process is not None
         return children_of(self.process.pid)[0]
 
     def take_terminal(self) -> int:
-        """Give our end of the console away."""
+        """Hand our end of the console to the caller."""
         fd, self._terminal = self._terminal, -1
         return fd
 
@@ -101,7 +101,7 @@ class Machine:
         assert self.process is not None
         end = time.monotonic() + DEADLINE_S
         while self.process.poll() is None and time.monotonic() < end:
-            self.read_console()  # a full terminal must not hold it up
+            self.read_console()  # a full terminal would block it
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self.process.wait(0.05)
         self.read_console()
@@ -110,7 +110,7 @@ class Machine:
 
     def close(self) -> None:
         if self.process is not None and self.process.poll() is None:
-            self.process.kill()  # --kill-child takes the namespace along
+            self.process.kill()  # --kill-child ends the namespace with it
             self.process.wait()
         if self._terminal >= 0:
             os.close(self._terminal)
@@ -120,7 +120,7 @@ class Machine:
 def machine() -> Iterator[Machine]:
     need_root()
     need_tool("unshare")
-    # Not under /tmp: PID 1 mounts its own there.
+    # Not under /tmp, where PID 1 mounts its own.
     with tempfile.TemporaryDirectory(prefix="zinit-", dir="/var/tmp") as folder:
         one = Machine(Path(folder))
         try:
@@ -143,7 +143,7 @@ def test_boot_services_and_power_off(machine: Machine) -> None:
     )
     machine.start()
     machine.wait_for_text("zinit: started as PID 1 (")
-    machine.wait_for_text("[+] top: up")  # a signal before would find no trap
+    machine.wait_for_text("[+] top: up")  # before, a signal would end it
     wait_until(lambda: machine.client.list()["top"] == "Running", "top runs")
     machine.wait_for_text(f"[+] mounts: {boot.read_hostname()}\n")
     mounted = (machine.folder / "mounts").read_text()
@@ -151,7 +151,7 @@ def test_boot_services_and_power_off(machine: Machine) -> None:
         assert f" {point} " in mounted
     machine.client.shutdown()
     status = machine.wait_for_end()
-    # The kernel turns reboot(2) in a namespace into a signal for the parent: SIGINT is power-off.
+    # In a namespace, reboot(2) signals the parent: SIGINT means power-off.
     assert status in (-signal.SIGINT, 128 + signal.SIGINT), machine.text
     assert "[+] top: bye" in machine.text
     assert machine.text.rstrip().endswith("zinit: powering off now")
@@ -172,16 +172,16 @@ def test_orphans_are_reaped(machine: Machine) -> None:
     )
     machine.start()
     wait_until(lambda: machine.client.list() == {"orphans": "Success"}, "all are started")
-    wait_until(lambda: not children_of(machine.pid), "PID 1 has no child left, no zombie either")
+    wait_until(lambda: not children_of(machine.pid), "PID 1 has no child left, not even a zombie")
 
 
-def test_no_signal_ends_pid_1_and_a_stopped_child_holds_nobody_up(machine: Machine) -> None:
+def test_no_signal_ends_pid_1_and_a_suspended_child_delays_nobody(machine: Machine) -> None:
     machine.write("a", "exec: sleep 1000\nstop_timeout: 1000")
     machine.write("crash", "exec: sh -c 'kill -SEGV $$'\nrestart: never")
     machine.start()
     wait_until(lambda: machine.client.list().get("a") == "Running", "a runs")
     pid = machine.client.status("a")["pid"]
-    # Not KILL and STOP, which only a parent namespace may send, and not those with a meaning.
+    # All but KILL and STOP, which only a parent namespace can send, and those that PID 1 handles.
     quiet = set(range(1, 32)) - {9, 19, signal.SIGINT, signal.SIGPWR}
     for number in sorted(quiet):
         os.kill(machine.pid, number)
@@ -189,11 +189,11 @@ def test_no_signal_ends_pid_1_and_a_stopped_child_holds_nobody_up(machine: Machi
     assert machine.client.status("a")["pid"] == pid
     wait_until(lambda: "SIGSEGV" in machine.client.list()["crash"], "the crash is seen")
     machine.client.shutdown()
-    # Long before `stop_timeout` is over: a stopped service is woken to be told.
+    # Long before `stop_timeout`: a suspended service is continued so that it handles the signal.
     assert machine.wait_for_end() in (-signal.SIGINT, 128 + signal.SIGINT), machine.text
 
 
-def test_pid_1_starts_anew_and_keeps_its_children(machine: Machine) -> None:
+def test_pid_1_re_executes_and_keeps_its_children(machine: Machine) -> None:
     machine.write("a", "exec: sleep 1000")
     machine.write("flap", "exec: sh -c 'exit 1'\nrestart: {delay: 0.05, factor: 1}")
     machine.start()
@@ -201,7 +201,7 @@ def test_pid_1_starts_anew_and_keeps_its_children(machine: Machine) -> None:
     pid = machine.client.status("a")["pid"]
     for count in range(1, 4):
         machine.client.call("reexec")
-        text = "started anew with 2 services"
+        text = "re-executed with 2 services"
         wait_until(partial(said_times, machine, text, count), text)
         assert machine.client.status("a")["pid"] == pid
     machine.client.reboot()
@@ -210,12 +210,12 @@ def test_pid_1_starts_anew_and_keeps_its_children(machine: Machine) -> None:
 
 
 def said_times(machine: Machine, text: str, count: int) -> bool:
-    """Tell whether the console has shown a text so often."""
+    """Return whether the console has shown `text` exactly `count` times."""
     return machine.read_console().count(text) == count
 
 
-def test_a_hundred_laps_of_sigkill(machine: Machine) -> None:
-    """finit's start-kill-service: whatever the moment of the kill, it comes back."""
+def test_a_service_comes_back_after_each_of_a_hundred_sigkills(machine: Machine) -> None:
+    """Whatever the moment of the kill."""
     machine.write("a", "exec: sleep 1000\nrestart: {delay: 0, factor: 1}")
     machine.start()
     seen: set[object] = {0}
@@ -228,7 +228,7 @@ def test_a_hundred_laps_of_sigkill(machine: Machine) -> None:
 
 
 def fresh_pid(machine: Machine, seen: set[object]) -> object:
-    """Return the service's pid if it is a new one."""
+    """Return the service's pid if it is new, or else 0."""
     pid = machine.client.status("a")["pid"]
     return 0 if pid in seen else pid
 
@@ -237,7 +237,7 @@ def test_a_console_that_hangs_up_does_not_end_pid_1(machine: Machine) -> None:
     machine.write("a", 'exec: "yes"\nlog: console')
     machine.start()
     wait_until(lambda: machine.client.list() == {"a": "Running"}, "a runs")
-    os.close(machine.take_terminal())  # the last one: everybody on it is hung up
+    os.close(machine.take_terminal())  # the last descriptor, so the console hangs up
     machine.client.stop("a")
     wait_until(lambda: machine.client.status("a")["pid"] == 0, "a stops")
     machine.client.start("a")
@@ -246,15 +246,15 @@ def test_a_console_that_hangs_up_does_not_end_pid_1(machine: Machine) -> None:
     assert machine.wait_for_end() in (-signal.SIGINT, 128 + signal.SIGINT)
 
 
-def test_a_manager_that_can_only_begin_again_starts_nothing_twice(machine: Machine) -> None:
-    """More crashes than starting anew helps with: the next manager knows of no process."""
+def test_a_daemon_that_begins_again_after_a_crash_starts_nothing_twice(machine: Machine) -> None:
+    """After too many re-executions the next daemon begins without any state."""
     flag, starts = machine.folder / "crash", machine.folder / "starts"
     failpoint = (
         "import os, time\nfrom zinit import daemon\nold_turn = daemon.Daemon._turn\n"
         "def turn(self, now):\n"
         f"    if not os.path.exists({str(flag)!r}): return old_turn(self, now)\n"
         f"    os.unlink({str(flag)!r})\n"
-        "    self.rebirths = [time.monotonic()] * 9\n"
+        "    self.reexecs = [time.monotonic()] * 9\n"
         "    self.loop._on_fault = None\n"  # so that the loop itself ends
         "    raise RuntimeError('failpoint')\n"
         "daemon.Daemon._turn = turn\n"
@@ -270,9 +270,9 @@ def test_a_manager_that_can_only_begin_again_starts_nothing_twice(machine: Machi
         machine.client.list()  # a turn
     machine.wait_for_text("the manager crashed")
     wait_until(lambda: machine.client.status("a")["pid"] not in (0, first), "it runs again")
-    wait_until(lambda: starts.read_text() == "x\nx\n", "it has started twice")
-    # Waited for: a process has no command line while its shell becomes `sleep`.
-    wait_until(lambda: commands_below(machine.pid) == [b"sleep\x001000\x00"], "it is there once")
+    wait_until(lambda: starts.read_text() == "x\nx\n", "it has been started twice")
+    # Wait for this: a process has no command line in the moment of its exec.
+    wait_until(lambda: commands_below(machine.pid) == [b"sleep\x001000\x00"], "it runs once")
 
 
 def commands_below(pid: int) -> list[bytes]:

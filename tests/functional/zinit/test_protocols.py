@@ -1,4 +1,4 @@
-"""Both protocols on one socket, the commands of the CLI, and upstream's own service files."""
+"""Both protocols on one socket, the `zinit` command, and the services of upstream's nodes."""
 
 import json
 import re
@@ -17,23 +17,23 @@ class Rpc:
     """A JSON-RPC connection."""
 
     def __init__(self, path: Path) -> None:
-        self.door = socket.socket(socket.AF_UNIX)
-        self.door.settimeout(30)
-        self.door.connect(str(path))
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(30)
+        self.sock.connect(str(path))
         self.rest = b""
 
     def __enter__(self) -> "Rpc":
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.door.close()
+        self.sock.close()
 
     def send(self, text: str) -> None:
-        self.door.sendall(text.encode())
+        self.sock.sendall(text.encode())
 
     def receive(self) -> Any:
         while b"\n" not in self.rest:
-            part = self.door.recv(65536)
+            part = self.sock.recv(65536)
             assert part, "the connection is closed"
             self.rest += part
         line, _, self.rest = self.rest.partition(b"\n")
@@ -60,7 +60,7 @@ def zinit(tmp_path: Path) -> Iterator[ZinitDaemon]:
         yield daemon
 
 
-def test_requests_may_come_in_pieces_together_and_in_batches(rpc: Rpc) -> None:
+def test_requests_may_be_fragmented_adjacent_or_in_batches(rpc: Rpc) -> None:
     one = '{"jsonrpc":"2.0","id":1,"method":"service_status","params":{"name":"b"}}'
     for piece in (one[:10], one[10:40], one[40:]):
         rpc.send(piece)
@@ -78,7 +78,7 @@ def test_requests_may_come_in_pieces_together_and_in_batches(rpc: Rpc) -> None:
     assert rpc.call("service_list")["result"] == {"a": "Running", "b": "Running"}
 
 
-def test_every_method_of_upstream_is_there(zinit: ZinitDaemon, rpc: Rpc) -> None:
+def test_every_method_of_upstream_exists(zinit: ZinitDaemon, rpc: Rpc) -> None:
     described = json.loads(rpc.call("rpc.discover")["result"])
     names = {method["name"] for method in described["methods"]}
     wanted = (
@@ -90,8 +90,10 @@ def test_every_method_of_upstream_is_there(zinit: ZinitDaemon, rpc: Rpc) -> None
     assert names >= set(wanted.split())
     stats = rpc.call("service_stats", "a")["result"]
     assert stats["pid"] == zinit.service_pid("a")
-    # It may be between two programs, when it has hardly any memory.
-    wait_until(lambda: rpc.call("service_stats", "a")["result"]["memory_usage"] > 0, "it is seen")
+    # In the moment of an exec a process has hardly any memory.
+    wait_until(
+        lambda: rpc.call("service_stats", "a")["result"]["memory_usage"] > 0, "it uses memory"
+    )
     assert set(stats) == {"name", "pid", "memory_usage", "cpu_usage", "children"}
     assert rpc.call("service_create", "made", {"exec": "sleep 5", "after": ["a"]})["result"]
     assert rpc.call("service_get", "made")["result"] == {"exec": "sleep 5", "after": ["a"]}
@@ -107,7 +109,7 @@ def test_every_method_of_upstream_is_there(zinit: ZinitDaemon, rpc: Rpc) -> None
     assert rpc.receive()["error"]["code"] == -32700
 
 
-def test_log_subscriptions(zinit: ZinitDaemon, rpc: Rpc) -> None:
+def test_subscriptions_to_the_log(zinit: ZinitDaemon, rpc: Rpc) -> None:
     number = rpc.call("stream_subscribeLogs", "late")["result"]
     zinit.write("late", "exec: sh -c 'echo one; echo two; exec sleep 1000'")
     zinit.client.monitor("late")
@@ -117,8 +119,8 @@ def test_log_subscriptions(zinit: ZinitDaemon, rpc: Rpc) -> None:
     assert rpc.call("stream_unsubscribeLogs", number)["result"] is True
 
 
-def test_shutdown_is_answered(tmp_path: Path) -> None:
-    """Upstream waits for the shutdown first, and so usually never answers."""
+def test_a_shutdown_is_answered(tmp_path: Path) -> None:
+    """Upstream replies after the shutdown, so it usually never does."""
     with running_daemon(tmp_path, a="exec: sleep 1000") as zinit:
         with Rpc(zinit.socket) as rpc:
             assert rpc.call("system_shutdown")["result"] is None
@@ -126,7 +128,7 @@ def test_shutdown_is_answered(tmp_path: Path) -> None:
         assert zinit.process.wait(30) == 0
 
 
-def test_the_commands_exit_as_upstreams(zinit: ZinitDaemon) -> None:
+def test_exit_statuses_and_output_equal_upstreams(zinit: ZinitDaemon) -> None:
     assert re.fullmatch(r"zinit v\d+\.\d+\.\d+\n", zinit.cli("-V").stdout)
     for words in (["wat"], ["status"], ["kill"], ["list", "x"], ["log", "--wat"], ["-s"]):
         done = zinit.cli(*words)
@@ -143,7 +145,7 @@ def test_the_commands_exit_as_upstreams(zinit: ZinitDaemon) -> None:
                                                           "after", "  a"]  # fmt: skip
 
 
-def test_analyze_tells_the_chain_and_draws_it(zinit: ZinitDaemon) -> None:
+def test_analyze_prints_the_critical_chain_and_draws_the_boot(zinit: ZinitDaemon) -> None:
     text = zinit.cli("analyze").stdout
     assert "2 of 2 services were ready" in text
     chain = [line for line in text.splitlines() if "@" in line and "critical" not in line]
@@ -157,13 +159,13 @@ def test_analyze_tells_the_chain_and_draws_it(zinit: ZinitDaemon) -> None:
     zinit.wait_for_state("late", "Running")
     assert "late" not in zinit.cli("analyze", "plot").stdout
     assert zinit.cli("reexec").returncode == 0
-    wait_until(lambda: "started anew" in zinit.said(), "it starts anew")
+    wait_until(lambda: "re-executed" in zinit.said(), "it re-executes")
     text = zinit.cli("analyze").stdout
     assert "2 of 2 services were ready" in text
     assert text.endswith("\nmonitored after the boot: 1\n")
     imports = zinit.cli("analyze", "imports").stdout
     assert "zinit.life.manager" in imports
-    assert int(imports.split()[0]) < 75  # modules: each costs a node's boot milliseconds
+    assert int(imports.split()[0]) < 75  # modules; each of them takes time in a node's boot
     names = {line.split()[-1] for line in imports.splitlines()[1:]}
     assert not names & {"asyncio", "subprocess", "argparse", "yaml", "re", "enum", "typing"}
 
@@ -186,8 +188,8 @@ CHECKED = {
 FOUND = """\
 gone.yaml:1: warning: exec: there is no program 'there-is-no-such-program' on this machine
 loop1.yaml:4: error: these wait for each other and never start: loop1 -> loop2 -> loop1
-names.yaml:4: error: after names 'nobody', which is not here
-names.yaml:5: warning: wants names 'somebody', which is not here
+names.yaml:4: error: after names 'nobody', which does not exist
+names.yaml:5: warning: wants names 'somebody', which does not exist
 once.yaml:3: warning: a oneshot is ready when it has ended: ready is ignored
 once.yaml:4: warning: a oneshot is ready when it has ended: test is ignored
 place.yaml:2: warning: there is no folder '/there/is/none' on this machine
@@ -216,7 +218,7 @@ def test_check_names_file_and_line_and_runs_nothing(tmp_path: Path) -> None:
     assert zinit.cli("check", str(tmp_path / "nowhere")).returncode == 1
 
 
-# What zos installs (name: after, oneshot, test), the programs replaced by stand-ins.
+# The services of an upstream node (name: after, oneshot, test), with programs replaced.
 ZOS = {
     "redis": ("", False, False),
     "local-modprobe": ("", True, False),
@@ -242,7 +244,7 @@ ZOS = {
 }
 
 
-def test_the_services_of_a_zero_os_node_start_in_order(tmp_path: Path) -> None:
+def test_the_services_of_an_upstream_node_start_in_order(tmp_path: Path) -> None:
     with ZinitDaemon(tmp_path) as zinit:
         order = tmp_path / "order"
         for name, (after, is_oneshot, is_tested) in ZOS.items():

@@ -1,11 +1,15 @@
-"""Starting the program anew, wanted or after a crash: no service and no log line is lost."""
+"""Re-executing zinit, by command or after a crash, loses no service and no log line."""
 
 import contextlib
+import json
 import os
 import signal
 import socket
+import sys
 from pathlib import Path
+from typing import Any
 
+from tests.helpers.checkout import TOP
 from tests.helpers.waiting import wait_until
 from tests.helpers.zinit.daemon import ZinitDaemon, hold
 from zinit.client.line import ZinitError
@@ -14,13 +18,13 @@ TICK = "sh -c 'n=0; while :; do echo $n; n=$((n+1)); sleep 0.02; done'"
 
 
 def numbers_of(zinit: ZinitDaemon, name: str) -> list[int]:
-    """Return what the counting service has logged, a begun line left out."""
+    """Return the numbers that the counting service has logged."""
     lines = [line.removeprefix(f"[+] {name}: ") for line in zinit.lines(name)]
     return [int(line) for line in lines if line.isdecimal()]
 
 
 def wait_for_lines(zinit: ZinitDaemon, count: int) -> None:
-    """Wait until the counting service has logged so much."""
+    """Wait until the counting service has logged more than `count` lines."""
     wait_until(lambda: len(zinit.lines("tick")) > count, "the count goes on")
 
 
@@ -44,7 +48,7 @@ def test_reexec_keeps_services_logs_and_timers(tmp_path: Path) -> None:
             assert zinit.cli("reexec").returncode == 0
             wait_for_lines(zinit, wanted)
         assert {name: zinit.service_pid(name) for name in pids} == pids
-        assert zinit.said().count("started anew with 4 services") == 3
+        assert zinit.said().count("re-executed with 4 services") == 3
         numbers = numbers_of(zinit, "tick")
         assert numbers == list(range(len(numbers)))
         assert zinit.state("late") == "Blocked"
@@ -56,7 +60,7 @@ def test_reexec_keeps_services_logs_and_timers(tmp_path: Path) -> None:
         assert zinit.end() == 0
 
 
-def test_an_end_during_reexec_is_seen(tmp_path: Path) -> None:
+def test_an_exit_during_a_reexec_is_handled(tmp_path: Path) -> None:
     with ZinitDaemon(tmp_path) as zinit:
         zinit.write("a", "exec: sleep 1000")
         zinit.start()
@@ -64,26 +68,18 @@ def test_an_end_during_reexec_is_seen(tmp_path: Path) -> None:
         pid = zinit.service_pid("a")
         hold(zinit.pid)
         os.kill(pid, signal.SIGKILL)
-        # Both are waiting when it wakes: the request is served first.
-        with socket.socket(socket.AF_UNIX) as door:
-            door.connect(str(zinit.socket))
-            door.sendall(b"reexec\n")
+        # Both wait when the daemon is continued, and the request is handled first.
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.connect(str(zinit.socket))
+            sock.sendall(b"reexec\n")
             os.kill(zinit.pid, signal.SIGCONT)
-            wait_until(lambda: "started anew" in zinit.said(), "reexec")
+            wait_until(lambda: "re-executed" in zinit.said(), "reexec")
         wait_until(lambda: zinit.service_pid("a") not in (0, pid), "a runs again")
 
 
-def patch(zinit: ZinitDaemon, code: str) -> None:
-    """Put a failpoint into the daemon's program."""
-    text = zinit.program.read_text()
-    marker = "from zinit.client.cli import entry\n"
-    zinit.program.write_text(text.replace(marker, marker + code))
-
-
-def test_one_pipe_that_cannot_be_taken_over_costs_nobody_else(tmp_path: Path) -> None:
+def test_a_pipe_that_cannot_be_restored_costs_no_other_service(tmp_path: Path) -> None:
     with ZinitDaemon(tmp_path) as zinit:
-        patch(
-            zinit,
+        zinit.insert(
             "import os\nfrom zinit.log.outputs import Outputs\nold = Outputs.attach\n"
             "def broken(self, fd, mark, label, *more):\n"
             "    if label == 'a' and self._ring.end:\n"
@@ -98,24 +94,23 @@ def test_one_pipe_that_cannot_be_taken_over_costs_nobody_else(tmp_path: Path) ->
         zinit.wait_for_state("tick", "Running")
         pids = [zinit.service_pid(name) for name in ("a", "tick")]
         assert zinit.cli("reexec").returncode == 0
-        wait_until(lambda: "started anew" in zinit.said(), "it starts anew")
+        wait_until(lambda: "re-executed" in zinit.said(), "it re-executes")
         wait_for_lines(zinit, len(zinit.lines("tick")) + 5)
         assert [zinit.service_pid(name) for name in ("a", "tick")] == pids
-        assert zinit.said().count("cannot go on with a service's output: ") == 2
+        assert zinit.said().count("cannot restore a service's output: ") == 2
         numbers = numbers_of(zinit, "tick")
         assert numbers == list(range(len(numbers)))
 
 
-def test_a_crash_of_the_loop_starts_anew_and_keeps_services(tmp_path: Path) -> None:
+def test_a_crash_of_the_loop_re_executes_and_keeps_services(tmp_path: Path) -> None:
     with ZinitDaemon(tmp_path) as zinit:
         flag = tmp_path / "crash"
-        patch(
-            zinit,
+        zinit.insert(
             "import os\nfrom zinit.loop import Loop\nold = Loop._timeout\n"
             "def broken(self, at):\n"
             f"    if os.path.exists({str(flag)!r}):\n"
             f"        os.unlink({str(flag)!r})\n"
-            "        self._on_fault = None  # so that the fence itself breaks\n"
+            "        self._on_fault = None  # so that the loop cannot handle the exception\n"
             "        raise RuntimeError('failpoint')\n"
             "    return old(self, at)\n"
             "Loop._timeout = broken\n",
@@ -125,25 +120,94 @@ def test_a_crash_of_the_loop_starts_anew_and_keeps_services(tmp_path: Path) -> N
         zinit.wait_for_state("a", "Running")
         pid = zinit.service_pid("a")
         flag.touch()
-        with contextlib.suppress(ZinitError):  # a crash may cut the answer short
-            zinit.client.list()  # wakes it
-        wait_until(lambda: "started anew" in zinit.said(), "it starts anew")
+        with contextlib.suppress(ZinitError):  # a crash may close the connection
+            zinit.client.list()  # causes a turn of the loop
+        wait_until(lambda: "re-executed" in zinit.said(), "it re-executes")
         assert zinit.service_pid("a") == pid
         assert zinit.end() == 0
 
 
-def test_faults_without_end_start_anew_but_not_for_ever(tmp_path: Path) -> None:
+def test_endless_faults_re_execute_a_limited_number_of_times(tmp_path: Path) -> None:
     with ZinitDaemon(tmp_path) as zinit:
-        patch(
-            zinit,
+        zinit.insert(
             "from zinit.life.manager import Manager\n"
             "def broken(self, now):\n    raise RuntimeError('failpoint')\n"
             "Manager.on_time = broken\n",
         )
         zinit.write("a", "exec: sleep 1000")
         zinit.start()
-        wait_until(lambda: zinit.said().count("started anew") >= 2, "it starts anew")
-        # One that asks while it starts anew may get no answer.
+        wait_until(lambda: zinit.said().count("re-executed") >= 2, "it re-executes")
+        # A request during the re-execution may get no answer.
         wait_until(lambda: zinit.client.list() is not None, "it answers")
         assert zinit.process is not None
         zinit.process.kill()
+
+
+FORMAT_1 = TOP / "tests" / "unit" / "zinit" / "control" / "reexec-format1.json"
+# Plays a program of format 1: two of its services run, and one of these is not ready yet.
+OLD_PROGRAM = """
+import json, os, socket, sys
+path, go, state = sys.argv[1:4]
+state = json.loads(state)
+listener = socket.socket(socket.AF_UNIX)
+listener.bind(path)
+listener.listen()
+listener.setblocking(False)
+notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+notify.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+notify.bind(path + ".notify")
+notify.setblocking(False)
+reader, writer = os.pipe()
+script = f"while ! test -e {go}; do sleep 0.02; done; echo ' and done'; exec sleep 1000"
+plain = os.posix_spawn("/bin/sh", ["sh", "-c", script], os.environ, setsid=True,
+    file_actions=[(os.POSIX_SPAWN_DUP2, writer, 1)])
+os.close(writer)
+waiting = os.posix_spawn("/bin/sh", ["sh", "-c", "exec sleep 1000"], os.environ, setsid=True)
+pids = {6529: plain, 6528: waiting}
+for unit in state["manager"]["units"]:
+    unit["record"]["pid"] = pids.get(unit["record"]["pid"], 0)
+    unit["timers"].clear()  # they were due long ago
+state["manager"]["pids"] = [[plain, "plain", "main"], [waiting, "notify", "main"]]
+state.update(doors=[listener.fileno()], http=[], writers=[])
+state["streams"] = [[reader, "[+]", "plain", "plain", "half"]]
+state["channels"] = [[waiting, "notify", notify.fileno(), 0], [plain, "fd", -1]]
+memory = os.memfd_create("state", 0)
+os.write(memory, json.dumps(state).encode())
+for fd in (listener.fileno(), notify.fileno(), reader):
+    os.set_inheritable(fd, True)
+os.execve(sys.argv[4], sys.argv[4:], {**os.environ, "ZINIT_STATE": str(memory)})
+"""
+
+
+def read_recorded_state() -> Any:
+    """Return a recorded state whose services are only those that `OLD_PROGRAM` plays."""
+    state = json.loads(FORMAT_1.read_text())
+    units = state["manager"]["units"]
+    names = ("plain", "notify", "late")
+    state["manager"]["units"] = [one for one in units if one["service"]["name"] in names]
+    return state
+
+
+def test_the_state_of_an_older_program_is_taken_over(tmp_path: Path) -> None:
+    with ZinitDaemon(tmp_path) as zinit:
+        script, go = tmp_path / "old.py", tmp_path / "go"
+        script.write_text(OLD_PROGRAM)
+        state = json.dumps(read_recorded_state())
+        zinit.start(prefix=(sys.executable, str(script), str(zinit.socket), str(go), state))
+        assert "re-executed with 3 services" in zinit.said()
+        assert "cannot restore" not in zinit.said()
+        assert zinit.client.list() == {"late": "Blocked", "notify": "Spawned", "plain": "Running"}
+        pids = {name: zinit.service_pid(name) for name in ("plain", "notify")}
+        go.touch()
+        zinit.wait_for_line("[+] plain: half and done")
+        assert "[+] plain: begun" in zinit.lines()
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+            sock.sendto(b"READY=1", f"{zinit.socket}.notify")
+        zinit.wait_for_state("late", "Running")
+        assert zinit.cli("reexec").returncode == 0
+        wait_until(lambda: zinit.said().count("re-executed with 3 services") == 2, "again")
+        assert {name: zinit.service_pid(name) for name in pids} == pids
+        os.kill(pids["plain"], signal.SIGKILL)
+        wait_until(lambda: zinit.service_pid("plain") not in (0, pids["plain"]), "it restarts")
+        assert zinit.end() == 0
+        assert not zinit.socket.exists()

@@ -1,4 +1,4 @@
-"""Process numbers that run out, and numbers that strangers get again: caused for real."""
+"""Pids that run out, and pids of services that other processes get, caused by real limits."""
 
 import functools
 import itertools
@@ -12,14 +12,14 @@ import pytest
 
 from tests.helpers.needs import lack
 from tests.helpers.waiting import DEADLINE_S, wait_until
-from tests.helpers.zinit.daemon import ZinitDaemon
+from tests.helpers.zinit.daemon import ZinitDaemon, remove_folder
 from zinit.client.line import ZinitError
 
-GROUPS = ("/sys/fs/cgroup/pids", "/sys/fs/cgroup")  # version 1's controller, version 2
-PID_MAX = 420  # a namespace's own since Linux 6.14; 301 is the least
+GROUPS = ("/sys/fs/cgroup/pids", "/sys/fs/cgroup")  # version 1 and version 2
+PID_MAX = 420  # per namespace since Linux 6.14; the minimum is 301
 IN_NAMESPACE = f'echo {PID_MAX} > /proc/sys/kernel/pid_max && exec "$@"'
-# Leaders of groups, as services are, that come and go: whose number was a service's must never
-# hear a signal. One that did says so at its end; SIGKILL shows in its status.
+# Short-lived leaders of process groups, as services are. One that gets the pid of a former service
+# must never receive a signal: its exit status would show it.
 STRANGERS = """
 import os, signal, sys, time
 signal.pthread_sigmask(signal.SIG_BLOCK, range(1, 32))
@@ -43,7 +43,7 @@ pytestmark = pytest.mark.usefixtures("as_root")
 
 @pytest.fixture
 def pids_group() -> Iterator[Path]:
-    """Make a control group that can limit the number of processes."""
+    """Make a control group that can limit the number of its processes."""
     for top in GROUPS:
         group = Path(top) / f"zinit-test-{os.getpid()}"
         try:
@@ -55,18 +55,15 @@ def pids_group() -> Iterator[Path]:
                 yield group
                 return
         finally:
-            wait_until(functools.partial(remove, group), "the group is empty")
+            wait_until(functools.partial(remove_folder, group), "the group is empty")
     lack("there is no pids controller")
 
 
-def remove(group: Path) -> bool:
-    group.rmdir()
-    return True
-
-
 @pytest.mark.parametrize("more", ["", "no_new_privileges: true"], ids=["plain", "apart"])
-def test_a_full_control_group_is_waited_for(tmp_path: Path, pids_group: Path, more: str) -> None:
-    """Both ways of starting get EAGAIN from the kernel; it is tried again until there is room."""
+def test_starts_in_a_full_control_group_are_retried(
+    tmp_path: Path, pids_group: Path, more: str
+) -> None:
+    """posix_spawn and fork get EAGAIN from the kernel and are retried until there is room."""
     with ZinitDaemon(tmp_path) as zinit:
         zinit.write("well", "exec: sleep 1000")
         zinit.write("filler", "exec: sleep 1000")
@@ -76,7 +73,7 @@ def test_a_full_control_group_is_waited_for(tmp_path: Path, pids_group: Path, mo
         zinit.start(prefix=("sh", "-c", enter, "sh"))
         zinit.wait_for_state("late", "Failure")
         pid = zinit.service_pid("well")
-        wait_until(lambda: zinit.said().count("late: cannot start:") > 1, "it is tried again")
+        wait_until(lambda: zinit.said().count("late: cannot start:") > 1, "it is retried")
         assert "Resource temporarily unavailable" in zinit.said()
         assert zinit.state("well") == zinit.state("filler") == "Running"
         zinit.client.stop("filler")
@@ -86,16 +83,16 @@ def test_a_full_control_group_is_waited_for(tmp_path: Path, pids_group: Path, mo
 
 
 def in_namespace() -> tuple[str, ...]:
-    """Return the words before a command that give it few process numbers of its own."""
+    """Return a prefix that runs a command in a namespace with few pids."""
     release = tuple(int(word) for word in os.uname().release.split(".")[:2])
     if release < (6, 14):
-        lack("before Linux 6.14 one pid_max is for all namespaces")
+        lack("before Linux 6.14 all namespaces share one pid_max")
     words = ("unshare", "--pid", "--fork", "--kill-child", "--mount-proc")
     return (*words, "sh", "-c", IN_NAMESPACE, "sh")
 
 
-def test_no_stranger_is_signalled_when_numbers_come_again(tmp_path: Path) -> None:
-    """Services end, are stopped, killed, restarted and handed over while their numbers wrap."""
+def test_no_other_process_is_signalled_when_pids_are_reused(tmp_path: Path) -> None:
+    """Services end, are stopped, killed, restarted and handed over while pids wrap around."""
     prefix = in_namespace()
     script, seen = tmp_path / "strangers.py", tmp_path / "seen"
     script.write_text(STRANGERS)
@@ -109,7 +106,9 @@ def test_no_stranger_is_signalled_when_numbers_come_again(tmp_path: Path) -> Non
         )
         zinit.write("group", "exec: sh -c 'sleep 1000 & exec sleep 1000'\nrestart: {delay: 0.01}")
         zinit.start(prefix=prefix)
-        wait_until(lambda: seen.exists() and len(strangers(seen)) > 50, "strangers come and go")
+        wait_until(
+            lambda: seen.exists() and len(strangers(seen)) > 50, "other processes come and go"
+        )
         end = time.monotonic() + 5.0
         for turn in itertools.count(1):
             ours |= {zinit.service_pid(name) for name in ("churn", "deaf", "group")}
@@ -122,9 +121,9 @@ def test_no_stranger_is_signalled_when_numbers_come_again(tmp_path: Path) -> Non
                 assert zinit.cli("reexec").returncode == 0
                 numbers = {pid for pid, _ in strangers(seen)}
                 if time.monotonic() > end and len(ours & numbers) > 3:
-                    break  # numbers of services came again
+                    break  # pids of services were reused
         assert [pair for pair in strangers(seen) if pair[1]] == []
-        assert "started anew" in zinit.said()
+        assert "re-executed" in zinit.said()
         assert "internal error" not in zinit.said()
         zinit.client.shutdown()
         assert zinit.process is not None
@@ -139,7 +138,7 @@ def signal_if_up(zinit: ZinitDaemon, name: str, signal: str) -> None:
 
 
 def strangers(path: Path) -> list[tuple[int, int]]:
-    """Return pid and status of the strangers that have ended."""
+    """Return pid and status of the other processes that have ended."""
     pairs = (
         line.split() for line in path.read_text().splitlines(keepends=True) if line[-1] == "\n"
     )

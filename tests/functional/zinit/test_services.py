@@ -1,4 +1,4 @@
-"""A real daemon with real processes, in container mode."""
+"""Commands, order, logs and readiness, with real processes in container mode."""
 
 import os
 import signal
@@ -40,7 +40,7 @@ def test_stop_start_restart_kill_forget_monitor(tmp_path: Path) -> None:
         pids = {0, pid}
         pids.add(wait_until(lambda: {zinit.service_pid("a")} - pids, "a runs again").pop())
         zinit.client.kill("a", "SIGKILL")
-        wait_until(lambda: zinit.service_pid("a") not in pids, "and again, two seconds later")
+        wait_until(lambda: zinit.service_pid("a") not in pids, "it is restarted after two seconds")
         zinit.client.stop("a")
         zinit.wait_for_state("a", "Error(Signaled(Pid(")
         assert zinit.cli("kill", "a").stderr == 'service "a" is down\n'
@@ -86,7 +86,7 @@ def test_root_is_entered_before_dir(tmp_path: Path) -> None:
         zinit.wait_for_state("x", "Failure")
 
 
-def test_the_child_has_only_its_own_descriptors_and_a_clean_mask(tmp_path: Path) -> None:
+def test_a_child_has_only_its_own_descriptors_and_a_clear_signal_mask(tmp_path: Path) -> None:
     with running_daemon(
         tmp_path,
         fds="exec: ls /proc/self/fd\noneshot: true",
@@ -101,13 +101,13 @@ def test_the_child_has_only_its_own_descriptors_and_a_clean_mask(tmp_path: Path)
         # 3 is what ls itself opens
         assert [line[-1] for line in zinit.lines("fds")[1:]] == ["0", "1", "2", "3"]
         masks = [line.split(":")[-1].strip() for line in zinit.lines("mask")[1:]]
-        # 32 and 33 are the C library's own
+        # 32 and 33 belong to the C library
         assert [int(mask, 16) & 0x7FFFFFFF for mask in masks] == [0, 0]
         pid, pgid, sid = zinit.lines("sid")[1].split(": ")[1].split()
         assert pid == pgid == sid
 
 
-def test_a_second_daemon_refuses_and_a_stale_socket_is_taken_over(tmp_path: Path) -> None:
+def test_a_second_daemon_refuses_and_a_stale_socket_is_replaced(tmp_path: Path) -> None:
     with running_daemon(tmp_path, a="exec: sleep 1000") as zinit:
         call = [str(zinit.program), "-s", str(zinit.socket), "init", "--container"]
         second = subprocess.run(call, capture_output=True, text=True, timeout=60, check=False)
@@ -124,7 +124,7 @@ def test_a_second_daemon_refuses_and_a_stale_socket_is_taken_over(tmp_path: Path
         zinit.wait_for_state("a", "Running")
 
 
-def test_log_follows(tmp_path: Path) -> None:
+def test_the_log_can_be_followed(tmp_path: Path) -> None:
     script = "sh -c 'echo one; while ! test -e go; do sleep 0.02; done; echo two; exec sleep 1000'"
     with running_daemon(tmp_path, a=f"exec: {script}\ndir: {tmp_path}") as zinit:
         lines = zinit.client.log(follow=True)
@@ -134,7 +134,7 @@ def test_log_follows(tmp_path: Path) -> None:
         assert next(lines) == "[+] a: two"
 
 
-def test_a_client_says_when_nobody_answers(tmp_path: Path) -> None:
+def test_a_client_reports_that_no_daemon_answers(tmp_path: Path) -> None:
     zinit = ZinitDaemon(tmp_path)
     with pytest.raises(ZinitError, match="cannot talk to zinit"):
         zinit.client.list()

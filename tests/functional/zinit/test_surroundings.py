@@ -1,4 +1,4 @@
-"""What zinit was started with: folder, descriptors, signals; and signals while it starts anew."""
+"""What zinit inherits: its folder, descriptors and signals; and signals during a reexec."""
 
 import os
 import signal
@@ -13,7 +13,7 @@ from tests.helpers.zinit.daemon import ZinitDaemon, hold
 
 
 def start_in(zinit: ZinitDaemon, folder: Path, *words: str) -> None:
-    """Start the daemon with its paths relative to `folder`."""
+    """Start the daemon in `folder`, to which its paths are relative."""
     with open(zinit.output, "ab") as output:
         zinit.process = subprocess.Popen(
             [*words, "--container"],
@@ -25,7 +25,7 @@ def start_in(zinit: ZinitDaemon, folder: Path, *words: str) -> None:
     wait_until(lambda: zinit.client.list() is not None, f"zinit answers; {zinit.said()}")
 
 
-def test_paths_are_relative_to_where_it_was_started(tmp_path: Path) -> None:
+def test_paths_are_relative_to_the_folder_it_was_started_in(tmp_path: Path) -> None:
     with ZinitDaemon(tmp_path) as zinit:
         zinit.write("here", "exec: pwd\noneshot: true")
         zinit.write("there", f"exec: pwd\noneshot: true\ndir: {tmp_path}")
@@ -36,7 +36,7 @@ def test_paths_are_relative_to_where_it_was_started(tmp_path: Path) -> None:
         assert zinit.cli("monitor", "late").returncode == 0
         zinit.wait_for_line("[+] late: /")
         assert zinit.cli("reexec").returncode == 0
-        wait_until(lambda: "started anew with 3 services" in zinit.said(), "it starts anew")
+        wait_until(lambda: "re-executed with 3 services" in zinit.said(), "it re-executes")
         assert zinit.client.reload() is not None
         assert set(zinit.client.list()) == {"here", "there", "late"}
         done = subprocess.run(
@@ -48,8 +48,8 @@ def test_paths_are_relative_to_where_it_was_started(tmp_path: Path) -> None:
         assert not zinit.socket.exists()
 
 
-def test_closed_standard_descriptors_are_no_trap(tmp_path: Path) -> None:
-    """What is opened first would take their numbers, and services would get that."""
+def test_closed_standard_descriptors_are_replaced(tmp_path: Path) -> None:
+    """Otherwise the first files opened would get their numbers, and services would inherit them."""
     with ZinitDaemon(tmp_path) as zinit:
         show = "sh -c 'for n in 0 1 2; do readlink /proc/$$/fd/$n; done'"
         zinit.write("a", f"exec: {show}\noneshot: true")
@@ -62,8 +62,8 @@ def test_closed_standard_descriptors_are_no_trap(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("more", ["", "\nlimits: {core: 0}"])
-def test_signals_that_a_shell_had_us_ignore_are_not_for_services(tmp_path: Path, more: str) -> None:
-    """`zinit init &` in a script ignores SIGQUIT, which is what stops many a server."""
+def test_services_do_not_inherit_ignored_signals(tmp_path: Path, more: str) -> None:
+    """`zinit init &` in a script ignores SIGQUIT, which stops many servers."""
     with ZinitDaemon(tmp_path) as zinit:
         zinit.write("a", f"exec: grep SigIgn /proc/self/status\noneshot: true{more}")
         zinit.start(prefix=("env", "--ignore-signal=QUIT,USR1,HUP"))
@@ -73,25 +73,22 @@ def test_signals_that_a_shell_had_us_ignore_are_not_for_services(tmp_path: Path,
         assert int(mask, 16) & 0x7FFFFFFF == 0
 
 
-def test_a_shutdown_while_it_starts_anew_is_heeded(tmp_path: Path) -> None:
+def test_a_signal_during_a_reexec_shuts_down(tmp_path: Path) -> None:
     with ZinitDaemon(tmp_path) as zinit:
         begun, go = tmp_path / "begun", tmp_path / "go"
-        text = zinit.program.read_text()
-        marker = "from zinit.client.cli import entry\n"
-        code = (
+        zinit.insert(
             "import os, time\n"
             "if 'ZINIT_STATE' in os.environ:\n"
             f"    open({str(begun)!r}, 'w').close()\n"
             f"    while not os.path.exists({str(go)!r}):\n"
             "        time.sleep(0.01)\n"
         )
-        zinit.program.write_text(text.replace(marker, code + marker))
         zinit.write("a", "exec: sleep 1000")
         zinit.start()
         zinit.wait_for_state("a", "Running")
         pid = zinit.service_pid("a")
         assert zinit.cli("reexec").returncode == 0
-        wait_until(begun.exists, "the new program runs, and has no handler yet")
+        wait_until(begun.exists, "the new program runs and has no handler yet")
         assert zinit.process is not None
         zinit.process.terminate()
         go.touch()
@@ -99,16 +96,16 @@ def test_a_shutdown_while_it_starts_anew_is_heeded(tmp_path: Path) -> None:
         assert not Path(f"/proc/{pid}").exists()
 
 
-def test_a_shutdown_just_before_it_starts_anew_is_heeded(tmp_path: Path) -> None:
+def test_a_signal_just_before_a_reexec_shuts_down(tmp_path: Path) -> None:
     with ZinitDaemon(tmp_path) as zinit:
         zinit.write("a", "exec: sleep 1000")
         zinit.start()
         zinit.wait_for_state("a", "Running")
         pid = zinit.service_pid("a")
         hold(zinit.pid)
-        with socket.socket(socket.AF_UNIX) as door:
-            door.connect(str(zinit.socket))
-            door.sendall(b"reexec\n")
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.connect(str(zinit.socket))
+            sock.sendall(b"reexec\n")
             os.kill(zinit.pid, signal.SIGTERM)
             os.kill(zinit.pid, signal.SIGCONT)
             assert zinit.process is not None
@@ -116,7 +113,7 @@ def test_a_shutdown_just_before_it_starts_anew_is_heeded(tmp_path: Path) -> None
         assert not Path(f"/proc/{pid}").exists()
 
 
-def test_there_are_descriptors_for_services_that_come_later(tmp_path: Path) -> None:
+def test_there_are_descriptors_for_services_that_are_added_later(tmp_path: Path) -> None:
     with ZinitDaemon(tmp_path) as zinit:
         go = tmp_path / "go"
         go.touch()
@@ -127,11 +124,11 @@ def test_there_are_descriptors_for_services_that_come_later(tmp_path: Path) -> N
             zinit.write(f"s{number}", "exec: sleep 1000")
             zinit.client.monitor(f"s{number}")
         wait_until(lambda: set(zinit.client.list().values()) == {"Running"}, "all run")
-        wait_until(lambda: len(zinit.lines("limit")) == 2, "it says its limit")
+        wait_until(lambda: len(zinit.lines("limit")) == 2, "it prints its limit")
         pid = zinit.service_pid("limit")
         go.unlink()
         zinit.client.restart("limit")
         wait_until(lambda: zinit.service_pid("limit") not in (0, pid), "it runs again")
         go.touch()  # its limit is set right after its start
-        wait_until(lambda: len(zinit.lines("limit")) == 4, "it says its limit again")
+        wait_until(lambda: len(zinit.lines("limit")) == 4, "it prints its limit again")
         assert zinit.lines("limit")[1::2] == ["[+] limit: 256"] * 2

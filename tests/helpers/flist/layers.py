@@ -14,7 +14,7 @@ from tests.helpers.flist.registry import digest_of
 
 
 class MemoryWriter(ChunkWriter):
-    """Keeps each chunk as its own block's id."""
+    """Stores nothing: the id of each block is its chunk."""
 
     def __init__(self) -> None:
         super().__init__([])
@@ -27,7 +27,7 @@ class MemoryWriter(ChunkWriter):
 
 
 def apply_layers(layers: Sequence[bytes], limits: Limits | None = None) -> Node:
-    """Return the tree of `layers`, lowest first."""
+    """Return the merged tree of `layers`, lowest first."""
     applier = Applier(MemoryWriter(), limits or Limits())
     for layer in reversed(layers):
         applier.apply(io.BytesIO(layer), parse_digest(digest_of(layer)))
@@ -35,7 +35,7 @@ def apply_layers(layers: Sequence[bytes], limits: Limits | None = None) -> Node:
 
 
 def listing(layers: Sequence[bytes], limits: Limits | None = None) -> dict[str, Any]:
-    """Return what is at each path: bytes of a file, target of a link, None for the rest."""
+    """Return the content of each path: bytes of a file, target of a link, None for the rest."""
     paths = {0: ""}
     found: dict[str, Any] = {}
     for number, parent, name, node in walk_tree(apply_layers(layers, limits)):

@@ -1,4 +1,4 @@
-"""What layers come to, said by others: GNU tar unpacks each, the kernel's overlayfs joins them."""
+"""Merges layers independently of our code: GNU tar unpacks each, overlayfs merges them."""
 
 import contextlib
 import os
@@ -29,7 +29,7 @@ def join_layers(work: Path, layers: Sequence[bytes]) -> Path:
         ["mount", "-t", "overlay", "overlay", "-o", f"ro,lowerdir={lower}", mountpoint], check=True
     )
     try:
-        # A copy, so that names which are hidden do not count as links any more.
+        # A copy, so that hidden names no longer count as hard links.
         subprocess.run(["rsync", "-aHAX", f"{mountpoint}/", f"{joined}/"], check=True)
     finally:
         subprocess.run(["umount", mountpoint], check=True)
@@ -37,7 +37,8 @@ def join_layers(work: Path, layers: Sequence[bytes]) -> Path:
 
 
 def translate_whiteouts(root: Path) -> None:
-    """Turn whiteout files into overlayfs's: devices 0/0 and the attribute for opaque folders."""
+    """Replace whiteout files by those of overlayfs: devices 0/0, and an attribute for opaque
+    directories."""
     for found in sorted(root.rglob(f"{WHITEOUT}*")):
         folder = found.parent
         kept = folder.stat()
@@ -45,6 +46,6 @@ def translate_whiteouts(root: Path) -> None:
         if found.name == OPAQUE:
             os.setxattr(folder, b"trusted.overlay.opaque", b"y")
         else:
-            with contextlib.suppress(FileExistsError):  # the layer has a new one, which hides it
+            with contextlib.suppress(FileExistsError):  # the layer has a new entry of that name
                 os.mknod(folder / found.name.removeprefix(WHITEOUT), stat.S_IFCHR, 0)
         os.utime(folder, ns=(kept.st_atime_ns, kept.st_mtime_ns))

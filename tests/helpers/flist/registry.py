@@ -1,4 +1,4 @@
-"""Container images made here, and a real registry (Debian's docker-registry) to push them to."""
+"""Makes container images, and runs a real registry (Debian's docker-registry) to push them to."""
 
 import base64
 import contextlib
@@ -63,7 +63,7 @@ def make_layer(*members: tuple[tarfile.TarInfo, bytes]) -> bytes:
 
 
 class Built(NamedTuple):
-    """A manifest or index with all it refers to, by digest."""
+    """A manifest or index with all blobs that it refers to, by digest."""
 
     manifest: bytes
     media_type: str
@@ -78,7 +78,7 @@ class Built(NamedTuple):
 
     @property
     def descriptor(self) -> dict[str, Any]:
-        """How an index names it."""
+        """The descriptor of the image in an index."""
         size = len(self.manifest)
         found = {"mediaType": self.media_type, "digest": self.digest, "size": size}
         return {**found, "platform": self.platform} if self.platform else found
@@ -90,7 +90,7 @@ def digest_of(data: bytes) -> str:
 
 
 def compress(data: bytes, how: str) -> bytes:
-    """Return `data` as "gzip", "zstd" or plain ("")."""
+    """Return `data` compressed with "gzip" or "zstd", or unchanged ("")."""
     if how == "gzip":
         return gzip.compress(data, 1, mtime=0)
     return zstandard.compress(data, 1) if how == "zstd" else data
@@ -114,7 +114,7 @@ def build_image(
     architecture: str = "amd64",
     **config: Any,
 ) -> Built:
-    """Return an image of `layers`, lowest first, each packed as `how` says (default gzip)."""
+    """Return an image of `layers`, lowest first, each compressed with its `how` (default gzip)."""
     packed = [compress(x, h) for x, h in zip(layers, how or ["gzip"] * len(layers), strict=True)]
     described = make_config(layers, architecture, **config)
     kinds = {"": "", "gzip": "gzip", "zstd": "zstd"}
@@ -169,7 +169,7 @@ def write_layout(root: Path, built: Built, name: str = "") -> Path:
 
 
 def write_saved(path: Path, layers: Sequence[bytes], tag: str, **config: Any) -> Path:
-    """Write what `docker save` wrote before version 25."""
+    """Write an archive as `docker save` did before version 25."""
     described = make_config(layers, **config)
     config_name = digest_of(described).partition(":")[2] + ".json"
     names = [f"{digest_of(layer)[7:]}/layer.tar" for layer in layers]
@@ -185,7 +185,7 @@ def write_saved(path: Path, layers: Sequence[bytes], tag: str, **config: Any) ->
 def running_registry(
     root: Path, *, is_private: bool = False, tls: tuple[Path, Path] | None = None
 ) -> Iterator[str]:
-    """Run Debian's registry for the block; gives HOST:PORT. `tls` is a certificate and its key."""
+    """Run Debian's registry for the `with` block; yields HOST:PORT. `tls`: certificate and key."""
     program = need_tool("docker-registry")
     root.mkdir(exist_ok=True)
     host = f"127.0.0.1:{free_port()}"
@@ -214,7 +214,7 @@ def running_registry(
 
 
 def is_up(process: "subprocess.Popen[str]", host: str, root: Path) -> bool:
-    """Whether the registry answers; fails when it has ended."""
+    """Return whether the registry answers; fails the test if it has exited."""
     if process.poll() is not None:
         pytest.fail(f"the registry ended: {(root / 'log').read_text()}")
     try:

@@ -22,7 +22,7 @@ OWNER = {"X-Storage-User": "farm:hub", "X-Storage-Pass": "hub+secret/1"}
 
 
 class S3Server:
-    """Swift over a folder, at the same port each time it is started."""
+    """Swift with its data in a folder, at the same port whenever it is started."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -30,7 +30,7 @@ class S3Server:
         self.process: subprocess.Popen[str] | None = None
 
     def start(self) -> None:
-        """Start, and return when it answers."""
+        """Start the server, and return when it answers."""
         with open(self.folder / "log", "a") as log:
             call = [PYTHON, "-I", str(STACK), str(self.folder), str(self.port)]
             process = self.process = subprocess.Popen(call, stdout=log, stderr=log, text=True)
@@ -41,7 +41,7 @@ class S3Server:
             pytest.fail(f"Swift ended: {(self.folder / 'log').read_text()[-2000:]}")
 
     def stop(self) -> None:
-        """Stop; what was taken stays in the folder."""
+        """Stop the server; its data stays in the folder."""
         if self.process is not None:
             self.process.send_signal(signal.SIGCONT)
             end(self.process)
@@ -49,7 +49,7 @@ class S3Server:
 
     @contextlib.contextmanager
     def stalled(self) -> Iterator[None]:
-        """Take connections but answer nothing for the block."""
+        """Accept connections, but answer nothing during the `with` block."""
         assert self.process is not None
         self.process.send_signal(signal.SIGSTOP)
         try:
@@ -62,7 +62,7 @@ class S3Server:
         self.ask("PUT", name)
 
     def list_bucket(self, name: str) -> list[str]:
-        """Return the names of the objects, asked for through Swift's own protocol."""
+        """Return the names of the objects, through Swift's own protocol."""
         return self.ask("GET", name).split()
 
     def ask(self, method: str, path: str) -> str:
@@ -90,7 +90,7 @@ class S3Server:
 
 @contextlib.contextmanager
 def s3_server(folder: Path) -> Iterator[S3Server]:
-    """Run Swift over `folder` for the block."""
+    """Run Swift with its data in `folder` for the `with` block."""
     found = subprocess.run(
         [PYTHON, "-I", "-c", "import swift.common.middleware.s3api"],
         capture_output=True,

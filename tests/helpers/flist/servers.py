@@ -1,4 +1,4 @@
-"""Real servers of other projects for the stores to talk to, and a way to serve faults."""
+"""Real servers for the stores to talk to, and servers that misbehave."""
 
 import contextlib
 import http.server
@@ -18,11 +18,11 @@ from tests.helpers.needs import need_tool
 from tests.helpers.waiting import wait_until
 
 MANY = 128
-"""Connections may wait until a busy machine looks at them; of more, each is delayed by a second."""
+"""The listen backlog: on a busy machine, connections beyond it are delayed by a second."""
 
 
 def is_open(port: int) -> bool:
-    """Whether something listens on a port of the loopback."""
+    """Return whether a port of the loopback accepts connections."""
     with socket.socket() as sock:
         sock.settimeout(1)
         return sock.connect_ex(("127.0.0.1", port)) == 0
@@ -30,7 +30,7 @@ def is_open(port: int) -> bool:
 
 @contextlib.contextmanager
 def running(call: list[str], port: int, **more: Any) -> Iterator[int]:
-    """Run a server for the block; it listens on `port` when the block begins."""
+    """Run a server for the `with` block; it listens on `port` from the start."""
     process = subprocess.Popen(
         call, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, **more
     )
@@ -79,7 +79,7 @@ def nginx_server(folder: Path, root: Path) -> Iterator[int]:
 
 @contextlib.contextmanager
 def run_nginx(folder: Path, more: str) -> Iterator[int]:
-    """Run nginx with `more` in its server, after where it listens."""
+    """Run nginx with the text `more` after the address in its `listen` directive."""
     port = free_port()
     folder.mkdir(parents=True, exist_ok=True)
     folder.chmod(0o755)
@@ -90,24 +90,24 @@ def run_nginx(folder: Path, more: str) -> Iterator[int]:
 
 
 class Talk(NamedTuple):
-    """One client of a server that is made for a test; `ended` is set when the test ends."""
+    """A connection to a test's server; `ended` is set when the test ends."""
 
     socket: socket.socket
     ended: threading.Event
 
     def hear(self) -> bytes:
-        """Return what comes next, nothing if that is nothing."""
+        """Return received bytes, none at the end."""
         with contextlib.suppress(OSError):
             return self.socket.recv(65536)
         return b""
 
     def say(self, data: bytes) -> None:
-        """Send all at once."""
+        """Send `data`."""
         with contextlib.suppress(OSError):
             self.socket.sendall(data)
 
     def drip(self, piece: bytes, pause_s: float = 0.05) -> None:
-        """Send a piece now and then until the client has gone."""
+        """Send a piece every `pause_s` seconds until the client hangs up."""
         with contextlib.suppress(OSError):
             while not self.ended.wait(pause_s):
                 self.socket.sendall(piece)
@@ -115,7 +115,7 @@ class Talk(NamedTuple):
 
 @contextlib.contextmanager
 def serve_talk(talk: Callable[[Talk], None]) -> Iterator[int]:
-    """Serve TCP for the block: `talk` in a thread for each client. Gives the port."""
+    """Serve TCP for the `with` block, with `talk` in a thread per client; yields the port."""
     ended = threading.Event()
 
     class Handler(socketserver.BaseRequestHandler):
@@ -141,7 +141,7 @@ def serve_talk(talk: Callable[[Talk], None]) -> Iterator[int]:
 def serve_handler(
     handler: type[http.server.BaseHTTPRequestHandler], tls: ssl.SSLContext | None = None
 ) -> Iterator[int]:
-    """Serve with `handler` in a thread for the block."""
+    """Serve HTTP with `handler` in a thread for the `with` block; yields the port."""
 
     class Server(http.server.ThreadingHTTPServer):
         daemon_threads = True
@@ -160,7 +160,7 @@ def serve_handler(
 
 
 class Certificate(NamedTuple):
-    """What a TLS server needs, and the file for `SSL_CERT_FILE` of who trusts it."""
+    """Files and context of a TLS server; `authority` is for `SSL_CERT_FILE` of its clients."""
 
     context: ssl.SSLContext
     authority: Path
@@ -169,7 +169,7 @@ class Certificate(NamedTuple):
 
 
 def make_certificate(folder: Path) -> Certificate:
-    """Make an authority, and its certificate for 127.0.0.1."""
+    """Make an authority, and a certificate for 127.0.0.1 that it has signed."""
     folder.mkdir(exist_ok=True)
     names = {name: folder / f"{name}.pem" for name in ("authority", "its-key", "site", "site-key")}
     call: list[str | Path] = [need_tool("openssl"), "req", "-x509", "-newkey", "ec", "-nodes"]

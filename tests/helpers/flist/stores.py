@@ -1,4 +1,4 @@
-"""What every kind of store has to do, and copies made through one."""
+"""Checks that every kind of store must pass, and of copies made through a store."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ BLOCK, DATA = encode(b"some content" * 1000)
 
 
 def exercise(store: Store) -> None:
-    """Put, get and ask; and what is not there."""
+    """Put, get and look up a block, before and after it is there."""
     assert not store.has(BLOCK.id)
     with pytest.raises(BlockMissingError):
         store.get(BLOCK.id)
@@ -29,7 +29,7 @@ def exercise(store: Store) -> None:
 
 
 def check_copy(meta: Path, store: str, tree: Path, folder: Path) -> None:
-    """Unpack with the blocks from `store`, into a new `folder`, and compare with `tree`."""
+    """Unpack `meta` from `store` into a new `folder`, and compare the result with `tree`."""
     folder.mkdir()
     rfs("unpack", "-m", meta, "--store", store, "-c", folder / "cache", folder / "out")
     assert describe(folder / "out") == describe(tree)

@@ -1,12 +1,12 @@
-"""OpenStack Swift with its S3 gate, all of it in one process: `python3 swift_stack.py FOLDER PORT`.
+"""OpenStack Swift with its S3 gate in one process: `python3 swift_stack.py FOLDER PORT`.
 
-Runs with Debian's Python and Debian's `python3-swift`, not in our virtual environment. FOLDER holds
-the rings and the data, so that a server started again there has what the one before took. One
-replica on one device; nothing listens but on the loopback. The account is `farm`, its user `hub`,
-and the key is `hub+secret/1`: the access key of S3 is `farm:hub`.
+Runs with Debian's Python and `python3-swift`, not in our virtual environment. FOLDER holds the
+rings and the data, so they survive a restart. There is one replica on one device, and everything
+listens on the loopback only. The account is `farm`, its user `hub`, and the key is `hub+secret/1`:
+the access key of S3 is `farm:hub`.
 
-Its parts wait long for one another: by default one that takes half a second counts as failed, and a
-listing then goes without what was just put.
+The time-outs between its parts are long: with the default, a part that takes half a second counts
+as failed, and a listing then lacks a new object.
 """
 
 import sys
@@ -61,26 +61,26 @@ user_farm_hub = hub+secret/1 .admin
 
 
 class Memory:
-    """What memcached is to Swift: logins and where containers are, for this process only."""
+    """Stands in for memcached: logins and the places of containers, for this process only."""
 
     def __init__(self) -> None:
         self.values: dict[str, Any] = {}
 
     def get(self, key: str, **_words: Any) -> Any:
-        """Return what is remembered, or None."""
+        """Return a value, or None."""
         return self.values.get(key)
 
     def set(self, key: str, value: Any, **_words: Any) -> None:
-        """Remember, whatever time it is meant for."""
+        """Set a value; a time limit is ignored."""
         self.values[key] = value
 
     def delete(self, key: str, **_words: Any) -> None:
-        """Forget."""
+        """Remove a value."""
         self.values.pop(key, None)
 
 
 def start_storage(folder: Path, kind: str) -> None:
-    """Serve accounts, containers or objects, and write the ring that says where."""
+    """Serve accounts, containers or objects, and write the ring with the address."""
     listener = eventlet.listen(("127.0.0.1", 0))
     config = folder / f"{kind}.conf"
     config.write_text(STORAGE.format(folder=folder, kind=kind))
@@ -102,7 +102,7 @@ def start_storage(folder: Path, kind: str) -> None:
 
 
 def serve(listener: eventlet.greenio.GreenSocket, config: Path) -> None:
-    """Serve what `config` describes."""
+    """Serve the application that `config` describes."""
     app = loadapp(f"config:{config}")
     memory = Memory()
 
@@ -113,7 +113,7 @@ def serve(listener: eventlet.greenio.GreenSocket, config: Path) -> None:
 
 
 def main(folder: Path, port: int) -> None:
-    """Serve until killed."""
+    """Serve until the process is killed."""
     utils.HASH_PATH_SUFFIX = b"of the tests"
     utils.validate_hash_conf = lambda: None
     (folder / "data" / "disk").mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,7 @@
-"""A real zinit daemon on a folder of its own, and the words to talk to it."""
+"""A real zinit daemon with a folder of its own, for tests to start, query and end."""
 
 import contextlib
+import json
 import os
 import signal
 import socket
@@ -9,31 +10,30 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from tests.helpers.checkout import TOP
 from tests.helpers.processes import children_of, process_state
 from tests.helpers.waiting import DEADLINE_S, wait_until
 from zinit.client.line import Client
 
-LAUNCHER = (
-    "import sys; sys.path[:0] = {paths!r}\n"
-    "from zinit.client.cli import entry\n"
-    "sys.argv[0] = 'zinit'\n"
-    "sys.exit(entry())\n"
-)
+IMPORT = "from zinit.client.cli import entry\n"
+LAUNCHER = "import sys; sys.path[:0] = {paths!r}\n{line}sys.argv[0] = 'zinit'\nsys.exit(entry())\n"
 
 
 def library_paths() -> list[str]:
-    """Return what a Python without site needs in sys.path to run zinit."""
+    """Return the entries of sys.path that a Python without site needs to run zinit."""
     import yaml
 
     return [str(TOP), str(Path(yaml.__file__).parents[1])]
 
 
 def write_launcher(folder: Path) -> Path:
-    """Write the `zinit` program as a node has it: no site, nothing from the environment."""
+    """Write the `zinit` program as on a node: without site and Python's environment variables."""
     path = folder / "zinit"
-    path.write_text(f"#!{sys.executable} -IS\n" + LAUNCHER.format(paths=library_paths()))
+    path.write_text(
+        f"#!{sys.executable} -IS\n" + LAUNCHER.format(paths=library_paths(), line=IMPORT)
+    )
     path.chmod(0o755)
     return path
 
@@ -55,6 +55,11 @@ class ZinitDaemon:
         """Write a service file."""
         (self.etc / f"{name}.yaml").write_text(text)
 
+    def insert(self, code: str) -> None:
+        """Make the daemon's program run `code` first, for example to add a failpoint."""
+        text = self.program.read_text()
+        self.program.write_text(text.replace(IMPORT, code + IMPORT))
+
     def start(self, *flags: str, prefix: tuple[str, ...] = ()) -> None:
         """Start the daemon and wait until it answers."""
         call = [*prefix, str(self.program), "-s", str(self.socket), "init", "-c", str(self.etc)]
@@ -70,7 +75,7 @@ class ZinitDaemon:
         wait_until(lambda: self.client.list() is not None, f"zinit answers; {self.said()}")
 
     def said(self) -> str:
-        """Return what the daemon printed."""
+        """Return what the daemon has printed."""
         return self.output.read_text(errors="replace") if self.output.exists() else ""
 
     @property
@@ -80,14 +85,14 @@ class ZinitDaemon:
         return self.process.pid
 
     def end(self, deadline_s: float = DEADLINE_S) -> int:
-        """Ask for a shutdown and return the exit status."""
+        """Shut the daemon down and return its exit status."""
         assert self.process is not None
         if self.process.poll() is None:
             self.process.terminate()
         return self.process.wait(deadline_s)
 
     def cleanup(self) -> None:
-        """End the daemon whatever it does, and what it left."""
+        """End the daemon, by SIGKILL if necessary, and all processes that it left."""
         if self.process is None:
             return
         sessions = set(children_of(self.process.pid))
@@ -95,7 +100,7 @@ class ZinitDaemon:
         try:
             self.end(10.0)
         except subprocess.TimeoutExpired:
-            sessions |= set(children_of(self.process.pid))  # what was started since
+            sessions |= set(children_of(self.process.pid))  # those started since
             before = time.clock_gettime(time.CLOCK_BOOTTIME)
             self.process.kill()
             self.process.wait()
@@ -121,15 +126,29 @@ class ZinitDaemon:
         )
 
     def exchange(self, data: bytes) -> bytes:
-        """Send raw bytes; return everything until the daemon closes."""
-        with socket.socket(socket.AF_UNIX) as door:
-            door.settimeout(DEADLINE_S)
-            door.connect(str(self.socket))
-            door.sendall(data)
+        """Send raw bytes; return all bytes until the daemon closes the connection."""
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.settimeout(DEADLINE_S)
+            sock.connect(str(self.socket))
+            sock.sendall(data)
             parts = []
-            while part := door.recv(65536):
+            while part := sock.recv(65536):
                 parts.append(part)
             return b"".join(parts)
+
+    def rpc(self, method: str, *params: object) -> Any:
+        """Call a JSON-RPC method and return the whole reply."""
+        request = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.settimeout(DEADLINE_S)
+            sock.connect(str(self.socket))
+            sock.sendall(json.dumps(request).encode())
+            reply = b""
+            while not reply.endswith(b"\n"):
+                part = sock.recv(65536)
+                assert part, f"no reply to {method}, only {reply!r}"
+                reply += part
+        return json.loads(reply)
 
     def state(self, name: str) -> str:
         """Return a service's state."""
@@ -142,11 +161,11 @@ class ZinitDaemon:
         return pid
 
     def running_pid(self, name: str) -> int:
-        """Return a service's pid, as soon as it has one; 0 would signal the tests themselves."""
+        """Wait until a service has a process and return its pid; 0 would signal the tests."""
         return wait_until(lambda: self.service_pid(name), f"{name} has a process")
 
     def wait_for_state(self, name: str, *states: str) -> str:
-        """Wait until a service shows one of `states` (beginnings)."""
+        """Wait until a service's state begins with one of `states`; return the state."""
         seen = [""]
 
         def look() -> bool:
@@ -160,25 +179,47 @@ class ZinitDaemon:
         return seen[0]
 
     def lines(self, name: str = "") -> list[str]:
-        """Return the log, or one service's part of it."""
+        """Return the lines of the log, or of one service."""
         marks = (f"[+] {name}: ", f"[-] {name}: ")
         return [line for line in self.client.log() if not name or line.startswith(marks)]
 
+    def count_starts(self, name: str) -> int:
+        """Return how often the log notes a start of a service."""
+        return sum("[start]" in line for line in self.lines(name))
+
     def wait_for_line(self, line: str) -> None:
-        """Wait until the log holds a line."""
+        """Wait until the log contains a line."""
         wait_until(lambda: line in self.lines(), f"{line!r} in {self.lines()[-20:]}")
 
 
+def remove_folder(folder: Path) -> bool:
+    """Remove a control group's folder if it exists; return whether it is gone."""
+    with contextlib.suppress(OSError):
+        folder.rmdir()
+    return not folder.exists()
+
+
 def hold(pid: int) -> None:
-    """Stop a process with SIGSTOP, and wait for that: it may be running just now."""
+    """Suspend a process with SIGSTOP, and wait until it is suspended."""
     os.kill(pid, signal.SIGSTOP)
     wait_until(lambda: process_state(pid) == "T", f"{pid} is stopped")
 
 
-def members_of(sessions: set[int], before: float) -> list[int]:
-    """Return the processes of some sessions that were there at the time `before`.
+def count_fds(pid: int) -> int:
+    """Return the number of a process's open descriptors."""
+    return len(list(Path(f"/proc/{pid}/fd").iterdir()))
 
-    A session's number may be somebody else's by now, whose processes are younger.
+
+def cpu_seconds(pid: int) -> float:
+    """Return the CPU time that a process has used."""
+    words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def members_of(sessions: set[int], before: float) -> list[int]:
+    """Return the processes in `sessions` that existed at the time `before`.
+
+    A session's number may have been reused since, by younger processes.
     """
     found = []
     for path in Path("/proc").glob("[0-9]*/stat"):

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zinit.client.yamltext import format_yaml
-from zinit.control.protocol import ProtocolError, parse_request, to_json
+from zinit.control.linetext import ProtocolError, parse_request, to_json
 from zinit.files.nodes import ConfigError
 from zinit.files.reading import parse_service
 from zinit.files.words import split_words
@@ -113,7 +113,8 @@ def test_no_text_breaks_the_parser(text: str) -> None:
 
 
 def test_requests_need_the_right_number_of_words() -> None:
-    assert parse_request("status 'a b'") == ["status", "a b"]
+    command, args = parse_request("status 'a b'")
+    assert (command.line, args) == (("status",), ["a b"])
     for line, text in (
         ("", "unknown command"),
         ("wat", "unknown command 'wat' or wrong arguments count"),

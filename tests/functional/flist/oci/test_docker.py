@@ -1,4 +1,4 @@
-"""Images in a real registry, a layout and archives become flists; the kernel says what is right."""
+"""Conversion of images from a real registry, a layout and archives, compared with overlayfs."""
 
 import argparse
 import base64
@@ -46,7 +46,12 @@ from tests.helpers.flist.trees import describe
 from tests.helpers.needs import need_fuse, need_root, need_tool
 
 NOBODY = 65534
-LOADED = (archive, layout, saved, folder_store)  # by root; nobody may not read them
+LOADED = (
+    archive,
+    layout,
+    saved,
+    folder_store,
+)  # imported as root: the user nobody cannot read them
 CONFIG: dict[str, Any] = {
     "Entrypoint": ["/usr/bin/busybox", "sh"],
     "Cmd": ["-c", 'echo "hello"'],
@@ -61,7 +66,7 @@ BIG = bytes(range(256)) * 5000
 
 @pytest.fixture(scope="module")
 def layers() -> list[bytes]:
-    """A Debian package tree, and above it two layers that change it in every way."""
+    """Return a layer with Debian packages and two layers that change it in every way."""
     need_tool("mmdebstrap")
     base = fetch_packages(["busybox-static", "netbase", "perl-base"]).read_bytes()
     xattrs = {
@@ -108,14 +113,14 @@ def layers() -> list[bytes]:
 
 @pytest.fixture(scope="module")
 def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A registry that everybody may use."""
+    """Run a registry without authentication."""
     with running_registry(tmp_path_factory.mktemp("r") / "open") as host:
         yield host
 
 
 @pytest.fixture(scope="module")
 def private(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A registry that wants a name and a password."""
+    """Run a registry that demands a user and a password."""
     with running_registry(tmp_path_factory.mktemp("r") / "private", is_private=True) as host:
         yield host
 
@@ -125,7 +130,7 @@ def small_image(text: str = "hello", **fields: Any) -> Built:
 
 
 def docker(tmp_path: Path, *words: str | Path, **options: Any) -> Path:
-    """Convert; return the flist."""
+    """Convert an image; return the path of the flist."""
     meta = tmp_path / "image.fl"
     done = rfs("docker", "-s", f"dir://{tmp_path}/blocks", "-m", meta, *words, **options)
     if options.get("check") is False:
@@ -134,7 +139,7 @@ def docker(tmp_path: Path, *words: str | Path, **options: Any) -> Path:
 
 
 def refused(tmp_path: Path, *words: str | Path) -> str:
-    """Convert, which must fail and leave no flist; return what was said."""
+    """Run a conversion that must fail and leave no flist; return its stderr."""
     meta = tmp_path / "refused.fl"
     store = f"dir://{tmp_path}/blocks"
     done = rfs("docker", "-s", store, "-m", meta, *words, check=False)
@@ -151,7 +156,7 @@ def image_tag(meta: Path) -> dict[str, Any]:
 
 
 def content(meta: Path) -> list[Any]:
-    """Everything that a flist says about its tree."""
+    """Return inodes, attributes and blocks of a flist."""
     with FlistFile.open(meta) as flist:
         inodes = list(flist.inodes())
         return [inodes, flist.all_meta(), [flist.blocks(inode.ino) for inode in inodes]]
@@ -164,10 +169,10 @@ def read(tmp_path: Path, meta: Path, name: str) -> bytes:
     return data
 
 
-def test_a_debian_image_is_what_the_kernel_makes_of_its_layers(
+def test_a_debian_image_equals_its_layers_in_an_overlay(
     tmp_path: Path, registry: str, layers: list[bytes]
 ) -> None:
-    """Whiteouts, opaque folders, hard links, devices, owners, attributes, three packings."""
+    """Whiteouts, opaque directories, hard links, devices, owners, attributes, compressions."""
     need_root()
     need_fuse()
     built = build_image(layers, ["gzip", "zstd", ""], **CONFIG)
@@ -185,7 +190,7 @@ def test_a_debian_image_is_what_the_kernel_makes_of_its_layers(
     assert image_tag(meta)["digest"] == digest
 
 
-def test_a_conversion_is_the_pack_of_the_tree(
+def test_a_conversion_equals_a_pack_of_the_tree(
     tmp_path: Path, registry: str, layers: list[bytes]
 ) -> None:
     need_root()
@@ -217,7 +222,7 @@ def test_layout_archives_and_registry_give_the_same_flist(
     assert all(each == found[0] for each in found)
 
 
-def test_how_the_program_is_started_is_kept(tmp_path: Path) -> None:
+def test_the_configuration_is_kept(tmp_path: Path) -> None:
     written = write_layout(tmp_path / "layout", small_image(**CONFIG))
     meta = docker(tmp_path, "--oci-layout", written, "-i", "")
     startup = tomllib.loads(read(tmp_path, meta, ".startup.toml").decode())
@@ -239,7 +244,7 @@ def test_how_the_program_is_started_is_kept(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("is_docker", [False, True])
-def test_an_index_gives_the_platform_that_is_wanted(
+def test_the_wanted_platform_is_chosen_from_an_index(
     tmp_path: Path, registry: str, is_docker: bool
 ) -> None:
     names = ("amd64", "arm64", "s390x")
@@ -283,7 +288,7 @@ def test_a_private_registry(tmp_path: Path, private: str) -> None:
 
 
 def test_a_registry_with_tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its certificate is checked; without --insecure nothing but TLS is spoken."""
+    """The certificate is checked; without --insecure only TLS is used."""
     with running_registry(tmp_path / "r", is_private=True) as host:
         push(host, "farm/tls", "1", small_image())
     certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"
@@ -301,7 +306,7 @@ def test_a_registry_with_tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_memory_does_not_depend_on_the_size_of_a_layer(tmp_path: Path) -> None:
-    """A file of 128 MiB that nothing compresses, in a process of less than 80 MiB."""
+    """A process of less than 80 MiB converts an incompressible file of 128 MiB."""
     data = random.Random(1).randbytes(128 << 20)
     image = write_saved(tmp_path / "a.tar", [make_layer(member("big", data))], "a:1")
     code = (
@@ -326,7 +331,7 @@ def test_memory_does_not_depend_on_the_size_of_a_layer(tmp_path: Path) -> None:
     assert peak_kib < 80 << 10
 
 
-def test_the_default_name_is_upstreams(
+def test_the_default_file_name_is_that_of_upstream(
     tmp_path: Path, registry: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     push(registry, "farm/named", "1.2", small_image())
@@ -337,7 +342,7 @@ def test_the_default_name_is_upstreams(
     assert (tmp_path / f"{registry}-farm-named-1.2.fl".replace(":", "-")).exists()
 
 
-def test_what_is_not_there_and_what_is_not_allowed(tmp_path: Path, registry: str) -> None:
+def test_missing_images_and_wrong_options(tmp_path: Path, registry: str) -> None:
     push(registry, "farm/there", "1", small_image())
     missing = refused(tmp_path, "-i", f"{registry}/farm/there:2", "--insecure")
     assert "cannot find" in missing
@@ -347,21 +352,21 @@ def test_what_is_not_there_and_what_is_not_allowed(tmp_path: Path, registry: str
 
 
 def refused_plain(tmp_path: Path, registry: str) -> str:
-    """A registry that speaks plain HTTP, without --insecure: TLS fails, nothing else is tried."""
+    """Use a registry with plain HTTP without --insecure: TLS fails, and plain HTTP is not tried."""
     said = refused(tmp_path, "-i", f"{registry}/farm/there:1")
     assert "cannot reach" in said
     return said
 
 
-def test_it_needs_no_root(tmp_path: Path, layers: list[bytes]) -> None:
-    """The same flist, made by a user who may not make a device or give a file away."""
+def test_a_conversion_needs_no_root(tmp_path: Path, layers: list[bytes]) -> None:
+    """A user without privileges gets the same flist."""
     need_root()
     image = write_saved(tmp_path / "a.tar", layers, "a:1")
     as_root = docker(tmp_path, "--archive", image)
     with tempfile.TemporaryDirectory(dir="/var/tmp") as place:
         Path(place).chmod(0o777)
         shutil.copy(image, place)
-        # A fork, since the interpreter may be where only root can start it.
+        # A fork, since the user nobody may be unable to start the interpreter.
         with multiprocessing.get_context("fork").Pool(1) as pool:
             assert pool.apply(convert_as_nobody, (place,)) == 0
         assert (Path(place) / "b.fl").stat().st_uid == NOBODY
@@ -369,7 +374,7 @@ def test_it_needs_no_root(tmp_path: Path, layers: list[bytes]) -> None:
 
 
 def convert_as_nobody(place: str) -> int:
-    """Convert PLACE/a.tar to PLACE/b.fl as a user without any right."""
+    """Convert PLACE/a.tar to PLACE/b.fl as an unprivileged user."""
     os.setgroups([])
     os.setresgid(NOBODY, NOBODY, NOBODY)
     os.setresuid(NOBODY, NOBODY, NOBODY)

@@ -1,4 +1,4 @@
-"""Registries that redirect, break off, lie or want a token: what is asked of whom, with what."""
+"""Registries that redirect, break off, lie or demand a token, and which secrets they receive."""
 
 import base64
 import contextlib
@@ -29,7 +29,7 @@ IMAGE = build_image([LAYER], [""])
 
 
 class Seen:
-    """One server: what it answers, and what it was asked."""
+    """One server: its answers, and the requests that it received."""
 
     def __init__(self) -> None:
         self.requests: list[tuple[str, str, str | None, str]] = []
@@ -38,7 +38,7 @@ class Seen:
         self.host = ""
 
     def serve(self, built: Built, repository: str = "a/b", tag: str = "1") -> None:
-        """Answer for an image."""
+        """Serve an image."""
         base = f"/v2/{repository}"
         for name in (tag, built.digest):
             headers = {"Content-Type": built.media_type}
@@ -49,7 +49,7 @@ class Seen:
             self.serve(child, repository, child.digest)
 
     def secrets(self) -> list[str | None]:
-        """The Authorization headers that came."""
+        """Return the received Authorization headers."""
         return [secret for _, _, secret, _ in self.requests]
 
 
@@ -72,7 +72,7 @@ def reply(
 def guarded(
     wanted: str, challenge: str, inner: Callable[[http.server.BaseHTTPRequestHandler], None]
 ) -> Callable[[http.server.BaseHTTPRequestHandler], None]:
-    """Return an answer only for who sends `wanted`."""
+    """Return an answer that demands `wanted` as Authorization header."""
 
     def answer(handler: http.server.BaseHTTPRequestHandler) -> None:
         if handler.headers.get("Authorization") == wanted:
@@ -84,7 +84,7 @@ def guarded(
 
 
 class QuietServer(http.server.ThreadingHTTPServer):
-    """A server to which it is nothing special that a client hangs up."""
+    """A server that ignores clients that hang up."""
 
     def handle_error(self, *_where: object) -> None:
         pass
@@ -92,7 +92,7 @@ class QuietServer(http.server.ThreadingHTTPServer):
 
 @pytest.fixture
 def servers() -> Iterator[Callable[[], Seen]]:
-    """Make servers, each an origin of its own."""
+    """Return a function that starts a server at another port."""
     made = []
 
     def make() -> Seen:
@@ -131,7 +131,7 @@ def servers() -> Iterator[Callable[[], Seen]]:
 
 
 def find(seen: Seen, credentials: Credentials = LOGIN, tag: str = ":1") -> Image:
-    """Find the image at a server; every layer is fetched."""
+    """Find the image of a server, and fetch every layer."""
     reference = parse_reference(f"{seen.host}/a/b{tag}")
     session = Session(reference, credentials, is_insecure=True, first_pause_s=0.01)
     with contextlib.closing(session):
@@ -159,7 +159,7 @@ def test_credentials_do_not_follow_a_redirect(servers: Callable[[], Seen]) -> No
     assert home.secrets() == [None, BASIC, BASIC, BASIC]
 
 
-def test_a_challenge_from_elsewhere_is_not_met(servers: Callable[[], Seen]) -> None:
+def test_a_challenge_of_another_server_is_not_answered(servers: Callable[[], Seen]) -> None:
     home, thief = servers(), servers()
     home.serve(IMAGE)
     home.answers[blob_path(1)] = reply(302, Location=f"{thief.url}/x")
@@ -179,7 +179,7 @@ def test_a_token_is_fetched_with_the_credentials_and_used(servers: Callable[[], 
     find(home)
     (_, path, secret, _) = service.requests[0]
     assert secret == BASIC
-    # Only what is needed is asked for, whatever the registry suggests.
+    # Only the needed scope is requested, whatever the registry suggests.
     assert parse_qs(urlsplit(path).query) == {"scope": ["repository:a/b:pull"], "service": ["reg"]}
     assert set(home.secrets()) == {None, "Bearer abc"}
     assert len(service.requests) == 1
@@ -210,7 +210,7 @@ def test_a_registry_token_is_sent_as_it_is(servers: Callable[[], Seen]) -> None:
 @pytest.mark.parametrize(
     "answer", [b'{"token": "a\\r\\nX: y"}', b'{"token": 7}', b"{}", b"[]", b"<html>"]
 )
-def test_what_is_no_token(servers: Callable[[], Seen], answer: bytes) -> None:
+def test_invalid_tokens_are_refused(servers: Callable[[], Seen], answer: bytes) -> None:
     home = servers()
     home.answers["/v2/a/b/manifests/1"] = guarded("-", f'Bearer realm="{home.url}/t"', reply(200))
     home.answers["/t"] = reply(200, answer)
@@ -218,7 +218,7 @@ def test_what_is_no_token(servers: Callable[[], Seen], answer: bytes) -> None:
         find(home)
 
 
-def test_a_token_service_that_redirects_gets_nothing_more(servers: Callable[[], Seen]) -> None:
+def test_redirects_of_a_token_service_are_not_followed(servers: Callable[[], Seen]) -> None:
     home, thief = servers(), servers()
     home.answers["/v2/a/b/manifests/1"] = guarded("-", f'Bearer realm="{home.url}/t"', reply(200))
     home.answers["/t"] = reply(307, Location=f"{thief.url}/t")
@@ -227,7 +227,7 @@ def test_a_token_service_that_redirects_gets_nothing_more(servers: Callable[[], 
     assert thief.requests == []
 
 
-def test_a_transfer_that_breaks_off_is_continued(servers: Callable[[], Seen]) -> None:
+def test_a_broken_transfer_is_resumed(servers: Callable[[], Seen]) -> None:
     home = servers()
     home.serve(IMAGE)
     ranges = []
@@ -251,7 +251,7 @@ def test_a_transfer_that_breaks_off_is_continued(servers: Callable[[], Seen]) ->
     assert None not in ranges[1:]
 
 
-def test_a_busy_registry_is_asked_again(servers: Callable[[], Seen]) -> None:
+def test_requests_to_a_busy_registry_are_repeated(servers: Callable[[], Seen]) -> None:
     home = servers()
     home.serve(IMAGE)
     inner = home.answers[blob_path(1)]
@@ -270,7 +270,7 @@ def test_a_busy_registry_is_asked_again(servers: Callable[[], Seen]) -> None:
         (0, b"{}", "bytes, not"),
     ],
 )
-def test_a_registry_that_lies(
+def test_blobs_with_wrong_content_are_refused(
     servers: Callable[[], Seen], number: int, body: bytes, said: str
 ) -> None:
     home = servers()
@@ -280,7 +280,7 @@ def test_a_registry_that_lies(
         find(home)
 
 
-def test_manifests_that_are_not_what_was_asked_for(servers: Callable[[], Seen]) -> None:
+def test_manifests_with_wrong_content_are_refused(servers: Callable[[], Seen]) -> None:
     home = servers()
     index = build_index([IMAGE])
     home.serve(index)
@@ -299,8 +299,10 @@ def test_manifests_that_are_not_what_was_asked_for(servers: Callable[[], Seen]) 
 
 
 @pytest.mark.parametrize("ending", ["prettyjws", "json"])
-def test_an_old_image_is_refused_with_what_to_do(servers: Callable[[], Seen], ending: str) -> None:
-    """Docker's schema 1, as old registries have it: the digest is that of the unsigned part."""
+def test_an_image_of_schema_1_is_refused_with_a_hint(
+    servers: Callable[[], Seen], ending: str
+) -> None:
+    """In old registries, the digest is the hash of the part without signatures."""
     home = servers()
     kind = f"application/vnd.docker.distribution.manifest.v1+{ending}"
     old = {
@@ -320,7 +322,7 @@ def test_an_old_image_is_refused_with_what_to_do(servers: Callable[[], Seen], en
         find(home)
 
 
-def test_an_index_of_indexes_without_end(servers: Callable[[], Seen]) -> None:
+def test_indexes_that_are_nested_too_deeply(servers: Callable[[], Seen]) -> None:
     home = servers()
     built = build_index([IMAGE])
     for _ in range(6):
@@ -330,7 +332,7 @@ def test_an_index_of_indexes_without_end(servers: Callable[[], Seen]) -> None:
         find(home)
 
 
-def test_a_circle_of_redirects_and_strange_places(servers: Callable[[], Seen]) -> None:
+def test_circular_and_invalid_redirects(servers: Callable[[], Seen]) -> None:
     home = servers()
     path = "/v2/a/b/manifests/1"
     for target in (path, "file:///etc/passwd", "ftp://x/y", "http:///x", "http://[bad/x"):
@@ -340,7 +342,7 @@ def test_a_circle_of_redirects_and_strange_places(servers: Callable[[], Seen]) -
         assert isinstance(caught.value, ImageError), target
 
 
-def test_no_way_from_tls_to_plain_http() -> None:
+def test_tls_is_never_replaced_by_plain_http() -> None:
     session = Session(parse_reference("a.example/b"), LOGIN)
     with contextlib.closing(session):
         assert session.client.origin.is_secure
@@ -360,7 +362,7 @@ def test_layers_at_foreign_urls_are_refused(servers: Callable[[], Seen]) -> None
     assert elsewhere.requests == []
 
 
-def test_errors_of_a_registry_are_fit_for_a_terminal(servers: Callable[[], Seen]) -> None:
+def test_error_messages_of_a_registry_are_escaped(servers: Callable[[], Seen]) -> None:
     home = servers()
     body = json.dumps({"errors": [{"code": "DENIED", "message": "no\x1b[31m entry"}]}).encode()
     home.answers["/v2/a/b/manifests/1"] = reply(403, body)
@@ -370,7 +372,7 @@ def test_errors_of_a_registry_are_fit_for_a_terminal(servers: Callable[[], Seen]
     assert caught.value.hint is not None
 
 
-def test_small_parts() -> None:
+def test_challenges_and_origins() -> None:
     (found,) = parse_challenges(
         ['Bearer realm="https://a/t?x=1,2", service=reg, scope="a \\"b\\""']
     )

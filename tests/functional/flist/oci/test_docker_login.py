@@ -1,4 +1,4 @@
-"""Credentials out of Docker's config.json, and from helpers that are real programs."""
+"""Credentials from Docker's config.json, and from helpers that are real programs."""
 
 import base64
 import json
@@ -38,7 +38,7 @@ esac
 
 @pytest.fixture(name="config")
 def make_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Make the folder of the file and of the helpers."""
+    """Return the path of config.json; helpers are in the same folder."""
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
     return tmp_path / "config.json"
@@ -46,21 +46,21 @@ def make_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(scope="module", name="private")
 def run_private(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A registry that wants a name and a password."""
+    """Run a registry that demands a user and a password."""
     with running_registry(tmp_path_factory.mktemp("r") / "private", is_private=True) as host:
         push(host, "farm/secret", "1", build_image([make_layer(member("text", b"hello"))]))
         yield host
 
 
 def write_helper(config: Path, name: str, text: str) -> None:
-    """Write a program."""
+    """Write a helper program."""
     path = config.parent / f"docker-credential-{name}"
     path.write_text(text)
     path.chmod(0o755)
 
 
 def helper_text(config: Path, host: str, user: str = USER, secret: str = PASSWORD) -> str:
-    """Return a helper that knows one host."""
+    """Return the text of a helper that knows one host."""
     return HELPER.format(log=config.parent / "log", host=host, user=user, secret=secret)
 
 
@@ -82,12 +82,12 @@ def test_a_private_registry(config: Path, private: str, tmp_path: Path) -> None:
 
 
 def find(config: Path, name: str, content: object) -> Credentials:
-    """Return what is found for an image."""
+    """Return the credentials that are found for an image."""
     config.write_text(content if isinstance(content, str) else json.dumps(content))
     return find_login(parse_reference(name))
 
 
-def test_only_the_registry_itself_is_meant(config: Path) -> None:
+def test_only_entries_of_the_registry_are_used(config: Path) -> None:
     write_helper(config, "test", helper_text(config, "ghcr.io", "<token>", "an-identity-token"))
     everywhere: dict[str, Any] = {
         "auths": {"ghcr.io.evil": {"auth": PAIR}, "cr.io": {"auth": PAIR}}
@@ -96,7 +96,9 @@ def test_only_the_registry_itself_is_meant(config: Path) -> None:
     assert find(config, "ghcr.io/a/b", {}) == Credentials()
     stored = {"credsStore": "test"}
     assert find(config, "ghcr.io/a/b", stored).identity_token == "an-identity-token"
-    assert find(config, "other.io/a/b", stored) == Credentials()  # the helper has none
+    assert (
+        find(config, "other.io/a/b", stored) == Credentials()
+    )  # the helper has none for this host
     hub = {"auths": {"https://index.docker.io/v1/": {"auth": PAIR}}}
     assert find(config, "redis", hub) == Credentials(USER, PASSWORD)
     token = {"auths": {"h.io": {"identitytoken": "t"}}}
@@ -115,7 +117,7 @@ def test_only_the_registry_itself_is_meant(config: Path) -> None:
         {"credsStore": "broken"}, {"credsStore": "empty"}, {"credsStore": "wrong"},
     ],
 )  # fmt: skip
-def test_what_is_wrong_is_told(config: Path, content: object) -> None:
+def test_invalid_configurations_are_reported(config: Path, content: object) -> None:
     write_helper(config, "broken", "#!/bin/sh\nexit 4\n")
     write_helper(config, "empty", "#!/bin/sh\n")
     write_helper(config, "wrong", '#!/bin/sh\necho \'{"Username": 1, "Secret": []}\'\n')
@@ -124,7 +126,7 @@ def test_what_is_wrong_is_told(config: Path, content: object) -> None:
     assert caught.value.hint == "--no-docker-config goes without it"
 
 
-def test_a_helper_that_hangs_is_ended(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_helper_that_hangs_is_killed(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(login, "HELPER_WITHIN_S", 0.3)
     write_helper(config, "slow", "#!/bin/sh\nsleep 60\n")
     with pytest.raises(ImageError, match="did not end within"):

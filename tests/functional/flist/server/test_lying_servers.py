@@ -1,4 +1,4 @@
-"""Servers whose JSON is not what was asked for: a line about it, nothing written, no traceback."""
+"""Servers with invalid JSON: the error is one line without a traceback, and nothing is written."""
 
 import http.server
 from pathlib import Path
@@ -19,13 +19,13 @@ LIES = [
 
 
 class Liar(http.server.BaseHTTPRequestHandler):
-    """Answers everything with the same text."""
+    """Answers every request with the same text."""
 
     protocol_version = "HTTP/1.1"
     lie = b""
 
     def do_GET(self) -> None:
-        """Lie."""
+        """Send the text."""
         self.rfile.read(int(self.headers.get("Content-Length") or 0))
         self.send_response(200)
         self.send_header("Content-Length", str(len(self.lie)))
@@ -36,11 +36,11 @@ class Liar(http.server.BaseHTTPRequestHandler):
     do_POST = do_PUT = do_HEAD = do_GET  # noqa: N815 the library's names
 
     def log_message(self, *words: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 @pytest.mark.parametrize("number", range(len(LIES)))
-def test_what_makes_no_sense_is_said(
+def test_invalid_answers_are_reported(
     tmp_path: Path, number: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from common.errors import run_command

@@ -1,4 +1,4 @@
-"""HTTP stores with passwords, redirects and TLS: nothing secret goes where it does not belong."""
+"""HTTP stores with passwords, redirects and TLS: secrets go to their own server only."""
 
 import base64
 import http.server
@@ -25,7 +25,7 @@ PLACE = f"/{BLOCK.id.hex()[:2]}/{BLOCK.id.hex()}"
 
 
 class Site(http.server.BaseHTTPRequestHandler):
-    """Gives the block to who may have it; under /to/NUMBER it sends on to TARGETS[NUMBER]."""
+    """Serves the block to clients with the password; /to/NUMBER redirects to `targets[NUMBER]`."""
 
     protocol_version = "HTTP/1.1"
     password = ""
@@ -61,17 +61,17 @@ class Site(http.server.BaseHTTPRequestHandler):
             self.wfile.write(body)
 
     def log_message(self, *words: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 def new_site() -> type[Site]:
-    """Return a site that nobody has asked yet."""
+    """Return a site without recorded requests."""
     return type("OneSite", (Site,), {"targets": [], "heard": [], "clients": set()})
 
 
 @pytest.fixture(name="sites")
 def make_sites() -> Iterator[tuple[type[Site], type[Site], str, str]]:
-    """Serve two sites; give them and their URLs."""
+    """Serve two sites; yields them and their hosts."""
     home, other = new_site(), new_site()
     with serve_handler(home) as port, serve_handler(other) as elsewhere:
         yield home, other, f"127.0.0.1:{port}", f"127.0.0.1:{elsewhere}"
@@ -92,14 +92,14 @@ def test_a_password_opens_the_store(sites: Sites) -> None:
 
 
 @pytest.mark.parametrize("who", ["", "me@", f"you:{URL_SECRET}@", "me:hunter2@"])
-def test_a_wrong_password_is_told_and_not_shown(sites: Sites, who: str) -> None:
+def test_a_wrong_password_is_reported_but_not_shown(sites: Sites, who: str) -> None:
     home, _, host, _ = sites
     home.password = BASIC
     with closing(HttpStore(f"http://{who}{host}")) as store:
         for ask in (store.get, store.has):
             with pytest.raises(StoreError, match="401") as caught:
                 ask(BLOCK.id)
-            assert type(caught.value) is StoreError  # nobody waits for it to pass
+            assert type(caught.value) is StoreError  # it is not retried
             assert URL_SECRET not in caught.value.message
             assert "hunter2" not in caught.value.message
 
@@ -126,7 +126,7 @@ def test_a_password_is_not_shown_by_a_command(sites: Sites, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("status", redirects.REDIRECTS)
-def test_redirects_are_followed_and_secrets_stay(sites: Sites, status: int) -> None:
+def test_redirects_are_followed_without_secrets(sites: Sites, status: int) -> None:
     home, other, host, elsewhere = sites
     home.status = status
     home.targets[:] = [f"http://other:secret@{elsewhere}/there{PLACE}?signed=1", f"/here{PLACE}"]
@@ -142,7 +142,7 @@ def test_redirects_are_followed_and_secrets_stay(sites: Sites, status: int) -> N
     assert home.heard == [(f"/to/1{PLACE}", BASIC), (f"/here{PLACE}", BASIC)]
 
 
-def test_who_was_sent_away_comes_back_without_secrets(sites: Sites) -> None:
+def test_a_redirect_back_home_gets_no_secrets(sites: Sites) -> None:
     home, other, host, elsewhere = sites
     home.targets[:] = [f"http://{elsewhere}/to/0"]
     other.targets[:] = [f"http://{host}/back{PLACE}"]
@@ -160,7 +160,7 @@ def test_who_was_sent_away_comes_back_without_secrets(sites: Sites) -> None:
         ("http://h:99999/", "no URL"), ("http://[", "no URL"), ("", "302"),
     ],
 )  # fmt: skip
-def test_redirects_that_lead_nowhere(sites: Sites, target: str, said: str) -> None:
+def test_invalid_redirects_are_refused(sites: Sites, target: str, said: str) -> None:
     home, _, host, _ = sites
     home.targets[:] = [target]
     with (
@@ -172,7 +172,7 @@ def test_redirects_that_lead_nowhere(sites: Sites, target: str, said: str) -> No
     assert len(home.heard) <= redirects.MAX_REDIRECTS + 1
 
 
-def test_what_is_sent_goes_to_nobody_else(sites: Sites) -> None:
+def test_uploads_do_not_follow_redirects(sites: Sites) -> None:
     home, other, host, elsewhere = sites
     home.status = 307
     home.targets[:] = [f"http://{elsewhere}/"]
@@ -184,7 +184,7 @@ def test_what_is_sent_goes_to_nobody_else(sites: Sites) -> None:
     assert other.heard == []
 
 
-def test_blocks_that_lie_elsewhere_are_not_asked_for_twice_for_long(sites: Sites) -> None:
+def test_pipelining_stops_if_blocks_are_elsewhere(sites: Sites) -> None:
     home, _, host, elsewhere = sites
     home.targets[:] = [f"http://{elsewhere}{PLACE}"]
     with closing(HttpStore(f"http://{host}/to/0")) as store:
@@ -194,7 +194,7 @@ def test_blocks_that_lie_elsewhere_are_not_asked_for_twice_for_long(sites: Sites
         assert store.broken_left == 0
 
 
-def test_one_store_leads_to_some_other_servers_only(sites: Sites) -> None:
+def test_redirects_lead_to_a_limited_number_of_servers(sites: Sites) -> None:
     home, _, host, _ = sites
     with ExitStack() as stack, closing(HttpStore(f"http://{host}/to/0")) as store:
         for _ in range(redirects.MAX_ELSEWHERE):
@@ -223,7 +223,7 @@ def test_tls(certificate: Certificate, tmp_path: Path, monkeypatch: pytest.Monke
             super().__init__(*words, directory=str(tmp_path))  # type: ignore[arg-type]
 
         def log_message(self, *words: object) -> None:
-            """Say nothing."""
+            """Log nothing."""
 
     with serve_handler(Folder, certificate.context) as port:
         url = f"https://127.0.0.1:{port}"
@@ -246,7 +246,7 @@ def test_tls(certificate: Certificate, tmp_path: Path, monkeypatch: pytest.Monke
 def test_tls_for_another_name_or_to_plain_text(
     certificate: Certificate, monkeypatch: pytest.MonkeyPatch, sites: Sites
 ) -> None:
-    """From http to https a redirect is followed, from https to http it is not."""
+    """A redirect from http to https is followed, one from https to http is not."""
     home, _, host, _ = sites
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate.authority))
     safe = new_site()

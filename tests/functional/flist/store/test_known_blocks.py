@@ -1,4 +1,4 @@
-"""What goes to a store across a network once does not go there again."""
+"""Blocks that a remote store has are not sent again."""
 
 import http.server
 import json
@@ -24,7 +24,7 @@ IDS = [block.id for block, _ in BLOCKS]
 
 
 def count_sets(url: str) -> int:
-    """Return how many blocks Redis has been sent."""
+    """Return how many blocks Redis has received."""
     store = open_store(url)
     assert isinstance(store, ZdbStore)
     with closing(store):
@@ -53,7 +53,7 @@ def test_redis_gets_only_what_is_new(tmp_path: Path) -> None:
     assert describe(tmp_path / "out") == describe(tmp_path / "copy")
 
 
-def test_a_full_server_is_told_and_no_flist_written(tmp_path: Path) -> None:
+def test_a_full_server_is_reported_and_no_flist_is_written(tmp_path: Path) -> None:
     tree = make_small_tree(tmp_path / "tree")
     with redis_server(tmp_path, "--maxmemory", "2mb") as port:
         for processes in ("1", "2"):
@@ -77,7 +77,7 @@ def test_a_replica_gets_only_what_it_lacks(tmp_path: Path) -> None:
     rfs("verify", "-m", tmp_path / "b.fl", "--store", f"dir://{tmp_path}/blocks")
 
 
-def test_redis_is_asked_for_many_at_once(tmp_path: Path) -> None:
+def test_redis_checks_many_blocks_at_once(tmp_path: Path) -> None:
     with redis_server(tmp_path) as port:
         store = open_store(f"redis://127.0.0.1:{port}")
         assert isinstance(store, ZdbStore)
@@ -88,7 +88,11 @@ def test_redis_is_asked_for_many_at_once(tmp_path: Path) -> None:
 
 
 class Server(http.server.BaseHTTPRequestHandler):
-    """A server with upstream's addresses; `trusts_nobody` is how upstream's answers `verify`."""
+    """A server with upstream's API.
+
+    With `trusts_nobody`, `verify` reports every block as missing, as upstream's server does for
+    blocks of other users.
+    """
 
     protocol_version = "HTTP/1.1"
     trusts_nobody = False
@@ -97,10 +101,10 @@ class Server(http.server.BaseHTTPRequestHandler):
     asked: list[str]
 
     def log_message(self, *_words: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
     def answer(self, status: int, body: bytes = b"") -> None:
-        """Answer."""
+        """Send an answer."""
         self.send_response(status)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
@@ -112,7 +116,7 @@ class Server(http.server.BaseHTTPRequestHandler):
         self.answer(200 if self.path.rpartition("/")[2] in self.blocks else 404)
 
     def do_POST(self) -> None:
-        """Take a block, or say which are missing."""
+        """Accept a block, or say which blocks are missing."""
         body = self.rfile.read(int(self.headers["Content-Length"]))
         if self.path == "/api/v1/block/verify":
             self.asked.append("verify")
@@ -126,12 +130,12 @@ class Server(http.server.BaseHTTPRequestHandler):
 
 
 def make_server(**properties: object) -> type[Server]:
-    """Return a server of its own with two of the blocks."""
+    """Return a new server with two of the blocks."""
     known = {block.id.hex(): data for block, data in (BLOCKS[1], BLOCKS[3])}
     return type("Kind", (Server,), {"blocks": known, "asked": [], **properties})
 
 
-def test_a_server_is_asked_once_for_many() -> None:
+def test_a_server_checks_many_blocks_with_one_request() -> None:
     kind = make_server()
     with serve_handler(kind) as port, closing(ServerStore(f"http://127.0.0.1:{port}")) as store:
         assert store.missing(IDS) == {IDS[0], IDS[2], IDS[4]}
@@ -141,14 +145,16 @@ def test_a_server_is_asked_once_for_many() -> None:
 
 
 @pytest.mark.parametrize("properties", [{"trusts_nobody": True}, {"verify_status": 404}])
-def test_a_server_that_names_too_many_is_asked_for_each(properties: dict[str, object]) -> None:
+def test_each_block_is_checked_if_the_server_reports_too_many(
+    properties: dict[str, object],
+) -> None:
     kind = make_server(**properties)
     with serve_handler(kind) as port, closing(ServerStore(f"http://127.0.0.1:{port}")) as store:
         assert store.missing([IDS[1], IDS[2], IDS[3]]) == {IDS[2]}
         assert kind.asked == ["verify"] + ["HEAD"] * 3
 
 
-def test_a_server_that_does_not_say() -> None:
+def test_a_server_that_cannot_answer_the_question() -> None:
     kind = make_server(verify_status=500)
     with serve_handler(kind) as port, closing(ServerStore(f"http://127.0.0.1:{port}")) as store:
         with pytest.raises(StoreUnavailableError):
@@ -172,7 +178,7 @@ def test_a_server_gets_only_what_is_new(tmp_path: Path) -> None:
     assert kind.asked.count("put") == count
 
 
-def test_the_hub_says_what_it_has(tmp_path: Path) -> None:
+def test_the_hub_reports_missing_blocks(tmp_path: Path) -> None:
     (tmp_path / "hub").mkdir()
     (tmp_path / "tokens").write_text(TOKEN)
     with serving(tmp_path / "hub", "127.0.0.1:0", "--tokens", tmp_path / "tokens") as hub:
@@ -185,7 +191,7 @@ def test_the_hub_says_what_it_has(tmp_path: Path) -> None:
             block = next((tmp_path / "hub" / "blocks").glob("*/*"))
             os.utime(block, (0, 0))
             assert store.missing(IDS) == {IDS[0], *IDS[2:]}
-    assert block.stat().st_mtime > 0  # a collection on the hub leaves it
+    assert block.stat().st_mtime > 0  # `gc` on the hub leaves it alone
 
 
 def test_a_bucket_gets_only_what_is_new(tmp_path: Path) -> None:

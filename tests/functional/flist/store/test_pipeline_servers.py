@@ -1,4 +1,4 @@
-"""Real servers answer several requests over one connection."""
+"""Real servers answer pipelined requests."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +18,7 @@ DATA = {encode(b"%d" % i * 5000).block.id: encode(b"%d" % i * 5000).data for i i
 
 
 def check(store: HttpStore) -> None:
-    """Fetch all blocks over one connection, none of them a second time."""
+    """Fetch all blocks over one connection, each once."""
     with store.announce(list(DATA)):
         pipeline = store.announced[next(iter(DATA))]
         assert {block_id: pipeline.take(block_id, Patience(20)) for block_id in DATA} == DATA
@@ -29,7 +29,7 @@ def check(store: HttpStore) -> None:
 
 @pytest.fixture(name="root")
 def make_root(tmp_path: Path) -> Path:
-    """Make a hub's folder."""
+    """Make the folder of a hub."""
     blocks = FolderStore(tmp_path / "hub" / "blocks")
     for block_id, data in DATA.items():
         blocks.put(block_id, data)
@@ -41,11 +41,13 @@ def make_root(tmp_path: Path) -> Path:
     [lambda url: HttpStore(f"{url}/blocks"), ServerStore],
     ids=["folder of blocks", "upstream's addresses"],
 )
-def test_the_hub_does(root: Path, open_store: Callable[[str], HttpStore]) -> None:
+def test_the_hub_answers_pipelined_requests(
+    root: Path, open_store: Callable[[str], HttpStore]
+) -> None:
     with serving(root) as hub:
         check(open_store(hub.url))
 
 
-def test_nginx_does(root: Path, tmp_path: Path) -> None:
+def test_nginx_answers_pipelined_requests(root: Path, tmp_path: Path) -> None:
     with nginx_server(tmp_path / "nginx", root) as port:
         check(HttpStore(f"http://127.0.0.1:{port}/blocks"))

@@ -21,14 +21,14 @@ from tests.helpers.flist.trees import describe, make_small_tree
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
-    """Return a running server; who stops it starts it again."""
+    """Return a running server; a test that stops it must start it again."""
     with s3_server(tmp_path_factory.mktemp("swift")) as running:
         yield running
 
 
 @pytest.fixture
 def bucket(server: S3Server, request: pytest.FixtureRequest) -> str:
-    """Return the name of a bucket of the test's own."""
+    """Return the name of a new bucket for the test."""
     name = str(request.node.name).replace("_", "-").split("[")[0][:60]
     server.make_bucket(name)
     return name
@@ -39,8 +39,10 @@ def test_blocks_are_objects_named_by_hex(server: S3Server, bucket: str) -> None:
     assert server.list_bucket(bucket) == [BLOCK.id.hex()]
 
 
-def test_a_tree_goes_there_and_comes_back(server: S3Server, bucket: str, tmp_path: Path) -> None:
-    """Packed, unpacked and mounted; what the flist names holds no secret."""
+def test_a_tree_is_packed_into_a_bucket_and_unpacked(
+    server: S3Server, bucket: str, tmp_path: Path
+) -> None:
+    """The route in the flist has no secret."""
     tree = make_small_tree(tmp_path / "tree")
     (tree / "large").write_bytes(bytes(range(256)) * 6000)
     meta, url = tmp_path / "a.fl", server.url(bucket)
@@ -62,10 +64,10 @@ def test_a_tree_goes_there_and_comes_back(server: S3Server, bucket: str, tmp_pat
         ({"region": "elsewhere"}, "expecting 'here'", "region"),
     ],
 )
-def test_what_is_wrong_is_told_at_once(
+def test_errors_are_reported_at_once(
     server: S3Server, bucket: str, wrong: dict[str, str], said: str, hint: str
 ) -> None:
-    """A refusal is not an outage: nobody waits for it to pass."""
+    """A refusal is not an outage: it is not retried."""
     block, data = encode(b"x")
     with closing(open_store(server.url(bucket, **wrong))) as store:
         for ask in (lambda: store.get(block.id), lambda: store.put(block.id, data)):
@@ -83,7 +85,7 @@ def test_what_is_wrong_is_told_at_once(
 def test_tls(
     server: S3Server, scheme: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A certificate of an authority that nobody named is refused at once."""
+    """The certificate of an unknown authority is refused at once."""
     name = f"tls-{scheme.replace('+', '-')}"
     server.make_bucket(name)
     certificate = make_certificate(tmp_path / "tls")
@@ -102,7 +104,7 @@ def test_tls(
 
 @pytest.mark.parametrize("name", ["no-such-bucket", "Bad!"])
 def test_a_bucket_that_is_not_there(server: S3Server, name: str, tmp_path: Path) -> None:
-    """Neither a missing block nor an outage; `pack` ends with it and leaves no flist."""
+    """It is neither a missing block nor an outage; `pack` fails and leaves no flist."""
     block, data = encode(b"x")
     with closing(open_store(server.url(name))) as store:
         for ask in (lambda: store.get(block.id), lambda: store.put(block.id, data)):
@@ -117,7 +119,7 @@ def test_a_bucket_that_is_not_there(server: S3Server, name: str, tmp_path: Path)
     assert not (tmp_path / "a.fl").exists()
 
 
-def test_a_stall_is_given_up(
+def test_a_stalled_request_is_given_up(
     server: S3Server, bucket: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(s3, "TIMEOUT", "500ms")
@@ -127,13 +129,13 @@ def test_a_stall_is_given_up(
             started = time.monotonic()
             with pytest.raises(StoreUnavailableError):
                 store.get(block.id)
-            assert time.monotonic() - started < 15  # and not the usual 20
+            assert time.monotonic() - started < 15  # less than the usual 20
 
 
-def test_a_mount_outlives_a_stall_and_a_restart(
+def test_a_mount_survives_a_stall_and_a_restart_of_the_server(
     server: S3Server, bucket: str, tmp_path: Path
 ) -> None:
-    """Each time with a new cache, so that nothing can have been read ahead."""
+    """Each mount has a new cache, so that no block was read ahead."""
     tree = tmp_path / "tree"
     tree.mkdir()
     (tree / "file").write_text("text" * 1000)
@@ -167,11 +169,11 @@ class Reader(threading.Thread):
         self.start()
 
     def run(self) -> None:
-        """Read."""
+        """Read the file."""
         self.text = self.path.read_text()
 
     def result(self) -> str:
-        """Return what was read, once it was."""
+        """Wait, and return the text."""
         self.join(120)
         assert not self.is_alive()
         return self.text

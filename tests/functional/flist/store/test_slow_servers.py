@@ -1,4 +1,4 @@
-"""Servers that say nothing, or drip: a request ends, whatever part of the answer it waits for."""
+"""Silent and dripping servers: a request is given up in time, in every part of the answer."""
 
 import time
 from collections.abc import Callable
@@ -24,19 +24,19 @@ from tests.helpers.waiting import wait_until
 
 LIMIT_S = 0.5
 SLACK_S = 10.0
-"""What a busy machine may add; without the limit it would be `LONGEST_S`, or have no end."""
+"""What a busy machine may add; without the limit, a request takes `LONGEST_S` or for ever."""
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n" % len(DATA)
 
 Words = Callable[[Talk], None]
 
 
 def silence(talk: Talk) -> None:
-    """Say nothing."""
+    """Send nothing."""
     talk.ended.wait()
 
 
 def http_words(begin: bytes, piece: bytes) -> Words:
-    """Return what answers a request by `begin`, then drips."""
+    """Return a server that answers with `begin`, then drips."""
 
     def answer(talk: Talk) -> None:
         while talk.hear():
@@ -47,14 +47,14 @@ def http_words(begin: bytes, piece: bytes) -> Words:
 
 
 def half(talk: Talk) -> None:
-    """Begin an answer, and fall silent."""
+    """Send half of an answer, then nothing."""
     talk.hear()
     talk.say(HEAD + b"\r\n" + DATA[:100])
     silence(talk)
 
 
 def endless(talk: Talk) -> None:
-    """Promise an answer for ever, as fast as can be."""
+    """Send interim answers for ever, as fast as possible."""
     talk.hear()
     talk.drip(b"HTTP/1.1 100 Continue\r\n\r\n" * 1000, 0)
 
@@ -73,7 +73,7 @@ HTTP = {
 
 
 def check_given_up(store: Store, least_s: float = LIMIT_S) -> None:
-    """Ask for a block, and be told in time that it can't be had."""
+    """Request a block, which must fail in time."""
     started = time.monotonic()
     with pytest.raises(StoreUnavailableError):
         store.get(BLOCK.id)
@@ -90,7 +90,7 @@ def test_http(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["silence", "status", "header", "headers", "body"])
-def test_http_with_several_requests_over_one_connection(kind: str) -> None:
+def test_pipelined_http(kind: str) -> None:
     with (
         serve_talk(HTTP[kind]) as port,
         closing(HttpStore(f"http://127.0.0.1:{port}", LIMIT_S)) as store,
@@ -115,8 +115,8 @@ def test_a_tls_handshake(said: bytes) -> None:
         check_given_up(store)
 
 
-def test_http_that_falls_silent() -> None:
-    """The time is one for the kept connection and what takes its place."""
+def test_http_that_becomes_silent() -> None:
+    """The kept connection and its replacement share one time limit."""
 
     def answer(talk: Talk) -> None:
         talk.hear()
@@ -136,7 +136,7 @@ def test_http_that_falls_silent() -> None:
 
 
 def test_http_that_is_slow_but_steady() -> None:
-    """What comes in time gives all of the time back; so a busy machine is no trouble."""
+    """Bytes that arrive in time give all of the time back."""
     pieces, piece, limit_s = 40, bytes(SLOWEST_BYTES_PER_S), 3.5
 
     def answer(talk: Talk) -> None:
@@ -154,7 +154,7 @@ def test_http_that_is_slow_but_steady() -> None:
 
 
 def zdb_words(answer: Words) -> Words:
-    """Return what takes a login before it answers in the way of `answer`."""
+    """Return a server that accepts a login, then answers like `answer`."""
 
     def talk_on(talk: Talk) -> None:
         talk.hear()
@@ -166,7 +166,7 @@ def zdb_words(answer: Words) -> Words:
 
 
 def dripping_block(talk: Talk) -> None:
-    """Promise a block, and give next to nothing of it."""
+    """Announce a block, then drip."""
     talk.say(b"$500000\r\n")
     talk.drip(b"x")
 
@@ -216,15 +216,15 @@ def test_zdb(kind: str) -> None:
         (b"-ERR \x1b[2J\xff\r\n", FlistError),
     ],
 )
-def test_zdb_that_lies(said: bytes, error: type[FlistError]) -> None:
+def test_invalid_answers_of_zdb(said: bytes, error: type[FlistError]) -> None:
     with serve_talk(zdb_words(lambda talk: talk.say(said))) as port:
         routed = RoutedStore([(Route(0, 255, "x"), open_zdb(port, LONGEST_S))], check_arrival)
         with closing(routed) as store, pytest.raises(error):
             store.get(BLOCK.id)
 
 
-def test_a_mirror_that_hangs_holds_up_one_read(tmp_path: Path) -> None:
-    """Whichever is asked first, and however often."""
+def test_a_mirror_that_hangs_delays_one_read(tmp_path: Path) -> None:
+    """The order of the mirrors and the number of reads make no difference."""
     heard = []
 
     def hang(talk: Talk) -> None:
@@ -258,7 +258,7 @@ def test_an_unpack_with_a_mirror_that_hangs(tmp_path: Path) -> None:
 def test_a_read_of_a_mount_whose_store_hangs_fails_within_the_limit(
     tmp_path: Path, wait: str
 ) -> None:
-    """What is here already is still given."""
+    """Blocks that are already here can still be read."""
     meta = pack_into(tmp_path, make_many_files(tmp_path / "tree", 3, 200_000))
     with faulty_server(tmp_path / "blocks") as server:
         words = ("--store", server.url, "--cache", tmp_path / "cache", "--wait", wait)
@@ -269,6 +269,6 @@ def test_a_read_of_a_mount_whose_store_hangs_fails_within_the_limit(
             started = time.monotonic()
             with pytest.raises(OSError, match="Input/output error"):
                 (mount.path / "large").read_bytes()
-            # The kernel asks once more, for less.
+            # The kernel tries once more, with a smaller read.
             assert time.monotonic() - started < 2 * SHORTEST_TRY_S + 3 * SLACK_S
             assert files[0].read_bytes() == content

@@ -24,7 +24,7 @@ from tests.helpers.flist.trees import describe, make_small_tree
 
 
 def ask(url: str) -> None:
-    """Ask a store that refuses."""
+    """Get a block from the store at `url`."""
     with closing(open_store(url)) as store:
         store.get(BLOCK.id)
 
@@ -88,12 +88,12 @@ def test_a_flist_through_redis(tmp_path: Path) -> None:
 
 
 class Liar(http.server.BaseHTTPRequestHandler):
-    """Misbehaves in the way that the path says."""
+    """Answers wrongly, in the way that the path names."""
 
     protocol_version = "HTTP/1.1"
 
     def log_message(self, *_words: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
     def do_GET(self) -> None:
         """Answer wrongly."""
@@ -123,7 +123,7 @@ class Liar(http.server.BaseHTTPRequestHandler):
         ("302", StoreError), ("closes", StoreUnavailableError),
     ],
 )  # fmt: skip
-def test_lies_are_refused(kind: str, error: type[FlistError]) -> None:
+def test_wrong_answers_are_refused(kind: str, error: type[FlistError]) -> None:
     with serve_handler(Liar) as port:
         store = open_routes([parse_route(f"http://127.0.0.1:{port}/{kind}")], check_arrival)
         try:
@@ -137,8 +137,8 @@ def test_lies_are_refused(kind: str, error: type[FlistError]) -> None:
             store.close()
 
 
-def test_mirrors_stand_in_for_each_other(tmp_path: Path) -> None:
-    """A flist with a dead, a lying and a good mirror is read without a fault."""
+def test_mirrors_replace_each_other(tmp_path: Path) -> None:
+    """A flist with a dead, a lying and a good mirror is read without errors."""
     tree = make_small_tree(tmp_path / "tree")
     rfs("pack", "-m", tmp_path / "a.fl", "-s", f"dir://{tmp_path}/blocks", tree)
     with serve_handler(Liar) as port:

@@ -1,4 +1,4 @@
-"""How long an answer may take, counted by a clock of the test's own."""
+"""The time limit of an answer, measured with a fake clock."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from flist.http.patience import SLOWEST_BYTES_PER_S, Patience
 
 
 class Clock:
-    """Time that passes when told so."""
+    """A clock that the test advances."""
 
     def __init__(self) -> None:
         self.now = 100.0
@@ -16,7 +16,7 @@ class Clock:
 
 
 def wait_for(patience: Patience, clock: Clock, size: int, pause_s: float) -> int:
-    """Have `size` bytes come again and again, for 1000 s at most; return how many did."""
+    """Receive `size` bytes every `pause_s`, for 1000 s at most; return how many arrived."""
     came = 0
     while clock.now < 1100:
         clock.now += pause_s
@@ -29,7 +29,7 @@ def wait_for(patience: Patience, clock: Clock, size: int, pause_s: float) -> int
     return came
 
 
-def test_silence_ends_it() -> None:
+def test_silence_uses_up_the_time() -> None:
     clock = Clock()
     patience = Patience(7, clock=clock)
     clock.now += 6.9
@@ -39,19 +39,19 @@ def test_silence_ends_it() -> None:
         patience.left()
 
 
-def test_who_drips_gets_no_more_time() -> None:
+def test_dripping_bytes_give_no_time_back() -> None:
     clock = Clock()
     assert wait_for(Patience(7, clock=clock), clock, 1, 0.5) < 20
     assert clock.now < 108
 
 
-def test_who_is_slow_but_steady_is_waited_for() -> None:
+def test_a_slow_but_steady_transfer_is_not_given_up() -> None:
     clock = Clock()
     came = wait_for(Patience(3, clock=clock), clock, 2 * SLOWEST_BYTES_PER_S, 2)
     assert came > 400 * SLOWEST_BYTES_PER_S
 
 
-def test_a_fast_beginning_is_no_credit() -> None:
+def test_a_fast_start_earns_no_credit() -> None:
     clock = Clock()
     patience = Patience(3, clock=clock)
     patience.take(1 << 30)
@@ -61,7 +61,7 @@ def test_a_fast_beginning_is_no_credit() -> None:
         patience.left()
 
 
-def test_there_is_an_end_to_what_may_come() -> None:
+def test_the_size_of_an_answer_is_limited() -> None:
     patience = Patience(3, 1000)
     patience.take(1000)
     with pytest.raises(OSError, match="end"):

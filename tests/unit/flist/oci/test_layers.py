@@ -1,4 +1,4 @@
-"""Layers: the tar reader against Python's, merging, and everything that an enemy may put in one."""
+"""Layers: the tar reader compared with Python's, merging, and hostile input."""
 
 import bz2
 import contextlib
@@ -31,7 +31,7 @@ LIMIT = 1 << 26
 
 
 def entries(data: bytes) -> list[tuple[tar.Entry, bytes]]:
-    """Return every entry with what is stored of it."""
+    """Return every entry with its stored content."""
     reader = tar.TarReader(
         PieceReader(inflate(io.BytesIO(data)), parse_digest(digest_of(data)), LIMIT)
     )
@@ -60,7 +60,7 @@ MEMBERS = st.builds(
 @pytest.mark.parametrize("form", [tarfile.PAX_FORMAT, tarfile.GNU_FORMAT])
 @given(members=st.lists(MEMBERS, max_size=6))
 @settings(max_examples=60, deadline=None)
-def test_what_pythons_tarfile_writes_is_read(
+def test_archives_of_pythons_tarfile_are_read(
     form: int, members: list[tuple[tarfile.TarInfo, bytes]]
 ) -> None:
     buffer = io.BytesIO()
@@ -106,7 +106,7 @@ def test_sparse_files_of_gnu_tar(tmp_path: Path, form: str) -> None:
     ["gzip", "two gzip members", "zstd", "two zstd frames", "plain", "xz", "two xz streams",
      "bzip2", "two bzip2 streams"],
 )  # fmt: skip
-def test_packings(how: str) -> None:
+def test_compressions(how: str) -> None:
     layer = make_layer(member("a", bytes(3 << 20)), member("b", b"end"))
     half = len(layer) // 2
     packed = {
@@ -128,7 +128,7 @@ def test_packings(how: str) -> None:
 
 
 @pytest.mark.parametrize("pack", [bz2.compress, lzma.compress, zstandard.compress])
-def test_bytes_that_are_changed_are_told(pack: Callable[[bytes], bytes]) -> None:
+def test_changed_bytes_are_detected(pack: Callable[[bytes], bytes]) -> None:
     layer = make_layer(member("a", random.Random(1).randbytes(3000)))
     packed = pack(layer)
     for place in range(0, len(packed), 7):
@@ -136,7 +136,7 @@ def test_bytes_that_are_changed_are_told(pack: Callable[[bytes], bytes]) -> None
         reader = PieceReader(inflate(io.BytesIO(data)), parse_digest(digest_of(layer)), LIMIT)
         with contextlib.suppress(ImageError):
             reader.finish()
-            assert reader.total == len(layer)  # a bit that says nothing
+            assert reader.total == len(layer)  # a bit without a meaning
 
 
 def test_an_xz_stream_that_wants_too_much_memory_is_refused() -> None:
@@ -175,7 +175,7 @@ def without(*names: str) -> dict[str, object]:
         ([member(".wh.a")], without("/a", "/a/x", "/a/y", "/a/d", "/a/d/z")),
         ([member(".wh.missing")], PLAIN),
         ([member("a/.wh..wh..opq")], without("/a/x", "/a/y", "/a/d", "/a/d/z")),
-        # A whiteout hides lower layers only, wherever it stands in its own.
+        # A whiteout hides lower layers only, at any position in its layer.
         ([member("a/x", b"new"), member("a/.wh.x")], {**PLAIN, "/a/x": b"new"}),
         ([member("a/.wh..wh..opq"), member("a/n", b"n")],
          {**without("/a/x", "/a/y", "/a/d", "/a/d/z"), "/a/n": b"n"}),
@@ -189,11 +189,11 @@ def without(*names: str) -> dict[str, object]:
         ([hard("f3", "f")], {**PLAIN, "/f3": b"f0"}),  # to a lower layer's file
         ([hard("f3", "f"), member(".wh.f"), member(".wh.f2")],
          {**without("/f", "/f2"), "/f3": b"f0"}),
-        # Twice in one layer: the later counts, as when it is unpacked.
+        # Of two members with one name, the later counts, as with tar.
         ([member("a/x", b"1"), member("a/x", b"2")], {**PLAIN, "/a/x": b"2"}),
         ([member("n", b"1"), folder("n"), member("n/m", b"2")],
          {**PLAIN, "/n": None, "/n/m": b"2"}),
-        # Inside one layer links are followed as in a chroot.
+        # Inside a layer, symbolic links are followed as in a chroot.
         ([folder("usr"), link("bin", "/../usr"), member("bin/sh", b"s")],
          {**PLAIN, "/usr": None, "/bin": "/../usr", "/usr/sh": b"s"}),
         ([link("out", "../../../etc"), member("out/passwd", b"p")],
@@ -202,7 +202,7 @@ def without(*names: str) -> dict[str, object]:
         ([member("./a/./x//", b"")], {**PLAIN, "/a/x": None}),
     ],
 )  # fmt: skip
-def test_layers_are_joined(
+def test_layers_are_merged(
     members: list[tuple[tarfile.TarInfo, bytes]], expected: dict[str, object]
 ) -> None:
     assert listing([BASE, make_layer(*members)]) == expected
@@ -215,7 +215,7 @@ def test_three_layers_and_a_deletion_between() -> None:
     assert listing(layers) == {**PLAIN, "/f": b"back"}
 
 
-def test_an_implied_folder_is_like_the_lower_one() -> None:
+def test_an_implied_directory_takes_owner_and_mode_from_below() -> None:
     lower = make_layer(folder("a", 0o700, uid=7), member("a/x"))
     root = apply_layers([lower, make_layer(member("a/y"), member("b/c"))])
     assert root.children is not None
@@ -229,7 +229,7 @@ def test_hard_links_stay_one_file() -> None:
     assert len({root.children[name].item for name in (b"f", b"f2", b"f3")}) == 1
 
 
-def test_attributes_are_kept_but_those_that_would_steer_an_overlay() -> None:
+def test_attributes_are_kept_except_those_of_overlayfs() -> None:
     records = {
         "SCHILY.xattr.user.a": "1\n2=3",
         "SCHILY.xattr.trusted.overlay.redirect": "/etc",
@@ -297,13 +297,13 @@ def test_a_sparse_file_of_an_absurd_size_is_refused() -> None:
         apply_layers([layer])
 
 
-def test_a_deep_tree_needs_no_deep_stack() -> None:
+def test_a_deep_tree_does_not_exhaust_the_stack() -> None:
     deep = "d/" * 2000
     found = listing([make_layer(member(deep + "f", b"1")), make_layer(member(deep + "g", b"2"))])
     assert len(found) == 2002
 
 
-def test_other_bytes_than_promised_are_refused() -> None:
+def test_a_layer_with_another_hash_is_refused() -> None:
     layer = make_layer(member("a", b"good"))
     reader = PieceReader(inflate(io.BytesIO(layer)), parse_digest(digest_of(b"other")), LIMIT)
     with pytest.raises(ImageError, match="does not unpack to"):
@@ -334,7 +334,7 @@ def test_a_damaged_layer_is_read_or_refused(data: st.DataObject) -> None:
 
 @given(st.binary(max_size=3000))
 @settings(max_examples=100, deadline=None)
-def test_any_bytes_are_a_layer_or_refused(data: bytes) -> None:
+def test_any_bytes_are_read_or_refused(data: bytes) -> None:
     for layer in (data, b"\x1f\x8b\x08" + data, b"\x28\xb5\x2f\xfd" + data):
         with contextlib.suppress(ImageError):
             apply_layers([layer], Limits(size_bytes=1 << 24))

@@ -1,4 +1,4 @@
-"""Names, platforms, manifests and configurations of images; nothing in them is trusted."""
+"""Names, platforms, manifests and configurations of images, valid and hostile."""
 
 import contextlib
 import json
@@ -59,12 +59,12 @@ def test_names(text: str, full: str, endpoint: str) -> None:
     ["", "A", "a//b", "a/../b", "http://a.b/c", "user:pw@host.io/a", "a:b:c", "a.b:x/c",
      "a@sha256:00", "a:" + "t" * 129, "host.io/", "a b", "a\n", "a?x=1", "host.io:5000:1/a"],
 )  # fmt: skip
-def test_what_is_no_name(text: str) -> None:
+def test_invalid_names_are_refused(text: str) -> None:
     with pytest.raises(ZosError):
         parse_reference(text)
 
 
-def test_file_names_are_upstreams() -> None:
+def test_file_names_are_those_of_upstream() -> None:
     assert flist_name("redis") == "redis-latest.fl"
     assert flist_name("ghcr.io/a/b:1.0") == "ghcr.io-a-b-1.0.fl"
     assert flist_name("host:5000/a") == "host-5000-a.fl"
@@ -94,7 +94,7 @@ def test_manifests_and_indexes() -> None:
 
 
 def changed(path: list[Any], value: Any) -> bytes:
-    """Return a good manifest with one thing changed."""
+    """Return a valid manifest with one field changed."""
     manifest = json.loads(build_image([make_layer(member("a"))]).manifest)
     place = manifest
     for key in path[:-1]:
@@ -173,12 +173,12 @@ def test_configurations_that_are_refused(fields: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("sample", "fields"),
     [
-        # Upstream lost hello-world's command; an image without one gives the same file.
+        # Upstream lost the command of hello-world; an image without one gives the same file.
         ("hello-world.fl", {"Env": [PATH]}),
         ("alpine.fl", {"Env": [PATH], "Cmd": ["/bin/sh"]}),
     ],
 )
-def test_the_startup_file_is_upstreams_byte_for_byte(sample: str, fields: dict[str, Any]) -> None:
+def test_the_startup_file_equals_upstreams(sample: str, fields: dict[str, Any]) -> None:
     with FlistFile.open(samples_dir() / sample) as flist:
         ino = next(i.ino for i in flist.children(1) if i.name == b".startup.toml")
         (block,) = flist.blocks(ino)
@@ -186,7 +186,7 @@ def test_the_startup_file_is_upstreams_byte_for_byte(sample: str, fields: dict[s
 
 
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))))
-def test_the_startup_file_says_every_text(words: list[str]) -> None:
+def test_the_startup_file_can_hold_any_text(words: list[str]) -> None:
     environment = [f"{word}={word}" for word in words]
     text = startup_toml(config(Entrypoint=words[:1], Cmd=words[1:], Env=environment)).decode()
     found = tomllib.loads(text)["startup"]["entry"]["args"]

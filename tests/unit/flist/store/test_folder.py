@@ -1,4 +1,4 @@
-"""When blocks in a folder count as relied on, which keeps them from being collected."""
+"""When a `dir` store renews the time of a block, which protects it from `gc`."""
 
 import errno
 import os
@@ -15,7 +15,7 @@ HOUR_S = 3600
 
 @pytest.fixture(name="store")
 def make_store(tmp_path: Path) -> FolderStore:
-    """Return a store that has one old block, opened after that was written."""
+    """Return a store with one old block, opened after the block was written."""
     FolderStore(tmp_path).put(BLOCK, b"data")
     store = FolderStore(tmp_path)
     age(store, HOUR_S)
@@ -31,13 +31,13 @@ def age_of(store: FolderStore) -> float:
     return time.time() - Path(store.path(BLOCK.hex())).stat().st_mtime
 
 
-def test_to_look_changes_nothing(store: FolderStore) -> None:
+def test_reading_does_not_renew_the_time(store: FolderStore) -> None:
     assert store.has(BLOCK)
     assert store.get(BLOCK) == b"data"
     assert age_of(store) >= HOUR_S
 
 
-def test_what_is_relied_on_is_young(store: FolderStore) -> None:
+def test_the_time_of_known_blocks_is_renewed(store: FolderStore) -> None:
     assert store.missing([BLOCK, OTHER]) == {OTHER}
     assert age_of(store) < HOUR_S / 2
     age(store, HOUR_S)
@@ -45,14 +45,14 @@ def test_what_is_relied_on_is_young(store: FolderStore) -> None:
     assert age_of(store) < HOUR_S / 2
 
 
-def test_what_lies_flat_is_relied_on_too(store: FolderStore) -> None:
+def test_the_time_in_the_flat_layout_is_renewed_too(store: FolderStore) -> None:
     flat = store.root / BLOCK.hex()
     Path(store.path(BLOCK.hex())).rename(flat)
     assert store.missing([BLOCK]) == set()
     assert time.time() - flat.stat().st_mtime < HOUR_S / 2
 
 
-def test_an_empty_file_is_no_block(store: FolderStore) -> None:
+def test_an_empty_file_does_not_count_as_a_block(store: FolderStore) -> None:
     Path(store.path(BLOCK.hex())).write_bytes(b"")
     assert not store.has(BLOCK)
     assert store.missing([BLOCK]) == {BLOCK}
@@ -60,17 +60,19 @@ def test_an_empty_file_is_no_block(store: FolderStore) -> None:
     assert store.has(BLOCK)
 
 
-def test_young_blocks_cost_no_write(store: FolderStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_time_of_young_blocks_is_not_written(
+    store: FolderStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     store.missing([BLOCK])
     monkeypatch.delattr(os, "utime")
     store.put(BLOCK, b"data")
     assert store.missing([BLOCK]) == set()
 
 
-def test_another_users_block_is_written_anew(
+def test_a_block_of_another_user_is_written_again(
     store: FolderStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """We can't make it young, and a collection would take it from under us."""
+    """Its time cannot be renewed, so the other user's `gc` could remove it."""
 
     def refuse(path: str) -> None:
         raise PermissionError(errno.EPERM, "no", path)
@@ -81,7 +83,7 @@ def test_another_users_block_is_written_anew(
     assert age_of(store) < HOUR_S / 2
 
 
-def test_a_folder_that_nobody_can_write_to_keeps_what_it_has(
+def test_a_read_only_folder_keeps_its_blocks(
     store: FolderStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(path: str) -> None:

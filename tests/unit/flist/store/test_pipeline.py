@@ -1,4 +1,4 @@
-"""Several answers over one connection: read whole, or given up without harm."""
+"""Pipelined requests: every answer is read whole, or the pipeline is given up without harm."""
 
 import socket
 import threading
@@ -27,7 +27,7 @@ DATA = {encode(plain).block.id: encode(plain).data for plain in PLAINS}
 
 @contextmanager
 def answering(answer: bytes) -> Iterator[tuple[str, list[bytes]]]:
-    """Serve connections that get `answer` at once, whatever they ask; give URL and what came."""
+    """Send `answer` to every connection, whatever it requests; yields the URL and the requests."""
     asked: list[bytes] = []
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.settimeout(60)
@@ -38,7 +38,7 @@ def answering(answer: bytes) -> Iterator[tuple[str, list[bytes]]]:
                     connection, _ = listener.accept()
                 except OSError:
                     return
-                with connection, suppress(OSError):  # a client that has seen enough hangs up
+                with connection, suppress(OSError):  # the client may hang up early
                     asked.append(connection.recv(65536))
                     connection.sendall(answer)
 
@@ -52,7 +52,7 @@ def answering(answer: bytes) -> Iterator[tuple[str, list[bytes]]]:
 
 
 def ok(block_id: bytes, headers: bytes = b"") -> bytes:
-    """Return a good answer."""
+    """Return the answer with a block."""
     data = DATA[block_id]
     return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n%s\r\n%s" % (len(data), headers, data)
 
@@ -66,7 +66,7 @@ def make_server(tmp_path: Path) -> Iterator[FaultyServer]:
         yield server
 
 
-def test_announced_blocks_come_over_few_connections_in_any_order(server: FaultyServer) -> None:
+def test_announced_blocks_arrive_over_few_connections_in_any_order(server: FaultyServer) -> None:
     store = RetryingStore(
         RoutedStore([(Route(0, 255, server.url), HttpStore(server.url))], lambda *_: None), 60
     )
@@ -79,7 +79,7 @@ def test_announced_blocks_come_over_few_connections_in_any_order(server: FaultyS
     store.close()
 
 
-def test_what_is_missing_is_told_and_the_rest_comes(server: FaultyServer) -> None:
+def test_a_missing_block_in_a_pipeline_does_not_affect_the_others(server: FaultyServer) -> None:
     store = HttpStore(server.url)
     missing = bytes(32)
     with store.announce([missing, *IDS]):
@@ -91,7 +91,7 @@ def test_what_is_missing_is_told_and_the_rest_comes(server: FaultyServer) -> Non
     store.close()
 
 
-def test_what_nobody_takes_is_let_go(server: FaultyServer) -> None:
+def test_blocks_that_are_not_taken_are_dropped(server: FaultyServer) -> None:
     store = HttpStore(server.url)
     with store.announce(IDS):
         assert store.get(IDS[1]) == DATA[IDS[1]]
@@ -119,7 +119,7 @@ def test_many_threads_take_from_one_pipeline(server: FaultyServer) -> None:
 
 
 @pytest.mark.parametrize("fault", ["reset", "truncate", "500"])
-def test_a_fault_in_a_pipeline_passes(server: FaultyServer, fault: str) -> None:
+def test_blocks_arrive_despite_a_fault_in_a_pipeline(server: FaultyServer, fault: str) -> None:
     store = RetryingStore(HttpStore(server.url), 60)
     server.break_with(fault, times=1)
     with announce(store, IDS):
@@ -144,8 +144,8 @@ def test_a_fault_in_a_pipeline_passes(server: FaultyServer, fault: str) -> None:
         ok(IDS[0], b"Connection: close\r\n"),
     ],
 )
-def test_an_unusual_answer_is_none(answer: bytes) -> None:
-    """Then each block is asked for by itself; after a few times, nothing is announced."""
+def test_an_unusual_answer_ends_the_pipeline(answer: bytes) -> None:
+    """Then each block is requested by itself; after a few such answers, pipelining stops."""
     with answering(answer) as (url, asked):
         store = HttpStore(url, timeout_s=20)
         for number in range(http.MAX_BROKEN + 2):
@@ -159,7 +159,7 @@ def test_an_unusual_answer_is_none(answer: bytes) -> None:
         store.close()
 
 
-def test_a_connection_that_was_closed_while_idle_says_nothing_of_the_server() -> None:
+def test_a_connection_closed_while_idle_does_not_count_as_broken() -> None:
     with answering(b"") as (url, _):
         store = HttpStore(url, timeout_s=20)
         for _ in range(http.MAX_BROKEN + 1):
@@ -171,7 +171,7 @@ def test_a_connection_that_was_closed_while_idle_says_nothing_of_the_server() ->
         store.close()
 
 
-def test_without_blocks_a_connection_is_opened(server: FaultyServer) -> None:
+def test_announcing_no_blocks_opens_a_connection(server: FaultyServer) -> None:
     store = HttpStore(server.url)
     with store.announce([]):
         pass
@@ -180,7 +180,7 @@ def test_without_blocks_a_connection_is_opened(server: FaultyServer) -> None:
     store.close()
 
 
-def test_a_server_that_is_down_is_no_reason_to_announce_no_more(tmp_path: Path) -> None:
+def test_a_server_that_is_down_does_not_count_as_broken(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     store = HttpStore(url)

@@ -1,4 +1,4 @@
-"""What the URL of an s3 store becomes: an endpoint, a bucket, keys."""
+"""URLs of s3 stores: endpoint, bucket and keys."""
 
 import pytest
 
@@ -24,7 +24,7 @@ def open_s3(url: str) -> S3BlockStore:
         ("s3s+tls", "https://host.example:9000", "false"),
     ],
 )
-def test_a_scheme_says_whether_there_is_tls(scheme: str, endpoint: str, allow_http: str) -> None:
+def test_the_scheme_decides_about_tls(scheme: str, endpoint: str, allow_http: str) -> None:
     assert scheme in S3_SCHEMES
     store = open_s3(f"{scheme}://key:secret@host.example:9000/bucket?region=there")
     config = store.bucket.config
@@ -39,7 +39,7 @@ def test_every_scheme_is_tested() -> None:
     assert sorted(S3_SCHEMES) == ["s3", "s3+tls", "s3s", "s3s+tls"]
 
 
-def test_keys_are_decoded_and_the_rest_has_defaults() -> None:
+def test_keys_are_decoded_and_other_settings_have_defaults() -> None:
     config = open_s3("s3s://a%2Fb:c%2B%3A%40d@[::1]/bucket/").bucket.config
     assert config.get("access_key_id") == "a/b"
     assert config.get("secret_access_key") == "c+:@d"
@@ -50,7 +50,7 @@ def test_keys_are_decoded_and_the_rest_has_defaults() -> None:
 
 @pytest.mark.parametrize("scheme", S3_SCHEMES)
 @pytest.mark.parametrize("rest", ["", "host", "host/", "/bucket", "k:hunter2@host/a/b", "h:x/b"])
-def test_what_names_no_bucket(scheme: str, rest: str) -> None:
+def test_urls_without_a_bucket_are_refused(scheme: str, rest: str) -> None:
     with pytest.raises(UsageError) as caught:
         open_store(f"{scheme}://{rest}")
     assert "hunter2" not in caught.value.message

@@ -1,4 +1,4 @@
-"""Blocks on their way to stores that may have them already."""
+"""Sending blocks to stores that may already have them."""
 
 import threading
 from pathlib import Path
@@ -22,8 +22,8 @@ def name(number: int) -> bytes:
     return number.to_bytes(2, "big") + bytes(30)
 
 
-class Afar:
-    """A store in memory that notes what it is sent; `gate` holds up what is put."""
+class RemoteStore:
+    """A store in memory that records what it is sent; `gate` blocks every put."""
 
     def __init__(self, *known: bytes) -> None:
         self.blocks = dict.fromkeys(known, b"")
@@ -49,15 +49,15 @@ class Afar:
     def close(self) -> None: ...
 
 
-class Full(Afar):
-    """A store that takes nothing."""
+class FullStore(RemoteStore):
+    """A store that refuses every block."""
 
     def put(self, block_id: bytes, data: bytes) -> None:
         raise StoreError("full")
 
 
-class Asked(Afar):
-    """A store that is asked for many blocks at once, and never for one."""
+class AskableStore(RemoteStore):
+    """A store that must be asked about many blocks at once, never about one."""
 
     def __init__(self, *known: bytes) -> None:
         super().__init__(*known)
@@ -75,8 +75,8 @@ def routed(*stores: Store) -> RoutedStore:
     return RoutedStore([(Route(0, 255, "x"), store) for store in stores], check_arrival)
 
 
-def test_only_what_a_store_lacks_is_sent_to_it() -> None:
-    one, two = Afar(name(1), name(2)), Asked(name(2))
+def test_only_missing_blocks_are_sent() -> None:
+    one, two = RemoteStore(name(1), name(2)), AskableStore(name(2))
     blocks = {name(number): b"data" for number in (1, 2, 3)}
     give(routed(one, two), blocks)
     assert one.sent == [name(3)]
@@ -86,9 +86,9 @@ def test_only_what_a_store_lacks_is_sent_to_it() -> None:
     assert find_lacking(routed(one, two), [name(4)]) == {name(4): [one, two]}
 
 
-def test_blocks_are_asked_for_and_sent_in_parcels() -> None:
+def test_blocks_are_checked_and_sent_in_parcels() -> None:
     count = 5 * PARCEL_BLOCKS + 3
-    store = Asked(*map(name, range(0, count, 2)))
+    store = AskableStore(*map(name, range(0, count, 2)))
     sender = Sender(routed(store))
     for number in range(count):
         sender.put(name(number), b"data")
@@ -100,8 +100,8 @@ def test_blocks_are_asked_for_and_sent_in_parcels() -> None:
     assert sorted(store.questions) == [3] + [PARCEL_BLOCKS] * 5
 
 
-def test_a_slow_store_holds_up_who_has_much_for_it() -> None:
-    store = Afar()
+def test_a_slow_store_blocks_the_sender_after_some_parcels() -> None:
+    store = RemoteStore()
     store.gate.clear()
     sender = Sender(routed(store))
     count = (PARCELS + 1) * PARCEL_BLOCKS
@@ -112,7 +112,7 @@ def test_a_slow_store_holds_up_who_has_much_for_it() -> None:
 
     filler = threading.Thread(target=fill)
     filler.start()
-    wait_until(lambda: store.waiting == PARCELS, "parcels under way")
+    wait_until(lambda: store.waiting == PARCELS, "parcels are being sent")
     filler.join(0.1)
     assert filler.is_alive()
     assert store.waiting == PARCELS
@@ -122,22 +122,22 @@ def test_a_slow_store_holds_up_who_has_much_for_it() -> None:
     assert len(store.sent) == count
 
 
-def test_what_a_store_refuses_is_told() -> None:
-    sender = Sender(routed(Full()))
+def test_a_refusal_of_the_store_is_raised_by_flush() -> None:
+    sender = Sender(routed(FullStore()))
     sender.put(name(1), b"data")
     with pytest.raises(StoreError, match="full"):
         sender.flush()
 
 
-def test_a_folder_gets_its_blocks_at_once(tmp_path: Path) -> None:
+def test_a_folder_gets_its_blocks_directly(tmp_path: Path) -> None:
     store = FolderStore(tmp_path)
     Sender(routed(store)).put(name(1), b"data")
     assert store.get(name(1)) == b"data"
 
 
-def test_an_image_is_sent_only_as_far_as_it_is_new(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_new_blocks_of_an_image_are_sent(monkeypatch: pytest.MonkeyPatch) -> None:
     chunks = [b"one", b"two", b"three", b"two"]
-    store = Asked(encode(b"one").block.id)
+    store = AskableStore(encode(b"one").block.id)
     monkeypatch.setattr("flist.oci.layer.chunks.open_routes", lambda *_: routed(store))
     blocks: list[Block] = []
     with ChunkWriter([]) as writer:
@@ -148,9 +148,9 @@ def test_an_image_is_sent_only_as_far_as_it_is_new(monkeypatch: pytest.MonkeyPat
     assert sorted(store.sent) == sorted(encode(chunk).block.id for chunk in (b"two", b"three"))
 
 
-def test_pack_reads_only_files_of_which_a_block_is_missing() -> None:
-    """It asks for those of a whole batch at once."""
-    store = Asked(name(1), name(2), name(3))
+def test_pack_reads_only_files_with_missing_blocks() -> None:
+    """The store is asked about all blocks of a batch at once."""
+    store = AskableStore(name(1), name(2), name(3))
     encoder = Encoder([])
     encoder.sender = Sender(routed(store))
 

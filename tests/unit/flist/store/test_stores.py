@@ -1,4 +1,4 @@
-"""Routes, mirrors, retry, cache and fetcher, with stores made for the purpose."""
+"""Routes, mirrors, retries, cache and fetcher, with fake stores."""
 
 import threading
 from collections.abc import Callable
@@ -29,7 +29,7 @@ class FakeStore:
     """Blocks in memory; `fail` is called before each get and may raise or wait."""
 
     stall: "Clock | None" = None
-    """Whose time a silence takes: each get then says nothing until it is given up."""
+    """If set, each get is silent until it is given up, which takes time of this clock."""
 
     def __init__(self, fail: Callable[[], None] = lambda: None) -> None:
         self.blocks: dict[bytes, bytes] = {}
@@ -69,7 +69,7 @@ def keep_order(items: list[Store]) -> None:
     del items
 
 
-def test_routes_as_upstream() -> None:
+def test_routes_match_as_in_upstream() -> None:
     a, b, c = Route(0, 255, "a"), Route(0, 200, "b"), Route(0, 128, "c")
     for first, expected in ((0, "abc"), (128, "abc"), (129, "ab"), (200, "ab"), (201, "a")):
         block_id = bytes([first]) + bytes(31)
@@ -111,7 +111,7 @@ def test_passwords_are_stripped(url: str, stripped: str) -> None:
     assert strip_password(url) == stripped
 
 
-def test_the_next_mirror_is_asked() -> None:
+def test_mirrors_are_tried_in_turn() -> None:
     block, data = encode(b"content")
     down, wrong, empty, good = FakeStore(refuse), FakeStore(), FakeStore(), FakeStore()
     wrong.put(block.id, data[:-1] + b"?")
@@ -121,7 +121,7 @@ def test_the_next_mirror_is_asked() -> None:
     assert store.get(block.id) == data
     assert [s.gets for s in (down, wrong, empty, good)] == [1, 1, 1, 1]
     good.blocks.clear()
-    with pytest.raises(StoreUnavailableError):  # what may pass is said before what will not
+    with pytest.raises(StoreUnavailableError):  # an outage is reported before errors that stay
         store.get(block.id)
     down.fail = lambda: None
     with pytest.raises(BlockError):
@@ -134,7 +134,7 @@ def test_the_next_mirror_is_asked() -> None:
 
 
 class Clock:
-    """Time that passes only in pauses."""
+    """A clock that advances only in pauses."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -158,12 +158,12 @@ def test_retry_waits_with_growing_pauses_up_to_the_limit() -> None:
     tries = inner.gets
     with pytest.raises(StoreUnavailableError):
         store.get(b"x" * 32)
-    assert inner.gets == tries + 1  # the outage has had its time: no more waiting
+    assert inner.gets == tries + 1  # the outage has lasted the limit: no more waiting
     clock.now += 1000
     inner.gets = 0
     with pytest.raises(StoreUnavailableError):
         store.get(b"x" * 32)
-    assert inner.gets > 10  # long ago: it is another outage
+    assert inner.gets > 10  # the last error was long ago: this is another outage
 
 
 @pytest.mark.parametrize("limit_s", [0.1, 1, 10, 19, 25, 60])
@@ -176,13 +176,13 @@ def test_a_store_that_hangs_costs_the_limit_or_one_short_try(limit_s: float) -> 
         started = clock.now
         with pytest.raises(StoreUnavailableError):
             store.get(b"x" * 32)
-        # A pause, then a try that began just before the end.
+        # At most a pause, and a try that began just before the limit.
         least = limit_s if number == 0 else 0.0
         assert least <= clock.now - started < max(limit_s, SHORTEST_TRY_S) + SHORTEST_TRY_S
     assert inner.gets < 30
 
 
-def test_a_mirror_that_hangs_is_asked_last_for_a_while() -> None:
+def test_a_mirror_that_hangs_is_tried_last_for_a_while() -> None:
     block, data = encode(b"content")
     clock = Clock()
     stalled, good = FakeStore(), FakeStore()
@@ -197,7 +197,7 @@ def test_a_mirror_that_hangs_is_asked_last_for_a_while() -> None:
     clock.now += REST_S
     assert store.get(block.id) == data
     assert stalled.gets == 2
-    good.fail = refuse  # now the other may need all the time there is
+    good.fail = refuse  # now the other mirror may use all of the time
     before = clock.now
     with pytest.raises(StoreUnavailableError):
         store.get_within(block.id, 7)
@@ -207,8 +207,8 @@ def test_a_mirror_that_hangs_is_asked_last_for_a_while() -> None:
     assert store.get(block.id) == data
 
 
-def test_of_mirrors_that_failed_the_one_that_may_be_well_is_asked_first() -> None:
-    """A passing fault of the only good one does not let the other hold reads up."""
+def test_of_failed_mirrors_the_one_that_rests_shortest_is_tried_first() -> None:
+    """After a short fault of the good mirror, the one that hangs delays no reads."""
     block, data = encode(b"content")
     clock = Clock()
     stalled, good = FakeStore(), FakeStore(refuse)
@@ -228,7 +228,7 @@ def test_of_mirrors_that_failed_the_one_that_may_be_well_is_asked_first() -> Non
     assert clock.now == before + 6
 
 
-def test_a_mirror_without_the_block_is_no_mirror_that_fails() -> None:
+def test_a_mirror_without_the_block_does_not_count_as_failed() -> None:
     block, data = encode(b"content")
     empty, good = FakeStore(), FakeStore()
     good.put(block.id, data)
@@ -239,7 +239,7 @@ def test_a_mirror_without_the_block_is_no_mirror_that_fails() -> None:
     assert empty.gets == 3
 
 
-def test_retry_gets_the_block_when_the_store_is_back() -> None:
+def test_a_block_is_read_once_the_store_is_back() -> None:
     clock = Clock()
 
     def fail_for_20_s() -> None:
@@ -253,14 +253,14 @@ def test_retry_gets_the_block_when_the_store_is_back() -> None:
     assert store.down_since is None
 
 
-def test_retry_does_not_wait_for_what_is_missing() -> None:
+def test_a_missing_block_is_not_retried() -> None:
     inner = FakeStore()
     with pytest.raises(BlockMissingError):
         RetryingStore(inner, 60).get(b"x" * 32)
     assert inner.gets == 1
 
 
-def test_one_fetch_however_many_readers() -> None:
+def test_many_readers_of_a_block_cause_one_fetch() -> None:
     block, data = encode(b"content" * 1000)
     gate = threading.Event()
 
@@ -335,7 +335,7 @@ def test_cache_keeps_its_limit(tmp_path: Path) -> None:
 
 
 def test_cache_keeps_its_limit_when_several_write_at_once(tmp_path: Path) -> None:
-    """Each makes room for all that is on its way, not only for its own block."""
+    """Each write makes room for all blocks that are being written, not only for its own."""
     limit, size, writers = 100_000, 30_000, 3
     cache = BlockCache(tmp_path, limit)
     for number in range(writers):

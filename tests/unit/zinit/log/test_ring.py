@@ -1,4 +1,4 @@
-"""The log ring and the line cutter are bounded, whatever comes."""
+"""The log ring and the line cutter are bounded, whatever services print."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from zinit.log.ring import LINE_LIMIT, LineCutter, Ring, is_line_of
 
 
-def test_the_oldest_lines_go_first() -> None:
+def test_the_oldest_lines_are_dropped_first() -> None:
     ring = Ring(3)
     for number in range(5):
         ring.append(b"%d" % number)
@@ -16,7 +16,7 @@ def test_the_oldest_lines_go_first() -> None:
     assert ring.read(5, 10) == ([], 5, 0)
 
 
-def test_the_ring_is_bounded_in_bytes_and_survives_zero_lines() -> None:
+def test_the_ring_is_bounded_in_bytes_and_holds_at_least_one_line() -> None:
     ring = Ring(0, bytes_limit=100)
     ring.append(b"x" * 60)
     ring.append(b"y" * 60)
@@ -28,7 +28,7 @@ def test_the_ring_is_bounded_in_bytes_and_survives_zero_lines() -> None:
 
 
 @given(st.lists(st.binary()))
-def test_lines_come_out_as_they_went_in(pieces: list[bytes]) -> None:
+def test_lines_are_cut_at_newlines(pieces: list[bytes]) -> None:
     cutter = LineCutter()
     lines = [line for piece in pieces for line in cutter.feed(piece)] + cutter.flush()
     expected = b"".join(pieces).split(b"\n")

@@ -1,4 +1,4 @@
-"""The edges to the machine that need no machine: modules in rounds, mounts, failing groups."""
+"""Modules in rounds, mount points and control groups, tested without a machine."""
 
 import os
 import sys
@@ -17,7 +17,7 @@ from zinit.process.system import RealSystem
 
 
 def test_modules_are_loaded_in_rounds_until_nothing_new_appears() -> None:
-    """A bus driver brings devices, whose drivers may bring more."""
+    """A bus driver makes devices appear, whose drivers may make more appear."""
     seen: list[list[str]] = []
     worlds = [{"pci:1"}, {"pci:1", "usb:2"}, {"pci:1", "usb:2", "hid:3"}]
 
@@ -47,10 +47,10 @@ def test_loading_modules_has_a_deadline(monkeypatch: pytest.MonkeyPatch) -> None
     modules.load_modules(said.append, spawn, lambda: {"pci:1"})
     os.kill(pids[0], 9)
     os.waitpid(pids[0], 0)
-    assert said == ["loading modules takes too long; going on without the rest"]
+    assert said == ["loading modules takes too long, going on without the rest"]
 
 
-def test_a_machine_without_modprobe_boots() -> None:
+def test_a_missing_modprobe_is_reported() -> None:
     said: list[str] = []
 
     def spawn(words: list[str]) -> int:
@@ -72,7 +72,7 @@ def test_mount_points_are_unescaped() -> None:
     assert boot.decode_octal("/mnt/a\\040b\\134c") == "/mnt/a b\\c"
 
 
-def test_a_control_group_that_cannot_be_ended_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_control_group_that_cannot_be_killed_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(service: Service) -> None:
         raise OSError(22, "Invalid argument")
 
@@ -85,10 +85,10 @@ def test_a_control_group_that_cannot_be_ended_is_told(monkeypatch: pytest.Monkey
         system.kill_cgroup(Service("a", "run"))
     finally:
         loop.close()
-    assert said == ["a: cannot end its control group: Invalid argument"]
+    assert said == ["a: cannot kill its control group: Invalid argument"]
 
 
-def test_a_limit_that_a_reload_takes_away_ends(
+def test_a_limit_that_a_reload_removes_is_lifted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "cgroup.controllers").touch()

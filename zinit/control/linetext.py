@@ -1,47 +1,35 @@
-"""The line protocol: one line of words in, one JSON object out; and the JSON writing itself.
+"""The text of the line protocol: one line of words in, one JSON object out; and JSON writing.
 
 A request is split like a command line. A reply is `{"state":"ok"|"error","body":...}` without a
-newline, keys in order of their names, text as UTF-8 (upstream's serde_json). Pure.
+newline, with sorted keys and text as UTF-8 (as upstream's serde_json writes it). Pure.
 """
 
 from _json import encode_basestring
 
+from zinit.control.commands import find_line
 from zinit.files.words import split_words
 
-ARGUMENTS = {
-    "list": (0, 0),
-    "status": (1, 1),
-    "start": (1, 1),
-    "stop": (1, 1),
-    "forget": (1, 1),
-    "monitor": (1, 1),
-    "kill": (2, 2),
-    "shutdown": (0, 0),
-    "reboot": (0, 0),
-    "reload": (0, 1),
-    "analyze": (0, 0),
-    "reexec": (0, 0),
-    "log": (0, 1),
-}
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from zinit.control.commands import Command
 
 
 class ProtocolError(Exception):
-    """A line that is no command."""
+    """A request that is not a command."""
 
 
-def parse_request(line: str) -> list[str]:
-    """Return the words of a command with the right number of arguments."""
+def parse_request(line: str) -> "tuple[Command, list[str]]":
+    """Return the command that `line` names, and its arguments; raises ProtocolError."""
     try:
         words = split_words(line)
     except ValueError:
         raise ProtocolError("invalid command syntax") from None
     if not words:
         raise ProtocolError("unknown command")
-    name, *args = words
-    least, most = ARGUMENTS.get(name, (1, 0))
-    if not least <= len(args) <= most or (name == "log" and args not in ([], ["snapshot"])):
-        raise ProtocolError(f"unknown command '{name}' or wrong arguments count")
-    return words
+    found = find_line(words)
+    if found is None:
+        raise ProtocolError(f"unknown command '{words[0]}' or wrong arguments count")
+    return found
 
 
 def format_reply(body: object, is_error: bool = False) -> bytes:

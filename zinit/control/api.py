@@ -1,0 +1,127 @@
+"""The daemon as its commands see it, whatever protocol a client speaks."""
+
+import time
+
+from zinit.files.nodes import ConfigError
+from zinit.life.manager import POWEROFF, REBOOT
+from zinit.life.unit import CommandError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from zinit.files.folder import Folder
+    from zinit.life.manager import Manager
+    from zinit.log.ring import Ring
+
+
+class Api:
+    """Everything that commands act on, and what they ask of the daemon's next turn."""
+
+    def __init__(self, manager: "Manager", ring: "Ring", folder: "Folder") -> None:
+        self.manager = manager
+        self.ring = ring
+        self.folder = folder
+        self.now: Callable[[], float] = manager.system.now
+        self.started = self.now()
+        self.loaded = 0.0  # when all services of the boot were known
+        self.wants_reexec = False
+        self.open_http: Callable[[str], str] = no_http  # set by the server
+        self.close_http: Callable[[], None] = lambda: None
+        self.goal = ""  # the shutdown to begin once its reply has been sent
+
+    def dump(self) -> "dict[str, object]":
+        """Return the times that `analyze` needs."""
+        return {"started": self.started, "loaded": self.loaded}
+
+    def restore(self, state: "dict[str, Any]") -> None:
+        """Continue with the times that `dump` returned."""
+        self.started = float(state["started"])
+        self.loaded = float(state["loaded"])
+
+    def monitor(self, name: str) -> None:
+        """Load a service file and start the service; clients get one text for every failure."""
+        try:
+            self.manager.monitor(name)
+        except (OSError, ConfigError) as error:
+            self.manager.system.report(f"cannot load {name}: {error}")
+            raise CommandError("config", "failed to load service config") from None
+
+    def order_shutdown(self) -> None:
+        """Stop all services and power off, after the reply."""
+        self._order(POWEROFF)
+
+    def order_reboot(self) -> None:
+        """Stop all services and reboot, after the reply."""
+        self._order(REBOOT)
+
+    def order_reexec(self) -> None:
+        """Re-execute the program, after the reply."""
+        self.wants_reexec = True
+
+    def _order(self, goal: str) -> None:
+        if self.manager.goal or self.goal:
+            raise CommandError("shutdown", "zinit is shutting down")
+        self.goal = goal
+
+    def begin_shutdown(self) -> None:
+        """Begin the shutdown that was ordered, if one was."""
+        goal, self.goal = self.goal, ""
+        if goal and not self.manager.goal:
+            self.manager.shut_down(goal)
+
+    def reload_folder(self) -> "dict[str, object]":
+        """Apply changed service files; return the names by what was done with them."""
+        from zinit.life.reloading import reload
+
+        if self.manager.goal:
+            raise CommandError("shutdown", "zinit is shutting down")
+        try:
+            return reload(self.manager, self.folder)
+        except OSError as error:
+            text = f"cannot read {self.folder.path}: {error.strerror}"
+            raise CommandError("folder", text) from None
+
+    def measure_stats(self, name: str) -> "dict[str, object]":
+        """Return the memory and CPU use of a service and its descendants."""
+        from zinit.process.stats import describe
+
+        record = self.manager.find(name).record
+        if not record.has_process:
+            raise CommandError("down", f'service "{name}" is down')
+        return {"name": name, **describe(record.pid)}
+
+    def analyze(self) -> "dict[str, object]":
+        """Return when each service reached each stage, in seconds since the kernel's start."""
+        now = self.now()
+        shift = time.clock_gettime(time.CLOCK_BOOTTIME) - now
+        services = {
+            name: {
+                **{stage: round(at + shift, 6) for stage, at in unit.times.items()},
+                "after": list(unit.record.service.edges),
+            }
+            for name, unit in self.manager.units.items()
+        }
+        times = {"started": self.started, "loaded": self.loaded or now, "now": now}
+        rounded = {name: round(at + shift, 6) for name, at in times.items()}
+        return {**rounded, "services": services}
+
+    def start_http(self, address: str) -> str:
+        """Serve JSON-RPC over HTTP; return a text for the user that holds the token."""
+        try:
+            token = self.open_http(address)
+        except OSError as error:
+            raise CommandError(
+                "http", f"cannot serve HTTP on {address}: {error.strerror}"
+            ) from None
+        return f"HTTP server started at {address}; Authorization: Bearer {token}"
+
+    def stop_http(self) -> None:
+        """Stop serving HTTP."""
+        self.close_http()
+
+
+def no_http(address: str) -> str:
+    """Stand in until there is a server."""
+    raise OSError(22, "there is no server", address)

@@ -1,0 +1,118 @@
+"""Starting one process: its arguments, environment, descriptors and readiness channel."""
+
+import os
+
+from zinit.files.words import split_words
+from zinit.life.unit import MAIN
+from zinit.process.spawn import spawn_plain
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from zinit.life.unit import Launch
+    from zinit.loop import Loop
+    from zinit.process.readiness import Channel
+
+RLIMIT_NOFILE = 7
+
+
+class Start:
+    """A process that is being started: `prepare`, `spawn`, `close`, and `abandon` on failure."""
+
+    __slots__ = ("argv", "channel", "env", "error", "fds", "launch", "ours", "pid", "theirs")
+
+    def __init__(self, launch: "Launch", env: dict[str, str]) -> None:
+        self.launch = launch
+        self.argv: list[str] = []
+        self.env = env
+        self.fds: dict[int, int] = {}  # the child's descriptor -> ours, to be copied
+        self.ours: list[int] = []  # the reading ends of stdout and stderr, which we keep
+        self.theirs: list[int] = []  # closed here as soon as the child has its copy
+        self.channel: Channel | None = None
+        self.pid = 0
+        self.error: Exception | None = None
+
+    def prepare(self, null: int) -> None:
+        """Open what the process needs; `null` is a descriptor of /dev/null."""
+        service = self.launch.service
+        self.argv = split_words(self.launch.command)
+        if not self.argv:
+            raise ValueError("there is no command")
+        if service.env:
+            self.env = {**self.env, **service.env}
+        self._open_outputs(null)
+        if self.launch.kind == MAIN and (service.ready or service.watchdog_s):
+            self._open_channel()
+
+    def spawn(self, file_limits: "tuple[int, int] | None", report: "Callable[[str], None]") -> None:
+        """Start the process; raises OSError, ValueError or MemoryError."""
+        service = self.launch.service
+        if service.is_plain:
+            self.pid = spawn_plain(self.argv, self.env, service.dir or "/", self.fds)
+            if file_limits is not None:
+                set_file_limits(self.pid, file_limits)
+            return
+        from zinit.process.forked import fork_exec
+
+        self.pid = fork_exec(service, self.argv, self.env, self.fds, file_limits, report)
+
+    def close(self) -> None:
+        """Close the child's ends here."""
+        for fd in self.theirs:
+            os.close(fd)
+
+    def abandon(self, loop: "Loop") -> None:
+        """Close our ends too, since there is no child."""
+        for fd in self.ours:
+            os.close(fd)
+        if self.channel is not None:
+            self.channel.close(loop)
+
+    def _open_outputs(self, null: int) -> None:
+        """Open the child's stdout and stderr; without an entry in `fds` they are inherited."""
+        service = self.launch.service
+        if service.tty or service.log == "stdout":
+            return
+        if service.log == "none":
+            self.fds = {1: null, 2: null}
+            return
+        for number in (1, 2):
+            reader, writer = os.pipe()
+            self.ours.append(reader)
+            self.theirs.append(writer)
+            self.fds[number] = writer
+
+    def _open_channel(self) -> None:
+        """Open the readiness channel and tell the service where it is."""
+        from zinit.process.readiness import NotifySocket, ReadyPipe
+
+        service = self.launch.service
+        if service.ready == "fd":
+            reader, writer = os.pipe()
+            self.channel = ReadyPipe(reader)
+            self.theirs.append(writer)
+            self.fds[service.ready_fd] = writer
+            return
+        uid = 0
+        if service.user:
+            from zinit.process.accounts import find_account
+
+            uid = find_account(service).uid
+        self.channel = notify = NotifySocket(uid, service.netns)
+        self.env = {**self.env, "NOTIFY_SOCKET": notify.address}
+        if service.watchdog_s:
+            self.env["WATCHDOG_USEC"] = str(int(service.watchdog_s * 1_000_000))
+
+
+def set_file_limits(pid: int, limits: tuple[int, int]) -> None:
+    """Set a running child's limits of open files.
+
+    With a lower limit of its own, the child could not copy our descriptors above that limit.
+    """
+    import resource
+
+    try:
+        resource.prlimit(pid, RLIMIT_NOFILE, limits)
+    except (OSError, ValueError):
+        pass  # the child has already ended
