@@ -1,6 +1,6 @@
-"""Side-by-side benchmarks against the peers, one file per question."""
+"""Side-by-side benchmarks against peers, one file per question."""
 
 import os
 
-# What is installed has its byte code: a start that compiles everything anew is not what is asked.
+# Installed programs have byte code; compiling every module at the start must not be measured.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)

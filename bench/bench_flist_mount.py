@@ -1,13 +1,11 @@
-"""How fast is a mounted flist beside squashfs and EROFS, and how much memory does it take?
+"""How fast is a mounted flist compared with squashfs and EROFS, and how much memory does it use?
 
-The same Debian tree through every file system, in turns: `find -ls`, `tar` of everything, a large
-file in order and at random; cold (just mounted, kernel caches dropped) and warm. Images and blocks
-are in memory; ours decrypts and checks every block.
+The same Debian tree in every file system, in turns: `find -ls`, `tar` of everything, a large file
+sequentially and at random; cold (just mounted, kernel caches dropped) and warm. Images and blocks
+are in memory; flists also decrypt and verify every block.
 """
 
-import argparse
 import json
-import os
 import statistics
 import sys
 from collections.abc import Callable, Mapping
@@ -37,6 +35,8 @@ from bench.helpers import (
     drop_caches,
     make_tree,
     need,
+    need_root,
+    read_options,
     render,
     render_aims,
     scratch_folder,
@@ -70,13 +70,9 @@ BIG_WORK = {"order": read_in_order, "random": read_at_random}
 
 def main() -> int:
     """Measure and print."""
-    parser = argparse.ArgumentParser(prog="zos bench flist_mount", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="2 rounds, a file of 128 MiB")
-    parser.add_argument("--json", action="store_true", help="one object on stdout")
-    options = parser.parse_args()
+    options = read_options("flist_mount", __doc__, "2 rounds, a file of 128 MiB")
     need("mksquashfs", "mkfs.erofs", "squashfuse_ll", "tar", "dd")
-    if os.geteuid() != 0:
-        sys.exit("needs root, to mount images")
+    need_root("mount images")
     times: Times = {}
     try:
         with scratch_folder("flist-mount") as top:
@@ -114,7 +110,7 @@ def measure_tree(top: Path, rounds: int, times: Times) -> None:
 
 
 def contenders(images: Images, target: Path) -> dict[str, Mounter]:
-    """Return how each file system is mounted."""
+    """Return the mount function of each file system."""
     return {
         OURS: partial(mount_flist, images.flist, target),
         FUSE: partial(mount_squashfuse, images.squashfs, target),
@@ -124,7 +120,7 @@ def contenders(images: Images, target: Path) -> dict[str, Mounter]:
 
 
 def measure_big(top: Path, rounds: int, size: int, times: Times) -> None:
-    """Read one large file in order and at random."""
+    """Read one large file sequentially and at random."""
     folder = top / "big"
     (folder / "tree").mkdir(parents=True)
     talk("making a large file and its images")
@@ -139,7 +135,7 @@ def measure_big(top: Path, rounds: int, size: int, times: Times) -> None:
 def measure_mount(
     name: str, mounter: Mounter, work: Mapping[str, Callable[[Path], None]], times: Times
 ) -> None:
-    """Do each work twice, once just after mounting and once again."""
+    """Measure each kind of work twice: just after mounting, and once more."""
     for what, do in work.items():
         drop_caches()
         with mounter() as mount:
@@ -150,7 +146,7 @@ def measure_mount(
 
 
 def measure_memory(top: Path) -> float:
-    """Return the PSS of a mount of many inodes after a walk of all of them."""
+    """Return the PSS, in MB, of a mount of many inodes after a walk of all of them."""
     make_flat_flist(top / "many.fl", INODES)
     with mount_flist(top / "many.fl", top / "mnt") as mount:
         walk(mount.path)

@@ -1,10 +1,9 @@
-"""How fast does `zos flist` pack and unpack a Debian tree beside mksquashfs and tar?
+"""How fast does `zos flist` pack and unpack a Debian tree compared with mksquashfs and tar?
 
-Every program starts from scratch and works from memory to memory, in turns; ratios are what
-counts, times of a shared machine mean little by themselves.
+Every program starts with empty caches and works from memory to memory, in turns. Only the ratios
+count: on a shared machine, absolute times mean little.
 """
 
-import argparse
 import json
 import os
 import shutil
@@ -16,6 +15,7 @@ from bench.helpers import (
     Aim,
     make_tree,
     need,
+    read_options,
     render,
     render_aims,
     run,
@@ -38,10 +38,7 @@ AIMS = (
 
 def main() -> int:
     """Measure and print."""
-    parser = argparse.ArgumentParser(prog="zos bench flist_pack", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="two rounds in place of five")
-    parser.add_argument("--json", action="store_true", help="one object on stdout")
-    options = parser.parse_args()
+    options = read_options("flist_pack", __doc__, "two rounds instead of five")
     need("mksquashfs", "unsquashfs", "tar", "zstd")
     try:
         with scratch_folder("flist-pack") as top:
@@ -59,12 +56,12 @@ def main() -> int:
 def measure(top: Path, rounds: int) -> dict[str, float]:
     """Return the median of every contender."""
     tree = make_tree(top / "tree")
-    os.environ["ZOS_CACHE"] = str(top / "cache")  # where pack remembers what it has seen
+    os.environ["ZOS_CACHE"] = str(top / "cache")  # pack's memory of the last tree
     return measure_packing(top, tree, rounds) | measure_unpacking(top, rounds)
 
 
 def fresh(path: Path, work: Callable[[], object]) -> Callable[[], float]:
-    """Return what times `work` after everything that it made before is removed."""
+    """Return a function that removes the output of earlier runs, then times `work`."""
 
     def measure_one() -> float:
         top = path.parent
@@ -77,7 +74,7 @@ def fresh(path: Path, work: Callable[[], object]) -> Callable[[], float]:
 
 
 def measure_packing(top: Path, tree: Path, rounds: int) -> dict[str, float]:
-    """Return the median of everybody who packs; what they made stays."""
+    """Return the medians of packing; the last outputs are kept."""
     store = f"dir://{top}/blocks"
     archive, image = top / "a.tar.zst", top / "a.squashfs"
 
@@ -104,7 +101,7 @@ def measure_packing(top: Path, tree: Path, rounds: int) -> dict[str, float]:
 
 
 def measure_unpacking(top: Path, rounds: int) -> dict[str, float]:
-    """Return the median of everybody who unpacks what was packed."""
+    """Return the medians of unpacking."""
     archive, image, place = top / "a.tar.zst", top / "a.squashfs", top / "out" / "tree"
     place.parent.mkdir()
     return take_turns(
@@ -122,7 +119,7 @@ def measure_unpacking(top: Path, rounds: int) -> dict[str, float]:
 
 
 def remove(path: Path) -> None:
-    """Remove a file or a tree, if it is there."""
+    """Remove a file or a tree, if it exists."""
     if path.is_dir():
         shutil.rmtree(path)
     else:

@@ -1,11 +1,10 @@
-"""How soon does a program run whose file system is at the far end of a slow link?
+"""How soon does a program run if its file system is at the far end of a slow link?
 
-Ours: mount the .fl by its address, and let the program fetch the blocks it reads; once more with
-what was read replayed ahead of the program. Beside that: the whole squashfs is downloaded and
-mounted first. 50 ms round trip, 100 Mbit/s, between two network namespaces; needs root.
+The flist is mounted by its URL, and the program fetches the blocks that it reads; once more with
+the recorded reads replayed ahead of the program. For comparison, a whole squashfs is downloaded
+and then mounted. 50 ms round trip, 100 Mbit/s, between two network namespaces; needs root.
 """
 
-import argparse
 import contextlib
 import json
 import os
@@ -23,6 +22,8 @@ from bench.helpers import (
     drop_caches,
     make_tree,
     need,
+    need_root,
+    read_options,
     render,
     render_aims,
     run,
@@ -42,13 +43,9 @@ Times = dict[str, list[float]]
 
 def main() -> int:
     """Measure and print."""
-    parser = argparse.ArgumentParser(prog="zos bench flist_remote", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="one round in place of three")
-    parser.add_argument("--json", action="store_true", help="one object on stdout")
-    options = parser.parse_args()
+    options = read_options("flist_remote", __doc__, "one round instead of three")
     need("mksquashfs", "mkfs.erofs", "ip", "nsenter", "curl")
-    if os.geteuid() != 0:
-        sys.exit("needs root, to make network namespaces")
+    need_root("make network namespaces")
     times: Times = {}
     try:
         with scratch_folder("flist-remote") as top:
@@ -76,7 +73,7 @@ def main() -> int:
 
 
 def make_aims() -> list[Aim]:
-    """Return what is compared."""
+    """Return the ratios to show."""
     return [
         Aim(f"{name}: {kind} / squashfs, {what}", f"{name}, {kind}: {what}",
             f"{name}, squashfs: {what}", limit)
@@ -94,7 +91,7 @@ def measure(
     words: tuple[str, ...],
     times: Times,
 ) -> None:
-    """Start from nothing and note when the program has printed, and what was received."""
+    """Mount with empty caches; record when the program has printed, and the bytes received."""
     drop_caches()
     before = link.received_bytes()
     start = time.perf_counter()
@@ -110,7 +107,7 @@ def measure(
 
 @contextlib.contextmanager
 def mount_remote(link: Link, top: Path, extra: tuple[str, ...] = ()) -> Iterator[Path]:
-    """Mount the flist by its address, give the mount point."""
+    """Mount the flist by its URL; yield the mount point."""
     target, cache = top / "mnt", top / "remote-cache"
     target.mkdir(exist_ok=True)
     address = f"{link.url}/tree.fl"
@@ -126,7 +123,7 @@ def mount_remote(link: Link, top: Path, extra: tuple[str, ...] = ()) -> Iterator
 
 
 def wait_for_mount(target: Path, process: subprocess.Popen[str]) -> None:
-    """Wait closely until something is mounted on `target`."""
+    """Poll frequently until `target` is a mount point."""
     deadline = time.monotonic() + 20
     while not target.is_mount():
         if process.poll() is not None or time.monotonic() > deadline:
@@ -136,7 +133,7 @@ def wait_for_mount(target: Path, process: subprocess.Popen[str]) -> None:
 
 @contextlib.contextmanager
 def mount_downloaded(link: Link, top: Path) -> Iterator[Path]:
-    """Download the whole image, mount it, give the mount point."""
+    """Download the whole image and mount it; yield the mount point."""
     image = top / "downloaded.squashfs"
     run(*link.inside("curl", "-sf", "-o", image, f"{link.url}/tree.squashfs"))
     try:

@@ -1,7 +1,7 @@
-"""How fast, small and quiet is zinit beside s6, runit, supervisord and a bare posix_spawn loop?
+"""How fast, small and idle is zinit compared with s6, runit, supervisord and a posix_spawn loop?
 
-Everything is measured in one run, in turns, and told as medians and as ratios to the loop: times
-of a shared machine mean little by themselves.
+Everything is measured in one run, in turns, and shown as medians and as ratios to the loop: on a
+shared machine, absolute times mean little.
 """
 
 import argparse
@@ -28,8 +28,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="zos bench zinit", description=__doc__)
     parser.add_argument("--rounds", type=int, default=5, help="rounds per count (median)")
     parser.add_argument("--counts", default="1,100,1000", help="numbers of services")
-    parser.add_argument("--idle", type=float, default=60.0, help="seconds of watching it idle")
-    parser.add_argument("--json", action="store_true", help="one object on stdout")
+    parser.add_argument("--idle", type=float, default=60.0, help="seconds of idle time to measure")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
     options = parser.parse_args()
     counts = [int(word) for word in options.counts.split(",")]
     with tempfile.TemporaryDirectory(prefix="bench-zinit-") as top:
@@ -44,7 +44,7 @@ def main() -> int:
             "requests": measure_requests(Path(top), program),
         }
     if missing:
-        print(f"not here: {', '.join(missing)}", file=sys.stderr)
+        print(f"not installed: {', '.join(missing)}", file=sys.stderr)
     print(json.dumps(results) if options.json else render(results, counts))
     return 0
 
@@ -52,19 +52,19 @@ def main() -> int:
 def measure_starts(
     top: Path, program: Path, peers: list[type[Peer]], counts: list[int], rounds: int
 ) -> dict[str, dict[str, float]]:
-    """Return for each peer and count the median seconds from launch to all services running."""
+    """Return, per peer and count, the median seconds from launch to all services running."""
     times: dict[str, dict[str, list[float]]] = {peer.name: {} for peer in peers}
     for count in counts:
         turns = max(1, rounds if count <= 100 else rounds // 2)
         for turn in range(turns):
             for kind in peers:
                 if count > 100 and kind.name in ("runit", "supervisord") and turn:
-                    continue  # slow and far away: once is enough
+                    continue  # far slower than the others: one round is enough
                 talk(f"{kind.name}, {count} services, round {turn + 1}")
                 peer = kind(top / f"{kind.name}-{count}-{turn}", program)
                 try:
                     peer.prepare(count)
-                    os.sync()  # freshly written files are not what is measured
+                    os.sync()  # writing files is not part of the measurement
                     times[kind.name].setdefault(str(count), []).append(peer.launch(count))
                 finally:
                     peer.close()
@@ -92,7 +92,7 @@ def measure_running(
                 latencies = [peer.restart() for _ in range(5)]
                 results[peer.name]["restart_ms"] = statistics.median(latencies) * 1000
         before = {peer.name: peer.cpu_s() for peer in running}
-        talk(f"watching {idle_s:g} s of idleness")
+        talk(f"measuring {idle_s:g} s of idle time")
         time.sleep(idle_s)
         for peer in running:
             results[peer.name]["idle_cpu_ms"] = (peer.cpu_s() - before[peer.name]) * 1000
@@ -103,7 +103,7 @@ def measure_running(
 
 
 def measure_requests(top: Path, program: Path) -> dict[str, float]:
-    """Return the latency of `status` under 100 clients at once, each request on a connection."""
+    """Return the latency of `status` with 100 concurrent clients, one connection per request."""
     peer = Zinit(top / "requests", program)
     latencies: list[float] = []
     try:
@@ -171,14 +171,14 @@ def render(results: dict[str, dict[str, Any]], counts: list[int]) -> str:
         lines.append(f"{name:<18}" + "".join(f"{cell:>14}" for cell in cells))
     asked = results["requests"]
     lines.append(
-        f"\nzinit, {asked['clients']} clients at once: {asked['per_second']:.0f} requests/s, "
+        f"\nzinit, {asked['clients']} concurrent clients: {asked['per_second']:.0f} requests/s, "
         f"median {asked['median_ms']:.1f} ms, 99th percentile {asked['p99_ms']:.1f} ms"
     )
     return "\n".join(lines)
 
 
 def talk(text: str) -> None:
-    """Say what happens."""
+    """Print progress on stderr."""
     print(text, file=sys.stderr)
 
 

@@ -1,4 +1,4 @@
-"""File systems to compare, each mounted from an image of the same tree."""
+"""The file systems to compare, each with an image of the same tree."""
 
 import contextlib
 import random
@@ -37,22 +37,22 @@ class Images(NamedTuple):
 
     @property
     def squashfs(self) -> Path:
-        """zstd level 3."""
+        """Return the squashfs image (zstd level 3)."""
         return self.folder / "tree.squashfs"
 
     @property
     def erofs(self) -> Path:
-        """lz4hc."""
+        """Return the EROFS image (lz4hc)."""
         return self.folder / "tree.erofs"
 
     @property
     def flist(self) -> Path:
-        """Its blocks are in hub/blocks."""
+        """Return the flist; its blocks are in hub/blocks."""
         return self.folder / "tree.fl"
 
     @property
     def hub(self) -> Path:
-        """A folder that the hub can serve."""
+        """Return the folder for the hub to serve."""
         return self.folder / "hub"
 
 
@@ -68,7 +68,7 @@ def make_images(tree: Path, folder: Path) -> Images:
 
 
 def make_big_file(path: Path, size: int) -> None:
-    """Make a file of which half is random; no two chunks are the same."""
+    """Make a file whose content is half random; no two chunks are equal."""
     source = random.Random(3)
     text = b"All work and no play makes Jack a dull boy.\n" * 6000
     with path.open("wb") as stream:
@@ -93,7 +93,7 @@ def make_flat_flist(path: Path, count: int) -> None:
 
 
 class Served(NamedTuple):
-    """A mounted tree, and the process that serves it (0: the kernel)."""
+    """A mounted tree and the process that serves it (0: the kernel)."""
 
     path: Path
     pid: int
@@ -111,7 +111,7 @@ def mount_flist(meta: Path, target: Path, *words: str) -> Iterator[Served]:
 
 @contextlib.contextmanager
 def mount_kernel(image: Path, target: Path) -> Iterator[Served]:
-    """Mount an image through a loop device; the type is found by the kernel."""
+    """Mount an image with a loop device; the kernel detects its type."""
     target.mkdir(exist_ok=True)
     run("mount", "-o", "loop,ro", image, target)
     try:
@@ -136,7 +136,7 @@ def mount_squashfuse(image: Path, target: Path) -> Iterator[Served]:
 
 @contextlib.contextmanager
 def hub_store(images: Images) -> Iterator[str]:
-    """Serve the blocks and give the store's URL."""
+    """Serve the blocks; yield the store's URL."""
     with serving(images.hub) as hub:
         yield hub.url + "/blocks"
 
@@ -147,22 +147,22 @@ def walk(path: Path) -> None:
 
 
 def read_all(path: Path) -> None:
-    """Read everything (tar reads nothing when it sees that it writes to /dev/null)."""
+    """Read everything; the pipe is needed, since tar reads nothing if it writes to /dev/null."""
     run("bash", "-c", f"tar -C {path} -cf - . | cat > /dev/null")
 
 
 def read_in_order(path: Path) -> None:
-    """Read the big file from start to end."""
+    """Read the big file sequentially."""
     run("dd", f"if={path / 'big'}", "of=/dev/null", "bs=1M")
 
 
 def read_at_random(path: Path) -> None:
-    """Read 4 KiB at a time from anywhere in the big file."""
+    """Read 4 KiB at a time at random offsets of the big file."""
     run(sys.executable, "-IS", "-c", READ_SCRIPT, path / "big", str(RANDOM_READS))
 
 
 def read_pss_mb(pid: int) -> float:
-    """Return the proportional set size of a process and its children."""
+    """Return the proportional set size, in MB, of a process and its children."""
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     total = 0
     for one in (pid, *children):

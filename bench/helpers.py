@@ -1,6 +1,8 @@
-"""What benchmarks share: turns, medians, tables, and a tree that is the same for everybody."""
+"""Shared by benchmarks: options, rounds, medians, tables, and the Debian tree that all use."""
 
+import argparse
 import contextlib
+import os
 import shutil
 import signal
 import statistics
@@ -13,16 +15,16 @@ from pathlib import Path
 from types import FrameType
 from typing import NamedTuple
 
-from common.debian import fetch_packages
+from common.debian.fetch import fetch_packages
 
 PACKAGES = ("apt", "bash", "coreutils", "findutils", "gcc", "git", "openssh-client", "perl",
             "python3", "vim")  # fmt: skip
-"""A base system with what developers use: about 10,000 entries, 300 MB."""
+"""A base system with developers' tools: about 10,000 entries, 300 MB."""
 DEADLINE_S = 600
 
 
 class Aim(NamedTuple):
-    """A time over another's time, and what it should be at most (None: only told)."""
+    """A ratio of two results, and its upper limit (None: shown without a limit)."""
 
     name: str
     ours: str
@@ -30,14 +32,28 @@ class Aim(NamedTuple):
     limit: float | None = None
 
 
+def read_options(name: str, description: str | None, quick: str) -> argparse.Namespace:
+    """Return the options of benchmark `name`; `quick` explains --quick."""
+    parser = argparse.ArgumentParser(prog=f"zos bench {name}", description=description)
+    parser.add_argument("--quick", action="store_true", help=quick)
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    return parser.parse_args()
+
+
+def need_root(purpose: str) -> None:
+    """Exit with a message unless this is root."""
+    if os.geteuid() != 0:
+        sys.exit(f"needs root, to {purpose}")
+
+
 def talk(text: str) -> None:
-    """Say what happens."""
+    """Print progress on stderr."""
     print(text, file=sys.stderr, flush=True)
 
 
 @contextlib.contextmanager
 def scratch_folder(name: str) -> Iterator[Path]:
-    """Give an empty folder in memory, removed at the end; SIGTERM ends the block like Ctrl-C."""
+    """Yield an empty folder in memory, removed at the end; SIGTERM ends the block like Ctrl-C."""
 
     def stop(_number: int, _frame: FrameType | None) -> None:
         raise KeyboardInterrupt
@@ -60,14 +76,14 @@ def make_tree(folder: Path) -> Path:
 
 
 def need(*programs: str) -> None:
-    """End with a message if a program is not here."""
+    """Exit with a message if a program is missing."""
     missing = [program for program in programs if shutil.which(program) is None]
     if missing:
         sys.exit(f"not installed: {', '.join(missing)} (`./zos bench` installs what it needs)")
 
 
 def run(*words: str | Path) -> str:
-    """Run a command to its end and return what it printed; raises if it fails."""
+    """Run a command to its end and return its stdout; raise `RuntimeError` if it fails."""
     done = subprocess.run(
         list(map(str, words)), capture_output=True, check=False, timeout=DEADLINE_S, text=True
     )
@@ -77,24 +93,24 @@ def run(*words: str | Path) -> str:
 
 
 def shell(text: str) -> None:
-    """Run a pipeline; raises if any part of it fails."""
+    """Run a pipeline; raise `RuntimeError` if any part of it fails."""
     run("bash", "-o", "pipefail", "-c", text)
 
 
 def zos_flist(*words: str | Path) -> str:
-    """Run `zos flist WORDS` and return what it printed."""
+    """Run `zos flist WORDS` and return its stdout."""
     return run(sys.executable, "-m", "zero_os", "flist", *words)
 
 
 def take_time(work: Callable[[], object]) -> float:
-    """Return how many seconds `work` takes."""
+    """Return the seconds that `work` takes."""
     start = time.perf_counter()
     work()
     return time.perf_counter() - start
 
 
 def take_turns(rounds: int, contenders: Mapping[str, Callable[[], float]]) -> dict[str, float]:
-    """Let every contender measure itself once per round, in turns; return the medians."""
+    """Measure every contender once per round, in turns; return the medians."""
     times: dict[str, list[float]] = {name: [] for name in contenders}
     for number in range(rounds):
         for name, measure in contenders.items():
@@ -104,7 +120,7 @@ def take_turns(rounds: int, contenders: Mapping[str, Callable[[], float]]) -> di
 
 
 def drop_caches() -> None:
-    """Let the kernel forget every file that it has read."""
+    """Drop the kernel's caches of files."""
     run("sync")
     Path("/proc/sys/vm/drop_caches").write_text("3\n")
 
@@ -117,7 +133,7 @@ def render(title: str, times: Mapping[str, float], unit: str = "s") -> str:
 
 
 def render_aims(aims: Sequence[Aim], times: Mapping[str, float]) -> str:
-    """Return a table of ratios, and whether they are what they should be."""
+    """Return a table of ratios and their limits."""
     lines = [f"{'':<58}{'ratio':>7}{'aim':>8}"]
     for aim in aims:
         if aim.ours not in times or aim.theirs not in times:

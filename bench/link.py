@@ -1,7 +1,7 @@
-"""A slow link to a server of its own: two network namespaces and, between their ends, a process
-that hands packets over as late and as slowly as the link would.
+"""A slow link to an HTTP server: two network namespaces, and a process between them that forwards
+packets with the delay and the rate of the link.
 
-tc's netem would do the same, but not every kernel has it; TUN interfaces are everywhere.
+tc's netem would do the same, but not every kernel has it; TUN interfaces are available everywhere.
 """
 
 import contextlib
@@ -33,7 +33,7 @@ class Handler(http.server.SimpleHTTPRequestHandler):
     wbufsize = 1 << 16
     def log_message(self, *args): pass
 class Server(http.server.ThreadingHTTPServer):
-    request_queue_size = 128  # as other servers; with 5, connections are dropped that come at once
+    request_queue_size = 128  # the default of 5 drops concurrent connections
     def handle_error(self, *args): pass
 handler = functools.partial(Handler, directory=sys.argv[1])
 Server((sys.argv[2], int(sys.argv[3])), handler).serve_forever()
@@ -57,7 +57,7 @@ while True:
             except BlockingIOError:
                 break
             free[handle] = max(free[handle], now) + len(packet) / bytes_per_s
-            if len(queues[other]) < 2000:  # as a router's queue: what does not fit is lost
+            if len(queues[other]) < 2000:  # like a router's queue, which drops what does not fit
                 queues[other].append((free[handle] + delay_s, packet))
     for handle, queue in queues.items():
         while queue and queue[0][0] <= now:
@@ -76,21 +76,23 @@ class Link(NamedTuple):
         return inside(self.namespace, *words)
 
     def received_bytes(self) -> int:
-        """Return how many bytes have arrived at the client so far."""
+        """Return the number of bytes that the client has received."""
         told = run("ip", "-n", self.namespace, "-j", "-s", "link", "show", "client")
         count: int = json.loads(told)[0]["stats64"]["rx"]["bytes"]
         return count
 
 
 def inside(namespace: str, *words: str | Path) -> list[str]:
-    """Return a command that runs `words` in a network namespace (`ip netns exec` would also give
-    it mounts of its own, which nobody else sees)."""
+    """Return a command that runs `words` in a network namespace.
+
+    `ip netns exec` would also create a mount namespace, whose mounts nobody else could see.
+    """
     return ["nsenter", f"--net=/run/netns/{namespace}", *map(str, words)]
 
 
 @contextlib.contextmanager
 def slow_link(folder: Path, delay_ms: float, rate_mbit: float) -> Iterator[Link]:
-    """Serve `folder` by HTTP at the far end of a link with this round trip time and rate."""
+    """Serve `folder` by HTTP at the far end of a link with this round-trip time and rate."""
     far, near = f"bench-far-{os.getpid()}", f"bench-near-{os.getpid()}"
     with contextlib.ExitStack() as stack:
         handles = []
@@ -117,7 +119,7 @@ def slow_link(folder: Path, delay_ms: float, rate_mbit: float) -> Iterator[Link]
 
 
 def make_end(namespace: str, device: str, address: str) -> int:
-    """Make a TUN interface, put it into `namespace`, and return the handle of its other side."""
+    """Create a TUN interface in `namespace`; return the descriptor of its other side."""
     handle = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
     temporary = f"bt{os.getpid()}{device[0]}"
     fcntl.ioctl(handle, TUNSETIFF, struct.pack("16sH22x", temporary.encode(), IFF_TUN | IFF_NO_PI))

@@ -1,8 +1,8 @@
-"""Process managers to compare, each on N copies of one tiny service that says when it runs.
+"""The process managers to compare, each with N copies of one tiny service.
 
-The service writes one byte into a FIFO and then waits: the number of bytes is the number of
-services that have started. With a C compiler it is a static program of a few
-instructions; without one a shell script (slower, but the same for all).
+The service writes one byte to a FIFO and then waits, so the number of bytes is the number of
+services that have started. With a C compiler it is a static program of a few instructions; without
+one it is a shell script (slower, but the same for all).
 """
 
 import contextlib
@@ -14,7 +14,8 @@ import sys
 import time
 from pathlib import Path
 
-from tests.helpers.zinit.daemon import children_of, write_launcher
+from tests.helpers.processes import children_of
+from tests.helpers.zinit.daemon import write_launcher
 
 SOURCE = """\
 #include <fcntl.h>
@@ -54,7 +55,7 @@ def make_service(folder: Path) -> Path:
 
 
 class Peer:
-    """One manager at work in a folder of its own."""
+    """One process manager, in its own folder."""
 
     name = ""
     needs = ""
@@ -96,7 +97,7 @@ class Peer:
         return time.perf_counter() - start
 
     def wait_for(self, count: int) -> None:
-        """Wait until `count` services have said that they run."""
+        """Wait until `count` services have started."""
         end = time.monotonic() + DEADLINE_S
         os.set_blocking(self._started, False)
         while count > 0:
@@ -112,7 +113,7 @@ class Peer:
         return [pid for pid in self._tree() if is_program(pid, self.program)]
 
     def supervisors(self) -> list[int]:
-        """Return the pids of everything else that runs."""
+        """Return the pids of all other processes of the manager."""
         return [pid for pid in self._tree() if not is_program(pid, self.program)]
 
     def _tree(self) -> list[int]:
@@ -151,7 +152,7 @@ class Peer:
 
 
 class Loop(Peer):
-    """A bare posix_spawn loop: the floor for anything written in Python."""
+    """A bare posix_spawn loop: the lower bound for anything written in Python."""
 
     name = "posix_spawn loop"
 
@@ -232,7 +233,7 @@ PEERS = (Loop, Zinit, S6, Runit, Supervisord)
 
 
 def is_program(pid: int, program: Path) -> bool:
-    """Tell whether `pid` runs the service (the shell that execs it does not count)."""
+    """Return whether `pid` runs the service; a shell that is about to exec it does not count."""
     try:
         words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
     except OSError:
@@ -241,7 +242,7 @@ def is_program(pid: int, program: Path) -> bool:
 
 
 def read_pss_kb(pid: int) -> int:
-    """Return a process's proportional set size."""
+    """Return a process's proportional set size, or 0 if it is gone."""
     try:
         text = Path(f"/proc/{pid}/smaps_rollup").read_text()
     except OSError:
@@ -251,7 +252,7 @@ def read_pss_kb(pid: int) -> int:
 
 
 def read_cpu_s(pid: int) -> float:
-    """Return the processor time of a process."""
+    """Return the processor time of a process, or 0 if it is gone."""
     try:
         words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:

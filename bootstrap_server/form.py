@@ -9,7 +9,6 @@ from bootstrap_server.disk import DISK_BYTES
 from bootstrap_server.errors import InputError, NotThereError
 from bootstrap_server.model import (
     EXTRA_MAX_CHARS,
-    RUN_MODES,
     Boot,
     parse_extra,
     parse_farm,
@@ -17,6 +16,7 @@ from bootstrap_server.model import (
 )
 from bootstrap_server.pages import render_page
 from bootstrap_server.settings import Settings
+from common.runmodes import RUN_MODES
 
 _SHOWN_MAX_CHARS = 2 * EXTRA_MAX_CHARS  # of what is given back in a field
 
@@ -51,7 +51,7 @@ def show_form(
         typed={key: value[:_SHOWN_MAX_CHARS] for key, value in typed.items()},
         errors=errors,
         result=result,
-        run_modes=RUN_MODES,
+        run_modes={name: mode.summary for name, mode in RUN_MODES.items()},
         channels=channels,
         size_mib=DISK_BYTES // 2**20,
     )

@@ -1,24 +1,23 @@
-"""The files of Debian packages that a template image is made of and made with.
+"""The files of Debian packages that a template image contains and is built with.
 
-Boot loaders and tools come from the same Debian release whatever the host is, and the tools run
-with that release's own C library: the same inputs make the same bytes on every machine.
+Boot loaders and tools come from the same Debian release on every host, and the tools run with
+that release's C library, so the same inputs give the same bytes on every machine.
 """
 
 import hashlib
 import shlex
-import tarfile
 from collections.abc import Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import NamedTuple
 
 from bootstrap_server.errors import TemplateError
-from common.debian import fetch_packages
+from common.debian.archive import open_archive
+from common.debian.fetch import fetch_packages
+from common.debian.programs import LIBRARY_FOLDER, program_call
 
 PACKAGES = ("dosfstools", "ipxe", "mtools", "syslinux", "syslinux-common")
 
-_LIBRARIES = "usr/lib/x86_64-linux-gnu"
-_LOADER = f"{_LIBRARIES}/ld-linux-x86-64.so.2"
-_MTOOLS = ("mattrib", "mcopy", "mmd", "mmove")  # one program, told apart by its name
+_MTOOLS = ("mattrib", "mcopy", "mmd", "mmove")  # one program, which looks at its name
 _PROGRAMS = {
     "mkfs.fat": "usr/sbin/mkfs.fat",
     "syslinux": "usr/bin/syslinux",
@@ -37,7 +36,7 @@ _CONTENT = tuple(
 
 
 class Inputs(NamedTuple):
-    """An archive of packages, and the digests of the files that matter in it."""
+    """An archive of packages, and the SHA-256 of each file in it that the image depends on."""
 
     archive: Path
     digests: Mapping[str, str]
@@ -45,54 +44,34 @@ class Inputs(NamedTuple):
 
 def find_inputs() -> Inputs:
     """Fetch the packages, unless the cache has them, and digest what the image depends on."""
-    archive = fetch_packages(PACKAGES)
-    digests = {}
-    with tarfile.open(archive) as tar:
-        for member in tar:
-            name = _plain_name(member)
-            if name in _CONTENT and (stream := tar.extractfile(member)):
-                digests[name] = hashlib.sha256(stream.read()).hexdigest()
-    if missing := set(_CONTENT) - digests.keys():
-        raise TemplateError(f"the packages in {archive} lack {', '.join(sorted(missing))}")
-    return Inputs(archive, dict(sorted(digests.items())))
+    path = fetch_packages(PACKAGES)
+    with open_archive(path) as archive:
+        if missing := [name for name in _CONTENT if name not in archive]:
+            raise TemplateError(f"the packages in {path} lack {', '.join(missing)}")
+        digests = {name: hashlib.sha256(archive.read(name)).hexdigest() for name in _CONTENT}
+    return Inputs(path, digests)
 
 
-def unpack_inputs(archive: Path, folder: Path) -> None:
-    """Unpack the files we use into `folder`; device nodes and all else stay where they are."""
-    with tarfile.open(archive) as tar:
-        for member in tar:
-            name = _plain_name(member)
-            if name not in _CONTENT and not name.startswith(_LIBRARIES + "/"):
-                continue
-            path = folder / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            if member.issym():
-                path.symlink_to(member.linkname)
-            elif stream := tar.extractfile(member):
-                path.write_bytes(stream.read())
+def unpack_inputs(path: Path, folder: Path) -> None:
+    """Unpack the image's files, the tools and their libraries into `folder`."""
+    with open_archive(path) as archive:
+        libraries = [name for name in archive.paths if name.startswith(f"{LIBRARY_FOLDER}/")]
+        archive.unpack([*_CONTENT, *libraries], folder)
 
 
 def make_tools(tree: Path, folder: Path) -> dict[str, str]:
-    """Write a starter for each tool into `folder`; return the environment that finds them."""
+    """Write a start script for each tool into `folder`; return the environment that finds them."""
     folder.mkdir()
     for name, program in _PROGRAMS.items():
-        words = [tree / _LOADER, "--library-path", tree / _LIBRARIES, "--argv0", name]
-        call = shlex.join([*map(str, words), str(tree / program)])
+        call = shlex.join(map(str, program_call(tree, program, name)))
         starter = folder / name
         starter.write_text(f'#!/bin/sh\nexec {call} "$@"\n')
         starter.chmod(0o755)
-    (tree / _LOADER).chmod(0o755)
     return {
         "PATH": f"{folder}:/usr/bin:/bin",
-        "GCONV_PATH": str(tree / _LIBRARIES / "gconv"),  # character sets for mtools
+        "GCONV_PATH": str(tree / LIBRARY_FOLDER / "gconv"),  # character sets for mtools
         "MTOOLSRC": "/dev/null",
         "LC_ALL": "C",
         "TZ": "UTC",
         "HOME": str(folder),
     }
-
-
-def _plain_name(member: tarfile.TarInfo) -> str:
-    """Return the member's path without a leading "./"; nothing that climbs out passes."""
-    path = PurePosixPath(member.name)
-    return "" if path.is_absolute() or ".." in path.parts else str(path)

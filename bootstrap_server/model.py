@@ -12,13 +12,8 @@ from urllib.parse import quote
 
 from bootstrap_server.errors import InputError, NotThereError
 from common.farms import FARM_MAX
+from common.runmodes import RUN_MODES
 
-RUN_MODES = {
-    "dev": "follows development, for those who work on Zero-OS",
-    "qa": "being checked before it is offered for testing",
-    "test": "release candidates",
-    "prod": "for farms in production",
-}
 EXTRA_MAX_CHARS = 1024
 PARAMETER_MAX_CHARS = 256
 PARAMETERS_MAX = 32
@@ -34,13 +29,14 @@ _FARM = re.compile(r"[1-9][0-9]{0,9}")
 
 _BY_ADDRESS = "is set by the image's own address"
 _BY_SERVER = "is set by this server"
+_EDITION = "would choose an edition, and there is only one here"
 _FIRST_PROCESS = "would start another first process than Zero-OS's own"
 _ROOT = "would put another file system in the place of Zero-OS's own"
 REFUSED = {
     "runmode": _BY_ADDRESS,
     "farmer_id": _BY_ADDRESS,
     "hub": _BY_SERVER,
-    "version": _BY_SERVER,
+    "version": _EDITION,
     "init": _FIRST_PROCESS,
     "rdinit": _FIRST_PROCESS,
     "initrd": _ROOT,

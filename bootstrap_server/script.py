@@ -103,8 +103,7 @@ def command_line(boot: Boot, hub_url: str) -> str:
     words = [f"runmode={boot.run_mode}"]
     if boot.farm is not None:
         words.append(f"farmer_id={boot.farm}")
-    words += ["version=v3", f"hub={hub_url}"]
-    words += ["console=tty0", "console=ttyS0,115200n8", "panic=60", "nomodeset"]
+    words += [f"hub={hub_url}", "console=tty0", "console=ttyS0,115200n8", "panic=60", "nomodeset"]
     return " ".join([*words, *boot.parameters])
 
 

@@ -1,4 +1,4 @@
-"""What every package needs and none owns: errors, atomic files, subprocesses, paths.
+"""What several packages share: errors, atomic files, locks, subprocesses, paths, Debian packages.
 
-A leaf: it imports nothing of this project.
+A leaf package: it imports nothing else of this project.
 """

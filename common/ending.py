@@ -1,4 +1,4 @@
-"""How a program leaves when threads of its own may still be at something."""
+"""Ends a program whose threads may still be blocked."""
 
 import contextlib
 import os
@@ -9,12 +9,11 @@ MOMENT_S = 1.0
 
 
 def leave(status: int) -> int:
-    """Return the exit status of a program that has done all it had to; if threads are left, end it
-    here and now.
+    """Return `status`, or exit with it at once if other threads are still running.
 
-    They are held up, by a store that never answers for one. The interpreter would wait for some of
-    them, however long that takes, and stop the others wherever they come back from a library, which
-    not every library survives. Those that it would wait for get a moment to complete what they do.
+    Such threads are usually blocked, for example by a store that never answers. The interpreter
+    would join the non-daemon ones without a deadline, and stop the daemon ones when they return
+    from a library, which can crash that library. Non-daemon threads get `MOMENT_S` to finish.
     """
     threading = sys.modules.get("threading")
     if threading is None or threading.active_count() == 1:

@@ -1,8 +1,8 @@
-"""The one family of errors that a user may see, and the one place that renders them.
+"""The errors that a user may see, and the one place that prints them.
 
-A message reads "cannot X: reason", in lower case; the hint says what to do and stands on its
-own line. What the system refuses where nobody foresaw it (a full disk, a folder that can't be
-read) is told in the same form. Anything else is a bug and keeps its traceback.
+A message reads "cannot X: reason", in lower case; the hint says what to do and is printed on its
+own line. An unexpected `OSError` (a full disk, an unreadable folder) is printed in the same form.
+Any other exception is a bug and keeps its traceback.
 """
 
 import contextlib
@@ -21,11 +21,11 @@ EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
 
 REFUSAL_HINTS = {
-    errno.EACCES: "choose another place, or run this as a user who may do that",
-    errno.EPERM: "run this as root, or as a user who may do that",
-    errno.EROFS: "choose a place that can be written",
-    errno.EEXIST: "something of that name is there: choose another name, or move it away",
-    errno.ENOSPC: "make room there; TMPDIR and ZOS_CACHE choose other places",
+    errno.EACCES: "choose another place, or run this as a user with permission",
+    errno.EPERM: "run this as root, or as a user with permission",
+    errno.EROFS: "choose a writable place",
+    errno.EEXIST: "that name is taken: choose another one, or move the old file away",
+    errno.ENOSPC: "free some space, or use another disk with TMPDIR and ZOS_CACHE",
     errno.EMFILE: "allow more open files: ulimit -n",
 }
 
@@ -42,7 +42,7 @@ class ZosError(Exception):
 
 
 class UsageError(ZosError):
-    """What was typed does not make sense; nothing was done."""
+    """The command line is invalid; nothing was done."""
 
     exit_code = EXIT_USAGE
 
@@ -50,7 +50,7 @@ class UsageError(ZosError):
 def render_error(error: ZosError, prog: str) -> str:
     """Return the lines to print for `error`, each ending in a newline.
 
-    Names in them may be a stranger's: nothing a terminal would obey is left in.
+    The text may contain names chosen by others, so control characters are escaped.
     """
     lines = [f"{prog}: {error.message}"]
     lines += [f"  note: {note}" for note in getattr(error, "__notes__", ())]
@@ -59,9 +59,9 @@ def render_error(error: ZosError, prog: str) -> str:
 
 
 def run_command(main: Callable[[Sequence[str]], int], argv: Sequence[str], prog: str) -> int:
-    """Run `main(argv)` and turn what it raises into an exit status and a line on stderr.
+    """Run `main(argv)`; turn its exceptions into an exit status and a message on stderr.
 
-    With `ZOS_TRACEBACK` set, what the system refused (OSError) keeps its traceback.
+    With `ZOS_TRACEBACK` set, an `OSError` keeps its traceback.
     """
     prepare_streams()
     try:
@@ -83,7 +83,7 @@ def run_command(main: Callable[[Sequence[str]], int], argv: Sequence[str], prog:
 
 
 def call_main(main: Callable[[Sequence[str]], int], argv: Sequence[str]) -> int:
-    """Return the exit status of `main`, also when argparse ends it after its help or an error."""
+    """Return the exit status of `main`, also if argparse ends it after help or an error."""
     try:
         return main(argv)
     except SystemExit as stop:
@@ -93,25 +93,25 @@ def call_main(main: Callable[[Sequence[str]], int], argv: Sequence[str]) -> int:
 
 
 def fail(error: ZosError, prog: str) -> int:
-    """Tell of `error` and return its exit status."""
-    finish_output()  # what was printed before comes first
+    """Print `error` on stderr and return its exit status."""
+    finish_output()  # earlier output comes first
     tell(render_error(error, prog))
     return error.exit_code
 
 
 def tell(text: str) -> None:
-    """Write to stderr; that nobody reads it changes nothing."""
+    """Write to stderr; a closed stderr is ignored."""
     with contextlib.suppress(OSError):
         sys.stderr.write(text)
         sys.stderr.flush()
 
 
 def prepare_streams() -> None:
-    """Make stdin, stdout and stderr usable, whatever we were started with.
+    """Make stdin, stdout and stderr usable, even if they were closed at the start.
 
-    A closed one would be taken by the next file that is opened: stdout becomes one that can't be
-    written, since its data would be lost; what is said on stderr is for nobody then. Names of
-    files need not be text, and a terminal need not have every letter.
+    The next file to be opened would take a closed stream's descriptor. A closed stdout is replaced
+    by a read-only one, so that writing fails instead of losing data; a closed stderr by /dev/null.
+    Undecodable file names, and characters that the terminal lacks, are no errors.
     """
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         if getattr(sys, name) is None:
@@ -127,7 +127,7 @@ def prepare_streams() -> None:
 
 
 def is_reader_gone() -> bool:
-    """Tell whether nobody reads our stdout any more (`zos ... | head`), which is no fault."""
+    """Return whether the reader of stdout has gone (`zos ... | head`), which is no error."""
     try:
         number = sys.stdout.fileno()
     except (OSError, ValueError):  # a captured stdout has none
@@ -138,7 +138,7 @@ def is_reader_gone() -> bool:
 
 
 def finish_output() -> None:
-    """Flush stdout; if it takes nothing more, drop what is left, so that the exit is quiet."""
+    """Flush stdout; if that fails, drop the rest, so that Python does not complain at exit."""
     try:
         sys.stdout.flush()
     except OSError:
@@ -149,7 +149,7 @@ def finish_output() -> None:
 
 
 def explain_refusal(error: OSError) -> ZosError:
-    """Return what to tell about something that the system refused and nobody foresaw."""
+    """Return the error to print for an unexpected `OSError`."""
     reason = error.strerror or str(error) or type(error).__name__
     what = f"use {os.fsdecode(error.filename)}" if error.filename is not None else "go on"
     return ZosError(f"cannot {what}: {reason}", hint=REFUSAL_HINTS.get(error.errno or 0))

@@ -1,4 +1,4 @@
-"""The range of a farm's number."""
+"""The range of farm numbers."""
 
 FARM_MAX = 2**32 - 1
-"""A uint32 on the chain; 0 means "no farm"."""
+"""Farm numbers are uint32 on the chain; 0 means "no farm"."""

@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all."""
+"""Files that are written whole or not at all."""
 
 import contextlib
 import errno
@@ -14,9 +14,9 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def open_regular(path: Path) -> BufferedReader:
-    """Open a regular file for reading; raises `OSError` for anything else.
+    """Open a regular file for reading; raise `OSError` for anything else.
 
-    A pipe could keep us waiting, a device never end.
+    Opening a pipe could block, and reading a device might never end.
     """
     handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     mode = os.fstat(handle).st_mode
@@ -24,12 +24,12 @@ def open_regular(path: Path) -> BufferedReader:
         os.close(handle)
         if stat.S_ISDIR(mode):
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-        raise OSError(errno.EINVAL, "it is no regular file", str(path))
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
     return os.fdopen(handle, "rb")
 
 
 def check_writable(path: Path) -> None:
-    """Raise the `OSError` that `open_atomic` would, where it shows already: before any work."""
+    """Raise the `OSError` that `open_atomic` would raise, as far as it can be known beforehand."""
     refuse_special(path)
     number = 0
     if path.is_dir():
@@ -45,23 +45,26 @@ def check_writable(path: Path) -> None:
 
 
 def refuse_special(path: Path) -> None:
-    """Raise `OSError` for a device, pipe or socket: a file would take its place, so that
-    `-o /dev/null` would be the end of /dev/null."""
+    """Raise `OSError` for a device, pipe or socket.
+
+    The new file would replace it: `-o /dev/null` would remove /dev/null.
+    """
     try:
         mode = path.stat().st_mode
     except OSError:
-        return  # what it means for a new file shows when that is made
+        return  # creating the new file reports it
     if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
-        raise OSError(errno.EINVAL, "it is no regular file", str(path))
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
 
 
 @contextlib.contextmanager
 def open_atomic(path: Path, mode: int = 0o644) -> Iterator[BinaryIO]:
-    """Open a temporary file beside `path` that takes its place when the block ends well.
+    """Open a temporary file beside `path` that replaces it when the block ends without exception.
 
-    The stream's `name` is the temporary file's path. The data is on disk before the name is (fsync,
-    then rename); on any exception the temporary file is removed and `path` is as it was. An
-    `OSError` for want of space or permission names `path`. What is no file is left alone.
+    The stream's `name` is the temporary file's path. Data reaches the disk before the name does
+    (fsync, then rename). On any exception the temporary file is removed and `path` is unchanged.
+    An `OSError` about space or permissions names `path`. A `path` that is a device, pipe or socket
+    raises `OSError`.
     """
     refuse_special(path)
     prefix = f".{path.name[:64]}."
@@ -87,13 +90,13 @@ def open_atomic(path: Path, mode: int = 0o644) -> Iterator[BinaryIO]:
 
 
 def write_atomic(path: Path, data: bytes, mode: int = 0o644) -> None:
-    """Make `path` hold exactly `data`, or leave it as it was."""
+    """Replace the content of `path` by `data`, or leave it unchanged."""
     with open_atomic(path, mode) as stream:
         stream.write(data)
 
 
 def sync_directory(path: Path) -> None:
-    """Make a rename in `path` survive a power cut, where the file system can do that."""
+    """Make renames in `path` survive a power failure, if the file system supports that."""
     handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
         with contextlib.suppress(OSError):

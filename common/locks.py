@@ -1,7 +1,7 @@
-"""One process at a time, with a deadline and a word about who is waited for.
+"""A lock between processes, with a deadline and a message that names the holder.
 
-The lock is the kernel's (flock), so it is gone with its holder, however that ended. The file stays;
-what it says, "PROCESS-ID COMMAND", is for people.
+The lock is flock(2), so it ends with its holder, however that ends. The file stays; its content,
+"PROCESS-ID COMMAND", is for people.
 """
 
 import contextlib
@@ -28,9 +28,9 @@ def say(text: str) -> None:
 def hold_lock(
     path: Path, work: str, timeout_s: float, tell: Callable[[str], None] = say
 ) -> Iterator[None]:
-    """Hold the lock `path` while the block runs; `work` names that in a few words.
+    """Hold the lock `path` while the block runs; `work` describes the block in a few words.
 
-    Whoever has to wait is told so once. Raises `ZosError` naming the holder after `timeout_s`.
+    If it has to wait, it calls `tell` once. Raises `ZosError` naming the holder after `timeout_s`.
     """
     with open(path, "a+", encoding="utf-8", errors="replace") as stream:
         wait_for_lock(stream, work, timeout_s, tell)
@@ -44,7 +44,7 @@ def hold_lock(
 
 
 def wait_for_lock(stream: TextIO, work: str, timeout_s: float, tell: Callable[[str], None]) -> None:
-    """Take the lock on an open file, now or within `timeout_s`."""
+    """Lock an open file within `timeout_s`."""
     deadline = time.monotonic() + timeout_s
     is_told = False
     while True:
@@ -64,14 +64,14 @@ def wait_for_lock(stream: TextIO, work: str, timeout_s: float, tell: Callable[[s
 
 
 def describe_command(argv: Sequence[str]) -> str:
-    """Return what was typed, on one short line."""
+    """Return the command line as one short printable line."""
     name = Path(argv[0]).name
     words = " ".join(["zos" if name == "__main__.py" else name, *argv[1:]])
     return "".join(c if c.isprintable() else "?" for c in words)[:COMMAND_MAX_CHARS]
 
 
 def read_holder(stream: TextIO) -> str:
-    """Return who holds the lock, as it wrote itself."""
+    """Return the holder's process and command, as the holder wrote them."""
     stream.seek(0)
     number, _, command = stream.read(2 * COMMAND_MAX_CHARS).partition(" ")
     return f"process {number} ({command})" if number.isdigit() else "another process"

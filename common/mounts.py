@@ -1,6 +1,6 @@
-"""mount(2) and umount2(2), which Python's library does not have, and what is mounted.
+"""mount(2) and umount2(2), which Python's library lacks, and the table of mounts.
 
-zinit has its own: PID 1 imports no pathlib.
+zinit has its own copy, since PID 1 imports no pathlib.
 """
 
 import ctypes
@@ -17,8 +17,8 @@ MNT_DETACH = 2
 
 
 class MountEntry(NamedTuple):
-    """Something mounted: its device's number as major:minor, where it is, its type and source, and
-    the options of its file system as the kernel writes them."""
+    """One mount: device number (major:minor), mount point, type, source and the options of its
+    file system (super options), as the kernel writes them."""
 
     device: str
     target: str
@@ -27,13 +27,13 @@ class MountEntry(NamedTuple):
     options: str
 
     def option(self, name: str) -> str:
-        """Return the value of an option; none is empty."""
+        """Return the value of an option, or "" if it is absent."""
         found = (word for word in self.options.split(",") if word.startswith(f"{name}="))
         return unescape(next(found, "").partition("=")[2])
 
 
 def read_mounts() -> list[MountEntry]:
-    """Return what this process sees mounted, oldest first (proc_pid_mountinfo(5))."""
+    """Return the mounts that this process sees, oldest first (proc_pid_mountinfo(5))."""
     text = os.fsdecode(Path("/proc/self/mountinfo").read_bytes())
     entries = []
     for line in text.split("\n"):
@@ -46,12 +46,12 @@ def read_mounts() -> list[MountEntry]:
 
 
 def unescape(field: str) -> str:
-    """Return a field with the octal escapes of blanks and backslashes undone."""
+    """Return a field with its octal escapes (blanks and backslashes) decoded."""
     return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), field)
 
 
 def mount(source: str, target: Path, fstype: str, flags: int = 0, options: str = "") -> None:
-    """Mount `source` on `target`, or raise OSError naming the target."""
+    """Mount `source` on `target`; raise `OSError` naming the target."""
     libc = ctypes.CDLL(None, use_errno=True)
     words = (os.fsencode(source), os.fsencode(target), fstype.encode())
     if libc.mount(*words, ctypes.c_ulong(flags), os.fsencode(options)) != 0:
@@ -60,13 +60,13 @@ def mount(source: str, target: Path, fstype: str, flags: int = 0, options: str =
 
 
 def mount_overlay(lower: Path, upper: Path, work: Path, target: Path) -> None:
-    """Mount a writable layer (`upper`, with `work` beside it) over `lower` on `target`."""
+    """Mount an overlay of the writable `upper` (with its `work` folder) and `lower` on `target`."""
     layers = f"lowerdir={lower},upperdir={upper},workdir={work}"
     mount("overlay", target, "overlay", options=layers)
 
 
 def unmount(target: Path) -> None:
-    """Detach what is mounted on `target`, also when it is in use; nothing there is no error."""
+    """Detach the mount on `target`, even if it is in use; no mount there is no error."""
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.umount2(os.fsencode(target), MNT_DETACH) != 0:
         number = ctypes.get_errno()

@@ -1,4 +1,4 @@
-"""Guards PyYAML's loaders, which recurse: a short text with many brackets would end the process."""
+"""Limits nesting in YAML: PyYAML's loaders recurse, so a short text could exhaust the stack."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import yaml
 
 
 def check_nesting(text: str | bytes, limit: int) -> None:
-    """Raise `yaml.YAMLError` if collections in `text` nest deeper than `limit`, or for bad YAML."""
+    """Raise `yaml.YAMLError` for invalid YAML, or collections nested deeper than `limit`."""
     depth = 0
     for event in yaml.parse(text, Loader=getattr(yaml, "CBaseLoader", yaml.BaseLoader)):
         if isinstance(event, yaml.CollectionStartEvent):

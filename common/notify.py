@@ -1,4 +1,4 @@
-"""Telling the process manager that a service is ready (the sd_notify protocol).
+"""Tells the process manager that a service is ready (the sd_notify protocol).
 
 Source: sd_notify(3): one datagram of `KEY=VALUE` lines to the Unix socket that `NOTIFY_SOCKET`
 names; a leading "@" stands for the NUL of the abstract namespace.
@@ -10,7 +10,7 @@ import socket
 
 
 def notify_ready(status: str = "") -> None:
-    """Say "ready" to the manager; that none is listening is no error."""
+    """Report that the service is ready; a missing manager is no error."""
     address = os.environ.get("NOTIFY_SOCKET", "")
     if not address:
         return

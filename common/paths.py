@@ -1,4 +1,4 @@
-"""Where things that can be made again are kept between runs."""
+"""The cache folder, for files that can be made again."""
 
 import os
 from pathlib import Path
@@ -7,9 +7,9 @@ from common.errors import ZosError
 
 
 def cache_dir(*parts: str) -> Path:
-    """Return (and make) a folder below `$ZOS_CACHE`, or below the user's cache folder.
+    """Create and return a folder below `$ZOS_CACHE`, or below the user's cache folder.
 
-    Raises `ZosError` where that can't be made.
+    Raises `ZosError` if it can't be created.
     """
     root = cache_root()
     path = root.joinpath(*parts)
@@ -17,24 +17,24 @@ def cache_dir(*parts: str) -> Path:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ZosError(
-            f"cannot keep anything in {path}: {error.strerror}",
-            hint="name a folder that can be written: ZOS_CACHE=FOLDER",
+            f"cannot use the cache folder {path}: {error.strerror}",
+            hint="choose a writable folder: ZOS_CACHE=FOLDER",
         ) from error
     return path
 
 
 def cache_root() -> Path:
-    """Return the folder that holds all of it, as an absolute path."""
+    """Return the cache's top folder as an absolute path."""
     base = os.environ.get("ZOS_CACHE")
     if base:
         return Path(base).absolute()
     home = os.environ.get("XDG_CACHE_HOME")
-    if home and home.startswith("/"):  # the standard says to pass over a relative one
+    if home and home.startswith("/"):  # the XDG specification says to ignore a relative one
         return Path(home, "zero-os")
     try:
         return Path.home() / ".cache" / "zero-os"
     except RuntimeError as error:
         raise ZosError(
-            "cannot find a folder to keep things in: this user has no home",
-            hint="name one: ZOS_CACHE=FOLDER",
+            "cannot find a cache folder: this user has no home folder",
+            hint="choose one: ZOS_CACHE=FOLDER",
         ) from error

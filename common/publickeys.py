@@ -1,7 +1,7 @@
 """Files of Ed25519 public keys: one per line, base64 of 32 bytes; `#` begins a comment.
 
-A private key has as many bytes: the word before it is what tells it from a public one, so that
-nobody gives it out by a slip.
+A private key has the same length. Only its prefix tells it from a public key, and prevents it
+from being published by mistake.
 """
 
 import base64
@@ -12,7 +12,7 @@ PRIVATE = "private:"
 
 
 def parse_public_keys(text: str) -> list[bytes]:
-    """Return the keys in `text`. Raises `ValueError` naming a line that is none, or if none is."""
+    """Return the keys in `text`. Raises `ValueError` for a bad line, or if there is no key."""
     keys = []
     for number, line in enumerate(text.splitlines(), 1):
         word = line.partition("#")[0].strip()
@@ -24,7 +24,7 @@ def parse_public_keys(text: str) -> list[bytes]:
 
 
 def parse_key(word: str, number: int) -> bytes:
-    """Return the key that stands as `word` in line `number`."""
+    """Return the key that line `number` spells as `word`."""
     if word.startswith(PRIVATE):
         raise ValueError(f"line {number} is a private key; the public one is in the .pub beside it")
     try:

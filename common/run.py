@@ -1,4 +1,4 @@
-"""The one door for subprocesses that are run to their end."""
+"""Runs subprocesses to their end, each with a deadline."""
 
 import contextlib
 import os
@@ -23,9 +23,9 @@ def run(
     cwd: Path | None = None,
     stdin: bytes | None = None,
 ) -> bytes:
-    """Run `argv` and return its stdout; `env` is added to this process's environment.
+    """Run `argv` and return its stdout; `env` extends this process's environment.
 
-    Raises `CommandError` with a command line that can be pasted and the end of its stderr.
+    Raises `CommandError` with the end of stderr and, as a hint, the command line to paste.
     """
     words = [str(word) for word in argv]
     pasteable = shlex.join(words)
@@ -37,37 +37,38 @@ def run(
             stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            start_new_session=True,  # so that all that it starts can be ended with it
+            start_new_session=True,  # its own process group, to end all of it
         )
     except OSError as error:
         raise explain_start(error, words[0], pasteable) from error
     try:
         stdout, stderr = finish(process, stdin, timeout_s)
     except subprocess.TimeoutExpired as error:
-        raise CommandError(
-            f"{words[0]} did not end within {timeout_s:g} s", hint=pasteable
-        ) from error
+        reason = f"{words[0]} did not end within {timeout_s:g} s"
+        raise CommandError(reason, hint=pasteable) from error
     if process.returncode != 0:
-        said = stderr.decode(errors="replace").strip() or stdout.decode(errors="replace").strip()
-        last = "\n".join(said.splitlines()[-8:])
-        raise CommandError(
-            f"{words[0]} failed with status {process.returncode}: {last}", hint=pasteable
-        )
+        reason = f"{words[0]} failed with status {process.returncode}"
+        raise CommandError(f"{reason}: {last_lines(stderr) or last_lines(stdout)}", hint=pasteable)
     return stdout
+
+
+def last_lines(output: bytes) -> str:
+    """Return the last lines of a program's output, for a message."""
+    return "\n".join(output.decode(errors="replace").strip().splitlines()[-8:])
 
 
 def finish(
     process: subprocess.Popen[bytes], stdin: bytes | None, timeout_s: float
 ) -> tuple[bytes, bytes]:
-    """Return what a process said when it has ended.
+    """Return stdout and stderr of a process that ends within `timeout_s`.
 
-    Whatever ends the wait early (the deadline, Ctrl-C) ends the process and all of its group.
+    The deadline, Ctrl-C and any other exception kill the process and its whole group.
     """
     with process:
         try:
             return process.communicate(stdin, timeout_s)
         except BaseException:
-            # Not waited for yet, so the number is still its own.
+            # It has not been reaped, so no other process has this ID.
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
@@ -75,7 +76,7 @@ def finish(
 
 
 def explain_start(error: OSError, program: str, pasteable: str) -> CommandError:
-    """Return what to tell when a program could not be started."""
+    """Return the error for a program that could not be started."""
     if isinstance(error, FileNotFoundError) and error.filename == program:
         return CommandError(
             f"cannot run {program}: not found",

@@ -1,4 +1,4 @@
-"""Which version of the project this is."""
+"""The version of the project."""
 
 import importlib.metadata
 import platform
@@ -7,7 +7,7 @@ PROJECT = "zero-os"
 
 
 def project_version() -> str:
-    """Return the project's version; a node, which has no packages' metadata, knows its release."""
+    """Return the project's version; on a node, which has no package metadata, its release."""
     try:
         return importlib.metadata.version(PROJECT)
     except importlib.metadata.PackageNotFoundError:

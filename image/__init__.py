@@ -1,1 +1,1 @@
-"""Builds a release of the operating system: a kernel and an initramfs, from packages and wheels."""
+"""Builds a release of the operating system, kernel and initramfs, from packages and wheels."""

@@ -1,7 +1,7 @@
-"""Builds a release: fetch packages and wheels, compose three layers, write kernel and initramfs.
+"""Builds a release: fetches packages and wheels, composes three layers, writes all files.
 
-Nothing is written into the release's folder before all of it is made; each file takes its place
-whole, the manifest last.
+Nothing is written to the release's folder before every file is complete; then each file is
+replaced atomically, the manifest last.
 """
 
 import contextlib
@@ -12,11 +12,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from common.debian import fetch_packages
+from common.debian.archive import PackageArchive, open_archive
+from common.debian.fetch import fetch_packages
 from common.files import open_atomic, write_atomic
 from common.run import CommandError
 from image import plan
-from image.archive import PackageArchive
 from image.errors import ImageError
 from image.identity import digest, packages_identity, recipe_identity, tree_identity
 from image.kernel import build_modules, find_kernel
@@ -34,7 +34,7 @@ Progress = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """Everything a release is made of, and the identities of its three layers."""
+    """The inputs of a release, and the identities of its three layers."""
 
     packages: Path
     sources: Tree
@@ -47,12 +47,12 @@ class Inputs:
 
     @property
     def identity(self) -> str:
-        """The identity of the release."""
+        """Return the identity of the release."""
         return digest(self.modules_id, self.system_id, self.project_id)
 
     @property
     def version(self) -> str:
-        """The version of the release: the project's, and which build of it."""
+        """Return the version of the release: the project's, and the identity of the build."""
         return f"{base_version()}+{self.identity[:12]}"
 
 
@@ -69,12 +69,12 @@ def build_release(
     level: int = LEVEL,
     refresh: bool = False,
 ) -> Release:
-    """Make `output` hold a release of the current sources, and return it.
+    """Build a release of the current sources in `output` and return it.
 
-    `flist_keys` names the file with the public keys whose flists a node accepts; without it a node
-    accepts none. `progress` is told each step in a few words. `refresh` asks Debian for the newest
-    packages also where older ones are kept. When the release in `output` was made of the same
-    inputs, it is returned as it is. Raises `ImageError` or `CommandError`.
+    `flist_keys` is a file of public keys; a node accepts only flists that one of them signed.
+    `progress` is called with a short description of each step. `refresh` fetches the newest Debian
+    packages even if the cache has older ones. A release in `output` with the same inputs is kept.
+    Raises `ZosError`.
     """
     began = time.monotonic()
     keys = read_keys(flist_keys) if flist_keys else ""
@@ -87,7 +87,7 @@ def build_release(
 
 
 def prepare_output(output: Path) -> None:
-    """Make the folder for a release, and raise `ImageError` now rather than after the work."""
+    """Create the folder of a release; raise `ImageError` if it can't be written."""
     try:
         output.mkdir(parents=True, exist_ok=True)
         write_atomic(output / ".writable", b"")
@@ -99,7 +99,7 @@ def prepare_output(output: Path) -> None:
 
 
 def gather_inputs(keys: str, level: int, progress: Progress, *, refresh: bool = False) -> Inputs:
-    """Return what the release will be made of, with packages fetched if they are not there."""
+    """Return the inputs of the release, fetching packages that are not in the cache."""
     progress(f"{'fetching' if refresh else 'checking'} the Debian packages")
     try:
         packages = fetch_packages(plan.PACKAGES, refresh=refresh)
@@ -109,7 +109,7 @@ def gather_inputs(keys: str, level: int, progress: Progress, *, refresh: bool = 
     base = digest(packages_identity(packages), recipe_identity(), str(level))
     modules_id = digest("modules", base)
     system_id = digest("system", base, LOCK.read_bytes())
-    # Its os-release holds the version of the whole, so it is another whenever any layer is.
+    # This layer's os-release contains the release's version, so it depends on all layers.
     project = (base_version(), tree_identity(sources), keys)
     project_id = digest("project", modules_id, system_id, *project)
     target_id = digest("target", base)
@@ -117,12 +117,14 @@ def gather_inputs(keys: str, level: int, progress: Progress, *, refresh: bool = 
 
 
 def make_release(output: Path, inputs: Inputs, progress: Progress) -> Release:
-    """Make all files of a release in memory, then put them into `output`."""
-    with PackageArchive(inputs.packages) as archive:
+    """Make all files of a release in memory, then write them to `output`."""
+    with open_archive(inputs.packages) as archive:
         kernel = find_kernel(archive)
         vmlinuz_path = f"boot/vmlinuz-{kernel}"
         vmlinuz = archive.read(vmlinuz_path)
-        layers = make_layers(archive, kernel, archive.mtime(vmlinuz_path), inputs, progress)
+        layers = make_layers(
+            archive, kernel, int(archive.member(vmlinuz_path).mtime), inputs, progress
+        )
     contents = {"vmlinuz": vmlinuz, "initramfs.zst": b"".join(layers)}
     files = {name: describe(content) for name, content in contents.items()}
     progress("writing the release")
@@ -132,14 +134,14 @@ def make_release(output: Path, inputs: Inputs, progress: Progress) -> Release:
 
 
 def write_release(output: Path, contents: dict[str, bytes]) -> None:
-    """Put the files into `output` in this order, all of them in a moment or none.
+    """Write the files to `output` in this order; on an error, none of them.
 
-    What takes its time, bringing them to the disk, is done before the first gets its name: a
-    server that gives out this folder sees old and new side by side for no longer than that.
+    All data is on disk before the first file is renamed. So a server that serves this folder sees
+    a mix of old and new files only for the time of the renames.
     """
     try:
         with contextlib.ExitStack() as stack:
-            for name, content in reversed(contents.items()):  # the stack is left from its top
+            for name, content in reversed(contents.items()):  # the stack unwinds in reverse order
                 stream = stack.enter_context(open_atomic(output / name))
                 stream.write(content)
                 stream.flush()

@@ -1,20 +1,20 @@
-"""Byte-compiles Python sources of a tree with the target's own Python.
+"""Byte-compiles the Python sources of a tree with the target's Python.
 
-The files are "unchecked hash-based": Python loads them without looking at their source, and their
-bytes depend on nothing but the source and its path. One process compiles everything in a fixed
-order with a fixed hash seed, since marshal's output depends on what was interned before.
+The result is "unchecked hash-based": Python loads it without looking at the source, and its bytes
+depend only on the source and its path. One process compiles everything in a fixed order with a
+fixed hash seed, since marshal's output depends on which strings were interned before.
 """
 
 import json
 import tempfile
 from pathlib import Path
 
+from common.debian.programs import run_program
 from image.model import File
 from image.plan import PYTHON
-from image.target import run_target
 from image.tree import Tree
 
-# Runs in the target's Python: reads [[source, name in tracebacks, output], ...] from stdin.
+# Runs in the target's Python; stdin is JSON: [[source, name in tracebacks, output], ...].
 COMPILER = """
 import json, sys
 from importlib._bootstrap_external import _code_to_hash_pyc
@@ -29,10 +29,10 @@ for source, name, output in json.load(sys.stdin):
 
 
 def compile_tree(tree: Tree, target: Path, *, keep_sources: bool) -> Tree:
-    """Return `tree` with its .py files byte-compiled; `target` is where the target's Python stands.
+    """Return `tree` with its .py files byte-compiled by the Python below `target`.
 
-    With `keep_sources` the compiled files are in __pycache__ beside their sources; without, they
-    take their places, and tracebacks have line numbers but no lines.
+    With `keep_sources` the compiled files are added in __pycache__. Without, they replace the
+    sources, and tracebacks have line numbers but no source lines.
     """
     sources = [(path, file) for path, file in tree.files() if path.endswith(".py")]
     compiled = _compile(sources, target)
@@ -60,7 +60,7 @@ def _compile(sources: list[tuple[str, File]], target: Path) -> dict[str, bytes]:
             rows.append([str(source), f"/{path}", str(folder / f"{number}.pyc")])
         env = {"PYTHONHASHSEED": "0", "PYTHONHOME": str(target / "usr")}
         flags = ["-S", "-s", "-P", "-B", "-c", COMPILER]
-        run_target(target, PYTHON, flags, env=env, stdin=json.dumps(rows).encode())
+        run_program(target, PYTHON, flags, env=env, stdin=json.dumps(rows).encode())
         return {
             path: (folder / f"{number}.pyc").read_bytes()
             for number, (path, _) in enumerate(sources)

@@ -36,14 +36,14 @@ def make_parser(prog: str) -> argparse.ArgumentParser:
         "build",
         help="make vmlinuz, initramfs.zst and manifest.json",
         description="Make vmlinuz, initramfs.zst and manifest.json from Debian 13 packages, the "
-        "node's wheels and this project. What did not change since the last build is not redone.",
+        "node's wheels and this project. Unchanged parts are taken from the cache.",
     )
     build.add_argument(
         "--output",
         type=parse_folder,
         default=DEFAULT_OUTPUT,
         metavar="DIR",
-        help="where to put it (default: %(default)s)",
+        help="folder of the release (default: %(default)s)",
     )
     build.add_argument(
         "--flist-key",
@@ -54,22 +54,22 @@ def make_parser(prog: str) -> argparse.ArgumentParser:
     build.add_argument(
         "--refresh",
         action="store_true",
-        help="take the newest packages of Debian 13, not those that an earlier build fetched",
+        help="fetch the newest packages of Debian 13 instead of using cached ones",
     )
     build.add_argument("--json", action="store_true", help="print one JSON object")
     return parser
 
 
 def parse_folder(text: str) -> Path:
-    """Return the folder that was typed; nothing at all would be the current one."""
+    """Return the folder; "" is refused, as it would mean the current folder."""
     if not text:
-        raise argparse.ArgumentTypeError("a folder's name is needed")
+        raise argparse.ArgumentTypeError("the folder has no name")
     return Path(text)
 
 
 @contextmanager
 def show_progress() -> Iterator[Callable[[str], None]]:
-    """Give a function that shows steps on stderr: a moving line on a terminal, else plain lines."""
+    """Yield a function that shows progress on stderr: a status line on a terminal, else lines."""
     if not sys.stderr.isatty():
         yield lambda text: print(text, file=sys.stderr, flush=True)
         return
@@ -99,7 +99,7 @@ def render_json(release: Release) -> str:
 
 
 def render_table(release: Release) -> str:
-    """Return the release as lines for a person."""
+    """Return the release as lines for people."""
     how = "nothing changed" if release.reused else f"built in {release.elapsed_s:.1f} s"
     lines = [f"Zero-OS {release.version}, Linux {release.kernel}: {how}"]
     for name, file in release.files.items():

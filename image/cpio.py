@@ -1,9 +1,9 @@
-"""The newc cpio archive, which the kernel unpacks as its first root file system.
+"""The newc cpio archive, which the kernel unpacks as its initial root file system.
 
 Format: Documentation/driver-api/early-userspace/buffer-format.rst of the Linux kernel, and cpio(5).
-What `write_archive` makes depends on the tree and the time only: entries are in the order of their
-paths, inode numbers count from 1, every time is `mtime`. Names of one `File` object share an inode
-number, and the last of them carries the content, as other writers do it.
+The output of `write_archive` depends only on the tree and the time: entries are sorted by path,
+inode numbers count from 1, every time is `mtime`. Paths with the same `File` object share an inode
+number, and the last of them carries the content, as in GNU cpio.
 """
 
 import stat
@@ -21,7 +21,7 @@ KINDS = {"c": stat.S_IFCHR, "b": stat.S_IFBLK}
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One header of an archive with its content."""
+    """One entry of an archive: header and content."""
 
     name: str
     inode: int
@@ -56,13 +56,13 @@ def write_archive(tree: Tree, mtime: int) -> bytes:
 def read_archive(data: bytes) -> list[Member]:
     """Return the members of the first archive in `data`, without its trailer.
 
-    Raises `FormatError` where the bytes are not a newc archive or end too early.
+    Raises `FormatError` if the bytes are not a newc archive or end too early.
     """
     return read_archive_at(data, 0)[0]
 
 
 def read_archive_at(data: bytes, start: int) -> tuple[list[Member], int]:
-    """Return the members of the archive that begins at `start`, and where it ends."""
+    """Return the members of the archive that begins at `start`, and the offset of its end."""
     members: list[Member] = []
     offset = start
     while True:

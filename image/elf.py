@@ -1,6 +1,6 @@
-"""As much of ELF as a build needs: the libraries a file asks for, and the sections of a module.
+"""The parts of ELF that a build needs: required libraries, and the sections of a module.
 
-Only 64-bit little-endian files are read. Format: elf(5).
+Only 64-bit little-endian files are supported. Format: elf(5).
 """
 
 import struct
@@ -15,17 +15,17 @@ DT_NULL, DT_NEEDED = 0, 1
 
 
 def is_elf(data: bytes) -> bool:
-    """Tell whether `data` begins like a 64-bit little-endian ELF file."""
+    """Return whether `data` starts like a 64-bit little-endian ELF file."""
     return data.startswith(MAGIC)
 
 
 def read_section(data: bytes, name: str) -> bytes | None:
-    """Return the content of the first section called `name`, or None if there is none."""
+    """Return the content of the first section named `name`, or None."""
     return read_sections(data).get(name)
 
 
 def read_sections(data: bytes) -> dict[str, bytes]:
-    """Return all sections that have a name and a content."""
+    """Return the content of all named sections, by name."""
     try:
         return _read_sections(data)
     except (struct.error, IndexError, ValueError) as error:
@@ -33,7 +33,7 @@ def read_sections(data: bytes) -> dict[str, bytes]:
 
 
 def read_needed(data: bytes) -> list[str]:
-    """Return the names of the shared libraries that `data` must have to be loaded."""
+    """Return the names of the shared libraries that `data` needs (DT_NEEDED)."""
     sections = read_sections(data)
     dynamic, strings = sections.get(".dynamic", b""), sections.get(".dynstr", b"")
     names = []
@@ -46,10 +46,10 @@ def read_needed(data: bytes) -> list[str]:
 
 
 def strip_unloaded(data: bytes) -> bytes:
-    """Return an executable or library without what no program header asks to load.
+    """Return an executable or library without the data that no program header refers to.
 
-    Debug information, symbol tables and section headers stand behind the last loaded byte; the
-    loader reads program headers only. A file that has nothing behind it is returned as it is.
+    Debug information, symbol tables and section headers follow the last loaded byte; the loader
+    reads only program headers. A file without such data is returned unchanged.
     """
     try:
         end = _loaded_end(data)

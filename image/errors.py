@@ -1,11 +1,11 @@
-"""What can go wrong in a build that its user can do something about."""
+"""Errors of a build that its user can act on."""
 
 from common.errors import ZosError
 
 
 class ImageError(ZosError):
-    """The release could not be built; nothing was left half-written."""
+    """The release could not be built; no file is half-written."""
 
 
 class FormatError(ImageError):
-    """Bytes that were to be an archive, an ELF file or a kernel module are not."""
+    """Data is not a valid archive, ELF file or kernel module."""

@@ -1,25 +1,27 @@
-"""What a release is made of, as digests: the same inputs give the same identity on any machine."""
+"""Digests of a release's inputs: the same inputs have the same identity on any machine."""
 
 import hashlib
 import json
 from collections.abc import Iterable
 from pathlib import Path
 
+from common.debian import archive
+from common.debian.archive import PackageArchive, open_archive
 from common.files import write_atomic
 from common.paths import cache_dir
-from image.archive import PackageArchive
 from image.model import Directory, File, Symlink
+from image.packages import read_entry, select_paths
 from image.tree import Tree
 
-# Of the fetched packages, what a build reads; the rest has the time of the fetch in it.
+# The packages' files that a build reads; others contain the time at which they were fetched.
 PACKAGE_PATHS = ("boot/*", "usr/*")
-RECIPE = Path(__file__).parent
-# How a build is asked for, and where it says what it made, change nothing of what is made.
+RECIPE = (Path(__file__).parent, Path(archive.__file__).parent)
+# The command line and its output do not change what is built.
 NOT_RECIPE = ("cli.py",)
 
 
 def digest(*parts: str | bytes) -> str:
-    """Return one digest of `parts`, in which their borders count."""
+    """Return one digest of `parts` that depends on their boundaries."""
     state = hashlib.sha256()
     for part in parts:
         data = part.encode() if isinstance(part, str) else part
@@ -30,19 +32,20 @@ def digest(*parts: str | bytes) -> str:
 
 def recipe_identity() -> str:
     """Return the digest of the code and the tables that build a release."""
-    paths = sorted(path for path in RECIPE.glob("*.py") if path.name not in NOT_RECIPE)
+    found = [path for folder in RECIPE for path in sorted(folder.glob("*.py"))]
+    paths = [path for path in found if path.name not in NOT_RECIPE]
     return digest(*(part for path in paths for part in (path.name, path.read_bytes())))
 
 
 def tree_identity(tree: Tree) -> str:
-    """Return the digest of all files of `tree` with their paths and modes."""
+    """Return the digest of all files of `tree` with their paths, modes and owners."""
     return digest(*(part for path, file in tree.files() for part in _parts(path, file)))
 
 
 def packages_identity(path: Path) -> str:
-    """Return the digest of what the archive of packages at `path` holds.
+    """Return the digest of the archive of packages at `path`.
 
-    Reading it takes a second, so the answer is kept for as long as the file stays as it is.
+    Computing it takes a second, so it is cached for as long as the file does not change.
     """
     facts = path.stat()
     stamp = [facts.st_size, facts.st_mtime_ns]
@@ -53,15 +56,15 @@ def packages_identity(path: Path) -> str:
             return str(known["digest"])
     except (OSError, ValueError, KeyError, TypeError):
         pass
-    with PackageArchive(path) as archive:
-        answer = digest(*_archive_parts(archive))
+    with open_archive(path) as packages:
+        answer = digest(*_archive_parts(packages))
     write_atomic(note, json.dumps({"stamp": stamp, "digest": answer}).encode())
     return answer
 
 
-def _archive_parts(archive: PackageArchive) -> Iterable[str | bytes]:
-    for path in archive.select(PACKAGE_PATHS):
-        entry = archive.entry(path)
+def _archive_parts(packages: PackageArchive) -> Iterable[str | bytes]:
+    for path in select_paths(packages, PACKAGE_PATHS):
+        entry = read_entry(packages, path)
         match entry:
             case File():
                 yield from _parts(path, entry)

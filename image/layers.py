@@ -1,8 +1,8 @@
-"""Compressed layers of the initramfs, kept by the identity of what went into them.
+"""Compressed layers of the initramfs, cached by the identity of their inputs.
 
-The kernel unpacks any number of compressed archives that stand behind one another, so what changes
-rarely (kernel modules, Python) is compressed once, and a change of the project's own code costs
-the time of its own small layer.
+The kernel unpacks any number of concatenated compressed archives. So the parts that change rarely
+(kernel modules, Python) are compressed once, and a change of the project's own code costs only the
+time of its own small layer.
 """
 
 import contextlib
@@ -19,9 +19,9 @@ from image.cpio import write_archive
 from image.tree import Tree
 
 LEVEL = 19
-# The window that level 19 uses by itself; the kernel allocates it while it unpacks.
+# The default window of level 19; the kernel allocates it while it unpacks.
 WINDOW_LOG = 23
-# How much one thread takes at a time: small enough for many processors to have work.
+# The unit of work of a thread: small enough to keep many processors busy.
 JOB_BYTES = 8 << 20
 KEPT_PER_LAYER = 4
 
@@ -29,7 +29,7 @@ KEPT_PER_LAYER = 4
 def pack_layer(tree: Tree, mtime: int, level: int = LEVEL, threads: int = 0) -> bytes:
     """Return `tree` as a compressed archive, padded so that another can follow.
 
-    `threads` is 0 for as many as there are processors; any number gives the same bytes.
+    With `threads` 0 there is one per processor; any number gives the same bytes.
     """
     options = zstandard.ZstdCompressionParameters.from_level(
         level, window_log=WINDOW_LOG, job_size=JOB_BYTES, threads=threads or os.cpu_count() or 1
@@ -40,7 +40,7 @@ def pack_layer(tree: Tree, mtime: int, level: int = LEVEL, threads: int = 0) -> 
 
 
 def cached_layer(name: str, identity: str, make: Callable[[], bytes]) -> bytes:
-    """Return the layer `name` of `identity`; `make` is called only if it is not in the cache."""
+    """Return the layer `name` of `identity`; call `make` only if it is not in the cache."""
     path = cache_dir("image", "layers") / f"{name}-{identity[:32]}.zst"
     try:
         data = path.read_bytes()
@@ -56,7 +56,7 @@ def keep_newest(folder: Path, pattern: str, count: int) -> None:
     """Remove all but the `count` newest files or folders that `pattern` matches in `folder`."""
     aged = []
     for path in folder.glob(pattern):
-        with contextlib.suppress(FileNotFoundError):  # another build removed it
+        with contextlib.suppress(FileNotFoundError):  # another build has removed it
             aged.append((path.stat().st_mtime_ns, path))
     for _, path in sorted(aged, reverse=True)[count:]:
         if path.is_dir():

@@ -1,9 +1,9 @@
-"""manifest.json: what a release is and what its files are. Written last, so it vouches for them.
+"""manifest.json: the description of a release. Written last, so its files are then complete.
 
     {"version": "0.1.0+3f2a...", "kernel": "6.12...", "identity": HEX,
      "files": {"vmlinuz": {"size": BYTES, "sha256": HEX}, "initramfs.zst": {...}}}
 
-`identity` is the digest of everything the release was made of.
+`identity` is the digest of all inputs of the release.
 """
 
 import hashlib
@@ -25,14 +25,14 @@ def describe(data: bytes) -> Artefact:
 def encode_manifest(
     version: str, kernel: str, identity: str, files: Mapping[str, Artefact]
 ) -> bytes:
-    """Return the text of a manifest, the same for the same release."""
+    """Return the content of a manifest; the same release always gives the same bytes."""
     rows = {name: {"size": a.size, "sha256": a.sha256} for name, a in sorted(files.items())}
     value = {"version": version, "kernel": kernel, "identity": identity, "files": rows}
     return json.dumps(value, indent=2).encode() + b"\n"
 
 
 def find_release(folder: Path, identity: str) -> Release | None:
-    """Return the release in `folder` if it is whole and was made of `identity`, else None."""
+    """Return the release in `folder` if it is complete and has `identity`, else None."""
     try:
         value: dict[str, Any] = json.loads((folder / NAME).read_bytes())
         if value["identity"] != identity:

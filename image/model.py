@@ -1,4 +1,4 @@
-"""The shapes a build works with: what can stand in a file system, and what a release is.
+"""The values of a build: the entries of a file system, and releases.
 
 A path is text without a leading slash and without "." or ".." parts ("usr/bin/kmod").
 """
@@ -9,7 +9,7 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True, eq=False)
 class File:
-    """A regular file; two names for the same object are a hard link."""
+    """A regular file; two paths with the same object are hard links."""
 
     content: bytes
     mode: int = 0o644
@@ -28,7 +28,7 @@ class Directory:
 
 @dataclass(frozen=True, slots=True)
 class Symlink:
-    """A symbolic link; the target is not looked at."""
+    """A symbolic link; the target is not checked."""
 
     target: str
     uid: int = 0
@@ -60,7 +60,7 @@ class Artefact:
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """A release in a folder; `reused` says that it was there already, made of the same inputs."""
+    """A release in a folder; `reused` if it existed already, with the same inputs."""
 
     folder: Path
     version: str

@@ -1,4 +1,4 @@
-"""Kernel modules: which of them a node gets, with everything those depend on. Pure."""
+"""Selects kernel modules with their dependencies. Pure."""
 
 import lzma
 from collections.abc import Callable, Iterable, Mapping
@@ -11,12 +11,12 @@ SUFFIXES = (".ko", ".ko.xz")
 
 
 def module_name(path: str) -> str:
-    """Return the name the kernel knows a module by ("x/virtio-rng.ko.xz" -> "virtio_rng")."""
+    """Return the kernel's name of a module ("x/virtio-rng.ko.xz" -> "virtio_rng")."""
     return path.rpartition("/")[2].partition(".")[0].replace("-", "_")
 
 
 def unpack_module(path: str, data: bytes) -> bytes:
-    """Return the module itself when `path` says that `data` is compressed."""
+    """Return the module, decompressed if `path` has the suffix .xz."""
     if not path.endswith(".xz"):
         return data
     try:
@@ -26,7 +26,7 @@ def unpack_module(path: str, data: bytes) -> bytes:
 
 
 def read_info(module: bytes) -> dict[str, list[str]]:
-    """Return what a module says of itself (its .modinfo section), each key with all its values."""
+    """Return a module's .modinfo section: each key with all its values."""
     info: dict[str, list[str]] = {}
     for field in (read_section(module, ".modinfo") or b"").split(b"\0"):
         key, equals, value = field.decode(errors="replace").partition("=")
@@ -36,13 +36,13 @@ def read_info(module: bytes) -> dict[str, list[str]]:
 
 
 def needed_names(info: Mapping[str, list[str]]) -> list[str]:
-    """Return the modules that must be loaded before the one that says `info`."""
+    """Return the names of the modules that a module depends on."""
     words = ",".join(info.get("depends", [])).split(",")
     return [word.replace("-", "_") for word in words if word]
 
 
 def wished_names(info: Mapping[str, list[str]]) -> list[str]:
-    """Return the modules that are loaded around it where they exist (softdep "pre: a post: b")."""
+    """Return the names of the optional dependencies (softdep "pre: a post: b")."""
     words = " ".join(info.get("softdep", [])).split()
     return [word.replace("-", "_") for word in words if not word.endswith(":")]
 
@@ -53,11 +53,11 @@ def close_modules(
     without: Iterable[str],
     read: Callable[[str], bytes],
 ) -> list[str]:
-    """Return which modules of `paths` are wanted, with all that those need.
+    """Return the modules of `paths` that match, with all their dependencies.
 
-    The patterns are below kernel/; `read(path)` gives the file. What a module depends on comes
-    along even when `without` names it. A module that is nowhere is an error only when depended on;
-    the kernel may have what a soft dependency names built in.
+    Patterns are relative to kernel/; `read(path)` returns the content of a module. A dependency is
+    included even if `without` matches it. A missing dependency is an error; a missing soft
+    dependency is not, since it may be built into the kernel.
     """
     by_name = {module_name(path): path for path in paths if path.endswith(SUFFIXES)}
     wanted, unwanted = list(patterns), list(without)

@@ -1,8 +1,9 @@
-"""What goes into a release: tables only, as globs over paths ("*" also crosses slashes)."""
+"""Tables of what goes into a release; paths are globs, in which "*" also matches slashes."""
 
+from common.debian.programs import LOADER
 from image.model import Device
 
-# Debian packages, with everything they depend on. The build takes single files out of them.
+# Debian packages; their dependencies are added. The build uses single files of them.
 PACKAGES = (
     "ca-certificates",
     "kmod",
@@ -12,8 +13,6 @@ PACKAGES = (
     "python3.13-minimal",
 )
 
-LIBRARY_FOLDER = "usr/lib/x86_64-linux-gnu"
-LOADER = f"{LIBRARY_FOLDER}/ld-linux-x86-64.so.2"
 PYTHON = "usr/bin/python3.13"
 STDLIB = "usr/lib/python3.13"
 PROJECT = "usr/lib/zero-os"
@@ -31,8 +30,8 @@ SYSTEM_FILES = (
     "usr/lib/modprobe.d/*",
 )
 
-# Loaded by name at run time, so no file lists them as needed: glibc cancels threads with libgcc,
-# kmod reads compressed modules with the others.
+# Loaded by name at run time, so no file lists them as needed: for thread cancellation in glibc, and
+# for compressed modules in kmod.
 LOADED_LIBRARIES = ("libgcc_s.so.1", "liblzma.so.5", "libzstd.so.1")
 
 SYMLINKS = {
@@ -65,7 +64,7 @@ DIRECTORIES = {
     "var/tmp": 0o1777,
 }
 
-# Python as PID 1 dies at once without urandom, and speaks to nobody without console.
+# Without urandom, Python as PID 1 ends at once; without console, its output is lost.
 DEVICES = {
     "dev/console": Device("c", 5, 1, 0o600),
     "dev/kmsg": Device("c", 1, 11, 0o600),
@@ -138,7 +137,7 @@ STDLIB_WITHOUT = (
     f"{STDLIB}/zipapp.py",
 )
 
-# Of a wheel, what no node runs; paths inside the wheel.
+# Files of wheels that no node uses; paths inside the wheel.
 WHEELS_WITHOUT = (
     "*.dist-info/*",
     "*.pxd",
@@ -152,10 +151,11 @@ WHEELS_WITHOUT = (
     "zstandard/backend_cffi*",
 )
 
-# The project's own packages on a node, and what stays out of them.
+# The project's own packages on a node, and the files left out of them.
 NODE_PACKAGES = ("common", "flist", "node", "zero_os", "zinit")
 NODE_WITHOUT = (
     "*/__pycache__/*",
+    "common/debian/*",
     "flist/hub/*",
     "node/etc/*",
     "zero_os/boot/*",
@@ -201,7 +201,7 @@ MODULES = (
     "drivers/firmware/*", "drivers/mfd/lpc_ich*", "drivers/powercap/*", "drivers/ptp/*",
     "drivers/rtc/*", "drivers/thermal/intel/*", "drivers/watchdog/*", "drivers/hwmon/coretemp*",
     "drivers/hwmon/k10temp*", "drivers/i2c/busses/i2c-i801*",
-    # asked for by name at run time, through the crypto API
+    # loaded by name at run time, through the crypto API
     "arch/x86/crypto/*", "crypto/*", "lib/*",
 )  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""The part of the initramfs that is this project: its packages, launchers, configuration, keys."""
+"""The layer of the initramfs with this project: packages, launchers, configuration, keys."""
 
 import base64
 from pathlib import Path
@@ -23,22 +23,11 @@ from {module} import {function}
 sys.exit({function}())
 """
 
-# PID 1 never returns, and imports nothing that it does not use.
-INIT = """#!/usr/bin/python3 -IS
-import sys
-
-sys.path.append("/{project}")
-
-from {module} import {function}
-
-{function}()
-"""
-
 PROGRAMS = {
-    "init": (INIT, "zinit.boot", "main"),
-    "usr/bin/rfs": (LAUNCHER, "flist.cli", "entry"),
-    "usr/bin/zinit": (LAUNCHER, "zinit.client.cli", "entry"),
-    "usr/bin/zos": (LAUNCHER, "zero_os.cli", "main"),
+    "init": ("zinit.boot", "main"),
+    "usr/bin/rfs": ("flist.cli", "entry"),
+    "usr/bin/zinit": ("zinit.client.cli", "entry"),
+    "usr/bin/zos": ("zero_os.cli", "main"),
 }
 
 OS_RELEASE = """NAME="Zero-OS"
@@ -49,7 +38,7 @@ VERSION_ID="{version}"
 
 
 def collect_sources(top: Path = TOP) -> Tree:
-    """Return the project's files that a node gets, uncompiled: packages and node/etc."""
+    """Return the project's files for a node, uncompiled: packages and node/etc."""
     tree = Tree()
     for package in plan.NODE_PACKAGES:
         for path in _files_below(top / package):
@@ -64,7 +53,7 @@ def collect_sources(top: Path = TOP) -> Tree:
 
 
 def _files_below(folder: Path) -> list[Path]:
-    """Return the regular files, without hidden ones, compiled ones and what editors leave."""
+    """Return the regular files, except hidden files, compiled files and editor backups."""
     return [
         path
         for path in sorted(folder.rglob("*"))
@@ -75,10 +64,10 @@ def _files_below(folder: Path) -> list[Path]:
 
 
 def build_project(sources: Tree, keys: str, version: str, target: Path) -> Tree:
-    """Return the whole layer; `keys` is what `read_keys` gave, "" for none."""
+    """Return the whole layer; `keys` is the result of `read_keys`, or ""."""
     tree = compile_tree(sources, target, keep_sources=True)
-    for path, (text, module, function) in PROGRAMS.items():
-        script = text.format(project=plan.PROJECT, module=module, function=function)
+    for path, (module, function) in PROGRAMS.items():
+        script = LAUNCHER.format(project=plan.PROJECT, module=module, function=function)
         tree.add(path, File(script.encode(), 0o755))
     tree.add("etc/os-release", File(OS_RELEASE.format(version=version).encode()))
     if keys:
@@ -87,9 +76,9 @@ def build_project(sources: Tree, keys: str, version: str, target: Path) -> Tree:
 
 
 def read_keys(path: Path) -> str:
-    """Return the Ed25519 public keys in `path`, one per line, comments and blanks left out.
+    """Return the Ed25519 public keys in `path`, one per line, without comments and blank lines.
 
-    Raises `ImageError` where a line is not base64 of 32 bytes, or when there is no key at all.
+    Raises `ImageError` if a line is not base64 of 32 bytes, or if there is no key.
     """
     try:
         keys = parse_public_keys(path.read_text())
@@ -99,7 +88,7 @@ def read_keys(path: Path) -> str:
             hint="`zos flist keygen FILE` makes a key pair; FILE.pub is the public one",
         ) from error
     except UnicodeDecodeError as error:
-        raise ImageError(f"cannot read the flist keys in {path}: it is no text") from error
+        raise ImageError(f"cannot read the flist keys in {path}: not a text file") from error
     except ValueError as error:
         raise ImageError(f"cannot use the flist keys in {path}: {error}") from error
     return "".join(f"{base64.b64encode(key).decode()}\n" for key in keys)

@@ -1,18 +1,19 @@
-"""The part of the initramfs that comes from packages: libraries, Python, tools, certificates."""
+"""The layer of the initramfs from packages: libraries, Python, tools, certificates."""
 
 import tempfile
 from dataclasses import replace
 from pathlib import Path
 
+from common.debian.archive import PackageArchive
+from common.debian.programs import LIBRARY_FOLDER, LOADER
 from common.paths import cache_dir
 from image import plan
-from image.archive import PackageArchive
 from image.bytecode import compile_tree
 from image.elf import is_elf, read_needed, strip_unloaded
 from image.errors import ImageError
 from image.layers import keep_newest
 from image.model import Directory, File, Symlink
-from image.target import write_tree
+from image.packages import read_entry, select_paths
 from image.tree import Tree
 
 USERS = "root:x:0:0:root:/root:/usr/bin/zos\nnobody:x:65534:65534:nobody:/:/usr/sbin/nologin\n"
@@ -32,7 +33,7 @@ SMALL_FILES = {
 def build_system(archive: PackageArchive, wheels: Tree, target: Path) -> Tree:
     """Return the whole layer: skeleton, programs, byte-compiled Python and `wheels`, libraries."""
     tree = build_skeleton()
-    copy_files(archive, archive.select(plan.SYSTEM_FILES), tree)
+    copy_files(archive, select_paths(archive, plan.SYSTEM_FILES), tree)
     tree.add(plan.CERTIFICATE_BUNDLE, File(bundle_certificates(archive)))
     python = Tree()
     python.merge(wheels)
@@ -49,22 +50,23 @@ def prepare_target(archive: PackageArchive, identity: str) -> Path:
         place.touch()
         return place
     tree = Tree()
-    copy_files(archive, [plan.LOADER, plan.PYTHON, "usr/bin/kmod", *select_stdlib(archive)], tree)
+    copy_files(archive, [LOADER, plan.PYTHON, "usr/bin/kmod", *select_stdlib(archive)], tree)
     add_libraries(archive, tree)
+    paths = [path for path, entry in tree.items() if not isinstance(entry, Directory)]
     with tempfile.TemporaryDirectory(dir=place.parent) as folder:
         fresh = Path(folder) / "root"
-        write_tree(tree, fresh)
+        archive.unpack(paths, fresh)
         try:
             fresh.rename(place)
         except OSError:
-            if not place.is_dir():  # else another build has just done the same
+            if not place.is_dir():  # else another build has just created it
                 raise
     keep_newest(place.parent, "*", KEPT_TARGETS)
     return place
 
 
 def build_skeleton() -> Tree:
-    """Return the directories, links, device nodes and small files that no package gives."""
+    """Return the directories, links, device nodes and small files that no package contains."""
     tree = Tree()
     for path, mode in plan.DIRECTORIES.items():
         tree.add(path, Directory(mode))
@@ -78,30 +80,30 @@ def build_skeleton() -> Tree:
 
 
 def select_stdlib(archive: PackageArchive) -> list[str]:
-    """Return the paths of the standard library's files that a node needs."""
-    return archive.select([f"{plan.STDLIB}/*"], plan.STDLIB_WITHOUT)
+    """Return the paths of the standard library that a node needs."""
+    return select_paths(archive, [f"{plan.STDLIB}/*"], plan.STDLIB_WITHOUT)
 
 
 def copy_files(archive: PackageArchive, paths: list[str], tree: Tree) -> None:
-    """Add what stands at `paths`, but for directories: those come with what is in them."""
+    """Add the entries at `paths`, except directories, which their files imply."""
     for path in paths:
-        entry = archive.entry(path)
+        entry = read_entry(archive, path)
         if not isinstance(entry, Directory):
             tree.add(path, entry)
 
 
 def bundle_certificates(archive: PackageArchive) -> bytes:
     """Return the trusted certificate authorities as one PEM file."""
-    paths = archive.select([plan.CERTIFICATES])
+    paths = select_paths(archive, [plan.CERTIFICATES])
     if not paths:
         raise ImageError("cannot find any certificate authority among the packages")
     return b"".join(archive.read(path).rstrip(b"\n") + b"\n" for path in paths)
 
 
 def add_libraries(archive: PackageArchive, tree: Tree) -> None:
-    """Add every shared library that a file of `tree`, or another library, asks for.
+    """Add every shared library that a file of `tree`, or another library, needs.
 
-    Libraries that a wheel brings along itself are found in the tree by their names.
+    Libraries in wheels are already in the tree, under their names.
     """
     present = {path.rpartition("/")[2] for path, _ in tree.files()}
     todo = list(plan.LOADED_LIBRARIES)
@@ -116,7 +118,7 @@ def add_libraries(archive: PackageArchive, tree: Tree) -> None:
 
 
 def strip_files(tree: Tree) -> Tree:
-    """Return `tree` with programs and libraries cut down to what is loaded (16 MB less)."""
+    """Return `tree` with programs and libraries stripped to their loaded parts (16 MB less)."""
     result = Tree()
     for path, entry in tree.items():
         if isinstance(entry, File) and is_elf(entry.content):
@@ -126,19 +128,19 @@ def strip_files(tree: Tree) -> Tree:
 
 
 def needed_libraries(file: File) -> list[str]:
-    """Return the libraries that `file` asks for; none if it is not an ELF file."""
+    """Return the libraries that `file` needs; none if it is not an ELF file."""
     return read_needed(file.content) if is_elf(file.content) else []
 
 
 def _add_library(archive: PackageArchive, name: str, tree: Tree) -> File:
-    path = f"{plan.LIBRARY_FOLDER}/{name}"
+    path = f"{LIBRARY_FOLDER}/{name}"
     if path not in archive:
         raise ImageError(f"cannot find the library {name} among the packages")
-    entry = archive.entry(path)
+    entry = read_entry(archive, path)
     if isinstance(entry, Symlink):
         tree.add(path, entry)
-        path = f"{plan.LIBRARY_FOLDER}/{entry.target}"
-        entry = archive.entry(path)
+        path = f"{LIBRARY_FOLDER}/{entry.target}"
+        entry = read_entry(archive, path)
     if not isinstance(entry, File):
         raise ImageError(f"cannot use the library {name}: /{path} is not a file")
     if path not in tree:

@@ -1,4 +1,4 @@
-"""A file system in memory: paths and what stands there. Pure; nothing here touches a disk."""
+"""A file system in memory: paths and their entries. Pure; no I/O."""
 
 import fnmatch
 from collections.abc import Iterable, Iterator
@@ -10,7 +10,7 @@ LINKS_MAX = 16
 
 
 class Tree:
-    """Paths mapped to entries; the parents of every entry are there and are directories."""
+    """A mapping from paths to entries; the parents of every entry exist and are directories."""
 
     def __init__(self) -> None:
         self._entries: dict[str, Entry] = {}
@@ -25,7 +25,7 @@ class Tree:
         return self._entries[path]
 
     def __iter__(self) -> Iterator[str]:
-        """Yield the paths in the order of their bytes: a parent comes before its children."""
+        """Yield the paths in byte order, so a parent comes before its children."""
         return iter(sorted(self._entries, key=str.encode))
 
     def items(self) -> Iterator[tuple[str, Entry]]:
@@ -37,9 +37,9 @@ class Tree:
         return ((path, entry) for path, entry in self.items() if isinstance(entry, File))
 
     def add(self, path: str, entry: Entry) -> None:
-        """Put `entry` at `path`, with directories (0755, root) above it where there are none.
+        """Add `entry` at `path`, and missing parents as directories (0755, root).
 
-        The same path twice is an error unless both are directories; then the later one counts.
+        Adding a path twice is an error, unless both are directories; then the later one counts.
         """
         check_path(path)
         old = self._entries.get(path)
@@ -53,12 +53,12 @@ class Tree:
         self._entries[path] = entry
 
     def merge(self, other: "Tree") -> None:
-        """Add everything that `other` holds."""
+        """Add all entries of `other`."""
         for path, entry in other.items():
             self.add(path, entry)
 
     def resolve(self, path: str) -> str | None:
-        """Return where `path` leads when symbolic links are followed, or None if nowhere."""
+        """Follow symbolic links and return the path that `path` leads to, or None."""
         done: list[str] = []
         todo = path.split("/")[::-1]
         for _ in range(LINKS_MAX * 16):
@@ -81,7 +81,7 @@ class Tree:
         return None
 
     def size_bytes(self) -> int:
-        """Return how much all files hold; hard links count once."""
+        """Return the total size of all files; hard links count once."""
         return sum(len(file.content) for file in {id(f): f for _, f in self.files()}.values())
 
 
@@ -93,5 +93,5 @@ def check_path(path: str) -> None:
 
 
 def matches(path: str, patterns: Iterable[str]) -> bool:
-    """Tell whether `path` is matched by a glob of `patterns` ("*" also crosses slashes)."""
+    """Return whether a glob of `patterns` matches `path` ("*" also matches slashes)."""
     return any(fnmatch.fnmatchcase(path, pattern) for pattern in patterns)

@@ -1,4 +1,4 @@
-"""The node's Python packages: wheels pinned by hash, fetched for the target whatever runs here."""
+"""The node's Python packages: wheels pinned by hash, fetched for the target's Python."""
 
 import hashlib
 import sys
@@ -14,7 +14,7 @@ from image.model import File
 from image.tree import Tree, matches
 
 FETCH_DEADLINE_S = 600
-# A wheel's oldest possible glibc; Debian 13 has 2.41.
+# The manylinux versions that wheels may require; Debian 13 has glibc 2.41.
 GLIBC = (
     "1",
     "2010",
@@ -31,9 +31,9 @@ GLIBC = (
 
 
 def fetch_wheels(lock: Path) -> list[Path]:
-    """Return the wheels that `lock` names for CPython 3.13 on x86-64, from the cache if there.
+    """Return the wheels in `lock` for CPython 3.13 on x86-64, from the cache if possible.
 
-    pip refuses a file whose hash is not in the lock.
+    pip refuses a file whose hash is not in the lock file.
     """
     identity = hashlib.sha256(lock.read_bytes() + repr(GLIBC).encode()).hexdigest()
     folder = cache_dir("wheels") / identity[:16]
@@ -43,7 +43,7 @@ def fetch_wheels(lock: Path) -> list[Path]:
             try:
                 (Path(place) / "new").rename(folder)
             except OSError:
-                if not folder.is_dir():  # else another build was faster with the same files
+                if not folder.is_dir():  # else another build has just fetched the same files
                     raise
     return sorted(folder.glob("*.whl"))
 
@@ -64,7 +64,7 @@ def _download(lock: Path, folder: Path) -> None:
 
 
 def unpack_wheels(wheels: Iterable[Path], folder: str, without: Iterable[str]) -> Tree:
-    """Return what `wheels` install below `folder`, but for what a glob of `without` matches."""
+    """Return the files that `wheels` install below `folder`, except those `without` matches."""
     tree, unwanted = Tree(), list(without)
     for wheel in wheels:
         with zipfile.ZipFile(wheel) as archive:
@@ -79,7 +79,7 @@ def unpack_wheels(wheels: Iterable[Path], folder: str, without: Iterable[str]) -
 
 
 def _installed_path(name: str) -> str | None:
-    """Return where a wheel's file goes below the packages' folder; scripts and data go nowhere."""
+    """Return a file's path below the packages' folder; None for scripts and data."""
     parts = PurePosixPath(name).parts
     if parts[0].endswith(".data"):
         return "/".join(parts[2:]) if parts[1] in ("purelib", "platlib") else None

@@ -1,1 +1,1 @@
-"""What a node runs above zinit: devices, network, bring-up from the hub."""
+"""The services that a node runs above zinit: network, and bring-up from the hub."""

@@ -1,13 +1,13 @@
-"""Waiting times between tries."""
+"""Pauses between retries."""
 
 import random
 from collections.abc import Iterator
 
 
 def backoff_delays(first_s: float = 0.5, limit_s: float = 30.0) -> Iterator[float]:
-    """Yield seconds to wait, forever: doubling up to `limit_s`, spread by a quarter either way.
+    """Yield pauses in seconds, without end: doubling up to `limit_s`, each ±25 % at random.
 
-    The spread keeps a thousand nodes that lost the same hub from coming back in step.
+    Without the jitter, all nodes that lost a hub would return to it at the same moments.
     """
     delay = first_s
     while True:

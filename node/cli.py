@@ -1,4 +1,4 @@
-"""`zos node`: what zinit starts on a node. Not meant to be typed on a host, and refused there."""
+"""`zos node`: the services that zinit starts on a node; refused on any other machine."""
 
 import argparse
 from collections.abc import Sequence
@@ -14,14 +14,14 @@ def main(argv: Sequence[str], prog: str) -> int:
     """Run one of the node's services."""
     parser = argparse.ArgumentParser(prog=prog, description="the services of a node, run by zinit")
     parser.add_argument("service", choices=("network", "bringup"))
-    service = parser.parse_args(argv).service
+    name = parser.parse_args(argv).service
     if not is_node():
         raise UsageError(
-            f"cannot run {service} here: this machine does not run Zero-OS",
+            f"cannot run {name} here: this machine does not run Zero-OS",
             hint="it would take over the machine's network and mounts; `zos boot` boots a node",
         )
-    if service == "network":
-        from node import network
+    if name == "network":
+        from node.network import service as network
 
         return network.main()
     from node import bringup
@@ -30,7 +30,7 @@ def main(argv: Sequence[str], prog: str) -> int:
 
 
 def is_node(os_release: Path = OS_RELEASE) -> bool:
-    """Tell whether this machine runs Zero-OS."""
+    """Return whether this machine runs Zero-OS."""
     try:
         return OURS in os_release.read_text().splitlines()
     except (OSError, UnicodeDecodeError):

@@ -1,13 +1,14 @@
-"""The kernel command line, as upstream's nodes know it (`runmode=`, `farmer_id=`) plus `hub=`.
+"""The kernel command line, with upstream's keys (`runmode=`, `farmer_id=`) and `hub=`.
 
-When a key stands there twice the first one counts, everywhere: upstream's parts disagreed on
-that, so that one extra word could split a node between two networks.
+If a key is repeated, the first value counts. Upstream's components disagreed on that, so one extra
+word could split a node between two networks.
 """
 
 from urllib.parse import urlsplit
 
 from common.farms import FARM_MAX
-from node.model import NETWORKS, BootParameters, NodeError
+from common.runmodes import RUN_MODES
+from node.model import BootParameters, NodeError
 
 DEFAULT_RUNMODE = "prod"
 
@@ -22,27 +23,27 @@ def parse_words(text: str) -> dict[str, str]:
 
 
 def parse_parameters(text: str) -> BootParameters:
-    """Return what `text` (/proc/cmdline) says, or raise `NodeError` naming the bad word."""
+    """Parse `text` (/proc/cmdline); raise `NodeError` naming an invalid word."""
     words = parse_words(text)
     runmode = words.get("runmode", DEFAULT_RUNMODE)
-    if runmode not in NETWORKS:
-        raise NodeError(f"cannot use runmode={runmode}: it is none of {', '.join(NETWORKS)}")
+    if runmode not in RUN_MODES:
+        raise NodeError(f"cannot use runmode={runmode}: the run modes are {', '.join(RUN_MODES)}")
     farm = words.get("farmer_id", "0")
     if not (farm.isascii() and farm.isdigit() and int(farm) <= FARM_MAX):
-        raise NodeError(f"cannot use farmer_id={farm}: it is no number up to {FARM_MAX}")
+        raise NodeError(f"cannot use farmer_id={farm}: a farm number is at most {FARM_MAX}")
     return BootParameters(runmode=runmode, farm=int(farm), hub=parse_hub(words.get("hub", "")))
 
 
 def parse_hub(url: str) -> str:
-    """Return the hub's address without a trailing slash."""
+    """Return the hub's URL without a trailing slash."""
     try:
         parts = urlsplit(url)
-        parts.port  # noqa: B018 - raises when the port is no number
+        parts.port  # noqa: B018 - raises if the port is not a number
     except ValueError:
         parts = urlsplit("")
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise NodeError(
-            f"cannot use hub={url}: it is no http(s) address",
+            f"cannot use hub={url}: not an http(s) address",
             hint="the boot script sets it; see --hub of `zos bootstrap serve`",
         )
     return url.rstrip("/")

@@ -1,4 +1,4 @@
-"""Fetches a flist and its signature from the hub; what comes is checked before it is read."""
+"""Fetches a flist and its signature from the hub; the signature is checked before any parsing."""
 
 import time
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ class Hub:
         self.pool = urllib3.PoolManager(timeout=timeout, retries=False)
 
     def fetch(self, path: str, limit_bytes: int) -> Iterator[bytes]:
-        """Yield the body at `path`; more than `limit_bytes` or too slow a body is an error."""
+        """Yield the body at `path`; raise `NodeError` for one that is too large or too slow."""
         url = f"{self.url}/{path}"
         deadline = time.monotonic() + FETCH_DEADLINE_S
         size = 0
@@ -35,7 +35,7 @@ class Hub:
         try:
             if response.status != 200:
                 raise NodeError(f"cannot fetch {url}: the hub answered {response.status}")
-            # What has arrived, not what was asked for: a hub that drips meets the deadline, too.
+            # read1 returns what has arrived, so the deadline also catches a hub that drips.
             while chunk := response.read1(CHUNK_BYTES, decode_content=False):
                 size += len(chunk)
                 if size > limit_bytes:
@@ -52,13 +52,13 @@ class Hub:
         try:
             return data.decode("ascii")
         except UnicodeDecodeError as error:
-            raise NodeError(f"cannot use {self.url}/{path}: it is no text") from error
+            raise NodeError(f"cannot use {self.url}/{path}: not a text") from error
 
 
 def fetch_flist(hub_url: str, name: str, target: Path, keys: list[bytes], limit_bytes: int) -> int:
-    """Put the hub's flist `name` at `target` if one of `keys` signed it; return its size in bytes.
+    """Save the hub's flist `name` as `target` if one of `keys` signed it; return its size in bytes.
 
-    More than `limit_bytes` is refused. Raises `NodeError`; `target` then is what it was.
+    A flist larger than `limit_bytes` is refused. On `NodeError`, `target` is unchanged.
     """
     hub = Hub(hub_url)
     try:
@@ -84,7 +84,7 @@ def check_signature(path: Path, signature: str, name: str, keys: list[bytes]) ->
 
 
 def describe(error: Exception) -> str:
-    """Return what went wrong without the names of Python's objects."""
+    """Return the reason of an error without Python's object names."""
     if isinstance(error, urllib3.exceptions.NewConnectionError):
         return "the hub does not answer (connection refused or no route)"
     if isinstance(error, urllib3.exceptions.TimeoutError):

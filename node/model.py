@@ -1,21 +1,20 @@
-"""What a node knows of itself: the words of its kernel command line, checked."""
+"""The parameters of a node's kernel command line."""
 
 from dataclasses import dataclass
 
 from common.errors import ZosError
+from common.runmodes import RUN_MODES
 
-# The run modes and the names of their networks, which are also the names of their flists.
-NETWORKS = {"dev": "development", "qa": "qa", "test": "testing", "prod": "production"}
 FLIST_REPOSITORY = "tf-zos"
 
 
 class NodeError(ZosError):
-    """Something a farmer or an operator can act on."""
+    """An error that a farmer or an operator can act on."""
 
 
 @dataclass(frozen=True)
 class BootParameters:
-    """What the boot script told this node; `farm` 0 is a node without a farm."""
+    """The boot script's parameters for this node; `farm` 0 is a node without a farm."""
 
     runmode: str
     farm: int
@@ -23,5 +22,5 @@ class BootParameters:
 
     @property
     def flist_name(self) -> str:
-        """The hub's name for this run mode's root file system, without its suffix."""
-        return f"{FLIST_REPOSITORY}/{NETWORKS[self.runmode]}"
+        """Return the hub's name for this run mode's root file system, without a suffix."""
+        return f"{FLIST_REPOSITORY}/{RUN_MODES[self.runmode].network}"

@@ -1,4 +1,4 @@
-"""The services that a root file system brings along, made ready for the node's zinit."""
+"""Installs the services of a flist's root file system in the node's zinit."""
 
 import os
 import stat
@@ -18,7 +18,7 @@ MAX_DEPTH = 16
 def read_services(root: Path) -> dict[str, dict[str, Any]]:
     """Return the parsed `etc/zinit/*.yaml` of the tree at `root`, by service name.
 
-    As upstream's zinit does, only regular files count. Raises `NodeError` for a file that is no
+    As in upstream's zinit, only regular files count. Raises `NodeError` for a file that is not a
     mapping.
     """
     folder = root / "etc" / "zinit"
@@ -31,12 +31,12 @@ def read_services(root: Path) -> dict[str, dict[str, Any]]:
 
 
 def is_file(path: Path) -> bool:
-    """Tell whether `path` itself is a regular file."""
+    """Return whether `path` itself, not a link's target, is a regular file."""
     return stat.S_ISREG(path.lstat().st_mode)
 
 
 def read_regular(path: Path) -> bytes:
-    """Return what is in `path`, which must not be a link out of the tree."""
+    """Return the content of `path`; a symbolic link is an error, as it may lead out of the tree."""
     handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
     with os.fdopen(handle, "rb") as stream:
         data = stream.read(MAX_SERVICE_BYTES + 1)
@@ -46,23 +46,23 @@ def read_regular(path: Path) -> bytes:
 
 
 def parse_service(name: str, data: bytes) -> dict[str, Any]:
-    """Return the service file `data` with all scalars as text; zinit checks what they mean."""
+    """Parse a service file with all scalars as text; zinit checks their meaning."""
     try:
         check_nesting(data, MAX_DEPTH)
-        service = yaml.load(data, Loader=yaml.CBaseLoader)  # noqa: S506 - BaseLoader makes only text
+        service = yaml.load(data, Loader=yaml.CBaseLoader)  # noqa: S506 - BaseLoader creates only text
     except yaml.YAMLError as error:
         raise NodeError(f"cannot use the flist's {name}: {error}") from error
     if not isinstance(service, dict):
-        raise NodeError(f"cannot use the flist's {name}: it is no mapping")
+        raise NodeError(f"cannot use the flist's {name}: not a mapping")
     return service
 
 
 def with_dependency(services: dict[str, dict[str, Any]], name: str) -> dict[str, dict[str, Any]]:
-    """Return `services`, each started after and stopped before service `name` as well."""
+    """Return `services` with the dependency `name`: each starts after it and stops before it."""
     changed = {}
     for key, service in services.items():
         after = service.get("after", [])
-        # Anything but a list is zinit's to refuse.
+        # zinit rejects anything but a list.
         changed[key] = {**service, "after": [*after, name]} if isinstance(after, list) else service
     return changed
 
@@ -83,9 +83,10 @@ def find_installed(root: Path, folder: Path) -> list[str]:
 def install_services(
     services: dict[str, dict[str, Any]], root: Path, folder: Path, taken: set[str]
 ) -> list[str]:
-    """Write each service to `folder` so that it runs inside `root`; return their names.
+    """Write each service to `folder`, to run with `root` as its root; return their names.
 
-    A name in `taken` belongs to the node itself and is refused, before anything is written.
+    The names in `taken` belong to the node's own services. If a service has one of them, nothing
+    is written and `NodeError` is raised.
     """
     clashes = sorted(taken.intersection(services))
     if clashes:

@@ -1,6 +1,6 @@
-"""Whether KVM works here: asked by booting something real, remembered until the next host boot.
+"""Decides between KVM and emulation by booting firmware; the answer is cached per host boot.
 
-A `/dev/kvm` that opens proves little: under nested virtualisation guests may start and then hang.
+A `/dev/kvm` that opens proves little: under nested virtualisation, guests may start and then hang.
 """
 
 import contextlib
@@ -22,13 +22,13 @@ KVM = Path("/dev/kvm")
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 PROBE_DEADLINE_S = 20.0
 POLL_S = 0.1
-# OVMF's last act before it leaves for a boot loader; by then it has used long mode, paging,
+# OVMF prints this just before it starts a boot loader. By then it has used long mode, paging,
 # interrupts, timers and the PCI bus.
 PROOF = b"BdsDxe"
 
 
 def choose_acceleration() -> str:
-    """Return "kvm" where it works, else "tcg"; the answer is remembered for this boot and QEMU."""
+    """Return "kvm" if it works, else "tcg"; cached for this host boot and this QEMU."""
     if not os.access(KVM, os.R_OK | os.W_OK):
         return "tcg"
     memory = cache_dir("qemu") / "acceleration.json"
@@ -43,7 +43,7 @@ def choose_acceleration() -> str:
 
 
 def find_program() -> str:
-    """Return the path of QEMU. Raises `MachineError` when it is not installed."""
+    """Return the path of QEMU. Raises `MachineError` if it is not installed."""
     program = shutil.which(PROGRAM)
     if program is None:
         raise MachineError(
@@ -53,7 +53,7 @@ def find_program() -> str:
 
 
 def host_identity() -> list[str]:
-    """Return what the answer depends on: this boot of this host, and the installed QEMU."""
+    """Return what the answer depends on: the boot of this host, QEMU and its firmware."""
     program = find_program()
     about = Path(program).resolve().stat()
     try:
@@ -65,7 +65,7 @@ def host_identity() -> list[str]:
 
 
 def does_kvm_boot(deadline_s: float = PROBE_DEADLINE_S) -> bool:
-    """Boot UEFI firmware under KVM and tell whether it got as far as looking for a system."""
+    """Boot UEFI firmware under KVM; return whether it came as far as starting a boot loader."""
     try:
         firmware = find_uefi()
     except MachineError:
@@ -88,7 +88,7 @@ def does_kvm_boot(deadline_s: float = PROBE_DEADLINE_S) -> bool:
 
 
 def saw_proof(process: QemuProcess, said: Path, errors: Path, deadline_s: float) -> bool:
-    """Watch the serial port until the proof, an error of KVM's, QEMU's end or the deadline."""
+    """Watch the serial port until the proof, a KVM error, the end of QEMU, or the deadline."""
     deadline = time.monotonic() + deadline_s
     while time.monotonic() < deadline:
         if said.exists() and PROOF in said.read_bytes():

@@ -1,8 +1,9 @@
-"""The guest's side of the test driver: answers requests on a virtio-serial port.
+"""The guest's part of the test driver: answers requests on a virtio-serial port.
 
-One file, standard library only; a test puts it on the guest, never a release. Wire format: one JSON
-object a line in both directions. Requests carry `id` and `do`, replies the same `id` and either
-`value` or `error`. On (re)start the agent says {"hello": 1}. Bytes travel as base64 text.
+One file that needs only the standard library. Tests put it on the guest; no release contains it.
+Wire format, in both directions: one JSON object per line. A request has `id` and `do`, its reply
+the same `id` and either `value` or `error`. When it starts, the agent sends {"hello": 1}. Bytes
+are encoded as base64.
 """
 
 import base64
@@ -27,7 +28,7 @@ MAX_OUTPUT = 8 << 20
 
 
 def main() -> int:
-    """Find the port and serve it until the end of the machine."""
+    """Find the port and serve it for as long as the machine runs."""
     path = find_port(PORTS, FIND_DEADLINE_S)
     if path is None:
         sys.stderr.write(f"agent: no port {PORT_NAME} below {PORTS}\n")
@@ -38,7 +39,7 @@ def main() -> int:
 
 
 def find_port(base: Path, timeout_s: float) -> Path | None:
-    """Return the device of our port, waiting for the driver to show it."""
+    """Wait for the driver to create our port; return its device."""
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:
         for name in base.glob("*/name"):
@@ -50,7 +51,7 @@ def find_port(base: Path, timeout_s: float) -> Path | None:
 
 
 def device_of(folder: Path) -> Path:
-    """Return a device node for a folder of /sys; one is made if nothing else made it."""
+    """Return the device node of a port's /sys folder, creating it if necessary."""
     path = Path("/dev", folder.name)
     if not path.exists():
         major, minor = (folder / "dev").read_text().split(":")
@@ -59,7 +60,7 @@ def device_of(folder: Path) -> Path:
 
 
 def serve(requests: BinaryIO, replies: BinaryIO, is_kept: Callable[[], bool]) -> None:
-    """Answer every line; when nobody is at the other end, come back while `is_kept`."""
+    """Answer every request; at end of file, go on for as long as `is_kept` returns true."""
     send(replies, {"hello": 1})
     rest = b""
     while True:
@@ -75,14 +76,14 @@ def serve(requests: BinaryIO, replies: BinaryIO, is_kept: Callable[[], bool]) ->
 
 
 def send(replies: BinaryIO, message: dict[str, Any]) -> None:
-    """Write one line; a raw file may take only a part at once."""
+    """Write one line; a raw file may accept only part of it at a time."""
     data = json.dumps(message).encode() + b"\n"
     while data:
         data = data[replies.write(data) or 0 :]
 
 
 def answer(line: bytes) -> dict[str, Any]:
-    """Return the reply to one request; nothing that a request does can end the agent."""
+    """Return the reply to one request; no request can end the agent."""
     number = None
     try:
         request = json.loads(line)
@@ -93,13 +94,13 @@ def answer(line: bytes) -> dict[str, Any]:
 
 
 def ping(request: dict[str, Any]) -> str:
-    """Return a sign of life."""
+    """Show that the agent runs."""
     del request
     return "pong"
 
 
 def execute(request: dict[str, Any]) -> dict[str, Any]:
-    """Run `argv` with `stdin` until its end or `timeout_s`, which ends its whole process group."""
+    """Run `argv` with `stdin`; after `timeout_s`, kill its whole process group."""
     process = subprocess.Popen(
         request["argv"],
         stdin=subprocess.PIPE,
@@ -126,12 +127,12 @@ def execute(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def run_python(request: dict[str, Any]) -> dict[str, Any]:
-    """Run `source` in a Python of its own."""
+    """Run `source` in a new Python process."""
     return execute({**request, "argv": [sys.executable or "python3", "-c", request["source"]]})
 
 
 def is_port_open(request: dict[str, Any]) -> bool:
-    """Tell whether something accepts connections on `host`:`port`."""
+    """Return whether `host`:`port` accepts connections."""
     try:
         address = (request["host"], request["port"])
         socket.create_connection(address, CONNECT_DEADLINE_S).close()
@@ -141,18 +142,18 @@ def is_port_open(request: dict[str, Any]) -> bool:
 
 
 def has_file(request: dict[str, Any]) -> bool:
-    """Tell whether `path` exists."""
+    """Return whether `path` exists."""
     return Path(request["path"]).exists()
 
 
 def read_file(request: dict[str, Any]) -> str:
-    """Return the start of the file `path`."""
+    """Return the first `MAX_OUTPUT` bytes of the file `path`."""
     with open(request["path"], "rb") as file:
         return base64.b64encode(file.read(MAX_OUTPUT)).decode()
 
 
 def write_file(request: dict[str, Any]) -> None:
-    """Make `path` hold `data`."""
+    """Replace the content of `path` by `data`."""
     with open(request["path"], "wb") as file:
         file.write(base64.b64decode(request["data"]))
 

@@ -1,4 +1,4 @@
-"""The words of QEMU's command line, made from a `MachineConfig`: pure, one small function a part.
+"""Builds QEMU's command line from a `MachineConfig`. Pure; one function per part.
 
 Works with QEMU 7.2 (Debian 12) and later.
 """
@@ -24,10 +24,10 @@ AGENT_PORT = "org.zero-os.agent"
 
 @dataclass(frozen=True)
 class Wiring:
-    """What only exists once a machine is being started: sockets and private files.
+    """What exists only while a machine runs: sockets and private files.
 
     The numbers are inherited file descriptors of connected stream sockets. `vars_file` is this
-    machine's own copy of the firmware's variables; `initrd` the concatenated archives.
+    machine's copy of the firmware's variables, `initrd` the concatenated archives.
     """
 
     acceleration: str
@@ -43,24 +43,24 @@ def build_args(config: MachineConfig, wiring: Wiring) -> list[str]:
     """Return the whole command line, the program first."""
     return [
         PROGRAM,
-        *machine_words(config, wiring),
-        *channel_words(wiring),
-        *firmware_words(wiring),
-        *boot_words(config, wiring),
-        *disk_words(config.disks),
-        *network_words(config),
-        *device_words(),
+        *machine_args(config, wiring),
+        *channel_args(wiring),
+        *firmware_args(wiring),
+        *boot_args(config, wiring),
+        *disk_args(config.disks),
+        *network_args(config),
+        *device_args(),
         *config.extra_args,
     ]
 
 
-def machine_words(config: MachineConfig, wiring: Wiring) -> list[str]:
-    """Return the board, its processors and memory, and what ends it."""
-    # TCG's "max" has what current distributions want of a processor; KVM passes the host's through.
+def machine_args(config: MachineConfig, wiring: Wiring) -> list[str]:
+    """Return the board, its processors and memory, and the actions that end it."""
+    # TCG's "max" has the features that current distributions require; KVM uses the host's own.
     cpu = "host" if wiring.acceleration == "kvm" else "max"
     reboot = "reset" if config.is_reboot_allowed else "shutdown"
-    # Without graphics SeaBIOS copies its text screen to the serial port: boot loaders and iPXE,
-    # which write to the screen alone, are then on the console. UEFI does so by itself.
+    # Without graphics, SeaBIOS copies its text screen to the serial port. This puts boot loaders
+    # and iPXE, which write only to the screen, on the console. UEFI does so by itself.
     board = "q35" if config.firmware == "uefi" else "q35,graphics=off"
     return [
         *["-name", escape(config.name), "-nodefaults", "-no-user-config"],
@@ -73,7 +73,7 @@ def machine_words(config: MachineConfig, wiring: Wiring) -> list[str]:
     ]
 
 
-def channel_words(wiring: Wiring) -> list[str]:
+def channel_args(wiring: Wiring) -> list[str]:
     """Return the monitor, the serial console, and the guest agent's port if there is one."""
     words = [
         *["-chardev", f"socket,id=qmp,fd={wiring.qmp_fd}", "-mon", "chardev=qmp,mode=control"],
@@ -86,8 +86,8 @@ def channel_words(wiring: Wiring) -> list[str]:
     return words
 
 
-def firmware_words(wiring: Wiring) -> list[str]:
-    """Return UEFI's flash chips; with none, QEMU runs SeaBIOS."""
+def firmware_args(wiring: Wiring) -> list[str]:
+    """Return UEFI's flash chips; without any, QEMU runs SeaBIOS."""
     words = []
     if wiring.code_file and wiring.vars_file:
         code, variables = escape(wiring.code_file), escape(wiring.vars_file)
@@ -96,8 +96,8 @@ def firmware_words(wiring: Wiring) -> list[str]:
     return words
 
 
-def boot_words(config: MachineConfig, wiring: Wiring) -> list[str]:
-    """Return what the firmware boots; a network boot is part of its network card."""
+def boot_args(config: MachineConfig, wiring: Wiring) -> list[str]:
+    """Return the boot device or kernel; a network boot is part of the network card."""
     match config.boot:
         case UsbBoot(image):
             drive = f"if=none,id=boot,format=raw,snapshot=on,file={escape(image)}"
@@ -114,8 +114,8 @@ def boot_words(config: MachineConfig, wiring: Wiring) -> list[str]:
             return []
 
 
-def disk_words(disks: tuple[Disk, ...]) -> list[str]:
-    """Return the disks that are not booted from."""
+def disk_args(disks: tuple[Disk, ...]) -> list[str]:
+    """Return the disks other than the boot device."""
     words = []
     for number, disk in enumerate(disks):
         snapshot = "off" if disk.is_writable else "on"
@@ -132,8 +132,8 @@ def disk_words(disks: tuple[Disk, ...]) -> list[str]:
     return words
 
 
-def network_words(config: MachineConfig) -> list[str]:
-    """Return every network card and what is at the other end of its wire."""
+def network_args(config: MachineConfig) -> list[str]:
+    """Return every network card with its backend."""
     words = []
     forwards = iter([config.all_forwards])
     boots = iter([config.boot] if isinstance(config.boot, NetworkBoot) else [])
@@ -143,7 +143,7 @@ def network_words(config: MachineConfig) -> list[str]:
             backend = user_network(number, next(forwards, ()), boot)
             words += ["-netdev", backend, "-device", network_card(number, nic, boot is not None)]
         else:
-            # A hub with one port: the link is up and nobody answers.
+            # A hub with a single port: the link is up, but nothing answers.
             words += ["-netdev", f"hubport,id=net{number},hubid={number}"]
             words += ["-device", network_card(number, nic, False)]
     return words
@@ -164,17 +164,17 @@ def user_network(number: int, forwards: tuple[Forward, ...], boot: NetworkBoot |
 
 
 def network_card(number: int, nic: Nic, is_booted: bool) -> str:
-    """Return one network card; its boot ROM costs seconds, so it is there only to boot from."""
+    """Return one network card; its boot ROM costs seconds, so only a boot device has one."""
     mac = nic.mac or f"52:54:00:7a:05:{number:02x}"
     rom = "bootindex=0" if is_booted else "romfile="
     return f"{nic.model},id=nic{number},netdev=net{number},mac={mac},{rom}"
 
 
-def device_words() -> list[str]:
-    """Return what every machine has: a source of random numbers, and a way to tell of a panic."""
+def device_args() -> list[str]:
+    """Return the devices of every machine: random numbers, and a panic notifier."""
     return ["-device", "virtio-rng-pci", "-device", "pvpanic"]
 
 
 def escape(text: str | Path) -> str:
-    """Return `text` as the value of an option: QEMU reads a doubled comma as one."""
+    """Return `text` as an option's value; QEMU reads a doubled comma as one."""
     return str(text).replace(",", ",,")

@@ -1,4 +1,4 @@
-"""What is kept of a machine that failed: logs, screen, events."""
+"""Saves evidence of a machine that failed: logs, screen, events."""
 
 import contextlib
 import json
@@ -15,7 +15,7 @@ KEPT_FAILURES = 20
 
 
 def failure_folder(name: str) -> Path:
-    """Return a new folder for one failure; the oldest ones make room."""
+    """Create a folder for one failure and remove the oldest ones; return it."""
     base = cache_dir("vm-failures")
     for old in sorted(base.iterdir())[: -KEPT_FAILURES + 1]:
         shutil.rmtree(old, ignore_errors=True)
@@ -25,7 +25,7 @@ def failure_folder(name: str) -> Path:
 
 
 def save_evidence(session: Session, target: Path) -> None:
-    """Save what can be had of a machine, and say where; never raises a `MachineError`."""
+    """Save the available evidence and print where; never raises `MachineError`."""
     target.mkdir(parents=True, exist_ok=True)
     if session.folder != target:
         for log in session.folder.glob("*.log"):

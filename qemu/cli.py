@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from common.errors import UsageError
-from qemu.console import Line
 from qemu.errors import WaitTimeoutError
+from qemu.lines import Line
 from qemu.machine import QemuMachine
 from qemu.model import Boot, Forward, IsoBoot, KernelBoot, MachineConfig, UsbBoot
 
@@ -19,7 +19,7 @@ ON_TIMEOUT = 124  # as timeout(1)
 
 
 def main(argv: Sequence[str], prog: str) -> int:
-    """Run the verb: 0 when the machine powered off, 124 when its time was up."""
+    """Run the verb; return 0 if the machine powered off, 124 if `--timeout` stopped it."""
     options = build_parser(prog).parse_args(argv)
     config = MachineConfig(
         boot=choose_boot(options),
@@ -32,7 +32,9 @@ def main(argv: Sequence[str], prog: str) -> int:
     )
     if options.timeout is not None and not options.timeout > 0:
         raise UsageError(f"cannot stop after {options.timeout:g} s", hint="--timeout 60")
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # both stop the machine cleanly
+    signal.signal(
+        signal.SIGTERM, signal.default_int_handler
+    )  # like Ctrl-C: stop the machine cleanly
     with QemuMachine(config, artefacts=options.log, on_console_line=print_line) as machine:
         try:
             for item in config.all_forwards:
@@ -50,16 +52,16 @@ def main(argv: Sequence[str], prog: str) -> int:
 
 
 def build_parser(prog: str) -> argparse.ArgumentParser:
-    """Return what `zos vm` understands."""
+    """Return the parser of `zos vm`."""
     parser = argparse.ArgumentParser(prog, description="Boot an image in a QEMU machine.")
     what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--usb", type=Path, metavar="FILE", help="boot from a USB stick's image")
-    what.add_argument("--iso", type=Path, metavar="FILE", help="boot from a CD's image")
+    what.add_argument("--usb", type=Path, metavar="FILE", help="boot from the image of a USB stick")
+    what.add_argument("--iso", type=Path, metavar="FILE", help="boot from the image of a CD")
     what.add_argument("--kernel", type=Path, metavar="FILE", help="boot a kernel directly")
     parser.add_argument(
-        "--initrd", type=Path, action="append", default=[], metavar="FILE", help="may be repeated"
+        "--initrd", type=Path, action="append", default=[], metavar="FILE", help="can be repeated"
     )
-    parser.add_argument("--append", nargs="+", default=[], metavar="WORD", help="for the kernel")
+    parser.add_argument("--append", nargs="+", default=[], metavar="WORD", help="kernel parameters")
     parser.add_argument("--firmware", choices=("bios", "uefi"), default="bios")
     parser.add_argument("--acceleration", choices=("auto", "kvm", "tcg"), default="auto")
     parser.add_argument("--memory", default="2G", help="with M or G (default: %(default)s)")
@@ -67,13 +69,13 @@ def build_parser(prog: str) -> argparse.ArgumentParser:
     parser.add_argument(
         "--forward", action="append", default=[], metavar="[HOST:]GUEST", help="a TCP port"
     )
-    parser.add_argument("--timeout", type=float, metavar="S", help="stop after so many seconds")
-    parser.add_argument("--log", type=Path, metavar="DIR", help="keep the logs in this folder")
+    parser.add_argument("--timeout", type=float, metavar="S", help="stop after S seconds")
+    parser.add_argument("--log", type=Path, metavar="DIR", help="write the logs to this folder")
     return parser
 
 
 def choose_boot(options: argparse.Namespace) -> Boot:
-    """Return what to boot from."""
+    """Return the boot source that the options choose."""
     if options.kernel is None and (options.initrd or options.append):
         raise UsageError("--initrd and --append go with --kernel only")
     if options.usb:
@@ -84,7 +86,7 @@ def choose_boot(options: argparse.Namespace) -> Boot:
 
 
 def parse_size(text: str) -> int:
-    """Return MiB for a number with M (the default) or G behind it."""
+    """Return MiB for a number followed by M (the default) or G."""
     match = SIZE.fullmatch(text)
     if not match:
         raise UsageError(f"not a size: {text!r}", hint="say 512M or 2G")
@@ -92,7 +94,7 @@ def parse_size(text: str) -> int:
 
 
 def parse_forward(text: str) -> Forward:
-    """Return the forwarded port for GUEST or HOST:GUEST."""
+    """Return the forward for GUEST or HOST:GUEST."""
     host, colon, guest = text.rpartition(":")
     if not guest.isdecimal() or (colon and not host.isdecimal()):
         raise UsageError(f"not a port: {text!r}", hint="say 6379 or 16379:6379")
@@ -100,11 +102,11 @@ def parse_forward(text: str) -> Forward:
 
 
 def print_line(line: Line) -> None:
-    """Show one console line, with its time."""
+    """Print one console line with its time."""
     sys.stdout.write(f"[{line.at_s:9.3f}] {line.text}\n")
     sys.stdout.flush()
 
 
 def talk(text: str) -> None:
-    """Say what happens, where it does not mix with the console."""
+    """Print a message on stderr, apart from the console on stdout."""
     sys.stderr.write(f"zos vm: {text}\n")

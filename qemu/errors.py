@@ -1,19 +1,19 @@
-"""What can go wrong with a virtual machine, told so that it can be acted on."""
+"""Errors of virtual machines."""
 
 from common.errors import ZosError
 
 
 class MachineError(ZosError):
-    """A machine could not be started, or did not do what it was asked."""
+    """A machine could not be started, or did not do what was requested."""
 
 
 class MachineEndedError(MachineError):
-    """The machine stopped running while something was still awaited from it."""
+    """The machine ended during a wait."""
 
 
 class WaitTimeoutError(MachineError):
-    """A deadline passed; the message shows what was seen last."""
+    """A wait reached its deadline; the message shows the last observation."""
 
 
 class GuestError(MachineError):
-    """A program on the guest ended in another way than was asked for."""
+    """A program on the guest ended otherwise than expected."""

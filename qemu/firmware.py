@@ -1,4 +1,4 @@
-"""Where UEFI firmware is on this host: OVMF's code, and a template of its variables."""
+"""Finds UEFI firmware on this host: OVMF's code and a template of its variables."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -7,7 +7,7 @@ from qemu.errors import MachineError
 
 
 class FirmwareFiles(NamedTuple):
-    """A pair of flash images; every machine gets a copy of the variables to write to."""
+    """A pair of flash images; every machine writes to its own copy of the variables."""
 
     code: Path
     variables: Path
@@ -24,7 +24,7 @@ PLACES = (
 
 
 def find_uefi(root: Path = Path("/")) -> FirmwareFiles:
-    """Return the first pair that is there. Raises `MachineError` when none is."""
+    """Return the first pair that exists. Raises `MachineError` if there is none."""
     for code, variables in PLACES:
         pair = FirmwareFiles(root / code.lstrip("/"), root / variables.lstrip("/"))
         if pair.code.exists() and pair.variables.exists():

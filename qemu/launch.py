@@ -1,9 +1,11 @@
-"""What has to be there before QEMU can be started: checked images, private files, sockets."""
+"""What QEMU needs before it starts: checked images, private files, connected sockets."""
 
 import contextlib
 import shutil
 import socket
+from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple, Self
 
 from qemu.args import Wiring
 from qemu.errors import MachineError
@@ -13,24 +15,57 @@ from qemu.model import IsoBoot, KernelBoot, MachineConfig, NetworkBoot, UsbBoot
 INITRD_ALIGNMENT = 4  # the kernel looks for the next cpio archive at a multiple of this
 
 
+class Channel(NamedTuple):
+    """A connected pair of sockets: our end, and the one that QEMU inherits."""
+
+    ours: socket.socket
+    theirs: socket.socket
+
+    def close(self) -> None:
+        """Close both ends."""
+        self.ours.close()
+        self.theirs.close()
+
+
+def open_channel() -> Channel:
+    """Create a connected pair of sockets."""
+    return Channel(*socket.socketpair())
+
+
+@dataclass(frozen=True)
+class PrivateFiles:
+    """Files that belong to one machine, in its own folder."""
+
+    code: Path | None = None
+    variables: Path | None = None
+    initrd: Path | None = None
+
+
+@dataclass(frozen=True)
 class Channels:
-    """The connected sockets between us and one QEMU: our ends and, until it runs, its ends."""
+    """The sockets between this process and one QEMU."""
 
-    def __init__(self, has_agent: bool) -> None:
-        self.qmp, self._qmp = socket.socketpair()
-        self.console, self._console = socket.socketpair()
-        self.agent: socket.socket | None = None
-        self._agent: socket.socket | None = None
-        if has_agent:
-            self.agent, self._agent = socket.socketpair()
+    qmp: Channel
+    console: Channel
+    agent: Channel | None
 
-    def wiring(self, acceleration: str, files: "PrivateFiles") -> Wiring:
-        """Return what the command line has to know of the sockets and files."""
+    @classmethod
+    def open(cls, *, has_agent: bool) -> Self:
+        """Create the sockets; the caller closes them."""
+        with contextlib.ExitStack() as undo:
+            qmp = undo.enter_context(contextlib.closing(open_channel()))
+            console = undo.enter_context(contextlib.closing(open_channel()))
+            agent = open_channel() if has_agent else None
+            undo.pop_all()
+        return cls(qmp, console, agent)
+
+    def wiring(self, acceleration: str, files: PrivateFiles) -> Wiring:
+        """Return what the command line must contain about sockets and files."""
         return Wiring(
             acceleration=acceleration,
-            qmp_fd=self._qmp.fileno(),
-            console_fd=self._console.fileno(),
-            agent_fd=self._agent.fileno() if self._agent else None,
+            qmp_fd=self.qmp.theirs.fileno(),
+            console_fd=self.console.theirs.fileno(),
+            agent_fd=self.agent.theirs.fileno() if self.agent else None,
             code_file=files.code,
             vars_file=files.variables,
             initrd=files.initrd,
@@ -38,42 +73,41 @@ class Channels:
 
     def child_fds(self) -> list[int]:
         """Return the descriptors that QEMU inherits."""
-        return [end.fileno() for end in (self._qmp, self._console, self._agent) if end]
+        return [channel.theirs.fileno() for channel in self._all()]
 
     def close_child_ends(self) -> None:
-        """Let go of QEMU's ends, so that its death closes ours."""
-        for end in (self._qmp, self._console, self._agent):
-            if end:
-                end.close()
+        """Close QEMU's ends here, so that its death closes ours."""
+        for channel in self._all():
+            channel.theirs.close()
 
     def close(self) -> None:
         """Close everything; safe to call twice."""
-        self.close_child_ends()
-        for end in (self.qmp, self.console, self.agent):
-            if end:
-                end.close()
+        for channel in self._all():
+            channel.close()
+
+    def _all(self) -> list[Channel]:
+        return [channel for channel in (self.qmp, self.console, self.agent) if channel]
 
 
-class PrivateFiles:
-    """Files that belong to one machine, in its own folder."""
+def prepare_files(config: MachineConfig, folder: Path) -> PrivateFiles:
+    """Check the images and write the machine's private files to `folder`.
 
-    def __init__(self, config: MachineConfig, folder: Path) -> None:
-        self.code: Path | None = None
-        self.variables: Path | None = None
-        self.initrd: Path | None = None
-        check_images(config)
-        if config.firmware == "uefi":
-            pair = find_uefi()
-            self.code = pair.code
-            self.variables = folder / "uefi-variables.fd"
-            shutil.copyfile(pair.variables, self.variables)
-        if isinstance(config.boot, KernelBoot) and config.boot.initrds:
-            self.initrd = folder / "initrd"
-            concatenate(config.boot.initrds, self.initrd)
+    Raises `MachineError` for an image that can't be booted, or if UEFI firmware is missing.
+    """
+    check_images(config)
+    code = variables = initrd = None
+    if config.firmware == "uefi":
+        pair = find_uefi()
+        code, variables = pair.code, folder / "uefi-variables.fd"
+        shutil.copyfile(pair.variables, variables)
+    if isinstance(config.boot, KernelBoot) and config.boot.initrds:
+        initrd = folder / "initrd"
+        concatenate(config.boot.initrds, initrd)
+    return PrivateFiles(code, variables, initrd)
 
 
 def check_images(config: MachineConfig) -> None:
-    """Raise `MachineError` for an image that is not there or is empty."""
+    """Raise `MachineError` for an image that is missing or empty."""
     match config.boot:
         case UsbBoot(image) | IsoBoot(image):
             images = [image]
@@ -93,7 +127,7 @@ def check_images(config: MachineConfig) -> None:
 
 
 def concatenate(parts: tuple[Path, ...], target: Path) -> None:
-    """Write `parts` one after the other, each beginning where the kernel looks for it."""
+    """Concatenate `parts`, each starting where the kernel looks for an archive."""
     with open(target, "wb") as out:
         for part in parts:
             with open(part, "rb") as data:
@@ -102,6 +136,6 @@ def concatenate(parts: tuple[Path, ...], target: Path) -> None:
 
 
 def remove_folder(folder: Path) -> None:
-    """Remove a machine's own folder, whatever is in it."""
+    """Remove a machine's private folder and its content."""
     with contextlib.suppress(OSError):
         shutil.rmtree(folder)

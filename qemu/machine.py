@@ -1,9 +1,9 @@
-"""A virtual machine as a context manager: started on entry, gone on exit, evidence on failure.
+"""A virtual machine as a context manager: started on entry, ended on exit, evidence on failure.
 
     with QemuMachine(MachineConfig(boot=UsbBoot(path), forwards=(6379,))) as machine:
         machine.wait_for_console_text("login:", timeout_s=60)
 
-Every wait has a deadline, fails at once when the machine has died, and says what was seen last.
+Every wait has a deadline, fails at once if the machine has ended, and reports the last output.
 """
 
 from collections.abc import Callable
@@ -12,9 +12,10 @@ from types import TracebackType
 from typing import Any, Self
 
 from qemu.artefacts import failure_folder, save_evidence
-from qemu.console import Console, Line, Pattern
+from qemu.console import Console
 from qemu.errors import MachineError, WaitTimeoutError
 from qemu.guest import Guest
+from qemu.lines import Line, Pattern
 from qemu.model import MachineConfig
 from qemu.monitor import Event, Monitor
 from qemu.process import QemuProcess
@@ -23,12 +24,12 @@ from qemu.session import Session
 
 
 class QemuMachine:
-    """One machine. The constructor only stores; `open` (or `with`) starts, `close` ends.
+    """One machine: `open` (or `with`) starts it, `close` ends it.
 
-    `artefacts` is a folder for `console.log` and `qemu.log`, and after a failure for the screen and
-    the events as well; without it they go to a folder that is removed unless something failed.
-    `on_console_line` is called for each line, in the console's thread. The machine gets
-    `powerdown_timeout_s` to end by its power button; by default its power is taken away.
+    `artefacts` is a folder for `console.log` and `qemu.log`, after a failure also for the screen
+    and the events. Without it, they go to a folder that is removed unless something failed.
+    `on_console_line` is called for each line, in the console's thread. On `close`, the power button
+    has `powerdown_timeout_s` to end the machine; by default it is switched off at once.
     """
 
     def __init__(
@@ -62,14 +63,16 @@ class QemuMachine:
             self.close()
 
     def open(self) -> None:
-        """Start the machine. Raises `MachineError` with what QEMU said when it does not start."""
-        self._opened = Session(self.config, self._artefacts, self._on_console_line)
+        """Start the machine. Raises `MachineError` with QEMU's output if that fails."""
+        session = Session(self.config, self._artefacts, self._on_console_line)
+        session.acquire()
+        self._opened = session
         try:
-            self._opened.start()
+            session.start()
         except BaseException as error:
             if isinstance(error, Exception):
                 self.keep_evidence(error)
-            self._opened.close()
+            session.close()
             raise
 
     def close(self) -> None:
@@ -100,7 +103,7 @@ class QemuMachine:
 
     @property
     def process(self) -> QemuProcess:
-        """Return the process of QEMU."""
+        """Return the QEMU process."""
         return self._session.process
 
     @property
@@ -110,7 +113,7 @@ class QemuMachine:
 
     @property
     def guest(self) -> Guest:
-        """Return the words to a guest that runs the agent (`has_agent=True`)."""
+        """Return the commands for a guest that runs the agent (`has_agent=True`)."""
         if self._session.guest is None:
             raise MachineError("the machine has no agent port: MachineConfig(has_agent=True)")
         return self._session.guest
@@ -127,22 +130,22 @@ class QemuMachine:
 
     @property
     def start_s(self) -> float:
-        """Return when it was started, on the monotonic clock: the zero of every `at_s`."""
+        """Return the time of its start on the monotonic clock, the zero of every `at_s`."""
         return self._session.start_s
 
     @property
     def is_running(self) -> bool:
-        """Tell whether QEMU runs (the guest may have panicked or hang)."""
+        """Return whether QEMU runs (the guest may have panicked or hang)."""
         return self.process.is_running
 
     def why_ended(self) -> str | None:
-        """Return why nothing more can come from this machine, or None while it goes on."""
+        """Return why this machine has ended or stopped, or None while it runs."""
         return self._session.why_ended()
 
-    # What it says
+    # Its output
 
     def forwarded_port(self, guest_port: int, protocol: str = "tcp") -> int:
-        """Return the port on the host's 127.0.0.1 that leads to `guest_port`."""
+        """Return the port on the host's 127.0.0.1 that is forwarded to `guest_port`."""
         port = self._session.ports.get((protocol, guest_port))
         if port is None:
             raise MachineError(f"{protocol} port {guest_port} is not forwarded")
@@ -153,14 +156,15 @@ class QemuMachine:
         return self.console.lines(since)
 
     def wait_for_console_text(self, pattern: Pattern, timeout_s: float, since: int = 0) -> Line:
-        """Return the first console line that has `pattern` (a literal string, or a compiled regex).
+        """Wait for and return the first console line that matches `pattern`.
 
-        `since` is a line number (`machine.console.position`), to wait for something new.
+        `pattern` is a literal string or a compiled regex. To wait for new output, pass
+        `machine.console.position` as `since`.
         """
         return self.console.wait_for(pattern, timeout_s, since, self.why_ended)
 
     def wait_for_event(self, *names: str, timeout_s: float, since: int = 0) -> Event:
-        """Return the first QMP event with one of these names (RESET, SHUTDOWN, ...)."""
+        """Wait for and return the first QMP event with one of these names (RESET, ...)."""
         return self.monitor.wait_for_event(names, timeout_s, since, self.why_ended)
 
     def wait_for_shutdown(self, timeout_s: float) -> None:
@@ -174,7 +178,7 @@ class QemuMachine:
             f"the console showed last:\n{self.console.tail()}"
         )
 
-    # What is done to it
+    # Its controls
 
     def qmp(self, command: str, **arguments: Any) -> Any:
         """Run a QMP command; underscores in argument names become dashes."""
@@ -186,7 +190,7 @@ class QemuMachine:
         self.console.send(text)
 
     def send_keys(self, *names: str) -> None:
-        """Press keys together, named as QEMU names them (`ret`, `ctrl`, `f12`, `a`)."""
+        """Press keys together; the names are QEMU's (`ret`, `ctrl`, `f12`, `a`)."""
         self.qmp("send-key", keys=[{"type": "qcode", "data": name} for name in names])
 
     def set_link(self, is_up: bool, nic: int = 0) -> None:
@@ -202,16 +206,16 @@ class QemuMachine:
         self.qmp("system_powerdown")
 
     def shutdown(self, timeout_s: float) -> None:
-        """Press the power button, again and again, until the machine has powered off."""
+        """Press the power button repeatedly until the machine has powered off."""
         if not self._session.power_down(timeout_s):
             raise self._is_still_on(timeout_s)
 
     def crash(self) -> None:
-        """Take the power away."""
+        """Switch the machine off at once."""
         self.stop()
 
     def stop(self, powerdown_timeout_s: float = 0.0) -> None:
-        """End QEMU: the power button (if a deadline is given for it), `quit`, then a signal."""
+        """End QEMU: by the power button (if it has a deadline), `quit`, then a signal."""
         self._session.stop(powerdown_timeout_s)
 
     def keep_evidence(self, error: BaseException) -> Path:

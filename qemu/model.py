@@ -1,4 +1,4 @@
-"""What a machine is made of: plain values, checked when they are made, no I/O."""
+"""The configuration of a machine: plain values, checked when created. No I/O."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +16,7 @@ MAX_PORT = 65535
 
 @dataclass(frozen=True)
 class UsbBoot:
-    """Boot from a USB stick with this image; what the guest writes is dropped at the end."""
+    """Boot from a USB stick with this image; the guest's writes are discarded at the end."""
 
     image: Path
 
@@ -52,8 +52,8 @@ Boot = UsbBoot | IsoBoot | KernelBoot | NetworkBoot
 class Forward:
     """A TCP or UDP port of the guest, reached on the host's loopback.
 
-    `host_port` 0 lets the host's kernel choose a free one. QEMU accepts connections on it at once,
-    also while nothing listens on the guest: talk the protocol to know that a service is up.
+    With `host_port` 0 the host's kernel chooses a free port. QEMU accepts connections at once,
+    even while nothing listens on the guest, so only the service's own protocol shows that it is up.
     """
 
     guest_port: int
@@ -67,7 +67,7 @@ class Forward:
 
 @dataclass(frozen=True)
 class Nic:
-    """One network card: on QEMU's own user-mode network, or on a wire where nobody answers."""
+    """One network card: on QEMU's user-mode network, or on a link where nothing answers."""
 
     model: str = "virtio-net-pci"
     is_connected: bool = True
@@ -76,7 +76,7 @@ class Nic:
 
 @dataclass(frozen=True)
 class Disk:
-    """A disk beside the one that is booted from; without `is_writable`, writes are dropped."""
+    """A disk other than the boot device; without `is_writable`, writes are discarded."""
 
     image: Path
     bus: DiskBus = "virtio"
@@ -87,8 +87,8 @@ class Disk:
 class MachineConfig:
     """A whole machine. `forwards` are ports of the first connected network card.
 
-    `on_panic` says what a guest's panic does, when its kernel tells QEMU (pvpanic): `pause` and
-    `shutdown` make every wait fail at once, `none` lets the guest go on (to its own reboot).
+    `on_panic` is QEMU's action when the guest's kernel reports a panic (pvpanic): `pause` and
+    `shutdown` make every wait fail at once; with `none` the guest continues (to its own reboot).
     """
 
     boot: Boot
@@ -114,5 +114,5 @@ class MachineConfig:
 
     @property
     def all_forwards(self) -> tuple[Forward, ...]:
-        """Return `forwards` with bare port numbers spelled out."""
+        """Return `forwards` with port numbers converted to `Forward`."""
         return tuple(Forward(item) if isinstance(item, int) else item for item in self.forwards)

@@ -1,6 +1,6 @@
-"""QEMU's monitor (QMP) for callers that are not asyncio: one background thread runs the protocol.
+"""QEMU's monitor (QMP) for callers without asyncio; a background thread runs the protocol.
 
-Every event is kept with the time it arrived; every call has a deadline.
+Every event is kept with its time of arrival; every call has a deadline.
 """
 
 import asyncio
@@ -21,12 +21,12 @@ MAX_EVENTS = 10_000
 COMMAND_DEADLINE_S = 20.0
 CLOSE_DEADLINE_S = 5.0
 POLL_S = 0.2
-# The library logs what is also raised; without a handler Python would print it.
+# The library also logs the errors that it raises; without a handler Python would print them.
 logging.getLogger("qemu.qmp").addHandler(logging.NullHandler())
 
 
 class Event(NamedTuple):
-    """One QMP event: its number since the start, when it arrived, its name and its data."""
+    """One QMP event: its number since the start, its time of arrival, its name and its data."""
 
     number: int
     at_s: float
@@ -41,7 +41,7 @@ class Monitor:
         self._link = link
         self._start_s = start_s
         self._client = QMPClient("machine")
-        self._loop = asyncio.new_event_loop()
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = threading.Thread(target=self._run, name="qmp", daemon=True)
         self._events: deque[Event] = deque(maxlen=MAX_EVENTS)
         self._next_number = 0
@@ -50,19 +50,20 @@ class Monitor:
         self._tasks: list[asyncio.Task[None]] = []
 
     def open(self, timeout_s: float) -> None:
-        """Take the greeting and negotiate. Raises `MachineError` when QEMU does not answer."""
+        """Receive the greeting and negotiate. Raises `MachineError` if QEMU does not answer."""
+        self._loop = asyncio.new_event_loop()
         self._thread.start()
         self._call(self._connect(), timeout_s, "greet")
 
     def close(self) -> None:
         """End the session and the thread; safe to call twice, and before `open`."""
-        if self._thread.is_alive():
+        if self._loop and self._thread.is_alive():
             with contextlib.suppress(MachineError):
                 self._call(self._disconnect(), CLOSE_DEADLINE_S, "disconnect")
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join(timeout=CLOSE_DEADLINE_S)
         self._is_closed = True
-        if not self._loop.is_running():
+        if self._loop and not self._loop.is_running():
             self._loop.close()
         self._link.close()
 
@@ -73,36 +74,36 @@ class Monitor:
         *,
         timeout_s: float = COMMAND_DEADLINE_S,
     ) -> Any:
-        """Run one QMP command and return its value. Raises `MachineError` when it fails."""
+        """Run one QMP command and return its value. Raises `MachineError` if it fails."""
         return self._call(self._client.execute(command, arguments), timeout_s, command)
 
     def human(self, line: str) -> str:
-        """Run a command of the human monitor and return what it prints."""
+        """Run a command of the human monitor and return its output."""
         return str(self.execute("human-monitor-command", {"command-line": line}))
 
     @property
     def position(self) -> int:
-        """Return the number that the next event will have: a `since` for later waits."""
+        """Return the number of the next event, for `since` in a later wait."""
         with self._changed:
             return self._next_number
 
     @property
     def is_closed(self) -> bool:
-        """Tell whether the session has ended."""
+        """Return whether the session has ended."""
         return self._is_closed
 
     def wait_for_close(self, timeout_s: float) -> bool:
-        """Wait until the session has ended and its last events are there; tell whether it has."""
+        """Wait for the end of the session and its last events; return whether it has ended."""
         with self._changed:
             return self._changed.wait_for(lambda: self._is_closed, timeout_s)
 
     def events(self, since: int = 0) -> list[Event]:
-        """Return the events kept, from number `since` on."""
+        """Return the events from number `since` on."""
         with self._changed:
             return [event for event in self._events if event.number >= since]
 
     def find_event(self, names: tuple[str, ...], since: int = 0) -> Event | None:
-        """Return the first event of these names from number `since` on."""
+        """Return the first event with one of these names from number `since` on."""
         return next((event for event in self.events(since) if event.name in names), None)
 
     def wait_for_event(
@@ -112,9 +113,9 @@ class Monitor:
         since: int = 0,
         why_ended: Callable[[], str | None] = lambda: None,
     ) -> Event:
-        """Return the first event of these names, waiting for it to come.
+        """Wait for and return the first event with one of these names.
 
-        Raises `MachineEndedError` when the session ends first, `WaitTimeoutError` at the deadline.
+        Raises `MachineEndedError` if the session ends first, `WaitTimeoutError` at the deadline.
         """
         deadline = time.monotonic() + timeout_s
         while True:
@@ -136,12 +137,13 @@ class Monitor:
         return "seen: " + (", ".join(names) or "no event")
 
     def _run(self) -> None:
+        assert self._loop is not None
         asyncio.set_event_loop(self._loop)
         self._loop.run_forever()
 
     def _call(self, work: Coroutine[Any, Any, T], timeout_s: float, what: str) -> T:
         """Run `work` in the session's thread and return its result by the deadline."""
-        if not self._thread.is_alive():
+        if self._loop is None or not self._thread.is_alive():
             work.close()
             raise MachineEndedError(f"cannot {what}: QEMU's monitor is closed")
         future = asyncio.run_coroutine_threadsafe(asyncio.wait_for(work, timeout_s), self._loop)
@@ -160,12 +162,12 @@ class Monitor:
         self._tasks = [asyncio.create_task(self._listen()), asyncio.create_task(self._watch())]
 
     async def _listen(self) -> None:
-        """Keep every event as it comes."""
+        """Keep every event that arrives."""
         async for message in self._client.events:
             self._keep(message)
 
     async def _watch(self) -> None:
-        """Notice the end of the session, and take the events that came just before it."""
+        """Wait for the end of the session, then keep the events that preceded it."""
         while self._client.runstate == Runstate.RUNNING:
             await self._client.runstate_changed()
         for message in self._client.events.clear():

@@ -1,7 +1,7 @@
-"""QEMU as a child process that can't outlive us.
+"""QEMU as a child process that can't outlive its parent.
 
-It has a session of its own, so Ctrl-C on the terminal reaches only us, and it is tied to the thread
-that started it, which is a thread of this module's that lives until the process has ended.
+QEMU has its own session, so Ctrl-C on the terminal does not reach it. The kernel kills it when the
+thread that started it ends; that thread belongs to this module and waits for QEMU's end.
 """
 
 import contextlib
@@ -24,7 +24,7 @@ SAID_BYTES = 4000
 
 
 class QemuProcess:
-    """One running QEMU; `log_file` gets its command line and what it says."""
+    """One QEMU process; `log_file` receives its command line and output."""
 
     def __init__(self, argv: Sequence[str], fds: Sequence[int], log_file: Path) -> None:
         self.argv = list(argv)
@@ -36,7 +36,7 @@ class QemuProcess:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Start the process. Raises `MachineError` when that is not possible."""
+        """Start the process. Raises `MachineError` if that fails."""
         self._log_file.write_text(f"{shlex.join(self.argv)}\n")
         self._thread.start()
         try:
@@ -48,7 +48,7 @@ class QemuProcess:
         self._process = answer
 
     def _own(self) -> None:
-        """Start the process and stay until it has ended: it is tied to this thread."""
+        """Start the process and wait for its end, since it dies with this thread."""
         try:
             process = self._spawn()
         except OSError as error:
@@ -73,25 +73,25 @@ class QemuProcess:
 
     @property
     def pid(self) -> int | None:
-        """Return its process id, once started."""
+        """Return its process ID, or None before the start."""
         return self._process.pid if self._process else None
 
     @property
     def is_running(self) -> bool:
-        """Tell whether it was started and has not ended."""
+        """Return whether it was started and has not ended."""
         return self._process is not None and not self._ended.is_set()
 
     @property
     def status(self) -> int | None:
-        """Return its exit status (negative: the signal that ended it) once it has ended."""
+        """Return its exit status (negative: a signal), or None before its end."""
         return self._process.returncode if self._process and self._ended.is_set() else None
 
     def wait(self, timeout_s: float) -> bool:
-        """Wait for its end; tell whether it has ended."""
+        """Wait for its end; return whether it has ended."""
         return self._ended.wait(timeout_s)
 
     def said(self) -> str:
-        """Return the end of what QEMU printed."""
+        """Return the end of QEMU's output."""
         with contextlib.suppress(OSError):
             text = self._log_file.read_bytes()[-SAID_BYTES:].decode(errors="replace")
             lines = [line for line in text.splitlines() if line != shlex.join(self.argv)]
@@ -99,7 +99,7 @@ class QemuProcess:
         return ""
 
     def kill(self) -> None:
-        """End it: a request first, then by force."""
+        """End it with SIGTERM, then with SIGKILL."""
         for number in (signal.SIGTERM, signal.SIGKILL):
             if not self.is_running or self._process is None:
                 break

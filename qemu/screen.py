@@ -1,6 +1,6 @@
-"""What stands on the machine's screen: VGA text memory, and pictures.
+"""Reads a machine's screen: VGA text memory, and pictures.
 
-The text mode's memory is 80 x 25 cells of two bytes (character in code page 437, attribute)
+Text mode's memory is 80 x 25 cells of two bytes (character in code page 437, attribute)
 at physical address 0xb8000, the layout of every VGA card.
 """
 
@@ -34,14 +34,14 @@ class Screen:
         self._why_ended = why_ended
 
     def text(self) -> str:
-        """Return what VGA text memory holds (BIOS, boot loaders, a kernel's text console)."""
+        """Return the text in VGA memory (from BIOS, boot loaders, a kernel's text console)."""
         path = self._work / "vga-memory"
         where = {"val": TEXT_ADDRESS, "size": TEXT_BYTES, "filename": str(path)}
         self._monitor.execute("pmemsave", where)
         return decode_text(path.read_bytes())
 
     def wait_for_text(self, text: str, timeout_s: float) -> str:
-        """Return the screen once it shows `text`: BIOS programs may say nothing elsewhere."""
+        """Wait until the screen shows `text`; return the screen's text."""
         deadline = time.monotonic() + timeout_s
         while True:
             screen = self.text()
@@ -56,19 +56,19 @@ class Screen:
             self._wait_for_end(POLL_S)
 
     def save(self, path: Path) -> Path:
-        """Save a picture as PNG, or as PPM (then the name's end is another); return its path."""
+        """Save a picture as PNG, or as PPM with that suffix; return its path."""
         try:
             self._monitor.execute("screendump", {"filename": str(path), "format": "png"})
         except (MachineEndedError, WaitTimeoutError):
             raise
-        except MachineError:  # a QEMU that was built without PNG
+        except MachineError:  # this QEMU was built without PNG
             path = path.with_suffix(".ppm")
             self._monitor.execute("screendump", {"filename": str(path)})
         return path
 
 
 def decode_text(memory: bytes) -> str:
-    """Return the rows of VGA text memory, without blanks at the ends and empty rows below."""
+    """Return the rows of VGA text memory without trailing blanks and trailing empty rows."""
     characters = memory[0:TEXT_BYTES:2].replace(b"\0", b" ").decode("cp437")
     rows = [characters[at : at + COLUMNS].rstrip() for at in range(0, len(characters), COLUMNS)]
     return "\n".join(rows).rstrip()

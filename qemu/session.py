@@ -1,7 +1,6 @@
-"""One run of a machine, from its start to its end: the process and our ends of its channels.
+"""One run of a machine, from start to end: the QEMU process and our ends of its channels.
 
-Everything is acquired in one place and released in the opposite order, also when the start fails
-half-way.
+Everything is acquired in one place and released in reverse order, also if the start fails halfway.
 """
 
 import contextlib
@@ -12,11 +11,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from qemu.acceleration import choose_acceleration, find_program
+from qemu.agentlink import AgentLink
 from qemu.args import build_args
-from qemu.console import Console, Line
+from qemu.console import Console
 from qemu.errors import MachineEndedError, MachineError
 from qemu.guest import Guest
-from qemu.launch import Channels, PrivateFiles, remove_folder
+from qemu.launch import Channels, prepare_files, remove_folder
+from qemu.lines import Line
 from qemu.model import MachineConfig
 from qemu.monitor import Monitor
 from qemu.process import QemuProcess
@@ -33,7 +34,17 @@ FORWARD_ROW = re.compile(r"(TCP|UDP)\[HOST_FORWARD\]\s+\d+\s+\S+\s+(\d+)\s+\S+\s
 
 
 class Session:
-    """A machine's parts. The constructor makes them; `start` runs them; `close` releases them."""
+    """A machine's parts: `acquire` creates them, `start` runs them, `close` releases them."""
+
+    acceleration: str
+    work: Path  # private, removed at the end
+    folder: Path  # for the logs
+    start_s: float
+    process: QemuProcess
+    console: Console
+    monitor: Monitor
+    screen: Screen
+    guest: Guest | None
 
     def __init__(
         self,
@@ -42,38 +53,45 @@ class Session:
         on_line: Callable[[Line], None] | None,
     ) -> None:
         self._config = config
+        self._artefacts = artefacts
         self._on_line = on_line
         self._panic: str | None = None
         self._cleanup = contextlib.ExitStack()
         self.ports: dict[tuple[str, int], int] = {}
-        with contextlib.ExitStack() as undo:
-            undo.callback(self._cleanup.close)
-            self._acquire(artefacts)
-            undo.pop_all()
 
-    def _acquire(self, artefacts: Path | None) -> None:
-        config = self._config
+    def acquire(self) -> None:
+        """Create files, sockets and parts. On an exception, nothing is left behind."""
+        try:
+            self._prepare_folders()
+            self._make_parts()
+        except BaseException:
+            self._cleanup.close()
+            raise
+
+    def _prepare_folders(self) -> None:
         find_program()
-        self.acceleration = (
-            choose_acceleration() if config.acceleration == "auto" else config.acceleration
-        )
+        wanted = self._config.acceleration
+        self.acceleration = choose_acceleration() if wanted == "auto" else wanted
         self.work = Path(tempfile.mkdtemp(prefix="zos-vm-"))
         self._cleanup.callback(remove_folder, self.work)
-        self.folder = artefacts or self.work
+        self.folder = self._artefacts or self.work
         self.folder.mkdir(parents=True, exist_ok=True)
-        for name in EVIDENCE:  # of an earlier machine with the same folder
+        for name in EVIDENCE:  # left by an earlier machine with the same folder
             (self.folder / name).unlink(missing_ok=True)
-        files = PrivateFiles(config, self.work)
-        self._channels = channels = Channels(config.has_agent)
+
+    def _make_parts(self) -> None:
+        files = prepare_files(self._config, self.work)
+        self._channels = channels = Channels.open(has_agent=self._config.has_agent)
         self._cleanup.callback(channels.close)
-        argv = build_args(config, channels.wiring(self.acceleration, files))
+        argv = build_args(self._config, channels.wiring(self.acceleration, files))
         self.process = QemuProcess(argv, channels.child_fds(), self.folder / "qemu.log")
         self.start_s = time.monotonic()
         log = self.folder / "console.log"
-        self.console = Console(channels.console, log, self.start_s, self._take_line)
-        self.monitor = Monitor(channels.qmp, self.start_s)
+        self.console = Console(channels.console.ours, log, self.start_s, self._take_line)
+        self.monitor = Monitor(channels.qmp.ours, self.start_s)
         self.screen = Screen(self.monitor, self.work, self.process.wait, self.why_ended)
-        self.guest = Guest(channels.agent, self.why_ended) if channels.agent else None
+        agent = channels.agent
+        self.guest = Guest(AgentLink(agent.ours, self.why_ended)) if agent else None
         self._cleanup.callback(self.console.close)
         self._cleanup.callback(self.monitor.close)
         self._cleanup.callback(self.process.kill)
@@ -81,7 +99,7 @@ class Session:
     def start(self) -> None:
         """Start QEMU, connect to it, and let the machine run.
 
-        Raises `MachineError` with what QEMU said when it can't.
+        Raises `MachineError` with QEMU's output if that fails.
         """
         self.process.start()
         self._channels.close_child_ends()
@@ -96,7 +114,7 @@ class Session:
             raise MachineError(f"cannot start the machine: {said}") from error
 
     def stop(self, powerdown_timeout_s: float) -> None:
-        """End QEMU: the power button (if a deadline is given for it), `quit`, then a signal."""
+        """End QEMU: by the power button (if it has a deadline), `quit`, then a signal."""
         with contextlib.suppress(MachineError):
             self.power_down(powerdown_timeout_s)
         if self.process.is_running:
@@ -106,39 +124,39 @@ class Session:
         self.process.kill()
 
     def power_down(self, timeout_s: float) -> bool:
-        """Press the power button until QEMU has ended or `timeout_s` is over; tell whether it has.
+        """Press the power button until QEMU has ended, for `timeout_s`; return whether it has.
 
-        The machine drops what is pressed before its kernel listens, and a kernel that shuts down
-        already does not mind, so one press is not enough and more do no harm.
+        The machine ignores the button until its kernel handles it, so one press is not enough. More
+        presses do no harm to a kernel that is already shutting down.
         """
         deadline = time.monotonic() + timeout_s
         while self.process.is_running and (left_s := deadline - time.monotonic()) > 0:
-            with contextlib.suppress(MachineEndedError):  # it may be ending just now
+            with contextlib.suppress(MachineEndedError):  # it may be about to end
                 self.monitor.execute("system_powerdown")
             self.process.wait(min(left_s, PRESS_AGAIN_S))
         return not self.process.is_running
 
     def close(self) -> None:
-        """Release everything; what still runs is killed. Safe to call twice."""
+        """Kill QEMU if it still runs, and release everything. Safe to call twice."""
         self._cleanup.close()
 
     def why_ended(self) -> str | None:
-        """Return why nothing more can come from this machine, or None while it goes on."""
+        """Return why this machine has ended or stopped, or None while it runs."""
         if self.console.is_closed or self.monitor.is_closed:
-            self.process.wait(EXIT_DEADLINE_S)  # QEMU has hung up; its status is about to come
+            self.process.wait(EXIT_DEADLINE_S)  # its exit status follows
         if not self.process.is_running:
             return self._exit_reason()
         if self._config.on_panic == "none":
             return None
         if self._panic or self.monitor.find_event(("GUEST_PANICKED",)):
-            return f"the guest panicked ({self._panic or 'told by pvpanic'})"
+            return f"the guest panicked ({self._panic or 'reported by pvpanic'})"
         changes = [event for event in self.monitor.events() if event.name in ("STOP", "RESUME")]
         if changes and changes[-1].name == "STOP":
             return f"QEMU has stopped the machine. {self.process.said()}".strip()
         return None
 
     def _exit_reason(self) -> str:
-        self.monitor.wait_for_close(EXIT_DEADLINE_S)  # its last event may be on the way
+        self.monitor.wait_for_close(EXIT_DEADLINE_S)  # its last event may still be on its way
         event = self.monitor.find_event(("SHUTDOWN",))
         if event and self.process.status == 0:
             return f"the machine has ended ({event.data.get('reason', 'shutdown')})"
@@ -152,6 +170,6 @@ class Session:
 
 
 def read_forwards(table: str) -> dict[tuple[str, int], int]:
-    """Return (protocol, guest port) -> host port from what `info usernet` prints."""
+    """Parse the output of `info usernet`; return (protocol, guest port) -> host port."""
     rows = FORWARD_ROW.findall(table)
     return {(protocol.lower(), int(guest)): int(host) for protocol, host, guest in rows}

@@ -1,8 +1,8 @@
-"""Becomes another program that dies with its parent: tether.py PARENT_PID PROGRAM [ARGUMENT ...]
+"""Executes a program that dies with its parent: tether.py PARENT_PID PROGRAM [ARGUMENT ...]
 
-A child that asks the kernel for a signal at its parent's death needs code between fork and exec;
-in a process with threads that is not safe in Python, so this runs after an exec of its own.
-The parent is the thread that started us: it must live as long as the program is wanted.
+A process must itself ask the kernel for a signal at its parent's death (prctl(2)). Between fork
+and exec that is not safe in a Python process with threads, so this script is executed first. To
+the kernel, the parent is the thread that started this process; it must live as long as the program.
 """
 
 import ctypes
@@ -14,7 +14,7 @@ PR_SET_PDEATHSIG = 1  # <sys/prctl.h>
 
 
 def main() -> None:
-    """Tie this process to its parent and become the program."""
+    """Request SIGKILL at the parent's death, then execute the program."""
     parent_pid, *argv = sys.argv[1:]
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) != 0:

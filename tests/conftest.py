@@ -1,4 +1,4 @@
-"""Settings that all tests share."""
+"""Settings and fixtures of all tests."""
 
 import os
 import signal
@@ -11,35 +11,37 @@ from hypothesis import settings
 
 from tests.helpers.needs import need_cgroups, need_root
 
-# In CI the same examples each time: a new one that fails belongs to whoever looks for it, not to
-# the change that happens to be tested. No deadline: how long an example takes says nothing here.
+# CI uses the same examples every time, so that a new failing example is not blamed on the change
+# under test. There is no deadline: on a busy machine the duration of an example shows nothing.
 settings.register_profile("ci", derandomize=True, deadline=None)
 settings.register_profile("local", deadline=None)
 settings.load_profile("ci" if os.environ.get("CI") else "local")
 
-# What runs in the background of a shell without job control is started with these ignored, and so
-# would be all that tests start and mean to interrupt.
+# A shell without job control starts background processes with these signals ignored, and the
+# processes that tests start and interrupt would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGQUIT, signal.SIG_DFL)
-if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:  # nohup; for us it stays without effect
+if (
+    signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+):  # nohup; keep ignoring it here, but not in child processes
     signal.signal(signal.SIGHUP, lambda _number, _frame: None)
 
 
 @pytest.fixture
 def as_root() -> None:
-    """Demand to be root, for `usefixtures`."""
+    """Require root, for `usefixtures`."""
     need_root()
 
 
 @pytest.fixture
 def own_cgroups() -> None:
-    """Demand control groups that we may change, for `usefixtures`."""
+    """Require writable control groups, for `usefixtures`."""
     need_cgroups()
 
 
 @pytest.fixture
 def open_path() -> Iterator[Path]:
-    """Make an empty folder that every user may enter; `tmp_path` is for its owner alone."""
+    """Yield an empty folder that every user may enter, unlike `tmp_path`."""
     with tempfile.TemporaryDirectory(prefix="zos-test-", dir="/var/tmp") as name:
         Path(name).chmod(0o755)
         yield Path(name)

@@ -1,9 +1,9 @@
-"""Makes a machine on which nothing was installed and runs the README's two commands on it.
+"""Runs the README's two commands on a fresh Debian system.
 
-A root file system of Debian 12 or 13 with only git and python3 in it, made by mmdebstrap, is
-entered by chroot in namespaces of its own (mount, process, host name, IPC); the network is the
-host's, since packages come from there, and so is the host's package configuration (apt, pip and
-certificate authorities). Needs root. Takes about half an hour per release: run it by hand.
+The system is a root file system of Debian 12 or 13 with only git and python3, made by mmdebstrap
+and entered by chroot in its own namespaces (mount, process, host name, IPC). It uses the host's
+network and the host's configuration of apt, pip and certificate authorities. Needs root. Takes
+about half an hour per Debian release, so it is run by hand.
 
     ./zos check && .venv/bin/python -m tests.fresh_machine bookworm trixie
 """
@@ -33,7 +33,7 @@ HOST_CONFIGURATION = (
     "/etc/hosts",
 )
 CHECKOUT = "/root/zero-os"
-# What is mounted inside, in the new mount namespace: it all goes away with the last process.
+# These mounts are in the new mount namespace, which ends with its last process.
 ENTER = """
 set -e
 root=$1; shift
@@ -49,14 +49,16 @@ exec chroot "$root" "$@"
 
 
 def main() -> int:
-    """Run the commands on every release that is named; the exit status tells whether all worked."""
+    """Run the commands on every named Debian release; return 0 if all succeed."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("suite", nargs="*", choices=[*SUITES, []], default=list(SUITES))
-    parser.add_argument("--keep", type=Path, help="keep the root file systems in this folder")
+    parser.add_argument(
+        "--keep", type=Path, help="create the root file systems in this folder and keep them"
+    )
     parser.add_argument("--no-test", action="store_true", help="boot only")
     options = parser.parse_args()
     if os.geteuid() != 0:
-        parser.error("root is needed: for chroot and mount")
+        parser.error("root is needed, for chroot and mount")
     with tempfile.TemporaryDirectory(prefix="zos-fresh-") as scratch:
         folder = options.keep or Path(scratch)
         for suite in options.suite:
@@ -66,12 +68,12 @@ def main() -> int:
 
 
 def make_machine(suite: str, root: Path) -> Path:
-    """Make the root file system, with a clone of this checkout's last commit in it."""
-    say(suite, "making a machine with git and python3 only")
+    """Create the root file system, with a clone of this checkout's last commit."""
+    say(suite, "creating a system with only git and python3")
     root.parent.mkdir(parents=True, exist_ok=True)
     call = ["mmdebstrap", "--variant=minbase", "--include=git,python3", suite, str(root)]
     subprocess.run(call, check=True, timeout=MAKE_DEADLINE_S, stderr=subprocess.DEVNULL)
-    if not (root / "etc/mtab").is_symlink():  # an installed system has it
+    if not (root / "etc/mtab").is_symlink():  # as on an installed system
         (root / "etc/mtab").symlink_to("../proc/self/mounts")
     for pattern in HOST_CONFIGURATION:
         for file in Path("/").glob(pattern.lstrip("/")):
@@ -91,7 +93,7 @@ def make_machine(suite: str, root: Path) -> Path:
 
 
 def try_commands(suite: str, root: Path, *, with_tests: bool) -> None:
-    """Boot a node by both firmwares, then run the tests; raises where one fails."""
+    """Boot a node with both firmwares, then run the tests; raise if anything fails."""
     for firmware in ("bios", "uefi"):
         call = ["./zos", "boot", "--exit", "--json", "--firmware", firmware]
         report = json.loads(enter(suite, root, call, BOOT_DEADLINE_S))
@@ -106,7 +108,7 @@ def try_commands(suite: str, root: Path, *, with_tests: bool) -> None:
 
 
 def check_report(report: dict[str, Any], firmware: str) -> None:
-    """Hold what `zos boot --exit --json` said against what it promises."""
+    """Check the report of `zos boot --exit --json`."""
     assert report["firmware"] == firmware, report
     assert report["farm"] == 1, report
     assert report["workload"]["answer"] == "PONG", report
@@ -114,7 +116,7 @@ def check_report(report: dict[str, Any], firmware: str) -> None:
 
 
 def enter(suite: str, root: Path, command: list[str], deadline_s: int) -> str:
-    """Run `command` in the checkout on the machine at `root` and return its stdout."""
+    """Run `command` in the checkout inside `root` and return its stdout."""
     say(suite, " ".join(command))
     began = time.monotonic()
     spaces = ["unshare", "--mount", "--pid", "--fork", "--uts", "--ipc", "--kill-child"]
@@ -131,14 +133,14 @@ def enter(suite: str, root: Path, command: list[str], deadline_s: int) -> str:
 
 
 def pip_settings() -> list[str]:
-    """Return this machine's settings for pip, as words for env(1), but for folders of its own."""
+    """Return the host's pip settings as arguments of env(1), except local folders."""
     settings = {name: value for name, value in os.environ.items() if name.startswith("PIP_")}
     settings.pop("PIP_FIND_LINKS", None)
     return [f"{name}={value}" for name, value in settings.items()]
 
 
 def say(suite: str, text: str) -> None:
-    """Tell what happens, on stderr."""
+    """Print progress on stderr."""
     print(f"{suite}: {text}", file=sys.stderr, flush=True)
 
 

@@ -1,1 +1,1 @@
-"""The front door: the `zos` command, and `zos boot`, which wires everything on one machine."""
+"""The `zos` command, and `zos boot`, which runs the whole chain on one machine."""

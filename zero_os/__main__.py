@@ -1,4 +1,4 @@
-"""`python -m zero_os` is the `zos` command."""
+"""Runs the `zos` command as `python -m zero_os`."""
 
 import sys
 

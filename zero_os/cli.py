@@ -13,29 +13,29 @@ from common.errors import UsageError, run_command
 
 
 class Verb(NamedTuple):
-    """Where a verb lives and what it does."""
+    """A verb's module and its one-line summary."""
 
     module: str
     summary: str
 
 
 VERBS = {
-    "boot": Verb("zero_os.boot.cli", "build, serve and boot a node in QEMU, and show it working"),
+    "boot": Verb("zero_os.boot.cli", "build a release, serve it, and boot a node from it in QEMU"),
     "image": Verb("image.cli", "build a release: kernel and initramfs"),
     "bootstrap": Verb("bootstrap_server.cli", "serve personalised boot images and releases"),
     "flist": Verb("flist.cli", "pack, unpack, mount and list flists"),
     "hub": Verb("flist.hub.cli", "serve flists and their blocks"),
-    "zinit": Verb("zinit.client.cli", "run or talk to the process manager"),
-    "node": Verb("node.cli", "what zinit runs on a node: network, bring-up"),
+    "zinit": Verb("zinit.client.cli", "run or control the process manager"),
+    "node": Verb("node.cli", "the services of a node: network, bring-up (run by zinit)"),
     "vm": Verb("qemu.cli", "boot an image in a QEMU machine"),
     "test": Verb("zero_os.develop", "run the tests (arguments go to pytest)"),
     "check": Verb("zero_os.develop", "run ruff and mypy strict"),
-    "bench": Verb("zero_os.develop", "run the benchmarks in bench/ (or the one that is named)"),
+    "bench": Verb("zero_os.develop", "run the benchmarks in bench/, or only the named one"),
 }
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one verb and return its exit status; without `argv` this is the whole program."""
+    """Run one verb and return its exit status; without `argv`, be the whole program."""
     return leave(run(sys.argv[1:])) if argv is None else run(argv)
 
 
@@ -52,13 +52,13 @@ def run(words: Sequence[str]) -> int:
 
 
 def print_usage(_: Sequence[str]) -> int:
-    """Print what there is."""
+    """Print the list of verbs."""
     sys.stdout.write(usage())
     return 0
 
 
 def print_version(_: Sequence[str]) -> int:
-    """Print which version this is."""
+    """Print the version."""
     from common.version import project_version
 
     sys.stdout.write(f"zos {project_version()}\n")
@@ -66,7 +66,7 @@ def print_version(_: Sequence[str]) -> int:
 
 
 def run_verb(name: str, argv: Sequence[str]) -> int:
-    """Import the module of `name` and hand it its arguments."""
+    """Import the module of `name` and call its `main`."""
     verb = VERBS.get(name)
     if verb is None:
         raise UsageError(f"unknown verb {name!r}", hint="`zos --help` lists them all")
@@ -76,11 +76,11 @@ def run_verb(name: str, argv: Sequence[str]) -> int:
 
 
 def usage() -> str:
-    """Return the one screen that `zos --help` prints."""
+    """Return the text of `zos --help`; it fits on one screen."""
     rows = "".join(f"  {name:<10} {verb.summary}\n" for name, verb in VERBS.items())
     return (
         "usage: zos VERB [ARGUMENT ...]\n\n"
         f"{rows}\n"
-        "`zos VERB --help` says what a verb takes; `zos --version` is there, too.\n"
-        "Installed beside zos: `zinit` and `rfs`, with the commands that upstream's users know.\n"
+        "`zos VERB --help` lists the options of a verb; `zos --version` prints the version.\n"
+        "Also installed: `zinit` and `rfs`, with the command lines of the original tools.\n"
     )

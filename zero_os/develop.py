@@ -1,4 +1,4 @@
-"""The developers' verbs: test, check, bench."""
+"""The verbs for developers: test, check, bench."""
 
 import os
 import subprocess
@@ -19,18 +19,18 @@ CHECK_DEADLINE_S = 900
 
 
 def main(argv: Sequence[str], prog: str) -> int:
-    """Run the verb that `prog` ends with."""
+    """Run the verb that is the last word of `prog`."""
     verb = prog.split()[-1]
     if not (TOP / "pyproject.toml").exists():
         raise UsageError(
-            f"{prog} works in a checkout only", hint="git clone the project, then ./zos"
+            f"{prog} works only in a checkout", hint="clone the project with git, then run ./zos"
         )
     os.chdir(TOP)
     return {"test": run_tests, "check": run_checks, "bench": run_benchmarks}[verb](argv, prog)
 
 
 def run_tests(argv: Sequence[str], prog: str) -> int:
-    """Run pytest with `argv` in place of this process; without any, everything side by side."""
+    """Replace this process by pytest with `argv`; without arguments, run all tests in parallel."""
     del prog
     sys.stdout.flush()
     if argv:
@@ -39,12 +39,12 @@ def run_tests(argv: Sequence[str], prog: str) -> int:
 
 
 def run_checks(argv: Sequence[str], prog: str) -> int:
-    """Run every check, also after one has failed; the exit status is the worst."""
+    """Run every check, even if one fails; return the highest exit status."""
     if argv and argv[0] in ("-h", "--help"):
         sys.stdout.write(f"usage: {prog}\n")
         return 0
     if argv:
-        raise UsageError(f"cannot check {' '.join(argv)!r} alone: {prog} takes no arguments")
+        raise UsageError(f"cannot check only {' '.join(argv)!r}: {prog} takes no arguments")
     statuses = []
     for call in CHECKS:
         sys.stderr.write(f"zos: {' '.join(call)}\n")
@@ -54,14 +54,14 @@ def run_checks(argv: Sequence[str], prog: str) -> int:
 
 
 def run_benchmarks(argv: Sequence[str], prog: str) -> int:
-    """Run all benchmarks, or the one named first, which gets the rest of the arguments."""
+    """Run all benchmarks, or the one that `argv` names, with the remaining arguments."""
     names = sorted(path.stem for path in (TOP / "bench").glob("bench_*.py"))
     names = [name.removeprefix("bench_") for name in names]
     if argv and argv[0] in ("-h", "--help"):
         sys.stdout.write(f"usage: {prog} [{'|'.join(names)}] [ARGUMENT ...]\n")
         return 0
     if argv and argv[0] not in names:
-        raise UsageError(f"no benchmark {argv[0]!r}", hint="there are: " + " ".join(names))
+        raise UsageError(f"no benchmark {argv[0]!r}", hint="the benchmarks are: " + " ".join(names))
     status = 0
     for name in [argv[0]] if argv else names:
         call = [sys.executable, "-m", f"bench.bench_{name}", *argv[1:]]

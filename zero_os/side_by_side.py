@@ -1,7 +1,7 @@
-"""All tests in two pytest processes: an emulated machine keeps one core busy, the rest another.
+"""Runs all tests in two pytest processes: emulated machines keep one core busy, the rest another.
 
-What boots machines writes to a file, which is shown when both are done; the last line has the sums
-of both. Ctrl-C ends both, each with its own cleaning up.
+The output of the machines' tests goes to a file, which is printed when both processes have ended;
+the last line has the totals. Ctrl-C ends both, and each cleans up.
 """
 
 import os
@@ -22,7 +22,7 @@ INTERRUPTED = 130
 
 
 class Counts(NamedTuple):
-    """How tests ended."""
+    """Numbers of tests, by outcome."""
 
     passed: int
     failed: int
@@ -30,13 +30,11 @@ class Counts(NamedTuple):
 
 
 def run_everything() -> int:
-    """Run all tests; returns pytest's worse exit status of the two."""
+    """Run all tests; return the higher exit status of the two processes."""
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="zos-tests-") as name:
         folder = Path(name)
-        sys.stdout.write(
-            "zos: the machines' tests run beside the others and are shown after them\n"
-        )
+        sys.stdout.write("zos: the machines' tests run in parallel and are shown at the end\n")
         sys.stdout.flush()
         with open(folder / "vm.txt", "w") as shown_later:
             machines = start(folder / "vm.xml", ["-m", "vm", "-p", "no:cacheprovider"], shown_later)
@@ -50,7 +48,7 @@ def run_everything() -> int:
 
 
 def start(report: Path, words: Sequence[str], output: TextIO) -> subprocess.Popen[bytes]:
-    """Start pytest in a process group of its own: Ctrl-C reaches it through us, and once."""
+    """Start pytest in its own process group, so that Ctrl-C reaches it only once, through us."""
     call = [*CALL, *words, f"--junitxml={report}"]
     return subprocess.Popen(
         call, stdin=subprocess.DEVNULL, stdout=output, stderr=output, process_group=0
@@ -58,7 +56,7 @@ def start(report: Path, words: Sequence[str], output: TextIO) -> subprocess.Pope
 
 
 def wait_for(processes: Sequence[subprocess.Popen[bytes]]) -> list[int]:
-    """Return the exit statuses; a signal to end goes on to them as Ctrl-C would."""
+    """Return the exit statuses; pass SIGTERM and Ctrl-C on as SIGINT."""
 
     def pass_on(_number: int, _frame: types.FrameType | None) -> None:
         raise KeyboardInterrupt
@@ -78,7 +76,7 @@ def wait_for(processes: Sequence[subprocess.Popen[bytes]]) -> list[int]:
 
 
 def end(process: subprocess.Popen[bytes]) -> None:
-    """Wait for what was told to end, and kill it with its group when it does not."""
+    """Wait for an interrupted process; kill its group if it does not end."""
     try:
         process.wait(END_WITHIN_S)
     except subprocess.TimeoutExpired:
@@ -87,7 +85,7 @@ def end(process: subprocess.Popen[bytes]) -> None:
 
 
 def read_counts(report: Path) -> Counts:
-    """Return the counts of a JUnit report; one that is not there counts as one failure."""
+    """Return the counts of a JUnit report; a missing or broken one counts as one failure."""
     try:
         suite = ElementTree.parse(report).getroot().find("testsuite")  # noqa: S314 - our own
     except (OSError, ElementTree.ParseError):
@@ -101,7 +99,7 @@ def read_counts(report: Path) -> Counts:
 
 
 def summary(counts: Sequence[Counts], seconds: float) -> str:
-    """Return the last two lines: how long it took, and the sums."""
+    """Return the last two lines: the duration and the totals."""
     passed, failed, skipped = (sum(column) for column in zip(*counts, strict=True))
     took = f"zos: all tests took {seconds:.0f} s\n"
     return f"{took}{passed} passed, {failed} failed, {skipped} skipped\n"

@@ -1,1 +1,1 @@
-"""What tests share; helpers own their clean-up."""
+"""Helpers shared by tests; each cleans up after itself."""

@@ -1,7 +1,7 @@
-"""A file system that hangs when it is told to: requests are read and not answered.
+"""A FUSE file system that can be made to hang: requests are read but not answered.
 
-Who has asked then can't be killed: once its request was read, the kernel waits for the answer in
-state D. Files can be made and written to; nothing else is there.
+The calling process then can't be killed: once its request was read, it waits in state D. Files can
+be created and written; nothing else is implemented.
 """
 
 import contextlib
@@ -23,39 +23,40 @@ NOBODY_WAITS = (*wire.NO_REPLY, wire.INTERRUPT)
 
 
 class HungDisk:
-    """The mount and the thread that answers for it."""
+    """The mount and the thread that serves it."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.files: dict[int, bytearray] = {}  # node number -> content
         self.names: dict[bytes, int] = {}
         self.is_hanging = False
-        self.held: list[tuple[int, int, int, bytes]] = []  # requests that wait for `go_on`
+        self.held: list[tuple[int, int, int, bytes]] = []  # requests to be answered by `go_on`
         self._lock = threading.Lock()
         self._is_ready = threading.Event()
-        self._handle = os.open("/dev/fuse", os.O_RDWR | os.O_CLOEXEC)
+        self._handle = -1
         self._thread = threading.Thread(target=self._serve, daemon=True)
 
     def open(self) -> None:
-        """Mount it, and wait until kernel and server have agreed: before that nobody is stuck."""
+        """Mount it, and wait for the end of the FUSE handshake; only then can callers hang."""
+        self._handle = os.open("/dev/fuse", os.O_RDWR | os.O_CLOEXEC)
         options = f"fd={self._handle},rootmode=40000,user_id=0,group_id=0,allow_other"
         mount("hung", self.path, "fuse.hung", 0, options)
         self._thread.start()
         assert self._is_ready.wait(60)
 
     def close(self) -> None:
-        """Abort what waits and unmount it."""
-        subprocess.run(["umount", "-f", "-l", str(self.path)], check=False)  # aborts
+        """Abort waiting requests and unmount."""
+        subprocess.run(["umount", "-f", "-l", str(self.path)], check=False)  # -f aborts
         self._thread.join(10)
         os.close(self._handle)
 
     def hang(self) -> None:
-        """Answer nothing any more."""
+        """Stop answering requests."""
         with self._lock:
             self.is_hanging = True
 
     def go_on(self) -> None:
-        """Answer what has waited, and everything again."""
+        """Answer the waiting requests, and all later ones."""
         with self._lock:
             self.is_hanging = False
             for request in self.held:
@@ -63,7 +64,7 @@ class HungDisk:
             self.held.clear()
 
     def content(self, name: str) -> bytes:
-        """Return what was written to a file."""
+        """Return the data written to a file."""
         with self._lock:
             number = self.names.get(name.encode())
             return bytes(self.files[number]) if number else b""
@@ -93,7 +94,7 @@ class HungDisk:
         except OSError as error:
             data, code = b"", error.errno or errno.EIO
         head = wire.OUT_HEADER.pack(wire.OUT_HEADER.size + len(data), -code, unique)
-        with contextlib.suppress(OSError):  # nobody waits for it any more
+        with contextlib.suppress(OSError):  # its caller was killed or gave up
             os.write(self._handle, head + data)
         if opcode == wire.INIT:
             self._is_ready.set()
@@ -133,7 +134,7 @@ class HungDisk:
 
 @contextlib.contextmanager
 def hung_disk(path: Path) -> Iterator[HungDisk]:
-    """Mount a disk on a new folder; whatever hangs on it is freed at the end."""
+    """Mount a disk on a new folder; at the end, waiting requests are aborted."""
     path.mkdir()
     disk = HungDisk(path)
     disk.open()

@@ -1,8 +1,8 @@
-"""An independent reading of iPXE scripts: which commands would run, with which words.
+"""An independent parser of iPXE scripts: which commands would run, with which arguments.
 
-Written from how iPXE reads a script: lines end at a newline only; a backslash at a line's end
-joins it with the next; words are parted by any ASCII white space; a word that starts with "#" ends
-the line; `||`, `&&` and `;` as whole words part commands; a line may start with a `:label`.
+It follows iPXE's rules: lines end only at a newline; a backslash at the end of a line joins it with
+the next; any ASCII white space separates words; a word that starts with "#" ends the line; `||`,
+`&&` and `;` as whole words separate commands; a line may start with a `:label`.
 """
 
 from typing import NamedTuple
@@ -11,7 +11,7 @@ _SPACE = " \t\n\v\f\r"
 
 
 class Command(NamedTuple):
-    """One command: the operator in front of it ("" on a new line), its name, its arguments."""
+    """One command: the operator before it ("" on a new line), its name, its arguments."""
 
     operator: str
     name: str
@@ -44,7 +44,7 @@ def read_commands(script: str) -> list[Command]:
 
 
 def _split(line: str) -> list[str]:
-    """Split at iPXE's white space, which is ASCII's (Python's own split knows more)."""
+    """Split at ASCII white space, as iPXE does; `str.split` also splits at other characters."""
     words: list[str] = []
     word = ""
     for character in line:

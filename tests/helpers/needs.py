@@ -1,4 +1,4 @@
-"""What tests need of the machine. In CI a lack is a failure, elsewhere a skip that says why."""
+"""Requirements of tests. In CI a missing one fails the test, elsewhere it skips it."""
 
 import os
 import shutil
@@ -19,7 +19,7 @@ def lack(reason: str) -> NoReturn:
 
 
 def need_tool(*names: str) -> str:
-    """Return the path of the first of these programs that is there."""
+    """Return the path of the first of these programs that is installed."""
     for name in names:
         found = shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
         if found:
@@ -28,20 +28,20 @@ def need_tool(*names: str) -> str:
 
 
 def need_root() -> None:
-    """Demand to be root."""
+    """Require root."""
     if os.geteuid() != 0:
         lack("this needs root")
 
 
 def need_fuse() -> None:
-    """Demand what our mounts need."""
+    """Require root and /dev/fuse."""
     need_root()
     if not os.access("/dev/fuse", os.R_OK | os.W_OK):
         lack("/dev/fuse is needed")
 
 
 def need_cgroups() -> None:
-    """Demand control groups, version 2, that we may change."""
+    """Require writable control groups, version 2."""
     need_root()
     try:
         top = cgroups.find_top()
@@ -52,7 +52,7 @@ def need_cgroups() -> None:
 
 
 def need_uefi() -> None:
-    """Demand UEFI firmware."""
+    """Require UEFI firmware."""
     try:
         find_uefi()
     except MachineError as error:

@@ -1,4 +1,4 @@
-"""A process of another user who may use FUSE, as on a desktop, whatever this machine allows."""
+"""Runs code as another user who may use FUSE, as on a desktop, even if this host forbids it."""
 
 import ctypes
 import os
@@ -22,10 +22,10 @@ MOST_BYTES = 65536
 
 
 def run_with_fuse(uid: int, scratch: Path, work: Callable[[], None]) -> None:
-    """Let a child of this process call `work` as user `uid`, or fail with what it raised.
+    """Call `work` in a child process as user `uid`; fail with the exception that it raised.
 
-    It sees mounts of its own, and there a /dev/fuse that all may open; this machine's stays as it
-    is. `scratch` is an empty folder.
+    The child has its own mount namespace with a /dev/fuse that every user may open; the host's
+    device is unchanged. `scratch` is an empty folder.
     """
     need_root()
     need_tool("fusermount3")
@@ -36,7 +36,7 @@ def run_with_fuse(uid: int, scratch: Path, work: Callable[[], None]) -> None:
         become_user(uid, scratch, work, writing)
     os.close(writing)
     status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    os.set_blocking(reading, False)  # a mount that it has left behind holds the other end
+    os.set_blocking(reading, False)  # a mount that the child left may keep the pipe open
     with open(reading, "rb", buffering=0) as stream:
         said = (stream.read(MOST_BYTES) or b"").decode(errors="replace")
     if said.startswith("lack "):
@@ -46,7 +46,7 @@ def run_with_fuse(uid: int, scratch: Path, work: Callable[[], None]) -> None:
 
 
 def become_user(uid: int, scratch: Path, work: Callable[[], None], output: int) -> None:
-    """Do the child's part; never returns."""
+    """Run in the child; never returns."""
     status = 1
     try:
         signal.alarm(LONGEST_S)
@@ -67,7 +67,7 @@ def become_user(uid: int, scratch: Path, work: Callable[[], None], output: int) 
 
 
 def open_fuse(scratch: Path) -> None:
-    """Put a device that all may open in the place of /dev/fuse, for this process alone."""
+    """Replace /dev/fuse by a device that every user may open, in this process only."""
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.unshare(CLONE_NEWNS) != 0:
         raise OSError(ctypes.get_errno(), "unshare")

@@ -1,4 +1,4 @@
-"""The real flists made by upstream's tools, kept outside the repository."""
+"""Flists made by upstream's tools, kept outside the repository."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from tests.helpers.checkout import TOP
 
 
 def samples_dir() -> Path:
-    """Return the folder of samples; skips the test where it is absent."""
+    """Return the folder of samples; skip the test if it is absent."""
     place = TOP.parent / "shared" / "samples"
     if not place.is_dir():
         pytest.skip(f"the samples are not at {place}")

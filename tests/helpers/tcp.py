@@ -1,10 +1,10 @@
-"""Bytes over a socket."""
+"""Reading from sockets."""
 
 import socket
 
 
 def read_all(stream: socket.socket) -> bytes:
-    """Return everything until the other side closes."""
+    """Return all data until the peer closes."""
     data = b""
     while chunk := stream.recv(65536):
         data += chunk

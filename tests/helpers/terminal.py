@@ -1,4 +1,4 @@
-"""Commands whose stderr is a terminal, as a person has it."""
+"""Commands with a terminal as stderr."""
 
 import contextlib
 import os
@@ -27,7 +27,7 @@ class OnTerminal(NamedTuple):
     handle: int
 
     def read(self, until: str | None = None) -> str:
-        """Return what is shown, up to the first `until` or else to the command's end."""
+        """Return the output up to the first `until`, or up to the end of the command."""
         shown = b""
         deadline = time.monotonic() + DEADLINE_S
         while until is None or until.encode() not in shown:
@@ -36,7 +36,7 @@ class OnTerminal(NamedTuple):
                 pytest.fail(f"no end, and no {until!r}, within {DEADLINE_S:g} s of {shown!r}")
             try:
                 data = os.read(self.handle, 65536)
-            except OSError:  # EIO: nobody has the other end any more
+            except OSError:  # EIO: the other end is closed
                 break
             if not data:
                 break
@@ -46,7 +46,7 @@ class OnTerminal(NamedTuple):
 
 @contextlib.contextmanager
 def on_terminal(*words: str | Path) -> Iterator[OnTerminal]:
-    """Run `rfs WORDS` for the block, its stderr on a terminal of `COLUMNS` and its stdout not."""
+    """Run `rfs WORDS` during the block, with stderr on a terminal and stdout on a pipe."""
     ours, theirs = pty.openpty()
     try:
         termios.tcsetwinsize(theirs, (ROWS, COLUMNS))
@@ -66,6 +66,6 @@ def on_terminal(*words: str | Path) -> Iterator[OnTerminal]:
 
 
 def frames(shown: str) -> list[str]:
-    """Return what was shown line by line, without what moves the cursor or colours."""
+    """Return the output as lines, without control sequences."""
     lines = (CONTROL.sub("", line).strip() for line in re.split(r"[\r\n]", shown))
     return [line for line in lines if line]

@@ -1,4 +1,4 @@
-"""Waiting for a condition, with a deadline that reports what was last seen."""
+"""Waits for a condition, with a deadline; the error shows the last value."""
 
 import time
 from collections.abc import Callable
@@ -14,7 +14,7 @@ DEADLINE_S = 60.0
 def wait_until(
     seen: Callable[[], T], what: str = "the condition", timeout_s: float = DEADLINE_S
 ) -> T:
-    """Call `seen` until it returns something true, and return that; an error is not yet true."""
+    """Call `seen` until it returns a true value, and return that; errors count as false."""
     deadline = time.monotonic() + timeout_s
     while True:
         last: object

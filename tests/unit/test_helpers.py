@@ -1,4 +1,4 @@
-"""The tests' own helpers: a lack is told, and in CI it is a failure."""
+"""The test helpers: missing requirements, and waits."""
 
 import os
 from typing import Any
@@ -10,7 +10,9 @@ from tests.helpers.waiting import wait_until
 
 
 @pytest.mark.parametrize(("place", "outcome"), [("CI", pytest.fail), ("", pytest.skip)])
-def test_what_is_lacking_is_told(place: str, outcome: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_requirement_is_named(
+    place: str, outcome: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("CI", place)
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     with pytest.raises(outcome.Exception, match="root"):
@@ -20,7 +22,7 @@ def test_what_is_lacking_is_told(place: str, outcome: Any, monkeypatch: pytest.M
     assert need_tool("no-such-tool", "sh").endswith("/sh")
 
 
-def test_waiting_ends_with_what_was_last_seen() -> None:
+def test_a_wait_that_fails_shows_the_last_value() -> None:
     seen = iter([0, 0, 7])
     assert wait_until(lambda: next(seen), "a number", 5) == 7
 

@@ -1,4 +1,4 @@
-"""What the virtual machine tests share: one release and one hub, made once."""
+"""Fixtures of the virtual machine tests: one hub and one release, made once."""
 
 import sys
 from pathlib import Path
@@ -11,7 +11,7 @@ from zero_os.boot.hub import LocalHub, prepare_hub
 
 
 def say(text: str) -> None:
-    """Show what takes long, in the captured output."""
+    """Show progress in the captured output."""
     print(text, file=sys.stderr)
 
 
@@ -23,9 +23,9 @@ def hub() -> LocalHub:
 
 @pytest.fixture(scope="session")
 def release(hub: LocalHub, tmp_path_factory: pytest.TempPathFactory) -> Release:
-    """Return a release that accepts what that hub's key signed.
+    """Return a release that accepts flists signed with that hub's key.
 
-    Its folder is no other's: another checkout, or a `zos boot`, may put its own in the cache's.
+    It has its own folder, since a `zos boot` may replace the release in the cache.
     """
     output = tmp_path_factory.mktemp("release")
     return build_release(output, flist_keys=hub.key_file, progress=say)
@@ -33,5 +33,5 @@ def release(hub: LocalHub, tmp_path_factory: pytest.TempPathFactory) -> Release:
 
 @pytest.fixture
 def artefacts(tmp_path: Path) -> Path:
-    """Return a folder for a machine's console."""
+    """Return a folder for a machine's logs."""
     return tmp_path / "machine"

@@ -1,4 +1,4 @@
-"""`zos boot`, as a user runs it: from a farm's USB image to an answering workload."""
+"""`zos boot` as a user runs it: from a farm's USB image to an answering workload."""
 
 import json
 import os
@@ -8,12 +8,13 @@ import sys
 
 import pytest
 
+from tests.helpers.processes import children_of, is_alive
 from tests.helpers.waiting import wait_until
 from zero_os.boot.redis import ping
 from zero_os.boot.timeline import STAGES
 
 pytestmark = pytest.mark.vm
-NODE_S = 1500  # a machine with eight times as much to do as it can took 400 s
+NODE_S = 1500  # with eight times more work than processors it took 400 s
 DEADLINE_S = 1800
 STOP_S = 120
 COMMAND = [sys.executable, "-m", "zero_os", "boot", "--timeout", str(NODE_S)]
@@ -29,7 +30,7 @@ def test_a_farms_usb_stick_boots_a_node(firmware: str, farm: int) -> None:
     report = json.loads(line)
     assert (report["firmware"], report["farm"]) == (firmware, farm)
     assert report["workload"]["answer"] == "PONG"
-    # Lazily: a node reads a small part of its root file system.
+    # Blocks are fetched lazily: a node reads a small part of its root file system.
     assert 0 < report["fetched_bytes"] < report["flist_bytes"] / 4
     assert report["kernel_bytes"] > 10_000_000
     assert list(report["timeline"]) == list(STAGES)
@@ -37,8 +38,8 @@ def test_a_farms_usb_stick_boots_a_node(firmware: str, farm: int) -> None:
 
 
 @pytest.mark.timeout(DEADLINE_S + 60)
-def test_it_stays_until_it_is_told_to_stop() -> None:
-    """Without --exit it keeps the node reachable; SIGINT stops all that it started."""
+def test_it_runs_until_it_is_interrupted() -> None:
+    """Without --exit the node stays reachable; SIGINT stops all processes."""
     process = subprocess.Popen(
         COMMAND, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     )
@@ -65,19 +66,3 @@ def test_it_stays_until_it_is_told_to_stop() -> None:
         if process.poll() is None:
             process.kill()
             process.communicate(timeout=STOP_S)
-
-
-def children_of(pid: int) -> list[int]:
-    """Return the processes that `pid` has started."""
-    call = ["ps", "-o", "pid=", "--ppid", str(pid)]
-    text = subprocess.run(call, capture_output=True, text=True, timeout=20, check=False).stdout
-    return [int(word) for word in text.split()]
-
-
-def is_alive(pid: int) -> bool:
-    """Tell whether there is a process `pid` that has not ended."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True

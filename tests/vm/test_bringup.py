@@ -1,6 +1,6 @@
-"""A node between a network and its hub: a flist that is not as signed, a hub that is away.
+"""Bring-up of a node: bad signatures, an unreachable hub, several network cards, a lost mount.
 
-The kernel is booted directly here; the way through firmware and iPXE is test_boot.py's.
+The kernel is booted directly; test_boot.py covers firmware and iPXE.
 """
 
 import re
@@ -29,13 +29,13 @@ REFUSED = f"flist {NAME} refused"
 def node(
     release: Release, hub_port: int, artefacts: Path, nics: tuple[Nic, ...] = (Nic(),)
 ) -> AbstractContextManager[QemuMachine]:
-    """Boot a node of farm 1 that is told of a hub on this machine's `hub_port`."""
+    """Boot a node of farm 1 whose hub is this machine's `hub_port`."""
     words = f"runmode=dev farmer_id=1 hub=http://10.0.2.2:{hub_port}"
     return boot_node(release, artefacts, append=words, nics=nics, forwards=(REDIS_PORT,))
 
 
 def answers(machine: QemuMachine) -> bool:
-    """Tell whether the node's Redis answers."""
+    """Return whether the node's Redis answers."""
     try:
         return ping("127.0.0.1", machine.forwarded_port(REDIS_PORT)) == "PONG"
     except OSError:
@@ -43,7 +43,7 @@ def answers(machine: QemuMachine) -> bool:
 
 
 def copy_hub(hub: LocalHub, target: Path) -> Path:
-    """Return the flist of a copy of `hub` that shares its blocks."""
+    """Copy the flist of `hub` to `target`, with the same blocks; return the flist."""
     flist = target / "flists" / f"{NAME}.fl"
     flist.parent.mkdir(parents=True)
     for source in (hub.flist, hub.flist.with_suffix(".fl.sig")):
@@ -55,14 +55,14 @@ def copy_hub(hub: LocalHub, target: Path) -> Path:
 def test_a_hub_that_is_down_then_wrong_then_right(
     release: Release, hub: LocalHub, tmp_path: Path, artefacts: Path
 ) -> None:
-    """A hub that is not up yet is waited for; what is not signed, or not what was signed, is never
-    mounted and the console says why; a repaired hub needs no reboot.
+    """The node waits for a hub that is down. It never mounts an unsigned or altered flist, and the
+    console shows the reason. When the hub is repaired, the node needs no reboot.
     """
     flist = copy_hub(hub, tmp_path / "hub")
     signature = flist.with_suffix(".fl.sig")
     signature.unlink()
     app, door = CountedApp(create_app(tmp_path / "hub")), socket.socket()
-    door.bind(("127.0.0.1", 0))  # nothing listens there yet: connections are refused
+    door.bind(("127.0.0.1", 0))  # nothing listens yet: connections are refused
     with door, node(release, door.getsockname()[1], artefacts) as machine:
         first = machine.wait_for_console_text("the hub does not answer", timeout_s=BOOT_S)
         machine.wait_for_console_text(
@@ -95,7 +95,7 @@ def flip_a_byte(path: Path) -> None:
 
 
 def test_every_wired_card_is_tried(release: Release, hub: LocalHub, artefacts: Path) -> None:
-    """The first card's wire is dead; the second, of another make, has a DHCP server."""
+    """The first card's network is silent; the second card, another model, has a DHCP server."""
     cards = (Nic(is_connected=False), Nic(model="e1000"))
     app, listener = CountedApp(create_app(hub.root)), listen()
     port = listener.getsockname()[1]
@@ -122,7 +122,7 @@ print(root.read_text(), lower.exists())
 """
 
 
-def test_services_run_inside_the_flist_and_a_lost_mount_is_mended(
+def test_services_run_inside_the_flist_and_a_lost_mount_is_repaired(
     release: Release, hub: LocalHub, artefacts: Path
 ) -> None:
     app, listener = CountedApp(create_app(hub.root)), listen()
@@ -146,5 +146,5 @@ def test_services_run_inside_the_flist_and_a_lost_mount_is_mended(
 
 
 def is_inside(machine: QemuMachine) -> bool:
-    """Tell whether Redis runs in the flist; other processes may come and go meanwhile."""
+    """Return whether Redis runs with the flist as its root."""
     return machine.guest.python(INSIDE).strip() == "/run/zero-os/root"

@@ -1,6 +1,6 @@
-"""A release on a machine: everything it brings can be used, with network cards of two kinds.
+"""A release on a machine: all of its parts work, with two models of network card.
 
-A program of the test stands in for /init; what zinit and the node do is tested elsewhere.
+A program of the test replaces /init; zinit and the node's services have other tests.
 """
 
 from pathlib import Path
@@ -92,7 +92,7 @@ def test_everything_in_a_release_works(release: Release, artefacts: Path, model:
     with boot_node(
         release,
         artefacts,
-        append="rdinit=/stand-in quiet",  # the kernel's words may come amid the program's
+        append="rdinit=/stand-in quiet",  # kernel messages could split the program's lines
         files={"stand-in": STAND_IN},
         nics=(Nic(model=model),),
     ) as machine:

@@ -1,4 +1,4 @@
-"""The harness with a real kernel: the agent's words, networks, power, panics."""
+"""The harness with a real kernel: the agent, networks, power, panics."""
 
 import contextlib
 import socket
@@ -44,14 +44,14 @@ from node import *
 
 @pytest.fixture(scope="module")
 def linux(tmp_path_factory: pytest.TempPathFactory) -> KernelBoot:
-    """Return a small Linux with the agent."""
+    """Return a small Linux guest with the agent."""
     need_tool("qemu-system-x86_64")
     need_tool("mmdebstrap")
     return make_linux(tmp_path_factory.mktemp("linux"))
 
 
 def config_of(linux: KernelBoot, **settings: object) -> MachineConfig:
-    """Return a machine that boots it."""
+    """Return a machine that boots the guest."""
     return MachineConfig(boot=linux, memory_mib=512, has_agent=True, **settings)  # type: ignore[arg-type]
 
 
@@ -63,8 +63,8 @@ def machine(linux: KernelBoot, tmp_path: Path) -> Iterator[QemuMachine]:
         yield machine
 
 
-def test_the_words_of_the_test_driver(machine: QemuMachine) -> None:
-    """All in one boot: programs, files, ports of the guest, and the way in from the host."""
+def test_the_commands_of_the_test_driver(machine: QemuMachine) -> None:
+    """Programs, files and ports of the guest, and forwarded ports, all in one boot."""
     guest = machine.guest
     assert guest.succeed(["/usr/bin/python3", "-c", "print('hello')"]) == "hello\n"
     guest.fail("/usr/bin/python3 -c 'raise SystemExit(3)'")
@@ -95,7 +95,7 @@ def test_the_words_of_the_test_driver(machine: QemuMachine) -> None:
     assert not machine.is_running
 
 
-def test_a_restart_is_noticed_and_the_agent_comes_back(machine: QemuMachine) -> None:
+def test_a_restart_is_noticed_and_the_agent_returns(machine: QemuMachine) -> None:
     first = machine.wait_for_console_text("init: Python is up", timeout_s=BOOT_S)
     with pytest.raises(GuestError, match="agent was restarted"):
         machine.guest.python(POWER + "restart()", timeout_s=BOOT_S)
@@ -104,12 +104,14 @@ def test_a_restart_is_noticed_and_the_agent_comes_back(machine: QemuMachine) -> 
     assert machine.guest.python("print('again')") == "again\n"
 
 
-def test_a_panic_ends_what_waits(machine: QemuMachine) -> None:
+def test_a_panic_ends_every_wait(machine: QemuMachine) -> None:
     machine.guest.python(POWER + 'load("pvpanic", "pvpanic-mmio")')
     with pytest.raises(MachineEndedError, match="the guest panicked"):
         machine.guest.write_file("/proc/sysrq-trigger", b"c")
     machine.wait_for_event("GUEST_PANICKED", timeout_s=BOOT_S)
-    wait_until(lambda: "Kernel panic" in (machine.why_ended() or ""), "the console's line is told")
+    wait_until(
+        lambda: "Kernel panic" in (machine.why_ended() or ""), "the panic's line is reported"
+    )
 
 
 def test_the_power_button_reaches_the_guest(machine: QemuMachine) -> None:
@@ -133,7 +135,7 @@ def test_the_power_button_reaches_the_guest(machine: QemuMachine) -> None:
 
 
 def test_uefi_and_more_than_one_initrd(linux: KernelBoot, tmp_path: Path) -> None:
-    """The kernel finds every archive, also behind one whose length is odd."""
+    """The kernel finds every archive, even after one with an odd length."""
     need_uefi()
     from tests.helpers.vm.cpio import archive
 
@@ -150,12 +152,12 @@ def test_uefi_and_more_than_one_initrd(linux: KernelBoot, tmp_path: Path) -> Non
 
 
 def carrier_is(value: int) -> str:
-    """Return Python that fails unless the network card's link is so."""
+    """Return Python code that fails unless the network card's carrier is `value`."""
     return f"assert open('/sys/class/net/eth0/carrier').read().strip() == '{value}'"
 
 
 def talk(port: int) -> bytes:
-    """Return what the server behind `port` says, or nothing."""
+    """Return the data that the server behind `port` sends, or nothing."""
     with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 5) as link:
         return link.recv(100)
     return b""

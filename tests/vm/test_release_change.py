@@ -1,4 +1,4 @@
-"""A farm's USB stick meets a server that changes its release between kernel and initramfs."""
+"""A release is published between a node's requests for kernel and initramfs."""
 
 import re
 import shutil
@@ -22,7 +22,7 @@ FETCH_S = 600
 
 
 class Publisher:
-    """An application that publishes another initramfs once a kernel was sent."""
+    """An application that publishes another initramfs after it has sent a kernel."""
 
     def __init__(self, app: Any, channel: Path) -> None:
         self.app = app
@@ -31,7 +31,7 @@ class Publisher:
         self.initramfs: list[tuple[str, int]] = []
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Serve one request and note which release it was for."""
+        """Serve one request and record its release."""
 
         async def noted_send(message: Any) -> None:
             await send(message)
@@ -47,7 +47,7 @@ class Publisher:
                 self.publish()
 
     def publish(self) -> None:
-        """Publish an initramfs with four more zero bytes, which mean nothing."""
+        """Publish an initramfs with four more zero bytes, which the kernel ignores."""
         new = self.channel / "new"
         new.write_bytes((self.channel / "initramfs.zst").read_bytes() + bytes(4))
         new.replace(self.channel / "initramfs.zst")

@@ -1,4 +1,4 @@
-"""zinit as PID 1 of a real kernel: order, restart, its commands, ordered shutdown and power-off."""
+"""zinit as PID 1 on a kernel: order, restarts, commands, ordered shutdown, power-off."""
 
 import contextlib
 import re
@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.vm, pytest.mark.timeout(600)]
 SHUTDOWN_S = 120
 SERVICE_S = 240  # a Python that starts on an emulated processor, on a busy machine
 
-# Notes its start in a file and its stop on the console, and takes a moment to stop.
+# Records its start in a file and its stop on the console; stopping takes half a second.
 DAEMON = """\
 import signal, sys, time
 sys.path.insert(0, "/usr/lib/zero-os")
@@ -42,7 +42,7 @@ with open("/tmp/order", "a") as order:
 
 
 def service(script: str, name: str, *after: str, is_oneshot: bool = False) -> str:
-    """Return a service file that runs /test/<script> with the service's name."""
+    """Return a service file that runs /test/<script> with the service's name as argument."""
     lines = [f"exec: /usr/bin/python3 -IS /test/{script} {name}", "log: console"]
     lines += ["oneshot: true"] if is_oneshot else ["ready: notify"]
     lines += ["after:", *(f"  - {other}" for other in after)] if after else []
@@ -52,7 +52,7 @@ def service(script: str, name: str, *after: str, is_oneshot: bool = False) -> st
 FILES = {
     "test/daemon.py": DAEMON,
     "test/oneshot.py": ONESHOT,
-    # Named against the order they must start in.
+    # Named in the opposite order of their starts.
     "etc/zinit/a-last.yaml": service("daemon.py", "a-last", "b-middle"),
     "etc/zinit/b-middle.yaml": service("daemon.py", "b-middle", "c-first"),
     "etc/zinit/c-first.yaml": service("oneshot.py", "c-first", is_oneshot=True),
@@ -60,7 +60,7 @@ FILES = {
 
 
 def status(machine: QemuMachine, name: str) -> dict[str, str]:
-    """Return what `zinit status` says of a service."""
+    """Return the output of `zinit status`, parsed."""
     text = machine.guest.succeed(["zinit", "status", name])
     return dict(re.findall(r"^(\w+): (.*)$", text, re.MULTILINE))
 
@@ -78,7 +78,9 @@ def wait_for_state(machine: QemuMachine, name: str, state: str) -> dict[str, str
 
 
 def test_pid_1_orders_restarts_and_powers_off(release: Release, artefacts: Path) -> None:
-    words = "runmode=dev hub=http://10.0.2.2:9"  # nothing listens there; not what this is about
+    words = (
+        "runmode=dev hub=http://10.0.2.2:9"  # nothing listens there; the hub does not matter here
+    )
     with boot_node(release, artefacts, append=words, files=FILES, has_agent=True) as machine:
         guest = machine.guest
         guest.wait_until_ready(240)
@@ -108,11 +110,11 @@ def test_pid_1_orders_restarts_and_powers_off(release: Release, artefacts: Path)
 
         zombies = "import os\nprint([p for p in os.listdir('/proc') if p.isdigit() and"
         zombies += " open(f'/proc/{p}/stat').read().rsplit(')')[1].split()[0] == 'Z'])"
-        # Any process is one for a moment, and may be gone when it is looked at.
+        # Every process is a zombie for a moment, and may vanish while it is examined.
         wait_until(lambda: guest.python(zombies).strip() == "[]", "no zombie is left", SERVICE_S)
 
         position = machine.console.position
-        with contextlib.suppress(MachineError):  # the agent is stopped, too
+        with contextlib.suppress(MachineError):  # the agent is stopped too
             guest.execute(["zinit", "shutdown"])
         machine.wait_for_shutdown(SHUTDOWN_S)
         said = [line.text for line in machine.console_lines(position)]

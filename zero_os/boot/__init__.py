@@ -1,1 +1,1 @@
-"""`zos boot`: a release, a hub, a bootstrap server and a node, wired together on one machine."""
+"""`zos boot`: a release, a hub, a bootstrap server and a node on one machine."""

@@ -1,6 +1,5 @@
-"""`zos boot`: the whole way on one machine, from packages to a workload that answers."""
+"""`zos boot`: the whole chain on one machine, from packages to a workload that answers."""
 
-import argparse
 import contextlib
 import shutil
 import signal
@@ -17,35 +16,22 @@ from rich.console import Console
 
 from bootstrap_server.app import create_app as create_bootstrap
 from bootstrap_server.settings import Settings
-from common.errors import UsageError, ZosError
-from common.farms import FARM_MAX
+from common.errors import ZosError
 from common.files import write_atomic
 from common.paths import cache_dir
 from flist.hub.app import create_app as create_hub
 from image.build import build_release
-from qemu.model import Firmware
 from zero_os.boot.hub import LocalHub, prepare_hub
 from zero_os.boot.node import REDIS_PORT, Node, boot_node
+from zero_os.boot.options import Options, parse_options
 from zero_os.boot.report import Report
 from zero_os.boot.servers import CountedApp, listen, serve
 from zero_os.boot.timeline import Timeline
 
 RUN_MODE = "dev"
-GUEST_VIEW = "10.0.2.2"  # this machine's loopback, as QEMU's user-mode network shows it
-DEFAULT_TIMEOUT_S = 600.0
+GUEST_VIEW = "10.0.2.2"  # this machine's loopback in QEMU's user-mode network
 FETCH_TIMEOUT_S = 60.0
 STAY_POLL_S = 1.0
-
-
-@dataclass(frozen=True)
-class Options:
-    """What was typed."""
-
-    firmware: Firmware
-    farm: int
-    is_exit: bool
-    is_json: bool
-    timeout_s: float
 
 
 @dataclass(frozen=True)
@@ -69,7 +55,7 @@ class Talk:
         return time.monotonic() - self.began
 
     def say(self, text: str) -> None:
-        """Show one line."""
+        """Print one line."""
         self.console.print(f"[dim]{self.clock():6.1f} s[/]  {text}", soft_wrap=True)
 
 
@@ -104,39 +90,11 @@ def main(argv: Sequence[str], prog: str) -> int:
         return 0 if options.is_exit else stay(node, servers, talk)
 
 
-def parse_options(argv: Sequence[str], prog: str) -> Options:
-    """Return what was typed, checked."""
-    parser = argparse.ArgumentParser(
-        prog=prog,
-        description="Build a release, serve it, boot a node from its farm's USB image in QEMU"
-        " and show it working. Ctrl-C stops everything.",
-    )
-    parser.add_argument("--firmware", choices=("bios", "uefi"), default="bios")
-    parser.add_argument("--farm", type=int, default=1, metavar="N", help="the node's farm (1)")
-    parser.add_argument("--exit", action="store_true", help="stop once everything was seen")
-    parser.add_argument(
-        "--json", action="store_true", help="one object on stdout instead of a table"
-    )
-    parser.add_argument(
-        "--timeout",
-        type=float,
-        default=DEFAULT_TIMEOUT_S,
-        metavar="SECONDS",
-        help=f"how long the node may take to come up ({DEFAULT_TIMEOUT_S:g})",
-    )
-    typed = parser.parse_args(argv)
-    if not 1 <= typed.farm <= FARM_MAX:
-        raise UsageError(f"cannot boot for farm {typed.farm}: farms go from 1 to {FARM_MAX}")
-    if not typed.timeout > 0:
-        raise UsageError("cannot wait for no time at all", hint="--timeout SECONDS, more than 0")
-    return Options(typed.firmware, typed.farm, typed.exit, typed.json, typed.timeout)
-
-
 @contextlib.contextmanager
 def ended_by_signals() -> Iterator[None]:
-    """Let SIGTERM end the command as Ctrl-C does, so that everything is stopped in order.
+    """Make SIGTERM act like Ctrl-C, so that everything is stopped in order.
 
-    SIGINT is set, too: a shell without job control starts what is in the background without it.
+    SIGINT is set too: a shell without job control starts background commands with it ignored.
     """
 
     def interrupt(number: int, frame: object) -> None:
@@ -153,7 +111,7 @@ def ended_by_signals() -> Iterator[None]:
 
 
 def prepare_release(hub: LocalHub, talk: Talk) -> Path:
-    """Build the release, if anything it is made of has changed, and return its channels' folder."""
+    """Build the release, unless nothing has changed; return the folder of all channels."""
     releases = cache_dir("boot", "releases")
     release = build_release(releases / RUN_MODE, flist_keys=hub.key_file, progress=talk.say)
     talk.say(f"release {release.version} is in {releases / RUN_MODE}")
@@ -162,7 +120,7 @@ def prepare_release(hub: LocalHub, talk: Talk) -> Path:
 
 @contextlib.contextmanager
 def console_folder() -> Iterator[Path]:
-    """Yield a folder for this run's console; it stays there when the node did not come up."""
+    """Yield a folder for this run's console log; it is kept if the node did not come up."""
     folder = Path(tempfile.mkdtemp(prefix="zos-boot-"))
     try:
         yield folder
@@ -187,14 +145,14 @@ def run_servers(hub: LocalHub, releases: Path) -> Iterator[Servers]:
     )
     hub_app = CountedApp(create_hub(hub.root))
     bootstrap = create_bootstrap(settings)
-    bootstrap.state.server.templates.get()  # made now rather than in the first request's time
+    bootstrap.state.server.templates.get()  # now, not during the first request
     page_app = CountedApp(bootstrap)
     with serve(hub_app, hub_socket), serve(page_app, page_socket):
         yield Servers(page_app, hub_app, f"http://127.0.0.1:{page_port}/")
 
 
 def fetch_image(servers: Servers, farm: int) -> Path:
-    """Fetch the farm's USB image as a farmer would, over HTTP, and return the file."""
+    """Fetch the farm's USB image over HTTP, as a farmer would; return the file."""
     url = urllib.parse.urljoin(servers.page_url, f"usb/{RUN_MODE}/{farm}")
     try:
         response = urllib3.request("GET", url, timeout=FETCH_TIMEOUT_S, retries=False)
@@ -210,9 +168,9 @@ def fetch_image(servers: Servers, farm: int) -> Path:
 def make_report(
     options: Options, node: Node, servers: Servers, hub: LocalHub, timeline: Timeline
 ) -> Report:
-    """Put together what was seen; a node of another farm than was asked for is an error."""
+    """Return the report; raise `ZosError` if the node reports another farm."""
     if timeline.farm != options.farm:
-        raise ZosError(f"the node says it is of farm {timeline.farm}, not {options.farm}")
+        raise ZosError(f"the node reports farm {timeline.farm}, not {options.farm}")
     blocks = [path for path in servers.hub.requests if path.startswith("/blocks/")]
     return Report(
         farm=timeline.farm,
@@ -236,7 +194,7 @@ def show(report: Report, options: Options) -> None:
 
 
 def stay(node: Node, servers: Servers, talk: Talk) -> int:
-    """Keep everything running until Ctrl-C; a machine that ends by itself is a failure."""
+    """Keep everything running until Ctrl-C; return 1 if the machine ends by itself."""
     talk.say(f"the node's Redis: redis-cli -p {node.port} (port {REDIS_PORT} of the node)")
     talk.say(f"the page: {servers.page_url}")
     talk.say(f"the node's console: {node.machine.folder / 'console.log'}")

@@ -1,14 +1,14 @@
-"""Makes the hub that `zos boot` serves: a Debian root file system with Redis, packed and signed."""
+"""Makes the hub of `zos boot`: a Debian root file system with Redis, packed and signed."""
 
 import hashlib
-import inspect
 import shutil
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from common.debian import fetch_packages
+import flist as flist_package
+from common.debian.fetch import fetch_packages
 from common.files import write_atomic
 from common.locks import hold_lock
 from common.paths import cache_dir
@@ -18,7 +18,7 @@ from flist.format.signing.sign import sign_flist
 from flist.pack.pack import pack
 from flist.store.routed import parse_route
 
-# An ordinary small Debian system, of which a node should fetch only what it runs.
+# A small Debian system. A node should fetch only the parts that it runs.
 BASE = (
     "apt base-files base-passwd bash coreutils dash debianutils diffutils dpkg findutils grep gzip"
 )
@@ -32,16 +32,16 @@ LOCK_DEADLINE_S = 1500
 
 @dataclass(frozen=True)
 class LocalHub:
-    """A folder that a hub serves, and the public key that signed what is in it."""
+    """A folder for a hub to serve, and the public key of its flist's signature."""
 
     root: Path
     key_file: Path
     flist: Path
-    total_bytes: int  # of all files in the flist
+    total_bytes: int  # all files in the flist
 
 
 def make_signing_key() -> Path:
-    """Return this machine's private key for its own flists; its public half lies beside it."""
+    """Return this machine's private key for its own flists; write the public key beside it."""
     folder = cache_dir("boot", "keys")
     private = folder / "flist.key"
     if not private.exists():
@@ -51,7 +51,7 @@ def make_signing_key() -> Path:
 
 
 def prepare_hub(say: Callable[[str], None]) -> LocalHub:
-    """Return the hub's folder, packing the workload when anything it is made of has changed."""
+    """Return the hub; pack the workload again if any of its inputs has changed."""
     with hold_lock(cache_dir("boot") / "hub.lock", "preparing the hub", LOCK_DEADLINE_S, say):
         say("checking the workload's Debian packages")
         archive = fetch_packages(PACKAGES)
@@ -70,18 +70,18 @@ def prepare_hub(say: Callable[[str], None]) -> LocalHub:
 
 
 def hub_identity(archive: Path, key: Path) -> str:
-    """Return a digest of everything the hub's flist is made of, the code that makes it too."""
+    """Return a digest of all inputs of the hub's flist, the packing code included."""
     facts = archive.stat()
     what = f"{archive.name} {facts.st_size} {facts.st_mtime_ns} {NAME}"
     digest = hashlib.sha256(what.encode())
-    packer = sorted(Path(inspect.getfile(pack)).parent.glob("*.py"))
+    packer = sorted(Path(flist_package.__file__).parent.rglob("*.py"))
     for file in [key, Path(__file__), *sorted(OVERLAY.rglob("*.yaml")), *packer]:
         digest.update(file.read_bytes())
     return digest.hexdigest()
 
 
 def pack_workload(archive: Path, flist: Path, blocks: Path) -> int:
-    """Pack the tree in `archive` with the workload's services; return the bytes of its files."""
+    """Pack the tree in `archive` with the workload's services; return the size of its files."""
     flist.parent.mkdir(parents=True, exist_ok=True)
     blocks.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="zos-workload-") as folder:
@@ -94,7 +94,7 @@ def pack_workload(archive: Path, flist: Path, blocks: Path) -> int:
 
 
 def finish_tree(tree: Path) -> None:
-    """Add what Debian's maintainer scripts would have made, and the workload's services."""
+    """Add the workload's services, and what Debian's maintainer scripts would have created."""
     shutil.copytree(OVERLAY, tree, dirs_exist_ok=True)
     for name in ("passwd", "group"):
         shutil.copyfile(tree / f"usr/share/base-passwd/{name}.master", tree / "etc" / name)

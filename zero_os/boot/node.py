@@ -1,4 +1,4 @@
-"""Boots one node from its farm's image and watches it until its workload answers."""
+"""Boots a node from its farm's image and follows it until its workload answers."""
 
 import queue
 import time
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from common.errors import ZosError
-from qemu.console import Line
+from qemu.lines import Line
 from qemu.machine import QemuMachine
 from qemu.model import Firmware, MachineConfig, UsbBoot
 from zero_os.boot.redis import ping
@@ -21,7 +21,7 @@ POLL_S = 0.2
 
 @dataclass(frozen=True)
 class Node:
-    """A node whose workload answered."""
+    """A node whose workload has answered."""
 
     machine: QemuMachine
     port: int  # on this machine, forwarded to the node's Redis
@@ -39,15 +39,15 @@ def boot_node(
     artefacts: Path,
     timeout_s: float,
 ) -> Iterator[Node]:
-    """Boot a machine from the USB image and yield it once its workload answered.
+    """Boot a machine from the USB image and yield it once its workload has answered.
 
-    `clock` gives seconds since the command began; every stage reached goes into `timeline` and to
-    `on_stage`. The machine is stopped when the block ends. Raises `ZosError` naming the stage that
-    did not come within `timeout_s`.
+    `clock` returns seconds since the command began. Every stage is recorded in `timeline` and
+    passed to `on_stage`. The machine is stopped when the block ends. Raises `ZosError` naming the
+    stage that was not reached within `timeout_s`.
     """
     lines: queue.SimpleQueue[tuple[float, str]] = queue.SimpleQueue()
 
-    def note(line: Line) -> None:  # called by the console's own thread
+    def note(line: Line) -> None:  # called by the console's thread
         lines.put((clock(), line.text))
 
     config = MachineConfig(
@@ -73,7 +73,7 @@ def read_lines(
     timeline: Timeline,
     on_stage: Callable[[str], None],
 ) -> None:
-    """Feed what the console said so far into the timeline."""
+    """Feed the console's new lines into the timeline."""
     while not lines.empty():
         at_s, text = lines.get()
         stage = timeline.read_line(text, at_s)
@@ -82,12 +82,12 @@ def read_lines(
 
 
 def is_workload_due(timeline: Timeline) -> bool:
-    """Tell whether all that comes before the workload was seen."""
+    """Return whether every stage before the workload was reached."""
     return timeline.missing == [LAST_STAGE] and timeline.farm is not None
 
 
 def ask_workload(port: int) -> str:
-    """Return what the node's Redis answers to PING, or "" while it does not."""
+    """Return the answer of the node's Redis to PING, or "" while there is none."""
     try:
         return ping("127.0.0.1", port)
     except OSError:
@@ -95,13 +95,13 @@ def ask_workload(port: int) -> str:
 
 
 def check_progress(machine: QemuMachine, timeline: Timeline, deadline: float) -> None:
-    """Raise when the machine has ended or its time is over."""
+    """Raise `ZosError` if the machine has ended or the deadline has passed."""
     reason = machine.why_ended()
     if reason is None and time.monotonic() > deadline:
         reason = "it took too long"
     if reason:
         raise ZosError(
-            f"cannot show the node working: {timeline.awaited!r} was not reached: {reason};"
+            f"the node did not come up: {timeline.awaited!r} was not reached: {reason};"
             f" the console's last lines:\n{machine.console.tail()}",
             hint="a slower machine may need more time: --timeout SECONDS",
         )

@@ -1,4 +1,4 @@
-"""What `zos boot` shows at the end: an object for programs, a table for people."""
+"""The report of `zos boot`: a JSON object for programs, a table for people."""
 
 import json
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ MIB = 1024 * 1024
 
 @dataclass(frozen=True)
 class Report:
-    """What was seen of one boot; sizes in bytes."""
+    """The facts of one boot; sizes in bytes."""
 
     farm: int
     firmware: str
@@ -43,7 +43,7 @@ class Report:
         )
 
     def print_table(self, console: Console) -> None:
-        """Print the timeline and what was fetched."""
+        """Print the timeline and the sizes of what was fetched."""
         title = f"farm {self.farm}, {self.firmware.upper()}, {self.acceleration}"
         table = Table("stage", title=title, title_justify="left")
         table.add_column("reached after", justify="right")

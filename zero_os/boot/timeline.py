@@ -1,11 +1,11 @@
-"""The stages of a boot, recognised in what a node's console says. No I/O."""
+"""The stages of a boot, recognised in the lines of a node's console. No I/O."""
 
 import re
 from dataclasses import dataclass, field
 
-# What the host does itself; it calls `reach`.
+# Stages on the host, which calls `reach`.
 HOST_STAGES = ("image built", "image personalised")
-# What the console shows, and by what. (A network card's own ROM says "iPXE (http".)
+# Stages on the console. (The ROM of a network card prints "iPXE (http", which does not match.)
 CONSOLE_STAGES = {
     "firmware": re.compile(r"SeaBIOS \(|BdsDxe: starting"),
     "iPXE": re.compile(r"iPXE (initialising|\d)"),
@@ -22,17 +22,17 @@ FARM = re.compile(r"\bbringup: farm (\d+), run mode (\w+)")
 
 @dataclass
 class Timeline:
-    """When each stage was reached, in seconds since the command began."""
+    """The time of each stage, in seconds since the command began."""
 
     reached: dict[str, float] = field(default_factory=dict)
-    farm: int | None = None  # what the node itself says
+    farm: int | None = None  # as the node reports it
 
     def reach(self, stage: str, at_s: float) -> None:
-        """Note that `stage` is reached; the first time counts."""
+        """Record that `stage` was reached; only the first time counts."""
         self.reached.setdefault(stage, at_s)
 
     def read_line(self, line: str, at_s: float) -> str | None:
-        """Note what a console line shows; return the stage that it is the first sign of."""
+        """Record what a console line shows; return the stage that it is the first sign of."""
         said = FARM.search(line)
         if said:
             self.farm = int(said[1])
@@ -44,17 +44,17 @@ class Timeline:
 
     @property
     def missing(self) -> list[str]:
-        """Return the stages that were not seen."""
+        """Return the stages that were not reached."""
         return [stage for stage in STAGES if stage not in self.reached]
 
     @property
     def awaited(self) -> str:
-        """Return the stage that comes after the last one that was seen."""
+        """Return the stage after the last one that was reached."""
         last = max((STAGES.index(stage) for stage in self.reached), default=-1)
         return STAGES[min(last + 1, len(STAGES) - 1)]
 
     def rows(self) -> list[tuple[str, float, float]]:
-        """Return (stage, seconds since the beginning, seconds since the stage before)."""
+        """Return (stage, seconds since the start, seconds since the previous stage)."""
         rows = []
         before = 0.0
         for stage in STAGES:

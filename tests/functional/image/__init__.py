@@ -1,1 +1,1 @@
-"""Tests with real parts of `image`."""
+"""Functional tests of `image`."""

@@ -1,4 +1,4 @@
-"""A release from cached packages: the same bytes twice, what is in it, what goes wrong."""
+"""A release from cached packages: reproducible, complete, and its errors."""
 
 import base64
 import stat
@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from common.debian import fetch_packages
+from common.debian.archive import open_archive
+from common.debian.fetch import fetch_packages
+from common.debian.programs import LOADER
 from common.run import CommandError
-from image import build, cli, plan
-from image.archive import PackageArchive
+from image import build, cli, identity, plan
 from image.build import build_release
 from image.cpio import Member, read_archive
 from image.errors import ImageError
@@ -29,14 +30,14 @@ FAST = 1
 
 @pytest.fixture(scope="module")
 def caches(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Give the packages and wheels of the user's cache, with none of what was built of them."""
+    """Yield a cache with the user's packages and wheels, but nothing built from them."""
     need_tool("mmdebstrap")
     packages, wheels = fetch_packages(plan.PACKAGES), fetch_wheels(build.LOCK)
     packages_identity(packages)
     root = tmp_path_factory.mktemp("cache")
     (root / "debian").symlink_to(packages.parent)
     (root / "wheels").symlink_to(wheels[0].parent.parent)
-    # An editor may save a file while this runs; here that must not make another release.
+    # A source file may be edited while this runs; that must not change the release.
     sources, recipe = collect_sources(), recipe_identity()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ZOS_CACHE", str(root))
@@ -47,7 +48,7 @@ def caches(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a file with a key."""
+    """Return a file with one key."""
     path = tmp_path_factory.mktemp("keys") / "flist.pub"
     path.write_text(f"# test\n{KEY}\n")
     return path
@@ -55,14 +56,14 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def release(caches: Path, keys: Path, tmp_path_factory: pytest.TempPathFactory) -> Release:
-    """Return a release, lightly compressed."""
+    """Return a release with fast compression."""
     output = tmp_path_factory.mktemp("release")
     return build_release(output, flist_keys=keys, progress=print, level=FAST)
 
 
 @pytest.fixture(scope="module")
 def members(release: Release) -> dict[str, Member]:
-    """Return everything in its initramfs."""
+    """Return the members of its initramfs, by path."""
     found: dict[str, Member] = {}
     rest = (release.folder / "initramfs.zst").read_bytes()
     while rest := rest.lstrip(b"\0"):
@@ -73,7 +74,7 @@ def members(release: Release) -> dict[str, Member]:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """Return every file of `folder`."""
+    """Return the content of every file in `folder`."""
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
@@ -90,10 +91,11 @@ def test_the_same_bytes_from_an_empty_cache(
     assert contents(again.folder) == contents(release.folder)
 
 
-def test_nothing_changed_opens_no_packages_and_touches_nothing(
+def test_an_unchanged_release_is_neither_opened_nor_written(
     release: Release, keys: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(PackageArchive, "__enter__", lambda _self: pytest.fail("they are slow"))
+    for module in (build, identity):
+        monkeypatch.setattr(module, "open_archive", lambda _path: pytest.fail("this is slow"))
     before = {path.name: path.stat().st_mtime_ns for path in release.folder.iterdir()}
     again = build_release(release.folder, flist_keys=keys, progress=print, level=FAST)
     assert again.reused
@@ -101,7 +103,7 @@ def test_nothing_changed_opens_no_packages_and_touches_nothing(
     assert {path.name: path.stat().st_mtime_ns for path in release.folder.iterdir()} == before
 
 
-def test_a_damaged_release_is_made_again(release: Release, keys: Path, tmp_path: Path) -> None:
+def test_a_damaged_release_is_built_again(release: Release, keys: Path, tmp_path: Path) -> None:
     for name, data in contents(release.folder).items():
         (tmp_path / name).write_bytes(data[:-1] if name == "vmlinuz" else data)
     again = build_release(tmp_path, flist_keys=keys, progress=print, level=FAST)
@@ -109,14 +111,14 @@ def test_a_damaged_release_is_made_again(release: Release, keys: Path, tmp_path:
     assert contents(tmp_path) == contents(release.folder)
 
 
-def test_other_keys_are_another_release(release: Release, tmp_path: Path) -> None:
+def test_other_keys_give_another_release(release: Release, tmp_path: Path) -> None:
     other = build_release(tmp_path, progress=print, level=FAST)
     assert other.version != release.version
     assert other.files["vmlinuz"] == release.files["vmlinuz"]
     assert other.files["initramfs.zst"] != release.files["initramfs.zst"]
 
 
-def test_what_a_node_needs_is_there(members: dict[str, Member], release: Release) -> None:
+def test_a_node_has_what_it_needs(members: dict[str, Member], release: Release) -> None:
     base = f"usr/lib/modules/{release.kernel}"
     for name in (
         "init",
@@ -128,7 +130,7 @@ def test_what_a_node_needs_is_there(members: dict[str, Member], release: Release
         "usr/lib/zero-os/zinit/boot.py",
         "usr/lib/zero-os/zinit/__pycache__/boot.cpython-313.pyc",
         "usr/lib/zero-os/yaml/__init__.pyc",
-        plan.LOADER,
+        LOADER,
         f"{base}/modules.dep.bin",
         f"{base}/modules.alias.bin",
         f"{base}/kernel/fs/overlayfs/overlay.ko.xz",
@@ -156,43 +158,45 @@ def test_links_and_devices(members: dict[str, Member]) -> None:
         assert stat.S_ISCHR(members[f"dev/{name}"].mode)
 
 
-def test_what_a_node_does_not_need_is_not_there(members: dict[str, Member]) -> None:
+def test_a_node_has_nothing_unneeded(members: dict[str, Member]) -> None:
     for name in members:
         assert not name.startswith(("boot/", "usr/share/", "var/lib/dpkg", "var/cache/apt"))
         assert "/drivers/gpu/" not in name
         assert "/sound/" not in name
         assert not name.startswith("usr/lib/python3.13/test/")
+        assert "libfuse" not in name
+        assert "mfusepy" not in name
     shells = {"usr/bin/sh", "usr/bin/bash", "usr/bin/dash", "usr/bin/busybox"}
     assert not shells & set(members)
     assert not [n for n in members if n.startswith("usr/lib/python3.13/") and n.endswith(".py")]
 
 
-def test_all_belongs_to_root_at_one_time(members: dict[str, Member]) -> None:
+def test_all_files_belong_to_root_and_have_one_time(members: dict[str, Member]) -> None:
     assert {(m.uid, m.gid) for m in members.values()} == {(0, 0)}
     assert len({m.mtime for m in members.values()}) == 1
     assert not [m.name for m in members.values() if m.mode & 0o6000]
 
 
-def test_the_kernel_is_the_package_s(release: Release) -> None:
-    with PackageArchive(fetch_packages(plan.PACKAGES)) as archive:
+def test_the_kernel_is_the_packages_kernel(release: Release) -> None:
+    with open_archive(fetch_packages(plan.PACKAGES)) as archive:
         assert find_kernel(archive) == release.kernel
 
 
-def test_an_output_that_cannot_be_written(caches: Path, tmp_path: Path) -> None:
+def test_an_output_folder_that_can_not_be_written(caches: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ImageError, match="cannot write to") as caught:
         build_release(tmp_path / "file" / "out", progress=print)
     assert caught.value.hint
 
 
-def test_a_bad_key_file_is_told_before_any_work(tmp_path: Path) -> None:
+def test_an_invalid_key_file_is_reported_before_any_work(tmp_path: Path) -> None:
     (tmp_path / "keys").write_text("not a key\n")
     with pytest.raises(ImageError, match="line 1"):
         build_release(tmp_path / "out", flist_keys=tmp_path / "keys", progress=print)
     assert not (tmp_path / "out").exists()
 
 
-def test_packages_that_cannot_be_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_packages_that_can_not_be_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ZOS_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(ImageError, match="mmdebstrap: not found") as caught:

@@ -1,1 +1,1 @@
-"""Tests with real parts of `node`."""
+"""Functional tests of `node`."""

@@ -19,12 +19,12 @@ from zero_os.boot.servers import CountedApp, listen, serve
 
 NAME = "tf-zos/development"
 LIMIT = 1 << 20
-CONTENT = b"any bytes at all: what is signed is checked before it is read" * 1000
+CONTENT = b"any bytes will do: the signature is checked before any parsing" * 1000
 
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """Return a hub's folder with one flist that is signed by its key."""
+    """Return a hub's folder with one signed flist."""
     flist = tmp_path / "hub" / "flists" / f"{NAME}.fl"
     flist.parent.mkdir(parents=True)
     (tmp_path / "hub" / "blocks").mkdir()
@@ -36,7 +36,7 @@ def root(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def url(root: Path) -> Iterator[str]:
-    """Serve `root` and return its address."""
+    """Serve `root`; yield the hub's URL."""
     listener = listen()
     with serve(CountedApp(create_app(root)), listener):
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
@@ -44,11 +44,11 @@ def url(root: Path) -> Iterator[str]:
 
 @pytest.fixture
 def keys(root: Path) -> list[bytes]:
-    """Return the public key that signed what is in `root`."""
+    """Return the public key that signed the flist in `root`."""
     return [load_private_key(root.parent / "key").public_key().public_bytes_raw()]
 
 
-def test_a_signed_flist_arrives(url: str, keys: list[bytes], tmp_path: Path) -> None:
+def test_a_signed_flist_is_fetched(url: str, keys: list[bytes], tmp_path: Path) -> None:
     assert fetch_flist(url, NAME, tmp_path / "got", keys, LIMIT) == len(CONTENT)
     assert (tmp_path / "got").read_bytes() == CONTENT
 
@@ -70,7 +70,7 @@ def test_one_flipped_bit_is_refused(
 def test_another_channels_flist_is_refused(
     url: str, root: Path, keys: list[bytes], tmp_path: Path
 ) -> None:
-    """A hub that gives out the development flist, with its good signature, as production's."""
+    """A hub may serve the development flist, with its valid signature, as production's."""
     folder = root / "flists" / "tf-zos"
     for suffix in (".fl", ".fl.sig"):
         (folder / f"production{suffix}").write_bytes((folder / f"development{suffix}").read_bytes())
@@ -85,19 +85,19 @@ def test_a_strangers_signature_is_refused(url: str, tmp_path: Path) -> None:
             fetch_flist(url, NAME, tmp_path / "got", trusted, LIMIT)
 
 
-def test_a_flist_that_is_not_there(url: str, keys: list[bytes], tmp_path: Path) -> None:
+def test_a_missing_flist(url: str, keys: list[bytes], tmp_path: Path) -> None:
     with pytest.raises(NodeError, match=r"testing\.fl\.sig: the hub answered 404"):
         fetch_flist(url, "tf-zos/testing", tmp_path / "got", keys, LIMIT)
 
 
-def test_a_flist_that_is_too_large(url: str, keys: list[bytes], tmp_path: Path) -> None:
+def test_a_flist_above_the_limit(url: str, keys: list[bytes], tmp_path: Path) -> None:
     with pytest.raises(NodeError, match="larger than"):
         fetch_flist(url, NAME, tmp_path / "got", keys, len(CONTENT) - 1)
     assert not (tmp_path / "got").exists()
 
 
 def test_a_hub_that_is_down(keys: list[bytes], tmp_path: Path) -> None:
-    with socket.socket() as taken:  # that nobody listens on, and nobody else can have
+    with socket.socket() as taken:  # bound, so no other process can listen on it
         taken.bind(("127.0.0.1", 0))
         port = taken.getsockname()[1]
         with pytest.raises(NodeError, match="the hub does not answer"):
@@ -106,7 +106,7 @@ def test_a_hub_that_is_down(keys: list[bytes], tmp_path: Path) -> None:
 
 @contextlib.contextmanager
 def silent_hub(said: bytes) -> Iterator[str]:
-    """A hub that takes connections, says `said` and then nothing more."""
+    """Run a hub that accepts connections and sends `said`, then nothing more; yield its URL."""
     open_channels = []
 
     def accept(listener: socket.socket) -> None:
@@ -141,7 +141,7 @@ def test_a_hub_that_stalls(
 def test_a_hub_that_drips(
     keys: list[bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A byte now and then keeps every single read alive; the whole still has a deadline."""
+    """Single bytes keep every read below its time-out, but the whole fetch has a deadline."""
     monkeypatch.setattr(fetch, "FETCH_DEADLINE_S", 1.0)
 
     def drip(listener: socket.socket) -> None:

@@ -1,1 +1,1 @@
-"""Tests with real parts of `qemu`."""
+"""Functional tests of `qemu`."""

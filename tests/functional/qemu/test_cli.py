@@ -39,21 +39,21 @@ def test_a_machine_that_powers_off_ends_the_command(tmp_path: Path) -> None:
     assert (tmp_path / "log" / "console.log").read_text().endswith("] hello\n")
 
 
-def test_time_that_is_up_ends_it_with_a_status_of_its_own(tmp_path: Path) -> None:
+def test_a_time_out_has_its_own_exit_status(tmp_path: Path) -> None:
     image = sector.write_sector(tmp_path / "disk", sector.HALT)
     done = run("--usb", str(image), "--timeout", "1")
     assert done.returncode == 124
     assert "stopped after 1 s" in done.stderr
 
 
-def test_an_image_that_is_not_there_is_one_line_on_stderr(tmp_path: Path) -> None:
+def test_a_missing_image_is_one_line_on_stderr(tmp_path: Path) -> None:
     done = run("--usb", str(tmp_path / "nope"))
     assert done.returncode == 1
     assert done.stderr == f"zos vm: cannot boot {tmp_path / 'nope'}: no such file or directory\n"
 
 
 @pytest.mark.parametrize("time", ["0", "-1", "nan"])
-def test_a_time_that_is_none_starts_nothing(time: str, tmp_path: Path) -> None:
+def test_an_invalid_time_out_starts_nothing(time: str, tmp_path: Path) -> None:
     image = sector.write_sector(tmp_path / "disk", sector.HALT)
     done = run("--usb", str(image), "--timeout", time)
     assert (done.returncode, done.stdout) == (2, "")
@@ -62,7 +62,7 @@ def test_a_time_that_is_none_starts_nothing(time: str, tmp_path: Path) -> None:
 
 @pytest.fixture
 def running(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
-    """Yield the command with a machine that has come up and stays."""
+    """Yield the command with a machine that has booted and stays on."""
     image = sector.write_sector(tmp_path / "disk", sector.say("\r\nup\r\n"), sector.HALT)
     process = subprocess.Popen(
         [*COMMAND, "--usb", str(image)],
@@ -76,7 +76,7 @@ def running(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     watchdog.start()
     try:
         assert process.stdout
-        assert any(line.endswith("] up\n") for line in process.stdout)  # the firmware speaks first
+        assert any(line.endswith("] up\n") for line in process.stdout)  # the firmware prints first
         yield process
     finally:
         watchdog.cancel()

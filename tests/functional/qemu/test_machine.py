@@ -1,4 +1,4 @@
-"""A real QEMU with boot sectors of our own: console, screen, events, ends."""
+"""A real QEMU with small boot sectors: console, screen, events, and how it ends."""
 
 import os
 import re
@@ -18,6 +18,7 @@ from qemu.machine import QemuMachine
 from qemu.model import Boot, Forward, IsoBoot, MachineConfig, NetworkBoot, UsbBoot
 from tests.helpers.checkout import TOP
 from tests.helpers.needs import need_tool, need_uefi
+from tests.helpers.processes import is_alive
 from tests.helpers.vm import sector
 from tests.helpers.waiting import wait_until
 
@@ -33,7 +34,7 @@ def _tools() -> None:
 
 @pytest.fixture
 def configure(tmp_path: Path) -> Maker:
-    """Return a function from code (and settings) to a small machine that runs it from USB."""
+    """Return a function that configures a small machine which runs code from USB."""
 
     def make(*code: bytes, **settings: object) -> MachineConfig:
         image = sector.write_sector(tmp_path / "disk.img", *code)
@@ -51,7 +52,7 @@ def test_console_lines_carry_times_and_go_to_the_log(configure: Maker, tmp_path:
         two = machine.wait_for_console_text("two", timeout_s=BOOT_S)
         prompt = machine.wait_for_console_text(re.compile(r"^pro.pt>$"), timeout_s=BOOT_S)
         assert 0 < two.at_s <= prompt.at_s <= machine.console.clock()
-        # The firmware has its say before.
+        # The firmware prints first.
         assert [line.text for line in machine.console_lines()][-3:] == ["one", "two", "prompt>"]
     assert seen[-2:] == ["one", "two"]
     log = (tmp_path / "kept" / "console.log").read_text().splitlines()
@@ -59,14 +60,14 @@ def test_console_lines_carry_times_and_go_to_the_log(configure: Maker, tmp_path:
     assert all(re.fullmatch(r"\[ *\d+\.\d{3}\] .*", row) for row in log)
 
 
-def test_what_is_typed_on_the_console_arrives(configure: Maker) -> None:
+def test_console_input_reaches_the_guest(configure: Maker) -> None:
     with QemuMachine(configure(sector.say("go\r\n"), sector.echo_forever())) as machine:
         machine.wait_for_console_text("go", timeout_s=BOOT_S)
         machine.send_console("GDKKN")
         machine.wait_for_console_text("HELLO", timeout_s=BOOT_S)
 
 
-def test_a_wait_that_is_too_long_says_what_was_seen(configure: Maker, tmp_path: Path) -> None:
+def test_a_time_out_shows_the_last_output(configure: Maker, tmp_path: Path) -> None:
     kept = tmp_path / "kept"
     config = configure(sector.say("so far\r\n"), sector.SPIN)
     with pytest.raises(WaitTimeoutError, match=r"no 'never' .* within 1 s(.|\n)*so far") as caught:
@@ -81,7 +82,7 @@ def test_a_wait_that_is_too_long_says_what_was_seen(configure: Maker, tmp_path: 
     assert (kept / "qemu.log").read_text().startswith("qemu-system-x86_64 ")
 
 
-def test_a_machine_that_powers_off_ends_every_wait_at_once(configure: Maker) -> None:
+def test_a_power_off_ends_every_wait_at_once(configure: Maker) -> None:
     config = configure(sector.say("bye\r\n"), sector.power_off(), sector.SPIN)
     with QemuMachine(config) as machine:
         machine.wait_for_console_text("bye", timeout_s=BOOT_S)
@@ -97,7 +98,7 @@ def test_a_machine_that_powers_off_ends_every_wait_at_once(configure: Maker) -> 
         assert not machine.is_running
 
 
-def test_a_reset_is_an_event_and_boots_again(configure: Maker) -> None:
+def test_a_reset_is_an_event_and_reboots(configure: Maker) -> None:
     with QemuMachine(configure(sector.say("up\r\n"), sector.reset(), sector.SPIN)) as machine:
         first = machine.wait_for_console_text("up", timeout_s=BOOT_S)
         machine.wait_for_event("RESET", timeout_s=BOOT_S)
@@ -111,7 +112,7 @@ def test_a_reboot_can_end_the_machine(configure: Maker) -> None:
         machine.wait_for_shutdown(timeout_s=BOOT_S)
 
 
-def test_a_panic_ends_every_wait_at_once_and_the_screen_is_kept(
+def test_a_panic_ends_every_wait_at_once_and_saves_the_screen(
     configure: Maker, tmp_path: Path
 ) -> None:
     config = configure(sector.show("OOPS"), sector.say("oops\r\n"), sector.panic(), sector.SPIN)
@@ -122,7 +123,7 @@ def test_a_panic_ends_every_wait_at_once_and_the_screen_is_kept(
     assert "GUEST_PANICKED" in (tmp_path / "kept" / "events.json").read_text()
 
 
-def test_a_panic_can_be_left_to_the_guest(configure: Maker) -> None:
+def test_a_guest_may_continue_after_a_panic(configure: Maker) -> None:
     config = configure(sector.panic(), sector.say("went on\r\n"), sector.SPIN, on_panic="none")
     with QemuMachine(config) as machine:
         machine.wait_for_console_text("went on", timeout_s=BOOT_S)
@@ -144,7 +145,7 @@ def test_the_power_button_is_tried_first(configure: Maker) -> None:
 
 
 @pytest.mark.parametrize("press", [QemuMachine.stop, QemuMachine.shutdown])
-def test_a_guest_that_listens_late_gets_the_button_again(
+def test_the_power_button_is_pressed_again(
     configure: Maker, monkeypatch: pytest.MonkeyPatch, press: Callable[[QemuMachine, float], None]
 ) -> None:
     monkeypatch.setattr("qemu.session.PRESS_AGAIN_S", 0.1)
@@ -155,7 +156,9 @@ def test_a_guest_that_listens_late_gets_the_button_again(
     with QemuMachine(configure(*code)) as machine, ThreadPoolExecutor() as pool:
         machine.wait_for_console_text("up", timeout_s=BOOT_S)
         pressing = pool.submit(press, machine, BOOT_S)
-        machine.wait_for_event("POWERDOWN", timeout_s=BOOT_S)  # dropped: nobody listens
+        machine.wait_for_event(
+            "POWERDOWN", timeout_s=BOOT_S
+        )  # ignored: the guest does not handle it yet
         machine.send_console("x")
         pressing.result()
         assert machine.why_ended() == "the machine has ended (guest-shutdown)"
@@ -169,7 +172,7 @@ def test_a_guest_that_ignores_the_button_is_stopped(configure: Maker) -> None:
     assert machine.process.status == 0
     assert pid is not None
     assert not Path(f"/proc/{pid}").exists()
-    machine.close()  # a second time does nothing
+    machine.close()  # a second call does nothing
 
 
 def test_a_qemu_that_hangs_is_killed(configure: Maker, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -184,7 +187,7 @@ def test_a_qemu_that_hangs_is_killed(configure: Maker, monkeypatch: pytest.Monke
     assert machine.process.status == -9
 
 
-def test_a_qemu_that_dies_ends_every_wait_at_once(configure: Maker) -> None:
+def test_the_death_of_qemu_ends_every_wait_at_once(configure: Maker) -> None:
     with QemuMachine(configure(sector.say("up\r\n"), sector.SPIN)) as machine:
         machine.wait_for_console_text("up", timeout_s=BOOT_S)
         assert machine.process.pid
@@ -203,7 +206,7 @@ def test_the_screen_is_read_as_text_and_saved(configure: Maker, tmp_path: Path) 
             machine.screen.wait_for_text("never", timeout_s=0.5)
 
 
-def test_forwarded_ports_are_free_ones_and_lead_into_qemu(configure: Maker) -> None:
+def test_forwarded_ports_are_free_ports_of_the_host(configure: Maker) -> None:
     config = configure(sector.HALT, forwards=(80, Forward(6379), Forward(53, protocol="udp")))
     with QemuMachine(config) as one, QemuMachine(config) as two:
         ports = [machine.forwarded_port(port) for machine in (one, two) for port in (80, 6379)]
@@ -215,7 +218,7 @@ def test_forwarded_ports_are_free_ones_and_lead_into_qemu(configure: Maker) -> N
             one.forwarded_port(22)
 
 
-def test_a_taken_host_port_is_told(configure: Maker) -> None:
+def test_a_host_port_in_use_is_an_error(configure: Maker) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(MachineError, match=rf"cannot start the machine: .*{port}"):
@@ -223,12 +226,12 @@ def test_a_taken_host_port_is_told(configure: Maker) -> None:
 
 
 @pytest.mark.parametrize("kind", [UsbBoot, IsoBoot])
-def test_an_image_that_is_not_there_is_told(tmp_path: Path, kind: Callable[[Path], Boot]) -> None:
+def test_a_missing_image_is_an_error(tmp_path: Path, kind: Callable[[Path], Boot]) -> None:
     with pytest.raises(MachineError, match=r"cannot boot .*nope\.img: no such file"):
         QemuMachine(MachineConfig(boot=kind(tmp_path / "nope.img"))).open()
 
 
-def test_what_qemu_refuses_is_told_with_its_own_words(configure: Maker, tmp_path: Path) -> None:
+def test_an_error_of_qemu_is_reported_with_its_output(configure: Maker, tmp_path: Path) -> None:
     config = configure(sector.HALT, extra_args=("-device", "no-such-device"))
     before = set(threading.enumerate())
     with pytest.raises(MachineError, match=r"cannot start the machine: .*no-such-device"):
@@ -237,7 +240,7 @@ def test_what_qemu_refuses_is_told_with_its_own_words(configure: Maker, tmp_path
     assert "no-such-device" in (tmp_path / "kept" / "qemu.log").read_text()
 
 
-def test_the_image_is_not_written_to_and_nothing_is_left(
+def test_temporary_files_are_removed(
     configure: Maker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / "temporary"
@@ -250,7 +253,7 @@ def test_the_image_is_not_written_to_and_nothing_is_left(
     assert not list(folder.iterdir())
 
 
-def test_an_iso_boots(tmp_path: Path) -> None:
+def test_an_iso_image_boots(tmp_path: Path) -> None:
     need_tool("xorriso")
     tree = tmp_path / "tree"
     tree.mkdir()
@@ -263,14 +266,14 @@ def test_an_iso_boots(tmp_path: Path) -> None:
         machine.wait_for_console_text("from a CD", timeout_s=BOOT_S)
 
 
-def test_a_network_boots(tmp_path: Path) -> None:
+def test_a_network_boot(tmp_path: Path) -> None:
     sector.write_sector(tmp_path / "boot.0", sector.say("from a net\r\n"), sector.HALT, sectors=1)
     config = MachineConfig(boot=NetworkBoot(tmp_path, "boot.0"), acceleration="tcg")
     with QemuMachine(config) as machine:
         machine.wait_for_console_text("from a net", timeout_s=BOOT_S)
 
 
-def test_uefi_firmware_comes_up_with_variables_of_its_own(configure: Maker) -> None:
+def test_uefi_firmware_boots_with_its_own_variables(configure: Maker) -> None:
     need_uefi()
     config = configure(sector.HALT, firmware="uefi")
     with QemuMachine(config) as machine:
@@ -278,7 +281,7 @@ def test_uefi_firmware_comes_up_with_variables_of_its_own(configure: Maker) -> N
 
 
 def test_qemu_dies_with_its_parent(configure: Maker, tmp_path: Path) -> None:
-    """Also when the parent is killed without a chance to clean up."""
+    """Even if the parent is killed and can't clean up."""
     config = configure(sector.say("up\r\n"), sector.HALT)
     assert isinstance(config.boot, UsbBoot)
     source = (
@@ -301,11 +304,3 @@ def test_qemu_dies_with_its_parent(configure: Maker, tmp_path: Path) -> None:
             parent.kill()
         parent.wait(BOOT_S)
         wait_until(lambda: not is_alive(pid), "QEMU ends")
-
-
-def is_alive(pid: int) -> bool:
-    """Tell whether `pid` runs (a zombie that nobody reaps does not)."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False

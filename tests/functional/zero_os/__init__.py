@@ -1,1 +1,1 @@
-"""Tests with real parts of `zero_os`."""
+"""Functional tests of `zero_os`."""

@@ -1,4 +1,4 @@
-"""Commands started under poor conditions: streams that are closed, full or not UTF-8; no cache."""
+"""Commands under poor conditions: streams that are closed, full or not UTF-8; no cache."""
 
 import os
 import subprocess
@@ -15,7 +15,7 @@ ZOS = [sys.executable, "-m", "zero_os"]
 
 
 def run_shell(line: str, **env: str) -> subprocess.CompletedProcess[str]:
-    """Run a shell's line with `zos` in it; nothing of its environment is ours but the path."""
+    """Run a shell command line with $ZOS in it; only PATH is inherited."""
     words = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "ZOS": " ".join(ZOS), **env}
     call = ["/bin/sh", "-c", line]
     return subprocess.run(
@@ -28,7 +28,7 @@ def run_shell(line: str, **env: str) -> subprocess.CompletedProcess[str]:
     ("redirection", "reason"),
     [(">&-", "Bad file descriptor"), ("> /dev/full", "No space left on device")],
 )
-def test_a_stdout_that_takes_nothing(verb: str, redirection: str, reason: str) -> None:
+def test_a_stdout_that_can_not_be_written(verb: str, redirection: str, reason: str) -> None:
     done = run_shell(f"$ZOS {verb} {redirection}")
     assert done.returncode == 1
     assert done.stderr.startswith("zos")
@@ -36,9 +36,9 @@ def test_a_stdout_that_takes_nothing(verb: str, redirection: str, reason: str) -
     assert "Traceback" not in done.stderr
 
 
-def test_a_reader_that_has_gone_is_no_fault() -> None:
+def test_a_closed_pipe_is_no_error() -> None:
     done = run_shell("{ $ZOS --help; echo $? >&2; } | true")
-    assert done.stderr in ("0\n", "1\n")  # it may have written before the reader had gone
+    assert done.stderr in ("0\n", "1\n")  # the reader may have gone after the write
 
 
 LONG = """
@@ -55,14 +55,14 @@ sys.exit(run_command(write, [], "prog"))
 
 
 @pytest.mark.parametrize("words", ["1000 once", "100000 once", "1000000 once", "10 again"])
-def test_a_reader_that_goes_while_much_is_written(words: str, tmp_path: Path) -> None:
+def test_a_pipe_closed_during_a_long_output(words: str, tmp_path: Path) -> None:
     (tmp_path / "long.py").write_text(LONG)
     env = {"PYTHON": sys.executable, "LONG": str(tmp_path / "long.py"), "PYTHONPATH": str(TOP)}
     done = run_shell(f'{{ "$PYTHON" "$LONG" {words}; }} | head -c 1', **env)
     assert done.stderr == ""
 
 
-def test_another_pipe_that_breaks_is_a_fault() -> None:
+def test_another_broken_pipe_is_an_error() -> None:
     code = "raise BrokenPipeError(32, 'Broken pipe')"
     call = (
         f"def fail(_): {code}\nfrom common.errors import run_command\nrun_command(fail, [], 'prog')"
@@ -72,13 +72,13 @@ def test_another_pipe_that_breaks_is_a_fault() -> None:
 
 
 @pytest.mark.parametrize("redirection", ["<&-", "2>&-", "<&- 2>&-"])
-def test_closed_streams_that_are_not_needed(redirection: str) -> None:
+def test_closed_streams_that_are_not_used(redirection: str) -> None:
     done = run_shell(f"$ZOS --help {redirection}")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("usage: zos")
 
 
-def test_what_is_only_said_may_go_nowhere(tmp_path: Path) -> None:
+def test_messages_to_a_closed_stderr_are_dropped(tmp_path: Path) -> None:
     (tmp_path / "tree").mkdir()
     words = f"-m {tmp_path}/a.fl -s dir://{tmp_path}/blocks {tmp_path}/tree"
     done = run_shell(f"$ZOS flist pack {words} 2>&-", ZOS_CACHE=str(tmp_path / "cache"))
@@ -91,7 +91,7 @@ def test_what_is_only_said_may_go_nowhere(tmp_path: Path) -> None:
     [{"LC_ALL": "C"}, {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}],
 )
 @pytest.mark.parametrize("name", ["gr\u00fcn", "two\nlines", "with space"])
-def test_names_that_the_locale_has_not(
+def test_names_that_the_locale_can_not_encode(
     locale: Mapping[str, str], name: str, tmp_path: Path
 ) -> None:
     done = run_shell('$ZOS vm --usb "$NAME"', NAME=str(tmp_path / name), **locale)
@@ -101,12 +101,12 @@ def test_names_that_the_locale_has_not(
 
 
 @pytest.mark.parametrize("variable", ["ZOS_CACHE", "XDG_CACHE_HOME"])
-def test_a_cache_that_can_not_be_made(variable: str, tmp_path: Path) -> None:
+def test_a_cache_folder_that_can_not_be_created(variable: str, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     output = tmp_path / "release"
     words = {variable: str(tmp_path / "file"), "OUTPUT": str(output)}
     done = run_shell('$ZOS image build --output "$OUTPUT"', **words)
     assert done.returncode == 1
-    assert f"cannot keep anything in {tmp_path}/file" in done.stderr
-    assert "hint: name a folder that can be written: ZOS_CACHE=FOLDER" in done.stderr
+    assert f"cannot use the cache folder {tmp_path}/file" in done.stderr
+    assert "hint: choose a writable folder: ZOS_CACHE=FOLDER" in done.stderr
     assert "Traceback" not in done.stderr

@@ -1,4 +1,4 @@
-"""The commands as the package installs them: each starts, and tells what it can do."""
+"""The commands that the package installs: each starts and prints its usage."""
 
 import subprocess
 import sys
@@ -12,13 +12,13 @@ SCRIPTS = Path(sys.executable).parent
 
 
 @pytest.mark.parametrize("name", ["zos", "zinit", "rfs"])
-def test_an_installed_command_tells_its_usage(name: str, tmp_path: Path) -> None:
+def test_an_installed_command_prints_its_usage(name: str, tmp_path: Path) -> None:
     program = SCRIPTS / name
     if not program.exists():
         lack(f"{program} is not installed")
     done = subprocess.run(
         [program, "--help"],
-        cwd=tmp_path,  # not the checkout: what it imports is what is installed
+        cwd=tmp_path,  # not the checkout, so that it imports the installed packages
         capture_output=True,
         text=True,
         timeout=240,

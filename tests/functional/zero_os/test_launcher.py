@@ -1,4 +1,4 @@
-"""The launcher `zos`: what it installs, when it waits, and what it says when it can't."""
+"""The `zos` launcher: what it installs, when it waits, and its errors."""
 
 import importlib.util
 import os
@@ -27,7 +27,7 @@ def write_program(path: Path, text: str) -> None:
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """Return a checkout whose .venv is current; its Python prints what it is called with."""
+    """Return a checkout with a current .venv, whose Python prints its arguments."""
     top = tmp_path / "a check\nout"
     top.mkdir()
     for name in ("zos", "pyproject.toml", "requirements.lock"):
@@ -57,15 +57,15 @@ def run_launcher(top: Path, *words: str, path: str = "") -> tuple[int, str, str]
 
 
 def make_tools(top: Path) -> str:
-    """Return a folder for PATH in which nothing is installed and nothing can be."""
+    """Return a folder for PATH: no package is installed, and installing fails."""
     folder = top.parent / "tools"
     write_program(folder / "dpkg-query", NOTHING_INSTALLED)
     write_program(folder / "apt-get", APT_FAILS)
     return str(folder)
 
 
-def test_what_is_ready_runs_at_once_and_needs_no_lock(checkout: Path) -> None:
-    (checkout / ".zos.lock").mkdir()  # as in a checkout that can't be written
+def test_a_current_venv_needs_no_lock(checkout: Path) -> None:
+    (checkout / ".zos.lock").mkdir()  # as in a read-only checkout
     assert run_launcher(checkout, "hub", "x y") == (0, "-m zero_os hub x y\n", "")
 
 
@@ -76,7 +76,7 @@ def test_help_needs_no_packages(checkout: Path, words: list[str]) -> None:
     assert out.split() == ["-m", "zero_os", *words]
 
 
-def test_a_checkout_that_can_not_be_written(checkout: Path) -> None:
+def test_a_read_only_checkout(checkout: Path) -> None:
     (checkout / ".zos.lock").mkdir()
     (checkout / ".venv" / "zos-stamp").unlink()
     status, out, err = run_launcher(checkout, "hub")
@@ -87,14 +87,14 @@ def test_a_checkout_that_can_not_be_written(checkout: Path) -> None:
 
 
 @pytest.mark.usefixtures("as_root")
-def test_what_installs_fails(checkout: Path) -> None:
+def test_a_failed_installation(checkout: Path) -> None:
     status, out, err = run_launcher(checkout, "vm", path=make_tools(checkout))
     assert (status, out) == (1, "")
     assert "zos: cannot set up: it ended with status 7\n  hint: apt-get -q" in err
     assert "Traceback" not in err
 
 
-def test_a_second_call_says_whom_it_waits_for(checkout: Path, tmp_path: Path) -> None:
+def test_a_second_call_names_the_process_it_waits_for(checkout: Path, tmp_path: Path) -> None:
     said = tmp_path / "said"
     with open(said, "w") as errors:
         call = [sys.executable, str(checkout / "zos"), "vm"]

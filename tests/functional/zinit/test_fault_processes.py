@@ -8,12 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.helpers.processes import children_of, process_state
 from tests.helpers.waiting import wait_until
 from tests.helpers.zinit.daemon import (
     ZinitDaemon,
-    children_of,
     hold,
-    process_state,
     remove_folder,
     running_daemon,
 )

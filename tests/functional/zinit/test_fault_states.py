@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests.helpers.checkout import TOP
+from tests.helpers.processes import children_of
 from tests.helpers.waiting import wait_until
-from tests.helpers.zinit.daemon import ZinitDaemon, children_of, running_daemon
+from tests.helpers.zinit.daemon import ZinitDaemon, running_daemon
 from zinit.client.line import ZinitError
 
 

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests.helpers.hung_disk import HungDisk, hung_disk
+from tests.helpers.processes import process_state
 from tests.helpers.waiting import wait_until
-from tests.helpers.zinit.daemon import ZinitDaemon, cpu_seconds, process_state
+from tests.helpers.zinit.daemon import ZinitDaemon, cpu_seconds
 
 TALKER = "sh -c 'n=0; while :; do n=$((n+1)); echo $n {filler}; done'"
 

@@ -16,8 +16,9 @@ from pathlib import Path
 import pytest
 
 from tests.helpers.needs import need_root, need_tool
+from tests.helpers.processes import children_of
 from tests.helpers.waiting import DEADLINE_S, wait_until
-from tests.helpers.zinit.daemon import children_of, library_paths
+from tests.helpers.zinit.daemon import library_paths
 from zinit import boot
 from zinit.client.line import Client, ZinitError
 

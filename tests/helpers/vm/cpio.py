@@ -1,4 +1,4 @@
-"""Small cpio archives (format newc) to append to an initramfs, for tests only.
+"""Small newc cpio archives to append to an initramfs, for tests only.
 
 Format: Documentation/driver-api/early-userspace/buffer-format.rst of the Linux kernel.
 """
@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-Content = bytes | str  # of a file, or where a symbolic link leads
+Content = bytes | str  # of a file, or the target of a symbolic link
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Node:
 
 
 def archive(files: Mapping[str, Content | Node], executable: frozenset[str] = frozenset()) -> bytes:
-    """Return an archive of `files` with the folders they are in; names have no leading slash."""
+    """Return an archive of `files` and their parent folders; names have no leading slash."""
     pieces = [member(name, stat.S_IFDIR | 0o755, b"") for name in folders_of(files)]
     for name, content in files.items():
         if isinstance(content, Node):
@@ -34,13 +34,13 @@ def archive(files: Mapping[str, Content | Node], executable: frozenset[str] = fr
 
 
 def folders_of(files: Mapping[str, Content | Node]) -> list[str]:
-    """Return every folder above one of `files`, upper ones first."""
+    """Return every parent folder of `files`, top-level folders first."""
     parents = {str(parent) for name in files for parent in Path(name).parents}
     return sorted(parents - {"."})
 
 
 def member(name: str, mode: int, content: bytes, node: Node | None = None) -> bytes:
-    """Return one header with its name and content, each padded to a multiple of four."""
+    """Return one entry: header with name, and content, each padded to a multiple of four."""
     major, minor = (node.major, node.minor) if node else (0, 0)
     numbers = (0, mode, 0, 0, 1, 0, len(content), 0, 0, major, minor, len(name) + 1, 0)
     header = b"070701" + b"".join(b"%08X" % number for number in numbers)
@@ -48,5 +48,5 @@ def member(name: str, mode: int, content: bytes, node: Node | None = None) -> by
 
 
 def pad(data: bytes) -> bytes:
-    """Return `data` with zeros up to a multiple of four."""
+    """Return `data` padded with zeros to a multiple of four."""
     return data + bytes(-len(data) % 4)

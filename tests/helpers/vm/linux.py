@@ -1,15 +1,16 @@
-"""A small Linux guest for the harness: Debian's cloud kernel, Python as PID 1, the agent."""
+"""A small Linux guest: Debian's cloud kernel, Python as PID 1, the agent."""
 
-import tarfile
 from pathlib import Path
 
-from common.debian import fetch_packages
+from common.debian.archive import open_archive
+from common.debian.fetch import fetch_packages
+from common.debian.programs import LIBRARY_FOLDER
 from qemu import agent
 from qemu.model import KernelBoot
 from tests.helpers.vm.cpio import Content, Node, archive
 
 PACKAGES = ("libpython3.13-stdlib", "linux-image-cloud-amd64", "python3.13-minimal")
-LIBRARIES = "usr/lib/x86_64-linux-gnu/"
+LIBRARIES = f"{LIBRARY_FOLDER}/"
 NEEDED_LIBRARIES = ("ld-linux", "libc.so", "libm.so", "libz.so", "libexpat.so", "libffi.so")
 # Modules in the order of their dependencies.
 MODULES = ("failover", "net_failover", "virtio_net", "pvpanic", "pvpanic-mmio", "evdev", "button")
@@ -29,8 +30,8 @@ import agent
 sys.exit(agent.main())
 """
 
-# What a test imports on the guest: `from node import ...`.
-NODE = b'''"""Words for tests, on the guest."""
+# A module for tests on the guest: `from node import ...`.
+NODE = b'''"""Functions for tests, on the guest."""
 import ctypes, fcntl, os, socket, struct
 libc = ctypes.CDLL(None, use_errno=True)
 
@@ -59,7 +60,7 @@ def restart():
 
 
 def make_linux(folder: Path, append: str = "") -> KernelBoot:
-    """Return what boots the guest; its kernel and initramfs are written to `folder`."""
+    """Write the guest's kernel and initramfs to `folder`; return how to boot them."""
     files: dict[str, Content | Node] = {
         "init": INIT,
         "lib/test/agent.py": Path(agent.__file__).read_bytes(),
@@ -71,28 +72,26 @@ def make_linux(folder: Path, append: str = "") -> KernelBoot:
         "usr/bin/python3": "python3.13",
     }
     kernel = folder / "vmlinuz"
-    with tarfile.open(fetch_packages(PACKAGES)) as tree:
-        for info in tree:
-            name = info.name.removeprefix("./")
-            source = tree.extractfile(info) if info.isfile() else None
-            if name.startswith("boot/vmlinuz-") and source:
-                kernel.write_bytes(source.read())
-            elif name.endswith(".ko.xz") and source:
-                module = Path(name).name.removesuffix(".ko.xz").replace("-", "_")
-                wanted = {item.replace("-", "_"): item for item in MODULES}
-                if module in wanted:
-                    files[f"modules/{wanted[module]}.ko.xz"] = source.read()
-            elif is_wanted(name) and not info.isdir():
-                files[name] = source.read() if source else info.linkname
+    modules = {name.replace("-", "_"): name for name in MODULES}
+    with open_archive(fetch_packages(PACKAGES)) as packages:
+        for path in packages.paths:
+            member = packages.member(path)
+            module = modules.get(Path(path).name.removesuffix(".ko.xz").replace("-", "_"))
+            if path.startswith("boot/vmlinuz-"):
+                kernel.write_bytes(packages.read(path))
+            elif path.endswith(".ko.xz") and module:
+                files[f"modules/{module}.ko.xz"] = packages.read(path)
+            elif is_wanted(path) and not member.isdir():
+                files[path] = member.linkname if member.issym() else packages.read(path)
     programs = frozenset({"init", "usr/bin/python3.13", *(name for name in files if ".so" in name)})
     initrd = folder / "initrd"
     initrd.write_bytes(archive(files, programs))
-    # Quiet, as the kernel's words may come in the middle of a program's.
+    # Quiet: kernel messages could otherwise split a line that a program prints.
     return KernelBoot(kernel, (initrd,), f"console=ttyS0 quiet panic=60 {append}".strip())
 
 
 def is_wanted(name: str) -> bool:
-    """Tell whether the guest needs this file of its packages."""
+    """Return whether the guest needs this file of its packages."""
     if name.startswith(STDLIB):
         return not name.removeprefix(STDLIB).startswith(UNUSED)
     if name.startswith(LIBRARIES):

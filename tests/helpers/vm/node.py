@@ -1,4 +1,4 @@
-"""A node booted straight from a release's kernel, with what a test adds to its file system."""
+"""Boots a node directly from a release's kernel, with files that a test adds."""
 
 import contextlib
 from collections.abc import Iterator, Mapping
@@ -28,9 +28,9 @@ def boot_node(
     nics: tuple[Nic, ...] = (Nic(),),
     forwards: tuple[int, ...] = (),
 ) -> Iterator[QemuMachine]:
-    """Boot `release` with `append` on its command line; `files` (path -> text) are laid over it.
+    """Boot `release` with the kernel parameters `append`; add `files` (path -> text) to it.
 
-    `folder` gets the console's log. With `has_agent` the machine's guest words work.
+    The console's log is written to `folder`. `has_agent` makes `machine.guest` work.
     """
     folder.mkdir(parents=True, exist_ok=True)
     extra = dict(files or {})
@@ -50,7 +50,7 @@ def boot_node(
 
 
 def write_overlay(path: Path, files: Mapping[str, str]) -> Path:
-    """Write an initramfs with just `files`, to stand behind a release's own."""
+    """Write an initramfs with only `files`, to be appended to a release's own."""
     tree = Tree()
     for name, text in files.items():
         tree.add(name, File(text.encode(), 0o755 if text.startswith("#!") else 0o644))

@@ -1,7 +1,7 @@
-"""Boot sectors for BIOS machines: the smallest real programs that a virtual machine can run.
+"""Boot sectors for BIOS machines: the smallest programs that a virtual machine can run.
 
-Written as 16-bit machine code; ports as on QEMU's q35 board with SeaBIOS, which puts the power
-management registers at 0x600 (status, enable, control: ACPI 4.8.3).
+They are 16-bit machine code. The ports are those of QEMU's q35 board with SeaBIOS, which places the
+power management registers at 0x600 (status, enable, control: ACPI 4.8.3).
 """
 
 from pathlib import Path
@@ -14,8 +14,8 @@ SOFT_OFF = 0x2000
 RESET_CONTROL = 0xCF9
 PANIC_PORT = 0x505
 
-# SeaBIOS's timer interrupt uses the serial port, too: it takes bytes that were sent to the program
-# and writes in the middle of what the program says.
+# SeaBIOS's timer interrupt also uses the serial port: it would take the program's input and write
+# into its output.
 NO_INTERRUPTS = b"\xfa"  # cli
 HALT = b"\xf4\xeb\xfd"  # hlt; jmp back
 SPIN = b"\xeb\xfe"  # jmp here
@@ -45,23 +45,23 @@ def show(text: str) -> bytes:
 
 
 def enable_power_button() -> bytes:
-    """Return code that enables the power button; what is pressed before is dropped."""
+    """Return code that enables the power button; earlier presses are lost."""
     return out_word(PM_ENABLE, POWER_BUTTON)
 
 
 def wait_for_power_button() -> bytes:
-    """Return code that waits until the power button, once enabled, has been pressed."""
+    """Return code that waits until the enabled power button has been pressed."""
     poll = b"\xba" + PM_STATUS.to_bytes(2, "little") + b"\xed\xf6\xc4\x01\x74"  # in; test ah,1; jz
     return poll + bytes([256 - len(poll) - 1])
 
 
 def wait_for_byte() -> bytes:
-    """Return code that waits until a byte has come on the serial port."""
+    """Return code that waits for a byte on the serial port."""
     return b"\xba" + (SERIAL + 5).to_bytes(2, "little") + b"\xec\xa8\x01\x74\xf8"
 
 
 def echo_forever() -> bytes:
-    """Return code that sends every byte that comes on the serial port back, plus one."""
+    """Return code that sends every byte from the serial port back, plus one."""
     body = wait_for_byte() + b"\xba" + SERIAL.to_bytes(2, "little") + b"\xec\xfe\xc0\xee"
     return body + bytes([0xEB, 256 - len(body) - 2])
 
@@ -77,12 +77,12 @@ def reset() -> bytes:
 
 
 def panic() -> bytes:
-    """Return code that tells QEMU of a panic, as a Linux kernel with pvpanic does."""
+    """Return code that reports a panic to QEMU, as a Linux kernel with pvpanic does."""
     return out_byte(PANIC_PORT, 1)
 
 
 def write_sector(path: Path, *code: bytes, sectors: int = 2048) -> Path:
-    """Write a disk image that runs `code` when it is booted; return its path."""
+    """Write a disk image that runs `code` at boot; return its path."""
     program = b"".join([NO_INTERRUPTS, *code])
     assert len(program) <= SECTOR_BYTES - 2, "the program does not fit into one sector"
     sector = program.ljust(SECTOR_BYTES - 2, b"\0") + b"\x55\xaa"

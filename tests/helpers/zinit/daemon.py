@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.helpers.checkout import TOP
+from tests.helpers.processes import children_of, process_state
 from tests.helpers.waiting import DEADLINE_S, wait_until
 from zinit.client.line import Client
 
@@ -213,23 +214,6 @@ def cpu_seconds(pid: int) -> float:
     """Return the CPU time that a process has used."""
     words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def process_state(pid: int) -> str:
-    """Return a process's state letter, or an empty string if there is no such process."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:
-        return ""
-
-
-def children_of(pid: int) -> list[int]:
-    """Return the pids of a process's children."""
-    try:
-        text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
-    except OSError:
-        return []
-    return [int(word) for word in text.split()]
 
 
 def members_of(sessions: set[int], before: float) -> list[int]:

@@ -26,7 +26,7 @@ HUB = "http://hub.example"
 SEED = 20261121
 CASES = 10_000
 IMAGES = 800
-FIXED = f"version=v3 hub={HUB} console=tty0 console=ttyS0,115200n8 panic=60 nomodeset".split()
+FIXED = f"hub={HUB} console=tty0 console=ttyS0,115200n8 panic=60 nomodeset".split()
 WORD = re.compile(r"[a-z0-9][A-Za-z0-9._:,=/@+-]{0,255}")
 SET_BY_US = {"runmode", "farmer_id", "hub", "version", "init", "rdinit", "initrd", "root"}
 

@@ -33,7 +33,7 @@ def test_golden() -> None:
 
 def test_command_line() -> None:
     assert command_line(Boot.parse("prod", "12", "zos-debug"), HUB) == (
-        "runmode=prod farmer_id=12 version=v3 hub=http://hub.example "
+        "runmode=prod farmer_id=12 hub=http://hub.example "
         "console=tty0 console=ttyS0,115200n8 panic=60 nomodeset zos-debug"
     )
     assert "farmer_id" not in command_line(Boot.parse("prod"), HUB)

@@ -1,1 +1,1 @@
-"""Fast tests of `common`."""
+"""Unit tests of `common`."""

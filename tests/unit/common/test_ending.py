@@ -1,4 +1,4 @@
-"""A program that has done all it had to ends, whatever holds up its threads."""
+"""The end of a program whose threads are blocked, busy or absent."""
 
 import subprocess
 import sys
@@ -43,7 +43,7 @@ sys.exit(leave(3))
 
 
 def run(script: str) -> tuple[int, str]:
-    """Return the status of a script of ours, and what it said."""
+    """Run a script; return its exit status and its stdout."""
     call = [sys.executable, "-c", script]
     done = subprocess.run(
         call, cwd=TOP, stdout=subprocess.PIPE, text=True, timeout=ENDS_WITHIN_S, check=False
@@ -51,14 +51,14 @@ def run(script: str) -> tuple[int, str]:
     return done.returncode, done.stdout
 
 
-def test_threads_that_are_stuck_do_not_hold_up_the_end() -> None:
+def test_blocked_threads_do_not_delay_the_end() -> None:
     assert run(STUCK) == (3, "said")
 
 
-def test_threads_get_a_moment_to_complete_what_they_do() -> None:
+def test_busy_threads_get_a_moment_to_finish() -> None:
     assert run(BUSY) == (3, "completed")
 
 
 @pytest.mark.parametrize("before", ["", "import threading"])
-def test_without_threads_the_end_is_the_usual_one(before: str) -> None:
+def test_without_threads_the_interpreter_exits_normally(before: str) -> None:
     assert run(before + WITHOUT_THREADS) == (3, "bye\n")

@@ -1,4 +1,4 @@
-"""A short YAML text must not use up the stack, the memory or the time of what reads it."""
+"""A short YAML text must not exhaust the stack, the memory or the time of its parser."""
 
 import pytest
 import yaml
@@ -17,7 +17,7 @@ BOMB = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
 
 
 @pytest.mark.parametrize("text", DEEP, ids=["list", "mapping", "block", "service"])
-def test_nesting_without_end_is_refused(text: str) -> None:
+def test_deep_nesting_is_refused(text: str) -> None:
     with pytest.raises(yaml.YAMLError, match="nested too deeply"):
         check_nesting(text, 16)
     with pytest.raises(ConfigError, match="nested too deeply"):
@@ -31,12 +31,12 @@ def test_the_limit_itself_is_allowed() -> None:
     check_nesting("- [a]\n- [b]\n" * 100, 2)
 
 
-def test_aliases_that_multiply_are_refused() -> None:
+def test_aliases_that_expand_exponentially_are_refused() -> None:
     with pytest.raises(ConfigError, match="too long"):
         parse_yaml(BOMB)
 
 
-def test_an_anchor_that_holds_itself_is_refused() -> None:
+def test_an_anchor_that_contains_itself_is_refused() -> None:
     with pytest.raises(ConfigError, match="too"):
         parse_yaml("exec: x\na: &a [*a]\n")
 

@@ -1,4 +1,4 @@
-"""Which version of the project this is, and how the commands say it."""
+"""The version of the project, and the commands that print it."""
 
 import importlib.metadata
 import platform
@@ -13,7 +13,7 @@ from zero_os import cli
 
 
 @pytest.mark.parametrize("word", ["--version", "-V"])
-def test_the_commands_say_it(capsys: pytest.CaptureFixture[str], word: str) -> None:
+def test_the_commands_print_the_version(capsys: pytest.CaptureFixture[str], word: str) -> None:
     version = tomllib.loads((TOP / "pyproject.toml").read_text())["project"]["version"]
     assert cli.main([word]) == 0
     assert flist_cli.main([word], "rfs") == 0
@@ -28,7 +28,7 @@ def test_the_commands_say_it(capsys: pytest.CaptureFixture[str], word: str) -> N
         (None, "unknown"),
     ],
 )
-def test_a_node_knows_its_release(
+def test_the_version_on_a_node_is_its_release(
     monkeypatch: pytest.MonkeyPatch, release: dict[str, str] | None, version: str
 ) -> None:
     def lack(name: str) -> str:

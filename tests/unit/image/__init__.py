@@ -1,1 +1,1 @@
-"""Fast tests of `image`."""
+"""Unit tests of `image`."""

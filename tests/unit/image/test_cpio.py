@@ -1,4 +1,4 @@
-"""The newc archive: golden bytes, links, devices, and inputs that must fail."""
+"""newc archives: golden bytes, links, devices, and invalid input."""
 
 import stat
 import subprocess
@@ -32,7 +32,7 @@ GOLDEN = (
 
 
 def small_tree() -> Tree:
-    """Return one entry of each kind, not in order."""
+    """Return one entry of each kind, unsorted."""
     tree = Tree()
     tree.add("l", Symlink("f"))
     tree.add("f", File(b"hello", uid=1000))
@@ -44,7 +44,7 @@ def test_golden_bytes() -> None:
     assert write_archive(small_tree(), 7) == GOLDEN
 
 
-def test_what_is_written_is_read_again() -> None:
+def test_a_written_archive_is_read_back() -> None:
     members = {member.name: member for member in read_archive(GOLDEN)}
     assert list(members) == ["dev", "dev/console", "f", "l"]
     assert members["dev/console"].device == (5, 1)
@@ -68,7 +68,7 @@ def test_hard_links_share_an_inode_and_the_last_has_the_content() -> None:
     ]
 
 
-def test_archives_behind_one_another() -> None:
+def test_concatenated_archives() -> None:
     both = GOLDEN + write_archive(Tree(), 0)
     members, end = read_archive_at(both, 0)
     assert len(members) == 4
@@ -87,18 +87,18 @@ def test_archives_behind_one_another() -> None:
         GOLDEN.replace(b"00000005" + b"0" * 32, b"7FFFFFFF" + b"0" * 32),
     ],
 )
-def test_what_is_no_archive_is_refused(data: bytes) -> None:
+def test_an_invalid_archive_is_refused(data: bytes) -> None:
     with pytest.raises(FormatError):
         read_archive(data)
 
 
-def test_every_cut_is_refused() -> None:
+def test_every_truncation_is_refused() -> None:
     for length in range(len(GOLDEN) - 3):
         with pytest.raises(FormatError):
             read_archive(GOLDEN[:length])
 
 
-def test_cpio_reads_it(tmp_path: Path) -> None:
+def test_gnu_cpio_reads_the_archive(tmp_path: Path) -> None:
     need_tool("cpio")
     tree = small_tree()
     tree.add("empty", Directory(0o1777))

@@ -1,4 +1,4 @@
-"""What a layer is kept by: all that its bytes depend on, and nothing of it missing."""
+"""Identities: every input of a layer counts."""
 
 from pathlib import Path
 
@@ -6,13 +6,14 @@ import pytest
 
 from image import build, cli
 from image.build import gather_inputs
+from image.identity import digest, tree_identity
 from image.model import File, Release
 from image.tree import Tree
 
 
 @pytest.fixture
 def lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Make the inputs of a build small and fixed; return the lock of its wheels."""
+    """Make the inputs of a build small and fixed; return its lock file of wheels."""
     path = tmp_path / "node.lock"
     path.write_text("one==1\n")
     sources = Tree()
@@ -28,11 +29,11 @@ def gather(keys: str = "") -> build.Inputs:
     return gather_inputs(keys, 1, lambda _text: None)
 
 
-def test_the_same_inputs_are_the_same_release(lock: Path) -> None:
+def test_the_same_inputs_give_the_same_release(lock: Path) -> None:
     assert gather() == gather()
 
 
-def test_the_layer_with_the_version_changes_with_every_layer(
+def test_the_project_layer_depends_on_every_other_layer(
     lock: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen = [gather(), gather("key")]
@@ -46,7 +47,7 @@ def test_the_layer_with_the_version_changes_with_every_layer(
     assert len({inputs.project_id for inputs in seen}) == len(seen)
 
 
-def test_refresh_asks_for_the_newest_packages(
+def test_refresh_fetches_the_newest_packages(
     lock: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = []
@@ -63,3 +64,11 @@ def test_refresh_asks_for_the_newest_packages(
     for words in (["--refresh"], []):
         assert cli.main(["build", "--output", str(tmp_path / "out"), *words], "zos image") == 0
     assert asked == [True, False]
+
+
+def test_boundaries_count_in_a_digest() -> None:
+    assert digest("ab", "c") != digest("a", "bc")
+    one, two = Tree(), Tree()
+    one.add("a", File(b"", 0o644))
+    two.add("a", File(b"", 0o755))
+    assert tree_identity(one) != tree_identity(two)

@@ -1,4 +1,4 @@
-"""A file system in memory: parents, order, clashes, links."""
+"""A file system in memory: parents, order, conflicts, links."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from image.model import Directory, File, Symlink
 from image.tree import Tree, matches
 
 
-def test_parents_come_along_and_before() -> None:
+def test_parents_are_added_and_come_first() -> None:
     tree = Tree()
     tree.add("usr/bin/x", File(b"1"))
     tree.add("usr/bin-x", File(b"2"))
@@ -15,7 +15,7 @@ def test_parents_come_along_and_before() -> None:
     assert tree["usr/bin"] == Directory(0o755)
 
 
-def test_a_directory_may_come_twice_and_nothing_else() -> None:
+def test_only_a_directory_can_be_added_twice() -> None:
     tree = Tree()
     tree.add("a/b", File(b""))
     tree.add("a", Directory(0o700))
@@ -29,7 +29,7 @@ def test_a_directory_may_come_twice_and_nothing_else() -> None:
 
 
 @pytest.mark.parametrize("path", ["", "/a", "a/", "a//b", "../a", "a/./b", "a\nb", "a\0"])
-def test_bad_paths(path: str) -> None:
+def test_invalid_paths(path: str) -> None:
     with pytest.raises(ImageError):
         Tree().add(path, File(b""))
 

@@ -1,1 +1,1 @@
-"""Fast tests of `node`."""
+"""Unit tests of `node`."""

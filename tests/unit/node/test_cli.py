@@ -1,4 +1,4 @@
-"""The services of a node take over network and mounts: never of a machine that is no node."""
+"""The services of a node take over network and mounts, so they run only on a node."""
 
 from pathlib import Path
 
@@ -6,15 +6,16 @@ import pytest
 
 from common.errors import UsageError
 from image.project import OS_RELEASE
-from node import bringup, cli, network
+from node import bringup, cli
+from node.network import service as network
 
 
 def never() -> int:
-    pytest.fail("it was started")
+    pytest.fail("the service was started")
 
 
 @pytest.mark.parametrize("service", ["network", "bringup"])
-def test_a_host_is_left_alone(
+def test_a_service_refuses_to_run_on_a_host(
     service: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(network, "main", never)
@@ -28,6 +29,6 @@ def test_a_host_is_left_alone(
         cli.main([service], "zos node")
 
 
-def test_a_release_is_a_node(tmp_path: Path) -> None:
+def test_a_machine_that_runs_a_release_is_a_node(tmp_path: Path) -> None:
     (tmp_path / "os-release").write_text(OS_RELEASE.format(version="1.0+0123"))
     assert cli.is_node(tmp_path / "os-release")

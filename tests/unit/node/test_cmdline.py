@@ -1,4 +1,4 @@
-"""The kernel command line: upstream's keys, first one counts, nonsense is named."""
+"""The kernel command line: upstream's keys, repeated keys, invalid values."""
 
 import pytest
 
@@ -8,16 +8,16 @@ from node.model import BootParameters, NodeError
 HUB = "hub=http://10.0.2.2:8080"
 
 
-def test_what_the_boot_script_writes_is_understood() -> None:
-    text = f"BOOT_IMAGE=vmlinuz runmode=dev farmer_id=7 version=v3 {HUB}/ console=ttyS0\n"
+def test_the_words_of_the_boot_script() -> None:
+    text = f"BOOT_IMAGE=vmlinuz runmode=dev farmer_id=7 {HUB}/ console=ttyS0\n"
     assert parse_parameters(text) == BootParameters("dev", 7, "http://10.0.2.2:8080")
 
 
-def test_defaults_are_upstreams() -> None:
+def test_the_defaults_are_upstreams() -> None:
     assert parse_parameters(HUB) == BootParameters("prod", 0, "http://10.0.2.2:8080")
 
 
-def test_the_first_of_two_words_counts() -> None:
+def test_the_first_of_repeated_keys_counts() -> None:
     parameters = parse_parameters(f"runmode=test farmer_id=1 {HUB} runmode=dev farmer_id=2 hub=x")
     assert parameters == BootParameters("test", 1, "http://10.0.2.2:8080")
 
@@ -45,7 +45,7 @@ def test_the_run_mode_names_the_flist() -> None:
         ("hub=http://h:port", "hub=http://h:port"),
     ],
 )
-def test_nonsense_is_named(text: str, named: str) -> None:
+def test_an_invalid_word_is_named(text: str, named: str) -> None:
     with pytest.raises(NodeError, match=r"cannot use") as caught:
         parse_parameters(text)
     assert named in caught.value.message

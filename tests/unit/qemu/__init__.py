@@ -1,1 +1,1 @@
-"""Fast tests of `qemu`."""
+"""Unit tests of `qemu`."""

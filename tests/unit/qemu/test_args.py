@@ -1,4 +1,4 @@
-"""The command line of QEMU: golden lists, and the values it is made from."""
+"""QEMU's command line, as golden lists, and the configuration that it is built from."""
 
 from pathlib import Path
 
@@ -24,7 +24,7 @@ USB = UsbBoot(Path("/farm.img"))
 
 
 def text_of(config: MachineConfig, wiring: Wiring = WIRING) -> str:
-    """Return the whole command line as one text."""
+    """Return the whole command line as one string."""
     return " ".join(build_args(config, wiring))
 
 
@@ -87,19 +87,19 @@ def test_a_uefi_machine_with_an_agent() -> None:
         ),
     ],
 )
-def test_what_is_booted(boot: Boot, words: str) -> None:
+def test_boot_sources(boot: Boot, words: str) -> None:
     has_initrd = isinstance(boot, KernelBoot) and boot.initrds
     initrd = Path("/work/initrd") if has_initrd else None
     wiring = Wiring(acceleration="tcg", qmp_fd=3, console_fd=4, initrd=initrd)
     assert words in text_of(MachineConfig(boot=boot), wiring)
 
 
-def test_a_path_with_commas_stays_one_value() -> None:
+def test_commas_in_a_path_are_escaped() -> None:
     config = MachineConfig(boot=UsbBoot(Path("/a,readonly=off")))
     assert "file=/a,,readonly=off " in text_of(config)
 
 
-def test_network_cards_and_ports() -> None:
+def test_network_cards_and_forwarded_ports() -> None:
     nics = (Nic(is_connected=False), Nic(model="e1000e", mac="52:54:00:00:00:01"), Nic())
     forwards = (80, Forward(53, host_port=5353, protocol="udp"))
     text = text_of(MachineConfig(boot=USB, nics=nics, forwards=forwards))
@@ -112,7 +112,7 @@ def test_network_cards_and_ports() -> None:
     assert "-netdev" not in text_of(MachineConfig(boot=USB, nics=()))
 
 
-def test_more_disks() -> None:
+def test_disks() -> None:
     disks = (
         Disk(Path("/a")),
         Disk(Path("/b"), bus="usb"),
@@ -129,19 +129,19 @@ def test_more_disks() -> None:
 
 
 @pytest.mark.parametrize("port", [0, -1, 65536])
-def test_a_port_that_can_not_be_is_refused(port: int) -> None:
+def test_an_invalid_port_is_refused(port: int) -> None:
     with pytest.raises(UsageError, match="no such port"):
         Forward(port)
 
 
-def test_a_machine_that_can_not_be_is_refused() -> None:
+def test_an_invalid_machine_is_refused() -> None:
     with pytest.raises(UsageError, match="at least 1 MiB"):
         MachineConfig(boot=USB, memory_mib=0)
     with pytest.raises(UsageError, match="without a connected network card"):
         MachineConfig(boot=USB, nics=(Nic(is_connected=False),), forwards=(80,))
 
 
-def test_the_ports_that_qemu_chose_are_read() -> None:
+def test_the_ports_that_qemu_chose_are_parsed() -> None:
     table = (
         "Hub -1 (net0):\r\n"
         "  Protocol[State]    FD  Source Address  Port   Dest. Address  Port RecvQ SendQ\r\n"

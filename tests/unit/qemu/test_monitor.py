@@ -1,4 +1,4 @@
-"""The monitor against a QEMU that is slow, refuses or goes away, played by a thread."""
+"""The monitor with a simulated QEMU that is slow, refuses commands or disconnects."""
 
 import contextlib
 import json
@@ -15,8 +15,8 @@ GREETING = {"QMP": {"version": {"qemu": {"micro": 0, "minor": 0, "major": 10}}, 
 OPEN_S = 60
 
 
-def read_questions(link: socket.socket) -> Iterator[dict[str, object]]:
-    """Yield what is asked; nothing but its own end marks where a question ends."""
+def read_requests(link: socket.socket) -> Iterator[dict[str, object]]:
+    """Yield the requests; they are JSON values without a separator."""
     text = ""
     while data := link.recv(4096):
         text += data.decode()
@@ -28,10 +28,10 @@ def read_questions(link: socket.socket) -> Iterator[dict[str, object]]:
 
 
 def play(link: socket.socket) -> None:
-    """Greet, then refuse `bad`, leave on `leave`, never answer `slow`, and answer all else."""
+    """Greet, then reject `bad`, disconnect on `leave`, ignore `slow`, and answer the rest."""
     with link:
         link.sendall(json.dumps(GREETING).encode() + b"\r\n")
-        for asked in read_questions(link):
+        for asked in read_requests(link):
             answer: dict[str, object] = {key: asked[key] for key in ("id",) if key in asked}
             match asked["execute"]:
                 case "slow":
@@ -59,20 +59,20 @@ def monitor() -> Iterator[Monitor]:
         thread.join(OPEN_S)
 
 
-def test_an_answer_and_a_refusal(monitor: Monitor) -> None:
+def test_a_result_and_an_error(monitor: Monitor) -> None:
     assert monitor.execute("query-x") == {"x": 1}
     with pytest.raises(MachineError, match="refused bad: no"):
         monitor.execute("bad")
 
 
-def test_a_slow_answer_is_told_as_slow_and_the_session_goes_on(monitor: Monitor) -> None:
+def test_a_slow_answer_times_out_and_the_session_continues(monitor: Monitor) -> None:
     with pytest.raises(WaitTimeoutError, match=r"did not answer slow within 0.2 s"):
         monitor.execute("slow", timeout_s=0.2)
     assert not monitor.wait_for_close(0.1)
     assert monitor.execute("query-x") == {"x": 1}
 
 
-def test_a_qemu_that_goes_away_is_told_as_gone(monitor: Monitor) -> None:
+def test_a_disconnect_is_reported_as_the_end(monitor: Monitor) -> None:
     with pytest.raises(MachineEndedError, match="cannot leave: QEMU's monitor is closed"):
         monitor.execute("leave")
     assert monitor.wait_for_close(OPEN_S)
@@ -80,7 +80,7 @@ def test_a_qemu_that_goes_away_is_told_as_gone(monitor: Monitor) -> None:
         monitor.execute("query-x")
 
 
-def test_a_qemu_that_does_not_greet_is_slow() -> None:
+def test_a_missing_greeting_times_out() -> None:
     ours, theirs = socket.socketpair()
     monitor = Monitor(ours, 0)
     try:

@@ -1,1 +1,1 @@
-"""Fast tests of `zero_os`."""
+"""Unit tests of `zero_os`."""

@@ -1,4 +1,4 @@
-"""`zos boot`: its options, its report and the servers it runs."""
+"""The options of `zos boot`, its report and its servers."""
 
 import json
 from typing import Any
@@ -7,7 +7,7 @@ import pytest
 import urllib3
 
 from common.errors import UsageError
-from zero_os.boot.cli import parse_options
+from zero_os.boot.options import parse_options
 from zero_os.boot.report import Report
 from zero_os.boot.servers import CountedApp, listen, serve
 from zero_os.boot.timeline import STAGES, Timeline
@@ -24,20 +24,20 @@ def test_defaults() -> None:
 
 
 @pytest.mark.parametrize("farm", ["0", "-1", "4294967296"])
-def test_a_farm_that_cannot_be(farm: str) -> None:
+def test_an_invalid_farm(farm: str) -> None:
     with pytest.raises(UsageError, match=f"farm {farm}"):
         parse_options(["--farm", farm], "zos boot")
 
 
 @pytest.mark.parametrize("words", [["--firmware", "coreboot"], ["--farm", "x"], ["surplus"]])
-def test_what_argparse_refuses(words: list[str]) -> None:
+def test_invalid_options(words: list[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         parse_options(words, "zos boot")
     assert caught.value.code == 2
 
 
 @pytest.mark.parametrize("timeout", ["0", "-5", "nan"])
-def test_no_time_at_all(timeout: str) -> None:
+def test_an_invalid_time_out(timeout: str) -> None:
     with pytest.raises(UsageError):
         parse_options(["--timeout", timeout], "zos boot")
 
@@ -55,13 +55,13 @@ def test_the_report_is_one_json_object_on_one_line() -> None:
 
 
 async def answer(scope: Any, receive: Any, send: Any) -> None:
-    """A server that has nothing but /there."""
+    """Serve only /there."""
     status = 200 if scope["path"] == "/there" else 404
     await send({"type": "http.response.start", "status": status, "headers": []})
     await send({"type": "http.response.body", "body": b"12345"})
 
 
-def test_good_answers_are_counted() -> None:
+def test_successful_responses_are_counted() -> None:
     app = CountedApp(answer)
     listener = listen()
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
@@ -70,4 +70,4 @@ def test_good_answers_are_counted() -> None:
             pool.request("GET", url + path, timeout=60, retries=False)
         assert app.requests["/there"] == 2
         assert app.bytes_below("/") == 10
-    assert listener.fileno() == -1  # not asked: the port may be somebody else's by now
+    assert listener.fileno() == -1  # do not probe the port: another process may have it now

@@ -1,4 +1,4 @@
-"""The front door: every verb on one screen, imported only when used."""
+"""The `zos` command: its help, and that it imports a verb only when used."""
 
 import subprocess
 import sys
@@ -16,7 +16,7 @@ def test_help_lists_every_verb_on_one_screen(capsys: pytest.CaptureFixture[str])
     assert all(f"  {name} " in text for name in VERBS)
 
 
-def test_an_unknown_verb_says_where_to_look(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unknown_verb_has_a_hint(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["bot"]) == 2
     assert capsys.readouterr().err == (
         "zos bot: unknown verb 'bot'\n  hint: `zos --help` lists them all\n"
@@ -51,6 +51,6 @@ def test_help_of_a_verb(
     words: list[str],
     said: str,
 ) -> None:
-    monkeypatch.chdir(tmp_path)  # `check` goes to the checkout; this undoes it
+    monkeypatch.chdir(tmp_path)  # undoes the change of folder that `check` makes
     assert main(words) == 0
     assert capsys.readouterr().out.startswith(said)

@@ -1,4 +1,4 @@
-"""The hub of `zos boot`: its flist is made once for two who start at once."""
+"""The hub of `zos boot`: two concurrent callers make its flist once."""
 
 import threading
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from zero_os.boot import hub
 SIZE = 1234
 
 
-def test_two_first_calls_pack_once_with_one_key(
+def test_concurrent_callers_pack_once_with_one_key(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     packed: list[Path] = []
@@ -28,7 +28,7 @@ def test_two_first_calls_pack_once_with_one_key(
         return archive
 
     def pack_workload(_: Path, flist: Path, blocks: Path) -> int:
-        wait_until(is_other_waiting, "the other is there")
+        wait_until(is_other_waiting, "the other caller waits")
         packed.append(blocks)
         flist.parent.mkdir(parents=True, exist_ok=True)
         flist.write_bytes(b"flist")

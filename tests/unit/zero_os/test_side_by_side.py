@@ -1,4 +1,4 @@
-"""All tests side by side: the sums, the worst status, Ctrl-C."""
+"""All tests in two processes: totals, exit status, Ctrl-C."""
 
 import os
 import signal
@@ -25,10 +25,10 @@ def test_it(tmp_path):
 
 
 def run(folder: Path) -> subprocess.Popen[str]:
-    """Run what is in `folder` side by side."""
+    """Run the tests in `folder` in two processes."""
     (folder / "pytest.ini").write_text("[pytest]\nmarkers =\n    vm: a machine\n")
     env = {**os.environ, "PYTHONPATH": str(TOP)}
-    env["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # they are slow to load
+    env["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # plugins are slow to load
     code = "import sys; from zero_os.side_by_side import run_everything; sys.exit(run_everything())"
     return subprocess.Popen(
         [sys.executable, "-c", code],
@@ -39,7 +39,7 @@ def run(folder: Path) -> subprocess.Popen[str]:
     )
 
 
-def test_both_are_shown_and_summed_up(tmp_path: Path) -> None:
+def test_both_outputs_and_the_totals_are_shown(tmp_path: Path) -> None:
     (tmp_path / "test_one.py").write_text(
         "import pytest\ndef test_a(): pass\ndef test_b(): assert 0\n"
         "@pytest.mark.vm\ndef test_c(): pass\n@pytest.mark.vm\ndef test_d(): pytest.skip('no')\n"
@@ -52,7 +52,7 @@ def test_both_are_shown_and_summed_up(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupt_ends_both_cleanly(tmp_path: Path, number: signal.Signals) -> None:
+def test_an_interrupt_ends_both_processes_cleanly(tmp_path: Path, number: signal.Signals) -> None:
     text = SLOW.format(mark=f"{tmp_path}/mark-")
     (tmp_path / "test_one.py").write_text(text)
     (tmp_path / "test_two.py").write_text("import pytest\npytestmark = pytest.mark.vm\n" + text)
@@ -67,12 +67,12 @@ def test_an_interrupt_ends_both_cleanly(tmp_path: Path, number: signal.Signals) 
     assert "KeyboardInterrupt" in said
 
 
-def test_a_report_that_is_not_there_is_a_failure(tmp_path: Path) -> None:
+def test_a_missing_or_broken_report_is_a_failure(tmp_path: Path) -> None:
     assert read_counts(tmp_path / "none.xml") == Counts(0, 1, 0)
     (tmp_path / "half.xml").write_text("<testsuites><testsuite tests=")
     assert read_counts(tmp_path / "half.xml") == Counts(0, 1, 0)
 
 
-def test_the_last_line_is_the_sum() -> None:
+def test_the_last_line_has_the_totals() -> None:
     text = summary([Counts(3, 1, 0), Counts(2, 0, 5)], 61.2)
     assert text == "zos: all tests took 61 s\n5 passed, 1 failed, 5 skipped\n"

@@ -1,4 +1,4 @@
-"""The stages of a boot, from console lines as real machines print them."""
+"""The stages of a boot, from console lines of real machines."""
 
 from zero_os.boot.timeline import HOST_STAGES, LAST_STAGE, STAGES, Timeline
 
@@ -18,7 +18,7 @@ BIOS = [
 
 
 def read(lines: list[str]) -> Timeline:
-    """Return the timeline of a boot with one line each second."""
+    """Return the timeline of a boot that prints one line per second."""
     timeline = Timeline()
     for stage in HOST_STAGES:
         timeline.reach(stage, 0.0)
@@ -27,7 +27,7 @@ def read(lines: list[str]) -> Timeline:
     return timeline
 
 
-def test_every_stage_is_seen_once_and_in_order() -> None:
+def test_every_stage_is_reached_once_and_in_order() -> None:
     timeline = read(BIOS)
     assert timeline.missing == [LAST_STAGE]
     timeline.reach(LAST_STAGE, 99.0)
@@ -41,12 +41,12 @@ def test_uefi_firmware_is_recognised() -> None:
     assert Timeline().read_line(line, 1.0) == "firmware"
 
 
-def test_a_stage_counts_at_its_first_sign() -> None:
+def test_the_first_sign_of_a_stage_counts() -> None:
     timeline = read([BIOS[5], BIOS[5]])
     assert timeline.reached["kernel"] == 1.0
 
 
-def test_other_lines_are_no_stage() -> None:
+def test_other_lines_are_ignored() -> None:
     timeline = Timeline()
     assert timeline.read_line("[    1.0] usb 1-1: new high-speed USB device", 1.0) is None
     assert timeline.missing == list(STAGES)

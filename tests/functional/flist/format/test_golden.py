@@ -12,7 +12,7 @@ from typing import Any
 import cramjam
 import pytest
 
-from common.debian import fetch_packages
+from common.debian.fetch import fetch_packages
 from flist.blocks.codec import digest, encode
 from flist.format.database import FlistFile
 from flist.format.legacy.blocks import encrypt, legacy_digest

@@ -13,10 +13,10 @@ from flist.mount.background import mount_in_background
 from flist.mount.fuse import server as fuse_raw
 from flist.mount.mount import Mount
 from flist.store.sources import Sources
-from tests.helpers.children import children_of
 from tests.helpers.flist.mount import rfs
 from tests.helpers.flist.trees import make_small_tree
 from tests.helpers.needs import need_fuse
+from tests.helpers.processes import children_of
 
 
 @pytest.fixture(name="packed")

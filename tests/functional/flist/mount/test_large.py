@@ -13,8 +13,8 @@ from flist.format.writer import write_flist
 from flist.model import CHUNK_BYTES, Block, Extent, Inode, Meta, Route
 from flist.pack.workers import cpu_count
 from flist.store.folder import FolderStore
-from tests.helpers.children import children_of
 from tests.helpers.flist.mount import mounted, rfs
+from tests.helpers.processes import children_of
 
 FOUR_GIB = 1 << 32
 SIZE = FOUR_GIB + (3 << 20) + 12_345

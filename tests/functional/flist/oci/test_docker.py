@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from common.debian import fetch_packages
+from common.debian.fetch import fetch_packages
 from flist.commands import docker as command
 from flist.format.database import FlistFile
 from flist.oci.source import archive, layout, saved

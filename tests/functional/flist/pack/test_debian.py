@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from common.debian import fetch_packages
+from common.debian.fetch import fetch_packages
 from tests.helpers.flist.mount import mounted, rfs
 from tests.helpers.flist.trees import describe, run_rsync_compare
 from tests.helpers.needs import need_root, need_tool

@@ -17,9 +17,9 @@ import pytest
 from flist.errors import FlistError
 from flist.pack.known_files import RACY_NS
 from flist.pack.workers import Worker, run_jobs
-from tests.helpers.children import children_of
 from tests.helpers.flist.mount import rfs
 from tests.helpers.flist.trees import describe, make_small_tree, make_sparse
+from tests.helpers.processes import children_of
 from tests.helpers.waiting import wait_until
 
 MIB = 1 << 20

@@ -63,8 +63,8 @@ WRONG = {
     "empty.fl": "not a .fl file",
     "odd.fl": "not a .fl file",
     "cut.fl": "malformed",
-    "pipe.fl": "no regular file",
-    "/dev/zero": "no regular file",
+    "pipe.fl": "not a regular file",
+    "/dev/zero": "not a regular file",
 }
 
 
@@ -166,7 +166,7 @@ def test_urls_that_are_not_servers(place: Path, run: Run, url: str) -> None:
         (["config", "-m", "a.fl", "tag", "add", "-t", "k=\udcff"], "UTF-8"),
         (["mount", "-m", "a.fl", "-d", "-l", "folder.fl", "tree"], "cannot write log"),
         (["mount", "-m", "a.fl", "-d", "-l", "nowhere/log", "tree"], "cannot write log"),
-        (["upload", "-s", NOWHERE, "pipe.fl"], "no regular file"),
+        (["upload", "-s", NOWHERE, "pipe.fl"], "not a regular file"),
         (["publish", "-m", "a.fl", "-s", NOWHERE, "a/\u00fc b.fl"], "REPO/NAME.fl"),
         (["publish", "-m", "a.fl", "-s", NOWHERE, "../b.fl"], "REPO/NAME.fl"),
         (["sign", "-m", "a.fl", "-k", "my.pub", "-n", "x"], "public key"),
@@ -175,8 +175,8 @@ def test_urls_that_are_not_servers(place: Path, run: Run, url: str) -> None:
         (["tree"], "no flist"),
         (["pack", "-m", "new.fl", "-s", NOWHERE, "tree"], "can only be read"),
         (["clone", "-m", "a.fl", "-s", NOWHERE], "can only be read"),
-        (["pack", "-m", "pipe.fl", "-s", "dir:///x", "tree"], "no regular file"),
-        (["merge", "-o", "pipe.fl", "a.fl"], "no regular file"),
+        (["pack", "-m", "pipe.fl", "-s", "dir:///x", "tree"], "not a regular file"),
+        (["merge", "-o", "pipe.fl", "a.fl"], "not a regular file"),
         (["gc", "--keep", "a.fl", "blocks"], "gc DIR --keep FLIST"),
         (["unpack", "-m", f"{NOWHERE}/a.fl", "new"], "only `mount` takes an address"),
         (["prefetch", "-m", "a.fl", "--trace", "odd.fl"], "cannot read trace odd.fl"),

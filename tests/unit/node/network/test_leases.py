@@ -1,11 +1,11 @@
-"""DHCP offers: checked, and the right one taken."""
+"""DHCP leases: parsing, checks, and the choice between them."""
 
 from typing import Any
 
 import pytest
 
-from node.leases import Lease, choose_lease, parse_lease, resolv_conf
 from node.model import NodeError
+from node.network.leases import Lease, choose_lease, parse_lease, resolv_conf
 
 
 def ack(**options: Any) -> dict[str, Any]:
@@ -21,7 +21,7 @@ def lease(link: str, **options: Any) -> Lease:
 FULL = {"router": ["10.0.2.2"], "name_server": ["10.0.2.3"]}
 
 
-def test_a_full_offer() -> None:
+def test_a_complete_lease() -> None:
     got = lease("eth0", **FULL)
     assert str(got) == "eth0: 10.0.2.15/24, router 10.0.2.2, dns 10.0.2.3"
     assert got.is_complete
@@ -43,13 +43,13 @@ def test_resolv_conf_has_at_most_three_servers() -> None:
         {"router": ["127.0.0.1"]},
     ],
 )
-def test_nonsense_from_the_wire_is_refused(options: dict[str, Any]) -> None:
+def test_an_invalid_option_is_refused(options: dict[str, Any]) -> None:
     with pytest.raises(NodeError, match="cannot use the lease offered on eth0"):
         lease("eth0", **options)
 
 
 @pytest.mark.parametrize("address", ["0.0.0.0", "127.0.0.1", "224.0.0.1", "nonsense"])
-def test_an_address_that_is_no_hosts(address: str) -> None:
+def test_an_address_that_no_host_can_have(address: str) -> None:
     with pytest.raises(NodeError):
         parse_lease("eth0", {**ack(), "yiaddr": address})
 
@@ -59,7 +59,7 @@ def test_a_complete_lease_wins_over_an_earlier_incomplete_one() -> None:
     assert choose_lease([bare, full], is_patience_over=False) is full
 
 
-def test_an_incomplete_lease_is_taken_only_when_patience_is_over() -> None:
+def test_an_incomplete_lease_is_chosen_only_after_a_while() -> None:
     bare, routed = lease("eth0"), lease("eth1", router=["10.0.2.2"])
     assert choose_lease([bare, routed], is_patience_over=False) is None
     assert choose_lease([bare, routed], is_patience_over=True) is routed

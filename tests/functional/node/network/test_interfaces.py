@@ -1,4 +1,4 @@
-"""Leases given to a real kernel, in a network namespace of the test's own."""
+"""Leases applied to a real kernel, in a network namespace of the test."""
 
 import json
 import subprocess
@@ -12,10 +12,10 @@ from tests.helpers.needs import need_root, need_tool
 
 ASSIGN = """
 import asyncio, sys
-from node.interfaces import Interfaces
-from node.leases import parse_lease
+from node.network.interfaces import Interfaces
+from node.network.leases import parse_lease
 from node.model import NodeError
-from node.netlink import AsyncIPRoute
+from node.network.netlink import AsyncIPRoute
 
 async def main():
     async with AsyncIPRoute() as routes:
@@ -34,7 +34,7 @@ except NodeError as error:
 
 @pytest.fixture
 def namespace() -> Iterator[str]:
-    """Make a network namespace with one wire."""
+    """Create a network namespace with one link, `wire0`; yield its name."""
     need_tool("ip")
     need_root()
     name = f"zos-{uuid.uuid4().hex[:8]}"
@@ -48,19 +48,19 @@ def namespace() -> Iterator[str]:
 
 
 def run(*words: str) -> str:
-    """Run a program to its end and return what it says."""
+    """Run a program to its end and return its stdout."""
     call = list(words)
     return subprocess.run(call, capture_output=True, text=True, timeout=120, check=True).stdout
 
 
 def assign(namespace: str, *leases: str) -> subprocess.CompletedProcess[str]:
-    """Assign (mask, address, router), one after another, in `namespace`."""
+    """Apply leases (mask, address, router), one after another, in `namespace`."""
     call = ["ip", "netns", "exec", namespace, sys.executable, "-c", ASSIGN, *leases]
     return subprocess.run(call, capture_output=True, text=True, timeout=120, check=False)
 
 
 def seen(namespace: str) -> tuple[list[str], list[str]]:
-    """Return the IPv4 addresses and the gateways of the wire."""
+    """Return the IPv4 addresses and the gateways of `wire0`."""
     links = json.loads(run("ip", "-n", namespace, "-4", "-json", "addr", "show", "dev", "wire0"))
     infos = [info for link in links for info in link.get("addr_info", ())]
     routes = json.loads(run("ip", "-n", namespace, "-4", "-json", "route"))

@@ -1,7 +1,8 @@
-"""The parts of pyroute2 that a node uses, without the rest of it.
+"""The parts of pyroute2 that a node uses, imported without the rest.
 
-`import pyroute2` loads the whole library, some 350 modules: two seconds on an emulated processor,
-at every boot. Its sub-modules work without that front page, so an empty one stands in for it.
+`import pyroute2` loads the whole library, some 350 modules, which takes two seconds of every boot
+on an emulated processor. Its submodules work without the package's `__init__`, so an empty module
+replaces it.
 """
 
 import importlib.util
@@ -10,7 +11,7 @@ import types
 
 
 def import_narrowly(name: str) -> None:
-    """Let sub-modules of package `name` be imported without running its `__init__`."""
+    """Make the submodules of package `name` importable without running its `__init__`."""
     spec = importlib.util.find_spec(name)
     if name in sys.modules or spec is None or spec.submodule_search_locations is None:
         return

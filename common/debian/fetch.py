@@ -1,8 +1,8 @@
-"""Trees of Debian packages, fetched and checked by apt, unpacked without running any of their code.
+"""Fetches Debian packages as one tar archive, without running any code of theirs.
 
 mmdebstrap's `extract` variant downloads packages (signatures checked against Debian's keyring) and
-unpacks them; no maintainer script runs. The result is a tar archive, so owners, modes and device
-numbers survive also where the caller is not root.
+unpacks them; no maintainer script runs. The result is a tar archive, which keeps owners, modes and
+device numbers even if the caller is not root.
 """
 
 import hashlib
@@ -25,11 +25,11 @@ LOCK_DEADLINE_S = FETCH_DEADLINE_S + 60
 def fetch_packages(
     packages: Sequence[str], *, suite: str = SUITE, components: str = "main", refresh: bool = False
 ) -> Path:
-    """Return a tar archive of `packages` with all they depend on, from the cache if it is there.
+    """Return a tar archive of `packages` and their dependencies, from the cache if it is there.
 
-    The cache is keyed by what was asked for, not by what the archive held that day; `refresh`
-    asks again. Raises `CommandError` when a package is unknown or the archive can't be reached,
-    `ZosError` when another process that fetches the same does not come to an end.
+    The cache key is the request, not the versions that were found; `refresh` fetches the newest
+    versions. Raises `CommandError` if a package is unknown or the mirror can't be reached, and
+    `ZosError` if another process that fetches the same packages does not finish in time.
     """
     wanted = sorted(set(packages))
     identity = hashlib.sha256(json.dumps([suite, components, wanted]).encode()).hexdigest()
@@ -38,13 +38,13 @@ def fetch_packages(
     if before and not refresh:
         return path
     with hold_lock(path.with_suffix(".lock"), "fetching Debian packages", LOCK_DEADLINE_S):
-        if stamp(path) == before:  # else somebody has fetched it while we waited
+        if stamp(path) == before:  # else another process fetched it while this one waited
             fetch_archive(fetch_command(wanted, components, is_root=os.geteuid() == 0), suite, path)
     return path
 
 
 def stamp(path: Path) -> tuple[int, ...]:
-    """Return what changes when the file at `path` is replaced; empty where there is none."""
+    """Return a value that changes when `path` is replaced; empty if there is no file."""
     try:
         facts = path.stat()
     except FileNotFoundError:
@@ -53,29 +53,29 @@ def stamp(path: Path) -> tuple[int, ...]:
 
 
 def fetch_archive(call: Sequence[str], suite: str, path: Path) -> None:
-    """Run mmdebstrap and put its archive at `path`, whole. The caller holds the lock."""
+    """Run mmdebstrap and rename its archive to `path`. The caller holds the lock."""
     prefix = f".{path.stem}-"
-    for left in path.parent.glob(f"{prefix}*"):  # by one that was killed
+    for left in path.parent.glob(f"{prefix}*"):  # left by a process that was killed
         shutil.rmtree(left, ignore_errors=True)
     with tempfile.TemporaryDirectory(prefix=prefix, dir=path.parent) as folder:
         archive = Path(folder) / "tree.tar"
         try:
             run([*call, suite, str(archive)], timeout_s=FETCH_DEADLINE_S)
         except CommandError as error:
-            # By hand it is to show what is wrong; this folder is gone by then.
+            # A user who pastes the command wants its errors; this folder is gone by then.
             hint = (error.hint or "").replace(str(archive), "/dev/null")
             raise CommandError(f"cannot fetch packages: {error.message}", hint=hint) from error
         archive.replace(path)
 
 
 def fetch_command(packages: Sequence[str], components: str, *, is_root: bool) -> list[str]:
-    """Return the call of mmdebstrap, without its last words: the suite and the archive."""
+    """Return the mmdebstrap command line without its last arguments, suite and archive."""
     options = ["--variant=extract", "--format=tar", "--architectures=amd64"]
     options += [f"--components={components}", f"--include={','.join(packages)}"]
     if not is_root:
-        # Nothing is run in the tree, so neither chroot nor a user namespace is needed.
+        # Nothing runs in the tree, so neither chroot nor a user namespace is needed.
         options.append("--mode=chrootless")
-    # Documentation is half of many packages; the licences stay.
+    # Documentation is half of many packages; licences are kept.
     options += [f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in ("man", "doc")]
     options += ["--dpkgopt=path-include=/usr/share/doc/*/copyright"]
     return ["mmdebstrap", *options]

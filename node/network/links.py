@@ -1,4 +1,4 @@
-"""Which network links a node has, read from sysfs."""
+"""The network links of a node, read from sysfs."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ def wired_links(sys_net: Path = SYS_NET) -> list[str]:
 
 
 def is_wired(link: Path) -> bool:
-    """Tell a network card from bridges, tunnels and radios; a link that goes away is none."""
+    """Return whether `link` is a wired card, not a bridge, tunnel or radio; false if it is gone."""
     try:
         kind = (link / "type").read_text().strip()
     except OSError:
@@ -22,7 +22,7 @@ def is_wired(link: Path) -> bool:
 
 
 def has_carrier(name: str, sys_net: Path = SYS_NET) -> bool:
-    """Tell whether a cable is plugged in; a link that is down can't know and says no."""
+    """Return whether a cable is plugged in; always false while the link is down."""
     try:
         return (sys_net / name / "carrier").read_text().strip() == "1"
     except OSError:

@@ -1,17 +1,17 @@
-"""Gives a lease to the kernel and takes it away again, by netlink."""
+"""Applies a lease to the kernel, and removes it, through netlink."""
 
 import contextlib
 import socket
 
-from node.leases import Lease
 from node.model import NodeError
-from node.netlink import AsyncIPRoute, NetlinkError
+from node.network.leases import Lease
+from node.network.netlink import AsyncIPRoute, NetlinkError
 
-RTNH_F_ONLINK = 4  # <linux/rtnetlink.h>: the gateway is on this link whatever the netmask says
+RTNH_F_ONLINK = 4  # <linux/rtnetlink.h>: the gateway is on this link, even outside its subnet
 
 
 class Interfaces:
-    """The kernel's links, addresses and routes; what it refuses is a `NodeError`."""
+    """The kernel's links, addresses and routes; its errors become `NodeError`."""
 
     def __init__(self, routes: AsyncIPRoute) -> None:
         self.routes = routes
@@ -24,15 +24,15 @@ class Interfaces:
         return int(found[0])
 
     async def set_up(self, name: str) -> None:
-        """Switch link `name` on."""
+        """Set link `name` up."""
         index = await self.find(name)
         try:
             await self.routes.link("set", index=index, state="up")
         except NetlinkError as error:
-            raise NodeError(f"cannot switch {name} on: {error}") from error
+            raise NodeError(f"cannot set {name} up: {error}") from error
 
     async def assign(self, lease: Lease) -> None:
-        """Give the link the lease's address, and no other, and the default route."""
+        """Set the lease's address, as the link's only one, and the default route."""
         index = await self.find(lease.link)
         await self.clear(lease.link)
         address, prefix = str(lease.interface.ip), lease.interface.network.prefixlen
@@ -51,7 +51,9 @@ class Interfaces:
             raise NodeError(f"cannot use the lease of {lease}: {error}") from error
 
     async def clear(self, name: str) -> None:
-        """Take all IPv4 addresses of link `name`, and with them its routes, away."""
-        with contextlib.suppress(NodeError, NetlinkError):  # it may be gone, or have none
+        """Remove all IPv4 addresses of link `name`, and with them its routes."""
+        with contextlib.suppress(
+            NodeError, NetlinkError
+        ):  # the link may be gone or have no address
             index = await self.find(name)
             await self.routes.flush_addr(index=index, family=socket.AF_INET)

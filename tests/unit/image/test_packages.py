@@ -1,4 +1,4 @@
-"""What a build takes out of an archive of packages."""
+"""Entries read from an archive of packages."""
 
 import io
 import tarfile
@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from image.archive import PackageArchive
+from common.debian.archive import open_archive
 from image.identity import packages_identity
 from image.model import File
+from image.packages import read_entry
 
 
 def write_archive(path: Path, mode: int) -> Path:
@@ -20,14 +21,14 @@ def write_archive(path: Path, mode: int) -> Path:
     return path
 
 
-def test_packages_unpacked_without_root_make_the_same_release(
+def test_packages_unpacked_without_root_give_the_same_release(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ZOS_CACHE", str(tmp_path / "cache"))
     by_root = write_archive(tmp_path / "root.tar", 0o4755)
-    by_nobody = write_archive(tmp_path / "nobody.tar", 0o755)
-    assert packages_identity(by_root) == packages_identity(by_nobody)
-    with PackageArchive(by_root) as archive:
-        entry = archive.entry("usr/bin/mount")
+    by_user = write_archive(tmp_path / "user.tar", 0o755)
+    assert packages_identity(by_root) == packages_identity(by_user)
+    with open_archive(by_root) as archive:
+        entry = read_entry(archive, "usr/bin/mount")
     assert isinstance(entry, File)
     assert (entry.content, entry.mode) == (b"program", 0o755)

@@ -1,0 +1,1 @@
+"""Debian packages: fetching them, reading the archive, running the programs in it."""

@@ -1,0 +1,1 @@
+"""Brings up the network of a node: links, DHCP leases, addresses and routes."""

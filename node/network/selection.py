@@ -1,0 +1,163 @@
+"""Chooses the link of a node: every wired link is tried by DHCP, one lease is applied.
+
+Each link with a carrier has its own DHCP client; the first complete lease (address, router, name
+server) wins. If none is complete after `PATIENCE_S`, the best incomplete one wins. Every attempt
+and its outcome is logged. Links are tried for as long as the node runs, since a cable may be
+plugged in at any time.
+"""
+
+import asyncio
+import contextlib
+import time
+from functools import partial
+from pathlib import Path
+
+from common.files import write_atomic
+from common.notify import notify_ready
+from node.log import log as write_log
+from node.model import NodeError
+from node.network.dhcp import ATTEMPT_S, hold_lease
+from node.network.interfaces import Interfaces
+from node.network.leases import Lease, choose_lease, resolv_conf
+from node.network.links import describe_link, has_carrier, wired_links
+
+RESOLV_CONF = Path("/etc/resolv.conf")
+SCAN_INTERVAL_S = 0.2
+PATIENCE_S = 10.0  # from the first incomplete lease
+RETRY_S = 10.0  # before a link is tried again after an error
+REPORT_INTERVAL_S = 15.0
+STOP_S = 5.0
+CARRIER_INTERVAL_S = 2.0
+CARRIER_PATIENCE_S = 10.0
+
+log = partial(write_log, "network")
+
+
+class Network:
+    """The links being tried, the leases offered, and the lease in use."""
+
+    def __init__(self, interfaces: Interfaces) -> None:
+        self.interfaces = interfaces
+        self.clients: dict[str, asyncio.Task[None]] = {}
+        self.retry_at: dict[str, float] = {}
+        self.offers: dict[str, Lease] = {}
+        self.chosen: Lease | None = None
+        self.is_changed = asyncio.Event()
+
+    async def serve(self) -> None:
+        """Keep the network up; never returns."""
+        while True:
+            await self.choose()
+            chosen = self.chosen
+            if chosen is None:
+                continue
+            await self.stop_clients([name for name in self.clients if name != chosen.link])
+            notify_ready(str(chosen))
+            await self.keep_chosen(chosen.link)
+
+    async def choose(self) -> None:
+        """Wait for an acceptable lease and apply it."""
+        first_offer_at = None
+        reported_at = time.monotonic()
+        while self.chosen is None:
+            await self.scan()
+            now = time.monotonic()
+            first_offer_at = first_offer_at or (now if self.offers else None)
+            is_patience_over = first_offer_at is not None and now - first_offer_at > PATIENCE_S
+            lease = choose_lease(list(self.offers.values()), is_patience_over=is_patience_over)
+            if lease:
+                await self.try_lease(lease)
+            elif now - reported_at > REPORT_INTERVAL_S:
+                reported_at = now
+                log(f"still waiting for a lease ({self.describe()})")
+            else:
+                await self.wait_for_change(SCAN_INTERVAL_S)
+
+    async def scan(self) -> None:
+        """Start a client for every wired link that has none."""
+        now = time.monotonic()
+        for name in wired_links():
+            client = self.clients.get(name)
+            if (client is None or client.done()) and self.retry_at.get(name, 0.0) <= now:
+                log(f"trying {describe_link(name)}")
+                self.clients[name] = asyncio.create_task(self.keep_lease(name))
+
+    async def keep_lease(self, name: str) -> None:
+        """Hold a lease on link `name`; log any error, after which the link is tried again."""
+        try:
+            await self.interfaces.set_up(name)
+            while not has_carrier(name):
+                await asyncio.sleep(SCAN_INTERVAL_S)
+            while True:
+                try:
+                    await hold_lease(name, self.take)
+                finally:
+                    await self.drop(name)
+        except TimeoutError:
+            log(f"{name}: no DHCP server answered within {ATTEMPT_S:g} s")
+        except Exception as error:  # an error on one link must not stop the others
+            self.retry_at[name] = time.monotonic() + RETRY_S
+            log(f"{name}: {error or type(error).__name__}; again in {RETRY_S:g} s")
+
+    async def take(self, lease: Lease) -> None:
+        """Record the lease of link `lease.link`; apply it if it changes the lease in use."""
+        self.offers[lease.link] = lease
+        self.is_changed.set()
+        if self.chosen and self.chosen.link == lease.link and self.chosen != lease:
+            await self.apply(lease)
+
+    async def drop(self, name: str) -> None:
+        """Forget the lease of link `name` and remove its address."""
+        self.offers.pop(name, None)
+        if self.chosen and self.chosen.link == name:
+            self.chosen = None
+            self.is_changed.set()
+        await self.interfaces.clear(name)
+
+    async def apply(self, lease: Lease) -> None:
+        """Set the address, the default route and the name servers of `lease`."""
+        await self.interfaces.assign(lease)
+        write_atomic(RESOLV_CONF, resolv_conf(lease).encode())
+        self.chosen = lease
+        log(f"up: {lease}")
+
+    async def try_lease(self, lease: Lease) -> None:
+        """Apply `lease`; if the kernel refuses it, pause its link and go on with the others."""
+        try:
+            await self.apply(lease)
+        except NodeError as error:
+            log(f"{error}")
+            self.retry_at[lease.link] = time.monotonic() + RETRY_S
+            await self.stop_clients([lease.link])
+
+    async def keep_chosen(self, name: str) -> None:
+        """Return when the lease of link `name` is lost, or its carrier for `CARRIER_PATIENCE_S`."""
+        seen_at = time.monotonic()
+        while self.chosen is not None:
+            await self.wait_for_change(CARRIER_INTERVAL_S)
+            now = time.monotonic()
+            seen_at = now if has_carrier(name) else seen_at
+            if now - seen_at > CARRIER_PATIENCE_S:
+                log(f"{name}: the cable is out")
+                await self.stop_clients([name])
+
+    async def wait_for_change(self, timeout_s: float) -> None:
+        """Wait until a lease is granted or lost, for at most `timeout_s`."""
+        self.is_changed.clear()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self.is_changed.wait(), timeout_s)
+
+    async def stop_clients(self, names: list[str]) -> None:
+        """Stop the clients of `names`; each releases its lease."""
+        tasks = [self.clients.pop(name) for name in names]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=STOP_S)
+
+    def describe(self) -> str:
+        """Return the state of each wired link, for the log."""
+        states = [
+            f"{name}: {'cable' if has_carrier(name) else 'no cable'}" for name in self.clients
+        ]
+        return ", ".join(states) or "no wired network card found"

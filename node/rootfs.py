@@ -1,0 +1,71 @@
+"""Mounts the services' root file system: the read-only flist below a writable layer in RAM."""
+
+import shlex
+from pathlib import Path
+
+import yaml
+
+from common.files import write_atomic
+from common.mounts import MS_BIND, MS_REC, mount, mount_overlay, unmount
+from node.supervision import SERVICES, stop_service, wait_for_services
+from zinit.client.line import Client
+
+STATE = Path("/run/zero-os")
+META = STATE / "root.fl"
+LOWER = STATE / "lower"  # the flist, through FUSE
+WRITABLE = STATE / "rw"  # the writable layer
+ROOT = STATE / "root"  # the overlay of both
+CACHE = STATE / "blocks"
+MOUNT_SERVICE = "rootfs"
+OVERLAY_SIZE = "50%"
+CACHE_SHARE = 4  # the block cache may use a quarter of RAM
+MOUNT_DEADLINE_S = 60.0
+
+
+def mount_flist(client: Client, hub: str) -> None:
+    """Have zinit mount the flist on `LOWER`; its blocks are fetched from the hub when read."""
+    size = str(memory_bytes() // CACHE_SHARE)
+    call = ["zos", "flist", "mount", "--meta", str(META), "--cache", str(CACHE)]
+    call += ["--cache-size", size, "--store", f"{hub}/blocks", str(LOWER)]
+    service = {"exec": shlex.join(call), "ready": "notify", "log": "console"}
+    write_atomic(SERVICES / f"{MOUNT_SERVICE}.yaml", yaml.dump(service).encode())
+    client.monitor(MOUNT_SERVICE)
+    wait_for_services(client, [MOUNT_SERVICE], MOUNT_DEADLINE_S)
+    # Every file on the node depends on this process, so the OOM killer must spare it.
+    process = Path("/proc") / str(client.status(MOUNT_SERVICE)["pid"])
+    (process / "oom_score_adj").write_text("-1000")
+
+
+def mount_root() -> None:
+    """Mount the overlay on `ROOT`, with the kernel's file systems inside."""
+    mount("tmpfs", WRITABLE, "tmpfs", options=f"size={OVERLAY_SIZE},mode=755")
+    upper, work = WRITABLE / "upper", WRITABLE / "work"
+    upper.mkdir()
+    work.mkdir()
+    mount_overlay(LOWER, upper, work, ROOT)
+    for name in ("proc", "sys", "dev"):
+        (ROOT / name).mkdir(exist_ok=True)
+        mount(f"/{name}", ROOT / name, "", MS_BIND | MS_REC)
+    (ROOT / "run").mkdir(exist_ok=True)
+    mount("tmpfs", ROOT / "run", "tmpfs", options="mode=755")
+    resolv_conf = ROOT / "etc" / "resolv.conf"
+    resolv_conf.unlink(missing_ok=True)  # often a link, which must not be followed
+    resolv_conf.write_bytes(Path("/etc/resolv.conf").read_bytes())
+
+
+def unmount_all(client: Client) -> None:
+    """Unmount the overlay, stop the flist's mount, and leave empty folders."""
+    unmount(ROOT)  # with the mounts inside
+    unmount(WRITABLE)
+    if MOUNT_SERVICE in client.list():
+        stop_service(client, MOUNT_SERVICE)
+    unmount(LOWER)
+    for folder in (LOWER, WRITABLE, ROOT):
+        folder.mkdir(parents=True, exist_ok=True)
+    CACHE.mkdir(mode=0o700, exist_ok=True)
+
+
+def memory_bytes() -> int:
+    """Return the size of RAM."""
+    words = Path("/proc/meminfo").read_text().split()
+    return int(words[1]) * 1024

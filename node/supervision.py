@@ -1,0 +1,52 @@
+"""Waits for zinit's services on a node, and stops them."""
+
+import os
+import select
+import time
+from pathlib import Path
+
+from node.model import NodeError
+from zinit.client.line import Client
+
+SERVICES = Path("/etc/zinit")
+STOP_DEADLINE_S = 60.0
+POLL_S = 0.1
+SETTLED = ("Running", "Success")
+
+
+def stop_service(client: Client, name: str) -> None:
+    """Stop a service and remove it from zinit, within `STOP_DEADLINE_S`."""
+    client.stop(name)
+    deadline = time.monotonic() + STOP_DEADLINE_S
+    while client.status(name)["pid"] != 0:
+        if time.monotonic() > deadline:
+            raise NodeError(f"cannot stop {name}: it still runs after {STOP_DEADLINE_S:g} s")
+        time.sleep(POLL_S)
+    client.forget(name)
+
+
+def wait_for_services(client: Client, names: list[str], deadline_s: float) -> None:
+    """Wait until each of `names` runs or has succeeded; raise `NodeError` naming the others."""
+    deadline = time.monotonic() + deadline_s
+    while True:
+        states = {name: str(client.status(name)["state"]) for name in names}
+        waiting = {name: state for name, state in states.items() if state not in SETTLED}
+        if not waiting:
+            return
+        if time.monotonic() > deadline:
+            seen = ", ".join(f"{name} is {state}" for name, state in waiting.items())
+            raise NodeError(f"not ready after {deadline_s:g} s: {seen}")
+        time.sleep(POLL_S)
+
+
+def wait_for_end(client: Client, name: str) -> None:
+    """Sleep until the process of service `name` ends."""
+    pid = int(str(client.status(name)["pid"]))
+    try:
+        process = os.pidfd_open(pid)
+    except OSError:
+        return
+    try:
+        select.select([process], [], [])
+    finally:
+        os.close(process)

@@ -1,0 +1,55 @@
+"""Compressed layers: their bytes, and their cache."""
+
+import os
+from pathlib import Path
+
+import pytest
+import zstandard
+
+from image.cpio import read_archive
+from image.identity import digest
+from image.layers import cached_layer, keep_newest, pack_layer
+from image.model import File
+from image.tree import Tree
+
+
+def big_tree() -> Tree:
+    """Return a tree with work for more than two threads, whose data compresses a little."""
+    tree = Tree()
+    for number in range(40):
+        tree.add(
+            f"f{number}", File(b"".join(digest(f"{number}-{i}").encode() for i in range(9999)))
+        )
+    return tree
+
+
+def test_the_bytes_do_not_depend_on_the_number_of_threads() -> None:
+    tree = big_tree()
+    one = pack_layer(tree, 5, level=1, threads=1)
+    assert pack_layer(tree, 5, level=1, threads=3) == one
+    assert len(one) % 4 == 0
+    raw = zstandard.ZstdDecompressor().decompressobj().decompress(one)
+    assert len(read_archive(raw)) == 40
+
+
+def test_a_layer_is_made_once_per_identity(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ZOS_CACHE", str(tmp_path))
+    made = []
+
+    def make() -> bytes:
+        made.append(1)
+        return b"layer"
+
+    for identity in ("a" * 64, "a" * 64, "b" * 64):
+        assert cached_layer("x", identity, make) == b"layer"
+    assert len(made) == 2
+
+
+def test_old_layers_are_removed(tmp_path: Path) -> None:
+    for number in range(6):
+        path = tmp_path / f"x-{number}.zst"
+        path.write_bytes(b"")
+        os.utime(path, (number, number))
+    (tmp_path / "y-0.zst").write_bytes(b"")
+    keep_newest(tmp_path, "x-*.zst", 2)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["x-4.zst", "x-5.zst", "y-0.zst"]

@@ -1,0 +1,43 @@
+"""Manifests: their content, and the releases that they describe."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from image.manifest import NAME, describe, encode_manifest, find_release
+
+
+def make_release(folder: Path) -> None:
+    """Write a release with the identity "id"."""
+    (folder / "vmlinuz").write_bytes(b"kernel")
+    files = {"vmlinuz": describe(b"kernel")}
+    (folder / NAME).write_bytes(encode_manifest("1", "6.12", "id", files))
+
+
+def test_only_a_complete_release_is_found(tmp_path: Path) -> None:
+    make_release(tmp_path)
+    release = find_release(tmp_path, "id")
+    assert release is not None
+    assert release.reused
+    assert release.files["vmlinuz"].size == 6
+    assert find_release(tmp_path, "other") is None
+    for damaged in (b"kerne", b"Kernel"):
+        (tmp_path / "vmlinuz").write_bytes(damaged)
+        assert find_release(tmp_path, "id") is None
+    (tmp_path / "vmlinuz").unlink()
+    assert find_release(tmp_path, "id") is None
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{}", '{"identity": "id"}', '{"identity":"id","files":3}']
+)
+def test_a_release_with_a_broken_manifest_is_not_found(tmp_path: Path, text: str) -> None:
+    (tmp_path / NAME).write_text(text)
+    assert find_release(tmp_path, "id") is None
+
+
+def test_the_keys_of_a_manifest() -> None:
+    value = json.loads(encode_manifest("1", "6.12", "id", {"vmlinuz": describe(b"x")}))
+    assert set(value) == {"version", "kernel", "identity", "files"}
+    assert set(value["files"]["vmlinuz"]) == {"size", "sha256"}

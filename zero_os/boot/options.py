@@ -1,0 +1,50 @@
+"""The command-line options of `zos boot`."""
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from common.errors import UsageError
+from common.farms import FARM_MAX
+from qemu.model import Firmware
+
+DEFAULT_TIMEOUT_S = 600.0
+
+
+@dataclass(frozen=True)
+class Options:
+    """The options, checked."""
+
+    firmware: Firmware
+    farm: int
+    is_exit: bool
+    is_json: bool
+    timeout_s: float
+
+
+def parse_options(argv: Sequence[str], prog: str) -> Options:
+    """Parse and check the command line."""
+    parser = argparse.ArgumentParser(
+        prog=prog,
+        description="Build a release, serve it, boot a node from its farm's USB image in QEMU"
+        " and wait until its workload answers. Ctrl-C stops everything.",
+    )
+    parser.add_argument("--firmware", choices=("bios", "uefi"), default="bios")
+    parser.add_argument("--farm", type=int, default=1, metavar="N", help="the node's farm (1)")
+    parser.add_argument("--exit", action="store_true", help="stop once the workload answers")
+    parser.add_argument(
+        "--json", action="store_true", help="print one JSON object instead of a table"
+    )
+    parser.add_argument(
+        "--timeout",
+        type=float,
+        default=DEFAULT_TIMEOUT_S,
+        metavar="SECONDS",
+        help=f"time for the node to come up ({DEFAULT_TIMEOUT_S:g})",
+    )
+    typed = parser.parse_args(argv)
+    if not 1 <= typed.farm <= FARM_MAX:
+        raise UsageError(f"cannot boot for farm {typed.farm}: farm numbers are 1 to {FARM_MAX}")
+    if not typed.timeout > 0:
+        raise UsageError("the time-out must be more than 0 s", hint="--timeout SECONDS")
+    return Options(typed.firmware, typed.farm, typed.exit, typed.json, typed.timeout)
