@@ -23,8 +23,8 @@ from bootstrap_server.releases import (
 )
 from bootstrap_server.script import render_release, render_script
 from bootstrap_server.settings import Settings
-from common.content import FileOpener
-from common.respond import send_content
+from serving.content import FileOpener
+from serving.respond import send_content
 
 
 async def check_address(request: Request) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from bootstrap_server.errors import SettingsError
 from bootstrap_server.settings import Settings
-from common import serving
+from serving import listen as serving
 
 EVERY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104 - compared, not bound
 

@@ -5,7 +5,7 @@ import threading
 
 from bootstrap_server.script import fill_slot
 from bootstrap_server.template import Template, load_template
-from common.content import Pieces
+from serving.content import Pieces
 
 
 class TemplateHolder:

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from bootstrap_server.errors import NotReadyError, NotThereError
 from bootstrap_server.model import RUN_MODES, parse_run_mode
-from common.content import FileOpener, OpenFile
+from serving.content import FileOpener, OpenFile
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+_-]{0,63}")  # stands in a script as it is

@@ -23,11 +23,11 @@ from fastapi import APIRouter, FastAPI, HTTPException, Request
 from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
 
-from common.content import FileOpener
-from common.respond import send_content
 from flist.hub.library import Library
 from flist.hub.users import Users
 from flist.store.folder import FolderStore
+from serving.content import FileOpener
+from serving.respond import send_content
 
 NEVER_CHANGES = "public, max-age=31536000, immutable"
 BINARY = "application/octet-stream"

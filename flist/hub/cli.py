@@ -6,11 +6,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from common import serving
 from common.errors import UsageError
 from flist.commands.values import parse_path
 from flist.hub.app import create_app
 from flist.hub.users import MAX_PASSWORD, Users, user_line
+from serving import listen as serving
 
 MIN_TOKEN = 16
 DEFAULT_LISTEN = "127.0.0.1:8081"

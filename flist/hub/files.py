@@ -19,12 +19,12 @@ from fastapi import APIRouter, HTTPException, Request
 from starlette.responses import Response
 
 from common.files import write_atomic
-from common.respond import send_content
 from flist.blocks.codec import digest
 from flist.errors import StoreError
 from flist.hub.library import BLOCK, Library
 from flist.server.client import DEFAULT_BLOCK_BYTES, name_file
 from flist.store.folder import FolderStore
+from serving.respond import send_content
 
 MAX_FILE_BYTES = 1 << 30
 HEADERS = {"Cache-Control": "public, max-age=31536000, immutable"}

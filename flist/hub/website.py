@@ -18,7 +18,6 @@ from anyio import to_thread
 from fastapi import APIRouter, HTTPException, Request
 from starlette.responses import Response
 
-from common.respond import send_content
 from flist.blocks.codec import check_arrival, decode
 from flist.errors import FlistError, StoreError
 from flist.format.database import FlistFile
@@ -27,6 +26,7 @@ from flist.hub.library import BLOCK
 from flist.model import CHUNK_BYTES, Block, Inode, chunk_count, chunk_size
 from flist.mount.tree import Tree
 from flist.store.folder import FolderStore
+from serving.respond import send_content
 
 MAX_FLIST_BYTES = 32 << 20
 KEPT_FLISTS = 16

@@ -11,7 +11,7 @@ from typing import Any
 import uvicorn
 
 from common.errors import ZosError
-from common.serving import open_listener
+from serving.listen import open_listener
 
 START_DEADLINE_S = 20.0
 STOP_DEADLINE_S = 10.0

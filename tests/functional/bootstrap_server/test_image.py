@@ -11,7 +11,7 @@ from bootstrap_server.images import personalise
 from bootstrap_server.model import Boot
 from bootstrap_server.script import SLOT_BYTES, fill_slot, render_script
 from bootstrap_server.template import Template, build_image, load_template
-from common.content import Pieces
+from serving.content import Pieces
 from tests.helpers.needs import need_tool
 
 pytestmark = pytest.mark.timeout(900)  # the first template on a machine fetches packages

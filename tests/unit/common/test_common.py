@@ -14,7 +14,7 @@ from common.errors import UsageError, ZosError, run_command
 from common.files import check_writable, open_atomic, write_atomic
 from common.notify import notify_ready
 from common.run import CommandError, run
-from common.serving import open_listener, parse_address
+from serving.listen import open_listener, parse_address
 from tests.helpers.waiting import wait_until
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from fastapi import FastAPI
 
-from common.content import FileOpener, OpenFile
 from flist.hub.app import create_app
+from serving.content import FileOpener, OpenFile
 from tests.helpers.asgi import ask
 
 NAME = "/tf-zos/development.fl"

@@ -6,8 +6,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from common.content import Content
-from common.ranges import UnsatisfiableError, choose_range, is_match
+from serving.content import Content
+from serving.ranges import UnsatisfiableError, choose_range, is_match
 
 
 class ContentResponse(Response):
