@@ -1,20 +1,14 @@
-"""An HTTP application on a socket of our own, until a signal ends it. Imports uvicorn when used."""
+"""Addresses and listening sockets."""
 
-import contextlib
 import os
-import signal
 import socket
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
 
 from common.errors import UsageError, ZosError
 
-if TYPE_CHECKING:
-    import uvicorn
-
-BACKLOG = 1024
+BACKLOG = 4096
 MAX_PORT = 65535
-GRACE_S = 5
+UNSENT_BYTES = 128 * 1024
+"""Response bytes of one connection that the kernel holds before TCP may send them."""
 
 
 def parse_address(text: str) -> tuple[str, int]:
@@ -38,47 +32,15 @@ def open_listener(host: str, port: int) -> socket.socket:
         raise ZosError(
             f"cannot listen on {host}:{port}: {reason}", hint="choose another address or port"
         ) from error
-    # asyncio does this only for sockets it makes itself; connections inherit it. Without it, a head
-    # and a body that are written apart wait 40 ms for each other.
+    # Connections inherit both. Nagle's algorithm would hold back a body that is written after its
+    # head for 40 ms. Without the second, a client that reads nothing fills megabytes of the kernel.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES)
     return listener
 
 
-def own_url(listener: socket.socket) -> str:
+def own_url(listener: socket.socket, *, is_tls: bool = False) -> str:
     """Return the URL of a listening socket, without a slash at its end."""
     host, port = listener.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-
-
-def serve(app: Any, listener: socket.socket, announce: Callable[[], None], **settings: Any) -> None:
-    """Answer requests until SIGTERM or SIGINT; requests under way get a moment to end.
-
-    `announce` is called once signals are heeded; who connects from then on is answered. `settings`
-    are uvicorn's. The listener is closed at the end.
-    """
-    import uvicorn
-
-    class Server(uvicorn.Server):
-        """uvicorn's server without its signal handlers: they raise each signal again."""
-
-        @contextlib.contextmanager
-        def capture_signals(self) -> Iterator[None]:
-            yield
-
-    config = uvicorn.Config(app, timeout_graceful_shutdown=GRACE_S, **settings)
-    server = Server(config)
-    with listener, ended_by_signals(server):
-        announce()
-        server.run(sockets=[listener])
-
-
-@contextlib.contextmanager
-def ended_by_signals(server: "uvicorn.Server") -> Iterator[None]:
-    """Let SIGTERM and SIGINT end `server` in good order, also before it has begun."""
-    numbers = (signal.SIGTERM, signal.SIGINT)
-    kept = {number: signal.signal(number, server.handle_exit) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, handler in kept.items():
-            signal.signal(number, handler)
+    scheme = "https" if is_tls else "http"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
