@@ -12,6 +12,9 @@ from common.files import open_atomic
 from serving.pools import Pool
 
 PIECE_BYTES = 1 << 20
+LINGER_BYTES = 8 << 20
+"""A body that is too large by less than this is received to its end, and dropped: a client that is
+still sending when the server closes the connection does not see the response."""
 
 
 class BodyTooLargeError(ZosError):
@@ -54,16 +57,20 @@ class BodyMemory:
         self.used -= state.pop("body_bytes", 0)
 
 
-def check_length(request: Request, limit: int) -> None:
+async def check_length(request: Request, limit: int) -> None:
     """Raise `BodyTooLargeError` when the head already announces more than `limit` bytes."""
     length = request.headers.get("content-length", "")
-    if length.isdigit() and int(length) > limit:
-        raise BodyTooLargeError(limit)
+    if not length.isdigit() or int(length) <= limit:
+        return
+    if int(length) <= limit + LINGER_BYTES:
+        async for _ in request.stream():
+            pass
+    raise BodyTooLargeError(limit)
 
 
 async def read_body(request: Request, limit: int) -> bytes:
     """Return the whole body. Raises `BodyTooLargeError` and `MemoryFullError`."""
-    check_length(request, limit)
+    await check_length(request, limit)
     memory: BodyMemory = request.app.state.kit.bodies
     body = bytearray()
     async for data in request.stream():
@@ -79,7 +86,7 @@ async def read_pieces(request: Request, size: int, limit: int) -> AsyncIterator[
 
     At most one piece is in memory. Raises `BodyTooLargeError` and `MemoryFullError`.
     """
-    check_length(request, limit)
+    await check_length(request, limit)
     request.app.state.kit.bodies.take(request, size)
     pending = bytearray()
     total = 0

@@ -15,10 +15,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from types import FrameType
-from typing import Any
+from typing import Any, Protocol
 
 import uvicorn
-from fastapi import FastAPI
 
 from common.errors import ZosError
 from serving.acceptor import Acceptor
@@ -33,17 +32,30 @@ SPARE_FILES = 64
 FILES_PER_CONNECTION = 2  # its socket, and the file that is being sent
 POLL_S = 0.05
 CANCEL_S = 1.0
+THREAD_STOP_S = 1.0
 START_DEADLINE_S = 20.0
+
+
+class Application(Protocol):
+    """An ASGI application whose `state.kit` is its kit."""
+
+    state: Any
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Serve one request, or the application's start and end."""
 
 
 class Server(uvicorn.Server):
     """uvicorn's server with the kit's acceptor, time-outs and stop."""
 
-    def __init__(self, app: FastAPI, listener: socket.socket, tls: ssl.SSLContext | None) -> None:
+    def __init__(
+        self, app: Application, listener: socket.socket, tls: ssl.SSLContext | None
+    ) -> None:
         self.kit: Kit = app.state.kit
         self.listener = listener
         self.tls = tls
         self.stop_at: float | None = None
+        self.stop_timeout = self.kit.settings.stop_timeout
         self.must_reload = False
         self.throttle = Throttle()
         super().__init__(make_config(app, self.kit))
@@ -104,8 +116,8 @@ class Server(uvicorn.Server):
         self.kit.log.info("stopped", cut_off=cut)
 
     async def wait_for_transfers(self) -> None:
-        """Wait until every connection is closed, `stop_timeout` is over, or a second signal."""
-        deadline = time.monotonic() + self.kit.settings.stop_timeout
+        """Wait until every connection is closed, the time for that is over, or a second signal."""
+        deadline = time.monotonic() + self.stop_timeout
         swept = 0.0
         while self.server_state.connections or self.server_state.tasks:
             now = time.monotonic()
@@ -154,7 +166,7 @@ class Server(uvicorn.Server):
         yield
 
 
-def make_config(app: FastAPI, kit: Kit) -> uvicorn.Config:
+def make_config(app: Application, kit: Kit) -> uvicorn.Config:
     """Return what uvicorn is told."""
     settings = kit.settings
     return uvicorn.Config(
@@ -182,7 +194,7 @@ def limit_connections(wanted: int) -> int:
     return max(1, min(wanted, (soft - SPARE_FILES) // FILES_PER_CONNECTION))
 
 
-def load_tls(app: FastAPI) -> ssl.SSLContext | None:
+def load_tls(app: Application) -> ssl.SSLContext | None:
     """Return the TLS context of the application's settings, or None for plain HTTP."""
     settings = app.state.kit.settings
     if settings.tls_cert is None:
@@ -190,7 +202,7 @@ def load_tls(app: FastAPI) -> ssl.SSLContext | None:
     return make_context(settings.tls_cert, settings.tls_key)
 
 
-def run(app: FastAPI, listener: socket.socket, announce: Callable[[], None]) -> None:
+def run(app: Application, listener: socket.socket, announce: Callable[[], None]) -> None:
     """Answer requests until SIGTERM or SIGINT; the listener is closed at the end.
 
     `announce` is called once signals are handled; a client that connects from then on is answered.
@@ -221,9 +233,13 @@ def handled_signals(server: Server) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def serve_in_thread(app: FastAPI, listener: socket.socket) -> Iterator[None]:
-    """Serve `app` from a thread until the block ends; running transfers get `stop_timeout`."""
+def serve_in_thread(app: Application, listener: socket.socket) -> Iterator[None]:
+    """Serve `app` from a thread until the block ends; running transfers get a moment to finish.
+
+    Nothing is logged, and the process' signals are left alone. The listener is closed at the end.
+    """
     server = Server(app, listener, load_tls(app))
+    server.stop_timeout = THREAD_STOP_S
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     try:
@@ -231,7 +247,7 @@ def serve_in_thread(app: FastAPI, listener: socket.socket) -> Iterator[None]:
         yield
     finally:
         server.should_exit = True
-        thread.join(server.kit.settings.stop_timeout + START_DEADLINE_S)
+        thread.join(START_DEADLINE_S)
         listener.close()
 
 

@@ -78,6 +78,7 @@ def create_app(
         redirect_slashes=False,
     )
     shared = kit.install(app, settings)
+    app.state.downloads = downloads
     shared.readiness.checks["folder"] = lambda: check_folder(root)
     app.include_router(blocks_router(library, opener, downloads))
     if tokens or users:

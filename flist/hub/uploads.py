@@ -35,7 +35,6 @@ from serving.rates import RateLimit
 MAX_BLOCK_BYTES = 4 << 20
 MAX_FLIST_BYTES = 1 << 30
 MAX_JSON_BYTES = 4 << 20
-MAX_SIGN_IN_BYTES = 16 << 10
 PER_PAGE = 50
 MAX_PER_PAGE = 100
 MAX_INDEX = 1 << 32
@@ -160,7 +159,7 @@ def add_sign_in(router: APIRouter, users: Users, kit: Kit) -> None:
     @router.post("/api/v1/signin", status_code=201, dependencies=[Depends(limit)])
     async def sign_in(request: Request) -> dict[str, str]:
         """Return a token for a user's name and password."""
-        asked = parse_model(await read_body(request, MAX_SIGN_IN_BYTES), SignIn)
+        asked = parse_model(await read_body(request, MAX_JSON_BYTES), SignIn)
         if not await kit.pools.passwords.run(users.is_password, asked.username, asked.password):
             raise HTTPException(401, "no such user, or another password")
         return {"access_token": users.make_token(asked.username, time.time())}

@@ -65,7 +65,7 @@ CLAIMS = {"exp": int(NOW) + 60, "iat": int(NOW), "username": "farmer"}
 
 @pytest.mark.parametrize("algorithm", ["none", "HS384", "HS512"])
 def test_a_token_of_another_algorithm_is_refused(algorithm: str) -> None:
-    key = b"" if algorithm == "none" else USERS.key
+    key = "" if algorithm == "none" else USERS.key
     assert USERS.user_of(jwt.encode(CLAIMS, USERS.key, "HS256"), NOW) == "farmer"
     assert USERS.user_of(jwt.encode(CLAIMS, key, algorithm), NOW) is None
 
