@@ -39,6 +39,11 @@ class Handshake:
         self.deadline = deadline
         self.task: asyncio.Task[None] | None = None
 
+    @property
+    def is_stalled(self) -> bool:
+        """Return False: nothing is being sent."""
+        return False
+
     def overdue(self, now: float) -> str | None:
         """Return the time-out that the client has reached, or None."""
         return "header_timeout" if now > self.deadline else None

@@ -51,6 +51,8 @@ class Connection(H11Protocol):
         self.received = 0
         self.held = 0  # response bytes in this process' memory
         self.window: Window | None = None
+        self.acked = -1  # at the last sweep
+        self.is_stalled = False
 
     # What asyncio and uvicorn call.
 
@@ -146,11 +148,19 @@ class Connection(H11Protocol):
         """Return the size of the response's next chunk."""
         return self.table.chunk_bytes()
 
+    async def wait_until_sent(self) -> None:
+        """Wait until all that was written has left this process, or the client is gone."""
+        if self.held and not self.is_gone:
+            await self.flow.drain()
+
     def overdue(self, now: float) -> str | None:
         """Return which time-out the client has reached, or None."""
         settings = self.table.settings
+        self.is_stalled = False
         if self.held:
-            return self.check_rate(now, "write_timeout", self.count_acked(), settings.write_timeout)
+            before, self.acked = self.acked, self.count_acked()
+            self.is_stalled = self.acked == before
+            return self.check_rate(now, "write_timeout", self.acked, settings.write_timeout)
         if self.owes_body:
             if self.flow.read_paused or self.awaits_continue:
                 self.window = None

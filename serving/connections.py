@@ -1,12 +1,14 @@
 """The table of open connections: caps, time-outs, eviction, and the bytes that clients hold up.
 
-No I/O and no clock: the server passes the time and calls `sweep` about once a second. Connections
-that owe a request (silent, half a head, idle) are the first to go when the table is full: the one
-that has owed it longest is closed, so a new client is served however many of them there are.
+No I/O and no clock: the server passes the time and calls `sweep` about once a second.
+
+When the table is full, a new client takes the place of the connection that has owed a request
+longest (it is silent, has sent half a head, or is idle), else of the transfer that has been stalled
+longest. So it is served however many of those there are. It is refused only when all connections
+are transfers that make progress.
 """
 
 from collections import Counter
-from collections.abc import Iterator
 from typing import Protocol
 
 from serving.metrics import Metrics
@@ -21,6 +23,10 @@ class Peer(Protocol):
     """A connection, or one whose TLS handshake is not over."""
 
     address: str
+
+    @property
+    def is_stalled(self) -> bool:
+        """Whether the client has taken nothing of its response since the last sweep but one."""
 
     def overdue(self, now: float) -> str | None:
         """Return which time-out the client has reached, or None."""
@@ -38,6 +44,7 @@ class Connections:
         self.max_open = settings.max_connections
         self.peers: set[Peer] = set()
         self.owing: dict[Peer, None] = {}  # in the order in which they began to owe a request
+        self.stalled: dict[Peer, None] = {}  # in the order in which they stalled
         self.by_address: Counter[str] = Counter()
         self.buffered_bytes = 0
         metrics.watch("zos_http_open_connections", "Open connections", self.peers.__len__)
@@ -50,7 +57,7 @@ class Connections:
     def find_refusal(self, address: str) -> str | None:
         """Return why no connection from `address` can be taken, or None.
 
-        In a full table, the connection that has owed a request longest makes room.
+        In a full table, another connection may be closed to make room.
         """
         limit = self.settings.max_connections_per_client
         if limit and self.by_address[address] >= limit:
@@ -60,14 +67,14 @@ class Connections:
         return None
 
     def evict_oldest(self) -> bool:
-        """Close the connection that has owed a request longest; return whether there was one."""
-        for peer in self.owing:
-            del self.owing[peer]
-            self.reject("evicted")
-            peer.evict()
-            self.remove(peer)
-            return True
-        return False
+        """Close the connection that can best be spared; return whether there was one."""
+        peer = next(iter(self.owing or self.stalled), None)
+        if peer is None:
+            return False
+        self.remove(peer)
+        self.reject("evicted")
+        peer.evict()
+        return True
 
     def add(self, peer: Peer) -> None:
         """Add a connection, which owes its first request."""
@@ -81,6 +88,7 @@ class Connections:
             return
         self.peers.discard(peer)
         self.owing.pop(peer, None)
+        self.stalled.pop(peer, None)
         self.by_address[peer.address] -= 1
         if not self.by_address[peer.address]:
             del self.by_address[peer.address]
@@ -104,16 +112,15 @@ class Connections:
 
     def sweep(self, now: float) -> None:
         """Close every connection whose client has reached a time-out."""
-        for peer, reason in list(self.find_overdue(now)):
-            self.reject(reason)
-            peer.evict()
-
-    def find_overdue(self, now: float) -> Iterator[tuple[Peer, str]]:
-        """Yield the connections that have reached a time-out, and which."""
-        for peer in self.peers:
+        for peer in list(self.peers):
             reason = peer.overdue(now)
             if reason is not None:
-                yield peer, reason
+                self.reject(reason)
+                peer.evict()
+            elif peer.is_stalled:
+                self.stalled.setdefault(peer)
+            else:
+                self.stalled.pop(peer, None)
 
     def reject(self, reason: str) -> None:
         """Count a connection that was refused or ended."""

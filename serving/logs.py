@@ -24,6 +24,14 @@ SHARED: tuple[structlog.typing.Processor, ...] = (
 )
 
 
+def order_fields(
+    _logger: object, _method: str, fields: structlog.typing.EventDict
+) -> structlog.typing.EventDict:
+    """Return the fields with those that every line has in front."""
+    first = {key: fields.pop(key) for key in ("time", "level", "event") if key in fields}
+    return {**first, **fields}
+
+
 class Sink:
     """Writes lines to a stream; a log that nobody can read does not fail a request."""
 
@@ -45,7 +53,7 @@ def make_logger(level: str, log_format: str, stream: TextIO | None = None) -> An
     `log_format` is json, text, or auto: text when the stream is a terminal.
     """
     target = stream or sys.stderr
-    processors = [*SHARED, choose_renderer(log_format, target)]
+    processors = [*SHARED, order_fields, choose_renderer(log_format, target)]
     return structlog.wrap_logger(
         Sink(target),
         processors=processors,

@@ -105,8 +105,9 @@ def describe_http(request: Request, error: HTTPException) -> Problem:
         detail = read_only if allowed == ["GET", "HEAD"] else text
         return Problem(405, detail, headers=headers)
     if error.status_code == 404 and error.detail == HTTPStatus.NOT_FOUND.phrase:
-        paths = f"{request.app.openapi_url} lists all addresses"
-        return Problem(404, "nothing is at this address", paths, headers=headers)
+        place = request.app.openapi_url
+        hint = f"{place} lists all addresses" if place else None
+        return Problem(404, "nothing is at this address", hint, headers=headers)
     return Problem(error.status_code, str(error.detail), headers=headers)
 
 

@@ -100,6 +100,7 @@ class RequestMiddleware:
             "client": client[0] if client else "",
             "method": scope["method"],
             "path": scope["path"][:PATH_MAX_CHARS],
+            "route": exchange.route,
             "status": exchange.status,
             "bytes": exchange.sent_bytes,
             "duration": round(took_s, 6),

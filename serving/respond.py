@@ -34,10 +34,13 @@ class ContentResponse(Response):
             await send({**start, "headers": self.raw_headers})
             at, stop = self._span.start, self._span.stop
             while at < stop:
+                if connection:
+                    await connection.wait_until_sent()
                 limit = connection.chunk_bytes() if connection else CHUNK_BYTES
                 data = await self._content.read(at, min(limit, stop - at))
                 await send({"type": "http.response.body", "body": data, "more_body": True})
                 at += len(data)
+                del data  # a client that reads nothing must not keep it in memory
                 await asyncio.sleep(0)  # a fast client must not keep the loop from the others
             await send({"type": "http.response.body", "body": b""})
         finally:

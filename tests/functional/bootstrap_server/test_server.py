@@ -115,8 +115,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 def test_health(server: Server) -> None:
-    said = server.ask("/health").json()
-    assert said["status"] == "ok"
+    assert server.ask("/health").json() == {"status": "ok"}
+    said = server.ask("/ready").json()
+    assert said["status"] == "ready"
     assert said["template"] is True
     assert said["channels"] == {"dev": True, "qa": False, "test": False, "prod": False}
 
@@ -335,7 +336,7 @@ def test_two_servers_with_an_empty_cache_build_one_template(tmp_path: Path) -> N
         (["--listen", "127.0.0.1:99999"], "cannot listen"),
         (["--url", "ftp://x"], "cannot use 'ftp://x' as the public URL"),
         (["--hub", "x"], "cannot use 'x' as the hub"),
-        (["--releases", "/nowhere"], "it is no folder"),
+        (["--releases", "/nowhere"], "it is not a folder"),
     ],
 )
 def test_what_the_command_refuses(tmp_path: Path, words: list[str], said: str) -> None:
