@@ -32,6 +32,7 @@ class Running:
     url: str
     process: subprocess.Popen[str]
     log: Path
+    authority: Path | None = None  # whose certificate is trusted
 
     @property
     def address(self) -> tuple[str, int]:
@@ -45,7 +46,7 @@ class Running:
     ) -> urllib3.response.BaseHTTPResponse:
         """Send one request on a connection of its own; `_` in a header's name stands for `-`."""
         named = {key.replace("_", "-"): value for key, value in headers.items()}
-        with urllib3.PoolManager(retries=False, timeout=ANSWER_S, cert_reqs="CERT_NONE") as pool:
+        with urllib3.PoolManager(retries=False, timeout=ANSWER_S, ca_certs=self.authority) as pool:
             return pool.request(method, self.url + path, headers=named, body=body, redirect=False)
 
     def lines(self) -> list[dict[str, Any]]:
@@ -95,6 +96,7 @@ def running(
     log: Path,
     prepare: Callable[[], None] | None = None,
     start_s: float = ANSWER_S,
+    authority: Path | None = None,
     **environment: str,
 ) -> Iterator[Running]:
     """Run a server that prints its URL on stdout or stderr; it answers when the block begins."""
@@ -114,7 +116,7 @@ def running(
     with process:
         try:
             url = wait_until(find_url, "the server's URL", start_s)
-            yield Running(url, process, log)
+            yield Running(url, process, log, authority)
         finally:
             process.kill()
 
