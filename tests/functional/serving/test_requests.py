@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -89,11 +90,15 @@ def test_a_server_that_is_not_ready_says_why(tmp_path: Path) -> None:
         assert server.ask("/health").status == 200
 
 
+def find_requests(server: Running) -> list[dict[str, Any]]:
+    """Return the log lines of requests for numbers, once there are any."""
+    wanted = {"event": "request", "route": "/number/{value}"}
+    return wait_until(lambda: server.find_lines(**wanted), "the log line")
+
+
 def test_a_trusted_proxy_names_the_client(tmp_path: Path) -> None:
     for trusted, client in (("", "127.0.0.1"), ("127.0.0.0/8", "192.0.2.7")):
         with run_tiny(tmp_path, "--trusted-proxies", trusted) as server:
             server.ask("/number/1", X_Forwarded_For="192.0.2.7")
-            (line,) = wait_until(
-                lambda server=server: server.find_lines(route="/number/{value}"), ""
-            )
+            (line,) = find_requests(server)
             assert line["client"] == client
