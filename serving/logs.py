@@ -7,15 +7,19 @@ Python's `logging`.
 
 import contextlib
 import logging
-import sys
+import os
+import queue
+import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import Any, TextIO
+from typing import Any, Self, TextIO
 
 import structlog
 
 LEVELS = {name: getattr(logging, name.upper()) for name in ("debug", "info", "warning", "error")}
 REPEAT_S = 10.0
+QUEUE_LINES = 10_000
+FLUSH_S = 1.0
 SHARED: tuple[structlog.typing.Processor, ...] = (
     structlog.contextvars.merge_contextvars,
     structlog.processors.add_log_level,
@@ -33,7 +37,7 @@ def order_fields(
 
 
 class Sink:
-    """Writes lines to a stream; a log that nobody can read does not fail a request."""
+    """Writes lines to a stream; a log that cannot be written does not fail a request."""
 
     def __init__(self, stream: TextIO) -> None:
         self.stream = stream
@@ -44,18 +48,70 @@ class Sink:
             self.stream.write(text + "\n")
             self.stream.flush()
 
-    debug = info = warning = error = msg = write
+    def debug(self, text: str) -> None:
+        """Take one line; structlog calls the method that is named like the level."""
+        self.write(text)
+
+    info = warning = error = msg = debug
 
 
-def make_logger(level: str, log_format: str, stream: TextIO | None = None) -> Any:
+class QueuedSink(Sink):
+    """Writes from a thread of its own, so that a reader that stalls does not stall the server.
+
+    At most `QUEUE_LINES` wait; further lines are dropped and counted.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__(stream)
+        self.dropped = 0
+        self.lines: queue.Queue[str | None] = queue.Queue(QUEUE_LINES)
+        self.thread = threading.Thread(target=self.write_all, name="log", daemon=True)
+
+    def __enter__(self) -> Self:
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Write what waits, as far as that takes no longer than `FLUSH_S`."""
+        with contextlib.suppress(queue.Full):
+            self.lines.put(None, timeout=FLUSH_S)
+            self.thread.join(FLUSH_S)
+
+    def write(self, text: str) -> None:
+        """Write one line. The stream's own lock is left alone: the process must be able to exit."""
+        try:
+            number = self.stream.fileno()
+        except (OSError, ValueError):
+            return super().write(text)
+        data = f"{text}\n".encode(errors="backslashreplace")
+        with contextlib.suppress(OSError):
+            while data:
+                data = data[os.write(number, data) :]
+        return None
+
+    def write_all(self) -> None:
+        """Write lines until the end is announced."""
+        while (text := self.lines.get()) is not None:
+            self.write(text)
+
+    def debug(self, text: str) -> None:
+        """Take one line, without waiting."""
+        try:
+            self.lines.put_nowait(text)
+        except queue.Full:
+            self.dropped += 1
+
+    info = warning = error = msg = debug
+
+
+def make_logger(level: str, log_format: str, sink: Sink) -> Any:
     """Return a logger of its own, which depends on no global configuration.
 
-    `log_format` is json, text, or auto: text when the stream is a terminal.
+    `log_format` is json, text, or auto: text when the sink is a terminal.
     """
-    target = stream or sys.stderr
-    processors = [*SHARED, order_fields, choose_renderer(log_format, target)]
+    processors = [*SHARED, order_fields, choose_renderer(log_format, sink.stream)]
     return structlog.wrap_logger(
-        Sink(target),
+        sink,
         processors=processors,
         wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
         cache_logger_on_first_use=True,

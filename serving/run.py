@@ -11,6 +11,7 @@ import resource
 import signal
 import socket
 import ssl
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -24,7 +25,7 @@ from serving.acceptor import Acceptor
 from serving.connection import Connection
 from serving.connections import Peer
 from serving.kit import Kit
-from serving.logs import Throttle, forwarded, make_logger
+from serving.logs import QueuedSink, Throttle, forwarded, make_logger
 from serving.pools import size_default_pool
 from serving.tls import load_files, make_context
 
@@ -209,11 +210,14 @@ def run(app: Application, listener: socket.socket, announce: Callable[[], None])
     """
     kit: Kit = app.state.kit
     settings = kit.settings
-    kit.log = make_logger(settings.log_level, settings.log_format)
     server = Server(app, listener, load_tls(app))
-    with listener, forwarded(kit.log, settings.log_level), handled_signals(server):
-        announce()
-        server.run()
+    with listener, QueuedSink(sys.stderr) as sink:
+        kit.log = make_logger(settings.log_level, settings.log_format, sink)
+        text = "Log lines that were dropped because they could not be written in time"
+        kit.metrics.watch("zos_log_dropped_lines", text, lambda: sink.dropped)
+        with forwarded(kit.log, settings.log_level), handled_signals(server):
+            announce()
+            server.run()
 
 
 @contextlib.contextmanager

@@ -14,6 +14,7 @@ import pytest
 from tests.helpers.flist.servers import make_certificate
 from tests.helpers.serving.checks import check_stop_under_download, is_refused, start_download
 from tests.helpers.serving.process import ANSWER_S, TINY, Running, run_tiny
+from tests.helpers.tcp import read_all
 from tests.helpers.waiting import wait_until
 
 SIZE = 60_000_000
@@ -51,6 +52,21 @@ def test_a_client_that_reads_nothing_does_not_hold_up_the_stop(
         assert server.find_lines(event="stopped", cut_off=1)
 
 
+def test_a_log_that_nobody_reads_holds_nobody_up(tmp_path: Path) -> None:
+    call = [*TINY, "--folder", str(tmp_path), "--log-format", "json"]
+    process = subprocess.Popen(call, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    with process:
+        assert process.stdout
+        server = Running(process.stdout.readline().strip(), process, tmp_path / "none")
+        for _ in range(20):
+            assert server.ask("/number/1").status == 200
+            with socket.create_connection(server.address, ANSWER_S) as sock:
+                sock.sendall(b"GET /number/2 HTTP/1.1\r\nHost: x\r\n\r\n" * 50)
+                sock.shutdown(socket.SHUT_WR)
+                read_all(sock)
+        assert server.stop() == 0
+
+
 def test_a_stopping_server_is_not_ready_for_a_while(tmp_path: Path) -> None:
     with run_tiny(tmp_path, "--stop-delay", "600") as server:
         assert server.ask("/ready").status == 200
@@ -73,9 +89,7 @@ def shown_certificate(server: Running) -> bytes:
     return found
 
 
-def test_tls_from_files_and_a_new_certificate_without_a_restart(
-    tmp_path: Path, sha256: str
-) -> None:
+def test_tls_from_files_that_are_replaced(tmp_path: Path, sha256: str) -> None:
     first, second = (make_certificate(tmp_path / name) for name in ("first", "second"))
     words: list[str | Path] = [
         "--tls-cert",
