@@ -48,6 +48,7 @@ class Connection(H11Protocol):
         self.address = before.address
         self.since = time.monotonic()  # when the client began to owe a request
         self.is_idle = False  # it has had a response, and nothing of a next request has come
+        self.is_half_closed = False  # the client sends nothing more
         self.received = 0
         self.held = 0  # response bytes in this process' memory
         self.window: Window | None = None
@@ -83,16 +84,17 @@ class Connection(H11Protocol):
     def eof_received(self) -> bool:  # type: ignore[override]
         """Keep a connection whose client only closed its sending half, until it is answered."""
         is_served = not self.owes_request and not self.owes_body and self.scheme == "http"
-        if is_served:
-            self.cycle.keep_alive = False
+        self.is_half_closed = is_served
         return is_served
 
     def on_response_complete(self) -> None:
         """Wait for the next request."""
         self.is_idle = True
         self.since = time.monotonic()
-        super().on_response_complete()
+        super().on_response_complete()  # it begins the next request, if that was pipelined
         self.table.set_owing(self, is_owing=self.owes_request)
+        if self.is_half_closed and self.owes_request:
+            self.transport.close()
 
     def pause_writing(self) -> None:
         """Stop the response: the client takes no more for now."""
