@@ -38,7 +38,7 @@ def make_kinds(large: str) -> list[Kind]:
         Kind("dripping head", get + "X-Long: ", is_dripping=True),
         Kind("dripping body", post, is_dripping=True),
         Kind("reads nothing", get + "\r\n"),
-        Kind("idle", HEAD.format(method="GET", path="/health") + "\r\n", is_read=True),
+        Kind("idle", HEAD.format(method="HEAD", path=large) + "\r\n", is_read=True),
         Kind("half-closed, reads nothing", get + "\r\n", is_half_closed=True),
         Kind("half-closed, half a head", get, is_half_closed=True),
     ]

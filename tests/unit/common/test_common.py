@@ -14,7 +14,6 @@ from common.errors import UsageError, ZosError, run_command
 from common.files import check_writable, open_atomic, write_atomic
 from common.notify import notify_ready
 from common.run import CommandError, run
-from serving.listen import open_listener, parse_address
 from tests.helpers.waiting import wait_until
 
 
@@ -159,31 +158,6 @@ def test_packages_are_fetched_with_and_without_root(is_root: bool) -> None:
     assert words[0] == "mmdebstrap"
     assert "--include=a,b" in words
     assert ("--mode=chrootless" in words) is not is_root
-
-
-@pytest.mark.parametrize(
-    ("text", "address"),
-    [
-        ("127.0.0.1:80", ("127.0.0.1", 80)),
-        ("[::1]:0", ("::1", 0)),
-        (":8080", ("::", 8080)),
-    ],
-)
-def test_an_address_to_listen_on(text: str, address: tuple[str, int]) -> None:
-    assert parse_address(text) == address
-
-
-@pytest.mark.parametrize("text", ["", "80", "host:", "host:x", "host:65536", "host:-1", "host:٣"])
-def test_an_address_that_is_none(text: str) -> None:
-    with pytest.raises(UsageError, match="cannot listen on"):
-        parse_address(text)
-
-
-def test_a_port_that_is_taken() -> None:
-    with open_listener("127.0.0.1", 0) as taken:
-        port = taken.getsockname()[1]
-        with pytest.raises(ZosError, match=f"cannot listen on 127.0.0.1:{port}"):
-            open_listener("127.0.0.1", port)
 
 
 def test_packages_that_cannot_be_had(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
