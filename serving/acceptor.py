@@ -64,13 +64,14 @@ class Acceptor:
         make_connection: Callable[[Peer], Connection],
         tls: ssl.SSLContext | None,
         log: Any,
+        throttle: Throttle,
     ) -> None:
         self.listener = listener
         self.table = table
         self.make_connection = make_connection
         self.tls = tls
         self.log = log
-        self.throttle = Throttle()
+        self.throttle = throttle
         self.loop = asyncio.get_running_loop()
         self.tasks: set[asyncio.Task[None]] = set()
         self.is_closed = False

@@ -20,6 +20,8 @@ from uvicorn.server import ServerState
 from serving.connections import Connections, Peer
 from serving.problems import Problem, render
 
+READ_BYTES = 1 << 14
+"""A connection is read in pieces of this size, and not while as much waits for the application."""
 SILENT = logging.getLogger("serving.silent")  # the kit logs what uvicorn's protocol would
 SILENT.setLevel(logging.CRITICAL + 1)
 ACKED_OFFSET = 120  # of tcpi_bytes_acked in struct tcp_info, linux/tcp.h
@@ -62,6 +64,7 @@ class Connection(H11Protocol):
         super().connection_made(transport)
         # A response's next chunk is read only when the one before has left this process.
         transport.set_write_buffer_limits(high=1, low=0)
+        transport.max_size = READ_BYTES  # type: ignore[attr-defined]  # asyncio's default is 256 KiB
         self.table.remove(self.before)
         self.table.add(self)
 
@@ -79,6 +82,8 @@ class Connection(H11Protocol):
             self.is_idle = False
             self.since = time.monotonic()
         super().data_received(data)
+        if not self.owes_request and len(self.cycle.body) >= READ_BYTES:
+            self.flow.pause_reading()  # until the application takes what is here
         self.table.set_owing(self, is_owing=self.owes_request)
 
     def eof_received(self) -> bool:  # type: ignore[override]

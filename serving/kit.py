@@ -8,7 +8,7 @@ from serving import health
 from serving.bodies import BodyMemory
 from serving.connections import Connections
 from serving.health import Readiness
-from serving.logs import make_silent_logger
+from serving.logs import Throttle, make_silent_logger
 from serving.metrics import Metrics
 from serving.pools import Pools
 from serving.problems import Page, install_problems
@@ -25,6 +25,7 @@ class Kit:
     def __init__(self, settings: ServerSettings) -> None:
         self.settings = settings
         self.log: Any = make_silent_logger()
+        self.throttle = Throttle()
         self.metrics = Metrics()
         self.readiness = Readiness()
         self.pools = Pools(settings)

@@ -68,7 +68,10 @@ def install_problems(app: FastAPI, page: Page | None = None) -> None:
     async def on_refusal(request: Request, error: Exception) -> Response:
         assert isinstance(error, OSError)
         problem = describe_refusal(error)
-        request.app.state.kit.log.error("system error", error=str(error), status=problem.status)
+        kit = request.app.state.kit
+        held = kit.throttle.take(f"system error {error.errno}")
+        if held is not None:
+            kit.log.error("system error", error=str(error), status=problem.status, repeated=held)
         return answer(request, problem)
 
     app.add_exception_handler(HTTPException, on_http)

@@ -15,6 +15,8 @@ from serving.problems import Problem, render
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,128}")
 PATH_MAX_CHARS = 500
+CLIENT_GONE = 499
+"""The status in log and metrics if the client disconnected before the response began."""
 QUIET = ("/health", "/ready", "/metrics")
 """Monitoring asks for these all the time, so they are logged on level debug."""
 
@@ -93,7 +95,8 @@ class RequestMiddleware:
         """Write the log line and the metrics of a request that is over."""
         took_s = time.monotonic() - exchange.began
         scope, metrics = exchange.scope, self.kit.metrics
-        metrics.note(exchange.route, scope["method"], exchange.status, took_s)
+        status = exchange.status or CLIENT_GONE
+        metrics.note(exchange.route, scope["method"], status, took_s)
         metrics.sent.labels(exchange.route).inc(exchange.sent_bytes)
         client = scope.get("client")
         fields: dict[str, object] = {
@@ -101,7 +104,7 @@ class RequestMiddleware:
             "method": scope["method"],
             "path": scope["path"][:PATH_MAX_CHARS],
             "route": exchange.route,
-            "status": exchange.status,
+            "status": status,
             "bytes": exchange.sent_bytes,
             "duration": round(took_s, 6),
         }

@@ -25,7 +25,7 @@ from serving.acceptor import Acceptor
 from serving.connection import Connection
 from serving.connections import Peer
 from serving.kit import Kit
-from serving.logs import QueuedSink, Throttle, forwarded, make_logger
+from serving.logs import QueuedSink, forwarded, make_logger
 from serving.pools import size_default_pool
 from serving.tls import load_files, make_context
 
@@ -58,7 +58,6 @@ class Server(uvicorn.Server):
         self.stop_at: float | None = None
         self.stop_timeout = self.kit.settings.stop_timeout
         self.must_reload = False
-        self.throttle = Throttle()
         super().__init__(make_config(app, self.kit))
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -76,7 +75,10 @@ class Server(uvicorn.Server):
         def make_connection(before: Peer) -> Connection:
             return Connection(self.config, self.server_state, table, before)
 
-        self.acceptor = Acceptor(self.listener, table, make_connection, self.tls, self.kit.log)
+        kit = self.kit
+        self.acceptor = Acceptor(
+            self.listener, table, make_connection, self.tls, kit.log, kit.throttle
+        )
         self.acceptor.start()
         self.started = True
 
@@ -156,7 +158,7 @@ class Server(uvicorn.Server):
     def on_loop_error(self, _loop: object, context: dict[str, Any]) -> None:
         """Log what asyncio could not hand to anybody, at most once in a while for each message."""
         message = str(context.get("message", "error"))
-        held = self.throttle.take(message)
+        held = self.kit.throttle.take(message)
         if held is not None:
             error = context.get("exception")
             self.kit.log.error("event loop", message=message, error=repr(error), repeated=held)

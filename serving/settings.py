@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Self, TypeVar
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 from pydantic_settings import (
@@ -118,6 +118,15 @@ class ServerSettings(BaseSettings):
         """Raise `UsageError` for a text that is not an address."""
         parse_address(text)
         return text
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def check_path(cls, value: object, info: ValidationInfo) -> object:
+        """Refuse an empty path: it is mostly an unset variable, and not this directory."""
+        annotation = cls.model_fields[info.field_name or ""].annotation
+        if value == "" and annotation in (Path, Path | None):
+            raise ValueError("it is empty; . is this directory")
+        return value
 
     @model_validator(mode="after")
     def check_together(self) -> Self:

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from common.errors import UsageError
-from flist.commands.values import parse_path
 from flist.hub.settings import HubSettings
 from flist.hub.users import MAX_PASSWORD, Users, user_line
 from serving.listen import open_listener, own_url, parse_address
@@ -21,9 +20,9 @@ def main(argv: Sequence[str], prog: str) -> int:
     flags = vars(make_parser(prog).parse_args(argv))
     if flags.pop("command") == "user":
         return print_user(flags["name"])
-    root = flags.pop("place")
-    config = flags.pop("config")
-    return serve(load_settings(HubSettings, {**flags, "root": root or flags["root"]}, config))
+    place, config = flags.pop("place"), flags.pop("config")
+    root = flags["root"] if place is None else place
+    return serve(load_settings(HubSettings, {**flags, "root": root}, config))
 
 
 def make_parser(prog: str) -> argparse.ArgumentParser:
@@ -31,9 +30,7 @@ def make_parser(prog: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog=prog, description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     serve_parser = commands.add_parser("serve", help="serve a hub folder until SIGTERM or Ctrl-C")
-    serve_parser.add_argument(
-        "place", nargs="?", type=parse_path, metavar="ROOT", help="the same as --root"
-    )
+    serve_parser.add_argument("place", nargs="?", metavar="ROOT", help="the same as --root")
     add_flags(serve_parser, HubSettings)
     user_parser = commands.add_parser("user", help="print a user's line for --users")
     user_parser.add_argument("name", metavar="NAME", help="the password is read from stdin")

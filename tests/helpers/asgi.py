@@ -1,4 +1,4 @@
-"""Requests to an ASGI application in this process: quick enough for tens of thousands."""
+"""Requests to an ASGI application in this process, fast enough for tens of thousands of them."""
 
 import asyncio
 from collections.abc import Iterable, Mapping
@@ -11,7 +11,7 @@ from starlette.types import ASGIApp
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back."""
+    """A response."""
 
     status: int
     headers: Mapping[str, str]
@@ -24,7 +24,7 @@ class Answer:
 
 
 def ask(app: ASGIApp, target: str, *, method: str = "GET", **headers: str) -> Answer:
-    """Send one request; `target` is what stands in the request line, headers with _ for -."""
+    """Send one request for `target`, verbatim; `_` in a header's name stands for `-`."""
     return ask_all(app, [target], method=method, **headers)[0]
 
 
@@ -40,7 +40,7 @@ def ask_all(
 
 
 async def _ask(app: ASGIApp, target: str, method: str, headers: Mapping[str, str]) -> Answer:
-    """Make the scope as uvicorn does, and collect what is sent."""
+    """Make a scope like uvicorn's, and collect the messages that are sent."""
     raw, _, query = target.partition("?")
     pairs = [(key.replace("_", "-").encode(), value.encode()) for key, value in headers.items()]
     scope = {

@@ -1,5 +1,6 @@
 """Single connections that are odd, and the caps on them."""
 
+import contextlib
 import json
 import resource
 import socket
@@ -171,3 +172,21 @@ def test_bodies_are_bounded_in_memory(tmp_path: Path) -> None:
         wait_until(lambda: server.ask("/body", "POST", bytes(1000)).status == 200, "room again")
         answer = server.ask("/body", "POST", bytes(9 << 20))
         assert (answer.status, answer.headers["content-type"]) == (413, "application/problem+json")
+
+
+def test_what_an_application_does_not_read_is_not_received(tmp_path: Path) -> None:
+    """Clients send large bodies with requests for a large file, and do not read the file."""
+    with open(tmp_path / "large", "wb") as stream:
+        stream.truncate(1 << 30)
+    head = "GET /file/large HTTP/1.1\r\nHost: x\r\nContent-Length: 10000000\r\n\r\n"
+    with run_tiny(tmp_path, "--max-buffered-bytes", str(16 << 20)) as server:
+        before = server.rss_bytes()
+        clients = [connect(server, head) for _ in range(200)]
+        for sock in clients:
+            sock.setblocking(False)
+            with contextlib.suppress(BlockingIOError):
+                sock.send(bytes(2_000_000))
+        wait_until(lambda: server.metric("zos_http_transfers_in_flight") > 200, "all transfers")
+        assert server.rss_bytes() - before < 60 << 20
+        for sock in clients:
+            sock.close()

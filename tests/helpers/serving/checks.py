@@ -13,7 +13,7 @@ from tests.helpers.waiting import wait_until
 
 CLIENTS = 5000
 GOOD_REQUESTS = 20
-GOOD_S = 1.0
+GOOD_S = 2.0  # a few milliseconds; a busy machine adds its own (see bench/bench_serving.py)
 GROWTH_BYTES = 200_000_000
 SPARE_FILES = 64
 STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z")

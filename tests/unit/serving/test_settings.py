@@ -26,7 +26,8 @@ def load(tmp_path: Path, text: str | None = None, **flags: object) -> ThingSetti
     if text is not None:
         config = tmp_path / "thing.toml"
         config.write_text(text)
-    return load_settings(ThingSettings, {"place": "x", **flags}, config)
+    given = {} if text and "place" in text else {"place": "x"}
+    return load_settings(ThingSettings, {**given, **flags}, config)
 
 
 def test_flags_beat_the_environment_which_beats_the_file(
@@ -70,6 +71,8 @@ def test_unknown_keys_are_refused_by_name(tmp_path: Path, monkeypatch: pytest.Mo
         ('idle_timeout = "soon"\n', "'idle_timeout' from .*thing.toml: input should be a valid"),
         ("max_connections = 1.5\n", "'max_connections' from .*thing.toml"),
         ('log_format = "xml"\n', "'log_format' from .*thing.toml"),
+        ('place = ""\n', "'place' from .*thing.toml: it is empty"),
+        ('tls_cert = ""\n', "'tls_cert' from .*thing.toml: it is empty"),
         ('tls_cert = "a"\n', "tls_cert and tls_key must be set together"),
         ("max_connections = 100000\n", "max_buffered_bytes must be 4096 per max_connections"),
         ("color = \n", "cannot read settings .*thing.toml: Invalid value"),
