@@ -117,6 +117,11 @@ class Connection(H11Protocol):
         error = sys.exc_info()[1]
         status = getattr(error, "error_status_hint", 400)
         self.table.reject("header_size" if status == 431 else "bad_request")
+        if self.conn.our_state not in (h11.IDLE, h11.SEND_RESPONSE):
+            return self.abort()  # a response has begun: there is no place for another
+        if not self.owes_request:  # its body is malformed: the application gets no more of it
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
         response = render(Problem(status, msg.rstrip(".").lower()))
         headers = [*response.raw_headers, (b"connection", b"close")]
         for event in (
@@ -125,7 +130,7 @@ class Connection(H11Protocol):
             h11.EndOfMessage(),
         ):
             self.transport.write(self.conn.send(event) or b"")
-        self.transport.close()
+        return self.transport.close()
 
     def shutdown(self) -> None:
         """Close now if nothing is being answered, else after the response."""

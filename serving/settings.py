@@ -242,4 +242,13 @@ def add_flag(parser: Any, name: str, field: FieldInfo) -> None:
     """Add the flag of one setting. Its value stays text, which the model parses."""
     default = "" if field.is_required() or field.default in (None, "") else f" ({field.default})"
     help_text = f"{field.description}{default}".replace("%", "%%")
-    parser.add_argument(f"--{name.replace('_', '-')}", dest=name, metavar="X", help=help_text)
+    parser.add_argument(
+        f"--{name.replace('_', '-')}", dest=name, metavar=choose_metavar(field), help=help_text
+    )
+
+
+def choose_metavar(field: FieldInfo) -> str:
+    """Return what `--help` shows for a setting's value."""
+    if field.annotation in (int, float):
+        return "N"
+    return "PATH" if field.annotation in (Path, Path | None) else "TEXT"

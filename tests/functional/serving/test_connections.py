@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import random
 import resource
 import socket
 import time
@@ -190,3 +191,29 @@ def test_what_an_application_does_not_read_is_not_received(tmp_path: Path) -> No
         assert server.rss_bytes() - before < 60 << 20
         for sock in clients:
             sock.close()
+
+
+PARTS = [
+    *("GET ", "POST ", "/number/1", "/body", "/file/file", " HTTP/1.1\r\n", " HTTP/9\r\n", "\r\n"),
+    *("Host: x\r\n", "Content-Length: 5\r\n", "Content-Length: -1\r\n", "Expect: 100-continue\r\n"),
+    *("Transfer-Encoding: chunked\r\n", "5\r\nhello\r\n", "zz\r\n", "0\r\n\r\n", "\0", "\xff" * 9),
+    *("Connection: close\r\n", "Connection: upgrade\r\nUpgrade: websocket\r\n", "Range: bytes=1-"),
+]
+CHUNKED = "POST /body HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+def test_a_thousand_malformed_requests_leave_no_error_in_the_log(tmp_path: Path) -> None:
+    rng = random.Random(20261130)
+    texts = ["".join(rng.choices(PARTS, k=rng.randint(1, 12))) for _ in range(1000)]
+    texts += [CHUNKED + "5\r\nhello\r\nzz\r\n", CHUNKED + "5\r\nhelloX", CHUNKED + "-1\r\n"]
+    texts += [CHUNKED.replace("/body", "/file/file") + "zz\r\n"]
+    with run_tiny(tmp_path) as server:
+        for text in texts:
+            with contextlib.suppress(ConnectionError), connect(server) as sock:
+                sock.sendall(text.encode("latin-1"))
+                sock.shutdown(socket.SHUT_WR)
+                read_all(sock)
+        assert server.ask("/number/1").status == 200
+        wait_until(lambda: server.metric("zos_http_open_connections") <= 1, "the end of all")
+        assert not server.find_lines(level="error")
+        assert "Traceback" not in server.log.read_text()
