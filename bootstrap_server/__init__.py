@@ -1,1 +1,1 @@
-"""Personalised boot images, release channels and the page that gives them out."""
+"""Personalised boot images, release channels, and the page where farmers get them."""

@@ -1,6 +1,7 @@
-"""The HTTP interface: addresses to answers. What is typed into them is checked in `model`.
+"""The HTTP interface: addresses to responses. What a user typed into them is checked in `model`.
 
-Every address answers GET and HEAD. What may block is a plain function, which runs in a thread.
+Every address takes GET and HEAD. An endpoint that may block is a plain function, which runs in a
+thread.
 """
 
 from collections.abc import Awaitable, Callable
@@ -8,10 +9,10 @@ from importlib.resources import files
 from typing import Annotated, TypeVar
 
 from fastapi import APIRouter, Depends, FastAPI, Request
-from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
+from starlette.responses import HTMLResponse, PlainTextResponse, Response
 
 from bootstrap_server.errors import InputError
-from bootstrap_server.failures import add_failures
+from bootstrap_server.failures import show_failure
 from bootstrap_server.form import show_form
 from bootstrap_server.images import TemplateHolder, personalise
 from bootstrap_server.model import Boot
@@ -23,12 +24,15 @@ from bootstrap_server.releases import (
 )
 from bootstrap_server.script import render_release, render_script
 from bootstrap_server.settings import Settings
-from common.content import FileOpener
-from common.respond import send_content
+from serving import kit
+from serving.content import FileOpener
+from serving.pools import Pool
+from serving.respond import send_content
+from serving.settings import ServerSettings
 
 
 async def check_address(request: Request) -> None:
-    """Refuse what is not printable: a route's pattern would drop a newline at an address's end."""
+    """Refuse a path that is not printable: a route's pattern would drop a newline at its end."""
     if not request.scope["path"].isprintable():
         raise InputError("address", "the address holds a character that can't be printed")
 
@@ -43,26 +47,38 @@ Endpoint = TypeVar("Endpoint", bound=Callable[..., Response | Awaitable[Response
 class Server:
     """What the requests to one application share."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, hashing: Pool) -> None:
         self.settings = settings
         self.templates = TemplateHolder()
         self.opener = FileOpener()
+        self.hashing = hashing
+
+    def check_template(self) -> str | None:
+        """Return why no image can be made yet, or None."""
+        return None if self.templates.is_loaded else "the template image is not loaded"
+
+    def describe(self) -> dict[str, object]:
+        """Return what /ready tells: whether images can be made, and which channels can boot."""
+        channels = find_channels(self.settings.releases)
+        return {"template": self.templates.is_loaded, "channels": channels}
 
     def script(self, boot: Boot) -> str:
         """Return the script of `boot` with this server's own addresses."""
         return render_script(boot, self.settings.public_url, self.settings.hub_url)
 
 
-def create_app(settings: Settings) -> FastAPI:
+def create_app(settings: Settings, common: ServerSettings | None = None) -> FastAPI:
     """Return the application. The first request for an image loads the template."""
-    # The interactive documentation would load scripts from elsewhere: /openapi.json must do.
-    # A redirect would be made from the Host header, which anyone can send.
+    # The interactive documentation would load scripts from other sites, and a redirect would be
+    # built from the Host header, which a client chooses.
     app = FastAPI(
         title="Zero-OS bootstrap server", docs_url=None, redoc_url=None, redirect_slashes=False
     )
-    app.state.server = Server(settings)
+    shared = kit.install(app, common or ServerSettings(), show_failure)
+    server = app.state.server = Server(settings, shared.pools.hashing)
+    shared.readiness.checks["template"] = server.check_template
+    shared.readiness.facts = server.describe
     app.include_router(router)
-    add_failures(app)
     return app
 
 
@@ -99,14 +115,6 @@ def style() -> Response:
     return Response(text, media_type="text/css", headers={"Cache-Control": "max-age=3600"})
 
 
-@answer("/health")
-def health(server: Shared) -> JSONResponse:
-    """Tell that the server answers, which channels can boot a node, and if images are at hand."""
-    channels = find_channels(server.settings.releases)
-    ready = {"template": server.templates.is_loaded, "channels": channels}
-    return JSONResponse({"status": "ok", **ready}, headers={"Cache-Control": "no-store"})
-
-
 @answer("/ipxe/{run_mode}")
 async def script_without_farm(run_mode: str, server: Shared) -> Response:
     """Return the iPXE script of a node that belongs to no farm."""
@@ -121,7 +129,7 @@ async def script_for_farm(run_mode: str, farm: str, server: Shared) -> Response:
 
 @answer("/ipxe/{run_mode}/{farm}/{extra:path}")
 async def script_with_extra(run_mode: str, farm: str, extra: str, server: Shared) -> Response:
-    """Return a farm's iPXE script with more kernel parameters, parted by spaces; ___ is a slash."""
+    """Return a farm's iPXE script with further kernel parameters; `___` is a slash."""
     return send_script(Boot.parse(run_mode, farm, extra), server)
 
 
@@ -135,30 +143,33 @@ def image_for_farm(request: Request, run_mode: str, farm: str, server: Shared) -
 def image_with_extra(
     request: Request, run_mode: str, farm: str, extra: str, server: Shared
 ) -> Response:
-    """Return a farm's disk image with more kernel parameters."""
+    """Return a farm's disk image with further kernel parameters."""
     return send_image(request, Boot.parse(run_mode, farm, extra), server)
 
 
 @answer("/kernel/{run_mode}/release.ipxe")
-def release_script(run_mode: str, server: Shared) -> Response:
+async def release_script(run_mode: str, server: Shared) -> Response:
     """Return the script that says which release a run mode boots at this moment."""
-    release = find_release(server.settings.releases, run_mode, server.opener)
+    releases = server.settings.releases
+    release = await server.hashing.run(find_release, releases, run_mode, server.opener)
     return send_text(render_release(*release))
 
 
 @answer("/kernel/{run_mode}/{release}/{name}")
-def pinned_file(
+async def pinned_file(
     request: Request, run_mode: str, release: str, name: str, server: Shared
 ) -> Response:
-    """Return vmlinuz or initramfs.zst of exactly this release, for as long as it is booted."""
-    content = open_pinned_file(server.settings.releases, run_mode, release, name, server.opener)
+    """Return vmlinuz or initramfs.zst of this release, as long as the channel holds it."""
+    releases, opener = server.settings.releases, server.opener
+    content = await server.hashing.run(open_pinned_file, releases, run_mode, release, name, opener)
     return send_content(request, content, BINARY, {"Cache-Control": NEVER_CHANGES})
 
 
 @answer("/kernel/{run_mode}/{name}")
-def release_file(request: Request, run_mode: str, name: str, server: Shared) -> Response:
+async def release_file(request: Request, run_mode: str, name: str, server: Shared) -> Response:
     """Return a file of the release that a run mode boots: vmlinuz, initramfs.zst, manifest.json."""
-    content = open_release_file(server.settings.releases, run_mode, name, server.opener)
+    releases, opener = server.settings.releases, server.opener
+    content = await server.hashing.run(open_release_file, releases, run_mode, name, opener)
     return send_content(request, content, BINARY, {})
 
 
@@ -168,12 +179,12 @@ def send_script(boot: Boot, server: Server) -> Response:
 
 
 def send_text(text: str) -> Response:
-    """Return a text that may be another next time."""
+    """Return a text that may change before the next request."""
     return PlainTextResponse(text, headers={"Cache-Control": "no-cache"})
 
 
 def send_image(request: Request, boot: Boot, server: Server) -> Response:
-    """Return an image as a file with a name that tells whose it is."""
+    """Return an image as a file that is named after its run mode and farm."""
     image = personalise(server.templates.get(), server.script(boot))
     disposition = f'attachment; filename="{boot.file_name}"'
     headers = {"Content-Disposition": disposition}

@@ -1,23 +1,22 @@
 """`zos bootstrap serve`: the server on one address."""
 
 import argparse
-import copy
 import sys
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
 
 from bootstrap_server.errors import SettingsError
-from bootstrap_server.settings import Settings
-from common import serving
+from bootstrap_server.settings import BootstrapSettings, Settings
+from serving.listen import open_listener, own_url, parse_address
+from serving.settings import add_flags, load_settings
 
 EVERY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104 - compared, not bound
 
 
 def main(argv: Sequence[str], prog: str) -> int:
     """Run a sub-command and return its exit status."""
-    options = make_parser(prog).parse_args(argv)
-    return serve(options)
+    flags = vars(make_parser(prog).parse_args(argv))
+    config = flags.pop("config")
+    return serve(load_settings(BootstrapSettings, flags, config))
 
 
 def make_parser(prog: str) -> argparse.ArgumentParser:
@@ -25,61 +24,34 @@ def make_parser(prog: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog=prog, description="Serve boot images and releases.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     command = commands.add_parser("serve", help="answer browsers and booting nodes over HTTP")
-    command.add_argument(
-        "--listen", metavar="HOST:PORT", default="127.0.0.1:8080", help="(default: %(default)s)"
-    )
-    command.add_argument(
-        "--url",
-        metavar="URL",
-        help="where nodes and browsers reach this server (default: http://HOST:PORT)",
-    )
-    command.add_argument(
-        "--releases",
-        metavar="DIR",
-        type=Path,
-        required=True,
-        help="holds dev, qa, test, prod, each with vmlinuz and initramfs.zst",
-    )
-    command.add_argument(
-        "--hub", metavar="URL", required=True, help="where nodes fetch their file systems"
-    )
+    add_flags(command, BootstrapSettings)
     return parser
 
 
-def serve(options: argparse.Namespace) -> int:
-    """Build the template, then answer requests until a signal ends it."""
+def serve(settings: BootstrapSettings) -> int:
+    """Build the template, then answer requests until a signal ends the server."""
     from bootstrap_server.app import create_app
+    from serving.run import run
 
-    if not options.releases.is_dir():
-        raise SettingsError(f"cannot serve {options.releases}: it is no folder")
-    host, port = serving.parse_address(options.listen)
-    if host in EVERY_ADDRESS and not options.url:
+    if not settings.releases.is_dir():
+        raise SettingsError(f"cannot serve {settings.releases}: it is not a folder")
+    host, port = parse_address(settings.listen)
+    if host in EVERY_ADDRESS and not settings.url:
         raise SettingsError(
-            f"cannot tell nodes where this server is: {options.listen} is every address",
+            f"cannot tell nodes where this server is: {settings.listen} is every address",
             hint="--url http://HOST:PORT, as nodes reach it",
         )
-    with serving.open_listener(host, port) as listener:
-        own_url = serving.own_url(listener)
-        settings = Settings(options.url or own_url, options.hub, options.releases)
-        app = create_app(settings)
+    with open_listener(host, port) as listener:
+        here = own_url(listener, is_tls=settings.tls_cert is not None)
+        addresses = Settings(settings.url or here, settings.hub, settings.releases)
+        app = create_app(addresses, settings)
         talk("making the template image (the first time, this fetches Debian packages)")
         app.state.server.templates.get()
-        ready = f"listening on {own_url}, known to nodes as {settings.public_url}"
-        serving.serve(
-            app, listener, lambda: talk(ready), log_config=log_config(), server_header=False
-        )
+        ready = f"listening on {here}, known to nodes as {addresses.public_url}"
+        run(app, listener, lambda: talk(ready))
     return 0
 
 
-def log_config() -> dict[str, Any]:
-    """Return uvicorn's logging with the requests on stderr too: stdout is for data."""
-    import uvicorn.config
-
-    config = copy.deepcopy(uvicorn.config.LOGGING_CONFIG)
-    config["handlers"]["access"]["stream"] = "ext://sys.stderr"
-    return config
-
-
 def talk(text: str) -> None:
-    """Say what happens, where it does not mix with data."""
+    """Report progress on stderr."""
     print(f"zos bootstrap: {text}", file=sys.stderr, flush=True)

@@ -1,16 +1,16 @@
-"""One disk with an MBR and one FAT16 partition: where things lie, and the MBR's bytes.
+"""A disk with an MBR and one FAT16 partition: its layout, and the bytes of the MBR.
 
-Format of the MBR: UEFI specification 2.10, section 5.2.1 (the same table that BIOSes use).
+Format of the MBR: UEFI specification 2.10, section 5.2.1; BIOSes use the same table.
 """
 
 import struct
 
 SECTOR_BYTES = 512
-# One MiB cylinders: BIOSes that guess a stick's geometry from its partition table guess this one.
+# Cylinders of 1 MiB: the geometry that a BIOS derives from such a partition table.
 HEADS = 64
 SECTORS_PER_TRACK = 32
 PARTITION_START = 2048  # sectors
-PARTITION_SECTORS = 8192  # 4 MiB: with one-sector clusters enough of them for FAT16
+PARTITION_SECTORS = 8192  # 4 MiB: enough one-sector clusters for FAT16
 DISK_BYTES = (PARTITION_START + PARTITION_SECTORS) * SECTOR_BYTES
 DISK_ID = 0x5A4F5330
 VOLUME_ID = 0x5A4F5331
@@ -47,7 +47,7 @@ def assemble_disk(boot_code: bytes, partition: bytes) -> bytes:
 
 
 def _chs(sector: int) -> bytes:
-    """Return a sector's number as cylinder, head and sector, packed as in a partition table."""
+    """Return a sector number as cylinder, head and sector, packed as in a partition table."""
     track, sector_in_track = divmod(sector, SECTORS_PER_TRACK)
     cylinder, head = divmod(track, HEADS)
     return bytes((head, (sector_in_track + 1) | (cylinder >> 2 & 0xC0), cylinder & 0xFF))

@@ -1,10 +1,10 @@
-"""What can go wrong here, each with the HTTP status that tells a client about it."""
+"""The errors of this package, each with its HTTP status."""
 
 from common.errors import UsageError, ZosError
 
 
 class InputError(UsageError):
-    """Something a person typed can't be used; `field` names the part of the form it came from."""
+    """An input of a user cannot be used; `field` names the form's field that it came from."""
 
     http_status = 422
 
@@ -14,22 +14,22 @@ class InputError(UsageError):
 
 
 class NotThereError(ZosError):
-    """The address is well formed, and nothing is there."""
+    """The address is well formed, but nothing is there."""
 
     http_status = 404
 
 
 class NotReadyError(ZosError):
-    """What is asked for is being changed at this moment."""
+    """The requested release is being changed at this moment."""
 
     http_status = 503
 
 
 class SettingsError(UsageError):
-    """The server was configured with something it can't serve."""
+    """The server cannot work with its settings."""
 
 
 class TemplateError(ZosError):
-    """The template image could not be built or is not what it must be."""
+    """The template image could not be built, or does not have the expected layout."""
 
     http_status = 503

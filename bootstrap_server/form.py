@@ -1,4 +1,4 @@
-"""The page with the form: a farm number, a run mode and parameters in, addresses out."""
+"""The page with the form: it takes farm number, run mode and parameters, and gives addresses."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,12 +18,12 @@ from bootstrap_server.pages import render_page
 from bootstrap_server.settings import Settings
 from common.runmodes import RUN_MODES
 
-_SHOWN_MAX_CHARS = 2 * EXTRA_MAX_CHARS  # of what is given back in a field
+_SHOWN_MAX_CHARS = 2 * EXTRA_MAX_CHARS  # of an input that the page repeats in its field
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a filled-in form leads to."""
+    """The addresses for a form that was filled in."""
 
     boot: Boot
     usb_url: str
@@ -34,7 +34,7 @@ class Result:
 def show_form(
     query: Mapping[str, str], settings: Settings, channels: Mapping[str, bool]
 ) -> HTMLResponse:
-    """Return the page for what was typed: the bare form, what is wrong with it, or addresses."""
+    """Return the page for the form's inputs: empty, with its errors, or with addresses."""
     typed = {
         "farm": query.get("farm", "").strip(),
         "runmode": query.get("runmode", default_run_mode(channels)),
@@ -60,13 +60,13 @@ def show_form(
 
 
 def default_run_mode(channels: Mapping[str, bool]) -> str:
-    """Return the run mode to offer first: prod, unless only others can be booted from here."""
+    """Return the run mode to preselect: prod, unless only others have a release here."""
     ready = [mode for mode, is_ready in channels.items() if is_ready]
     return ready[-1] if ready else "prod"
 
 
 def find_errors(typed: Mapping[str, str]) -> dict[str, str]:
-    """Return what is wrong with each field, all of them at once."""
+    """Return the error of each field that has one."""
     checks = {"farm": parse_farm, "runmode": parse_run_mode, "extra": parse_extra}
     errors = {}
     for field, check in checks.items():
@@ -78,7 +78,7 @@ def find_errors(typed: Mapping[str, str]) -> dict[str, str]:
 
 
 def make_result(boot: Boot, page_url: str) -> Result:
-    """Return the addresses of `boot`; they hold no character that a shell would take as its own."""
+    """Return the addresses of `boot`; they hold no character that is special in a shell."""
     usb_url = f"{page_url}/usb/{boot.path}"
     return Result(
         boot=boot,

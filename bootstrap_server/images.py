@@ -1,15 +1,15 @@
-"""Personalised images out of one template, which is loaded once and shared by all requests."""
+"""Personalised images, made of one template that is loaded once and shared by all requests."""
 
 import hashlib
 import threading
 
 from bootstrap_server.script import fill_slot
 from bootstrap_server.template import Template, load_template
-from common.content import Pieces
+from serving.content import Pieces
 
 
 class TemplateHolder:
-    """Loads the template when it is first wanted; a failure is tried again at the next call."""
+    """Loads the template at the first call; after a failure, the next call tries again."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -17,7 +17,7 @@ class TemplateHolder:
 
     @property
     def is_loaded(self) -> bool:
-        """Tell whether the next `get` returns at once."""
+        """Return whether the next `get` returns at once."""
         return self._template is not None
 
     def get(self) -> Template:
@@ -29,7 +29,7 @@ class TemplateHolder:
 
 
 def personalise(template: Template, script: str) -> Pieces:
-    """Return the image with `script` in its slot. Nothing is built, no template copied."""
+    """Return the image with `script` in its slot. The template is not copied."""
     slot = fill_slot(script)
     data = memoryview(template.data)
     identity = hashlib.sha256(template.digest.encode() + slot).hexdigest()

@@ -1,8 +1,8 @@
-"""What an image is made for: a run mode, a farm, kernel parameters. Everything typed passes here.
+"""What an image is made for: a run mode, a farm, kernel parameters. All user input is checked here.
 
-A `Boot` can only be made of checked parts, and every part is made of characters that mean nothing
-to iPXE, a shell, HTML or a URL's query. What renders a script or a page can therefore put them
-in place as they are.
+A `Boot` can only be made of checked parts, and every part consists of characters that have no
+special meaning in iPXE, a shell, HTML or a URL's query. Scripts and pages can therefore contain
+them unescaped.
 """
 
 import re
@@ -18,20 +18,20 @@ EXTRA_MAX_CHARS = 1024
 PARAMETER_MAX_CHARS = 256
 PARAMETERS_MAX = 32
 
-# A parameter starts with a small letter or a digit: so it is never an iPXE or kernel option
-# separator ("-", "--"), and never one of the environment variables (LD_PRELOAD, PYTHONPATH) that
-# the kernel makes for the first process of every parameter it does not know.
+# A parameter starts with a lower-case letter or a digit. It is therefore never a separator of iPXE
+# or kernel options ("-", "--"), and never an environment variable like LD_PRELOAD: the kernel
+# passes each parameter that it does not know to the first process in its environment.
 _PARAMETER = re.compile(r"[a-z0-9][A-Za-z0-9._:,=/@+-]*")
 _CHARACTERS = re.compile(r"[A-Za-z0-9._:,=/@+ -]*")
 _SLASH = re.compile(r"(?<!_)/")
-_PLAIN = ":,=@+"  # of a parameter's characters, those that mean nothing in a URL's path
+_PLAIN = ":,=@+"  # the characters of a parameter that are not special in a URL's path
 _FARM = re.compile(r"[1-9][0-9]{0,9}")
 
 _BY_ADDRESS = "is set by the image's own address"
 _BY_SERVER = "is set by this server"
 _EDITION = "would choose an edition, and there is only one here"
-_FIRST_PROCESS = "would start another first process than Zero-OS's own"
-_ROOT = "would put another file system in the place of Zero-OS's own"
+_FIRST_PROCESS = "would start a first process other than Zero-OS's own"
+_ROOT = "would replace Zero-OS's own root file system"
 REFUSED = {
     "runmode": _BY_ADDRESS,
     "farmer_id": _BY_ADDRESS,
@@ -59,7 +59,7 @@ class Boot:
 
     @classmethod
     def parse(cls, run_mode: str, farm: str | None = None, extra: str = "") -> Self:
-        """Check what was typed. Raises `NotThereError` (run mode) or `InputError` (the rest)."""
+        """Check user input. Raises `NotThereError` (run mode) or `InputError` (the rest)."""
         return cls(
             parse_run_mode(run_mode),
             None if farm is None else parse_farm(farm),
@@ -68,20 +68,20 @@ class Boot:
 
     @property
     def path(self) -> str:
-        """Return the address of this boot below /ipxe/ or /usb/, ready to stand in a URL."""
+        """Return the path of this boot below /ipxe/ or /usb/, quoted for a URL."""
         parts = [self.run_mode]
         if self.farm is not None:
             parts.append(str(self.farm))
         if self.parameters:
-            # "_" and "___" would be read as "___" and "_", so a slash after "_" is escaped. No
-            # slash stays a slash: "/../" in an address is resolved before it is sent.
+            # "_" and "___" would be read as "___" and "_", so a slash after "_" is escaped.
+            # Other slashes are replaced too: clients resolve "/../" before they send an address.
             text = _SLASH.sub("___", " ".join(self.parameters))
             parts.append(quote(text, safe=_PLAIN))
         return "/".join(parts)
 
     @property
     def file_name(self) -> str:
-        """Return what a browser should call the image."""
+        """Return the file name under which a browser should save the image."""
         return f"zero-os-{self.run_mode}-farm{self.farm}.img"
 
 
@@ -100,13 +100,13 @@ def parse_farm(text: str) -> int:
         raise InputError(
             "farm",
             f"a farm number is a whole number from 1 to {FARM_MAX}, in plain digits",
-            hint="it stands on your farm's page in the dashboard",
+            hint="your farm's page in the dashboard shows it",
         )
     return int(text)
 
 
 def parse_extra(text: str) -> tuple[str, ...]:
-    """Return the kernel parameters of `text`, which spaces part; `___` stands for `/`."""
+    """Return the kernel parameters in `text`, separated by spaces; `___` stands for `/`."""
     text = text.replace("___", "/")
     if len(text) > EXTRA_MAX_CHARS:
         raise InputError("extra", f"more than {EXTRA_MAX_CHARS} characters of kernel parameters")
@@ -133,9 +133,9 @@ def check_parameter(word: str) -> None:
     if not _PARAMETER.fullmatch(word):
         raise InputError(
             "extra",
-            f"the kernel parameter {word} does not start with a small letter or a digit",
+            f"the kernel parameter {word} does not start with a lower-case letter or a digit",
         )
-    # The kernel takes "-" and "_" in a name for the same.
+    # The kernel treats "-" and "_" in a name as the same character.
     name = word.partition("=")[0].replace("-", "_").lower()
     if name in REFUSED:
         raise InputError("extra", f"the kernel parameter {name} {REFUSED[name]}")

@@ -1,8 +1,8 @@
 """Finding a release's files: a channel is a folder (or a link to one) below the releases' folder.
 
-Kernel and initramfs are two requests, and a release may be published between them. So a node asks
-first which release there is, and then for the files of that one: its address holds the identity of
-both files, and is gone as soon as either is another.
+A node fetches kernel and initramfs in two requests, and a release may be published between them. It
+therefore first asks which release there is, and then for the files of that release. Their addresses
+hold the identity of both files, and answer 404 as soon as either file has changed.
 """
 
 import contextlib
@@ -17,11 +17,11 @@ from typing import NamedTuple
 
 from bootstrap_server.errors import NotReadyError, NotThereError
 from bootstrap_server.model import parse_run_mode
-from common.content import FileOpener, OpenFile
 from common.runmodes import RUN_MODES
+from serving.content import FileOpener, OpenFile
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
-_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+_-]{0,63}")  # stands in a script as it is
+_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+_-]{0,63}")  # appears in a script unescaped
 BOOT_FILES = ("vmlinuz", "initramfs.zst")
 MANIFEST = "manifest.json"
 MANIFEST_MAX_BYTES = 1 << 16
@@ -36,7 +36,7 @@ class PublishedRelease(NamedTuple):
 
 
 def open_release_file(releases: Path, run_mode: str, name: str, opener: FileOpener) -> OpenFile:
-    """Open a file of a channel. Raises `NotThereError`, also for what a link leads out to."""
+    """Open a file of a channel. Raises `NotThereError`, also for a link that leads outside."""
     parse_run_mode(run_mode)
     absent = NotThereError("this channel has no such file")
     if not _NAME.fullmatch(name):
@@ -54,8 +54,8 @@ def open_release_file(releases: Path, run_mode: str, name: str, opener: FileOpen
 def find_release(releases: Path, run_mode: str, opener: FileOpener) -> PublishedRelease:
     """Return what a channel holds now.
 
-    Raises `NotThereError` where a boot file is missing, `NotReadyError` where the files are not
-    those of the manifest: then a release is being published, or was not to its end.
+    Raises `NotThereError` if a boot file is missing, and `NotReadyError` if the files are not those
+    of the manifest: then a release is being published, or publishing was interrupted.
     """
     with open_boot_files(releases, run_mode, opener) as files:
         manifest = read_manifest(releases, run_mode, opener)
@@ -75,8 +75,8 @@ def open_pinned_file(
     with open_boot_files(releases, run_mode, opener) as files:
         if identify(files) != identity:
             raise NotThereError(
-                "this release is not the channel's any more",
-                hint=f"/kernel/{run_mode}/release.ipxe names the one that is",
+                "the channel no longer holds this release",
+                hint=f"/kernel/{run_mode}/release.ipxe names the current one",
             )
         return files.pop(name)
 
@@ -85,7 +85,7 @@ def open_pinned_file(
 def open_boot_files(
     releases: Path, run_mode: str, opener: FileOpener
 ) -> Iterator[dict[str, OpenFile]]:
-    """Yield both boot files, open; those that are still there at the end are closed."""
+    """Yield both boot files, open. Files that the caller did not take out are closed at the end."""
     files: dict[str, OpenFile] = {}
     try:
         for name in BOOT_FILES:
@@ -103,16 +103,16 @@ def identify(files: Mapping[str, OpenFile]) -> str:
 
 
 class Manifest(NamedTuple):
-    """What a channel's manifest says of its boot files: their SHA-256 digests, by name."""
+    """A channel's manifest, as far as it concerns boot files: their SHA-256 digests, by name."""
 
     version: str
     digests: Mapping[str, str]
 
 
 def read_manifest(releases: Path, run_mode: str, opener: FileOpener) -> Manifest | None:
-    """Return a channel's manifest, or None where there is none: it may be made without.
+    """Return a channel's manifest, or None: a channel need not have one.
 
-    Raises `NotReadyError` for one that can't be understood.
+    Raises `NotReadyError` if it cannot be parsed.
     """
     try:
         file = open_release_file(releases, run_mode, MANIFEST, opener)
@@ -125,11 +125,11 @@ def read_manifest(releases: Path, run_mode: str, opener: FileOpener) -> Manifest
         digests = {name: str(value["files"][name]["sha256"]) for name in BOOT_FILES}
         return Manifest(str(value["version"]), digests)
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise NotReadyError("the manifest of this channel's release can't be read") from error
+        raise NotReadyError("the manifest of this channel's release cannot be read") from error
 
 
 def check_manifest(manifest: Manifest, files: Mapping[str, OpenFile]) -> None:
-    """Raise `NotReadyError` unless `files` are those that the manifest vouches for."""
+    """Raise `NotReadyError` unless `files` have the digests that the manifest lists."""
     for name, digest in manifest.digests.items():
         if files[name].etag != f'"{digest}"':
             raise NotReadyError(
@@ -139,7 +139,7 @@ def check_manifest(manifest: Manifest, files: Mapping[str, OpenFile]) -> None:
 
 
 def find_channels(releases: Path) -> dict[str, bool]:
-    """Tell for every run mode whether its channel has what a node needs to boot."""
+    """Return for every run mode whether its channel has the files that a node boots."""
     return {
         mode: all((releases / mode / name).is_file() for name in BOOT_FILES) for mode in RUN_MODES
     }

@@ -1,11 +1,11 @@
 """The iPXE script of one boot. Pure: the same boot and addresses always give the same text.
 
-The script goes through the network cards in rounds. A card that gets an address fetches kernel
-and initramfs; when that fails it is closed again, so that a card with a lease but no way out does
-not stand in the way of the next one. Every command that can fail is followed by what to do then:
-a script that ends early would drop to the firmware without a word. `--timeout` counts the time
-without progress, so a server that stalls does not hang a node, and a slow line is no failure.
-Lines that start with "Zero-OS:" are what a person (or a test) follows on the console.
+The script tries the network cards in rounds. With a card that gets an address, it fetches kernel
+and initramfs; if that fails, it closes the card, so that a card with a lease but no route does not
+block the next one. Every command that can fail has an alternative: a script that ends early would
+return to the firmware silently. `--timeout` limits the time without progress, so a server that
+stalls does not hang a node, and a slow line is not an error. Lines that start with "Zero-OS:" are
+progress for the user (and for tests) on the console.
 """
 
 from bootstrap_server.errors import TemplateError
@@ -94,12 +94,12 @@ sleep {reboot_pause_s} ||
 reboot
 """
 
-# Certificates can't be checked with a wrong clock. Debian's iPXE has no ntp, others do.
+# Checking a certificate needs the right time. Debian's iPXE has no ntp command, others have it.
 _CLOCK = "ntp pool.ntp.org ||\n"
 
 
 def command_line(boot: Boot, hub_url: str) -> str:
-    """Return the kernel command line of `boot`: ours first, then what the farmer added."""
+    """Return the kernel command line of `boot`: our parameters first, then the farmer's."""
     words = [f"runmode={boot.run_mode}"]
     if boot.farm is not None:
         words.append(f"farmer_id={boot.farm}")
@@ -111,7 +111,7 @@ def render_script(boot: Boot, public_url: str, hub_url: str) -> str:
     """Return the iPXE script of `boot`. The URLs come from `Settings`, so they are checked."""
     arguments = command_line(boot, hub_url)
     if len(arguments) > COMMAND_LINE_MAX_BYTES:
-        raise TemplateError("the kernel command line is longer than a kernel takes")
+        raise TemplateError("the kernel command line is longer than the kernel accepts")
     return _SCRIPT.format(
         run_mode=boot.run_mode,
         farm="no farm" if boot.farm is None else f"farm {boot.farm}",
@@ -128,7 +128,7 @@ def render_script(boot: Boot, public_url: str, hub_url: str) -> str:
 
 
 def render_release(identity: str, version: str) -> str:
-    """Return the script that names a channel's release to the script of a boot."""
+    """Return the script that a boot's script chains to learn the channel's release."""
     shown = version or identity[:12]
     return f"#!ipxe\nset release {identity}\necho Zero-OS: release {shown}\n"
 

@@ -1,11 +1,15 @@
-"""What a server is told when it starts; addresses in scripts come from here, not from requests."""
+"""Settings of the bootstrap server. Addresses in scripts come from here, never from a request."""
 
 import re
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from pydantic import Field
+from pydantic_settings import SettingsConfigDict
+
 from bootstrap_server.errors import SettingsError
+from serving.settings import ServerSettings
 
 URL_MAX_CHARS = 300
 PORT_MAX = 65535
@@ -16,13 +20,29 @@ _URL = re.compile(
 )
 
 
+class BootstrapSettings(ServerSettings):
+    """What `zos bootstrap serve` can be told."""
+
+    model_config = SettingsConfigDict(env_prefix="ZOS_BOOTSTRAP_")
+
+    listen: str = Field(default="127.0.0.1:8080", description="address and port, HOST:PORT")
+    url: str = Field(
+        default="",
+        description="where nodes and browsers reach this server; empty: http://HOST:PORT",
+    )
+    releases: Path = Field(
+        description="folder with dev, qa, test, prod, each with vmlinuz and initramfs.zst"
+    )
+    hub: str = Field(description="URL where nodes fetch their file systems")
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The settings of one bootstrap server.
+    """The addresses and the folder that one application works with.
 
-    `public_url` is where nodes reach this server, `hub_url` where they fetch their file systems;
-    `releases` holds a folder `<run mode>/{vmlinuz,initramfs.zst}` for each channel. `page_url` is
-    where browsers reach this server if that is elsewhere (nodes in a virtual network).
+    Nodes reach the server at `public_url` and fetch their file systems from `hub_url`. `releases`
+    holds a folder `<run mode>/{vmlinuz,initramfs.zst}` for each channel. Browsers reach the server
+    at `page_url`, which differs from `public_url` when the nodes are in a virtual network.
     """
 
     public_url: str
@@ -31,7 +51,7 @@ class Settings:
     page_url: str = ""
 
     def __post_init__(self) -> None:
-        """Check the addresses, and drop the slash at their ends."""
+        """Check the addresses, and remove the slash at their ends."""
         object.__setattr__(self, "public_url", check_url(self.public_url, "public URL"))
         object.__setattr__(self, "hub_url", check_url(self.hub_url, "hub's URL"))
         object.__setattr__(self, "releases", Path(self.releases))
@@ -40,12 +60,12 @@ class Settings:
 
     @property
     def root_path(self) -> str:
-        """Return the path of the first page: "/" unless a proxy gives out this server below one."""
+        """Return the path of the first page: "/", or where a proxy puts this server."""
         return urlsplit(self.page_url).path + "/"
 
 
 def check_url(text: str, what: str) -> str:
-    """Return `text` without a slash at its end. Raises `SettingsError` if it is no plain URL."""
+    """Return `text` without a slash at its end. Raises `SettingsError` if it is not a plain URL."""
     match = _URL.fullmatch(text)
     if len(text) > URL_MAX_CHARS or not match or int((match[2] or ":0")[1:]) > PORT_MAX:
         raise SettingsError(

@@ -1,8 +1,8 @@
-"""The template image, built once per content, and the images that are made from it.
+"""The template image, which is built once for each set of inputs.
 
-Identity is a digest of everything that goes into the build, so the cache never holds a stale
-template, and two machines build the same bytes. The farm's script is a file of `SLOT_BYTES` that
-lies in one piece: a personalised image is the template with that one range of bytes replaced.
+Its identity is a digest of everything that goes into the build, so the cache never holds a stale
+template, and two machines build the same bytes. The farm's script is a contiguous file of
+`SLOT_BYTES`: a personalised image is the template with that one range of bytes replaced.
 """
 
 import hashlib
@@ -22,8 +22,8 @@ from common.run import run
 
 BUILD_DEADLINE_S = 60
 LOCK_DEADLINE_S = 300
-EPOCH_S = 1746057600  # 2025-05-01, the date that every file in an image bears
-LAYOUT = 1  # to be raised when the steps below change
+EPOCH_S = 1746057600  # 2025-05-01, the date of every file in an image
+LAYOUT = 1  # raise it when the steps below change
 
 BLANK_SCRIPT = """\
 #!ipxe
@@ -32,8 +32,8 @@ sleep 60 ||
 reboot
 """
 
-# syslinux types files by their suffix, so iPXE must not be called .lkrn. With SERIAL, syslinux's
-# lines appear on the first serial port; iPXE's appear where firmware copies the screen there.
+# syslinux derives a file's type from its suffix, so iPXE must not be called .lkrn. With SERIAL,
+# syslinux prints on the first serial port; iPXE does so only where firmware copies the screen.
 _SYSLINUX_CFG = """\
 SERIAL 0 115200
 DEFAULT zero-os
@@ -54,7 +54,7 @@ class Template:
 
 
 def load_template() -> Template:
-    """Return this machine's template image, building it if the cache does not have it."""
+    """Return this machine's template image, building it if it is not in the cache."""
     found = inputs.find_inputs()
     path = cache_dir("bootstrap") / f"template-{identify(found.digests)[:32]}.img"
     if not path.exists():
@@ -96,7 +96,7 @@ def build_partition(folder: Path, tree: Path, env: Mapping[str, str]) -> bytes:
     texts = {"autoexec.ipxe": fill_slot(BLANK_SCRIPT), "syslinux.cfg": _SYSLINUX_CFG.encode()}
     for name, data in texts.items():
         (folder / name).write_bytes(data)
-    files = {  # in this order on the disk; the slot first, while all space is in one piece
+    files = {  # in this order on the disk; the slot first, while free space is contiguous
         "autoexec.ipxe": folder / "autoexec.ipxe",
         "EFI/BOOT/BOOTX64.EFI": tree / inputs.IPXE_UEFI,
         "ipxe.krn": tree / inputs.IPXE_BIOS,
@@ -117,7 +117,7 @@ def build_partition(folder: Path, tree: Path, env: Mapping[str, str]) -> bytes:
 
 
 def _mkfs_call(image: Path) -> list[str | Path]:
-    """Return the call that makes an empty FAT16 that knows where on the disk it will lie."""
+    """Return the command that makes an empty FAT16 with its offset on the disk in its header."""
     geometry = f"{disk.HEADS}/{disk.SECTORS_PER_TRACK}"
     options = ["--invariant", "-F", "16", "-s", "1", "-h", str(disk.PARTITION_START)]
     options += ["-g", geometry, "-i", f"{disk.VOLUME_ID:08x}", "-n", disk.VOLUME_LABEL]

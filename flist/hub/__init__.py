@@ -1,1 +1,1 @@
-"""The server that gives out flists and blocks."""
+"""The server that stores flists and blocks and serves them over HTTP."""

@@ -1,71 +1,75 @@
 """The hub's HTTP interface.
 
-    GET /<repo>/<name>.fl, .fl.sig   a flist or its signature: may change, so it is asked for anew
+    GET /<repo>/<name>.fl, .fl.sig   a flist or its signature: may change, so caches revalidate it
     GET /blocks/<hh>/<64 hex>        a block: never changes (also /blocks/<64 hex>)
-    GET /api/v1/block/<64 hex>       the same, where upstream's server has it
-    GET /api/v1/block/<64 hex>/downloads   how often, since this copy of the hub started
-    GET /api/flist, /api/v1/fl       every flist's name, or what upstream's server says of each
+    GET /api/v1/block/<64 hex>       the same, at the path of upstream's server
+    GET /api/v1/block/<64 hex>/downloads   its downloads since this copy of the hub started
+    GET /api/flist, /api/v1/fl       every flist's name; with details, as upstream's server
     GET /api/v1/file/<hash>          an uploaded file (flist.hub.files)
     GET /website/<hash>/<path>       a page of an uploaded flist (flist.hub.website)
 
-All answer HEAD, Range and If-None-Match with strong ETags. The hub keeps nothing of its own, so
-any number of copies can serve one folder.
+All of them support HEAD, Range and If-None-Match, with strong ETags. The hub keeps no state of its
+own, so any number of copies can serve one folder.
 """
 
-import errno
-import logging
-import os
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from fastapi import APIRouter, FastAPI, HTTPException, Request
-from starlette.requests import ClientDisconnect
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
-from common.content import FileOpener
-from common.respond import send_content
 from flist.hub.library import Library
+from flist.hub.settings import HubSettings
 from flist.hub.users import Users
 from flist.store.folder import FolderStore
+from serving import kit
+from serving.content import FileOpener
+from serving.pools import Pool
+from serving.respond import send_content
 
 NEVER_CHANGES = "public, max-age=31536000, immutable"
 BINARY = "application/octet-stream"
 READ = ["GET", "HEAD"]
 COUNTED_BLOCKS = 1_000_000
-FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class Downloads:
-    """How often each block was fetched; of the first million that were."""
+    """Counts the downloads of each block; of the first million blocks that are fetched."""
 
     def __init__(self) -> None:
         self.counts: dict[str, int] = {}
         self.lock = threading.Lock()
 
     def add(self, name: str) -> None:
-        """Count one."""
+        """Count one download of a block."""
         with self.lock:
             if name in self.counts or len(self.counts) < COUNTED_BLOCKS:
                 self.counts[name] = self.counts.get(name, 0) + 1
 
     def describe(self, path: Path) -> dict[str, object]:
-        """Return what upstream's server says about a block."""
+        """Return the description of a block, as upstream's server gives it."""
         count = self.counts.get(path.name, 0)
         return {"block_hash": path.name, "downloads_count": count,
                 "block_size": path.stat().st_size}  # fmt: skip
 
 
-def create_app(root: Path, tokens: Sequence[str] = (), users: Users | None = None) -> FastAPI:
+def create_app(
+    root: Path,
+    tokens: Sequence[str] = (),
+    users: Users | None = None,
+    settings: HubSettings | None = None,
+) -> FastAPI:
     """Return the application that serves the hub folder `root`.
 
-    With tokens, or users who can sign in for one, it takes, too.
+    With `tokens`, or `users` who can sign in for one, it also accepts uploads.
     """
+    settings = settings or HubSettings(root=root)
     library = Library(root)
     downloads = Downloads()
     opener = FileOpener()
-    # The interactive documentation would load scripts from elsewhere: the JSON must do. A redirect
-    # would be made from the Host header, which anyone can send.
+    # The interactive documentation would load scripts from other sites, and a redirect would be
+    # built from the Host header, which a client chooses.
     app = FastAPI(
         title="Zero-OS hub",
         docs_url=None,
@@ -73,26 +77,33 @@ def create_app(root: Path, tokens: Sequence[str] = (), users: Users | None = Non
         openapi_url="/api/openapi.json",
         redirect_slashes=False,
     )
-    app.add_exception_handler(OSError, answer_os_error)
-    app.add_exception_handler(ClientDisconnect, answer_gone)
+    shared = kit.install(app, settings)
+    app.state.downloads = downloads
+    shared.readiness.checks["folder"] = lambda: check_folder(root)
     app.include_router(blocks_router(library, opener, downloads))
     if tokens or users:
         from flist.hub import uploads
 
-        app.include_router(uploads.make_router(root, tokens, users or Users()))
+        app.include_router(uploads.make_router(root, tokens, users or Users(), shared))
     if tokens or users or (root / "files").is_dir():
         from flist.hub import files, website
 
         kept = files.Files(root)
-        websites = website.Websites(FolderStore(library.blocks), kept, downloads.add)
-        app.include_router(website.make_router(websites))
+        store, pool = FolderStore(library.blocks), shared.pools.hashing
+        websites = website.Websites(store, kept, downloads.add, pool)
+        app.include_router(website.make_router(websites, pool))
         app.include_router(files.make_router(library, kept, downloads.add))
-    app.include_router(flists_router(library, opener))
+    app.include_router(flists_router(library, opener, shared.pools.hashing))
     return app
 
 
+def check_folder(root: Path) -> str | None:
+    """Return why the hub folder cannot be served, or None."""
+    return None if root.is_dir() else "the hub folder is not there"
+
+
 def blocks_router(library: Library, opener: FileOpener, downloads: Downloads) -> APIRouter:
-    """Return the routes that give out blocks."""
+    """Return the routes of blocks."""
     router = APIRouter()
 
     @router.api_route("/blocks/{prefix}/{name}", methods=READ, response_class=Response)
@@ -109,7 +120,7 @@ def blocks_router(library: Library, opener: FileOpener, downloads: Downloads) ->
 
     @router.get("/api/v1/block/{name}/downloads")
     def count_downloads(name: str) -> dict[str, object]:
-        """Say how often a block was fetched."""
+        """Return how often a block was fetched."""
         path = library.block(name)
         if path is None:
             raise HTTPException(404, "there is no such block")
@@ -118,8 +129,8 @@ def blocks_router(library: Library, opener: FileOpener, downloads: Downloads) ->
     return router
 
 
-def flists_router(library: Library, opener: FileOpener) -> APIRouter:
-    """Return the routes that give out flists; the last of them takes any two words."""
+def flists_router(library: Library, opener: FileOpener, hashing: Pool) -> APIRouter:
+    """Return the routes of flists; the last of them matches every path of two parts."""
     router = APIRouter()
 
     @router.get("/api/flist")
@@ -129,7 +140,7 @@ def flists_router(library: Library, opener: FileOpener) -> APIRouter:
 
     @router.get("/api/v1")
     def greet() -> dict[str, str]:
-        """Answer whoever asks whether a server is here."""
+        """Answer a client that checks whether there is a server."""
         return {"msg": "Zero-OS hub"}
 
     @router.get("/api/v1/fl")
@@ -138,25 +149,13 @@ def flists_router(library: Library, opener: FileOpener) -> APIRouter:
         return library.describe()
 
     @router.api_route("/{repo}/{name}", methods=READ, response_class=Response)
-    def read_flist(request: Request, repo: str, name: str) -> Response:
-        """Return a flist or its signature."""
+    async def read_flist(request: Request, repo: str, name: str) -> Response:
+        """Return a flist or its signature; its ETag is the SHA-256 of its content."""
         kind = "text/plain; charset=utf-8" if name.endswith(".sig") else BINARY
-        return send_file(opener, request, library.flist(repo, name), kind, {})
+        path = library.flist(repo, name)
+        return await hashing.run(send_file, opener, request, path, kind, {})
 
     return router
-
-
-def answer_os_error(_request: Request, error: Exception) -> Response:
-    """Say that the disk is full, or what else the system says, without a path of ours."""
-    number = error.errno if isinstance(error, OSError) else None
-    logging.getLogger("zos.hub").error("%s", error)
-    reason = os.strerror(number) if number else "an error of the system"
-    return JSONResponse({"detail": reason}, 507 if number in FULL else 500)
-
-
-def answer_gone(_request: Request, _error: Exception) -> Response:
-    """Answer whoever went away while sending: nobody reads it."""
-    return Response(status_code=400)
 
 
 def send_block(
@@ -177,7 +176,7 @@ def send_file(
     headers: Mapping[str, str],
     etag: str | None = None,
 ) -> Response:
-    """Return a file, or 404 for what is not there or was removed a moment ago."""
+    """Return a file; answers 404 for one that does not exist, or was removed a moment ago."""
     try:
         content = opener.open(path.resolve(strict=True), etag) if path else None
     except FileNotFoundError:

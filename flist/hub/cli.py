@@ -6,47 +6,35 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from common import serving
 from common.errors import UsageError
-from flist.hub.app import create_app
+from flist.hub.settings import HubSettings
 from flist.hub.users import MAX_PASSWORD, Users, user_line
-from flist.values import parse_path
+from serving.listen import open_listener, own_url, parse_address
+from serving.settings import add_flags, load_settings
 
 MIN_TOKEN = 16
-DEFAULT_LISTEN = "127.0.0.1:8081"
 
 
 def main(argv: Sequence[str], prog: str) -> int:
     """Run one command of the hub."""
+    flags = vars(make_parser(prog).parse_args(argv))
+    if flags.pop("command") == "user":
+        return print_user(flags["name"])
+    place, config = flags.pop("place"), flags.pop("config")
+    root = flags["root"] if place is None else place
+    return serve(load_settings(HubSettings, {**flags, "root": root}, config))
+
+
+def make_parser(prog: str) -> argparse.ArgumentParser:
+    """Return the parser of this verb's arguments."""
     parser = argparse.ArgumentParser(prog=prog, description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     serve_parser = commands.add_parser("serve", help="serve a hub folder until SIGTERM or Ctrl-C")
-    serve_parser.add_argument(
-        "root",
-        type=parse_path,
-        metavar="ROOT",
-        help="folder with flists/<repo>/<name>.fl and blocks/",
-    )
-    serve_parser.add_argument(
-        "--listen", default=DEFAULT_LISTEN, metavar="HOST:PORT",
-        help=f"default {DEFAULT_LISTEN}; port 0 takes a free one",
-    )  # fmt: skip
-    serve_parser.add_argument(
-        "--tokens", type=parse_path, metavar="FILE",
-        help="take blocks and flists from whoever has one of these tokens (one a line)",
-    )  # fmt: skip
-    serve_parser.add_argument(
-        "--users", type=parse_path, metavar="FILE",
-        help="let these users sign in for a token (lines of `user NAME`)",
-    )  # fmt: skip
+    serve_parser.add_argument("place", nargs="?", metavar="ROOT", help="the same as --root")
+    add_flags(serve_parser, HubSettings)
     user_parser = commands.add_parser("user", help="print a user's line for --users")
     user_parser.add_argument("name", metavar="NAME", help="the password is read from stdin")
-    options = parser.parse_args(argv)
-    if options.command == "user":
-        return print_user(options.name)
-    tokens = read_tokens(options.tokens) if options.tokens else []
-    users = Users.read(options.users) if options.users else None
-    return serve(options.root, options.listen, tokens, users)
+    return parser
 
 
 def print_user(name: str) -> int:
@@ -60,13 +48,13 @@ def print_user(name: str) -> int:
 
 
 def read_tokens(path: Path) -> list[str]:
-    """Return the tokens in a file: one a line, `#` starts a comment."""
+    """Return the tokens in a file: one per line, `#` starts a comment."""
     try:
         lines = path.read_text().splitlines()
     except OSError as error:
         raise UsageError(f"cannot read tokens {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise UsageError(f"cannot read tokens {path}: it is no text") from error
+        raise UsageError(f"cannot read tokens {path}: it is not text") from error
     tokens = [line.partition("#")[0].strip() for line in lines]
     found = [token for token in tokens if token]
     if not found or min(map(len, found)) < MIN_TOKEN:
@@ -77,17 +65,22 @@ def read_tokens(path: Path) -> list[str]:
     return found
 
 
-def serve(root: Path, listen: str, tokens: Sequence[str] = (), users: Users | None = None) -> int:
-    """Serve `root`; prints the URL when it can be reached."""
-    if not root.is_dir():
-        raise UsageError(f"cannot serve {root}: it is not a directory")
-    listener = serving.open_listener(*serving.parse_address(listen))
+def serve(settings: HubSettings) -> int:
+    """Serve the hub folder; print the URL once the hub can be reached."""
+    from flist.hub.app import create_app
+    from serving.run import run
+
+    if not settings.root.is_dir():
+        raise UsageError(f"cannot serve {settings.root}: it is not a directory")
+    tokens = read_tokens(settings.tokens) if settings.tokens else []
+    users = Users.read(settings.users) if settings.users else None
+    app = create_app(settings.root, tokens, users, settings)
+    listener = open_listener(*parse_address(settings.listen))
 
     def announce() -> None:
-        sys.stdout.write(f"{serving.own_url(listener)}/\n")
+        url = own_url(listener, is_tls=settings.tls_cert is not None)
+        sys.stdout.write(f"{url}/\n")
         sys.stdout.flush()
 
-    serving.serve(
-        create_app(root, tokens, users), listener, announce, log_level="warning", access_log=False
-    )
+    run(app, listener, announce)
     return 0

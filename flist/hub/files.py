@@ -1,17 +1,19 @@
-"""Files that were uploaded, as the blocks they consist of, and how they are fetched whole.
+"""Uploaded files: the blocks that they consist of, and how a client fetches them whole.
 
     POST /api/v1/file           a whole file; its name is the SHA-256 of the body
-    GET  /api/v1/file/<hash>    a file, whichever way it came
+    GET  /api/v1/file/<hash>    a file, whichever way it was uploaded
 
 A client that sends blocks one by one names the file by the SHA-256 of the blocks' names, in hex one
-after the other; which blocks they are stands in `files/<hash>/<index>`. Of a file that came whole
-that stands in `files/<hash>.blocks`, written when all of it was there.
+after the other; `files/<hash>/<index>` holds the name of each block. For a file that was uploaded
+whole, `files/<hash>.blocks` lists them; it is written once all blocks are stored.
 """
 
 import hashlib
 import re
-from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from itertools import accumulate
 from pathlib import Path
 
 from anyio import to_thread
@@ -19,12 +21,14 @@ from fastapi import APIRouter, HTTPException, Request
 from starlette.responses import Response
 
 from common.files import write_atomic
-from common.respond import send_content
 from flist.blocks.codec import digest
 from flist.errors import StoreError
 from flist.hub.library import BLOCK, Library
 from flist.server.names import DEFAULT_BLOCK_BYTES, name_file
 from flist.store.folder import FolderStore
+from serving.bodies import read_pieces
+from serving.pools import Pool
+from serving.respond import send_content
 
 MAX_FILE_BYTES = 1 << 30
 HEADERS = {"Cache-Control": "public, max-age=31536000, immutable"}
@@ -32,25 +36,25 @@ BINARY = "application/octet-stream"
 
 
 class Files:
-    """What is known about the files of the hub folder `root`."""
+    """The lists of blocks of the files in the hub folder `root`."""
 
     def __init__(self, root: Path) -> None:
         self.folder = root / "files"
 
     def note(self, name: str, index: int, block: str) -> None:
-        """Note that `block` is part `index` of the file `name`."""
+        """Record that `block` is part `index` of the file `name`."""
         folder = self.folder / name
         folder.mkdir(parents=True, exist_ok=True)
         write_atomic(folder / str(index), block.encode())
 
     def keep(self, name: str, blocks: Sequence[str]) -> None:
-        """Note all blocks of the file `name`."""
+        """Record all blocks of the file `name`."""
         self.folder.mkdir(parents=True, exist_ok=True)
         text = "".join(f"{block}\n" for block in blocks)
         write_atomic(self.folder / f"{name}.blocks", text.encode())
 
     def parts(self, name: str) -> list[tuple[str, int]] | None:
-        """Return the blocks that are known of a file with their index, in order; None: no file."""
+        """Return the known blocks of a file with their indexes, in order; None: no such file."""
         try:
             text = (self.folder / f"{name}.blocks").read_text()
         except FileNotFoundError:
@@ -65,7 +69,7 @@ class Files:
         return [(parts[index], index) for index in sorted(parts)]
 
     def blocks(self, name: str) -> list[str] | None:
-        """Return the blocks of a file that is there completely, None if there is none."""
+        """Return the blocks of a file that was uploaded completely; None if there is none."""
         parts = self.parts(name)
         if parts is None:
             return [name]  # a file of one block may have the block's name
@@ -76,36 +80,45 @@ class Files:
 
 @dataclass(frozen=True, slots=True)
 class Joined:
-    """Blocks one after the other, each read when it is sent."""
+    """Blocks one after the other, read while they are sent."""
 
     store: FolderStore
     names: Sequence[str]
-    sizes: Sequence[int]
+    ends: Sequence[int]  # the offset at which each block ends
     etag: str
     count: Callable[[str], None]
+    counted: set[int] = field(default_factory=set)
 
     @property
     def size(self) -> int:
         """Return the length of all blocks."""
-        return sum(self.sizes)
+        return self.ends[-1] if self.ends else 0
 
-    async def chunks(self, span: range) -> AsyncIterator[bytes]:
-        """Yield the bytes of `span`."""
-        start = 0
-        for name, size in zip(self.names, self.sizes, strict=True):
-            first, last = max(span.start - start, 0), min(span.stop - start, size)
-            if first < last:
-                self.count(name)
-                data = await to_thread.run_sync(self.store.get, bytes.fromhex(name))
-                yield data[first:last]
-            start += size
+    async def read(self, start: int, size: int) -> bytes:
+        """Return bytes of the block that `start` lies in; its first read counts as a download."""
+        index = bisect_right(self.ends, start)
+        name = self.names[index]
+        if index not in self.counted:
+            self.counted.add(index)
+            self.count(name)
+        offset = start - (self.ends[index - 1] if index else 0)
+        return await to_thread.run_sync(self.read_block, bytes.fromhex(name), offset, size)
+
+    def read_block(self, block_id: bytes, start: int, size: int) -> bytes:
+        """Return bytes of one block. Raises `StoreError` if they are no longer there."""
+        data = self.store.get_range(block_id, start, size)
+        if data is None:  # an older tool wrote it, not into a folder
+            data = self.store.get(block_id)[start : start + size]
+        if not data:
+            raise StoreError("the block became shorter while it was sent")
+        return data
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Do nothing: no block stays open."""
 
 
 def make_router(library: Library, files: Files, count: Callable[[str], None]) -> APIRouter:
-    """Return the route that gives files out; `count` is told of each block that is sent."""
+    """Return the route of files; `count` is called for each block that is sent."""
     router = APIRouter()
     store = FolderStore(library.blocks)
 
@@ -116,17 +129,21 @@ def make_router(library: Library, files: Files, count: Callable[[str], None]) ->
         paths = [library.block(block) for block in names or []]
         if names is None or None in paths:
             raise HTTPException(404, "there is no such file")
-        sizes = [path.stat().st_size for path in paths if path]
-        content = Joined(store, names, sizes, f'"{name}"', count)
+        ends = list(accumulate(path.stat().st_size for path in paths if path))
+        content = Joined(store, names, ends, f'"{name}"', count)
         return send_content(request, content, BINARY, HEADERS)
 
     return router
 
 
-def add_file_taking(
-    router: APIRouter, files: Files, store: FolderStore, demand_token: Callable[[Request], None]
+def add_file_upload(
+    router: APIRouter,
+    files: Files,
+    store: FolderStore,
+    demand_token: Callable[[Request], None],
+    pool: Pool,
 ) -> None:
-    """Add the route that takes files."""
+    """Add the route for uploads of whole files."""
 
     def put(piece: bytes) -> str:
         name = digest(piece)
@@ -135,37 +152,21 @@ def add_file_taking(
 
     @router.post("/api/v1/file", status_code=201)
     async def take_file(request: Request) -> dict[str, str]:
-        """Take a file; blocks of one that breaks off stay, and are no file."""
+        """Store a file. If the upload breaks off, its blocks stay, but no file refers to them."""
         demand_token(request)
         names = []
         whole = hashlib.sha256()
         async for piece in read_pieces(request, DEFAULT_BLOCK_BYTES, MAX_FILE_BYTES):
             whole.update(piece)
-            names.append(await to_thread.run_sync(put, piece))
+            names.append(await pool.run(put, piece))
         name = whole.hexdigest()
-        await to_thread.run_sync(store.flush)  # the blocks are on disk before the file is known
-        files.keep(name, names)
+        await pool.run(store.flush)  # the blocks are on disk before the file refers to them
+        await pool.run(files.keep, name, names)
         return {"file_hash": name, "message": "stored"}
 
 
-async def read_pieces(request: Request, size: int, limit: int) -> AsyncIterator[bytes]:
-    """Yield the body in pieces of `size` bytes, the last shorter; 413 for more than `limit`."""
-    pending = bytearray()
-    total = 0
-    async for data in request.stream():
-        total += len(data)
-        if total > limit:
-            raise HTTPException(413, f"more than {limit} bytes")
-        pending += data
-        while len(pending) >= size:
-            yield bytes(pending[:size])
-            del pending[:size]
-    if pending:
-        yield bytes(pending)
-
-
 def keep(store: FolderStore, block_id: bytes, body: bytes) -> None:
-    """Keep a block; answers 507 when the disk is full."""
+    """Store a block; answers 507 when the disk is full."""
     try:
         store.put(block_id, body)
     except StoreError as error:

@@ -9,14 +9,14 @@ BLOCK = re.compile(r"[0-9a-f]{64}")
 
 
 class Library:
-    """What a hub gives out."""
+    """The flists and blocks in a hub folder."""
 
     def __init__(self, root: Path) -> None:
         self.flists = root / "flists"
         self.blocks = root / "blocks"
 
     def flist(self, repo: str, name: str) -> Path | None:
-        """Return the path of a flist or signature, or None if there is none of that name."""
+        """Return the path of a flist or signature, or None if there is none with that name."""
         if not REPO.fullmatch(repo) or not FILE.fullmatch(name):
             return None
         path = self.flists / repo / name
@@ -37,7 +37,7 @@ class Library:
         return sorted(f"{path.parent.name}/{path.name}" for path in found if path.is_file())
 
     def describe(self) -> dict[str, list[dict[str, object]]]:
-        """Return the flists of each repo as upstream's server describes them."""
+        """Return the flists of each repo, described as upstream's server does."""
         found: dict[str, list[dict[str, object]]] = {}
         for name in self.names():
             repo, _, file = name.partition("/")

@@ -1,22 +1,21 @@
-"""Users of a hub: passwords in a file, and tokens that need no memory.
+"""Users of a hub: passwords in a file, and tokens that the hub does not have to store.
 
-    NAME:<scrypt salt, base64>:<scrypt hash, base64>      one a line, `#` starts a comment
+    NAME:<scrypt salt, base64>:<scrypt hash, base64>      one per line, `#` starts a comment
 
 A token is a JWT (HS256: RFC 7519, 7515) with `exp`, `iat` and `username`, as upstream's server
-gives out. It is signed with a key made from the whole file: every copy of a hub with the same file
-takes it, and changing the file ends all tokens.
+issues it. The key is derived from the whole file: every copy of a hub with the same file accepts
+the token, and a change of the file invalidates all tokens.
 """
 
 import base64
 import binascii
 import hashlib
 import hmac
-import json
 import os
 import re
-import threading
 from pathlib import Path
-from typing import Any
+
+import jwt
 
 from common.errors import UsageError
 
@@ -27,7 +26,8 @@ MAX_PASSWORD = 1024
 SALT_BYTES = 16
 HASH_BYTES = 32
 SCRYPT = {"n": 1 << 14, "r": 8, "p": 1, "maxmem": 64 << 20, "dklen": HASH_BYTES}
-HEADER = {"alg": "HS256", "typ": "JWT"}
+ALGORITHM = "HS256"
+CLAIMS = ["exp", "iat", "username"]
 
 
 def hash_password(password: str, salt: bytes) -> bytes:
@@ -67,12 +67,11 @@ def parse_users(text: str) -> dict[str, tuple[bytes, bytes]]:
 
 
 class Users:
-    """Who may sign in. One password is checked at a time: guessing can't use up the machine."""
+    """The users who may sign in. The caller limits how many passwords are checked at once."""
 
     def __init__(self, text: str = "") -> None:
         self.known = parse_users(text)
         self.key = hashlib.blake2b(text.encode(), person=b"zos-hub-token").digest()
-        self.lock = threading.Lock()
 
     @classmethod
     def read(cls, path: Path) -> "Users":
@@ -82,7 +81,7 @@ class Users:
         except OSError as error:
             raise UsageError(f"cannot read users {path}: {error.strerror}") from error
         except UnicodeDecodeError as error:
-            raise UsageError(f"cannot read users {path}: it is no text") from error
+            raise UsageError(f"cannot read users {path}: it is not text") from error
         except UsageError as error:
             raise UsageError(
                 f"cannot read users {path}: {error.message}", hint=error.hint
@@ -92,46 +91,36 @@ class Users:
         return users
 
     def is_password(self, name: str, password: str) -> bool:
-        """Whether this is the user's password; as slow for a name that is not known."""
+        """Return whether this is the user's password; an unknown name takes the same time."""
         salt, expected = self.known.get(name, (bytes(SALT_BYTES), b""))
         if len(password) > MAX_PASSWORD:
             return False
-        with self.lock:
-            found = hash_password(password, salt)
-        return hmac.compare_digest(found, expected)
+        return hmac.compare_digest(hash_password(password, salt), expected)
 
     def make_token(self, name: str, now_s: float) -> str:
         """Return a token for a user."""
         claims = {"exp": int(now_s) + TOKEN_S, "iat": int(now_s), "username": name}
-        body = f"{pack(HEADER)}.{pack(claims)}"
-        return f"{body}.{self.sign(body)}"
-
-    def sign(self, body: str) -> str:
-        """Return the third part of a token."""
-        return encode(hmac.digest(self.key, body.encode(), "sha256"))
+        return jwt.encode(claims, self.key, ALGORITHM)
 
     def user_of(self, token: str, now_s: float) -> str | None:
-        """Return whose token this is, or None for one that is not ours or ran out."""
-        if not self.known or len(token) > MAX_TOKEN or not token.isascii() or token.count(".") != 2:
+        """Return the user of a token; None for one that is not this hub's, or has expired."""
+        if not self.known or len(token) > MAX_TOKEN or not token.isascii():
             return None
-        body, _, signature = token.rpartition(".")
-        if not hmac.compare_digest(signature, self.sign(body)):
+        # `now_s` is the caller's clock, so the expiry is checked here.
+        try:
+            claims = jwt.decode(
+                token,
+                self.key,
+                [ALGORITHM],
+                options={"require": CLAIMS, "verify_exp": False, "verify_iat": False},
+            )
+        except jwt.InvalidTokenError:
             return None
-        claims: Any = json.loads(decode(body.partition(".")[2]))  # we wrote it ourselves
-        name = str(claims["username"])
-        return name if name in self.known and now_s < claims["exp"] else None
-
-
-def pack(value: object) -> str:
-    """Return one part of a token."""
-    return encode(json.dumps(value, separators=(",", ":")).encode())
-
-
-def encode(data: bytes) -> str:
-    """Return base64 for URLs, without padding."""
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
-
-
-def decode(text: str) -> bytes:
-    """Return what `encode` was given."""
-    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+        name, times = claims["username"], (claims["exp"], claims["iat"])
+        if not isinstance(name, str) or not all(isinstance(at, int) for at in times):
+            return None
+        if now_s >= claims["exp"]:
+            return None
+        # Base64 has several spellings of the same bytes; only the one that was issued is accepted.
+        is_issued = token == jwt.encode(claims, self.key, ALGORITHM)
+        return name if is_issued and name in self.known else None

@@ -1,7 +1,7 @@
-"""Websites out of flists that were uploaded as files: `/website/<flist's file hash>/<path>`.
+"""Websites from flists that were uploaded as files: `/website/<flist's file hash>/<path>`.
 
-A directory shows its index.html. Only regular files are given out; symbolic links are not
-followed. The browser is told to treat the pages as of nobody (CSP `sandbox`).
+A directory shows its index.html. Only regular files are served; symbolic links are not followed.
+The browser gives the pages an origin of their own (CSP `sandbox`).
 """
 
 import hashlib
@@ -9,16 +9,14 @@ import mimetypes
 import tempfile
 import threading
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote
 
-from anyio import to_thread
 from fastapi import APIRouter, HTTPException, Request
 from starlette.responses import Response
 
-from common.respond import send_content
 from flist.blocks.codec import check_arrival, decode
 from flist.errors import FlistError, StoreError
 from flist.format.database import FlistFile
@@ -27,9 +25,12 @@ from flist.hub.library import BLOCK
 from flist.model import CHUNK_BYTES, Block, Inode, chunk_count, chunk_size
 from flist.mount.tree import Tree
 from flist.store.folder import FolderStore
+from serving.pools import Pool
+from serving.respond import send_content
 
 MAX_FLIST_BYTES = 32 << 20
 KEPT_FLISTS = 16
+KEPT_CHUNKS = 64
 INDEX = b"index.html"
 SANDBOX = "sandbox allow-scripts allow-forms allow-popups"
 HEADERS = {"Content-Security-Policy": SANDBOX, "X-Content-Type-Options": "nosniff"}
@@ -37,16 +38,17 @@ HEADERS = {"Content-Security-Policy": SANDBOX, "X-Content-Type-Options": "nosnif
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A file of a website, whose blocks are read when they are sent."""
+    """A file of a website, whose blocks are read while they are sent."""
 
-    store: FolderStore
+    decoded: "DecodedChunks"
     inode: Inode
     blocks: Sequence[Block]
     count: Callable[[str], None]
+    counted: set[int] = field(default_factory=set)
 
     @property
     def size(self) -> int:
-        """Return its length."""
+        """Return the length in bytes."""
         return self.inode.size
 
     @property
@@ -55,35 +57,55 @@ class Page:
         keys = b"".join(block.key for block in self.blocks)
         return f'"{hashlib.sha256(keys).hexdigest()}"'
 
-    async def chunks(self, span: range) -> AsyncIterator[bytes]:
-        """Yield the bytes of `span`."""
-        at = span.start
-        while at < span.stop:
-            index = at // CHUNK_BYTES
-            plain = await to_thread.run_sync(self.read, index)
-            start = index * CHUNK_BYTES
-            yield plain[at - start : span.stop - start]
-            at = start + CHUNK_BYTES
-
-    def read(self, index: int) -> bytes:
-        """Return one chunk; what is not exactly right ends the answer."""
-        block = self.blocks[index]
-        self.count(block.id.hex())
-        data = self.store.get(block.id)
-        check_arrival(block.id, data)
-        return decode(block, data, chunk_size(self.size, index))
+    async def read(self, start: int, size: int) -> bytes:
+        """Return bytes of the chunk that `start` lies in; damaged blocks end the response."""
+        index, offset = divmod(start, CHUNK_BYTES)
+        block, length = self.blocks[index], chunk_size(self.size, index)
+        if index not in self.counted:
+            self.counted.add(index)
+            self.count(block.id.hex())
+        plain = await self.decoded.get(block, length)
+        return plain[offset : offset + size]
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Do nothing: no block stays open."""
+
+
+class DecodedChunks:
+    """The chunks that were decoded last, shared by all responses: `KEPT_CHUNKS` of 512 KiB."""
+
+    def __init__(self, store: FolderStore, pool: Pool) -> None:
+        self.store = store
+        self.pool = pool
+        self.kept: OrderedDict[bytes, bytes] = OrderedDict()
+
+    async def get(self, block: Block, length: int) -> bytes:
+        """Return the plain bytes of a block."""
+        plain = self.kept.get(block.id)
+        if plain is None:
+            plain = self.kept[block.id] = await self.pool.run(self.decode, block, length)
+        self.kept.move_to_end(block.id)
+        while len(self.kept) > KEPT_CHUNKS:
+            self.kept.popitem(last=False)
+        return plain
+
+    def decode(self, block: Block, length: int) -> bytes:
+        """Read, check and decode a block. Raises `StoreError` or `BlockError`."""
+        data = self.store.get(block.id)
+        check_arrival(block.id, data)
+        return decode(block, data, length)
 
 
 class Websites:
-    """The flists that pages were asked of lately, as files in a folder of their own."""
+    """The flists whose pages were requested last, as files in a temporary folder."""
 
-    def __init__(self, store: FolderStore, files: Files, count: Callable[[str], None]) -> None:
+    def __init__(
+        self, store: FolderStore, files: Files, count: Callable[[str], None], pool: Pool
+    ) -> None:
         self.store = store
         self.files = files
         self.count = count
+        self.decoded = DecodedChunks(store, pool)
         self.folder = tempfile.TemporaryDirectory(prefix="zos-hub-", ignore_cleanup_errors=True)
         self.kept: OrderedDict[str, Path] = OrderedDict()
         self.lock = threading.Lock()
@@ -101,11 +123,11 @@ class Websites:
                 raise FileNotFoundError(path)
             blocks = tree.blocks(found)
             if len(blocks) != chunk_count(found.size):
-                raise FlistError("cannot read the page: its blocks are not all named")
-            return Page(self.store, found, blocks, self.count)
+                raise FlistError("cannot read the page: its list of blocks is incomplete")
+            return Page(self.decoded, found, blocks, self.count)
 
     def flist(self, name: str) -> Path:
-        """Return a flist as a file; it is put together once."""
+        """Return the path of a flist's file, which is assembled once."""
         known = self.kept.get(name)
         if known is None:
             known = Path(self.folder.name) / f"{name}.fl"
@@ -117,7 +139,7 @@ class Websites:
         return known
 
     def assemble(self, name: str) -> bytes:
-        """Return the bytes of an uploaded file, if they are what its name says."""
+        """Return the bytes of an uploaded file. Raises `FileNotFoundError` and `FlistError`."""
         names = self.files.blocks(name)
         if not names:
             raise FileNotFoundError(name)
@@ -129,7 +151,7 @@ class Websites:
         return bytes(data)
 
 
-def make_router(websites: Websites) -> APIRouter:
+def make_router(websites: Websites, pool: Pool) -> APIRouter:
     """Return the route of websites."""
     router = APIRouter()
 
@@ -137,14 +159,14 @@ def make_router(websites: Websites) -> APIRouter:
     @router.api_route(
         "/website/{name}/{path:path}", methods=["GET", "HEAD"], response_class=Response
     )
-    def read_page(request: Request, name: str, path: str | None = None) -> Response:
+    async def read_page(request: Request, name: str, path: str | None = None) -> Response:
         """Return a page of a website."""
         if not BLOCK.fullmatch(name):
             raise HTTPException(404, "there is no such website")
         if path is None:
             return move_to(name)
         try:
-            page = websites.page(name, path.encode(errors="surrogateescape"))
+            page = await pool.run(websites.page, name, path.encode(errors="surrogateescape"))
         except (FileNotFoundError, NotADirectoryError, StoreError) as error:
             raise HTTPException(404, "there is no such page") from error
         except FlistError as error:
@@ -158,5 +180,5 @@ def make_router(websites: Websites) -> APIRouter:
 
 
 def move_to(last: str) -> Response:
-    """Send the browser to the same address with a slash behind it, as links in a page need."""
+    """Redirect to the same address with a slash at its end, which a page's relative links need."""
     return Response(status_code=307, headers={"Location": f"./{quote(last)}/"})

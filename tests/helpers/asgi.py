@@ -24,7 +24,7 @@ class Answer:
 
 
 def ask(app: ASGIApp, target: str, *, method: str = "GET", **headers: str) -> Answer:
-    """Send one request; `target` is the request line's target, headers have "_" for "-"."""
+    """Send one request for `target`, verbatim; `_` in a header's name stands for `-`."""
     return ask_all(app, [target], method=method, **headers)[0]
 
 

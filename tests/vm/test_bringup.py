@@ -15,11 +15,13 @@ from flist.hub.app import create_app
 from image.model import Release
 from qemu.machine import QemuMachine
 from qemu.model import Nic
+from serving.listen import open_listener
+from serving.run import serve_in_thread
+from tests.helpers.counted import CountedApp
 from tests.helpers.vm.node import BOOT_S, boot_node
 from tests.helpers.waiting import wait_until
 from zero_os.boot.hub import NAME, LocalHub
 from zero_os.boot.redis import ping
-from zero_os.boot.servers import CountedApp, listen, serve
 
 pytestmark = [pytest.mark.vm, pytest.mark.timeout(600)]
 REDIS_PORT = 6379
@@ -69,7 +71,7 @@ def test_a_hub_that_is_down_then_wrong_then_right(
             "the hub does not answer", timeout_s=BOOT_S, since=first.number + 1
         )
         door.listen()
-        with serve(app, door):
+        with serve_in_thread(app, door):
             machine.wait_for_console_text(".fl.sig: the hub answered 404", timeout_s=BOOT_S)
             machine.wait_for_console_text("trying again in", timeout_s=BOOT_S)
             assert app.requests[f"/{NAME}.fl"] == 0
@@ -97,9 +99,9 @@ def flip_a_byte(path: Path) -> None:
 def test_every_wired_card_is_tried(release: Release, hub: LocalHub, artefacts: Path) -> None:
     """The first card's network is silent; the second card, another model, has a DHCP server."""
     cards = (Nic(is_connected=False), Nic(model="e1000"))
-    app, listener = CountedApp(create_app(hub.root)), listen()
+    app, listener = create_app(hub.root), open_listener("127.0.0.1", 0)
     port = listener.getsockname()[1]
-    with serve(app, listener), node(release, port, artefacts, nics=cards) as machine:
+    with serve_in_thread(app, listener), node(release, port, artefacts, nics=cards) as machine:
         machine.wait_for_console_text(re.compile(r"trying eth\d \(virtio_net"), timeout_s=BOOT_S)
         tried = re.compile(r"trying (eth\d) \(e1000")
         card = tried.search(machine.wait_for_console_text(tried, timeout_s=BOOT_S).text)
@@ -125,10 +127,10 @@ print(root.read_text(), lower.exists())
 def test_services_run_inside_the_flist_and_a_lost_mount_is_repaired(
     release: Release, hub: LocalHub, artefacts: Path
 ) -> None:
-    app, listener = CountedApp(create_app(hub.root)), listen()
+    app, listener = create_app(hub.root), open_listener("127.0.0.1", 0)
     words = f"runmode=dev farmer_id=1 hub=http://10.0.2.2:{listener.getsockname()[1]}"
     with (
-        serve(app, listener),
+        serve_in_thread(app, listener),
         boot_node(
             release, artefacts, append=words, forwards=(REDIS_PORT,), has_agent=True
         ) as machine,

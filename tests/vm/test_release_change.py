@@ -12,8 +12,9 @@ from bootstrap_server.settings import Settings
 from image.model import Release
 from qemu.machine import QemuMachine
 from qemu.model import MachineConfig, UsbBoot
+from serving.listen import open_listener
+from serving.run import serve_in_thread
 from tests.helpers.asgi import ask
-from zero_os.boot.servers import CountedApp, listen, serve
 
 pytestmark = [pytest.mark.vm, pytest.mark.timeout(1800)]
 KERNEL = re.compile(r"/kernel/dev/([0-9a-f]{32})/vmlinuz")
@@ -26,6 +27,7 @@ class Publisher:
 
     def __init__(self, app: Any, channel: Path) -> None:
         self.app = app
+        self.state = app.state
         self.channel = channel
         self.kernels: list[str] = []
         self.initramfs: list[tuple[str, int]] = []
@@ -60,14 +62,14 @@ def test_a_release_published_between_kernel_and_initramfs(
     channel.mkdir(parents=True)
     for name in ("vmlinuz", "initramfs.zst"):
         shutil.copyfile(release.folder / name, channel / name)
-    socket = listen()
+    socket = open_listener("127.0.0.1", 0)
     url = f"http://10.0.2.2:{socket.getsockname()[1]}"
     app = create_app(Settings(url, "http://10.0.2.2:1", channel.parent))
     publisher = Publisher(app, channel)
     image = tmp_path / "farm.img"
     image.write_bytes(ask(app, "/usb/dev/1").body)
     config = MachineConfig(boot=UsbBoot(image), memory_mib=2048)
-    with serve(CountedApp(publisher), socket):
+    with serve_in_thread(publisher, socket):
         with QemuMachine(config, artefacts=artefacts) as machine:
             failed = machine.wait_for_console_text("fetching failed; again in", FETCH_S)
             machine.wait_for_console_text("starting the kernel", FETCH_S, since=failed.number)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import urllib3
+from fastapi import FastAPI
 from rich.console import Console
 
 from bootstrap_server.app import create_app as create_bootstrap
@@ -21,14 +22,16 @@ from common.files import write_atomic
 from common.paths import cache_dir
 from flist.hub.app import create_app as create_hub
 from image.build import build_release
+from serving.listen import open_listener
+from serving.run import serve_in_thread
 from zero_os.boot.hub import LocalHub, prepare_hub
 from zero_os.boot.node import REDIS_PORT, Node, boot_node
 from zero_os.boot.options import Options, parse_options
 from zero_os.boot.report import Report
-from zero_os.boot.servers import CountedApp, listen, serve
 from zero_os.boot.timeline import Timeline
 
 RUN_MODE = "dev"
+LOOPBACK = "127.0.0.1"
 GUEST_VIEW = "10.0.2.2"  # this machine's loopback in QEMU's user-mode network
 FETCH_TIMEOUT_S = 60.0
 STAY_POLL_S = 1.0
@@ -38,8 +41,8 @@ STAY_POLL_S = 1.0
 class Servers:
     """The two servers of this command, as seen from this machine."""
 
-    bootstrap: CountedApp
-    hub: CountedApp
+    bootstrap: FastAPI
+    hub: FastAPI
     page_url: str
 
 
@@ -135,20 +138,19 @@ def console_folder() -> Iterator[Path]:
 @contextlib.contextmanager
 def run_servers(hub: LocalHub, releases: Path) -> Iterator[Servers]:
     """Serve the hub and the bootstrap pages on free ports of the loopback."""
-    hub_socket, page_socket = listen(), listen()
+    hub_socket, page_socket = open_listener(LOOPBACK, 0), open_listener(LOOPBACK, 0)
     hub_port, page_port = (part.getsockname()[1] for part in (hub_socket, page_socket))
     settings = Settings(
         public_url=f"http://{GUEST_VIEW}:{page_port}",
         hub_url=f"http://{GUEST_VIEW}:{hub_port}",
         releases=releases,
-        page_url=f"http://127.0.0.1:{page_port}",
+        page_url=f"http://{LOOPBACK}:{page_port}",
     )
-    hub_app = CountedApp(create_hub(hub.root))
+    hub_app = create_hub(hub.root)
     bootstrap = create_bootstrap(settings)
     bootstrap.state.server.templates.get()  # now, not during the first request
-    page_app = CountedApp(bootstrap)
-    with serve(hub_app, hub_socket), serve(page_app, page_socket):
-        yield Servers(page_app, hub_app, f"http://127.0.0.1:{page_port}/")
+    with serve_in_thread(hub_app, hub_socket), serve_in_thread(bootstrap, page_socket):
+        yield Servers(bootstrap, hub_app, f"http://{LOOPBACK}:{page_port}/")
 
 
 def fetch_image(servers: Servers, farm: int) -> Path:
@@ -171,18 +173,23 @@ def make_report(
     """Return the report; raise `ZosError` if the node reports another farm."""
     if timeline.farm != options.farm:
         raise ZosError(f"the node reports farm {timeline.farm}, not {options.farm}")
-    blocks = [path for path in servers.hub.requests if path.startswith("/blocks/")]
     return Report(
         farm=timeline.farm,
         firmware=options.firmware,
         acceleration=node.machine.acceleration,
         timeline=timeline,
-        kernel_bytes=servers.bootstrap.bytes_below("/kernel/"),
+        kernel_bytes=sent_bytes(servers.bootstrap, "/kernel/"),
         flist_bytes=hub.total_bytes,
-        fetched_bytes=servers.hub.bytes_below("/"),
-        blocks_fetched=len(blocks),
+        fetched_bytes=sent_bytes(servers.hub, "/"),
+        blocks_fetched=len(servers.hub.state.downloads.counts),
         answer=node.answer,
     )
+
+
+def sent_bytes(app: FastAPI, prefix: str) -> int:
+    """Return how many body bytes an application has sent for routes that begin with `prefix`."""
+    metrics = app.state.kit.metrics
+    return int(metrics.total(metrics.sent, prefix))
 
 
 def show(report: Report, options: Options) -> None:

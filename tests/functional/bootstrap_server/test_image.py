@@ -1,4 +1,4 @@
-"""The image itself, looked at with other tools than those that made it."""
+"""The image itself, inspected with other tools than those that built it."""
 
 import hashlib
 import subprocess
@@ -11,7 +11,7 @@ from bootstrap_server.images import personalise
 from bootstrap_server.model import Boot
 from bootstrap_server.script import SLOT_BYTES, fill_slot, render_script
 from bootstrap_server.template import Template, build_image, load_template
-from common.content import Pieces
+from serving.content import Pieces
 from tests.helpers.needs import need_tool
 
 pytestmark = pytest.mark.timeout(900)  # the first template on a machine fetches packages
@@ -48,12 +48,12 @@ def test_two_builds_are_the_same_bytes(template: Template) -> None:
     assert build_image(archive) == template.data
 
 
-def test_the_script_is_the_file_that_both_boot_loaders_read(image: Path) -> None:
+def test_both_boot_loaders_read_the_script(image: Path) -> None:
     assert mtools("mtype", image, "::/autoexec.ipxe") == fill_slot(SCRIPT)
     assert b"INITRD autoexec.ipxe" in mtools("mtype", image, "::/syslinux.cfg")
 
 
-def test_both_boot_loaders_are_there(image: Path) -> None:
+def test_the_image_has_both_boot_loaders(image: Path) -> None:
     listing = mtools("mdir", image, "-/", "-b", "-a", "::/").decode().split()
     names = {name.removeprefix("::/").lower() for name in listing}
     assert {"efi/boot/bootx64.efi", "ipxe.krn", "syslinux.cfg", "ldlinux.sys"} <= names
@@ -71,7 +71,7 @@ def test_the_file_system_is_clean(image: Path, tmp_path: Path) -> None:
     assert "16 bits/entry" in done.stdout or "FAT16" in done.stdout or "2 FATs" in done.stdout
 
 
-def test_two_farms_differ_in_the_slot_alone(template: Template) -> None:
+def test_images_of_two_farms_differ_only_in_the_slot(template: Template) -> None:
     other = render_script(Boot.parse("prod", "7"), "http://boot.example", "http://hub")
     one, two = whole(personalise(template, SCRIPT)), whole(personalise(template, other))
     end = template.slot + SLOT_BYTES

@@ -1,4 +1,4 @@
-"""The real server over real HTTP: ranges, conditions, channels, errors, the form, the command."""
+"""`zos bootstrap serve` over real HTTP: ranges, conditions, channels, errors, the form."""
 
 import hashlib
 import os
@@ -48,7 +48,7 @@ class Server:
         return self.pool.request(method, self.url + path, headers=named, redirect=False)
 
     def ask_raw(self, target: str) -> bytes:
-        """Send a request line as it is, which no client library would."""
+        """Send a request line verbatim, which client libraries do not."""
         place = urlsplit(self.url)
         assert place.hostname and place.port
         with socket.create_connection((place.hostname, place.port), ANSWER_S) as stream:
@@ -58,7 +58,7 @@ class Server:
 
 
 def small_reply_s(server: Server) -> float:
-    """Return the seconds that the quickest of a few small replies took, on one connection."""
+    """Return the shortest time of a few small replies on one connection, in seconds."""
     times = []
     for _ in range(10):
         start = time.monotonic()
@@ -115,8 +115,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 def test_health(server: Server) -> None:
-    said = server.ask("/health").json()
-    assert said["status"] == "ok"
+    assert server.ask("/health").json() == {"status": "ok"}
+    said = server.ask("/ready").json()
+    assert said["status"] == "ready"
     assert said["template"] is True
     assert said["channels"] == {"dev": True, "qa": False, "test": False, "prod": False}
 
@@ -191,14 +192,14 @@ def test_a_replaced_release_has_another_etag(server: Server, tmp_path: Path) -> 
         "/kernel/qa/vmlinuz",  # a link out of the releases
         "/kernel/prod/secret",  # a channel that is a link out
         "/kernel/qa/folder",
-        "/kernel/v1/vmlinuz",  # a folder that is no channel
+        "/kernel/v1/vmlinuz",  # a folder that is not a channel
         "/kernel/dev/.hidden",
         "/kernel/dev/vmlinuz%00",
         "/kernel/dev/vmlinuz%0a",
         "/kernel/dev/none",
     ],
 )
-def test_nothing_else_can_be_read(server: Server, target: str) -> None:
+def test_no_other_file_can_be_read(server: Server, target: str) -> None:
     answer = server.ask_raw(target)
     assert re.match(rb"HTTP/1.1 4\d\d ", answer), answer
     assert b"secret" not in answer.partition(b"\r\n\r\n")[2]
@@ -241,7 +242,7 @@ class Controls(HTMLParser):
         self.feed(text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Note what a tag says."""
+        """Record the attributes of a tag."""
         values = {key: value or "" for key, value in attrs}
         self.ids.add(values.get("id", ""))
         if tag == "label":
@@ -263,7 +264,7 @@ def test_the_form(server: Server) -> None:
     assert server.ask("/style.css").headers["content-type"].startswith("text/css")
 
 
-def test_the_filled_form_gives_addresses_that_work(server: Server) -> None:
+def test_the_addresses_of_a_filled_form_work(server: Server) -> None:
     page = Controls(server.ask("/?farm=7&runmode=dev&extra=zos-debug").data.decode())
     urls = [link.replace(PUBLIC, server.url) for link in page.links if link.startswith(PUBLIC)]
     assert len(urls) == 2
@@ -271,13 +272,13 @@ def test_the_filled_form_gives_addresses_that_work(server: Server) -> None:
         assert b"farmer_id=7" in server.pool.request("GET", url).data
 
 
-def test_the_form_says_what_is_wrong_with_every_field(server: Server) -> None:
+def test_the_form_shows_the_error_of_every_field(server: Server) -> None:
     answer = server.ask("/?farm=0&runmode=x&extra=init%3Dx")
     assert answer.status == 422
     text = answer.data.decode()
     assert text.count('class="error"') == 3
     page = Controls(text)
-    wanted = {"farm", "runmode-dev", "extra"}  # what a keyboard can reach
+    wanted = {"farm", "runmode-dev", "extra"}  # they can have the focus
     assert wanted == {link.removeprefix("#") for link in page.links}
     assert wanted | {"farm-error", "runmode-error", "extra-error"} <= page.ids
 
@@ -335,10 +336,10 @@ def test_two_servers_with_an_empty_cache_build_one_template(tmp_path: Path) -> N
         (["--listen", "127.0.0.1:99999"], "cannot listen"),
         (["--url", "ftp://x"], "cannot use 'ftp://x' as the public URL"),
         (["--hub", "x"], "cannot use 'x' as the hub"),
-        (["--releases", "/nowhere"], "it is no folder"),
+        (["--releases", "/nowhere"], "it is not a folder"),
     ],
 )
-def test_what_the_command_refuses(tmp_path: Path, words: list[str], said: str) -> None:
+def test_bad_settings_are_refused(tmp_path: Path, words: list[str], said: str) -> None:
     call = [sys.executable, "-m", "zero_os", "bootstrap", "serve", "--listen", "127.0.0.1:0"]
     call += ["--hub", HUB, "--releases", str(tmp_path), *words]
     done = subprocess.run(call, capture_output=True, text=True, timeout=ANSWER_S, check=False)

@@ -15,7 +15,8 @@ from flist.hub.app import create_app
 from node import fetch
 from node.fetch import fetch_flist
 from node.model import NodeError
-from zero_os.boot.servers import CountedApp, listen, serve
+from serving.listen import open_listener
+from serving.run import serve_in_thread
 
 NAME = "tf-zos/development"
 LIMIT = 1 << 20
@@ -37,8 +38,8 @@ def root(tmp_path: Path) -> Path:
 @pytest.fixture
 def url(root: Path) -> Iterator[str]:
     """Serve `root`; yield the hub's URL."""
-    listener = listen()
-    with serve(CountedApp(create_app(root)), listener):
+    listener = open_listener("127.0.0.1", 0)
+    with serve_in_thread(create_app(root), listener):
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
 
 
@@ -116,7 +117,7 @@ def silent_hub(said: bytes) -> Iterator[str]:
                 open_channels.append(channel)
                 channel.sendall(said)
 
-    with listen() as listener:
+    with open_listener("127.0.0.1", 0) as listener:
         thread = threading.Thread(target=accept, args=(listener,))
         thread.start()
         try:
@@ -153,7 +154,7 @@ def test_a_hub_that_drips(
                     channel.sendall(b"n")
                     time.sleep(0.05)
 
-    with listen() as listener:
+    with open_listener("127.0.0.1", 0) as listener:
         threading.Thread(target=drip, args=(listener,), daemon=True).start()
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         with pytest.raises(NodeError, match="not done in 1 s"):

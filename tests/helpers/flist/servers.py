@@ -57,7 +57,7 @@ def redis_server(folder: Path, *words: str) -> Iterator[int]:
 
 NGINX = """
 daemon off; pid {folder}/nginx.pid; error_log stderr; worker_processes 1;
-events {{ }}
+events {{ {events} }}
 http {{
   access_log off; default_type application/octet-stream;
   client_body_temp_path {folder}/t1; proxy_temp_path {folder}/t2; fastcgi_temp_path {folder}/t3;
@@ -68,23 +68,26 @@ http {{
 
 
 @contextlib.contextmanager
-def nginx_server(folder: Path, root: Path) -> Iterator[int]:
+def nginx_server(folder: Path, root: Path, events: str = "") -> Iterator[int]:
     """Serve the folder `root` with nginx."""
     for place in (root, *root.parents):
         with contextlib.suppress(PermissionError):
             place.chmod(place.stat().st_mode | 0o005)
-    with run_nginx(folder, f"; root {root};") as port:
+    with run_nginx(folder, f"; root {root};", events) as port:
         yield port
 
 
 @contextlib.contextmanager
-def run_nginx(folder: Path, more: str) -> Iterator[int]:
-    """Run nginx with the text `more` after the address in its `listen` directive."""
+def run_nginx(folder: Path, more: str, events: str = "") -> Iterator[int]:
+    """Run nginx with the text `more` after the address in its `listen` directive.
+
+    `events` is added to its events block.
+    """
     port = free_port()
     folder.mkdir(parents=True, exist_ok=True)
     folder.chmod(0o755)
     config = folder / "nginx.conf"
-    config.write_text(NGINX.format(folder=folder, more=more, port=port))
+    config.write_text(NGINX.format(folder=folder, more=more, port=port, events=events))
     with running([need_tool("nginx"), "-c", str(config), "-e", "stderr"], port):
         yield port
 

@@ -1,8 +1,8 @@
-"""Nothing that a user types adds a line, a command or a setting to a script.
+"""No user input adds a line, a command or a setting to a script.
 
-Ten thousand generated addresses go through the application; each gives a 4xx, or a script whose
-commands are the template's; hundreds do for the script in an image. An independent reader of
-iPXE scripts says what the commands are.
+The application answers ten thousand generated addresses, each with a 4xx status or with a script
+whose commands are those of the template; for scripts in images, hundreds are enough. An independent
+reader of iPXE scripts extracts the commands.
 """
 
 import random
@@ -46,7 +46,7 @@ HARMLESS = ["zos-debug", "vlan:priv=3", "ssh-user=me", "a=b", "console=ttyS1", "
 
 
 def pick_mix(rng: random.Random, clean: str) -> str:
-    """Return poison: pure, mixed, or put somewhere into a clean text."""
+    """Return poison: pure, mixed, or inserted somewhere into a clean text."""
     mix = "".join(rng.choices(POISON, k=rng.randint(1, 4)))
     if rng.random() < 0.3:
         return mix
@@ -55,14 +55,14 @@ def pick_mix(rng: random.Random, clean: str) -> str:
 
 
 def encode(rng: random.Random, text: str) -> str:
-    """Return `text` for a request line: percent-encoded once, or twice, or raw bytes that pass."""
+    """Return `text` for a request line: percent-encoded once or twice, with some characters raw."""
     safe = rng.choice(["", "/", ":=,@+/", "%/", "!$&'()*+,;=:@/%"])
     once = quote(text, safe=safe)
     return quote(once) if rng.random() < 0.05 else once
 
 
 def make_targets(what: str = "ipxe", cases: int = CASES) -> Iterator[str]:
-    """Yield addresses; a part of them is well formed, so that the other branch is tried too."""
+    """Yield addresses. Some of them are valid, so that both outcomes are tested."""
     rng = random.Random(SEED)
     for _ in range(cases):
         kind = rng.random()
@@ -105,7 +105,7 @@ def test_ten_thousand_hostile_addresses(app: FastAPI, template: list[Command]) -
 def test_hundreds_of_hostile_addresses_of_images(
     app: FastAPI, template: list[Command], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # A small image stands in for the real one; what is put into its slot is the real thing.
+    # A small image replaces the real one; the content of its slot is real.
     before, after = b"before" * 100, b"after" * 100
     blank = Template(before + bytes(SLOT_BYTES) + after, "digest", len(before))
     holder = app.state.server.templates
@@ -147,7 +147,7 @@ def check_script(target: str, answer: Answer, template: list[Command]) -> None:
 def expect(
     command: Command, mode: str, farm: str, parameters: list[str], arguments: tuple[str, ...]
 ) -> Command:
-    """Return what the template's command for farm 1 in dev must be for another boot."""
+    """Return what a command of the template (farm 1, dev) must be in another boot's script."""
     words = command.arguments
     if command.name == "kernel":
         words = (*words[: words.index("runmode=dev")], *arguments)
@@ -165,7 +165,7 @@ def test_the_host_header_changes_nothing(app: FastAPI) -> None:
         assert "evil" not in ask(app, "/ipxe/dev/1", **headers).text
 
 
-def test_the_form_escapes_what_it_gives_back(app: FastAPI) -> None:
+def test_the_form_escapes_repeated_input(app: FastAPI) -> None:
     clean = ask(app, "/?farm=x&runmode=dev&extra=%22", accept="text/html").text
     rng = random.Random(SEED)
     for _ in range(300):

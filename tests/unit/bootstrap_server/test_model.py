@@ -1,4 +1,4 @@
-"""What may be typed, and what may not."""
+"""User input that is accepted, and user input that is refused."""
 
 import random
 import re
@@ -45,7 +45,7 @@ def test_run_modes(mode: str) -> None:
 
 
 @pytest.mark.parametrize("mode", ["", "DEV", "dev ", "dev\n", "production", "../dev", "dev/1"])
-def test_no_other_run_mode(mode: str) -> None:
+def test_other_run_modes_are_refused(mode: str) -> None:
     with pytest.raises(NotThereError):
         parse_run_mode(mode)
 
@@ -81,7 +81,7 @@ def test_farm_numbers(text: str, number: int) -> None:
         "1 || reboot",
     ],
 )
-def test_no_farm_number(text: str) -> None:
+def test_what_is_not_a_farm_number(text: str) -> None:
     with pytest.raises(InputError) as caught:
         parse_farm(text)
     assert caught.value.field == "farm"
@@ -97,7 +97,7 @@ def test_three_underscores_stand_for_a_slash() -> None:
     assert parse_extra("relay=wss:______relay.example") == ("relay=wss://relay.example",)
 
 
-def test_spaces_part_parameters() -> None:
+def test_spaces_separate_parameters() -> None:
     assert parse_extra("  zos-debug   vlan:priv=3 ") == ("zos-debug", "vlan:priv=3")
 
 
@@ -120,7 +120,7 @@ def test_a_refused_name_inside_another_is_fine() -> None:
     "text",
     ["-", "--", "--name=x", "=x", ".x", "LD_PRELOAD=x", "PYTHONPATH=/tmp", "_x", ":failed", "@x"],
 )
-def test_parameters_start_with_a_small_letter_or_digit(text: str) -> None:
+def test_parameters_start_with_a_lower_case_letter_or_digit(text: str) -> None:
     with pytest.raises(InputError):
         parse_extra(text)
 
@@ -161,15 +161,15 @@ def test_limits() -> None:
         " ".join(["x=" + "/" * 250] * 4),
     ],
 )
-def test_an_address_leads_back_to_the_same_boot(extra: str) -> None:
+def test_the_path_of_a_boot_parses_to_the_same_boot(extra: str) -> None:
     check_round_trip(Boot.parse("dev", "7", extra), extra)
 
 
-def test_generated_parameters_come_back_as_they_were_typed() -> None:
+def test_generated_parameters_survive_the_round_trip_through_a_path() -> None:
     rng = random.Random(20261121)
     for _ in range(2000):
         words = ["a" + "".join(rng.choices("__//.=+:,@-Z9", k=rng.randint(0, 12))) for _ in "123"]
-        # Three typed underscores are a slash, so what was typed never holds them afterwards.
+        # Three underscores in the input become a slash, so the parsed input never contains them.
         extra = " ".join(words).replace("___", "/")
         check_round_trip(Boot.parse("dev", "7", extra), extra)
 
@@ -179,5 +179,5 @@ def check_round_trip(boot: Boot, extra: str) -> None:
     mode, farm, address = boot.path.split("/")
     assert Boot.parse(mode, farm, unquote(address)) == boot
     assert SHELL_WORD.fullmatch(address)
-    # Browsers and curl resolve dots; nothing in the address may look like some.
+    # Browsers and curl resolve "." and ".." in a path, so no part of it may be one.
     assert urljoin("http://host/a/", f"/ipxe/{boot.path}") == f"http://host/ipxe/{boot.path}"

@@ -1,4 +1,4 @@
-"""Kernel and initramfs of one release, also while another is being published."""
+"""Kernel and initramfs come from one release, also while another is being published."""
 
 import hashlib
 import json
@@ -31,14 +31,14 @@ def app(channel: Path) -> FastAPI:
 
 
 def publish(channel: Path, name: str, data: bytes) -> None:
-    """Put a file in the place of another, as a release is published."""
+    """Replace a file atomically, as publishing does."""
     new = channel / f".{name}.new"
     new.write_bytes(data)
     new.replace(channel / name)
 
 
 def publish_manifest(channel: Path, version: str) -> None:
-    """Write the manifest of what is in the channel."""
+    """Write the manifest of the files in the channel."""
     files = {
         name: {"sha256": hashlib.sha256((channel / name).read_bytes()).hexdigest()}
         for name in ("vmlinuz", "initramfs.zst")
@@ -56,7 +56,7 @@ def current_release(app: FastAPI) -> str:
     return release
 
 
-def test_the_files_of_the_release_that_was_named(app: FastAPI) -> None:
+def test_a_named_release_serves_its_files(app: FastAPI) -> None:
     release = current_release(app)
     answer = ask(app, f"/kernel/dev/{release}/vmlinuz")
     assert (answer.status, answer.text) == (200, "old kernel")
@@ -80,7 +80,7 @@ def test_a_release_that_is_replaced_between_two_requests(
     assert ask(app, f"/kernel/dev/{replaced}").text == "new"  # upstream's addresses stay
 
 
-def test_nothing_is_named_while_a_release_is_being_published(app: FastAPI, channel: Path) -> None:
+def test_no_release_is_named_while_one_is_being_published(app: FastAPI, channel: Path) -> None:
     publish_manifest(channel, "1.0+0123")
     assert "release 1.0+0123" in ask(app, "/kernel/dev/release.ipxe").text
     publish(channel, "vmlinuz", b"new kernel")
@@ -94,7 +94,7 @@ def test_nothing_is_named_while_a_release_is_being_published(app: FastAPI, chann
 @pytest.mark.parametrize(
     "text", ["", "{}", "[]", "[" * 60_000, '{"version": 1, "files": []}', "\xff"]
 )
-def test_a_manifest_that_makes_no_sense(app: FastAPI, channel: Path, text: str) -> None:
+def test_a_manifest_that_cannot_be_parsed(app: FastAPI, channel: Path, text: str) -> None:
     publish(channel, "manifest.json", text.encode("latin-1"))
     answer = ask(app, "/kernel/dev/release.ipxe")
     assert answer.status == 503
@@ -102,9 +102,7 @@ def test_a_manifest_that_makes_no_sense(app: FastAPI, channel: Path, text: str) 
 
 
 @pytest.mark.parametrize("version", ["x\nreboot", "${net0/mac}", "a b", "v" * 65, ""])
-def test_a_version_that_can_not_stand_in_a_script(
-    app: FastAPI, channel: Path, version: str
-) -> None:
+def test_a_version_that_is_not_safe_in_a_script(app: FastAPI, channel: Path, version: str) -> None:
     release = current_release(app)
     publish_manifest(channel, version)
     text = ask(app, "/kernel/dev/release.ipxe").text
@@ -122,7 +120,7 @@ def test_a_channel_without_a_release(app: FastAPI, channel: Path) -> None:
     assert ask(app, "/kernel/nothing/release.ipxe").status == 404
 
 
-def test_only_boot_files_are_below_a_release(app: FastAPI, channel: Path) -> None:
+def test_a_release_serves_only_boot_files(app: FastAPI, channel: Path) -> None:
     publish_manifest(channel, "1.0")
     release = current_release(app)
     for name in ("manifest.json", "..%2fvmlinuz", "release.ipxe"):

@@ -39,7 +39,7 @@ def test_command_line() -> None:
     assert "farmer_id" not in command_line(Boot.parse("prod"), HUB)
 
 
-def test_every_command_that_can_fail_says_what_then() -> None:
+def test_every_command_that_can_fail_has_an_alternative() -> None:
     commands = read_commands(render_script(Boot.parse("dev", "1"), "https://boot.example", HUB))
     for this, following in itertools.pairwise(commands):
         if this.name in MAY_FAIL | {"iseq", "isset"}:
@@ -48,7 +48,7 @@ def test_every_command_that_can_fail_says_what_then() -> None:
             assert following.operator == "||", this
 
 
-def test_the_release_script_says_only_which_release() -> None:
+def test_the_release_script_names_the_release_and_nothing_else() -> None:
     assert read_commands(render_release("0123456789abcdef", "")) == [
         Command("", "set", ("release", "0123456789abcdef")),
         Command("", "echo", ("Zero-OS:", "release", "0123456789ab")),
@@ -64,14 +64,14 @@ def test_every_goto_has_its_label() -> None:
     assert len(labels) == len(set(labels))
 
 
-def test_clock_is_set_only_where_certificates_are_checked() -> None:
+def test_the_clock_is_set_only_for_https() -> None:
     boot = Boot.parse("dev", "1")
     ntp = Command("", "ntp", ("pool.ntp.org",))
     assert ntp in read_commands(render_script(boot, "https://boot.example", HUB))
     assert ntp not in read_commands(render_script(boot, URL, HUB))
 
 
-def test_the_longest_of_everything_fits() -> None:
+def test_a_script_of_maximal_input_fits() -> None:
     longest = ("a" * (EXTRA_MAX_CHARS // 4 - 1) + " ") * 4
     url = "https://" + "h" * (URL_MAX_CHARS - 8)
     boot = Boot.parse("prod", str(FARM_MAX), longest)
@@ -86,12 +86,12 @@ def test_slot_is_the_script_and_newlines() -> None:
     assert slot.rstrip(b"\n") == b"#!ipxe"
 
 
-def test_too_long_a_script_is_an_error() -> None:
+def test_a_script_that_is_too_long_is_an_error() -> None:
     with pytest.raises(TemplateError):
         fill_slot("x" * (SLOT_BYTES + 1))
 
 
-def test_the_reader_sees_what_ipxe_would() -> None:
+def test_the_script_reader_splits_lines_as_ipxe_does() -> None:
     assert read_commands("#!ipxe\necho a || reboot\n") == [
         Command("", "echo", ("a",)),
         Command("||", "reboot", ()),

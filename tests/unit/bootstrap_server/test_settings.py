@@ -1,4 +1,4 @@
-"""Addresses that a server may be configured with."""
+"""The addresses in a bootstrap server's settings."""
 
 from pathlib import Path
 
@@ -52,7 +52,7 @@ def test_bad_addresses(url: str) -> None:
         Settings("http://boot.example", url, Path())
 
 
-def test_browsers_may_reach_the_server_elsewhere_than_nodes(tmp_path: Path) -> None:
+def test_browsers_can_have_another_address_than_nodes(tmp_path: Path) -> None:
     app = create_app(Settings("http://10.0.2.2:1", "http://hub", tmp_path, "http://127.0.0.1:1"))
     page, script = ask(app, "/?farm=1&runmode=dev").text, ask(app, "/ipxe/dev/1").text
     assert "http://127.0.0.1:1/usb/dev/1" in page

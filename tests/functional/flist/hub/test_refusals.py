@@ -1,4 +1,4 @@
-"""What a hub does not take, and what is said of it; and the file that has nothing to send."""
+"""What the client reports when a hub accepts no uploads; and the empty file."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from tests.helpers.flist.trees import make_small_tree
 TOKEN = "a-token-of-24-characters"
 
 
-def test_a_hub_that_takes_nothing_says_what_it_lacks(tmp_path: Path) -> None:
+def test_uploads_to_a_read_only_hub_name_the_missing_flag(tmp_path: Path) -> None:
     (tmp_path / "hub").mkdir()
     tree = make_small_tree(tmp_path / "tree")
     rfs("pack", "-m", tmp_path / "a.fl", "-s", f"dir://{tmp_path}/blocks", tree)

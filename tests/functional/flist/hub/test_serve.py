@@ -1,4 +1,4 @@
-"""`zos hub serve` over real HTTP, and a mount whose hub comes and goes."""
+"""`zos hub serve` over real HTTP, and mounts whose hub starts and stops."""
 
 import hashlib
 import http.client
@@ -100,7 +100,7 @@ def test_hostile_paths_are_refused(hub_root: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_ends_cleanly(hub_root: Path, number: signal.Signals) -> None:
+def test_a_signal_ends_the_hub_with_status_0(hub_root: Path, number: signal.Signals) -> None:
     with serving(hub_root) as hub:
         hub.process.send_signal(number)
         assert hub.process.wait(END_WITHIN_S) == 0
@@ -116,7 +116,7 @@ def test_mount_over_http_fetches_lazily_and_caches(hub_root: Path, tmp_path: Pat
             assert (mount.path / "sub" / "text").read_text() == "hello\n" * 1000
             assert len(list(cache.glob("*/*"))) == 1
             assert describe(mount.path) == describe(tmp_path / "tree")
-    # All is cached now: the next mount needs no hub.
+    # All blocks are cached now, so the next mount needs no hub.
     with mounted(meta, tmp_path / "m", *words, "--offline") as mount:
         assert describe(mount.path) == describe(tmp_path / "tree")
 
@@ -152,7 +152,7 @@ def test_mount_waits_for_a_hub_that_is_down(hub_root: Path, tmp_path: Path, adap
         got: list[bytes] = []
         thread = threading.Thread(target=lambda: got.append((mount.path / "one").read_bytes()))
         thread.start()
-        # Meanwhile what needs no block is answered.
+        # Requests that need no block are answered meanwhile.
         assert len(list(mount.path.iterdir())) == 11
         thread.join(1)
         assert thread.is_alive()
@@ -161,7 +161,7 @@ def test_mount_waits_for_a_hub_that_is_down(hub_root: Path, tmp_path: Path, adap
         assert got == [(tmp_path / "tree" / "one").read_bytes()]
 
 
-def test_mount_gives_io_errors_when_the_wait_is_over(hub_root: Path, tmp_path: Path) -> None:
+def test_a_mount_returns_io_errors_when_the_wait_is_over(hub_root: Path, tmp_path: Path) -> None:
     meta = hub_root / "flists" / "tf-zos" / "development.fl"
     words: list[str | Path] = [
         "--store",
@@ -178,7 +178,7 @@ def test_mount_gives_io_errors_when_the_wait_is_over(hub_root: Path, tmp_path: P
         assert (mount.path / "empty").read_bytes() == b""
 
 
-def test_a_killed_reader_does_not_hang(hub_root: Path, tmp_path: Path) -> None:
+def test_a_killed_reader_does_not_block_the_mount(hub_root: Path, tmp_path: Path) -> None:
     meta = hub_root / "flists" / "tf-zos" / "development.fl"
     words: list[str | Path] = [
         "--store",
@@ -200,7 +200,7 @@ def test_a_killed_reader_does_not_hang(hub_root: Path, tmp_path: Path) -> None:
         assert mount.process.wait(END_WITHIN_S) == 0
 
 
-def test_signature_is_demanded(hub_root: Path, tmp_path: Path) -> None:
+def test_a_mount_requires_the_signature(hub_root: Path, tmp_path: Path) -> None:
     meta = hub_root / "flists" / "tf-zos" / "development.fl"
     words: list[str | Path] = ["--store", f"dir://{hub_root}/blocks", "--key", tmp_path / "key.pub"]
     with mounted(meta, tmp_path / "m", *words, "--name", "tf-zos/development") as mount:

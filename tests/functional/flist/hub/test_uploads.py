@@ -1,4 +1,4 @@
-"""What a hub takes: blocks, files and flists, from those who have a token."""
+"""Uploads to a hub, with a token: blocks, files and flists."""
 
 import hashlib
 import json
@@ -25,7 +25,7 @@ WITH = ["--token", TOKEN]
 
 @pytest.fixture(name="hub")
 def make_hub(tmp_path: Path) -> Iterator[Hub]:
-    """Serve a hub that takes things."""
+    """Serve a hub that accepts uploads."""
     (tmp_path / "hub").mkdir()
     (tmp_path / "tokens").write_text(f"# ours\n{TOKEN}\n")
     with serving(tmp_path / "hub", "127.0.0.1:0", "--tokens", tmp_path / "tokens") as hub:
@@ -51,7 +51,7 @@ def test_a_flist_is_packed_to_a_hub_and_published(hub: Hub, tmp_path: Path) -> N
     assert (tmp_path / "b.fl").read_bytes() == meta.read_bytes()
 
 
-def test_without_the_token_nothing_is_taken(hub: Hub, tmp_path: Path) -> None:
+def test_uploads_without_the_token_are_refused(hub: Hub, tmp_path: Path) -> None:
     tree = make_small_tree(tmp_path / "tree")
     calls: list[list[str | Path]] = [
         ["pack", "-m", tmp_path / "a.fl", "-s", f"server://{hub.url}?token=wrong", tree],
@@ -115,7 +115,7 @@ def test_short_tokens_are_refused(tmp_path: Path) -> None:
 
 
 def send(url: str, body: bytes, **headers: str) -> dict[str, str]:
-    """POST bytes; return the answer."""
+    """POST bytes; return the JSON of the response."""
     head = {"Authorization": f"Bearer {TOKEN}", **headers}
     request = urllib.request.Request(url, body, head, method="POST")
     with urllib.request.urlopen(request, timeout=60) as answer:
@@ -161,14 +161,14 @@ def refusal(url: str, body: bytes | None = None, **headers: str) -> int:
     return caught.value.code
 
 
-def test_what_is_no_whole_file_is_refused(hub: Hub, tmp_path: Path) -> None:
+def test_an_incomplete_file_is_not_served(hub: Hub, tmp_path: Path) -> None:
     url = f"{hub.url}/api/v1/file"
     assert refusal(url, b"x") == 401
     assert refusal(url, b"x", Authorization="Bearer wrong") == 401
     assert not (tmp_path / "hub" / "blocks").exists()
     for name in ("0" * 64, "x", "A" * 64):
         assert refusal(f"{url}/{name}") == 404
-    # Of a file that comes block by block nothing is shown until all are there.
+    # A file that is uploaded block by block is served once all blocks are there.
     names = [hashlib.blake2b(body, digest_size=32).hexdigest() for body in (b"one", b"two")]
     whole = hashlib.sha256("".join(names).encode()).hexdigest()
     block_url = f"{hub.url}/api/v1/block?file_hash={whole}&idx="
@@ -176,7 +176,7 @@ def test_what_is_no_whole_file_is_refused(hub: Hub, tmp_path: Path) -> None:
     assert refusal(f"{url}/{whole}") == 404
     send(f"{block_url}0", b"one")
     assert fetch(f"{url}/{whole}") == b"onetwo"
-    # Nor of one whose sender goes away half-way.
+    # Nor is a file whose client disconnects half-way.
     host, _, port = hub.url.removeprefix("http://").partition(":")
     with socket.create_connection((host, int(port)), timeout=60) as sock:
         head = f"POST /api/v1/file HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {TOKEN}\r\n"
@@ -200,13 +200,13 @@ def test_upstreams_list_of_flists(hub: Hub, tmp_path: Path) -> None:
     assert fetch(f"{hub.url}/{rows[0]['path_uri']}") == b"x" * 7
 
 
-def test_no_endless_question_is_read(hub: Hub) -> None:
-    """What anybody may send is bounded, and is no deep nest that ends the hub."""
+def test_the_size_and_depth_of_json_are_limited(hub: Hub) -> None:
+    """Routes without a token limit the body, and deeply nested JSON does not end the hub."""
     for path in ("block/verify", "signin"):
         url = f"{hub.url}/api/v1/{path}"
         for body in (b"[" * 200_000, b"x", b"{}", b'{"blocks": 7}'):
             assert refusal(url, body) == 422
-        # A byte too many: who is still sending when the hub hangs up may not hear why.
+        # One byte too many; the hub reads it, so that the client gets to see the response.
         assert refusal(url, b" " * (MAX_JSON_BYTES + 1)) == 413
     names = {"blocks": [{"block_hash": "a" * 64, "file_hash": "a" * 64, "block_index": 0}]}
     request = urllib.request.Request(f"{hub.url}/api/v1/block/verify", json.dumps(names).encode())

@@ -1,4 +1,4 @@
-"""Signing in at a hub, and what is done with the token: directories, websites, counting."""
+"""Signing in at a hub, and using the token: directories, websites, download counts."""
 
 import json
 import os
@@ -39,7 +39,7 @@ def make_hub(tmp_path: Path) -> Iterator[Hub]:
 
 @pytest.fixture(name="token")
 def make_token(hub: Hub) -> list[str]:
-    """Sign in; return the words that say so."""
+    """Sign in; return the flags that carry the token."""
     done = rfs("token", "-u", "farmer", "-p", PASSWORD, "-s", hub.url)
     return ["--token", done.stdout.strip()]
 
@@ -77,7 +77,7 @@ def test_a_website(hub: Hub, token: list[str], tmp_path: Path) -> None:
         assert answer.headers["Content-Type"] == "text/html"
         assert "sandbox" in answer.headers["Content-Security-Policy"]
         etag = answer.headers["ETag"]
-    for address in (url.rstrip("/"), f"{url}sub"):  # a slash is added, by a relative address
+    for address in (url.rstrip("/"), f"{url}sub"):  # a relative redirect adds the slash
         with fetch(address) as answer:
             assert answer.url == f"{address}/"
     with fetch(f"{url}sub/") as answer:

@@ -1,4 +1,4 @@
-"""The hub's answers, without a network: whole versions only, nothing from elsewhere."""
+"""The hub's responses, without a network: whole versions of files, and nothing from other sites."""
 
 import hashlib
 import shutil
@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from fastapi import FastAPI
 
-from common.content import FileOpener, OpenFile
 from flist.hub.app import create_app
+from serving.content import FileOpener, OpenFile
 from tests.helpers.asgi import ask
 
 NAME = "/tf-zos/development.fl"
@@ -27,7 +27,7 @@ def app(tmp_path: Path, meta: Path) -> FastAPI:
     return create_app(tmp_path)
 
 
-def test_a_flist_that_is_replaced_meanwhile_is_sent_with_its_own_etag(
+def test_a_flist_that_is_replaced_during_a_request_is_sent_with_its_own_etag(
     app: FastAPI, meta: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first_open = FileOpener.open
@@ -45,7 +45,7 @@ def test_a_flist_that_is_replaced_meanwhile_is_sent_with_its_own_etag(
         assert answer.headers["etag"] == f'"{hashlib.sha256(expected).hexdigest()}"'
 
 
-def test_a_flist_that_is_removed_meanwhile_is_not_there(
+def test_a_flist_that_is_removed_during_a_request_is_not_found(
     app: FastAPI, meta: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first_open = FileOpener.open

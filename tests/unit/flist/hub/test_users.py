@@ -1,18 +1,25 @@
-"""Tokens of a hub's users, and what an enemy makes of them."""
+"""Tokens of a hub's users, and what an attacker makes of them."""
 
 import base64
 import json
+from typing import Any
 
+import jwt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from common.errors import UsageError
-from flist.hub.users import TOKEN_S, Users, pack, parse_users, user_line
+from flist.hub.users import MAX_TOKEN, TOKEN_S, Users, parse_users, user_line
 
 LINE = user_line("farmer", "correct horse")
 USERS = Users(LINE)
 NOW = 1_800_000_000.0
+
+
+def pack(value: object) -> str:
+    """Return one part of a token."""
+    return base64.urlsafe_b64encode(json.dumps(value).encode()).rstrip(b"=").decode()
 
 
 def test_a_password_and_its_token() -> None:
@@ -53,6 +60,39 @@ def test_no_other_token_is_taken() -> None:
         assert USERS.user_of(changed, NOW) is None
 
 
+CLAIMS = {"exp": int(NOW) + 60, "iat": int(NOW), "username": "farmer"}
+
+
+@pytest.mark.parametrize("algorithm", ["none", "HS384", "HS512"])
+def test_a_token_of_another_algorithm_is_refused(algorithm: str) -> None:
+    key = "" if algorithm == "none" else USERS.key
+    assert USERS.user_of(jwt.encode(CLAIMS, USERS.key, "HS256"), NOW) == "farmer"
+    assert USERS.user_of(jwt.encode(CLAIMS, key, algorithm), NOW) is None
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"exp": "9" * 10},
+        {"exp": None},
+        {"exp": [1]},
+        {"exp": 1e300},
+        {"username": 1},
+        {"username": ["farmer"]},
+        {"username": "nobody"},
+        {"iat": "x"},
+        {"padding": "x" * MAX_TOKEN},
+    ],
+)
+def test_a_token_with_wrong_claims_is_refused(change: dict[str, Any]) -> None:
+    """They are signed with the right key, so nothing but the claims is wrong."""
+    token = jwt.encode({**CLAIMS, **change}, USERS.key, "HS256")
+    assert USERS.user_of(token, NOW) is None
+    for name in CLAIMS:
+        rest = {key: value for key, value in CLAIMS.items() if key != name}
+        assert USERS.user_of(jwt.encode(rest, USERS.key, "HS256"), NOW) is None
+
+
 @settings(max_examples=300, deadline=None)
 @given(st.text(max_size=200) | st.text("ab.=_-", max_size=60))
 def test_any_text_as_a_token(text: str) -> None:
@@ -69,7 +109,7 @@ def test_any_text_as_users(text: str) -> None:
 
 
 def test_users_are_read() -> None:
-    text = f"# people\n\n{LINE}  # him\n{user_line('b@c', 'another word')}\n"
+    text = f"# people\n\n{LINE}  # a comment\n{user_line('b@c', 'another word')}\n"
     assert set(parse_users(text)) == {"farmer", "b@c"}
     for wrong in ("farmer", "farmer:a:b", LINE[:-4], f"{LINE}:x", LINE.replace("farmer", "a/b")):
         with pytest.raises(UsageError, match="line 1"):

@@ -1,13 +1,17 @@
 """A response that sends a `Content`: HEAD, Range, If-Range, If-None-Match, exact length."""
 
+import asyncio
 from collections.abc import Mapping
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from common.content import Content
-from common.ranges import UnsatisfiableError, choose_range, is_match
+from serving.content import Content
+from serving.ranges import UnsatisfiableError, choose_range, is_match
+
+CHUNK_BYTES = 1 << 16
 
 
 class ContentResponse(Response):
@@ -22,13 +26,22 @@ class ContentResponse(Response):
         self.background = None
         self.init_headers(headers)
 
-    async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
-        """Send the head, then the span in chunks."""
+    async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
+        """Send the head, then the span in chunks, each read when the one before has left."""
         start = {"type": "http.response.start", "status": self.status_code}
+        connection: Any = scope.get("state", {}).get("connection")
         try:
             await send({**start, "headers": self.raw_headers})
-            async for data in self._content.chunks(self._span):
+            at, stop = self._span.start, self._span.stop
+            while at < stop:
+                if connection:
+                    await connection.wait_until_sent()
+                limit = connection.chunk_bytes() if connection else CHUNK_BYTES
+                data = await self._content.read(at, min(limit, stop - at))
                 await send({"type": "http.response.body", "body": data, "more_body": True})
+                at += len(data)
+                del data  # a client that reads nothing must not keep it in memory
+                await asyncio.sleep(0)  # a fast client must not keep the loop from the others
             await send({"type": "http.response.body", "body": b""})
         finally:
             self._content.close()
@@ -37,12 +50,15 @@ class ContentResponse(Response):
 def send_content(
     request: Request, content: Content, media_type: str, headers: Mapping[str, str]
 ) -> Response:
-    """Return the response to `request` for `content`, which the response closes."""
+    """Return the response to `request` for `content`, which the response closes.
+
+    Raises `UnsatisfiableError` (416), after closing the content.
+    """
     head = {
         "Content-Type": media_type,
         "ETag": content.etag,
         "Accept-Ranges": "bytes",
-        "Cache-Control": "no-cache",  # may be kept, and must be asked about
+        "Cache-Control": "no-cache",  # a cache may keep it, and must revalidate it
         **headers,
     }
     if is_match(request.headers.get("if-none-match"), content.etag):
@@ -53,9 +69,10 @@ def send_content(
     asked, if_range = request.headers.get("range"), request.headers.get("if-range")
     try:
         part = choose_range(asked, if_range, content.etag, content.size)
-    except UnsatisfiableError:
+    except UnsatisfiableError as error:
         content.close()
-        return Response(status_code=416, headers={"Content-Range": f"bytes */{content.size}"})
+        error.http_headers = {"Content-Range": f"bytes */{content.size}"}
+        raise
     span = range(content.size) if part is None else part
     head["Content-Length"] = str(len(span))
     if part is not None:

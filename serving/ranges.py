@@ -4,6 +4,8 @@ One range per request is served; a request for several gets the whole, as the RF
 """
 
 import re
+from collections.abc import Mapping
+from types import MappingProxyType
 
 from common.errors import ZosError
 
@@ -14,6 +16,7 @@ class UnsatisfiableError(ZosError):
     """The range lies beyond the end."""
 
     http_status = 416
+    http_headers: Mapping[str, str] = MappingProxyType({})
 
 
 def parse_range(header: str | None, size: int) -> range | None:
@@ -41,7 +44,7 @@ def choose_range(header: str | None, if_range: str | None, etag: str, size: int)
 
 
 def is_match(header: str | None, etag: str) -> bool:
-    """Tell whether an If-None-Match header names `etag` (compared weakly, as it must be)."""
+    """Return whether an If-None-Match header names `etag` (compared weakly, as it must be)."""
     if header is None:
         return False
     tags = (tag.strip().removeprefix("W/") for tag in header.split(","))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from common.ranges import UnsatisfiableError, choose_range, is_match, parse_range
+from serving.ranges import UnsatisfiableError, choose_range, is_match, parse_range
 
 TAG = '"abc"'
 

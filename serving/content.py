@@ -1,0 +1,163 @@
+"""What is sent: bytes of a known length and strong ETag, in memory or in a file.
+
+A file is opened once and served from that handle. If its name is given to another file meanwhile,
+a running download still gets the file that it began with, under that file's ETag.
+"""
+
+import errno
+import hashlib
+import os
+import stat
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from anyio import to_thread
+
+DIGESTS_MAX = 4096
+NOT_CACHED = (errno.EAGAIN, errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS)
+
+
+class Content(Protocol):
+    """Bytes that can be sent in part. Its user calls `close` once, whether it was sent or not."""
+
+    @property
+    def size(self) -> int:
+        """Return the length in bytes."""
+
+    @property
+    def etag(self) -> str:
+        """Return the strong ETag, with its quotes."""
+
+    async def read(self, start: int, size: int) -> bytes:
+        """Return 1 to `size` bytes from `start`, which is below `self.size`.
+
+        Nothing is kept for the next call, so a client that reads nothing costs no memory.
+        """
+
+    def close(self) -> None:
+        """Close what is open."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pieces:
+    """Pieces of memory that follow one another and are shared by all requests."""
+
+    parts: Sequence[memoryview]
+    etag: str
+
+    @property
+    def size(self) -> int:
+        """Return the length of all pieces."""
+        return sum(map(len, self.parts))
+
+    async def read(self, start: int, size: int) -> bytes:
+        """Return bytes of the piece that `start` lies in."""
+        for part in self.parts:
+            if start < len(part):
+                return bytes(part[start : start + size])
+            start -= len(part)
+        raise ValueError("start lies beyond the end")
+
+    def close(self) -> None:
+        """Do nothing: memory is not open."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenFile:
+    """A regular file, open for reading."""
+
+    handle: int
+    size: int
+    etag: str
+
+    async def read(self, start: int, size: int) -> bytes:
+        """Return bytes of the file: at once if the kernel has them in memory, else in a thread."""
+        wanted = min(size, self.size - start)
+        data = read_cached(self.handle, wanted, start)
+        if data is None:
+            data = await to_thread.run_sync(os.pread, self.handle, wanted, start)
+        if not data:
+            raise OSError(errno.EIO, "the file became shorter while it was sent")
+        return data
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self.handle)
+
+
+def read_cached(handle: int, size: int, start: int) -> bytes | None:
+    """Return bytes of a file that are in the page cache; None if reading would wait for a disk."""
+    buffer = bytearray(size)
+    try:
+        count = os.preadv(handle, [buffer], start, os.RWF_NOWAIT)
+    except OSError as error:
+        if error.errno in NOT_CACHED:
+            return None
+        raise
+    return bytes(memoryview(buffer)[:count])
+
+
+FileKey = tuple[int, ...]
+
+
+class FileOpener:
+    """Opens files, and remembers the digests of files that have not changed since.
+
+    Threads may share one. A file is read through by one thread at a time; other threads that open
+    it meanwhile wait for that thread's result, and other files are not held up.
+    """
+
+    def __init__(self) -> None:
+        self._digests: OrderedDict[FileKey, Future[str]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def open(self, path: Path, etag: str | None = None) -> OpenFile:
+        """Open a regular file, never through a symbolic link. Raises OSError.
+
+        `etag`, with its quotes, is for a file whose name identifies its content; without it the
+        file is read through once for its SHA-256.
+        """
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        handle = os.open(path, flags)
+        try:
+            state = os.fstat(handle)
+            if not stat.S_ISREG(state.st_mode):
+                raise FileNotFoundError(f"{path} is not a regular file")
+            return OpenFile(handle, state.st_size, etag or f'"{self._digest(handle, state)}"')
+        except BaseException:
+            os.close(handle)
+            raise
+
+    def _digest(self, handle: int, state: os.stat_result) -> str:
+        """Return the SHA-256 of an open file, computed by the first thread that asks for it."""
+        times = (state.st_mtime_ns, state.st_ctime_ns)
+        key = (state.st_dev, state.st_ino, state.st_size, *times)
+        with self._lock:
+            known = self._digests.get(key)
+            if known is None:
+                mine = self._digests[key] = Future()
+                if len(self._digests) > DIGESTS_MAX:
+                    self._digests.popitem(last=False)
+            else:
+                self._digests.move_to_end(key)
+        if known is not None:
+            return known.result()
+        return self._compute(handle, key, mine)
+
+    def _compute(self, handle: int, key: FileKey, result: "Future[str]") -> str:
+        """Hash the file for all who wait for `result`; a failure is not remembered."""
+        try:
+            with os.fdopen(os.dup(handle), "rb") as stream:
+                digest = hashlib.file_digest(stream, "sha256").hexdigest()
+        except BaseException as error:
+            with self._lock:
+                self._digests.pop(key, None)
+            result.set_exception(error)
+            raise
+        result.set_result(digest)
+        return digest

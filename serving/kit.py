@@ -1,0 +1,46 @@
+"""What the requests of one application share."""
+
+from typing import Any
+
+from fastapi import FastAPI
+
+from serving import health
+from serving.bodies import BodyMemory
+from serving.connections import Connections
+from serving.health import Readiness
+from serving.logs import Throttle, make_silent_logger
+from serving.metrics import Metrics
+from serving.pools import Pools
+from serving.problems import Page, install_problems
+from serving.requests import RequestMiddleware
+from serving.settings import ServerSettings
+
+
+class Kit:
+    """Settings, metrics, readiness, pools and connections of one application.
+
+    The log is silent until a server runs the application.
+    """
+
+    def __init__(self, settings: ServerSettings) -> None:
+        self.settings = settings
+        self.log: Any = make_silent_logger()
+        self.throttle = Throttle()
+        self.metrics = Metrics()
+        self.readiness = Readiness()
+        self.pools = Pools(settings)
+        self.bodies = BodyMemory(settings.max_body_memory)
+        self.connections = Connections(settings, self.metrics)
+
+
+def install(app: FastAPI, settings: ServerSettings, page: Page | None = None) -> Kit:
+    """Add the kit to `app`, as `app.state.kit`: /health, /ready, /metrics, problems, request log.
+
+    Call it before the application's own routes are added. `page` renders errors for browsers.
+    """
+    kit = Kit(settings)
+    app.state.kit = kit
+    app.include_router(health.router)
+    install_problems(app, page)
+    app.add_middleware(RequestMiddleware, kit=kit)
+    return kit

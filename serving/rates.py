@@ -1,0 +1,74 @@
+"""Rate limits: a token bucket for each client address, in a bounded table."""
+
+import ipaddress
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from math import ceil
+
+from starlette.requests import Request
+
+from common.errors import ZosError
+
+TABLE_SIZE = 16384
+IPV6_PREFIX = 64
+"""One IPv6 client usually has this network to itself, so it is limited as one."""
+
+
+class TooManyRequestsError(ZosError):
+    """The client has sent too many requests; `http_headers` say when to try again."""
+
+    http_status = 429
+
+    def __init__(self, wait_s: float) -> None:
+        super().__init__("too many requests from this address", hint="try again later")
+        self.http_headers = {"Retry-After": str(max(1, ceil(wait_s)))}
+
+
+class RateLimit:
+    """Allows `per_minute` requests on average and `burst` at once. 0 per minute is no limit.
+
+    An instance is a FastAPI dependency: `Depends(RateLimit(30, 10))`.
+    """
+
+    def __init__(
+        self, per_minute: float, burst: int, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.rate = per_minute / 60
+        self.burst = burst
+        self.clock = clock
+        self.buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
+
+    def take(self, address: str) -> float:
+        """Take a token of `address`; return 0, or the seconds until there is one."""
+        if self.rate <= 0:
+            return 0.0
+        key = group_address(address)
+        now = self.clock()
+        tokens, at = self.buckets.pop(key, (float(self.burst), now))
+        tokens = min(float(self.burst), tokens + (now - at) * self.rate)
+        wait_s = 0.0 if tokens >= 1 else (1 - tokens) / self.rate
+        self.buckets[key] = (tokens - 1 if tokens >= 1 else tokens, now)
+        if len(self.buckets) > TABLE_SIZE:
+            self.buckets.popitem(last=False)
+        return wait_s
+
+    async def __call__(self, request: Request) -> None:
+        """Raise `TooManyRequestsError` when the client's bucket is empty."""
+        wait_s = self.take(request.client.host if request.client else "")
+        if wait_s:
+            request.app.state.kit.metrics.rejected.labels("rate_limit").inc()
+            raise TooManyRequestsError(wait_s)
+
+
+def group_address(address: str) -> str:
+    """Return the key of an address: an IPv4 address itself, or the network of an IPv6 address."""
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    if isinstance(parsed, ipaddress.IPv6Address):
+        if parsed.ipv4_mapped:
+            return str(parsed.ipv4_mapped)
+        return str(ipaddress.ip_network((int(parsed), IPV6_PREFIX), strict=False))
+    return str(parsed)

@@ -1,0 +1,124 @@
+"""The middleware around one application: request id, log line, metrics, unexpected errors."""
+
+import re
+import time
+import uuid
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from serving.metrics import UNMATCHED
+from serving.problems import Problem, render
+
+REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,128}")
+PATH_MAX_CHARS = 500
+CLIENT_GONE = 499
+"""The status in log and metrics if the client disconnected before the response began."""
+QUIET = ("/health", "/ready", "/metrics")
+"""Monitoring asks for these all the time, so they are logged on level debug."""
+
+
+@dataclass(slots=True)
+class Exchange:
+    """What is known of one request while it is answered."""
+
+    scope: Scope
+    request_id: str
+    began: float = field(default_factory=time.monotonic)
+    status: int = 0
+    sent_bytes: int = 0
+    is_complete: bool = False
+
+    @property
+    def route(self) -> str:
+        """Return the template of the route, for example `/blocks/{name}`."""
+        route = self.scope.get("route")
+        return getattr(route, "path", None) or UNMATCHED
+
+
+class RequestMiddleware:
+    """Serves one application; `kit` holds what its requests share."""
+
+    def __init__(self, app: ASGIApp, kit: Any) -> None:
+        self.app = app
+        self.kit = kit
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request and record how that went."""
+        if scope["type"] != "http":
+            return await self.app(scope, receive, send)
+        exchange = Exchange(scope, choose_id(scope))
+        state = scope.setdefault("state", {})
+        connection = state.get("connection")
+
+        async def noted_send(message: Message) -> None:
+            if connection is not None and connection.is_gone:
+                raise ClientDisconnect
+            self.note(exchange, message)
+            await send(message)
+
+        with structlog.contextvars.bound_contextvars(request_id=exchange.request_id):
+            self.kit.metrics.in_flight.inc()
+            try:
+                await self.answer(exchange, receive, noted_send)
+            finally:
+                self.kit.metrics.in_flight.dec()
+                self.kit.bodies.give_back(state)
+                self.finish(exchange)
+
+    async def answer(self, exchange: Exchange, receive: Receive, send: Send) -> None:
+        """Run the application; an unexpected error is logged once and answered with 500."""
+        try:
+            await self.app(exchange.scope, receive, send)
+        except ClientDisconnect:
+            pass
+        except Exception as error:
+            self.kit.log.error("unexpected error", exc_info=error, route=exchange.route)
+            if not exchange.status:
+                hint = f"the server's log has it under request id {exchange.request_id}"
+                await render(Problem(500, "an internal error", hint))(exchange.scope, receive, send)
+
+    def note(self, exchange: Exchange, message: Message) -> None:
+        """Note what is about to be sent, and put the request id into the head."""
+        if message["type"] == "http.response.start":
+            exchange.status = message["status"]
+            header = (b"x-request-id", exchange.request_id.encode())
+            message["headers"] = [*message.get("headers", ()), header]
+        elif message["type"] == "http.response.body":
+            exchange.sent_bytes += len(message.get("body", b""))
+            exchange.is_complete = not message.get("more_body", False)
+
+    def finish(self, exchange: Exchange) -> None:
+        """Write the log line and the metrics of a request that is over."""
+        took_s = time.monotonic() - exchange.began
+        scope, metrics = exchange.scope, self.kit.metrics
+        status = exchange.status or CLIENT_GONE
+        metrics.note(exchange.route, scope["method"], status, took_s)
+        metrics.sent.labels(exchange.route).inc(exchange.sent_bytes)
+        client = scope.get("client")
+        fields: dict[str, object] = {
+            "client": client[0] if client else "",
+            "method": scope["method"],
+            "path": scope["path"][:PATH_MAX_CHARS],
+            "route": exchange.route,
+            "status": status,
+            "bytes": exchange.sent_bytes,
+            "duration": round(took_s, 6),
+        }
+        if not exchange.is_complete:
+            fields["aborted"] = True
+        log = self.kit.log.debug if scope["path"] in QUIET else self.kit.log.info
+        log("request", **fields)
+
+
+def choose_id(scope: Scope) -> str:
+    """Return the client's X-Request-ID if it is a valid one, else a new id."""
+    for name, value in scope["headers"]:
+        if name == b"x-request-id":
+            text: str = value.decode("latin-1")
+            if REQUEST_ID.fullmatch(text):
+                return text
+    return uuid.uuid4().hex

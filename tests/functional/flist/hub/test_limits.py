@@ -1,0 +1,98 @@
+"""What many or impolite clients of a hub can and cannot do."""
+
+import json
+import socket
+import statistics
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.helpers.flist.mount import Hub, serving
+from tests.helpers.waiting import wait_until
+
+TOKEN = "a-token-of-24-characters"
+PASSWORD = "a long password"
+SIGN_INS = 300
+READ_S = 1.0
+
+
+@pytest.fixture(name="root")
+def make_root(tmp_path: Path) -> Path:
+    """Make a hub folder with one block, and files of tokens and users beside it."""
+    name = "ab" * 32
+    (tmp_path / "hub" / "blocks" / "ab").mkdir(parents=True)
+    (tmp_path / "hub" / "blocks" / "ab" / name).write_bytes(b"block")
+    call = [sys.executable, "-m", "zero_os", "hub", "user", "farmer"]
+    line = subprocess.run(call, input=PASSWORD, capture_output=True, text=True, check=True).stdout
+    (tmp_path / "users").write_text(line)
+    (tmp_path / "tokens").write_text(f"{TOKEN}\n")
+    return tmp_path / "hub"
+
+
+@pytest.fixture(name="words")
+def make_words(root: Path) -> list[str | Path]:
+    """Return the flags that name both files."""
+    return ["--tokens", root.parent / "tokens", "--users", root.parent / "users"]
+
+
+def sign_in(hub: Hub, password: str) -> int:
+    """Return the status of one sign-in."""
+    body = json.dumps({"username": "farmer", "password": password}).encode()
+    try:
+        with urllib.request.urlopen(f"{hub.url}/api/v1/signin", body, timeout=240) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        error.close()
+        return error.code
+
+
+def read_block(hub: Hub) -> float:
+    """Return how long a block takes, in seconds."""
+    began = time.monotonic()
+    with urllib.request.urlopen(f"{hub.url}/blocks/ab/{'ab' * 32}", timeout=60) as answer:
+        assert answer.read() == b"block"
+    return time.monotonic() - began
+
+
+def read_while(hub: Hub, pool: ThreadPoolExecutor) -> Iterator[float]:
+    """Yield the time of reads while many sign-ins are being checked."""
+    running = [pool.submit(sign_in, hub, "wrong password") for _ in range(SIGN_INS)]
+    wait_until(lambda: any(future.done() for future in running), "the first sign-in")
+    while not all(future.done() for future in running):
+        yield read_block(hub)
+    assert {future.result() for future in running} == {401}
+
+
+def test_many_sign_ins_do_not_hold_up_reads(root: Path, words: list[str | Path]) -> None:
+    words = [*words, "--sign-in-per-minute", "0", "--log-level", "error"]
+    with serving(root, "127.0.0.1:0", *words) as hub, ThreadPoolExecutor(SIGN_INS) as pool:
+        times = list(read_while(hub, pool))
+        assert len(times) > 10
+        assert statistics.median(times) < READ_S
+
+
+def test_sign_ins_of_one_address_are_limited(root: Path, words: list[str | Path]) -> None:
+    words = [*words, "--sign-in-per-minute", "0.1", "--sign-in-burst", "3"]
+    with serving(root, "127.0.0.1:0", *words) as hub:
+        assert [sign_in(hub, "wrong password") for _ in range(3)] == [401, 401, 401]
+        assert sign_in(hub, PASSWORD) == 429
+        read_block(hub)
+
+
+def test_a_flist_that_breaks_off_leaves_nothing(root: Path, words: list[str | Path]) -> None:
+    folder = root / "flists" / "me"
+    with serving(root, "127.0.0.1:0", *words) as hub:
+        place = urlsplit(hub.url)
+        with socket.create_connection((place.hostname, place.port or 0), timeout=60) as sock:
+            head = f"PUT /me/big.fl HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {TOKEN}\r\n"
+            sock.sendall(head.encode() + b"Content-Length: 100000000\r\n\r\n" + bytes(5_000_000))
+            wait_until(lambda: list(folder.glob(".big*")), "the file that is being written")
+        wait_until(lambda: not list(folder.iterdir()), "an empty folder")

@@ -1,0 +1,1 @@
+"""Tests with real parts of `serving`: sockets, processes, signals."""

@@ -1,0 +1,1 @@
+"""Running servers of the kit, and clients that misbehave."""

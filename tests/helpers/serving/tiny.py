@@ -1,0 +1,84 @@
+"""A tiny server on the kit: `python -m tests.helpers.serving.tiny --folder DIR`."""
+
+import argparse
+import logging
+import sys
+from pathlib import Path
+from typing import Annotated
+
+from fastapi import Depends, FastAPI, Request
+from pydantic import Field
+from pydantic_settings import SettingsConfigDict
+from starlette.responses import Response
+
+from common.errors import run_command
+from serving import kit
+from serving.bodies import read_body
+from serving.content import FileOpener
+from serving.listen import open_listener, own_url, parse_address
+from serving.rates import RateLimit
+from serving.respond import send_content
+from serving.run import run
+from serving.settings import ServerSettings, add_flags, load_settings
+
+BODY_MAX_BYTES = 8 << 20
+
+
+class TinySettings(ServerSettings):
+    """Settings of the tiny server."""
+
+    model_config = SettingsConfigDict(env_prefix="ZOS_TINY_")
+
+    listen: str = Field(default="127.0.0.1:0", description="address and port")
+    folder: Path = Field(default=Path(), description="folder whose files are served")
+    is_ready: bool = Field(default=True, description="whether /ready says so")
+
+
+def create_app(settings: TinySettings) -> FastAPI:
+    """Return the application."""
+    app = FastAPI(openapi_url=None)
+    shared = kit.install(app, settings)
+    shared.readiness.checks["flag"] = lambda: None if settings.is_ready else "the flag is down"
+    opener = FileOpener()
+
+    @app.api_route("/file/{name}", methods=["GET", "HEAD"])
+    def give_file(request: Request, name: str) -> Response:
+        content = opener.open(settings.folder / name, f'"{name}"')
+        return send_content(request, content, "application/octet-stream", {})
+
+    @app.post("/body")
+    async def take_body(request: Request) -> dict[str, int]:
+        return {"bytes": len(await read_body(request, BODY_MAX_BYTES))}
+
+    @app.get("/number/{value}")
+    async def show_number(value: int) -> dict[str, int]:
+        logging.getLogger("library").warning("a library's line")
+        return {"value": value}
+
+    @app.get("/broken")
+    async def break_down() -> None:
+        raise RuntimeError("the secret is 42")
+
+    limit = RateLimit(60, 3)
+
+    @app.get("/limited")
+    async def count_down(_: Annotated[None, Depends(limit)]) -> dict[str, str]:
+        return {}
+
+    return app
+
+
+def main() -> int:
+    """Serve until a signal."""
+    parser = argparse.ArgumentParser()
+    add_flags(parser, TinySettings)
+    flags = vars(parser.parse_args())
+    settings = load_settings(TinySettings, flags, flags.pop("config"))
+    listener = open_listener(*parse_address(settings.listen))
+    url = own_url(listener, is_tls=settings.tls_cert is not None)
+    run(create_app(settings), listener, lambda: print(url, flush=True))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(run_command(lambda _: main(), [], "tiny"))
