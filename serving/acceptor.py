@@ -117,7 +117,14 @@ class Acceptor:
         task = self.loop.create_task(self.set_up(sock, handshake))
         handshake.task = task
         self.tasks.add(task)
-        task.add_done_callback(self.tasks.discard)
+        task.add_done_callback(lambda task: self.finish(task, sock, handshake))
+
+    def finish(self, task: asyncio.Task[None], sock: socket.socket, handshake: Handshake) -> None:
+        """Clean up after a set-up, also after one that was cancelled before it began."""
+        self.tasks.discard(task)
+        self.table.remove(handshake)
+        if task.cancelled():
+            sock.close()
 
     async def set_up(self, sock: socket.socket, handshake: Handshake) -> None:
         """Make a connection of a socket; a TLS handshake that fails is the client's affair."""
@@ -130,10 +137,8 @@ class Acceptor:
                 ssl_handshake_timeout=timeout_s,
                 ssl_shutdown_timeout=timeout_s,
             )
-        except (OSError, asyncio.CancelledError, TimeoutError):
+        except (OSError, asyncio.CancelledError):
             sock.close()
-        finally:
-            self.table.remove(handshake)
 
     def refuse(self, sock: socket.socket, reason: str) -> None:
         """Answer that the server is full, as far as that needs no waiting, and close."""

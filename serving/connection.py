@@ -173,6 +173,8 @@ class Connection(H11Protocol):
             before, self.acked = self.acked, self.count_acked()
             self.is_stalled = self.acked == before
             return self.check_rate(now, "write_timeout", self.acked, settings.write_timeout)
+        if self.transport.is_closing():
+            return None
         if self.owes_body:
             if self.flow.read_paused or self.awaits_continue:
                 self.window = None
@@ -209,8 +211,8 @@ class Connection(H11Protocol):
         return int.from_bytes(info[ACKED_OFFSET : ACKED_OFFSET + 8], sys.byteorder)
 
     def evict(self) -> None:
-        """End the connection; one that has unsent data is cut off."""
-        if self.held or not self.owes_request or self.owes_body:
+        """End the connection; it is cut off if closing it would take a while."""
+        if self.held or not self.owes_request or self.owes_body or self.scheme == "https":
             self.abort()
         else:
             self.transport.close()

@@ -1,9 +1,13 @@
 """TLS from a certificate and a key in files."""
 
 import ssl
+from asyncio import sslproto
 from pathlib import Path
 
 from common.errors import UsageError
+
+BUFFER_BYTES = 1 << 15
+"""What asyncio allocates to read a TLS connection; its own 256 KiB would be most of the memory."""
 
 
 class EncryptedKeyError(Exception):
@@ -12,6 +16,7 @@ class EncryptedKeyError(Exception):
 
 def make_context(cert: Path, key: Path) -> ssl.SSLContext:
     """Return a server's TLS context. Raises `UsageError` that says which file cannot be used."""
+    sslproto.SSLProtocol.max_size = BUFFER_BYTES
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols(["http/1.1"])

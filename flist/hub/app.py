@@ -86,15 +86,20 @@ def create_app(
 
         app.include_router(uploads.make_router(root, tokens, users or Users(), shared))
     if tokens or users or (root / "files").is_dir():
-        from flist.hub import files, website
-
-        kept = files.Files(root)
-        store, pool = FolderStore(library.blocks), shared.pools.hashing
-        websites = website.Websites(store, kept, downloads.add, pool)
-        app.include_router(website.make_router(websites, pool))
-        app.include_router(files.make_router(library, kept, downloads.add))
+        add_files(app, root, library, downloads)
     app.include_router(flists_router(library, opener, shared.pools.hashing))
     return app
+
+
+def add_files(app: FastAPI, root: Path, library: Library, downloads: Downloads) -> None:
+    """Add the routes of uploaded files and of websites."""
+    from flist.hub import files, website
+
+    kept = files.Files(root)
+    store, pool = FolderStore(library.blocks), app.state.kit.pools.hashing
+    websites = website.Websites(store, kept, downloads.add, pool)
+    app.include_router(website.make_router(websites, pool))
+    app.include_router(files.make_router(library, kept, downloads.add))
 
 
 def check_folder(root: Path) -> str | None:

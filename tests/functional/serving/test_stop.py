@@ -52,6 +52,14 @@ def test_a_client_that_reads_nothing_does_not_hold_up_the_stop(
         assert server.find_lines(event="stopped", cut_off=1)
 
 
+def test_a_thread_that_is_stuck_does_not_hold_up_the_stop(tmp_path: Path) -> None:
+    with run_tiny(tmp_path, "--stop-timeout", "1") as server:
+        with socket.create_connection(server.address, ANSWER_S) as sock:
+            sock.sendall(b"GET /stuck HTTP/1.1\r\nHost: x\r\n\r\n")
+            wait_until(lambda: server.metric("zos_http_transfers_in_flight") == 2, "the request")
+            assert server.stop() == 0
+
+
 def test_a_log_that_nobody_reads_holds_nobody_up(tmp_path: Path) -> None:
     call = [*TINY, "--folder", str(tmp_path), "--log-format", "json"]
     process = subprocess.Popen(call, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

@@ -3,6 +3,7 @@
 import argparse
 import logging
 import sys
+import threading
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +12,7 @@ from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 from starlette.responses import Response
 
+from common.ending import leave
 from common.errors import run_command
 from serving import kit
 from serving.bodies import read_body
@@ -59,6 +61,10 @@ def create_app(settings: TinySettings) -> FastAPI:
     async def break_down() -> None:
         raise RuntimeError("the secret is 42")
 
+    @app.get("/stuck")
+    def wait_for_nothing() -> None:
+        threading.Event().wait()
+
     limit = RateLimit(60, 3)
 
     @app.get("/limited")
@@ -81,4 +87,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(run_command(lambda _: main(), [], "tiny"))
+    sys.exit(leave(run_command(lambda _: main(), [], "tiny")))
