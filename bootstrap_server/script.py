@@ -4,7 +4,9 @@ The script tries the network cards in rounds. With a card that gets an address, 
 and initramfs; if that fails, it closes the card, so that a card with a lease but no route does not
 block the next one. Every command that can fail has an alternative: a script that ends early would
 return to the firmware silently. `--timeout` limits the time without progress, so a server that
-stalls does not hang a node, and a slow line is not an error. Lines that start with "Zero-OS:" are
+stalls does not hang a node, and a slow line is not an error. An iPXE that chains to the script may
+be old, and may have loaded images that the kernel would get: the script frees them first. iPXE of
+2019 has no `ifconf --timeout`; its DHCP gives up by itself. Lines that start with "Zero-OS:" are
 progress for the user (and for tests) on the console.
 """
 
@@ -17,13 +19,16 @@ COMMAND_LINE_MAX_BYTES = 2047  # COMMAND_LINE_SIZE of x86 Linux, less its NUL
 ROUNDS = 4
 TRIES = 3
 STALL_MS = 30_000
-DHCP_MS = 45_000
 REBOOT_PAUSE_S = 60
 
 _SCRIPT = """\
 #!ipxe
 # Zero-OS boot script
 console ||
+imgfree ||
+set probe:int32 1 ||
+inc probe ||
+iseq ${{probe}} 2 || goto too_old
 echo
 echo Zero-OS: run mode {run_mode}, {farm}
 echo Zero-OS: kernel parameters: {parameters}
@@ -41,7 +46,7 @@ set index:int32 0
 :card
 isset ${{net${{index}}/mac}} || goto round_over
 echo Zero-OS: net${{index}} ${{net${{index}}/mac}}: DHCP (round ${{round}} of {rounds})
-ifconf --configurator dhcp --timeout {dhcp_ms} net${{index}} || goto next_card
+ifconf --configurator dhcp net${{index}} || goto next_card
 echo Zero-OS: net${{index}} has address ${{net${{index}}/ip}}, gateway ${{net${{index}}/gateway}}
 set why the kernel could not be fetched from {public_url}
 set try:int32 0
@@ -86,6 +91,10 @@ goto round
 set why iPXE found no network card that it can drive
 goto failed
 
+:too_old
+set why this iPXE is too old (${{version}}): chain to a newer one, or boot the image
+goto failed
+
 :failed
 echo
 echo Zero-OS: cannot boot: ${{why}}
@@ -122,7 +131,6 @@ def render_script(boot: Boot, public_url: str, hub_url: str) -> str:
         rounds=ROUNDS,
         tries=TRIES,
         stall_ms=STALL_MS,
-        dhcp_ms=DHCP_MS,
         reboot_pause_s=REBOOT_PAUSE_S,
     )
 

@@ -7,7 +7,6 @@ template, and two machines build the same bytes. The farm's script is a contiguo
 
 import hashlib
 import json
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,10 +14,11 @@ from pathlib import Path
 from bootstrap_server import disk, inputs
 from bootstrap_server.errors import TemplateError
 from bootstrap_server.script import SLOT_BYTES, fill_slot
-from common.files import write_atomic
 from common.locks import hold_lock
 from common.paths import cache_dir
 from common.run import run
+from common.scratch import scratch
+from common.sealed import read_sealed, write_sealed
 
 BUILD_DEADLINE_S = 60
 LOCK_DEADLINE_S = 300
@@ -54,14 +54,17 @@ class Template:
 
 
 def load_template() -> Template:
-    """Return this machine's template image, building it if it is not in the cache."""
+    """Return this machine's template image, building it unless the cache has it undamaged."""
     found = inputs.find_inputs()
-    path = cache_dir("bootstrap") / f"template-{identify(found.digests)[:32]}.img"
-    if not path.exists():
+    path = cache_dir("bootstrap") / f"sealed-{identify(found.digests)[:32]}.img"
+    data = read_sealed(path)
+    if data is None:
         with hold_lock(path.with_suffix(".lock"), "making the template image", LOCK_DEADLINE_S):
-            if not path.exists():
-                write_atomic(path, build_image(found.archive))
-    return open_template(path.read_bytes())
+            data = read_sealed(path)
+            if data is None:
+                data = build_image(found.archive)
+                write_sealed(path, data)
+    return open_template(data)
 
 
 def open_template(data: bytes) -> Template:
@@ -81,8 +84,7 @@ def identify(digests: Mapping[str, str]) -> str:
 
 def build_image(archive: Path) -> bytes:
     """Build a template image from an archive of packages; the same archive gives the same bytes."""
-    with tempfile.TemporaryDirectory(prefix="zos-template-") as name:
-        folder = Path(name)
+    with scratch("template") as folder:
         tree = folder / "tree"
         inputs.unpack_inputs(archive, tree)
         tools = inputs.make_tools(tree, folder / "bin")

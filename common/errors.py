@@ -20,6 +20,13 @@ EXIT_FAILURE = 1
 EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
 
+# The modules of the extra "host" in pyproject.toml, which `pip install zero-os` leaves out.
+HOST_MODULES = (
+    *("anyio", "fastapi", "jinja2", "jwt", "mfusepy", "multipart", "obstore", "prometheus_client"),
+    *("pydantic", "pydantic_core", "pydantic_settings", "python_multipart", "qemu.qmp", "rich"),
+    *("starlette", "structlog", "uvicorn"),
+)
+
 REFUSAL_HINTS = {
     errno.EACCES: "choose another place, or run this as a user with permission",
     errno.EPERM: "run this as root, or as a user with permission",
@@ -73,6 +80,10 @@ def run_command(main: Callable[[Sequence[str]], int], argv: Sequence[str], prog:
     except KeyboardInterrupt:
         tell(f"{prog}: interrupted\n")
         return EXIT_INTERRUPTED
+    except ModuleNotFoundError as error:
+        if not is_host_module(error.name or ""):
+            raise
+        return fail(explain_missing(error.name or "", prog), prog)
     except OSError as error:
         if os.environ.get("ZOS_TRACEBACK"):
             raise
@@ -80,6 +91,19 @@ def run_command(main: Callable[[Sequence[str]], int], argv: Sequence[str], prog:
             finish_output()
             return EXIT_FAILURE
         return fail(explain_refusal(error), prog)
+
+
+def is_host_module(name: str) -> bool:
+    """Return whether a module belongs to the extra "host"."""
+    return any(name == module or name.startswith(f"{module}.") for module in HOST_MODULES)
+
+
+def explain_missing(name: str, prog: str) -> ZosError:
+    """Return the error to print for a module of the extra "host" that is not installed."""
+    return ZosError(
+        f"cannot run {prog}: the Python module {name} is not installed",
+        hint="pip install 'zero-os[host]'",
+    )
 
 
 def call_main(main: Callable[[Sequence[str]], int], argv: Sequence[str]) -> int:

@@ -5,10 +5,15 @@ import os
 import shlex
 import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from common.errors import ZosError
+
+SAID_LINES = 200
+LAST_LINES_S = 2.0
 
 
 class CommandError(ZosError):
@@ -22,9 +27,11 @@ def run(
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
     stdin: bytes | None = None,
+    on_line: Callable[[str], None] | None = None,
 ) -> bytes:
     """Run `argv` and return its stdout; `env` extends this process's environment.
 
+    `on_line` is called with each line of stderr when it comes, from another thread.
     Raises `CommandError` with the end of stderr and, as a hint, the command line to paste.
     """
     words = [str(word) for word in argv]
@@ -42,7 +49,10 @@ def run(
     except OSError as error:
         raise explain_start(error, words[0], pasteable) from error
     try:
-        stdout, stderr = finish(process, stdin, timeout_s)
+        with contextlib.ExitStack() as stack:
+            said = stack.enter_context(following(process, on_line)) if on_line else []
+            stdout, rest = finish(process, stdin, timeout_s)
+        stderr = b"".join(said) or rest
     except subprocess.TimeoutExpired as error:
         reason = f"{words[0]} did not end within {timeout_s:g} s"
         raise CommandError(reason, hint=pasteable) from error
@@ -73,6 +83,30 @@ def finish(
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
             raise
+
+
+@contextlib.contextmanager
+def following(
+    process: subprocess.Popen[bytes], on_line: Callable[[str], None]
+) -> Iterator[deque[bytes]]:
+    """Call `on_line` with the lines of stderr until it ends; yield the last lines for a message."""
+    stream, process.stderr = process.stderr, None
+    assert stream is not None
+    said: deque[bytes] = deque(maxlen=SAID_LINES)
+
+    def follow() -> None:
+        for line in stream:
+            said.append(line)
+            on_line(line.decode(errors="replace").rstrip())
+
+    thread = threading.Thread(target=follow, daemon=True)
+    thread.start()
+    try:
+        yield said
+    finally:
+        thread.join(LAST_LINES_S)  # a grandchild may keep the stream open
+        if not thread.is_alive():
+            stream.close()
 
 
 def explain_start(error: OSError, program: str, pasteable: str) -> CommandError:

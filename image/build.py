@@ -5,6 +5,7 @@ replaced atomically, the manifest last.
 """
 
 import contextlib
+import functools
 import importlib.metadata
 import os
 import time
@@ -16,6 +17,7 @@ from common.debian.archive import PackageArchive, open_archive
 from common.debian.fetch import fetch_packages
 from common.files import open_atomic, write_atomic
 from common.run import CommandError
+from common.scratch import scratch
 from image import plan
 from image.errors import ImageError
 from image.identity import digest, packages_identity, recipe_identity, tree_identity
@@ -24,7 +26,7 @@ from image.layers import LEVEL, cached_layer, pack_layer
 from image.manifest import NAME, describe, encode_manifest, find_release
 from image.model import Release
 from image.project import build_project, collect_sources, read_keys
-from image.system import build_system, prepare_target
+from image.system import build_system, unpack_target
 from image.tree import Tree
 from image.wheels import fetch_wheels, unpack_wheels
 
@@ -40,7 +42,7 @@ class Inputs:
     sources: Tree
     keys: str
     level: int
-    target_id: str
+    packages_id: str
     modules_id: str
     system_id: str
     project_id: str
@@ -80,7 +82,7 @@ def build_release(
     keys = read_keys(flist_keys) if flist_keys else ""
     prepare_output(output)
     inputs = gather_inputs(keys, level, progress, refresh=refresh)
-    release = find_release(output, inputs.identity)
+    release = find_release(output, inputs.version, inputs.identity)
     if release is None:
         release = make_release(output, inputs, progress)
     return replace(release, elapsed_s=time.monotonic() - began)
@@ -102,28 +104,33 @@ def gather_inputs(keys: str, level: int, progress: Progress, *, refresh: bool = 
     """Return the inputs of the release, fetching packages that are not in the cache."""
     progress(f"{'fetching' if refresh else 'checking'} the Debian packages")
     try:
-        packages = fetch_packages(plan.PACKAGES, refresh=refresh)
+        packages = fetch_packages(plan.PACKAGES, refresh=refresh, progress=progress)
     except CommandError as error:
         raise ImageError(error.message, hint=error.hint) from error
     sources = collect_sources()
-    base = digest(packages_identity(packages), recipe_identity(), str(level))
+    packages_id = packages_identity(packages)
+    base = digest(packages_id, recipe_identity(), str(level))
     modules_id = digest("modules", base)
     system_id = digest("system", base, LOCK.read_bytes())
     # This layer's os-release contains the release's version, so it depends on all layers.
     project = (base_version(), tree_identity(sources), keys)
     project_id = digest("project", modules_id, system_id, *project)
-    target_id = digest("target", base)
-    return Inputs(packages, sources, keys, level, target_id, modules_id, system_id, project_id)
+    return Inputs(packages, sources, keys, level, packages_id, modules_id, system_id, project_id)
 
 
 def make_release(output: Path, inputs: Inputs, progress: Progress) -> Release:
     """Make all files of a release in memory, then write them to `output`."""
-    with open_archive(inputs.packages) as archive:
+    with open_archive(inputs.packages) as archive, scratch("build") as place:
+        if packages_identity(inputs.packages) != inputs.packages_id:
+            raise ImageError(
+                "the Debian packages were fetched anew by another process during this build",
+                hint="run it again",
+            )
         kernel = find_kernel(archive)
         vmlinuz_path = f"boot/vmlinuz-{kernel}"
         vmlinuz = archive.read(vmlinuz_path)
         layers = make_layers(
-            archive, kernel, int(archive.member(vmlinuz_path).mtime), inputs, progress
+            archive, kernel, int(archive.member(vmlinuz_path).mtime), inputs, place, progress
         )
     contents = {"vmlinuz": vmlinuz, "initramfs.zst": b"".join(layers)}
     files = {name: describe(content) for name, content in contents.items()}
@@ -151,12 +158,19 @@ def write_release(output: Path, contents: dict[str, bytes]) -> None:
 
 
 def make_layers(
-    archive: PackageArchive, kernel: str, mtime: int, inputs: Inputs, progress: Progress
+    archive: PackageArchive,
+    kernel: str,
+    mtime: int,
+    inputs: Inputs,
+    place: Path,
+    progress: Progress,
 ) -> list[bytes]:
-    """Return the compressed layers of the initramfs, first to last."""
+    """Return the compressed layers of the initramfs, first to last; `place` is an empty folder."""
 
+    @functools.cache
     def target() -> Path:
-        return prepare_target(archive, inputs.target_id)
+        unpack_target(archive, place / "target")
+        return place / "target"
 
     def modules() -> Tree:
         return build_modules(archive, kernel, target())

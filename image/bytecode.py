@@ -6,10 +6,10 @@ fixed hash seed, since marshal's output depends on which strings were interned b
 """
 
 import json
-import tempfile
 from pathlib import Path
 
 from common.debian.programs import run_program
+from common.scratch import scratch
 from image.model import File
 from image.plan import PYTHON
 from image.tree import Tree
@@ -51,8 +51,7 @@ def compile_tree(tree: Tree, target: Path, *, keep_sources: bool) -> Tree:
 
 
 def _compile(sources: list[tuple[str, File]], target: Path) -> dict[str, bytes]:
-    with tempfile.TemporaryDirectory() as place:
-        folder = Path(place)
+    with scratch("compile") as folder:
         rows = []
         for number, (path, file) in enumerate(sources):
             source = folder / f"{number}.py"

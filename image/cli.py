@@ -1,4 +1,4 @@
-"""`zos image`: build a release."""
+"""`zos image`: build a release, or list what one contains."""
 
 import argparse
 import json
@@ -8,14 +8,17 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from image.build import build_release
+from image.listing import describe_member, read_initramfs, render_member
 from image.model import Release
 
 DEFAULT_OUTPUT = Path("release")
 
 
 def main(argv: Sequence[str], prog: str) -> int:
-    """Run `zos image build` and return its exit status."""
+    """Run `zos image build` or `inspect` and return its exit status."""
     args = make_parser(prog).parse_args(argv)
+    if args.verb == "inspect":
+        return inspect(args)
     with show_progress() as progress:
         release = build_release(
             args.output, flist_keys=args.flist_key, progress=progress, refresh=args.refresh
@@ -28,10 +31,23 @@ def main(argv: Sequence[str], prog: str) -> int:
     return 0
 
 
+def inspect(args: argparse.Namespace) -> int:
+    """Print what an initramfs contains."""
+    members = read_initramfs(args.path)
+    if args.json:
+        value = [describe_member(member) for member in members]
+        sys.stdout.write(json.dumps(value, indent=2) + "\n")
+    else:
+        sys.stdout.writelines(map(render_member, members))
+    return 0
+
+
 def make_parser(prog: str) -> argparse.ArgumentParser:
     """Return the parser of this command."""
-    parser = argparse.ArgumentParser(prog=prog, description="Build a release of Zero-OS.")
-    verbs = parser.add_subparsers(required=True, metavar="VERB")
+    parser = argparse.ArgumentParser(
+        prog=prog, description="Build and inspect releases of Zero-OS."
+    )
+    verbs = parser.add_subparsers(required=True, dest="verb", metavar="VERB")
     build = verbs.add_parser(
         "build",
         help="make vmlinuz, initramfs.zst and manifest.json",
@@ -57,6 +73,14 @@ def make_parser(prog: str) -> argparse.ArgumentParser:
         help="fetch the newest packages of Debian 13 instead of using cached ones",
     )
     build.add_argument("--json", action="store_true", help="print one JSON object")
+    look = verbs.add_parser(
+        "inspect",
+        help="list the files of an initramfs",
+        description="List the files of an initramfs: of all its archives, which zstd and cpio do "
+        "not show.",
+    )
+    look.add_argument("path", type=Path, metavar="PATH", help="an initramfs, or a release's folder")
+    look.add_argument("--json", action="store_true", help="print a list of JSON objects")
     return parser
 
 

@@ -1,14 +1,13 @@
 """Digests of a release's inputs: the same inputs have the same identity on any machine."""
 
 import hashlib
-import json
 from collections.abc import Iterable
 from pathlib import Path
 
 from common.debian import archive
 from common.debian.archive import PackageArchive, open_archive
-from common.files import write_atomic
 from common.paths import cache_dir
+from common.sealed import read_sealed, sealed_digest, write_sealed
 from image.model import Directory, File, Symlink
 from image.packages import read_entry, select_paths
 from image.tree import Tree
@@ -17,7 +16,7 @@ from image.tree import Tree
 PACKAGE_PATHS = ("boot/*", "usr/*")
 RECIPE = (Path(__file__).parent, Path(archive.__file__).parent)
 # The command line and its output do not change what is built.
-NOT_RECIPE = ("cli.py",)
+NOT_RECIPE = ("cli.py", "listing.py")
 
 
 def digest(*parts: str | bytes) -> str:
@@ -45,20 +44,17 @@ def tree_identity(tree: Tree) -> str:
 def packages_identity(path: Path) -> str:
     """Return the digest of the archive of packages at `path`.
 
-    Computing it takes a second, so it is cached for as long as the file does not change.
+    Computing it takes a second, so it is cached for as long as the archive has the same content.
     """
-    facts = path.stat()
-    stamp = [facts.st_size, facts.st_mtime_ns]
+    content = sealed_digest(path)
     note = cache_dir("image") / f"{path.stem}.identity"
-    try:
-        known = json.loads(note.read_bytes())
-        if known["stamp"] == stamp:
-            return str(known["digest"])
-    except (OSError, ValueError, KeyError, TypeError):
-        pass
+    if content and (known := read_sealed(note)):
+        of, _, answer = known.decode().partition(" ")
+        if of == content:
+            return answer
     with open_archive(path) as packages:
         answer = digest(*_archive_parts(packages))
-    write_atomic(note, json.dumps({"stamp": stamp, "digest": answer}).encode())
+    write_sealed(note, f"{content} {answer}".encode())
     return answer
 
 

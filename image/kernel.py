@@ -5,11 +5,11 @@ tenth smaller, but use 100 MB more of a node's memory, delay PID 1 by 1.5 s (emu
 processors), and take 15 times longer to compress during the build.
 """
 
-import tempfile
 from pathlib import Path
 
 from common.debian.archive import PackageArchive
 from common.debian.programs import run_program
+from common.scratch import scratch
 from image import plan
 from image.errors import ImageError
 from image.model import File
@@ -50,8 +50,7 @@ def make_indexes(
     archive: PackageArchive, tree: Tree, version: str, target: Path
 ) -> dict[str, bytes]:
     """Return the files that the target's depmod writes for the modules in `tree`, by name."""
-    with tempfile.TemporaryDirectory() as place:
-        root = Path(place)
+    with scratch("depmod") as root:
         archive.unpack([path for path, _ in tree.files()], root)
         (root / "lib").symlink_to("usr/lib")
         run_program(target, "usr/bin/kmod", ["-b", root, version], name="depmod")

@@ -8,16 +8,18 @@ time of its own small layer.
 import contextlib
 import os
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import zstandard
-
-from common.files import write_atomic
 from common.paths import cache_dir
+from common.run import run
+from common.sealed import read_sealed, write_sealed
 from image.cpio import write_archive
 from image.tree import Tree
 
+COMPRESS = Path(__file__).with_name("compress.py")
+COMPRESS_DEADLINE_S = 3600
 LEVEL = 19
 # The default window of level 19; the kernel allocates it while it unpacks.
 WINDOW_LOG = 23
@@ -31,24 +33,24 @@ def pack_layer(tree: Tree, mtime: int, level: int = LEVEL, threads: int = 0) -> 
 
     With `threads` 0 there is one per processor; any number gives the same bytes.
     """
-    options = zstandard.ZstdCompressionParameters.from_level(
-        level, window_log=WINDOW_LOG, job_size=JOB_BYTES, threads=threads or os.cpu_count() or 1
-    )
-    archive = write_archive(tree, mtime)
-    packed = zstandard.ZstdCompressor(compression_params=options).compress(archive)
+    numbers = map(str, (level, WINDOW_LOG, JOB_BYTES, threads))
+    call: list[str | Path] = [sys.executable, "-I", COMPRESS, *numbers]
+    packed = run(call, timeout_s=COMPRESS_DEADLINE_S, stdin=write_archive(tree, mtime))
     return packed + b"\0" * (-len(packed) % 4)
 
 
 def cached_layer(name: str, identity: str, make: Callable[[], bytes]) -> bytes:
-    """Return the layer `name` of `identity`; call `make` only if it is not in the cache."""
-    path = cache_dir("image", "layers") / f"{name}-{identity[:32]}.zst"
-    try:
-        data = path.read_bytes()
-        path.touch()
-    except FileNotFoundError:
-        data = make()
-        write_atomic(path, data)
-        keep_newest(path.parent, f"{name}-*.zst", KEPT_PER_LAYER)
+    """Return the layer `name` of `identity`; call `make` unless the cache has it undamaged."""
+    path = cache_dir("image", "layers") / f"{name}-{identity[:32]}.sealed"
+    data = read_sealed(path)
+    if data is not None:
+        with contextlib.suppress(FileNotFoundError):  # another build has just removed it
+            os.utime(path)
+        return data
+    data = make()
+    write_sealed(path, data)
+    for pattern in (f"{name}-*.sealed", f"{name}-*.zst"):  # earlier versions wrote .zst
+        keep_newest(path.parent, pattern, KEPT_PER_LAYER)
     return data
 
 

@@ -31,11 +31,11 @@ def encode_manifest(
     return json.dumps(value, indent=2).encode() + b"\n"
 
 
-def find_release(folder: Path, identity: str) -> Release | None:
-    """Return the release in `folder` if it is complete and has `identity`, else None."""
+def find_release(folder: Path, version: str, identity: str) -> Release | None:
+    """Return the release in `folder` if it is complete and this one, else None."""
     try:
         value: dict[str, Any] = json.loads((folder / NAME).read_bytes())
-        if value["identity"] != identity:
+        if (value["version"], value["identity"]) != (version, identity):
             return None
         files = {name: Artefact(row["size"], row["sha256"]) for name, row in value["files"].items()}
         if any(describe((folder / name).read_bytes()) != file for name, file in files.items()):

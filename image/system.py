@@ -1,17 +1,14 @@
 """The layer of the initramfs from packages: libraries, Python, tools, certificates."""
 
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 
 from common.debian.archive import PackageArchive
 from common.debian.programs import LIBRARY_FOLDER, LOADER
-from common.paths import cache_dir
 from image import plan
 from image.bytecode import compile_tree
 from image.elf import is_elf, read_needed, strip_unloaded
 from image.errors import ImageError
-from image.layers import keep_newest
 from image.model import Directory, File, Symlink
 from image.packages import read_entry, select_paths
 from image.tree import Tree
@@ -20,7 +17,6 @@ USERS = "root:x:0:0:root:/root:/usr/bin/zos\nnobody:x:65534:65534:nobody:/:/usr/
 GROUP = "root:x:0:\ntty:x:5:\ndisk:x:6:\nkvm:x:104:\nnogroup:x:65534:\n"
 HOSTS = "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n"
 NSSWITCH = "passwd: files\ngroup: files\nhosts: files dns\n"
-KEPT_TARGETS = 3
 SMALL_FILES = {
     "etc/passwd": USERS,
     "etc/group": GROUP,
@@ -43,26 +39,17 @@ def build_system(archive: PackageArchive, wheels: Tree, target: Path) -> Tree:
     return strip_files(tree)
 
 
-def prepare_target(archive: PackageArchive, identity: str) -> Path:
-    """Return a folder with the target's Python, kmod and libraries, unpacked once per identity."""
-    place = cache_dir("image", "target") / identity[:16]
-    if place.is_dir():
-        place.touch()
-        return place
+def unpack_target(archive: PackageArchive, folder: Path) -> None:
+    """Unpack the target's Python, kmod and libraries into the empty `folder`.
+
+    It takes half a second. A cached folder would have to be compared with the archive, which takes
+    as long.
+    """
     tree = Tree()
     copy_files(archive, [LOADER, plan.PYTHON, "usr/bin/kmod", *select_stdlib(archive)], tree)
     add_libraries(archive, tree)
     paths = [path for path, entry in tree.items() if not isinstance(entry, Directory)]
-    with tempfile.TemporaryDirectory(dir=place.parent) as folder:
-        fresh = Path(folder) / "root"
-        archive.unpack(paths, fresh)
-        try:
-            fresh.rename(place)
-        except OSError:
-            if not place.is_dir():  # else another build has just created it
-                raise
-    keep_newest(place.parent, "*", KEPT_TARGETS)
-    return place
+    archive.unpack(paths, folder)
 
 
 def build_skeleton() -> Tree:

@@ -7,12 +7,12 @@ import contextlib
 import json
 import os
 import shutil
-import tempfile
 import time
 from pathlib import Path
 
 from common.files import write_atomic
 from common.paths import cache_dir
+from common.scratch import scratch
 from qemu.args import PROGRAM
 from qemu.errors import MachineError
 from qemu.firmware import find_uefi
@@ -70,15 +70,15 @@ def does_kvm_boot(deadline_s: float = PROBE_DEADLINE_S) -> bool:
         firmware = find_uefi()
     except MachineError:
         return False
-    with tempfile.TemporaryDirectory(prefix="zos-kvm-") as folder:
-        variables = Path(folder) / "variables.fd"
+    with scratch("kvm") as folder:
+        variables = folder / "variables.fd"
         shutil.copyfile(firmware.variables, variables)
-        said = Path(folder) / "said"
+        said = folder / "said"
         argv = [PROGRAM, "-nodefaults", "-no-user-config", "-machine", "q35", "-accel", "kvm"]
         argv += ["-cpu", "host", "-m", "128M", "-display", "none", "-serial", f"file:{said}"]
         argv += ["-drive", f"if=pflash,unit=0,format=raw,readonly=on,file={firmware.code}"]
         argv += ["-drive", f"if=pflash,unit=1,format=raw,file={variables}"]
-        errors = Path(folder) / "errors"
+        errors = folder / "errors"
         process = QemuProcess(argv, (), errors)
         try:
             process.start()

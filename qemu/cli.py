@@ -32,9 +32,9 @@ def main(argv: Sequence[str], prog: str) -> int:
     )
     if options.timeout is not None and not options.timeout > 0:
         raise UsageError(f"cannot stop after {options.timeout:g} s", hint="--timeout 60")
-    signal.signal(
-        signal.SIGTERM, signal.default_int_handler
-    )  # like Ctrl-C: stop the machine cleanly
+    for number in (signal.SIGTERM, signal.SIGHUP):  # like Ctrl-C: stop the machine cleanly
+        if signal.getsignal(number) != signal.SIG_IGN:  # as nohup sets SIGHUP
+            signal.signal(number, signal.default_int_handler)
     with QemuMachine(config, artefacts=options.log, on_console_line=print_line) as machine:
         try:
             for item in config.all_forwards:

@@ -133,9 +133,3 @@ def concatenate(parts: tuple[Path, ...], target: Path) -> None:
             with open(part, "rb") as data:
                 shutil.copyfileobj(data, out, 1 << 20)
             out.write(bytes(-out.tell() % INITRD_ALIGNMENT))
-
-
-def remove_folder(folder: Path) -> None:
-    """Remove a machine's private folder and its content."""
-    with contextlib.suppress(OSError):
-        shutil.rmtree(folder)

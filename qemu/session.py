@@ -5,18 +5,18 @@ Everything is acquired in one place and released in reverse order, also if the s
 
 import contextlib
 import re
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+from common.scratch import scratch
 from qemu.acceleration import choose_acceleration, find_program
 from qemu.agentlink import AgentLink
 from qemu.args import build_args
 from qemu.console import Console
 from qemu.errors import MachineEndedError, MachineError
 from qemu.guest import Guest
-from qemu.launch import Channels, prepare_files, remove_folder
+from qemu.launch import Channels, prepare_files
 from qemu.lines import Line
 from qemu.model import MachineConfig
 from qemu.monitor import Monitor
@@ -72,8 +72,7 @@ class Session:
         find_program()
         wanted = self._config.acceleration
         self.acceleration = choose_acceleration() if wanted == "auto" else wanted
-        self.work = Path(tempfile.mkdtemp(prefix="zos-vm-"))
-        self._cleanup.callback(remove_folder, self.work)
+        self.work = self._cleanup.enter_context(scratch("vm"))
         self.folder = self._artefacts or self.work
         self.folder.mkdir(parents=True, exist_ok=True)
         for name in EVIDENCE:  # left by an earlier machine with the same folder

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 
 from common.errors import ZosError
+from common.sealed import matches_seal
 
 
 class PackageError(ZosError):
@@ -76,10 +77,16 @@ class PackageArchive:
 
 @contextlib.contextmanager
 def open_archive(path: Path) -> Iterator[PackageArchive]:
-    """Open an archive and read its index. Raises `PackageError` if that fails."""
+    """Open an archive and read its index. Raises `PackageError` if that fails.
+
+    An archive with a seal is read through first, by the handle that is used from then on.
+    """
     with contextlib.ExitStack() as stack:
         try:
-            tar = stack.enter_context(tarfile.open(path, "r:"))
+            stream = stack.enter_context(open(path, "rb"))
+            if not matches_seal(stream, path):
+                raise broken(path, f"cannot use {path}: it does not match its SHA-256")
+            tar = stack.enter_context(tarfile.open(fileobj=stream, mode="r:"))
             members = {plain_path(member.name): member for member in tar if is_kept(member)}
         except (OSError, tarfile.TarError, ValueError) as error:
             raise broken(path, f"cannot read {path}: {error}") from error

@@ -1,10 +1,8 @@
 """`zos boot`: the whole chain on one machine, from packages to a workload that answers."""
 
 import contextlib
-import shutil
 import signal
 import sys
-import tempfile
 import time
 import urllib.parse
 from collections.abc import Iterator, Sequence
@@ -18,8 +16,8 @@ from rich.console import Console
 from bootstrap_server.app import create_app as create_bootstrap
 from bootstrap_server.settings import Settings
 from common.errors import ZosError
-from common.files import write_atomic
-from common.paths import cache_dir
+from common.locks import hold_lock
+from common.scratch import scratch
 from flist.hub.app import create_app as create_hub
 from image.build import build_release
 from serving.listen import open_listener
@@ -27,6 +25,7 @@ from serving.run import serve_in_thread
 from zero_os.boot.hub import LocalHub, prepare_hub
 from zero_os.boot.node import REDIS_PORT, Node, boot_node
 from zero_os.boot.options import Options, parse_options
+from zero_os.boot.places import checkout_dir, link_files
 from zero_os.boot.report import Report
 from zero_os.boot.timeline import Timeline
 
@@ -34,6 +33,7 @@ RUN_MODE = "dev"
 LOOPBACK = "127.0.0.1"
 GUEST_VIEW = "10.0.2.2"  # this machine's loopback in QEMU's user-mode network
 FETCH_TIMEOUT_S = 60.0
+BUILD_DEADLINE_S = 4000.0
 STAY_POLL_S = 1.0
 
 
@@ -68,13 +68,14 @@ def main(argv: Sequence[str], prog: str) -> int:
     talk = Talk()
     timeline = Timeline()
     with ended_by_signals(), contextlib.ExitStack() as stack:
-        hub = prepare_hub(talk.say)
-        releases = prepare_release(hub, talk)
+        run = stack.enter_context(scratch("boot"))
+        hub = prepare_hub(talk.say, run / "hub")
+        releases = prepare_release(hub, run, talk)
         timeline.reach("image built", talk.clock())
         talk.say("starting the hub and the bootstrap server")
         servers = stack.enter_context(run_servers(hub, releases))
         talk.say(f"the page is at {servers.page_url}")
-        image = fetch_image(servers, options.farm)
+        image = fetch_image(servers, options.farm, run)
         timeline.reach("image personalised", talk.clock())
         talk.say(f"farm {options.farm}'s USB image is {image}; booting from it")
         node = stack.enter_context(
@@ -84,7 +85,6 @@ def main(argv: Sequence[str], prog: str) -> int:
                 timeline,
                 talk.clock,
                 on_stage=lambda stage: talk.say(stage),
-                artefacts=stack.enter_context(console_folder()),
                 timeout_s=options.timeout_s,
             )
         )
@@ -95,7 +95,7 @@ def main(argv: Sequence[str], prog: str) -> int:
 
 @contextlib.contextmanager
 def ended_by_signals() -> Iterator[None]:
-    """Make SIGTERM act like Ctrl-C, so that everything is stopped in order.
+    """Make SIGTERM and SIGHUP act like Ctrl-C, so that everything is stopped in order.
 
     SIGINT is set too: a shell without job control starts background commands with it ignored.
     """
@@ -104,7 +104,9 @@ def ended_by_signals() -> Iterator[None]:
         del number, frame
         raise KeyboardInterrupt
 
-    numbers = (signal.SIGINT, signal.SIGTERM)
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # as nohup sets it
+        numbers.append(signal.SIGHUP)
     before = {number: signal.signal(number, interrupt) for number in numbers}
     try:
         yield
@@ -113,26 +115,14 @@ def ended_by_signals() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def prepare_release(hub: LocalHub, talk: Talk) -> Path:
-    """Build the release, unless nothing has changed; return the folder of all channels."""
-    releases = cache_dir("boot", "releases")
-    release = build_release(releases / RUN_MODE, flist_keys=hub.key_file, progress=talk.say)
-    talk.say(f"release {release.version} is in {releases / RUN_MODE}")
-    return releases
-
-
-@contextlib.contextmanager
-def console_folder() -> Iterator[Path]:
-    """Yield a folder for this run's console log; it is kept if the node did not come up."""
-    folder = Path(tempfile.mkdtemp(prefix="zos-boot-"))
-    try:
-        yield folder
-    except ZosError:
-        raise
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
-    shutil.rmtree(folder, ignore_errors=True)
+def prepare_release(hub: LocalHub, run: Path, talk: Talk) -> Path:
+    """Build the release, unless nothing has changed; return this run's folder of all channels."""
+    built = checkout_dir("releases") / RUN_MODE
+    with hold_lock(built.with_suffix(".lock"), "building the release", BUILD_DEADLINE_S, talk.say):
+        release = build_release(built, flist_keys=hub.key_file, progress=talk.say)
+        link_files(built, run / "releases" / RUN_MODE)
+    talk.say(f"release {release.version} is in {built}")
+    return run / "releases"
 
 
 @contextlib.contextmanager
@@ -153,7 +143,7 @@ def run_servers(hub: LocalHub, releases: Path) -> Iterator[Servers]:
         yield Servers(bootstrap, hub_app, f"http://{LOOPBACK}:{page_port}/")
 
 
-def fetch_image(servers: Servers, farm: int) -> Path:
+def fetch_image(servers: Servers, farm: int, folder: Path) -> Path:
     """Fetch the farm's USB image over HTTP, as a farmer would; return the file."""
     url = urllib.parse.urljoin(servers.page_url, f"usb/{RUN_MODE}/{farm}")
     try:
@@ -162,8 +152,8 @@ def fetch_image(servers: Servers, farm: int) -> Path:
         raise ZosError(f"cannot fetch {url}: {error}") from error
     if response.status != 200:
         raise ZosError(f"cannot fetch {url}: {response.status} {response.data[:200]!r}")
-    image = cache_dir("boot") / f"farm-{farm}.img"
-    write_atomic(image, response.data)
+    image = folder / f"farm-{farm}.img"
+    image.write_bytes(response.data)
     return image
 
 

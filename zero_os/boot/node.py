@@ -36,7 +36,6 @@ def boot_node(
     clock: Callable[[], float],
     *,
     on_stage: Callable[[str], None],
-    artefacts: Path,
     timeout_s: float,
 ) -> Iterator[Node]:
     """Boot a machine from the USB image and yield it once its workload has answered.
@@ -53,7 +52,7 @@ def boot_node(
     config = MachineConfig(
         boot=UsbBoot(image), firmware=firmware, memory_mib=MEMORY_MIB, forwards=(REDIS_PORT,)
     )
-    with QemuMachine(config, artefacts=artefacts, on_console_line=note) as machine:
+    with QemuMachine(config, on_console_line=note) as machine:
         port = machine.forwarded_port(REDIS_PORT)
         deadline = time.monotonic() + timeout_s
         while True:

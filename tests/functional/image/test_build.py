@@ -1,7 +1,10 @@
 """A release from cached packages: reproducible, complete, and its errors."""
 
 import base64
+import os
+import shutil
 import stat
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -109,6 +112,39 @@ def test_a_damaged_release_is_built_again(release: Release, keys: Path, tmp_path
     again = build_release(tmp_path, flist_keys=keys, progress=print, level=FAST)
     assert not again.reused
     assert contents(tmp_path) == contents(release.folder)
+
+
+def test_damaged_caches_do_not_reach_a_release(
+    release: Release, keys: Path, caches: Path, tmp_path: Path
+) -> None:
+    layers = [*(caches / "image" / "layers").iterdir(), *(caches / "image").glob("*.identity")]
+    assert len(layers) > 3
+    for path in layers:
+        data, facts = path.read_bytes(), path.stat()
+        path.write_bytes(data[:-50] + b"DUST" + data[-46:])
+        os.utime(path, ns=(facts.st_atime_ns, facts.st_mtime_ns))
+    again = build_release(tmp_path, flist_keys=keys, progress=print, level=FAST)
+    assert not again.reused
+    assert contents(tmp_path) == contents(release.folder)
+
+
+def test_repacked_wheels_are_fetched_again(
+    caches: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good = fetch_wheels(build.LOCK)
+    monkeypatch.setenv("ZOS_CACHE", str(tmp_path))
+    copied = tmp_path / "wheels" / good[0].parent.name
+    shutil.copytree(good[0].parent, copied)
+    with zipfile.ZipFile(copied / good[0].name, "a") as wheel:
+        wheel.writestr("other.py", "")
+
+    def download(_lock: Path, folder: Path) -> None:
+        shutil.copytree(good[0].parent, folder)
+
+    monkeypatch.setattr("image.wheels._download", download)
+    again = fetch_wheels(build.LOCK)
+    assert [path.parent for path in again] == [copied] * len(good)
+    assert [path.read_bytes() for path in again] == [path.read_bytes() for path in good]
 
 
 def test_other_keys_give_another_release(release: Release, tmp_path: Path) -> None:

@@ -123,6 +123,17 @@ def test_a_panic_ends_every_wait_at_once_and_saves_the_screen(
     assert "GUEST_PANICKED" in (tmp_path / "kept" / "events.json").read_text()
 
 
+def test_the_screen_is_read_where_the_console_has_scrolled_to(configure: Maker) -> None:
+    """Linux scrolls by moving the start of the screen; here by two rows, or 160 cells."""
+    scroll = sector.out_word(0x3D4, 0x0C) + sector.out_word(0x3D4, 160 << 8 | 0x0D)
+    old, new = sector.show("OLD"), sector.show("NEW", cell=160)
+    config = configure(old, new, scroll, sector.say("scrolled\r\n"), sector.SPIN)
+    with QemuMachine(config) as machine:
+        machine.wait_for_console_text("scrolled", timeout_s=BOOT_S)
+        assert machine.screen.text().startswith("NEW")
+        assert "OLD" not in machine.screen.text()
+
+
 def test_a_guest_may_continue_after_a_panic(configure: Maker) -> None:
     config = configure(sector.panic(), sector.say("went on\r\n"), sector.SPIN, on_panic="none")
     with QemuMachine(config) as machine:

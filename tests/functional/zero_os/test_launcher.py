@@ -76,6 +76,25 @@ def test_help_needs_no_packages(checkout: Path, words: list[str]) -> None:
     assert out.split() == ["-m", "zero_os", *words]
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["test", "tests/nowhere"], "zos test: there is no tests/nowhere"),
+        (["test", "-x", "tests/nowhere.py::test_it"], "zos test: there is no tests/nowhere.py"),
+        (["bench", "nothing"], "zos bench: no benchmark 'nothing'"),
+        (["bot"], "zos bot: unknown verb 'bot'"),
+    ],
+)
+def test_a_wrong_name_is_said_before_anything_is_installed(
+    checkout: Path, words: list[str], said: str
+) -> None:
+    (checkout / ".venv" / "zos-stamp").unlink()
+    status, out, err = run_launcher(checkout, *words, path=make_tools(checkout))
+    assert (status, out) == (2, "")
+    assert err.startswith(f"{said}\n  hint: ")
+    assert not (checkout / ".zos.lock").exists()
+
+
 def test_a_read_only_checkout(checkout: Path) -> None:
     (checkout / ".zos.lock").mkdir()
     (checkout / ".venv" / "zos-stamp").unlink()

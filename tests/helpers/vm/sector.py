@@ -36,11 +36,11 @@ def say(text: str) -> bytes:
     return b"".join(out_byte(SERIAL, byte) for byte in text.encode())
 
 
-def show(text: str) -> bytes:
-    """Return code that writes `text` at the top left of the VGA text screen."""
+def show(text: str, cell: int = 0) -> bytes:
+    """Return code that writes `text` to VGA text memory, by default at the screen's top left."""
     code = b"\xb8\x00\xb8\x8e\xc0"  # mov ax, 0xb800; mov es, ax
     for place, byte in enumerate(text.encode("cp437")):
-        code += b"\x26\xc6\x06" + (2 * place).to_bytes(2, "little") + bytes([byte])
+        code += b"\x26\xc6\x06" + (2 * (cell + place)).to_bytes(2, "little") + bytes([byte])
     return code
 
 

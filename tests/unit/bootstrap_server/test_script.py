@@ -56,6 +56,20 @@ def test_the_release_script_names_the_release_and_nothing_else() -> None:
     assert "echo Zero-OS: release 1.0+ab\n" in render_release("0123456789abcdef", "1.0+ab")
 
 
+def test_an_old_ipxe_is_told_before_it_fails() -> None:
+    commands = read_commands(render_script(Boot.parse("dev", "1"), URL, HUB))
+    names = [command.name for command in commands]
+    assert names.index("imgfree") < names.index("echo")  # images that were loaded before
+    at = names.index("iseq")
+    assert commands[at].arguments == ("${probe}", "2")
+    assert commands[at + 1] == Command("||", "goto", ("too_old",))
+    assert at < names.index("ifconf")
+    (ifconf,) = [command for command in commands if command.name == "ifconf"]
+    assert "--timeout" not in ifconf.arguments  # iPXE of 2019 has no such option
+    why = commands[names.index(":too_old") + 1]
+    assert why.arguments[:6] == ("why", "this", "iPXE", "is", "too", "old")
+
+
 def test_every_goto_has_its_label() -> None:
     commands = read_commands(render_script(Boot.parse("dev", "1"), URL, HUB))
     labels = [command.name[1:] for command in commands if command.name.startswith(":")]

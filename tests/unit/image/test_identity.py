@@ -52,7 +52,7 @@ def test_refresh_fetches_the_newest_packages(
 ) -> None:
     asked = []
 
-    def fetch(_packages: object, *, refresh: bool) -> Path:
+    def fetch(_packages: object, *, refresh: bool, progress: object) -> Path:
         asked.append(refresh)
         return tmp_path
 

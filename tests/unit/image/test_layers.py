@@ -1,6 +1,9 @@
 """Compressed layers: their bytes, and their cache."""
 
 import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +14,8 @@ from image.identity import digest
 from image.layers import cached_layer, keep_newest, pack_layer
 from image.model import File
 from image.tree import Tree
+from tests.helpers.checkout import TOP
+from tests.helpers.waiting import wait_until
 
 
 def big_tree() -> Tree:
@@ -43,6 +48,35 @@ def test_a_layer_is_made_once_per_identity(tmp_path: Path, monkeypatch: pytest.M
     for identity in ("a" * 64, "a" * 64, "b" * 64):
         assert cached_layer("x", identity, make) == b"layer"
     assert len(made) == 2
+
+
+def test_a_damaged_layer_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ZOS_CACHE", str(tmp_path))
+    cached_layer("x", "a" * 64, lambda: b"the layer's bytes")
+    (path,) = (tmp_path / "image" / "layers").iterdir()
+    for damaged in (path.read_bytes().replace(b"byte", b"BYTE"), path.read_bytes()[:-4], b""):
+        path.write_bytes(damaged)
+        assert cached_layer("x", "a" * 64, lambda: b"made again") == b"made again"
+
+
+def test_ctrl_c_ends_a_compression_at_once(tmp_path: Path) -> None:
+    source = (
+        "import random; from image.layers import pack_layer; from image.model import File;"
+        " from image.tree import Tree; tree = Tree();"
+        " tree.add('x', File(random.Random(1).randbytes(1 << 20) * 300));"
+        " print('compressing', flush=True); pack_layer(tree, 1, level=22, threads=1)"
+    )
+    call = [sys.executable, "-c", source]
+    env = {**os.environ, "PYTHONPATH": str(TOP)}
+    pipe = subprocess.PIPE
+    with subprocess.Popen(call, env=env, stdout=pipe, stderr=pipe, text=True) as process:
+        assert process.stdout and process.stdout.readline() == "compressing\n"
+        compressors = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+        wait_until(lambda: compressors.read_text() != "", "it compresses")
+        child = int(compressors.read_text().split()[0])
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) != 0
+        wait_until(lambda: not Path(f"/proc/{child}").exists(), "the compressor has ended")
 
 
 def test_old_layers_are_removed(tmp_path: Path) -> None:

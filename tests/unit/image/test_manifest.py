@@ -17,16 +17,17 @@ def make_release(folder: Path) -> None:
 
 def test_only_a_complete_release_is_found(tmp_path: Path) -> None:
     make_release(tmp_path)
-    release = find_release(tmp_path, "id")
+    release = find_release(tmp_path, "1", "id")
     assert release is not None
     assert release.reused
     assert release.files["vmlinuz"].size == 6
-    assert find_release(tmp_path, "other") is None
+    assert find_release(tmp_path, "1", "other") is None
+    assert find_release(tmp_path, "2", "id") is None
     for damaged in (b"kerne", b"Kernel"):
         (tmp_path / "vmlinuz").write_bytes(damaged)
-        assert find_release(tmp_path, "id") is None
+        assert find_release(tmp_path, "1", "id") is None
     (tmp_path / "vmlinuz").unlink()
-    assert find_release(tmp_path, "id") is None
+    assert find_release(tmp_path, "1", "id") is None
 
 
 @pytest.mark.parametrize(
@@ -34,7 +35,7 @@ def test_only_a_complete_release_is_found(tmp_path: Path) -> None:
 )
 def test_a_release_with_a_broken_manifest_is_not_found(tmp_path: Path, text: str) -> None:
     (tmp_path / NAME).write_text(text)
-    assert find_release(tmp_path, "id") is None
+    assert find_release(tmp_path, "1", "id") is None
 
 
 def test_the_keys_of_a_manifest() -> None:

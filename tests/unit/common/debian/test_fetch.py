@@ -1,5 +1,6 @@
 """Packages are fetched once, with or without root, and failures are reported."""
 
+import os
 import threading
 from pathlib import Path
 
@@ -16,6 +17,19 @@ echo called >> "$CALLS"
 for last; do :; done
 while [ -e "$SLOW" ]; do sleep 0.05; done
 echo archive > "$last"
+"""
+TALKER = """#!/bin/sh
+for last; do :; done
+echo archive > "$last"
+cat >&2 <<END
+I: running apt-get update...
+Get:1 http://deb.debian.org/debian trixie InRelease [140 kB]
+I: downloading packages with apt...
+0 upgraded, 2 newly installed, 0 to remove and 0 not upgraded.
+Get:1 http://deb.debian.org/debian trixie/main amd64 netbase all 6.5 [12.4 kB]
+Get:2 http://deb.debian.org/debian trixie/main amd64 busybox-static amd64 1:1.37.0-6+b9 [955 kB]
+I: extracting archives...
+END
 """
 FAILURE = "#!/bin/sh\necho E: no mirror >&2\nexit 25\n"
 
@@ -104,4 +118,31 @@ def test_the_next_fetch_removes_what_a_killed_one_left(calls: Path) -> None:
         other.name,
         archive.name,
         archive.with_suffix(".lock").name,
+        f"{archive.name}.sha256",
     }
+
+
+@pytest.mark.parametrize("damage", ["archivE\n", "arch", None])
+def test_a_damaged_archive_is_fetched_again(calls: Path, damage: str | None) -> None:
+    archive = fetch_packages(["a"])
+    facts = archive.stat()
+    if damage is None:  # as earlier versions left it
+        archive.with_name(f"{archive.name}.sha256").unlink()
+    else:
+        archive.write_text(damage)
+    os.utime(archive, ns=(facts.st_atime_ns, facts.st_mtime_ns))
+    assert fetch_packages(["a"]).read_text() == "archive\n"
+    fetch_packages(["a"])
+    assert calls.read_text() == "called\n" * 2
+
+
+def test_a_fetch_tells_of_its_progress(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    install(tmp_path, monkeypatch, TALKER)
+    said: list[str] = []
+    fetch_packages(["a"], progress=said.append)
+    assert said == [
+        "fetching Debian's package lists",
+        "fetching package 1 of 2: netbase (12.4 kB)",
+        "fetching package 2 of 2: busybox-static (955 kB)",
+        "unpacking the packages",
+    ]

@@ -1,0 +1,53 @@
+"""The list of an initramfs: every archive of it, and broken ones."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from image import cli
+from image.cpio import write_archive
+from image.errors import FormatError
+from image.layers import pack_layer
+from image.listing import read_initramfs
+from image.model import Device, Entry, File, Symlink
+from image.tree import Tree
+
+
+def tree(**entries: Entry) -> Tree:
+    made = Tree()
+    for name, entry in entries.items():
+        made.add(name, entry)
+    return made
+
+
+@pytest.fixture
+def initramfs(tmp_path: Path) -> Path:
+    """Return the file of a release with three archives, the last one not compressed."""
+    first = pack_layer(tree(one=File(b"12345", 0o755)), 1, level=1)
+    second = pack_layer(tree(link=Symlink("one"), null=Device("c", 1, 3)), 1, level=1)
+    path = tmp_path / "initramfs.zst"
+    path.write_bytes(first + bytes(8) + second + write_archive(tree(three=File(b"")), 1))
+    return path
+
+
+def test_all_archives_are_listed(initramfs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["inspect", str(initramfs.parent)], "zos image") == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "-rwxr-xr-x 0:0         5 one",
+        "lrwxrwxrwx 0:0         3 link -> one",
+        "crw------- 0:0       1,3 null",
+        "-rw-r--r-- 0:0         0 three",
+    ]
+    assert cli.main(["inspect", "--json", str(initramfs)], "zos image") == 0
+    value = json.loads(capsys.readouterr().out)
+    assert [row["path"] for row in value] == ["one", "link", "null", "three"]
+    assert value[1]["target"] == "one"
+
+
+def test_a_broken_initramfs_is_reported(initramfs: Path) -> None:
+    data = initramfs.read_bytes()
+    for broken in (data[:40], data[:-20], b"text"):
+        initramfs.write_bytes(broken)
+        with pytest.raises(FormatError):
+            read_initramfs(initramfs)
