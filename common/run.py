@@ -28,8 +28,10 @@ def run(
     cwd: Path | None = None,
     stdin: bytes | None = None,
     on_line: Callable[[str], None] | None = None,
+    good: Sequence[int] = (0,),
 ) -> bytes:
-    """Run `argv` and return its stdout; `env` extends this process's environment.
+    """Run `argv` and return its stdout; `env` extends this process's environment, and `good` are
+    the exit statuses of a success.
 
     `on_line` is called with each line of stderr when it comes, from another thread.
     Raises `CommandError` with the end of stderr and, as a hint, the command line to paste.
@@ -56,7 +58,7 @@ def run(
     except subprocess.TimeoutExpired as error:
         reason = f"{words[0]} did not end within {timeout_s:g} s"
         raise CommandError(reason, hint=pasteable) from error
-    if process.returncode != 0:
+    if process.returncode not in good:
         reason = f"{words[0]} failed with status {process.returncode}"
         raise CommandError(f"{reason}: {last_lines(stderr) or last_lines(stdout)}", hint=pasteable)
     return stdout

@@ -27,7 +27,13 @@ from node.rootfs import (
     mount_root,
     unmount_all,
 )
-from node.services import find_installed, install_services, read_services, with_dependency
+from node.services import (
+    find_installed,
+    install_services,
+    override_text,
+    read_services,
+    remove_service,
+)
 from node.supervision import POLL_S, SERVICES, stop_service, wait_for_end, wait_for_services
 from zinit.client.line import Client
 
@@ -36,6 +42,7 @@ T = TypeVar("T")
 KEYS = Path("/etc/zero-os/keys/flist.pub")
 FLIST_SHARE = 16  # the flist may use a sixteenth of RAM before its signature is checked
 REPORT_INTERVAL_S = 30.0
+OVERRIDE = override_text(ROOT, MOUNT_SERVICE)  # each starts after the mount and stops before it
 
 log = partial(write_log, "bringup")
 
@@ -48,7 +55,7 @@ def main() -> int:
     while True:
         names = keep_trying(lambda: bring_up(client, parameters))
         wait_and_report(client, names)
-        log(f"node ready: farm {parameters.farm}, services {', '.join(sorted(names))}")
+        log(f"node ready: farm {parameters.farm}, services {', '.join(sorted(names)) or 'none'}")
         notify_ready()
         wait_for_end(client, MOUNT_SERVICE)
         log("the mount of the flist has ended: bringing the node up again")
@@ -82,27 +89,47 @@ def bring_up(client: Client, parameters: BootParameters) -> list[str]:
 
 
 def start_services(client: Client) -> list[str]:
-    """Add the flist's services to zinit; one that zinit rejects does not block the others."""
-    services = with_dependency(read_services(ROOT), MOUNT_SERVICE)
-    started = []
-    for name in install_services(services, ROOT, SERVICES, set(client.list())):
+    """Add the flist's services to zinit; return those that it took.
+
+    One that cannot be started costs only itself: the node is ready with the others.
+    """
+    services = read_services(ROOT)
+    if not services:
+        raise NodeError("cannot start services: the flist has none in etc/zinit")
+    for name in sorted(own_services(client).intersection(services)):
+        log(f"cannot start {name}: the node itself has a service of that name")
+        del services[name]
+    names = install_services(services, SERVICES, OVERRIDE)
+    for name in names:
         try:
             client.monitor(name)
-            started.append(name)
         except ZosError as error:
-            log(f"cannot start {name}: {error}")
-    if not started:
-        raise NodeError("cannot start any of the flist's services")
-    return started
+            log(f"cannot start {ascii(name)[1:-1]}: {explain(client, name) or error}")
+    known = client.list()
+    return [name for name in names if name in known]
+
+
+def own_services(client: Client) -> set[str]:
+    """Return the names of the node's own services, refused ones included."""
+    return {*client.list(), *(file.stem for file in SERVICES.glob("*.yaml"))}
+
+
+def explain(client: Client, name: str) -> str:
+    """Return why zinit does not know a service: what it says about the file, and its line."""
+    try:
+        client.status(name)
+    except ZosError as error:
+        return error.message
+    return ""
 
 
 def clean_up(client: Client) -> None:
     """Stop the flist's services and unmount everything that an earlier attempt mounted."""
     known = client.list()
-    for name in find_installed(ROOT, SERVICES):
+    for name in find_installed(SERVICES, OVERRIDE):
         if name in known:
             stop_service(client, name)
-        (SERVICES / f"{name}.yaml").unlink(missing_ok=True)
+        remove_service(SERVICES, name)
     unmount_all(client)
 
 

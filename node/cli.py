@@ -21,7 +21,7 @@ def main(argv: Sequence[str], prog: str) -> int:
             hint="it would take over the machine's network and mounts; `zos boot` boots a node",
         )
     if name == "network":
-        from node.network import service as network
+        from node import network
 
         return network.main()
     from node import bringup

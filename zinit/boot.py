@@ -7,9 +7,12 @@ import os
 import sys
 import time
 
+from zinit.buttons import watch_power_buttons
 from zinit.daemon import Settings, run_daemon
+from zinit.files.signals import SIGPWR
 from zinit.life.manager import REBOOT
 from zinit.log.console import Console, open_standard
+from zinit.log.consoles import Consoles
 from zinit.process import kernel
 from zinit.process.spawn import DEFAULT_PATH, spawn_plain
 
@@ -39,6 +42,7 @@ LINKS = (
     ("/proc/self/fd/1", "/dev/stdout"),
     ("/proc/self/fd/2", "/dev/stderr"),
 )
+CONSOLES = "/sys/class/tty/console/active"
 KEEP = ("/", "/proc", "/sys", "/dev")
 TERM_GRACE_S = 2.0
 KILL_GRACE_S = 2.0
@@ -50,15 +54,19 @@ CRASH_LIMIT = 5
 def main() -> None:
     """Set up the machine, run the services, and finally power off or reboot."""
     open_standard("/dev/console", "/dev/null")
-    console = Console("/dev/console")
+    console = Consoles("/dev/console")
     report = console.say
     try:
         os.chdir("/")
         os.environ.setdefault("PATH", DEFAULT_PATH)
-        if "ZINIT_STATE" not in os.environ:  # after a re-execution the machine is set up
+        is_first = "ZINIT_STATE" not in os.environ  # after a re-execution the machine is set up
+        if is_first:
             prepare(report)
+        console.find(CONSOLES, "/dev")
+        if is_first:
             load_device_modules(report)
             report_start(report)
+        watch_power_buttons(SIGPWR, report)
         goal = serve(Settings(), console)
         finish(goal, report)
     except BaseException:

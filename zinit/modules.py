@@ -11,7 +11,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-ALWAYS = ("fuse", "overlay")
+ALWAYS = ("evdev", "fuse", "overlay")  # evdev: the power button
 BATCH = 200
 DEADLINE_S = 30.0
 SETTLE_S = 0.15

@@ -6,6 +6,7 @@ import sys
 
 from flist.commands.shared.options import add_meta, add_processes
 from flist.commands.shared.progress import ByteProgress
+from flist.commands.shared.services import add_strict, report_services, services_of_folder
 from flist.commands.shared.targets import add_targets, read_targets
 from flist.pack.pack import pack
 from flist.values import parse_path, parse_tag
@@ -22,6 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--tag", dest="tags", action="append", default=[], type=parse_tag, metavar="KEY=VALUE"
     )
     add_processes(parser)
+    add_strict(parser)
     parser.add_argument("--json", action="store_true", help="print what was done as JSON")
     parser.add_argument("target", type=parse_path, metavar="DIR")
 
@@ -29,6 +31,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Pack."""
     routes = read_targets(options)
+    services = services_of_folder(options.target)
+    report_services(services, is_strict=options.strict, what=f"pack {options.target}")
     with ByteProgress("packing") as progress:
         done = pack(
             options.target, options.meta, routes, tags=dict(options.tags),

@@ -10,6 +10,7 @@ import sys
 from common.errors import UsageError
 from common.files import write_atomic
 from flist.commands.shared.options import add_meta
+from flist.commands.shared.services import add_strict, report_services, services_of_flist
 from flist.format.opening import open_flist
 from flist.format.signing.keys import load_private_key
 from flist.format.signing.sign import sign_flist, sign_inside
@@ -28,6 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--replace", action="store_true", help="with --inside: remove all other signatures"
     )
+    add_strict(parser)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -38,6 +40,8 @@ def run(options: argparse.Namespace) -> int:
             hint=f"-k {options.key.with_suffix('')}",
         )
     open_flist(options.meta).close()
+    services = services_of_flist(options.meta)
+    report_services(services, is_strict=options.strict, what=f"sign {options.meta}")
     if options.inside:
         if options.output:
             raise UsageError("cannot sign: --inside and --output exclude each other")

@@ -8,55 +8,100 @@ from typing import Any
 from node.model import NodeError
 
 MAX_NAME_SERVERS = 3  # resolv.conf(5) reads no more
+LEAST_MTU = 576  # IPv4's own least (RFC 791); a smaller one would only hinder the node
+
+
+@dataclass(frozen=True)
+class Route:
+    """A route of a lease; `gateway` is empty for a network on the link itself."""
+
+    network: ipaddress.IPv4Network
+    gateway: str
+
+    def __str__(self) -> str:
+        """Return "10.1.0.0/16 via 10.0.2.9" for the log."""
+        return f"{self.network} via {self.gateway}" if self.gateway else f"{self.network}"
 
 
 @dataclass(frozen=True)
 class Lease:
-    """An address for one link; `router` is empty if the server named none."""
+    """An address for one link; `router` is empty if the server named none, `mtu` 0."""
 
     link: str
     interface: ipaddress.IPv4Interface
     router: str
     name_servers: tuple[str, ...]
+    routes: tuple[Route, ...] = ()  # beside the one to `router`
+    search: tuple[str, ...] = ()
+    mtu: int = 0
 
     @property
     def is_complete(self) -> bool:
         """Return whether the lease has a router and a name server."""
         return bool(self.router and self.name_servers)
 
-    @property
-    def is_router_near(self) -> bool:
-        """Return whether the router is in the lease's subnet; some clouds lease a bare /32."""
-        return ipaddress.IPv4Address(self.router) in self.interface.network
+    def is_near(self, gateway: str) -> bool:
+        """Return whether a gateway is in the lease's subnet; some clouds lease a bare /32."""
+        return ipaddress.IPv4Address(gateway) in self.interface.network
 
     def __str__(self) -> str:
         """Return the lease as one line for the log."""
         servers = ", ".join(self.name_servers) or "none"
-        return f"{self.link}: {self.interface}, router {self.router or 'none'}, dns {servers}"
+        text = f"{self.link}: {self.interface}, router {self.router or 'none'}, dns {servers}"
+        text += "".join(f", route {route}" for route in self.routes)
+        text += f", search {' '.join(self.search)}" if self.search else ""
+        return text + (f", mtu {self.mtu}" if self.mtu else "")
 
 
 def parse_lease(link: str, ack: Mapping[str, Any]) -> Lease:
     """Return the lease in a decoded DHCPACK, or raise `NodeError` if it is invalid.
 
-    `ack` has `yiaddr` and `options` as pyroute2 decodes them. Any machine on the network can
-    answer, so every address is parsed before it is used.
+    `ack` has `yiaddr` and `options` as `node.network.dhcp.options` decodes them. Any machine on the
+    network can answer, so every address is parsed before it is used.
     """
     options = ack["options"]
     try:
         mask = options.get("subnet_mask", "255.255.255.255")
         interface = ipaddress.IPv4Interface(f"{ack['yiaddr']}/{mask}")
-        routers = [host_address(word) for word in options.get("router", ())]
+        router, routes = find_routes(options)
         servers = [host_address(word) for word in options.get("name_server", ())]
         host_address(str(interface.ip))
         if interface.network.prefixlen == 0:
             raise ValueError("the subnet contains all addresses")
     except ValueError as error:
         raise NodeError(f"cannot use the lease offered on {link}: {error}") from error
-    if interface.ip.is_unspecified or interface.ip.is_multicast or interface.ip.is_loopback:
-        raise NodeError(
-            f"cannot use the lease offered on {link}: {interface.ip} is not a host address"
-        )
-    return Lease(link, interface, next(iter(routers), ""), tuple(servers[:MAX_NAME_SERVERS]))
+    mtu = options.get("mtu", 0)
+    return Lease(
+        link,
+        interface,
+        router,
+        tuple(servers[:MAX_NAME_SERVERS]),
+        routes,
+        tuple(options.get("domain_search") or options.get("domain_name", ())),
+        mtu if mtu >= LEAST_MTU else 0,
+    )
+
+
+def find_routes(options: Mapping[str, Any]) -> tuple[str, tuple[Route, ...]]:
+    """Return the default router ("" for none) and the other routes.
+
+    Classless routes replace the option for the router (RFC 3442).
+    """
+    if not options.get("classless_routes"):
+        routers = [host_address(word) for word in options.get("router", ())]
+        return next(iter(routers), ""), ()
+    router = ""
+    routes = []
+    for text, gateway in options["classless_routes"]:
+        network = ipaddress.IPv4Network(text)
+        if network.prefixlen:
+            if network.is_loopback or network.is_multicast:
+                raise ValueError(f"no route leads to {network}")
+            is_on_link = ipaddress.IPv4Address(gateway).is_unspecified
+            routes.append(Route(network, "" if is_on_link else host_address(gateway)))
+        else:
+            router = router or host_address(gateway)
+    return router, tuple(routes)
 
 
 def host_address(text: str) -> str:
@@ -79,5 +124,6 @@ def choose_lease(leases: list[Lease], *, is_patience_over: bool) -> Lease | None
 
 def resolv_conf(lease: Lease) -> str:
     """Return the text of /etc/resolv.conf for `lease`."""
-    lines = [f"nameserver {server}\n" for server in lease.name_servers]
+    lines = [f"search {' '.join(lease.search)}\n"] if lease.search else []
+    lines += [f"nameserver {server}\n" for server in lease.name_servers]
     return "# Written by zos node network from the DHCP lease.\n" + "".join(lines)

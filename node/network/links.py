@@ -29,6 +29,14 @@ def has_carrier(name: str, sys_net: Path = SYS_NET) -> bool:
         return False
 
 
+def read_mtu(name: str, sys_net: Path = SYS_NET) -> int:
+    """Return the link's MTU, 0 if it is gone."""
+    try:
+        return int((sys_net / name / "mtu").read_text())
+    except (OSError, ValueError):
+        return 0
+
+
 def describe_link(name: str, sys_net: Path = SYS_NET) -> str:
     """Return "eth0 (virtio_net, 52:54:00:12:34:56)" for the log."""
     link = sys_net / name

@@ -23,25 +23,7 @@ def import_narrowly(name: str) -> None:
 
 import_narrowly("pyroute2")
 
-from pyroute2.dhcp.client import (  # noqa: E402 - after the line above
-    AsyncDHCPClient,
-    ClientConfig,
-    randomized_increasing_backoff,
-)
-from pyroute2.dhcp.fsm import State  # noqa: E402
-from pyroute2.dhcp.hooks import Trigger, hook  # noqa: E402
-from pyroute2.dhcp.leases import Lease  # noqa: E402
-from pyroute2.iproute.linux import AsyncIPRoute  # noqa: E402
+from pyroute2.iproute.linux import AsyncIPRoute  # noqa: E402 - after the line above
 from pyroute2.netlink.exceptions import NetlinkError  # noqa: E402
 
-__all__ = [
-    "AsyncDHCPClient",
-    "AsyncIPRoute",
-    "ClientConfig",
-    "Lease",
-    "NetlinkError",
-    "State",
-    "Trigger",
-    "hook",
-    "randomized_increasing_backoff",
-]
+__all__ = ["AsyncIPRoute", "NetlinkError"]

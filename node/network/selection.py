@@ -9,22 +9,26 @@ plugged in at any time.
 import asyncio
 import contextlib
 import time
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
 from common.files import write_atomic
 from common.notify import notify_ready
+from node.backoff import backoff_delays
 from node.log import log as write_log
 from node.model import NodeError
-from node.network.dhcp import ATTEMPT_S, hold_lease
+from node.network.dhcp.client import ATTEMPT_S, hold_lease
 from node.network.interfaces import Interfaces
 from node.network.leases import Lease, choose_lease, resolv_conf
-from node.network.links import describe_link, has_carrier, wired_links
+from node.network.links import describe_link, has_carrier
 
-RESOLV_CONF = Path("/etc/resolv.conf")
 SCAN_INTERVAL_S = 0.2
 PATIENCE_S = 10.0  # from the first incomplete lease
-RETRY_S = 10.0  # before a link is tried again after an error
+RETRY_S = 10.0  # before a link is tried again whose lease the kernel refuses
+FIRST_PAUSE_S = 1.0  # after a lease that was lost or refused; each pause is longer than the last
+LONGEST_PAUSE_S = 30.0
+STEADY_S = 60.0  # a lease that was held longer makes the next pause the first again
 REPORT_INTERVAL_S = 15.0
 STOP_S = 5.0
 CARRIER_INTERVAL_S = 2.0
@@ -36,10 +40,15 @@ log = partial(write_log, "network")
 class Network:
     """The links being tried, the leases offered, and the lease in use."""
 
-    def __init__(self, interfaces: Interfaces) -> None:
+    def __init__(
+        self, interfaces: Interfaces, find_links: Callable[[], list[str]], resolv_conf: Path
+    ) -> None:
         self.interfaces = interfaces
+        self.find_links = find_links
+        self.resolv_conf = resolv_conf
         self.clients: dict[str, asyncio.Task[None]] = {}
         self.retry_at: dict[str, float] = {}
+        self.pauses: dict[str, Iterator[float]] = {}
         self.offers: dict[str, Lease] = {}
         self.chosen: Lease | None = None
         self.is_changed = asyncio.Event()
@@ -76,28 +85,37 @@ class Network:
     async def scan(self) -> None:
         """Start a client for every wired link that has none."""
         now = time.monotonic()
-        for name in wired_links():
+        for name in self.find_links():
             client = self.clients.get(name)
             if (client is None or client.done()) and self.retry_at.get(name, 0.0) <= now:
                 log(f"trying {describe_link(name)}")
                 self.clients[name] = asyncio.create_task(self.keep_lease(name))
 
     async def keep_lease(self, name: str) -> None:
-        """Hold a lease on link `name`; log any error, after which the link is tried again."""
+        """Hold a lease on link `name`; log how that ended, after which the link is tried again."""
+        begun_at = time.monotonic()
         try:
             await self.interfaces.set_up(name)
             while not has_carrier(name):
                 await asyncio.sleep(SCAN_INTERVAL_S)
-            while True:
-                try:
-                    await hold_lease(name, self.take)
-                finally:
-                    await self.drop(name)
+            begun_at = time.monotonic()
+            try:
+                await hold_lease(name, self.take)
+            finally:
+                await self.drop(name)
         except TimeoutError:
             log(f"{name}: no DHCP server answered within {ATTEMPT_S:g} s")
         except Exception as error:  # an error on one link must not stop the others
-            self.retry_at[name] = time.monotonic() + RETRY_S
-            log(f"{name}: {error or type(error).__name__}; again in {RETRY_S:g} s")
+            pause_s = self.next_pause(name, time.monotonic() - begun_at)
+            self.retry_at[name] = time.monotonic() + pause_s
+            log(f"{name}: {error or type(error).__name__}; again in {pause_s:.1f} s")
+
+    def next_pause(self, name: str, held_s: float) -> float:
+        """Return the pause before link `name` is tried again, after `held_s` with a lease."""
+        if held_s > STEADY_S:
+            self.pauses.pop(name, None)
+        delays = self.pauses.setdefault(name, backoff_delays(FIRST_PAUSE_S, LONGEST_PAUSE_S))
+        return next(delays)
 
     async def take(self, lease: Lease) -> None:
         """Record the lease of link `lease.link`; apply it if it changes the lease in use."""
@@ -117,7 +135,7 @@ class Network:
     async def apply(self, lease: Lease) -> None:
         """Set the address, the default route and the name servers of `lease`."""
         await self.interfaces.assign(lease)
-        write_atomic(RESOLV_CONF, resolv_conf(lease).encode())
+        write_atomic(self.resolv_conf, resolv_conf(lease).encode())
         self.chosen = lease
         log(f"up: {lease}")
 
@@ -149,7 +167,7 @@ class Network:
 
     async def stop_clients(self, names: list[str]) -> None:
         """Stop the clients of `names`; each releases its lease."""
-        tasks = [self.clients.pop(name) for name in names]
+        tasks = [self.clients.pop(name) for name in names if name in self.clients]
         for task in tasks:
             task.cancel()
         if tasks:

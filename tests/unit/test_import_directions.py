@@ -39,8 +39,8 @@ ROOMS = {
         "convert",
     ),
     "zinit": (
-        "files", "life", "loop", "process", "log", "control", "daemon", "modules", "boot",
-        "client",
+        "files", "life", "loop", "process", "log", "control", "daemon", "modules", "buttons",
+        "boot", "client",
     ),
 }  # fmt: skip
 # PID 1 must never share its children with a library, nor pay for one it does not need.

@@ -40,6 +40,16 @@ class Api:
         self.started = float(state["started"])
         self.loaded = float(state["loaded"])
 
+    def status(self, name: str) -> "dict[str, object]":
+        """Return what `zinit status` prints; for a service file that was refused, say why."""
+        try:
+            return self.manager.status(name)
+        except CommandError as error:
+            reason = self.folder.refused.get(name)
+            if error.kind != "unknown" or reason is None:
+                raise
+            raise CommandError("unknown", f"{error}: {reason}") from None
+
     def monitor(self, name: str) -> None:
         """Load a service file and start the service; clients get one text for every failure."""
         try:

@@ -47,7 +47,7 @@ COMMANDS = (
     Command(
         "status", "service_status", "name",
         "show a service's pid, state, target and dependencies",
-        lambda session, name: session.api.manager.status(name),
+        lambda session, name: session.api.status(name),
         "getting status",
     ),
     Command(

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from zinit.files.service import Service
 
 SUFFIX = ".yaml"
+OVERRIDE_SUFFIX = ".override"  # beside a service file: what this machine sets over it
 FILE_LIMIT = 1 << 20
 
 
@@ -22,6 +23,7 @@ class Folder:
     def __init__(self, path: str, report: "Callable[[str], None]") -> None:
         self.path = path
         self.report = report
+        self.refused: dict[str, str] = {}  # name -> why its file was refused when last read
 
     def file_of(self, name: str) -> str:
         """Return the path of the file of service `name`."""
@@ -29,35 +31,38 @@ class Folder:
 
     def load(self, name: str) -> "Service":
         """Read the file of `name` and report its warnings; raises OSError or ConfigError."""
-        service, warnings = self.read(name)
+        self.refused.pop(name, None)
+        try:
+            service, warnings = self.read(name)
+        except ConfigError as error:
+            if is_name(name):
+                self.refused[name] = f"{self.file_of(name)}: {error}"
+            raise
         for warning in warnings:
             self.report(f"{self.file_of(name)}: {warning}")
         return service
 
     def read(self, name: str) -> "tuple[Service, list[str]]":
         """Read the file of `name`; return it with its warnings. Raises OSError or ConfigError."""
-        return parse_service(name, self.read_text(name))
+        return parse_service(name, self.read_text(name), self.read_override(name))
 
     def read_text(self, name: str) -> str:
         """Return the text of the file of `name`; raises OSError or ConfigError.
 
         Log lines and protocols carry names, so a name has to be printable.
         """
-        if not name.isprintable() or "/" in name or name in ("", ".", ".."):
+        if not is_name(name):
             raise ConfigError(f"{name!r} is not a valid service name")
-        fd = os.open(self.file_of(name), os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        return read_file(self.file_of(name))
+
+    def read_override(self, name: str) -> str:
+        """Return what this machine sets over the file of `name`, usually nothing."""
         try:
-            if not stat.S_ISREG(os.fstat(fd).st_mode):
-                raise ConfigError("not a regular file")
-            data = os.read(fd, FILE_LIMIT + 1)
-        finally:
-            os.close(fd)
-        if len(data) > FILE_LIMIT:
-            raise ConfigError(f"longer than {FILE_LIMIT} bytes")
-        try:
-            return data.decode()
-        except UnicodeDecodeError:
-            raise ConfigError("not UTF-8") from None
+            return read_file(os.path.join(self.path, name + OVERRIDE_SUFFIX))
+        except FileNotFoundError:
+            return ""
+        except ConfigError as error:
+            raise ConfigError(f"{name}{OVERRIDE_SUFFIX}: {error}") from None
 
     def names(self) -> list[str]:
         """Return the names of all regular service files, sorted; symbolic links are left out."""
@@ -82,3 +87,25 @@ class Folder:
             except (OSError, ConfigError) as error:
                 self.report(f"{self.file_of(name)} is skipped: {error}")
         return services
+
+
+def is_name(name: str) -> bool:
+    """Return whether a service can have this name."""
+    return name.isprintable() and "/" not in name and name not in ("", ".", "..")
+
+
+def read_file(path: str) -> str:
+    """Return the text of a regular file; raises OSError or ConfigError."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    try:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            raise ConfigError("not a regular file")
+        data = os.read(fd, FILE_LIMIT + 1)
+    finally:
+        os.close(fd)
+    if len(data) > FILE_LIMIT:
+        raise ConfigError(f"longer than {FILE_LIMIT} bytes")
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        raise ConfigError("not UTF-8") from None

@@ -6,15 +6,13 @@ duplicate key, a wrong type or an unknown signal refuses the whole file; an unkn
 """
 
 from zinit.files import values
-from zinit.files.nodes import ConfigError
+from zinit.files.nodes import ConfigError, Node
 from zinit.files.plainyaml import parse_yaml
 from zinit.files.service import KEYS, Service
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from zinit.files.nodes import Node
 
 OPEN_MAPPINGS = ("signal",)  # unknown entries are ignored, as upstream does
 NEEDED_ENTRIES = {"liveness": "test", "log": "file"}
@@ -41,12 +39,18 @@ def index_keys() -> "tuple[dict[str, dict[str, str]], dict[str, dict[str, tuple[
 WHOLE, ENTRIES = index_keys()
 
 
-def parse_service(name: str, text: str) -> tuple[Service, list[str]]:
-    """Return the service that `text` describes, and warnings; raises `ConfigError`."""
+def parse_service(name: str, text: str, override: str = "") -> tuple[Service, list[str]]:
+    """Return the service that `text` describes, and warnings; raises `ConfigError`.
+
+    `override` is a YAML text whose keys are set over those of `text` (see `override_entries`).
+    """
     top = parse_yaml(text)
+    entries = values.read_map(top)
+    if override:
+        entries = override_entries(entries, override)
     service = Service(name)
     warnings = []
-    for key, node in values.read_map(top).items():
+    for key, node in entries.items():
         if key in ENTRIES and (key not in WHOLE or isinstance(node.value, dict)):
             read_mapping(service, key, node)
         elif key in WHOLE:
@@ -57,6 +61,27 @@ def parse_service(name: str, text: str) -> tuple[Service, list[str]]:
     if not service.exec:
         raise ConfigError("exec is missing or empty", top.line)
     return service, warnings
+
+
+def override_entries(entries: "dict[str, Node]", text: str) -> "dict[str, Node]":
+    """Return `entries` with those of an override: it adds to lists and replaces other values.
+
+    A value that should be a list and is none stays, so that the file is refused for it. Errors in
+    what the override sets have no line: a line means one of the file.
+    """
+    try:
+        over = values.read_map(parse_yaml(text))
+    except ConfigError as error:
+        raise ConfigError(f"its override: {error}") from None
+    merged = dict(entries)
+    for key, node in over.items():
+        own = merged.get(key)
+        node.line = 0
+        if own is None or not isinstance(node.value, list):
+            merged[key] = node
+        elif isinstance(own.value, list):
+            merged[key] = Node([*own.value, *node.value], own.line)
+    return merged
 
 
 def read_mapping(service: Service, key: str, node: "Node") -> None:

@@ -4,8 +4,6 @@ import pytest
 import yaml
 
 from common.nesting import check_nesting
-from node.model import NodeError
-from node.services import parse_service
 from zinit.files.nodes import ConfigError, Node
 from zinit.files.plainyaml import parse_yaml
 
@@ -22,8 +20,6 @@ def test_deep_nesting_is_refused(text: str) -> None:
         check_nesting(text, 16)
     with pytest.raises(ConfigError, match="nested too deeply"):
         parse_yaml(text)
-    with pytest.raises(NodeError, match="nested too deeply"):
-        parse_service("a.yaml", text.encode())
 
 
 def test_the_limit_itself_is_allowed() -> None:

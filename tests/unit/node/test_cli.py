@@ -6,8 +6,7 @@ import pytest
 
 from common.errors import UsageError
 from image.project import OS_RELEASE
-from node import bringup, cli
-from node.network import service as network
+from node import bringup, cli, network
 
 
 def never() -> int:

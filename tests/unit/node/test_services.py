@@ -1,12 +1,24 @@
 """The services of a flist: read without following links, installed to run inside it."""
 
+import re
 from pathlib import Path
 
 import pytest
-import yaml
 
 from node.model import NodeError
-from node.services import find_installed, install_services, read_services, with_dependency
+from node.services import (
+    find_installed,
+    install_services,
+    override_text,
+    read_services,
+    remove_service,
+)
+from tests.helpers.checkout import TOP
+from zinit.files.folder import Folder
+from zinit.files.reading import parse_service
+from zinit.files.service import KEYS
+
+EXAMPLES = re.findall(r"```yaml\n(.*?)```", (TOP / "docs/zinit-services.md").read_text(), re.DOTALL)
 
 
 @pytest.fixture
@@ -18,16 +30,48 @@ def root(tmp_path: Path) -> Path:
     return tmp_path / "root"
 
 
+def install(root: Path, target: Path) -> Folder:
+    """Install the services of `root` in `target`; return that as zinit sees it."""
+    install_services(read_services(root), target, override_text(root, "rootfs"))
+    return Folder(str(target), lambda _: None)
+
+
 def test_a_service_is_installed_with_its_root(root: Path, tmp_path: Path) -> None:
-    assert install_services(read_services(root), root, tmp_path, set()) == ["redis"]
-    service = yaml.safe_load((tmp_path / "redis.yaml").read_text())
-    assert service == {"exec": "redis-server", "env": {"PORT": "0x10"}, "root": str(root)}
+    service = install(root, tmp_path).load("redis")
+    assert (service.exec, service.env, service.root) == (
+        "redis-server",
+        {"PORT": "0x10"},
+        str(root),
+    )
+
+
+def test_a_file_is_handed_over_byte_for_byte(root: Path, tmp_path: Path) -> None:
+    data = b"# with a comment\nexec: 'a'\r\nenv: {X: \xff}\n"
+    (root / "etc/zinit/odd.yaml").write_bytes(data)
+    install(root, tmp_path)
+    assert (tmp_path / "odd.yaml").read_bytes() == data
 
 
 def test_a_flist_cannot_choose_another_root(root: Path, tmp_path: Path) -> None:
     (root / "etc/zinit/redis.yaml").write_text("exec: redis-server\nroot: /\n")
-    install_services(read_services(root), root, tmp_path, set())
-    assert yaml.safe_load((tmp_path / "redis.yaml").read_text())["root"] == str(root)
+    (root / "etc/zinit/redis.override").write_text("root: /\n")
+    assert install(root, tmp_path).load("redis").root == str(root)
+
+
+@pytest.mark.parametrize("text", EXAMPLES)
+def test_every_example_of_the_reference_means_the_same_on_a_node(
+    text: str, root: Path, tmp_path: Path
+) -> None:
+    (root / "etc/zinit/example.yaml").write_text(text)
+    got = install(root, tmp_path).load("example")
+    wanted, _ = parse_service("example", text)
+    assert got.after == (*wanted.after, "rootfs")
+    assert got.differing(wanted) == {"root", "after"}
+
+
+def test_the_examples_have_every_key() -> None:
+    keys = {key for text in EXAMPLES for key in re.findall(r"^(\w+):", text, re.MULTILINE)}
+    assert keys == {row[0].partition(".")[0] for row in KEYS}
 
 
 def test_links_are_ignored(root: Path) -> None:
@@ -35,17 +79,12 @@ def test_links_are_ignored(root: Path) -> None:
     assert list(read_services(root)) == ["redis"]
 
 
-def test_the_nodes_own_services_cannot_be_replaced(root: Path, tmp_path: Path) -> None:
-    with pytest.raises(NodeError, match="cannot start redis"):
-        install_services(read_services(root), root, tmp_path, {"network", "redis"})
-    assert not (tmp_path / "redis.yaml").exists()
-
-
-@pytest.mark.parametrize("text", ["- a list", "just text", "a: [", "a: b: c"])
-def test_a_file_that_is_not_a_mapping_is_named(root: Path, text: str) -> None:
-    (root / "etc/zinit/bad.yaml").write_text(text)
-    with pytest.raises(NodeError, match=r"bad\.yaml"):
-        read_services(root)
+def test_a_huge_file_is_cut_where_zinit_refuses_it(root: Path, tmp_path: Path) -> None:
+    with open(root / "etc/zinit/huge.yaml", "wb") as stream:
+        stream.truncate(1 << 40)
+    folder = install(root, tmp_path)
+    assert [service.name for service in folder.load_all()] == ["redis"]
+    assert "longer than 1048576 bytes" in folder.refused["huge"]
 
 
 def test_a_flist_without_services_is_refused(tmp_path: Path) -> None:
@@ -53,17 +92,21 @@ def test_a_flist_without_services_is_refused(tmp_path: Path) -> None:
         read_services(tmp_path)
 
 
-def test_services_depend_on_the_mount_that_they_run_from(root: Path) -> None:
-    services = with_dependency({"a": {}, "b": {"after": ["a"]}, "c": {"after": "x"}}, "rootfs")
-    assert services == {
-        "a": {"after": ["rootfs"]},
-        "b": {"after": ["a", "rootfs"]},
-        "c": {"after": "x"},
-    }
+def test_services_depend_on_the_mount_that_they_run_from(root: Path, tmp_path: Path) -> None:
+    (root / "etc/zinit/b.yaml").write_text("exec: b\nafter: [redis]\n")
+    services = install(root, tmp_path).load_all()
+    assert [one.after for one in services] == [("redis", "rootfs"), ("rootfs",)]
 
 
-def test_installed_services_are_found_again(root: Path, tmp_path: Path) -> None:
+def test_installed_services_are_found_again_and_removed(root: Path, tmp_path: Path) -> None:
     (tmp_path / "network.yaml").write_text("exec: zos node network\n")
-    (tmp_path / "broken.yaml").write_text("exec: [\n")
-    install_services(read_services(root), root, tmp_path, {"network"})
-    assert find_installed(root, tmp_path) == ["redis"]
+    (tmp_path / "other.override").write_text("log: none\n")
+    (tmp_path / "link.override").symlink_to("/etc/passwd")
+    (root / "etc/zinit/broken.yaml").write_text("exec: [\n")
+    install(root, tmp_path)
+    names = find_installed(tmp_path, override_text(root, "rootfs"))
+    assert names == ["broken", "redis"]
+    for name in names:
+        remove_service(tmp_path, name)
+    left = sorted(path.name for path in tmp_path.iterdir() if path != root)
+    assert left == ["link.override", "network.yaml", "other.override"]

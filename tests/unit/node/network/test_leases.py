@@ -64,3 +64,35 @@ def test_an_incomplete_lease_is_chosen_only_after_a_while() -> None:
     assert choose_lease([bare, routed], is_patience_over=False) is None
     assert choose_lease([bare, routed], is_patience_over=True) is routed
     assert choose_lease([], is_patience_over=True) is None
+
+
+def test_classless_routes_replace_the_router() -> None:
+    routes = [("10.1.0.0/16", "10.0.2.9"), ("0.0.0.0/0", "10.0.2.1"), ("10.0.9.1/32", "0.0.0.0")]
+    got = lease("eth0", **FULL, classless_routes=routes)
+    assert got.router == "10.0.2.1"
+    assert [str(route) for route in got.routes] == ["10.1.0.0/16 via 10.0.2.9", "10.0.9.1/32"]
+    assert lease("eth0", **FULL, classless_routes=[("10.1.0.0/16", "10.0.2.9")]).router == ""
+
+
+@pytest.mark.parametrize(
+    "route",
+    [("127.0.0.0/8", "10.0.2.9"), ("10.1.0.0/16", "127.0.0.1"), ("224.0.0.0/4", "10.0.2.9")],
+)
+def test_a_route_that_leads_nowhere_is_refused(route: tuple[str, str]) -> None:
+    with pytest.raises(NodeError, match="cannot use the lease offered on eth0"):
+        lease("eth0", classless_routes=[route])
+
+
+def test_the_search_list_wins_over_the_domain() -> None:
+    got = lease(
+        "eth0", **FULL, domain_name=["lab.example"], domain_search=["a.example", "b.example"]
+    )
+    assert "search a.example b.example\n" in resolv_conf(got)
+    got = lease("eth0", **FULL, domain_name=["lab.example"])
+    assert "search lab.example\n" in resolv_conf(got)
+    assert "search" not in resolv_conf(lease("eth0", **FULL))
+
+
+@pytest.mark.parametrize(("mtu", "used"), [(1400, 1400), (9000, 9000), (68, 0), (0, 0)])
+def test_an_mtu_that_would_hinder_the_node_is_ignored(mtu: int, used: int) -> None:
+    assert lease("eth0", mtu=mtu).mtu == used

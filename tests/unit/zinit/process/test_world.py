@@ -30,7 +30,7 @@ def test_modules_are_loaded_in_rounds_until_nothing_new_appears() -> None:
 
     said: list[str] = []
     assert modules.load_modules(said.append, spawn, aliases) == 3
-    assert seen == [["fuse", "overlay", "pci:1"], ["usb:2"], ["hid:3"]]
+    assert seen == [["evdev", "fuse", "overlay", "pci:1"], ["usb:2"], ["hid:3"]]
     assert said == []
 
 

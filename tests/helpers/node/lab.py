@@ -1,0 +1,106 @@
+"""Two network namespaces with one cable: the node's network service, and a DHCP server."""
+
+import contextlib
+import json
+import signal
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from tests.helpers.checkout import TOP
+from tests.helpers.needs import need_root, need_tool
+from tests.helpers.node import dhcpd
+
+NODE = """
+import sys
+from pathlib import Path
+from node.network.service import serve
+sys.exit(serve(lambda: ["wire0"], Path(sys.argv[1])))
+"""
+
+
+class Lab:
+    """The namespaces, and the programs that run in them."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self.folder = folder
+        self.node, self.host = f"{name}-n", f"{name}-h"
+        self.resolv_conf = folder / "resolv.conf"
+        self.running: list[subprocess.Popen[bytes]] = []
+
+    def ip(self, where: str, *words: str) -> str:
+        """Run ip(8) in a namespace; return its output."""
+        call = ["ip", "-n", where, *words]
+        return subprocess.run(call, capture_output=True, text=True, timeout=60, check=True).stdout
+
+    def start(self, where: str, log: str, *words: str) -> subprocess.Popen[bytes]:
+        """Start a program in a namespace; its output goes to the file `log`."""
+        with open(self.folder / log, "ab") as output:
+            call = ["ip", "netns", "exec", where, *words]
+            process = subprocess.Popen(call, stdout=output, stderr=output, cwd=TOP)
+        self.running.append(process)
+        return process
+
+    def serve(self, **plan: Any) -> subprocess.Popen[bytes]:
+        """Start the tests' own server."""
+        words = [sys.executable, str(dhcpd.__file__), "peer", json.dumps(plan)]
+        return self.start(self.host, "server.log", *words)
+
+    def start_node(self, code: str = "") -> subprocess.Popen[bytes]:
+        """Start the node's network service; it runs `code` first."""
+        words = [sys.executable, "-c", code + NODE, str(self.resolv_conf)]
+        return self.start(self.node, "node.log", *words)
+
+    def said(self) -> str:
+        """Return what the node has logged."""
+        return (self.folder / "node.log").read_text()
+
+    def asked(self) -> list[dict[str, Any]]:
+        """Return the messages that the tests' own server got."""
+        lines = (self.folder / "server.log").read_text().splitlines()
+        return [json.loads(line) for line in lines if '"ready"' not in line]
+
+    def addresses(self) -> list[str]:
+        """Return the node's IPv4 addresses."""
+        links = json.loads(self.ip(self.node, "-4", "-json", "addr", "show", "dev", "wire0"))
+        infos = [info for link in links for info in link.get("addr_info", ())]
+        return [f"{info['local']}/{info['prefixlen']}" for info in infos]
+
+    def routes(self) -> dict[str, str]:
+        """Return the gateway of each of the node's routes, "" for a network on the link."""
+        routes = json.loads(self.ip(self.node, "-4", "-json", "route"))
+        return {route["dst"]: route.get("gateway", "") for route in routes}
+
+    def mtu(self) -> int:
+        """Return the MTU of the node's link."""
+        return int(json.loads(self.ip(self.node, "-json", "link", "show", "wire0"))[0]["mtu"])
+
+    def close(self) -> None:
+        """End the programs."""
+        for process in reversed(self.running):
+            process.send_signal(signal.SIGTERM)
+            try:
+                process.wait(30)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+@contextlib.contextmanager
+def open_lab(folder: Path) -> Iterator[Lab]:
+    """Make the namespaces and the cable, and remove them in the end."""
+    need_tool("ip")
+    need_root()
+    lab = Lab(folder, f"zos-{uuid.uuid4().hex[:6]}")
+    with contextlib.ExitStack() as stack:
+        for name in (lab.node, lab.host):
+            subprocess.run(["ip", "netns", "add", name], timeout=60, check=True)
+            stack.callback(subprocess.run, ["ip", "netns", "delete", name], timeout=60, check=False)
+        lab.ip(lab.host, "link", "add", "peer", "type", "veth", "peer", "wire0", "netns", lab.node)
+        lab.ip(lab.host, "link", "set", "peer", "up")
+        lab.ip(lab.host, "addr", "add", "10.9.0.1/24", "dev", "peer")
+        stack.callback(lab.close)
+        yield lab
