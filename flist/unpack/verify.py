@@ -1,19 +1,24 @@
 """Verifies a flist: its metadata, and every block that it needs."""
 
-import os
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from pathlib import Path
 from typing import NamedTuple
 
 from flist.blocks.codec import decode, digest, hash_check
 from flist.blocks.parts import check_parts
 from flist.errors import BlockError, FlistError
+from flist.format.checker import (
+    find_block_faults,
+    find_leftovers,
+    find_tree_faults,
+    show_path,
+)
 from flist.format.opening import open_flist
-from flist.model import Block, chunk_count, chunk_size
+from flist.format.tables import Tables, read_tables
+from flist.model import Block, chunk_size
 from flist.store.fetch import Fetcher
 from flist.store.sources import Sources, open_fetcher
 from flist.store.threads import thread_pool
-from flist.unpack.plan import make_plan
 
 THREADS = 4
 
@@ -34,26 +39,36 @@ def verify(
     Calls `progress(done, total)` with numbers of bytes. Raises `FlistError` for a flist that cannot
     be read.
     """
-    faults: list[str] = []
-    sizes: dict[Block, int] = {}
-    users: dict[Block, str] = {}
     with open_flist(meta) as flist:
-        plan = make_plan(flist, b"")
-        for entry in plan.files:
-            name, size = os.fsdecode(entry.path), entry.inode.size
-            if len(entry.blocks) != chunk_count(size):
-                faults.append(f"{name}: {len(entry.blocks)} blocks for {size} bytes")
-                continue
-            for index, block in enumerate(entry.blocks):
-                sizes[block] = chunk_size(size, index)
-                users.setdefault(block, name)
+        faults = [f"{meta}: {text}" for text in flist.find_damage()]
+        tables = read_tables(flist)
+        faults += [*find_tree_faults(tables), *find_leftovers(tables)]
+        wrong = dict(find_block_faults(tables))
+        faults += wrong.values()
+        sizes, users = find_users(tables, wrong)
         if sources is not None:
             fetcher = open_fetcher(flist, sources)
             try:
                 faults += check_blocks(fetcher, sizes, users, flist.parts, progress)
             finally:
                 fetcher.close()
-    return Report(plan.size(), len(sizes) if sources is not None else 0, faults)
+    return Report(len(tables.inodes), len(sizes) if sources is not None else 0, faults)
+
+
+def find_users(tables: Tables, wrong: Container[int]) -> tuple[dict[Block, int], dict[Block, str]]:
+    """Return the size of every block, and the path of a file that has it; without the files whose
+    numbers are in `wrong`."""
+    known = {inode.ino: inode for inode in tables.inodes}
+    sizes: dict[Block, int] = {}
+    users: dict[Block, str] = {}
+    for inode in tables.inodes:
+        if not inode.is_file or inode.ino in wrong:
+            continue
+        path = show_path(known, inode)
+        for index, block in enumerate(tables.blocks.get(inode.ino, ())):
+            sizes[block] = chunk_size(inode.size, index)
+            users.setdefault(block, path)
+    return sizes, users
 
 
 def check_blocks(
