@@ -68,7 +68,8 @@ def open_fetcher(flist: AnyFlist, sources: Sources, *, is_local_cached: bool = F
     if cache is not None:
         cache.prepare()
     routed = open_routes(routes, check_arrival)
-    store = RetryingStore(log_gets(routed) if sources.is_logged else routed, sources.wait_s)
+    inner = log_gets(routed) if sources.is_logged else routed
+    store = RetryingStore(inner, sources.wait_s, group=routed.group)
     return Fetcher(store, cache, is_local=are_local)
 
 
