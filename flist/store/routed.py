@@ -182,3 +182,10 @@ def open_routes(routes: Sequence[Route], check: Callable[[bytes, bytes], None]) 
         raise UsageError("no store is named", hint="--store URL, for example dir:///srv/blocks")
     stores = {url: open_store(url) for url in dict.fromkeys(route.url for route in routes)}
     return RoutedStore([(route, stores[route.url]) for route in routes], check)
+
+
+def log_gets(store: RoutedStore) -> Store:
+    """Return a store that logs its reads; imported only when it is needed."""
+    from flist.store.logged import LoggedStore
+
+    return LoggedStore(store)
