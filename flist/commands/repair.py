@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "-s", "--store", dest="targets", action="append", default=[], type=check_text,
         metavar="[hh-hh=]URL", help="mend this store instead of those in the flist",
     )  # fmt: skip
-    add_sources(parser, cache=None, store_option="--from")
+    add_sources(parser, has_cache=False, store_option="--from")
     add_key_options(parser)
     parser.add_argument("--json", action="store_true", help="print what was done as JSON")
 

@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     add_meta(parser)
     add_key_options(parser)
-    add_sources(parser, cache=None)
+    add_sources(parser, has_cache=False)
     parser.add_argument(
         "--no-blocks", action="store_true", help="check only signature and metadata"
     )
