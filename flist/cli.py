@@ -29,6 +29,7 @@ COMMANDS = {
     "tree": Command("flist.commands.tree", "list the entries of a flist"),
     "sign": Command("flist.commands.sign", "sign a flist with an Ed25519 key"),
     "verify": Command("flist.commands.verify", "check a flist's signature, metadata and blocks"),
+    "repair": Command("flist.commands.repair", "mend damaged blocks in the stores of a flist"),
     "inspect": Command(
         "flist.commands.inspect", "show a flist's identity, tags, stores and totals"
     ),

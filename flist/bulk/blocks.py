@@ -2,8 +2,9 @@
 
 from collections.abc import Callable
 
+from flist.format.checker import load_tables
 from flist.format.opening import AnyFlist
-from flist.format.tables import Tables, load_tables
+from flist.format.tables import Tables
 from flist.model import Block, chunk_count, chunk_size
 from flist.store.threads import thread_pool
 

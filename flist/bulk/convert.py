@@ -8,8 +8,9 @@ from flist.blocks.codec import check_arrival, digest, encode
 from flist.blocks.parts import LARGE_BYTES, encode_parts, rows_of_large_files
 from flist.bulk.blocks import Progress, block_sizes
 from flist.errors import FlistError
+from flist.format.checker import load_tables
 from flist.format.opening import open_flist
-from flist.format.tables import Tables, load_tables
+from flist.format.tables import Tables
 from flist.format.writer import check_output, write_flist
 from flist.http.urls import strip_passwords
 from flist.model import Block, Route

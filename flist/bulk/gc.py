@@ -1,10 +1,15 @@
-"""Garbage collection: removes the blocks of a folder that no flist needs."""
+"""Garbage collection: removes the blocks of a folder that no flist needs.
+
+In a hub's folder, uploads, websites and published flists need theirs, too.
+"""
 
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from common.errors import UsageError
+from flist.bulk.references import find_hub, published_flists, upload_names
 from flist.errors import FlistError
 from flist.format.opening import open_flist
 
@@ -26,13 +31,24 @@ def collect_garbage(
 
     Blocks younger than `grace_s` stay, because a running pack writes its flist last; a pack that
     relies on an old block makes it young again. Nothing is removed unless every flist is readable,
-    and only files with the name of a block are removed.
+    and only files with the name of a block are removed. For the blocks of a hub, what the hub has
+    published and taken counts beside `metas`.
     """
     if not folder.is_dir():
         raise FlistError(f"cannot collect in {folder}: it is not a directory")
-    if not metas:
-        raise FlistError("cannot collect: no flist is named, so every block would be removed")
+    hub = find_hub(folder)
+    if not metas and hub is None:
+        raise UsageError(
+            "cannot collect: no flist is named, so every block would be removed",
+            hint="--keep FLIST [FLIST ...]",
+        )
     needed = needed_names(metas)
+    if hub is not None:
+        try:
+            needed |= needed_names(published_flists(hub)) | set(upload_names(hub))
+        except OSError as error:
+            place = error.filename or hub
+            raise FlistError(f"cannot collect: {place}: {error.strerror}") from error
     limit = time.time() - grace_s
     removed = size = kept = 0
     for path in sorted(block_files(folder)):

@@ -9,15 +9,18 @@ from flist.bulk.blocks import Progress, for_all_blocks, load_block_sizes
 from flist.errors import BlockError, BlockMissingError, FlistError
 from flist.format.opening import open_flist
 from flist.model import Block
+from flist.store.fetch import Fetcher
 from flist.store.sources import Sources, open_fetcher
 
 
 class Prefetched(NamedTuple):
-    """The result of a prefetch: numbers of blocks, and one message per block that failed."""
+    """The result of a prefetch: numbers of blocks, and one message per block that failed. `evicted`
+    blocks were fetched, but are not in the cache any more: it is too small."""
 
     fetched: int
     kept: int
     faults: list[str]
+    evicted: int = 0
 
 
 def prefetch(
@@ -46,4 +49,10 @@ def prefetch(
     with closing(fetcher):
         for_all_blocks(sizes, load, progress)
     numbers = fetcher.statistics
-    return Prefetched(numbers.fetched, numbers.cache_hits, sorted(faults))
+    evicted = sum(not is_cached(fetcher, block) for block in sizes) - len(faults)
+    return Prefetched(numbers.fetched, numbers.cache_hits, sorted(faults), max(evicted, 0))
+
+
+def is_cached(fetcher: Fetcher, block: Block) -> bool:
+    """Return whether a block is in the cache now."""
+    return fetcher.cache is not None and fetcher.cache.folder.has(block.id)

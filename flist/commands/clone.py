@@ -1,6 +1,7 @@
 """Copy the blocks of a flist into other stores, byte for byte, and make those its stores.
 
-A block that a store already has is not sent. The flist changes only after every block has been
+A block that a store already has is not sent, unless it is damaged: that is checked in folders of
+this machine, with --checksum in every store. The flist changes only after every block has been
 stored. Its signature then no longer fits, so sign it again.
 """
 
@@ -28,6 +29,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--keep-routes", action="store_true", help="add to the old stores instead of replacing them"
     )
+    parser.add_argument(
+        "--checksum", action="store_true", help="download and check the blocks that are there"
+    )
 
 
 def run(options: argparse.Namespace) -> int:
@@ -37,7 +41,7 @@ def run(options: argparse.Namespace) -> int:
         copied = clone(
             options.meta, read_sources(options), read_targets(options),
             are_routes_kept=options.keep_routes, keep_passwords=options.no_strip_password,
-            progress=progress.update,
+            is_checksum=options.checksum, progress=progress.update,
         )  # fmt: skip
     sys.stderr.write(f"copied {copied} blocks\n")
     return 0

@@ -5,6 +5,7 @@ for `upload`: its blocks are plain and of --block-size.
 """
 
 import argparse
+import json
 import re
 import sys
 from pathlib import Path
@@ -25,6 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     add_targets(parser, "--server")
     add_block_size(parser)
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
     parser.add_argument("what", metavar="FILE|ID|FLIST")
 
 
@@ -53,7 +55,7 @@ def run(options: argparse.Namespace) -> int:
         missing = [block_id for block_id in ids if not store.has(block_id)]
     finally:
         store.close()
-    return report([block_id.hex() for block_id in missing], len(ids))
+    return report([block_id.hex() for block_id in missing], len(ids), options)
 
 
 def ask_server(options: argparse.Namespace) -> int:
@@ -64,11 +66,14 @@ def ask_server(options: argparse.Namespace) -> int:
         else:
             names = name_blocks(Path(options.what), options.block_size)
         missing = client.missing(names)
-    return report(sorted(missing), len(names))
+    return report(sorted(missing), len(names), options)
 
 
-def report(missing: list[str], total: int) -> int:
+def report(missing: list[str], total: int, options: argparse.Namespace) -> int:
     """Print the missing blocks; return the status."""
+    if options.json:
+        sys.stdout.write(json.dumps({"blocks": total, "missing": missing}) + "\n")
+        return 1 if missing else 0
     for name in missing:
         sys.stdout.write(f"missing {name}\n")
     sys.stderr.write(f"{total - len(missing)} of {total} blocks are there\n")

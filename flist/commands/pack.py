@@ -17,7 +17,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_meta(parser, "the flist to write")
     add_targets(parser)
     parser.add_argument(
-        "--checksum", action="store_true", help="read every file, even if it seems unchanged"
+        "--checksum",
+        action="store_true",
+        help="read every file, even if it seems unchanged, and replace damaged blocks",
     )
     parser.add_argument(
         "--tag", dest="tags", action="append", default=[], type=parse_tag, metavar="KEY=VALUE"

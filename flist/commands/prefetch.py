@@ -1,7 +1,8 @@
 """Fetch the blocks of a flist into the cache, for a mount that may then be offline.
 
 With --trace, fetch only the blocks that an earlier mount recorded, in that order. Blocks that can't
-be fetched are printed at the end, with the reason, and the status is 1.
+be fetched are printed at the end, with the reason, and the status is 1; so it is if the cache is
+too small for all.
 """
 
 import argparse
@@ -33,4 +34,9 @@ def run(options: argparse.Namespace) -> int:
         sys.stdout.write(printable(fault) + "\n")
     lacking = f", {len(done.faults)} could not be had" if done.faults else ""
     sys.stderr.write(f"fetched {done.fetched} blocks, {done.kept} were there already{lacking}\n")
-    return 1 if done.faults else 0
+    if done.evicted:
+        sys.stdout.write(
+            f"{done.evicted} blocks are not in the cache: they do not fit into"
+            f" {options.cache_size} bytes (--cache-size)\n"
+        )
+    return 1 if done.faults or done.evicted else 0

@@ -3,7 +3,7 @@
 A file may come from anywhere, so nothing in it is trusted: `flist.format.rows` checks each value.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from sqlite3 import Connection
@@ -18,10 +18,10 @@ from flist.format.rows import (
     read_int,
     read_target,
     read_text,
+    read_xattr,
     read_xattr_name,
-    read_xattr_value,
 )
-from flist.format.schema import CHECKS_TABLE, EXTENSION_TABLES, PARTS_TABLE, TABLES
+from flist.format.schema import CHECKS_TABLE, EXTENSION_TABLES, KEYED, PARTS_TABLE, TABLES
 from flist.format.sqlitefile import MAGIC, SqliteFile, connect
 from flist.model import CHUNK_BYTES, NO_META, ROOT_INO, Block, Inode, Meta, Route
 
@@ -33,17 +33,24 @@ COLUMNS = (
     "inode.ino, inode.parent, inode.name, inode.size, inode.uid, inode.gid, inode.mode,"
     " inode.rdev, inode.ctime, inode.mtime"
 )
-EXTENSION = ", z.name, z.ctime_ns, z.mtime_ns, z.same_as, z.nlink FROM inode"
-EXTENDED = "SELECT " + COLUMNS + EXTENSION + " LEFT JOIN zos_inode z ON z.ino = inode.ino"
-PLAIN = "SELECT " + COLUMNS + ", NULL, NULL, NULL, NULL, NULL FROM inode"  # noqa: S608 constants
-FILES = " FROM inode JOIN block USING (ino)"
-CHECKED = " LEFT JOIN zos_check USING (ino)"
+EXTENDED = "SELECT " + COLUMNS + ", z.name, z.ctime_ns, z.mtime_ns, z.same_as, z.nlink"
+PLAIN = "SELECT " + COLUMNS + ", NULL, NULL, NULL, NULL, NULL"
+JOINED = " LEFT JOIN zos_inode z NOT INDEXED ON z.ino = inode.ino"
+# An index that the file brought along may only say where to look: it finds rows of `near` or
+# `found`, and the same rows are then read from the table itself (NOT INDEXED) and compared.
+EVERY = " FROM inode NOT INDEXED"
+NEAR = " FROM inode AS near CROSS JOIN inode NOT INDEXED ON inode.ino = near.ino"
+FOUND = " CROSS JOIN block NOT INDEXED ON block.rowid = found.rowid"
+CHECKED = " LEFT JOIN zos_check NOT INDEXED ON zos_check.ino = inode.ino"
 FEW = (
-    " WHERE parent = ? AND inode.ino >= ? AND size BETWEEN 1 AND ?"
-    " GROUP BY inode.ino ORDER BY inode.ino LIMIT ?"
+    " WHERE near.parent = ? AND near.ino >= ? AND inode.size BETWEEN 1 AND ?"
+    " AND inode.ino = block.ino GROUP BY near.ino ORDER BY near.ino LIMIT ?"
 )
-SMALL = "SELECT inode.ino, count(*), NULL, id, block.key" + FILES + FEW
-SMALL_CHECKED = "SELECT inode.ino, count(*), checks, id, block.key" + FILES + CHECKED + FEW
+FILES = NEAR + " CROSS JOIN block AS found ON found.ino = inode.ino" + FOUND
+SMALL = "SELECT inode.ino, count(*), NULL, block.id, block.key" + FILES + FEW
+SMALL_CHECKED = "SELECT inode.ino, count(*), checks, block.id, block.key" + FILES + CHECKED + FEW
+ONE_FILE = "SELECT block.rowid, block.ino, block.id, block.key FROM block AS found"
+ONE_FILE += FOUND + " WHERE found.ino = ?"
 
 
 class FlistFile(SqliteFile):
@@ -92,24 +99,24 @@ class FlistFile(SqliteFile):
         self.has_checks, self.has_parts = CHECKS_TABLE in tables, PARTS_TABLE in tables
         ours = {*(EXTENSION_TABLES if self.has_extension else ()), CHECKS_TABLE, PARTS_TABLE}
         self.check_plain(TABLES | ours & tables)
+        self.check_keys(KEYED & tables, (EXTENSION_TABLES | {PARTS_TABLE, CHECKS_TABLE}) & tables)
         root = self.inode(ROOT_INO)
         if root is None or not root.is_dir:
             raise FormatError(f"cannot open {self.path}: it has no root directory")
 
-    @property
-    def select(self) -> str:
-        """The query for inodes, without a WHERE clause."""
-        return EXTENDED if self.has_extension else PLAIN
+    def select(self, rows: str) -> str:
+        """Return the query for the inodes of a FROM clause, without a WHERE clause."""
+        return EXTENDED + rows + JOINED if self.has_extension else PLAIN + rows
 
     @cached_property
     def select_one(self) -> str:
         """The query for one inode."""
-        return f"{self.select} WHERE inode.ino = ?"
+        return self.select(EVERY) + " WHERE inode.ino = ?"
 
     @cached_property
     def select_children(self) -> str:
         """The query for the entries of a directory."""
-        return f"{self.select} WHERE inode.parent = ? AND inode.ino != 1 ORDER BY inode.ino"
+        return self.select(NEAR) + " WHERE near.parent = ? AND inode.ino != 1"
 
     def inode(self, ino: int) -> Inode | None:
         """Return one inode, or None."""
@@ -118,23 +125,35 @@ class FlistFile(SqliteFile):
 
     def children(self, ino: int) -> list[Inode]:
         """Return the entries of directory `ino`, in the order in which they were packed."""
-        return list(map(read_inode, self.query(self.select_children, (ino,))))
+        rows = self.query(self.select_children, (ino,))
+        self.check_found(ino, [(row[0], row[1]) for row in rows])
+        return list(map(read_inode, rows))
+
+    def check_found(self, wanted: int, rows: Sequence[tuple[int, int]]) -> None:
+        """Refuse what an index found unless each row has the number `wanted`, and comes once and
+        in order. `rows` are pairs of a row's own number and its value of the indexed column."""
+        last = -1
+        for number, value in rows:
+            if value != wanted or type(number) is not int or number <= last:
+                raise FormatError(f"cannot read {self.path}: an index does not match its table")
+            last = number
 
     def inodes(self) -> Iterator[Inode]:
         """Return every inode, including those that are in no directory."""
-        return map(read_inode, self.stream(f"{self.select} ORDER BY inode.ino"))
+        return map(read_inode, self.stream(self.select(EVERY) + " ORDER BY inode.ino"))
 
     def blocks(self, ino: int) -> list[Block]:
         """Return the blocks of a file, first chunk first."""
-        rows = self.query("SELECT id, key FROM block WHERE ino = ? ORDER BY rowid", (ino,))
+        rows = self.query(ONE_FILE, (ino,))
+        self.check_found(ino, [(row[0], row[1]) for row in rows])
         checks = self.checks(ino) if rows else b""
-        return [read_block(row, checks, index) for index, row in enumerate(rows)]
+        return [read_block(row[2:], checks, index) for index, row in enumerate(rows)]
 
     def checks(self, ino: int) -> bytes:
         """Return the checks of a file's blocks, joined; empty if there are none."""
         if not self.has_checks:
             return b""
-        rows = self.query("SELECT checks FROM zos_check WHERE ino = ?", (ino,))
+        rows = self.query("SELECT checks FROM zos_check NOT INDEXED WHERE ino = ?", (ino,))
         return read_bytes(rows[0][0], CHECKS_TABLE) if rows else b""
 
     def small_blocks(self, folder: int, start: int) -> dict[int, Block]:
@@ -153,10 +172,12 @@ class FlistFile(SqliteFile):
 
     def all_blocks(self) -> Iterator[tuple[int, Block]]:
         """Yield (inode number, block) for every block of every file, grouped by inode."""
-        every = self.stream("SELECT ino, checks FROM zos_check") if self.has_checks else ()
+        sql = "SELECT ino, checks FROM zos_check NOT INDEXED"
+        every = self.stream(sql) if self.has_checks else ()
         checks = {ino: read_bytes(joined, CHECKS_TABLE) for ino, joined in every}
         last = index = 0
-        for ino, *row in self.stream("SELECT ino, id, key FROM block ORDER BY ino, rowid"):
+        sql = "SELECT ino, id, key FROM block NOT INDEXED ORDER BY ino, rowid"
+        for ino, *row in self.stream(sql):
             index = index + 1 if ino == last else 0
             last = ino
             yield read_int(ino, "ino"), read_block(row, checks.get(ino, b""), index)
@@ -165,61 +186,81 @@ class FlistFile(SqliteFile):
         """Return a block's row of `zos_part`, or None."""
         if not self.has_parts:
             return None
-        rows = self.query("SELECT parts FROM zos_part WHERE id = ?", (block_id,))
+        rows = self.query("SELECT parts FROM zos_part NOT INDEXED WHERE id = ?", (block_id,))
         return read_bytes(rows[0][0], "zos_part") if rows else None
 
     def all_parts(self) -> dict[bytes, bytes]:
         """Return every row of `zos_part`, by block id."""
         if not self.has_parts:
             return {}
-        rows = self.stream("SELECT id, parts FROM zos_part")
+        rows = self.stream("SELECT id, parts FROM zos_part NOT INDEXED")
         return {read_bytes(i, "zos_part"): read_bytes(parts, "zos_part") for i, parts in rows}
 
     def meta(self, ino: int) -> Meta:
         """Return the link target, extended attributes and data ranges of an inode."""
-        rows = self.query("SELECT data FROM extra WHERE ino = ?", (ino,))
+        rows = self.query("SELECT data FROM extra NOT INDEXED WHERE ino = ?", (ino,))
         target = read_target(rows[0][0]) if rows else None
         if not self.has_extension:
             return Meta(target) if rows else NO_META
-        pairs = self.query("SELECT name, value FROM zos_xattr WHERE ino = ? ORDER BY name", (ino,))
-        xattrs = tuple((read_xattr_name(name), read_xattr_value(value)) for name, value in pairs)
-        rows = self.query("SELECT extents FROM zos_inode WHERE ino = ?", (ino,))
+        sql = "SELECT name, value FROM zos_xattr NOT INDEXED WHERE ino = ? ORDER BY name"
+        xattrs = tuple(read_xattr(row) for row in self.query(sql, (ino,)))
+        rows = self.query("SELECT extents FROM zos_inode NOT INDEXED WHERE ino = ?", (ino,))
         extents = read_extents(rows[0][0]) if rows and rows[0][0] is not None else None
         return Meta(target, xattrs, extents)
 
     def all_meta(self) -> dict[int, Meta]:
         """Return `meta` by inode number, of every inode that has any."""
-        inos = {ino for (ino,) in self.query("SELECT ino FROM extra")}
-        if self.has_extension:
-            inos.update(ino for (ino,) in self.query("SELECT DISTINCT ino FROM zos_xattr"))
-            wanted = "SELECT ino FROM zos_inode WHERE extents IS NOT NULL"
-            inos.update(ino for (ino,) in self.query(wanted))
-        return {ino: self.meta(ino) for ino in sorted(read_int(ino, "ino") for ino in inos)}
+        rows = self.query("SELECT ino, data FROM extra NOT INDEXED")
+        targets = {read_int(ino, "ino"): read_target(data) for ino, data in rows}
+        if not self.has_extension:
+            return {ino: Meta(targets[ino]) for ino in sorted(targets)}
+        xattrs: dict[int, list[tuple[bytes, bytes]]] = {}
+        for ino, *row in self.stream("SELECT ino, name, value FROM zos_xattr NOT INDEXED"):
+            xattrs.setdefault(read_int(ino, "ino"), []).append(read_xattr(row))
+        extents = {read_int(ino, "ino"): read_extents(value) for ino, value in self.holes()}
+        return {
+            ino: Meta(targets.get(ino), tuple(sorted(xattrs.get(ino, ()))), extents.get(ino))
+            for ino in sorted(targets.keys() | xattrs.keys() | extents.keys())
+        }
+
+    def holes(self) -> list[tuple[int, object]]:
+        """Return the inode number and the column `extents` of each sparse file."""
+        sql = "SELECT ino, extents FROM zos_inode NOT INDEXED WHERE extents IS NOT NULL"
+        return self.query(sql)
+
+    def find_damage(self) -> list[str]:
+        """Return what is wrong with the file as a database: damaged pages, and indexes that do not
+        match their tables. Reads all of it."""
+        rows = self.query("PRAGMA integrity_check(10)")
+        texts = [row[0].decode(errors="replace") for row in rows if isinstance(row[0], bytes)]
+        return [text for text in texts if text != "ok"]
 
     def routes(self) -> list[Route]:
         """Return the flist's routes, in their order."""
         return [
             Route(read_int(start, "route"), read_int(end, "route"), read_text(url, "route"))
-            for start, end, url in self.query("SELECT start, end, url FROM route ORDER BY rowid")
+            for start, end, url in self.query(
+                "SELECT start, end, url FROM route NOT INDEXED ORDER BY rowid"
+            )
         ]
 
     def tags(self) -> dict[str, str]:
         """Return the flist's tags."""
-        rows = self.query("SELECT key, value FROM tag ORDER BY key")
+        rows = self.query("SELECT key, value FROM tag NOT INDEXED ORDER BY key")
         return {read_text(key, "tag"): read_text(value, "tag") for key, value in rows}
 
     def folder_counts(self) -> dict[int, int]:
         """Return the number of subdirectories of each directory that has any."""
         return dict(
             self.query(
-                "SELECT parent, count(*) FROM inode"
+                "SELECT parent, count(*) FROM inode NOT INDEXED"
                 " WHERE (mode & 61440) = 16384 AND ino != 1 GROUP BY parent"
             )
         )
 
     def large_folders(self) -> set[int]:
         """Return the directories with more than `LARGE_FOLDER` entries."""
-        sql = "SELECT parent FROM inode GROUP BY parent HAVING count(*) > ?"
+        sql = "SELECT parent FROM inode NOT INDEXED GROUP BY parent HAVING count(*) > ?"
         rows = self.query(sql, (LARGE_FOLDER,))
         return {ino for (ino,) in rows}
 
@@ -227,21 +268,20 @@ class FlistFile(SqliteFile):
         """Return the number of bytes outside holes of each sparse file."""
         if not self.has_extension:
             return {}
-        rows = self.query("SELECT ino, extents FROM zos_inode WHERE extents IS NOT NULL")
-        return {ino: sum(e.length for e in read_extents(extents)) for ino, extents in rows}
+        return {ino: sum(e.length for e in read_extents(value)) for ino, value in self.holes()}
 
     def xattr_names(self) -> set[bytes]:
         """Return the names of all extended attributes in the flist."""
         if not self.has_extension:
             return set()
-        rows = self.query("SELECT DISTINCT name FROM zos_xattr")
+        rows = self.query("SELECT DISTINCT name FROM zos_xattr NOT INDEXED")
         return {read_xattr_name(name) for (name,) in rows}
 
     def totals(self) -> tuple[int, int]:
         """Return the number of inodes and the sum of the files' sizes in bytes."""
         rows = self.query(
             "SELECT count(*), coalesce(sum(CASE WHEN (mode & 61440) = 32768 THEN size END), 0)"
-            " FROM inode"
+            " FROM inode NOT INDEXED"
         )
         inodes, size = read_int(rows[0][0], "count"), read_int(rows[0][1], "size")
         if size < 0:

@@ -5,8 +5,9 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from flist.errors import FormatError
+from flist.format.checker import load_tables
 from flist.format.opening import AnyFlist
-from flist.format.tables import Tables, load_tables
+from flist.format.tables import Tables
 from flist.model import NO_META, ROOT_INO, Block, Inode, Meta
 
 

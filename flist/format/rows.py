@@ -99,6 +99,12 @@ def read_target(value: object) -> bytes:
     return target
 
 
+def read_xattr(row: Sequence[Any]) -> tuple[bytes, bytes]:
+    """Return the extended attribute of a (name, value) row."""
+    name, value = row
+    return read_xattr_name(name), read_xattr_value(value)
+
+
 def read_xattr_name(value: object) -> bytes:
     """Return `value` if it may be the name of an extended attribute."""
     name = read_bytes(value, "xattr")

@@ -8,6 +8,8 @@ blocks, joined) and `zos_part` (`flist.blocks.parts`). Ours exist only where the
 
 TABLES = frozenset(("inode", "extra", "block", "tag", "route"))
 EXTENSION_TABLES = frozenset(("zos_inode", "zos_xattr"))
+KEYED = frozenset(("inode", "extra", "zos_inode", "zos_check"))
+"""The tables whose rows are looked up by inode number, which is their rowid."""
 CHECKS_TABLE, PARTS_TABLE = "zos_check", "zos_part"
 
 SCHEMA = """

@@ -12,6 +12,8 @@ from flist.errors import FormatError
 MAGIC = b"SQLite format 3\x00"
 MAX_CELL_BYTES = 16 << 20
 """No value of either format is nearly this large."""
+ROWID_NAMES = frozenset(("rowid", "oid", "_rowid_"))
+"""A column with such a name hides the number of a row."""
 
 
 class SqliteFile:
@@ -43,8 +45,25 @@ class SqliteFile:
         and memory, however small the file is."""
         for table in sorted(tables):
             columns = self.query(f"PRAGMA table_xinfo({table})")
-            if any(column[-1] for column in columns):
+            names = {as_name(column[1]) for column in columns}
+            if any(column[-1] for column in columns) or names & ROWID_NAMES:
                 raise FormatError(f"cannot open {self.path}: table {table} is not a plain table")
+
+    def check_keys(self, keyed: Iterable[str], unindexed: Iterable[str]) -> None:
+        """Refuse a table of `keyed` whose column `ino` is not its key, so that each lookup would
+        read it all; and a table of `keyed` or `unindexed` whose key is an index beside it."""
+        indexed = {
+            as_name(table)
+            for table, sql in self.query(
+                "SELECT CAST(tbl_name AS BLOB), sql FROM sqlite_master WHERE type = 'index'"
+            )
+            if sql is None  # made by SQLite for a key
+        }
+        for table in sorted({*keyed, *unindexed}):
+            columns = self.query(f"PRAGMA table_xinfo({table})")
+            keys = [as_name(column[1]) for column in columns if column[5]]
+            if table in indexed or (table in keyed and keys != ["ino"]):
+                raise FormatError(f"cannot open {self.path}: table {table} has not the right key")
 
     def query(self, sql: str, values: tuple[int | bytes, ...] = ()) -> list[tuple[Any, ...]]:
         """Run a query and return all its rows."""
@@ -63,6 +82,12 @@ class SqliteFile:
                 yield row
         except (sqlite3.Error, OverflowError, UnicodeDecodeError) as error:
             raise FormatError(f"cannot read {self.path}: {error}") from error
+
+
+def as_name(value: str | bytes | None) -> str:
+    """Return the name of a table or column in lower case."""
+    text = value.decode(errors="replace") if isinstance(value, bytes) else value or ""
+    return text.lower()
 
 
 def connect(path: Path) -> sqlite3.Connection:

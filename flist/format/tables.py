@@ -22,10 +22,11 @@ class Tables(NamedTuple):
     parts: Mapping[bytes, bytes] = MappingProxyType({})
 
 
-def load_tables(flist: "AnyFlist") -> Tables:
-    """Return everything that `flist` holds; raises `FormatError`."""
+def read_tables(flist: "AnyFlist") -> Tables:
+    """Return what `flist` holds, but for the parts. Each value is checked, the whole is not: see
+    `flist.format.checker`. Raises `FormatError`."""
+    meta = flist.all_meta()
     blocks: dict[int, list[Block]] = {}
     for ino, block in flist.all_blocks():
         blocks.setdefault(ino, []).append(block)
-    inodes, parts = list(flist.inodes()), flist.all_parts()
-    return Tables(inodes, blocks, flist.all_meta(), flist.tags(), flist.routes(), parts)
+    return Tables(list(flist.inodes()), blocks, meta, flist.tags(), flist.routes())

@@ -17,7 +17,7 @@ from flist.model import Block, Route
 from flist.oci.build import make_content
 from flist.oci.config import STARTUP_NAME, image_tag, startup_toml
 from flist.oci.errors import ImageError
-from flist.oci.image import Image
+from flist.oci.image import Image, open_layer
 from flist.oci.layer.apply import Applier, Limits
 from flist.oci.layer.chunks import ChunkWriter
 from flist.oci.layer.tree import Item, Node
@@ -94,9 +94,11 @@ def open_ahead(image: Image) -> Generator[BinaryIO, None, None]:
     with thread_pool(1) as pool:
         try:
             while pending or upcoming:
-                upcoming = upcoming or pool.submit(image.blobs.open_blob, pending.pop())
+                upcoming = upcoming or pool.submit(open_layer, image.blobs, pending.pop())
                 stream = upcoming.result()
-                upcoming = pool.submit(image.blobs.open_blob, pending.pop()) if pending else None
+                upcoming = None
+                if pending:
+                    upcoming = pool.submit(open_layer, image.blobs, pending.pop())
                 yield stream
         finally:
             if upcoming is not None:
@@ -110,11 +112,13 @@ def close_blob(opened: "Future[BinaryIO]") -> None:
 
 
 def add_startup(root: Node, text: bytes, writer: ChunkWriter) -> None:
-    """Put `/.startup.toml` into the tree; it replaces a file of that name in the image."""
+    """Put `/.startup.toml` into the tree, unless the image has its own."""
+    assert root.children is not None
+    if STARTUP_NAME in root.children:
+        return
     blocks: list[Block] = []
     writer.add(text, blocks)
     item = Item(mode=STARTUP_MODE, size=len(text), blocks=blocks)
-    assert root.children is not None
     root.children[STARTUP_NAME] = Node(item)
 
 

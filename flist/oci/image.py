@@ -96,6 +96,20 @@ def read_image(blobs: Blobs, manifest: Manifest, digest: Digest, wanted: Platfor
     return Image(digest, config, manifest.layers, blobs)
 
 
+def open_layer(blobs: Blobs, layer: Descriptor) -> BinaryIO:
+    """Return the content of a layer, also of a foreign one if it is where the image is."""
+    try:
+        return blobs.open_blob(layer)
+    except ImageError as error:
+        if not layer.is_foreign:
+            raise
+        raise ImageError(
+            f"cannot convert the image: {layer.digest} is to be fetched from foreign URLs:"
+            f" {error.message}",
+            hint="such a layer (of Windows images, mostly) is read only where the image is",
+        ) from error
+
+
 def check_stream(stream: BinaryIO, descriptor: Descriptor) -> BinaryIO:
     """Return `stream`, rewound, if it matches `descriptor`; else close it and raise."""
     with contextlib.ExitStack() as on_error:

@@ -23,11 +23,14 @@ LAYER_TYPES = frozenset(
         f"{OCI}.layer.v1.tar+zstd",
         f"{OCI}.layer.v1.tar+xz",  # these two are in no standard, but some tools write them
         f"{OCI}.layer.v1.tar+bzip2",
+        *(f"{OCI}.layer.nondistributable.v1.tar{end}" for end in ("", "+gzip", "+zstd")),
         f"{DOCKER}.image.rootfs.diff.tar",
         f"{DOCKER}.image.rootfs.diff.tar.gzip",
         f"{DOCKER}.image.rootfs.diff.tar.zstd",
         f"{DOCKER}.image.rootfs.diff.tar.xz",
         f"{DOCKER}.image.rootfs.diff.tar.bzip2",
+        f"{DOCKER}.image.rootfs.foreign.diff.tar",
+        f"{DOCKER}.image.rootfs.foreign.diff.tar.gzip",
     )
 )
 SCHEMA_1 = f"{DOCKER}.distribution.manifest.v1"
@@ -38,13 +41,15 @@ MAX_LAYERS = 1000
 
 
 class Descriptor(NamedTuple):
-    """Describes content: its media type, digest and size in bytes."""
+    """Describes content: its media type, digest and size in bytes. Foreign content may be left out
+    of a registry or a layout; the URLs that it names instead are never asked."""
 
     media_type: str
     digest: Digest
     size: int
     platform: Platform | None = None
     annotations: tuple[tuple[str, str], ...] = ()
+    is_foreign: bool = False
 
     def annotation(self, key: str) -> str:
         """Return one annotation, empty if there is none."""
@@ -133,7 +138,7 @@ def parse_image(value: dict[str, Any]) -> Manifest:
 
 
 def parse_descriptor(value: object) -> Descriptor:
-    """Return the checked descriptor in `value`; content at foreign URLs is refused."""
+    """Return the checked descriptor in `value`."""
     if not isinstance(value, dict):
         raise ImageError("cannot read the manifest: a descriptor is not an object")
     media_type, size = value.get("mediaType"), value.get("size")
@@ -142,15 +147,14 @@ def parse_descriptor(value: object) -> Descriptor:
     if type(size) is not int or not 0 <= size < 2**63:
         raise ImageError("cannot read the manifest: a descriptor has no proper size")
     digest = parse_digest(value.get("digest"))
-    if value.get("urls") or "foreign" in media_type or "nondistributable" in media_type:
-        raise ImageError(
-            f"cannot convert the image: {digest} is to be fetched from foreign URLs",
-            hint="such layers (of Windows images, mostly) are refused",
-        )
+    words = (".foreign.", ".nondistributable.")
+    is_foreign = bool(value.get("urls")) or any(word in media_type for word in words)
     notes = value.get("annotations")
     pairs = notes.items() if isinstance(notes, dict) else ()
     kept = tuple((k, v) for k, v in pairs if isinstance(k, str) and isinstance(v, str))
-    return Descriptor(media_type, digest, size, parse_offer(value.get("platform")), kept)
+    return Descriptor(
+        media_type, digest, size, parse_offer(value.get("platform")), kept, is_foreign
+    )
 
 
 def parse_offer(value: object) -> Platform | None:

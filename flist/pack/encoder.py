@@ -18,10 +18,11 @@ ZEROS = bytes(CHUNK_BYTES)
 
 
 class Encoder(Worker[list[Piece], list[Packed]]):
-    """Packs batches of pieces."""
+    """Packs batches of pieces; with `is_checksum`, damaged blocks in the stores are replaced."""
 
-    def __init__(self, routes: Sequence[Route]) -> None:
+    def __init__(self, routes: Sequence[Route], *, is_checksum: bool = False) -> None:
         self.routes = routes
+        self.is_checksum = is_checksum
         self.sender: Sender | None = None
         self.stored: dict[bytes, Block] = {}  # by key
         self.rows: dict[bytes, bytes] = {}  # rows of parts of large files' blocks, by key
@@ -29,7 +30,7 @@ class Encoder(Worker[list[Piece], list[Packed]]):
 
     def open(self) -> None:
         """Open the stores."""
-        self.sender = Sender(open_routes(self.routes, check_arrival))
+        self.sender = Sender(open_routes(self.routes, check_arrival), is_checking=self.is_checksum)
 
     def work(self, job: list[Piece]) -> list[Packed]:
         """Pack the pieces of a batch."""

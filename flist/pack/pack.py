@@ -56,7 +56,8 @@ def pack(
 ) -> Summary:
     """Pack the directory `root` into the flist `meta`, its blocks into the stores of `routes`.
 
-    Reads only files that have changed since the last pack of `root`, with `is_checksum` all.
+    Reads only files that have changed since the last pack of `root`; with `is_checksum` all, and
+    the blocks that the stores have, which are replaced if they are damaged.
     Calls `progress(done, total)` with numbers of bytes. Raises `FlistError` and `StoreError`.
     """
     open_routes(routes, check_arrival).close()  # a wrong URL fails before any work
@@ -71,7 +72,8 @@ def pack(
             yield from make_batches(make_pieces(walk.run(), known.files))
             draft.begin(walk.found.inodes, walk.found.meta)  # while the workers are busy
 
-        results = encode_files(batches(), Encoder(routes), processes, progress)
+        encoder = Encoder(routes, is_checksum=is_checksum)
+        results = encode_files(batches(), encoder, processes, progress)
         inodes = results.settle(walk.found)
         kept = routes if keep_passwords else strip_passwords(routes)
         rows = ChainMap(results.rows, dict(known.parts))

@@ -6,7 +6,7 @@ A store keeps encrypted blocks by id. It does not guarantee the bytes: the reade
 
 import contextlib
 import importlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from common.errors import UsageError
@@ -64,6 +64,18 @@ def get_range(store: Store | None, block_id: bytes, start: int, length: int) -> 
     # isinstance with a runtime protocol would take most of the time of a small read.
     method: Callable[[bytes, int, int], bytes | None] | None = getattr(store, "get_range", None)
     return None if method is None else method(block_id, start, length)
+
+
+def group(store: Store | None, block_id: bytes) -> Hashable:
+    """Return a value that blocks have in common if they are in the same stores."""
+    method: Callable[[bytes], Hashable] | None = getattr(store, "group", None)
+    return None if method is None else method(block_id)
+
+
+def is_down(store: Store | None, block_id: bytes) -> bool:
+    """Return whether it is known that a block can't be read now: guesses do not wait for it."""
+    method: Callable[[bytes], bool] | None = getattr(store, "is_down", None)
+    return method is not None and method(block_id)
 
 
 @runtime_checkable

@@ -2,13 +2,15 @@
 
 The layout is a `dir` store's, so a cache can be served, copied, or used with `--offline`. A file
 appears whole or not at all. A damaged file fails the check of its tag when it is read; it is then
-removed and fetched again. The least recently used blocks are evicted first.
+removed and fetched again. The least recently used blocks are evicted first. What counts is the room
+that a file takes on the disk.
 """
 
 import contextlib
 import fcntl
 import os
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -20,6 +22,10 @@ DEFAULT_LIMIT_BYTES = 4 << 30
 RESCAN_PART = 16
 """The folder is measured again after every limit/16 bytes written: other mounts may write to it."""
 EVICT_TO = 0.9
+UNIT_BYTES = 4096
+"""What a file takes of a disk is a multiple of this, nearly everywhere."""
+TOUCH_AFTER_S = 30.0
+"""A block that is read again after this time is marked again."""
 
 
 class Entry(NamedTuple):
@@ -41,6 +47,7 @@ class BlockCache:
         self.written = limit_bytes  # so that the first write measures the folder
         self.arriving_bytes = 0
         self.touched: set[bytes] = set()
+        self.touched_until = 0.0
 
     def prepare(self) -> None:
         """Make the folder; raises `FlistError` if other users can write to it."""
@@ -61,43 +68,49 @@ class BlockCache:
             data = self.folder.get(block_id)
         except (BlockMissingError, StoreError):
             return None
-        if block_id not in self.touched:
-            self.touch(block_id)
+        self.note_use(block_id)
         return data
 
     def get_range(self, block_id: bytes, start: int, length: int) -> bytes | None:
         """Return bytes of a cached block, unchecked, or None."""
         with contextlib.suppress(StoreError):
             data = self.folder.get_range(block_id, start, length)
-            if data is not None and block_id not in self.touched:
-                self.touch(block_id)
+            if data is not None:
+                self.note_use(block_id)
             return data
         return None
 
-    def touch(self, block_id: bytes) -> None:
-        """Mark a block as recently used; once per mount is enough to keep it."""
-        if len(self.touched) > 100_000:
+    def note_use(self, block_id: bytes) -> None:
+        """Mark a block as recently used, at most once every `TOUCH_AFTER_S` and between two looks
+        for what to evict."""
+        now = time.monotonic()
+        if now > self.touched_until or len(self.touched) > 100_000:
             self.touched.clear()
+            self.touched_until = now + TOUCH_AFTER_S
+        if block_id in self.touched:
+            return
         self.touched.add(block_id)
         with contextlib.suppress(OSError):
             os.utime(self.folder.path(block_id.hex()))
 
     def put(self, block_id: bytes, data: bytes) -> None:
         """Cache a checked block. A full or broken disk is ignored: it only costs speed."""
-        if len(data) > self.limit_bytes:
+        size = -(-len(data) // UNIT_BYTES) * UNIT_BYTES
+        if size > self.limit_bytes:
             return
         with self.lock:
-            self.arriving_bytes += len(data)
-            self.written += len(data)
+            self.arriving_bytes += size
+            self.written += size
             if self.written > self.limit_bytes // RESCAN_PART:
-                self.written = len(data)
+                self.written = size
                 self.evict(self.arriving_bytes)
+                self.touched.clear()
         try:
             with contextlib.suppress(StoreError, OSError):
                 self.folder.put(block_id, data)
         finally:
             with self.lock:
-                self.arriving_bytes -= len(data)
+                self.arriving_bytes -= size
 
     def remove(self, block_id: bytes) -> None:
         """Remove a damaged block."""
@@ -144,5 +157,6 @@ class BlockCache:
                 for item in os.scandir(folder):
                     with contextlib.suppress(FileNotFoundError):
                         status = item.stat(follow_symlinks=False)
-                        found.append(Entry(status.st_mtime_ns, status.st_size, item.path))
+                        size = max(status.st_size, 512 * status.st_blocks)
+                        found.append(Entry(status.st_mtime_ns, size, item.path))
         return found

@@ -59,6 +59,12 @@ class RoutedStore:
         stores = self.by_first_byte[block_id[0]] = list(found.values())
         return stores
 
+    def group(self, block_id: bytes) -> tuple[int, ...]:
+        """Return the numbers of the routes that cover a block: blocks with the same numbers are in
+        the same stores."""
+        numbers = enumerate(route for route, _ in self.routes)
+        return tuple(number for number, route in numbers if route.matches(block_id))
+
     def get(self, block_id: bytes) -> bytes:
         """Return a block whose bytes passed the check."""
         return self.get_within(block_id, LONGEST_S)
@@ -176,3 +182,10 @@ def open_routes(routes: Sequence[Route], check: Callable[[bytes, bytes], None]) 
         raise UsageError("no store is named", hint="--store URL, for example dir:///srv/blocks")
     stores = {url: open_store(url) for url in dict.fromkeys(route.url for route in routes)}
     return RoutedStore([(route, stores[route.url]) for route in routes], check)
+
+
+def log_gets(store: RoutedStore) -> Store:
+    """Return a store that logs its reads; imported only when it is needed."""
+    from flist.store.logged import LoggedStore
+
+    return LoggedStore(store)

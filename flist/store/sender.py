@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from flist.store.base import Store
 from flist.store.folder import FolderStore
+from flist.store.places import put_sound
 from flist.store.routed import RoutedStore
 from flist.store.threads import start
 
@@ -34,13 +35,14 @@ class AskableStore(Protocol):
 
 class Sender:
     """Sends the stores behind `store` the blocks that they lack, several parcels at a time. For one
-    thread.
+    thread. With `is_checking`, blocks that they have are read, and replaced if they are damaged.
 
     The error of a store is raised by a later call, at the latest by `flush`.
     """
 
-    def __init__(self, store: RoutedStore) -> None:
+    def __init__(self, store: RoutedStore, *, is_checking: bool = False) -> None:
         self.store = store
+        self.is_checking = is_checking
         self.is_local = all(isinstance(place, FolderStore) for _, place in store.routes)
         self.parcel: dict[bytes, bytes] = {}
         self.parcel_bytes = 0
@@ -49,7 +51,8 @@ class Sender:
     def put(self, block_id: bytes, data: bytes) -> None:
         """Put a block into its stores, at once or together with the next blocks."""
         if self.is_local:
-            self.store.put(block_id, data)
+            for place in self.store.matching(block_id):
+                (put_sound if self.is_checking else put)(place, block_id, data)
             return
         self.parcel[block_id] = data
         self.parcel_bytes += len(data)
@@ -61,7 +64,9 @@ class Sender:
         parcel, self.parcel, self.parcel_bytes = self.parcel, {}, 0
         if len(self.under_way) >= PARCELS:
             self.under_way.popleft().result()
-        self.under_way.append(start(partial(give, self.store, parcel)))
+        self.under_way.append(
+            start(partial(give, self.store, parcel, is_checking=self.is_checking))
+        )
 
     def flush(self) -> None:
         """Return when every block would survive a power cut."""
@@ -76,9 +81,19 @@ class Sender:
         self.store.close()
 
 
-def give(store: RoutedStore, blocks: Mapping[bytes, bytes]) -> None:
-    """Put blocks (by id) into the stores that lack them."""
+def put(store: Store, block_id: bytes, data: bytes) -> None:
+    """Put a block into a store."""
+    store.put(block_id, data)
+
+
+def give(store: RoutedStore, blocks: Mapping[bytes, bytes], *, is_checking: bool = False) -> None:
+    """Put blocks (by id) into the stores that lack them; with `is_checking` also into those that
+    have them damaged."""
     for place, block_ids in by_store(store, blocks):
+        if is_checking:
+            for block_id in block_ids:
+                put_sound(place, block_id, blocks[block_id])
+            continue
         asks_itself = isinstance(place, FolderStore)
         for block_id in block_ids if asks_itself else find_missing(place, block_ids):
             place.put(block_id, blocks[block_id])

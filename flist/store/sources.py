@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from flist.blocks.codec import check_arrival
 from flist.errors import FlistError
@@ -12,10 +12,7 @@ from flist.store.base import check_scheme
 from flist.store.cache import DEFAULT_LIMIT_BYTES, BlockCache
 from flist.store.fetch import Fetcher
 from flist.store.retry import DEFAULT_WAIT_S, RetryingStore
-from flist.store.routed import RoutedStore, open_routes, parse_route
-
-if TYPE_CHECKING:
-    from flist.store.base import Store
+from flist.store.routed import log_gets, open_routes, parse_route
 
 
 class Sources(NamedTuple):
@@ -68,12 +65,6 @@ def open_fetcher(flist: AnyFlist, sources: Sources, *, is_local_cached: bool = F
     if cache is not None:
         cache.prepare()
     routed = open_routes(routes, check_arrival)
-    store = RetryingStore(log_gets(routed) if sources.is_logged else routed, sources.wait_s)
+    inner = log_gets(routed) if sources.is_logged else routed
+    store = RetryingStore(inner, sources.wait_s, group=routed.group)
     return Fetcher(store, cache, is_local=are_local)
-
-
-def log_gets(store: RoutedStore) -> "Store":
-    """Return a store that logs its reads; imported only when it is needed."""
-    from flist.store.logged import LoggedStore
-
-    return LoggedStore(store)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from flist.errors import FormatError
+from flist.format.checker import load_tree
 from flist.format.opening import AnyFlist
 from flist.model import NO_META, ROOT_INO, Block, Inode, Meta
 
@@ -39,12 +40,10 @@ class Plan(NamedTuple):
 
 def make_plan(flist: AnyFlist, root: bytes) -> Plan:
     """Return the entries to restore below `root`; raises `FormatError`."""
-    metas = flist.all_meta()
-    blocks: dict[int, list[Block]] = {}
-    for ino, block in flist.all_blocks():
-        blocks.setdefault(ino, []).append(block)
+    tables = load_tree(flist)
+    metas, blocks = tables.meta, tables.blocks
     children: dict[int, list[Inode]] = {}
-    for inode in flist.inodes():
+    for inode in tables.inodes:
         if inode.ino != ROOT_INO:
             children.setdefault(inode.parent, []).append(inode)
     top = flist.inode(ROOT_INO)

@@ -1,29 +1,38 @@
 """Verifies a flist: its metadata, and every block that it needs."""
 
-import os
-from collections.abc import Callable
+from collections.abc import Callable, Container
+from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
 from flist.blocks.codec import decode, digest, hash_check
 from flist.blocks.parts import check_parts
-from flist.errors import BlockError, FlistError
-from flist.format.opening import open_flist
-from flist.model import Block, chunk_count, chunk_size
+from flist.errors import BlockError, BlockMissingError, FlistError
+from flist.format.checker import (
+    find_block_faults,
+    find_leftovers,
+    find_tree_faults,
+    show_path,
+)
+from flist.format.opening import AnyFlist, open_flist
+from flist.format.tables import Tables, read_tables
+from flist.model import Block, chunk_size
 from flist.store.fetch import Fetcher
-from flist.store.sources import Sources, open_fetcher
+from flist.store.places import Places
+from flist.store.sources import Sources, choose_routes, open_fetcher
 from flist.store.threads import thread_pool
-from flist.unpack.plan import make_plan
 
 THREADS = 4
 
 
 class Report(NamedTuple):
-    """How much was verified, and the faults that were found."""
+    """How much was verified, and the faults that were found. `lacking` blocks are right in some of
+    their stores and missing in others."""
 
     inodes: int
     blocks: int
     faults: list[str]
+    lacking: int = 0
 
 
 def verify(
@@ -34,43 +43,106 @@ def verify(
     Calls `progress(done, total)` with numbers of bytes. Raises `FlistError` for a flist that cannot
     be read.
     """
-    faults: list[str] = []
+    with open_flist(meta) as flist:
+        faults = [f"{meta}: {text}" for text in flist.find_damage()]
+        tables = read_tables(flist)
+        faults += [*find_tree_faults(tables), *find_leftovers(tables)]
+        wrong = dict(find_block_faults(tables))
+        faults += wrong.values()
+        sizes, users = find_users(tables, wrong)
+        if sources is None:
+            return Report(len(tables.inodes), 0, faults)
+        with closing(open_copies(flist, sources)) as copies:
+            faults += check_blocks(copies, sizes, users, flist.parts, progress)
+            faults += copies.outages()
+            return Report(len(tables.inodes), len(sizes), faults, len(copies.lacking))
+
+
+def open_copies(flist: AnyFlist, sources: Sources) -> "Copies":
+    """Open the stores of a flist, or offline the cache."""
+    if sources.is_offline:
+        return Copies(None, open_fetcher(flist, sources))
+    routes = choose_routes(flist, sources.stores)
+    return Copies(Places(routes, sources.wait_s, is_logged=sources.is_logged), None)
+
+
+class Copies:
+    """The copies of blocks, in every store or in the cache."""
+
+    def __init__(self, places: Places | None, fetcher: Fetcher | None) -> None:
+        self.places = places
+        self.fetcher = fetcher
+        self.lacking: set[bytes] = set()
+
+    def load(self, block: Block) -> tuple[bytes | None, list[str]]:
+        """Return the encrypted bytes of a block, and what is wrong with copies of it. There is
+        neither if its stores are down."""
+        if self.places is None:
+            assert self.fetcher is not None
+            cached = self.fetcher.load_packed_now(block)
+            lack = f"block {block.id.hex()} is not in the cache, and we are offline"
+            return cached, [] if cached is not None else [lack]
+        found = self.places.look(block.id)
+        data = next((item.data for item in found if item.data is not None), None)
+        errors = [(item.place.shown, item.error) for item in found if item.error is not None]
+        if data is not None:
+            wrong = [(place, e) for place, e in errors if not isinstance(e, BlockMissingError)]
+            if len(wrong) < len(errors):
+                self.lacking.add(block.id)
+            errors = wrong
+        return data, [
+            error.message if place in error.message else f"{error.message} (in {place})"
+            for place, error in errors
+        ]
+
+    def outages(self) -> list[str]:
+        """Return a message for each store that is down."""
+        return self.places.outages() if self.places is not None else []
+
+    def close(self) -> None:
+        """Close the stores."""
+        for part in (self.places, self.fetcher):
+            if part is not None:
+                part.close()
+
+
+def find_users(tables: Tables, wrong: Container[int]) -> tuple[dict[Block, int], dict[Block, str]]:
+    """Return the size of every block, and the path of a file that has it; without the files whose
+    numbers are in `wrong`."""
+    known = {inode.ino: inode for inode in tables.inodes}
     sizes: dict[Block, int] = {}
     users: dict[Block, str] = {}
-    with open_flist(meta) as flist:
-        plan = make_plan(flist, b"")
-        for entry in plan.files:
-            name, size = os.fsdecode(entry.path), entry.inode.size
-            if len(entry.blocks) != chunk_count(size):
-                faults.append(f"{name}: {len(entry.blocks)} blocks for {size} bytes")
-                continue
-            for index, block in enumerate(entry.blocks):
-                sizes[block] = chunk_size(size, index)
-                users.setdefault(block, name)
-        if sources is not None:
-            fetcher = open_fetcher(flist, sources)
-            try:
-                faults += check_blocks(fetcher, sizes, users, flist.parts, progress)
-            finally:
-                fetcher.close()
-    return Report(plan.size(), len(sizes) if sources is not None else 0, faults)
+    for inode in tables.inodes:
+        if not inode.is_file or inode.ino in wrong:
+            continue
+        path = show_path(known, inode)
+        for index, block in enumerate(tables.blocks.get(inode.ino, ())):
+            sizes[block] = chunk_size(inode.size, index)
+            users.setdefault(block, path)
+    return sizes, users
 
 
 def check_blocks(
-    fetcher: Fetcher,
+    copies: Copies,
     sizes: dict[Block, int],
     users: dict[Block, str],
     parts: Callable[[bytes], bytes | None],
     progress: Callable[[int, int], None] | None,
 ) -> list[str]:
-    """Fetch every block; return the faults of blocks and of their rows of parts.
+    """Fetch every copy of every block; return the faults of blocks and of their rows of parts.
 
     `sizes` has the blocks with their plain sizes, `users` a file of each; `parts` returns a row.
     """
 
-    def check(block: Block) -> str | None:
+    def check(block: Block) -> list[str]:
+        data, found = copies.load(block)
+        if data is not None:
+            found += check_content(block, data)
+        return [f"{users[block]}: {text}" for text in found]
+
+    def check_content(block: Block, data: bytes) -> list[str]:
         try:
-            data, plain = load(fetcher, block, sizes[block])
+            plain = decode(block, data, sizes[block])
             if block.check and hash_check(data) != block.check:
                 raise BlockError(
                     f"block {block.id.hex()} has a check that does not match its bytes"
@@ -79,33 +151,17 @@ def check_blocks(
             if row is not None:
                 check_parts(block, row, data, plain)
         except FlistError as error:
-            return f"{users[block]}: {error.message}"
+            return [error.message]
         if digest(plain, len(block.key)) != block.key:
-            return (
-                f"{users[block]}: block {block.id.hex()} has a key that does not match its content"
-            )
-        return None
+            return [f"block {block.id.hex()} has a key that does not match its content"]
+        return []
 
-    faults = []
+    faults: list[str] = []
     done, total = 0, sum(sizes.values())
     with thread_pool(THREADS) as pool:
-        for block, fault in zip(sizes, pool.map(check, sizes), strict=True):
-            if fault is not None:
-                faults.append(fault)
+        for block, found in zip(sizes, pool.map(check, sizes), strict=True):
+            faults += found
             done += sizes[block]
             if progress is not None:
                 progress(done, total)
     return faults
-
-
-def load(fetcher: Fetcher, block: Block, size: int) -> tuple[bytes, bytes]:
-    """Return the encrypted and the `size` plain bytes of a block: from the store, or offline from
-    the cache. Raises `FlistError`."""
-    if fetcher.store is not None:
-        data = fetcher.store.get(block.id)
-    else:
-        cached = fetcher.load_packed_now(block)
-        if cached is None:
-            raise BlockError(f"block {block.id.hex()} is not in the cache, and we are offline")
-        data = cached
-    return data, decode(block, data, size)

@@ -13,7 +13,16 @@ from flist.values import parse_path, parse_processes, parse_seconds, parse_size
 if TYPE_CHECKING:
     from flist.store.sources import Sources
 
-DEFAULT_CACHE = Path("/tmp/cache")  # noqa: S108 upstream's default; created with mode 0700
+SHARED_CACHE = Path("/tmp/cache")  # noqa: S108 upstream's default; created with mode 0700
+
+
+def default_cache() -> Path:
+    """Return upstream's folder for cached blocks, or if that is another user's, one beside it."""
+    try:
+        is_ours = SHARED_CACHE.lstat().st_uid == os.geteuid()
+    except OSError:
+        is_ours = True  # nobody's yet
+    return SHARED_CACHE if is_ours else Path(f"{SHARED_CACHE}-{os.geteuid()}")
 
 
 def add_meta(parser: argparse.ArgumentParser, what: str = "the flist") -> None:
@@ -43,14 +52,15 @@ def add_key_options(parser: argparse.ArgumentParser) -> None:
 
 def add_sources(
     parser: argparse.ArgumentParser,
-    cache: Path | None = DEFAULT_CACHE,
     *,
+    has_cache: bool = True,
     store_option: str = "--store",
 ) -> None:
     """Add the options that say where blocks come from.
 
     Commands whose --store says where blocks go pass another `store_option`.
     """
+    cache = default_cache() if has_cache else None
     parser.add_argument(
         "-c", "--cache", type=parse_path, default=cache, metavar="DIR",
         help=f"folder of cached blocks (default {cache or 'none'})",

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from flist.errors import FlistError
 from flist.model import Inode
 from flist.mount.reader import Reader
-from flist.store.base import announce
+from flist.store.base import announce, is_down
 
 MAX_WAITING = 2000
 STARTS, PARTS, FAMILY = range(3)
@@ -103,7 +103,12 @@ def fetch(jobs: list[Job]) -> None:
     """Fetch the chunks that are not here yet over one connection, then call `then` of each job."""
     reader = jobs[0].reader
     chunks = [(job, reader.blocks(job.inode)[job.chunk]) for job in jobs if job.chunk >= 0]
-    wanted = [(job, block) for job, block in chunks if not reader.fetcher.is_here(block)]
+    fetcher = reader.fetcher
+    wanted = [
+        (job, block)
+        for job, block in chunks
+        if not fetcher.is_here(block) and not is_down(fetcher.store, block.id)
+    ]
     # The start of a program is urgent, so it is fetched like a real read.
     ids = [block.id for _, block in wanted] if jobs[0].rank[0] > STARTS else []
     with announce(reader.fetcher.store, ids) if ids else contextlib.nullcontext():

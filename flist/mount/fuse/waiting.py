@@ -1,24 +1,28 @@
 """Reads that wait for a store, answered by threads of their own.
 
-So a slow store delays only the reads that need it. A read whose reader gets a signal is given up at
-once; its thread still waits for the store.
+So a slow store delays only the reads that need it: reads of other stores have other threads. A
+read whose reader gets a signal is given up at once; its thread still waits for the store.
 """
 
 import contextlib
 import errno
 import threading
 import traceback
+from collections.abc import Hashable
 from queue import SimpleQueue
 from typing import NamedTuple
 
 from flist.errors import FlistError
-from flist.model import Inode
+from flist.model import CHUNK_BYTES, Inode
 from flist.mount.ahead.ahead import Ahead
 from flist.mount.failures import Failures
 from flist.mount.fuse.connection import Connection
 from flist.mount.reader import Reader
+from flist.store.base import group
 
 THREADS = 8
+"""For the reads of one group of stores."""
+MAX_LANES = 32
 
 
 class WaitingRead(NamedTuple):
@@ -31,6 +35,14 @@ class WaitingRead(NamedTuple):
     offset: int
 
 
+class Lane:
+    """The reads of blocks in the same stores, and how many threads answer them."""
+
+    def __init__(self) -> None:
+        self.queue: SimpleQueue[WaitingRead] = SimpleQueue()
+        self.threads = 0
+
+
 class WaitingReads:
     """The waiting reads of one connection. `add` and `interrupt` are for one thread only."""
 
@@ -38,18 +50,25 @@ class WaitingReads:
         self.connection = connection
         self.failures = failures
         self.ahead = ahead
-        self.queue: SimpleQueue[WaitingRead] = SimpleQueue()
+        self.lanes: dict[Hashable, Lane] = {}
         self.pending: set[int] = set()
-        self.threads = 0
 
     def add(self, read: WaitingRead) -> None:
         """Queue a read, and fetch ahead what its reader will probably need next."""
-        if self.threads < THREADS:
-            threading.Thread(target=self.answer_reads, daemon=True).start()
-            self.threads += 1
+        lane = self.find_lane(read)
+        if lane.threads < THREADS:
+            threading.Thread(target=self.answer_reads, args=(lane,), daemon=True).start()
+            lane.threads += 1
         self.pending.add(read.unique)
-        self.queue.put(read)
+        lane.queue.put(read)
         self.ahead.note(read.reader, read.inode)
+
+    def find_lane(self, read: WaitingRead) -> Lane:
+        """Return the lane of the stores that a read needs."""
+        key = stores_of(read)
+        if key not in self.lanes and len(self.lanes) >= MAX_LANES:
+            key = None
+        return self.lanes.setdefault(key, Lane())
 
     def interrupt(self, unique: int) -> None:
         """Refuse a read whose reader was killed or got a signal, if it still waits."""
@@ -59,10 +78,10 @@ class WaitingReads:
             return
         self.connection.refuse(unique, errno.EINTR)
 
-    def answer_reads(self) -> None:
-        """Answer reads for as long as the process lives: the body of each thread."""
+    def answer_reads(self, lane: Lane) -> None:
+        """Answer the reads of a lane for as long as the process lives: the body of each thread."""
         while True:
-            unique, reader, inode, size, offset = self.queue.get()
+            unique, reader, inode, size, offset = lane.queue.get()
             try:
                 self.finish(unique, reader.read(inode, size, offset))
             except FlistError as error:
@@ -84,3 +103,16 @@ class WaitingReads:
                 self.connection.refuse(unique, errno.EIO)
             else:
                 self.connection.reply(unique, data)
+
+
+def stores_of(read: WaitingRead) -> Hashable:
+    """Return a value that reads have in common if they need the same stores."""
+    store = read.reader.fetcher.store
+    if store is None or not read.size:
+        return None
+    try:
+        blocks = read.reader.blocks(read.inode)
+    except FlistError:
+        return None  # the read itself will report it
+    first, last = read.offset // CHUNK_BYTES, (read.offset + read.size - 1) // CHUNK_BYTES
+    return frozenset(group(store, block.id) for block in blocks[first : last + 1])

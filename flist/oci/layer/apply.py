@@ -116,6 +116,7 @@ class LayerWork:
         self.links: list[Node] = []
         self.skipped: dict[Item, int] = {}  # hidden content -> number of its entry
         self.needed: dict[int, Item] = {}
+        self.aufs: dict[Path, Item] = {}  # files of aufs's own, which hard links may lead to
 
     def read(self, source: PieceReader) -> None:
         """Read all entries."""
@@ -128,7 +129,7 @@ class LayerWork:
             elif name.is_opaque:
                 self.layer.make_opaque(name.path)
             elif name.is_ignored:
-                continue
+                self.note_aufs(number, entry, name.path)
             elif entry.kind == tar.HARD_LINK:
                 self.add_link(name.path, parse_path(entry.target))
             else:
@@ -145,10 +146,22 @@ class LayerWork:
         else:
             item.blocks = self.store(reader, entry)
 
+    def note_aufs(self, number: int, entry: tar.Entry, path: Path) -> None:
+        """Keep a file in aufs's own folder for the hard links that lead to it."""
+        if entry.kind == tar.REGULAR:
+            item = self.aufs[path] = make_item(entry)
+            if item.size:
+                self.skipped[item] = number
+
     def add_link(self, path: Path, target: Path) -> None:
         """Add a hard link."""
         if not path or not target:
             raise ImageError("the image is refused: a layer has a hard link to or from its root")
+        if target in self.aufs:
+            real = self.layer.put(path, self.aufs[target], is_folder=False)
+            if not self.applier.root.hides(real):
+                self.need(self.aufs[target])
+            return
         real, node = self.layer.link(path, target)
         self.links.append(node)
         if not self.applier.root.hides(real):

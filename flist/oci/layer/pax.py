@@ -6,6 +6,8 @@ from flist.model import NS
 from flist.oci.errors import ImageError
 
 MAX_DIGITS = 19
+SPARSE_PAIR = ("GNU.sparse.offset", "GNU.sparse.numbytes")
+"""Pax form 0.0 of a sparse file repeats these two records; form 0.1 has one map instead."""
 DECIMAL = re.compile(rb"(-?)(\d{1,19})(?:\.(\d*))?")
 
 
@@ -22,8 +24,10 @@ def parse_number(field: bytes) -> int:
 
 
 def parse_pax(data: bytes) -> dict[str, bytes]:
-    """Return the records of one header; of several with the same key, the last one."""
+    """Return the records of one header; of several with the same key, the last one. The repeated
+    records of a sparse file are joined to its map."""
     records = {}
+    places: list[bytes] = []
     start = 0
     while start < len(data) and data[start]:
         space = data.find(b" ", start, start + MAX_DIGITS)
@@ -34,7 +38,13 @@ def parse_pax(data: bytes) -> dict[str, bytes]:
             raise ImageError("the archive is broken: a pax record does not fit")
         key = data[space + 1 : equals].decode(errors="surrogateescape")
         records[key] = data[equals + 1 : end - 1]
+        if key in SPARSE_PAIR:
+            if key != SPARSE_PAIR[len(places) % 2]:
+                raise ImageError("the archive is broken: a sparse file's map is wrong")
+            places.append(records[key])
         start = end
+    if places:
+        records["GNU.sparse.map"] = b",".join(places)
     return records
 
 

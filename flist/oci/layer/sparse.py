@@ -1,4 +1,4 @@
-"""The map of a sparse file in an archive: GNU's old form, and its pax forms 0.1 and 1.0.
+"""The map of a sparse file in an archive: GNU's old form, and its pax forms 0.0, 0.1 and 1.0.
 
 Source: GNU tar's manual, "Storing Sparse Files".
 """
@@ -31,6 +31,8 @@ def read_pax_map(records: dict[str, bytes], take: Callable[[int], bytes]) -> Pai
     """Return the pairs in a pax header or, in form 1.0, at the start of the content."""
     if (text := records.get("GNU.sparse.map")) is not None:
         return pair_up(text.split(b",") if text else [])
+    if records.get("GNU.sparse.numblocks") == b"0":
+        return []  # form 0.0 of a file without data
     if records.get("GNU.sparse.major") != b"1":
         raise ImageError("the archive holds a sparse file in a form that is not read here")
     data = take(BLOCK)

@@ -1,6 +1,7 @@
 """Commands that read from the cache or fill it: clone, convert, prefetch."""
 
 import json
+import random
 from pathlib import Path
 
 import pytest
@@ -105,3 +106,14 @@ def test_prefetch_ends_when_a_store_is_down(packed: Path, tmp_path: Path) -> Non
     assert done.returncode == 1
     assert done.stdout == ""
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_prefetch_that_does_not_fit_says_so(tmp_path: Path) -> None:
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "tree" / "file").write_bytes(random.Random(1).randbytes(4 << 20))
+    rfs("pack", "-m", tmp_path / "a.fl", "-s", f"dir://{tmp_path}/blocks", tmp_path / "tree")
+    words = ("prefetch", "-m", tmp_path / "a.fl", "-c", tmp_path / "cache", "--cache-size")
+    done = rfs(*words, "2M", check=False)
+    assert done.returncode == 1
+    assert "they do not fit into 2097152 bytes" in done.stdout
+    rfs(*words, "8M")

@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 
 from flist.blocks.codec import MAX_BLOCK_BYTES, NONCE_BYTES, check_arrival, decode, digest, encode
 from flist.errors import BlockError, FlistError
-from flist.model import CHUNK_BYTES, Block
+from flist.model import CHUNK_BYTES, Block, Route
 from flist.store.cache import BlockCache
 from flist.store.fetch import Fetcher
 from flist.store.folder import FolderStore
-from flist.unpack.verify import check_blocks
+from flist.store.places import Places
+from flist.unpack.verify import Copies, check_blocks
 
 EXAMPLES = int(os.environ.get("ZOS_FUZZ_EXAMPLES", "100"))
 bounded = settings(
@@ -91,7 +92,8 @@ def test_two_blocks_of_one_key_are_not_mixed_up(tmp_path: Path) -> None:
         for _ in range(2):
             assert [fetcher.plain(block, 7) for block in blocks] == [b"the one", b"another"]
     sizes, users = dict.fromkeys(blocks, 7), dict.fromkeys(blocks, "file")
-    faults = check_blocks(fetcher, sizes, users, lambda _: None, None)
+    copies = Copies(Places([Route(0, 255, f"dir://{tmp_path}")], 0, is_logged=False), None)
+    faults = check_blocks(copies, sizes, users, lambda _: None, None)
     assert [blocks[1].id.hex() in fault for fault in faults] == [True]
 
 

@@ -81,7 +81,7 @@ def test_archives_of_pythons_tarfile_are_read(
             assert entry.device == (info.devmajor, info.devminor)
 
 
-@pytest.mark.parametrize("form", ["gnu", "pax"])
+@pytest.mark.parametrize("form", ["gnu", "pax", "0.0", "0.1"])
 def test_sparse_files_of_gnu_tar(tmp_path: Path, form: str) -> None:
     need_tool("tar")
     size = 3 << 20
@@ -90,7 +90,8 @@ def test_sparse_files_of_gnu_tar(tmp_path: Path, form: str) -> None:
         for place in range(0, size, 256 << 10):
             stream.seek(place + 8192)
             stream.write(b"data" * 1024)
-    call = ["tar", "-c", "-S", f"--format={form}", "-C", str(tmp_path), "sparse"]
+    forms = [f"--sparse-version={form}"] if form[0] == "0" else [f"--format={form}"]
+    call = ["tar", "-c", "-S", *forms, "-C", str(tmp_path), "sparse"]
     layer = subprocess.run(call, capture_output=True, check=True).stdout
     assert len(layer) < 1 << 20
     assert listing([layer])["/sparse"] == (tmp_path / "sparse").read_bytes()
@@ -338,3 +339,15 @@ def test_any_bytes_are_read_or_refused(data: bytes) -> None:
     for layer in (data, b"\x1f\x8b\x08" + data, b"\x28\xb5\x2f\xfd" + data):
         with contextlib.suppress(ImageError):
             apply_layers([layer], Limits(size_bytes=1 << 24))
+
+
+def test_hard_links_into_the_folder_of_aufs() -> None:
+    """The folder itself is left out; what its files hold is under the names that lead to them."""
+    layer = make_layer(
+        folder(".wh..wh.plnk"), member(".wh..wh.plnk/1.2", b"aufs"),
+        hard("a", ".wh..wh.plnk/1.2"), hard("b", "a"), hard("c", ".wh..wh.plnk/1.2"),
+    )  # fmt: skip
+    assert listing([layer]) == {"/a": b"aufs", "/b": b"aufs", "/c": b"aufs"}
+    root = apply_layers([layer])
+    assert root.children is not None
+    assert len({id(node.item) for node in root.children.values()}) == 1

@@ -106,8 +106,7 @@ def changed(path: list[Any], value: Any) -> bytes:
 @pytest.mark.parametrize(
     ("path", "value", "said"),
     [
-        (["layers", 0, "urls"], ["https://elsewhere/x"], "foreign URLs"),
-        (["layers", 0, "mediaType"], f"{OCI}.layer.nondistributable.v1.tar", "foreign URLs"),
+        (["layers", 0, "mediaType"], f"{OCI}.layer.nondistributable.v1.zip", "has the type"),
         (["layers", 0, "mediaType"], f"{OCI}.layer.v1.tar+encrypted", "has the type"),
         (["layers", 0, "digest"], "sha256:../../etc/passwd", "is not a sha256"),
         (["layers", 0, "digest"], f"md5:{HEX}", "is not a sha256"),
@@ -127,6 +126,20 @@ def changed(path: list[Any], value: Any) -> bytes:
 def test_manifests_that_are_refused(path: list[Any], value: Any, said: str) -> None:
     with pytest.raises(ImageError, match=said):
         parse_manifest(changed(path, value))
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (["layers", 0, "urls"], ["https://elsewhere/x"]),
+        (["layers", 0, "mediaType"], f"{OCI}.layer.nondistributable.v1.tar+gzip"),
+        (["layers", 0, "mediaType"], "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip"),
+    ],
+)
+def test_foreign_layers_are_noted(path: list[Any], value: Any) -> None:
+    found = parse_manifest(changed(path, value))
+    assert isinstance(found, Manifest)
+    assert found.layers[0].is_foreign and not found.config.is_foreign
 
 
 @given(st.recursive(

@@ -250,7 +250,7 @@ def test_a_block_is_read_once_the_store_is_back() -> None:
     inner.put(b"x" * 32, b"data")
     store = RetryingStore(inner, 60, clock=clock, pause=clock.pause)
     assert store.get(b"x" * 32) == b"data"
-    assert store.down_since is None
+    assert not store.is_down(b"x" * 32)
 
 
 def test_a_missing_block_is_not_retried() -> None:
