@@ -11,7 +11,7 @@ from zinit.daemon import Settings, run_daemon
 from zinit.life.manager import REBOOT
 from zinit.log.console import Console, open_standard
 from zinit.process import kernel
-from zinit.process.spawn import DEFAULT_PATH, spawn_plain
+from zinit.process.spawn import DEFAULT_PATH, read_regular, spawn_plain
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -98,8 +98,8 @@ def mount_once(kind: str, target: str, flags: int, data: str) -> None:
 def read_hostname(path: str = "/etc/hostname") -> str:
     """Return the host name in `path`, or else `zero-os`."""
     try:
-        with open(path, encoding="ascii", errors="replace") as stream:
-            return stream.read(64).strip() or "zero-os"
+        text = read_regular(path, 4096).decode("ascii", errors="replace")
+        return text[:64].strip() or "zero-os"
     except OSError:
         return "zero-os"
 
