@@ -80,6 +80,7 @@ class Daemon:
         self._signals = SHUTDOWN_SIGNALS if settings.is_container else PID1_SIGNALS
         self._wake = -1
         self._retry_at = 0.0
+        self._is_reaper = os.getpid() == 1
 
     def run(self, state: "dict[str, Any] | None" = None) -> str:
         """Start the services, or continue from `state`; return the goal of the shutdown.
@@ -194,7 +195,12 @@ class Daemon:
             self.reexec()
         if self.manager.is_finished:
             self.loop.is_running = False
-        return self.manager.launcher.has_work
+        if self.manager.launcher.has_work:
+            return True
+        if not self._is_reaper:
+            self._is_reaper = True
+            self.system.become_reaper()  # after the boot, since it takes an import
+        return False
 
     def _on_signals(self, wake: int) -> None:
         try:

@@ -139,5 +139,5 @@ def find_lost_children(manager: "Manager", system: "RealSystem") -> None:
             system.adopt(pid)
     for unit in list(manager.units.values()):
         pid = unit.record.pid
-        if pid and pid not in manager.launcher.pids:
+        if pid and pid not in manager.launcher.pids and unit.record.ended < 0:
             manager.lose_process(unit, MISSING)
