@@ -35,6 +35,10 @@ if TYPE_CHECKING:
         ) -> object:
             """Read `fd`, the child's descriptor `number` (1 or 2), and own it; raises OSError."""
             ...
+
+        def reader_of(self, label: str, number: int) -> int:
+            """Return the pipe that is still read for `label`, or -1."""
+            ...
 else:
     import _signal
 
@@ -179,7 +183,7 @@ class RealSystem:
     def _prepare(self, launch: "Launch") -> Start:
         start = Start(launch, self._env)
         try:
-            start.prepare(self._null)
+            start.prepare(self._null, self._outputs.reader_of)
         except Exception as error:
             start.error = error
         return start
