@@ -75,6 +75,7 @@ class Daemon:
         self.folder = Folder(settings.folder, self.report)
         self.manager = Manager(self.system, self.folder.load)
         self.api = Api(self.manager, self.ring, self.folder)
+        self.api.reopen_logs = self.outputs.reopen
         self.server = Server(self.loop, self.api)
         self.system.on_notify = self.manager.on_notify
         self._signals = SHUTDOWN_SIGNALS if settings.is_container else PID1_SIGNALS

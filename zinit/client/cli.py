@@ -252,6 +252,7 @@ COMMANDS = {
     "reload": Subcommand(
         run_reload, "[SERVICE]", "apply changed service files, or make one service reload"
     ),
+    "reopen-logs": Subcommand(run_simple),
     "check": Subcommand(run_check, "[FOLDER]", "check a folder of service files, offline"),
     "analyze": Subcommand(
         run_analyze, "[WHAT]", "show the boot's critical chain (plot: as SVG; imports: of PID 1)"

@@ -29,6 +29,7 @@ class Api:
         self.wants_reexec = False
         self.open_http: Callable[[str], str] = no_http  # set by the server
         self.close_http: Callable[[], None] = lambda: None
+        self.reopen_logs: Callable[[], None] = lambda: None  # set by the daemon
         self.goal = ""  # the shutdown to begin once its reply has been sent
 
     def dump(self) -> "dict[str, object]":
@@ -77,6 +78,7 @@ class Api:
 
         if self.manager.goal:
             raise CommandError("shutdown", "zinit is shutting down")
+        self.reopen_logs()
         try:
             return reload(self.manager, self.folder)
         except OSError as error:

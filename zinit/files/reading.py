@@ -42,7 +42,20 @@ WHOLE, ENTRIES = index_keys()
 
 
 def parse_service(name: str, text: str) -> tuple[Service, list[str]]:
-    """Return the service that `text` describes, and warnings; raises `ConfigError`."""
+    """Return the service that `text` describes, and warnings; raises `ConfigError`.
+
+    That is all it raises: what a reader has not thought of costs this file only.
+    """
+    try:
+        return read_service(name, text)
+    except ConfigError:
+        raise
+    except Exception as error:
+        raise ConfigError(f"cannot be read: {type(error).__name__}: {error}") from None
+
+
+def read_service(name: str, text: str) -> tuple[Service, list[str]]:
+    """Do the work of `parse_service`."""
     top = parse_yaml(text)
     service = Service(name)
     warnings = []

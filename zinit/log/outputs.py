@@ -123,6 +123,12 @@ class Outputs:
             if not self._read(stream):
                 break
 
+    def reopen(self) -> None:
+        """Begin log files anew that were removed or renamed."""
+        for stream in self._streams.values():
+            if stream.writer is not None:
+                stream.writer.open(stream.file)
+
     def next_time(self) -> float | None:
         """Return when `turn` must be called."""
         if not self._writers:
@@ -185,6 +191,7 @@ class Outputs:
         path = service.log_file
         stream.writer = self._find_writer(os.path.dirname(path))
         stream.file = make_header(path, service.log_size_bytes, service.log_keep)
+        stream.writer.open(stream.file)
 
     def _unset_file(self, stream: Stream, writer: "LogWriter") -> None:
         if stream.fd in writer.waiting:

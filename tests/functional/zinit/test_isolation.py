@@ -207,6 +207,17 @@ os.write(1, b"0123456\\n" * 8000)
 """
 
 
+def test_a_removed_log_file_is_begun_anew(tmp_path: Path) -> None:
+    log = tmp_path / "logs" / "a.log"
+    text = f"exec: sh -c 'echo begins; exec sleep 1000'\nlog: {{file: {log}}}"
+    with running_daemon(tmp_path, a=text) as zinit:
+        wait_until(lambda: log.exists() and log.read_text() == "begins\n", "it is written")
+        for command in (["reopen-logs"], ["reload"], ["restart", "a"], ["reexec"]):
+            log.unlink()
+            assert zinit.cli(*command).returncode == 0
+            wait_until(log.exists, f"{command} begins it anew")
+
+
 def test_output_during_a_shutdown_reaches_the_log_file(tmp_path: Path) -> None:
     """A pipe holds 64 KiB, which is more than one read returns."""
     script, log = tmp_path / "chatty", tmp_path / "chatty.log"
