@@ -24,6 +24,7 @@ SHUTDOWN_SIGNALS = {SIGTERM: POWEROFF, SIGINT: POWEROFF, SIGHUP: POWEROFF}
 PID1_SIGNALS = {SIGINT: REBOOT, SIGPWR: POWEROFF}  # the kernel sends SIGINT for ctrl-alt-del
 GC_THRESHOLD = 10_000  # few objects here are in cycles
 SOCKET_RETRY_S = 5.0
+CONSOLE_RETRY_S = 0.2
 FAULT_LIMIT = 20  # unexpected exceptions within FAULT_WINDOW_S before the program is re-executed
 FAULT_WINDOW_S = 10.0
 REEXEC_LIMIT = 5  # automatic re-executions within REEXEC_WINDOW_S
@@ -178,6 +179,8 @@ class Daemon:
     def _next_time(self) -> float | None:
         times = [self.manager.timers.next_time(), self.server.next_time()]
         times.append(self.outputs.next_time())
+        if self.console.is_waiting:
+            times.append(self.system.now() + CONSOLE_RETRY_S)
         if not self.server.is_open:
             times.append(self._retry_at)
         return min((at for at in times if at is not None), default=None)
@@ -187,6 +190,7 @@ class Daemon:
         self.manager.on_time(now)
         self.manager.launcher.work()
         self.outputs.turn(now)
+        self.console.flush()
         self.server.turn(now)
         if not self.server.is_open and now >= self._retry_at:
             self._retry_at = now + SOCKET_RETRY_S
