@@ -303,16 +303,37 @@ class Manager:
     def restore(self, state: "dict[str, Any]") -> None:
         """Fill this empty manager with the state of another one, and go on."""
         for fields in state["units"]:
-            unit = Unit.restore(fields)
-            self._adopt(unit)
-            for kind, at in fields.get("timers", {}).items():
-                self.timers.arm(unit, kind, float(at))
+            try:
+                self._restore_unit(fields)
+            except Exception as error:
+                self.system.report(f"cannot restore a service: {type(error).__name__}: {error}")
         self.launcher.restore(state["pids"], self.units)
         for unit in list(self.units.values()):
             self._resume(unit)
         self.goal = str(state["goal"])
         if self.goal:
             self._close()
+
+    def _restore_unit(self, fields: "dict[str, Any]") -> None:
+        unit = Unit.restore(fields)
+        timers = {kind: float(at) for kind, at in fields.get("timers", {}).items()}
+        self._adopt(unit)
+        for kind, at in timers.items():
+            self.timers.arm(unit, kind, at)
+
+    def take_in(self, found: "Iterable[tuple[Service, int, bool]]") -> None:
+        """Manage services of which only the pid (or 0) and the target are known."""
+        units = [(Unit(service), pid, is_up) for service, pid, is_up in found]
+        for unit, pid, is_up in units:
+            self._adopt(unit)
+            if pid:
+                unit.record.take_in(pid, is_up, self.system.now())
+                unit.is_new = False
+                self.launcher.pids[pid] = (unit, MAIN)
+                self._resume(unit)
+        for unit, pid, is_up in units:
+            if is_up and not pid:
+                self.feed(unit, Event(r.START))
 
     def _resume(self, unit: Unit) -> None:
         """Queue again what was queued for a unit: queues are not part of the state."""

@@ -1,5 +1,6 @@
 """What the state machine works on: phases, events, actions, and the record of one service."""
 
+from zinit.life.outcome import RUNNING as RUN_OUTCOME
 from zinit.life.outcome import SUCCEEDED, UNKNOWN, Outcome, parse_outcome
 
 TYPE_CHECKING = False
@@ -141,6 +142,12 @@ class Record:
         record.restarts = tuple(record.restarts)  # JSON made it a list
         record.outcome = parse_outcome(str(fields.get("shown", record.outcome)))
         return record
+
+    def take_in(self, pid: int, is_up: bool, now: float) -> None:
+        """Note a process of which nothing else is known; this record is new."""
+        self.phase = RUNNING
+        self.outcome = Outcome(RUN_OUTCOME)
+        self.pid, self.target_up, self.started_at = pid, is_up, now
 
     @property
     def has_process(self) -> bool:

@@ -113,6 +113,10 @@ class Outputs:
             self._log(stream, stream.cutter.flush())
         return fd
 
+    def has(self, fd: int) -> bool:
+        """Return whether `fd` is read."""
+        return fd in self._streams
+
     def flush(self) -> None:
         """Read what the pipes hold now, before the daemon ends."""
         for stream in list(self._streams.values()):
