@@ -18,12 +18,15 @@ from zinit.process.system import RANK, RealSystem
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Any
 
 SHUTDOWN_SIGNALS = {SIGTERM: POWEROFF, SIGINT: POWEROFF, SIGHUP: POWEROFF}
 PID1_SIGNALS = {SIGINT: REBOOT, SIGPWR: POWEROFF}  # the kernel sends SIGINT for ctrl-alt-del
 GC_THRESHOLD = 10_000  # few objects here are in cycles
 SOCKET_RETRY_S = 5.0
+LATE_S = 2.0  # after the start, which imports only what it needs
+CONSOLE_RETRY_S = 0.2
 FAULT_LIMIT = 20  # unexpected exceptions within FAULT_WINDOW_S before the program is re-executed
 FAULT_WINDOW_S = 10.0
 REEXEC_LIMIT = 5  # automatic re-executions within REEXEC_WINDOW_S
@@ -75,11 +78,17 @@ class Daemon:
         self.folder = Folder(settings.folder, self.report)
         self.manager = Manager(self.system, self.folder.load)
         self.api = Api(self.manager, self.ring, self.folder)
+        self.api.try_program = self.try_program
+        self.api.reopen_logs = self.outputs.reopen
         self.server = Server(self.loop, self.api)
         self.system.on_notify = self.manager.on_notify
         self._signals = SHUTDOWN_SIGNALS if settings.is_container else PID1_SIGNALS
         self._wake = -1
         self._retry_at = 0.0
+        self._is_tested = False  # the program that `reexec` executes
+        self._late: Iterator[str] | None = None  # modules still to be imported
+        self._late_at = self.system.now() + LATE_S
+        self._is_reaper = os.getpid() == 1
 
     def run(self, state: "dict[str, Any] | None" = None) -> str:
         """Start the services, or continue from `state`; return the goal of the shutdown.
@@ -93,15 +102,25 @@ class Daemon:
             self._open_socket()
             self.load_folder()
         else:
-            from zinit.control.reexec import restore
-
-            restore(self, state)
-            self.report(f"re-executed with {len(self.manager.units)} services")
+            self._continue(state)
         self._on_signals(wake)  # children may have ended before the handler was installed
         self.loop.run(self._next_time, self._turn)
         self.outputs.finish()
         self.server.close()
         return self.manager.goal
+
+    def _continue(self, state: "dict[str, Any]") -> None:
+        """Go on where the previous program stopped; its state is empty if it can't be read."""
+        from zinit.control.reexec import restore
+        from zinit.control.rescue import take_table
+
+        table = take_table()
+        restore(self, state, table, self.settings.socket)
+        if not self.server.is_open:
+            self._open_socket()
+            if not state and table.is_empty:  # there was no previous program
+                self.load_folder()
+        self.report(f"re-executed with {len(self.manager.units)} services")
 
     def load_folder(self) -> None:
         """Monitor every service file of the folder."""
@@ -118,17 +137,30 @@ class Daemon:
         self.reexecs = [float(at) for at in state["reexecs"]]
 
     def reexec(self) -> None:
-        """Re-execute the program; if that fails, report it and go on."""
+        """Re-execute the program, after a test; if that fails, report it and go on."""
         from zinit.control.reexec import replace_program
 
         signals = (SIGCHLD, *self._signals)
         try:
+            fault = "" if self._is_tested else self.try_program()
+            self._is_tested = False
+            if fault:
+                self.report(f"cannot re-execute: {fault}")
+                return
             hold_signals(signals, self._wake)
             replace_program(self, self.settings.start_folder)
-        except OSError as error:
+        except Exception as error:
             self.report(f"cannot re-execute: {error}")
         finally:
             release_signals(signals)
+
+    def try_program(self) -> str:
+        """Test the program that `reexec` would execute; return what is wrong with it."""
+        from zinit.control.trial import try_program
+
+        fault = try_program(self, self.settings.start_folder)
+        self._is_tested = not fault
+        return fault
 
     def may_reexec(self) -> bool:
         """Return whether re-executing may help after an error; not if it was tried repeatedly."""
@@ -176,8 +208,12 @@ class Daemon:
     def _next_time(self) -> float | None:
         times = [self.manager.timers.next_time(), self.server.next_time()]
         times.append(self.outputs.next_time())
+        if self.console.is_waiting:
+            times.append(self.system.now() + CONSOLE_RETRY_S)
         if not self.server.is_open:
             times.append(self._retry_at)
+        if self._late_at:
+            times.append(self._late_at)
         return min((at for at in times if at is not None), default=None)
 
     def _turn(self, now: float) -> bool:
@@ -185,6 +221,7 @@ class Daemon:
         self.manager.on_time(now)
         self.manager.launcher.work()
         self.outputs.turn(now)
+        self.console.flush()
         self.server.turn(now)
         if not self.server.is_open and now >= self._retry_at:
             self._retry_at = now + SOCKET_RETRY_S
@@ -194,7 +231,25 @@ class Daemon:
             self.reexec()
         if self.manager.is_finished:
             self.loop.is_running = False
-        return self.manager.launcher.has_work
+        if self.manager.launcher.has_work:
+            return True
+        if self._late_at and now >= self._late_at:
+            return self._import_late()
+        if not self._is_reaper:
+            self._is_reaper = True
+            self.system.become_reaper()  # after the boot, since it takes an import
+        return False
+
+    def _import_late(self) -> bool:
+        """Import one of the modules that may be needed; return whether there are more."""
+        from zinit.control.late import find_modules, import_one
+
+        if self._late is None:
+            self._late = find_modules()
+        if import_one(self._late):
+            return True
+        self._late_at = 0.0
+        return False
 
     def _on_signals(self, wake: int) -> None:
         try:
@@ -219,7 +274,7 @@ def run_daemon(settings: Settings, console: Console) -> str:
     if "ZINIT_STATE" in os.environ:
         from zinit.control.reexec import take_state
 
-        state = take_state(settings.socket)
+        state = take_state(settings.socket) or {}
     daemon = Daemon(settings, console)
     try:
         return daemon.run(state)

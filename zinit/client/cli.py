@@ -48,6 +48,10 @@ def run_init(options: Options) -> int:
     """Run the daemon."""
     import os
 
+    if "ZINIT_TRIAL" in os.environ:  # a child that tests this program
+        from zinit.control.trial import run_trial
+
+        return run_trial()
     from zinit.daemon import Settings, run_container
 
     try:
@@ -252,6 +256,7 @@ COMMANDS = {
     "reload": Subcommand(
         run_reload, "[SERVICE]", "apply changed service files, or make one service reload"
     ),
+    "reopen-logs": Subcommand(run_simple),
     "check": Subcommand(run_check, "[FOLDER]", "check a folder of service files, offline"),
     "analyze": Subcommand(
         run_analyze, "[WHAT]", "show the boot's critical chain (plot: as SVG; imports: of PID 1)"

@@ -29,6 +29,8 @@ class Api:
         self.wants_reexec = False
         self.open_http: Callable[[str], str] = no_http  # set by the server
         self.close_http: Callable[[], None] = lambda: None
+        self.try_program: Callable[[], str] = lambda: ""  # set by the daemon
+        self.reopen_logs: Callable[[], None] = lambda: None  # set by the daemon
         self.goal = ""  # the shutdown to begin once its reply has been sent
 
     def dump(self) -> "dict[str, object]":
@@ -67,7 +69,10 @@ class Api:
         self._order(REBOOT)
 
     def order_reexec(self) -> None:
-        """Re-execute the program, after the reply."""
+        """Test the program, and re-execute it after the reply."""
+        fault = self.try_program()
+        if fault:
+            raise CommandError("reexec", f"cannot re-execute: {fault}")
         self.wants_reexec = True
 
     def _order(self, goal: str) -> None:
@@ -87,6 +92,7 @@ class Api:
 
         if self.manager.goal:
             raise CommandError("shutdown", "zinit is shutting down")
+        self.reopen_logs()
         try:
             return reload(self.manager, self.folder)
         except OSError as error:

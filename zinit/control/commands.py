@@ -133,6 +133,12 @@ COMMANDS = (
         "getting stats",
     ),
     Command(
+        "reopen-logs", "system_reopen_logs", "",
+        "begin log files anew that were removed or renamed",
+        lambda session: session.api.reopen_logs(),
+        "reopening logs",
+    ),
+    Command(
         "analyze", "", "",
         "show when each service reached each stage of the boot",
         lambda session: session.api.analyze(),

@@ -2,42 +2,27 @@
 
 The state of all parts goes into a memory file. Its descriptor survives exec, like the pipes of
 services and the listening sockets; children stay children. The new program finds the descriptor's
-number in `ZINIT_STATE`. `zinit reexec` works this way, and so does recovery from a crash.
+number in `ZINIT_STATE`. `zinit reexec` works this way, and so does recovery from a crash. Before
+that `trial` tests the new program; if it cannot read the state all the same, `rescue` keeps the
+machine up.
 """
 
 import json
 import os
 import sys
 
+from zinit.control.rescue import VARIABLE as TABLE_VARIABLE
+from zinit.control.rescue import Table, rescue, write_table
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Protocol
+    from collections.abc import Callable
+    from typing import Any
 
-    from zinit.control.api import Api
-    from zinit.control.server import Server
+    from zinit.control.rescue import Program
     from zinit.life.manager import Manager
-    from zinit.log.outputs import Outputs
-    from zinit.log.ring import Ring
     from zinit.process.handover import HandOver
     from zinit.process.system import RealSystem
-
-    class Program(Protocol):
-        """The parts whose state is carried over, and the program's own `dump` and `restore`."""
-
-        ring: Ring
-        manager: Manager
-        api: Api
-        server: Server
-        outputs: Outputs
-        system: RealSystem
-
-        def dump(self) -> "dict[str, object]":
-            """Return the state that belongs to no part."""
-            ...
-
-        def restore(self, state: "dict[str, Any]") -> None:
-            """Take what `dump` returned."""
-            ...
 
 
 FORMAT = 2
@@ -59,18 +44,39 @@ def dump(program: "Program", hand_over: "HandOver") -> "dict[str, object]":
     }
 
 
-def restore(program: "Program", state: "dict[str, Any]") -> None:
-    """Fill the parts of a new program with the state that `dump` returned."""
-    manager = program.manager
-    program.restore(state["program"])
-    program.ring.restore(state["ring"])
-    program.api.restore(state["api"])
-    manager.restore(state["manager"])
-    program.server.restore(state["server"])
-    services = {name: unit.record.service for name, unit in manager.units.items()}
-    program.outputs.restore(state["outputs"], services.get)
-    names = {pid: unit.name for pid, (unit, _) in manager.launcher.pids.items()}
-    program.system.restore(state["system"], names)
+def restore(program: "Program", state: "dict[str, Any]", table: Table, socket: str) -> None:
+    """Fill the parts of a new program with the state that `dump` returned.
+
+    A part that fails is reported, and what `table` has of it is taken over instead. An empty state
+    is one that could not be read; `socket` is the path of the control socket.
+    """
+    manager, report = program.manager, program.system.report
+    if not state:
+        report("cannot read the state of the previous program; its services keep running")
+
+    def restore_outputs(entry: "dict[str, Any]") -> None:
+        services = {name: unit.record.service for name, unit in manager.units.items()}
+        program.outputs.restore(entry, services.get)
+
+    def restore_system(entry: "dict[str, Any]") -> None:
+        names = {pid: unit.name for pid, (unit, _) in manager.launcher.pids.items()}
+        program.system.restore(entry, names)
+
+    parts: dict[str, Callable[[dict[str, Any]], None]] = {
+        "program": program.restore,
+        "ring": program.ring.restore,
+        "api": program.api.restore,
+        "manager": manager.restore,
+        "server": program.server.restore,
+        "outputs": restore_outputs,
+        "system": restore_system,
+    }
+    for part, take in parts.items() if state else ():
+        try:
+            take(state[part])
+        except Exception as error:
+            report(f"cannot restore the state of the {part}: {type(error).__name__}: {error}")
+    rescue(program, table, socket, is_lost=not state)
     find_lost_children(manager, program.system)
 
 
@@ -86,13 +92,12 @@ def replace_program(program: "Program", folder: str) -> None:
         return fd
 
     state = dump(program, hand_over)
-    memory = os.memfd_create("zinit-state", 0)
-    with os.fdopen(os.dup(memory), "wb") as stream:
-        stream.write(json.dumps(state).encode())
-    for fd in fds:
+    memory = write_memory("zinit-state", json.dumps(state).encode())
+    lines = write_memory("zinit-table", write_table(state, fds))
+    for fd in (*fds, memory, lines):
         os.set_inheritable(fd, True)
-    executable = os.readlink("/proc/self/exe").removesuffix(" (deleted)")
-    environment = {**os.environ, VARIABLE: str(memory)}
+    executable = find_executable()
+    environment = {**os.environ, VARIABLE: str(memory), TABLE_VARIABLE: str(lines)}
     try:
         if os.path.isdir(folder):  # if it is gone, the arguments may still be absolute
             os.chdir(folder)
@@ -100,8 +105,22 @@ def replace_program(program: "Program", folder: str) -> None:
     finally:
         os.chdir("/")
         os.close(memory)
+        os.close(lines)
         for fd in fds:
             os.set_inheritable(fd, False)
+
+
+def find_executable() -> str:
+    """Return the path of the interpreter, which may have been replaced."""
+    return os.readlink("/proc/self/exe").removesuffix(" (deleted)")
+
+
+def write_memory(name: str, data: bytes) -> int:
+    """Return a new memory file that contains `data`."""
+    memory = os.memfd_create(name)
+    with os.fdopen(os.dup(memory), "wb") as stream:
+        stream.write(data)
+    return memory
 
 
 def take_state(socket: str) -> "dict[str, Any] | None":
@@ -110,18 +129,21 @@ def take_state(socket: str) -> "dict[str, Any] | None":
     A state of format 1 does not name the control socket, whose path is `socket`.
     """
     word = os.environ.pop(VARIABLE, "")
-    if not word.isdecimal():
-        return None
+    return read_state(int(word), socket) if word.isdecimal() else None
+
+
+def read_state(fd: int, socket: str) -> "dict[str, Any] | None":
+    """Return the state in the memory file `fd`, which is closed; None if it cannot be read."""
     try:
-        with os.fdopen(int(word), "rb") as stream:
+        with os.fdopen(fd, "rb") as stream:
             stream.seek(0)
             state = json.loads(stream.read())
-    except (OSError, ValueError):
-        return None
-    if isinstance(state, dict) and state.get("format") == 1:
-        from zinit.control.reexec_format1 import upgrade
+        if isinstance(state, dict) and state.get("format") == 1:
+            from zinit.control.reexec_format1 import upgrade
 
-        return upgrade(state, socket)
+            return upgrade(state, socket)
+    except Exception:  # whatever it is, the machine stays up
+        return None
     return state if isinstance(state, dict) and state.get("format") == FORMAT else None
 
 
@@ -139,5 +161,5 @@ def find_lost_children(manager: "Manager", system: "RealSystem") -> None:
             system.adopt(pid)
     for unit in list(manager.units.values()):
         pid = unit.record.pid
-        if pid and pid not in manager.launcher.pids:
+        if pid and pid not in manager.launcher.pids and unit.record.ended < 0:
             manager.lose_process(unit, MISSING)

@@ -43,7 +43,18 @@ def parse_service(name: str, text: str, override: str = "") -> tuple[Service, li
     """Return the service that `text` describes, and warnings; raises `ConfigError`.
 
     `override` is a YAML text whose keys are set over those of `text` (see `override_entries`).
+    Nothing but `ConfigError` is raised: an error that no reader expects costs this file only.
     """
+    try:
+        return read_service(name, text, override)
+    except ConfigError:
+        raise
+    except Exception as error:
+        raise ConfigError(f"cannot be read: {type(error).__name__}: {error}") from None
+
+
+def read_service(name: str, text: str, override: str) -> tuple[Service, list[str]]:
+    """Do the work of `parse_service`."""
     top = parse_yaml(text)
     entries = values.read_map(top)
     if override:

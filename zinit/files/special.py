@@ -29,7 +29,7 @@ def read_ready(node: Node) -> str:
     if text == "notify":
         return text
     kind, _, number = text.partition(":")
-    if kind == "fd" and number.isdecimal() and 3 <= int(number) < 256:
+    if kind == "fd" and number.isdecimal() and len(number) <= 3 and 3 <= int(number) < 256:
         return kind
     raise ConfigError("expected notify, or fd:N with N from 3 to 255", node.line)
 

@@ -38,6 +38,7 @@ class Carrier:
             "probe": self._probe,
             "end_probe": self._end_probe,
             "signal": self._signal,
+            "look": self._look,
             "sweep": self._sweep,
             "arm": self._arm,
             "drop": self._drop,
@@ -79,9 +80,13 @@ class Carrier:
             self._system.kill_group(pid, SIGKILL)
 
     def _signal(self, unit: "Unit", action: "Action") -> None:
-        self._system.kill_group(unit.record.pid, action.number)
+        self._launcher.signal(unit, action.number)
         if action.number == SIGKILL:
             self._sweep(unit, action)
+
+    def _look(self, unit: "Unit", _: "Action") -> None:
+        if not self._launcher.has_group(unit):
+            self._feed(unit, Event(r.EXITED, unit.record.ended))
 
     def _sweep(self, unit: "Unit", _: "Action") -> None:
         if unit.record.service.kill_cgroup:

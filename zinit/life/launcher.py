@@ -93,6 +93,20 @@ class Launcher:
         self.pids[result] = (unit, kind)
         return result
 
+    def signal(self, unit: "Unit", number: int) -> None:
+        """Send a signal to the unit's process group."""
+        if self._owns_pid(unit):
+            self._system.kill_group(unit.record.pid, number)
+
+    def has_group(self, unit: "Unit") -> bool:
+        """Return whether anything is left of the process group of a unit's ended process."""
+        return self._owns_pid(unit) and self._system.has_group(unit.record.pid)
+
+    def _owns_pid(self, unit: "Unit") -> bool:
+        """Return False if the whole group has ended and its number was given to a new process."""
+        owner = self.pids.get(unit.record.pid)
+        return owner is None or owner == (unit, MAIN)
+
     def dump(self) -> "list[tuple[int, str, str]]":
         """Return pid, service and kind of every process."""
         return [(pid, unit.name, kind) for pid, (unit, kind) in self.pids.items()]

@@ -12,7 +12,7 @@ Phases:
     spawning   the dependencies are met, the spawn is queued
     starting   the process exists, but is not known to be ready
     running    ready (a oneshot is here at once, but satisfies no dependent until it succeeds)
-    stopping   told to stop, the process still exists
+    stopping   told to stop, the process or others of its group still exist
     paused     waiting before the next start
 
 The handlers in `steps`:
@@ -34,6 +34,8 @@ The handlers in `steps`:
     probe_broken  ignore     ignore       ignore       probe_again  note_miss  ignore     ignore
     ping          ignore     ignore       ignore       rewind       rewind     ignore     ignore
     ping_late     -          -            -            abort        abort      -          -
+    left          -          -            -            linger       linger     linger     -
+    look_due      -          -            -            -            -          look       -
     exited        -          -            -            end          end        end        -
     restart_due   -          -            -            -            -          -          restart
     kill_due      -          -            -            -            -          kill       -
@@ -54,6 +56,7 @@ Where they lead; those that are not listed stay in the phase:
     give_up      starting  -> stopping
     probe        starting  -> starting, running
     abort        starting  -> stopping
+    linger       starting  -> idle, paused, stopping
     end          starting  -> idle, paused
     stop         running   -> stopping
     lose         running   -> stopping
@@ -61,10 +64,14 @@ Where they lead; those that are not listed stay in the phase:
     give_up      running   -> stopping
     note_miss    running   -> running, stopping
     abort        running   -> stopping
+    linger       running   -> idle, paused, stopping
     end          running   -> idle, paused
     end          stopping  -> idle, blocked, paused
     rest         paused    -> idle
     restart      paused    -> blocked, spawning
+
+The process group of a service ends before the service does: `left` comes when the main process has
+ended and others of its group have not, and `exited` when all have.
 
 Invariants: `target_up` is false from `stop` until the next `start`, and while it is false nothing
 leads from `paused` or `idle` to a process; a process exists exactly in starting, running and
@@ -135,6 +142,7 @@ TABLE: "dict[str, dict[str, Cell]]" = {
         r.PROBE_BROKEN: (steps.probe_again, (r.STARTING,)),
         r.PING: (steps.rewind, (r.STARTING,)),
         r.PING_LATE: (steps.abort, (r.STOPPING,)),
+        r.LEFT: (steps.linger, (r.IDLE, r.PAUSED, r.STOPPING)),
         r.EXITED: (steps.end, (r.IDLE, r.PAUSED)),
         **ignore(r.STARTING, r.START),
     },
@@ -150,12 +158,15 @@ TABLE: "dict[str, dict[str, Cell]]" = {
         r.PROBE_BROKEN: (steps.note_miss, (r.RUNNING, r.STOPPING)),
         r.PING: (steps.rewind, (r.RUNNING,)),
         r.PING_LATE: (steps.abort, (r.STOPPING,)),
+        r.LEFT: (steps.linger, (r.IDLE, r.PAUSED, r.STOPPING)),
         r.EXITED: (steps.end, (r.IDLE, r.PAUSED)),
         **ignore(r.RUNNING, r.START, r.READY),
     },
     r.STOPPING: {
         r.START: (steps.want_up, (r.STOPPING,)),
         r.STOP: (steps.want_down, (r.STOPPING,)),
+        r.LEFT: (steps.linger, (r.STOPPING,)),
+        r.LOOK_DUE: (steps.look, (r.STOPPING,)),
         r.EXITED: (steps.end, (r.IDLE, r.BLOCKED, r.PAUSED)),
         r.KILL_DUE: (steps.kill, (r.STOPPING,)),
         **ignore(r.STOPPING, r.LOST, r.CHANGED, *LATE),

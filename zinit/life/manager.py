@@ -6,7 +6,7 @@ spawns wait in the launcher. An event whose handling fails is reported and dropp
 go on.
 """
 
-from zinit.files.signals import NUMBERS, parse_signal
+from zinit.files.signals import NUMBERS, SIGKILL, parse_signal
 from zinit.life import outcome as o
 from zinit.life import record as r
 from zinit.life.carrier import Carrier
@@ -18,7 +18,7 @@ from zinit.life.outcome import Outcome
 from zinit.life.record import Event
 from zinit.life.shutdown import Closing
 from zinit.life.timers import Timers
-from zinit.life.unit import MAIN, TASK, CommandError, Unit
+from zinit.life.unit import MAIN, PROBE, TASK, CommandError, Unit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ class Manager:
             number = parse_signal(signal)
         except ValueError:
             raise CommandError("signal", "EINVAL: Invalid argument", signal) from None
-        self.system.kill_group(unit.record.pid, number)
+        self.launcher.signal(unit, number)
 
     def reload_service(self, name: str) -> None:
         """Make a service reload its own configuration, as its `reload` key says."""
@@ -135,7 +135,7 @@ class Manager:
             raise CommandError("reload", f'service "{name}" has no reload key')
         unit = self._find_running(name)
         if how in NUMBERS:
-            self.system.kill_group(unit.record.pid, NUMBERS[how])
+            self.launcher.signal(unit, NUMBERS[how])
             return
         try:
             self.launcher.launch(unit, TASK, f"{name}/reload", how)
@@ -188,9 +188,13 @@ class Manager:
         unit, kind = self.launcher.pids.pop(pid, (None, ""))
         if unit is None:
             return
+        is_left = self.system.has_group(pid)
         if kind == MAIN:
-            self.feed(unit, Event(r.EXITED, status))
-        elif kind == TASK:
+            self.feed(unit, Event(r.LEFT if is_left else r.EXITED, status))
+            return
+        if kind == PROBE and is_left:
+            self.system.kill_group(pid, SIGKILL)
+        if kind == TASK:
             if status:
                 self.system.report(f"{unit.name}: its reload command failed")
         elif unit.probe_pid == pid:
@@ -299,16 +303,37 @@ class Manager:
     def restore(self, state: "dict[str, Any]") -> None:
         """Fill this empty manager with the state of another one, and go on."""
         for fields in state["units"]:
-            unit = Unit.restore(fields)
-            self._adopt(unit)
-            for kind, at in fields.get("timers", {}).items():
-                self.timers.arm(unit, kind, float(at))
+            try:
+                self._restore_unit(fields)
+            except Exception as error:
+                self.system.report(f"cannot restore a service: {type(error).__name__}: {error}")
         self.launcher.restore(state["pids"], self.units)
         for unit in list(self.units.values()):
             self._resume(unit)
         self.goal = str(state["goal"])
         if self.goal:
             self._close()
+
+    def _restore_unit(self, fields: "dict[str, Any]") -> None:
+        unit = Unit.restore(fields)
+        timers = {kind: float(at) for kind, at in fields.get("timers", {}).items()}
+        self._adopt(unit)
+        for kind, at in timers.items():
+            self.timers.arm(unit, kind, at)
+
+    def take_in(self, found: "Iterable[tuple[Service, int, bool]]") -> None:
+        """Manage services of which only the pid (or 0) and the target are known."""
+        units = [(Unit(service), pid, is_up) for service, pid, is_up in found]
+        for unit, pid, is_up in units:
+            self._adopt(unit)
+            if pid:
+                unit.record.take_in(pid, is_up, self.system.now())
+                unit.is_new = False
+                self.launcher.pids[pid] = (unit, MAIN)
+                self._resume(unit)
+        for unit, pid, is_up in units:
+            if is_up and not pid:
+                self.feed(unit, Event(r.START))
 
     def _resume(self, unit: Unit) -> None:
         """Queue again what was queued for a unit: queues are not part of the state."""
@@ -319,7 +344,10 @@ class Manager:
             self.launcher.queue(unit)
         elif phase == r.PAUSED and r.RESTART_DUE not in unit.timers:
             self.timers.arm(unit, r.RESTART_DUE, unit.record.not_before)
-        elif phase == r.STOPPING and r.KILL_DUE not in unit.timers:
-            self.timers.arm(unit, r.KILL_DUE, self.system.now())
+        elif phase == r.STOPPING:
+            kinds = (r.KILL_DUE, r.LOOK_DUE) if unit.record.ended >= 0 else (r.KILL_DUE,)
+            for kind in kinds:
+                if kind not in unit.timers:
+                    self.timers.arm(unit, kind, self.system.now())
         elif unit.lacks_probe:
             self.timers.arm(unit, r.PROBE_DUE, self.system.now())

@@ -1,5 +1,6 @@
 """What the state machine works on: phases, events, actions, and the record of one service."""
 
+from zinit.life.outcome import RUNNING as RUN_OUTCOME
 from zinit.life.outcome import SUCCEEDED, UNKNOWN, Outcome, parse_outcome
 
 TYPE_CHECKING = False
@@ -31,13 +32,15 @@ PROBE_FAILED = "probe_failed"
 PROBE_BROKEN = "probe_broken"
 PING = "ping"
 PING_LATE = "ping_late"
+LEFT = "left"
+LOOK_DUE = "look_due"
 EXITED = "exited"
 RESTART_DUE = "restart_due"
 KILL_DUE = "kill_due"
 EVENTS = (
     START, STOP, LOST, CHANGED, UNBLOCKED, SPAWNED, SPAWN_FAILED, READY, START_LATE, PROBE_DUE,
-    PROBE_LATE, PROBE_PASSED, PROBE_FAILED, PROBE_BROKEN, PING, PING_LATE, EXITED, RESTART_DUE,
-    KILL_DUE,
+    PROBE_LATE, PROBE_PASSED, PROBE_FAILED, PROBE_BROKEN, PING, PING_LATE, LEFT, LOOK_DUE, EXITED,
+    RESTART_DUE, KILL_DUE,
 )  # fmt: skip
 
 
@@ -50,7 +53,7 @@ class Event:
         self, kind: str, number: int = 0, text: str = "", is_transient: bool = False
     ) -> None:
         self.kind = kind
-        self.number = number  # spawned: the pid; exited: the wait status
+        self.number = number  # spawned: the pid; left, exited: the wait status
         self.text = text  # lost: the name of the dependency; spawn_failed, probe_broken: a reason
         self.is_transient = is_transient  # spawn_failed: a retry may succeed
 
@@ -63,6 +66,7 @@ class Action:
     probe      queue the service's test (once it is running, its liveness test)
     end_probe  kill the test
     signal     send the signal `number` to the service's process group
+    look       send `exited` if nothing is left of the service's process group
     sweep      kill what is left in the service's control group, if its file wants that
     arm        send the event `text` at time `at`; replaces an earlier timer for it
     drop       cancel the timer for the event `text`
@@ -84,6 +88,7 @@ CHECK = Action("check")
 SPAWN = Action("spawn")
 PROBE = Action("probe")
 END_PROBE = Action("end_probe")
+LOOK = Action("look")
 SWEEP = Action("sweep")
 DISARM = Action("disarm")
 ANNOUNCE = Action("announce")
@@ -104,6 +109,8 @@ class Record:
         self.pid = 0
         self.not_before = 0.0  # the earliest time of the next start
         self.is_gated = False  # paused: check the dependencies before the next start
+        self.ended = -1  # the wait status of the main process, if only others of its group run
+        self.is_unasked = False  # the main process ended by itself; the others are being stopped
         self.kills = 0  # SIGKILLs sent during this stop
         self.misses = 0  # failed liveness tests in a row
         self.fault = ""  # why zinit stops the service although it is wanted
@@ -136,9 +143,15 @@ class Record:
         record.outcome = parse_outcome(str(fields.get("shown", record.outcome)))
         return record
 
+    def take_in(self, pid: int, is_up: bool, now: float) -> None:
+        """Note a process of which nothing else is known; this record is new."""
+        self.phase = RUNNING
+        self.outcome = Outcome(RUN_OUTCOME)
+        self.pid, self.target_up, self.started_at = pid, is_up, now
+
     @property
     def has_process(self) -> bool:
-        """Whether the service's process exists."""
+        """Whether the service's process, or another one of its group, exists."""
         return self.pid != 0
 
     @property
@@ -156,7 +169,9 @@ class Record:
     @property
     def is_lost(self) -> bool:
         """Whether services that name this one in `requires` must stop: it does not come back."""
-        return not self.satisfies and self.phase in (IDLE, BLOCKED, STOPPING)
+        if self.phase == STOPPING:
+            return not self.is_unasked  # whether it comes back is decided when it has ended
+        return not self.satisfies and self.phase in (IDLE, BLOCKED)
 
     @property
     def is_down(self) -> bool:

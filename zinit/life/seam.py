@@ -29,7 +29,11 @@ class System(Protocol):
         ...
 
     def kill_group(self, pid: int, number: int) -> None:
-        """Send a signal to the process group of a child that has not been reaped."""
+        """Send a signal to the process group of a child, which may have ended."""
+        ...
+
+    def has_group(self, pid: int) -> bool:
+        """Return whether processes of the group of a child run, after the child's own end."""
         ...
 
     def kill_cgroup(self, service: Service) -> None:

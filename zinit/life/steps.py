@@ -19,6 +19,8 @@ KILL_RETRY_S = 2.0
 # which fails at once does not release its dependents.
 SETTLE_S = 0.002
 SPAWN_RETRY_S = 2.0
+LOOK_S = 0.02  # how often to look whether a process group has ended
+LOOK_AGAIN_S = 0.5  # the same after SIGKILL
 START_PAUSE_S = 2.0  # the longest pause between an end and a start by command
 FORGET_LATE = Action("drop", text=r.PROBE_LATE)
 
@@ -85,6 +87,7 @@ def want_up(record: Record, event: Event, now: float) -> "Step":
 def want_down(record: Record, event: Event, now: float) -> "Step":
     """Leave the service down when it has ended."""
     record.target_up = False
+    record.is_unasked = False
     record.fault = ""
     forget_failures(record)
     return record, []
@@ -271,12 +274,39 @@ def kill(record: Record, event: Event, now: float) -> "Step":
     return record, [report(text), Action("signal", SIGKILL), due]
 
 
+def linger(record: Record, event: Event, now: float) -> "Step":
+    """Note that the main process has ended, and end the rest of its group.
+
+    A worker that is left would keep its port from the next start. A oneshot that succeeds may leave
+    processes behind; that is what some are for.
+    """
+    is_unasked = record.phase != r.STOPPING
+    if is_unasked and record.service.oneshot and not event.number:
+        return end(record, event, now)
+    record.ended = event.number
+    due = arm(r.LOOK_DUE, now + LOOK_S)
+    if not is_unasked:
+        return record, [due]
+    record.is_unasked = True
+    record, actions = send_stop(record, now, record.service.stop_signal)
+    text = "its main process has ended, stopping the rest of its group"
+    return record, [report(text), *actions, due]
+
+
+def look(record: Record, event: Event, now: float) -> "Step":
+    """Look whether the group has ended."""
+    due = arm(r.LOOK_DUE, now + (LOOK_AGAIN_S if record.kills else LOOK_S))
+    return record, [due, r.LOOK]
+
+
 def end(record: Record, event: Event, now: float) -> "Step":
     """Note how the process ended, and decide whether and when to start the service again."""
     service = record.service
-    was_told = record.phase == r.STOPPING and not record.fault
+    was_told = record.phase == r.STOPPING and not record.fault and not record.is_unasked
     record.outcome = describe_end(record.pid, event.number, record.fault)
     record.pid = 0
+    record.ended = -1
+    record.is_unasked = False
     record.kills = record.misses = 0
     if not service.oneshot:
         record.not_before = now + min(service.restart_delay_s, START_PAUSE_S)

@@ -1,6 +1,11 @@
-"""A rotated log file: `web.log`, then `web.log.1`, `web.log.2` and so on."""
+"""A rotated log file: `web.log`, then `web.log.1`, `web.log.2` and so on.
+
+When the file was removed or renamed, by logrotate for example, the next write begins a new one.
+"""
 
 import os
+
+from zinit.log.safe import open_file, open_folder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,14 +25,14 @@ class LogFile:
         self.keep = keep
         self._report = report
         self._fd = -1
+        self._folder = -1
         self._used = 0
         self._is_failing = False
 
     def write(self, lines: list[bytes]) -> None:
         """Append lines; a file holds at most `size_bytes`, or one longer line."""
         try:
-            if self._fd < 0:
-                self._open()
+            self._follow()
             data = b""
             for line in lines:
                 if self._used + len(data) + len(line) + 1 > self.size_bytes:
@@ -43,6 +48,20 @@ class LogFile:
                 self._report(f"cannot write {self.path}: {error.strerror}; lines are lost")
             self._is_failing = True
 
+    def _follow(self) -> None:
+        """Open the file that has the path now, unless it is open."""
+        if self._fd >= 0:
+            try:
+                there = os.stat(self.path, follow_symlinks=False)
+            except OSError:
+                self.close()
+            else:
+                self._used = there.st_size  # it may have been truncated
+                if not os.path.samestat(there, os.fstat(self._fd)):
+                    self.close()
+        if self._fd < 0:
+            self._open()
+
     def _append(self, data: bytes) -> None:
         while data:  # a full disk takes part of it, then fails
             count = os.write(self._fd, data)
@@ -51,24 +70,35 @@ class LogFile:
 
     def close(self) -> None:
         """Close the file; the next write opens it again."""
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
+        for fd in (self._fd, self._folder):
+            if fd >= 0:
+                os.close(fd)
+        self._fd = self._folder = -1
 
     def _open(self) -> None:
-        os.makedirs(os.path.dirname(self.path), exist_ok=True)
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOCTTY
-        self._fd = os.open(self.path, flags | os.O_NONBLOCK, MODE)
+        folder, _, name = self.path.rpartition("/")
+        if self._folder < 0:
+            self._folder = open_folder(folder)
+        self._fd = open_file(name, self._folder, MODE)
         self._used = os.fstat(self._fd).st_size
 
     def _rotate(self) -> None:
         """Rename every file to the next number, drop the last, begin a new one."""
-        self.close()
+        folder, name = self._folder, self.path.rpartition("/")[2]
+        os.close(self._fd)
+        self._fd = -1
         for number in range(self.keep - 1, 0, -1):
-            if os.path.exists(f"{self.path}.{number}"):
-                os.replace(f"{self.path}.{number}", f"{self.path}.{number + 1}")
+            try:
+                move(f"{name}.{number}", f"{name}.{number + 1}", folder)
+            except FileNotFoundError:
+                pass
         if self.keep:
-            os.replace(self.path, f"{self.path}.1")
+            move(name, f"{name}.1", folder)
         else:
-            os.unlink(self.path)
+            os.unlink(name, dir_fd=folder)
         self._open()
+
+
+def move(old: str, new: str, folder: int) -> None:
+    """Rename a file within `folder`."""
+    os.replace(old, new, src_dir_fd=folder, dst_dir_fd=folder)

@@ -4,6 +4,7 @@ import os
 import time
 
 from zinit.log.ring import LineCutter
+from zinit.loop import READ
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -70,6 +71,7 @@ class Outputs:
         self._console = console
         self._report = report
         self._streams: dict[int, Stream] = {}
+        self._numbers: dict[tuple[str, int], int] = {}  # label and number -> its descriptor
         self._writers: dict[str, LogWriter] = {}  # by the folder of their log files
 
     def mark_start(self, label: str) -> None:
@@ -79,22 +81,57 @@ class Outputs:
     def attach(
         self, fd: int, number: int, label: str, name: str, service: "Service | None"
     ) -> Stream:
-        """Read `fd`, stdout (1) or stderr (2) of the service `name`, to its end and close it."""
-        os.set_blocking(fd, False)
-        stream = Stream(fd, number, label, name)
+        """Read `fd`, stdout (1) or stderr (2) of the service `name`, to its end and close it.
+
+        `fd` may be read already, for an earlier process with the same label (see `reader_of`).
+        """
+        stream = self._streams.get(fd)
+        if stream is None:
+            os.set_blocking(fd, False)
+            stream = Stream(fd, number, label, name)
+            self._loop.watch(fd, RANK, lambda _: self._read(stream))
+            self._streams[fd] = stream
+            self._numbers[label, number] = fd
         stream.to_console = service is not None and service.log == "console"
         if service is not None and service.log == "file":
             self._set_file(stream, service)
-        self._loop.watch(fd, RANK, lambda _: self._read(stream))
-        self._streams[fd] = stream
+        elif stream.writer is not None:
+            self._unset_file(stream, stream.writer)
         return stream
+
+    def reader_of(self, label: str, number: int) -> int:
+        """Return the pipe that processes which a service has left behind still hold, or -1.
+
+        The next process with the label uses it, too, or each restart would leave two pipes here.
+        """
+        fd = self._numbers.get((label, number), -1)
+        if fd >= 0:
+            stream = self._streams[fd]
+            self._drain(stream)
+            if fd not in self._streams:
+                return -1  # nothing holds it any more
+            self._log(stream, stream.cutter.flush())
+        return fd
+
+    def has(self, fd: int) -> bool:
+        """Return whether `fd` is read."""
+        return fd in self._streams
 
     def flush(self) -> None:
         """Read what the pipes hold now, before the daemon ends."""
         for stream in list(self._streams.values()):
-            for _ in range(READS_AT_END):
-                if not self._read(stream):
-                    break
+            self._drain(stream)
+
+    def _drain(self, stream: Stream) -> None:
+        for _ in range(READS_AT_END):
+            if not self._read(stream):
+                break
+
+    def reopen(self) -> None:
+        """Begin log files anew that were removed or renamed."""
+        for stream in self._streams.values():
+            if stream.writer is not None:
+                stream.writer.open(stream.file)
 
     def next_time(self) -> float | None:
         """Return when `turn` must be called."""
@@ -158,6 +195,13 @@ class Outputs:
         path = service.log_file
         stream.writer = self._find_writer(os.path.dirname(path))
         stream.file = make_header(path, service.log_size_bytes, service.log_keep)
+        stream.writer.open(stream.file)
+
+    def _unset_file(self, stream: Stream, writer: "LogWriter") -> None:
+        if stream.fd in writer.waiting:
+            writer.waiting.discard(stream.fd)
+            self._loop.want(stream.fd, READ)
+        stream.writer = None
 
     def _write(self, stream: Stream, writer: "LogWriter", lines: list[bytes]) -> None:
         """Give lines to the writer; while its queue is full, the service waits."""
@@ -199,3 +243,5 @@ class Outputs:
         self._loop.forget(stream.fd)
         os.close(stream.fd)
         del self._streams[stream.fd]
+        if self._numbers.get((stream.label, stream.number)) == stream.fd:
+            del self._numbers[stream.label, stream.number]

@@ -1,7 +1,8 @@
 """Log files are written by separate processes, so that a disk that hangs blocks nothing else.
 
 There is one writer process for each folder, forked when the first line for that folder arrives. It
-receives packets over a socket (`SIZE KEEP PATH`, NUL, the lines), reports errors over the same
+receives packets over a socket (`SIZE KEEP PATH`, NUL, the lines; or without NUL and lines, to open
+the file), reports errors over the same
 socket, and ends when that is closed. Packets that the socket does not accept are queued, up to
 `QUEUE_BYTES`; then the services wait. After `STALL_S` without progress their lines are dropped and
 counted until the writer accepts a packet again.
@@ -75,6 +76,11 @@ class LogWriter:
         packet = header + b"\0" + b"\n".join(lines)
         if (self._is_stalled or not self._put(packet)) and not self._queue_up(packet):
             self.dropped += len(lines)
+
+    def open(self, header: bytes) -> None:
+        """Open the file that `header` names, which is begun anew if it is gone."""
+        if (self._socket is not None or self._start()) and not self._put(header):
+            self._queue_up(header)
 
     @property
     def is_full(self) -> bool:
@@ -213,7 +219,7 @@ class LogWriter:
         if queue and self._start():
             self._send_again(queue)
         else:
-            self.dropped += sum(packet.count(b"\n") + 1 for packet in queue)
+            self.dropped += sum(packet.count(b"\n") + 1 for packet in queue if b"\0" in packet)
         self._resume_services()
 
     def _send_again(self, packets: list[bytes]) -> None:

@@ -56,7 +56,7 @@ def become_writer(fd: int) -> None:
 
 
 def write_packets(sock: "_socket.socket") -> None:
-    """Append the lines of every packet to its file."""
+    """Append the lines of every packet to its file; without a NUL it only opens the file."""
 
     def report(text: str) -> None:
         try:
@@ -66,10 +66,10 @@ def write_packets(sock: "_socket.socket") -> None:
 
     files: dict[bytes, LogFile] = {}  # path -> file
     while packet := sock.recv(PACKET_LIMIT):
-        header, _, text = packet.partition(b"\0")
+        header, separator, text = packet.partition(b"\0")
         size, keep, path = header.split(b" ", 2)
         file = files.get(path)
         if file is None:
             file = files[path] = LogFile(os.fsdecode(path), 0, 0, report)
         file.size_bytes, file.keep = int(size), int(keep)
-        file.write(text.split(b"\n"))
+        file.write(text.split(b"\n") if separator else [])

@@ -9,6 +9,7 @@ status 127.
 import fcntl
 import os
 import resource
+import stat
 import termios
 
 from zinit.files import limits
@@ -161,6 +162,7 @@ def drop_privileges(plan: Plan) -> None:
         capabilities.keep_over_setuid()
     if plan.account is not None:
         plan.doing = f"user {service.user or plan.account.uid}"
+        give_pipes(plan, plan.account)
         os.setgroups(plan.account.groups)
         os.setgid(plan.account.gid)
         if service.user:
@@ -170,6 +172,15 @@ def drop_privileges(plan: Plan) -> None:
         capabilities.set_exactly(kept)
     if service.no_new_privileges:
         capabilities.forbid_new_privileges()
+
+
+def give_pipes(plan: Plan, account: Account) -> None:
+    """Let the service's user own its pipes, so that it can open /dev/stdout and /dev/stderr."""
+    if not plan.service.user:
+        return
+    for target in plan.fds:
+        if stat.S_ISFIFO(os.fstat(target).st_mode):
+            os.fchown(target, account.uid, account.gid)
 
 
 def take_terminal(path: str) -> None:
@@ -184,7 +195,7 @@ def take_terminal(path: str) -> None:
 
 def enter_namespace(path: str) -> None:
     """Enter a network namespace."""
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     kernel.set_namespace(fd)
     os.close(fd)
 

@@ -13,6 +13,11 @@ RESTART = 0x01234567
 CAD_OFF = 0
 CLONE_NEWNET = 0x40000000
 CAPABILITY_VERSION_3 = 0x20080522
+PR_SET_CHILD_SUBREAPER = 36
+ENOSYS = 38
+SYS_OPENAT2 = 437  # on every architecture
+RESOLVE_NO_MAGICLINKS = 0x02
+RESOLVE_IN_ROOT = 0x10
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
@@ -63,3 +68,12 @@ def set_capabilities(mask: int) -> None:
 def set_namespace(fd: int) -> None:
     """setns(2); refuses a descriptor that is not a network namespace."""
     check(_LIBC.setns(ctypes.c_int(fd), ctypes.c_int(CLONE_NEWNET)), "setns")
+
+
+def open_in_root(top: int, path: str, flags: int) -> int:
+    """openat2(2): open `path` as if the folder `top` were the root directory."""
+    how = (ctypes.c_uint64 * 3)(flags, 0, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS)
+    number = ctypes.c_long(SYS_OPENAT2)
+    fd: int = _LIBC.syscall(number, top, path.encode(), ctypes.byref(how), ctypes.sizeof(how))
+    check(min(fd, 0), path)
+    return fd

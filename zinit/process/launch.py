@@ -14,13 +14,26 @@ if TYPE_CHECKING:
     from zinit.loop import Loop
     from zinit.process.readiness import Channel
 
+    FindReader = Callable[[str, int], int]
+
 RLIMIT_NOFILE = 7
 
 
 class Start:
     """A process that is being started: `prepare`, `spawn`, `close`, and `abandon` on failure."""
 
-    __slots__ = ("argv", "channel", "env", "error", "fds", "launch", "ours", "pid", "theirs")
+    __slots__ = (
+        "argv",
+        "channel",
+        "env",
+        "error",
+        "fds",
+        "launch",
+        "ours",
+        "pid",
+        "reused",
+        "theirs",
+    )
 
     def __init__(self, launch: "Launch", env: dict[str, str]) -> None:
         self.launch = launch
@@ -28,20 +41,24 @@ class Start:
         self.env = env
         self.fds: dict[int, int] = {}  # the child's descriptor -> ours, to be copied
         self.ours: list[int] = []  # the reading ends of stdout and stderr, which we keep
+        self.reused: set[int] = set()  # those of `ours` that an earlier process left open
         self.theirs: list[int] = []  # closed here as soon as the child has its copy
         self.channel: Channel | None = None
         self.pid = 0
         self.error: Exception | None = None
 
-    def prepare(self, null: int) -> None:
-        """Open what the process needs; `null` is a descriptor of /dev/null."""
+    def prepare(self, null: int, find_reader: "FindReader") -> None:
+        """Open what the process needs.
+
+        `null` is a descriptor of /dev/null; `find_reader` is `Outputs.reader_of`.
+        """
         service = self.launch.service
         self.argv = split_words(self.launch.command)
         if not self.argv:
             raise ValueError("there is no command")
         if service.env:
             self.env = {**self.env, **service.env}
-        self._open_outputs(null)
+        self._open_outputs(null, find_reader)
         if self.launch.kind == MAIN and (service.ready or service.watchdog_s):
             self._open_channel()
 
@@ -65,11 +82,12 @@ class Start:
     def abandon(self, loop: "Loop") -> None:
         """Close our ends too, since there is no child."""
         for fd in self.ours:
-            os.close(fd)
+            if fd not in self.reused:
+                os.close(fd)
         if self.channel is not None:
             self.channel.close(loop)
 
-    def _open_outputs(self, null: int) -> None:
+    def _open_outputs(self, null: int, find_reader: "FindReader") -> None:
         """Open the child's stdout and stderr; without an entry in `fds` they are inherited."""
         service = self.launch.service
         if service.tty or service.log == "stdout":
@@ -78,7 +96,12 @@ class Start:
             self.fds = {1: null, 2: null}
             return
         for number in (1, 2):
-            reader, writer = os.pipe()
+            reader = find_reader(self.launch.label, number)
+            if reader >= 0:
+                writer = open_writer(reader)
+                self.reused.add(reader)
+            else:
+                reader, writer = os.pipe()
             self.ours.append(reader)
             self.theirs.append(writer)
             self.fds[number] = writer
@@ -103,6 +126,11 @@ class Start:
         self.env = {**self.env, "NOTIFY_SOCKET": notify.address}
         if service.watchdog_s:
             self.env["WATCHDOG_USEC"] = str(int(service.watchdog_s * 1_000_000))
+
+
+def open_writer(reader: int) -> int:
+    """Return a new writing end of a pipe whose reading end is `reader`; raises OSError."""
+    return os.open(f"/proc/self/fd/{reader}", os.O_WRONLY | os.O_CLOEXEC)
 
 
 def set_file_limits(pid: int, limits: tuple[int, int]) -> None:

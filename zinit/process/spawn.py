@@ -1,6 +1,7 @@
 """Starts programs with `posix_spawn`, which, unlike fork, does not copy this process."""
 
 import os
+import stat
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -13,6 +14,26 @@ DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # Python ignores SIGPIPE and SIGXFSZ; the shell that started us may have ignored others.
 RESET_SIGNALS = tuple(n for n in range(1, 32) if _signal.getsignal(n) == _signal.SIG_IGN)
 ENOEXEC = 8
+ENVIRONMENT_LIMIT = 1 << 20
+
+
+def read_regular(path: str, limit: int) -> bytes:
+    """Return the content of a regular file of at most `limit` bytes; raises OSError.
+
+    A FIFO, a device or an endless file would block PID 1 or fill its memory.
+    """
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+    try:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            raise OSError(22, "Not a regular file", path)
+        data = b""
+        while len(data) <= limit and (part := os.read(fd, limit + 1 - len(data))):
+            data += part
+    finally:
+        os.close(fd)
+    if len(data) > limit:
+        raise OSError(27, f"Longer than {limit} bytes", path)
+    return data
 
 
 def read_environment(path: str = "/etc/environment") -> dict[str, str]:
@@ -20,11 +41,10 @@ def read_environment(path: str = "/etc/environment") -> dict[str, str]:
     env = dict(os.environ)
     env.pop("NOTIFY_SOCKET", None)
     try:
-        with open(path, encoding="utf-8", errors="surrogateescape") as stream:
-            lines = stream.read(1 << 20).splitlines()
+        text = read_regular(path, ENVIRONMENT_LIMIT).decode(errors="surrogateescape")
     except OSError:
         return env
-    for line in lines:
+    for line in text.splitlines():
         key, equals, value = line.strip().partition("=")
         if equals and key and not key.startswith("#") and "\0" not in line:
             env[key] = value

@@ -35,6 +35,10 @@ if TYPE_CHECKING:
         ) -> object:
             """Read `fd`, the child's descriptor `number` (1 or 2), and own it; raises OSError."""
             ...
+
+        def reader_of(self, label: str, number: int) -> int:
+            """Return the pipe that is still read for `label`, or -1."""
+            ...
 else:
     import _signal
 
@@ -92,13 +96,22 @@ class RealSystem:
         if self._file_limits is None:
             self._file_limits = (soft, hard)
 
+    def become_reaper(self) -> None:
+        """Adopt what the processes of services leave behind, as PID 1 does anyway."""
+        from zinit.process import kernel
+
+        try:
+            kernel.prctl(kernel.PR_SET_CHILD_SUBREAPER, 1)
+        except OSError as error:
+            self.report(f"cannot become the parent of orphans: {error.strerror}")
+
     def kill_group(self, pid: int, number: int) -> None:
-        """Signal the process group of a child that has not been reaped."""
+        """Signal the process group of a child, which may have been reaped (see `has_group`)."""
         pidfd = self._pidfds.get(pid)
         try:
             if pidfd is not None and self._can_signal_groups:
                 _signal.pidfd_send_signal(pidfd, number, None, TO_GROUP)
-            else:  # not reaped, so the pid still belongs to the child
+            elif self.has_group(pid):
                 os.killpg(pid, number)
         except ProcessLookupError:
             pass  # it has ended, and its status will be reaped
@@ -109,6 +122,19 @@ class RealSystem:
                 raise
             self._can_signal_groups = False  # an older kernel
             self.kill_group(pid, number)
+
+    def has_group(self, pid: int) -> bool:
+        """Return whether running processes of the group of a child are children of ours.
+
+        What a process leaves behind becomes a child of PID 1, or of a daemon that is a subreaper.
+        As long as there is such a child, which nobody else can reap, the group's number is not
+        reused. Since statuses of ended children are not asked for, they do not count.
+        """
+        try:
+            os.waitid(os.P_PGID, pid, os.WSTOPPED | os.WNOHANG | os.WNOWAIT)
+        except ChildProcessError:
+            return False
+        return True
 
     def kill_cgroup(self, service: "Service") -> None:
         """Kill every process of the service's control group."""
@@ -157,7 +183,7 @@ class RealSystem:
     def _prepare(self, launch: "Launch") -> Start:
         start = Start(launch, self._env)
         try:
-            start.prepare(self._null)
+            start.prepare(self._null, self._outputs.reader_of)
         except Exception as error:
             start.error = error
         return start

@@ -206,3 +206,43 @@ def test_kill_cgroup_ends_detached_processes(tmp_path: Path) -> None:
         wait_until(lambda: process_state(pid) in ("", "Z"), "it has ended")
     folder = Path(cgroups.find_top()) / "zinit" / name
     wait_until(lambda: remove_folder(folder), "the group is empty")
+
+
+SERVER = """
+import os, signal, socket, sys, time
+sock = socket.socket(socket.AF_UNIX)
+sock.bind("\\0" + sys.argv[1])
+sock.listen()
+if os.fork() == 0:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    time.sleep(1000)
+print("serving", flush=True)
+time.sleep(1000)
+"""
+
+
+@pytest.mark.parametrize("how", ["stop", "kill"])
+def test_a_worker_that_ignores_sigterm_does_not_outlive_its_master(
+    tmp_path: Path, how: str
+) -> None:
+    """It would keep the address, and the next start would fail."""
+    program = tmp_path / "server.py"
+    program.write_text(SERVER)
+    text = f"exec: {sys.executable} -IS {program} zinit-test-{os.getpid()}-{how}\n"
+    with running_daemon(
+        tmp_path, web=text + "stop_timeout: 0.5\nrestart: {delay: 0.1, factor: 1}"
+    ) as zinit:
+        zinit.wait_for_line("[+] web: serving")
+        master = zinit.running_pid("web")
+        (worker,) = children_of(master)
+        if how == "stop":
+            zinit.client.stop("web")
+            wait_until(lambda: not zinit.service_pid("web"), "it is down")
+            assert process_state(worker) == ""
+            zinit.client.start("web")
+        else:
+            os.kill(master, signal.SIGKILL)
+        wait_until(lambda: zinit.service_pid("web") not in (0, master), "it is started again")
+        serving = "[+] web: serving"
+        wait_until(lambda: zinit.lines("web").count(serving) == 2, "it serves again")
+        assert process_state(worker) == ""

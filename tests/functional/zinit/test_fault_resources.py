@@ -55,6 +55,26 @@ def test_restarts_leave_no_descriptor_behind(tmp_path: Path) -> None:
         wait_until(lambda: count_fds(zinit.pid) <= before, "the pipes close")
 
 
+def test_processes_that_are_left_behind_cost_one_pair_of_pipes(tmp_path: Path) -> None:
+    script = "setsid sleep 1000 & echo one; printf half; exit 1"
+    with running_daemon(
+        tmp_path, leaves=f"exec: sh -c '{script}'\nrestart: {{delay: 0, factor: 1}}"
+    ) as zinit:
+        wait_until(lambda: zinit.count_starts("leaves") > 5, "it flaps")
+        zinit.client.stop("leaves")
+        wait_until(lambda: zinit.service_pid("leaves") == 0, "it is down")
+        before = count_fds(zinit.pid)
+        zinit.client.start("leaves")
+        wait_until(lambda: zinit.count_starts("leaves") > 25, "twenty restarts")
+        zinit.client.stop("leaves")
+        wait_until(lambda: zinit.service_pid("leaves") == 0, "it is down")
+        assert count_fds(zinit.pid) <= before + 2  # a pidfd or a client may be on its way out
+        lines = zinit.lines("leaves")
+        assert lines.count("[+] leaves: one") >= 20
+        assert "[+] leaves: halfone" not in lines
+        assert lines.count("[+] leaves: half") >= 20
+
+
 def test_starts_without_descriptors_are_retried(tmp_path: Path) -> None:
     """Services that get no pipes (EMFILE) are retried; clients are still served."""
     with ZinitDaemon(tmp_path) as zinit:

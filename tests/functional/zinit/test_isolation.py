@@ -46,6 +46,36 @@ def test_users_and_groups(tmp_path: Path) -> None:
         assert "nobody: cannot start: there is no user 'there-is-no-such-user'" in zinit.said()
 
 
+def test_users_of_a_root_that_is_hostile_do_not_block_zinit(tmp_path: Path) -> None:
+    for name in ("fifo", "endless"):
+        (tmp_path / name / "etc").mkdir(parents=True)
+    os.mkfifo(tmp_path / "fifo" / "etc" / "passwd")
+    os.mknod(tmp_path / "endless" / "etc" / "passwd", 0o020666, os.makedev(1, 5))
+    with running_daemon(
+        tmp_path,
+        fifo=f"exec: /true\nroot: {tmp_path}/fifo\nuser: web\nready: notify",
+        endless=f"exec: /true\nroot: {tmp_path}/endless\nuser: web",
+        good="exec: sleep 1000",
+    ) as zinit:
+        zinit.wait_for_state("good", "Running")
+        zinit.wait_for_state("fifo", "Failure")
+        zinit.wait_for_state("endless", "Failure")
+        assert "/fifo/etc/passwd: Not a regular file" in zinit.said()
+
+
+def test_a_service_with_a_user_can_open_its_output(tmp_path: Path) -> None:
+    script = "echo one > /dev/stdout; echo two > /dev/stderr"
+    with running_daemon(
+        tmp_path,
+        a=f"exec: sh -c '{script}'\noneshot: true\nuser: nobody",
+        quiet="exec: 'true'\noneshot: true\nuser: nobody\nlog: none",
+    ) as zinit:
+        zinit.wait_for_line("[+] a: one")
+        zinit.wait_for_line("[-] a: two")
+        zinit.wait_for_state("quiet", "Success")
+        assert Path("/dev/null").stat().st_uid == 0
+
+
 def test_capabilities_and_no_new_privileges(tmp_path: Path) -> None:
     with running_daemon(
         tmp_path,
@@ -175,6 +205,17 @@ print("go", flush=True)
 signal.sigwait([signal.SIGTERM])
 os.write(1, b"0123456\\n" * 8000)
 """
+
+
+def test_a_removed_log_file_is_begun_anew(tmp_path: Path) -> None:
+    log = tmp_path / "logs" / "a.log"
+    text = f"exec: sh -c 'echo begins; exec sleep 1000'\nlog: {{file: {log}}}"
+    with running_daemon(tmp_path, a=text) as zinit:
+        wait_until(lambda: log.exists() and log.read_text() == "begins\n", "it is written")
+        for command in (["reopen-logs"], ["reload"], ["restart", "a"], ["reexec"]):
+            log.unlink()
+            assert zinit.cli(*command).returncode == 0
+            wait_until(log.exists, f"{command} begins it anew")
 
 
 def test_output_during_a_shutdown_reaches_the_log_file(tmp_path: Path) -> None:

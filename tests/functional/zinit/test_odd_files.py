@@ -38,6 +38,14 @@ def test_a_file_that_would_block_or_never_end_is_refused(tmp_path: Path) -> None
         zinit.wait_for_state("a", "Running")
 
 
+def test_a_poisonous_file_does_not_keep_the_others_from_starting(tmp_path: Path) -> None:
+    with running_daemon(
+        tmp_path, a="exec: sleep 1000", poison=f"exec: x\nready: fd:{'9' * 5000}"
+    ) as zinit:
+        zinit.wait_for_state("a", "Running")
+        assert "poison.yaml is skipped: line 2: expected notify, or fd:N" in zinit.said()
+
+
 def test_a_stop_may_take_a_month(tmp_path: Path) -> None:
     """That is more milliseconds than a C int can hold."""
     stubborn = "exec: sh -c 'trap \"\" TERM; echo deaf; while :; do sleep 1; done'"

@@ -9,9 +9,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.helpers.checkout import TOP
 from tests.helpers.waiting import wait_until
-from tests.helpers.zinit.daemon import ZinitDaemon, hold
+from tests.helpers.zinit.daemon import IMPORT, ZinitDaemon, hold
 from zinit.client.line import ZinitError
 
 TICK = "sh -c 'n=0; while :; do echo $n; n=$((n+1)); sleep 0.02; done'"
@@ -141,6 +143,68 @@ def test_endless_faults_re_execute_a_limited_number_of_times(tmp_path: Path) -> 
         wait_until(lambda: zinit.client.list() is not None, "it answers")
         assert zinit.process is not None
         zinit.process.kill()
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        ("this is no Python\n", "SyntaxError"),
+        ("import there_is_no_such_module\n", "ModuleNotFoundError"),
+        ("import zinit.control.reexec as r\nr.FORMAT = 99\n", "it reads no state but format 99"),
+        ("import zinit.control.trial, os\nos._exit(3)\n", "wait status 768"),
+        ("import time\ntime.sleep(1000)\n", "has not started within"),
+    ],
+)
+def test_a_program_that_would_not_start_is_not_executed(
+    tmp_path: Path, code: str, reason: str
+) -> None:
+    with ZinitDaemon(tmp_path) as zinit:
+        good = zinit.program.read_text()
+        zinit.insert("from zinit.control import trial\ntrial.TRIAL_S = 4.0\n")
+        zinit.write("a", "exec: sleep 1000")
+        zinit.start()
+        zinit.wait_for_state("a", "Running")
+        pid = zinit.service_pid("a")
+        zinit.program.write_text(good.replace(IMPORT, code + IMPORT))
+        with pytest.raises(ZinitError, match=reason):
+            zinit.client.call("reexec")
+        zinit.program.write_text(good)
+        assert zinit.service_pid("a") == pid
+        assert zinit.cli("reexec").returncode == 0
+        wait_until(lambda: "re-executed with 1 services" in zinit.said(), "it re-executes")
+        assert zinit.service_pid("a") == pid
+
+
+@pytest.mark.parametrize("is_old", [False, True])
+def test_a_state_that_cannot_be_read_keeps_the_services(tmp_path: Path, is_old: bool) -> None:
+    """An older program leaves no table of descriptors, but its control socket is found."""
+    with ZinitDaemon(tmp_path) as zinit:
+        zinit.insert(
+            "import os, zinit.control.reexec as r\n"
+            "if 'ZINIT_STATE' in os.environ:\n    r.FORMAT = 99\n"
+            f"    if {is_old}: del os.environ['ZINIT_TABLE']\n"
+        )
+        zinit.write("tick", f"exec: {TICK}")
+        zinit.write("down", "exec: sleep 1000")
+        zinit.start()
+        zinit.client.stop("down")
+        zinit.wait_for_state("tick", "Running")
+        wait_until(lambda: zinit.service_pid("down") == 0, "it is down")
+        pid = zinit.service_pid("tick")
+        assert zinit.cli("reexec").returncode == 0
+        wait_until(lambda: "re-executed with" in zinit.said(), "it re-executes")
+        assert "cannot read the state of the previous program" in zinit.said()
+        os.kill(pid, 0)
+        if is_old:
+            assert zinit.client.list() == {}
+            os.kill(pid, signal.SIGKILL)
+            return
+        assert zinit.client.list() == {"down": "Unknown", "tick": "Running"}
+        assert zinit.service_pid("tick") == pid
+        wait_for_lines(zinit, len(zinit.lines("tick")) + 5)
+        os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: zinit.service_pid("tick") not in (0, pid), "it restarts")
+        assert zinit.end() == 0
 
 
 FORMAT_1 = TOP / "tests" / "unit" / "zinit" / "control" / "reexec-format1.json"

@@ -21,6 +21,7 @@ class FakeSystem:
         self.events: list[str] = []
         self.reports: list[str] = []
         self.obeys = True  # SIGTERM ends a process at once
+        self.left: set[int] = set()  # process groups whose leader has ended
         self.refuse: dict[str, OSError] = {}  # label -> error of its spawn
         self.last_pid = 100
         self.ended: list[tuple[int, int]] = []
@@ -45,9 +46,14 @@ class FakeSystem:
     def kill_group(self, pid: int, number: int) -> None:
         if number == SIGCONT:
             return
-        self.events.append(f"signal {self.running[pid]} {number}")
+        self.events.append(f"signal {self.running.get(pid, 'group')} {number}")
+        if number == 9:
+            self.left.discard(pid)
         if number == 9 or (self.obeys and number == 15):
             self.end(pid, number)
+
+    def has_group(self, pid: int) -> bool:
+        return pid in self.left
 
     def kill_cgroup(self, service: Service) -> None:
         self.events.append(f"kill cgroup {service.name}")

@@ -169,3 +169,48 @@ def test_reading_a_file_leaves_the_shared_defaults_alone() -> None:
     before = copy.deepcopy(DEFAULTS)
     parse_service("a", "exec: run\nenv: {A: b}\nlimits: {core: 0}\ncgroup: {pids: 1}\nafter: [b]")
     assert before == DEFAULTS
+
+
+POISON = (
+    "9" * 5000,
+    f"fd:{'9' * 5000}",
+    f"{'9' * 400}G",
+    "1e999G",
+    "nan",
+    "inf",
+    "-1",
+    "0x" + "f" * 5000,
+    "٣",
+    "fd:²",
+    '"\\ud800"',
+    '"\\0"',
+    "''",
+    "~",
+    "[[]]",
+    "{}",
+    "[a, {b: c}]",
+    "{? [a] : b}",
+    "&a [*a]",
+    "unlimited:" + "9" * 5000,
+    "50" * 200 + "%",
+)
+
+
+@pytest.mark.parametrize("key", sorted({row[0] for row in KEYS} | {"limits.nofile", "cgroup.cpu"}))
+def test_a_poisonous_value_costs_its_file_only(key: str) -> None:
+    outer, _, inner = key.partition(".")
+    for value in POISON:
+        text = f"{outer}: {{{inner}: {value}}}" if inner else f"{outer}: {value}"
+        try:
+            parse_service("a", f"exec: run\n{text}\n" if outer != "exec" else text)
+        except ConfigError as error:
+            assert "cannot be read" not in str(error), f"{text[:80]}: {error}"
+
+
+def test_a_reader_that_fails_costs_its_file_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(node: object) -> object:
+        raise RecursionError("too deep")
+
+    monkeypatch.setitem(values.READERS, "words", fail)
+    with pytest.raises(ConfigError, match="cannot be read: RecursionError: too deep"):
+        parse_service("a", "exec: run\nuser: web")
