@@ -17,14 +17,17 @@ MNT_DETACH = 2
 
 
 class MountEntry(NamedTuple):
-    """Something mounted: its device's number as major:minor, where it is, its type and source, and
-    the options of its file system as the kernel writes them."""
+    """Something mounted: its device's number as major:minor, where it is, its type and source, the
+    options of its file system as the kernel writes them, its number, and that of the mount it is
+    in."""
 
     device: str
     target: str
     kind: str
     source: str
     options: str
+    number: str = ""
+    parent: str = ""
 
     def option(self, name: str) -> str:
         """Return the value of an option; none is empty."""
@@ -40,8 +43,9 @@ def read_mounts() -> list[MountEntry]:
         left, dash, right = line.partition(" - ")
         if dash:
             fields, (kind, source, options) = left.split(" "), right.split(" ", 2)
-            place = unescape(fields[4])
-            entries.append(MountEntry(fields[2], place, kind, unescape(source), options))
+            number, parent, device, _, place = fields[:5]
+            words = (device, unescape(place), kind, unescape(source), options)
+            entries.append(MountEntry(*words, number, parent))
     return entries
 
 
