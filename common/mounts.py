@@ -17,14 +17,16 @@ MNT_DETACH = 2
 
 
 class MountEntry(NamedTuple):
-    """One mount: device number (major:minor), mount point, type, source and the options of its
-    file system (super options), as the kernel writes them."""
+    """One mount: device number (major:minor), mount point, type, source, the options of its file
+    system (super options) as the kernel writes them, its mount id, and that of its parent."""
 
     device: str
     target: str
     kind: str
     source: str
     options: str
+    number: str = ""
+    parent: str = ""
 
     def option(self, name: str) -> str:
         """Return the value of an option, or "" if it is absent."""
@@ -40,8 +42,9 @@ def read_mounts() -> list[MountEntry]:
         left, dash, right = line.partition(" - ")
         if dash:
             fields, (kind, source, options) = left.split(" "), right.split(" ", 2)
-            place = unescape(fields[4])
-            entries.append(MountEntry(fields[2], place, kind, unescape(source), options))
+            number, parent, device, _, place = fields[:5]
+            words = (device, unescape(place), kind, unescape(source), options)
+            entries.append(MountEntry(*words, number, parent))
     return entries
 
 

@@ -5,7 +5,7 @@ import json
 import sys
 
 from flist.commands.shared.options import add_meta, add_processes
-from flist.commands.shared.progress import ByteProgress
+from flist.commands.shared.progress import ByteProgress, show_some
 from flist.commands.shared.services import add_strict, report_services, services_of_folder
 from flist.commands.shared.targets import add_targets, read_targets
 from flist.pack.pack import pack
@@ -24,6 +24,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--tag", dest="tags", action="append", default=[], type=parse_tag, metavar="KEY=VALUE"
     )
+    parser.add_argument(
+        "--exclude", action="append", default=[], metavar="PATTERN",
+        help="leave out what has this name, or with a slash this path below DIR (*, ?, [])",
+    )  # fmt: skip
+    parser.add_argument(
+        "--one-file-system", action="store_true",
+        help="leave out what is in directories on other file systems",
+    )  # fmt: skip
     add_processes(parser)
     add_strict(parser)
     parser.add_argument("--json", action="store_true", help="print what was done as JSON")
@@ -39,8 +47,10 @@ def run(options: argparse.Namespace) -> int:
         done = pack(
             options.target, options.meta, routes, tags=dict(options.tags),
             processes=options.processes, keep_passwords=options.no_strip_password,
-            progress=progress.update, is_checksum=options.checksum,
+            progress=progress.update, is_checksum=options.checksum, exclude=options.exclude,
+            is_one_file_system=options.one_file_system,
         )  # fmt: skip
+    show_some("left out", done.left_out)
     if options.json:
         sys.stdout.write(json.dumps(done._asdict()) + "\n")
     else:

@@ -8,7 +8,6 @@ import argparse
 import sys
 
 from common.errors import UsageError
-from common.text import printable
 from flist.commands.shared.options import (
     add_key_options,
     add_meta,
@@ -17,11 +16,9 @@ from flist.commands.shared.options import (
     check_signature,
     read_sources,
 )
-from flist.commands.shared.progress import ByteProgress
+from flist.commands.shared.progress import ByteProgress, show_some
 from flist.unpack.unpack import unpack
 from flist.values import parse_path
-
-SHOWN_PROBLEMS = 10
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -44,16 +41,8 @@ def run(options: argparse.Namespace) -> int:
             options.meta, options.target, read_sources(options), progress=progress.update,
             is_owner_kept=options.preserve_ownership, processes=options.processes,
         )  # fmt: skip
-    show("broken", done.broken)
-    show("not restored", done.problems)
+    show_some("broken", done.broken)
+    show_some("not restored", done.problems)
     sys.stderr.write(f"unpacked {done.inodes} entries, {done.size_bytes} bytes")
     sys.stderr.write(f", {done.kept} files were there already\n" if done.kept else "\n")
     return 1 if done.broken or (done.problems and options.preserve_ownership) else 0
-
-
-def show(what: str, texts: list[str]) -> None:
-    """Print the first `SHOWN_PROBLEMS` of the texts, and how many more there are."""
-    for text in texts[:SHOWN_PROBLEMS]:
-        sys.stderr.write(f"{what}: {printable(text)}\n")
-    if len(texts) > SHOWN_PROBLEMS:
-        sys.stderr.write(f"... and {len(texts) - SHOWN_PROBLEMS} more\n")

@@ -22,7 +22,7 @@ from flist.format.rows import (
     read_xattr_name,
 )
 from flist.format.schema import CHECKS_TABLE, EXTENSION_TABLES, KEYED, PARTS_TABLE, TABLES
-from flist.format.sqlitefile import MAGIC, SqliteFile, connect
+from flist.format.sqlitefile import MAGIC, SqliteFile, connect_copy
 from flist.model import CHUNK_BYTES, NO_META, ROOT_INO, Block, Inode, Meta, Route
 
 LARGE_FOLDER = 10_000
@@ -65,15 +65,17 @@ class FlistFile(SqliteFile):
 
     @classmethod
     def open(cls, path: Path) -> "FlistFile":
-        """Open `path` for reading; raises `FlistError` if it does not exist or is not a flist."""
+        """Open `path` for reading; raises `FlistError` if it does not exist or is not a flist.
+
+        What happens to the file later changes nothing: this works on a copy.
+        """
         try:
             with open_regular(path) as stream:
-                magic = stream.read(len(MAGIC))
+                if stream.read(len(MAGIC)) != MAGIC:
+                    raise FormatError(f"cannot open {path}: it is not a .fl file")
+                connection = connect_copy(stream, path)
         except OSError as error:
             raise FlistError(f"cannot open {path}: {error.strerror}") from error
-        if magic != MAGIC:
-            raise FormatError(f"cannot open {path}: it is not a .fl file")
-        connection = connect(path)
         connection.text_factory = bytes
         flist = cls(path, connection)
         try:

@@ -1,19 +1,31 @@
-"""A SQLite file that may come from anywhere, opened for reading only."""
+"""A SQLite file that may come from anywhere, opened for reading only.
 
+SQLite may not notice when somebody overwrites an open file in place, and would mix pages of both.
+So `connect_copy` works on a copy that nobody else can reach.
+"""
+
+import contextlib
+import os
 import sqlite3
+import tempfile
 import threading
 from collections.abc import Iterable, Iterator
+from io import BufferedReader
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from flist.errors import FormatError
+from flist.errors import FlistError, FormatError
 
 MAGIC = b"SQLite format 3\x00"
 MAX_CELL_BYTES = 16 << 20
 """No value of either format is nearly this large."""
 ROWID_NAMES = frozenset(("rowid", "oid", "_rowid_"))
 """A column with such a name hides the number of a row."""
+IN_MEMORY_BYTES = 8 << 20
+"""A copy of at most this size is kept in memory: 40,000 inodes or so."""
+COPY_BYTES = 1 << 30
+JOURNAL_MODES, WAL, NO_WAL = slice(18, 20), b"\2\2", b"\1\1"
 
 
 class SqliteFile:
@@ -90,20 +102,79 @@ def as_name(value: str | bytes | None) -> str:
     return text.lower()
 
 
-def connect(path: Path) -> sqlite3.Connection:
-    """Open the SQLite file `path` for reading only; raises `FormatError`.
+def connect_copy(stream: BufferedReader, path: Path) -> sqlite3.Connection:
+    """Open a copy of the SQLite file `stream` for reading only; `path` is named in errors.
 
-    Whatever the caller found out about `path` may be out of date: a mount may hide the file by now.
+    Raises `FlistError`, also if the file changes meanwhile.
     """
-    address = f"file:{quote(str(path.absolute()))}?mode=ro&immutable=1"
+    handle = stream.fileno()
+    before = os.fstat(handle)
+    try:
+        connection = copy_to_file(handle, path) if before.st_size > IN_MEMORY_BYTES else None
+        if connection is None:
+            stream.seek(0)
+            connection = load(stream.read(before.st_size), path)
+    except OSError as error:
+        raise FlistError(f"cannot open {path}: {error.strerror}") from error
+    after = os.fstat(handle)
+    if stamp(before) != stamp(after):
+        connection.close()
+        raise FlistError(f"cannot open {path}: it changed while it was read")
+    return connection
+
+
+def stamp(status: os.stat_result) -> tuple[int, int, int]:
+    """Return what changes when a file's content does."""
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns
+
+
+def load(data: bytes, path: Path) -> sqlite3.Connection:
+    """Open a database in memory."""
+    if data[JOURNAL_MODES] == WAL:  # SQLite opens no database in memory in this mode
+        data = data[: JOURNAL_MODES.start] + NO_WAL + data[JOURNAL_MODES.stop :]
+    connection = sqlite3.connect(":memory:", check_same_thread=False)
+    try:
+        connection.deserialize(data)
+    except (sqlite3.Error, OverflowError) as error:
+        connection.close()
+        raise FormatError(f"cannot open {path}: {error}") from error
+    return restrict(connection, path)
+
+
+def copy_to_file(handle: int, path: Path) -> sqlite3.Connection | None:
+    """Open a copy in a temporary file that has no name any more; None if there is no room for
+    one."""
+    with contextlib.ExitStack() as stack:
+        try:
+            copy, name = tempfile.mkstemp(prefix="flist-")
+            stack.callback(os.unlink, name)
+            stack.callback(os.close, copy)
+            place = 0
+            while count := os.sendfile(copy, handle, place, COPY_BYTES):
+                place += count
+        except OSError:
+            return None
+        return connect(Path(name), path)
+
+
+def connect(file: Path, path: Path) -> sqlite3.Connection:
+    """Open the SQLite file `file`, which nobody changes, for reading only; `path` is named in
+    errors. Raises `FormatError`."""
+    address = f"file:{quote(str(file.absolute()))}?mode=ro&immutable=1"
     try:
         connection = sqlite3.connect(address, uri=True, check_same_thread=False)
     except sqlite3.Error as error:
         raise FormatError(f"cannot open {path}: {error}") from error
+    return restrict(connection, path)
+
+
+def restrict(connection: sqlite3.Connection, path: Path) -> sqlite3.Connection:
+    """Set limits for a database that may be hostile; raises `FormatError`."""
     try:
         connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_CELL_BYTES)
         connection.execute("PRAGMA trusted_schema = OFF")
         connection.execute("PRAGMA cell_size_check = ON")
+        connection.execute("PRAGMA query_only = ON")
     except sqlite3.Error as error:
         connection.close()
         raise FormatError(f"cannot open {path}: {error}") from error

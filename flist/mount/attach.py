@@ -10,7 +10,7 @@ import os
 import socket
 from pathlib import Path
 
-from common.mounts import MS_RDONLY, mount, read_mounts, unmount
+from common.mounts import MS_RDONLY, MountEntry, mount, read_mounts, unmount
 from flist.errors import FlistError
 
 FILE_SYSTEM = "g8ufs"
@@ -85,6 +85,17 @@ def detach(target: Path, pid: int | None = None) -> None:
     with contextlib.suppress(OSError, subprocess.TimeoutExpired):
         call = ["fusermount3", "-u", "-z", "--", str(target)]
         subprocess.run(call, capture_output=True, check=False, timeout=10)
+
+
+def mounts_inside() -> list[MountEntry]:
+    """Return what is mounted in directories of the mount that this process serves, also where that
+    is seen through a bind mount; empty if there is no /proc."""
+    with contextlib.suppress(OSError):
+        entries = read_mounts()
+        source = str(os.getpid())
+        ours = {e.number: e.target for e in entries if (e.kind, e.source) == (KIND, source)}
+        return [e for e in entries if ours.get(e.parent, e.target) != e.target]
+    return []
 
 
 def disconnect(handle: int) -> None:

@@ -12,10 +12,13 @@ import socket
 import struct
 import sys
 import threading
+import time
+import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from common.errors import ZosError
 from common.mounts import read_mounts
 from flist.errors import FlistError
 from flist.mount.attach import KIND
@@ -25,6 +28,7 @@ from flist.mount.reader import Reader
 MAX_LINE = 65536
 TIMEOUT_S = 10.0
 ANSWER_WITHIN_S = 60.0
+PAUSE_S = 0.1
 CREDENTIALS = struct.Struct("3i")
 Handler = Callable[[dict[str, Any]], dict[str, Any]]
 
@@ -74,9 +78,15 @@ def sum_statistics(readers: Sequence[Reader]) -> dict[str, Any]:
 
 
 def answer_all(listener: socket.socket, handler: Handler) -> None:
-    """Answer one connection after another."""
+    """Answer one connection after another. Nothing that one does ends this."""
     while True:
-        connection, _ = listener.accept()
+        try:
+            connection, _ = listener.accept()
+        except OSError:  # such as too many open files
+            if listener.fileno() < 0:
+                return
+            time.sleep(PAUSE_S)
+            continue
         with connection, contextlib.suppress(OSError, ValueError):
             connection.settimeout(TIMEOUT_S)
             answer_one(connection, handler)
@@ -91,8 +101,11 @@ def answer_one(connection: socket.socket, handler: Handler) -> None:
     request = json.loads(read_line(connection))
     try:
         answer = handler(request)
-    except FlistError as error:
+    except ZosError as error:
         answer = {"error": error.message, "hint": error.hint}
+    except Exception as error:  # a bug; the next request must get an answer all the same
+        traceback.print_exc()
+        answer = {"error": f"internal error: {error}", "hint": "the mount's log says more"}
     connection.sendall(json.dumps(answer).encode() + b"\n")
 
 
@@ -129,9 +142,12 @@ def ask_mount(target: Path, request: dict[str, Any]) -> dict[str, Any]:
             sock.settimeout(ANSWER_WITHIN_S)
             sock.connect(address_of(pid))
             sock.sendall(json.dumps(request).encode() + b"\n")
-            answer: dict[str, Any] = json.loads(read_line(sock) or b"{}")
+            line = read_line(sock)
+            answer = json.loads(line) if line else None
         except (OSError, ValueError) as error:
             raise FlistError(f"cannot ask the mount on {target}: {error}") from error
+    if not isinstance(answer, dict):  # of another user, or of a process that has just ended
+        raise FlistError(f"cannot ask the mount on {target}: no answer")
     if "error" in answer:
         raise FlistError(str(answer["error"]), hint=answer.get("hint"))
     return answer

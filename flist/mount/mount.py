@@ -15,6 +15,7 @@ from common.errors import render_error
 from common.notify import notify_ready
 from flist.errors import FlistError
 from flist.mount.ahead.ahead import Ahead
+from flist.mount.attach import mounts_inside
 from flist.mount.control import find_server, make_handler, start_control
 from flist.mount.overlay import open_overlay
 from flist.mount.reader import Reader, open_reader
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from http.client import HTTPConnection
 
     from flist.mount.fuse.server import Server
+
+SHOWN_MOUNTS = 5
 
 
 class Mount(NamedTuple):
@@ -163,6 +166,12 @@ def change(what: Mount, server: "Server", stack: contextlib.ExitStack, meta: Pat
         raise FlistError(
             "cannot change the flist: there is an overlay above it",
             hint=f"umount {what.target}, then mount the new one with the same --overlay",
+        )
+    if inside := mounts_inside():  # the kernel would unmount it with the directory it is on
+        names = ", ".join(f"{entry.target} ({entry.kind})" for entry in inside[:SHOWN_MOUNTS])
+        more = f" and {len(inside) - SHOWN_MOUNTS} more" if len(inside) > SHOWN_MOUNTS else ""
+        raise FlistError(
+            f"cannot change the flist: {names}{more} is mounted inside", hint="unmount that first"
         )
     what.check(meta)
     server.switch(stack.enter_context(open_reader(meta, what.sources)))

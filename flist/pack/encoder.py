@@ -1,15 +1,18 @@
 """Reads, encodes and stores the pieces of files, in each worker process."""
 
+import errno
 import os
+import stat
 from collections.abc import Sequence
 
 from flist.blocks.codec import check_arrival, digest, encode
 from flist.blocks.parts import encode_parts
 from flist.errors import FlistError
+from flist.folders import Folders
 from flist.model import CHUNK_BYTES, Block, Route
 from flist.pack.known_files import join_blocks, split_blocks
 from flist.pack.pieces import Piece
-from flist.pack.results import Packed
+from flist.pack.results import VANISHED, Packed
 from flist.pack.workers import Worker
 from flist.store.routed import open_routes
 from flist.store.sender import Sender, find_lacking
@@ -20,8 +23,11 @@ ZEROS = bytes(CHUNK_BYTES)
 class Encoder(Worker[list[Piece], list[Packed]]):
     """Packs batches of pieces; with `is_checksum`, damaged blocks in the stores are replaced."""
 
-    def __init__(self, routes: Sequence[Route], *, is_checksum: bool = False) -> None:
+    def __init__(
+        self, routes: Sequence[Route], folders: Folders, *, is_checksum: bool = False
+    ) -> None:
         self.routes = routes
+        self.folders = folders
         self.is_checksum = is_checksum
         self.sender: Sender | None = None
         self.stored: dict[bytes, Block] = {}  # by key
@@ -44,28 +50,56 @@ class Encoder(Worker[list[Piece], list[Packed]]):
         if known and all(block.key in self.stored for block in split_blocks(known)):
             return ino, start, length, known, {}, True
         try:
-            handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+            handle = self.open_file(path)
+            if handle is None:
+                return ino, start, VANISHED, b"", {}, False
+            try:
+                blocks, size = self.store_range(handle, start, length, is_large)
+            finally:
+                os.close(handle)
         except OSError as error:
-            raise FlistError(f"cannot read {os.fsdecode(path)}: {error.strerror}") from error
-        blocks: list[Block] = []
-        rows: dict[bytes, bytes] = {}
-        place, end = start, start + length
+            name = self.folders.show(path)
+            raise FlistError(
+                f"cannot read {name}: {error.strerror}", hint="--exclude leaves it out"
+            ) from error
+        rows = {block.id: self.rows[block.key] for block in blocks} if is_large else {}
+        return ino, start, size, join_blocks(blocks), rows, False
+
+    def open_file(self, path: bytes) -> int | None:
+        """Open a file; return None if it was removed or replaced since it was listed."""
+        flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
         try:
-            while place < end:
-                want = min(CHUNK_BYTES, end - place)
+            with self.folders.at(path) as (folder, name):
+                handle = os.open(name, flags, dir_fd=folder)
+        except OSError as error:
+            if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO):
+                return None
+            raise
+        if stat.S_ISREG(os.fstat(handle).st_mode):
+            return handle
+        os.close(handle)
+        return None
+
+    def store_range(
+        self, handle: int, start: int, length: int, is_large: bool
+    ) -> tuple[list[Block], int]:
+        """Store the chunks of a range of an open file; return their blocks and their size, which
+        is less if the file has become shorter since it was listed."""
+        blocks: list[Block] = []
+        place, end = start, start + length
+        while place < end:
+            want = min(CHUNK_BYTES, end - place)
+            if find_data(handle, place) >= place + want:
+                chunk = ZEROS if want == CHUNK_BYTES else ZEROS[:want]
+            else:
                 chunk = os.pread(handle, want, place)
-                if len(chunk) < want:
-                    chunk = read_rest(handle, chunk, want, place)
-                if not chunk:
-                    break  # the file has become shorter since it was listed
-                block = self.store_chunk(chunk, is_large)
-                blocks.append(block)
-                if is_large:
-                    rows[block.id] = self.rows[block.key]
-                place += len(chunk)
-        finally:
-            os.close(handle)
-        return ino, start, place - start, join_blocks(blocks), rows, False
+            if len(chunk) < want:
+                chunk = read_rest(handle, chunk, want, place)
+            if not chunk:
+                break
+            blocks.append(self.store_chunk(chunk, is_large))
+            place += len(chunk)
+        return blocks, place - start
 
     def find_stored(self, job: list[Piece]) -> None:
         """Look up which known blocks of a batch are in the stores, in one request per store."""
@@ -98,6 +132,14 @@ class Encoder(Worker[list[Piece], list[Packed]]):
         assert self.sender is not None
         self.sender.flush()
         self.sender.close()
+
+
+def find_data(handle: int, place: int) -> int:
+    """Return where data begins in a file at or after `place`; `place` if that is not known."""
+    try:
+        return os.lseek(handle, place, os.SEEK_DATA)
+    except OSError as error:
+        return os.fstat(handle).st_size if error.errno == errno.ENXIO else place
 
 
 def read_rest(handle: int, chunk: bytes, want: int, offset: int) -> bytes:

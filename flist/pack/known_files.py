@@ -20,7 +20,7 @@ from common.errors import ZosError
 from common.paths import cache_dir
 from flist.model import HASH_BYTES, Block
 
-VERSION = 3
+VERSION = 4
 DIGEST_BYTES = 32
 KEPT_RECORDS = 32
 RACY_NS = 2_000_000_000
@@ -37,7 +37,7 @@ Entry = tuple[Stamp, bytes]
 
 
 class KnownFiles(NamedTuple):
-    """Entries of files by path, and rows of `zos_part` by block id."""
+    """Entries of files by path below the directory, and rows of `zos_part` by block id."""
 
     files: Mapping[bytes, Entry]
     parts: Mapping[bytes, bytes]

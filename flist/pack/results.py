@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from flist.errors import FlistError
 from flist.model import Block, Inode
 from flist.pack.known_files import Entry, is_settled, split_blocks
 from flist.pack.pieces import SEGMENT_BYTES
@@ -11,12 +12,14 @@ Packed = tuple[int, int, int, bytes, dict[bytes, bytes], bool]
 """The result of one piece of a file: inode number, start, number of bytes, their joined blocks,
 rows of parts by block id, and whether the piece was known and not read. (A tuple without names is
 pickled in half the time.)"""
+VANISHED = -1
+"""The number of bytes of a file that was removed or replaced after it had been listed."""
 
 
 class Results:
     """Files by inode number: their `joined` blocks, `blocks` and `sizes`. Pieces come in any order;
     `pieces` holds those of large files until `settle`. `rows` are those of `zos_part`, by block
-    id."""
+    id, `vanished` the files that are gone."""
 
     def __init__(self) -> None:
         self.joined: dict[int, bytes] = {}
@@ -24,12 +27,16 @@ class Results:
         self.sizes: dict[int, int] = {}
         self.pieces: dict[int, list[tuple[int, int, bytes]]] = {}
         self.rows: dict[bytes, bytes] = {}
+        self.vanished: set[int] = set()
         self.done = 0
         self.read = 0
 
     def add(self, packed: Sequence[Packed]) -> None:
         """Add the results of one batch, while the workers are busy with others."""
         for ino, start, length, joined, rows, is_reused in packed:
+            if length == VANISHED:
+                self.vanished.add(ino)
+                continue
             self.done += length
             self.read += 0 if is_reused else length
             if start or length == SEGMENT_BYTES:
@@ -65,7 +72,19 @@ class Results:
                 inodes[inode.ino - 1] = inode._replace(size=inodes[inode.same_as - 1].size)
                 if inode.same_as in self.blocks:
                     self.blocks[inode.ino] = self.blocks[inode.same_as]
-        return inodes
+        return self.leave_out(scan, inodes)
+
+    def leave_out(self, scan: Scan, inodes: list[Inode]) -> list[Inode]:
+        """Return the inodes without those that have vanished."""
+        gone = scan.vanished | self.vanished
+        if not gone:
+            return inodes
+        for ino in gone:
+            for table in (self.sizes, self.joined, self.blocks, scan.meta):
+                table.pop(ino, None)
+        if any(inode.same_as in gone for inode in inodes if inode.same_as):
+            raise FlistError("cannot pack: a file with several names has changed", hint="try again")
+        return [inode for inode in inodes if inode.ino not in gone]
 
     def known_files(self, scan: Scan, now_ns: int) -> dict[bytes, Entry]:
         """Return the files that the next pack of the directory may skip, by path: those that did

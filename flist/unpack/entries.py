@@ -1,9 +1,11 @@
 """Makes one entry on disk: whole with all its properties, or not at all.
 
-An entry is made under a scratch name beside its own and renamed when it is complete.
+An entry is made under a scratch name beside its own and renamed when it is complete. Everything is
+relative to the handle of its directory, so a directory that is swapped for a link leads nowhere.
 """
 
 import contextlib
+import errno
 import os
 import re
 import stat
@@ -11,63 +13,68 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from flist.errors import FlistError, FormatError
+from flist.folders import Folders
 from flist.model import CHUNK_BYTES, Block, Extent, chunk_count, chunk_size
 from flist.unpack.plan import Entry
 from flist.unpack.present import overlaps, read_present
 from flist.unpack.properties import Rules, set_properties
 
 ReadChunk = Callable[[Block, int], bytes | memoryview]
-SCRATCH = re.compile(rb"\.rfs-(\d+)-\d+")
+SCRATCH = re.compile(r"\.rfs-(\d+)-\d+")
+
+UNFIT = frozenset(
+    (errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL, errno.ENOTSUP, errno.EMLINK, errno.EFBIG,
+     errno.EOVERFLOW, errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
+)  # fmt: skip
+"""What the file system cannot hold, or a directory that somebody has removed or replaced: costs the
+entry, not the unpack."""
 
 
 class OccupiedError(FlistError):
     """A directory that is not empty is in the place of something else."""
 
 
-def scratch_path(entry: Entry) -> bytes:
-    """Return the scratch name of an entry. It has the inode number, since several threads may write
-    into one directory."""
-    folder = entry.path.rpartition(b"/")[0]
-    return b"%s/.rfs-%d-%d" % (folder, os.getpid(), entry.inode.ino)
-
-
 @contextlib.contextmanager
-def scratch(entry: Entry) -> Iterator[bytes]:
-    """Give the scratch name of an entry. What the block makes there gets the entry's own name; it
-    is removed if the block or that fails."""
-    path = scratch_path(entry)
-    try:
-        yield path
-        put_in_place(path, entry.path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(path)  # noqa: PTH108
-        raise
+def scratch(folders: Folders, entry: Entry) -> Iterator[tuple[int, bytes]]:
+    """Give the handle of an entry's directory, and a scratch name in there. What the block makes
+    gets the entry's own name; it is removed if the block or that fails.
+
+    The scratch name has the inode number, since several threads may write into one directory.
+    """
+    with folders.at(entry.path) as (folder, name):
+        draft = b".rfs-%d-%d" % (os.getpid(), entry.inode.ino)
+        try:
+            yield folder, draft
+            put_in_place(folder, draft, name, folders.show(entry.path))
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(draft, dir_fd=folder)
+            raise
 
 
-def put_in_place(path: bytes, target: bytes) -> None:
-    """Rename `path` to `target`. Replaces an empty directory; raises `OccupiedError` for another
+def put_in_place(folder: int, draft: bytes, name: bytes, shown: str) -> None:
+    """Rename `draft` to `name`. Replaces an empty directory; raises `OccupiedError` for another
     one, whose content may be the user's."""
     try:
-        os.rename(path, target)  # noqa: PTH104
+        os.rename(draft, name, src_dir_fd=folder, dst_dir_fd=folder)
     except IsADirectoryError:
         try:
-            os.rmdir(target)  # noqa: PTH106
+            os.rmdir(name, dir_fd=folder)
         except OSError as error:
-            name = os.fsdecode(target)
-            raise OccupiedError(f"{name}: a directory is in its place: {error.strerror}") from error
-        os.rename(path, target)  # noqa: PTH104
+            reason = f"{shown}: a directory is in its place: {error.strerror}"
+            raise OccupiedError(reason) from error
+        os.rename(draft, name, src_dir_fd=folder, dst_dir_fd=folder)
 
 
-def remove_scratch(folder: bytes) -> None:
-    """Remove the scratch files in `folder` of this process and of killed ones. Those of other
+def remove_scratch(folder: int) -> None:
+    """Remove the scratch files in a directory of this process and of killed ones. Those of other
     running processes stay."""
     with contextlib.suppress(PermissionError), os.scandir(folder) as listing:
         for found in listing:
             match = SCRATCH.fullmatch(found.name)
             if match and (int(match[1]) == os.getpid() or not is_running(int(match[1]))):
                 with contextlib.suppress(OSError):
-                    os.unlink(found.path)  # noqa: PTH108
+                    os.unlink(found.name, dir_fd=folder)
 
 
 def is_running(pid: int) -> bool:
@@ -80,20 +87,24 @@ def is_running(pid: int) -> bool:
 
 
 def make_file(
-    entry: Entry, read_chunk: ReadChunk, rules: Rules, present: int | None = None
+    folders: Folders,
+    entry: Entry,
+    read_chunk: ReadChunk,
+    rules: Rules,
+    present: int | None = None,
 ) -> list[str]:
     """Write a regular file; return what could not be set. `read_chunk` is not called for chunks
     that the open file `present` has in the same place."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    with scratch(entry) as path:
+    with scratch(folders, entry) as (folder, draft):
         try:
-            handle = os.open(path, flags, 0o600)
+            handle = os.open(draft, flags, 0o600, dir_fd=folder)
         except FileExistsError:
-            os.unlink(path)  # noqa: PTH108 of a killed process that had our number
-            handle = os.open(path, flags, 0o600)
+            os.unlink(draft, dir_fd=folder)  # of a killed process that had our number
+            handle = os.open(draft, flags, 0o600, dir_fd=folder)
         try:
             write_content(handle, entry, read_chunk, present)
-            return set_properties(handle, entry, rules)
+            return set_properties(handle, entry, rules, folders.show(entry.path))
         finally:
             os.close(handle)
 
@@ -129,61 +140,111 @@ def write_all(handle: int, data: bytes | memoryview, offset: int) -> None:
         done += os.pwrite(handle, memoryview(data)[done:], offset + done)
 
 
-def make_link(entry: Entry, rules: Rules) -> list[str]:
+def make_link(folders: Folders, entry: Entry, rules: Rules) -> list[str]:
     """Make a symbolic link; return what could not be set."""
     target = entry.meta.target or b""
-    return make_node(entry, rules, lambda path: os.symlink(target, path))  # noqa: PTH211
+    return make_node(
+        folders, entry, rules, lambda folder, name: os.symlink(target, name, dir_fd=folder)
+    )
 
 
-def make_special(entry: Entry, rules: Rules) -> list[str]:
+def make_special(folders: Folders, entry: Entry, rules: Rules) -> list[str]:
     """Make a device, FIFO or socket; return what could not be set, or that the user lacks the
     right to make it."""
     inode = entry.inode
     try:
-        return make_node(entry, rules, lambda path: os.mknod(path, inode.mode, inode.rdev))
+        return make_node(
+            folders,
+            entry,
+            rules,
+            lambda folder, name: os.mknod(name, inode.mode, inode.rdev, dir_fd=folder),
+        )
     except PermissionError:
-        return [f"{os.fsdecode(entry.path)}: only root may make devices"]
+        return [f"{folders.show(entry.path)}: only root may make devices"]
 
 
-def make_node(entry: Entry, rules: Rules, make: Callable[[bytes], None]) -> list[str]:
-    """Call `make` with the scratch name and set the properties; return what could not be set."""
-    with scratch(entry) as path:
+def make_node(
+    folders: Folders, entry: Entry, rules: Rules, make: Callable[[int, bytes], None]
+) -> list[str]:
+    """Call `make` with a directory and a scratch name in it, and set the properties; return what
+    could not be set."""
+    shown = folders.show(entry.path)
+    with scratch(folders, entry) as (folder, draft):
         with contextlib.suppress(FileNotFoundError):
-            os.unlink(path)  # noqa: PTH108
-        make(path)
-        return set_properties(path, entry, rules)
+            os.unlink(draft, dir_fd=folder)
+        make(folder, draft)
+        if not folders.has_proc:
+            return [f"{shown}: owner, mode and times: /proc is not mounted"]
+        with open_made(folder, draft, entry, shown) as place:
+            return set_properties(place, entry, rules, shown)
 
 
-def make_folder(path: bytes) -> None:
+@contextlib.contextmanager
+def open_made(folder: int, name: bytes, entry: Entry, shown: str) -> Iterator[bytes]:
+    """Give a path that leads to the link or special file `name` itself, whatever happens to its
+    name. Raises `OccupiedError` if something else has taken its place already."""
+    handle = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
+    try:
+        status = os.fstat(handle)
+        if stat.S_IFMT(status.st_mode) != stat.S_IFMT(entry.inode.mode) or status.st_nlink != 1:
+            raise OccupiedError(f"{shown}: somebody has put something else in its place")
+        yield b"/proc/self/fd/%d" % handle
+    finally:
+        os.close(handle)
+
+
+def make_folder(folders: Folders, path: bytes) -> None:
     """Make a directory, or keep the one that exists. Anything else in its place is removed; a
     symbolic link might lead anywhere."""
+    with folders.at(path) as (folder, name):
+        try:
+            os.mkdir(name, 0o700, dir_fd=folder)
+        except FileExistsError:
+            status = os.stat(name, dir_fd=folder, follow_symlinks=False)
+            if stat.S_ISDIR(status.st_mode):
+                open_up(folder, name, status)
+                with folders.opened(path) as handle:
+                    remove_scratch(handle)
+            else:
+                os.unlink(name, dir_fd=folder)
+                os.mkdir(name, 0o700, dir_fd=folder)
+
+
+def is_shut(status: os.stat_result) -> bool:
+    """Return whether this user owns a directory, but may not write into it."""
+    return os.geteuid() == status.st_uid != 0 and status.st_mode & stat.S_IRWXU != stat.S_IRWXU
+
+
+def open_up(folder: int, name: bytes, status: os.stat_result) -> None:
+    """Let its owner write into a directory that forbids that, until its properties are set."""
+    if not is_shut(status):
+        return
+    flags = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+    handle = os.open(name, flags, dir_fd=folder)
     try:
-        os.mkdir(path, 0o700)  # noqa: PTH102
-    except FileExistsError:
-        if stat.S_ISDIR(os.lstat(path).st_mode):
-            remove_scratch(path)
-        else:
-            os.unlink(path)  # noqa: PTH108
-            os.mkdir(path, 0o700)  # noqa: PTH102
+        mode = stat.S_IMODE(os.fstat(handle).st_mode) | stat.S_IRWXU
+        os.chmod(b"/proc/self/fd/%d" % handle, mode)  # noqa: PTH101
+    finally:
+        os.close(handle)
 
 
-def make_name(first: bytes, entry: Entry) -> None:
+def make_name(folders: Folders, first: bytes, entry: Entry) -> None:
     """Make `entry` another name of the file at `first`, if that file could be made."""
-    status = find_status(first)
-    present = find_status(entry.path)
+    status, present = find_status(folders, first), find_status(folders, entry.path)
     if status is None or stat.S_ISDIR(status.st_mode):
         return
     if present is not None and os.path.samestat(status, present):
         return
-    with scratch(entry) as path:
+    with folders.at(first) as (origin, old), scratch(folders, entry) as (folder, draft):
         with contextlib.suppress(FileNotFoundError):
-            os.unlink(path)  # noqa: PTH108
-        os.link(first, path, follow_symlinks=False)
+            os.unlink(draft, dir_fd=folder)
+        os.link(old, draft, src_dir_fd=origin, dst_dir_fd=folder, follow_symlinks=False)
 
 
-def find_status(path: bytes) -> os.stat_result | None:
+def find_status(folders: Folders, path: bytes) -> os.stat_result | None:
     """Return the status of what is at `path`, or None if nothing is there."""
     try:
-        return os.lstat(path)
+        with folders.at(path) as (folder, name):
+            return os.stat(name, dir_fd=folder, follow_symlinks=False)
     except FileNotFoundError:
         return None

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from flist.errors import FormatError
+from flist.folders import Folders
 from flist.format.checker import load_tree
 from flist.format.opening import AnyFlist
 from flist.model import NO_META, ROOT_INO, Block, Inode, Meta
@@ -98,14 +99,14 @@ def make_batches(files: Sequence[Entry]) -> list[list[Entry]]:
     return batches
 
 
-def find_shared(files: Sequence[Entry]) -> frozenset[int]:
+def find_shared(files: Sequence[Entry], folders: Folders) -> frozenset[int]:
     """Return the inode numbers of files that share their file on disk with an earlier one: hard
     links of an older version that this one does not have."""
     seen = set()
     shared = set()
     for entry in files:
-        with contextlib.suppress(OSError):
-            status = os.lstat(entry.path)
+        with contextlib.suppress(OSError), folders.at(entry.path) as (folder, name):
+            status = os.stat(name, dir_fd=folder, follow_symlinks=False)
             if status.st_nlink > 1:
                 place = status.st_dev, status.st_ino
                 if place in seen:

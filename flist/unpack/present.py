@@ -12,16 +12,19 @@ import stat
 from collections.abc import Iterator, Sequence
 
 from flist.blocks.codec import digest
+from flist.folders import Folders
 from flist.model import CHUNK_BYTES, Block, Extent, chunk_count, chunk_size
 
 
 @contextlib.contextmanager
-def open_present(path: bytes) -> Iterator[int | None]:
+def open_present(folders: Folders, path: bytes) -> Iterator[int | None]:
     """Open the regular file at `path` for the block; give None if it cannot be read."""
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     try:
-        is_file = stat.S_ISREG(os.lstat(path).st_mode)  # opening a device may have effects
-        handle = os.open(path, flags) if is_file else None
+        with folders.at(path) as (folder, name):
+            status = os.stat(name, dir_fd=folder, follow_symlinks=False)
+            is_file = stat.S_ISREG(status.st_mode)  # opening a device may have effects
+            handle = os.open(name, flags, dir_fd=folder) if is_file else None
     except OSError:
         handle = None
     if handle is None:

@@ -1,11 +1,13 @@
 """Sets the owner, mode, extended attributes and times of an entry, or compares them with the disk.
 
-A place is an open file, or the path of what cannot be opened; a path is never followed.
+A place is an open file or directory, or for what cannot be opened a path of /proc that leads to it.
 """
 
 import errno
 import os
 import stat
+from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 from flist.model import NO_META, Inode, Meta
@@ -14,7 +16,11 @@ from flist.unpack.plan import Entry
 DECIDED_XATTRS = (b"user.", b"trusted.", b"system.posix_acl_", b"security.capability")
 """Prefixes of the attributes that are removed if the flist does not have them. Others belong to
 security modules and file systems."""
-REFUSED = (errno.EPERM, errno.EACCES, errno.ENOTSUP)
+REFUSED = frozenset(
+    (errno.EPERM, errno.EACCES, errno.ENOTSUP, errno.EINVAL, errno.ERANGE, errno.E2BIG,
+     errno.EOVERFLOW)
+)  # fmt: skip
+"""For want of a right, or of a place for it in the file system."""
 
 
 class Rules(NamedTuple):
@@ -25,25 +31,39 @@ class Rules(NamedTuple):
     is_clean: bool
 
 
-def set_properties(place: int | bytes, entry: Entry, rules: Rules) -> list[str]:
-    """Set all properties; return what could not be set.
+def set_properties(place: int | bytes, entry: Entry, rules: Rules, shown: str) -> list[str]:
+    """Set all properties; return what could not be set, each with the path `shown`.
 
     The order matters: a change of owner clears setuid bits and capabilities, a change of mode
     changes an inherited access list, and every change updates the times.
     """
     inode = entry.inode
-    problems = set_owner(place, entry) if rules.is_owner_kept else []
+    problems: list[str] = []
+    if rules.is_owner_kept:
+        owner = f"owner {inode.uid}:{inode.gid}"
+        attempt(problems, owner, lambda: os.chown(place, inode.uid, inode.gid))
     if not rules.is_clean:
-        problems += remove_xattrs(place, entry)
+        remove_xattrs(place, entry, problems)
     if not inode.is_link:
         mode = granted_mode(inode, place)
         if mode != stat.S_IMODE(inode.mode) and not problems:
-            problems.append(f"{os.fsdecode(entry.path)}: setuid or setgid: it has another owner")
-        os.chmod(place, mode)  # noqa: PTH101
-    problems += set_xattrs(place, entry)
+            problems.append("setuid or setgid: it has another owner")
+        attempt(problems, f"mode {mode:o}", lambda: os.chmod(place, mode))  # noqa: PTH101
+    set_xattrs(place, entry, problems)
     times = inode.mtime_ns, inode.mtime_ns
-    os.utime(place, ns=times, follow_symlinks=is_followed(place))
-    return problems
+    attempt(problems, "time", lambda: os.utime(place, ns=times))
+    return [f"{shown}: {problem}" for problem in problems]
+
+
+def attempt(problems: list[str], what: str, call: Callable[[], None]) -> None:
+    """Set a property with `call`. Note in `problems` what the user has not the right to set, or the
+    file system cannot hold."""
+    try:
+        call()
+    except OSError as error:
+        if error.errno not in REFUSED:
+            raise
+        problems.append(f"{what}: {error.strerror}")
 
 
 def is_set(place: int | bytes, entry: Entry, rules: Rules) -> bool:
@@ -61,22 +81,7 @@ def is_set(place: int | bytes, entry: Entry, rules: Rules) -> bool:
 
 def find_status(place: int | bytes) -> os.stat_result:
     """Return the status of a place."""
-    return os.fstat(place) if isinstance(place, int) else os.lstat(place)
-
-
-def is_followed(place: int | bytes) -> bool:
-    """Return the `follow_symlinks` of a call: True for an open file, which allows nothing else."""
-    return not isinstance(place, bytes)
-
-
-def set_owner(place: int | bytes, entry: Entry) -> list[str]:
-    """Set owner and group; return a complaint if the user has not the right to."""
-    owner = entry.inode.uid, entry.inode.gid
-    try:
-        os.chown(place, *owner, follow_symlinks=is_followed(place))
-    except PermissionError as error:
-        return [f"{os.fsdecode(entry.path)}: owner {owner[0]}:{owner[1]}: {error.strerror}"]
-    return []
+    return os.fstat(place) if isinstance(place, int) else os.stat(place)  # noqa: PTH116
 
 
 def granted_mode(inode: Inode, there: int | bytes | os.stat_result) -> int:
@@ -97,7 +102,7 @@ def granted_mode(inode: Inode, there: int | bytes | os.stat_result) -> int:
 def list_xattrs(place: int | bytes) -> list[str]:
     """Return the names of a place's extended attributes; none if its file system has none."""
     try:
-        return os.listxattr(place, follow_symlinks=is_followed(place))
+        return os.listxattr(place)
     except OSError as error:
         if error.errno == errno.ENOTSUP:
             return []
@@ -111,37 +116,16 @@ def find_foreign(place: int | bytes, meta: Meta = NO_META) -> list[str]:
     return [name for name, raw in names if raw not in wanted and raw.startswith(DECIDED_XATTRS)]
 
 
-def remove_xattrs(place: int | bytes, entry: Entry) -> list[str]:
-    """Remove attributes that the flist does not have, inherited or of an older version; return
-    complaints about those that the user has not the right to remove."""
-    problems = []
+def remove_xattrs(place: int | bytes, entry: Entry, problems: list[str]) -> None:
+    """Remove attributes that the flist does not have, inherited or of an older version."""
     for name in find_foreign(place, entry.meta):
-        try:
-            os.removexattr(place, name, follow_symlinks=is_followed(place))
-        except OSError as error:
-            if error.errno not in REFUSED:
-                raise
-            problems.append(complain(entry, name, error))
-    return problems
+        attempt(problems, name, partial(os.removexattr, place, name))
 
 
-def set_xattrs(place: int | bytes, entry: Entry) -> list[str]:
-    """Set the attributes that the flist has; return complaints about those that the user has not
-    the right to set."""
-    problems = []
+def set_xattrs(place: int | bytes, entry: Entry, problems: list[str]) -> None:
+    """Set the attributes that the flist has."""
     for name, value in entry.meta.xattrs:
-        try:
-            os.setxattr(place, name, value, follow_symlinks=is_followed(place))
-        except OSError as error:
-            if error.errno not in REFUSED:
-                raise
-            problems.append(complain(entry, os.fsdecode(name), error))
-    return problems
-
-
-def complain(entry: Entry, name: str, error: OSError) -> str:
-    """Return the complaint about an attribute."""
-    return f"{os.fsdecode(entry.path)}: {name}: {error.strerror}"
+        attempt(problems, os.fsdecode(name), partial(os.setxattr, place, name, value))
 
 
 def has_xattrs(place: int | bytes, entry: Entry) -> bool:
@@ -149,9 +133,6 @@ def has_xattrs(place: int | bytes, entry: Entry) -> bool:
     if find_foreign(place, entry.meta):
         return False
     try:
-        return all(
-            os.getxattr(place, name, follow_symlinks=is_followed(place)) == value
-            for name, value in entry.meta.xattrs
-        )
+        return all(os.getxattr(place, name) == value for name, value in entry.meta.xattrs)
     except OSError:
         return False

@@ -7,18 +7,24 @@ left alone.
 """
 
 import contextlib
+import errno
 import os
+import stat
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 from flist.blocks.collector import without_collector
 from flist.errors import FlistError
+from flist.folders import Folders
 from flist.format.opening import open_flist
 from flist.pack.workers import run_jobs
 from flist.store.sources import Sources, check_routes
 from flist.unpack.entries import (
+    UNFIT,
     OccupiedError,
+    is_shut,
     make_folder,
     make_link,
     make_name,
@@ -57,39 +63,72 @@ def unpack(
     try:
         with open_flist(meta) as flist:
             check_routes(flist, sources)
-            plan = make_plan(flist, os.fsencode(root.resolve()))
+            plan = make_plan(flist, b"")
+        root = root.resolve()
         root.mkdir(parents=True, exist_ok=True)
-        rules = Rules(is_owner_kept, is_clean(root))
-        remove_scratch(plan.folders[0].path)
-        for folder in plan.folders[1:]:
-            make_folder(folder.path)
-        shared = frozenset() if rules.is_clean else find_shared(plan.files)
-        worker = FileWorker(make_batches(plan.files), shared, meta, sources, rules)
-        with no_scratch_after_error(plan.folders):
-            files = restore_files(worker, processes, progress)
-            done = add_up([files, restore_rest(plan, rules)])
+        with Folders(root) as folders:
+            done = restore(plan, folders, meta, sources, is_owner_kept, processes, progress)
     except OSError as error:
         place = os.fsdecode(error.filename or root)
         raise FlistError(f"cannot unpack: {place}: {error.strerror}") from error
-    return Summary(plan.size(), done.size_bytes, done.kept, [*done.problems], [*done.broken])
+    broken = list(dict.fromkeys(done.broken))
+    return Summary(plan.size(), done.size_bytes, done.kept, [*done.problems], broken)
+
+
+def restore(
+    plan: Plan,
+    folders: Folders,
+    meta: Path,
+    sources: Sources,
+    is_owner_kept: bool,
+    processes: int,
+    progress: Callable[[int, int], None] | None,
+) -> Outcome:
+    """Restore all entries below an open directory."""
+    rules = Rules(is_owner_kept, is_clean(folders.top))
+    status = os.fstat(folders.top)
+    if is_shut(status):
+        os.fchmod(folders.top, stat.S_IMODE(status.st_mode) | stat.S_IRWXU)
+    remove_scratch(folders.top)
+    broken = []
+    for entry in plan.folders[1:]:
+        broken += attempt(folders, entry, partial(make_folder, folders, entry.path))
+    shared = frozenset() if rules.is_clean else find_shared(plan.files, folders)
+    worker = FileWorker(make_batches(plan.files), shared, meta, sources, rules, folders)
+    with no_scratch_after_error(plan.folders, folders):
+        files = restore_files(worker, processes, progress)
+        return add_up([Outcome(0, 0, (), broken), files, restore_rest(plan, rules, folders)])
+
+
+def attempt(folders: Folders, entry: Entry, make: Callable[[], None]) -> list[str]:
+    """Call `make`; return why an entry cannot be made here, or nothing."""
+    try:
+        make()
+    except OccupiedError as error:
+        return [error.message]
+    except OSError as error:
+        if error.errno not in UNFIT | {errno.EPERM}:
+            raise
+        return [f"{folders.show(entry.path)}: {error.strerror}"]
+    return []
 
 
 @contextlib.contextmanager
-def no_scratch_after_error(folders: Sequence[Entry]) -> Iterator[None]:
-    """Remove scratch files from `folders` if the block raises: threads that wait for a store, and
-    killed processes, leave theirs."""
+def no_scratch_after_error(entries: Sequence[Entry], folders: Folders) -> Iterator[None]:
+    """Remove scratch files from the directories `entries` if the block raises: threads that wait
+    for a store, and killed processes, leave theirs."""
     try:
         yield
     except BaseException:
-        for folder in folders:
-            with contextlib.suppress(OSError):
-                remove_scratch(folder.path)
+        for entry in entries:
+            with contextlib.suppress(OSError), folders.opened(entry.path) as handle:
+                remove_scratch(handle)
         raise
 
 
-def is_clean(root: Path) -> bool:
+def is_clean(folder: int) -> bool:
     """Return whether a directory is empty and has no extended attributes."""
-    return not any(root.iterdir()) and not find_foreign(os.fsencode(root))
+    return not os.listdir(folder) and not find_foreign(folder)
 
 
 def restore_files(
@@ -110,23 +149,25 @@ def restore_files(
     return add_up(outcomes)
 
 
-def restore_rest(plan: Plan, rules: Rules) -> Outcome:
+def restore_rest(plan: Plan, rules: Rules, folders: Folders) -> Outcome:
     """Make links, special files and further names; then set the properties of directories, deepest
     first."""
     problems: list[str] = []
     broken: list[str] = []
-    for entry in plan.others:
+
+    def make_other(entry: Entry) -> None:
         make = make_link if entry.inode.is_link else make_special
-        try:
-            problems += make(entry, rules)
-        except OccupiedError as error:
-            broken.append(error.message)
+        problems.extend(make(folders, entry, rules))
+
+    def finish(entry: Entry) -> None:
+        with folders.opened(entry.path) as handle:
+            if rules.is_clean or not is_set(handle, entry, rules):
+                problems.extend(set_properties(handle, entry, rules, folders.show(entry.path)))
+
+    for entry in plan.others:
+        broken += attempt(folders, entry, partial(make_other, entry))
     for first, entry in plan.names:
-        try:
-            make_name(first, entry)
-        except OccupiedError as error:
-            broken.append(error.message)
+        broken += attempt(folders, entry, partial(make_name, folders, first, entry))
     for entry in reversed(plan.folders):
-        if rules.is_clean or not is_set(entry.path, entry, rules):
-            problems += set_properties(entry.path, entry, rules)
+        broken += attempt(folders, entry, partial(finish, entry))
     return Outcome(0, 0, problems, broken)

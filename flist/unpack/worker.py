@@ -1,6 +1,5 @@
 """Restores files in each worker process: keeps those that are right, and writes the others."""
 
-import os
 from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from pathlib import Path
@@ -8,11 +7,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from flist.blocks.codec import decode_into
 from flist.errors import BlockError, BlockMissingError, FlistError, FormatError
+from flist.folders import Folders
 from flist.format.opening import open_flist
 from flist.model import CHUNK_BYTES, Block
 from flist.pack.workers import Worker
 from flist.store.sources import Sources, choose_routes, is_local, open_fetcher
-from flist.unpack.entries import OccupiedError, ReadChunk, make_file
+from flist.unpack.entries import UNFIT, OccupiedError, ReadChunk, make_file
 from flist.unpack.plan import Entry
 from flist.unpack.present import has_content, open_present
 from flist.unpack.properties import Rules, is_set
@@ -62,12 +62,14 @@ class FileWorker(Worker[int, tuple[int, Outcome]]):
         meta: Path,
         sources: Sources,
         rules: Rules,
+        folders: Folders,
     ) -> None:
         self.batches = batches
         self.shared = shared
         self.meta = meta
         self.sources = sources
         self.rules = rules
+        self.folders = folders
         self.fetcher: Fetcher | None = None
         self.read_chunk: ReadChunk | None = None
         self.pool: ThreadPoolExecutor | None = None
@@ -102,23 +104,28 @@ class FileWorker(Worker[int, tuple[int, Outcome]]):
 
     def restore(self, entry: Entry) -> Outcome:
         """Restore one file; raises `FlistError` for what must end the unpack."""
-        assert self.read_chunk is not None
         size = entry.inode.size
         try:
             if self.rules.is_clean:
-                return Outcome(0, size, make_file(entry, self.read_chunk, self.rules))
-            with open_present(entry.path) as present:
+                return Outcome(0, size, self.make(entry))
+            with open_present(self.folders, entry.path) as present:
                 if present is not None and self.is_whole(present, entry):
                     return Outcome(1, 0)
-                problems = make_file(entry, self.read_chunk, self.rules, present)
-                return Outcome(0, size, problems)
+                return Outcome(0, size, self.make(entry, present))
         except (FormatError, BlockError, BlockMissingError) as error:
-            return Outcome(0, 0, broken=[f"{os.fsdecode(entry.path)}: {error.message}"])
+            return Outcome(0, 0, broken=[f"{self.folders.show(entry.path)}: {error.message}"])
         except OccupiedError as error:
             return Outcome(0, 0, broken=[error.message])
         except OSError as error:
-            name = os.fsdecode(entry.path)
+            name = self.folders.show(entry.path)
+            if error.errno in UNFIT:
+                return Outcome(0, 0, broken=[f"{name}: {error.strerror}"])
             raise FlistError(f"cannot write {name}: {error.strerror}") from error
+
+    def make(self, entry: Entry, present: int | None = None) -> list[str]:
+        """Write a file; return what could not be set."""
+        assert self.read_chunk is not None
+        return make_file(self.folders, entry, self.read_chunk, self.rules, present)
 
     def is_whole(self, present: int, entry: Entry) -> bool:
         """Return whether an open file is as the flist says. Compares the content last: it takes

@@ -31,8 +31,8 @@ ALLOWED: dict[str, set[str]] = {
 # The rooms of a package from bottom to top: a room imports itself and the rooms before it.
 ROOMS = {
     "flist": (
-        "errors", "values", "model", "format", "blocks", "http", "server", "store", "pack",
-        "bulk", "unpack", "mount", "oci", "hub", "commands", "cli",
+        "errors", "values", "folders", "model", "format", "blocks", "http", "server", "store",
+        "pack", "bulk", "unpack", "mount", "oci", "hub", "commands", "cli",
     ),
     "flist.oci": (
         "errors", "digest", "platform", "manifest", "config", "image", "layer", "source", "build",

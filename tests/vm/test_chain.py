@@ -8,8 +8,10 @@ from bootstrap_server.app import create_app
 from bootstrap_server.settings import Settings
 from qemu.machine import QemuMachine
 from qemu.model import MachineConfig, NetworkBoot
+from serving.listen import open_listener
+from serving.run import serve_in_thread
+from tests.helpers.counted import CountedApp
 from tests.helpers.needs import need_tool
-from zero_os.boot.servers import CountedApp, listen, serve
 
 pytestmark = [pytest.mark.vm, pytest.mark.timeout(600)]
 HOST = "10.0.2.2"
@@ -23,7 +25,7 @@ def test_an_old_ipxe_gets_as_far_as_the_kernel(tmp_path: Path, artefacts: Path) 
     channel.mkdir(parents=True)
     (channel / "vmlinuz").write_bytes(b"not a kernel" * 1000)
     (channel / "initramfs.zst").write_bytes(b"not an archive" * 1000)
-    listener = listen()
+    listener = open_listener("127.0.0.1", 0)
     url = f"http://{HOST}:{listener.getsockname()[1]}"
     settings = Settings(public_url=url, hub_url=url, releases=tmp_path / "releases", page_url=url)
     bootstrap = CountedApp(create_app(settings))
@@ -31,7 +33,7 @@ def test_an_old_ipxe_gets_as_far_as_the_kernel(tmp_path: Path, artefacts: Path) 
     chain = f"#!ipxe\ndhcp\ninitrd tftp://{HOST}/other.img\nchain {url}/ipxe/dev/1\n"
     (tmp_path / "boot.ipxe").write_text(chain)
     config = MachineConfig(boot=NetworkBoot(tmp_path, "boot.ipxe"))
-    with serve(bootstrap, listener), QemuMachine(config, artefacts=artefacts) as machine:
+    with serve_in_thread(bootstrap, listener), QemuMachine(config, artefacts=artefacts) as machine:
         machine.wait_for_console_text("Zero-OS: fetching kernel and initramfs", STAGE_S)
         machine.wait_for_console_text("Zero-OS: starting the kernel", STAGE_S)
         shown = [line.text for line in machine.console_lines()]

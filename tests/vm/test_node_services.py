@@ -10,11 +10,12 @@ import pytest
 from common.debian.fetch import fetch_packages
 from flist.hub.app import create_app
 from image.model import Release
+from serving.listen import open_listener
+from serving.run import serve_in_thread
 from tests.helpers.vm.node import BOOT_S, boot_node
 from tests.helpers.waiting import wait_until
 from zero_os.boot import hub as boot_hub
 from zero_os.boot.hub import NAME, PACKAGES, LocalHub, pack_workload, sign_flist_file
-from zero_os.boot.servers import CountedApp, listen, serve
 from zinit.files.service import KEYS
 
 pytestmark = [pytest.mark.vm, pytest.mark.timeout(900)]
@@ -85,12 +86,12 @@ def test_the_services_have_every_key() -> None:
 def test_a_node_with_every_key_two_consoles_and_a_power_button(
     release: Release, services: Path, artefacts: Path
 ) -> None:
-    app, listener = CountedApp(create_app(services)), listen()
+    app, listener = create_app(services), open_listener("127.0.0.1", 0)
     words = f"runmode=dev farmer_id=1 hub=http://10.0.2.2:{listener.getsockname()[1]}"
     # The screen is the last console, so /dev/console: the serial port is one of the others.
     words += " nomodeset console=tty0"
     with (
-        serve(app, listener),
+        serve_in_thread(app, listener),
         boot_node(release, artefacts, append=words, has_agent=True) as machine,
     ):
         machine.wait_for_console_text("zinit: started as PID 1", timeout_s=BOOT_S)

@@ -1,11 +1,16 @@
-"""A progress bar on stderr, if that is a terminal; otherwise nothing is imported or shown."""
+"""What a long command shows on stderr: a progress bar, if that is a terminal (otherwise nothing is
+imported), and at its end what went wrong."""
 
 import sys
 import time
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Any
 
+from common.text import printable
+
 REDRAW_S = 0.1
+SHOWN_TEXTS = 10
 
 
 class ByteProgress:
@@ -62,3 +67,11 @@ class ByteProgress:
                 total = self.bar.tasks[0].total
                 self.bar.update(self.task, completed=total, visible=bool(total))
             self.bar.stop()
+
+
+def show_some(what: str, texts: Sequence[str]) -> None:
+    """Print the first `SHOWN_TEXTS` of the texts on stderr, and how many more there are."""
+    for text in texts[:SHOWN_TEXTS]:
+        sys.stderr.write(f"{what}: {printable(text)}\n")
+    if len(texts) > SHOWN_TEXTS:
+        sys.stderr.write(f"... and {len(texts) - SHOWN_TEXTS} more\n")

@@ -58,7 +58,7 @@ def read_records(path: Path, database: Path) -> tuple[dict[str, bytes], dict[str
 
     `path` is the flist that errors name. Raises `FormatError`.
     """
-    file = SqliteFile(path, connect(database))
+    file = SqliteFile(path, connect(database, path))
     try:
         tables = file.table_names()
         if "entries" not in tables:

@@ -1,9 +1,12 @@
 """Mounts: statistics, mount points, traces, new versions, shared caches, access."""
 
+import contextlib
 import errno
 import json
 import os
 import shutil
+import sqlite3
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -76,12 +79,23 @@ def test_a_mount_point_of_any_name(packed: Path, tmp_path: Path, adapter: str) -
 def test_a_flist_that_its_own_mount_hides(
     packed: Path, monkeypatch: pytest.MonkeyPatch, adapter: str
 ) -> None:
-    """A process in the folder still finds the file; its absolute path leads into the mount."""
+    """A process in the folder still finds the file, although its absolute path leads into the
+    mount."""
     monkeypatch.chdir(packed.parent)
     with mounted("a.fl", packed.parent, "--adapter", adapter):
-        done = rfs("inspect", "a.fl", check=False)
-    assert done.returncode == 1
-    assert done.stderr == "zos flist: cannot open a.fl: unable to open database file\n"
+        assert "entries: 16" in rfs("inspect", "a.fl").stdout
+
+
+def test_a_flist_that_is_overwritten_in_place_does_not_change_its_mount(
+    packed: Path, tmp_path: Path, adapter: str
+) -> None:
+    before = describe(tmp_path / "tree")
+    with mounted(packed, tmp_path / "m", "--adapter", adapter) as mount:
+        for path in sorted((tmp_path / "tree").rglob("*")):
+            if path.is_file() and path.stat().st_size:
+                path.write_bytes(path.read_bytes()[::-1])
+        shutil.copyfile(pack(tmp_path, "b.fl"), packed)
+        assert describe(mount.path) == before
 
 
 def test_a_trace_is_recorded_and_replayed(packed: Path, tmp_path: Path, adapter: str) -> None:
@@ -136,6 +150,59 @@ def test_open_files_keep_their_content_in_a_new_version(packed: Path, tmp_path: 
         rfs("remount", "-m", pack(tmp_path, "c.fl"), mount.path)
         assert describe(mount.path) == describe(tree)
         assert stats(mount.path)["versions"] == 3
+
+
+def test_a_new_version_is_refused_while_something_is_mounted_inside(
+    packed: Path, tmp_path: Path
+) -> None:
+    """The kernel would unmount it, and a tmpfs with all its data be gone."""
+    need_root()
+    inside = tmp_path / "m" / "sub" / "deeper"
+    with mounted(packed, tmp_path / "m") as mount:
+        subprocess.run(["mount", "-t", "tmpfs", "tmpfs", inside], check=True)
+        try:
+            (inside / "data").write_text("precious")
+            (tmp_path / "tree" / "one").write_text("another")
+            new = pack(tmp_path, "b.fl")
+            refused = rfs("remount", "-m", new, mount.path, check=False)
+            assert refused.returncode == 1
+            assert f"{inside} (tmpfs) is mounted inside" in refused.stderr
+            assert (inside / "data").read_text() == "precious"
+        finally:
+            subprocess.run(["umount", inside], check=True)
+        rfs("remount", "-m", new, mount.path)
+        assert (mount.path / "one").read_text() == "another"
+
+
+def test_what_is_mounted_inside_a_bind_mount_counts_too(packed: Path, tmp_path: Path) -> None:
+    need_root()
+    bound = tmp_path / "bound"
+    bound.mkdir()
+    with mounted(packed, tmp_path / "m") as mount:
+        subprocess.run(["mount", "--bind", mount.path, bound], check=True)
+        try:
+            rfs("remount", "-m", packed, mount.path)
+            subprocess.run(["mount", "-t", "tmpfs", "tmpfs", bound / "sub"], check=True)
+            refused = rfs("remount", "-m", packed, mount.path, check=False)
+            assert f"{bound}/sub (tmpfs) is mounted inside" in refused.stderr
+        finally:
+            subprocess.run(["umount", "-R", bound], check=True)
+
+
+def test_a_failed_change_is_reported_and_the_next_one_works(packed: Path, tmp_path: Path) -> None:
+    """An unknown kind of store is a usage error, not one of the flist."""
+    with mounted(packed, tmp_path / "m") as mount:
+        strange = pack(tmp_path, "b.fl")
+        with contextlib.closing(sqlite3.connect(strange)) as database:
+            database.execute("UPDATE route SET url = 'gopher://x'")
+            database.commit()
+        refused = rfs("remount", "-m", strange, mount.path, check=False)
+        assert refused.returncode == 1
+        assert "gopher" in refused.stderr
+        assert stats(mount.path)["versions"] == 1
+        (tmp_path / "tree" / "one").write_text("another")
+        rfs("remount", "-m", pack(tmp_path, "c.fl"), mount.path)
+        assert (mount.path / "one").read_text() == "another"
 
 
 def test_a_mount_through_libfuse_refuses_a_new_version(packed: Path, tmp_path: Path) -> None:

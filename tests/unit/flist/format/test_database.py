@@ -1,13 +1,16 @@
 """The `.fl` file: everything written is read back, and wrong values are refused."""
 
+import contextlib
 import random
 import sqlite3
+import tempfile
 from collections.abc import Generator
 from pathlib import Path
 
 import pytest
 
 from flist.errors import FlistError, FormatError
+from flist.format import sqlitefile
 from flist.format.database import BATCH, FlistFile
 from flist.format.tables import Tables
 from flist.format.writer import write_flist
@@ -205,3 +208,66 @@ def test_damaged_files_never_crash(tmp_path: Path) -> None:
         except FormatError:
             refused += 1
     assert refused > 100
+
+
+@pytest.mark.parametrize("in_memory_bytes", [1 << 20, 0])
+def test_an_open_flist_keeps_its_content_when_the_file_is_overwritten_in_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, in_memory_bytes: int
+) -> None:
+    """Whether its copy is in memory or in a temporary file."""
+    monkeypatch.setattr(sqlitefile, "IN_MEMORY_BYTES", in_memory_bytes)
+    tables = many_files(b"old")
+    write_flist(tmp_path / "a.fl", tables)
+    write_flist(tmp_path / "b.fl", many_files(b"new"))
+    files = {path.name for path in Path(tempfile.gettempdir()).glob("flist-*")}
+    with FlistFile.open(tmp_path / "a.fl") as flist:
+        assert {path.name for path in Path(tempfile.gettempdir()).glob("flist-*")} <= files
+        assert flist.inode(2) == tables.inodes[1]
+        (tmp_path / "a.fl").write_bytes((tmp_path / "b.fl").read_bytes())
+        assert list(flist.inodes()) == tables.inodes
+        (tmp_path / "a.fl").write_bytes(b"")
+        assert flist.children(1) == tables.inodes[1:]
+
+
+def many_files(prefix: bytes) -> Tables:
+    """Return the tables of a flist of several hundred pages."""
+    files = [inode(ino, prefix + b"-%d-" % ino + b"x" * 200) for ino in range(2, 2000)]
+    return Tables([ROOT, *files], {}, {}, {}, [])
+
+
+def test_without_room_for_a_temporary_file_the_copy_is_in_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlitefile, "IN_MEMORY_BYTES", 0)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "absent"))
+    write_flist(tmp_path / "a.fl", sample())
+    with FlistFile.open(tmp_path / "a.fl") as flist:
+        assert list(flist.inodes()) == sample().inodes
+
+
+@pytest.mark.parametrize("in_memory_bytes", [1 << 20, 0])
+def test_a_flist_in_wal_mode_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, in_memory_bytes: int
+) -> None:
+    monkeypatch.setattr(sqlitefile, "IN_MEMORY_BYTES", in_memory_bytes)
+    write_flist(tmp_path / "a.fl", sample())
+    with contextlib.closing(sqlite3.connect(tmp_path / "a.fl")) as database:
+        database.execute("PRAGMA journal_mode = WAL")
+    assert (tmp_path / "a.fl").read_bytes()[18:20] == b"\2\2"
+    with FlistFile.open(tmp_path / "a.fl") as flist:
+        assert list(flist.inodes()) == sample().inodes
+
+
+def test_a_flist_that_changes_while_it_is_copied_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_flist(tmp_path / "a.fl", sample())
+    load = sqlitefile.load
+
+    def load_slowly(data: bytes, path: Path) -> sqlite3.Connection:
+        path.write_bytes(data + bytes(4096))
+        return load(data, path)
+
+    monkeypatch.setattr(sqlitefile, "load", load_slowly)
+    with pytest.raises(FlistError, match="it changed while it was read"):
+        FlistFile.open(tmp_path / "a.fl")

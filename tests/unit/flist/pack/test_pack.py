@@ -14,6 +14,10 @@ def pair(number: int) -> bytes:
     return number.to_bytes(BLOCK_BYTES // 2, "big") * 2
 
 
+def make_scan(inodes: list[Inode], jobs: list[FileJob]) -> Scan:
+    return Scan(inodes, {}, jobs, set(), [])
+
+
 def test_known_blocks_go_with_their_segment() -> None:
     size = 2 * SEGMENT_BYTES + 1
     count = 2 * SEGMENT_BYTES // CHUNK_BYTES + 1
@@ -46,7 +50,7 @@ def test_batches_are_even_also_when_every_block_is_known() -> None:
 def test_a_file_that_became_shorter() -> None:
     inode = Inode(1, 0, b"f", 3 * SEGMENT_BYTES, 0, 0, 0o100644, 0, 0, 0)
     second = inode._replace(ino=2, same_as=1)
-    scan = Scan([inode, second], {}, [FileJob(1, b"/f", inode.size, STAMP)])
+    scan = make_scan([inode, second], [FileJob(1, b"/f", inode.size, STAMP)])
     results = Results()
     results.add([(1, 2 * SEGMENT_BYTES, 5, pair(3), {}, False)])
     results.add(
@@ -66,7 +70,7 @@ def test_a_file_whose_first_segment_became_shorter() -> None:
     results.add(
         [(1, 0, 3, pair(1), {}, False), (1, SEGMENT_BYTES, SEGMENT_BYTES, pair(2), {}, False)]
     )
-    scan = Scan([inode], {}, [FileJob(1, b"/f", inode.size, STAMP)])
+    scan = make_scan([inode], [FileJob(1, b"/f", inode.size, STAMP)])
     assert results.settle(scan)[0].size == 3
     assert results.joined == {1: pair(1)}
 
@@ -81,7 +85,7 @@ def test_only_files_that_did_not_change_are_known() -> None:
     ]
     results = Results()
     results.add([(ino, 0, 5, pair(ino), {}, False) for ino in (1, 2, 3)])
-    assert results.known_files(Scan([], {}, jobs), now_ns) == {b"/old": (STAMP, pair(1))}
+    assert results.known_files(make_scan([], jobs), now_ns) == {b"/old": (STAMP, pair(1))}
 
 
 def test_only_large_files_have_rows_of_parts() -> None:
@@ -97,7 +101,7 @@ def test_only_large_files_have_rows_of_parts() -> None:
     inodes = [Inode(ino, 0, b"f", SEGMENT_BYTES * size, 0, 0, 0o100644, 0, 0, 0)
               for ino, size in ((1, count), (2, count + 1))]  # fmt: skip
     jobs = [FileJob(i.ino, b"/%d" % i.ino, i.size, STAMP) for i in inodes]
-    found = results.settle(Scan(inodes, {}, jobs))
+    found = results.settle(make_scan(inodes, jobs))
     known = {block.id: b"old" for blocks in results.blocks.values() for block in blocks}
     rows = rows_of_large_files(found, results.blocks, known | results.rows)
     assert rows.keys() == {block.id for block in results.blocks[2]}

@@ -7,6 +7,7 @@ import pytest
 
 from flist.blocks.codec import check_arrival, encode
 from flist.errors import StoreError
+from flist.folders import Folders
 from flist.model import CHUNK_BYTES, Block, Route
 from flist.oci.layer.chunks import ChunkWriter
 from flist.pack.encoder import Encoder
@@ -152,7 +153,7 @@ def test_only_new_blocks_of_an_image_are_sent(monkeypatch: pytest.MonkeyPatch) -
 def test_pack_reads_only_files_with_missing_blocks() -> None:
     """The store is asked about all blocks of a batch at once."""
     store = AskableStore(name(1), name(2), name(3))
-    encoder = Encoder([])
+    encoder = Encoder([], Folders(Path("/")))
     encoder.sender = Sender(routed(store))
 
     def piece(ino: int, *numbers: int) -> Piece:

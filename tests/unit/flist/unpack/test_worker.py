@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from flist.errors import FlistError
+from flist.folders import Folders
 from flist.format.opening import open_flist
 from flist.store.sources import Sources
 from flist.unpack.plan import make_plan
@@ -17,14 +18,16 @@ def test_a_file_started_after_give_up_is_removed(tmp_path: Path) -> None:
     meta = pack_into(tmp_path, make_many_files(tmp_path / "tree", 1))
     out = tmp_path / "out"
     with open_flist(meta) as flist:
-        plan = make_plan(flist, bytes(out))
+        plan = make_plan(flist, b"")
     for folder in plan.folders:
-        Path(folder.path.decode()).mkdir()
+        Path(str(out) + folder.path.decode()).mkdir()
     sources = Sources(cache=tmp_path / "cache", is_offline=True)
-    worker = FileWorker([plan.files], frozenset(), meta, sources, Rules(False, True))
-    worker.open()
-    worker.give_up()
-    entry = max(plan.files, key=lambda entry: entry.inode.size)
-    with pytest.raises(FlistError, match="given up"):
-        worker.restore(entry)
+    with Folders(out) as folders:
+        rules = Rules(is_owner_kept=False, is_clean=True)
+        worker = FileWorker([plan.files], frozenset(), meta, sources, rules, folders)
+        worker.open()
+        worker.give_up()
+        entry = max(plan.files, key=lambda entry: entry.inode.size)
+        with pytest.raises(FlistError, match="given up"):
+            worker.restore(entry)
     assert not [path for path in out.rglob("*") if not path.is_dir()]
