@@ -77,6 +77,7 @@ class Daemon:
         self.api = Api(self.manager, self.ring, self.folder)
         self.server = Server(self.loop, self.api)
         self.system.on_notify = self.manager.on_notify
+        self.folder.on_refused = self._note_refusal
         self._signals = SHUTDOWN_SIGNALS if settings.is_container else PID1_SIGNALS
         self._wake = -1
         self._retry_at = 0.0
@@ -169,6 +170,9 @@ class Daemon:
         except OSError as error:
             self.report(f"cannot listen on {self.settings.socket}: {error}; trying again")
             self._retry_at = self.system.now() + SOCKET_RETRY_S
+
+    def _note_refusal(self, name: str, reason: str) -> None:
+        self.outputs.note(name, f"[start] its file is refused: {reason}")
 
     def _now(self) -> float:
         return self.system.now()

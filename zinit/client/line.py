@@ -50,6 +50,24 @@ class Client:
         """Return name, pid, state, target and after (a mapping from name to state)."""
         return self.ask_mapping("status", name, keys=STATUS_KEYS)
 
+    def reason(self, name: str) -> str:
+        """Return why a service is not up, or why its file is not used; empty if all is well."""
+        return str(self.call("reason", name))
+
+    def check_name(self, name: str) -> None:
+        """Refuse a name that belongs to no service and to no refused file."""
+        try:
+            self.status(name)
+        except ZinitError as error:
+            if not error.message.endswith("unknown") or not self._has_reason(name):
+                raise
+
+    def _has_reason(self, name: str) -> bool:
+        try:
+            return bool(self.reason(name))
+        except ZinitError:  # an unknown name, or an older daemon
+            return False
+
     def start(self, name: str) -> None:
         """Start a service as soon as its dependencies are met."""
         self.call("start", name)

@@ -40,6 +40,25 @@ class Api:
         self.started = float(state["started"])
         self.loaded = float(state["loaded"])
 
+    def status(self, name: str) -> "dict[str, object]":
+        """Return what `zinit status` prints, and `reason` if there is something to explain."""
+        status = self.manager.status(name)
+        reason = self._find_reason(name)
+        return {**status, "reason": reason} if reason else status
+
+    def explain(self, name: str) -> str:
+        """Return why a service, or a file that is not used, is not up; raises CommandError."""
+        reason = self._find_reason(name)
+        if not reason:
+            self.manager.find(name)
+        return reason
+
+    def _find_reason(self, name: str) -> str:
+        unit = self.manager.units.get(name)
+        own = unit.record.reason if unit else ""
+        refused = self.folder.refused.get(name)
+        return "; ".join(filter(None, (own, refused and f"its file is refused: {refused}")))
+
     def monitor(self, name: str) -> None:
         """Load a service file and start the service; clients get one text for every failure."""
         try:

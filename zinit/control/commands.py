@@ -47,8 +47,14 @@ COMMANDS = (
     Command(
         "status", "service_status", "name",
         "show a service's pid, state, target and dependencies",
-        lambda session, name: session.api.manager.status(name),
+        lambda session, name: session.api.status(name),
         "getting status",
+    ),
+    Command(
+        "reason", "service_reason", "name",
+        "tell why a service is not up, or why its file is not used",
+        lambda session, name: session.api.explain(name),
+        "getting the reason",
     ),
     Command(
         "start", "service_start", "name",

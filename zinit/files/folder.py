@@ -22,6 +22,8 @@ class Folder:
     def __init__(self, path: str, report: "Callable[[str], None]") -> None:
         self.path = path
         self.report = report
+        self.refused: dict[str, str] = {}  # name -> why its file is not used
+        self.on_refused: Callable[[str, str], None] = ignore_refusal
 
     def file_of(self, name: str) -> str:
         """Return the path of the file of service `name`."""
@@ -29,10 +31,23 @@ class Folder:
 
     def load(self, name: str) -> "Service":
         """Read the file of `name` and report its warnings; raises OSError or ConfigError."""
-        service, warnings = self.read(name)
+        try:
+            service, warnings = self.read(name)
+        except Exception as error:
+            self._refuse(name, str(error))
+            raise
+        self.refused.pop(name, None)
         for warning in warnings:
             self.report(f"{self.file_of(name)}: {warning}")
         return service
+
+    def _refuse(self, name: str, reason: str) -> None:
+        """Remember why an existing file is not used; names without a file come from clients."""
+        if not is_name(name) or not os.path.lexists(self.file_of(name)):
+            self.refused.pop(name, None)
+        elif self.refused.get(name) != reason:
+            self.refused[name] = reason
+            self.on_refused(name, reason)
 
     def read(self, name: str) -> "tuple[Service, list[str]]":
         """Read the file of `name`; return it with its warnings. Raises OSError or ConfigError."""
@@ -43,7 +58,7 @@ class Folder:
 
         Log lines and protocols carry names, so a name has to be printable.
         """
-        if not name.isprintable() or "/" in name or name in ("", ".", ".."):
+        if not is_name(name):
             raise ConfigError(f"{name!r} is not a valid service name")
         fd = os.open(self.file_of(name), os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         try:
@@ -62,11 +77,14 @@ class Folder:
     def names(self) -> list[str]:
         """Return the names of all regular service files, sorted; symbolic links are left out."""
         with os.scandir(self.path) as entries:
-            return sorted(
+            names = sorted(
                 entry.name.removesuffix(SUFFIX)
                 for entry in entries
                 if entry.name.endswith(SUFFIX) and entry.is_file(follow_symlinks=False)
             )
+        for gone in self.refused.keys() - set(names):
+            del self.refused[gone]
+        return names
 
     def load_all(self) -> "list[Service]":
         """Read every service file; a bad one is reported and skipped."""
@@ -82,3 +100,12 @@ class Folder:
             except (OSError, ConfigError) as error:
                 self.report(f"{self.file_of(name)} is skipped: {error}")
         return services
+
+
+def is_name(name: str) -> bool:
+    """Return whether a service can have this name."""
+    return name.isprintable() and "/" not in name and name not in ("", ".", "..")
+
+
+def ignore_refusal(name: str, reason: str) -> None:
+    """Stand in until there is a log."""

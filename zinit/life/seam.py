@@ -40,6 +40,10 @@ class System(Protocol):
         """Write a line to the console."""
         ...
 
+    def note(self, name: str, text: str) -> None:
+        """Add a line about the service `name` to its log."""
+        ...
+
     def fault(self, error: BaseException) -> None:
         """Report a bug; the manager goes on."""
         ...

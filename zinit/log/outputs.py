@@ -3,7 +3,7 @@
 import os
 import time
 
-from zinit.log.ring import LineCutter
+from zinit.log.ring import LINE_LIMIT, LineCutter
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ READ_SIZE = 16384
 READS_AT_END = 64  # enough for a full pipe of the usual size, whatever the size of each write
 RANK = 2
 START_MARK = b"------------ [start] ------------"
+NOTE_MARK = "------------"  # as in the mark of a start, so that it reads as zinit's line
 STDOUT, STDERR = 1, 2
 MARKS = {STDOUT: b"[+]", STDERR: b"[-]"}
 
@@ -75,6 +76,11 @@ class Outputs:
     def mark_start(self, label: str) -> None:
         """Note in the ring that `label` starts."""
         self._ring.append(MARKS[STDERR] + b" " + label.encode() + b": " + START_MARK)
+
+    def note(self, label: str, text: str) -> None:
+        """Add a line of zinit to the log of `label`."""
+        line = MARKS[STDERR] + f" {label}: {NOTE_MARK} {text}".encode(errors="replace")
+        self._ring.append(line[:LINE_LIMIT])
 
     def attach(
         self, fd: int, number: int, label: str, name: str, service: "Service | None"

@@ -20,6 +20,7 @@ class FakeSystem:
         self.running: dict[int, str] = {}  # pid -> label
         self.events: list[str] = []
         self.reports: list[str] = []
+        self.notes: list[str] = []  # lines of zinit in the logs of services
         self.obeys = True  # SIGTERM ends a process at once
         self.refuse: dict[str, OSError] = {}  # label -> error of its spawn
         self.last_pid = 100
@@ -57,6 +58,9 @@ class FakeSystem:
 
     def report(self, text: str) -> None:
         self.reports.append(text)
+
+    def note(self, name: str, text: str) -> None:
+        self.notes.append(f"{name}: {text}")
 
     def end(self, pid: int, status: int) -> None:
         """End a process with a wait status; the manager learns of it at the next settle."""
