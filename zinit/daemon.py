@@ -189,16 +189,17 @@ class Daemon:
         self.manager.on_time(now)
         self.manager.launcher.work()
         self.outputs.turn(now)
+        is_busy = self.api.jobs.turn()
         self.server.turn(now)
         if not self.server.is_open and now >= self._retry_at:
             self._retry_at = now + SOCKET_RETRY_S
             self._open_socket()
-        if self.api.wants_reexec:
+        if self.api.wants_reexec and not is_busy:
             self.api.wants_reexec = False
             self.reexec()
         if self.manager.is_finished:
             self.loop.is_running = False
-        return self.manager.launcher.has_work
+        return is_busy or self.manager.launcher.has_work
 
     def _on_signals(self, wake: int) -> None:
         try:

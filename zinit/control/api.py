@@ -2,6 +2,7 @@
 
 import time
 
+from zinit.control.jobs import Jobs
 from zinit.files.nodes import ConfigError
 from zinit.life.manager import POWEROFF, REBOOT
 from zinit.life.unit import CommandError
@@ -11,9 +12,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from zinit.control.jobs import Job, Steps
     from zinit.files.folder import Folder
     from zinit.life.manager import Manager
     from zinit.log.ring import Ring
+    from zinit.process.stats import Processes
 
 
 class Api:
@@ -26,6 +29,8 @@ class Api:
         self.now: Callable[[], float] = manager.system.now
         self.started = self.now()
         self.loaded = 0.0  # when all services of the boot were known
+        self.jobs = Jobs()
+        self._processes: Processes | None = None  # imported when it is needed
         self.wants_reexec = False
         self.open_http: Callable[[str], str] = no_http  # set by the server
         self.close_http: Callable[[], None] = lambda: None
@@ -90,26 +95,48 @@ class Api:
         if goal and not self.manager.goal:
             self.manager.shut_down(goal)
 
-    def reload_folder(self) -> "dict[str, object]":
-        """Apply changed service files; return the names by what was done with them."""
-        from zinit.life.reloading import reload
+    def reload_folder(self) -> "Job":
+        """Apply changed service files; the job returns the names by what was done with them."""
+        self._refuse_in_shutdown()
+        return self.jobs.begin("reload", "", self._reload)
 
-        if self.manager.goal:
-            raise CommandError("shutdown", "zinit is shutting down")
+    def _reload(self) -> "Steps":
+        from zinit.life.reloading import follow
+
+        steps = follow(self.manager, self.folder)
         try:
-            return reload(self.manager, self.folder)
+            while True:
+                self._refuse_in_shutdown()
+                next(steps)
+                yield
+        except StopIteration as end:
+            return end.value
         except OSError as error:
             text = f"cannot read {self.folder.path}: {error.strerror}"
             raise CommandError("folder", text) from None
 
-    def measure_stats(self, name: str) -> "dict[str, object]":
-        """Return the memory and CPU use of a service and its descendants."""
-        from zinit.process.stats import describe
+    def _refuse_in_shutdown(self) -> None:
+        if self.manager.goal:
+            raise CommandError("shutdown", "zinit is shutting down")
 
+    def measure_stats(self, name: str) -> "Job":
+        """Measure the memory and CPU use of a service and its descendants."""
+        self._find_process(name)
+        return self.jobs.begin("stats", name, lambda: self._measure(name))
+
+    def _measure(self, name: str) -> "Steps":
+        if self._processes is None:
+            from zinit.process.stats import Processes
+
+            self._processes = Processes()
+        use = yield from self._processes.describe(self._find_process(name))
+        return {"name": name, **use}
+
+    def _find_process(self, name: str) -> int:
         record = self.manager.find(name).record
         if not record.has_process:
             raise CommandError("down", f'service "{name}" is down')
-        return {"name": name, **describe(record.pid)}
+        return record.pid
 
     def analyze(self) -> "dict[str, object]":
         """Return when each service reached each stage, in seconds since the kernel's start."""

@@ -105,7 +105,7 @@ COMMANDS = (
     Command(
         "reload", "system_reload", "",
         "apply changed service files",
-        lambda session: session.api.reload_folder(),
+        lambda session: deferred.await_job(session.api, session.api.reload_folder()),
         "reloading services",
     ),
     Command(
@@ -135,8 +135,8 @@ COMMANDS = (
     Command(
         "", "service_stats", "name",
         "show the memory and CPU use of a service and its descendants",
-        lambda session, name: session.api.measure_stats(name),
-        "getting stats",
+        lambda session, name: deferred.await_job(session.api, session.api.measure_stats(name)),
+        "collecting stats",
     ),
     Command(
         "analyze", "", "",

@@ -89,11 +89,12 @@ class LineSession:
         try:
             if not reply.is_due(now):
                 return b""
+            text = format_reply(reply.result())
         except CommandError as error:
             return self._refuse(error)
         self._deferred = None
         self.is_over = True
-        return format_reply(None)
+        return text
 
     def _refuse(self, error: Exception) -> bytes:
         self._deferred = None

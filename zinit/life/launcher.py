@@ -3,6 +3,8 @@
 The result of each spawn becomes an event of its unit.
 """
 
+from collections import deque
+
 from zinit.life import record as r
 from zinit.life.record import Event
 from zinit.life.unit import MAIN, PROBE, Launch, describe, is_transient
@@ -31,7 +33,7 @@ class Launcher:
         self._system = system
         self._feed = feed
         self._is_known = is_known
-        self._services: list[Unit] = []
+        self._services: deque[Unit] = deque()
         self._probes: dict[Unit, None] = {}  # in order
 
     @property
@@ -110,7 +112,7 @@ class Launcher:
             unit = self._services[0]
             if batch and not unit.record.service.is_plain:
                 break
-            del self._services[0]
+            self._services.popleft()
             unit.is_queued = False
             if unit.record.phase == r.SPAWNING and self._is_known(unit):
                 batch.append(unit)
