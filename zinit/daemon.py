@@ -189,7 +189,7 @@ class Daemon:
         self.manager.on_time(now)
         self.manager.launcher.work()
         self.outputs.turn(now)
-        is_busy = self.api.jobs.turn()
+        is_busy = self.api.work()
         self.server.turn(now)
         if not self.server.is_open and now >= self._retry_at:
             self._retry_at = now + SOCKET_RETRY_S

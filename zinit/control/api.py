@@ -2,7 +2,6 @@
 
 import time
 
-from zinit.control.jobs import Jobs
 from zinit.files.nodes import ConfigError
 from zinit.life.manager import POWEROFF, REBOOT
 from zinit.life.unit import CommandError
@@ -12,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from zinit.control.jobs import Job, Steps
+    from zinit.control.jobs import Job, Jobs, Steps
     from zinit.files.folder import Folder
     from zinit.life.manager import Manager
     from zinit.log.ring import Ring
@@ -29,8 +28,8 @@ class Api:
         self.now: Callable[[], float] = manager.system.now
         self.started = self.now()
         self.loaded = 0.0  # when all services of the boot were known
-        self.jobs = Jobs()
-        self._processes: Processes | None = None  # imported when it is needed
+        self.jobs: Jobs | None = None  # imported when they are needed, as is the next
+        self._processes: Processes | None = None
         self.wants_reexec = False
         self.open_http: Callable[[str], str] = no_http  # set by the server
         self.close_http: Callable[[], None] = lambda: None
@@ -98,7 +97,18 @@ class Api:
     def reload_folder(self) -> "Job":
         """Apply changed service files; the job returns the names by what was done with them."""
         self._refuse_in_shutdown()
-        return self.jobs.begin("reload", "", self._reload)
+        return self._begin("reload", "", self._reload)
+
+    def _begin(self, lane: str, name: str, make: "Callable[[], Steps]") -> "Job":
+        if self.jobs is None:
+            from zinit.control.jobs import Jobs
+
+            self.jobs = Jobs()
+        return self.jobs.begin(lane, name, make)
+
+    def work(self) -> bool:
+        """Run jobs for a slice of time; return whether there is more to do."""
+        return self.jobs is not None and self.jobs.turn()
 
     def _reload(self) -> "Steps":
         from zinit.life.reloading import follow
@@ -122,7 +132,7 @@ class Api:
     def measure_stats(self, name: str) -> "Job":
         """Measure the memory and CPU use of a service and its descendants."""
         self._find_process(name)
-        return self.jobs.begin("stats", name, lambda: self._measure(name))
+        return self._begin("stats", name, lambda: self._measure(name))
 
     def _measure(self, name: str) -> "Steps":
         if self._processes is None:

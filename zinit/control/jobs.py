@@ -5,13 +5,15 @@ after another, lanes alternate. A job that waits and has not begun is shared by 
 """
 
 import time
-from collections import deque
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections import deque
     from collections.abc import Callable, Generator
 
     Steps = Generator[None, None, object]
+else:
+    from _collections import deque
 
 SLICE_S = 0.005  # for all jobs in one turn
 

@@ -3,19 +3,20 @@
 The result of each spawn becomes an event of its unit.
 """
 
-from collections import deque
-
 from zinit.life import record as r
 from zinit.life.record import Event
 from zinit.life.unit import MAIN, PROBE, Launch, describe, is_transient
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections import deque
     from collections.abc import Callable
     from typing import Any
 
     from zinit.life.seam import System
     from zinit.life.unit import Unit
+else:
+    from _collections import deque  # collections would import six modules
 
 BATCH = 10  # plain services are started together; others may take long and are started alone
 
