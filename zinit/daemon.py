@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 SHUTDOWN_SIGNALS = {SIGTERM: POWEROFF, SIGINT: POWEROFF, SIGHUP: POWEROFF}
 PID1_SIGNALS = {SIGINT: REBOOT, SIGPWR: POWEROFF}  # the kernel sends SIGINT for ctrl-alt-del
 GC_THRESHOLD = 10_000  # few objects here are in cycles
-SOCKET_RETRY_S = 5.0
+SOCKET_LOOK_S = 5.0  # how often to look whether the control socket is there
 FAULT_LIMIT = 20  # unexpected exceptions within FAULT_WINDOW_S before the program is re-executed
 FAULT_WINDOW_S = 10.0
 REEXEC_LIMIT = 5  # automatic re-executions within REEXEC_WINDOW_S
@@ -80,7 +80,7 @@ class Daemon:
         self.folder.on_refused = self._note_refusal
         self._signals = SHUTDOWN_SIGNALS if settings.is_container else PID1_SIGNALS
         self._wake = -1
-        self._retry_at = 0.0
+        self._look_at = 0.0
 
     def run(self, state: "dict[str, Any] | None" = None) -> str:
         """Start the services, or continue from `state`; return the goal of the shutdown.
@@ -169,7 +169,18 @@ class Daemon:
             raise
         except OSError as error:
             self.report(f"cannot listen on {self.settings.socket}: {error}; trying again")
-            self._retry_at = self.system.now() + SOCKET_RETRY_S
+        self._look_at = self.system.now() + SOCKET_LOOK_S
+
+    def _look_for_socket(self) -> None:
+        """Open the control socket if it could not be opened, or was removed."""
+        self._look_at = self.system.now() + SOCKET_LOOK_S
+        self.server.look()
+        if self.server.is_open:
+            return
+        try:
+            self._open_socket()
+        except FileExistsError as error:
+            self.report(f"cannot listen on {self.settings.socket}: {error}; trying again")
 
     def _note_refusal(self, name: str, reason: str) -> None:
         self.outputs.note(name, f"[start] its file is refused: {reason}")
@@ -179,9 +190,7 @@ class Daemon:
 
     def _next_time(self) -> float | None:
         times = [self.manager.timers.next_time(), self.server.next_time()]
-        times.append(self.outputs.next_time())
-        if not self.server.is_open:
-            times.append(self._retry_at)
+        times += [self.outputs.next_time(), self._look_at]
         return min((at for at in times if at is not None), default=None)
 
     def _turn(self, now: float) -> bool:
@@ -191,9 +200,8 @@ class Daemon:
         self.outputs.turn(now)
         is_busy = self.api.work()
         self.server.turn(now)
-        if not self.server.is_open and now >= self._retry_at:
-            self._retry_at = now + SOCKET_RETRY_S
-            self._open_socket()
+        if now >= self._look_at:
+            self._look_for_socket()
         if self.api.wants_reexec and not is_busy:
             self.api.wants_reexec = False
             self.reexec()

@@ -37,7 +37,8 @@ def finish(jobs: Jobs) -> int:
     return turns
 
 
-def test_a_short_job_ends_at_once() -> None:
+def test_a_short_job_ends_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("zinit.control.jobs.SLICE_S", 60.0)
     jobs = Jobs()
     job = jobs.begin("lane", "a", lambda: count(3, []))
     assert job.is_done
