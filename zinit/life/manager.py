@@ -176,6 +176,7 @@ class Manager:
         del self.units[unit.name]
         unit.timers.clear()
         self.dependencies.unlink(unit)
+        self.system.forget(unit.record.service)
 
     def _is_known(self, unit: Unit) -> bool:
         return self.units.get(unit.name) is unit

@@ -36,6 +36,10 @@ class System(Protocol):
         """Kill every process in the service's control group."""
         ...
 
+    def forget(self, service: Service) -> None:
+        """Remove what the machine keeps for a service that is no longer monitored."""
+        ...
+
     def report(self, text: str) -> None:
         """Write a line to the console."""
         ...

@@ -72,6 +72,8 @@ class Outputs:
         self._report = report
         self._streams: dict[int, Stream] = {}
         self._writers: dict[str, LogWriter] = {}  # by the folder of their log files
+        self._forgotten: set[str] = set()  # services that still have pipes
+        self._has_unused = False  # there may be writers that no pipe uses
 
     def mark_start(self, label: str) -> None:
         """Note in the ring that `label` starts."""
@@ -93,7 +95,15 @@ class Outputs:
             self._set_file(stream, service)
         self._loop.watch(fd, RANK, lambda _: self._read(stream))
         self._streams[fd] = stream
+        self._forgotten.discard(name)
         return stream
+
+    def release(self, name: str) -> None:
+        """Note that the service `name` is forgotten: its log file's writer may end."""
+        if any(stream.service == name for stream in self._streams.values()):
+            self._forgotten.add(name)
+        else:
+            self._has_unused = bool(self._writers)
 
     def flush(self) -> None:
         """Read what the pipes hold now, before the daemon ends."""
@@ -113,6 +123,18 @@ class Outputs:
         """Check for writers that hang."""
         for writer in self._writers.values():
             writer.turn(now)
+        if self._has_unused:
+            self._end_unused()
+
+    def _end_unused(self) -> None:
+        """End the writers that no pipe uses; a service that is started again gets a new one."""
+        used = {stream.writer for stream in self._streams.values()}
+        unused = [one for one in self._writers.values() if one not in used]
+        left = [one for one in unused if not one.close()]
+        for writer in unused:
+            if writer not in left:
+                del self._writers[writer.folder]
+        self._has_unused = bool(left)
 
     def finish(self) -> None:
         """Read what the pipes hold and let it be written, for at most `END_S` seconds."""
@@ -205,3 +227,6 @@ class Outputs:
         self._loop.forget(stream.fd)
         os.close(stream.fd)
         del self._streams[stream.fd]
+        if stream.service in self._forgotten:
+            self._forgotten.discard(stream.service)
+            self.release(stream.service)

@@ -35,6 +35,10 @@ if TYPE_CHECKING:
             """Add a line of zinit to the log of `label`."""
             ...
 
+        def release(self, name: str) -> None:
+            """Note that the service `name` is forgotten."""
+            ...
+
         def attach(
             self, fd: int, number: int, label: str, name: str, service: "Service | None"
         ) -> object:
@@ -118,6 +122,14 @@ class RealSystem:
                 raise
             self._can_signal_groups = False  # an older kernel
             self.kill_group(pid, number)
+
+    def forget(self, service: "Service") -> None:
+        """Remove what is kept for a service: its log's writer and its control group."""
+        self._outputs.release(service.name)
+        if service.cgroup is not None:
+            from zinit.process import cgroups
+
+            cgroups.remove(service)
 
     def kill_cgroup(self, service: "Service") -> None:
         """Kill every process of the service's control group."""

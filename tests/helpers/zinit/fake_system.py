@@ -20,6 +20,7 @@ class FakeSystem:
         self.running: dict[int, str] = {}  # pid -> label
         self.events: list[str] = []
         self.reports: list[str] = []
+        self.forgotten: list[str] = []
         self.notes: list[str] = []  # lines of zinit in the logs of services
         self.obeys = True  # SIGTERM ends a process at once
         self.refuse: dict[str, OSError] = {}  # label -> error of its spawn
@@ -52,6 +53,9 @@ class FakeSystem:
 
     def kill_cgroup(self, service: Service) -> None:
         self.events.append(f"kill cgroup {service.name}")
+
+    def forget(self, service: Service) -> None:
+        self.forgotten.append(service.name)
 
     def fault(self, error: BaseException) -> None:
         raise AssertionError("a bug in the manager") from error
