@@ -32,7 +32,7 @@ class Api:
         self._processes: Processes | None = None
         self.wants_reexec = False
         self.open_http: Callable[[str], str] = no_http  # set by the server
-        self.close_http: Callable[[], None] = lambda: None
+        self.close_http: Callable[[], bool] = lambda: False
         self.goal = ""  # the shutdown to begin once its reply has been sent
 
     def dump(self) -> "dict[str, object]":
@@ -174,8 +174,9 @@ class Api:
         return f"HTTP server started at {address}; Authorization: Bearer {token}"
 
     def stop_http(self) -> None:
-        """Stop serving HTTP."""
-        self.close_http()
+        """Stop serving HTTP; raises CommandError if it is not served."""
+        if not self.close_http():
+            raise CommandError("http", "the HTTP server is not running")
 
 
 def no_http(address: str) -> str:

@@ -152,23 +152,25 @@ COMMANDS = (
         "shutdown", "system_shutdown", "",
         "stop all services and power off",
         lambda session: session.api.order_shutdown(),
-        "shutting down",
+        "system shutdown",
     ),
     Command(
         "reboot", "system_reboot", "",
         "stop all services and reboot",
         lambda session: session.api.order_reboot(),
-        "rebooting",
+        "system reboot",
     ),
     Command(
         "", "system_start_http_server", "address",
         "serve JSON-RPC over HTTP on a loopback address or Unix socket, with a token",
         lambda session, address: session.api.start_http(address),
+        "starting http server",
     ),
     Command(
         "", "system_stop_http_server", "",
         "stop serving HTTP",
         lambda session: session.api.stop_http(),
+        "stopping http server",
     ),
     Command(
         "log", "", "",
@@ -204,10 +206,13 @@ COMMANDS = (
 
 METHODS = {command.method: command for command in COMMANDS if command.method}
 LINES = {(command.line, len(command.parameters)): command for command in COMMANDS if command.line}
+CARELESS = ("list", "shutdown", "reboot")  # upstream ignores what follows these words
 
 
 def find_line(words: "Sequence[str]") -> "tuple[Command, list[str]] | None":
     """Return the command of a request in the line protocol, and its arguments."""
+    if words[0] in CARELESS:
+        words = words[:1]
     for size in (1, 2):
         command = LINES.get((tuple(words[:size]), len(words) - size))
         if command is not None:

@@ -96,11 +96,13 @@ class Listeners:
         self._http = self._watch(Listener(sock, address, token))
         return token
 
-    def close_http(self) -> None:
-        """Close the HTTP socket, if it is open; established connections go on."""
-        if self._http is not None:
-            self._close(self._http)
-            self._http = None
+    def close_http(self) -> bool:
+        """Close the HTTP socket and return whether it was open; established connections go on."""
+        if self._http is None:
+            return False
+        self._close(self._http)
+        self._http = None
+        return True
 
     def close(self) -> None:
         """Close and remove all sockets."""

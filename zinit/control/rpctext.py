@@ -58,14 +58,17 @@ class Cutter:
 
 
 def bind(names: list[str], params: object) -> list[object]:
-    """Return the arguments for the parameters `names` (`name?` is optional); raises RpcError."""
+    """Return the arguments for the parameters `names` (`name?` is optional); raises RpcError.
+
+    Further parameters are ignored, as upstream does.
+    """
     if params is None:
         params = []
     if isinstance(params, dict):
         params = [params.get(name.rstrip("?")) for name in names]
         while params and params[-1] is None:
             params.pop()
-    if not isinstance(params, list) or len(params) > len(names):
+    if not isinstance(params, list):
         raise RpcError(-32602, "Invalid params")
     args = []
     for at, name in enumerate(names):
