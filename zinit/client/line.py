@@ -50,6 +50,27 @@ class Client:
         """Return name, pid, state, target and after (a mapping from name to state)."""
         return self.ask_mapping("status", name, keys=STATUS_KEYS)
 
+    def reason(self, name: str) -> str:
+        """Return why a service is not up, or why its file is not used; empty if all is well."""
+        return str(self.call("reason", name))
+
+    def check_name(self, name: str) -> None:
+        """Refuse a name that belongs to no service and to no refused file."""
+        try:
+            self.status(name)
+        except ZinitError as error:
+            if not self.explain(name, error):
+                raise
+
+    def explain(self, name: str, error: ZosError) -> str:
+        """Return why the file of a name is refused that is unknown, as `error` says, or nothing."""
+        if not error.message.endswith("unknown"):
+            return ""
+        try:
+            return self.reason(name)
+        except ZinitError:  # it has no file, or the daemon is an older one
+            return ""
+
     def start(self, name: str) -> None:
         """Start a service as soon as its dependencies are met."""
         self.call("start", name)

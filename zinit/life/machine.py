@@ -21,7 +21,7 @@ The handlers in `steps`:
     start         schedule   ignore       ignore       ignore       ignore     want_up    want_up
     stop          want_down  rest         rest         stop         stop       want_down  rest
     lost          ignore     ignore       block_again  lose         lose       ignore     gate
-    changed       ignore     block_again  block_again  renew        renew      ignore     gate
+    changed       retry      block_again  block_again  renew        renew      ignore     gate
     unblocked     -          unblock      -            -            -          -          -
     spawned       -          -            begin        -            -          -          -
     spawn_failed  -          -            fail         -            -          -          -
@@ -43,6 +43,7 @@ The handlers in `steps`:
 Where they lead; those that are not listed stay in the phase:
 
     schedule     idle      -> blocked, paused
+    retry        idle      -> idle, blocked, paused
     rest         blocked   -> idle
     unblock      blocked   -> spawning
     rest         spawning  -> idle
@@ -113,7 +114,8 @@ TABLE: "dict[str, dict[str, Cell]]" = {
     r.IDLE: {
         r.START: (steps.schedule, (r.BLOCKED, r.PAUSED)),
         r.STOP: (steps.want_down, (r.IDLE,)),
-        **ignore(r.IDLE, r.LOST, r.CHANGED, *LATE),
+        r.CHANGED: (steps.retry, (r.IDLE, r.BLOCKED, r.PAUSED)),
+        **ignore(r.IDLE, r.LOST, *LATE),
     },
     r.BLOCKED: {
         r.STOP: (steps.rest, (r.IDLE,)),

@@ -48,6 +48,20 @@ def test_paths_are_relative_to_the_folder_it_was_started_in(tmp_path: Path) -> N
         assert not zinit.socket.exists()
 
 
+def test_a_removed_control_socket_comes_back(tmp_path: Path) -> None:
+    with ZinitDaemon(tmp_path) as zinit:
+        zinit.insert("import zinit.daemon\nzinit.daemon.SOCKET_LOOK_S = 0.1\n")
+        zinit.write("a", "exec: sleep 1000")
+        zinit.start()
+        for _ in range(2):
+            zinit.socket.unlink()
+            wait_until(zinit.socket.exists, "the socket is back")
+            assert zinit.client.list().keys() == {"a"}
+        assert zinit.socket.stat().st_mode & 0o777 == 0o600
+        assert zinit.end() == 0
+        assert not zinit.socket.exists()
+
+
 def test_closed_standard_descriptors_are_replaced(tmp_path: Path) -> None:
     """Otherwise the first files opened would get their numbers, and services would inherit them."""
     with ZinitDaemon(tmp_path) as zinit:
