@@ -47,7 +47,7 @@ LAST_RESORT_S = 60.0
 CRASH_LIMIT = 5
 
 
-def main() -> None:
+def main(settings: Settings | None = None) -> None:
     """Set up the machine, run the services, and finally power off or reboot."""
     if "ZINIT_TRIAL" in os.environ:  # a child that tests this program
         from zinit.control.trial import run_trial
@@ -57,13 +57,14 @@ def main() -> None:
     console = Console("/dev/console")
     report = console.say
     try:
-        os.chdir("/")
+        settings = settings or Settings()
+        settings.enter_root()
         os.environ.setdefault("PATH", DEFAULT_PATH)
         if "ZINIT_STATE" not in os.environ:  # after a re-execution the machine is set up
             prepare(report)
             load_device_modules(report)
             report_start(report)
-        goal = serve(Settings(), console)
+        goal = serve(settings, console)
         finish(goal, report)
     except BaseException:
         give_up(report)

@@ -96,6 +96,7 @@ class Daemon:
         Raises FileExistsError if another daemon answers on the control socket.
         """
         gc.set_threshold(GC_THRESHOLD)
+        self.system.keep_files()
         self._wake = wake = install_signals((SIGCHLD, *self._signals))
         self.loop.watch(wake, RANK, lambda _: self._on_signals(wake))
         if state is None:
@@ -288,12 +289,25 @@ def run_daemon(settings: Settings, console: Console) -> str:
         raise
 
 
+def find_fault(settings: Settings) -> str:
+    """Return why a daemon that is not PID 1 must not start, or nothing."""
+    if not os.path.isdir(settings.folder):
+        return f"cannot read {settings.folder}: there is no such folder"
+    if os.path.isfile(settings.socket) and os.path.getsize(settings.socket):
+        return f"{settings.socket} is a file with content, not a socket"
+    return ""
+
+
 def run_container(settings: Settings) -> int:
     """Run as an ordinary process (`zinit init --container`); return the exit status."""
     open_standard("/dev/null")
     console = Console("/proc/self/fd/2")
     try:
         settings.enter_root()
+        fault = "" if "ZINIT_STATE" in os.environ else find_fault(settings)
+        if fault:
+            sys.stderr.write(f"{fault}\n")
+            return 1
         run_daemon(settings, console)
     except FileExistsError:
         sys.stderr.write(f"another zinit answers on {settings.socket}\n")

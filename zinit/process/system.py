@@ -8,8 +8,8 @@ process once the loop runs. Signals go through pidfds, so a reused pid is never 
 import os
 import time
 
-from zinit.process.launch import Start
-from zinit.process.spawn import read_environment
+from zinit.process.launch import Start, lift
+from zinit.process.spawn import keep_from_children, read_environment
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -75,6 +75,13 @@ class RealSystem:
     def now(self) -> float:
         """Return monotonic seconds."""
         return time.monotonic()
+
+    def keep_files(self) -> None:
+        """Keep the descriptors that we inherited from services."""
+        try:
+            keep_from_children()
+        except OSError as error:
+            self.report(f"services inherit descriptors: {error.strerror}")  # there is no /proc
 
     def reserve_files(self, services: int) -> None:
         """Raise our limit of open files if `services` need it; children keep the old limit."""
@@ -205,6 +212,7 @@ class RealSystem:
         launch, service = start.launch, start.launch.service
         if start.ours:
             self._outputs.mark_start(launch.label)
+            start.lift(self._file_limits)
         for number, fd in enumerate(start.ours, 1):
             try:
                 self._outputs.attach(fd, number, launch.label, service.name, service)
@@ -221,7 +229,7 @@ class RealSystem:
     def adopt(self, pid: int) -> None:
         """Open a pidfd for a running child."""
         try:
-            self._pidfds[pid] = os.pidfd_open(pid)
+            self._pidfds[pid] = lift(os.pidfd_open(pid), self._file_limits)
         except OSError:
             pass  # out of descriptors: until the child is reaped, its pid is as good
 
