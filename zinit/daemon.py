@@ -62,6 +62,10 @@ class Settings:
         os.chdir("/")
 
 
+class RefusedError(Exception):
+    """Why a daemon that is not PID 1 does not start."""
+
+
 class Daemon:
     """One process manager."""
 
@@ -97,10 +101,13 @@ class Daemon:
         Raises FileExistsError if another daemon answers on the control socket.
         """
         gc.set_threshold(GC_THRESHOLD)
+        self.system.keep_files()
         self._wake = wake = install_signals((SIGCHLD, *self._signals))
         self.loop.watch(wake, RANK, lambda _: self._on_signals(wake))
         if state is None:
             self._open_socket()
+            if self.settings.is_container or os.getpid() != 1:
+                self._check_settings()
             self.load_folder()
         else:
             self._continue(state)
@@ -109,6 +116,15 @@ class Daemon:
         self.outputs.finish()
         self.server.close()
         return self.manager.goal
+
+    def _check_settings(self) -> None:
+        """Raise RefusedError for a folder or socket that is a mistake."""
+        folder, socket = self.settings.folder, self.settings.socket
+        if not os.path.isdir(folder):
+            self.server.close()
+            raise RefusedError(f"cannot read {folder}: there is no such folder")
+        if not self.server.is_open and os.path.isfile(socket):
+            raise RefusedError(f"{socket} is a file with content, not a socket")
 
     def _continue(self, state: "dict[str, Any]") -> None:
         """Go on where the previous program stopped; its state is empty if it can't be read."""
@@ -291,7 +307,7 @@ def run_daemon(settings: Settings, console: Console) -> str:
     daemon = Daemon(settings, console)
     try:
         return daemon.run(state)
-    except FileExistsError:
+    except (FileExistsError, RefusedError):
         raise
     except BaseException as error:
         daemon.on_fault(error)
@@ -308,6 +324,9 @@ def run_container(settings: Settings) -> int:
     try:
         settings.enter_root()
         run_daemon(settings, console)
+    except RefusedError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
     except FileExistsError:
         sys.stderr.write(f"another zinit answers on {settings.socket}\n")
         return 1

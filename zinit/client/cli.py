@@ -69,7 +69,7 @@ def run_init(options: Options) -> int:
     if os.getpid() == 1 and not settings.is_container:
         from zinit.boot import main as boot
 
-        boot()
+        boot(settings)
     return run_container(settings)
 
 

@@ -242,7 +242,7 @@ def remove_socket(path: str) -> None:
 
 
 def remove_stale(path: str) -> None:
-    """Remove a socket on which nothing listens.
+    """Remove a socket on which nothing listens, or an empty file, as upstream does.
 
     Raises FileExistsError if a program listens on it, and OSError for any other kind of file.
     """
@@ -255,7 +255,9 @@ def remove_stale(path: str) -> None:
     except (BlockingIOError, TimeoutError):
         pass  # a program listens, and is busy
     except ConnectionRefusedError:
-        if not stat.S_ISSOCK(os.lstat(path).st_mode):
+        there = os.lstat(path)
+        is_empty_file = stat.S_ISREG(there.st_mode) and not there.st_size
+        if not stat.S_ISSOCK(there.st_mode) and not is_empty_file:
             raise OSError(88, "Not a socket", path) from None
         os.unlink(path)
         return

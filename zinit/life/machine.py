@@ -32,8 +32,8 @@ The handlers in `steps`:
     probe_passed  ignore     ignore       ignore       run          note_good  ignore     ignore
     probe_failed  ignore     ignore       ignore       probe_again  note_miss  ignore     ignore
     probe_broken  ignore     ignore       ignore       probe_again  note_miss  ignore     ignore
-    ping          ignore     ignore       ignore       rewind       rewind     ignore     ignore
-    ping_late     -          -            -            abort        abort      -          -
+    ping          ignore     ignore       ignore       ignore       rewind     ignore     ignore
+    ping_late     -          -            -            ignore       abort      -          -
     left          -          -            -            linger       linger     linger     -
     look_due      -          -            -            -            -          look       -
     exited        -          -            -            end          end        end        -
@@ -56,7 +56,6 @@ Where they lead; those that are not listed stay in the phase:
     run          starting  -> running
     give_up      starting  -> stopping
     probe        starting  -> starting, running
-    abort        starting  -> stopping
     linger       starting  -> idle, paused, stopping
     end          starting  -> idle, paused
     stop         running   -> stopping
@@ -142,11 +141,9 @@ TABLE: "dict[str, dict[str, Cell]]" = {
         r.PROBE_PASSED: (steps.run, (r.RUNNING,)),
         r.PROBE_FAILED: (steps.probe_again, (r.STARTING,)),
         r.PROBE_BROKEN: (steps.probe_again, (r.STARTING,)),
-        r.PING: (steps.rewind, (r.STARTING,)),
-        r.PING_LATE: (steps.abort, (r.STOPPING,)),
         r.LEFT: (steps.linger, (r.IDLE, r.PAUSED, r.STOPPING)),
         r.EXITED: (steps.end, (r.IDLE, r.PAUSED)),
-        **ignore(r.STARTING, r.START),
+        **ignore(r.STARTING, r.START, r.PING, r.PING_LATE),
     },
     r.RUNNING: {
         r.STOP: (steps.stop, (r.STOPPING,)),

@@ -142,8 +142,6 @@ def begin(record: Record, event: Event, now: float) -> "Step":
         return record, actions
     record.phase = r.STARTING
     record.outcome = Outcome(o.SPAWNED)
-    if service.watchdog_s:
-        actions.append(arm(r.PING_LATE, now + service.watchdog_s))
     if service.test:
         actions += probe_actions(service.probe_timeout_s, now)
     elif not service.ready:

@@ -9,8 +9,8 @@ import os
 import time
 
 from zinit.life.unit import PROBE
-from zinit.process.launch import Start
-from zinit.process.spawn import read_environment
+from zinit.process.launch import Start, lift
+from zinit.process.spawn import keep_from_children, read_environment
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -88,6 +88,13 @@ class RealSystem:
     def note(self, name: str, text: str) -> None:
         """Add a line about the service `name` to its log."""
         self._outputs.note(name, text)
+
+    def keep_files(self) -> None:
+        """Keep the descriptors that we inherited from services."""
+        try:
+            keep_from_children()
+        except OSError as error:
+            self.report(f"services inherit descriptors: {error.strerror}")  # there is no /proc
 
     def reserve_files(self, services: int) -> None:
         """Raise our limit of open files if `services` need it; children keep the old limit."""
@@ -224,8 +231,10 @@ class RealSystem:
     def _listen(self, start: Start) -> None:
         """Read the child's output and its readiness channel."""
         launch, service = start.launch, start.launch.service
-        if start.ours and launch.kind != PROBE:  # tests run so often that marks would fill the log
-            self._outputs.mark_start(launch.label)
+        if start.ours:
+            if launch.kind != PROBE:  # tests run so often that marks would fill the log
+                self._outputs.mark_start(launch.label)
+            start.lift(self._file_limits)
         for number, fd in enumerate(start.ours, 1):
             try:
                 self._outputs.attach(fd, number, launch.label, service.name, service)
@@ -242,7 +251,7 @@ class RealSystem:
     def adopt(self, pid: int) -> None:
         """Open a pidfd for a running child."""
         try:
-            self._pidfds[pid] = os.pidfd_open(pid)
+            self._pidfds[pid] = lift(os.pidfd_open(pid), self._file_limits)
         except OSError:
             pass  # out of descriptors: until the child is reaped, its pid is as good
 
