@@ -180,7 +180,7 @@ def run_analyze(options: Options) -> int:
 
 def run_stats(options: Options) -> int:
     """Print memory and CPU use."""
-    from zinit.client.line import misunderstand
+    from zinit.client.errors import misunderstand
     from zinit.client.rpc import call
 
     stats = call(options.socket, "service_stats", [options.words[0]])
