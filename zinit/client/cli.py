@@ -101,16 +101,16 @@ def run_status(options: Options) -> int:
 
 def find_status(options: Options) -> "dict[str, Any]":
     """Return the state of one service; the error for a refused file says why it is refused."""
-    from common.errors import ZosError
+    from zinit.client.errors import ZinitError
 
     client, name = options.client, options.words[0]
     try:
         return client.status(name)
-    except ZosError as error:
+    except ZinitError as error:
         reason = client.explain(name, error)
         if not reason:
             raise
-        raise ZosError(f"{error.message}: {reason}") from None
+        raise ZinitError(f"{error.message}: {reason}") from None
 
 
 def run_reason(options: Options) -> int:
@@ -199,7 +199,7 @@ def run_analyze(options: Options) -> int:
 
 def run_stats(options: Options) -> int:
     """Print memory and CPU use."""
-    from zinit.client.line import misunderstand
+    from zinit.client.errors import misunderstand
     from zinit.client.rpc import call
 
     stats = call(options.socket, "service_stats", [options.words[0]])

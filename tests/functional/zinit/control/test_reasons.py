@@ -7,7 +7,7 @@ import pytest
 
 from tests.helpers.waiting import wait_until
 from tests.helpers.zinit.daemon import ZinitDaemon, running_daemon
-from zinit.client.line import ZinitError
+from zinit.client.errors import ZinitError
 
 MISSING = "cannot start: /nowhere/x: No such file or directory"
 
