@@ -117,10 +117,9 @@ def own_services(client: Client) -> set[str]:
 def explain(client: Client, name: str) -> str:
     """Return why zinit does not know a service: what it says about the file, and its line."""
     try:
-        client.status(name)
-    except ZosError as error:
-        return error.message
-    return ""
+        return client.reason(name)
+    except ZosError:
+        return ""
 
 
 def clean_up(client: Client) -> None:

@@ -51,7 +51,7 @@ LAST_RESORT_S = 60.0
 CRASH_LIMIT = 5
 
 
-def main() -> None:
+def main(settings: Settings | None = None) -> None:
     """Set up the machine, run the services, and finally power off or reboot."""
     if "ZINIT_TRIAL" in os.environ:  # a child that tests this program
         from zinit.control.trial import run_trial
@@ -61,7 +61,8 @@ def main() -> None:
     console = Consoles("/dev/console")
     report = console.say
     try:
-        os.chdir("/")
+        settings = settings or Settings()
+        settings.enter_root()
         os.environ.setdefault("PATH", DEFAULT_PATH)
         is_first = "ZINIT_STATE" not in os.environ  # after a re-execution the machine is set up
         if is_first:
@@ -71,7 +72,7 @@ def main() -> None:
             load_device_modules(report)
             report_start(report)
         watch_power_buttons(SIGPWR, report)
-        goal = serve(Settings(), console)
+        goal = serve(settings, console)
         finish(goal, report)
     except BaseException:
         give_up(report)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 SHUTDOWN_SIGNALS = {SIGTERM: POWEROFF, SIGINT: POWEROFF, SIGHUP: POWEROFF}
 PID1_SIGNALS = {SIGINT: REBOOT, SIGPWR: POWEROFF}  # the kernel sends SIGINT for ctrl-alt-del
 GC_THRESHOLD = 10_000  # few objects here are in cycles
-SOCKET_RETRY_S = 5.0
+SOCKET_LOOK_S = 5.0  # how often to look whether the control socket is there
 LATE_S = 2.0  # after the start, which imports only what it needs
 CONSOLE_RETRY_S = 0.2
 FAULT_LIMIT = 20  # unexpected exceptions within FAULT_WINDOW_S before the program is re-executed
@@ -62,6 +62,10 @@ class Settings:
         os.chdir("/")
 
 
+class RefusedError(Exception):
+    """Why a daemon that is not PID 1 does not start."""
+
+
 class Daemon:
     """One process manager."""
 
@@ -82,9 +86,10 @@ class Daemon:
         self.api.reopen_logs = self.outputs.reopen
         self.server = Server(self.loop, self.api)
         self.system.on_notify = self.manager.on_notify
+        self.folder.on_refused = self._note_refusal
         self._signals = SHUTDOWN_SIGNALS if settings.is_container else PID1_SIGNALS
         self._wake = -1
-        self._retry_at = 0.0
+        self._look_at = 0.0
         self._is_tested = False  # the program that `reexec` executes
         self._late: Iterator[str] | None = None  # modules still to be imported
         self._late_at = self.system.now() + LATE_S
@@ -96,10 +101,13 @@ class Daemon:
         Raises FileExistsError if another daemon answers on the control socket.
         """
         gc.set_threshold(GC_THRESHOLD)
+        self.system.keep_files()
         self._wake = wake = install_signals((SIGCHLD, *self._signals))
         self.loop.watch(wake, RANK, lambda _: self._on_signals(wake))
         if state is None:
             self._open_socket()
+            if self.settings.is_container or os.getpid() != 1:
+                self._check_settings()
             self.load_folder()
         else:
             self._continue(state)
@@ -108,6 +116,15 @@ class Daemon:
         self.outputs.finish()
         self.server.close()
         return self.manager.goal
+
+    def _check_settings(self) -> None:
+        """Raise RefusedError for a folder or socket that is a mistake."""
+        folder, socket = self.settings.folder, self.settings.socket
+        if not os.path.isdir(folder):
+            self.server.close()
+            raise RefusedError(f"cannot read {folder}: there is no such folder")
+        if not self.server.is_open and os.path.isfile(socket):
+            raise RefusedError(f"{socket} is a file with content, not a socket")
 
     def _continue(self, state: "dict[str, Any]") -> None:
         """Go on where the previous program stopped; its state is empty if it can't be read."""
@@ -200,18 +217,30 @@ class Daemon:
             raise
         except OSError as error:
             self.report(f"cannot listen on {self.settings.socket}: {error}; trying again")
-            self._retry_at = self.system.now() + SOCKET_RETRY_S
+        self._look_at = self.system.now() + SOCKET_LOOK_S
+
+    def _look_for_socket(self) -> None:
+        """Open the control socket if it could not be opened, or was removed."""
+        self._look_at = self.system.now() + SOCKET_LOOK_S
+        self.server.look()
+        if self.server.is_open:
+            return
+        try:
+            self._open_socket()
+        except FileExistsError as error:
+            self.report(f"cannot listen on {self.settings.socket}: {error}; trying again")
+
+    def _note_refusal(self, name: str, reason: str) -> None:
+        self.outputs.note(name, f"[start] its file is refused: {reason}")
 
     def _now(self) -> float:
         return self.system.now()
 
     def _next_time(self) -> float | None:
         times = [self.manager.timers.next_time(), self.server.next_time()]
-        times.append(self.outputs.next_time())
+        times += [self.outputs.next_time(), self._look_at]
         if self.console.is_waiting:
             times.append(self.system.now() + CONSOLE_RETRY_S)
-        if not self.server.is_open:
-            times.append(self._retry_at)
         if self._late_at:
             times.append(self._late_at)
         return min((at for at in times if at is not None), default=None)
@@ -222,16 +251,16 @@ class Daemon:
         self.manager.launcher.work()
         self.outputs.turn(now)
         self.console.flush()
+        is_busy = self.api.work()
         self.server.turn(now)
-        if not self.server.is_open and now >= self._retry_at:
-            self._retry_at = now + SOCKET_RETRY_S
-            self._open_socket()
-        if self.api.wants_reexec:
+        if now >= self._look_at:
+            self._look_for_socket()
+        if self.api.wants_reexec and not is_busy:
             self.api.wants_reexec = False
             self.reexec()
         if self.manager.is_finished:
             self.loop.is_running = False
-        if self.manager.launcher.has_work:
+        if is_busy or self.manager.launcher.has_work:
             return True
         if self._late_at and now >= self._late_at:
             return self._import_late()
@@ -278,7 +307,7 @@ def run_daemon(settings: Settings, console: Console) -> str:
     daemon = Daemon(settings, console)
     try:
         return daemon.run(state)
-    except FileExistsError:
+    except (FileExistsError, RefusedError):
         raise
     except BaseException as error:
         daemon.on_fault(error)
@@ -295,6 +324,9 @@ def run_container(settings: Settings) -> int:
     try:
         settings.enter_root()
         run_daemon(settings, console)
+    except RefusedError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
     except FileExistsError:
         sys.stderr.write(f"another zinit answers on {settings.socket}\n")
         return 1

@@ -8,6 +8,7 @@ from zinit.client.arguments import NO_SUBCOMMAND, Options, Subcommand, UsageErro
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Any
 
 VERSION = "1.0.0"
 DEFAULT_FOLDER = "/etc/zinit"
@@ -68,7 +69,7 @@ def run_init(options: Options) -> int:
     if os.getpid() == 1 and not settings.is_container:
         from zinit.boot import main as boot
 
-        boot()
+        boot(settings)
     return run_container(settings)
 
 
@@ -80,14 +81,42 @@ def run_simple(options: Options) -> int:
 
 def run_list(options: Options) -> int:
     """Print the state of every service."""
-    print_yaml(options.client.list())
+    states = options.client.list()
+    if "json" in options.flags:
+        return print_json(states)
+    print_yaml(states)
     return 0
 
 
 def run_status(options: Options) -> int:
-    """Print the state of one service."""
-    status = options.client.status(options.words[0])
-    print_yaml({key: status[key] for key in ("name", "pid", "state", "target", "after")})
+    """Print the state of one service; to a terminal also the reason, which upstream lacks."""
+    status = find_status(options)
+    reason = status.get("reason", "")
+    if "json" in options.flags:
+        return print_json({**status, "reason": reason})
+    shown = {key: status[key] for key in ("name", "pid", "state", "target", "after")}
+    print_yaml({**shown, "reason": reason} if reason and sys.stdout.isatty() else shown)
+    return 0
+
+
+def find_status(options: Options) -> "dict[str, Any]":
+    """Return the state of one service; the error for a refused file says why it is refused."""
+    from zinit.client.errors import ZinitError
+
+    client, name = options.client, options.words[0]
+    try:
+        return client.status(name)
+    except ZinitError as error:
+        reason = client.explain(name, error)
+        if not reason:
+            raise
+        raise ZinitError(f"{error.message}: {reason}") from None
+
+
+def run_reason(options: Options) -> int:
+    """Print why a service is not up, or why its file is not used."""
+    reason = options.client.reason(options.words[0])
+    sys.stdout.write(f"{reason}\n" if reason else "")
     return 0
 
 
@@ -110,7 +139,7 @@ def run_log(options: Options) -> int:
 
     name = options.words[0] if options.words else None
     if name is not None:
-        options.client.status(name)  # fails for an unknown service
+        options.client.check_name(name)
     for line in options.client.log(follow="snapshot" not in options.flags):
         if name is None or is_line_of(line.encode(), name):
             sys.stdout.write(line + "\n")
@@ -141,8 +170,10 @@ def run_check(options: Options) -> int:
     except OSError as error:
         sys.stderr.write(f"cannot read {error.filename}: {error.strerror}\n")
         return 1
-    for finding in findings:
-        sys.stdout.write(f"{finding}\n")
+    if "json" in options.flags:
+        print_json([vars(finding) for finding in findings])
+    else:
+        sys.stdout.write("".join(f"{finding}\n" for finding in findings))
     return 1 if any(finding.level == ERROR for finding in findings) else 0
 
 
@@ -153,22 +184,29 @@ def run_analyze(options: Options) -> int:
     if options.words not in ([], ["plot"], ["imports"]):
         sys.stderr.write("error: analyze takes nothing, plot, or imports\n")
         return 1
+    if options.words and "json" in options.flags:
+        sys.stderr.write(f"error: analyze {options.words[0]} has no JSON\n")
+        return 1
     if options.words == ["imports"]:
         sys.stdout.write(measure_imports())
         return 0
     answer = options.client.analyze()
+    if "json" in options.flags:
+        return print_json(answer)
     sys.stdout.write(render_svg(answer) if options.words else render_chain(answer))
     return 0
 
 
 def run_stats(options: Options) -> int:
     """Print memory and CPU use."""
-    from zinit.client.line import misunderstand
+    from zinit.client.errors import misunderstand
     from zinit.client.rpc import call
 
     stats = call(options.socket, "service_stats", [options.words[0]])
     if not isinstance(stats, dict) or "children" not in stats:
         raise misunderstand(stats)
+    if "json" in options.flags:
+        return print_json(stats)
     children = stats.pop("children")
     print_yaml(stats)
     rows = [
@@ -207,7 +245,7 @@ def run_help(options: Options) -> int:
     sys.stdout.write(
         f"usage: {options.prog} [-s SOCKET] [-d] [COMMAND]\n\n{rows}\n"
         f"Without a command it lists the services. The socket is {DEFAULT_SOCKET}\n"
-        "unless -s names another.\n"
+        "unless -s names another. list, status, stats, check and analyze take --json.\n"
     )
     return 0
 
@@ -225,6 +263,15 @@ def print_yaml(entries: "dict[str, object] | dict[str, str]") -> None:
     sys.stdout.write(format_yaml(entries))
 
 
+def print_json(value: object) -> int:
+    """Print `value` as one line of JSON; return the exit status 0."""
+    import json
+
+    sys.stdout.write(json.dumps(value) + "\n")
+    return 0
+
+
+JSON_FLAGS = {"--json": "json"}
 INIT_FLAGS = {
     "-c": "config=",
     "--config": "config=",
@@ -242,8 +289,9 @@ COMMANDS = {
     "--help": Subcommand(run_help, "[COMMAND]"),
     "--version": Subcommand(run_version),
     "init": Subcommand(run_init, "", INIT_SUMMARY, INIT_FLAGS),
-    "list": Subcommand(run_list),
-    "status": Subcommand(run_status, "SERVICE"),
+    "list": Subcommand(run_list, flags=JSON_FLAGS),
+    "status": Subcommand(run_status, "SERVICE", flags=JSON_FLAGS),
+    "reason": Subcommand(run_reason, "SERVICE"),
     "start": Subcommand(run_simple, "SERVICE"),
     "stop": Subcommand(run_simple, "SERVICE"),
     "restart": Subcommand(run_restart, "SERVICE"),
@@ -251,15 +299,20 @@ COMMANDS = {
     "monitor": Subcommand(run_simple, "SERVICE"),
     "kill": Subcommand(run_kill, "SERVICE [SIGNAL]", "send a signal (SIGTERM) to a service"),
     "log": Subcommand(run_log, "[SERVICE]", LOG_SUMMARY, LOG_FLAGS),
-    "stats": Subcommand(run_stats, "SERVICE", "show memory and CPU use"),
+    "stats": Subcommand(run_stats, "SERVICE", "show memory and CPU use", JSON_FLAGS),
     "proxy": Subcommand(run_proxy, "", PROXY_SUMMARY, PROXY_FLAGS),
     "reload": Subcommand(
         run_reload, "[SERVICE]", "apply changed service files, or make one service reload"
     ),
     "reopen-logs": Subcommand(run_simple),
-    "check": Subcommand(run_check, "[FOLDER]", "check a folder of service files, offline"),
+    "check": Subcommand(
+        run_check, "[FOLDER]", "check a folder of service files, offline", JSON_FLAGS
+    ),
     "analyze": Subcommand(
-        run_analyze, "[WHAT]", "show the boot's critical chain (plot: as SVG; imports: of PID 1)"
+        run_analyze,
+        "[WHAT]",
+        "show the boot's critical chain (plot: as SVG; imports: of PID 1)",
+        JSON_FLAGS,
     ),
     "reexec": Subcommand(run_simple),
     "shutdown": Subcommand(run_simple),

@@ -5,8 +5,9 @@ Like upstream's clients, it opens one connection per command.
 
 import time
 
-from common.errors import ZosError
 from zinit.client import DEFAULT_SOCKET
+from zinit.client.errors import TIMEOUT_S, NoAnswerError, fail_to_talk, misunderstand
+from zinit.client.errors import ZinitError as ZinitError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 else:
     import _socket
 
-TIMEOUT_S = 30.0
+SILENCE_S = 1.0  # after which to ask whether the daemon speaks this protocol at all
 NO_RESTART = "unknown command 'restart'"  # how an older daemon's reply begins
 RESTART_LIMIT_S = 20.0
 RESTART_STEP_S = 1.0
@@ -26,12 +27,8 @@ RELOAD_KEYS = ("added", "changed", "restarted", "removed", "failed")
 ANALYZE_KEYS = ("started", "now", "services")
 
 
-class ZinitError(ZosError):
-    """zinit refused a command; the message is zinit's own."""
-
-
-class NoAnswerError(ZinitError):
-    """zinit closed the connection before it answered."""
+class OtherProtocolError(Exception):
+    """The daemon speaks JSON-RPC only (see `zinit.client.upstream`)."""
 
 
 class Client:
@@ -40,6 +37,7 @@ class Client:
     def __init__(self, path: str = DEFAULT_SOCKET, timeout_s: float = TIMEOUT_S) -> None:
         self.path = path
         self.timeout_s = timeout_s
+        self._is_rpc_only = False
 
     def list(self) -> dict[str, str]:
         """Return the state of every service, by name."""
@@ -49,6 +47,27 @@ class Client:
     def status(self, name: str) -> "dict[str, Any]":
         """Return name, pid, state, target and after (a mapping from name to state)."""
         return self.ask_mapping("status", name, keys=STATUS_KEYS)
+
+    def reason(self, name: str) -> str:
+        """Return why a service is not up, or why its file is not used; empty if all is well."""
+        return str(self.call("reason", name))
+
+    def check_name(self, name: str) -> None:
+        """Refuse a name that belongs to no service and to no refused file."""
+        try:
+            self.status(name)
+        except ZinitError as error:
+            if not self.explain(name, error):
+                raise
+
+    def explain(self, name: str, error: ZinitError) -> str:
+        """Return why the file of a name is refused that is unknown, as `error` says, or nothing."""
+        if not error.message.endswith("unknown"):
+            return ""
+        try:
+            return self.reason(name)
+        except ZinitError:  # it has no file, or the daemon is an older one
+            return ""
 
     def start(self, name: str) -> None:
         """Start a service as soon as its dependencies are met."""
@@ -123,6 +142,14 @@ class Client:
 
     def log(self, follow: bool = False) -> "Iterator[str]":
         """Yield the log's lines without their newlines; with `follow`, wait for more."""
+        try:
+            yield from self._read_log(follow)
+        except OtherProtocolError:
+            from zinit.client.upstream import read_log
+
+            yield from read_log(self.path, follow, self.timeout_s)
+
+    def _read_log(self, follow: bool) -> "Iterator[str]":
         command = "log" if follow else "log snapshot"
         rest = b""
         for data in self._exchange(command, None if follow else self.timeout_s):
@@ -144,7 +171,12 @@ class Client:
         import json
 
         line = " ".join(quote(word) for word in words)
-        reply = b"".join(self._exchange(line, None if is_patient else self.timeout_s))
+        try:
+            reply = b"".join(self._exchange(line, None if is_patient else self.timeout_s))
+        except OtherProtocolError:
+            from zinit.client.upstream import run
+
+            return run(self.path, words, self.timeout_s)
         if not reply:
             raise NoAnswerError("zinit closed the connection without an answer")
         try:
@@ -157,7 +189,12 @@ class Client:
         return body
 
     def _exchange(self, line: str, timeout_s: float | None) -> "Iterator[bytes]":
-        """Send one line and yield what the daemon sends until it closes the connection."""
+        """Send one line and yield what the daemon sends until it closes the connection.
+
+        Raises `OtherProtocolError` if the daemon is silent because it speaks JSON-RPC only.
+        """
+        if self._is_rpc_only:
+            raise OtherProtocolError
         kind = _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC
         sock = _socket.socket(_socket.AF_UNIX, kind)
         try:
@@ -165,6 +202,7 @@ class Client:
             try:
                 sock.connect(self.path)
                 sock.sendall(line.encode(errors="surrogateescape") + b"\n")
+                self._await_answer(sock, timeout_s)
                 while data := sock.recv(65536):
                     yield data
             except OSError as error:
@@ -172,21 +210,20 @@ class Client:
         finally:
             sock.close()
 
+    def _await_answer(self, sock: "_socket.socket", timeout_s: float | None) -> None:
+        """Wait a moment for the first byte; if there is none, ask whether there ever will be."""
+        if timeout_s is not None and timeout_s <= SILENCE_S:
+            return
+        sock.settimeout(SILENCE_S)
+        try:
+            sock.recv(1, _socket.MSG_PEEK)
+        except TimeoutError:
+            from zinit.client.upstream import speaks_only_rpc
 
-def misunderstand(answer: object) -> ZinitError:
-    """Return the error for an answer that zinit does not give."""
-    return ZinitError(
-        f"cannot understand zinit's answer: {str(answer)[:80]}",
-        hint="does another version, or another program, answer there?",
-    )
-
-
-def fail_to_talk(path: str, error: OSError) -> ZinitError:
-    """Return the error for a daemon that cannot be reached."""
-    return ZinitError(
-        f"cannot talk to zinit on {path}: {error.strerror or error}",
-        hint="is it running? -s names another socket",
-    )
+            self._is_rpc_only = speaks_only_rpc(self.path)
+            if self._is_rpc_only:
+                raise OtherProtocolError from None
+        sock.settimeout(timeout_s)
 
 
 def quote(word: str) -> str:

@@ -3,7 +3,7 @@
 import json
 import socket
 
-from zinit.client.line import TIMEOUT_S, ZinitError, fail_to_talk, misunderstand
+from zinit.client.errors import TIMEOUT_S, NoAnswerError, ZinitError, fail_to_talk, misunderstand
 
 
 def call(path: str, method: str, params: "list[object]", timeout_s: float = TIMEOUT_S) -> object:
@@ -22,6 +22,8 @@ def call(path: str, method: str, params: "list[object]", timeout_s: float = TIME
                 data += part
         except OSError as error:
             raise fail_to_talk(path, error) from None
+    if not data:
+        raise NoAnswerError("zinit closed the connection without an answer")
     try:
         reply = json.loads(data)
     except ValueError:

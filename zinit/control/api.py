@@ -11,9 +11,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from zinit.control.jobs import Job, Jobs, Steps
     from zinit.files.folder import Folder
     from zinit.life.manager import Manager
     from zinit.log.ring import Ring
+    from zinit.process.stats import Processes
 
 
 class Api:
@@ -26,9 +28,11 @@ class Api:
         self.now: Callable[[], float] = manager.system.now
         self.started = self.now()
         self.loaded = 0.0  # when all services of the boot were known
+        self.jobs: Jobs | None = None  # imported when they are needed, as is the next
+        self._processes: Processes | None = None
         self.wants_reexec = False
         self.open_http: Callable[[str], str] = no_http  # set by the server
-        self.close_http: Callable[[], None] = lambda: None
+        self.close_http: Callable[[], bool] = lambda: False
         self.try_program: Callable[[], str] = lambda: ""  # set by the daemon
         self.reopen_logs: Callable[[], None] = lambda: None  # set by the daemon
         self.goal = ""  # the shutdown to begin once its reply has been sent
@@ -43,14 +47,23 @@ class Api:
         self.loaded = float(state["loaded"])
 
     def status(self, name: str) -> "dict[str, object]":
-        """Return what `zinit status` prints; for a service file that was refused, say why."""
-        try:
-            return self.manager.status(name)
-        except CommandError as error:
-            reason = self.folder.refused.get(name)
-            if error.kind != "unknown" or reason is None:
-                raise
-            raise CommandError("unknown", f"{error}: {reason}") from None
+        """Return what `zinit status` prints, and `reason` if there is something to explain."""
+        status = self.manager.status(name)
+        reason = self._find_reason(name)
+        return {**status, "reason": reason} if reason else status
+
+    def explain(self, name: str) -> str:
+        """Return why a service, or a file that is not used, is not up; raises CommandError."""
+        reason = self._find_reason(name)
+        if not reason:
+            self.manager.find(name)
+        return reason
+
+    def _find_reason(self, name: str) -> str:
+        unit = self.manager.units.get(name)
+        own = unit.record.reason if unit else ""
+        refused = self.folder.refused.get(name)
+        return "; ".join(filter(None, (own, refused and f"its file is refused: {refused}")))
 
     def monitor(self, name: str) -> None:
         """Load a service file and start the service; clients get one text for every failure."""
@@ -86,27 +99,60 @@ class Api:
         if goal and not self.manager.goal:
             self.manager.shut_down(goal)
 
-    def reload_folder(self) -> "dict[str, object]":
-        """Apply changed service files; return the names by what was done with them."""
-        from zinit.life.reloading import reload
-
-        if self.manager.goal:
-            raise CommandError("shutdown", "zinit is shutting down")
+    def reload_folder(self) -> "Job":
+        """Apply changed service files; the job returns the names by what was done with them."""
+        self._refuse_in_shutdown()
         self.reopen_logs()
+        return self._begin("reload", "", self._reload)
+
+    def _begin(self, lane: str, name: str, make: "Callable[[], Steps]") -> "Job":
+        if self.jobs is None:
+            from zinit.control.jobs import Jobs
+
+            self.jobs = Jobs()
+        return self.jobs.begin(lane, name, make)
+
+    def work(self) -> bool:
+        """Run jobs for a slice of time; return whether there is more to do."""
+        return self.jobs is not None and self.jobs.turn()
+
+    def _reload(self) -> "Steps":
+        from zinit.life.reloading import follow
+
+        steps = follow(self.manager, self.folder)
         try:
-            return reload(self.manager, self.folder)
+            while True:
+                self._refuse_in_shutdown()
+                next(steps)
+                yield
+        except StopIteration as end:
+            return end.value
         except OSError as error:
             text = f"cannot read {self.folder.path}: {error.strerror}"
             raise CommandError("folder", text) from None
 
-    def measure_stats(self, name: str) -> "dict[str, object]":
-        """Return the memory and CPU use of a service and its descendants."""
-        from zinit.process.stats import describe
+    def _refuse_in_shutdown(self) -> None:
+        if self.manager.goal:
+            raise CommandError("shutdown", "zinit is shutting down")
 
+    def measure_stats(self, name: str) -> "Job":
+        """Measure the memory and CPU use of a service and its descendants."""
+        self._find_process(name)
+        return self._begin("stats", name, lambda: self._measure(name))
+
+    def _measure(self, name: str) -> "Steps":
+        if self._processes is None:
+            from zinit.process.stats import Processes
+
+            self._processes = Processes()
+        use = yield from self._processes.describe(self._find_process(name))
+        return {"name": name, **use}
+
+    def _find_process(self, name: str) -> int:
         record = self.manager.find(name).record
         if not record.has_process:
             raise CommandError("down", f'service "{name}" is down')
-        return {"name": name, **describe(record.pid)}
+        return record.pid
 
     def analyze(self) -> "dict[str, object]":
         """Return when each service reached each stage, in seconds since the kernel's start."""
@@ -134,8 +180,9 @@ class Api:
         return f"HTTP server started at {address}; Authorization: Bearer {token}"
 
     def stop_http(self) -> None:
-        """Stop serving HTTP."""
-        self.close_http()
+        """Stop serving HTTP; raises CommandError if it is not served."""
+        if not self.close_http():
+            raise CommandError("http", "the HTTP server is not running")
 
 
 def no_http(address: str) -> str:

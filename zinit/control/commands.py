@@ -51,6 +51,12 @@ COMMANDS = (
         "getting status",
     ),
     Command(
+        "reason", "service_reason", "name",
+        "tell why a service is not up, or why its file is not used",
+        lambda session, name: session.api.explain(name),
+        "getting the reason",
+    ),
+    Command(
         "start", "service_start", "name",
         "start a service",
         lambda session, name: session.api.manager.start(name),
@@ -99,7 +105,7 @@ COMMANDS = (
     Command(
         "reload", "system_reload", "",
         "apply changed service files",
-        lambda session: session.api.reload_folder(),
+        lambda session: deferred.await_job(session.api, session.api.reload_folder()),
         "reloading services",
     ),
     Command(
@@ -129,8 +135,8 @@ COMMANDS = (
     Command(
         "", "service_stats", "name",
         "show the memory and CPU use of a service and its descendants",
-        lambda session, name: session.api.measure_stats(name),
-        "getting stats",
+        lambda session, name: deferred.await_job(session.api, session.api.measure_stats(name)),
+        "collecting stats",
     ),
     Command(
         "reopen-logs", "system_reopen_logs", "",
@@ -152,23 +158,25 @@ COMMANDS = (
         "shutdown", "system_shutdown", "",
         "stop all services and power off",
         lambda session: session.api.order_shutdown(),
-        "shutting down",
+        "system shutdown",
     ),
     Command(
         "reboot", "system_reboot", "",
         "stop all services and reboot",
         lambda session: session.api.order_reboot(),
-        "rebooting",
+        "system reboot",
     ),
     Command(
         "", "system_start_http_server", "address",
         "serve JSON-RPC over HTTP on a loopback address or Unix socket, with a token",
         lambda session, address: session.api.start_http(address),
+        "starting http server",
     ),
     Command(
         "", "system_stop_http_server", "",
         "stop serving HTTP",
         lambda session: session.api.stop_http(),
+        "stopping http server",
     ),
     Command(
         "log", "", "",
@@ -204,10 +212,13 @@ COMMANDS = (
 
 METHODS = {command.method: command for command in COMMANDS if command.method}
 LINES = {(command.line, len(command.parameters)): command for command in COMMANDS if command.line}
+CARELESS = ("list", "shutdown", "reboot")  # upstream ignores what follows these words
 
 
 def find_line(words: "Sequence[str]") -> "tuple[Command, list[str]] | None":
     """Return the command of a request in the line protocol, and its arguments."""
+    if words[0] in CARELESS:
+        words = words[:1]
     for size in (1, 2):
         command = LINES.get((tuple(words[:size]), len(words) - size))
         if command is not None:

@@ -1,4 +1,4 @@
-"""Deferred replies: they are sent when a service has stopped or has been restarted.
+"""Deferred replies: they are sent when a service has stopped or has been restarted, or a job ends.
 
 Nothing is blocked meanwhile: a session asks each of its deferred replies every `LOOK_S` seconds
 whether it is due.
@@ -12,39 +12,58 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from zinit.control.api import Api
+    from zinit.control.jobs import Job
 
 LOOK_S = 0.05
 # How long 0.2.28 takes to reply to a stop. Some of its clients rely on the restart pause (2 s)
 # being nearly over by then.
 STOP_TAKES_S = 1.0
-STOP_LIMIT_S = 25.0
 
 
 class Deferred:
-    """A reply, always null, that is sent when `is_due`."""
+    """A reply that is sent when `is_due`; its result is null unless `result` returns another."""
 
-    __slots__ = ("first_look", "is_due")
+    __slots__ = ("first_look", "is_due", "result")
 
-    def __init__(self, first_look: float, is_due: "Callable[[float], bool]") -> None:
+    def __init__(
+        self,
+        first_look: float,
+        is_due: "Callable[[float], bool]",
+        result: "Callable[[], object]" = lambda: None,
+    ) -> None:
         self.first_look = first_look  # the time from which to ask
         self.is_due = is_due  # given the time; raises the CommandError to send instead
+        self.result = result  # may raise a CommandError too
+
+
+def await_job(api: "Api", job: "Job") -> object:
+    """Return the job's result, or a reply with it that comes when the job has ended."""
+    if job.is_done:
+        return job.result()
+    return Deferred(api.now(), lambda _: job.is_done, job.result)
 
 
 def stop(api: "Api", name: str) -> Deferred | None:
-    """Stop a service; the reply comes when it is down, or after `STOP_LIMIT_S`."""
+    """Stop a service; the reply comes when its process has ended, however long that takes.
+
+    It is an error if the process has survived SIGKILL.
+    """
     api.manager.stop(name)
     asked = api.now()
+    unit = api.manager.find(name)
+    if not unit.record.has_process:
+        return None
+    pid, started_at = unit.record.pid, unit.record.started_at
 
     def is_due(now: float) -> bool:
-        return now >= asked + (STOP_LIMIT_S if has_process(api, name) else STOP_TAKES_S)
+        record = unit.record
+        if (record.pid, record.started_at) != (pid, started_at):
+            return now >= asked + STOP_TAKES_S
+        if record.is_down:  # two SIGKILLs were sent
+            raise CommandError("stuck", f'service "{name}" has not ended even after SIGKILL')
+        return False
 
-    return Deferred(asked + STOP_TAKES_S, is_due) if has_process(api, name) else None
-
-
-def has_process(api: "Api", name: str) -> bool:
-    """Return whether a service still has a process."""
-    unit = api.manager.units.get(name)
-    return unit is not None and unit.record.has_process
+    return Deferred(asked + STOP_TAKES_S, is_due)
 
 
 def restart(api: "Api", name: str) -> Deferred | None:

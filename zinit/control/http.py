@@ -2,14 +2,15 @@
 
 It listens only on loopback or a Unix socket, and every request needs the token that starting it
 returned, in an `Authorization: Bearer` header: a client of these methods can run anything as root.
-A request is a POST with the JSON text. A GET with `Upgrade: websocket` turns the connection into a
-WebSocket: requests, replies and log lines are text messages.
+A request is a POST with the JSON text, of a given length or in chunks. A GET with
+`Upgrade: websocket` turns the connection into a WebSocket: requests, replies and log lines are text
+messages.
 """
 
 from _operator import _compare_digest
 
+from zinit.control.httpbody import ChunkedBody, LengthBody, TooLongError, open_body
 from zinit.control.jsonrpc import RpcSession
-from zinit.control.rpctext import REQUEST_LIMIT
 from zinit.control.websocket import BINARY, CLOSE, PING, PONG, TEXT, WebSocket, accept_socket, frame
 
 TYPE_CHECKING = False
@@ -26,6 +27,7 @@ REASONS = {
     413: "Content Too Large",
     431: "Request Header Fields Too Large",
 }
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 PROTOCOL_ERROR = b"\x03\xea"  # status 1002
 
 
@@ -34,9 +36,11 @@ class HttpSession:
 
     def __init__(self, api: "Api", token: str) -> None:
         self.is_over = False
+        self.is_trusted = False  # it has presented the token
         self._token = token
         self._rpc = RpcSession(api)
-        self._incoming = b""
+        self._incoming = b""  # the head, or frames of a WebSocket
+        self._body: LengthBody | ChunkedBody | None = None
         self._socket: WebSocket | None = None
         self._is_asked = False  # the one request of this connection has been read
         self._farewell = b""  # the last frame of a WebSocket, sent after all replies
@@ -53,6 +57,8 @@ class HttpSession:
         if not data:
             self.is_over = True
             return b""
+        if self._body is not None:
+            return self._feed_body(self._body, data)
         self._incoming += data
         if self._socket is not None:
             return self._feed_socket(self._socket)
@@ -81,25 +87,38 @@ class HttpSession:
     def _answer(self, head: bytes, body: bytes) -> bytes:
         try:
             method, headers = parse_head(head)
-            length = int(headers.get("content-length", "0"))
+            self._body = open_body(headers)
         except ValueError:
             return self._refuse(400)
+        except TooLongError:
+            pass  # told only to those that have the token
         if not self._is_allowed(headers.get("authorization", "")):
             return self._refuse(401)
+        self.is_trusted = True
         if method == "GET" and headers.get("upgrade", "").lower() == "websocket":
+            self._body = None
             self._socket = WebSocket()
             self._incoming = body
             accepted = accept_socket(headers.get("sec-websocket-key", ""))
             return accepted + self._feed_socket(self._socket)
         if method != "POST":
             return self._refuse(405)
-        if not 0 <= length <= REQUEST_LIMIT:
+        if self._body is None:
             return self._refuse(413)
-        if len(body) < length:
-            return b""
         self._incoming = b""
-        self._is_asked = True
-        self._rpc.ask(body[:length])
+        go_on = CONTINUE if headers.get("expect", "").lower() == "100-continue" else b""
+        return go_on + self._feed_body(self._body, body)
+
+    def _feed_body(self, body: LengthBody | ChunkedBody, data: bytes) -> bytes:
+        try:
+            text = body.feed(data)
+        except ValueError:
+            return self._refuse(400)
+        except TooLongError:
+            return self._refuse(413)
+        if text is not None:
+            self._is_asked = True
+            self._rpc.ask(text)
         return b""
 
     def _is_allowed(self, header: str) -> bool:

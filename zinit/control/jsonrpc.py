@@ -38,6 +38,8 @@ CHUNK_LINES = 200
 class RpcSession:
     """Turns requests into replies, and log lines into notifications."""
 
+    is_trusted = True
+
     def __init__(self, api: "Api") -> None:
         self.api = api
         self._cutter = Cutter()
@@ -145,9 +147,10 @@ class RpcSession:
         number = request.get("id", NOTIFICATION) if isinstance(request, dict) else None
         if not is_id(number):
             number = request = None
-        if not isinstance(request, dict) or not isinstance(request.get("method"), str):
+        if not is_request(request):
             return make_error(None if number is NOTIFICATION else number, -32600, "Invalid request")
         try:
+            assert isinstance(request, dict)
             command, args = find_command(request)
             name = args[0] if args and isinstance(args[0], str) else ""
             result = self._run(command, args, name)
@@ -182,6 +185,13 @@ class RpcSession:
                     note = {"jsonrpc": "2.0", "method": "stream_subscribeLogs", "params": params}
                     notes.append(encode(note))
         return notes
+
+
+def is_request(value: object) -> bool:
+    """Return whether `value` is a request of version 2.0."""
+    if not isinstance(value, dict) or value.get("jsonrpc") != "2.0":
+        return False
+    return isinstance(value.get("method"), str)
 
 
 def find_command(request: "dict[str, object]") -> tuple[Command, list[object]]:

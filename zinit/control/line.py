@@ -8,7 +8,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from zinit.control.api import Api
 
-REQUEST_LIMIT = 1 << 20
+REQUEST_LIMIT = 64 << 10
 CHUNK_LINES = 200
 
 
@@ -16,25 +16,27 @@ class LineSession:
     """Turns the bytes of a client into a reply."""
 
     is_busy = False
+    is_trusted = True
 
     def __init__(self, api: "Api") -> None:
         self.api = api
         self.is_over = False
         self._is_following = False
         self._cursor = 0
+        self._until: int | None = None  # the end of a copy of the log
         self._incoming = b""
         self._deferred: Deferred | None = None
         self._look_at = 0.0
 
     def feed(self, data: bytes) -> bytes:
         """Take received bytes (none: the client has closed its side); return the reply so far."""
-        if self._deferred is not None:
+        if self._deferred is not None or self._until is not None:
             return b""  # a client that has closed its side still gets its reply
         if self._is_following or self.is_over:
             self.is_over = self.is_over or not data
             return b""
         self._incoming += data
-        if b"\n" not in self._incoming and data:
+        if data and b"\n" not in data:
             self.is_over = len(self._incoming) > REQUEST_LIMIT
             return b""
         if not self._incoming:
@@ -51,12 +53,22 @@ class LineSession:
         """Return a deferred reply that is due, or new log lines for a follower."""
         if self._deferred is not None:
             return self._pull_deferred(self._deferred)
-        if not self._is_following:
+        if self._until is not None:
+            return self._pull_copy(self._until)
+        return self._pull_lines(CHUNK_LINES) if self._is_following else b""
+
+    def _pull_copy(self, until: int) -> bytes:
+        """Return the next lines of a copy; the session is over after the last ones."""
+        if self._cursor >= until:
+            self.is_over = True
             return b""
-        lines, self._cursor, missed = self.api.ring.read(self._cursor, CHUNK_LINES)
+        return self._pull_lines(min(CHUNK_LINES, until - self._cursor))
+
+    def _pull_lines(self, limit: int) -> bytes:
+        lines, self._cursor, missed = self.api.ring.read(self._cursor, limit)
         if missed:
             lines.insert(0, b"[-] zinit: %d lines dropped" % missed)
-        return join_lines(lines)
+        return b"".join(line + b"\n" for line in lines)
 
     def next_time(self) -> float | None:
         """Return when `pull` may have something even if no line is logged."""
@@ -69,8 +81,10 @@ class LineSession:
         return b""
 
     def copy_log(self) -> bytes:
-        """Return the log as it is now."""
-        return join_lines(self.api.ring.lines())
+        """Send the log as it is now, a few lines at a time: a client may never read."""
+        self._is_following = True
+        self._cursor, self._until = self.api.ring.start, self.api.ring.end
+        return b""
 
     def _answer(self, line: str) -> bytes:
         command, args = parse_request(line)
@@ -89,18 +103,14 @@ class LineSession:
         try:
             if not reply.is_due(now):
                 return b""
+            text = format_reply(reply.result())
         except CommandError as error:
             return self._refuse(error)
         self._deferred = None
         self.is_over = True
-        return format_reply(None)
+        return text
 
     def _refuse(self, error: Exception) -> bytes:
         self._deferred = None
         self.is_over = True
         return format_reply(str(error), is_error=True)
-
-
-def join_lines(lines: list[bytes]) -> bytes:
-    """Return log lines with their newlines."""
-    return b"".join(line + b"\n" for line in lines)

@@ -28,6 +28,8 @@ def parse_request(line: str) -> "tuple[Command, list[str]]":
         raise ProtocolError("unknown command")
     found = find_line(words)
     if found is None:
+        if words[0] == "log":
+            raise ProtocolError("invalid log command arguments")
         raise ProtocolError(f"unknown command '{words[0]}' or wrong arguments count")
     return found
 

@@ -1,7 +1,7 @@
 """The listening sockets: the control socket, and the one for HTTP if it is served.
 
 Accepted connections go to `accept`. When no descriptor is free, `make_room` closes an older
-connection; if there is none, the waiting client is turned away, or the loop would spin.
+connection; if it finds none, the waiting client is turned away, or the loop would spin.
 """
 
 import os
@@ -53,12 +53,12 @@ class Listeners:
         loop: "Loop",
         report: "Callable[[str], None]",
         accept: "Callable[[int, str], None]",
-        make_room: "Callable[[], bool]",
+        make_room: "Callable[[str], bool]",
     ) -> None:
         self._loop = loop
         self._report = report
         self._accept = accept  # given a descriptor and the token of its listener
-        self._make_room = make_room  # returns whether a connection was closed
+        self._make_room = make_room  # given the token; returns whether a connection was closed
         self._control: Listener | None = None
         self._http: Listener | None = None
         self._spare = open_spare()
@@ -76,6 +76,13 @@ class Listeners:
         os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
         self._control = self._watch(Listener(listen_on_path(path), path))
 
+    def look(self) -> None:
+        """Close the control socket if its file was removed."""
+        if self._control is not None and not os.path.lexists(self._control.address):
+            self._loop.forget(self._control.sock.fileno())
+            self._control.sock.close()
+            self._control = None
+
     def open_http(self, address: str) -> str:
         """Serve HTTP on a loopback `IP:PORT` or `unix:PATH`; return the token.
 
@@ -89,11 +96,13 @@ class Listeners:
         self._http = self._watch(Listener(sock, address, token))
         return token
 
-    def close_http(self) -> None:
-        """Close the HTTP socket, if it is open; established connections go on."""
-        if self._http is not None:
-            self._close(self._http)
-            self._http = None
+    def close_http(self) -> bool:
+        """Close the HTTP socket and return whether it was open; established connections go on."""
+        if self._http is None:
+            return False
+        self._close(self._http)
+        self._http = None
+        return True
 
     def close(self) -> None:
         """Close and remove all sockets."""
@@ -149,7 +158,7 @@ class Listeners:
 
     def _turn_away(self, listener: Listener) -> None:
         """Make room for the next accept, or accept with the spare descriptor and close."""
-        if self._make_room():
+        if self._make_room(listener.token):
             return
         if self._spare >= 0:
             os.close(self._spare)
@@ -233,7 +242,7 @@ def remove_socket(path: str) -> None:
 
 
 def remove_stale(path: str) -> None:
-    """Remove a socket on which nothing listens.
+    """Remove a socket on which nothing listens, or an empty file, as upstream does.
 
     Raises FileExistsError if a program listens on it, and OSError for any other kind of file.
     """
@@ -246,7 +255,9 @@ def remove_stale(path: str) -> None:
     except (BlockingIOError, TimeoutError):
         pass  # a program listens, and is busy
     except ConnectionRefusedError:
-        if not stat.S_ISSOCK(os.lstat(path).st_mode):
+        there = os.lstat(path)
+        is_empty_file = stat.S_ISREG(there.st_mode) and not there.st_size
+        if not stat.S_ISSOCK(there.st_mode) and not is_empty_file:
             raise OSError(88, "Not a socket", path) from None
         os.unlink(path)
         return

@@ -57,7 +57,8 @@ class Owed:
     def answer(self, now: float) -> "dict[str, object] | None":
         """Return the reply if it is due."""
         try:
-            return make_result(self.number, None) if self.reply.is_due(now) else None
+            due = self.reply.is_due(now)
+            return make_result(self.number, self.reply.result()) if due else None
         except CommandError as error:
             refusal = explain(error, self.action, self.name)
             return make_error(self.number, refusal.code, refusal.message, refusal.data)

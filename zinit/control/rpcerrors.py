@@ -5,7 +5,8 @@ if TYPE_CHECKING:
     from zinit.life.unit import CommandError
 
 # Errors about a service. Kind of CommandError:
-# code, code_name, the message after "service 'NAME'", whether to retry, hint
+# code, code_name, the message after "service 'NAME'" (for a shutdown all of it), whether to retry,
+# hint
 SERVICE_KINDS = {
     "unknown": (
         -32000,
@@ -38,27 +39,27 @@ SERVICE_KINDS = {
     "shutdown": (
         -32006,
         "ShuttingDown",
-        "refused: zinit is shutting down",
+        "system is shutting down",
         False,
-        "The system is shutting down",
+        "Wait for shutdown to complete or avoid mutating operations during shutdown",
     ),
+}
+# What upstream says it was doing with a service's file, by the method's action.
+FILE_ACTIONS = {
+    "creating service": "creating service file",
+    "deleting service": "deleting service file",
+    "getting service": "reading service file",
 }
 # Errors about a service file. Kind: code, code_name, hint
 FILE_KINDS = {
-    "absent": (-32000, "ServiceNotFound", "Ensure the service exists"),
+    "absent": (-32000, "ServiceNotFound", "Ensure the service file exists"),
     "exists": (
         -32007,
         "ServiceAlreadyExists",
         "Use a different name or delete the existing service first",
     ),
-    "unwritable": (
-        -32008,
-        "ServiceFileError",
-        "Check permissions and free space of the service folder",
-    ),
-    "unreadable": (-32008, "ServiceFileError", "Check the file"),
-    "invalid": (-32008, "ServiceFileError", "Verify the YAML file is valid"),
 }
+GENERAL_HINT = "Enable verbose logs and inspect cause_chain for details"
 # Errors that upstream does not have. Kind: code, code_name, hint
 OWN_KINDS = {
     "stopped": (-32020, "ServiceStopped", "Another command stopped the service; start it again"),
@@ -85,26 +86,39 @@ def explain(error: "CommandError", action: str, name: str) -> RpcError:
     if kind == "signal":
         return explain_signal(error.value)
     if kind == "http":
-        return RpcError(-32602, str(error), {"code_name": "InvalidParams", "action": action})
+        fields = list_fields(action, "InternalError", GENERAL_HINT, False, None)
+        return RpcError(-32603, f"{action}: {error}", fields)
     if kind == "config":
         return explain_config(action, name)
     if kind == "name":
         hint = "Name must not contain '/', '\\\\' or '.'"
         return describe(-32602, "InvalidServiceName", hint, f"{action}: {error}", action, name)
+    if kind == "file":
+        return explain_file(error, action, name)
+    if kind == "invalid":
+        return explain_yaml(error, action, name)
     if kind in FILE_KINDS:
-        return describe(*FILE_KINDS[kind], f"{action}: {error}", f"{action} file", name)
+        return describe(*FILE_KINDS[kind], f"{action}: {error}", FILE_ACTIONS[action], name)
     if kind in OWN_KINDS:
         return describe(*OWN_KINDS[kind], f"{action}: {error}", action, name)
     code, code_name, what, is_retryable, hint = SERVICE_KINDS[kind]
-    fields: dict[str, object] = {
+    fields = list_fields(action, code_name, hint, is_retryable, name or None)
+    subject = "" if kind == "shutdown" else f"service '{name}' "
+    return RpcError(code, f"{action}: {subject}{what}", fields)
+
+
+def list_fields(
+    action: str, code_name: str, hint: str, is_retryable: bool, service: str | None
+) -> "dict[str, object]":
+    """Return the data of an error as upstream's daemon gives them for its own errors."""
+    return {
         "action": action,
         "cause_chain": None,
         "code_name": code_name,
         "hint": hint,
         "retryable": is_retryable,
-        "service": name,
+        "service": service,
     }
-    return RpcError(code, f"{action}: service '{name}' {what}", fields)
 
 
 def describe(
@@ -113,6 +127,34 @@ def describe(
     """Return an error whose data are action, code_name, hint and service."""
     data = {"action": action, "code_name": code_name, "hint": hint, "service": name}
     return RpcError(code, message, data)
+
+
+def explain_file(error: "CommandError", action: str, name: str) -> RpcError:
+    """Return the reply for a file that cannot be written, read or removed.
+
+    Upstream's message does not tell the system's reason; it is in `cause_chain`.
+    """
+    doing = FILE_ACTIONS[action]
+    verb = doing.partition("ing ")[0].replace("creat", "create").replace("delet", "delete")
+    hint = "Check permissions and filesystem availability"
+    message = f"{doing}: failed to {verb} service file"
+    refusal = describe(-32008, "ServiceFileError", hint, message, doing, name)
+    return add_cause(refusal, error)
+
+
+def explain_yaml(error: "CommandError", action: str, name: str) -> RpcError:
+    """Return the reply for a service file that is no YAML."""
+    message = f"{action}: failed to parse YAML"
+    hint = "Ensure the YAML is valid"
+    refusal = describe(-32005, "ConfigError", hint, message, "parsing service file", name)
+    return add_cause(refusal, error)
+
+
+def add_cause(refusal: RpcError, error: "CommandError") -> RpcError:
+    """Add the reason, which upstream leaves out, to the data of an error."""
+    assert isinstance(refusal.data, dict)
+    refusal.data["cause_chain"] = [str(error)]
+    return refusal
 
 
 def explain_config(action: str, name: str) -> RpcError:

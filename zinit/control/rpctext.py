@@ -15,7 +15,7 @@ class Cutter:
     """Cuts a stream of bytes into JSON objects and arrays by counting brackets."""
 
     def __init__(self) -> None:
-        self._data = b""
+        self._data = bytearray()
         self._at = 0
         self._depth = 0
         self._in_string = False
@@ -24,6 +24,7 @@ class Cutter:
         """Return the values that `data` completes; raises ValueError if it cannot be JSON."""
         self._data += data
         values = []
+        start = 0  # of the next value
         while (mark := MARKS.search(self._data, self._at)) is not None:
             char = mark.group()
             self._at = mark.end()
@@ -44,25 +45,30 @@ class Cutter:
             elif char in b"}]":
                 self._depth -= 1
                 if self._depth <= 0:
-                    values.append(self._data[: self._at])
-                    self._data = self._data[self._at :]
-                    self._at = self._depth = 0
+                    values.append(bytes(self._data[start : self._at]))
+                    start = self._at
+                    self._depth = 0
         else:
             self._at = len(self._data)
+        del self._data[:start]
+        self._at -= start
         if len(self._data) > REQUEST_LIMIT:
             raise ValueError("too long")
         return values
 
 
 def bind(names: list[str], params: object) -> list[object]:
-    """Return the arguments for the parameters `names` (`name?` is optional); raises RpcError."""
+    """Return the arguments for the parameters `names` (`name?` is optional); raises RpcError.
+
+    Further parameters are ignored, as upstream does.
+    """
     if params is None:
         params = []
     if isinstance(params, dict):
         params = [params.get(name.rstrip("?")) for name in names]
         while params and params[-1] is None:
             params.pop()
-    if not isinstance(params, list) or len(params) > len(names):
+    if not isinstance(params, list):
         raise RpcError(-32602, "Invalid params")
     args = []
     for at, name in enumerate(names):

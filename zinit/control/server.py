@@ -2,8 +2,9 @@
 
 Both protocols share the control socket: a first byte of `{` or `[` is JSON-RPC, anything else is
 the line protocol. Everything is bounded: the number of clients, the size of a request, the bytes
-queued for a client, and the time a client gets in a turn. No request is read from a client that
-does not accept its replies; a log follower that does not read loses lines. Neither delays others.
+queued for a client and for all, and the time a client gets in a turn. No request is read from a
+client that does not accept its replies; a log follower that does not read loses lines. Neither
+delays others.
 """
 
 import os
@@ -29,6 +30,11 @@ if TYPE_CHECKING:
             ...
 
         @property
+        def is_trusted(self) -> bool:
+            """Whether the client has shown that it may give commands."""
+            ...
+
+        @property
         def is_busy(self) -> bool:
             """Whether `pull` has more to do, even if it returned nothing."""
             ...
@@ -49,6 +55,8 @@ if TYPE_CHECKING:
 RANK = 0
 CLIENT_LIMIT = 400
 READ_SIZE = 65536
+QUEUE_LIMIT = 64 << 20  # bytes that wait for all clients together
+LARGE_REPLY = 64 << 10
 TURN_S = 0.002  # time for one client's requests; the rest waits for the next turn
 
 
@@ -63,6 +71,11 @@ class Client:
         self.outgoing = b""
         self.is_ended = False  # the client has closed its side
         self.session: Session | None = None  # until the first byte arrives
+
+    @property
+    def is_trusted(self) -> bool:
+        """Whether it may give commands: it came through root's socket, or has the token."""
+        return not self.token or (self.session is not None and self.session.is_trusted)
 
 
 class Server:
@@ -86,6 +99,10 @@ class Server:
     def open(self, path: str) -> None:
         """Listen on `path`; raises OSError (FileExistsError if another daemon answers there)."""
         self._listeners.open(path)
+
+    def look(self) -> None:
+        """Close the control socket if its file was removed: nobody can connect any more."""
+        self._listeners.look()
 
     def dump(self, hand_over: "HandOver") -> "dict[str, object]":
         """Return the listening sockets; connections of clients are not kept."""
@@ -120,19 +137,34 @@ class Server:
         return min((at for at in times if at is not None), default=None)
 
     def _add_client(self, fd: int, token: str) -> None:
-        if len(self._clients) >= CLIENT_LIMIT:
-            self._make_room()
+        if len(self._clients) >= CLIENT_LIMIT and not self._make_room(token):
+            os.close(fd)
+            return
         client = self._clients[fd] = Client(fd, token)
         self._loop.watch(fd, RANK, lambda _: self._serve(client))
         self._fenced(client, self._receive)  # most clients have sent their request by now
 
-    def _make_room(self) -> bool:
-        """Close the oldest connection without a request, or else the oldest one."""
-        clients = self._clients.values()
-        if not clients:
+    def _make_room(self, token: str) -> bool:
+        """Close a connection for a new one that has to present `token`; return whether one was.
+
+        That is the oldest one without a request, or else the oldest one. Clients that have yet to
+        present their token come first, and are all that another of them can push out.
+        """
+        clients = list(self._clients.values())
+        strangers = [one for one in clients if not one.is_trusted]
+        victims = strangers or ([] if token else clients)
+        if not victims:
             return False
-        self._drop(next((one for one in clients if one.session is None), next(iter(clients))))
+        self._drop(next((one for one in victims if one.session is None), victims[0]))
         return True
+
+    def _limit_queues(self) -> None:
+        """Close the connections with most unread bytes while these are too many in all."""
+        waiting = sum(len(one.outgoing) for one in self._clients.values())
+        while waiting > QUEUE_LIMIT:
+            worst = max(self._clients.values(), key=lambda one: len(one.outgoing))
+            waiting -= len(worst.outgoing)
+            self._drop(worst)
 
     def _fenced(self, client: Client, handle: "Callable[[Client], None]") -> None:
         """Call `handle`; an unexpected exception costs this client its connection only."""
@@ -202,6 +234,8 @@ class Server:
                     return
         except BlockingIOError:
             self._loop.want(client.fd, WRITE)
+            if len(client.outgoing) > LARGE_REPLY:
+                self._limit_queues()
             return
         except OSError:
             self._drop(client)

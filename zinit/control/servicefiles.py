@@ -37,7 +37,7 @@ def create(api: "Api", name: str, content: "dict[str, object]") -> str:
             stream.write(yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
         os.replace(draft, path)
     except OSError as error:
-        raise CommandError("unwritable", str(error)) from None
+        raise CommandError("file", str(error)) from None
     return f"Service '{name}' created successfully"
 
 
@@ -66,7 +66,7 @@ def refuse_file(name: str, error: OSError) -> CommandError:
     """Return the error for a file that is missing or cannot be read or removed."""
     if isinstance(error, FileNotFoundError):
         return CommandError("absent", f"Service '{name}' not found")
-    return CommandError("unreadable", str(error))
+    return CommandError("file", str(error))
 
 
 def to_plain(node: Node) -> object:

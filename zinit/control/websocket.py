@@ -13,14 +13,15 @@ class WebSocket:
     """Joins the frames that a client sends into messages (section 5)."""
 
     def __init__(self) -> None:
-        self._message = b""
+        self._message = bytearray()
         self._kind = 0
 
     def cut(self, data: bytes) -> tuple[list[tuple[int, bytes]], bytes]:
         """Return the messages in `data` and the rest of it; raises ValueError for a bad frame."""
         messages = []
-        while (parts := cut_frame(data)) is not None:
-            first, payload, data = parts
+        at = 0
+        while (parts := cut_frame(data, at)) is not None:
+            first, payload, at = parts
             kind = first & 0x0F
             if kind not in KINDS:
                 raise ValueError("an unknown kind of frame")
@@ -36,21 +37,21 @@ class WebSocket:
             if len(self._message) > REQUEST_LIMIT:
                 raise ValueError("too long")
             if first & FINAL:
-                messages.append((self._kind, self._message))
-                self._message, self._kind = b"", 0
-        return messages, data
+                messages.append((self._kind, bytes(self._message)))
+                self._message, self._kind = bytearray(), 0
+        return messages, data[at:]
 
 
-def cut_frame(data: bytes) -> tuple[int, bytes, bytes] | None:
-    """Return first byte, payload and following data of the frame at the start of `data`.
+def cut_frame(data: bytes, start: int) -> tuple[int, bytes, int] | None:
+    """Return first byte and payload of the frame at `start`, and where the next one begins.
 
     Returns None if the frame is not complete yet; raises ValueError for a bad frame.
     """
-    if len(data) < 2:
+    if len(data) < start + 2:
         return None
-    if not data[1] & MASKED or data[0] & 0x70:
+    if not data[start + 1] & MASKED or data[start] & 0x70:
         raise ValueError("not masked, or an extension")
-    size, at = data[1] & 0x7F, 2
+    size, at = data[start + 1] & 0x7F, start + 2
     if size >= 126:
         width = 2 if size == 126 else 8
         if len(data) < at + width:
@@ -64,7 +65,7 @@ def cut_frame(data: bytes) -> tuple[int, bytes, bytes] | None:
     mask, masked = data[at : at + 4], data[at + 4 : at + 4 + size]
     key = int.from_bytes(mask * (size // 4 + 1), "big") >> (8 * (4 - size % 4))
     payload = (int.from_bytes(masked, "big") ^ key).to_bytes(size, "big")
-    return data[0], payload, data[at + 4 + size :]
+    return data[start], payload, at + 4 + size
 
 
 def frame(kind: int, payload: bytes) -> bytes:

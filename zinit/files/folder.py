@@ -23,7 +23,8 @@ class Folder:
     def __init__(self, path: str, report: "Callable[[str], None]") -> None:
         self.path = path
         self.report = report
-        self.refused: dict[str, str] = {}  # name -> why its file was refused when last read
+        self.refused: dict[str, str] = {}  # name -> why its file is not used
+        self.on_refused: Callable[[str, str], None] = ignore_refusal
 
     def file_of(self, name: str) -> str:
         """Return the path of the file of service `name`."""
@@ -31,16 +32,26 @@ class Folder:
 
     def load(self, name: str) -> "Service":
         """Read the file of `name` and report its warnings; raises OSError or ConfigError."""
-        self.refused.pop(name, None)
         try:
             service, warnings = self.read(name)
-        except ConfigError as error:
-            if is_name(name):
-                self.refused[name] = f"{self.file_of(name)}: {error}"
+        except Exception as error:
+            self._refuse(name, error)
             raise
+        self.refused.pop(name, None)
         for warning in warnings:
             self.report(f"{self.file_of(name)}: {warning}")
         return service
+
+    def _refuse(self, name: str, error: Exception) -> None:
+        """Remember why an existing file is not used; names without a file come from clients."""
+        reason = f"{self.file_of(name)}: {error}"
+        if isinstance(error, OSError) and error.filename:  # it may be the override's
+            reason = f"{error.filename}: {error.strerror}"
+        if not is_name(name) or not os.path.lexists(self.file_of(name)):
+            self.refused.pop(name, None)
+        elif self.refused.get(name) != reason:
+            self.refused[name] = reason
+            self.on_refused(name, reason)
 
     def read(self, name: str) -> "tuple[Service, list[str]]":
         """Read the file of `name`; return it with its warnings. Raises OSError or ConfigError."""
@@ -67,11 +78,14 @@ class Folder:
     def names(self) -> list[str]:
         """Return the names of all regular service files, sorted; symbolic links are left out."""
         with os.scandir(self.path) as entries:
-            return sorted(
+            names = sorted(
                 entry.name.removesuffix(SUFFIX)
                 for entry in entries
                 if entry.name.endswith(SUFFIX) and entry.is_file(follow_symlinks=False)
             )
+        for gone in self.refused.keys() - set(names):
+            del self.refused[gone]
+        return names
 
     def load_all(self) -> "list[Service]":
         """Read every service file; a bad one is reported and skipped."""
@@ -109,3 +123,7 @@ def read_file(path: str) -> str:
         return data.decode()
     except UnicodeDecodeError:
         raise ConfigError("not UTF-8") from None
+
+
+def ignore_refusal(name: str, reason: str) -> None:
+    """Stand in until there is a log."""

@@ -45,6 +45,7 @@ class Carrier:
             "disarm": self._disarm,
             "announce": self._announce,
             "report": self._report,
+            "refuse": self._refuse,
         }
 
     def carry_out(self, unit: "Unit", action: "Action") -> None:
@@ -103,3 +104,8 @@ class Carrier:
 
     def _report(self, unit: "Unit", action: "Action") -> None:
         self._system.report(f"{unit.name}: {action.text}")
+        self._system.note(unit.name, f"[zinit] {action.text}")
+
+    def _refuse(self, unit: "Unit", action: "Action") -> None:
+        self._system.report(f"{unit.name}: {action.text}")
+        self._system.note(unit.name, f"[start] {action.text}")

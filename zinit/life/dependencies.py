@@ -20,15 +20,25 @@ class Dependencies:
 
     def link(self, unit: "Unit") -> None:
         """Add the dependencies of a unit."""
+        self._link(unit.name, unit.record.service)
+
+    def _link(self, name: str, service: "Service") -> None:
         self._groups = None
-        for name in unit.record.service.edges:
-            self._dependents.setdefault(name, {})[unit.name] = None
+        for edge in service.edges:
+            self._dependents.setdefault(edge, {})[name] = None
 
     def unlink(self, unit: "Unit") -> None:
         """Remove the dependencies of a unit."""
         self._groups = None
         for name in unit.record.service.edges:
             self._dependents.get(name, {}).pop(unit.name, None)
+
+    def relink(self, unit: "Unit", service: "Service") -> None:
+        """Note that `unit` gets another `service`; its record still has the old one."""
+        if unit.record.service.edges == service.edges:
+            return
+        self.unlink(unit)
+        self._link(unit.name, service)
 
     def dependents(self, name: str) -> "list[Unit]":
         """Return the units that depend on `name`."""

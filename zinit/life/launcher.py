@@ -9,11 +9,14 @@ from zinit.life.unit import MAIN, PROBE, Launch, describe, is_transient
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections import deque
     from collections.abc import Callable
     from typing import Any
 
     from zinit.life.seam import System
     from zinit.life.unit import Unit
+else:
+    from _collections import deque  # collections would import six modules
 
 BATCH = 10  # plain services are started together; others may take long and are started alone
 
@@ -31,7 +34,7 @@ class Launcher:
         self._system = system
         self._feed = feed
         self._is_known = is_known
-        self._services: list[Unit] = []
+        self._services: deque[Unit] = deque()
         self._probes: dict[Unit, None] = {}  # in order
 
     @property
@@ -124,7 +127,7 @@ class Launcher:
             unit = self._services[0]
             if batch and not unit.record.service.is_plain:
                 break
-            del self._services[0]
+            self._services.popleft()
             unit.is_queued = False
             if unit.record.phase == r.SPAWNING and self._is_known(unit):
                 batch.append(unit)

@@ -21,7 +21,7 @@ The handlers in `steps`:
     start         schedule   ignore       ignore       ignore       ignore     want_up    want_up
     stop          want_down  rest         rest         stop         stop       want_down  rest
     lost          ignore     ignore       block_again  lose         lose       ignore     gate
-    changed       ignore     block_again  block_again  renew        renew      ignore     gate
+    changed       retry      block_again  block_again  renew        renew      ignore     gate
     unblocked     -          unblock      -            -            -          -          -
     spawned       -          -            begin        -            -          -          -
     spawn_failed  -          -            fail         -            -          -          -
@@ -32,8 +32,8 @@ The handlers in `steps`:
     probe_passed  ignore     ignore       ignore       run          note_good  ignore     ignore
     probe_failed  ignore     ignore       ignore       probe_again  note_miss  ignore     ignore
     probe_broken  ignore     ignore       ignore       probe_again  note_miss  ignore     ignore
-    ping          ignore     ignore       ignore       rewind       rewind     ignore     ignore
-    ping_late     -          -            -            abort        abort      -          -
+    ping          ignore     ignore       ignore       ignore       rewind     ignore     ignore
+    ping_late     -          -            -            ignore       abort      -          -
     left          -          -            -            linger       linger     linger     -
     look_due      -          -            -            -            -          look       -
     exited        -          -            -            end          end        end        -
@@ -43,6 +43,7 @@ The handlers in `steps`:
 Where they lead; those that are not listed stay in the phase:
 
     schedule     idle      -> blocked, paused
+    retry        idle      -> idle, blocked, paused
     rest         blocked   -> idle
     unblock      blocked   -> spawning
     rest         spawning  -> idle
@@ -55,7 +56,6 @@ Where they lead; those that are not listed stay in the phase:
     run          starting  -> running
     give_up      starting  -> stopping
     probe        starting  -> starting, running
-    abort        starting  -> stopping
     linger       starting  -> idle, paused, stopping
     end          starting  -> idle, paused
     stop         running   -> stopping
@@ -113,7 +113,8 @@ TABLE: "dict[str, dict[str, Cell]]" = {
     r.IDLE: {
         r.START: (steps.schedule, (r.BLOCKED, r.PAUSED)),
         r.STOP: (steps.want_down, (r.IDLE,)),
-        **ignore(r.IDLE, r.LOST, r.CHANGED, *LATE),
+        r.CHANGED: (steps.retry, (r.IDLE, r.BLOCKED, r.PAUSED)),
+        **ignore(r.IDLE, r.LOST, *LATE),
     },
     r.BLOCKED: {
         r.STOP: (steps.rest, (r.IDLE,)),
@@ -140,11 +141,9 @@ TABLE: "dict[str, dict[str, Cell]]" = {
         r.PROBE_PASSED: (steps.run, (r.RUNNING,)),
         r.PROBE_FAILED: (steps.probe_again, (r.STARTING,)),
         r.PROBE_BROKEN: (steps.probe_again, (r.STARTING,)),
-        r.PING: (steps.rewind, (r.STARTING,)),
-        r.PING_LATE: (steps.abort, (r.STOPPING,)),
         r.LEFT: (steps.linger, (r.IDLE, r.PAUSED, r.STOPPING)),
         r.EXITED: (steps.end, (r.IDLE, r.PAUSED)),
-        **ignore(r.STARTING, r.START),
+        **ignore(r.STARTING, r.START, r.PING, r.PING_LATE),
     },
     r.RUNNING: {
         r.STOP: (steps.stop, (r.STOPPING,)),

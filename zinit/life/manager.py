@@ -22,7 +22,7 @@ from zinit.life.unit import MAIN, PROBE, TASK, CommandError, Unit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
     from typing import Any
 
     from zinit.files.service import Service
@@ -152,12 +152,21 @@ class Manager:
 
     def add(self, services: "Iterable[Service]") -> None:
         """Monitor services and start them."""
-        units = [Unit(service) for service in services]
-        for unit in units:  # all are known before the first one starts
-            self._adopt(unit)
+        for _ in self.add_in_steps(services):
+            pass
+
+    def add_in_steps(self, services: "Iterable[Service]") -> "Iterator[None]":
+        """Monitor services that are unknown until now, and start them; yields after each."""
+        units = []
+        for service in services:  # all are known before the first one starts
+            if service.name not in self.units:
+                units.append(Unit(service))
+                self._adopt(units[-1])
+                yield
         self.system.reserve_files(len(self.units))
         for unit in units:
             self.feed(unit, Event(r.START))
+            yield
 
     def _adopt(self, unit: Unit) -> None:
         self.units[unit.name] = unit
@@ -167,6 +176,7 @@ class Manager:
         del self.units[unit.name]
         unit.timers.clear()
         self.dependencies.unlink(unit)
+        self.system.forget(unit.record.service)
 
     def _is_known(self, unit: Unit) -> bool:
         return self.units.get(unit.name) is unit

@@ -15,6 +15,7 @@ UNSPAWNED = "unspawned"  # its process could not be started
 SUCCEEDED = "succeeded"
 FAILED = "failed"
 CRASHED = "crashed"  # failed more often than its restart limit allows
+FAILURES = (UNSPAWNED, FAILED, CRASHED)
 
 WORDS = {
     UNKNOWN: "Unknown",

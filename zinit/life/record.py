@@ -72,7 +72,8 @@ class Action:
     drop       cancel the timer for the event `text`
     disarm     cancel all timers
     announce   tell the dependents that the service's state changed
-    report     write `text` to the console
+    report     write `text` to the console and to the service's log
+    refuse     likewise; the service cannot be started, as `text` says
     """
 
     __slots__ = ("at", "kind", "number", "text")
@@ -114,6 +115,7 @@ class Record:
         self.kills = 0  # SIGKILLs sent during this stop
         self.misses = 0  # failed liveness tests in a row
         self.fault = ""  # why zinit stops the service although it is wanted
+        self.reason = ""  # why the service is not up as it should be, for clients
         self.started_at = 0.0
         self.restarts: tuple[float, ...] = ()  # times of recent restarts, if they are limited
         self.delay_s = 0.0  # the last pause before a restart

@@ -40,8 +40,16 @@ class System(Protocol):
         """Kill every process in the service's control group."""
         ...
 
+    def forget(self, service: Service) -> None:
+        """Remove what the machine keeps for a service that is no longer monitored."""
+        ...
+
     def report(self, text: str) -> None:
         """Write a line to the console."""
+        ...
+
+    def note(self, name: str, text: str) -> None:
+        """Add a line about the service `name` to its log."""
         ...
 
     def fault(self, error: BaseException) -> None:

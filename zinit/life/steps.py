@@ -54,6 +54,13 @@ def schedule(record: Record, event: Event, now: float) -> "Step":
     return block(record)
 
 
+def retry(record: Record, event: Event, now: float) -> "Step":
+    """Start a service that is wanted and has failed: its changed file may mend the reason."""
+    if record.target_up and record.outcome.kind in o.FAILURES:
+        return schedule(record, event, now)
+    return record, []
+
+
 def forget_failures(record: Record) -> None:
     """Reset what limits and delays automatic restarts: a command stops or starts the service."""
     record.restarts = ()
@@ -89,6 +96,8 @@ def want_down(record: Record, event: Event, now: float) -> "Step":
     record.target_up = False
     record.is_unasked = False
     record.fault = ""
+    if record.has_process:
+        record.reason = ""
     forget_failures(record)
     return record, []
 
@@ -122,7 +131,7 @@ def begin(record: Record, event: Event, now: float) -> "Step":
     record.pid = event.number
     record.started_at = now
     record.kills = record.misses = 0
-    record.fault = ""
+    record.fault = record.reason = ""
     service = record.service
     actions = []
     if service.start_timeout_s:
@@ -133,8 +142,6 @@ def begin(record: Record, event: Event, now: float) -> "Step":
         return record, actions
     record.phase = r.STARTING
     record.outcome = Outcome(o.SPAWNED)
-    if service.watchdog_s:
-        actions.append(arm(r.PING_LATE, now + service.watchdog_s))
     if service.test:
         actions += probe_actions(service.probe_timeout_s, now)
     elif not service.ready:
@@ -145,7 +152,8 @@ def begin(record: Record, event: Event, now: float) -> "Step":
 def fail(record: Record, event: Event, now: float) -> "Step":
     """Give up after a failed spawn, or retry if the cause may pass."""
     record.outcome = Outcome(o.UNSPAWNED)
-    reported = report(f"cannot start: {event.text}")
+    record.reason = f"cannot start: {event.text}"
+    reported = Action("refuse", text=record.reason)
     if event.is_transient:
         record.phase = r.PAUSED
         record.is_gated = False
@@ -158,6 +166,7 @@ def run(record: Record, event: Event, now: float) -> "Step":
     """Note that the service is ready, and release its dependents."""
     record.phase = r.RUNNING
     record.outcome = Outcome(o.RUNNING)
+    record.reason = ""
     service = record.service
     actions = [r.DISARM, r.END_PROBE]
     if service.liveness:
@@ -193,9 +202,15 @@ def probe_actions(limit_s: float, now: float) -> list[Action]:
 
 def probe_again(record: Record, event: Event, now: float) -> "Step":
     """Test again later: the service is not ready yet."""
-    record.outcome = Outcome(o.UNTESTED if event.kind == r.PROBE_BROKEN else o.SPAWNED)
+    reports = []
+    if event.kind == r.PROBE_BROKEN:
+        reason = f"its test cannot be run: {event.text}"
+        reports = [report(reason)] if record.reason != reason else []
+        record.outcome, record.reason = Outcome(o.UNTESTED), reason
+    else:
+        record.outcome, record.reason = Outcome(o.SPAWNED), ""
     due = arm(r.PROBE_DUE, now + record.service.probe_interval_s)
-    return record, [r.END_PROBE, FORGET_LATE, due]
+    return record, [*reports, r.END_PROBE, FORGET_LATE, due]
 
 
 def note_good(record: Record, event: Event, now: float) -> "Step":
@@ -234,14 +249,16 @@ def abort(record: Record, event: Event, now: float) -> "Step":
 def stop(record: Record, event: Event, now: float) -> "Step":
     """Stop the service; SIGKILL follows if it does not end in time."""
     record.target_up = False
+    record.reason = ""
     forget_failures(record)
     return send_stop(record, now, record.service.stop_signal)
 
 
 def lose(record: Record, event: Event, now: float) -> "Step":
     """Stop because a required service is lost; start again when that is back."""
+    record.reason = f"the required service {event.text} is down"
     record, actions = send_stop(record, now, record.service.stop_signal)
-    return record, [report(f"stopping: the required service {event.text} is down"), *actions]
+    return record, [report(f"stopping: {record.reason}"), *actions]
 
 
 def renew(record: Record, event: Event, now: float) -> "Step":
@@ -252,7 +269,7 @@ def renew(record: Record, event: Event, now: float) -> "Step":
 
 def make_stop(record: Record, now: float, fault: str, signal: int = 0) -> "Step":
     """Stop the service because of `fault`; it stays wanted."""
-    record.fault = fault
+    record.fault = record.reason = fault
     record, actions = send_stop(record, now, signal or record.service.stop_signal)
     return record, [report(fault), *actions]
 

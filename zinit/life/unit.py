@@ -8,7 +8,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-TRANSIENT = (11, 12, 23, 24)  # EAGAIN, ENOMEM, ENFILE, EMFILE
+TRANSIENT = (11, 12, 23, 24, 26)  # EAGAIN, ENOMEM, ENFILE, EMFILE, ETXTBSY
 MAIN = "main"
 PROBE = "probe"
 TASK = "task"
@@ -110,7 +110,10 @@ class Unit:
 
 
 def is_transient(error: Exception) -> bool:
-    """Return whether a retry of a spawn may succeed: no process, memory or descriptor was free."""
+    """Return whether a retry of a spawn may succeed: no process, memory or descriptor was free.
+
+    Or the program was being written, as in an upgrade.
+    """
     return isinstance(error, MemoryError) or getattr(error, "errno", 0) in TRANSIENT
 
 

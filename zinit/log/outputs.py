@@ -3,7 +3,7 @@
 import os
 import time
 
-from zinit.log.ring import LineCutter
+from zinit.log.ring import LINE_LIMIT, LineCutter
 from zinit.loop import READ
 
 TYPE_CHECKING = False
@@ -21,6 +21,7 @@ READ_SIZE = 16384
 READS_AT_END = 64  # enough for a full pipe of the usual size, whatever the size of each write
 RANK = 2
 START_MARK = b"------------ [start] ------------"
+NOTE_MARK = "------------"  # as in the mark of a start, so that it reads as zinit's line
 STDOUT, STDERR = 1, 2
 MARKS = {STDOUT: b"[+]", STDERR: b"[-]"}
 
@@ -73,10 +74,17 @@ class Outputs:
         self._streams: dict[int, Stream] = {}
         self._numbers: dict[tuple[str, int], int] = {}  # label and number -> its descriptor
         self._writers: dict[str, LogWriter] = {}  # by the folder of their log files
+        self._forgotten: set[str] = set()  # services that still have pipes
+        self._has_unused = False  # there may be writers that no pipe uses
 
     def mark_start(self, label: str) -> None:
         """Note in the ring that `label` starts."""
         self._ring.append(MARKS[STDERR] + b" " + label.encode() + b": " + START_MARK)
+
+    def note(self, label: str, text: str) -> None:
+        """Add a line of zinit to the log of `label`."""
+        line = MARKS[STDERR] + f" {label}: {NOTE_MARK} {text}".encode(errors="replace")
+        self._ring.append(line[:LINE_LIMIT])
 
     def attach(
         self, fd: int, number: int, label: str, name: str, service: "Service | None"
@@ -97,6 +105,7 @@ class Outputs:
             self._set_file(stream, service)
         elif stream.writer is not None:
             self._unset_file(stream, stream.writer)
+        self._forgotten.discard(name)
         return stream
 
     def reader_of(self, label: str, number: int) -> int:
@@ -116,6 +125,13 @@ class Outputs:
     def has(self, fd: int) -> bool:
         """Return whether `fd` is read."""
         return fd in self._streams
+
+    def release(self, name: str) -> None:
+        """Note that the service `name` is forgotten: its log file's writer may end."""
+        if any(stream.service == name for stream in self._streams.values()):
+            self._forgotten.add(name)
+        else:
+            self._has_unused = bool(self._writers)
 
     def flush(self) -> None:
         """Read what the pipes hold now, before the daemon ends."""
@@ -144,6 +160,18 @@ class Outputs:
         """Check for writers that hang."""
         for writer in self._writers.values():
             writer.turn(now)
+        if self._has_unused:
+            self._end_unused()
+
+    def _end_unused(self) -> None:
+        """End the writers that no pipe uses; a service that is started again gets a new one."""
+        used = {stream.writer for stream in self._streams.values()}
+        unused = [one for one in self._writers.values() if one not in used]
+        left = [one for one in unused if not one.close()]
+        for writer in unused:
+            if writer not in left:
+                del self._writers[writer.folder]
+        self._has_unused = bool(left)
 
     def finish(self) -> None:
         """Read what the pipes hold and let it be written, for at most `END_S` seconds."""
@@ -245,3 +273,6 @@ class Outputs:
         del self._streams[stream.fd]
         if self._numbers.get((stream.label, stream.number)) == stream.fd:
             del self._numbers[stream.label, stream.number]
+        if stream.service in self._forgotten:
+            self._forgotten.discard(stream.service)
+            self.release(stream.service)

@@ -99,6 +99,16 @@ class LogWriter:
             self._report(f"writing in {self.folder} hangs; log lines are lost until it continues")
             self._resume_services()
 
+    def close(self) -> bool:
+        """Let the process end when it has written everything; return False if lines are queued."""
+        if self._queue:
+            return False
+        if self._socket is not None:
+            self._loop.forget(self._socket.fileno())
+            self._socket.close()
+            self._socket = None
+        return True
+
     def finish(self, until: float) -> None:
         """Send the queue and wait for the process to end, but not longer than `until`."""
         if self._socket is None:

@@ -57,6 +57,14 @@ def prepare(service: "Service", report: "Callable[[str], None]") -> str:
     return folder
 
 
+def remove(service: "Service") -> None:
+    """Remove the service's group, unless processes that it has left behind are still in it."""
+    try:
+        os.rmdir(folder_of(service))
+    except OSError:
+        pass  # it is in use, or was never made
+
+
 def kill(service: "Service") -> None:
     """Kill every process of the group; raises OSError."""
     folder = folder_of(service)

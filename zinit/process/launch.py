@@ -66,13 +66,41 @@ class Start:
         """Start the process; raises OSError, ValueError or MemoryError."""
         service = self.launch.service
         if service.is_plain:
-            self.pid = spawn_plain(self.argv, self.env, service.dir or "/", self.fds)
-            if file_limits is not None:
-                set_file_limits(self.pid, file_limits)
+            if file_limits is None:
+                self.pid = self._spawn_plain()
+            else:
+                self.pid = self._spawn_limited(file_limits)
             return
         from zinit.process.forked import fork_exec
 
         self.pid = fork_exec(service, self.argv, self.env, self.fds, file_limits, report)
+
+    def _spawn_plain(self) -> int:
+        return spawn_plain(self.argv, self.env, self.launch.service.dir or "/", self.fds)
+
+    def _spawn_limited(self, limits: tuple[int, int]) -> int:
+        """Start the process with other limits of open files than ours.
+
+        The child inherits ours, so they are lowered for a moment. Descriptors above the limit can't
+        be handed over then; `lift` keeps the low numbers free, and if that does not suffice the
+        child's limits are set right after its start.
+        """
+        import resource
+
+        if max(self.fds.values(), default=0) >= limits[0]:
+            pid = self._spawn_plain()
+            set_file_limits(pid, limits)
+            return pid
+        raised = resource.getrlimit(RLIMIT_NOFILE)
+        resource.setrlimit(RLIMIT_NOFILE, limits)
+        try:
+            return self._spawn_plain()
+        finally:
+            resource.setrlimit(RLIMIT_NOFILE, raised)
+
+    def lift(self, limits: "tuple[int, int] | None") -> None:
+        """Give the descriptors that we keep numbers above `limits`, those of children."""
+        self.ours = [fd if fd in self.reused else lift(fd, limits) for fd in self.ours]
 
     def close(self) -> None:
         """Close the child's ends here."""
@@ -131,6 +159,20 @@ class Start:
 def open_writer(reader: int) -> int:
     """Return a new writing end of a pipe whose reading end is `reader`; raises OSError."""
     return os.open(f"/proc/self/fd/{reader}", os.O_WRONLY | os.O_CLOEXEC)
+
+
+def lift(fd: int, limits: "tuple[int, int] | None") -> int:
+    """Return a descriptor in place of `fd` whose number is above the limit, if there is room."""
+    if limits is None or fd >= limits[0]:
+        return fd
+    import fcntl
+
+    try:
+        high = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, limits[0])
+    except OSError:
+        return fd
+    os.close(fd)
+    return high
 
 
 def set_file_limits(pid: int, limits: tuple[int, int]) -> None:

@@ -5,6 +5,8 @@ A channel belongs to one process and is closed when that process is reaped.
 
 import os
 
+from zinit.process.senders import is_from
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import socket as _socket
@@ -66,12 +68,12 @@ class NotifySocket:
 
     Abstract names belong to a network namespace, so the socket is opened in the service's own.
     Any local process can list such sockets: the name is random, and datagrams are ignored unless
-    root or the service's user sent them.
+    `zinit.process.senders` finds that the service sent them.
     """
 
     def __init__(self, uid: int, namespace: str = "", fd: int = -1) -> None:
-        """Open a socket, or take over `fd`; raises OSError."""
-        self._uids = (0, uid, os.getuid())
+        """Open a socket for a service that runs as `uid`, or take over `fd`; raises OSError."""
+        self._uids = (0, os.getuid(), uid)
         self.address = ""
         if fd >= 0:
             self._socket = _socket.socket(fileno=fd)
@@ -88,7 +90,7 @@ class NotifySocket:
 
     def dump(self, hand_over: "HandOver") -> "dict[str, object]":
         """Return what `restore_channel` needs."""
-        return {"kind": "notify", "fd": hand_over(self.fd), "uid": self._uids[1]}
+        return {"kind": "notify", "fd": hand_over(self.fd), "uid": self._uids[2]}
 
     @property
     def fd(self) -> int:
@@ -104,8 +106,7 @@ class NotifySocket:
                 data, extras, _flags, _address = self._socket.recvmsg(SIZE_LIMIT, space)
             except BlockingIOError:
                 return
-            uids = [int.from_bytes(extra[2][4:8], "little") for extra in extras]
-            if uids and uids[0] in self._uids:
+            if any(is_from(pid, extra[2], self._uids) for extra in extras):
                 on_notify(name, pid, data.split(b"\n"))
 
         loop.watch(self.fd, RANK, handle)

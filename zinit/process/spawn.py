@@ -38,6 +38,7 @@ def read_regular(path: str, limit: int) -> bytes:
 
 def read_environment(path: str = "/etc/environment") -> dict[str, str]:
     """Return this process's environment, overridden by the KEY=VALUE lines of `path`."""
+    drop_coerced_locale()
     env = dict(os.environ)
     env.pop("NOTIFY_SOCKET", None)
     try:
@@ -49,6 +50,18 @@ def read_environment(path: str = "/etc/environment") -> dict[str, str]:
         if equals and key and not key.startswith("#") and "\0" not in line:
             env[key] = value
     return env
+
+
+def drop_coerced_locale() -> None:
+    """Remove the LC_CTYPE that Python sets where there is no locale (PEP 538)."""
+    if os.environ.get("LC_CTYPE") not in ("C.UTF-8", "C.utf8", "UTF-8"):
+        return
+    try:
+        with open("/proc/self/environ", "rb") as stream:  # as it was at the start
+            if b"\0LC_CTYPE=" not in b"\0" + stream.read():
+                del os.environ["LC_CTYPE"]
+    except OSError:
+        pass
 
 
 def spawn_plain(argv: list[str], env: "Mapping[str, str]", cwd: str, fds: dict[int, int]) -> int:
@@ -93,6 +106,16 @@ def find_program(word: str, path: str) -> str:
         if os.access(name, os.X_OK) and not os.path.isdir(name):
             return name
     raise FileNotFoundError(2, "No such program", word)
+
+
+def keep_from_children() -> None:
+    """Close every descriptor above 2 at an exec: services get what their files ask for."""
+    for word in os.listdir("/proc/self/fd"):
+        if int(word) > 2:
+            try:
+                os.set_inheritable(int(word), False)
+            except OSError:
+                pass  # it was that of the folder
 
 
 def close_all_but(*kept: int) -> None:

@@ -3,6 +3,11 @@
 import os
 import time
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator
+
+FRESH_S = 0.2  # how long the table of parents is used: requests often come together
 TICKS = os.sysconf("SC_CLK_TCK")
 PAGE = os.sysconf("SC_PAGE_SIZE")
 PARENT, UTIME, STIME, START, RSS = (
@@ -34,34 +39,49 @@ def describe_process(pid: int) -> "dict[str, object]":
     }
 
 
-def find_descendants(top: int) -> list[int]:
-    """Return the pids of all descendants of `top`."""
-    children: dict[int, list[int]] = {}
-    for name in os.listdir("/proc"):
-        if name.isdecimal():
-            try:
-                children.setdefault(read_stat(int(name))[PARENT], []).append(int(name))
-            except (OSError, IndexError):
-                continue
-    found: list[int] = []
-    todo = [top]
-    while todo:
-        below = children.get(todo.pop(), [])
-        found += below
-        todo += below
-    return found
+class Processes:
+    """The processes of the machine by parent, read in steps: there may be tens of thousands."""
 
+    def __init__(self) -> None:
+        self._children: dict[int, list[int]] = {}
+        self._read_at = -FRESH_S
 
-def describe(pid: int) -> "dict[str, object]":
-    """Return the use of a process, with that of its descendants under `children`."""
-    try:
-        own = describe_process(pid)
-    except OSError:  # the process has just ended
-        own = {"pid": pid, "memory_usage": 0, "cpu_usage": 0.0}
-    below = []
-    for child in find_descendants(pid):
+    def describe(self, pid: int) -> "Generator[None, None, dict[str, object]]":
+        """Return the use of a process, with that of its descendants under `children`."""
+        if time.monotonic() - self._read_at >= FRESH_S:
+            yield from self._read()
         try:
-            below.append(describe_process(child))
-        except OSError:
-            continue
-    return {**own, "children": below}
+            own = describe_process(pid)
+        except OSError:  # the process has just ended
+            own = {"pid": pid, "memory_usage": 0, "cpu_usage": 0.0}
+        below = []
+        for child in self._find_descendants(pid):
+            try:
+                below.append(describe_process(child))
+            except OSError:
+                continue
+            yield
+        return {**own, "children": below}
+
+    def _read(self) -> "Iterator[None]":
+        children: dict[int, list[int]] = {}
+        for name in os.listdir("/proc"):
+            if name.isdecimal():
+                try:
+                    children.setdefault(read_stat(int(name))[PARENT], []).append(int(name))
+                except (OSError, IndexError):
+                    continue
+                yield
+        self._children = children
+        self._read_at = time.monotonic()
+
+    def _find_descendants(self, top: int) -> list[int]:
+        """Return the pids of all descendants of `top`."""
+        found: dict[int, None] = {top: None}
+        todo = [top]
+        while todo:
+            below = self._children.get(todo.pop(), [])
+            todo += [pid for pid in below if pid not in found]  # a reused pid could make a cycle
+            found.update(dict.fromkeys(below))
+        del found[top]
+        return list(found)

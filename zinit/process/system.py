@@ -8,8 +8,9 @@ process once the loop runs. Signals go through pidfds, so a reused pid is never 
 import os
 import time
 
-from zinit.process.launch import Start
-from zinit.process.spawn import read_environment
+from zinit.life.unit import PROBE
+from zinit.process.launch import Start, lift
+from zinit.process.spawn import keep_from_children, read_environment
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,6 +29,14 @@ if TYPE_CHECKING:
 
         def mark_start(self, label: str) -> None:
             """Note in the log that `label` starts."""
+            ...
+
+        def note(self, label: str, text: str) -> None:
+            """Add a line of zinit to the log of `label`."""
+            ...
+
+        def release(self, name: str) -> None:
+            """Note that the service `name` is forgotten."""
             ...
 
         def attach(
@@ -75,6 +84,17 @@ class RealSystem:
     def now(self) -> float:
         """Return monotonic seconds."""
         return time.monotonic()
+
+    def note(self, name: str, text: str) -> None:
+        """Add a line about the service `name` to its log."""
+        self._outputs.note(name, text)
+
+    def keep_files(self) -> None:
+        """Keep the descriptors that we inherited from services."""
+        try:
+            keep_from_children()
+        except OSError as error:
+            self.report(f"services inherit descriptors: {error.strerror}")  # there is no /proc
 
     def reserve_files(self, services: int) -> None:
         """Raise our limit of open files if `services` need it; children keep the old limit."""
@@ -135,6 +155,14 @@ class RealSystem:
         except ChildProcessError:
             return False
         return True
+
+    def forget(self, service: "Service") -> None:
+        """Remove what is kept for a service: its log's writer and its control group."""
+        self._outputs.release(service.name)
+        if service.cgroup is not None:
+            from zinit.process import cgroups
+
+            cgroups.remove(service)
 
     def kill_cgroup(self, service: "Service") -> None:
         """Kill every process of the service's control group."""
@@ -204,7 +232,9 @@ class RealSystem:
         """Read the child's output and its readiness channel."""
         launch, service = start.launch, start.launch.service
         if start.ours:
-            self._outputs.mark_start(launch.label)
+            if launch.kind != PROBE:  # tests run so often that marks would fill the log
+                self._outputs.mark_start(launch.label)
+            start.lift(self._file_limits)
         for number, fd in enumerate(start.ours, 1):
             try:
                 self._outputs.attach(fd, number, launch.label, service.name, service)
@@ -221,7 +251,7 @@ class RealSystem:
     def adopt(self, pid: int) -> None:
         """Open a pidfd for a running child."""
         try:
-            self._pidfds[pid] = os.pidfd_open(pid)
+            self._pidfds[pid] = lift(os.pidfd_open(pid), self._file_limits)
         except OSError:
             pass  # out of descriptors: until the child is reaped, its pid is as good
 

@@ -71,6 +71,22 @@ def test_requests_need_the_token(web: Web) -> None:
         assert b"access-control" not in sock.recv(65536).lower()
 
 
+def test_a_request_may_come_in_chunks(web: Web) -> None:
+    head = f"POST / HTTP/1.1\r\nAuthorization: Bearer {web.token}\r\n".encode()
+    chunked = b"Transfer-Encoding: chunked\r\n"
+    body = b"".join(b"1\r\n%c\r\n" % byte for byte in LIST) + b"0\r\n\r\n"
+    status, reply = web.exchange(head + chunked + b"\r\n" + body)
+    assert (status, json.loads(reply)["result"].keys()) == (200, {"a"})
+    assert web.exchange(head + chunked + b"\r\nx\r\n")[0] == 400
+    assert web.exchange(head + chunked + b"Content-Length: 5\r\n\r\n")[0] == 400
+    assert web.exchange(head + chunked + b"\r\nfffff\r\n")[0] == 413
+    with web.connect() as sock:
+        sock.sendall(head + chunked + b"Expect: 100-continue\r\n\r\n")
+        assert sock.recv(4096) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        sock.sendall(body)
+        assert b"HTTP/1.1 200 OK" in sock.recv(4096)
+
+
 def test_the_reply_to_a_stop_comes_when_the_service_is_down(web: Web) -> None:
     stop = {"jsonrpc": "2.0", "id": 1, "method": "service_stop", "params": ["a"]}
     status, body = web.post(json.dumps(stop).encode())

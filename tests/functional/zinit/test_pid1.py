@@ -131,6 +131,26 @@ def machine() -> Iterator[Machine]:
             one.close()
 
 
+def test_the_options_of_init_are_followed_as_pid_1(machine: Machine) -> None:
+    folder, socket = machine.folder / "other", machine.folder / "other.sock"
+    folder.mkdir()
+    (folder / "a.yaml").write_text("exec: sh -c 'seq 50; exec sleep 1000'")
+    words = ["-s", str(socket), "init", "-c", str(folder), "-b", "10"]
+    machine.init.write_text(
+        machine.init.read_text().replace(
+            "boot.main()", f"from zinit.client.cli import main\nmain({words}, 'zinit')"
+        )
+    )
+    machine.start()
+    client = Client(str(socket))
+    wait_until(lambda: socket.is_socket(), "it listens there")
+    assert list(client.list()) == ["a"]
+    wait_until(lambda: "[+] a: 50" in list(client.log()), "the service runs")
+    assert len(list(client.log())) == 10
+    client.shutdown()
+    assert machine.wait_for_end() != 1
+
+
 def test_boot_services_and_power_off(machine: Machine) -> None:
     machine.write("base", "exec: sleep 1000")
     machine.write(

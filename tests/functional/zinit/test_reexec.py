@@ -145,6 +145,25 @@ def test_endless_faults_re_execute_a_limited_number_of_times(tmp_path: Path) -> 
         zinit.process.kill()
 
 
+def test_modules_for_later_are_imported_soon_after_the_boot(tmp_path: Path) -> None:
+    """Or an old process would import them from a new version."""
+    with ZinitDaemon(tmp_path) as zinit:
+        flag = tmp_path / "imported"
+        zinit.insert(
+            "import sys, zinit.daemon, zinit.control.late as late\nold = late.import_one\n"
+            "assert 'zinit.control.reexec' not in sys.modules\n"
+            "def import_one(names):\n"
+            "    is_more = old(names)\n"
+            "    if not is_more and 'zinit.control.reexec' in sys.modules:\n"
+            f"        open({str(flag)!r}, 'w').close()\n"
+            "    return is_more\n"
+            "late.import_one = import_one\nzinit.daemon.LATE_S = 0.1\n"
+        )
+        zinit.start()
+        wait_until(flag.exists, "they are imported")
+        assert "internal error" not in zinit.said()
+
+
 @pytest.mark.parametrize(
     ("code", "reason"),
     [

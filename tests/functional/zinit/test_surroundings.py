@@ -48,6 +48,20 @@ def test_paths_are_relative_to_the_folder_it_was_started_in(tmp_path: Path) -> N
         assert not zinit.socket.exists()
 
 
+def test_a_removed_control_socket_comes_back(tmp_path: Path) -> None:
+    with ZinitDaemon(tmp_path) as zinit:
+        zinit.insert("import zinit.daemon\nzinit.daemon.SOCKET_LOOK_S = 0.1\n")
+        zinit.write("a", "exec: sleep 1000")
+        zinit.start()
+        for _ in range(2):
+            zinit.socket.unlink()
+            wait_until(zinit.socket.exists, "the socket is back")
+            assert zinit.client.list().keys() == {"a"}
+        assert zinit.socket.stat().st_mode & 0o777 == 0o600
+        assert zinit.end() == 0
+        assert not zinit.socket.exists()
+
+
 def test_closed_standard_descriptors_are_replaced(tmp_path: Path) -> None:
     """Otherwise the first files opened would get their numbers, and services would inherit them."""
     with ZinitDaemon(tmp_path) as zinit:
@@ -132,3 +146,60 @@ def test_there_are_descriptors_for_services_that_are_added_later(tmp_path: Path)
         go.touch()  # its limit is set right after its start
         wait_until(lambda: len(zinit.lines("limit")) == 4, "it prints its limit again")
         assert zinit.lines("limit")[1::2] == ["[+] limit: 256"] * 2
+
+
+@pytest.mark.parametrize("more", ["", "\nlimits: {core: 0}"])
+def test_services_inherit_no_descriptor_of_our_caller(tmp_path: Path, more: str) -> None:
+    with ZinitDaemon(tmp_path) as zinit:
+        zinit.write("a", f"exec: sh -c 'ls /proc/$$/fd'\noneshot: true{more}")
+        zinit.start(prefix=("sh", "-c", 'exec "$@" 7</dev/null 9</dev/null', "sh"))
+        zinit.wait_for_state("a", "Success")
+        assert zinit.lines("a")[1:] == ["[+] a: 0", "[+] a: 1", "[+] a: 2"]
+
+
+def test_no_service_sees_our_limit_of_open_files(tmp_path: Path) -> None:
+    with ZinitDaemon(tmp_path) as zinit:
+        for number in range(120):
+            zinit.write(f"s{number}", "exec: sh -c 'ulimit -n'\noneshot: true")
+        zinit.start("-b", "10000", prefix=("prlimit", "--nofile=256:4096"))
+        wait_until(lambda: set(zinit.client.list().values()) == {"Success"}, "all ran")
+        said = [line.split()[-1] for line in zinit.lines() if "[start]" not in line]
+        assert said == ["256"] * 120
+
+
+def test_services_get_no_locale_that_python_has_set(tmp_path: Path) -> None:
+    with ZinitDaemon(tmp_path) as zinit:
+        zinit.write("a", "exec: env\noneshot: true")
+        zinit.start(prefix=("env", "-i", "LC_NAME=x"))
+        zinit.wait_for_state("a", "Success")
+        wait_until(lambda: "[+] a: LC_NAME=x" in zinit.lines("a"), "its environment")
+        assert not any("LC_CTYPE" in line for line in zinit.lines("a"))
+
+
+def test_a_locale_of_our_caller_is_kept(tmp_path: Path) -> None:
+    with ZinitDaemon(tmp_path) as zinit:
+        zinit.write("a", "exec: env\noneshot: true")
+        zinit.start(prefix=("env", "LC_CTYPE=C.UTF-8"))
+        zinit.wait_for_line("[+] a: LC_CTYPE=C.UTF-8")
+
+
+def run_init(zinit: ZinitDaemon, folder: Path) -> subprocess.CompletedProcess[str]:
+    call = [str(zinit.program), "-s", str(zinit.socket), "init", "-c", str(folder), "--container"]
+    return subprocess.run(call, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_a_folder_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+    done = run_init(ZinitDaemon(tmp_path), tmp_path / "nowhere")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"cannot read {tmp_path}/nowhere: there is no such folder\n"
+
+
+def test_a_file_in_place_of_the_socket_is_replaced_if_it_is_empty(tmp_path: Path) -> None:
+    with ZinitDaemon(tmp_path) as zinit:
+        zinit.socket.write_text("precious")
+        done = run_init(zinit, zinit.etc)
+        assert done.returncode == 1
+        assert "is a file with content, not a socket" in done.stderr
+        assert zinit.socket.read_text() == "precious"
+        zinit.socket.write_text("")
+        zinit.start()

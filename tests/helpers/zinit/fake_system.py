@@ -20,6 +20,8 @@ class FakeSystem:
         self.running: dict[int, str] = {}  # pid -> label
         self.events: list[str] = []
         self.reports: list[str] = []
+        self.forgotten: list[str] = []
+        self.notes: list[str] = []  # lines of zinit in the logs of services
         self.obeys = True  # SIGTERM ends a process at once
         self.left: set[int] = set()  # process groups whose leader has ended
         self.refuse: dict[str, OSError] = {}  # label -> error of its spawn
@@ -58,11 +60,17 @@ class FakeSystem:
     def kill_cgroup(self, service: Service) -> None:
         self.events.append(f"kill cgroup {service.name}")
 
+    def forget(self, service: Service) -> None:
+        self.forgotten.append(service.name)
+
     def fault(self, error: BaseException) -> None:
         raise AssertionError("a bug in the manager") from error
 
     def report(self, text: str) -> None:
         self.reports.append(text)
+
+    def note(self, name: str, text: str) -> None:
+        self.notes.append(f"{name}: {text}")
 
     def end(self, pid: int, status: int) -> None:
         """End a process with a wait status; the manager learns of it at the next settle."""

@@ -119,7 +119,7 @@ def test_requests_need_the_right_number_of_words() -> None:
         ("", "unknown command"),
         ("wat", "unknown command 'wat' or wrong arguments count"),
         ("status", "unknown command 'status' or wrong arguments count"),
-        ("log follow", "unknown command 'log' or wrong arguments count"),
+        ("log follow", "invalid log command arguments"),
         ("start 'a", "invalid command syntax"),
     ):
         with pytest.raises(ProtocolError) as refused:

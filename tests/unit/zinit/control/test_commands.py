@@ -31,9 +31,11 @@ def test_every_row_is_reached_by_one_name_and_described() -> None:
 
 
 def test_a_line_finds_its_command_by_words_and_arguments() -> None:
-    assert find_line(["wat"]) is find_line(["status"]) is find_line(["list", "x"]) is None
+    assert find_line(["wat"]) is find_line(["status"]) is find_line(["start", "x", "y"]) is None
     for words, method, count in (
         (["list"], "service_list", 0),
+        (["list", "x"], "service_list", 0),
+        (["reboot", "x", "y"], "system_reboot", 0),
         (["reload"], "system_reload", 0),
         (["reload", "a"], "service_reload", 1),
         (["kill", "a", "SIGHUP"], "service_kill", 2),
@@ -75,7 +77,8 @@ def test_unknown_services_are_refused_in_both_protocols() -> None:
         if command.method:
             request = {"jsonrpc": "2.0", "id": 1, "method": command.method, "params": params}
             error = ask(json.dumps(request))["error"]
-            assert error["message"].startswith(f"{command.action}: "), command.method
+            action = command.action + " file" * (command.method == "service_create")
+            assert error["message"].startswith(f"{action}: "), command.method
             assert error["data"]["service"] == "nobody"
         if command.line:
             words = [*command.line, *map(str, params)]

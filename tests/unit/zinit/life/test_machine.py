@@ -9,7 +9,7 @@ from zinit.files.service import Service
 from zinit.life import machine
 from zinit.life import record as r
 from zinit.life.machine import TABLE, step
-from zinit.life.outcome import SUCCEEDED, parse_outcome
+from zinit.life.outcome import FAILED, SUCCEEDED, UNKNOWN, Outcome, parse_outcome
 from zinit.life.record import EVENTS, PHASES, Event, ImpossibleEventError, Record
 
 NOW = 50.0
@@ -46,6 +46,7 @@ def situations(phase: str, kind: str) -> Iterator[tuple[Record, Event]]:
         record.not_before = NOW + 1 if gated else 0.0
         record.is_gated = gated
         record.fault = "fault" if fault else ""
+        record.outcome = Outcome(FAILED if failed else UNKNOWN)
         if phase in (r.IDLE, r.STOPPING):
             record.target_up = wanted
         number = 7 if kind == r.SPAWNED else 256 * failed

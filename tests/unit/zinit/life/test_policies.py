@@ -158,6 +158,31 @@ def test_the_watchdog_aborts_a_service_without_pings() -> None:
     assert world.labels == ["a"]
 
 
+def test_the_watchdog_counts_from_readiness() -> None:
+    world = World(a="exec: run\nready: notify\nwatchdog: 5")
+    world.boot()
+    world.advance(3)
+    world.tell("a", b"WATCHDOG=1")
+    world.happened()
+    world.advance(20)
+    assert world.happened() == []
+    world.ready("a")
+    world.advance(4.9)
+    assert world.happened() == []
+    world.advance(0.2)
+    assert world.happened()[0] == "signal a 6"
+
+
+def test_a_program_that_is_being_written_is_started_later() -> None:
+    world = World(a="exec: run")
+    world.system.refuse["a"] = OSError(26, "Text file busy")
+    world.boot()
+    assert world.state("a") == "Failure"
+    world.system.refuse.clear()
+    world.advance(3)
+    assert world.state("a") == "Running"
+
+
 def test_a_start_that_takes_too_long_is_a_failure() -> None:
     world = World(a="exec: run\nready: notify\nstart_timeout: 5\nrestart: {limit: 1, delay: 1}")
     world.boot()
