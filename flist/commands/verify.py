@@ -82,7 +82,6 @@ def show(report: Report, said: str, options: argparse.Namespace) -> None:
         return
     for fault in report.faults:
         sys.stdout.write(printable(fault) + "\n")
-    sys.stderr.write(f"checked {report.inodes} entries and {report.blocks} blocks\n")
-    if report.lacking:
-        sys.stderr.write(f"{report.lacking} blocks are not in all of their stores\n")
-    sys.stderr.write(printable(said) + "\n")
+    lacking = f", {report.lacking} of them not in all of their stores" if report.lacking else ""
+    summary = f"checked {report.inodes} entries and {report.blocks} blocks{lacking}; {said}"
+    sys.stderr.write(printable(summary) + "\n")
