@@ -98,7 +98,7 @@ def main(argv: Sequence[str], prog: str) -> int:
     layout = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(f"{prog} {name}", None, module.__doc__, formatter_class=layout)
     module.add_arguments(parser)
-    parser.set_defaults(debug=is_debug)
+    parser.set_defaults(debug=is_debug, is_upstream=prog == "rfs")
     if name in HASH_COMMANDS and "-h" in rest[:-1]:  # upstream's -h HASH, which hides the help
         rest[rest.index("-h")] = "--hash"
     status: int = module.run(parser.parse_args(rest))

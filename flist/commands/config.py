@@ -2,6 +2,8 @@
 
 config -m FLIST tag list | tag add -t KEY=VALUE | tag delete -k KEY | tag delete -a
 config -m FLIST store list | store add -s [hh-hh=]URL | store delete -s URL | store delete -a
+
+Under the name `rfs`, lists look as upstream's, and deleting a tag that is not there is no error.
 """
 
 import argparse
@@ -50,8 +52,15 @@ def run(options: argparse.Namespace) -> int:
 def list_tags(options: argparse.Namespace) -> None:
     """Print every tag as key=value."""
     with open_flist(options.meta) as flist:
-        for key, value in flist.tags().items():
-            sys.stdout.write(printable(f"{key}={value}") + "\n")
+        write_list("tags", [f"{key}={value}" for key, value in flist.tags().items()], options)
+
+
+def write_list(title: str, rows: list[str], options: argparse.Namespace) -> None:
+    """Print one row per line; as upstream does, under a title and indented."""
+    if options.is_upstream and rows:
+        sys.stdout.write(f"{title}:\n")
+    indent = "\t" if options.is_upstream else ""
+    sys.stdout.write("".join(f"{indent}{printable(row)}\n" for row in rows))
 
 
 def add_tags(options: argparse.Namespace) -> None:
@@ -61,14 +70,21 @@ def add_tags(options: argparse.Namespace) -> None:
 
 def delete_tags(options: argparse.Namespace) -> None:
     """Delete tags."""
-    edit.delete_tags(options.meta, chosen(options))
+    keys = chosen(options)
+    if options.is_upstream and keys is not None:
+        with open_flist(options.meta) as flist:
+            keys = [key for key in dict.fromkeys(keys) if key in flist.tags()]
+    edit.delete_tags(options.meta, keys)
 
 
 def list_stores(options: argparse.Namespace) -> None:
-    """Print every route as hh-hh=url."""
+    """Print every route as hh-hh=url, or as upstream does."""
     with open_flist(options.meta) as flist:
-        for route in flist.routes():
-            sys.stdout.write(f"{route.start:02x}-{route.end:02x}={printable(route.url)}\n")
+        routes = flist.routes()
+    rows = [f"{start:02x}-{end:02x}={url}" for start, end, url in routes]
+    if options.is_upstream:
+        rows = [f"range:[{start}-{end}] store:{url}" for start, end, url in routes]
+    write_list("routes", rows, options)
 
 
 def add_stores(options: argparse.Namespace) -> None:

@@ -32,7 +32,7 @@ from flist.values import parse_path, parse_size
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     parser.add_argument(
-        "-i", "--image", default="", metavar="NAME",
+        "-i", "--image", "--image-name", default="", metavar="NAME",
         help="[HOST[:PORT]/]PATH[:TAG][@DIGEST]; selects one of several in a layout or archive",
     )  # fmt: skip
     add_targets(parser)

@@ -1,7 +1,7 @@
 """Check whether stores have a block (by its id), or every block of a file or a flist.
 
 The status is 0 if all blocks are there, else 1. `-s http://...` is a server with upstream's API, as
-for `upload`: its blocks are plain and of --block-size.
+for `upload`: its blocks are plain and of --block-size. Without -s that is http://localhost:8080.
 """
 
 import argparse
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from common.errors import UsageError
 from flist.blocks.codec import check_arrival, encode
-from flist.commands.shared.servers import add_block_size, connected
+from flist.commands.shared.servers import DEFAULT_SERVER, add_block_size, connected
 from flist.commands.shared.targets import add_targets
 from flist.format.opening import open_flist
 from flist.format.sqlitefile import MAGIC
@@ -24,7 +24,7 @@ from flist.values import is_hash
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
-    add_targets(parser, "--server")
+    add_targets(parser, "--server", is_required=False)
     add_block_size(parser)
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     parser.add_argument("what", metavar="FILE|ID|FLIST")
@@ -47,6 +47,7 @@ def block_ids(what: str) -> list[bytes]:
 
 def run(options: argparse.Namespace) -> int:
     """Print the missing blocks."""
+    options.targets = options.targets or [DEFAULT_SERVER]
     if options.targets[0].startswith(("http://", "https://")):
         return ask_server(options)
     store = open_routes([parse_route(text) for text in options.targets], check_arrival)

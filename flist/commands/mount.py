@@ -19,6 +19,7 @@ from flist.commands.shared.options import (
     add_key_options,
     add_sources,
     check_signature,
+    parse_meta,
     read_sources,
 )
 from flist.errors import FlistError
@@ -63,11 +64,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="allow `remount` to a version with extended attributes even if this one has none",
     )  # fmt: skip
     parser.add_argument("target", type=parse_path, metavar="MOUNTPOINT")
-
-
-def parse_meta(text: str) -> Path | str:
-    """Return the path of a flist, or its address as text."""
-    return text if text.startswith(("http://", "https://")) else parse_path(text)
 
 
 def run(options: argparse.Namespace) -> int:

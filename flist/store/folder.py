@@ -1,6 +1,7 @@
 """The `dir` store: blocks as files, `DIR/<first two hex digits>/<64 hex digits>`.
 
-Reading falls back to `DIR/<64 hex digits>`, the layout of older tools. A file appears whole or not
+With `dir:///DIR?flat` new blocks are `DIR/<64 hex digits>`, as upstream's rfs 2.0.7 has them. Each
+layout is read, whichever is written. A file appears whole or not
 at all (written to a temporary name, then renamed), and is on disk when `flush` has returned. Its
 modification time says when a writer last relied on it: `gc` leaves young blocks alone, because a
 flist that is not written yet may need them.
@@ -26,16 +27,25 @@ YOUNG_S = 60.0
 class FolderStore:
     """Blocks as files below `root`, which is made when the first block is put."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, is_flat: bool = False) -> None:
         self.root = root
+        self.is_flat = is_flat
         self.root_text = str(root)
         self.made: set[str] = set()
         self.empty: set[str] = set()
         self.counter = itertools.count()
 
+    def folder(self, name: str) -> str:
+        """Return the folder below `root` for block `name`, empty in the flat layout."""
+        return "" if self.is_flat else name[:2]
+
     def path(self, name: str) -> str:
-        """Return the path of block `name` (hex)."""
-        return f"{self.root_text}/{name[:2]}/{name}"
+        """Return the path of block `name` (hex) as it is written here."""
+        return f"{self.root_text}/{name}" if self.is_flat else f"{self.root_text}/{name[:2]}/{name}"
+
+    def other_path(self, name: str) -> str:
+        """Return the path of a block in the other layout."""
+        return f"{self.root_text}/{name[:2]}/{name}" if self.is_flat else f"{self.root_text}/{name}"
 
     def get(self, block_id: bytes) -> bytes:
         """Return a block."""
@@ -44,7 +54,7 @@ class FolderStore:
             try:
                 return read_file(self.path(name))
             except FileNotFoundError:
-                return read_file(f"{self.root_text}/{name}")
+                return read_file(self.other_path(name))
         except FileNotFoundError as error:
             reason = f"cannot read block {name}: it is not in {self.root}"
             raise BlockMissingError(reason) from error
@@ -52,7 +62,8 @@ class FolderStore:
             raise refusal(error, f"cannot read block {name} in {self.root}") from error
 
     def get_range(self, block_id: bytes, start: int, length: int) -> bytes | None:
-        """Return bytes of a block, fewer at its end; None if it is not in the sharded layout."""
+        """Return bytes of a block, fewer at its end; None if it is not there or in the other
+        layout."""
         name = block_id.hex()
         try:
             handle = os.open(self.path(name), os.O_RDONLY | os.O_CLOEXEC)
@@ -83,7 +94,7 @@ class FolderStore:
     def find(self, block_id: bytes) -> tuple[str, float] | None:
         """Return the path of a block and its modification time; None if it is not there."""
         name = block_id.hex()
-        for place in (self.path(name), f"{self.root_text}/{name}"):
+        for place in (self.path(name), self.other_path(name)):
             try:
                 status = os.stat(place)  # noqa: PTH116
             except (FileNotFoundError, NotADirectoryError):
@@ -97,12 +108,12 @@ class FolderStore:
     def put(self, block_id: bytes, data: bytes) -> None:
         """Keep a block; if a file of the same size is there, only renew its time."""
         name = block_id.hex()
-        folder = f"{self.root_text}/{name[:2]}"
-        path = f"{folder}/{name}"
+        short = self.folder(name)
+        folder, path = f"{self.root_text}/{short}", self.path(name)
         try:
-            if name[:2] not in self.made:
-                self.make(folder, name[:2])
-            if name[:2] not in self.empty and is_kept(path, len(data)):
+            if short not in self.made:
+                self.make(folder, short)
+            if short not in self.empty and is_kept(path, len(data)):
                 return
             self.write(folder, path, data)
         except OSError as error:
@@ -111,10 +122,10 @@ class FolderStore:
     def replace(self, block_id: bytes, data: bytes) -> None:
         """Keep a block, whatever is in its place."""
         name = block_id.hex()
-        folder = f"{self.root_text}/{name[:2]}"
+        folder = f"{self.root_text}/{self.folder(name)}"
         try:
-            self.make(folder, name[:2])
-            self.write(folder, f"{folder}/{name}", data)
+            self.make(folder, self.folder(name))
+            self.write(folder, self.path(name), data)
         except OSError as error:
             raise StoreError(f"cannot write block to {self.root}: {error.strerror}") from error
 
@@ -203,10 +214,14 @@ def read_file(path: str) -> bytes:
 
 
 def open_store(url: str) -> FolderStore:
-    """Return the store at `dir:///absolute/path`."""
+    """Return the store at `dir:///absolute/path`, or `dir:///absolute/path?flat`."""
     parts = urlsplit(url)
     if parts.netloc or not parts.path.startswith("/"):
         raise UsageError(
             f"cannot open store {url!r}: the path is not absolute", hint="dir:///srv/blocks"
         )
-    return FolderStore(Path(unquote(parts.path)))
+    if parts.query not in ("", "flat"):
+        raise UsageError(
+            f"cannot open store {url!r}: ?{parts.query} is not known", hint="dir:///srv/blocks?flat"
+        )
+    return FolderStore(Path(unquote(parts.path)), is_flat=parts.query == "flat")

@@ -99,16 +99,12 @@ def is_sound(store: Store, block_id: bytes) -> bool:
     return True
 
 
-def put_sound(store: Store, block_id: bytes, data: bytes) -> None:
-    """Put a block, and replace what a store has under its id unless it is the same."""
+def is_same(store: Store, block_id: bytes, data: bytes) -> bool:
+    """Return whether a store has exactly these bytes of a block."""
     try:
-        is_damaged = store.get(block_id) != data
+        return store.get(block_id) == data
     except BlockMissingError:
-        is_damaged = False
-    if is_damaged:
-        replace(store, block_id, data)
-    else:
-        store.put(block_id, data)
+        return False
 
 
 def find_unsound(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from flist.store.base import Store
 from flist.store.folder import FolderStore
-from flist.store.places import put_sound
+from flist.store.places import is_same, replace
 from flist.store.routed import RoutedStore
 from flist.store.threads import start
 
@@ -51,8 +51,10 @@ class Sender:
     def put(self, block_id: bytes, data: bytes) -> None:
         """Put a block into its stores, at once or together with the next blocks."""
         if self.is_local:
-            for place in self.store.matching(block_id):
-                (put_sound if self.is_checking else put)(place, block_id, data)
+            if self.is_checking:
+                give(self.store, {block_id: data}, is_checking=True)
+            else:
+                self.store.put(block_id, data)
             return
         self.parcel[block_id] = data
         self.parcel_bytes += len(data)
@@ -81,22 +83,26 @@ class Sender:
         self.store.close()
 
 
-def put(store: Store, block_id: bytes, data: bytes) -> None:
-    """Put a block into a store."""
-    store.put(block_id, data)
-
-
 def give(store: RoutedStore, blocks: Mapping[bytes, bytes], *, is_checking: bool = False) -> None:
     """Put blocks (by id) into the stores that lack them; with `is_checking` also into those that
     have them damaged."""
     for place, block_ids in by_store(store, blocks):
         if is_checking:
-            for block_id in block_ids:
-                put_sound(place, block_id, blocks[block_id])
+            give_checked(place, {block_id: blocks[block_id] for block_id in block_ids})
             continue
         asks_itself = isinstance(place, FolderStore)
         for block_id in block_ids if asks_itself else find_missing(place, block_ids):
             place.put(block_id, blocks[block_id])
+
+
+def give_checked(place: Store, blocks: Mapping[bytes, bytes]) -> None:
+    """Put blocks (by id) into a store that lacks them or has them damaged."""
+    missing = find_missing(place, list(blocks))
+    for block_id, data in blocks.items():
+        if block_id in missing:
+            place.put(block_id, data)
+        elif not is_same(place, block_id, data):
+            replace(place, block_id, data)
 
 
 def find_lacking(store: RoutedStore, block_ids: Iterable[bytes]) -> dict[bytes, list[Store]]:

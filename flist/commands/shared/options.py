@@ -30,6 +30,11 @@ def add_meta(parser: argparse.ArgumentParser, what: str = "the flist") -> None:
     parser.add_argument("-m", "--meta", type=parse_path, required=True, metavar="FILE", help=what)
 
 
+def parse_meta(text: str) -> Path | str:
+    """Return the path of a flist, or its address as text."""
+    return text if text.startswith(("http://", "https://")) else parse_path(text)
+
+
 def add_processes(parser: argparse.ArgumentParser) -> None:
     """Add --processes."""
     parser.add_argument(

@@ -10,10 +10,10 @@ from flist.store.routed import parse_route
 from flist.values import check_text
 
 
-def add_targets(parser: argparse.ArgumentParser, *names: str) -> None:
+def add_targets(parser: argparse.ArgumentParser, *names: str, is_required: bool = True) -> None:
     """Add -s/--store, upstream's other `names` for it, and --no-strip-password."""
     parser.add_argument(
-        "-s", "--store", *names, dest="targets", action="append", required=True,
+        "-s", "--store", *names, dest="targets", action="append", required=is_required,
         type=check_text, metavar="[hh-hh=]URL",
         help="where blocks go; with a range only those whose id starts in it; may be repeated",
     )  # fmt: skip

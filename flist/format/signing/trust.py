@@ -33,6 +33,23 @@ def demand_signature(
     return found.name
 
 
+def read_names(path: Path, signature: Path | None = None) -> list[str]:
+    """Return the names under which the flist `path` says that it is signed; no key is checked.
+
+    Raises `SignatureError` for a signature that can't be good: it is no signature, or one of
+    another file.
+    """
+    size, texts = read_trailer(path)
+    inside = [(parse_signature(text), file_sha256(path, size)) for text in texts]
+    beside = signature or path.with_name(path.name + ".sig")
+    if beside.exists():
+        inside.append((load_signature(path, beside), file_sha256(path)))
+    for found, sha256 in inside:
+        if found.sha256 != sha256:
+            raise SignatureError(f"cannot trust {path}: it is not the file that was signed")
+    return [found.name for found, _ in inside]
+
+
 def load_signature(path: Path, place: Path) -> Signature:
     """Return the signature of the flist `path` in the file `place`; raises `SignatureError`."""
     try:

@@ -73,3 +73,14 @@ def test_empty_files_are_not_blocks(keeper: Path, tmp_path: Path) -> None:
         rfs(*command)
         assert rfs("exists", "-s", store, meta).returncode == 0
         assert rfs("verify", "-m", meta).returncode == 0
+
+
+def test_a_flat_store_is_packed_read_and_collected(tmp_path: Path) -> None:
+    tree, meta, flat = make_small_tree(tmp_path / "tree"), tmp_path / "a.fl", tmp_path / "flat"
+    rfs("pack", "-m", meta, "-s", f"dir://{flat}?flat", tree)
+    assert all(path.is_file() and len(path.name) == 64 for path in flat.iterdir())
+    (flat / ("0" * 64)).write_bytes(b"garbage")
+    rfs("gc", "--grace", "0", "--keep", meta, "--", flat)
+    assert not (flat / ("0" * 64)).exists()
+    rfs("verify", "-m", meta)
+    rfs("verify", "-m", meta, "--store", f"dir://{flat}")

@@ -47,8 +47,10 @@ def test_a_flist_is_packed_to_a_hub_and_published(hub: Hub, tmp_path: Path) -> N
     words: list[str | Path] = ["-m", published / "tree.fl", "-c", tmp_path / "cache"]
     rfs("unpack", *words, "--key", tmp_path / "key.pub", "--name", "me/tree", tmp_path / "out")
     assert describe(tmp_path / "out") == describe(tree)
-    rfs("flist-create", "-o", tmp_path / "b.fl", "-s", hub.url, *WITH, tree)
+    name = rfs("flist-create", "-o", tmp_path / "b.fl", "-s", hub.url, *WITH, tree).stdout.strip()
     assert (tmp_path / "b.fl").read_bytes() == meta.read_bytes()
+    rfs("download", "-o", tmp_path / "c.fl", "-s", hub.url, name)
+    assert (tmp_path / "c.fl").read_bytes() == meta.read_bytes()
 
 
 def test_uploads_without_the_token_are_refused(hub: Hub, tmp_path: Path) -> None:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from common.errors import UsageError
+from flist.store.base import open_store
 from flist.store.folder import FolderStore
 
 BLOCK, OTHER = b"\xab" + bytes(31), b"\xcd" + bytes(31)
@@ -93,3 +95,18 @@ def test_a_read_only_folder_keeps_its_blocks(
     assert store.missing([BLOCK]) == set()
     store.put(BLOCK, b"data")
     assert age_of(store) >= HOUR_S
+
+
+def test_both_layouts_are_read_and_each_can_be_written(tmp_path: Path) -> None:
+    url = f"dir://{tmp_path}/blocks"
+    flat, sharded = open_store(f"{url}?flat"), open_store(url)
+    flat.put(BLOCK, b"data")
+    flat.put(BLOCK, b"data")
+    sharded.put(OTHER, b"other")
+    names = sorted(str(p.relative_to(tmp_path / "blocks")) for p in tmp_path.rglob("*"))
+    assert BLOCK.hex() in names and f"cd/{OTHER.hex()}" in names and "ab" not in names
+    for store in (flat, sharded):
+        assert store.get(BLOCK) == b"data" and store.get(OTHER) == b"other"
+        assert store.has(BLOCK) and store.has(OTHER) and not store.has(bytes(32))
+    with pytest.raises(UsageError, match="not known"):
+        open_store(f"{url}?layout")
