@@ -21,7 +21,9 @@ from node.model import BootParameters, NodeError
 from node.rootfs import (
     META,
     MOUNT_SERVICE,
+    RESOLV_CONF,
     ROOT,
+    copy_resolv_conf,
     memory_bytes,
     mount_flist,
     mount_root,
@@ -53,12 +55,43 @@ def main() -> int:
     log(f"farm {parameters.farm}, run mode {parameters.runmode}, hub {parameters.hub}")
     client = Client()
     while True:
+        servers = NameServers()  # before the copy is made: no change is missed
         names = keep_trying(lambda: bring_up(client, parameters))
         wait_and_report(client, names)
         log(f"node ready: farm {parameters.farm}, services {', '.join(sorted(names)) or 'none'}")
         notify_ready()
-        wait_for_end(client, MOUNT_SERVICE)
+        wait_for_end(client, MOUNT_SERVICE, servers.follow)
         log("the mount of the flist has ended: bringing the node up again")
+
+
+class NameServers:
+    """Hands the node's name servers to the services again when a new lease has changed them."""
+
+    def __init__(self, root: Path = ROOT, source: Path = RESOLV_CONF) -> None:
+        self.root = root
+        self.source = source
+        self.seen = self._look()
+
+    def follow(self) -> None:
+        """Copy /etc/resolv.conf if it has changed."""
+        now = self._look()
+        if now == self.seen:
+            return
+        self.seen = now
+        self.copy()
+
+    def copy(self) -> None:
+        """Copy /etc/resolv.conf; services must run without it, too."""
+        try:
+            copy_resolv_conf(self.root, self.source)
+        except OSError as error:
+            log(f"cannot give the services the name servers: {error}")
+
+    def _look(self) -> bytes:
+        try:
+            return self.source.read_bytes()
+        except OSError:
+            return b""
 
 
 def keep_trying(step: Callable[[], T]) -> T:
@@ -84,6 +117,7 @@ def bring_up(client: Client, parameters: BootParameters) -> list[str]:
     log(f"flist {parameters.flist_name} fetched ({size} bytes), signature good")
     mount_flist(client, parameters.hub)
     mount_root()
+    NameServers().copy()
     log(f"flist mounted on {ROOT}")
     return start_services(client)
 

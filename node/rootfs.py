@@ -1,5 +1,7 @@
 """Mounts the services' root file system: the read-only flist below a writable layer in RAM."""
 
+import contextlib
+import os
 import shlex
 from pathlib import Path
 
@@ -16,6 +18,8 @@ LOWER = STATE / "lower"  # the flist, through FUSE
 WRITABLE = STATE / "rw"  # the writable layer
 ROOT = STATE / "root"  # the overlay of both
 CACHE = STATE / "blocks"
+RESOLV_CONF = Path("/etc/resolv.conf")
+DRAFT = ".resolv.conf.zero-os"
 MOUNT_SERVICE = "rootfs"
 OVERLAY_SIZE = "50%"
 CACHE_SHARE = 4  # the block cache may use a quarter of RAM
@@ -48,9 +52,25 @@ def mount_root() -> None:
         mount(f"/{name}", ROOT / name, "", MS_BIND | MS_REC)
     (ROOT / "run").mkdir(exist_ok=True)
     mount("tmpfs", ROOT / "run", "tmpfs", options="mode=755")
-    resolv_conf = ROOT / "etc" / "resolv.conf"
-    resolv_conf.unlink(missing_ok=True)  # often a link, which must not be followed
-    resolv_conf.write_bytes(Path("/etc/resolv.conf").read_bytes())
+
+
+def copy_resolv_conf(root: Path = ROOT, source: Path = RESOLV_CONF) -> None:
+    """Give the services the node's name servers; raises `OSError`.
+
+    Nothing is followed: `resolv.conf` is often a link, and what is inside the root is not trusted.
+    """
+    data = source.read_bytes()
+    folder = os.open(root / "etc", os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_NONBLOCK
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(DRAFT, dir_fd=folder)
+        draft = os.open(DRAFT, flags | os.O_EXCL, 0o644, dir_fd=folder)
+        with os.fdopen(draft, "wb") as stream:
+            stream.write(data)
+        os.replace(DRAFT, "resolv.conf", src_dir_fd=folder, dst_dir_fd=folder)
+    finally:
+        os.close(folder)
 
 
 def unmount_all(client: Client) -> None:

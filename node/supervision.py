@@ -3,6 +3,7 @@
 import os
 import select
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from node.model import NodeError
@@ -11,6 +12,7 @@ from zinit.client.line import Client
 SERVICES = Path("/etc/zinit")
 STOP_DEADLINE_S = 60.0
 POLL_S = 0.1
+MEANWHILE_S = 5.0
 SETTLED = ("Running", "Success")
 
 
@@ -39,14 +41,15 @@ def wait_for_services(client: Client, names: list[str], deadline_s: float) -> No
         time.sleep(POLL_S)
 
 
-def wait_for_end(client: Client, name: str) -> None:
-    """Sleep until the process of service `name` ends."""
+def wait_for_end(client: Client, name: str, meanwhile: Callable[[], None]) -> None:
+    """Sleep until the process of service `name` ends; call `meanwhile` every `MEANWHILE_S`."""
     pid = int(str(client.status(name)["pid"]))
     try:
         process = os.pidfd_open(pid)
     except OSError:
         return
     try:
-        select.select([process], [], [])
+        while not select.select([process], [], [], MEANWHILE_S)[0]:
+            meanwhile()
     finally:
         os.close(process)

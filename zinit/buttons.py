@@ -11,7 +11,9 @@ if TYPE_CHECKING:
 
 INPUTS = "/sys/class/input"
 DEVICES = "/dev/input"
-KEY_POWER = 116  # <linux/input-event-codes.h>
+# <linux/input-event-codes.h>, as bits. The kernel's button has a wake-up key, too, which it uses
+# only after a sleep.
+POWER, WAKE_UP = 1 << 116, 1 << 143
 WORD_DIGITS = 16  # hexadecimal digits of the kernel's words of 64 bits
 
 
@@ -35,7 +37,7 @@ def watch_power_buttons(
 
 
 def find_power_buttons(inputs: str = INPUTS) -> list[str]:
-    """Return the names of the input devices whose only key is the power button.
+    """Return the names of the input devices that are power buttons and nothing else.
 
     A keyboard that has such a key, too, would send a signal for every other key.
     """
@@ -43,11 +45,11 @@ def find_power_buttons(inputs: str = INPUTS) -> list[str]:
         names = sorted(os.listdir(inputs))
     except OSError:
         return []
-    wanted = 1 << KEY_POWER
+    kinds = (POWER, POWER | WAKE_UP)
     return [
         name
         for name in names
-        if name.startswith("event") and read_keys(f"{inputs}/{name}/device") == wanted
+        if name.startswith("event") and read_keys(f"{inputs}/{name}/device") in kinds
     ]
 
 

@@ -38,13 +38,15 @@ class Api:
         self.goal = ""  # the shutdown to begin once its reply has been sent
 
     def dump(self) -> "dict[str, object]":
-        """Return the times that `analyze` needs."""
-        return {"started": self.started, "loaded": self.loaded}
+        """Return the times that `analyze` needs, and which files were refused."""
+        refused = self.folder.refused
+        return {"started": self.started, "loaded": self.loaded, "refused": refused}
 
     def restore(self, state: "dict[str, Any]") -> None:
-        """Continue with the times that `dump` returned."""
+        """Continue with what `dump` returned."""
         self.started = float(state["started"])
         self.loaded = float(state["loaded"])
+        self.folder.refused.update(state.get("refused", {}))  # older versions have none
 
     def status(self, name: str) -> "dict[str, object]":
         """Return what `zinit status` prints, and `reason` if there is something to explain."""

@@ -10,6 +10,7 @@ from node import bringup
 from node.services import override_text
 from tests.helpers.checkout import TOP
 from tests.helpers.needs import need_root
+from tests.helpers.waiting import wait_until
 from tests.helpers.zinit.daemon import ZinitDaemon
 
 BAD = {
@@ -67,6 +68,14 @@ def test_a_bad_file_costs_its_service_only_and_says_why(
         answer = node.cli("status", name)
         assert answer.returncode == 1
         assert f"{node.etc}/{name}.yaml: {reason}" in answer.stderr
+
+
+def test_the_reason_is_still_there_after_a_re_execution(node: ZinitDaemon) -> None:
+    add(node, "bad", BAD["quoted"][0])
+    assert bringup.start_services(node.client) == []
+    node.client.call("reexec")
+    wait_until(lambda: "re-executed" in node.said(), "it re-executes")
+    assert BAD["quoted"][1] in node.cli("status", "bad").stderr
 
 
 def test_a_node_whose_services_are_all_refused_is_ready_without_them(node: ZinitDaemon) -> None:

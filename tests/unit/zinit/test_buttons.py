@@ -11,13 +11,16 @@ import pytest
 from zinit.buttons import find_power_buttons, watch_power_buttons
 
 POWER = "10000000000000 0\n"
+POWER_AND_WAKE_UP = "8000 10000000000000 0\n"
+SLEEP = "4000 0 0\n"
 KEYBOARD = "10000000000007 ff9f207ac14057ff febeffdfffefffff fffffffffffffffe\n"
 
 
 @pytest.fixture
 def inputs(tmp_path: Path) -> Path:
-    """Return a folder as /sys/class/input: a power button, a keyboard, a lid, and a mouse."""
+    """Return a folder as /sys/class/input: power buttons, a keyboard, a lid, and others."""
     keys = {"event0": POWER, "event1": KEYBOARD, "event2": "0\n", "mouse0": POWER, "event3": ""}
+    keys |= {"event5": POWER_AND_WAKE_UP, "event6": SLEEP}
     for name, text in keys.items():
         folder = tmp_path / "inputs" / name / "device" / "capabilities"
         folder.mkdir(parents=True)
@@ -40,25 +43,27 @@ def wake() -> Iterator[int]:
     os.close(theirs)
 
 
-def test_a_power_button_is_a_device_with_no_other_key(inputs: Path) -> None:
-    assert find_power_buttons(str(inputs)) == ["event0"]
+def test_a_power_button_is_a_device_with_no_other_use(inputs: Path) -> None:
+    assert find_power_buttons(str(inputs)) == ["event0", "event5"]
     assert find_power_buttons("/nowhere") == []
 
 
 def test_pressing_it_is_a_signal(inputs: Path, tmp_path: Path, wake: int) -> None:
     os.mkfifo(tmp_path / "event0")
+    os.mkfifo(tmp_path / "event5")
     said: list[str] = []
     found = watch_power_buttons(signal.SIGPWR, said.append, str(inputs), str(tmp_path))
-    assert (len(found), said) == (1, [])
-    assert not os.get_inheritable(found[0])
+    assert (len(found), said) == (2, [])
+    assert not any(os.get_inheritable(fd) for fd in found)
     with open(tmp_path / "event0", "wb") as device:
         device.write(b"pressed")
     assert select.select([wake], [], [], 30)[0]
     assert os.read(wake, 1) == bytes([signal.SIGPWR])
-    os.close(found[0])
+    for fd in found:
+        os.close(fd)
 
 
 def test_a_device_that_is_gone_is_reported(inputs: Path, tmp_path: Path) -> None:
     said: list[str] = []
     assert watch_power_buttons(signal.SIGPWR, said.append, str(inputs), str(tmp_path)) == []
-    assert len(said) == 1 and said[0].startswith("cannot watch the power button event0")
+    assert len(said) == 2 and said[0].startswith("cannot watch the power button event0")

@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 
+from node.model import NodeError
 from node.network.dhcp.message import FIXED, Kind, Request, build_message, parse_message
-from node.network.dhcp.options import read_domains, read_options, read_routes
+from node.network.dhcp.options import DECODERS, read_domains, read_options, read_routes
 from node.network.dhcp.wire import checksum, unwrap, wrap
+from node.network.leases import parse_lease, resolv_conf
 
 MAC = b"\x02\0\0\0\0\x01"
 
@@ -103,6 +105,28 @@ def test_garbage_is_never_more_than_nothing() -> None:
         reply = parse_message(answer(tail, chance.randbytes(128), chance.randbytes(64)))
         assert reply is None or reply.xid == 7
         unwrap(chance.randbytes(chance.randrange(80)))
+
+
+def test_a_lease_from_garbage_is_good_or_refused() -> None:
+    chance = random.Random(8)
+    codes = [*DECODERS, 52, 82]
+    refused = 0
+    for _ in range(3000):
+        options = b""
+        for code in chance.sample(codes, chance.randrange(len(codes))):
+            value = chance.randbytes(chance.choice((0, 1, 2, 4, 5, 8, 9, 40)))
+            options += bytes([code, len(value)]) + value
+        reply = parse_message(answer(options))
+        if reply is None:
+            continue
+        try:
+            lease = parse_lease("eth0", {"yiaddr": reply.address, "options": reply.options})
+        except NodeError:
+            refused += 1
+        else:
+            words = resolv_conf(lease).split()
+            assert all(word.isprintable() for word in words) and str(lease).isprintable()
+    assert 0 < refused < 3000
 
 
 def test_a_datagram_is_wrapped_with_good_checksums() -> None:
