@@ -3,8 +3,8 @@
 Works with QEMU 7.2 (Debian 12) and later.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from qemu.model import (
@@ -27,7 +27,8 @@ class Wiring:
     """What exists only while a machine runs: sockets and private files.
 
     The numbers are inherited file descriptors of connected stream sockets. `vars_file` is this
-    machine's copy of the firmware's variables, `initrd` the concatenated archives.
+    machine's copy of the firmware's variables, `initrd` the concatenated archives. `cable_fds`
+    are the cables to networks with other machines.
     """
 
     acceleration: str
@@ -37,6 +38,7 @@ class Wiring:
     code_file: Path | None = None
     vars_file: Path | None = None
     initrd: Path | None = None
+    cable_fds: Mapping[int, int] = field(default_factory=dict)  # by the number of the card
 
 
 def build_args(config: MachineConfig, wiring: Wiring) -> list[str]:
@@ -48,7 +50,7 @@ def build_args(config: MachineConfig, wiring: Wiring) -> list[str]:
         *firmware_args(wiring),
         *boot_args(config, wiring),
         *disk_args(config.disks),
-        *network_args(config),
+        *network_args(config, wiring.cable_fds),
         *device_args(),
         *config.extra_args,
     ]
@@ -132,13 +134,17 @@ def disk_args(disks: tuple[Disk, ...]) -> list[str]:
     return words
 
 
-def network_args(config: MachineConfig) -> list[str]:
+def network_args(config: MachineConfig, cable_fds: Mapping[int, int]) -> list[str]:
     """Return every network card with its backend."""
     words = []
     forwards = iter([config.all_forwards])
     boots = iter([config.boot] if isinstance(config.boot, NetworkBoot) else [])
     for number, nic in enumerate(config.nics):
-        if nic.is_connected:
+        if number in cable_fds:
+            words += ["-netdev", f"socket,id=net{number},fd={cable_fds[number]}"]
+            boots_here = next(boots, None) is not None
+            words += ["-device", network_card(number, nic, boots_here)]
+        elif nic.is_connected:
             boot = next(boots, None)
             backend = user_network(number, next(forwards, ()), boot)
             words += ["-netdev", backend, "-device", network_card(number, nic, boot is not None)]

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from common.errors import UsageError
+from common.errors import EXIT_INTERRUPTED, UsageError
 from qemu.errors import WaitTimeoutError
 from qemu.lines import Line
 from qemu.machine import QemuMachine
@@ -19,7 +19,10 @@ ON_TIMEOUT = 124  # as timeout(1)
 
 
 def main(argv: Sequence[str], prog: str) -> int:
-    """Run the verb; return 0 if the machine powered off, 124 if `--timeout` stopped it."""
+    """Run the verb.
+
+    Return 0 if the machine powered off, 124 if `--timeout` stopped it, 130 after Ctrl-C.
+    """
     options = build_parser(prog).parse_args(argv)
     config = MachineConfig(
         boot=choose_boot(options),
@@ -47,7 +50,7 @@ def main(argv: Sequence[str], prog: str) -> int:
             return ON_TIMEOUT
         except KeyboardInterrupt:
             talk("stopping")
-            return 0
+            return EXIT_INTERRUPTED
     return 0
 
 

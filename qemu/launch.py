@@ -3,6 +3,7 @@
 import contextlib
 import shutil
 import socket
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Self
@@ -10,7 +11,7 @@ from typing import NamedTuple, Self
 from qemu.args import Wiring
 from qemu.errors import MachineError
 from qemu.firmware import find_uefi
-from qemu.model import IsoBoot, KernelBoot, MachineConfig, NetworkBoot, UsbBoot
+from qemu.model import IsoBoot, KernelBoot, MachineConfig, NetworkBoot, Nic, UsbBoot
 
 INITRD_ALIGNMENT = 4  # the kernel looks for the next cpio archive at a multiple of this
 
@@ -48,16 +49,24 @@ class Channels:
     qmp: Channel
     console: Channel
     agent: Channel | None
+    cables: Mapping[int, socket.socket]  # by the number of the network card
 
     @classmethod
-    def open(cls, *, has_agent: bool) -> Self:
+    def open(cls, *, has_agent: bool, nics: Sequence[Nic] = ()) -> Self:
         """Create the sockets; the caller closes them."""
         with contextlib.ExitStack() as undo:
             qmp = undo.enter_context(contextlib.closing(open_channel()))
             console = undo.enter_context(contextlib.closing(open_channel()))
             agent = open_channel() if has_agent else None
+            if agent:
+                undo.enter_context(contextlib.closing(agent))
+            cables = {
+                number: undo.enter_context(contextlib.closing(nic.network.plug()))
+                for number, nic in enumerate(nics)
+                if nic.network and nic.is_connected
+            }
             undo.pop_all()
-        return cls(qmp, console, agent)
+        return cls(qmp, console, agent, cables)
 
     def wiring(self, acceleration: str, files: PrivateFiles) -> Wiring:
         """Return what the command line must contain about sockets and files."""
@@ -69,21 +78,27 @@ class Channels:
             code_file=files.code,
             vars_file=files.variables,
             initrd=files.initrd,
+            cable_fds={number: cable.fileno() for number, cable in self.cables.items()},
         )
 
     def child_fds(self) -> list[int]:
         """Return the descriptors that QEMU inherits."""
-        return [channel.theirs.fileno() for channel in self._all()]
+        ends = [*(channel.theirs for channel in self._all()), *self.cables.values()]
+        return [end.fileno() for end in ends]
 
     def close_child_ends(self) -> None:
         """Close QEMU's ends here, so that its death closes ours."""
         for channel in self._all():
             channel.theirs.close()
+        for cable in self.cables.values():
+            cable.close()
 
     def close(self) -> None:
         """Close everything; safe to call twice."""
         for channel in self._all():
             channel.close()
+        for cable in self.cables.values():
+            cable.close()
 
     def _all(self) -> list[Channel]:
         return [channel for channel in (self.qmp, self.console, self.agent) if channel]

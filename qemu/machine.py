@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from qemu.answers import wait_for_answer
 from qemu.artefacts import failure_folder, save_evidence
 from qemu.console import Console
 from qemu.errors import MachineError, WaitTimeoutError
@@ -150,6 +151,14 @@ class QemuMachine:
         if port is None:
             raise MachineError(f"{protocol} port {guest_port} is not forwarded")
         return port
+
+    def wait_for_answer(self, guest_port: int, timeout_s: float, send: bytes = b"") -> bytes:
+        """Wait until the service behind a forwarded port speaks; return what it said first.
+
+        `send` is what makes it speak. A connection alone proves nothing, since QEMU accepts it.
+        """
+        port = self.forwarded_port(guest_port)
+        return wait_for_answer(port, timeout_s, send, self.why_ended)
 
     def console_lines(self, since: int = 0) -> list[Line]:
         """Return the console's lines from number `since` on."""

@@ -1,8 +1,9 @@
 """The configuration of a machine: plain values, checked when created. No I/O."""
 
+import socket
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol
 
 from common.errors import UsageError
 
@@ -65,13 +66,33 @@ class Forward:
             raise UsageError(f"no such port: {self.host_port}:{self.guest_port}")
 
 
+class Switch(Protocol):
+    """A network of several machines (`qemu.network.Network`)."""
+
+    def plug(self) -> socket.socket:
+        """Return the machine's end of a cable, which the caller closes."""
+
+
 @dataclass(frozen=True)
 class Nic:
-    """One network card: on QEMU's user-mode network, or on a link where nothing answers."""
+    """One network card: on a network of its own, or with other machines on `network`.
+
+    If it is not connected, it is on a link where nothing answers.
+    """
 
     model: str = "virtio-net-pci"
     is_connected: bool = True
     mac: str | None = None
+    network: Switch | None = None
+
+    def __post_init__(self) -> None:
+        if self.network and not self.mac:
+            raise UsageError("a card on a network with other machines needs a `mac` of its own")
+
+    @property
+    def has_own_network(self) -> bool:
+        """Return whether it is on a user-mode network of its own."""
+        return self.is_connected and self.network is None
 
 
 @dataclass(frozen=True)
@@ -109,8 +130,11 @@ class MachineConfig:
     def __post_init__(self) -> None:
         if self.memory_mib < 1 or self.cpus < 1:
             raise UsageError("a machine needs at least 1 MiB of memory and 1 processor")
-        if self.forwards and not any(nic.is_connected for nic in self.nics):
-            raise UsageError("ports can't be forwarded without a connected network card")
+        if self.forwards and not any(nic.has_own_network for nic in self.nics):
+            raise UsageError(
+                "ports can't be forwarded without a connected network card of its own network",
+                hint="a Network of several machines has `forward`",
+            )
 
     @property
     def all_forwards(self) -> tuple[Forward, ...]:

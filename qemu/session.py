@@ -80,7 +80,9 @@ class Session:
 
     def _make_parts(self) -> None:
         files = prepare_files(self._config, self.work)
-        self._channels = channels = Channels.open(has_agent=self._config.has_agent)
+        self._channels = channels = Channels.open(
+            has_agent=self._config.has_agent, nics=self._config.nics
+        )
         self._cleanup.callback(channels.close)
         argv = build_args(self._config, channels.wiring(self.acceleration, files))
         self.process = QemuProcess(argv, channels.child_fds(), self.folder / "qemu.log")

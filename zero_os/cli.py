@@ -28,6 +28,8 @@ VERBS = {
     "zinit": Verb("zinit.client.cli", "run or control the process manager"),
     "node": Verb("node.cli", "the services of a node: network, bring-up (run by zinit)"),
     "vm": Verb("qemu.cli", "boot an image in a QEMU machine"),
+    "completion": Verb("zero_os.shell.cli", "print the completion script of bash, zsh or fish"),
+    "man": Verb("zero_os.shell.cli", "write the man pages of all verbs to a folder"),
     "test": Verb("zero_os.develop", "run the tests (arguments go to pytest)"),
     "check": Verb("zero_os.develop", "run ruff and mypy strict"),
     "bench": Verb("zero_os.develop", "run the benchmarks in bench/, or only the named one"),

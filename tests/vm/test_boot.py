@@ -59,7 +59,7 @@ def test_it_runs_until_it_is_interrupted() -> None:
         assert machines
         os.killpg(process.pid, signal.SIGINT)
         out, rest = process.communicate(timeout=STOP_S)
-        assert process.returncode == 0, rest
+        assert process.returncode == 130, rest
         assert "redis PING: PONG" in out
         wait_until(lambda: not any(is_alive(pid) for pid in machines), "its processes end")
     finally:

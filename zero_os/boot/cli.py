@@ -15,7 +15,7 @@ from rich.console import Console
 
 from bootstrap_server.app import create_app as create_bootstrap
 from bootstrap_server.settings import Settings
-from common.errors import ZosError
+from common.errors import EXIT_INTERRUPTED, ZosError
 from common.locks import hold_lock
 from common.scratch import scratch
 from flist.hub.app import create_app as create_hub
@@ -191,7 +191,7 @@ def show(report: Report, options: Options) -> None:
 
 
 def stay(node: Node, servers: Servers, talk: Talk) -> int:
-    """Keep everything running until Ctrl-C; return 1 if the machine ends by itself."""
+    """Keep everything running until Ctrl-C: return 130; 1 if the machine ends by itself."""
     talk.say(f"the node's Redis: redis-cli -p {node.port} (port {REDIS_PORT} of the node)")
     talk.say(f"the page: {servers.page_url}")
     talk.say(f"the node's console: {node.machine.folder / 'console.log'}")
@@ -201,6 +201,6 @@ def stay(node: Node, servers: Servers, talk: Talk) -> int:
             pass
     except KeyboardInterrupt:
         talk.say("stopping")
-        return 0
+        return EXIT_INTERRUPTED
     talk.say(f"the node has ended: {node.machine.why_ended()}")
     return 1

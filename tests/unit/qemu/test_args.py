@@ -17,6 +17,7 @@ from qemu.model import (
     Nic,
     UsbBoot,
 )
+from qemu.network import Network
 from qemu.session import read_forwards
 
 WIRING = Wiring(acceleration="tcg", qmp_fd=3, console_fd=4)
@@ -139,6 +140,20 @@ def test_an_invalid_machine_is_refused() -> None:
         MachineConfig(boot=USB, memory_mib=0)
     with pytest.raises(UsageError, match="without a connected network card"):
         MachineConfig(boot=USB, nics=(Nic(is_connected=False),), forwards=(80,))
+    with pytest.raises(UsageError, match="without a connected network card"):
+        MachineConfig(
+            boot=USB, nics=(Nic(network=Network(), mac="52:54:00:0:0:1"),), forwards=(80,)
+        )
+    with pytest.raises(UsageError, match="needs a `mac`"):
+        Nic(network=Network())
+
+
+def test_a_card_on_a_network_of_several_machines() -> None:
+    nics = (Nic(), Nic(network=Network(), mac="52:54:00:0:0:1"))
+    config = MachineConfig(boot=USB, nics=nics)
+    text = " ".join(build_args(config, Wiring("tcg", 3, 4, cable_fds={1: 7})))
+    assert "-netdev user,id=net0 " in text
+    assert "-netdev socket,id=net1,fd=7 -device virtio-net-pci,id=nic1,netdev=net1," in text
 
 
 def test_the_ports_that_qemu_chose_are_parsed() -> None:

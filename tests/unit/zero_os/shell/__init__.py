@@ -1,0 +1,1 @@
+"""Unit tests of shell completion and man pages."""

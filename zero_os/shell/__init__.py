@@ -1,0 +1,1 @@
+"""Shell completion and man pages, made from the parsers of all verbs."""
