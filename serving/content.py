@@ -18,7 +18,7 @@ from typing import Protocol
 
 from anyio import to_thread
 
-DIGESTS_MAX = 4096
+DIGESTS_MAX = 1 << 16  # about 20 MB when it is full
 NOT_CACHED = (errno.EAGAIN, errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS)
 
 
