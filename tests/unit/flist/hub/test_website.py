@@ -1,4 +1,4 @@
-"""Websites that cannot be shown: a refusal before the first byte, without a path of this machine."""
+"""Websites that cannot be shown are refused before the first byte, without a path of the hub."""
 
 import hashlib
 import tempfile
