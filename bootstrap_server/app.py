@@ -15,7 +15,7 @@ from bootstrap_server.errors import InputError
 from bootstrap_server.failures import show_failure
 from bootstrap_server.form import show_form
 from bootstrap_server.images import TemplateHolder, personalise
-from bootstrap_server.model import Boot
+from bootstrap_server.model import Boot, refuse_kernel
 from bootstrap_server.releases import (
     find_channels,
     find_release,
@@ -59,8 +59,15 @@ class Server:
 
     def describe(self) -> dict[str, object]:
         """Return what /ready tells: whether images can be made, and which channels can boot."""
-        channels = find_channels(self.settings.releases)
+        channels = find_channels(self.settings.releases, self.opener)
         return {"template": self.templates.is_loaded, "channels": channels}
+
+    def parse(self, run_mode: str, farm: str, extra: str) -> Boot:
+        """Return what the parts of an address ask for. Raises `NotThereError` or `InputError`."""
+        refuse_kernel(extra)
+        boot = Boot.parse(run_mode, farm, extra)
+        boot.check_allowed(self.settings.parameters)
+        return boot
 
     def script(self, boot: Boot) -> str:
         """Return the script of `boot` with this server's own addresses."""
@@ -105,7 +112,8 @@ def answer(path: str) -> Callable[[Endpoint], Endpoint]:
 def form(request: Request, server: Shared) -> HTMLResponse:
     """Show the form, and the addresses for what was typed into it."""
     settings = server.settings
-    return show_form(request.query_params, settings, find_channels(settings.releases))
+    channels = find_channels(settings.releases, server.opener)
+    return show_form(request.query_params, settings, channels)
 
 
 @answer("/style.css")
@@ -130,7 +138,7 @@ async def script_for_farm(run_mode: str, farm: str, server: Shared) -> Response:
 @answer("/ipxe/{run_mode}/{farm}/{extra:path}")
 async def script_with_extra(run_mode: str, farm: str, extra: str, server: Shared) -> Response:
     """Return a farm's iPXE script with further kernel parameters; `___` is a slash."""
-    return send_script(Boot.parse(run_mode, farm, extra), server)
+    return send_script(server.parse(run_mode, farm, extra), server)
 
 
 @answer("/usb/{run_mode}/{farm}")
@@ -144,7 +152,7 @@ def image_with_extra(
     request: Request, run_mode: str, farm: str, extra: str, server: Shared
 ) -> Response:
     """Return a farm's disk image with further kernel parameters."""
-    return send_image(request, Boot.parse(run_mode, farm, extra), server)
+    return send_image(request, server.parse(run_mode, farm, extra), server)
 
 
 @answer("/kernel/{run_mode}/release.ipxe")

@@ -43,7 +43,12 @@ def serve(settings: BootstrapSettings) -> int:
         )
     with open_listener(host, port) as listener:
         here = own_url(listener, is_tls=settings.tls_cert is not None)
-        addresses = Settings(settings.url or here, settings.hub, settings.releases)
+        addresses = Settings(
+            settings.url or here,
+            settings.hub,
+            settings.releases,
+            parameters=tuple(settings.allow_parameter),
+        )
         app = create_app(addresses, settings)
         talk("making the template image (the first time, this fetches Debian packages)")
         app.state.server.templates.get()

@@ -1,6 +1,6 @@
 """The page with the form: it takes farm number, run mode and parameters, and gives addresses."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from starlette.responses import HTMLResponse
@@ -40,7 +40,7 @@ def show_form(
         "runmode": query.get("runmode", default_run_mode(channels)),
         "extra": query.get("extra", "").strip(),
     }
-    errors = find_errors(typed) if "farm" in query else {}
+    errors = find_errors(typed, settings.parameters) if "farm" in query else {}
     result = None
     if "farm" in query and not errors:
         boot = Boot.parse(typed["runmode"], typed["farm"], typed["extra"])
@@ -65,9 +65,14 @@ def default_run_mode(channels: Mapping[str, bool]) -> str:
     return ready[-1] if ready else "prod"
 
 
-def find_errors(typed: Mapping[str, str]) -> dict[str, str]:
-    """Return the error of each field that has one."""
-    checks = {"farm": parse_farm, "runmode": parse_run_mode, "extra": parse_extra}
+def find_errors(typed: Mapping[str, str], parameters: Sequence[str]) -> dict[str, str]:
+    """Return the error of each field that has one; `parameters` are allowed by the operator."""
+
+    def check_extra(text: str) -> None:
+        Boot(typed["runmode"], None, parse_extra(text)).check_allowed(parameters)
+
+    checks: dict[str, Callable[[str], object]]
+    checks = {"farm": parse_farm, "runmode": parse_run_mode, "extra": check_extra}
     errors = {}
     for field, check in checks.items():
         try:
@@ -84,5 +89,5 @@ def make_result(boot: Boot, page_url: str) -> Result:
         boot=boot,
         usb_url=usb_url,
         script_url=f"{page_url}/ipxe/{boot.path}",
-        curl=f"curl --fail --remote-header-name --remote-name {usb_url}",
+        curl=f"curl --fail --output {boot.file_name} {usb_url}",
     )

@@ -5,7 +5,9 @@ special meaning in iPXE, a shell, HTML or a URL's query. Scripts and pages can t
 them unescaped.
 """
 
+import hashlib
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Self
 from urllib.parse import quote
@@ -17,6 +19,7 @@ from common.runmodes import RUN_MODES
 EXTRA_MAX_CHARS = 1024
 PARAMETER_MAX_CHARS = 256
 PARAMETERS_MAX = 32
+MARK_CHARS = 8
 
 # A parameter starts with a lower-case letter or a digit. It is therefore never a separator of iPXE
 # or kernel options ("-", "--"), and never an environment variable like LD_PRELOAD: the kernel
@@ -47,6 +50,20 @@ REFUSED = {
     "rootfstype": _ROOT,
     "nfsroot": _ROOT,
 }
+
+DOCUMENTED = frozenset(
+    [
+        # of a node
+        *("zos-debug", "zos-debug-vm", "disable-gpu", "missing-ssd", "light", "vlan:priv"),
+        *("vlan:pub", "pub:mac", "substrate", "relay", "activation", "secret", "ssh-user"),
+        *("domain", "flist"),
+        # of Linux: where its messages go, and how many
+        *("console", "8250.nr_uarts", "consoleblank", "earlyprintk", "loglevel", "debug"),
+        *("panic", "nomodeset"),
+    ]
+)
+"""What a farmer may pass on; a server may be told to allow others."""
+SAME = str.maketrans("-", "_")  # the kernel treats them as one character in a name
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +98,25 @@ class Boot:
 
     @property
     def file_name(self) -> str:
-        """Return the file name under which a browser should save the image."""
-        return f"zero-os-{self.run_mode}-farm{self.farm}.img"
+        """Return the file name under which a browser should save the image.
+
+        Images with other parameters have another name.
+        """
+        text = " ".join(self.parameters)
+        mark = f"-{hashlib.sha256(text.encode()).hexdigest()[:MARK_CHARS]}" if text else ""
+        return f"zero-os-{self.run_mode}-farm{self.farm}{mark}.img"
+
+    def check_allowed(self, others: Iterable[str] = ()) -> None:
+        """Raise `InputError` for a parameter that is neither documented nor among `others`."""
+        allowed = {name.translate(SAME) for name in (*DOCUMENTED, *others)}
+        for word in self.parameters:
+            name = word.partition("=")[0]
+            if name.translate(SAME) not in allowed:
+                raise InputError(
+                    "extra",
+                    f"this server does not pass on the kernel parameter {name}",
+                    hint="its operator can allow it: --allow-parameter NAME",
+                )
 
 
 def parse_run_mode(text: str) -> str:
@@ -124,6 +158,18 @@ def parse_extra(text: str) -> tuple[str, ...]:
     return parameters
 
 
+def refuse_kernel(extra: str) -> None:
+    """Raise `NotThereError` for parameters in an address that another part follows.
+
+    Upstream's addresses may end with the name of a kernel, which is no parameter.
+    """
+    if "/" in extra:
+        raise NotThereError(
+            "no kernel can be chosen by its name here",
+            hint="a slash in a kernel parameter is written as three underscores",
+        )
+
+
 def check_parameter(word: str) -> None:
     """Raise `InputError` unless a node may be booted with the kernel parameter `word`."""
     if len(word) > PARAMETER_MAX_CHARS:
@@ -136,6 +182,6 @@ def check_parameter(word: str) -> None:
             f"the kernel parameter {word} does not start with a lower-case letter or a digit",
         )
     # The kernel treats "-" and "_" in a name as the same character.
-    name = word.partition("=")[0].replace("-", "_").lower()
+    name = word.partition("=")[0].translate(SAME).lower()
     if name in REFUSED:
         raise InputError("extra", f"the kernel parameter {name} {REFUSED[name]}")

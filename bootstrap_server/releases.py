@@ -18,7 +18,7 @@ from typing import NamedTuple
 from bootstrap_server.errors import NotReadyError, NotThereError
 from bootstrap_server.model import parse_run_mode
 from common.runmodes import RUN_MODES
-from serving.content import FileOpener, OpenFile
+from serving.content import BeingWrittenError, FileOpener, OpenFile
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+_-]{0,63}")  # appears in a script unescaped
@@ -54,10 +54,13 @@ def open_release_file(releases: Path, run_mode: str, name: str, opener: FileOpen
 def find_release(releases: Path, run_mode: str, opener: FileOpener) -> PublishedRelease:
     """Return what a channel holds now.
 
-    Raises `NotThereError` if a boot file is missing, and `NotReadyError` if the files are not those
-    of the manifest: then a release is being published, or publishing was interrupted.
+    Raises `NotThereError` if a boot file is missing, and `NotReadyError` if one is empty, or if the
+    files are not those of the manifest: a release is being published, or publishing was
+    interrupted.
     """
     with open_boot_files(releases, run_mode, opener) as files:
+        if empty := [name for name in BOOT_FILES if not files[name].size]:
+            raise NotReadyError(f"{empty[0]} of this channel's release is empty")
         manifest = read_manifest(releases, run_mode, opener)
         if manifest is None:
             return PublishedRelease(identify(files), "")
@@ -138,8 +141,15 @@ def check_manifest(manifest: Manifest, files: Mapping[str, OpenFile]) -> None:
             )
 
 
-def find_channels(releases: Path) -> dict[str, bool]:
-    """Return for every run mode whether its channel has the files that a node boots."""
-    return {
-        mode: all((releases / mode / name).is_file() for name in BOOT_FILES) for mode in RUN_MODES
-    }
+def find_channels(releases: Path, opener: FileOpener) -> dict[str, bool]:
+    """Return for every run mode whether a node could boot what its channel holds now."""
+    return {mode: can_boot(releases, mode, opener) for mode in RUN_MODES}
+
+
+def can_boot(releases: Path, run_mode: str, opener: FileOpener) -> bool:
+    """Return whether a channel has a whole release."""
+    try:
+        find_release(releases, run_mode, opener)
+    except (NotThereError, NotReadyError, BeingWrittenError):
+        return False
+    return True

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from bootstrap_server.errors import SettingsError
@@ -18,6 +18,7 @@ PORT_MAX = 65535
 _URL = re.compile(
     r"https?://([A-Za-z0-9][A-Za-z0-9.-]*|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?(/[A-Za-z0-9._~/-]*)?"
 )
+_NAME = re.compile(r"[a-z0-9][A-Za-z0-9._:@+-]*")
 
 
 class BootstrapSettings(ServerSettings):
@@ -34,6 +35,25 @@ class BootstrapSettings(ServerSettings):
         description="folder with dev, qa, test, prod, each with vmlinuz and initramfs.zst"
     )
     hub: str = Field(description="URL where nodes fetch their file systems")
+    allow_parameter: list[str] = Field(
+        default=[],
+        description="name of a further kernel parameter that farmers may set; can be repeated",
+    )
+
+    @field_validator("allow_parameter", mode="before")
+    @classmethod
+    def split_names(cls, value: object) -> object:
+        """Take the names as a list, or as a text with spaces or commas between them."""
+        return value.replace(",", " ").split() if isinstance(value, str) else value
+
+    @field_validator("allow_parameter")
+    @classmethod
+    def check_names(cls, names: list[str]) -> list[str]:
+        """Refuse what can't be a parameter's name."""
+        for name in names:
+            if not _NAME.fullmatch(name):
+                raise ValueError(f"{name[:80]!r} is not the name of a kernel parameter")
+        return names
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +63,14 @@ class Settings:
     Nodes reach the server at `public_url` and fetch their file systems from `hub_url`. `releases`
     holds a folder `<run mode>/{vmlinuz,initramfs.zst}` for each channel. Browsers reach the server
     at `page_url`, which differs from `public_url` when the nodes are in a virtual network.
+    `parameters` are the names of kernel parameters that farmers may set beside the documented ones.
     """
 
     public_url: str
     hub_url: str
     releases: Path
     page_url: str = ""
+    parameters: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Check the addresses, and remove the slash at their ends."""

@@ -45,6 +45,8 @@ COMMANDS = {
     "exists": Command("flist.commands.exists", "check whether stores have a block, file or flist"),
     "gc": Command("flist.commands.gc", "remove blocks that no flist needs"),
     "publish": Command("flist.commands.publish", "upload a flist and its signature to a hub"),
+    "history": Command("flist.commands.history", "list the versions of a flist on a hub"),
+    "rollback": Command("flist.commands.rollback", "publish an earlier version on a hub again"),
     "upload": Command("flist.commands.upload", "send a file to a server as plain blocks"),
     "upload-dir": Command("flist.commands.upload_dir", "send a directory's files to a server"),
     "flist-create": Command(

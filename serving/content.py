@@ -1,7 +1,8 @@
 """What is sent: bytes of a known length and strong ETag, in memory or in a file.
 
 A file is opened once and served from that handle. If its name is given to another file meanwhile,
-a running download still gets the file that it began with, under that file's ETag.
+a running download still gets the file that it began with, under that file's ETag. If the file
+itself is written to, the download ends early: it never gets the bytes of two contents.
 """
 
 import errno
@@ -9,17 +10,35 @@ import hashlib
 import os
 import stat
 import threading
+import time
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 from anyio import to_thread
 
-DIGESTS_MAX = 4096
+from common.errors import ZosError
+
+DIGESTS_MAX = 1 << 16  # about 20 MB when it is full
 NOT_CACHED = (errno.EAGAIN, errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS)
+SETTLED_S = 0.1
+"""A file system's clock ticks in steps of some milliseconds. A file that changed so shortly before
+it is read may change again without another time."""
+SETTLE_TRIES = 20
+FileKey = tuple[int, ...]
+
+
+class BeingWrittenError(ZosError):
+    """The file is written to at this moment."""
+
+    http_status = 503
+
+    def __init__(self) -> None:
+        super().__init__("this file is being written", hint="try again in a moment")
+        self.http_headers = {"Retry-After": "1"}
 
 
 class Content(Protocol):
@@ -67,13 +86,36 @@ class Pieces:
         """Do nothing: memory is not open."""
 
 
+@dataclass(slots=True)
+class Watch:
+    """Notices that an open file no longer holds what its ETag was computed from."""
+
+    key: FileKey
+    digest: Callable[[int], tuple[str, FileKey]]
+
+    def is_unchanged(self, handle: int) -> bool:
+        """Return whether neither content nor inode have changed."""
+        return make_key(os.fstat(handle)) == self.key
+
+    def check(self, handle: int, etag: str) -> None:
+        """Raise `OSError` if the content has changed; a rename or link changes the inode only."""
+        try:
+            found, key = self.digest(handle)
+        except BeingWrittenError as error:
+            raise OSError(errno.EIO, "the file was written to while it was sent") from error
+        if f'"{found}"' != etag:
+            raise OSError(errno.EIO, "the file was written to while it was sent")
+        self.key = key
+
+
 @dataclass(frozen=True, slots=True)
 class OpenFile:
-    """A regular file, open for reading."""
+    """A regular file, open for reading; `watch` is for one that is not written only once."""
 
     handle: int
     size: int
     etag: str
+    watch: Watch | None = field(default=None, compare=False)
 
     async def read(self, start: int, size: int) -> bytes:
         """Return bytes of the file: at once if the kernel has them in memory, else in a thread."""
@@ -83,6 +125,9 @@ class OpenFile:
             data = await to_thread.run_sync(os.pread, self.handle, wanted, start)
         if not data:
             raise OSError(errno.EIO, "the file became shorter while it was sent")
+        # Writing changes the time first and the content then, so it is looked at after reading.
+        if self.watch is not None and not self.watch.is_unchanged(self.handle):
+            await to_thread.run_sync(self.watch.check, self.handle, self.etag)
         return data
 
     def close(self) -> None:
@@ -102,7 +147,21 @@ def read_cached(handle: int, size: int, start: int) -> bytes | None:
     return bytes(memoryview(buffer)[:count])
 
 
-FileKey = tuple[int, ...]
+def make_key(state: os.stat_result) -> FileKey:
+    """Return what changes when a file is written to."""
+    times = (state.st_mtime_ns, state.st_ctime_ns)
+    return (state.st_dev, state.st_ino, state.st_size, *times)
+
+
+def wait_until_settled(handle: int) -> FileKey:
+    """Return the key of a file that has not changed just now. Raises `BeingWrittenError`."""
+    for _ in range(SETTLE_TRIES):
+        state = os.fstat(handle)
+        age_s = time.time() - state.st_mtime
+        if not 0 <= age_s < SETTLED_S:
+            return make_key(state)
+        time.sleep(SETTLED_S - age_s)
+    raise BeingWrittenError
 
 
 class FileOpener:
@@ -128,15 +187,22 @@ class FileOpener:
             state = os.fstat(handle)
             if not stat.S_ISREG(state.st_mode):
                 raise FileNotFoundError(f"{path} is not a regular file")
-            return OpenFile(handle, state.st_size, etag or f'"{self._digest(handle, state)}"')
+            if etag:
+                return OpenFile(handle, state.st_size, etag)
+            digest, key = self.digest(handle)
+            return OpenFile(handle, key[2], f'"{digest}"', Watch(key, self.digest))
         except BaseException:
             os.close(handle)
             raise
 
-    def _digest(self, handle: int, state: os.stat_result) -> str:
-        """Return the SHA-256 of an open file, computed by the first thread that asks for it."""
-        times = (state.st_mtime_ns, state.st_ctime_ns)
-        key = (state.st_dev, state.st_ino, state.st_size, *times)
+    def digest(self, handle: int) -> tuple[str, FileKey]:
+        """Return the SHA-256 of an open file, and its key at that time.
+
+        It is computed by the first thread that asks for it. Raises `BeingWrittenError`.
+        """
+        key = make_key(os.fstat(handle))
+        if key not in self._digests:
+            key = wait_until_settled(handle)
         with self._lock:
             known = self._digests.get(key)
             if known is None:
@@ -145,15 +211,16 @@ class FileOpener:
                     self._digests.popitem(last=False)
             else:
                 self._digests.move_to_end(key)
-        if known is not None:
-            return known.result()
-        return self._compute(handle, key, mine)
+        return (known.result() if known is not None else self._compute(handle, key, mine)), key
 
     def _compute(self, handle: int, key: FileKey, result: "Future[str]") -> str:
         """Hash the file for all who wait for `result`; a failure is not remembered."""
         try:
             with os.fdopen(os.dup(handle), "rb") as stream:
+                stream.seek(0)
                 digest = hashlib.file_digest(stream, "sha256").hexdigest()
+            if make_key(os.fstat(handle))[:4] != key[:4]:
+                raise BeingWrittenError
         except BaseException as error:
             with self._lock:
                 self._digests.pop(key, None)

@@ -18,6 +18,11 @@ class Pool:
     def __init__(self, size: int) -> None:
         self.limiter = CapacityLimiter(size)
 
+    @property
+    def waiting(self) -> int:
+        """Return how many calls wait for a thread."""
+        return self.limiter.statistics().tasks_waiting
+
     async def run(self, call: Callable[P, T], *words: P.args, **named: P.kwargs) -> T:
         """Return what `call` returns when it is run in one of the pool's threads."""
         return await to_thread.run_sync(partial(call, *words, **named), limiter=self.limiter)

@@ -240,15 +240,18 @@ def is_own(model: type[ServerSettings], name: str) -> bool:
 
 def add_flag(parser: Any, name: str, field: FieldInfo) -> None:
     """Add the flag of one setting. Its value stays text, which the model parses."""
-    default = "" if field.is_required() or field.default in (None, "") else f" ({field.default})"
+    is_shown = not field.is_required() and field.default not in (None, "", [])
+    default = f" ({field.default})" if is_shown else ""
     help_text = f"{field.description}{default}".replace("%", "%%")
-    parser.add_argument(
-        f"--{name.replace('_', '-')}", dest=name, metavar=choose_metavar(field), help=help_text
-    )
+    flag, metavar = f"--{name.replace('_', '-')}", choose_metavar(field)
+    action = "append" if field.annotation == list[str] else "store"
+    parser.add_argument(flag, dest=name, action=action, metavar=metavar, help=help_text)
 
 
 def choose_metavar(field: FieldInfo) -> str:
     """Return what `--help` shows for a setting's value."""
     if field.annotation in (int, float):
         return "N"
+    if field.annotation == list[str]:
+        return "NAME"
     return "PATH" if field.annotation in (Path, Path | None) else "TEXT"

@@ -4,7 +4,9 @@
     GET /blocks/<hh>/<64 hex>        a block: never changes (also /blocks/<64 hex>)
     GET /api/v1/block/<64 hex>       the same, at the path of upstream's server
     GET /api/v1/block/<64 hex>/downloads   its downloads since this copy of the hub started
-    GET /api/flist, /api/v1/fl       every flist's name; with details, as upstream's server
+    GET /flists/<repo>/<name>.fl     the same as /<repo>/<name>.fl, at the path of upstream's server
+    GET /api/flist                   every flist's name (flist.hub.browse tells more)
+    GET /api/v1/fl/history/...       the versions of a flist (flist.hub.history)
     GET /api/v1/file/<hash>          an uploaded file (flist.hub.files)
     GET /website/<hash>/<path>       a page of an uploaded flist (flist.hub.website)
 
@@ -19,9 +21,12 @@ from pathlib import Path
 from fastapi import APIRouter, FastAPI, HTTPException, Request
 from starlette.responses import Response
 
+from flist.hub import browse, history
+from flist.hub.access import Access
 from flist.hub.library import Library
 from flist.hub.settings import HubSettings
 from flist.hub.users import Users
+from flist.hub.versions import Versions
 from flist.store.folder import FolderStore
 from serving import kit
 from serving.content import FileOpener
@@ -66,6 +71,7 @@ def create_app(
     """
     settings = settings or HubSettings(root=root)
     library = Library(root)
+    versions = Versions(root, settings.keep_versions)
     downloads = Downloads()
     opener = FileOpener()
     # The interactive documentation would load scripts from other sites, and a redirect would be
@@ -82,11 +88,16 @@ def create_app(
     shared.readiness.checks["folder"] = lambda: check_folder(root)
     app.include_router(blocks_router(library, opener, downloads))
     if tokens or users:
-        from flist.hub import uploads
+        from flist.hub import publish, uploads
 
-        app.include_router(uploads.make_router(root, tokens, users or Users(), shared))
+        access = Access(root, tokens, users or Users())
+        app.include_router(uploads.make_router(root, access, shared))
+        publisher = publish.Publisher(root, access, versions)
+        app.include_router(publish.make_router(publisher, shared))
     if tokens or users or (root / "files").is_dir():
         add_files(app, root, library, downloads)
+    app.include_router(history.make_router(versions, shared))
+    app.include_router(browse.make_router(library, shared.pools.hashing))
     app.include_router(flists_router(library, opener, shared.pools.hashing))
     return app
 
@@ -123,7 +134,7 @@ def blocks_router(library: Library, opener: FileOpener, downloads: Downloads) ->
         """Return a block."""
         return send_block(opener, request, library.block(name), downloads)
 
-    @router.get("/api/v1/block/{name}/downloads")
+    @router.api_route("/api/v1/block/{name}/downloads", methods=READ)
     def count_downloads(name: str) -> dict[str, object]:
         """Return how often a block was fetched."""
         path = library.block(name)
@@ -145,14 +156,10 @@ def flists_router(library: Library, opener: FileOpener, hashing: Pool) -> APIRou
 
     @router.get("/api/v1")
     def greet() -> dict[str, str]:
-        """Answer a client that checks whether there is a server."""
-        return {"msg": "Zero-OS hub"}
+        """Answer a client that checks whether there is a server, in upstream's words."""
+        return {"msg": "flist server is working"}
 
-    @router.get("/api/v1/fl")
-    def describe_flists() -> dict[str, list[dict[str, object]]]:
-        """List every flist by repo, as upstream's server does."""
-        return library.describe()
-
+    @router.api_route("/flists/{repo}/{name}", methods=READ, response_class=Response)
     @router.api_route("/{repo}/{name}", methods=READ, response_class=Response)
     async def read_flist(request: Request, repo: str, name: str) -> Response:
         """Return a flist or its signature; its ETag is the SHA-256 of its content."""

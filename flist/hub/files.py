@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 from pathlib import Path
+from typing import Any
 
 from anyio import to_thread
 from fastapi import APIRouter, HTTPException, Request
@@ -24,6 +25,7 @@ from common.files import write_atomic
 from flist.blocks.codec import digest
 from flist.errors import StoreError
 from flist.hub.library import BLOCK, Library
+from flist.server import api
 from flist.server.names import DEFAULT_BLOCK_BYTES, name_file
 from flist.store.folder import FolderStore
 from serving.bodies import read_pieces
@@ -31,6 +33,7 @@ from serving.pools import Pool
 from serving.respond import send_content
 
 MAX_FILE_BYTES = 1 << 30
+LINE_BYTES = 65  # of a list: the name of a block and a newline
 HEADERS = {"Cache-Control": "public, max-age=31536000, immutable"}
 BINARY = "application/octet-stream"
 
@@ -52,6 +55,19 @@ class Files:
         self.folder.mkdir(parents=True, exist_ok=True)
         text = "".join(f"{block}\n" for block in blocks)
         write_atomic(self.folder / f"{name}.blocks", text.encode())
+
+    def block_at(self, name: str, index: int) -> str | None:
+        """Return the block that is known as part `index` of the file `name`, or None."""
+        try:
+            with (self.folder / f"{name}.blocks").open("rb") as stream:
+                stream.seek(index * LINE_BYTES)
+                return stream.read(LINE_BYTES - 1).decode() or None
+        except FileNotFoundError:
+            pass
+        try:
+            return (self.folder / name / str(index)).read_text()
+        except FileNotFoundError:
+            return None
 
     def parts(self, name: str) -> list[tuple[str, int]] | None:
         """Return the known blocks of a file with their indexes, in order; None: no such file."""
@@ -122,7 +138,7 @@ def make_router(library: Library, files: Files, count: Callable[[str], None]) ->
     router = APIRouter()
     store = FolderStore(library.blocks)
 
-    @router.api_route("/api/v1/file/{name}", methods=["GET", "HEAD"], response_class=Response)
+    @router.api_route(f"/{api.FILE}/{{name}}", methods=["GET", "HEAD"], response_class=Response)
     def read_file(request: Request, name: str) -> Response:
         """Return a file."""
         names = files.blocks(name) if BLOCK.fullmatch(name) else None
@@ -131,7 +147,8 @@ def make_router(library: Library, files: Files, count: Callable[[str], None]) ->
             raise HTTPException(404, "there is no such file")
         ends = list(accumulate(path.stat().st_size for path in paths if path))
         content = Joined(store, names, ends, f'"{name}"', count)
-        return send_content(request, content, BINARY, HEADERS)
+        headers = {**HEADERS, "Content-Disposition": f'attachment; filename="{name}.bin"'}
+        return send_content(request, content, BINARY, headers)
 
     return router
 
@@ -140,25 +157,24 @@ def add_file_upload(
     router: APIRouter,
     files: Files,
     store: FolderStore,
-    demand_token: Callable[[Request], None],
+    demand_user: Callable[[Request], str],
     pool: Pool,
 ) -> None:
     """Add the route for uploads of whole files."""
 
-    def put(piece: bytes) -> str:
+    def put(piece: bytes, whole: Any) -> str:
+        whole.update(piece)
         name = digest(piece)
         keep(store, name, piece)
         return name.hex()
 
-    @router.post("/api/v1/file", status_code=201)
+    @router.post(f"/{api.FILE}", status_code=201)
     async def take_file(request: Request) -> dict[str, str]:
         """Store a file. If the upload breaks off, its blocks stay, but no file refers to them."""
-        demand_token(request)
-        names = []
+        demand_user(request)
         whole = hashlib.sha256()
-        async for piece in read_pieces(request, DEFAULT_BLOCK_BYTES, MAX_FILE_BYTES):
-            whole.update(piece)
-            names.append(await pool.run(put, piece))
+        pieces = read_pieces(request, DEFAULT_BLOCK_BYTES, MAX_FILE_BYTES)
+        names = [await pool.run(put, piece, whole) async for piece in pieces]
         name = whole.hexdigest()
         await pool.run(store.flush)  # the blocks are on disk before the file refers to them
         await pool.run(files.keep, name, names)

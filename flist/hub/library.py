@@ -6,6 +6,13 @@ from pathlib import Path
 REPO = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,199}\.fl(\.sig)?")
 BLOCK = re.compile(r"[0-9a-f]{64}")
+RESERVED = ("api", "blocks", "flists", "website")
+"""No repository has these names: the hub has other things at their addresses."""
+
+
+def is_repo(name: str) -> bool:
+    """Return whether a repository may have this name."""
+    return REPO.fullmatch(name) is not None and name not in RESERVED
 
 
 class Library:
@@ -17,7 +24,7 @@ class Library:
 
     def flist(self, repo: str, name: str) -> Path | None:
         """Return the path of a flist or signature, or None if there is none with that name."""
-        if not REPO.fullmatch(repo) or not FILE.fullmatch(name):
+        if not is_repo(repo) or not FILE.fullmatch(name):
             return None
         path = self.flists / repo / name
         return path if path.is_file() else None
@@ -34,7 +41,11 @@ class Library:
     def names(self) -> list[str]:
         """Return `repo/name.fl` of every flist."""
         found = self.flists.glob("*/*.fl")
-        return sorted(f"{path.parent.name}/{path.name}" for path in found if path.is_file())
+        return sorted(
+            f"{path.parent.name}/{path.name}"
+            for path in found
+            if is_repo(path.parent.name) and FILE.fullmatch(path.name) and path.is_file()
+        )
 
     def describe(self) -> dict[str, list[dict[str, object]]]:
         """Return the flists of each repo, described as upstream's server does."""
@@ -45,7 +56,13 @@ class Library:
                 status = (self.flists / name).stat()
             except FileNotFoundError:
                 continue  # removed a moment ago
-            row = {"name": file, "path_uri": name, "is_file": True, "size": status.st_size,
-                   "last_modified": int(status.st_mtime), "progress": 100.0}  # fmt: skip
+            row: dict[str, object] = {
+                "name": file,
+                "path_uri": f"flists/{name}",
+                "is_file": True,
+                "size": status.st_size,
+                "last_modified": int(status.st_mtime),
+                "progress": 100.0,
+            }
             found.setdefault(repo, []).append(row)
         return found

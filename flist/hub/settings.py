@@ -23,6 +23,9 @@ class HubSettings(ServerSettings):
         default=None,
         description="file of users who may sign in for a token (lines of `zos hub user NAME`)",
     )
+    keep_versions: int = Field(
+        default=10, ge=0, description="earlier versions that are kept of each flist"
+    )
     sign_in_per_minute: float = Field(
         default=30, ge=0, description="sign-ins of one client address; 0 is no limit"
     )

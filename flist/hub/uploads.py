@@ -1,4 +1,4 @@
-"""Uploads to a hub, which need a token; the URLs are those of upstream's rfs server.
+"""Uploads of blocks to a hub, which need a token; the URLs are those of upstream's rfs server.
 
     POST /api/v1/block?file_hash=H&idx=N   a block; its name is the BLAKE2b-256 of the body
     POST /api/v1/block/verify              which of the given blocks are missing
@@ -6,51 +6,68 @@
     GET  /api/v1/blocks/<file hash>        the blocks of an uploaded file, in order
     GET  /api/v1/user/blocks               all blocks with their sizes (a hub's users share them)
     POST /api/v1/signin                    a token for a user's name and password
-    PUT  /<repo>/<name>.fl, .fl.sig        a flist or its signature, whole or not at all
 
 and POST /api/v1/file (flist.hub.files).
+
+Upstream's client sends only those blocks of a file that `verify` calls missing. The hub must know
+of every block where in the file it belongs, so it also calls a block missing that it has, but not
+at that place of that file; if the question carries a token, it notes the place instead.
 """
 
-import hmac
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from fastapi import APIRouter, Depends, HTTPException, Request, Response
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field
 
 from flist.blocks.codec import digest
+from flist.hub.access import Access
+from flist.hub.bodies import MAX_JSON_BYTES, parse_model
 from flist.hub.files import Files, add_file_upload, keep
-from flist.hub.library import BLOCK, FILE, REPO
+from flist.hub.library import BLOCK
+from flist.hub.listing import PER_PAGE, BlockList, parse_page
 from flist.hub.settings import HubSettings
 from flist.hub.users import MAX_PASSWORD, Users
+from flist.server import api
 from flist.store.folder import FolderStore
-from serving.bodies import read_body, save_body
+from serving.bodies import read_body
 from serving.kit import Kit
 from serving.pools import Pool
-from serving.problems import describe_invalid
-from serving.rates import RateLimit
+from serving.rates import RateLimit, TooManyRequestsError
 
 MAX_BLOCK_BYTES = 4 << 20
-MAX_FLIST_BYTES = 1 << 30
-MAX_JSON_BYTES = 4 << 20
-PER_PAGE = 50
-MAX_PER_PAGE = 100
 MAX_INDEX = 1 << 32
-Model = TypeVar("Model", bound=BaseModel)
+MAX_WAITING_SIGN_INS = 512
+"""Each takes about 50 ms of one thread: no client waits for minutes, however many ask."""
 
 
-class BlockName(BaseModel):
-    """One block in a client's question."""
+class BlockPlace(BaseModel):
+    """One block in a client's question, and where it belongs; no file: the block alone."""
 
     block_hash: str
+    file_hash: str = ""
+    block_index: int = 0
+
+    @property
+    def has_place(self) -> bool:
+        """Return whether the block is one of a file's, and not the file itself."""
+        return self.file_hash not in ("", self.block_hash)
+
+    def check(self) -> None:
+        """Answer 400 unless names and index are possible."""
+        names = [self.block_hash, self.file_hash] if self.file_hash else [self.block_hash]
+        if not all(BLOCK.fullmatch(name) for name in names):
+            raise HTTPException(400, "not the name of a block or of a file")
+        if not 0 <= self.block_index < MAX_INDEX:
+            raise HTTPException(400, "not the index of a block")
 
 
-class BlockNames(BaseModel):
+class BlockPlaces(BaseModel):
     """The blocks in a client's question."""
 
-    blocks: list[BlockName]
+    blocks: list[BlockPlace]
 
 
 class SignIn(BaseModel):
@@ -60,94 +77,50 @@ class SignIn(BaseModel):
     password: str = Field(max_length=MAX_PASSWORD)
 
 
-def is_trusted(request: Request, tokens: Sequence[str], users: Users) -> bool:
-    """Return whether the request carries one of the tokens, or one that a user signed in for."""
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    matches = [hmac.compare_digest(token.encode(), known.encode()) for known in tokens]
-    is_user = users.user_of(token, time.time()) is not None
-    return scheme.lower() == "bearer" and (any(matches) or is_user)
-
-
-def parse_model(body: bytes, model: type[Model]) -> Model:
-    """Return the model that `body` holds as JSON; answers 422."""
-    try:
-        return model.model_validate_json(body)
-    except ValidationError as error:
-        problem = describe_invalid(error.errors(include_url=False, include_input=False))
-        raise HTTPException(422, problem.detail) from error
-
-
-def make_router(root: Path, tokens: Sequence[str], users: Users, kit: Kit) -> APIRouter:
-    """Return the routes that write into the hub folder `root`."""
+def make_router(root: Path, access: Access, kit: Kit) -> APIRouter:
+    """Return the routes that write blocks and files into the hub folder `root`."""
     router = APIRouter()
     store = FolderStore(root / "blocks")
     files = Files(root)
-
-    def demand_token(request: Request) -> None:
-        if not is_trusted(request, tokens, users):
-            raise HTTPException(401, "a token is needed", {"WWW-Authenticate": "Bearer"})
-
+    blocks = BlockList(root / "blocks")
     pool = kit.pools.uploads
-    add_block_upload(router, files, store, demand_token, pool)
-    add_file_upload(router, files, store, demand_token, pool)
-    add_flist_upload(router, root / "flists", store, demand_token, pool)
-    add_sign_in(router, users, kit)
-    add_own_blocks(router, store, demand_token)
-    add_queries(router, files, store, pool)
+    add_block_upload(router, files, store, access, pool)
+    add_file_upload(router, files, store, access.demand_user, pool)
+    add_sign_in(router, access.users, kit)
+    add_verify(router, files, store, access, pool)
+    add_lists(router, files, store, blocks, access)
     return router
 
 
 def add_block_upload(
-    router: APIRouter,
-    files: Files,
-    store: FolderStore,
-    demand_token: Callable[[Request], None],
-    pool: Pool,
+    router: APIRouter, files: Files, store: FolderStore, access: Access, pool: Pool
 ) -> None:
     """Add the route for uploads of blocks."""
 
     def take(body: bytes, file_hash: str, index: int) -> tuple[str, bool]:
         block_id = digest(body)
-        is_known = store.has(block_id)
+        place = BlockPlace(block_hash=block_id.hex(), file_hash=file_hash, block_index=index)
+        is_new = not store.has(block_id)
         keep(store, block_id, body)
-        if file_hash and file_hash != block_id.hex():
-            files.note(file_hash, index, block_id.hex())
-        return block_id.hex(), is_known
+        if place.has_place and files.block_at(file_hash, index) != place.block_hash:
+            files.note(file_hash, index, place.block_hash)
+            is_new = True
+        return place.block_hash, is_new
 
-    @router.post("/api/v1/block", status_code=201)
+    @router.post(f"/{api.BLOCK}", status_code=201)
     async def take_block(
-        request: Request, response: Response, file_hash: str = "", idx: int = 0
+        request: Request, response: Response, file_hash: str = "", idx: str = "0"
     ) -> dict[str, str]:
         """Store a block."""
-        demand_token(request)
+        access.demand_user(request)
         body = await read_body(request, MAX_BLOCK_BYTES)
-        if not body or (file_hash and not BLOCK.fullmatch(file_hash)) or not 0 <= idx < MAX_INDEX:
+        is_number = idx.isascii() and idx.isdigit() and len(idx) <= len(str(MAX_INDEX))
+        is_file = not file_hash or BLOCK.fullmatch(file_hash)
+        if not body or not is_file or not is_number or int(idx) >= MAX_INDEX:
             raise HTTPException(400, "no body, or a wrong file hash or index")
-        name, is_known = await pool.run(take, body, file_hash, idx)
-        response.status_code = 200 if is_known else 201
-        return {"hash": name, "message": "known" if is_known else "stored"}
-
-
-def add_flist_upload(
-    router: APIRouter,
-    flists: Path,
-    store: FolderStore,
-    demand_token: Callable[[Request], None],
-    pool: Pool,
-) -> None:
-    """Add the route for uploads of flists."""
-
-    @router.put("/{repo}/{name}", status_code=201)
-    async def take_flist(request: Request, repo: str, name: str) -> dict[str, str]:
-        """Store a flist or its signature."""
-        demand_token(request)
-        if not REPO.fullmatch(repo) or not FILE.fullmatch(name):
-            raise HTTPException(400, "not the name of a flist")
-        await pool.run(store.flush)  # its blocks are on disk before the flist is
-        folder = flists / repo
-        folder.mkdir(parents=True, exist_ok=True)
-        await save_body(request, folder / name, MAX_FLIST_BYTES, pool)
-        return {"message": "stored"}
+        name, is_new = await pool.run(take, body, file_hash, int(idx))
+        response.status_code = 201 if is_new else 200
+        return {"hash": name, "message": "stored" if is_new else "known"}
 
 
 def add_sign_in(router: APIRouter, users: Users, kit: Kit) -> None:
@@ -155,73 +128,88 @@ def add_sign_in(router: APIRouter, users: Users, kit: Kit) -> None:
     settings = kit.settings
     assert isinstance(settings, HubSettings)
     limit = RateLimit(settings.sign_in_per_minute, settings.sign_in_burst)
+    pool = kit.pools.passwords
 
-    @router.post("/api/v1/signin", status_code=201, dependencies=[Depends(limit)])
+    @router.post(f"/{api.SIGN_IN}", status_code=201, dependencies=[Depends(limit)])
     async def sign_in(request: Request) -> dict[str, str]:
         """Return a token for a user's name and password."""
         asked = parse_model(await read_body(request, MAX_JSON_BYTES), SignIn)
-        if not await kit.pools.passwords.run(users.is_password, asked.username, asked.password):
+        if pool.waiting >= MAX_WAITING_SIGN_INS:  # clients of many addresses
+            raise TooManyRequestsError(1)
+        if not await pool.run(users.is_password, asked.username, asked.password):
             raise HTTPException(401, "no such user, or another password")
         return {"access_token": users.make_token(asked.username, time.time())}
 
 
-def add_own_blocks(
-    router: APIRouter, store: FolderStore, demand_token: Callable[[Request], None]
+def find_missing(
+    files: Files, store: FolderStore, asked: Sequence[BlockPlace], *, may_note: bool
+) -> list[str]:
+    """Return which blocks the client must send; it relies on the others, so they become young."""
+    missing = store.missing([bytes.fromhex(place.block_hash) for place in asked])
+    found = []
+    for place in asked:
+        is_missing = bytes.fromhex(place.block_hash) in missing
+        if not is_missing and place.has_place:
+            is_known = files.block_at(place.file_hash, place.block_index) == place.block_hash
+            if not is_known and may_note:
+                files.note(place.file_hash, place.block_index, place.block_hash)
+            is_missing = not is_known and not may_note
+        if is_missing:
+            found.append(place.block_hash)
+    return found
+
+
+def add_verify(
+    router: APIRouter, files: Files, store: FolderStore, access: Access, pool: Pool
 ) -> None:
-    """Add the list of blocks for users who have signed in."""
+    """Add the question which blocks are missing; it needs no token, as on upstream's server."""
 
-    @router.get("/api/v1/user/blocks")
-    def list_own(request: Request, page: int = 1, per_page: int = PER_PAGE) -> dict[str, Any]:
-        """List all blocks and their sizes, page by page."""
-        demand_token(request)
-        answer = list_page(store, page, per_page)
-        rows = [[name, size_of(store, name)] for name, _ in answer["blocks"]]
-        return {**answer, "blocks": rows, "all_blocks": answer["total"]}
+    def find(body: bytes, may_note: bool) -> list[str]:
+        asked = parse_model(body, BlockPlaces).blocks  # in the pool: it takes much memory
+        for place in asked:
+            place.check()
+        return find_missing(files, store, asked, may_note=may_note)
 
-
-def find_missing(store: FolderStore, names: Sequence[str]) -> list[str]:
-    """Return which blocks are not there; the client relies on the others, so they become young."""
-    missing = store.missing([bytes.fromhex(name) for name in names])
-    return [name for name in names if bytes.fromhex(name) in missing]
+    @router.post(f"/{api.VERIFY}")
+    async def verify_blocks(request: Request) -> dict[str, list[str]]:
+        """Return which blocks are missing."""
+        may_note = access.find_user(request) is not None
+        body = await read_body(request, MAX_JSON_BYTES)
+        return {"missing": await pool.run(find, body, may_note)}
 
 
 def size_of(store: FolderStore, name: str) -> int:
     """Return the size of a block in bytes; 0 if it was removed a moment ago."""
+    found = store.find(bytes.fromhex(name))
     try:
-        return Path(store.path(name)).stat().st_size
+        return Path(found[0]).stat().st_size if found else 0
     except FileNotFoundError:
         return 0
 
 
-def list_page(store: FolderStore, page: int, per_page: int) -> dict[str, Any]:
-    """Return one page of all blocks."""
-    per_page = min(max(per_page, 1), MAX_PER_PAGE)
-    names = sorted(p.name for p in store.root.glob("*/*") if BLOCK.fullmatch(p.name))
-    start = (max(page, 1) - 1) * per_page
-    rows = [[name, 0] for name in names[start : start + per_page]]
-    return {"blocks": rows, "total": len(names), "page": page, "per_page": per_page}
+def add_lists(
+    router: APIRouter, files: Files, store: FolderStore, blocks: BlockList, access: Access
+) -> None:
+    """Add the lists of blocks: of all, of a user, of a file."""
 
-
-def add_queries(router: APIRouter, files: Files, store: FolderStore, pool: Pool) -> None:
-    """Add the routes that need no token."""
-
-    def find(body: bytes) -> list[str]:  # in the pool: a parsed body takes much memory
-        asked = [name.block_hash for name in parse_model(body, BlockNames).blocks]
-        if not all(BLOCK.fullmatch(name) for name in asked):
-            raise HTTPException(400, "not the name of a block")
-        return find_missing(store, asked)
-
-    @router.post("/api/v1/block/verify")
-    async def verify_blocks(request: Request) -> dict[str, list[str]]:
-        """Return which blocks are missing."""
-        return {"missing": await pool.run(find, await read_body(request, MAX_JSON_BYTES))}
-
-    @router.get("/api/v1/blocks")
-    def list_blocks(page: int = 1, per_page: int = PER_PAGE) -> dict[str, Any]:
+    @router.get(f"/{api.BLOCKS}")
+    def list_blocks(page: str = "1", per_page: str = str(PER_PAGE)) -> dict[str, Any]:
         """List all blocks, page by page."""
-        return list_page(store, page, per_page)
+        number, rows = parse_page(page, per_page)
+        names, total = blocks.page(number, rows)
+        return {"blocks": names, "total": total, "page": number, "per_page": rows}
 
-    @router.get("/api/v1/blocks/{name}")
+    @router.get(f"/{api.OWN_BLOCKS}")
+    def list_own(
+        request: Request, page: str = "1", per_page: str = str(PER_PAGE)
+    ) -> dict[str, Any]:
+        """List all blocks and their sizes, page by page."""
+        access.demand_user(request)
+        names, total = blocks.page(*parse_page(page, per_page))
+        rows = [[name, size_of(store, name)] for name in names]
+        return {"blocks": rows, "total": total, "all_blocks": total}
+
+    @router.get(f"/{api.BLOCKS}/{{name}}")
     def list_parts(name: str) -> dict[str, Any]:
         """List the blocks of an uploaded file."""
         if not BLOCK.fullmatch(name):

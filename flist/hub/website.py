@@ -124,6 +124,8 @@ class Websites:
             blocks = tree.blocks(found)
             if len(blocks) != chunk_count(found.size):
                 raise FlistError("cannot read the page: its list of blocks is incomplete")
+            if any(not self.store.has(block.id) for block in blocks):
+                raise StoreError("cannot read the page: its blocks are not there yet")
             return Page(self.decoded, found, blocks, self.count)
 
     def flist(self, name: str) -> Path:
@@ -170,7 +172,8 @@ def make_router(websites: Websites, pool: Pool) -> APIRouter:
         except (FileNotFoundError, NotADirectoryError, StoreError) as error:
             raise HTTPException(404, "there is no such page") from error
         except FlistError as error:
-            raise HTTPException(404, error.message) from error
+            # The error's text names a temporary file of this machine.
+            raise HTTPException(404, "this website's flist cannot be read") from error
         if page is None:
             return move_to(path.rpartition("/")[2])
         kind = mimetypes.guess_type(page.inode.name.decode(errors="replace"))[0]

@@ -16,6 +16,11 @@ VERIFY = f"{BLOCK}/verify"
 BLOCKS = "api/v1/blocks"
 OWN_BLOCKS = "api/v1/user/blocks"
 SIGN_IN = "api/v1/signin"
+FILE = "api/v1/file"
+FLISTS = "api/v1/fl"
+HISTORY = f"{FLISTS}/history"
+"""Only our hub keeps earlier versions of flists."""
+ROLLBACK = f"{FLISTS}/rollback"
 MAX_PER_PAGE = 100
 """Rows of a list, and names in one question, that every server accepts."""
 
@@ -66,9 +71,12 @@ def read_list(answer: object, key: str) -> list[Any]:
 
 
 def read_names(answer: object) -> list[str]:
-    """Return the blocks' names in a list of blocks, each row of which begins with one."""
+    """Return the blocks' names in a list of blocks.
+
+    A row is a name, or begins with one: in a user's list, and in every list of an older hub.
+    """
     rows = read_list(answer, "blocks")
-    names = [row[0] if isinstance(row, list) and row else None for row in rows]
+    names = [row[0] if isinstance(row, list) and row else row for row in rows]
     if not all(isinstance(name, str) and BLOCK_NAME.fullmatch(name) for name in names):
         raise StoreError("cannot understand the server: a row of its list names no block")
     return [str(name) for name in names]
@@ -77,7 +85,8 @@ def read_names(answer: object) -> list[str]:
 def read_file(answer: object) -> list[str]:
     """Return the names of a file's blocks, in order; the rows are (name, index)."""
     names = read_names(answer)
-    indexes = [row[1] if len(row) == 2 else None for row in read_list(answer, "blocks")]
+    rows = read_list(answer, "blocks")
+    indexes = [row[1] if isinstance(row, list) and len(row) == 2 else None for row in rows]
     if not all(type(index) is int for index in indexes):
         raise StoreError("cannot understand the server: it does not say which block is where")
     return [name for _, name in sorted(zip(indexes, names, strict=True))]

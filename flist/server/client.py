@@ -79,6 +79,13 @@ class ServerClient:
         """Publish a flist, or its signature, as REPO/NAME.fl[.sig]: only our hub accepts these."""
         self.send("PUT", name, data)
 
+    def roll_back(self, name: str, digest: str) -> None:
+        """Publish a version of the flist REPO/NAME.fl again, which our hub has kept."""
+        body = json.dumps({"digest": digest}).encode()
+        status, _ = self.http.ask("POST", f"{api.ROLLBACK}/{name}", body, JSON, secret=self.secret)
+        if status not in DONE:
+            raise write_refusal(status, self.url)
+
     def send(self, method: str, path: str, data: bytes) -> None:
         """Send bytes to the server."""
         status, _ = self.http.ask(method, path, data, BINARY, secret=self.secret)

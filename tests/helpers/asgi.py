@@ -39,7 +39,16 @@ def ask_all(
     return asyncio.run(run())
 
 
-async def _ask(app: ASGIApp, target: str, method: str, headers: Mapping[str, str]) -> Answer:
+def send_body(
+    app: ASGIApp, method: str, target: str, body: bytes, headers: Mapping[str, str]
+) -> Answer:
+    """Send one request with a body."""
+    return asyncio.run(_ask(app, target, method, headers, body))
+
+
+async def _ask(
+    app: ASGIApp, target: str, method: str, headers: Mapping[str, str], body: bytes = b""
+) -> Answer:
     """Build the scope as uvicorn does, and collect the response."""
     raw, _, query = target.partition("?")
     pairs = [(key.replace("_", "-").encode(), value.encode()) for key, value in headers.items()]
@@ -60,7 +69,7 @@ async def _ask(app: ASGIApp, target: str, method: str, headers: Mapping[str, str
     sent: list[Any] = []
 
     async def receive() -> dict[str, Any]:
-        return {"type": "http.request", "body": b"", "more_body": False}
+        return {"type": "http.request", "body": body, "more_body": False}
 
     async def send(message: Any) -> None:
         sent.append(message)

@@ -30,6 +30,7 @@ HUB = "http://hub.example"
 START_S = 600  # the first template on a machine fetches packages
 ANSWER_S = 60
 PUBLIC = "http://boot.example"
+MARKED = f"zero-os-dev-farm42-{hashlib.sha256(b'zos-debug').hexdigest()[:8]}.img"
 
 
 class Server:
@@ -72,7 +73,7 @@ def run_server(releases: Path, **environment: str) -> Iterator[Server]:
     """Run the command on a free port until the block ends."""
     need_tool("mmdebstrap")
     call = [sys.executable, "-m", "zero_os", "bootstrap", "serve", "--listen", "127.0.0.1:0"]
-    call += ["--releases", str(releases), "--hub", HUB, "--url", PUBLIC]
+    call += ["--releases", str(releases), "--hub", HUB, "--url", PUBLIC, "--allow-parameter", "x"]
     env = {**os.environ, **environment}
     with subprocess.Popen(call, stderr=subprocess.PIPE, text=True, env=env) as process:
         assert process.stderr
@@ -210,7 +211,9 @@ def test_image_download(server: Server, tmp_path: Path) -> None:
     assert len(answer.data) == disk.DISK_BYTES
     assert b"farmer_id=42 " in answer.data
     name = answer.headers["content-disposition"]
-    assert name == 'attachment; filename="zero-os-dev-farm42.img"'
+    assert name == f'attachment; filename="{MARKED}"'
+    plain = server.ask("/usb/dev/42", "HEAD").headers["content-disposition"]
+    assert plain == 'attachment; filename="zero-os-dev-farm42.img"'
     script = server.ask("/ipxe/dev/42/zos-debug").data
     assert script in answer.data
     assert b"http://boot.example/kernel/dev" in script
@@ -223,11 +226,22 @@ def test_the_curl_line_of_the_page_works(server: Server, tmp_path: Path) -> None
     line = re.search(r"curl --fail [^<]+", page)
     assert line
     call = line[0].replace(PUBLIC, server.url)
-    subprocess.run(
-        call, shell=True, check=True, cwd=tmp_path, capture_output=True, timeout=ANSWER_S
-    )
-    data = (tmp_path / "zero-os-dev-farm42.img").read_bytes()
-    assert f" nomodeset {typed} || ".encode() in data
+    for _ in range(2):  # a second download is no error
+        subprocess.run(
+            call, shell=True, check=True, cwd=tmp_path, capture_output=True, timeout=ANSWER_S
+        )
+        (image,) = tmp_path.iterdir()
+        assert f"if={image.name}" in page
+        assert f" nomodeset {typed} || ".encode() in image.read_bytes()
+
+
+def test_curl_shows_why_a_farm_number_is_refused(server: Server) -> None:
+    need_tool("curl")
+    call = ["curl", "--fail-with-body", f"{server.url}/usb/dev/0"]
+    done = subprocess.run(call, capture_output=True, text=True, timeout=ANSWER_S, check=False)
+    assert done.returncode == 22
+    assert "a farm number is a whole number from 1" in done.stdout
+    assert "hint" in done.stdout
 
 
 class Controls(HTMLParser):
@@ -291,6 +305,8 @@ def test_the_form_shows_the_error_of_every_field(server: Server) -> None:
         ("/ipxe/beta/1", "GET", 404, "run mode"),
         ("/ipxe/dev/0", "GET", 422, "farm number"),
         ("/usb/dev/1/init=x", "GET", 422, "first process"),
+        ("/usb/dev/1/mem=1G", "GET", 422, "kernel parameter mem"),
+        ("/usb/dev/1/zos-debug/zos-v3.efi", "GET", 404, "no kernel can be chosen"),
         ("/", "POST", 405, "GET or HEAD"),
     ],
 )

@@ -80,7 +80,8 @@ def make_targets(what: str = "ipxe", cases: int = CASES) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def app(tmp_path_factory: pytest.TempPathFactory) -> FastAPI:
-    return create_app(Settings(URL, HUB, tmp_path_factory.mktemp("releases")))
+    others = ("a", "x", "mem")  # of the harmless parameters, beside the documented ones
+    return create_app(Settings(URL, HUB, tmp_path_factory.mktemp("releases"), parameters=others))
 
 
 @pytest.fixture(scope="module")

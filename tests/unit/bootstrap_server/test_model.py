@@ -15,6 +15,7 @@ from bootstrap_server.model import (
     parse_extra,
     parse_farm,
     parse_run_mode,
+    refuse_kernel,
 )
 from common.farms import FARM_MAX
 
@@ -91,6 +92,36 @@ def test_what_is_not_a_farm_number(text: str) -> None:
 @pytest.mark.parametrize("word", DOCUMENTED)
 def test_documented_parameters_pass(word: str) -> None:
     assert parse_extra(word) == (word,)
+
+
+@pytest.mark.parametrize("word", DOCUMENTED)
+def test_documented_parameters_are_passed_on(word: str) -> None:
+    Boot.parse("dev", "1", word).check_allowed()
+
+
+@pytest.mark.parametrize("word", ["mem=1G", "modprobe.blacklist=e1000e", "zos-v3.efi", "x"])
+def test_other_parameters_need_the_operator(word: str) -> None:
+    boot = Boot.parse("dev", "1", f"zos-debug {word}")
+    name = word.partition("=")[0]
+    with pytest.raises(InputError, match=name) as caught:
+        boot.check_allowed(["other"])
+    assert caught.value.field == "extra"
+    boot.check_allowed(["other", name])
+    Boot.parse("dev", "1", "a_b").check_allowed(["a-b"])  # one name to the kernel
+
+
+def test_a_part_that_follows_the_parameters_is_no_parameter() -> None:
+    refuse_kernel("zos-debug vlan:priv=3")
+    for text in ("zos-debug/zos-v3.efi", "/zos-v3.efi", "zos-debug/"):
+        with pytest.raises(NotThereError, match="kernel"):
+            refuse_kernel(text)
+
+
+def test_the_file_name_tells_the_parameters() -> None:
+    names = {Boot.parse("dev", "7", extra).file_name for extra in ("", "zos-debug", "light")}
+    assert "zero-os-dev-farm7.img" in names
+    assert len(names) == 3
+    assert Boot.parse("dev", "7", " light ").file_name == Boot.parse("dev", "7", "light").file_name
 
 
 def test_three_underscores_stand_for_a_slash() -> None:

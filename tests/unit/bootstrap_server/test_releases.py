@@ -1,5 +1,7 @@
 """Kernel and initramfs come from one release, also while another is being published."""
 
+import asyncio
+import contextlib
 import hashlib
 import json
 from pathlib import Path
@@ -8,7 +10,9 @@ import pytest
 from fastapi import FastAPI
 
 from bootstrap_server.app import create_app
+from bootstrap_server.releases import open_release_file
 from bootstrap_server.settings import Settings
+from serving.content import BeingWrittenError, FileOpener
 from tests.helpers.asgi import ask
 from tests.helpers.ipxe import read_commands
 
@@ -126,3 +130,65 @@ def test_a_release_serves_only_boot_files(app: FastAPI, channel: Path) -> None:
     for name in ("manifest.json", "..%2fvmlinuz", "release.ipxe"):
         assert ask(app, f"/kernel/dev/{release}/{name}").status == 404
     assert ask(app, f"/kernel/dev/{release.upper()}x/vmlinuz").status == 404
+
+
+def test_a_release_that_is_written_over_is_never_sent_in_part(channel: Path) -> None:
+    """`cp new vmlinuz` keeps the file and changes its bytes while a node reads them."""
+    size = 300_000
+    publish(channel, "vmlinuz", b"o" * size)
+    opener = FileOpener()
+    file = open_release_file(channel.parent, "dev", "vmlinuz", opener)
+    with contextlib.closing(file):
+        assert asyncio.run(file.read(0, 1000)) == b"o" * 1000
+        (channel / "vmlinuz").write_bytes(b"n" * size)
+        with pytest.raises(OSError, match="written to"):
+            asyncio.run(file.read(1000, 1000))
+    again = open_release_file(channel.parent, "dev", "vmlinuz", opener)
+    with contextlib.closing(again):
+        assert again.etag != file.etag
+        assert asyncio.run(again.read(0, 10)) == b"n" * 10
+
+
+def test_a_release_that_is_replaced_or_linked_is_sent_to_its_end(channel: Path) -> None:
+    file = open_release_file(channel.parent, "dev", "vmlinuz", FileOpener())
+    with contextlib.closing(file):
+        (channel / "kept").hardlink_to(channel / "vmlinuz")
+        assert asyncio.run(file.read(0, 3)) == b"old"
+        publish(channel, "vmlinuz", b"new kernel")
+        (channel / "kept").unlink()
+        assert asyncio.run(file.read(3, 7)) == b" kernel"
+
+
+def test_a_file_that_is_always_being_written_is_not_opened(
+    channel: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("serving.content.SETTLED_S", 1e12)
+    monkeypatch.setattr("time.sleep", lambda _seconds: None)
+    with pytest.raises(BeingWrittenError):
+        open_release_file(channel.parent, "dev", "vmlinuz", FileOpener())
+
+
+def is_bootable(app: FastAPI) -> bool:
+    """Return what /ready says of the channel dev; the page and release.ipxe agree."""
+    found: bool = json.loads(ask(app, "/ready").body)["channels"]["dev"]
+    assert (ask(app, "/kernel/dev/release.ipxe").status == 200) is found
+    assert (ask(app, "/").text.count("no release on this server yet") == 3) is found
+    return found
+
+
+def test_ready_tells_which_channels_can_boot(app: FastAPI, channel: Path) -> None:
+    assert is_bootable(app)
+    publish_manifest(channel, "1.0")
+    assert is_bootable(app)
+    publish(channel, "vmlinuz", b"of another release")
+    assert not is_bootable(app)
+    publish_manifest(channel, "1.1")
+    assert is_bootable(app)
+    publish(channel, "manifest.json", b"{")
+    assert not is_bootable(app)
+    (channel / "manifest.json").unlink()
+    publish(channel, "initramfs.zst", b"")
+    assert not is_bootable(app)
+    (channel / "initramfs.zst").unlink()
+    (channel / "initramfs.zst").symlink_to("/dev/zero")
+    assert not is_bootable(app)

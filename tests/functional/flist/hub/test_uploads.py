@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from flist.hub.uploads import MAX_JSON_BYTES
+from flist.hub.bodies import MAX_JSON_BYTES
 from tests.helpers.flist.mount import Hub, rfs, serving
 from tests.helpers.flist.stores import check_copy
 from tests.helpers.flist.trees import describe, make_small_tree

@@ -2,6 +2,7 @@
 
 import base64
 import json
+from pathlib import Path
 from typing import Any
 
 import jwt
@@ -10,7 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from common.errors import UsageError
+from flist.hub import uploads
 from flist.hub.users import MAX_TOKEN, TOKEN_S, Users, parse_users, user_line
+from tests.helpers.flist.hub import make_hub
 
 LINE = user_line("farmer", "correct horse")
 USERS = Users(LINE)
@@ -114,3 +117,15 @@ def test_users_are_read() -> None:
     for wrong in ("farmer", "farmer:a:b", LINE[:-4], f"{LINE}:x", LINE.replace("farmer", "a/b")):
         with pytest.raises(UsageError, match="line 1"):
             parse_users(wrong)
+
+
+def test_too_many_sign_ins_at_once_are_told_to_wait(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Clients of many addresses, each within its own limit, fill the queue for passwords."""
+    hub = make_hub(tmp_path / "hub")
+    asked = {"username": "alice", "password": "alice-password"}
+    assert hub.send("POST", "/api/v1/signin", asked).status == 201
+    monkeypatch.setattr(uploads, "MAX_WAITING_SIGN_INS", 0)
+    answer = hub.send("POST", "/api/v1/signin", asked)
+    assert (answer.status, answer.headers["retry-after"]) == (429, "1")

@@ -1,0 +1,111 @@
+"""What is in the hub, for people and for upstream's clients.
+
+GET /flists/, /flists/<repo>/          pages that list repositories and their flists
+GET /api/v1/fl                         every flist with its details, by repository
+GET /api/v1/fl/preview/<path>          what is in flists/<repo>/<name>.fl (slashes as %2F, or not)
+"""
+
+from collections import deque
+from collections.abc import Iterable
+from html import escape
+from pathlib import Path
+
+from fastapi import APIRouter, HTTPException
+from starlette.responses import HTMLResponse
+
+from flist.errors import FlistError
+from flist.format.opening import AnyFlist, open_flist
+from flist.format.signing.trailer import file_sha256
+from flist.hub.library import FILE, Library, is_repo
+from flist.model import ROOT_INO
+from flist.server import api
+from serving.pools import Pool
+
+PLACE = "flists"
+PREVIEW_PARTS = 3
+MAX_PREVIEWED = 100_000
+READ = ["GET", "HEAD"]
+
+
+def make_router(library: Library, hashing: Pool) -> APIRouter:
+    """Return the routes."""
+    router = APIRouter()
+
+    @router.get(f"/{api.FLISTS}")
+    def describe_flists() -> dict[str, list[dict[str, object]]]:
+        """List every flist by repository, as upstream's server does."""
+        return library.describe()
+
+    @router.get(f"/{api.FLISTS}/preview/{{path:path}}")
+    async def preview(path: str) -> dict[str, object]:
+        """List what a flist holds."""
+        place = find_flist(library, path)
+        try:
+            return await hashing.run(preview_flist, place)
+        except FlistError as error:
+            raise HTTPException(422, f"cannot read {path}: it is not a good flist") from error
+
+    @router.api_route(f"/{PLACE}/", methods=READ, response_class=HTMLResponse)
+    def list_repos() -> HTMLResponse:
+        """Show the repositories."""
+        repos = {name.partition("/")[0] for name in library.names()}
+        return show("Repositories", (f"{name}/" for name in sorted(repos)))
+
+    @router.api_route(f"/{PLACE}/{{repo}}/", methods=READ, response_class=HTMLResponse)
+    def list_repo(repo: str) -> HTMLResponse:
+        """Show the flists of a repository."""
+        names = [name.partition("/")[2] for name in library.names() if name.startswith(f"{repo}/")]
+        if not names:
+            raise HTTPException(404, "there is no such repository")
+        return show(repo, names)
+
+    return router
+
+
+def show(title: str, names: Iterable[str]) -> HTMLResponse:
+    """Return a page of links to `names`."""
+    rows = "".join(f'<li><a href="{escape(n)}">{escape(n)}</a></li>\n' for n in names)
+    head = f'<!doctype html>\n<meta charset="utf-8">\n<title>{escape(title)}</title>\n'
+    return HTMLResponse(f"{head}<h1>{escape(title)}</h1>\n<ul>\n{rows}</ul>\n")
+
+
+def find_flist(library: Library, path: str) -> Path:
+    """Return the flist at `flists/<repo>/<name>.fl`; answers 400, as upstream's server."""
+    parts = path.split("/")
+    if len(parts) != PREVIEW_PARTS or parts[0] != PLACE:
+        raise HTTPException(400, f"the path of a flist is {PLACE}/REPO/NAME.fl")
+    repo, name = parts[1:]
+    if not is_repo(repo) or not FILE.fullmatch(name) or not name.endswith(".fl"):
+        raise HTTPException(400, f"the path of a flist is {PLACE}/REPO/NAME.fl")
+    found = library.flist(repo, name)
+    if found is None:
+        raise HTTPException(400, f"there is no flist {repo}/{name}")
+    return found
+
+
+def preview_flist(path: Path) -> dict[str, object]:
+    """Return the paths in a flist, its stores and its SHA-256. Raises `FlistError`."""
+    with open_flist(path) as flist:
+        stores = dict.fromkeys(route.url for route in flist.routes())
+        return {
+            "content": list_paths(flist),
+            "metadata": "\n".join(stores),
+            "checksum": file_sha256(path),
+        }
+
+
+def list_paths(flist: AnyFlist) -> list[str]:
+    """Return every path in a flist; one that holds itself or too much raises `FlistError`."""
+    paths, known = ["/"], {ROOT_INO}
+    waiting = deque([(ROOT_INO, "")])
+    while waiting:
+        folder, place = waiting.popleft()
+        for inode in flist.children(folder):
+            path = f"{place}/{inode.name.decode(errors='replace')}"
+            paths.append(path)
+            if inode.ino in known or len(paths) > MAX_PREVIEWED:
+                raise FlistError("too many entries, or one that is in two places")
+            known.add(inode.ino)
+            if inode.is_dir:
+                waiting.append((inode.ino, path))
+    return paths

@@ -1,0 +1,198 @@
+"""Publishing: what is taken, from whom, and which versions are kept."""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from flist.format.signing.sign import sign_flist
+from flist.model import Route
+from flist.pack.pack import pack
+from tests.helpers.flist.hub import LocalHub, make_hub
+
+NAME = "/me/tree.fl"
+KEY = Ed25519PrivateKey.from_private_bytes(bytes(32))
+
+
+@pytest.fixture(name="hub")
+def serve(tmp_path: Path) -> LocalHub:
+    return make_hub(tmp_path / "hub", keep_versions=2)
+
+
+def make_flist(folder: Path, content: str) -> bytes:
+    """Return the bytes of a flist with one file."""
+    tree = folder / "tree"
+    tree.mkdir(exist_ok=True)
+    (tree / "file").write_text(content)
+    meta = folder / "made.fl"
+    pack(tree, meta, [Route(0, 255, f"dir://{folder}/hub/blocks")], is_checksum=True, processes=1)
+    return meta.read_bytes()
+
+
+def sign(folder: Path, data: bytes) -> bytes:
+    """Return the text of a signature of a flist."""
+    (folder / "signed.fl").write_bytes(data)
+    return sign_flist(folder / "signed.fl", "me/tree", KEY).encode()
+
+
+def put(hub: LocalHub, data: bytes, user: str = "alice", name: str = NAME) -> int:
+    """Publish; return the status."""
+    answer = hub.send("PUT", name, data, user=user)
+    assert str(hub.root) not in answer.text
+    return answer.status
+
+
+def files(root: Path) -> list[str]:
+    """Return the paths of all published files."""
+    return sorted(str(path.relative_to(root)) for path in root.glob("flists/*/*"))
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"no flist", b"SQLite format 3\0" + bytes(5000), b"\x1f\x8b no gzip"]
+)
+def test_what_is_no_flist_is_refused(hub: LocalHub, tmp_path: Path, data: bytes) -> None:
+    good = make_flist(tmp_path, "one")
+    assert put(hub, good) == 201
+    assert put(hub, data) == 422
+    assert put(hub, data, name="/me/other.fl") == 422
+    assert hub.send("GET", NAME).body == good
+    assert files(hub.root) == ["flists/me/tree.fl"]
+
+
+@pytest.mark.parametrize("data", [b"", b"name: x\n", b"\xff" * 100, b"x" * 5000])
+def test_what_is_no_signature_is_refused(hub: LocalHub, data: bytes) -> None:
+    assert put(hub, data, name=f"{NAME}.sig") in (413, 422)
+    assert files(hub.root) == []
+
+
+@pytest.mark.parametrize("repo", ["api", "blocks", "flists", "website"])
+def test_a_repository_whose_address_is_taken_is_refused(
+    hub: LocalHub, tmp_path: Path, repo: str
+) -> None:
+    data = make_flist(tmp_path, "one")
+    assert put(hub, data, "operator", f"/{repo}/tree.fl") in (400, 405)
+    folder = hub.root / "flists" / repo
+    assert not folder.exists()
+    folder.mkdir(parents=True)
+    (folder / "tree.fl").write_bytes(data)
+    assert hub.get("/api/flist") == []  # it would name an address that serves something else
+
+
+def test_a_name_that_a_folder_has_is_a_conflict(hub: LocalHub, tmp_path: Path) -> None:
+    (hub.root / "flists" / "me" / "tree.fl").mkdir(parents=True)
+    (hub.root / "flists" / "file").touch()
+    data = make_flist(tmp_path, "one")
+    assert put(hub, data, "operator") == 409
+    assert put(hub, data, "operator", "/file/tree.fl") == 409
+
+
+def test_a_repository_belongs_to_its_first_publisher(hub: LocalHub, tmp_path: Path) -> None:
+    data, other = make_flist(tmp_path, "one"), make_flist(tmp_path, "two")
+    assert put(hub, data, "alice") == 201
+    assert put(hub, other, "bob") == 403
+    assert put(hub, other, "bob", "/me/new.fl") == 403
+    assert put(hub, sign(tmp_path, other), "bob", f"{NAME}.sig") == 403
+    assert hub.send("GET", NAME).body == data
+    assert put(hub, other, "alice") == 201
+    assert put(hub, data, "operator") == 201
+    assert put(hub, other, "bob", "/bobs/tree.fl") == 201
+    (hub.root / "owners" / "me").write_text("alice\nbob\n")
+    assert put(hub, other, "bob") == 201
+
+
+def test_what_the_operator_published_belongs_to_no_user(hub: LocalHub, tmp_path: Path) -> None:
+    data = make_flist(tmp_path, "one")
+    assert put(hub, data, "operator", "/tf-zos/production.fl") == 201
+    (hub.root / "flists" / "copied").mkdir()
+    (hub.root / "flists" / "copied" / "by-hand.fl").write_bytes(data)
+    for repo in ("tf-zos", "copied"):
+        assert put(hub, data, "alice", f"/{repo}/production.fl") == 403
+        assert put(hub, data, "alice", f"/{repo}/mine.fl") == 403
+
+
+def test_a_refused_body_gives_nobody_a_repository(hub: LocalHub, tmp_path: Path) -> None:
+    assert put(hub, b"no flist", "alice") == 422
+    assert put(hub, make_flist(tmp_path, "one"), "bob") == 201
+
+
+def roll_back(hub: LocalHub, digest: str, user: str = "alice") -> int:
+    """Publish an earlier version; return the status."""
+    body = {"digest": digest}
+    return hub.send("POST", f"/api/v1/fl/rollback{NAME}", body, user=user).status
+
+
+def versions(hub: LocalHub) -> list[tuple[str, bool, bool]]:
+    """Return the versions that the hub lists: digest, is it current, is it signed."""
+    rows = hub.get(f"/api/v1/fl/history{NAME}")["versions"]
+    return [(row["digest"], row["is_current"], row["is_signed"]) for row in rows]
+
+
+def publish(hub: LocalHub, folder: Path, number: int, *, is_signed: bool = True) -> str:
+    """Publish version `number` of the flist, signature first; return its digest."""
+    data = make_flist(folder, f"content {number}")
+    if is_signed:
+        assert put(hub, sign(folder, data), name=f"{NAME}.sig") == 201
+    assert put(hub, data) == 201
+    os.utime(hub.root / f"flists{NAME}", (number, number))
+    return hashlib.sha256(data).hexdigest()
+
+
+def test_earlier_versions_are_kept_with_their_signatures(hub: LocalHub, tmp_path: Path) -> None:
+    first, second, third = (publish(hub, tmp_path, number) for number in range(3))
+    assert versions(hub) == [(third, True, True), (second, False, True), (first, False, True)]
+    for digest in (second, first, third):
+        assert roll_back(hub, digest) == 200
+        body = hub.send("GET", NAME).body
+        assert hashlib.sha256(body).hexdigest() == digest
+        assert hub.send("GET", f"{NAME}.sig").body == sign(tmp_path, body)
+    fourth = publish(hub, tmp_path, 4)
+    assert versions(hub)[0] == (fourth, True, True)
+    assert len(versions(hub)) == 3  # the published one and two others
+
+
+def test_a_version_that_was_not_signed_loses_the_signature(hub: LocalHub, tmp_path: Path) -> None:
+    first = publish(hub, tmp_path, 1, is_signed=False)
+    publish(hub, tmp_path, 2)
+    assert roll_back(hub, first) == 200
+    assert hub.send("GET", f"{NAME}.sig").status == 404
+
+
+def test_only_the_owner_rolls_back_and_only_to_what_is_kept(hub: LocalHub, tmp_path: Path) -> None:
+    first, second = (publish(hub, tmp_path, number) for number in (1, 2))
+    assert roll_back(hub, first, "bob") == 403
+    assert roll_back(hub, first, "") == 401
+    for digest in ("0" * 64, "", "../../../owners/me", first[:10]):
+        assert roll_back(hub, digest) == 404
+    assert versions(hub)[0][0] == second
+    for path in ("/me/absent.fl", "/me/tree.fl.sig", "/blocks/tree.fl"):
+        assert hub.send("GET", f"/api/v1/fl/history{path}").status == 404
+
+
+def test_a_version_that_is_edited_in_place_stays_in_the_history(
+    hub: LocalHub, tmp_path: Path
+) -> None:
+    """After a rollback the published file is no other name of the kept one."""
+    first = publish(hub, tmp_path, 1)
+    publish(hub, tmp_path, 2)
+    assert roll_back(hub, first) == 200
+    (hub.root / f"flists{NAME}").write_bytes(b"written over")
+    kept = hub.root / "history" / "me" / "tree.fl" / f"{first}.fl"
+    assert hashlib.sha256(kept.read_bytes()).hexdigest() == first
+
+
+def test_the_preview_and_the_pages_of_a_repository(hub: LocalHub, tmp_path: Path) -> None:
+    digest = publish(hub, tmp_path, 1)
+    for path in ("flists%2Fme%2Ftree.fl", "flists/me/tree.fl"):
+        found = hub.get(f"/api/v1/fl/preview/{path}")
+        assert found["content"] == ["/", "/file"]
+        assert found["checksum"] == digest
+    for path in ("me/tree.fl", "flists/me/absent.fl", "flists/../tree.fl", "/flists/me/tree.fl"):
+        assert hub.send("GET", f"/api/v1/fl/preview/{path}").status == 400
+    assert 'href="me/"' in hub.send("GET", "/flists/").text
+    assert 'href="tree.fl"' in hub.send("GET", "/flists/me/").text
+    assert hub.send("GET", "/flists/absent/").status == 404
+    row = json.loads(hub.send("GET", "/api/v1/fl").body)["me"][0]
+    assert hub.send("GET", f"/{row['path_uri']}").body == hub.send("GET", NAME).body
