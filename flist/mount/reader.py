@@ -22,9 +22,12 @@ KEPT_ROWS = 4_000
 class Reader:
     """The bytes of a tree's files. Safe to use from several threads."""
 
-    def __init__(self, tree: Tree, fetcher: Fetcher) -> None:
+    def __init__(
+        self, tree: Tree, fetcher: Fetcher, close: Callable[[], None] = lambda: None
+    ) -> None:
         self.tree = tree
         self.fetcher = fetcher
+        self.close = close
         self.note: Callable[[int, int], None] | None = None  # a trace's: inode number, chunk index
         self.lists: dict[int, list[Block]] = {}
         self.kept = 0
@@ -164,9 +167,15 @@ class Reader:
 @contextlib.contextmanager
 def open_reader(meta: Path, sources: Sources) -> Iterator[Reader]:
     """Open the flist `meta` and its stores for the block; raises `FlistError`."""
-    with open_flist(meta) as flist:
+    with contextlib.closing(load_reader(meta, sources)) as reader:
+        yield reader
+
+
+def load_reader(meta: Path, sources: Sources) -> Reader:
+    """Open the flist `meta` and its stores, for the caller to close; raises `FlistError`."""
+    with contextlib.ExitStack() as stack:
+        flist = open_flist(meta)
+        stack.callback(flist.close)
         fetcher = open_fetcher(flist, sources)
-        try:
-            yield Reader(Tree(flist), fetcher)
-        finally:
-            fetcher.close()
+        stack.callback(fetcher.close)
+        return Reader(Tree(flist), fetcher, stack.pop_all().close)

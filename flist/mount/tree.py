@@ -158,7 +158,7 @@ class Tree:
     @property
     def has_acls(self) -> bool:
         """Whether anything has an access control list."""
-        return any(name.startswith(b"system.posix_acl_") for name in self.xattr_names)
+        return has_access_lists(self.xattr_names)
 
     @property
     def has_holes(self) -> bool:
@@ -190,3 +190,8 @@ class Tree:
     def small_blocks(self, inode: Inode) -> dict[int, Block]:
         """Return the blocks of some small files of a directory from `inode` on, by number."""
         return self.source.small_blocks(inode.parent, inode.ino)
+
+
+def has_access_lists(names: set[bytes]) -> bool:
+    """Return whether access control lists are among these extended attributes."""
+    return any(name.startswith(b"system.posix_acl_") for name in names)

@@ -8,8 +8,9 @@ answers everything that is on this machine. Reads that need a store go to other 
 import contextlib
 import errno
 import os
+import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from flist.blocks.collector import collect_rarely
@@ -30,6 +31,7 @@ from flist.mount.reader import Reader
 
 BUFFER_BYTES = 64 * 1024
 UNMOUNTED = frozenset((errno.ENODEV, errno.ENOTCONN))
+FORGETTING = frozenset((wire.FORGET, wire.BATCH_FORGET))
 WITHDRAWN = frozenset((errno.ENOENT, errno.EINTR, errno.EAGAIN))
 """The kernel has withdrawn the request that we were about to read."""
 
@@ -83,6 +85,7 @@ class Server:
         self.ahead = Ahead()
         self.failures = Failures(target)
         self.connection = Connection(handle)
+        self.lock = threading.Lock()  # held while a request is answered, and for a version's end
         reads = WaitingReads(self.connection, self.failures, self.ahead)
         self.handlers = Handlers(self.versions, self.connection, reads, sequence)
 
@@ -113,7 +116,8 @@ class Server:
                 refuse(request.unique, errno.ENOSYS)
             return
         try:
-            data = handler(request)
+            with self.lock:
+                data = handler(request)
             if data is not None:
                 self.connection.reply(request.unique, data)
         except FileNotFoundError:
@@ -130,6 +134,8 @@ class Server:
             if request.opcode == wire.INIT:
                 widen_read_ahead(self.target)
                 self.ready()
+            elif request.opcode in FORGETTING and self.versions.newest:
+                self.close_forgotten()
 
     def note_failure(self, request: wire.Request, error: FlistError) -> None:
         """Report why a request failed: the kernel passes on an error number only."""
@@ -153,3 +159,19 @@ class Server:
         for name in self.versions.add(reader):
             self.connection.notify(wire.forget_entry(ROOT_INO, name))
         self.connection.notify(wire.forget_inode(ROOT_INO))
+        self.close_forgotten()
+
+    def close_forgotten(self) -> None:
+        """Close older versions of which the kernel knows no node, in a thread: a store may hang."""
+        with self.lock:
+            readers = self.versions.sweep()
+        if readers:
+            self.ahead.forget_places()
+            threading.Thread(target=close_all, args=(readers,), daemon=True).start()
+
+
+def close_all(readers: Iterable[Reader]) -> None:
+    """Close some versions."""
+    for reader in readers:
+        with contextlib.suppress(Exception):
+            reader.close()
