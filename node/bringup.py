@@ -133,6 +133,7 @@ def stop_service(client: Client, name: str) -> None:
 def mount_flist(client: Client, hub: str) -> None:
     """Have zinit keep the flist mounted on LOWER; its blocks come from the hub as they are read."""
     call = ["zos", "flist", "mount", "--meta", str(META), "--cache", str(CACHE)]
+    call += ["--allow-suid", "--allow-dev"]  # it is the root of the node's services
     call += [
         "--cache-size",
         str(memory_bytes() // CACHE_SHARE),

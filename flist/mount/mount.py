@@ -15,7 +15,7 @@ from common.errors import render_error
 from common.notify import notify_ready
 from flist.errors import FlistError
 from flist.mount.ahead.ahead import Ahead
-from flist.mount.attach import mounts_inside
+from flist.mount.attach import SAFE, mounts_inside
 from flist.mount.control import find_server, make_handler, start_control
 from flist.mount.overlay import open_overlay
 from flist.mount.reader import Reader, load_reader, open_reader
@@ -39,6 +39,7 @@ class Mount(NamedTuple):
     - `record` and `replay` are traces.
     - `overlay` is the folder of a writable layer.
     - With `xattrs` a later version may have extended attributes although this one has none.
+    - `flags` are those of the mount: `SAFE`, or a part of it.
     - `connections` are open connections to servers that may be among the stores.
     """
 
@@ -52,6 +53,7 @@ class Mount(NamedTuple):
     overlay: Path | None = None
     xattrs: bool = False
     connections: Sequence["HTTPConnection"] = ()
+    flags: int = SAFE
 
 
 def mount(what: Mount, ready: Callable[[], None] = notify_ready) -> int:
@@ -66,7 +68,7 @@ def mount(what: Mount, ready: Callable[[], None] = notify_ready) -> int:
     with contextlib.ExitStack() as stack:
         target, overlay = what.target.resolve(), None
         if what.overlay:
-            overlay = stack.enter_context(open_overlay(what.overlay, target))
+            overlay = stack.enter_context(open_overlay(what.overlay, target, what.flags))
             target, ready = overlay.lower, partial(overlay.start, ready)
         reader = stack.enter_context(open_reader(what.meta, what.sources))
         for connection in what.connections:
@@ -97,7 +99,7 @@ def serve_raw(
         server.ahead.connect(reader)
         replay(what, reader, server.ahead)
 
-    serve(reader, target, ready, started)
+    serve(reader, target, ready, started, what.flags)
 
 
 def serve_library(
@@ -118,7 +120,7 @@ def serve_library(
         replay(what, reader, ahead)
         ready()
 
-    load_library().serve(reader, target, up, stack.close)
+    load_library().serve(reader, target, up, stack.close, what.flags)
 
 
 def load_library() -> ModuleType:

@@ -19,7 +19,7 @@ from flist.errors import FlistError
 from flist.model import ROOT_INO
 from flist.mount.ahead.ahead import Ahead
 from flist.mount.ahead.sequence import Sequence, start_sequence
-from flist.mount.attach import attach, detach, disconnect, widen_read_ahead
+from flist.mount.attach import SAFE, attach, detach, disconnect, widen_read_ahead
 from flist.mount.failures import Failures
 from flist.mount.fuse import wire
 from flist.mount.fuse.connection import Connection
@@ -41,11 +41,13 @@ def serve(
     target: Path,
     ready: Callable[[], None],
     started: Callable[["Server"], None] = lambda _server: None,
+    flags: int = SAFE,
 ) -> None:
     """Mount on `target` and answer until it is unmounted, or SIGTERM, SIGINT or SIGHUP comes.
 
     `started` is called with the server before it answers the first request, `ready` when the mount
-    is up. For the main thread, before any other thread runs. Raises `FlistError`.
+    is up. `flags` are those of the mount. For the main thread, before any other thread runs.
+    Raises `FlistError`.
     """
     target = target.resolve()
     collect_rarely()
@@ -55,7 +57,7 @@ def serve(
         stop_on_signals() as stopping,
         contextlib.suppress(Stop),
     ):
-        handle = attach(target)
+        handle = attach(target, flags)
         try:
             server = Server(reader, handle, target, ready, sequence)
             started(server)

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import sqlite3
+import stat
 import subprocess
 from pathlib import Path
 
@@ -322,6 +323,34 @@ def test_two_mounts_share_a_small_cache(packed: Path, tmp_path: Path, adapter: s
 def size_of(folder: Path) -> int:
     """Return the size of all blocks in a folder that nothing writes to."""
     return sum(path.stat().st_size for path in folder.glob("*/*"))
+
+
+@pytest.mark.parametrize("is_overlay", [False, True])
+def test_setuid_bits_and_devices_work_only_if_root_asks(
+    tmp_path: Path, open_path: Path, adapter: str, is_overlay: bool
+) -> None:
+    need_root()
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    os.mknod(tree / "null", stat.S_IFCHR | 0o666, os.makedev(1, 3))
+    rfs("pack", "-m", tmp_path / "a.fl", "-s", f"dir://{tmp_path}/blocks", tree)
+    for option, wanted in (
+        ((), {"nosuid", "nodev"}),
+        (("--allow-suid",), {"nodev"}),
+        (("--allow-dev",), {"nosuid"}),
+        (("--allow-suid", "--allow-dev"), set()),
+    ):
+        words = ["--adapter", adapter, *option]
+        words += ["--overlay", str(open_path / "o")] if is_overlay else []
+        with mounted(tmp_path / "a.fl", open_path / "m", *words) as mount:
+            flags = os.statvfs(mount.path).f_flag
+            names = {"nosuid": os.ST_NOSUID, "nodev": os.ST_NODEV}
+            assert {name for name, flag in names.items() if flags & flag} == wanted
+            if "nodev" in wanted:
+                with pytest.raises(PermissionError):
+                    (mount.path / "null").read_bytes()
+            else:
+                assert (mount.path / "null").read_bytes() == b""
 
 
 def test_access_is_checked_by_modes_and_access_lists(
