@@ -58,7 +58,7 @@ class SqliteFile:
             if any(column[-1] for column in columns):
                 raise FormatError(f"cannot open {self.path}: table {table} is not a plain table")
 
-    def query(self, sql: str, values: tuple[int | bytes, ...] = ()) -> list[tuple[Any, ...]]:
+    def query(self, sql: str, values: tuple[int | bytes | str, ...] = ()) -> list[tuple[Any, ...]]:
         """Run a query and return all its rows."""
         try:
             with self.lock:

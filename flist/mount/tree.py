@@ -24,6 +24,12 @@ class Source(Protocol):
     def children(self, ino: int) -> list[Inode]:
         """Return the entries of a directory."""
 
+    def child(self, folder: int, name: bytes) -> Inode | None:
+        """Return one entry of a directory, or None."""
+
+    def is_large(self, folder: int) -> bool:
+        """Return whether a directory has so many entries that one is better looked up alone."""
+
     def blocks(self, ino: int) -> list[Block]:
         """Return the blocks of a file."""
 
@@ -104,6 +110,9 @@ class Tree:
 
     def lookup(self, parent: int, name: bytes) -> Inode | None:
         """Return the entry `name` of directory `parent`, or None."""
+        known = self.directories.get(parent)
+        if known is None and self.source.is_large(parent):
+            return self.source.child(parent, name)
         return self.entries(parent).get(name)
 
     def find(self, path: bytes) -> Inode:
