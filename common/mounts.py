@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
-MS_RDONLY = 1
+MS_RDONLY, MS_NOSUID, MS_NODEV = 1, 2, 4
 MS_BIND = 0x1000
 MS_REC = 0x4000
 MNT_DETACH = 2
@@ -62,10 +62,10 @@ def mount(source: str, target: Path, fstype: str, flags: int = 0, options: str =
         raise OSError(number, os.strerror(number), str(target))
 
 
-def mount_overlay(lower: Path, upper: Path, work: Path, target: Path) -> None:
+def mount_overlay(lower: Path, upper: Path, work: Path, target: Path, flags: int = 0) -> None:
     """Mount an overlay of the writable `upper` (with its `work` folder) and `lower` on `target`."""
     layers = f"lowerdir={lower},upperdir={upper},workdir={work}"
-    mount("overlay", target, "overlay", options=layers)
+    mount("overlay", target, "overlay", flags, layers)
 
 
 def unmount(target: Path) -> None:

@@ -3,7 +3,9 @@
 Names and link targets are bytes, times are nanoseconds since 1970, sizes are bytes.
 """
 
+import bisect
 import stat
+from collections.abc import Sequence
 from typing import NamedTuple
 
 ROOT_INO = 1
@@ -83,6 +85,11 @@ class Extent(NamedTuple):
 
     start: int
     length: int
+
+
+def find_extent(extents: Sequence[Extent], offset: int) -> int:
+    """Return the index of the first of some sorted extents that ends after `offset`."""
+    return bisect.bisect_right(extents, offset, key=lambda extent: extent.start + extent.length)
 
 
 class Meta(NamedTuple):

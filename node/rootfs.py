@@ -30,6 +30,7 @@ def mount_flist(client: Client, hub: str) -> None:
     """Have zinit mount the flist on `LOWER`; its blocks are fetched from the hub when read."""
     size = str(memory_bytes() // CACHE_SHARE)
     call = ["zos", "flist", "mount", "--meta", str(META), "--cache", str(CACHE)]
+    call += ["--allow-suid", "--allow-dev"]  # it is the root of the node's services
     call += ["--cache-size", size, "--store", f"{hub}/blocks", str(LOWER)]
     service = {"exec": shlex.join(call), "ready": "notify", "log": "console"}
     write_atomic(SERVICES / f"{MOUNT_SERVICE}.yaml", yaml.dump(service).encode())

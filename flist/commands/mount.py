@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from common.mounts import MS_NODEV, MS_NOSUID
 from flist.commands.shared.options import (
     add_key_options,
     add_sources,
@@ -63,6 +64,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--xattrs", action="store_true",
         help="allow `remount` to a version with extended attributes even if this one has none",
     )  # fmt: skip
+    parser.add_argument(
+        "--allow-suid", action="store_true", help="let setuid programs and capabilities work"
+    )
+    parser.add_argument("--allow-dev", action="store_true", help="let device nodes be opened")
     parser.add_argument("target", type=parse_path, metavar="MOUNTPOINT")
 
 
@@ -82,6 +87,7 @@ def run(options: argparse.Namespace) -> int:
             options.meta, options.target, read_sources(options), options.adapter,
             lambda meta: check_signature(options, meta), options.record, options.replay,
             options.overlay, options.xattrs, connections,
+            (0 if options.allow_suid else MS_NOSUID) | (0 if options.allow_dev else MS_NODEV),
         )  # fmt: skip
         what.check(what.meta)
         if options.daemon:

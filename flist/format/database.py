@@ -140,6 +140,22 @@ class FlistFile(SqliteFile):
                 raise FormatError(f"cannot read {self.path}: an index does not match its table")
             last = number
 
+    def child(self, folder: int, name: bytes) -> Inode | None:
+        """Return the first entry `name` of directory `folder`, or None, without reading the others.
+
+        The `+` makes SQLite look the name up, which fewer entries have than the directory.
+        """
+        where = f"{self.select} WHERE +inode.parent = ? AND inode.name = ? AND inode.ino != 1"
+        rows = self.query(f"{where} ORDER BY inode.ino", (folder, name.decode(errors="replace")))
+        found = (read_inode(row) for row in rows)
+        return next((inode for inode in found if inode.name == name), None)
+
+    def is_large(self, folder: int) -> bool:
+        """Return whether a directory has more than `LARGE_FOLDER` entries."""
+        some = "SELECT 1 FROM inode WHERE parent = ? LIMIT ?"
+        rows = self.query(f"SELECT count(*) FROM ({some})", (folder, LARGE_FOLDER + 1))  # noqa: S608
+        return bool(rows[0][0] > LARGE_FOLDER)
+
     def inodes(self) -> Iterator[Inode]:
         """Return every inode, including those that are in no directory."""
         return map(read_inode, self.stream(self.select(EVERY) + " ORDER BY inode.ino"))

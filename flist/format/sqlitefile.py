@@ -77,7 +77,7 @@ class SqliteFile:
             if table in indexed or (table in keyed and keys != ["ino"]):
                 raise FormatError(f"cannot open {self.path}: table {table} has not the right key")
 
-    def query(self, sql: str, values: tuple[int | bytes, ...] = ()) -> list[tuple[Any, ...]]:
+    def query(self, sql: str, values: tuple[int | bytes | str, ...] = ()) -> list[tuple[Any, ...]]:
         """Run a query and return all its rows."""
         try:
             with self.lock:

@@ -1,7 +1,7 @@
 """Mounts a FUSE connection on a directory and unmounts it, without libfuse.
 
-Root mounts with mount(2), so device nodes and setuid bits work. Other users go through the setuid
-helper fusermount3.
+Root mounts with mount(2). Other users go through the setuid helper fusermount3. The setuid bits of
+a flist grant nothing and its device nodes cannot be opened, unless root has asked for that.
 """
 
 import array
@@ -10,20 +10,31 @@ import os
 import socket
 from pathlib import Path
 
-from common.mounts import MS_RDONLY, MountEntry, mount, read_mounts, unmount
+from common.mounts import MS_NODEV, MS_NOSUID, MS_RDONLY, MountEntry, mount, read_mounts, unmount
 from flist.errors import FlistError
 
 FILE_SYSTEM = "g8ufs"
 KIND = f"fuse.{FILE_SYSTEM}"
 READ_AHEAD_KIB = 1024
+SAFE = MS_NOSUID | MS_NODEV
 
 
-def attach(target: Path) -> int:
-    """Mount on `target` and return the connection's file descriptor."""
-    return attach_as_root(target) if os.geteuid() == 0 else attach_as_user(target)
+def attach(target: Path, flags: int = SAFE) -> int:
+    """Mount on `target`, with `SAFE` or a part of it, and return the connection's file
+    descriptor."""
+    if os.geteuid() == 0:
+        return attach_as_root(target, flags)
+    refuse_unsafe(target, flags)
+    return attach_as_user(target)
 
 
-def attach_as_root(target: Path) -> int:
+def refuse_unsafe(target: Path, flags: int) -> None:
+    """Raise `FlistError` if a user who is not root wants setuid bits or device nodes to work."""
+    if flags != SAFE and os.geteuid() != 0:
+        raise FlistError(f"cannot mount on {target}: only root may use --allow-suid or --allow-dev")
+
+
+def attach_as_root(target: Path, flags: int) -> int:
     """Mount with mount(2)."""
     try:
         handle = os.open("/dev/fuse", os.O_RDWR | os.O_CLOEXEC)
@@ -33,7 +44,7 @@ def attach_as_root(target: Path) -> int:
         ) from error
     options = f"fd={handle},rootmode=40000,user_id=0,group_id=0,default_permissions,allow_other"
     try:
-        mount(str(os.getpid()), target, f"fuse.{FILE_SYSTEM}", MS_RDONLY, options)
+        mount(str(os.getpid()), target, f"fuse.{FILE_SYSTEM}", MS_RDONLY | flags, options)
     except OSError as error:
         os.close(handle)
         raise FlistError(f"cannot mount on {target}: {error.strerror}") from error

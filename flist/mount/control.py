@@ -24,6 +24,7 @@ from flist.errors import FlistError
 from flist.mount.attach import KIND
 from flist.mount.overlay import OVERLAY
 from flist.mount.reader import Reader
+from flist.store.fetch import Statistics
 
 MAX_LINE = 65536
 TIMEOUT_S = 10.0
@@ -51,30 +52,39 @@ def start_control(handler: Handler) -> None:
     threading.Thread(target=answer_all, args=(listener, handler), daemon=True).start()
 
 
-def make_handler(readers: Sequence[Reader], change: Callable[[Path], None]) -> Handler:
-    """Return the handler of a mount's requests. `readers` are the versions shown so far; `change`
+def make_handler(
+    statistics: Callable[[], tuple[Sequence[Statistics], int]], change: Callable[[Path], None]
+) -> Handler:
+    """Return the handler of a mount's requests. `statistics` returns those of all versions (first
+    the sum of those that are closed, then those of each open one) and how many there were; `change`
     shows another flist."""
 
     def handle(request: dict[str, Any]) -> dict[str, Any]:
         command = request.get("command")
         if command == "stats":
-            return sum_statistics(readers)
+            parts, versions = statistics()
+            return {**add_up(parts, versions), "open_versions": len(parts) - 1}
         if command == "remount":
             change(Path(str(request.get("meta"))))
-            return {"versions": len(readers)}
+            return {"versions": statistics()[1]}
         raise FlistError(f"unknown command {command!r}")
 
     return handle
 
 
 def sum_statistics(readers: Sequence[Reader]) -> dict[str, Any]:
-    """Return what the mount has done, all versions together."""
-    parts = [vars(reader.fetcher.statistics) for reader in readers]
+    """Return what some versions have done together."""
+    return add_up([reader.fetcher.statistics for reader in readers], len(readers))
+
+
+def add_up(statistics: Sequence[Statistics], versions: int) -> dict[str, Any]:
+    """Return what a mount has done: the sum of the statistics of its versions."""
+    parts = [vars(one) for one in statistics]
     total = {name: sum(part[name] for part in parts) for name in parts[0]}
     total["slowest_s"] = round(max(part["slowest_s"] for part in parts), 6)
     total["fetch_s"] = round(total["fetch_s"], 6)
     total["mean_s"] = round(total["fetch_s"] / max(total["fetched"], 1), 6)
-    return {**total, "versions": len(parts)}
+    return {**total, "versions": versions}
 
 
 def answer_all(listener: socket.socket, handler: Handler) -> None:

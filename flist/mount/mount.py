@@ -15,11 +15,12 @@ from common.errors import render_error
 from common.notify import notify_ready
 from flist.errors import FlistError
 from flist.mount.ahead.ahead import Ahead
-from flist.mount.attach import mounts_inside
+from flist.mount.attach import SAFE, mounts_inside
 from flist.mount.control import find_server, make_handler, start_control
 from flist.mount.overlay import open_overlay
-from flist.mount.reader import Reader, open_reader
+from flist.mount.reader import Reader, load_reader, open_reader
 from flist.store.base import adopt
+from flist.store.fetch import Statistics
 from flist.store.sources import Sources
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ class Mount(NamedTuple):
     - `record` and `replay` are traces.
     - `overlay` is the folder of a writable layer.
     - With `xattrs` a later version may have extended attributes although this one has none.
+    - `flags` are those of the mount: `SAFE`, or a part of it.
     - `connections` are open connections to servers that may be among the stores.
     """
 
@@ -51,6 +53,7 @@ class Mount(NamedTuple):
     overlay: Path | None = None
     xattrs: bool = False
     connections: Sequence["HTTPConnection"] = ()
+    flags: int = SAFE
 
 
 def mount(what: Mount, ready: Callable[[], None] = notify_ready) -> int:
@@ -65,7 +68,7 @@ def mount(what: Mount, ready: Callable[[], None] = notify_ready) -> int:
     with contextlib.ExitStack() as stack:
         target, overlay = what.target.resolve(), None
         if what.overlay:
-            overlay = stack.enter_context(open_overlay(what.overlay, target))
+            overlay = stack.enter_context(open_overlay(what.overlay, target, what.flags))
             target, ready = overlay.lower, partial(overlay.start, ready)
         reader = stack.enter_context(open_reader(what.meta, what.sources))
         for connection in what.connections:
@@ -87,15 +90,16 @@ def serve_raw(
     stack: contextlib.ExitStack,
 ) -> None:
     """Serve through our own loop on /dev/fuse."""
-    from flist.mount.fuse.server import serve
+    from flist.mount.fuse.server import close_all, serve
 
     def started(server: "Server") -> None:
         server.versions.expects_xattrs = what.xattrs
-        start_control(make_handler(server.versions.readers, partial(change, what, server, stack)))
+        stack.callback(lambda: close_all(server.versions.readers.values()))
+        start_control(make_handler(server.versions.statistics, partial(change, what, server)))
         server.ahead.connect(reader)
         replay(what, reader, server.ahead)
 
-    serve(reader, target, ready, started)
+    serve(reader, target, ready, started, what.flags)
 
 
 def serve_library(
@@ -108,13 +112,15 @@ def serve_library(
     """Serve through libfuse and mfusepy."""
 
     def up() -> None:
-        start_control(make_handler([reader], refuse_change))
+        start_control(
+            make_handler(lambda: ([Statistics(), reader.fetcher.statistics], 1), refuse_change)
+        )
         ahead = Ahead()
         stack.callback(ahead.close)
         replay(what, reader, ahead)
         ready()
 
-    load_library().serve(reader, target, up, stack.close)
+    load_library().serve(reader, target, up, stack.close, what.flags)
 
 
 def load_library() -> ModuleType:
@@ -160,7 +166,7 @@ def replay(what: Mount, reader: Reader, ahead: Ahead) -> None:
     threading.Thread(target=run, daemon=True).start()
 
 
-def change(what: Mount, server: "Server", stack: contextlib.ExitStack, meta: Path) -> None:
+def change(what: Mount, server: "Server", meta: Path) -> None:
     """Show the flist `meta` from now on; raises `FlistError`."""
     if what.overlay:  # the lower layer must not change: the kernel calls the result undefined
         raise FlistError(
@@ -174,7 +180,12 @@ def change(what: Mount, server: "Server", stack: contextlib.ExitStack, meta: Pat
             f"cannot change the flist: {names}{more} is mounted inside", hint="unmount that first"
         )
     what.check(meta)
-    server.switch(stack.enter_context(open_reader(meta, what.sources)))
+    reader = load_reader(meta, what.sources)
+    try:
+        server.switch(reader)
+    except BaseException:
+        reader.close()
+        raise
 
 
 def refuse_change(_meta: Path) -> None:

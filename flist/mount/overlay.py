@@ -17,7 +17,7 @@ from pathlib import Path
 
 from common import mounts
 from flist.errors import FlistError
-from flist.mount.attach import KIND, detach
+from flist.mount.attach import KIND, SAFE, detach
 
 OVERLAY = "overlay"
 FREE_WITHIN_S = 2.0
@@ -30,12 +30,15 @@ HINTS = {
 
 
 class Overlay:
-    """The layers in `folder`, to be mounted on `target`. Both paths are resolved."""
+    """The layers in `folder`, to be mounted on `target`. Both paths are resolved. `flags` are
+    those of its mount."""
 
-    def __init__(self, folder: Path, target: Path) -> None:
+    def __init__(self, folder: Path, target: Path, flags: int) -> None:
+        self.flags = flags
         self.folder = folder
         self.target = target
         self.lower, self.upper, self.work = (folder / name for name in ("lower", "upper", "work"))
+        self.layers = self.lower, self.upper, self.work
         self.error: FlistError | None = None  # why the overlay could not be mounted
         self.is_over = False
         self.lock = threading.Lock()
@@ -58,7 +61,7 @@ class Overlay:
             if self.is_over:
                 return False
             try:
-                mounts.mount_overlay(self.lower, self.upper, self.work, self.target)
+                mounts.mount_overlay(*self.layers, self.target, self.flags)
             except OSError as error:
                 reason = f"cannot mount an overlay on {self.target}: {error.strerror}"
                 self.error = FlistError(reason, hint=HINTS.get(error.errno or 0))
@@ -88,9 +91,9 @@ class Overlay:
 
 
 @contextlib.contextmanager
-def open_overlay(folder: Path, target: Path) -> Iterator[Overlay]:
+def open_overlay(folder: Path, target: Path, flags: int = SAFE) -> Iterator[Overlay]:
     """Make an overlay's folders and lock them for the block; raises `FlistError`."""
-    overlay = Overlay(folder.resolve(), target.resolve())
+    overlay = Overlay(folder.resolve(), target.resolve(), flags)
     if any(sign in str(overlay.folder) for sign in ",:\\"):
         raise FlistError(f"cannot use {folder}: overlayfs does not support , : or \\ in a path")
     overlay.folder.mkdir(parents=True, exist_ok=True)

@@ -2,19 +2,30 @@
 
 import contextlib
 import threading
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from flist.blocks.parts import LARGE_BYTES, PART_BYTES, count_parts, find_part
 from flist.errors import FormatError
 from flist.format.opening import open_flist
-from flist.model import CHUNK_BYTES, Block, Inode, chunk_count, chunk_size
+from flist.model import (
+    CHUNK_BYTES,
+    Block,
+    Extent,
+    Inode,
+    chunk_count,
+    chunk_size,
+    find_extent,
+)
 from flist.mount.tree import Tree
 from flist.store.fetch import Fetcher
 from flist.store.sources import Sources, open_fetcher
 
-KEPT_BLOCKS = 8_000
-"""Blocks of files whose lists of blocks are kept: 2 MB."""
+KEPT_BLOCKS = 40_000
+"""Blocks of files whose lists of blocks are kept: 10 MB, enough for 20 GiB of large files."""
+KEPT_EXTENTS = 100_000
+"""Data ranges of sparse files that are kept: 16 MB."""
 KEPT_ROWS = 4_000
 """Blocks whose rows of parts are kept: 1 MB."""
 
@@ -22,11 +33,16 @@ KEPT_ROWS = 4_000
 class Reader:
     """The bytes of a tree's files. Safe to use from several threads."""
 
-    def __init__(self, tree: Tree, fetcher: Fetcher) -> None:
+    def __init__(
+        self, tree: Tree, fetcher: Fetcher, close: Callable[[], None] = lambda: None
+    ) -> None:
         self.tree = tree
         self.fetcher = fetcher
+        self.close = close
         self.note: Callable[[int, int], None] | None = None  # a trace's: inode number, chunk index
-        self.lists: dict[int, list[Block]] = {}
+        self.lists: OrderedDict[int, list[Block]] = OrderedDict()
+        self.extents: OrderedDict[int, tuple[Extent, ...] | None] = OrderedDict()
+        self.kept_extents = 0
         self.kept = 0
         self.rows: dict[bytes, bytes | None] = {}
         self.lock = threading.Lock()
@@ -45,12 +61,24 @@ class Reader:
         return blocks
 
     def keep(self, ino: int, blocks: list[Block]) -> None:
-        """Keep the blocks of a file; drop all others if they would be too many."""
-        if self.kept + len(blocks) > KEPT_BLOCKS:
-            self.lists.clear()
-            self.kept = 0
+        """Keep the blocks of a file; drop those that were loaded first if they are too many."""
+        if ino in self.lists:
+            return
         self.kept += len(blocks)
         self.lists[ino] = blocks
+        while self.kept > KEPT_BLOCKS and len(self.lists) > 1:
+            self.kept -= len(self.lists.popitem(last=False)[1])
+
+    def find_extents(self, inode: Inode) -> tuple[Extent, ...] | None:
+        """Return the data ranges of a file, or None if it is not sparse."""
+        ino = inode.content_ino
+        with self.lock:
+            if ino not in self.extents:
+                self.extents[ino] = found = self.tree.meta(inode).extents
+                self.kept_extents += len(found or ()) + 1
+                while self.kept_extents > KEPT_EXTENTS and len(self.extents) > 1:
+                    self.kept_extents -= len(self.extents.popitem(last=False)[1] or ()) + 1
+            return self.extents[ino]
 
     def expect(self, inode: Inode) -> None:
         """Load the blocks of a small file and of the files after it, which will be read next."""
@@ -148,25 +176,33 @@ class Reader:
         """Return where the next data (or the next hole) begins at or after `offset`, or None."""
         if not 0 <= offset < inode.size:
             return None
-        extents = self.tree.meta(inode).extents
+        extents = self.find_extents(inode)
         if extents is None:
             return offset if is_data else inode.size
+        index = find_extent(extents, offset)
+        if is_data:
+            while index < len(extents) and not extents[index].length:
+                index += 1
+            return max(extents[index].start, offset) if index < len(extents) else None
         position = offset
-        for extent in extents:
-            end = extent.start + extent.length
-            if is_data and end > offset:
-                return max(extent.start, offset)
-            if not is_data and extent.start <= position < end:
-                position = end
-        return None if is_data else min(position, inode.size)
+        while index < len(extents) and extents[index].start <= position:
+            position = extents[index].start + extents[index].length
+            index += 1
+        return min(position, inode.size)
 
 
 @contextlib.contextmanager
 def open_reader(meta: Path, sources: Sources) -> Iterator[Reader]:
     """Open the flist `meta` and its stores for the block; raises `FlistError`."""
-    with open_flist(meta) as flist:
+    with contextlib.closing(load_reader(meta, sources)) as reader:
+        yield reader
+
+
+def load_reader(meta: Path, sources: Sources) -> Reader:
+    """Open the flist `meta` and its stores, for the caller to close; raises `FlistError`."""
+    with contextlib.ExitStack() as stack:
+        flist = open_flist(meta)
+        stack.callback(flist.close)
         fetcher = open_fetcher(flist, sources)
-        try:
-            yield Reader(Tree(flist), fetcher)
-        finally:
-            fetcher.close()
+        stack.callback(fetcher.close)
+        return Reader(Tree(flist), fetcher, stack.pop_all().close)

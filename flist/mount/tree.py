@@ -24,6 +24,12 @@ class Source(Protocol):
     def children(self, ino: int) -> list[Inode]:
         """Return the entries of a directory."""
 
+    def child(self, folder: int, name: bytes) -> Inode | None:
+        """Return one entry of a directory, or None."""
+
+    def is_large(self, folder: int) -> bool:
+        """Return whether a directory has so many entries that one is better looked up alone."""
+
     def blocks(self, ino: int) -> list[Block]:
         """Return the blocks of a file."""
 
@@ -104,6 +110,9 @@ class Tree:
 
     def lookup(self, parent: int, name: bytes) -> Inode | None:
         """Return the entry `name` of directory `parent`, or None."""
+        known = self.directories.get(parent)
+        if known is None and self.source.is_large(parent):
+            return self.source.child(parent, name)
         return self.entries(parent).get(name)
 
     def find(self, path: bytes) -> Inode:
@@ -158,7 +167,7 @@ class Tree:
     @property
     def has_acls(self) -> bool:
         """Whether anything has an access control list."""
-        return any(name.startswith(b"system.posix_acl_") for name in self.xattr_names)
+        return has_access_lists(self.xattr_names)
 
     @property
     def has_holes(self) -> bool:
@@ -190,3 +199,8 @@ class Tree:
     def small_blocks(self, inode: Inode) -> dict[int, Block]:
         """Return the blocks of some small files of a directory from `inode` on, by number."""
         return self.source.small_blocks(inode.parent, inode.ino)
+
+
+def has_access_lists(names: set[bytes]) -> bool:
+    """Return whether access control lists are among these extended attributes."""
+    return any(name.startswith(b"system.posix_acl_") for name in names)

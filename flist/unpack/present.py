@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 
 from flist.blocks.codec import digest
 from flist.folders import Folders
-from flist.model import CHUNK_BYTES, Block, Extent, chunk_count, chunk_size
+from flist.model import CHUNK_BYTES, Block, Extent, chunk_count, chunk_size, find_extent
 
 
 @contextlib.contextmanager
@@ -72,7 +72,14 @@ def is_hole(handle: int, start: int, length: int) -> bool:
 
 
 def overlaps(extents: Sequence[Extent], start: int, length: int) -> list[Extent]:
-    """Return the parts of `extents` inside `start`..`start + length`."""
+    """Return the parts of sorted `extents` inside `start`..`start + length`."""
     end = start + length
-    cut = [(max(e.start, start), min(e.start + e.length, end)) for e in extents]
-    return [Extent(first, last - first) for first, last in cut if first < last]
+    found = []
+    for index in range(find_extent(extents, start), len(extents)):
+        extent = extents[index]
+        if extent.start >= end:
+            break
+        first, last = max(extent.start, start), min(extent.start + extent.length, end)
+        if first < last:
+            found.append(Extent(first, last - first))
+    return found

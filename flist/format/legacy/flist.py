@@ -70,6 +70,14 @@ class LegacyFlist:
         """Return the entries of directory `ino`."""
         return self.decoded.children.get(ino, [])
 
+    def child(self, folder: int, name: bytes) -> Inode | None:
+        """Return the first entry `name` of directory `folder`, or None."""
+        return next((inode for inode in self.children(folder) if inode.name == name), None)
+
+    def is_large(self, _folder: int) -> bool:
+        """Return False: listing a directory costs nothing, since all is in memory."""
+        return False
+
     def inodes(self) -> Iterator[Inode]:
         """Return every inode."""
         return iter(self.decoded.inodes.values())

@@ -93,6 +93,11 @@ class Ahead:
             self.places.add(place)
             return True
 
+    def forget_places(self) -> None:
+        """Forget where guesses began: a new reader may get the identity of one that is closed."""
+        with self.lock:
+            self.places.clear()
+
     def add_search(
         self, reader: Reader, inode: Inode, search: Callable[[Reader, Inode], None]
     ) -> None:

@@ -12,16 +12,17 @@ class Connection:
     def __init__(self, handle: int) -> None:
         self.handle = handle
 
-    def reply(self, unique: int, *pieces: bytes | memoryview) -> None:
-        """Answer the request `unique` with data. The kernel has dropped a request that was
-        interrupted meanwhile; that is no error."""
+    def reply(self, unique: int, *pieces: bytes | memoryview) -> bool:
+        """Answer the request `unique` with data; return whether the kernel took it. It has dropped
+        a request that was interrupted meanwhile; that is no error."""
         length = wire.OUT_HEADER.size
         for piece in pieces:
             length += len(piece)
-        try:  # noqa: SIM105 `suppress` costs more, and this runs for every reply
+        try:
             os.writev(self.handle, (wire.OUT_HEADER.pack(length, 0, unique), *pieces))
         except FileNotFoundError:
-            pass
+            return False
+        return True
 
     def refuse(self, unique: int, number: int) -> None:
         """Answer the request `unique` with an error number."""

@@ -8,11 +8,12 @@ thread. What it raises becomes an error number: `FileNotFoundError` ENOENT, `OSE
 import errno
 from collections.abc import Callable
 
+from flist.model import NAME_MAX_BYTES, ROOT_INO
 from flist.mount.ahead.sequence import Sequence
 from flist.mount.fuse import wire
 from flist.mount.fuse.connection import Connection
 from flist.mount.fuse.listing import Listings, Question
-from flist.mount.fuse.versions import Versions
+from flist.mount.fuse.versions import VERSION_SHIFT, Versions
 from flist.mount.fuse.waiting import WaitingRead, WaitingReads
 
 SEEK_DATA, SEEK_HOLE = 3, 4
@@ -48,6 +49,8 @@ class Handlers:
             wire.LISTXATTR: self.listxattr,
             wire.LSEEK: self.lseek,
             wire.INTERRUPT: self.interrupt,
+            wire.FORGET: self.forget,
+            wire.BATCH_FORGET: self.forget,
         }
 
     def init(self, request: wire.Request) -> bytes:
@@ -55,13 +58,25 @@ class Handlers:
         wanted = wire.WANTED | (wire.POSIX_ACL if self.versions.has_acls else 0)
         return wire.init_reply(request.body, wanted)
 
-    def lookup(self, request: wire.Request) -> bytes:
+    def lookup(self, request: wire.Request) -> None:
         """Find a name in a directory."""
         version, ino = self.versions.locate(request.nodeid)
-        inode = self.versions.tree(version).lookup(ino, bytes(request.body[:-1]))
+        name = bytes(request.body[:-1])
+        if len(name) > NAME_MAX_BYTES:
+            raise OSError(errno.ENAMETOOLONG, "")
+        inode = self.versions.tree(version).lookup(ino, name)
         if inode is None:
-            return wire.absent_reply()
-        return wire.entry_reply(self.versions.fields(version, inode))
+            self.connection.reply(request.unique, wire.absent_reply())
+            return
+        reply = wire.entry_reply(self.versions.fields(version, inode))
+        if self.connection.reply(request.unique, reply):
+            self.versions.note_lookups(version, 1)
+
+    def forget(self, request: wire.Request) -> None:
+        """Note that the kernel has forgotten nodes."""
+        for nodeid, count in wire.parse_forget(request):
+            if nodeid != ROOT_INO:
+                self.versions.note_lookups(nodeid >> VERSION_SHIFT, -count)
 
     def getattr(self, request: wire.Request) -> bytes:
         """Return the attributes of a node."""
@@ -76,7 +91,7 @@ class Handlers:
 
     def statfs(self, _request: wire.Request) -> bytes:
         """Return the numbers that df shows, of the newest version."""
-        inodes, size = self.versions.tree(-1).totals
+        inodes, size = self.versions.tree(self.versions.newest).totals
         return wire.statfs_reply(size, inodes)
 
     def question(self, request: wire.Request) -> Question:
@@ -89,7 +104,8 @@ class Handlers:
         reaches next."""
         question = self.question(request)
         data = self.listings.answer(question)
-        self.connection.reply(request.unique, data)
+        if self.connection.reply(request.unique, data):
+            self.versions.note_lookups(question.place.version, self.listings.nodes)
         if not data:
             self.listings.foresee(question)
 

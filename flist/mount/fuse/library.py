@@ -17,9 +17,10 @@ from typing import Any
 
 import mfusepy
 
+from common.mounts import MS_NODEV, MS_NOSUID
 from flist.errors import FlistError
 from flist.model import Inode
-from flist.mount.attach import detach
+from flist.mount.attach import SAFE, detach, refuse_unsafe
 from flist.mount.failures import Failures
 from flist.mount.fuse.wire import FUSE_TIMEOUT_S
 from flist.mount.reader import Reader
@@ -152,13 +153,18 @@ def end_on_signals(target: Path, clean_up: Callable[[], object]) -> None:
 
 
 def serve(
-    reader: Reader, target: Path, ready: Callable[[], None], clean_up: Callable[[], object]
+    reader: Reader,
+    target: Path,
+    ready: Callable[[], None],
+    clean_up: Callable[[], object],
+    flags: int = SAFE,
 ) -> None:
     """Mount on `target` and answer until it is unmounted or a signal comes. A signal may call
-    `clean_up` and end the process. Raises `FlistError`."""
+    `clean_up` and end the process. `flags` are those of the mount. Raises `FlistError`."""
     end_on_signals(target, clean_up)
     is_root = os.geteuid() == 0
-    options = {"suid": True, "dev": True} if is_root else {}
+    refuse_unsafe(target, flags)
+    options = {"suid": not flags & MS_NOSUID, "dev": not flags & MS_NODEV} if is_root else {}
     operations = Operations(reader, ready, Failures(target))
     try:
         mfusepy.FUSE(

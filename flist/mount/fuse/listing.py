@@ -30,6 +30,7 @@ class Listings:
     """The listings of one connection; for one thread only.
 
     `tree` returns a version's tree, `fields` the fields of struct fuse_attr of a version's inode.
+    `nodes` is the number of nodes in the last answer, which the kernel counts as looked up.
     """
 
     def __init__(
@@ -42,7 +43,8 @@ class Listings:
         self.kept: tuple[Place | None, list[Inode]] = (None, [])
         self.walk: Iterator[Inode] = iter(())
         self.expected: Place | None = None
-        self.prepared: tuple[Question | None, bytes] = (None, b"")
+        self.prepared: tuple[Question | None, bytes, int] = (None, b"", 0)
+        self.nodes = 0
 
     def entries(self, place: Place) -> list[Inode]:
         """Return the entries of a directory; those of the last one are kept."""
@@ -54,11 +56,14 @@ class Listings:
 
     def answer(self, question: Question) -> bytes:
         """Return as many entries with their attributes as fit; nothing at the end."""
-        prepared, data = self.prepared
-        return data if question == prepared else self.make(question)
+        prepared, data, nodes = self.prepared
+        if question != prepared:
+            data, nodes = self.make(question)
+        self.nodes = nodes
+        return data
 
-    def make(self, question: Question) -> bytes:
-        """Return what `answer` does; it is not prepared yet."""
+    def make(self, question: Question) -> tuple[bytes, int]:
+        """Return what `answer` does, and the number of nodes in it; it is not prepared yet."""
         place, offset, left = question
         entries = self.entries(place)
         first = max(offset - 2, 0)
@@ -66,9 +71,9 @@ class Listings:
         rest = enumerate(entries[first:] if first else entries, first + 3)
         version, fields = place.version, self.fields
         pieces = (wire.dirent_plus(fields(version, inode), at, inode.name) for at, inode in rest)
-        return fill(
-            chain((wire.dirent_dots(place.nodeid, at, name) for at, name in dots), pieces), left
-        )
+        dot_pieces = [wire.dirent_dots(place.nodeid, at, name) for at, name in dots]
+        taken = fill(chain(dot_pieces, pieces), left)
+        return b"".join(taken), max(len(taken) - len(dot_pieces), 0)
 
     def names(self, question: Question) -> bytes:
         """Return as many entries without attributes as fit; nothing at the end."""
@@ -77,7 +82,8 @@ class Listings:
         names = [(place.nodeid, stat.S_IFDIR, name) for name in (b".", b"..")]
         names += [(i.content_ino | base, i.mode, i.name) for i in self.entries(place)]
         rows = enumerate(names[offset:], offset + 1)
-        return fill((wire.dirent(ino, at, mode, name) for at, (ino, mode, name) in rows), left)
+        pieces = (wire.dirent(ino, at, mode, name) for at, (ino, mode, name) in rows)
+        return b"".join(fill(pieces, left))
 
     def foresee(self, question: Question) -> None:
         """Prepare the directory that a walk reaches after the end of this one."""
@@ -91,7 +97,7 @@ class Listings:
                 self.expected = Place(place.version, inode.content_ino)
                 if is_walk and inode.ino not in self.tree(place.version).large_folders:
                     coming = Question(self.expected, 0, question.size)
-                    self.prepared = (coming, self.make(coming))
+                    self.prepared = (coming, *self.make(coming))
 
 
 def folders(tree: Tree, ino: int) -> Iterator[Inode]:
@@ -113,12 +119,12 @@ def folders(tree: Tree, ino: int) -> Iterator[Inode]:
         ino = parent
 
 
-def fill(pieces: Iterable[bytes], left: int) -> bytes:
-    """Return as many pieces, joined, as fit into `left` bytes."""
+def fill(pieces: Iterable[bytes], left: int) -> list[bytes]:
+    """Return as many pieces as fit into `left` bytes."""
     taken = []
     for piece in pieces:
         left -= len(piece)
         if left < 0:
             break
         taken.append(piece)
-    return b"".join(taken)
+    return taken

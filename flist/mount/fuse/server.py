@@ -8,8 +8,9 @@ answers everything that is on this machine. Reads that need a store go to other 
 import contextlib
 import errno
 import os
+import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from flist.blocks.collector import collect_rarely
@@ -18,7 +19,7 @@ from flist.errors import FlistError
 from flist.model import ROOT_INO
 from flist.mount.ahead.ahead import Ahead
 from flist.mount.ahead.sequence import Sequence, start_sequence
-from flist.mount.attach import attach, detach, disconnect, widen_read_ahead
+from flist.mount.attach import SAFE, attach, detach, disconnect, widen_read_ahead
 from flist.mount.failures import Failures
 from flist.mount.fuse import wire
 from flist.mount.fuse.connection import Connection
@@ -30,6 +31,7 @@ from flist.mount.reader import Reader
 
 BUFFER_BYTES = 64 * 1024
 UNMOUNTED = frozenset((errno.ENODEV, errno.ENOTCONN))
+FORGETTING = frozenset((wire.FORGET, wire.BATCH_FORGET))
 WITHDRAWN = frozenset((errno.ENOENT, errno.EINTR, errno.EAGAIN))
 """The kernel has withdrawn the request that we were about to read."""
 
@@ -39,11 +41,13 @@ def serve(
     target: Path,
     ready: Callable[[], None],
     started: Callable[["Server"], None] = lambda _server: None,
+    flags: int = SAFE,
 ) -> None:
     """Mount on `target` and answer until it is unmounted, or SIGTERM, SIGINT or SIGHUP comes.
 
     `started` is called with the server before it answers the first request, `ready` when the mount
-    is up. For the main thread, before any other thread runs. Raises `FlistError`.
+    is up. `flags` are those of the mount. For the main thread, before any other thread runs.
+    Raises `FlistError`.
     """
     target = target.resolve()
     collect_rarely()
@@ -53,7 +57,7 @@ def serve(
         stop_on_signals() as stopping,
         contextlib.suppress(Stop),
     ):
-        handle = attach(target)
+        handle = attach(target, flags)
         try:
             server = Server(reader, handle, target, ready, sequence)
             started(server)
@@ -83,6 +87,7 @@ class Server:
         self.ahead = Ahead()
         self.failures = Failures(target)
         self.connection = Connection(handle)
+        self.lock = threading.Lock()  # held while a request is answered, and for a version's end
         reads = WaitingReads(self.connection, self.failures, self.ahead)
         self.handlers = Handlers(self.versions, self.connection, reads, sequence)
 
@@ -113,7 +118,8 @@ class Server:
                 refuse(request.unique, errno.ENOSYS)
             return
         try:
-            data = handler(request)
+            with self.lock:
+                data = handler(request)
             if data is not None:
                 self.connection.reply(request.unique, data)
         except FileNotFoundError:
@@ -130,6 +136,8 @@ class Server:
             if request.opcode == wire.INIT:
                 widen_read_ahead(self.target)
                 self.ready()
+            elif request.opcode in FORGETTING and self.versions.newest:
+                self.close_forgotten()
 
     def note_failure(self, request: wire.Request, error: FlistError) -> None:
         """Report why a request failed: the kernel passes on an error number only."""
@@ -153,3 +161,19 @@ class Server:
         for name in self.versions.add(reader):
             self.connection.notify(wire.forget_entry(ROOT_INO, name))
         self.connection.notify(wire.forget_inode(ROOT_INO))
+        self.close_forgotten()
+
+    def close_forgotten(self) -> None:
+        """Close older versions of which the kernel knows no node, in a thread: a store may hang."""
+        with self.lock:
+            readers = self.versions.sweep()
+        if readers:
+            self.ahead.forget_places()
+            threading.Thread(target=close_all, args=(readers,), daemon=True).start()
+
+
+def close_all(readers: Iterable[Reader]) -> None:
+    """Close some versions."""
+    for reader in readers:
+        with contextlib.suppress(Exception):
+            reader.close()

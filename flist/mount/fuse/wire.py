@@ -46,6 +46,9 @@ LSEEK_IN = Struct("<QQI")
 LSEEK_OUT = Struct("<Q")
 SIZE_IN = Struct("<II")
 UNIQUE_IN = Struct("<Q")
+FORGET_IN = Struct("<Q")
+BATCH_FORGET_IN = Struct("<II")
+FORGET_ONE = Struct("<QQ")
 STATFS_OUT = Struct("<QQQQQIII28x")
 ATTR = "QQQQQQIIIIIIIIII"
 ENTRY_OUT = Struct("<QQQQII" + ATTR)
@@ -69,6 +72,15 @@ def parse_request(buffer: memoryview) -> Request:
     """Return the request in `buffer`."""
     opcode, unique, nodeid = IN_HEADER.unpack_from(buffer)
     return Request(opcode, unique, nodeid, buffer[IN_HEADER.size :])
+
+
+def parse_forget(request: Request) -> list[tuple[int, int]]:
+    """Return the nodes that the kernel forgets, each with the number of lookups to take back."""
+    if request.opcode == FORGET:
+        return [(request.nodeid, *FORGET_IN.unpack_from(request.body))]
+    count, _ = BATCH_FORGET_IN.unpack_from(request.body)
+    start = BATCH_FORGET_IN.size
+    return list(FORGET_ONE.iter_unpack(request.body[start : start + count * FORGET_ONE.size]))
 
 
 def init_reply(body: memoryview, wanted: int) -> bytes:

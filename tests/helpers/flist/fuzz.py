@@ -135,9 +135,10 @@ class FakeConnection(Connection):
         super().__init__(-1)
         self.data: bytes | None = None
 
-    def reply(self, unique: int, *pieces: bytes | memoryview) -> None:
+    def reply(self, unique: int, *pieces: bytes | memoryview) -> bool:
         del unique
         self.data = b"".join(pieces)
+        return True
 
 
 class Kernel:

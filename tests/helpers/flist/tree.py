@@ -28,6 +28,12 @@ class PathSource:
         inodes = [self.inode(number) for number in self.paths if number != ROOT_INO]
         return [inode for inode in inodes if inode is not None and inode.parent == ino]
 
+    def child(self, folder: int, name: bytes) -> Inode | None:
+        raise AssertionError((folder, name))
+
+    def is_large(self, _folder: int) -> bool:
+        return False
+
     def meta(self, ino: int) -> Meta:
         kind = self.kinds[self.paths[ino]]
         return Meta(kind if isinstance(kind, bytes) else None)

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import sqlite3
+import stat
 import subprocess
 from pathlib import Path
 
@@ -98,6 +99,15 @@ def test_a_flist_that_is_overwritten_in_place_does_not_change_its_mount(
         assert describe(mount.path) == before
 
 
+def test_a_name_that_is_too_long_is_no_missing_file(packed: Path, tmp_path: Path) -> None:
+    with mounted(packed, tmp_path / "m") as mount:
+        with pytest.raises(FileNotFoundError):
+            (mount.path / ("n" * 255)).stat()
+        for length in (256, 1000):
+            with pytest.raises(OSError, match="File name too long"):
+                (mount.path / ("n" * length)).stat()
+
+
 def test_a_trace_is_recorded_and_replayed(packed: Path, tmp_path: Path, adapter: str) -> None:
     trace = tmp_path / "trace"
     with mounted(packed, tmp_path / "m", "--record", trace, "--adapter", adapter) as mount:
@@ -150,6 +160,29 @@ def test_open_files_keep_their_content_in_a_new_version(packed: Path, tmp_path: 
         rfs("remount", "-m", pack(tmp_path, "c.fl"), mount.path)
         assert describe(mount.path) == describe(tree)
         assert stats(mount.path)["versions"] == 3
+
+
+def test_old_versions_are_closed_when_nothing_uses_them(packed: Path, tmp_path: Path) -> None:
+    """An open file keeps its version; statistics count closed versions, too."""
+    (tmp_path / "tree" / "one").write_text("another")
+    other = pack(tmp_path, "b.fl")
+    with serving(tmp_path / "hub") as hub:
+        words = ("--store", f"{hub.url}/blocks", "-c", tmp_path / "cache")
+        with mounted(packed, tmp_path / "m", *words) as mount:
+            before = describe(mount.path)
+            fetched = stats(mount.path)["fetched"]
+            with (mount.path / "big").open("rb") as stream:
+                for number in range(10):
+                    rfs("remount", "-m", (other, packed)[number % 2], mount.path)
+                    assert ((mount.path / "one").read_bytes() == b"another") == (number % 2 == 0)
+                    if number % 5 == 0:
+                        assert len(list(mount.path.rglob("*"))) == len(before) - 1
+                assert 2 <= stats(mount.path)["open_versions"] <= 4
+                assert stream.read() == (tmp_path / "tree" / "big").read_bytes()
+            assert describe(mount.path) == before
+            answer = stats(mount.path)
+            assert (answer["versions"], answer["fetched"]) == (11, fetched + 1)
+            wait_until(lambda: stats(mount.path)["open_versions"] == 1, "closed versions")
 
 
 def test_a_new_version_is_refused_while_something_is_mounted_inside(
@@ -290,6 +323,34 @@ def test_two_mounts_share_a_small_cache(packed: Path, tmp_path: Path, adapter: s
 def size_of(folder: Path) -> int:
     """Return the size of all blocks in a folder that nothing writes to."""
     return sum(path.stat().st_size for path in folder.glob("*/*"))
+
+
+@pytest.mark.parametrize("is_overlay", [False, True])
+def test_setuid_bits_and_devices_work_only_if_root_asks(
+    tmp_path: Path, open_path: Path, adapter: str, is_overlay: bool
+) -> None:
+    need_root()
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    os.mknod(tree / "null", stat.S_IFCHR | 0o666, os.makedev(1, 3))
+    rfs("pack", "-m", tmp_path / "a.fl", "-s", f"dir://{tmp_path}/blocks", tree)
+    for option, wanted in (
+        ((), {"nosuid", "nodev"}),
+        (("--allow-suid",), {"nodev"}),
+        (("--allow-dev",), {"nosuid"}),
+        (("--allow-suid", "--allow-dev"), set()),
+    ):
+        words = ["--adapter", adapter, *option]
+        words += ["--overlay", str(open_path / "o")] if is_overlay else []
+        with mounted(tmp_path / "a.fl", open_path / "m", *words) as mount:
+            flags = os.statvfs(mount.path).f_flag
+            names = {"nosuid": os.ST_NOSUID, "nodev": os.ST_NODEV}
+            assert {name for name, flag in names.items() if flags & flag} == wanted
+            if "nodev" in wanted:
+                with pytest.raises(PermissionError):
+                    (mount.path / "null").read_bytes()
+            else:
+                assert (mount.path / "null").read_bytes() == b""
 
 
 def test_access_is_checked_by_modes_and_access_lists(

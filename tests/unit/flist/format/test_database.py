@@ -271,3 +271,27 @@ def test_a_flist_that_changes_while_it_is_copied_is_refused(
     monkeypatch.setattr(sqlitefile, "load", load_slowly)
     with pytest.raises(FlistError, match="it changed while it was read"):
         FlistFile.open(tmp_path / "a.fl")
+
+
+def test_one_entry_of_a_large_directory_is_found_without_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also names that are not UTF-8, of which the column has only an approximation."""
+    names = [b"%d" % number for number in range(100)] + [b"\xff", b"\xfe", "\ufffd".encode()]
+    files = [inode(ino, name) for ino, name in enumerate(names, 3)]
+    other = inode(2, b"dir", 0o40755)
+    elsewhere = [inode(500, b"7", parent=2), inode(501, b"only", parent=2)]
+    write_flist(tmp_path / "a.fl", Tables([ROOT, other, *files, *elsewhere], {}, {}, {}, []))
+    with FlistFile.open(tmp_path / "a.fl") as flist:
+        monkeypatch.setattr("flist.format.database.LARGE_FOLDER", 103)
+        assert flist.is_large(1)
+        monkeypatch.setattr("flist.format.database.LARGE_FOLDER", 104)
+        assert not flist.is_large(1)
+        monkeypatch.setattr("flist.format.database.LARGE_FOLDER", 50)
+        tree = Tree(flist)
+        for file in (*files, other):
+            assert tree.lookup(1, file.name) == file
+        assert tree.lookup(1, b"only") is None and tree.lookup(1, b"/") is None
+        assert not tree.directories  # nothing was listed
+        assert tree.lookup(2, b"7") == elsewhere[0]
+        assert list(tree.directories) == [2]

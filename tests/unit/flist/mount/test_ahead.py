@@ -54,6 +54,12 @@ class FakeTree:
     def large_folders(self) -> set[int]:
         return set()
 
+    def child(self, _folder: int, _name: bytes) -> Inode | None:
+        raise AssertionError
+
+    def is_large(self, _folder: int) -> bool:
+        return False
+
     def parts(self, _block_id: bytes) -> bytes | None:
         return None
 

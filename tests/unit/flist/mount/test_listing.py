@@ -101,7 +101,7 @@ def test_a_damaged_directory_fails_only_its_own_request() -> None:
     listings.answer(Question(Place(0, 8), 0, SIZE))
     source.is_damaged = True
     listings.foresee(Question(Place(0, 8), 4, SIZE))
-    assert listings.prepared == (None, b"")
+    assert listings.prepared == (None, b"", 0)
     with pytest.raises(FormatError):
         listings.answer(Question(Place(0, 4), 0, SIZE))
 

@@ -42,6 +42,9 @@ class FakeTree:
     def large_folders(self) -> set[int]:
         return self.large
 
+    def is_large(self, _folder: int) -> bool:
+        return False
+
     def parts(self, _block_id: bytes) -> bytes | None:
         return None
 

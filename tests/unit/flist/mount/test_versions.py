@@ -4,6 +4,7 @@ import pytest
 
 from flist.errors import FlistError
 from flist.model import ROOT_INO
+from flist.mount.fuse import wire
 from flist.mount.fuse.versions import VERSION_SHIFT, Place, Versions
 from flist.mount.reader import Reader
 from flist.mount.tree import Tree
@@ -52,3 +53,33 @@ def test_a_version_with_new_attributes_is_refused(name: bytes) -> None:
     versions.add(new)
     versions.add(make_reader())
     assert len(versions.readers) == 3
+
+
+def test_a_version_is_dropped_when_the_kernel_has_forgotten_its_nodes() -> None:
+    readers = [make_reader(b"a") for _ in range(4)]
+    versions = Versions(readers[0])
+    versions.note_lookups(0, 3)
+    for reader in readers[1:]:
+        versions.add(reader)
+    readers[1].fetcher.statistics.note_fetch(10, 2.0)
+    assert versions.sweep() == readers[1:3]  # the newest stays, and one that is known
+    assert versions.readers == {0: readers[0], 3: readers[3]}
+    versions.note_lookups(1, -1)  # too late
+    versions.note_lookups(0, -2)
+    assert versions.sweep() == []
+    versions.note_lookups(0, -1)
+    assert versions.sweep() == [readers[0]]
+    with pytest.raises(FileNotFoundError):
+        versions.find(2)
+    statistics, count = versions.statistics()
+    assert (count, sum(one.fetched for one in statistics)) == (4, 1)
+    assert max(one.slowest_s for one in statistics) == 2.0
+    assert not versions.has_xattrs and not versions.has_acls
+
+
+def test_the_nodes_of_both_kinds_of_forget() -> None:
+    one = wire.Request(wire.FORGET, 1, 5, memoryview(wire.FORGET_IN.pack(2)))
+    assert wire.parse_forget(one) == [(5, 2)]
+    pairs = wire.FORGET_ONE.pack(7, 1) + wire.FORGET_ONE.pack(8, 3)
+    body = memoryview(wire.BATCH_FORGET_IN.pack(2, 0) + pairs)
+    assert wire.parse_forget(wire.Request(wire.BATCH_FORGET, 1, 0, body)) == [(7, 1), (8, 3)]
