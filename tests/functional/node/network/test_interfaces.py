@@ -22,7 +22,9 @@ async def main():
         interfaces = Interfaces(routes)
         await interfaces.set_up("wire0")
         for mask, address, router in zip(*[iter(sys.argv[1:])] * 3):
+            mask, _, mtu = mask.partition(" mtu ")
             options = {"subnet_mask": mask, "router": [router] if router else []}
+            options["mtu"] = int(mtu or 0)
             await interfaces.assign(parse_lease("wire0", {"yiaddr": address, "options": options}))
 
 try:
@@ -89,3 +91,25 @@ def test_a_renewed_lease_replaces_the_old_one(namespace: str) -> None:
     done = assign(namespace, *old, *new)
     assert done.returncode == 0, done.stderr
     assert seen(namespace) == (["10.8.0.7/24"], ["10.8.0.1"])
+
+
+def mtu(namespace: str) -> int:
+    """Return the MTU of `wire0`."""
+    return int(json.loads(run("ip", "-n", namespace, "-json", "link", "show", "wire0"))[0]["mtu"])
+
+
+def test_an_mtu_ends_with_its_lease(namespace: str) -> None:
+    small = ("255.255.255.0 mtu 1400", "10.9.0.5", "10.9.0.1")
+    own = ("255.255.255.0", "10.9.0.5", "10.9.0.1")
+    assert assign(namespace, *small).returncode == 0
+    assert mtu(namespace) == 1400
+    run("ip", "-n", namespace, "link", "set", "wire0", "mtu", "1500")
+    assert assign(namespace, *small, *own).returncode == 0
+    assert mtu(namespace) == 1500
+
+
+def test_an_mtu_that_the_card_refuses_does_not_cost_the_lease(namespace: str) -> None:
+    done = assign(namespace, "255.255.255.0 mtu 4000000000", "10.9.0.5", "10.9.0.1")
+    assert done.returncode == 0, done.stderr
+    assert "cannot set the MTU" in done.stdout
+    assert seen(namespace) == (["10.9.0.5/24"], ["10.9.0.1"])
