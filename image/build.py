@@ -25,7 +25,7 @@ from image.kernel import build_modules, find_kernel
 from image.layers import LEVEL, cached_layer, pack_layer
 from image.manifest import NAME, describe, encode_manifest, find_release
 from image.model import Release
-from image.project import build_project, collect_sources, read_keys
+from image.project import add_agent, build_project, collect_sources, read_keys
 from image.system import build_system, unpack_target
 from image.tree import Tree
 from image.wheels import fetch_wheels, unpack_wheels
@@ -70,18 +70,19 @@ def build_release(
     progress: Callable[[str], None],
     level: int = LEVEL,
     refresh: bool = False,
+    is_debug: bool = False,
 ) -> Release:
     """Build a release of the current sources in `output` and return it.
 
     `flist_keys` is a file of public keys; a node accepts only flists that one of them signed.
     `progress` is called with a short description of each step. `refresh` fetches the newest Debian
-    packages even if the cache has older ones. A release in `output` with the same inputs is kept.
-    Raises `ZosError`.
+    packages even if the cache has older ones. `is_debug` adds the test driver's agent. A release
+    in `output` with the same inputs is kept. Raises `ZosError`.
     """
     began = time.monotonic()
     keys = read_keys(flist_keys) if flist_keys else ""
     prepare_output(output)
-    inputs = gather_inputs(keys, level, progress, refresh=refresh)
+    inputs = gather_inputs(keys, level, progress, refresh=refresh, is_debug=is_debug)
     release = find_release(output, inputs.version, inputs.identity)
     if release is None:
         release = make_release(output, inputs, progress)
@@ -100,14 +101,16 @@ def prepare_output(output: Path) -> None:
         ) from error
 
 
-def gather_inputs(keys: str, level: int, progress: Progress, *, refresh: bool = False) -> Inputs:
+def gather_inputs(
+    keys: str, level: int, progress: Progress, *, refresh: bool = False, is_debug: bool = False
+) -> Inputs:
     """Return the inputs of the release, fetching packages that are not in the cache."""
     progress(f"{'fetching' if refresh else 'checking'} the Debian packages")
     try:
         packages = fetch_packages(plan.PACKAGES, refresh=refresh, progress=progress)
     except CommandError as error:
         raise ImageError(error.message, hint=error.hint) from error
-    sources = collect_sources()
+    sources = add_agent(collect_sources()) if is_debug else collect_sources()
     packages_id = packages_identity(packages)
     base = digest(packages_id, recipe_identity(), str(level))
     modules_id = digest("modules", base)

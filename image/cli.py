@@ -21,7 +21,11 @@ def main(argv: Sequence[str], prog: str) -> int:
         return inspect(args)
     with show_progress() as progress:
         release = build_release(
-            args.output, flist_keys=args.flist_key, progress=progress, refresh=args.refresh
+            args.output,
+            flist_keys=args.flist_key,
+            progress=progress,
+            refresh=args.refresh,
+            is_debug=args.debug,
         )
     sys.stdout.write(render_json(release) if args.json else render_table(release))
     if args.flist_key is None:
@@ -71,6 +75,11 @@ def make_parser(prog: str) -> argparse.ArgumentParser:
         "--refresh",
         action="store_true",
         help="fetch the newest packages of Debian 13 instead of using cached ones",
+    )
+    build.add_argument(
+        "--debug",
+        action="store_true",
+        help="add the test driver's agent: who has a machine's virtio port may run anything on it",
     )
     build.add_argument("--json", action="store_true", help="print one JSON object")
     look = verbs.add_parser(

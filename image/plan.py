@@ -156,10 +156,13 @@ NODE_PACKAGES = ("common", "flist", "node", "zero_os", "zinit")
 NODE_WITHOUT = (
     "*/__pycache__/*",
     "common/debian/*",
+    "common/scratch*",
+    "common/sealed*",
     "flist/hub/*",
     "node/etc/*",
     "zero_os/boot/*",
     "zero_os/develop*",
+    "zero_os/shell/*",
 )
 
 # -- kernel modules, below kernel/ -------------------------------------------------------------

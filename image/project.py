@@ -30,6 +30,12 @@ PROGRAMS = {
     "usr/bin/zos": ("zero_os.cli", "main"),
 }
 
+# Not below the project's packages, since it is not byte-compiled with them.
+AGENT = "usr/lib/zero-os-debug/agent.py"
+AGENT_SERVICE = f"""# The agent of the test driver, which only debug releases have.
+exec: /usr/bin/python3 -IS /{AGENT}
+"""
+
 OS_RELEASE = """NAME="Zero-OS"
 PRETTY_NAME="Zero-OS {version}"
 ID=zero-os
@@ -49,6 +55,15 @@ def collect_sources(top: Path = TOP) -> Tree:
         name = path.relative_to(top / "node").as_posix()
         mode = 0o755 if path.stat().st_mode & 0o100 else 0o644
         tree.add(name, File(path.read_bytes(), mode))
+    return tree
+
+
+def add_agent(sources: Tree, top: Path = TOP) -> Tree:
+    """Return `sources` with the test driver's agent, as a service of the node."""
+    tree = Tree()
+    tree.merge(sources)
+    tree.add(AGENT, File((top / "qemu" / "agent.py").read_bytes()))
+    tree.add("etc/zinit/debug-agent.yaml", File(AGENT_SERVICE.encode()))
     return tree
 
 

@@ -72,7 +72,12 @@ def run_verb(name: str, argv: Sequence[str]) -> int:
     verb = VERBS.get(name)
     if verb is None:
         raise UsageError(f"unknown verb {name!r}", hint="`zos --help` lists them all")
-    module = importlib.import_module(verb.module)
+    try:
+        module = importlib.import_module(verb.module)
+    except ModuleNotFoundError as error:
+        if not f"{verb.module}.".startswith(f"{error.name}."):
+            raise
+        raise UsageError(f"cannot run zos {name} here: a node does not have it") from error
     status: int = module.main(argv, f"zos {name}")
     return status
 

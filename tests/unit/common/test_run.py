@@ -1,5 +1,6 @@
 """Subprocesses that run to their end: output, errors, deadlines, interrupts."""
 
+import os
 import signal
 import threading
 import time
@@ -79,3 +80,21 @@ def test_ctrl_c_ends_the_whole_process_group(tmp_path: Path) -> None:
     finally:
         thread.join()
     wait_until_gone(tmp_path)
+
+
+def test_lines_are_passed_on_as_they_come_and_kept_for_the_message(tmp_path: Path) -> None:
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    said: list[str] = []
+
+    def on_line(line: str) -> None:
+        said.append(line)
+        if line == "one":
+            fifo.write_text("go on\n")  # the program waits for it
+
+    script = f"echo one >&2; read -r line < {fifo}; echo out; echo two >&2; exit $STATUS"
+    call = ["sh", "-c", script]
+    assert run(call, timeout_s=60, env={"STATUS": "0"}, on_line=on_line) == b"out\n"
+    assert said == ["one", "two"]
+    with pytest.raises(CommandError, match=r"status 3: one\ntwo"):
+        run(call, timeout_s=60, env={"STATUS": "3"}, on_line=on_line)

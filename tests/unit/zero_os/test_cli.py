@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from zero_os.cli import VERBS, main
+from zero_os.cli import VERBS, Verb, main
 
 
 def test_help_lists_every_verb_on_one_screen(capsys: pytest.CaptureFixture[str]) -> None:
@@ -54,3 +54,13 @@ def test_help_of_a_verb(
     monkeypatch.chdir(tmp_path)  # undoes the change of folder that `check` makes
     assert main(words) == 0
     assert capsys.readouterr().out.startswith(said)
+
+
+def test_a_verb_that_a_node_does_not_have(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(VERBS, "boot", Verb("zero_os.no_such_room.cli", "boot"))
+    assert main(["boot"]) == 2
+    assert (
+        capsys.readouterr().err == "zos boot: cannot run zos boot here: a node does not have it\n"
+    )

@@ -1,0 +1,28 @@
+"""A debug release carries the agent, so the commands of the test driver work on its nodes."""
+
+from pathlib import Path
+
+import pytest
+
+from image.build import build_release
+from qemu.machine import QemuMachine
+from qemu.model import KernelBoot, MachineConfig
+from tests.helpers.needs import need_tool
+
+pytestmark = [pytest.mark.vm, pytest.mark.timeout(1200)]
+BOOT_S = 300
+FAST = 1
+
+
+def test_commands_run_on_a_node(tmp_path: Path, artefacts: Path) -> None:
+    need_tool("qemu-system-x86_64")
+    need_tool("mmdebstrap")
+    release = build_release(tmp_path / "release", progress=print, level=FAST, is_debug=True)
+    files = (release.folder / "vmlinuz", release.folder / "initramfs.zst")
+    boot = KernelBoot(files[0], files[1:], "console=ttyS0 panic=-1 runmode=dev farmer_id=1")
+    config = MachineConfig(boot=boot, memory_mib=2048, has_agent=True)
+    with QemuMachine(config, artefacts=artefacts) as machine:
+        machine.guest.wait_until_ready(BOOT_S)
+        assert "network" in machine.guest.succeed("zinit list")
+        machine.guest.fail("zinit status no-such-service")
+        assert release.version in machine.guest.read_file("/etc/os-release").decode()
