@@ -3,8 +3,8 @@
 The flist may be a file or an http(s) address; an address is fetched once, at the start.
 
 The command stays in the foreground and reports readiness to $NOTIFY_SOCKET; SIGTERM unmounts. With
---daemon it returns when the mount is up, or fails within 4 seconds with the reason. The mount's
-source is the process id of its server, its type is fuse.g8ufs.
+--daemon it returns when the mount is up, or fails after --timeout seconds with the reason. The
+mount's source is the process id of its server, its type is fuse.g8ufs.
 """
 
 import argparse
@@ -25,7 +25,7 @@ from flist.commands.shared.options import (
 )
 from flist.errors import FlistError
 from flist.http.urls import hide_secrets
-from flist.values import parse_path
+from flist.values import parse_path, parse_seconds
 
 if TYPE_CHECKING:
     from http.client import HTTPConnection
@@ -40,6 +40,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_sources(parser)
     add_key_options(parser)
     parser.add_argument("-d", "--daemon", action="store_true", help="go to the background when up")
+    parser.add_argument(
+        "--timeout", type=parse_seconds, metavar="SECONDS",
+        help="how long --daemon waits for the mount (4)",
+    )  # fmt: skip
     parser.add_argument(
         "-l", "--log", type=parse_path, metavar="FILE", help="log file of the daemon"
     )
@@ -80,19 +84,37 @@ def run(options: argparse.Namespace) -> int:
         check_trace(options.replay)  # later, an error would only reach the log
     with contextlib.ExitStack() as stack:
         connections = fetch_meta(options, stack) if isinstance(options.meta, str) else []
-        from flist.mount.background import UP_WITHIN_S, mount_in_background
+        from flist.mount.background import mount_in_background
         from flist.mount.mount import Mount, mount
 
+        check_signature(options, options.meta)
+        if options.daemon:
+            make_absolute(options)
         what = Mount(
             options.meta, options.target, read_sources(options), options.adapter,
             lambda meta: check_signature(options, meta), options.record, options.replay,
             options.overlay, options.xattrs, connections,
             (0 if options.allow_suid else MS_NOSUID) | (0 if options.allow_dev else MS_NODEV),
         )  # fmt: skip
-        what.check(what.meta)
         if options.daemon:
-            return mount_in_background(what, options.log, started + UP_WITHIN_S)
+            within_s = find_limit(options)
+            return mount_in_background(what, options.log, started + within_s, within_s)
         return mount(what)
+
+
+def make_absolute(options: argparse.Namespace) -> None:
+    """Make all paths absolute: the daemon leaves the current directory."""
+    for name, value in vars(options).items():
+        if isinstance(value, Path):
+            setattr(options, name, value.absolute())
+
+
+def find_limit(options: argparse.Namespace) -> float:
+    """Return the seconds in which a daemon's mount has to be up."""
+    from flist.mount import background
+
+    limit_s: float = background.UP_WITHIN_S if options.timeout is None else options.timeout
+    return limit_s
 
 
 def fetch_meta(options: argparse.Namespace, stack: contextlib.ExitStack) -> "list[HTTPConnection]":
@@ -100,17 +122,17 @@ def fetch_meta(options: argparse.Namespace, stack: contextlib.ExitStack) -> "lis
 
     Returns the connections that are still open.
     """
-    from flist.mount.background import UP_WITHIN_S
     from flist.store.metadata import FlistDownload
 
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="flist-")))
     is_signed = options.key is not None and options.signature is None
     download = FlistDownload(options.meta, folder, is_signed=is_signed)
     importlib.import_module("flist.mount.fuse.server")  # meanwhile: it takes as long as the fetch
-    download.thread.join(UP_WITHIN_S if options.daemon else None)
+    within_s = find_limit(options)
+    download.thread.join(within_s if options.daemon else None)
     if download.thread.is_alive():
         raise FlistError(
-            f"cannot mount on {options.target}: not up within {UP_WITHIN_S:g} s:"
+            f"cannot mount on {options.target}: not up within {within_s:g} s:"
             f" {hide_secrets(options.meta)} has not come yet",
             hint="fetch the flist first, or mount it without --daemon",
         )

@@ -26,8 +26,7 @@ def merge(flists: Sequence[AnyFlist]) -> Tables:
     for flist in flists:
         theirs = load_nodes(flist)
         added = {path for path in theirs if path not in nodes and is_reachable(nodes, path)}
-        pairs = find_links(theirs).items()
-        links.update({path: first for path, first in pairs if path in added and first in added})
+        links |= find_links({path: theirs[path] for path in theirs if path in added})
         nodes.update({path: theirs[path] for path in theirs if path in added})
         routes += [route for route in flist.routes() if route not in routes]
         tags = {**flist.tags(), **tags}

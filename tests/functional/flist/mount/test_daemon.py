@@ -9,11 +9,13 @@ import pytest
 from common.mounts import read_mounts
 from flist.errors import FlistError
 from flist.mount import background
+from flist.mount.attach import detach
 from flist.mount.background import mount_in_background
+from flist.mount.control import find_server
 from flist.mount.fuse import server as fuse_raw
 from flist.mount.mount import Mount
 from flist.store.sources import Sources
-from tests.helpers.flist.mount import rfs
+from tests.helpers.flist.mount import rfs, rfs_daemon
 from tests.helpers.flist.trees import make_small_tree
 from tests.helpers.needs import need_fuse
 from tests.helpers.processes import children_of
@@ -48,6 +50,47 @@ def test_a_mount_that_is_not_up_within_four_seconds_is_ended(
     assert f"cannot mount on {tmp_path}/m: not up within 4 s" in done.stderr
     assert f"hint: see {tmp_path}/log" in done.stderr
     assert not is_mounted(tmp_path / "m")
+
+
+def test_the_user_may_say_how_long_to_wait(packed: Path, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "trace")
+    words = ("--daemon", "--timeout", "0.5", "--record", tmp_path / "trace")
+    done = rfs("mount", "-m", packed, *words, tmp_path / "m", check=False)
+    assert done.returncode == 1
+    assert f"cannot mount on {tmp_path}/m: not up within 0.5 s" in done.stderr
+
+
+def test_time_without_a_processor_does_not_count(
+    packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    what = Mount(packed, tmp_path / "m", Sources(), "raw")
+    monkeypatch.setattr(background, "starved", lambda _pid: 30.0)
+    try:
+        assert mount_in_background(what, None, time.monotonic()) == 0
+        assert is_mounted(tmp_path / "m")
+    finally:
+        detach(tmp_path / "m", find_server(tmp_path / "m"))
+    monkeypatch.undo()
+    assert background.starved(2**22 + 1) == 0.0  # no such process
+    assert background.starved(os.getpid()) > 0.0
+
+
+def test_the_daemon_leaves_the_current_directory(
+    packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Names that are relative to it keep working, also for a later version."""
+    rfs("keygen", tmp_path / "key")
+    rfs("sign", "-m", packed, "-k", tmp_path / "key", "-n", "a/b")
+    monkeypatch.chdir(tmp_path)
+    rfs_daemon("-m", "a.fl", "--key", "key.pub", "--log", "log", "m")
+    pid = find_server(tmp_path / "m")
+    try:
+        assert pid is not None
+        assert Path(f"/proc/{pid}/cwd").readlink() == Path("/")
+        rfs("remount", "-m", "a.fl", "m")
+        assert (tmp_path / "m" / "one").exists()
+    finally:
+        detach(tmp_path / "m", pid)
 
 
 def test_a_log_pipe_without_a_reader_is_refused_at_once(packed: Path, tmp_path: Path) -> None:
