@@ -7,7 +7,6 @@ template, and two machines build the same bytes. The farm's script is a contiguo
 
 import hashlib
 import json
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from common.files import write_atomic
 from common.locks import hold_lock
 from common.paths import cache_dir
 from common.run import run
+from common.scratch import scratch
 
 BUILD_DEADLINE_S = 60
 LOCK_DEADLINE_S = 300
@@ -81,8 +81,7 @@ def identify(digests: Mapping[str, str]) -> str:
 
 def build_image(archive: Path) -> bytes:
     """Build a template image from an archive of packages; the same archive gives the same bytes."""
-    with tempfile.TemporaryDirectory(prefix="zos-template-") as name:
-        folder = Path(name)
+    with scratch("template") as folder:
         tree = folder / "tree"
         inputs.unpack_inputs(archive, tree)
         tools = inputs.make_tools(tree, folder / "bin")
