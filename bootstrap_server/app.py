@@ -71,9 +71,9 @@ class Server:
         image = personalise(self.templates.get(), self.script(boot))
         return hashlib.sha256(b"".join(image.parts)).hexdigest()
 
-    def parse(self, run_mode: str, farm: str, extra: str) -> Boot:
+    def parse(self, request: Request, run_mode: str, farm: str, extra: str) -> Boot:
         """Return what the parts of an address ask for. Raises `NotThereError` or `InputError`."""
-        refuse_kernel(extra)
+        refuse_kernel(request.scope.get("raw_path") or b"")
         boot = Boot.parse(run_mode, farm, extra)
         boot.check_allowed(self.settings.parameters)
         return boot
@@ -145,9 +145,11 @@ async def script_for_farm(run_mode: str, farm: str, server: Shared) -> Response:
 
 
 @answer("/ipxe/{run_mode}/{farm}/{extra:path}")
-async def script_with_extra(run_mode: str, farm: str, extra: str, server: Shared) -> Response:
+async def script_with_extra(
+    request: Request, run_mode: str, farm: str, extra: str, server: Shared
+) -> Response:
     """Return a farm's iPXE script with further kernel parameters; `___` is a slash."""
-    return send_script(server.parse(run_mode, farm, extra), server)
+    return send_script(server.parse(request, run_mode, farm, extra), server)
 
 
 @answer("/usb/{run_mode}/{farm}")
@@ -161,7 +163,7 @@ def image_with_extra(
     request: Request, run_mode: str, farm: str, extra: str, server: Shared
 ) -> Response:
     """Return a farm's disk image with further kernel parameters."""
-    return send_image(request, server.parse(run_mode, farm, extra), server)
+    return send_image(request, server.parse(request, run_mode, farm, extra), server)
 
 
 @answer("/kernel/{run_mode}/release.ipxe")

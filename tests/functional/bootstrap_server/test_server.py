@@ -320,7 +320,7 @@ def test_the_form_shows_the_error_of_every_field(server: Server) -> None:
         ("/ipxe/dev/0", "GET", 422, "farm number"),
         ("/usb/dev/1/init=x", "GET", 422, "first process"),
         ("/usb/dev/1/mem=1G", "GET", 422, "kernel parameter mem"),
-        ("/usb/dev/1/zos-debug/zos-v3.efi", "GET", 404, "no kernel can be chosen"),
+        ("/usb/dev/1/zos-debug/zos-v3.efi", "GET", 404, "be chosen by its name"),
         ("/", "POST", 405, "GET or HEAD"),
     ],
 )
