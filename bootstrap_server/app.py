@@ -4,6 +4,7 @@ Every address takes GET and HEAD. An endpoint that may block is a plain function
 thread.
 """
 
+import hashlib
 from collections.abc import Awaitable, Callable
 from importlib.resources import files
 from typing import Annotated, TypeVar
@@ -59,12 +60,20 @@ class Server:
 
     def describe(self) -> dict[str, object]:
         """Return what /ready tells: whether images can be made, and which channels can boot."""
-        channels = find_channels(self.settings.releases, self.opener)
+        found = find_channels(self.settings.releases, self.opener)
+        channels = {mode: release is not None for mode, release in found.items()}
         return {"template": self.templates.is_loaded, "channels": channels}
 
-    def parse(self, run_mode: str, farm: str, extra: str) -> Boot:
+    def checksum(self, boot: Boot) -> str:
+        """Return the SHA-256 of the image of `boot`; empty while no image can be made."""
+        if not self.templates.is_loaded:
+            return ""
+        image = personalise(self.templates.get(), self.script(boot))
+        return hashlib.sha256(b"".join(image.parts)).hexdigest()
+
+    def parse(self, request: Request, run_mode: str, farm: str, extra: str) -> Boot:
         """Return what the parts of an address ask for. Raises `NotThereError` or `InputError`."""
-        refuse_kernel(extra)
+        refuse_kernel(request.scope.get("raw_path") or b"")
         boot = Boot.parse(run_mode, farm, extra)
         boot.check_allowed(self.settings.parameters)
         return boot
@@ -113,7 +122,7 @@ def form(request: Request, server: Shared) -> HTMLResponse:
     """Show the form, and the addresses for what was typed into it."""
     settings = server.settings
     channels = find_channels(settings.releases, server.opener)
-    return show_form(request.query_params, settings, channels)
+    return show_form(request.query_params, settings, channels, server.checksum)
 
 
 @answer("/style.css")
@@ -136,9 +145,11 @@ async def script_for_farm(run_mode: str, farm: str, server: Shared) -> Response:
 
 
 @answer("/ipxe/{run_mode}/{farm}/{extra:path}")
-async def script_with_extra(run_mode: str, farm: str, extra: str, server: Shared) -> Response:
+async def script_with_extra(
+    request: Request, run_mode: str, farm: str, extra: str, server: Shared
+) -> Response:
     """Return a farm's iPXE script with further kernel parameters; `___` is a slash."""
-    return send_script(server.parse(run_mode, farm, extra), server)
+    return send_script(server.parse(request, run_mode, farm, extra), server)
 
 
 @answer("/usb/{run_mode}/{farm}")
@@ -152,7 +163,7 @@ def image_with_extra(
     request: Request, run_mode: str, farm: str, extra: str, server: Shared
 ) -> Response:
     """Return a farm's disk image with further kernel parameters."""
-    return send_image(request, server.parse(run_mode, farm, extra), server)
+    return send_image(request, server.parse(request, run_mode, farm, extra), server)
 
 
 @answer("/kernel/{run_mode}/release.ipxe")

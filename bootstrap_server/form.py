@@ -15,6 +15,7 @@ from bootstrap_server.model import (
     parse_run_mode,
 )
 from bootstrap_server.pages import render_page
+from bootstrap_server.releases import PublishedRelease
 from bootstrap_server.settings import Settings
 from common.runmodes import RUN_MODES
 
@@ -29,12 +30,19 @@ class Result:
     usb_url: str
     script_url: str
     curl: str
+    sha256: str
 
 
 def show_form(
-    query: Mapping[str, str], settings: Settings, channels: Mapping[str, bool]
+    query: Mapping[str, str],
+    settings: Settings,
+    channels: Mapping[str, PublishedRelease | None],
+    checksum: Callable[[Boot], str],
 ) -> HTMLResponse:
-    """Return the page for the form's inputs: empty, with its errors, or with addresses."""
+    """Return the page for the form's inputs: empty, with its errors, or with addresses.
+
+    `checksum` returns the SHA-256 of a boot's image, or an empty text.
+    """
     typed = {
         "farm": query.get("farm", "").strip(),
         "runmode": query.get("runmode", default_run_mode(channels)),
@@ -44,7 +52,7 @@ def show_form(
     result = None
     if "farm" in query and not errors:
         boot = Boot.parse(typed["runmode"], typed["farm"], typed["extra"])
-        result = make_result(boot, settings.page_url)
+        result = make_result(boot, settings.page_url, checksum(boot))
     page = render_page(
         "form.html",
         root=settings.root_path,
@@ -59,9 +67,9 @@ def show_form(
     return page
 
 
-def default_run_mode(channels: Mapping[str, bool]) -> str:
+def default_run_mode(channels: Mapping[str, PublishedRelease | None]) -> str:
     """Return the run mode to preselect: prod, unless only others have a release here."""
-    ready = [mode for mode, is_ready in channels.items() if is_ready]
+    ready = [mode for mode, release in channels.items() if release]
     return ready[-1] if ready else "prod"
 
 
@@ -82,7 +90,7 @@ def find_errors(typed: Mapping[str, str], parameters: Sequence[str]) -> dict[str
     return errors
 
 
-def make_result(boot: Boot, page_url: str) -> Result:
+def make_result(boot: Boot, page_url: str, sha256: str) -> Result:
     """Return the addresses of `boot`; they hold no character that is special in a shell."""
     usb_url = f"{page_url}/usb/{boot.path}"
     return Result(
@@ -90,4 +98,5 @@ def make_result(boot: Boot, page_url: str) -> Result:
         usb_url=usb_url,
         script_url=f"{page_url}/ipxe/{boot.path}",
         curl=f"curl --fail --output {boot.file_name} {usb_url}",
+        sha256=sha256,
     )

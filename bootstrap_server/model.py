@@ -20,6 +20,7 @@ EXTRA_MAX_CHARS = 1024
 PARAMETER_MAX_CHARS = 256
 PARAMETERS_MAX = 32
 MARK_CHARS = 8
+ADDRESS_PARTS = 4  # /ipxe/RUNMODE/FARM/PARAMETERS
 
 # A parameter starts with a lower-case letter or a digit. It is therefore never a separator of iPXE
 # or kernel options ("-", "--"), and never an environment variable like LD_PRELOAD: the kernel
@@ -158,14 +159,14 @@ def parse_extra(text: str) -> tuple[str, ...]:
     return parameters
 
 
-def refuse_kernel(extra: str) -> None:
-    """Raise `NotThereError` for parameters in an address that another part follows.
+def refuse_kernel(raw_path: bytes) -> None:
+    """Raise `NotThereError` for an address, as it was sent, in which the parameters are not last.
 
     Upstream's addresses may end with the name of a kernel, which is no parameter.
     """
-    if "/" in extra:
+    if raw_path.count(b"/") > ADDRESS_PARTS:
         raise NotThereError(
-            "no kernel can be chosen by its name here",
+            "a kernel can't be chosen by its name here",
             hint="a slash in a kernel parameter is written as three underscores",
         )
 

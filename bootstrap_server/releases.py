@@ -141,15 +141,14 @@ def check_manifest(manifest: Manifest, files: Mapping[str, OpenFile]) -> None:
             )
 
 
-def find_channels(releases: Path, opener: FileOpener) -> dict[str, bool]:
-    """Return for every run mode whether a node could boot what its channel holds now."""
-    return {mode: can_boot(releases, mode, opener) for mode in RUN_MODES}
+def find_channels(releases: Path, opener: FileOpener) -> dict[str, PublishedRelease | None]:
+    """Return what the channel of every run mode holds now; None: nothing that a node can boot."""
+    return {mode: find_bootable(releases, mode, opener) for mode in RUN_MODES}
 
 
-def can_boot(releases: Path, run_mode: str, opener: FileOpener) -> bool:
-    """Return whether a channel has a whole release."""
+def find_bootable(releases: Path, run_mode: str, opener: FileOpener) -> PublishedRelease | None:
+    """Return what a channel holds if it is a whole release."""
     try:
-        find_release(releases, run_mode, opener)
+        return find_release(releases, run_mode, opener)
     except (NotThereError, NotReadyError, BeingWrittenError):
-        return False
-    return True
+        return None

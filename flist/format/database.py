@@ -120,6 +120,15 @@ class FlistFile(SqliteFile):
         """The query for the entries of a directory."""
         return self.select(NEAR) + " WHERE near.parent = ? AND inode.ino != 1"
 
+    @cached_property
+    def select_child(self) -> str:
+        """The query for the entries of a directory that have one name.
+
+        The `+` makes SQLite look the name up, which fewer entries have than the directory.
+        """
+        where = " WHERE +near.parent = ? AND near.name = ? AND inode.ino != 1 ORDER BY inode.ino"
+        return self.select(NEAR) + where
+
     def inode(self, ino: int) -> Inode | None:
         """Return one inode, or None."""
         rows = self.query(self.select_one, (ino,))
@@ -141,12 +150,9 @@ class FlistFile(SqliteFile):
             last = number
 
     def child(self, folder: int, name: bytes) -> Inode | None:
-        """Return the first entry `name` of directory `folder`, or None, without reading the others.
-
-        The `+` makes SQLite look the name up, which fewer entries have than the directory.
-        """
-        where = f"{self.select} WHERE +inode.parent = ? AND inode.name = ? AND inode.ino != 1"
-        rows = self.query(f"{where} ORDER BY inode.ino", (folder, name.decode(errors="replace")))
+        """Return the first entry `name` of directory `folder`, or None."""
+        rows = self.query(self.select_child, (folder, name.decode(errors="replace")))
+        self.check_found(folder, [(row[0], row[1]) for row in rows])
         found = (read_inode(row) for row in rows)
         return next((inode for inode in found if inode.name == name), None)
 

@@ -90,9 +90,9 @@ def create_app(
     if tokens or users:
         from flist.hub import publish, uploads
 
-        access = Access(root, tokens, users or Users())
-        app.include_router(uploads.make_router(root, access, shared))
-        publisher = publish.Publisher(root, access, versions)
+        access, written = Access(root, tokens, users or Users()), FolderStore(library.blocks)
+        app.include_router(uploads.make_router(root, written, access, shared))
+        publisher = publish.Publisher(root, written, access, versions)
         app.include_router(publish.make_router(publisher, shared))
     if tokens or users or (root / "files").is_dir():
         add_files(app, root, library, downloads)

@@ -7,6 +7,7 @@ GET /api/v1/fl/preview/<path>          what is in flists/<repo>/<name>.fl (slash
 
 from collections import deque
 from collections.abc import Iterable
+from functools import lru_cache
 from html import escape
 from pathlib import Path
 
@@ -19,11 +20,13 @@ from flist.format.signing.trailer import file_sha256
 from flist.hub.library import FILE, Library, is_repo
 from flist.model import ROOT_INO
 from flist.server import api
+from serving.content import FileKey, make_key
 from serving.pools import Pool
 
 PLACE = "flists"
 PREVIEW_PARTS = 3
 MAX_PREVIEWED = 100_000
+KEPT_PREVIEWS = 8
 READ = ["GET", "HEAD"]
 
 
@@ -37,11 +40,13 @@ def make_router(library: Library, hashing: Pool) -> APIRouter:
         return library.describe()
 
     @router.get(f"/{api.FLISTS}/preview/{{path:path}}")
-    async def preview(path: str) -> dict[str, object]:
+    async def show_preview(path: str) -> dict[str, object]:
         """List what a flist holds."""
         place = find_flist(library, path)
         try:
-            return await hashing.run(preview_flist, place)
+            return await hashing.run(preview, place)
+        except FileNotFoundError as error:
+            raise HTTPException(400, "it was removed a moment ago") from error
         except FlistError as error:
             raise HTTPException(422, f"cannot read {path}: it is not a good flist") from error
 
@@ -83,8 +88,14 @@ def find_flist(library: Library, path: str) -> Path:
     return found
 
 
-def preview_flist(path: Path) -> dict[str, object]:
+def preview(path: Path) -> dict[str, object]:
     """Return the paths in a flist, its stores and its SHA-256. Raises `FlistError`."""
+    return read_preview(path, make_key(path.stat()))
+
+
+@lru_cache(KEPT_PREVIEWS)
+def read_preview(path: Path, _key: FileKey) -> dict[str, object]:
+    """Return the preview of a flist; what was asked for last is kept until the file changes."""
     with open_flist(path) as flist:
         stores = dict.fromkeys(route.url for route in flist.routes())
         return {

@@ -36,11 +36,11 @@ class Digest(BaseModel):
 
 
 class Publisher:
-    """Puts flists and signatures into the hub folder `root`."""
+    """Puts flists and signatures into the hub folder `root`; their blocks come into `store`."""
 
-    def __init__(self, root: Path, access: Access, versions: Versions) -> None:
+    def __init__(self, root: Path, store: FolderStore, access: Access, versions: Versions) -> None:
         self.flists = root / "flists"
-        self.store = FolderStore(root / "blocks")
+        self.store = store
         self.access = access
         self.versions = versions
 

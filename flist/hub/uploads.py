@@ -77,10 +77,9 @@ class SignIn(BaseModel):
     password: str = Field(max_length=MAX_PASSWORD)
 
 
-def make_router(root: Path, access: Access, kit: Kit) -> APIRouter:
-    """Return the routes that write blocks and files into the hub folder `root`."""
+def make_router(root: Path, store: FolderStore, access: Access, kit: Kit) -> APIRouter:
+    """Return the routes that write files into the folder `root`, and blocks into its `store`."""
     router = APIRouter()
-    store = FolderStore(root / "blocks")
     files = Files(root)
     blocks = BlockList(root / "blocks")
     pool = kit.pools.uploads

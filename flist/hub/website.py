@@ -4,19 +4,22 @@ A directory shows its index.html. Only regular files are served; symbolic links 
 The browser gives the pages an origin of their own (CSP `sandbox`).
 """
 
+import contextlib
 import hashlib
 import mimetypes
-import tempfile
 import threading
+import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from urllib.parse import quote
 
 from fastapi import APIRouter, HTTPException, Request
 from starlette.responses import Response
 
+from common.scratch import scratch
 from flist.blocks.codec import check_arrival, decode
 from flist.errors import FlistError, StoreError
 from flist.format.database import FlistFile
@@ -97,7 +100,7 @@ class DecodedChunks:
 
 
 class Websites:
-    """The flists whose pages were requested last, as files in a temporary folder."""
+    """The flists whose pages were requested last, as files in a folder of this run."""
 
     def __init__(
         self, store: FolderStore, files: Files, count: Callable[[str], None], pool: Pool
@@ -106,7 +109,8 @@ class Websites:
         self.files = files
         self.count = count
         self.decoded = DecodedChunks(store, pool)
-        self.folder = tempfile.TemporaryDirectory(prefix="zos-hub-", ignore_cleanup_errors=True)
+        self.ending = contextlib.ExitStack()
+        weakref.finalize(self, self.ending.close)
         self.kept: OrderedDict[str, Path] = OrderedDict()
         self.lock = threading.Lock()
 
@@ -128,11 +132,17 @@ class Websites:
                 raise StoreError("cannot read the page: its blocks are not there yet")
             return Page(self.decoded, found, blocks, self.count)
 
+    @cached_property
+    def folder(self) -> Path:
+        """The folder of the flists: made for the first one, removed when the hub ends, or by a
+        later one if it was killed."""
+        return self.ending.enter_context(scratch("hub"))
+
     def flist(self, name: str) -> Path:
         """Return the path of a flist's file, which is assembled once."""
         known = self.kept.get(name)
         if known is None:
-            known = Path(self.folder.name) / f"{name}.fl"
+            known = self.folder / f"{name}.fl"
             known.write_bytes(self.assemble(name))
             self.kept[name] = known
         self.kept.move_to_end(name)

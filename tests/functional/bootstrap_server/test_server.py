@@ -286,6 +286,20 @@ def test_the_addresses_of_a_filled_form_work(server: Server) -> None:
         assert b"farmer_id=7" in server.pool.request("GET", url).data
 
 
+def test_the_page_tells_of_the_image(server: Server) -> None:
+    text = server.ask("/?farm=7&runmode=dev&extra=light").data.decode()
+    assert hashlib.sha256(server.ask("/usb/dev/7/light").data).hexdigest() in text
+    for word in ("5 MiB", "node ready: farm 7", "cannot boot:"):
+        assert word in text
+
+
+def test_the_page_offers_no_image_without_a_release(server: Server) -> None:
+    text = server.ask("/?farm=7&runmode=qa&extra=").data.decode()
+    assert "no complete release for qa" in text
+    assert not [link for link in Controls(text).links if link.startswith(PUBLIC)]
+    assert "curl" not in text
+
+
 def test_the_form_shows_the_error_of_every_field(server: Server) -> None:
     answer = server.ask("/?farm=0&runmode=x&extra=init%3Dx")
     assert answer.status == 422
@@ -306,7 +320,7 @@ def test_the_form_shows_the_error_of_every_field(server: Server) -> None:
         ("/ipxe/dev/0", "GET", 422, "farm number"),
         ("/usb/dev/1/init=x", "GET", 422, "first process"),
         ("/usb/dev/1/mem=1G", "GET", 422, "kernel parameter mem"),
-        ("/usb/dev/1/zos-debug/zos-v3.efi", "GET", 404, "no kernel can be chosen"),
+        ("/usb/dev/1/zos-debug/zos-v3.efi", "GET", 404, "be chosen by its name"),
         ("/", "POST", 405, "GET or HEAD"),
     ],
 )

@@ -111,10 +111,11 @@ def test_other_parameters_need_the_operator(word: str) -> None:
 
 
 def test_a_part_that_follows_the_parameters_is_no_parameter() -> None:
-    refuse_kernel("zos-debug vlan:priv=3")
-    for text in ("zos-debug/zos-v3.efi", "/zos-v3.efi", "zos-debug/"):
+    for text in (b"zos-debug%20vlan:priv=3", b"x=a_%2Fb", b""):
+        refuse_kernel(b"/usb/dev/1/" + text)
+    for text in (b"zos-debug/zos-v3.efi", b"/zos-v3.efi", b"zos-debug/"):
         with pytest.raises(NotThereError, match="kernel"):
-            refuse_kernel(text)
+            refuse_kernel(b"/usb/dev/1/" + text)
 
 
 def test_the_file_name_tells_the_parameters() -> None:

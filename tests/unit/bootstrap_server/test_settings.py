@@ -53,6 +53,9 @@ def test_bad_addresses(url: str) -> None:
 
 
 def test_browsers_can_have_another_address_than_nodes(tmp_path: Path) -> None:
+    (tmp_path / "dev").mkdir()
+    for name in ("vmlinuz", "initramfs.zst"):  # the page has links only if there is a release
+        (tmp_path / "dev" / name).write_bytes(b"x")
     app = create_app(Settings("http://10.0.2.2:1", "http://hub", tmp_path, "http://127.0.0.1:1"))
     page, script = ask(app, "/?farm=1&runmode=dev").text, ask(app, "/ipxe/dev/1").text
     assert "http://127.0.0.1:1/usb/dev/1" in page

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import urllib.error
@@ -14,6 +15,7 @@ import pytest
 
 from tests.helpers.flist.mount import Hub, rfs, serving
 from tests.helpers.flist.trees import describe, make_small_tree
+from tests.helpers.waiting import wait_until
 
 PASSWORD = "a password: with: colons"
 
@@ -166,3 +168,30 @@ def test_bad_users_are_refused(tmp_path: Path) -> None:
         done = hub_command("serve", str(tmp_path), "--users", str(path))
         assert done.returncode == 2
         assert "cannot read users" in done.stderr
+
+
+def test_a_killed_hub_leaves_no_folder_for_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next hub that shows a website removes the folder of one that was killed."""
+    monkeypatch.setenv("ZOS_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "tree" / "index.html").write_text("<p>page")
+    (tmp_path / "tokens").write_text("a-token-of-24-characters\n")
+    runs = tmp_path / "cache" / "runs"
+    found: list[set[Path]] = []
+    for number in (signal.SIGKILL, signal.SIGHUP):
+        with serving(tmp_path, "127.0.0.1:0", "--tokens", tmp_path / "tokens") as hub:
+            words = ["-s", hub.url, "--token", "a-token-of-24-characters"]
+            url = rfs("website-publish", *words, tmp_path / "tree").stdout.strip()
+            assert fetch(url).read() == b"<p>page"
+            found.append(set(runs.glob("hub-*")))
+            hub.process.send_signal(number)  # SIGHUP reads the TLS files again, and ends nothing
+            if number == signal.SIGHUP:
+                assert fetch(url).read() == b"<p>page"
+            else:
+                hub.process.wait(60)
+    first, second = found
+    assert len(first) == len(second) == 1
+    assert first != second
+    wait_until(lambda: not list(runs.glob("hub-*")), "the folder of the last hub to be removed")

@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from flist.format.signing.sign import sign_flist
 from flist.model import Route
 from flist.pack.pack import pack
+from flist.store.folder import FolderStore
 from tests.helpers.flist.hub import LocalHub, make_hub
 
 NAME = "/me/tree.fl"
@@ -196,3 +197,27 @@ def test_the_preview_and_the_pages_of_a_repository(hub: LocalHub, tmp_path: Path
     assert hub.send("GET", "/flists/absent/").status == 404
     row = json.loads(hub.send("GET", "/api/v1/fl").body)["me"][0]
     assert hub.send("GET", f"/{row['path_uri']}").body == hub.send("GET", NAME).body
+
+
+def test_the_blocks_are_on_the_disk_before_the_flist(
+    hub: LocalHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The store that took the blocks is the one that is flushed."""
+    data = make_flist(tmp_path, "one")
+    stores: list[tuple[str, FolderStore]] = []
+    put_first, flush_first = FolderStore.put, FolderStore.flush
+
+    def noted_put(store: FolderStore, block_id: bytes, block: bytes) -> None:
+        stores.append(("put", store))
+        put_first(store, block_id, block)
+
+    def noted_flush(store: FolderStore) -> None:
+        stores.append(("flush", store))
+        flush_first(store)
+
+    monkeypatch.setattr(FolderStore, "put", noted_put)
+    monkeypatch.setattr(FolderStore, "flush", noted_flush)
+    assert hub.send("POST", "/api/v1/block", b"block", user="alice").status == 201
+    assert put(hub, data) == 201
+    assert [what for what, _ in stores] == ["put", "flush"]
+    assert stores[0][1] is stores[1][1]

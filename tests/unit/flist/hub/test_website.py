@@ -1,9 +1,9 @@
 """Websites that cannot be shown are refused before the first byte, without a path of the hub."""
 
 import hashlib
-import tempfile
 from pathlib import Path
 
+from common.paths import cache_dir
 from flist.model import Route
 from flist.pack.pack import pack
 from tests.helpers.flist.hub import LocalHub, make_hub
@@ -17,10 +17,11 @@ def upload(hub: LocalHub, data: bytes) -> str:
 
 def test_what_is_no_flist_makes_no_website(tmp_path: Path) -> None:
     hub = make_hub(tmp_path / "hub")
+    place = str(cache_dir("runs"))
     for data in (b"no flist", b"SQLite format 3\0" + bytes(5000)):
         answer = hub.send("GET", f"/website/{upload(hub, data)}/")
         assert answer.status == 404
-        assert tempfile.gettempdir() not in answer.text
+        assert place not in answer.text
 
 
 def test_a_page_whose_blocks_are_not_there_is_not_begun(tmp_path: Path) -> None:
