@@ -306,8 +306,9 @@ def linger(record: Record, event: Event, now: float) -> "Step":
         return record, [due]
     record.is_unasked = True
     record, actions = send_stop(record, now, record.service.stop_signal)
-    text = "its main process has ended, stopping the rest of its group"
-    return record, [report(text), *actions, due]
+    if not record.delay_s:  # said once for several restarts in a row
+        actions.insert(0, report("its main process has ended, stopping the rest of its group"))
+    return record, [*actions, due]
 
 
 def look(record: Record, event: Event, now: float) -> "Step":

@@ -67,6 +67,17 @@ def test_members_are_stopped_before_a_restart() -> None:
     assert "a: its main process has ended, stopping the rest of its group" in world.system.reports
 
 
+def test_restarts_in_a_row_are_reported_once() -> None:
+    world = World(a="exec: run\nrestart: {delay: 1, factor: 1}")
+    world.boot()
+    for _ in range(5):
+        end_master(world)
+        world.system.left.clear()
+        world.advance(2)
+    assert len(world.system.reports) == 1
+    assert world.state("a") == "Running"
+
+
 def test_the_restart_limit_counts_ends_with_a_group() -> None:
     world = World(a="exec: run\nrestart: {delay: 0, limit: 1, window: 60}")
     world.boot()
