@@ -29,13 +29,12 @@ int main(int argc, char **argv) {
 """
 SCRIPT = '#!/bin/sh\nprintf x > "$1"\nexec sleep 1000000\n'
 LOOP = """\
-import os, sys
-folder, program, fifo, count = sys.argv[1:]
-env = dict(os.environ)
+import posix, sys
+program, fifo, count = sys.argv[1:]
 for _ in range(int(count)):
-    os.posix_spawn(program, [program, fifo], env, setsid=True)
+    posix.posix_spawn(program, [program, fifo], {})
 while True:
-    os.wait()
+    posix.wait()
 """
 DEADLINE_S = 120.0
 
@@ -152,7 +151,7 @@ class Peer:
 
 
 class Loop(Peer):
-    """A bare posix_spawn loop: the lower bound for anything written in Python."""
+    """The fastest posix_spawn loop there is: the lower bound for anything written in Python."""
 
     name = "posix_spawn loop"
 
@@ -161,12 +160,12 @@ class Loop(Peer):
         (self.folder / "loop.py").write_text(LOOP)
 
     def command(self, count: int) -> list[str]:
-        words = [self.folder, self.program, self.fifo, count]
-        return [sys.executable, "-IS", str(self.folder / "loop.py"), *map(str, words)]
+        words = [self.folder / "loop.py", self.program, self.fifo, count]
+        return [os.path.realpath(sys.executable), "-I", "-S", *map(str, words)]
 
 
 class Zinit(Peer):
-    """This project's zinit, started as a node starts it."""
+    """This project's zinit as users start it: the command that the package installs."""
 
     name = "zinit"
 
@@ -175,12 +174,24 @@ class Zinit(Peer):
         for number in range(count):
             text = f"exec: {self.program} {self.fifo}\nrestart: {{delay: 0}}\n"
             (self.folder / "etc" / f"s{number:04}.yaml").write_text(text)
-        write_launcher(self.folder)
+
+    def launcher(self) -> Path:
+        """Return the program to start."""
+        return Path(sys.executable).with_name("zinit")
 
     def command(self, count: int) -> list[str]:  # noqa: ARG002
         socket = str(self.folder / "sock")
         init = ["init", "-c", str(self.folder / "etc"), "--container"]
-        return [str(self.folder / "zinit"), "-s", socket, *init]
+        return [str(self.launcher()), "-s", socket, *init]
+
+
+class NodeZinit(Zinit):
+    """The same as a node starts it: without site and the start of an installed command."""
+
+    name = "zinit-node"
+
+    def launcher(self) -> Path:
+        return write_launcher(self.folder)
 
 
 class S6(Peer):
@@ -229,7 +240,7 @@ class Supervisord(Peer):
         return ["supervisord", "-c", str(self.folder / "conf")]
 
 
-PEERS = (Loop, Zinit, S6, Runit, Supervisord)
+PEERS = (Loop, Zinit, NodeZinit, S6, Runit, Supervisord)
 
 
 def is_program(pid: int, program: Path) -> bool:
