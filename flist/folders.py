@@ -5,11 +5,9 @@ where it belongs, and no path is ever too long. A path here is b"" for the open 
 with a slash.
 """
 
-import contextlib
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 
@@ -48,9 +46,14 @@ class Folders:
         """Whether /proc shows this process's handles."""
         return HANDLES.is_dir()
 
+    @cached_property
+    def prefix(self) -> bytes:
+        """The path of `root`, without a slash at its end."""
+        return os.fsencode(self.root).rstrip(b"/")
+
     def show(self, path: bytes) -> str:
         """Return the whole path for a message."""
-        return os.fsdecode(os.fsencode(self.root).rstrip(b"/") + path) or "/"
+        return os.fsdecode(self.prefix + path) or "/"
 
     def open(self, path: bytes) -> int:
         """Return a handle of the directory at `path`, for the caller to close."""
@@ -61,7 +64,10 @@ class Folders:
             near = path
             while near and near not in self.kept:
                 near = near.rpartition(b"/")[0]
-            handle = self.kept[near] if near else self.top
+            handle = self.top
+            if near:
+                handle = self.kept[near]
+                self.kept.move_to_end(near)
             rest = path[len(near) + 1 :]
             for name in rest.split(b"/") if rest else ():
                 near += b"/" + name
@@ -80,18 +86,48 @@ class Folders:
             os.close(self.kept.popitem(last=False)[1])
         return handle
 
-    @contextlib.contextmanager
-    def opened(self, path: bytes) -> Iterator[int]:
-        """Give a handle of the directory at `path` for the block."""
-        handle = self.open(path)
-        try:
-            yield handle
-        finally:
-            os.close(handle)
+    def opened(self, path: bytes) -> "Opened":
+        """Give a handle of the directory at `path` for a block."""
+        return Opened(self, path)
 
-    @contextlib.contextmanager
-    def at(self, path: bytes) -> Iterator[tuple[int, bytes]]:
-        """Give a handle of the directory that holds `path`, and the name in there."""
-        folder, _, name = path.rpartition(b"/")
-        with self.opened(folder) as handle:
-            yield handle, name
+    def at(self, path: bytes) -> "Place":
+        """Give a handle of the directory that holds `path`, and the name in there, for a block."""
+        return Place(self, path)
+
+
+class Opened:
+    """A directory's handle for the duration of a block."""
+
+    __slots__ = ("folders", "handle", "path")
+
+    def __init__(self, folders: Folders, path: bytes) -> None:
+        self.folders = folders
+        self.path = path
+
+    def __enter__(self) -> int:
+        self.handle = self.folders.open(self.path)
+        return self.handle
+
+    def __exit__(self, *_exc: object) -> None:
+        os.close(self.handle)
+
+
+class Place:
+    """The handle of a directory, and a name in there, for the duration of a block.
+
+    A class, since each file passes here and a generator would cost several times as much.
+    """
+
+    __slots__ = ("folders", "handle", "path")
+
+    def __init__(self, folders: Folders, path: bytes) -> None:
+        self.folders = folders
+        self.path = path
+
+    def __enter__(self) -> tuple[int, bytes]:
+        folder, _, name = self.path.rpartition(b"/")
+        self.handle = self.folders.open(folder)
+        return self.handle, name
+
+    def __exit__(self, *_exc: object) -> None:
+        os.close(self.handle)

@@ -2,7 +2,6 @@
 
 import random
 import socket
-import ssl
 
 from flist.errors import StoreUnavailableError
 
@@ -33,4 +32,6 @@ def read_retry_after(text: str) -> float:
 
 def is_final(error: StoreUnavailableError) -> bool:
     """Return whether trying again at once is pointless: TLS failed, or the name is unknown."""
+    import ssl  # only after a failure: it takes as long as a small pack
+
     return isinstance(error.__cause__, (ssl.SSLError, socket.gaierror))

@@ -87,9 +87,10 @@ class Encoder(Worker[list[Piece], list[Packed]]):
         is less if the file has become shorter since it was listed."""
         blocks: list[Block] = []
         place, end = start, start + length
+        is_asked = end > CHUNK_BYTES  # a lone chunk is read sooner than its holes are found
         while place < end:
             want = min(CHUNK_BYTES, end - place)
-            if find_data(handle, place) >= place + want:
+            if is_asked and find_data(handle, place) >= place + want:
                 chunk = ZEROS if want == CHUNK_BYTES else ZEROS[:want]
             else:
                 chunk = os.pread(handle, want, place)

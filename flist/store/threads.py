@@ -3,16 +3,20 @@
 import contextlib
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future, ThreadPoolExecutor
 
 Result = TypeVar("Result")
 
 
 @contextlib.contextmanager
-def thread_pool(threads: int) -> Iterator[ThreadPoolExecutor]:
+def thread_pool(threads: int) -> "Iterator[ThreadPoolExecutor]":
     """Yield a pool of threads. If the `with` block ends with an error (or Ctrl-C), jobs that have
     not begun are dropped, and nothing waits for the others."""
+    from concurrent.futures import ThreadPoolExecutor
+
     pool = ThreadPoolExecutor(threads)
     try:
         yield pool
@@ -24,6 +28,8 @@ def thread_pool(threads: int) -> Iterator[ThreadPoolExecutor]:
 
 def start(work: Callable[[], Result]) -> "Future[Result]":
     """Call `work` in a daemon thread, which does not delay the end of the process."""
+    from concurrent.futures import Future
+
     future: Future[Result] = Future()
 
     def run() -> None:

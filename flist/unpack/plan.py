@@ -14,6 +14,7 @@ from flist.model import NO_META, ROOT_INO, Block, Inode, Meta
 BATCH_BYTES = 4 << 20
 OPEN_BYTES = 4096
 """Making a file costs about as much as writing this many bytes."""
+LARGE_BYTES = 256 << 10
 
 
 class Entry(NamedTuple):
@@ -87,16 +88,26 @@ def unique_names(children: Sequence[Inode], folder: bytes) -> Iterator[Inode]:
 
 
 def make_batches(files: Sequence[Entry]) -> list[list[Entry]]:
-    """Return the files in batches of about `BATCH_BYTES`, largest file first."""
+    """Return the files in batches of about `BATCH_BYTES`.
+
+    Large files come first, the largest at the front, so that all processes end together. The others
+    are in the order of their paths: most have the directory of the file before.
+    """
     batches: list[list[Entry]] = []
     left = 0
-    for entry in sorted(files, key=lambda entry: -entry.inode.size):
+    for entry in sorted(files, key=order_of):
         if left <= 0:
             batches.append([])
             left = BATCH_BYTES
         batches[-1].append(entry)
         left -= entry.inode.size + OPEN_BYTES
     return batches
+
+
+def order_of(entry: Entry) -> tuple[int, bytes]:
+    """Return where a file stands among all: by size if it is large, and by path."""
+    size = entry.inode.size
+    return (-size if size >= LARGE_BYTES else 0), entry.path
 
 
 def find_shared(files: Sequence[Entry], folders: Folders) -> frozenset[int]:

@@ -11,14 +11,15 @@ import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from common.errors import ZosError
-from common.run import run
 from common.text import printable
 from flist.errors import FlistError
 from flist.model import Inode
-from flist.mount.reader import Reader, open_reader
-from flist.store.sources import Sources
+
+if TYPE_CHECKING:
+    from flist.mount.reader import Reader
 
 FOLDER = "etc/zinit"
 SUFFIX = ".yaml"
@@ -52,6 +53,8 @@ def find_mistakes(files: Mapping[str, bytes]) -> list[str]:
     """Return what `zinit check` says, one line for each mistake."""
     if not files:
         return []
+    from common.run import run
+
     with tempfile.TemporaryDirectory(prefix="flist-services-") as place:
         for name in NODE_SERVICES:
             (Path(place) / f"{name}{SUFFIX}").write_text("exec: 'true'\n")
@@ -90,6 +93,9 @@ def services_of_flist(meta: Path) -> dict[str, bytes]:
 
     Returns none, and says so, if a store does not answer.
     """
+    from flist.mount.reader import open_reader
+    from flist.store.sources import Sources
+
     try:
         with open_reader(meta, Sources(wait_s=STORE_WAIT_S)) as reader:
             return {
@@ -101,7 +107,7 @@ def services_of_flist(meta: Path) -> dict[str, bytes]:
         return {}
 
 
-def service_inodes(reader: Reader) -> list[Inode]:
+def service_inodes(reader: "Reader") -> list[Inode]:
     """Return the regular files `etc/zinit/*.yaml` of a flist."""
     try:
         folder = reader.tree.find(f"/{FOLDER}".encode())
