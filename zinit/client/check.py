@@ -1,6 +1,7 @@
 """`zinit check FOLDER`: finds mistakes in service files without running anything."""
 
 import os
+import stat
 import sys
 
 from zinit.files.folder import Folder
@@ -11,7 +12,8 @@ from zinit.files.signals import NUMBERS
 from zinit.files.words import split_words
 from zinit.life.graph import find_cycles
 from zinit.process.accounts import find_account
-from zinit.process.spawn import DEFAULT_PATH, find_program
+from zinit.process.roots import find_status
+from zinit.process.spawn import DEFAULT_PATH
 
 ERROR = "error"
 WARNING = "warning"
@@ -33,8 +35,43 @@ class Finding:
         return f"{place}: {self.level}: {self.text}"
 
 
-def check_folder(path: str) -> list[Finding]:
-    """Return all findings in a folder; raises OSError if it cannot be read."""
+class World:
+    """Where programs, folders and accounts are looked up: this machine, or the tree `root`."""
+
+    def __init__(self, root: str) -> None:
+        self.root = root or "/"
+        self.name = f"in {root}" if root else "on this machine"
+        self.path = DEFAULT_PATH if root else os.environ.get("PATH", DEFAULT_PATH)
+
+    def has_folder(self, path: str) -> bool:
+        """Return whether there is a directory at `path`."""
+        try:
+            return stat.S_ISDIR(find_status(self.root, path).st_mode)
+        except OSError:
+            return False
+
+    def has_program(self, word: str, path: str) -> bool:
+        """Return whether there is the program `word`, searched in `path` if it has no slash."""
+        names = [word] if "/" in word else [f"{folder}/{word}" for folder in path.split(":")]
+        return any(map(self.is_program, names))
+
+    def is_program(self, path: str) -> bool:
+        """Return whether there is an executable file at `path`."""
+        try:
+            mode = find_status(self.root, path).st_mode
+        except OSError:
+            return False
+        return stat.S_ISREG(mode) and mode & 0o111 != 0
+
+
+def check_folder(path: str, root: str = "") -> list[Finding]:
+    """Return all findings in a folder; raises OSError if it cannot be read.
+
+    With `root`, the services are judged by what is in that tree, as if it were the machine's.
+    """
+    world = World(root)
+    if not os.path.isdir(world.root):
+        raise NotADirectoryError(20, "Not a directory", root)
     folder = Folder(path, report)
     findings: list[Finding] = []
     services: dict[str, Service] = {}
@@ -55,7 +92,9 @@ def check_folder(path: str) -> list[Finding]:
             place, _, text = warning.partition(": ")
             findings.append(Finding(WARNING, file, int(place.split()[1]), text))
     for name, service in services.items():
-        findings += check_service(service, services, folder.file_of(name), lines[name])
+        findings += check_names(service, services, folder.file_of(name), lines[name])
+        findings += check_commands(service, world, folder.file_of(name), lines[name])
+        findings += check_surroundings(service, world, folder.file_of(name), lines[name])
     findings += check_cycles(services, folder, lines)
     return sorted(findings, key=lambda one: (one.path, one.line))
 
@@ -78,10 +117,10 @@ def find_lines(path: str) -> dict[str, int]:
     return lines
 
 
-def check_service(
-    service: Service, services: dict[str, Service], path: str, lines: dict[str, int]
+def check_commands(
+    service: Service, world: World, path: str, lines: dict[str, int]
 ) -> list[Finding]:
-    """Return the findings about a service's commands, dependencies, ignored keys and accounts."""
+    """Return the findings about a service's commands."""
     findings = []
     for key, command in (
         ("exec", service.exec),
@@ -90,7 +129,16 @@ def check_service(
         ("reload", "" if service.reload in NUMBERS else service.reload),
     ):
         if command or key == "exec":
-            findings += check_command(service, key, command, path, lines.get(key, 0))
+            for level, text in check_command(service, world, command):
+                findings.append(Finding(level, path, lines.get(key, 0), f"{key}: {text}"))
+    return findings
+
+
+def check_names(
+    service: Service, services: dict[str, Service], path: str, lines: dict[str, int]
+) -> list[Finding]:
+    """Return the findings about a service's dependencies and ignored keys."""
+    findings = []
     for key in LISTS:
         level = WARNING if key == "wants" else ERROR
         for name in getattr(service, key):
@@ -102,45 +150,41 @@ def check_service(
         if key in lines:
             text = f"a oneshot is ready when it has ended: {key} is ignored"
             findings.append(Finding(WARNING, path, lines[key], text))
-    return findings + check_surroundings(service, path, lines)
-
-
-def check_surroundings(service: Service, path: str, lines: dict[str, int]) -> list[Finding]:
-    """Return the findings about folders and accounts that this machine does not have."""
-    if service.root:
-        return []  # they are looked up below `root`, which may not be mounted now
-    findings = []
-    if service.dir and not os.path.isdir(os.path.join("/", service.dir)):
-        text = f"there is no folder {service.dir!r} on this machine"
-        findings.append(Finding(WARNING, path, lines.get("dir", 0), text))
-    try:
-        find_account(service)
-    except ValueError as error:
-        keys = ("user",) if str(error).startswith("there is no user") else ("groups", "group")
-        line = next((lines[key] for key in keys if key in lines), 0)
-        findings.append(Finding(WARNING, path, line, f"{error} on this machine"))
     return findings
 
 
-def check_command(service: Service, key: str, command: str, path: str, line: int) -> list[Finding]:
-    """Return the findings about a command line."""
+def check_surroundings(
+    service: Service, world: World, path: str, lines: dict[str, int]
+) -> list[Finding]:
+    """Return the findings about folders and accounts that do not exist."""
+    if service.root:
+        return []  # they are looked up below `root`, which may not be mounted now
+    findings = []
+    if service.dir and not world.has_folder(os.path.join("/", service.dir)):
+        text = f"there is no folder {service.dir!r} {world.name}"
+        findings.append(Finding(WARNING, path, lines.get("dir", 0), text))
+    inside = Service.restore({**service.dump(), "root": world.root.rstrip("/")})
+    try:
+        find_account(inside)
+    except ValueError as error:
+        keys = ("user",) if str(error).startswith("there is no user") else ("groups", "group")
+        line = next((lines[key] for key in keys if key in lines), 0)
+        findings.append(Finding(WARNING, path, line, f"{error} {world.name}"))
+    return findings
+
+
+def check_command(service: Service, world: World, command: str) -> list[tuple[str, str]]:
+    """Return the findings about one command line, as level and text."""
     try:
         words = split_words(command)
     except ValueError as error:
-        return [Finding(ERROR, path, line, f"{key}: {error}")]
+        return [(ERROR, str(error))]
     if not words:
-        return [Finding(ERROR, path, line, f"{key}: there is no command")]
+        return [(ERROR, "there is no command")]
     if service.root or ("/" in words[0] and not words[0].startswith("/")):
         return []  # the program is below `root` or `dir`
-    try:
-        program = find_program(
-            words[0], service.env.get("PATH", os.environ.get("PATH", DEFAULT_PATH))
-        )
-    except OSError:
-        program = ""
-    if not os.access(program, os.X_OK):
-        text = f"{key}: there is no program {words[0]!r} on this machine"
-        return [Finding(WARNING, path, line, text)]
+    if not world.has_program(words[0], service.env.get("PATH", world.path)):
+        return [(WARNING, f"there is no program {words[0]!r} {world.name}")]
     return []
 
 

@@ -166,7 +166,9 @@ def run_check(options: Options) -> int:
     from zinit.client.check import ERROR, check_folder
 
     try:
-        findings = check_folder(options.words[0] if options.words else DEFAULT_FOLDER)
+        root = options.flags.get("root", "")
+        folder = options.words[0] if options.words else f"{root.rstrip('/')}{DEFAULT_FOLDER}"
+        findings = check_folder(folder, root)
     except OSError as error:
         sys.stderr.write(f"cannot read {error.filename}: {error.strerror}\n")
         return 1
@@ -306,7 +308,10 @@ COMMANDS = {
     ),
     "reopen-logs": Subcommand(run_simple),
     "check": Subcommand(
-        run_check, "[FOLDER]", "check a folder of service files, offline", JSON_FLAGS
+        run_check,
+        "[FOLDER]",
+        "check a folder of service files, offline (--root TREE: for that root file system)",
+        {**JSON_FLAGS, "--root": "root="},
     ),
     "analyze": Subcommand(
         run_analyze,

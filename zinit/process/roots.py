@@ -15,21 +15,35 @@ def read_in_root(root: str, path: str, limit: int) -> bytes:
     Links lead nowhere outside of the root. The file is looked at before it is opened, since opening
     a device can have effects.
     """
-    top = os.open(root, LOOK | os.O_DIRECTORY)
-    try:
-        fd = kernel.open_in_root(top, path, LOOK)
-    except OSError as error:
-        if error.errno != kernel.ENOSYS:
-            raise
-        fd = open_by_steps(top, path)  # before Linux 5.6
-    finally:
-        os.close(top)
+    fd = look_in_root(root, path)
     try:
         if not stat.S_ISREG(os.fstat(fd).st_mode):
             raise OSError(22, "Not a regular file", path)
         return read_regular(f"/proc/self/fd/{fd}", limit)
     finally:
         os.close(fd)
+
+
+def find_status(root: str, path: str) -> os.stat_result:
+    """Return the status of `path` inside `root`; raises OSError."""
+    fd = look_in_root(root, path)
+    try:
+        return os.fstat(fd)
+    finally:
+        os.close(fd)
+
+
+def look_in_root(root: str, path: str) -> int:
+    """Return an O_PATH descriptor of `path` inside `root`; raises OSError."""
+    top = os.open(root, LOOK | os.O_DIRECTORY)
+    try:
+        return kernel.open_in_root(top, path, LOOK)
+    except OSError as error:
+        if error.errno != kernel.ENOSYS:
+            raise
+        return open_by_steps(top, path)  # before Linux 5.6
+    finally:
+        os.close(top)
 
 
 def open_by_steps(top: int, path: str) -> int:

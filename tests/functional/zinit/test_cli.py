@@ -98,3 +98,35 @@ def test_flags_are_taken_in_every_way_that_upstream_takes_them(tmp_path: Path) -
             done = zinit.cli(*words)
             assert (done.returncode, done.stdout) == (1, ""), words
             assert "which wasn't expected" in done.stderr
+
+
+IN_ROOT = {
+    "good": "exec: prog\nuser: farmer\ndir: /srv\n",
+    "link": "exec: /bin/out\n",
+    "none": "exec: sh\nuser: root\ndir: /tmp\n",
+    "own": "exec: sh\nroot: /mnt\nuser: nobody\n",
+}
+FOUND_IN_ROOT = """\
+link.yaml:1: warning: exec: there is no program '/bin/out' in ROOT
+none.yaml:1: warning: exec: there is no program 'sh' in ROOT
+none.yaml:2: warning: there is no user 'root' in ROOT
+none.yaml:3: warning: there is no folder '/tmp' in ROOT
+"""
+
+
+def test_check_judges_services_by_another_root(tmp_path: Path) -> None:
+    zinit, root = ZinitDaemon(tmp_path), tmp_path / "root"
+    for name in ("etc/zinit", "bin", "srv"):
+        (root / name).mkdir(parents=True)
+    (root / "bin/prog").write_text("#!/bin/sh\n")
+    (root / "bin/prog").chmod(0o755)
+    (root / "bin/out").symlink_to("../../../../../../../../bin/sh")  # ends at the root itself
+    (root / "etc/passwd").write_text("farmer:x:7:7::/:/bin/sh\n")
+    for name, text in IN_ROOT.items():
+        (root / f"etc/zinit/{name}.yaml").write_text(text)
+    done = zinit.cli("check", "--root", str(root))
+    assert done.stdout.replace(f"{root}/etc/zinit/", "").replace(str(root), "ROOT") == FOUND_IN_ROOT
+    assert done.returncode == 0
+    refused = zinit.cli("check", "--root", str(tmp_path / "nowhere"), str(root / "etc/zinit"))
+    assert refused.returncode == 1
+    assert refused.stderr == f"cannot read {tmp_path / 'nowhere'}: Not a directory\n"
