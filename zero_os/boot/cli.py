@@ -2,6 +2,7 @@
 
 import contextlib
 import signal
+import socket
 import sys
 import time
 import urllib.parse
@@ -68,13 +69,14 @@ def main(argv: Sequence[str], prog: str) -> int:
     talk = Talk()
     timeline = Timeline()
     with ended_by_signals(), contextlib.ExitStack() as stack:
+        page = stack.enter_context(open_listener(LOOPBACK, options.port))  # or fail before all work
         run = stack.enter_context(scratch("boot"))
         hub = prepare_hub(talk.say, run / "hub")
         releases = prepare_release(hub, run, talk)
         timeline.reach("image built", talk.clock())
         talk.say("starting the hub and the bootstrap server")
-        servers = stack.enter_context(run_servers(hub, releases))
-        talk.say(f"the page is at {servers.page_url}")
+        servers = stack.enter_context(run_servers(hub, releases, page))
+        talk.say(f"the page, for browsers on this machine, is at {servers.page_url}")
         image = fetch_image(servers, options.farm, run)
         timeline.reach("image personalised", talk.clock())
         talk.say(f"farm {options.farm}'s USB image is {image}; booting from it")
@@ -126,10 +128,10 @@ def prepare_release(hub: LocalHub, run: Path, talk: Talk) -> Path:
 
 
 @contextlib.contextmanager
-def run_servers(hub: LocalHub, releases: Path) -> Iterator[Servers]:
-    """Serve the hub and the bootstrap pages on free ports of the loopback."""
-    hub_socket, page_socket = open_listener(LOOPBACK, 0), open_listener(LOOPBACK, 0)
-    hub_port, page_port = (part.getsockname()[1] for part in (hub_socket, page_socket))
+def run_servers(hub: LocalHub, releases: Path, page: socket.socket) -> Iterator[Servers]:
+    """Serve the bootstrap pages on `page`, and the hub on a free port of the loopback."""
+    hub_socket = open_listener(LOOPBACK, 0)
+    hub_port, page_port = (part.getsockname()[1] for part in (hub_socket, page))
     settings = Settings(
         public_url=f"http://{GUEST_VIEW}:{page_port}",
         hub_url=f"http://{GUEST_VIEW}:{hub_port}",
@@ -139,7 +141,7 @@ def run_servers(hub: LocalHub, releases: Path) -> Iterator[Servers]:
     hub_app = create_hub(hub.root)
     bootstrap = create_bootstrap(settings)
     bootstrap.state.server.templates.get()  # now, not during the first request
-    with serve_in_thread(hub_app, hub_socket), serve_in_thread(bootstrap, page_socket):
+    with serve_in_thread(hub_app, hub_socket), serve_in_thread(bootstrap, page):
         yield Servers(bootstrap, hub_app, f"http://{LOOPBACK}:{page_port}/")
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from common.errors import UsageError
 from common.farms import FARM_MAX
 from qemu.model import Firmware
+from serving.listen import MAX_PORT
 
 DEFAULT_TIMEOUT_S = 600.0
 
@@ -20,6 +21,7 @@ class Options:
     is_exit: bool
     is_json: bool
     timeout_s: float
+    port: int = 0  # of the page; 0 takes a free one
 
 
 def parse_options(argv: Sequence[str], prog: str) -> Options:
@@ -42,9 +44,14 @@ def parse_options(argv: Sequence[str], prog: str) -> Options:
         metavar="SECONDS",
         help=f"time for the node to come up ({DEFAULT_TIMEOUT_S:g})",
     )
+    parser.add_argument(
+        "--port", type=int, default=0, metavar="N", help="the page's port (0: any that is free)"
+    )
     typed = parser.parse_args(argv)
     if not 1 <= typed.farm <= FARM_MAX:
         raise UsageError(f"cannot boot for farm {typed.farm}: farm numbers are 1 to {FARM_MAX}")
     if not typed.timeout > 0:
         raise UsageError("the time-out must be more than 0 s", hint="--timeout SECONDS")
-    return Options(typed.firmware, typed.farm, typed.exit, typed.json, typed.timeout)
+    if not 0 <= typed.port <= MAX_PORT:
+        raise UsageError(f"cannot use port {typed.port}", hint=f"ports are 1 to {MAX_PORT}")
+    return Options(typed.firmware, typed.farm, typed.exit, typed.json, typed.timeout, typed.port)

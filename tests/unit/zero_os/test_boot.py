@@ -6,13 +6,13 @@ import pytest
 import urllib3
 from fastapi import FastAPI, Response
 
-from common.errors import UsageError
+from common.errors import UsageError, ZosError
 from serving import kit
 from serving.listen import open_listener
 from serving.run import serve_in_thread
 from serving.settings import ServerSettings
 from tests.helpers.waiting import wait_until
-from zero_os.boot.cli import sent_bytes
+from zero_os.boot.cli import main, sent_bytes
 from zero_os.boot.options import parse_options
 from zero_os.boot.report import Report
 from zero_os.boot.timeline import STAGES, Timeline
@@ -45,6 +45,22 @@ def test_invalid_options(words: list[str]) -> None:
 def test_an_invalid_time_out(timeout: str) -> None:
     with pytest.raises(UsageError):
         parse_options(["--timeout", timeout], "zos boot")
+
+
+@pytest.mark.parametrize("port", ["-1", "65536"])
+def test_an_invalid_port(port: str) -> None:
+    with pytest.raises(UsageError, match=f"port {port}"):
+        parse_options([f"--port={port}"], "zos boot")
+
+
+def test_a_port_in_use_is_reported_before_anything_is_built(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("zero_os.boot.cli.prepare_hub", lambda *_: pytest.fail("it was built"))
+    with open_listener("127.0.0.1", 0) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(ZosError, match=f"127.0.0.1:{port}"):
+            main(["--port", str(port)], "zos boot")
 
 
 def test_the_report_is_one_json_object_on_one_line() -> None:
