@@ -7,9 +7,7 @@ import os
 import sys
 import time
 
-from zinit.buttons import watch_power_buttons
 from zinit.daemon import Settings, run_daemon
-from zinit.files.signals import SIGPWR
 from zinit.life.manager import REBOOT
 from zinit.log.console import Console, open_standard
 from zinit.log.consoles import Consoles
@@ -71,7 +69,6 @@ def main(settings: Settings | None = None) -> None:
         if is_first:
             load_device_modules(report)
             report_start(report)
-        watch_power_buttons(SIGPWR, report)
         goal = serve(settings, console)
         finish(goal, report)
     except BaseException:

@@ -93,7 +93,7 @@ class Daemon:
         self._is_tested = False  # the program that `reexec` executes
         self._late: Iterator[str] | None = None  # modules still to be imported
         self._late_at = self.system.now() + LATE_S
-        self._is_reaper = os.getpid() == 1
+        self._is_booted = False  # `_finish_boot` is done
 
     def run(self, state: "dict[str, Any] | None" = None) -> str:
         """Start the services, or continue from `state`; return the goal of the shutdown.
@@ -264,10 +264,19 @@ class Daemon:
             return True
         if self._late_at and now >= self._late_at:
             return self._import_late()
-        if not self._is_reaper:
-            self._is_reaper = True
-            self.system.become_reaper()  # after the boot, since it takes an import
+        if not self._is_booted:
+            self._is_booted = True
+            self._finish_boot()
         return False
+
+    def _finish_boot(self) -> None:
+        """Do what no service waits for, and what takes imports."""
+        if os.getpid() != 1:
+            self.system.become_reaper()
+        elif not self.settings.is_container:
+            from zinit.buttons import watch_power_buttons
+
+            watch_power_buttons(SIGPWR, self.report)
 
     def _import_late(self) -> bool:
         """Import one of the modules that may be needed; return whether there are more."""

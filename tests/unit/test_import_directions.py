@@ -39,7 +39,7 @@ ROOMS = {
         "convert",
     ),
     "zinit": (
-        "files", "life", "loop", "process", "log", "control", "daemon", "modules", "buttons",
+        "files", "life", "loop", "process", "log", "control", "buttons", "daemon", "modules",
         "boot", "client",
     ),
 }  # fmt: skip

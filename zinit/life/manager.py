@@ -16,7 +16,6 @@ from zinit.life.launcher import Launcher
 from zinit.life.machine import step
 from zinit.life.outcome import Outcome
 from zinit.life.record import Event
-from zinit.life.shutdown import Closing
 from zinit.life.timers import Timers
 from zinit.life.unit import MAIN, PROBE, TASK, CommandError, Unit
 
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
 
     from zinit.files.service import Service
     from zinit.life.seam import System
+    from zinit.life.shutdown import Closing
 
 POWEROFF = "poweroff"
 REBOOT = "reboot"
@@ -278,6 +278,8 @@ class Manager:
         self._close()
 
     def _close(self) -> None:
+        from zinit.life.shutdown import Closing
+
         self._closing = Closing(StopOrder(self.dependencies.edges()), self._stop_now)
         self._closing.begin()
 

@@ -25,9 +25,9 @@ from zinit.client.line import Client, ZinitError
 INIT = """\
 import sys
 sys.path[:0] = {paths!r}
-from zinit import boot
+from zinit import boot, buttons
 boot.load_device_modules = lambda report: None  # they would be loaded into the host's kernel
-boot.watch_power_buttons = lambda number, report: []  # they are the host's, as its consoles are
+buttons.watch_power_buttons = lambda number, report: []  # they are the host's, as its consoles are
 boot.CONSOLES = ""
 if any(path.startswith("/tmp/") for path in sys.path):  # keep the checkout visible
     boot.MOUNTS = tuple(row for row in boot.MOUNTS if row[1] != "/tmp")
