@@ -18,7 +18,6 @@ from zinit.process.system import RANK, RealSystem
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from typing import Any
 
 SHUTDOWN_SIGNALS = {SIGTERM: POWEROFF, SIGINT: POWEROFF, SIGHUP: POWEROFF}
@@ -91,7 +90,7 @@ class Daemon:
         self._wake = -1
         self._look_at = 0.0
         self._is_tested = False  # the program that `reexec` executes
-        self._late: Iterator[str] | None = None  # modules still to be imported
+        self._late: list[str] | None = None  # modules still to be imported
         self._late_at = self.system.now() + LATE_S
         self._is_booted = False  # `_finish_boot` is done
 
@@ -280,12 +279,16 @@ class Daemon:
 
     def _import_late(self) -> bool:
         """Import one of the modules that may be needed; return whether there are more."""
-        from zinit.control.late import find_modules, import_one
+        try:
+            from zinit.control.late import find_modules, import_one
 
-        if self._late is None:
-            self._late = find_modules()
-        if import_one(self._late):
-            return True
+            if self._late is None:
+                self._late = find_modules()
+            if import_one(self._late):
+                return True
+        except OSError:  # no descriptor is free now
+            self._late_at = self.system.now() + LATE_S
+            return False
         self._late_at = 0.0
         return False
 

@@ -11,10 +11,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import socket as _socket
     from collections.abc import Callable
-    from typing import Any
+    from typing import Any, TypeVar
 
     from zinit.loop import Loop
     from zinit.process.handover import HandOver
+
+    Result = TypeVar("Result")
 else:
     import _socket
 
@@ -107,7 +109,7 @@ class Listeners:
     def close(self) -> None:
         """Close and remove all sockets."""
         self.close_http()
-        os.close(self._spare)
+        close_spare(self._spare)
         if self._control is not None:
             self._close(self._control)
             self._control = None
@@ -160,19 +162,35 @@ class Listeners:
         """Make room for the next accept, or accept with the spare descriptor and close."""
         if self._make_room(listener.token):
             return
-        if self._spare >= 0:
-            os.close(self._spare)
-            self._spare = -1
+        self.use_spare(lambda: self._accept_and_close(listener))
+
+    def _accept_and_close(self, listener: Listener) -> None:
         try:
             os.close(listener.sock._accept()[0])  # type: ignore[attr-defined]
         except OSError:
             pass
-        self._spare = open_spare()
+
+    def use_spare(self, work: "Callable[[], Result]") -> "Result":
+        """Call `work`, which may open one descriptor for itself though no other is free."""
+        close_spare(self._spare)
+        try:
+            return work()
+        finally:
+            self._spare = open_spare()
 
 
 def open_spare() -> int:
-    """Return a descriptor that can be closed to accept one more connection."""
-    return os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
+    """Return a descriptor that can be closed when no other is free; -1 if none is free now."""
+    try:
+        return os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return -1
+
+
+def close_spare(spare: int) -> None:
+    """Close a spare descriptor, if there is one."""
+    if spare >= 0:
+        os.close(spare)
 
 
 def take_over(entry: "dict[str, Any]") -> Listener:

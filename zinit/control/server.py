@@ -196,10 +196,16 @@ class Server:
             if not data:
                 self._drop(client)
                 return
-            client.session = self._open_session(client, data)
+            client.session = self._begin_session(client, data)
         client.is_ended = not data
         client.outgoing = client.session.feed(data)
         self._send(client)
+
+    def _begin_session(self, client: Client, data: bytes) -> "Session":
+        try:
+            return self._open_session(client, data)
+        except OSError:  # no descriptor is free to read the session's module
+            return self._listeners.use_spare(lambda: self._open_session(client, data))
 
     def _open_session(self, client: Client, data: bytes) -> "Session":
         """Return a session for the protocol of the first bytes."""

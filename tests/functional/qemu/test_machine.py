@@ -254,14 +254,18 @@ def test_an_error_of_qemu_is_reported_with_its_output(configure: Maker, tmp_path
 def test_temporary_files_are_removed(
     configure: Maker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = tmp_path / "temporary"
-    folder.mkdir()
-    monkeypatch.setattr("tempfile.tempdir", str(folder))
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(temporary))
+    monkeypatch.setenv("ZOS_CACHE", str(tmp_path / "cache"))
     config = configure(sector.say("up\r\n"), sector.HALT)
     with QemuMachine(config) as machine:
         machine.wait_for_console_text("up", timeout_s=BOOT_S)
-        assert list(folder.iterdir())
-    assert not list(folder.iterdir())
+        assert list(machine.folder.iterdir())
+        kept = machine.folder.parent
+        assert kept.is_relative_to(tmp_path)
+    assert not [path for path in kept.iterdir() if path.is_dir()]
+    assert not list(temporary.iterdir())
 
 
 def test_an_iso_image_boots(tmp_path: Path) -> None:

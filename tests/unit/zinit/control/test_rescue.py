@@ -1,5 +1,6 @@
 """What a re-execution carries over apart from the state, and the modules that it needs."""
 
+import importlib
 import os
 import socket
 import sys
@@ -104,3 +105,23 @@ def test_a_state_is_checked_without_effects() -> None:
     state["manager"]["units"][0]["service"] = {}
     with pytest.raises(KeyError):
         trial.check_state(state)
+
+
+def test_a_late_module_that_cannot_be_read_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that is damaged is reported once."""
+    names = ["zinit.control.jobs", "zinit.control.line"]
+
+    def refuse(error: Exception) -> None:
+        def import_module(_name: str) -> None:
+            raise error
+
+        monkeypatch.setattr(importlib, "import_module", import_module)
+
+    refuse(OSError(24, "Too many open files"))
+    with pytest.raises(OSError):
+        late.import_one(names)
+    assert names == ["zinit.control.jobs", "zinit.control.line"]
+    refuse(SyntaxError("invalid syntax"))
+    with pytest.raises(SyntaxError):
+        late.import_one(names)
+    assert names == ["zinit.control.jobs"]
