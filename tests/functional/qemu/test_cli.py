@@ -13,6 +13,7 @@ import pytest
 from tests.helpers.needs import need_tool
 from tests.helpers.vm import sector
 
+pytestmark = pytest.mark.vm
 COMMAND = [sys.executable, "-m", "zero_os", "vm", "--acceleration", "tcg", "--memory", "64M"]
 DEADLINE_S = 120
 

@@ -22,6 +22,7 @@ from tests.helpers.processes import is_alive
 from tests.helpers.vm import sector
 from tests.helpers.waiting import wait_until
 
+pytestmark = pytest.mark.vm
 BOOT_S = 120  # a boot sector takes 1 s, from the network 7 s
 UEFI_S = 280  # 13 s
 Maker = Callable[..., MachineConfig]
