@@ -33,6 +33,7 @@ class Encoder(Worker[list[Piece], list[Packed]]):
         self.stored: dict[bytes, Block] = {}  # by key
         self.rows: dict[bytes, bytes] = {}  # rows of parts of large files' blocks, by key
         self.zeros = b""  # the key of a chunk of zeros, once there was one
+        self.near, self.handle = b"", -1  # the directory of the last file, most often of the next
 
     def open(self) -> None:
         """Open the stores."""
@@ -69,8 +70,8 @@ class Encoder(Worker[list[Piece], list[Packed]]):
         """Open a file; return None if it was removed or replaced since it was listed."""
         flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
         try:
-            with self.folders.at(path) as (folder, name):
-                handle = os.open(name, flags, dir_fd=folder)
+            folder, _, name = path.rpartition(b"/")
+            handle = os.open(name, flags, dir_fd=self.open_folder(folder))
         except OSError as error:
             if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO):
                 return None
@@ -79,6 +80,20 @@ class Encoder(Worker[list[Piece], list[Packed]]):
             return handle
         os.close(handle)
         return None
+
+    def open_folder(self, path: bytes) -> int:
+        """Return the handle of a directory, which stays open until the next one is asked for."""
+        if self.handle < 0 or path != self.near:
+            handle = self.folders.open(path)
+            self.close_folder()
+            self.near, self.handle = path, handle
+        return self.handle
+
+    def close_folder(self) -> None:
+        """Close the directory of the last file."""
+        if self.handle >= 0:
+            os.close(self.handle)
+            self.handle = -1
 
     def store_range(
         self, handle: int, start: int, length: int, is_large: bool
@@ -130,6 +145,7 @@ class Encoder(Worker[list[Piece], list[Packed]]):
 
     def close(self) -> None:
         """Make the blocks durable."""
+        self.close_folder()
         assert self.sender is not None
         self.sender.flush()
         self.sender.close()
