@@ -38,6 +38,9 @@ ROOMS = {
         "errors", "digest", "platform", "manifest", "config", "image", "layer", "source", "build",
         "convert",
     ),
+    "image": (
+        "errors", "model", "tree", "formats", "recipe", "parts", "release", "commands", "cli",
+    ),
     "zinit": (
         "files", "life", "loop", "process", "log", "control", "buttons", "daemon", "modules",
         "boot", "client",

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from image.build import build_release
 from image.model import Release
+from image.release.build import build_release
 from zero_os.boot.hub import LocalHub, prepare_hub
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from image.build import build_release
+from image.release.build import build_release
 from qemu.machine import QemuMachine
 from qemu.model import KernelBoot, MachineConfig
 from tests.helpers.needs import need_tool

@@ -20,7 +20,7 @@ from common.errors import EXIT_INTERRUPTED, ZosError
 from common.locks import hold_lock
 from common.scratch import scratch
 from flist.hub.app import create_app as create_hub
-from image.build import build_release
+from image.release.build import build_release
 from serving.listen import open_listener
 from serving.run import serve_in_thread
 from zero_os.boot.hub import LocalHub, prepare_hub

@@ -15,15 +15,17 @@ from common.debian.archive import open_archive
 from common.debian.fetch import fetch_packages
 from common.debian.programs import LOADER
 from common.run import CommandError
-from image import build, cli, identity, plan
-from image.build import build_release
-from image.cpio import Member, read_archive
+from image import cli
 from image.errors import ImageError
-from image.identity import packages_identity, recipe_identity
-from image.kernel import find_kernel
+from image.formats.cpio import Member, read_archive
 from image.model import Release
-from image.project import collect_sources
-from image.wheels import fetch_wheels
+from image.parts.kernel import find_kernel
+from image.parts.project import collect_sources
+from image.parts.wheels import fetch_wheels
+from image.recipe import plan
+from image.release import build, identity
+from image.release.build import build_release
+from image.release.identity import packages_identity, recipe_identity
 from tests.helpers.needs import need_tool
 
 pytestmark = pytest.mark.timeout(900)  # the first build on a machine fetches packages
@@ -141,7 +143,7 @@ def test_repacked_wheels_are_fetched_again(
     def download(_lock: Path, folder: Path) -> None:
         shutil.copytree(good[0].parent, folder)
 
-    monkeypatch.setattr("image.wheels._download", download)
+    monkeypatch.setattr("image.parts.wheels._download", download)
     again = fetch_wheels(build.LOCK)
     assert [path.parent for path in again] == [copied] * len(good)
     assert [path.read_bytes() for path in again] == [path.read_bytes() for path in good]

@@ -7,7 +7,7 @@ from pathlib import Path
 import zstandard
 
 import qemu.agent
-from image.cpio import write_archive
+from image.formats.cpio import write_archive
 from image.model import File, Release
 from image.tree import Tree
 from qemu.machine import QemuMachine

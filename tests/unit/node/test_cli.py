@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from common.errors import UsageError
-from image.project import OS_RELEASE
+from image.parts.project import OS_RELEASE
 from node import bringup, cli, network
 
 

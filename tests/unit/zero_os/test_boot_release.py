@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from image.build import write_release
 from image.model import Release
+from image.release.build import write_release
 from zero_os.boot import cli
 from zero_os.boot.hub import LocalHub
 

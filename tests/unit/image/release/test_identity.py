@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from image import build, cli
-from image.build import gather_inputs
-from image.identity import digest, tree_identity
+from image import cli
 from image.model import File, Release
+from image.release import build
+from image.release.build import gather_inputs
+from image.release.identity import digest, tree_identity
 from image.tree import Tree
 
 

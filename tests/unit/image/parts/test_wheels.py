@@ -5,7 +5,7 @@ import zipfile
 from pathlib import Path
 
 from image.model import File
-from image.wheels import are_locked, unpack_wheels
+from image.parts.wheels import are_locked, unpack_wheels
 
 
 def test_wheels_are_unpacked_without_unwanted_files(tmp_path: Path) -> None:

@@ -10,11 +10,11 @@ from pathlib import Path
 from common.debian.archive import PackageArchive
 from common.debian.programs import run_program
 from common.scratch import scratch
-from image import plan
 from image.errors import ImageError
 from image.model import File
-from image.modules import close_modules
-from image.packages import read_entry, select_paths
+from image.parts.modules import close_modules
+from image.parts.packages import read_entry, select_paths
+from image.recipe import plan
 from image.tree import Tree
 
 MODULES_FOLDER = "usr/lib/modules"

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from image.cpio import TRAILER, read_archive, read_archive_at, write_archive
 from image.errors import FormatError
+from image.formats.cpio import TRAILER, read_archive, read_archive_at, write_archive
 from image.model import Device, Directory, File, Symlink
 from image.tree import Tree
 from tests.helpers.needs import need_tool

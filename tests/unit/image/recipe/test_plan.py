@@ -1,8 +1,8 @@
 """A node mounts through /dev/fuse itself: no library for FUSE goes into a release."""
 
-from image import plan
-from image.build import LOCK
-from image.project import LAUNCHER
+from image.parts.project import LAUNCHER
+from image.recipe import plan
+from image.release.build import LOCK
 
 
 def test_a_release_has_neither_libfuse_nor_mfusepy() -> None:

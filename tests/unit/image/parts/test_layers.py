@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from image.cpio import read_archive
-from image.identity import digest
-from image.layers import cached_layer, keep_newest, pack_layer
+from image.formats.cpio import read_archive
 from image.model import File
+from image.parts.layers import cached_layer, keep_newest, pack_layer
+from image.release.identity import digest
 from image.tree import Tree
 from tests.helpers.checkout import TOP
 from tests.helpers.waiting import wait_until
@@ -61,7 +61,7 @@ def test_a_damaged_layer_is_made_again(tmp_path: Path, monkeypatch: pytest.Monke
 
 def test_ctrl_c_ends_a_compression_at_once(tmp_path: Path) -> None:
     source = (
-        "import random; from image.layers import pack_layer; from image.model import File;"
+        "import random; from image.parts.layers import pack_layer; from image.model import File;"
         " from image.tree import Tree; tree = Tree();"
         " tree.add('x', File(random.Random(1).randbytes(1 << 20) * 300));"
         " print('compressing', flush=True); pack_layer(tree, 1, level=22, threads=1)"

@@ -11,8 +11,8 @@ from typing import Any
 import zstandard
 
 from common.text import printable
-from image.cpio import MAGIC, Member, read_archive_at
 from image.errors import FormatError, ImageError
+from image.formats.cpio import MAGIC, Member, read_archive_at
 
 INITRAMFS = "initramfs.zst"
 

@@ -3,8 +3,8 @@
 import lzma
 from collections.abc import Callable, Iterable, Mapping
 
-from image.elf import read_section
 from image.errors import FormatError, ImageError
+from image.formats.elf import read_section
 from image.tree import matches
 
 SUFFIXES = (".ko", ".ko.xz")

@@ -15,10 +15,11 @@ from pathlib import Path
 from common.paths import cache_dir
 from common.run import run
 from common.sealed import read_sealed, write_sealed
-from image.cpio import write_archive
+from image.formats import compress
+from image.formats.cpio import write_archive
 from image.tree import Tree
 
-COMPRESS = Path(__file__).with_name("compress.py")
+COMPRESS = Path(compress.__file__)
 COMPRESS_DEADLINE_S = 3600
 LEVEL = 19
 # The default window of level 19; the kernel allocates it while it unpacks.

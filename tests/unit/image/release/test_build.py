@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from image.build import write_release
 from image.errors import ImageError
-from image.manifest import NAME, describe, encode_manifest
+from image.release.build import write_release
+from image.release.manifest import NAME, describe, encode_manifest
 
 
 def encode(kernel: bytes) -> bytes:

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from common.debian.archive import open_archive
-from image.identity import packages_identity
 from image.model import File
-from image.packages import read_entry
+from image.parts.packages import read_entry
+from image.release.identity import packages_identity
 
 
 def write_archive(path: Path, mode: int) -> Path:

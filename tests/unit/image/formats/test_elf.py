@@ -4,8 +4,8 @@ import struct
 
 import pytest
 
-from image.elf import read_needed, read_sections, strip_unloaded
 from image.errors import FormatError
+from image.formats.elf import read_needed, read_sections, strip_unloaded
 from tests.helpers.elf import make_elf
 
 

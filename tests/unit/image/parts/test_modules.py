@@ -5,7 +5,7 @@ import lzma
 import pytest
 
 from image.errors import FormatError, ImageError
-from image.modules import close_modules, module_name, read_info, unpack_module
+from image.parts.modules import close_modules, module_name, read_info, unpack_module
 from tests.helpers.elf import make_elf
 
 BASE = "usr/lib/modules/6.12/kernel"

@@ -11,7 +11,7 @@ from pathlib import Path
 from common.debian.programs import run_program
 from common.scratch import scratch
 from image.model import File
-from image.plan import PYTHON
+from image.recipe.plan import PYTHON
 from image.tree import Tree
 
 # Runs in the target's Python; stdin is JSON: [[source, name in tracebacks, output], ...].

@@ -5,12 +5,12 @@ from pathlib import Path
 
 from common.debian.archive import PackageArchive
 from common.debian.programs import LIBRARY_FOLDER, LOADER
-from image import plan
-from image.bytecode import compile_tree
-from image.elf import is_elf, read_needed, strip_unloaded
 from image.errors import ImageError
+from image.formats.elf import is_elf, read_needed, strip_unloaded
 from image.model import Directory, File, Symlink
-from image.packages import read_entry, select_paths
+from image.parts.bytecode import compile_tree
+from image.parts.packages import read_entry, select_paths
+from image.recipe import plan
 from image.tree import Tree
 
 USERS = "root:x:0:0:root:/root:/usr/bin/zos\nnobody:x:65534:65534:nobody:/:/usr/sbin/nologin\n"

@@ -4,19 +4,20 @@ import hashlib
 from collections.abc import Iterable
 from pathlib import Path
 
+import image
 from common.debian import archive
 from common.debian.archive import PackageArchive, open_archive
 from common.paths import cache_dir
 from common.sealed import read_sealed, sealed_digest, write_sealed
 from image.model import Directory, File, Symlink
-from image.packages import read_entry, select_paths
-from image.tree import Tree
+from image.parts.packages import read_entry, select_paths
+from image.tree import Tree, matches
 
 # The packages' files that a build reads; others contain the time at which they were fetched.
 PACKAGE_PATHS = ("boot/*", "usr/*")
-RECIPE = (Path(__file__).parent, Path(archive.__file__).parent)
+RECIPE = (Path(image.__file__).parent, Path(archive.__file__).parent)
 # The command line and its output do not change what is built.
-NOT_RECIPE = ("cli.py", "listing.py")
+NOT_RECIPE = ("cli.py", "commands/*", "release/listing.py")
 
 
 def digest(*parts: str | bytes) -> str:
@@ -31,9 +32,13 @@ def digest(*parts: str | bytes) -> str:
 
 def recipe_identity() -> str:
     """Return the digest of the code and the tables that build a release."""
-    found = [path for folder in RECIPE for path in sorted(folder.glob("*.py"))]
-    paths = [path for path in found if path.name not in NOT_RECIPE]
-    return digest(*(part for path in paths for part in (path.name, path.read_bytes())))
+    parts: list[str | bytes] = []
+    for folder in RECIPE:
+        for path in sorted(folder.rglob("*.py")):
+            name = path.relative_to(folder).as_posix()
+            if not matches(name, NOT_RECIPE):
+                parts += [name, path.read_bytes()]
+    return digest(*parts)
 
 
 def tree_identity(tree: Tree) -> str:

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from image import cli
-from image.cpio import write_archive
 from image.errors import FormatError
-from image.layers import pack_layer
-from image.listing import read_initramfs
+from image.formats.cpio import write_archive
 from image.model import Device, Entry, File, Symlink
+from image.parts.layers import pack_layer
+from image.release.listing import read_initramfs
 from image.tree import Tree
 
 

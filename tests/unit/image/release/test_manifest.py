@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from image.manifest import NAME, describe, encode_manifest, find_release
+from image.release.manifest import NAME, describe, encode_manifest, find_release
 
 
 def make_release(folder: Path) -> None:

@@ -4,13 +4,13 @@ import base64
 from pathlib import Path
 
 from common.publickeys import parse_public_keys
-from image import plan
-from image.bytecode import compile_tree
 from image.errors import ImageError
 from image.model import File
+from image.parts.bytecode import compile_tree
+from image.recipe import plan
 from image.tree import Tree, matches
 
-TOP = Path(__file__).resolve().parent.parent
+TOP = Path(__file__).resolve().parent.parent.parent
 KEY_FILE = "etc/zero-os/keys/flist.pub"
 
 LAUNCHER = """#!/usr/bin/python3 -IS

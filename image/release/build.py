@@ -18,19 +18,19 @@ from common.debian.fetch import fetch_packages
 from common.files import open_atomic, write_atomic
 from common.run import CommandError
 from common.scratch import scratch
-from image import plan
 from image.errors import ImageError
-from image.identity import digest, packages_identity, recipe_identity, tree_identity
-from image.kernel import build_modules, find_kernel
-from image.layers import LEVEL, cached_layer, pack_layer
-from image.manifest import NAME, describe, encode_manifest, find_release
 from image.model import Release
-from image.project import add_agent, build_project, collect_sources, read_keys
-from image.system import build_system, unpack_target
+from image.parts.kernel import build_modules, find_kernel
+from image.parts.layers import LEVEL, cached_layer, pack_layer
+from image.parts.project import add_agent, build_project, collect_sources, read_keys
+from image.parts.system import build_system, unpack_target
+from image.parts.wheels import fetch_wheels, unpack_wheels
+from image.recipe import plan
+from image.release.identity import digest, packages_identity, recipe_identity, tree_identity
+from image.release.manifest import NAME, describe, encode_manifest, find_release
 from image.tree import Tree
-from image.wheels import fetch_wheels, unpack_wheels
 
-LOCK = Path(__file__).with_name("node.lock")
+LOCK = Path(plan.__file__).with_name("node.lock")
 Progress = Callable[[str], None]
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from image.errors import ImageError
-from image.identity import tree_identity
-from image.project import AGENT, PROGRAMS, add_agent, collect_sources, read_keys
+from image.parts.project import AGENT, PROGRAMS, add_agent, collect_sources, read_keys
+from image.release.identity import tree_identity
 
 KEY = base64.b64encode(bytes(range(32))).decode()
 

@@ -1,0 +1,91 @@
+"""`zos image build`: build a release."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from image.commands.shared import parse_folder, show_progress
+from image.model import Release
+from image.release.build import build_release
+
+if TYPE_CHECKING:
+    from image.commands.shared import Verbs
+
+DEFAULT_OUTPUT = Path("release")
+
+
+def add_parser(verbs: "Verbs") -> None:
+    """Add the verb."""
+    build = verbs.add_parser(
+        "build",
+        help="make vmlinuz, initramfs.zst and manifest.json",
+        description="Make vmlinuz, initramfs.zst and manifest.json from Debian 13 packages, the "
+        "node's wheels and this project. Unchanged parts are taken from the cache.",
+    )
+    build.add_argument(
+        "--output",
+        type=parse_folder,
+        default=DEFAULT_OUTPUT,
+        metavar="DIR",
+        help="folder of the release (default: %(default)s)",
+    )
+    build.add_argument(
+        "--flist-key",
+        type=Path,
+        metavar="FILE",
+        help="Ed25519 public keys whose flists a node accepts: base64, one per line",
+    )
+    build.add_argument(
+        "--refresh",
+        action="store_true",
+        help="fetch the newest packages of Debian 13 instead of using cached ones",
+    )
+    build.add_argument(
+        "--debug",
+        action="store_true",
+        help="add the test driver's agent: who has a machine's virtio port may run anything on it",
+    )
+    build.add_argument("--json", action="store_true", help="print one JSON object")
+    build.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace, prog: str) -> int:
+    """Build a release and describe it."""
+    with show_progress() as progress:
+        release = build_release(
+            args.output,
+            flist_keys=args.flist_key,
+            progress=progress,
+            refresh=args.refresh,
+            is_debug=args.debug,
+        )
+    sys.stdout.write(render_json(release) if args.json else render_table(release))
+    if args.flist_key is None:
+        sys.stderr.write(
+            f"{prog}: built without --flist-key: a node of this release accepts no flist\n"
+        )
+    return 0
+
+
+def render_json(release: Release) -> str:
+    """Return the release as one JSON object."""
+    value = {
+        "folder": str(release.folder),
+        "version": release.version,
+        "kernel": release.kernel,
+        "files": {n: {"size": f.size, "sha256": f.sha256} for n, f in release.files.items()},
+        "reused": release.reused,
+        "elapsed_s": round(release.elapsed_s, 3),
+    }
+    return json.dumps(value, indent=2) + "\n"
+
+
+def render_table(release: Release) -> str:
+    """Return the release as lines for people."""
+    how = "nothing changed" if release.reused else f"built in {release.elapsed_s:.1f} s"
+    lines = [f"Zero-OS {release.version}, Linux {release.kernel}: {how}"]
+    for name, file in release.files.items():
+        lines.append(f"  {release.folder / name}  {file.size / 1e6:.1f} MB  {file.sha256[:16]}")
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,36 @@
+"""`zos image inspect`: list what an initramfs contains."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from image.release.listing import describe_member, read_initramfs, render_member
+
+if TYPE_CHECKING:
+    from image.commands.shared import Verbs
+
+
+def add_parser(verbs: "Verbs") -> None:
+    """Add the verb."""
+    look = verbs.add_parser(
+        "inspect",
+        help="list the files of an initramfs",
+        description="List the files of an initramfs: of all its archives, which zstd and cpio do "
+        "not show.",
+    )
+    look.add_argument("path", type=Path, metavar="PATH", help="an initramfs, or a release's folder")
+    look.add_argument("--json", action="store_true", help="print a list of JSON objects")
+    look.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace, _prog: str) -> int:
+    """Print what an initramfs contains."""
+    members = read_initramfs(args.path)
+    if args.json:
+        value = [describe_member(member) for member in members]
+        sys.stdout.write(json.dumps(value, indent=2) + "\n")
+    else:
+        sys.stdout.writelines(map(render_member, members))
+    return 0

@@ -1,0 +1,1 @@
+"""The formats of a release: cpio archives, ELF files, compression."""

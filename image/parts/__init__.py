@@ -1,0 +1,1 @@
+"""The parts of an initramfs: kernel modules, libraries and Python, wheels, the project."""

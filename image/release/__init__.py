@@ -1,0 +1,1 @@
+"""Whole releases: build, identity, manifest, listing."""
