@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from image.commands.shared import Verbs
     from image.lock.changes import Change, Notice
 
+IDS_SHOWN = 6  # of a kernel's hundreds; --json has them all
+
 
 def add_parser(verbs: "Verbs") -> None:
     """Add the verb."""
@@ -54,10 +56,16 @@ def render_text(changes: "list[Change]", notices: "list[Notice]") -> str:
     """Return the report as lines for people."""
     lines = [describe_change(change) for change in changes] or ["nothing changed"]
     lines += ["security notices:"] if notices else []
-    for notice in notices:
-        ids = " ".join(notice.ids) or "no identifier"
-        lines.append(f"  {notice.source} {notice.version} (urgency {notice.urgency}): {ids}")
+    lines += map(describe_notice, notices)
     return "\n".join(lines) + "\n"
+
+
+def describe_notice(notice: "Notice") -> str:
+    """Return a notice as one line."""
+    ids = " ".join(notice.ids[:IDS_SHOWN]) or "no identifier"
+    rest = len(notice.ids) - IDS_SHOWN
+    more = f" and {rest} more" if rest > 0 else ""
+    return f"  {notice.source} {notice.version} (urgency {notice.urgency}): {ids}{more}"
 
 
 def describe_change(change: "Change") -> str:

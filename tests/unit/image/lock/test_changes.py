@@ -90,6 +90,12 @@ def test_notices_end_at_the_old_version() -> None:
     assert list(parse_notices("one", "no changelog\n", is_newer_than("0"))) == []
 
 
+def test_a_kernels_hundreds_of_notices_are_one_line() -> None:
+    ids = tuple(f"CVE-2026-{number}" for number in range(1000, 1200))
+    line = command.describe_notice(Notice("linux", "2", "high", ids))
+    assert line == f"  linux 2 (urgency high): {' '.join(ids[:6])} and 194 more"
+
+
 def test_the_first_package_with_a_changelog_tells(tmp_path: Path) -> None:
     need_tool("dpkg")
     without, with_one = tmp_path / "a.deb", tmp_path / "b.deb"
