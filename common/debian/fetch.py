@@ -5,6 +5,7 @@ The archive is made once for each set of packages and sealed; then it is as good
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from urllib.parse import quote
@@ -24,6 +25,7 @@ from common.debian.pool import (
     Wanted,
     difference,
     find_files,
+    forget_unused,
 )
 from common.debian.resolve import MIRROR, SUITE, resolve
 from common.debian.unpack import FORMAT, Joiner
@@ -52,7 +54,9 @@ def fetch_locked(
     """
     path = cache_dir("debian") / f"{lock.suite}-{FORMAT}-{lock.identity[:32]}.tar"
     if is_intact(path):
+        os.utime(path)
         return path
+    forget_unused(path.parent, "*.tar")
     with hold_lock(path.with_suffix(".lock"), "fetching Debian packages", LOCK_DEADLINE_S):
         if not is_intact(path):  # else another process made it while this one waited
             places = find_files(wanted_files(lock), mirror, progress)

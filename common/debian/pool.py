@@ -127,7 +127,7 @@ def fetch_files(files: Sequence[Wanted], progress: Progress = None) -> dict[str,
     """
     if not files:
         return {}
-    forget_unused()
+    forget_unused(cache_dir("pool"), "*")
     todo: queue.SimpleQueue[Wanted] = queue.SimpleQueue()
     done: queue.SimpleQueue[tuple[Wanted, Path | BaseException]] = queue.SimpleQueue()
     for file in files:
@@ -213,10 +213,10 @@ def fetch_file(file: Wanted, folder: Path, stop: threading.Event) -> Path:
     )
 
 
-def forget_unused() -> None:
-    """Remove cached files that nobody has used for months."""
+def forget_unused(folder: Path, pattern: str) -> None:
+    """Remove cached files that nobody has used for months; each use sets the time of a file."""
     oldest = time.time() - UNUSED_MAX_S
-    for path in cache_dir("pool").iterdir():
+    for path in folder.glob(pattern):
         with suppress(OSError):
             if path.stat().st_mtime < oldest:
                 path.unlink()

@@ -2,6 +2,7 @@
 
 import os
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from common.debian import fetch
 from common.debian.archive import open_archive
 from common.debian.fetch import fetch_locked, fetch_or_resolve, fetch_packages
 from common.debian.lock import DebianLock
-from common.debian.pool import GoneError, PoolError, find_files
+from common.debian.pool import UNUSED_MAX_S, GoneError, PoolError, find_files
 from tests.helpers.debian import Mirror, lock_package, make_lock, serve_mirror, simple_deb
 from tests.helpers.waiting import wait_until
 
@@ -124,6 +125,20 @@ def test_a_package_that_changes_after_it_was_checked_is_refused(
     with pytest.raises(PoolError, match=r"for one 1\.0: the lock wants SHA-256"):
         fetch_locked(LOCK)
     assert not list((Path(os.environ["ZOS_CACHE"]) / "debian").glob("*.tar"))
+
+
+def test_archives_that_nobody_uses_go(mirror: Mirror) -> None:
+    old = fetch_locked(LOCK)
+    long_ago = time.time() - UNUSED_MAX_S - 60
+    os.utime(old, (0, long_ago))
+    assert fetch_locked(LOCK) == old  # a use
+    fetch_locked(NEWER)
+    assert old.exists()
+    os.utime(old, (0, long_ago))
+    other = make_lock(lock_package("two", NEW))
+    mirror.files[place(other)] = NEW
+    fetch_locked(other)
+    assert not old.exists()
 
 
 def test_a_lock_is_kept_while_its_packages_are_there(mirror: Mirror, resolved: list[Any]) -> None:
