@@ -29,7 +29,7 @@ def add_parser(verbs: "Verbs") -> None:
 
 def run(args: argparse.Namespace, _prog: str) -> int:
     """Fill the folder."""
-    from image.lock.model import PROFILES, read_lock
+    from image.lock.model import PROFILES, find_request, read_lock
     from image.lock.update import mirror_lock
 
     names = (
@@ -39,7 +39,7 @@ def run(args: argparse.Namespace, _prog: str) -> int:
     count = 0
     with show_progress() as progress:
         for name in names:
-            lock = read_lock(PROFILES / f"{name}.lock")
+            lock = read_lock(find_request(name).lock)
             count += sum(1 for _ in mirror_lock(lock, folder, progress))
     sys.stdout.write(f"{folder}: {count} files added for {' '.join(names)}\n")
     return 0

@@ -25,6 +25,7 @@ from common.debian.lock import (
     render_value,
 )
 from common.debian.resolve import SUITE
+from common.errors import UsageError
 from image import recipe
 from image.recipe import plan
 
@@ -78,7 +79,9 @@ class Request:
 
 
 def find_request(profile: str) -> Request:
-    """Return what a profile asks for."""
+    """Return what a profile asks for. Raises `UsageError` if there is no such profile."""
+    if profile != "virt":
+        raise UsageError(f"unknown profile {profile!r}", hint="the profiles are: virt")
     path = PROFILES / f"{profile}.lock"
     packages = tuple(sorted(set(plan.PACKAGES)))
     return Request(profile, path, packages, ("main",), "amd64", project_requirements())

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from common.debian.lock import LockError
+from common.errors import UsageError
+from image import cli
 from image.lock.model import (
     LockedWheel,
     ReleaseLock,
@@ -66,6 +68,12 @@ def test_a_lock_of_another_request_is_refused_and_says_what_to_do(tmp_path: Path
         with pytest.raises(LockError, match="asks for other things") as caught:
             load_lock(other)
         assert caught.value.hint == "zos image lock --profile virt"
+
+
+@pytest.mark.parametrize("verb", [["lock"], ["update"], ["mirror", "folder"]])
+def test_an_unknown_profile_is_refused(verb: list[str]) -> None:
+    with pytest.raises(UsageError, match=r"unknown profile '\.\./x'"):
+        cli.main([*verb, "--profile", "../x"], "zos image")
 
 
 def test_the_committed_lock_fits_its_profile() -> None:
