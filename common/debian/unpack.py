@@ -31,11 +31,16 @@ READERS = {"data.tar": "r|", "data.tar.gz": "r|gz", "data.tar.bz2": "r|bz2", "da
 
 
 class Joiner:
-    """Writes packages into one archive."""
+    """Writes packages into one archive.
+
+    Directories come last, the deepest first: a directory's time is then right also after a program
+    has unpacked the archive member by member.
+    """
 
     def __init__(self, target: BinaryIO) -> None:
         self._tar = tarfile.open(fileobj=target, mode="w", format=tarfile.PAX_FORMAT)  # noqa: SIM115
         self._seen: dict[str, tuple[bytes, str]] = {}
+        self._directories: dict[str, tuple[LockedPackage, tarfile.TarInfo]] = {}
 
     def add(self, package: LockedPackage, stream: BinaryIO) -> None:
         """Add the files of a package, an open .deb. Raises `PackageError`."""
@@ -50,8 +55,18 @@ class Joiner:
             raise PackageError(f"cannot unpack {package.name}: {error}") from error
 
     def close(self) -> None:
-        """Write the end of the archive."""
+        """Write the directories, and the end of the archive."""
+        last = None
+        for path in sorted(self._directories, key=self._place_at_end):
+            package, member = self._directories[path]
+            if package != last:
+                self._write_owner(package)
+            self._tar.addfile(member)
+            last = package
         self._tar.close()
+
+    def _place_at_end(self, path: str) -> tuple[int, str, str]:
+        return (-path.count("/"), self._directories[path][0].name, path)
 
     def _write_owner(self, package: LockedPackage) -> None:
         comment = json.dumps(asdict(package), sort_keys=True)
@@ -66,11 +81,12 @@ class Joiner:
         if not (member.isdir() or member.isreg() or member.issym() or member.islnk()):
             raise ValueError(f"/{path} is neither a file, a folder nor a link")
         self._check_place(path, member)
-        if not member.isdir() or path not in self._seen:
-            self._tar.addfile(
-                plain_member(path, member), files.extractfile(member) if member.isreg() else None
-            )
         self._seen.setdefault(path, (member.type, package.name))
+        new = plain_member(path, member)
+        if member.isdir():
+            self._directories.setdefault(path, (package, new))
+        else:
+            self._tar.addfile(new, files.extractfile(member) if member.isreg() else None)
 
     def _check_place(self, path: str, member: tarfile.TarInfo) -> None:
         """Raise `ValueError` if the place is taken by another package, or is behind a link."""

@@ -126,6 +126,19 @@ def test_two_packages_may_share_folders_and_nothing_else(tmp_path: Path) -> None
         join(tmp_path / "x.tar", one=link, two=simple_deb({"etc/a": b""}))
 
 
+def test_unpacked_directories_have_their_packages_times(tmp_path: Path) -> None:
+    """Also if a program unpacks member by member, and later packages put files into them."""
+    folders = [(make_member(f"./{name}", kind=tarfile.DIRTYPE), b"") for name in ("a", "a/b")]
+    one = make_deb([*folders, (make_member("./a/b/empty", kind=tarfile.DIRTYPE), b"")])
+    two = make_deb([*folders, (make_member("./a/b/file"), b""), (make_member("./a/file"), b"")])
+    path, root = join(tmp_path / "x.tar", one=one, two=two), tmp_path / "root"
+    root.mkdir()
+    subprocess.run(["tar", "-C", root, "-xf", path], check=True, timeout=60)
+    times = {p.relative_to(root): p.stat().st_mtime for p in root.rglob("*")}
+    assert len(times) == 5
+    assert set(times.values()) == {7.0}
+
+
 DEB = simple_deb({"a": b"content" * 100})
 
 
