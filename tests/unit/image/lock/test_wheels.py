@@ -11,7 +11,7 @@ from common.debian.pool import PoolError, cached_path
 from image.errors import ImageError
 from image.lock import wheels
 from image.lock.dependencies import environment, needed_names
-from image.lock.model import LockedWheel
+from image.lock.model import LockedWheel, find_request, load_lock
 from image.lock.wheels import constraints, fetch_wheels, lock_wheel, wanted_wheel
 
 NODE = environment("amd64")
@@ -102,3 +102,10 @@ def test_a_mirrors_folder_is_used_alone(
     (folder / "wheels").mkdir(parents=True)
     (tmp_path / "index" / wheel.filename).rename(folder / "wheels" / wheel.filename)
     assert fetch_wheels([wheel], "amd64", folder) == [folder / "wheels" / wheel.filename]
+
+
+def test_nodes_run_the_versions_that_the_project_is_tested_with() -> None:
+    """If this fails after a change of requirements.lock: zos image update."""
+    tested = {line.partition(" ")[0].strip().lower() for line in constraints()}
+    locked = {f"{w.name}=={w.version}" for w in load_lock(find_request("virt")).wheels}
+    assert locked - tested == set()
