@@ -8,6 +8,7 @@ import contextlib
 import functools
 import importlib.metadata
 import os
+import stat
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -28,8 +29,11 @@ from image.parts.project import add_agent, build_project, collect_sources, read_
 from image.parts.system import build_system, unpack_target
 from image.parts.wheels import unpack_wheels
 from image.recipe import plan
+from image.release import sbom
 from image.release.identity import digest, recipe_identity, tree_identity
+from image.release.listing import INITRAMFS, list_members
 from image.release.manifest import NAME, describe, encode_manifest, find_release
+from image.release.sbom import encode_sbom, find_contents
 from image.tree import Tree
 
 PROFILE = "virt"
@@ -148,10 +152,10 @@ def make_release(output: Path, inputs: Inputs, progress: Progress) -> Release:
         kernel = find_kernel(archive)
         vmlinuz_path = f"boot/vmlinuz-{kernel}"
         vmlinuz = archive.read(vmlinuz_path)
-        layers = make_layers(
-            archive, kernel, int(archive.member(vmlinuz_path).mtime), inputs, place, progress
-        )
-    contents = {"vmlinuz": vmlinuz, "initramfs.zst": b"".join(layers)}
+        made = int(archive.member(vmlinuz_path).mtime)
+        initramfs = b"".join(make_layers(archive, kernel, made, inputs, place, progress))
+        materials = make_sbom(archive, initramfs, made, inputs)
+    contents = {"vmlinuz": vmlinuz, INITRAMFS: initramfs, sbom.NAME: materials}
     files = {name: describe(content) for name, content in contents.items()}
     progress("writing the release")
     contents[NAME] = encode_manifest(
@@ -159,6 +163,15 @@ def make_release(output: Path, inputs: Inputs, progress: Progress) -> Release:
     )
     write_release(output, contents)
     return Release(output, inputs.version, kernel, files)
+
+
+def make_sbom(archive: PackageArchive, initramfs: bytes, time: int, inputs: Inputs) -> bytes:
+    """Return the SBOM of a release: the packages and wheels that files of it are from."""
+    places = fetch_wheels(inputs.wheels, inputs.debian.architecture, inputs.mirror)
+    wheels = dict(zip(inputs.wheels, places, strict=True))
+    files = [m.name for m in list_members(initramfs) if not stat.S_ISDIR(m.mode)]
+    contents = find_contents([*files, f"boot/vmlinuz-{find_kernel(archive)}"], archive, wheels)
+    return encode_sbom(inputs.version, inputs.identity, time, contents, archive, wheels)
 
 
 def write_release(output: Path, contents: dict[str, bytes]) -> None:

@@ -24,6 +24,11 @@ def read_initramfs(path: Path) -> list[Member]:
         data = file.read_bytes()
     except OSError as error:
         raise ImageError(f"cannot read {file}: {error.strerror}") from error
+    return list_members(data)
+
+
+def list_members(data: bytes) -> list[Member]:
+    """Return the members of all archives of an initramfs. Raises `FormatError`."""
     return [member for archive in unpack_archives(data) for member in read_archives(archive)]
 
 

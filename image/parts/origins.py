@@ -1,0 +1,47 @@
+"""Which package or wheel a file of an image is from; what is from neither is the project's."""
+
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from common.debian.archive import PackageArchive
+from common.debian.lock import LockedPackage
+from image.lock.model import LockedWheel
+from image.parts.kernel import MODULES_FOLDER
+from image.parts.packages import select_paths
+from image.parts.wheels import installed_path
+from image.recipe import plan
+
+Origin = LockedPackage | LockedWheel
+
+
+class Origins:
+    """Finds where files are from; `wheels` are the places of locked wheels."""
+
+    def __init__(self, archive: PackageArchive, wheels: Mapping[LockedWheel, Path]) -> None:
+        self._archive = archive
+        self._wheels: dict[str, LockedWheel] = {}
+        for wheel, place in wheels.items():
+            with zipfile.ZipFile(place) as files:
+                names = (installed_path(name) for name in files.namelist())
+                self._wheels |= {f"{plan.PROJECT}/{name}": wheel for name in names if name}
+
+    def find(self, path: str) -> Origin | None:
+        """Return the origin of the file or link at `path`; None if the project made it."""
+        source = path.removesuffix("c") if path.endswith(".pyc") else path
+        if source in self._wheels:
+            return self._wheels[source]
+        found = self._source(source)
+        return None if found is None else self._archive.owner(found)
+
+    def _source(self, path: str) -> str | None:
+        """Return the path in the packages from which `path` was copied or made."""
+        if path in plan.SYMLINKS:  # packages have some of them, too
+            return None
+        if path in self._archive and not self._archive.member(path).isdir():
+            return path
+        if path == plan.CERTIFICATE_BUNDLE:
+            return next(iter(select_paths(self._archive, [plan.CERTIFICATES])), None)
+        if path.startswith(f"{MODULES_FOLDER}/"):  # depmod's indexes
+            return f"boot/vmlinuz-{path.split('/')[3]}"
+        return None

@@ -1,0 +1,81 @@
+"""sbom.spdx.json: what a release contains, from which packages and under which licences."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from common.debian.archive import PackageArchive
+from common.debian.lock import LockedPackage
+from image.formats.spdx import NO_ASSERTION, Component, encode_document, make_purl
+from image.lock.dependencies import read_metadata
+from image.lock.model import LockedWheel
+from image.parts.licences import debian_licence, wheel_licence
+from image.parts.origins import Origin, Origins
+
+NAME = "sbom.spdx.json"
+ARCHIVE = "https://deb.debian.org/debian"
+DOC_FOLDER = "usr/share/doc"
+LICENCE = "Apache-2.0"
+
+
+def find_contents(
+    paths: Iterable[str], archive: PackageArchive, wheels: Mapping[LockedWheel, Path]
+) -> list[Origin]:
+    """Return the packages and wheels of which at least one of `paths` is."""
+    origins = Origins(archive, wheels)
+    found = (origins.find(path) for path in paths)
+    return list(dict.fromkeys(origin for origin in found if origin is not None))
+
+
+def encode_sbom(
+    version: str,
+    identity: str,
+    time: int,
+    contents: Iterable[Origin],
+    archive: PackageArchive,
+    wheels: Mapping[LockedWheel, Path],
+) -> bytes:
+    """Return the SBOM of a release; the same inputs give the same bytes."""
+    project = version.partition("+")[0]
+    own = make_purl("generic", "zero-os", version=project)
+    components = [Component("generic", "zero-os", project, own, LICENCE)]
+    for origin in contents:
+        if isinstance(origin, LockedWheel):
+            components.append(_wheel(origin, wheels[origin]))
+        else:
+            components.append(_package(origin, archive))
+    return encode_document(
+        "zero-os-release", version, identity, time, f"zos-image-{project}", components
+    )
+
+
+def _package(package: LockedPackage, archive: PackageArchive) -> Component:
+    return Component(
+        "deb",
+        package.name,
+        package.version,
+        make_purl(
+            "deb", "debian", package.name, version=package.version, arch=package.architecture
+        ),
+        _licence(package.name, archive),
+        package.sha256,
+        package.path.rpartition("/")[2],
+        f"{ARCHIVE}/{package.path}",
+        package.source,
+    )
+
+
+def _licence(name: str, archive: PackageArchive) -> str:
+    """Return the licence of a package; its folder may be a link to that of another one."""
+    folder = f"{DOC_FOLDER}/{name}"
+    if folder in archive and archive.member(folder).issym():
+        folder = f"{DOC_FOLDER}/{archive.member(folder).linkname}"
+    path = f"{folder}/copyright"
+    if path not in archive:
+        return NO_ASSERTION
+    return debian_licence(archive.read(path).decode(errors="replace"))
+
+
+def _wheel(wheel: LockedWheel, place: Path) -> Component:
+    purl = make_purl("pypi", wheel.name, version=wheel.version)
+    licence = wheel_licence(read_metadata(place))
+    return Component("pypi", wheel.name, wheel.version, purl, licence, wheel.sha256, wheel.filename)
