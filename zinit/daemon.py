@@ -100,6 +100,7 @@ class Daemon:
         Raises FileExistsError if another daemon answers on the control socket.
         """
         gc.set_threshold(GC_THRESHOLD)
+        gc.enable()  # see `run_init`
         self.system.keep_files()
         self._wake = wake = install_signals((SIGCHLD, *self._signals))
         self.loop.watch(wake, RANK, lambda _: self._on_signals(wake))

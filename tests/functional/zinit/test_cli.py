@@ -1,12 +1,15 @@
 """The `zinit` command when no daemon, or another program, answers; and its flags."""
 
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.helpers.waiting import DEADLINE_S
 from tests.helpers.zinit.daemon import ZinitDaemon, running_daemon
 
 REQUESTS = (
@@ -130,3 +133,18 @@ def test_check_judges_services_by_another_root(tmp_path: Path) -> None:
     refused = zinit.cli("check", "--root", str(tmp_path / "nowhere"), str(root / "etc/zinit"))
     assert refused.returncode == 1
     assert refused.stderr == f"cannot read {tmp_path / 'nowhere'}: Not a directory\n"
+
+
+def imported(*words: str | Path) -> set[str]:
+    """Return the modules that Python imports to run `words`."""
+    call = [sys.executable, "-X", "importtime", *map(str, words)]
+    run = subprocess.run(call, capture_output=True, text=True, timeout=DEADLINE_S)
+    return {line.rpartition("|")[2].strip() for line in run.stderr.splitlines() if "|" in line}
+
+
+def test_the_installed_command_starts_a_daemon_with_its_own_modules_only() -> None:
+    program = Path(sys.executable).with_name("zinit")
+    names = imported(program, "init", "--buffer", "none") - imported("-c", "pass")
+    assert "zinit.daemon" in names
+    others = {name for name in names if name.partition(".")[0] != "zinit"}
+    assert others <= {"_collections", "_heapq", "_operator", "_socket", "gc", "select"}

@@ -3,6 +3,7 @@
 import os
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -86,6 +87,32 @@ def test_a_control_group_that_cannot_be_killed_is_reported(monkeypatch: pytest.M
     finally:
         loop.close()
     assert said == ["a: cannot kill its control group: Invalid argument"]
+
+
+class Unseen(dict[int, object]):
+    """A dictionary that is too large to look at every value."""
+
+    def values(self) -> NoReturn:
+        raise AssertionError("every value is looked at")
+
+
+def test_the_end_of_one_service_looks_at_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise the time that thousands of them take is quadratic."""
+    loop = Loop(lambda: 0.0, lambda error: None)
+    outputs = Outputs(loop, Ring(), lambda data: None, print)
+    system = RealSystem(outputs, loop, print, lambda error: None)
+    monkeypatch.setattr(outputs, "_streams", Unseen())
+    monkeypatch.delattr(os, "waitid")  # it looks at every child
+    try:
+        ends = [os.pipe(), os.pipe()]
+        for number, (reader, writer) in enumerate(ends, 1):
+            outputs.attach(reader, number, "a", "a", None)
+            os.close(writer)
+        system.forget(Service("a"))
+        assert [outputs.reader_of("a", number) for number in (1, 2)] == [-1, -1]
+        assert not system.has_group((1 << 22) + 1)  # above every pid
+    finally:
+        loop.close()
 
 
 def test_a_limit_that_a_reload_removes_is_lifted(
