@@ -172,6 +172,8 @@ def test_modules_for_later_are_imported_soon_after_the_boot(tmp_path: Path) -> N
         ("import zinit.control.reexec as r\nr.FORMAT = 99\n", "it reads no state but format 99"),
         ("import zinit.control.trial, os\nos._exit(3)\n", "wait status 768"),
         ("import time\ntime.sleep(1000)\n", "has not started within"),
+        ("import sys\nsys.modules['zinit.daemon'] = None\n", "zinit.daemon"),  # a broken module
+        ("import sys\nsys.exit()\n", "ends without having read the state"),  # as an empty file
     ],
 )
 def test_a_program_that_would_not_start_is_not_executed(
