@@ -51,10 +51,12 @@ class Session:
         config: MachineConfig,
         artefacts: Path | None,
         on_line: Callable[[Line], None] | None,
+        on_data: Callable[[bytes], None] | None = None,
     ) -> None:
         self._config = config
         self._artefacts = artefacts
         self._on_line = on_line
+        self._on_data = on_data
         self._panic: str | None = None
         self._cleanup = contextlib.ExitStack()
         self.ports: dict[tuple[str, int], int] = {}
@@ -88,7 +90,8 @@ class Session:
         self.process = QemuProcess(argv, channels.child_fds(), self.folder / "qemu.log")
         self.start_s = time.monotonic()
         log = self.folder / "console.log"
-        self.console = Console(channels.console.ours, log, self.start_s, self._take_line)
+        link = channels.console.ours
+        self.console = Console(link, log, self.start_s, self._take_line, self._on_data)
         self.monitor = Monitor(channels.qmp.ours, self.start_s)
         self.screen = Screen(self.monitor, self.work, self.process.wait, self.why_ended)
         agent = channels.agent
