@@ -176,8 +176,10 @@ class Daemon:
 
     def try_program(self) -> str:
         """Test the program that `reexec` would execute; return what is wrong with it."""
-        from zinit.control.trial import try_program
-
+        try:
+            from zinit.control.trial import try_program
+        except ImportError as error:  # another version lies there already
+            return f"it cannot be tested: {error}"
         fault = try_program(self, self.settings.start_folder)
         self._is_tested = not fault
         return fault
@@ -300,6 +302,10 @@ class Daemon:
         except OSError:  # no descriptor is free now
             self._late_at = self.system.now() + LATE_S
             return False
+        except BaseException:
+            if self._late is None:
+                self._late_at = 0.0  # another version lies there already
+            raise
         self._late_at = 0.0
         return False
 
