@@ -156,7 +156,7 @@ def test_the_service_asks_for_what_it_uses(lab: Lab) -> None:
 
 def test_a_disk_that_takes_no_file_does_not_cost_the_network(lab: Lab) -> None:
     lab.resolv_conf = lab.folder / "missing" / "resolv.conf"
-    lab.serve()
+    lab.serve(options=ROUTED)
     lab.start_node()
     wait_until(lambda: "cannot write the name servers" in lab.said(), "it is said")
     wait_until(lambda: "default" in lab.routes(), "the network is up")
