@@ -1,5 +1,6 @@
 """The `zinit` command when no daemon, or another program, answers; and its flags."""
 
+import itertools
 import socket
 import threading
 from collections.abc import Iterator
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.helpers.zinit.daemon import ZinitDaemon, running_daemon
+from zinit.client.errors import ZinitError, collect
 
 REQUESTS = (
     ("list",), ("status", "a"), ("start", "a"), ("restart", "a"), ("stats", "a"), ("proxy",),
@@ -58,6 +60,7 @@ def peer(tmp_path: Path) -> Iterator[tuple[ZinitDaemon, list[bytes]]]:
         b'{"jsonrpc":"2.0","id":1,"result":5}\n',
         b'{"jsonrpc":"2.0","id":1,"error":5}\n',
         b"\xff\xfe\n",
+        b"[" * 200_000,
     ],
 )
 def test_an_answer_of_another_program_is_a_short_error(
@@ -70,6 +73,14 @@ def test_an_answer_of_another_program_is_a_short_error(
         assert done.returncode in (0, 1), words
         assert "Traceback" not in done.stderr, words
         assert len(done.stderr.splitlines()) <= 2
+
+
+def test_an_answer_without_an_end_is_an_error() -> None:
+    with pytest.raises(ZinitError, match="cannot understand zinit's answer: xxx"):
+        collect(itertools.repeat(b"x" * 65536), None)
+    with pytest.raises(ZinitError, match="cannot understand zinit's answer: xxx"):
+        collect(itertools.repeat(b"x"), 0.2)
+    assert collect([b"a", b"b"], 30) == b"ab"
 
 
 def test_a_socket_without_a_daemon_is_an_error(tmp_path: Path) -> None:
