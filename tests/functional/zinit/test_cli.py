@@ -125,6 +125,15 @@ none.yaml:3: warning: there is no folder '/tmp' in ROOT
 """
 
 
+def test_check_escapes_what_would_control_a_terminal(tmp_path: Path) -> None:
+    zinit = ZinitDaemon(tmp_path)
+    (zinit.etc / "red\x1b[31m.yaml").write_text("exec: sleep 1")
+    done = zinit.cli("check", str(zinit.etc))
+    assert done.returncode == 1
+    assert f"{zinit.etc}/red\\x1b[31m.yaml: error: " in done.stdout
+    assert "\x1b" not in done.stdout
+
+
 def test_check_judges_services_by_another_root(tmp_path: Path) -> None:
     zinit, root = ZinitDaemon(tmp_path), tmp_path / "root"
     for name in ("etc/zinit", "bin", "srv"):
