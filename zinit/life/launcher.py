@@ -148,4 +148,5 @@ class Launcher:
         try:
             unit.probe_pid = self.launch(unit, PROBE, f"{service.name}/test", command)
         except (OSError, ValueError, MemoryError) as error:
-            self._feed(unit, Event(r.PROBE_BROKEN, text=describe(error)))
+            is_passing = is_transient(error)
+            self._feed(unit, Event(r.PROBE_BROKEN, text=describe(error), is_transient=is_passing))

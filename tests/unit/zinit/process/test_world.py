@@ -13,7 +13,7 @@ from zinit.files.service import Service
 from zinit.log.outputs import Outputs
 from zinit.log.ring import Ring
 from zinit.loop import Loop
-from zinit.process import cgroups
+from zinit.process import cgroups, kernel
 from zinit.process.system import RealSystem
 
 
@@ -71,6 +71,17 @@ def test_aliases_are_read_from_every_bus(tmp_path: Path) -> None:
 
 def test_mount_points_are_unescaped() -> None:
     assert boot.decode_octal("/mnt/a\\040b\\134c") == "/mnt/a b\\c"
+
+
+def test_a_mount_may_have_any_name(tmp_path: Path) -> None:
+    """One that a user chose kept everything else from being unmounted."""
+    names = [b"/feed\x0c", b"/nel\xc2\x85x", b"/separator\xe2\x80\xa8x", b"/no-utf8\xff", b"/plain"]
+    lines = [b"a\x0bname " + name + b" tmpfs rw 0 0\n" for name in names]
+    (tmp_path / "mounts").write_bytes(b"".join(lines))
+    assert [os.fsencode(name) for name in boot.read_mounts(str(tmp_path / "mounts"))] == names
+    for call in (kernel.unmount, kernel.remount_read_only):
+        with pytest.raises(OSError, match="no-utf8"):
+            call(os.fsdecode(bytes(tmp_path) + b"/no-utf8\xff"))
 
 
 def test_a_control_group_that_cannot_be_killed_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
