@@ -7,7 +7,6 @@ So `connect_copy` works on a copy that nobody else can reach.
 import contextlib
 import os
 import sqlite3
-import tempfile
 import threading
 from collections.abc import Iterable, Iterator
 from io import BufferedReader
@@ -144,6 +143,8 @@ def load(data: bytes, path: Path) -> sqlite3.Connection:
 def copy_to_file(handle: int, path: Path) -> sqlite3.Connection | None:
     """Open a copy in a temporary file that has no name any more; None if there is no room for
     one."""
+    import tempfile
+
     with contextlib.ExitStack() as stack:
         try:
             copy, name = tempfile.mkstemp(prefix="flist-")

@@ -17,6 +17,7 @@ from flist.errors import FlistError
 from flist.mount.ahead.ahead import Ahead
 from flist.mount.attach import SAFE, mounts_inside
 from flist.mount.control import find_server, make_handler, start_control
+from flist.mount.imports import import_rest, prepare_imports
 from flist.mount.overlay import open_overlay
 from flist.mount.reader import Reader, load_reader, open_reader
 from flist.store.base import adopt
@@ -66,20 +67,27 @@ def mount(what: Mount, ready: Callable[[], None] = notify_ready) -> int:
     what.check(what.meta)
     check_target(what.target)
     with contextlib.ExitStack() as stack:
-        target, overlay = what.target.resolve(), None
+        target, overlay, up = what.target.resolve(), None, partial(tell_up, ready)
         if what.overlay:
             overlay = stack.enter_context(open_overlay(what.overlay, target, what.flags))
-            target, ready = overlay.lower, partial(overlay.start, ready)
+            target, up = overlay.lower, partial(overlay.start, up)
         reader = stack.enter_context(open_reader(what.meta, what.sources))
         for connection in what.connections:
             if not adopt(reader.fetcher.store, connection):
                 connection.close()
         if what.record:
             record(what.record, reader, stack)
-        serve(what, reader, target, ready, stack)
+        prepare_imports({target, what.target.resolve()})
+        serve(what, reader, target, up, stack)
     if overlay and overlay.error:
         raise overlay.error
     return 0
+
+
+def tell_up(ready: Callable[[], None]) -> None:
+    """Call `ready`; then import the rest, before descriptors can be scarce or sources change."""
+    ready()
+    import_rest()
 
 
 def serve_raw(

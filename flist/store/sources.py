@@ -4,14 +4,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from flist.blocks.codec import check_arrival
 from flist.errors import FlistError
 from flist.format.opening import AnyFlist
 from flist.model import Route
 from flist.store.base import check_scheme
-from flist.store.cache import DEFAULT_LIMIT_BYTES, BlockCache
-from flist.store.fetch import Fetcher
-from flist.store.retry import DEFAULT_WAIT_S, RetryingStore
+from flist.store.cache import BlockCache
+from flist.store.defaults import DEFAULT_LIMIT_BYTES, DEFAULT_WAIT_S
+from flist.store.fetch import Fetcher, check_arrival
+from flist.store.retry import RetryingStore
 from flist.store.routed import log_gets, open_routes, parse_route
 
 

@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from common.errors import UsageError
-from flist.store.cache import DEFAULT_LIMIT_BYTES
-from flist.store.retry import DEFAULT_WAIT_S
+from flist.store.defaults import DEFAULT_LIMIT_BYTES, DEFAULT_WAIT_S
 from flist.values import parse_path, parse_processes, parse_seconds, parse_size
 
 if TYPE_CHECKING:
