@@ -29,6 +29,7 @@ from flist.unpack.entries import (
     make_link,
     make_name,
     make_special,
+    named,
     remove_scratch,
 )
 from flist.unpack.plan import Entry, Plan, find_shared, make_batches, make_plan
@@ -162,7 +163,7 @@ def restore_rest(plan: Plan, rules: Rules, folders: Folders) -> Outcome:
     def finish(entry: Entry) -> None:
         with folders.opened(entry.path) as handle:
             if rules.is_clean or not is_set(handle, entry, rules):
-                problems.extend(set_properties(handle, entry, rules, folders.show(entry.path)))
+                problems.extend(named(set_properties(handle, entry, rules), folders, entry))
 
     for entry in plan.others:
         broken += attempt(folders, entry, partial(make_other, entry))
