@@ -20,9 +20,9 @@ from common.notify import notify_ready
 from flist.commands.shared.options import (
     add_key_options,
     add_sources,
-    check_signature,
     parse_meta,
     read_sources,
+    signature_check,
 )
 from flist.errors import FlistError
 from flist.http.urls import hide_secrets
@@ -108,7 +108,7 @@ def serve(
 
     what = Mount(
         options.meta, options.target, read_sources(options), options.adapter,
-        lambda meta: check_signature(options, meta), options.record, options.replay,
+        signature_check(options), options.record, options.replay,
         options.overlay, options.xattrs, connections,
         (0 if options.allow_suid else MS_NOSUID) | (0 if options.allow_dev else MS_NODEV),
     )  # fmt: skip

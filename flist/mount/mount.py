@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from common.errors import render_error
 from common.notify import notify_ready
 from flist.errors import FlistError
+from flist.format.sqlitefile import Check
 from flist.mount.ahead.ahead import Ahead
 from flist.mount.attach import SAFE, mounts_inside
 from flist.mount.control import find_server, make_handler, start_control
@@ -36,7 +37,7 @@ class Mount(NamedTuple):
     """What to mount where.
 
     - `adapter` is "raw" (our own loop on /dev/fuse) or "library" (libfuse through mfusepy).
-    - `check` raises `SignatureError` for a flist that must not be mounted.
+    - `check` is that of `flist.format.opening.open_flist`.
     - `record` and `replay` are traces.
     - `overlay` is the folder of a writable layer.
     - With `xattrs` a later version may have extended attributes although this one has none.
@@ -48,7 +49,7 @@ class Mount(NamedTuple):
     target: Path
     sources: Sources
     adapter: str
-    check: Callable[[Path], None] = lambda _meta: None
+    check: Check | None = None
     record: Path | None = None
     replay: Path | None = None
     overlay: Path | None = None
@@ -64,14 +65,13 @@ def mount(what: Mount, ready: Callable[[], None] = notify_ready) -> int:
     if what.adapter == "library":
         load_library()
         serve = serve_library
-    what.check(what.meta)
     check_target(what.target)
     with contextlib.ExitStack() as stack:
         target, overlay, up = what.target.resolve(), None, partial(tell_up, ready)
         if what.overlay:
             overlay = stack.enter_context(open_overlay(what.overlay, target, what.flags))
             target, up = overlay.lower, partial(overlay.start, up)
-        reader = stack.enter_context(open_reader(what.meta, what.sources))
+        reader = stack.enter_context(open_reader(what.meta, what.sources, what.check))
         for connection in what.connections:
             if not adopt(reader.fetcher.store, connection):
                 connection.close()
@@ -187,8 +187,7 @@ def change(what: Mount, server: "Server", meta: Path) -> None:
         raise FlistError(
             f"cannot change the flist: {names}{more} is mounted inside", hint="unmount that first"
         )
-    what.check(meta)
-    reader = load_reader(meta, what.sources)
+    reader = load_reader(meta, what.sources, what.check)
     try:
         server.switch(reader)
     except BaseException:

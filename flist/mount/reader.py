@@ -9,6 +9,7 @@ from pathlib import Path
 from flist.blocks.parts import LARGE_BYTES, PART_BYTES, count_parts, find_part
 from flist.errors import FormatError
 from flist.format.opening import open_flist
+from flist.format.sqlitefile import Check
 from flist.model import (
     CHUNK_BYTES,
     Block,
@@ -192,16 +193,17 @@ class Reader:
 
 
 @contextlib.contextmanager
-def open_reader(meta: Path, sources: Sources) -> Iterator[Reader]:
+def open_reader(meta: Path, sources: Sources, check: Check | None = None) -> Iterator[Reader]:
     """Open the flist `meta` and its stores for the block; raises `FlistError`."""
-    with contextlib.closing(load_reader(meta, sources)) as reader:
+    with contextlib.closing(load_reader(meta, sources, check)) as reader:
         yield reader
 
 
-def load_reader(meta: Path, sources: Sources) -> Reader:
-    """Open the flist `meta` and its stores, for the caller to close; raises `FlistError`."""
+def load_reader(meta: Path, sources: Sources, check: Check | None = None) -> Reader:
+    """Open the flist `meta` and its stores, for the caller to close; `check` is that of
+    `open_flist`. Raises `FlistError`."""
     with contextlib.ExitStack() as stack:
-        flist = open_flist(meta)
+        flist = open_flist(meta, check)
         stack.callback(flist.close)
         fetcher = open_fetcher(flist, sources)
         stack.callback(fetcher.close)

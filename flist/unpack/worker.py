@@ -2,16 +2,14 @@
 
 from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from flist.blocks.codec import decode_into
 from flist.errors import BlockError, BlockMissingError, FlistError, FormatError
 from flist.folders import Folders
-from flist.format.opening import open_flist
-from flist.model import CHUNK_BYTES, Block
+from flist.model import CHUNK_BYTES, Block, Route
 from flist.pack.workers import Worker
-from flist.store.sources import Sources, choose_routes, is_local, open_fetcher
+from flist.store.sources import Sources, is_local, route_fetcher
 from flist.unpack.entries import UNFIT, OccupiedError, ReadChunk, make_file
 from flist.unpack.plan import Entry
 from flist.unpack.present import has_content, open_present
@@ -59,14 +57,14 @@ class FileWorker(Worker[int, tuple[int, Outcome]]):
         self,
         batches: Sequence[Sequence[Entry]],
         shared: AbstractSet[int],
-        meta: Path,
+        routes: Sequence[Route],
         sources: Sources,
         rules: Rules,
         folders: Folders,
     ) -> None:
         self.batches = batches
         self.shared = shared
-        self.meta = meta
+        self.routes = routes
         self.sources = sources
         self.rules = rules
         self.folders = folders
@@ -77,11 +75,9 @@ class FileWorker(Worker[int, tuple[int, Outcome]]):
 
     def open(self) -> None:
         """Open the stores; start threads if some are remote."""
-        with open_flist(self.meta) as flist:
-            self.fetcher = open_fetcher(flist, self.sources)
-            routes = [] if self.sources.is_offline else choose_routes(flist, self.sources.stores)
+        self.fetcher = route_fetcher(self.routes, self.sources)
         self.read_chunk = self.load
-        if not all(is_local(route) for route in routes):
+        if not all(is_local(route) for route in self.routes):
             from concurrent.futures import ThreadPoolExecutor
 
             self.pool = ThreadPoolExecutor(REMOTE_THREADS)
