@@ -127,8 +127,7 @@ def upcoming(tree: Tree, inode: Inode, number: int) -> Iterator[Chunk | None]:
     for index in range(number, chunk_count(inode.size)):
         yield inode, index
     for _ in range(MAX_DEPTH):
-        entries = tree.entries(inode.parent).values()
-        yield from below(tree, [entry for entry in entries if entry.ino > inode.ino])
+        yield from below(tree, tree.following(inode.parent, inode.ino))
         inode = tree.inode(inode.parent)
         if inode.ino == ROOT_INO:
             return

@@ -31,6 +31,9 @@ class PathSource:
     def child(self, folder: int, name: bytes) -> Inode | None:
         raise AssertionError((folder, name))
 
+    def entries_after(self, folder: int, ino: int, limit: int) -> list[Inode]:
+        return [inode for inode in self.children(folder) if inode.ino > ino][:limit]
+
     def is_large(self, _folder: int) -> bool:
         return False
 

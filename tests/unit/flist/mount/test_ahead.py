@@ -54,6 +54,9 @@ class FakeTree:
     def large_folders(self) -> set[int]:
         return set()
 
+    def entries_after(self, _folder: int, _ino: int, _limit: int) -> list[Inode]:
+        raise AssertionError
+
     def child(self, _folder: int, _name: bytes) -> Inode | None:
         raise AssertionError
 
