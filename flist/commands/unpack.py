@@ -45,5 +45,7 @@ def run(options: argparse.Namespace) -> int:
     show_some("broken", done.broken)
     show_some("not restored", done.problems)
     sys.stderr.write(f"unpacked {done.inodes} entries, {done.size_bytes} bytes")
+    if done.problems:
+        sys.stderr.write(f", {len(done.problems)} properties could not be restored")
     sys.stderr.write(f", {done.kept} files were there already\n" if done.kept else "\n")
     return 1 if done.broken or (done.problems and options.preserve_ownership) else 0
