@@ -23,7 +23,7 @@ from flist.format.rows import (
 )
 from flist.format.schema import CHECKS_TABLE, EXTENSION_TABLES, KEYED, PARTS_TABLE, TABLES
 from flist.format.sqlitefile import MAGIC, Check, SqliteFile, connect_copy
-from flist.model import CHUNK_BYTES, NO_META, ROOT_INO, Block, Inode, Meta, Route
+from flist.model import CHUNK_BYTES, HASH_BYTES, NO_META, ROOT_INO, Block, Inode, Meta, Route
 
 LARGE_FOLDER = 10_000
 """A directory with more entries than this is a large one."""
@@ -185,6 +185,28 @@ class FlistFile(SqliteFile):
         self.check_found(ino, [(row[0], row[1]) for row in rows])
         checks = self.checks(ino) if rows else b""
         return [read_block(row[2:], checks, index) for index, row in enumerate(rows)]
+
+    def block_rows(self, ino: int) -> range | None:
+        """Return the rows of a file's blocks if they follow one another in the table, as writers
+        make them, or None. Without reading the blocks."""
+        sql = "SELECT min(rowid), max(rowid), count(*) FROM block WHERE ino = ?"
+        low, high, count = self.query(sql, (ino,))[0]
+        if not count or high - low + 1 != count:
+            return None
+        sql = "SELECT count(*) FROM block NOT INDEXED WHERE rowid BETWEEN ? AND ? AND ino = ?"
+        return range(low, high + 1) if self.query(sql, (low, high, ino))[0][0] == count else None
+
+    def blocks_between(self, ino: int, rows: range, first: int) -> list[Block]:
+        """Return the blocks of a file in some of its `block_rows`, from chunk `first` on."""
+        sql = "SELECT id, key FROM block NOT INDEXED WHERE rowid BETWEEN ? AND ? ORDER BY rowid"
+        found = self.query(sql, (rows[0], rows[-1]))
+        checks = b""
+        if self.has_checks:
+            sql = "SELECT substr(checks, ?, ?) FROM zos_check NOT INDEXED WHERE ino = ?"
+            span = first * HASH_BYTES + 1, len(rows) * HASH_BYTES
+            parts = self.query(sql, (*span, ino))
+            checks = read_bytes(parts[0][0], CHECKS_TABLE) if parts else b""
+        return [read_block(row, checks, index) for index, row in enumerate(found)]
 
     def checks(self, ino: int) -> bytes:
         """Return the checks of a file's blocks, joined; empty if there are none."""

@@ -38,6 +38,12 @@ class Source(Protocol):
     def blocks(self, ino: int) -> list[Block]:
         """Return the blocks of a file."""
 
+    def block_rows(self, ino: int) -> range | None:
+        """Return where the blocks of a file are, if `blocks_between` can read some of them."""
+
+    def blocks_between(self, ino: int, rows: range, first: int) -> list[Block]:
+        """Return the blocks of a file in some of its `block_rows`, from chunk `first` on."""
+
     def small_blocks(self, folder: int, start: int) -> dict[int, Block]:
         """Return the blocks of some files of a directory that have one block each, by inode."""
 

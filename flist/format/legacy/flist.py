@@ -93,6 +93,13 @@ class LegacyFlist:
         """Return every inode."""
         return iter(self.decoded.inodes.values())
 
+    def block_rows(self, _ino: int) -> None:
+        """Return None: all blocks are in memory."""
+
+    def blocks_between(self, ino: int, rows: range, first: int) -> list[Block]:
+        """Return some blocks of a file; never called, since there are no `block_rows`."""
+        return self.blocks(ino)[first : first + len(rows)]
+
     def blocks(self, ino: int) -> list[Block]:
         """Return the blocks of a file, first chunk first."""
         return self.decoded.blocks.get(ino, [])

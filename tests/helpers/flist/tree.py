@@ -44,6 +44,12 @@ class PathSource:
     def blocks(self, ino: int) -> list[Block]:
         raise AssertionError(ino)
 
+    def block_rows(self, _ino: int) -> range | None:
+        return None
+
+    def blocks_between(self, ino: int, rows: range, first: int) -> list[Block]:
+        raise AssertionError((ino, rows, first))
+
     def parts(self, _block_id: bytes) -> bytes | None:
         return None
 

@@ -51,6 +51,12 @@ class FakeTree:
         del ino
         return NO_META
 
+    def block_rows(self, _ino: int) -> range | None:
+        return None
+
+    def blocks_between(self, _ino: int, _rows: range, _first: int) -> list[Block]:
+        raise AssertionError
+
     def large_folders(self) -> set[int]:
         return set()
 

@@ -44,6 +44,12 @@ class FakeTree:
     def blocks(self, ino: int) -> list[Block]:
         return [make_block(ino, n) for n in range(chunk_count(self.inodes[ino].size))]
 
+    def block_rows(self, _ino: int) -> range | None:
+        return None
+
+    def blocks_between(self, _ino: int, _rows: range, _first: int) -> list[Block]:
+        raise AssertionError
+
     def large_folders(self) -> set[int]:
         return self.large
 
