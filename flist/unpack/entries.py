@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from flist.errors import FlistError, FormatError
-from flist.folders import Folders
+from flist.folders import Folders, Near
 from flist.model import CHUNK_BYTES, Block, Extent, chunk_count, chunk_size
 from flist.unpack.plan import Entry
 from flist.unpack.present import overlaps, read_present
@@ -42,16 +42,17 @@ class Scratch:
     class, since each file passes here and a generator would cost several times as much.
     """
 
-    __slots__ = ("draft", "folder", "folders", "name", "path")
+    __slots__ = ("draft", "folder", "folders", "name", "near", "path")
 
-    def __init__(self, folders: Folders, entry: Entry) -> None:
+    def __init__(self, folders: Folders, entry: Entry, near: Near | None = None) -> None:
         self.folders = folders
+        self.near = near
         self.path = entry.path
         self.draft = b".rfs-%d-%d" % (os.getpid(), entry.inode.ino)
 
     def __enter__(self) -> tuple[int, bytes]:
         folder, _, self.name = self.path.rpartition(b"/")
-        self.folder = self.folders.open(folder)
+        self.folder = (self.near or self.folders).open(folder)
         return self.folder, self.draft
 
     def __exit__(self, kind: object, *_exc: object) -> None:
@@ -64,7 +65,8 @@ class Scratch:
             if not is_placed:
                 with contextlib.suppress(OSError):
                     os.unlink(self.draft, dir_fd=self.folder)
-            os.close(self.folder)
+            if self.near is None:
+                os.close(self.folder)
 
     def put_in_place(self) -> None:
         """Rename the draft. Replaces an empty directory; raises `OccupiedError` for another one,
@@ -108,11 +110,13 @@ def make_file(
     read_chunk: ReadChunk,
     rules: Rules,
     present: int | None = None,
+    near: Near | None = None,
 ) -> list[str]:
     """Write a regular file; return what could not be set. `read_chunk` is not called for chunks
-    that the open file `present` has in the same place."""
+    that the open file `present` has in the same place. A single thread opens directories through
+    `near`."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    with Scratch(folders, entry) as (folder, draft):
+    with Scratch(folders, entry, near) as (folder, draft):
         try:
             handle = os.open(draft, flags, 0o600, dir_fd=folder)
         except FileExistsError:

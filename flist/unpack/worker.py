@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from flist.blocks.codec import decode_into
 from flist.errors import BlockError, BlockMissingError, FlistError, FormatError
-from flist.folders import Folders
+from flist.folders import Folders, Near
 from flist.model import CHUNK_BYTES, Block, Route
 from flist.pack.workers import Worker
 from flist.store.sources import Sources, is_local, route_fetcher
@@ -71,6 +71,7 @@ class FileWorker(Worker[int, tuple[int, Outcome]]):
         self.fetcher: Fetcher | None = None
         self.read_chunk: ReadChunk | None = None
         self.pool: ThreadPoolExecutor | None = None
+        self.near: Near | None = None
         self.is_over = False
 
     def open(self) -> None:
@@ -81,7 +82,9 @@ class FileWorker(Worker[int, tuple[int, Outcome]]):
             from concurrent.futures import ThreadPoolExecutor
 
             self.pool = ThreadPoolExecutor(REMOTE_THREADS)
-        elif self.fetcher.store is not None and self.fetcher.cache is None:
+            return
+        self.near = Near(self.folders)
+        if self.fetcher.store is not None and self.fetcher.cache is None:
             self.read_chunk = LocalReader(self.fetcher).read
 
     def load(self, block: Block, size: int) -> bytes:
@@ -121,7 +124,7 @@ class FileWorker(Worker[int, tuple[int, Outcome]]):
     def make(self, entry: Entry, present: int | None = None) -> list[str]:
         """Write a file; return what could not be set."""
         assert self.read_chunk is not None
-        return make_file(self.folders, entry, self.read_chunk, self.rules, present)
+        return make_file(self.folders, entry, self.read_chunk, self.rules, present, self.near)
 
     def is_whole(self, present: int, entry: Entry) -> bool:
         """Return whether an open file is as the flist says. Compares the content last: it takes
@@ -134,6 +137,8 @@ class FileWorker(Worker[int, tuple[int, Outcome]]):
 
     def close(self) -> None:
         """Close the stores."""
+        if self.near is not None:
+            self.near.close()
         if self.pool is not None:
             self.pool.shutdown()
         assert self.fetcher is not None
@@ -142,6 +147,8 @@ class FileWorker(Worker[int, tuple[int, Outcome]]):
     def give_up(self) -> None:
         """Close the stores without waiting for threads that they block."""
         self.is_over = True
+        if self.near is not None:
+            self.near.close()
         if self.pool is not None:
             self.pool.shutdown(wait=False, cancel_futures=True)
         if self.fetcher is not None:

@@ -102,6 +102,14 @@ def test_a_log_pipe_without_a_reader_is_refused_at_once(packed: Path, tmp_path: 
     assert f"cannot write log {tmp_path}/log: " in done.stderr
 
 
+def test_an_error_of_the_new_process_keeps_its_status(packed: Path, tmp_path: Path) -> None:
+    words = ("mount", "-d", "-m", packed, "--store", "none://there", tmp_path / "m")
+    done = rfs(*words, check=False)
+    assert done.returncode == 2
+    assert "cannot open store 'none://there': unknown scheme" in done.stderr
+    assert "hint: there are: dir://" in done.stderr
+
+
 def test_an_ended_process_leaves_no_mount(
     packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
