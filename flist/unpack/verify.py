@@ -15,6 +15,7 @@ from flist.format.checker import (
     show_path,
 )
 from flist.format.opening import AnyFlist, open_flist
+from flist.format.sqlitefile import Check
 from flist.format.tables import Tables, read_tables
 from flist.model import Block, chunk_size
 from flist.store.fetch import Fetcher
@@ -36,14 +37,18 @@ class Report(NamedTuple):
 
 
 def verify(
-    meta: Path, sources: Sources | None, progress: Callable[[int, int], None] | None = None
+    meta: Path,
+    sources: Sources | None,
+    progress: Callable[[int, int], None] | None = None,
+    check: Check | None = None,
 ) -> Report:
     """Verify the flist `meta`, and its blocks in `sources` unless that is None.
 
-    Calls `progress(done, total)` with numbers of bytes. Raises `FlistError` for a flist that cannot
+    `check` is that of `open_flist`. Calls `progress(done, total)` with numbers of bytes.
+    Raises `FlistError` for a flist that cannot
     be read.
     """
-    with open_flist(meta) as flist:
+    with open_flist(meta, check) as flist:
         faults = [f"{meta}: {text}" for text in flist.find_damage()]
         tables = read_tables(flist)
         faults += [*find_tree_faults(tables), *find_leftovers(tables)]
