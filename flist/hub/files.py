@@ -164,7 +164,10 @@ def make_router(library: Library, files: Files, count: Callable[[str], None]) ->
         paths = [library.block(block) for block in names or []]
         if names is None or None in paths:
             raise HTTPException(404, "there is no such file")
-        ends = list(accumulate(path.stat().st_size for path in paths if path))
+        try:
+            ends = list(accumulate(path.stat().st_size for path in paths if path))
+        except FileNotFoundError as error:  # a block was removed a moment ago
+            raise HTTPException(404, "there is no such file") from error
         content = Joined(store, names, ends, f'"{name}"', count)
         headers = {**HEADERS, "Content-Disposition": f'attachment; filename="{name}.bin"'}
         return send_content(request, content, BINARY, headers)

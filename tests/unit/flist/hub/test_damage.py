@@ -9,6 +9,7 @@ import pytest
 
 from flist.format.tables import Tables
 from flist.format.writer import write_flist
+from flist.hub.library import Library
 from flist.model import ROOT_INO, Inode
 from flist.server.names import name_block
 from tests.helpers.flist.hub import LocalHub, make_hub
@@ -59,6 +60,19 @@ def test_a_block_that_cannot_be_stored_names_no_path(hub: LocalHub) -> None:
     answer = hub.send("POST", "/api/v1/block", BLOCK, user="alice")
     assert answer.status == 500
     assert str(hub.root) not in answer.text
+
+
+def test_a_block_that_is_removed_during_a_request_is_not_found(
+    hub: LocalHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = name_block(BLOCK)
+    monkeypatch.setattr(Library, "block", lambda library, name: library.blocks / name)
+    for path in (
+        f"/api/v1/block/{name}",
+        f"/api/v1/block/{name}/downloads",
+        f"/api/v1/file/{name}",
+    ):
+        assert hub.send("GET", path).status == 404
 
 
 def test_a_preview_of_deep_directories_is_refused(hub: LocalHub) -> None:
