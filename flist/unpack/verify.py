@@ -87,6 +87,8 @@ class Copies:
             cached = self.fetcher.load_packed_now(block)
             lack = f"block {block.id.hex()} is not in the cache, and we are offline"
             return cached, [] if cached is not None else [lack]
+        if not self.places.is_covered(block.id):
+            return None, [f"no route covers block {block.id.hex()}"]
         found = self.places.look(block.id)
         data = next((item.data for item in found if item.data is not None), None)
         errors = [(item.place.shown, item.error) for item in found if item.error is not None]
