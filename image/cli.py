@@ -3,9 +3,9 @@
 import argparse
 from collections.abc import Sequence
 
-from image.commands import build, inspect
+from image.commands import build, inspect, lock, mirror, update
 
-VERBS = (build, inspect)
+VERBS = (build, inspect, lock, mirror, update)
 
 
 def main(argv: Sequence[str], prog: str) -> int:

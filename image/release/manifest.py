@@ -1,9 +1,10 @@
 """manifest.json: the description of a release. Written last, so its files are then complete.
 
     {"version": "0.1.0+3f2a...", "kernel": "6.12...", "identity": HEX,
-     "files": {"vmlinuz": {"size": BYTES, "sha256": HEX}, "initramfs.zst": {...}}}
+     "locked": true, "files": {"vmlinuz": {"size": BYTES, "sha256": HEX}, "initramfs.zst": {...}}}
 
-`identity` is the digest of all inputs of the release.
+`identity` is the digest of all inputs of the release. It is `locked` if the Debian packages are
+exactly those of the profile's lock; one that is not must not be published.
 """
 
 import hashlib
@@ -23,11 +24,12 @@ def describe(data: bytes) -> Artefact:
 
 
 def encode_manifest(
-    version: str, kernel: str, identity: str, files: Mapping[str, Artefact]
+    version: str, kernel: str, identity: str, files: Mapping[str, Artefact], *, locked: bool
 ) -> bytes:
     """Return the content of a manifest; the same release always gives the same bytes."""
     rows = {name: {"size": a.size, "sha256": a.sha256} for name, a in sorted(files.items())}
-    value = {"version": version, "kernel": kernel, "identity": identity, "files": rows}
+    value = {"version": version, "kernel": kernel, "identity": identity, "locked": locked}
+    value["files"] = rows
     return json.dumps(value, indent=2).encode() + b"\n"
 
 

@@ -28,7 +28,7 @@ def release(hub: LocalHub, tmp_path_factory: pytest.TempPathFactory) -> Release:
     It has its own folder, since a `zos boot` may replace the release in the cache.
     """
     output = tmp_path_factory.mktemp("release")
-    return build_release(output, flist_keys=hub.key_file, progress=say)
+    return build_release(output, flist_keys=hub.key_file, progress=say, allow_unlocked=True)
 
 
 @pytest.fixture

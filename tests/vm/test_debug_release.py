@@ -16,7 +16,7 @@ FAST = 1
 
 def test_commands_run_on_a_node(tmp_path: Path, artefacts: Path) -> None:
     need_tool("qemu-system-x86_64")
-    need_tool("mmdebstrap")
+    need_tool("apt-get")
     release = build_release(tmp_path / "release", progress=print, level=FAST, is_debug=True)
     files = (release.folder / "vmlinuz", release.folder / "initramfs.zst")
     boot = KernelBoot(files[0], files[1:], "console=ttyS0 panic=-1 runmode=dev farmer_id=1")
