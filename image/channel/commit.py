@@ -24,7 +24,7 @@ from common.tuf.metadata import ROOT, SNAPSHOT, TARGETS, TIMESTAMP
 from common.tuf.trust import Trusted
 from image.channel.repository import Change, Repository, renew
 from image.channel.roles import CHANNELS
-from image.channel.signers import Keyring
+from image.channel.signers import Keyring, add_signature
 from image.release.store import read_file
 
 
@@ -66,7 +66,7 @@ def sign(
     for delegator in before_and_after(repository, change, role):
         for keyid in delegator.get_delegated_role(role).keyids:
             if keyid in keyring and keyid not in metadata.signatures:
-                metadata.sign(keyring[keyid], append=True)
+                add_signature(metadata, keyring[keyid])
 
 
 def demand_signed(

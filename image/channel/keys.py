@@ -25,7 +25,7 @@ from common.tuf.metadata import ROOT, SNAPSHOT, TARGETS, TIMESTAMP
 from image.channel.commit import describe, name_of
 from image.channel.repository import Change, Repository, is_initialised, renew
 from image.channel.roles import CHANNELS, ROLES, THRESHOLDS, TOP, lifetime_s
-from image.channel.signers import load_file, make_key
+from image.channel.signers import add_signature, load_file, make_key
 from image.errors import ImageError
 from image.release.store import put
 
@@ -129,7 +129,7 @@ def first_channel(layout: Layout, name: str, now: float) -> Metadata[Targets]:
 def sign_all(metadata: Metadata[Any], signers: Iterable[Signer]) -> Metadata[Any]:
     """Sign with all `signers`."""
     for signer in signers:
-        metadata.sign(signer, append=True)
+        add_signature(metadata, signer)
     return metadata
 
 

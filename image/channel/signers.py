@@ -4,6 +4,7 @@ A token's key is named by a URI of RFC 7512, as `pkcs11:token=LABEL;id=%02?modul
 securesystemslib signs with tokens by ECDSA on NIST P-256 or P-384 only, as most tokens do.
 """
 
+import functools
 import getpass
 import hashlib
 import json
@@ -24,6 +25,8 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 from securesystemslib.signer import CryptoSigner, HSMSigner, Key, Signer
+from tuf.api.exceptions import UnsignedMetadataError
+from tuf.api.metadata import Metadata
 
 from common.files import open_regular, write_atomic
 from common.tuf.canonical import encode_canonical
@@ -178,4 +181,23 @@ def ask(variable: str, what: str) -> str:
         return secret
     if not sys.stdin.isatty():
         raise ImageError(f"cannot ask for the {what}: there is no terminal", hint=f"set {variable}")
-    return getpass.getpass(f"{what}: ")
+    return prompt(f"{what}: ")
+
+
+@functools.cache
+def prompt(text: str) -> str:
+    """Ask for a secret once; a change may need several signatures of one key."""
+    return getpass.getpass(text)
+
+
+def add_signature(metadata: Metadata[Any], signer: Signer) -> None:
+    """Sign metadata, beside the signatures that it has."""
+    try:
+        metadata.sign(signer, append=True)
+    except UnsignedMetadataError as error:
+        reason = error.__cause__ or error
+        raise ImageError(
+            f"cannot sign with the key {signer.public_key.keyid[:12]}: "
+            f"{reason if str(reason) else type(reason).__name__}",
+            hint="is the token there, and its PIN right?",
+        ) from error
