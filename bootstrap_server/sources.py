@@ -25,7 +25,7 @@ from bootstrap_server.releases import (
 from common.errors import ZosError
 from common.releases.channel import Channel, digest_of, open_manifest, read_channel
 from common.releases.layout import Layout, StoreError
-from common.releases.manifest import NAME
+from common.releases.manifest import MAX_BYTES, NAME
 from common.runmodes import RUN_MODES
 from common.tuf.trust import Trusted
 from serving.content import BeingWrittenError, FileOpener, OpenFile
@@ -153,8 +153,7 @@ class StoreSource:
             return channel
         channel = read_channel(self._trusted, run_mode, self.layout.fetch, self.clock())
         if channel.manifest is not None:
-            place = self.layout.blob(digest_of(channel.manifest))
-            open_manifest(channel, place.read_bytes())
+            open_manifest(channel, self.layout.read(digest_of(channel.manifest), MAX_BYTES))
             self._pin(channel)
         self._trusted = channel.trusted
         self._known[run_mode] = (stamp, channel)

@@ -46,6 +46,17 @@ class Layout:
             raise StoreError(f"{name[:80]!r} is not the name of a metadata file")
         return self.top / "metadata" / name
 
+    def read(self, sha256: str, limit: int) -> bytes:
+        """Return a small file by its digest; its reader checks the content."""
+        try:
+            with open_regular(self.blob(sha256)) as stream:
+                data = stream.read(limit + 1)
+        except OSError as error:
+            raise StoreError(f"cannot read {sha256} in the store: {error.strerror}") from error
+        if len(data) > limit:
+            raise StoreError(f"{sha256} in the store is larger than {limit} bytes")
+        return data
+
     def fetch(self, name: str, limit: int) -> bytes | None:
         """Return a file of metadata, or None; it is read up to one byte beyond `limit`."""
         try:

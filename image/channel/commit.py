@@ -25,7 +25,6 @@ from common.tuf.trust import Trusted
 from image.channel.repository import Change, Repository, renew
 from image.channel.roles import CHANNELS
 from image.channel.signers import Keyring, add_signature
-from image.release.store import read_file
 
 
 class KeysMissingError(ZosError):
@@ -155,8 +154,8 @@ def verify_from(
         session.now = now if name in change.targets else None
         channel = interpret(name, read_role(session, name, fetch))
         if name in change.targets and channel.manifest is not None:
-            place = repository.layout.blob(digest_of(channel.manifest))
-            open_manifest(channel, read_file(place, MAX_BYTES))
+            data = repository.layout.read(digest_of(channel.manifest), MAX_BYTES)
+            open_manifest(channel, data)
 
 
 def write(repository: Repository, files: Mapping[str, bytes], *, is_bridged: bool) -> None:

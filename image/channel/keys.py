@@ -72,10 +72,7 @@ def initialise(layout: Layout, keys: RoleKeys, now: float) -> bytes:
 
     `timestamp.json` is written last; until then, this can be run again.
     """
-    if is_initialised(layout):
-        raise ImageError(
-            f"{layout.top} has its channels already", hint="`zos image keys rotate` changes keys"
-        )
+    demand_new(layout)
     root = first_root(keys, now)
     roles: dict[str, Metadata[Any]] = {name: first_channel(layout, name, now) for name in CHANNELS}
     roles[TARGETS] = first_targets(keys, now)
@@ -92,6 +89,14 @@ def initialise(layout: Layout, keys: RoleKeys, now: float) -> bytes:
         write_atomic(layout.metadata(name_of(name, metadata)), metadata.to_bytes())
     write_atomic(layout.metadata("timestamp.json"), timestamp.to_bytes())
     return root.to_bytes()
+
+
+def demand_new(layout: Layout) -> None:
+    """Raise `ImageError` if the store has channels."""
+    if is_initialised(layout):
+        raise ImageError(
+            f"{layout.top} has its channels already", hint="`zos image keys rotate` changes keys"
+        )
 
 
 def first_root(keys: RoleKeys, now: float) -> Metadata[Root]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from tuf.api.metadata import Metadata, Root, Snapshot, T, Targets, Timestamp
 
-from common.releases.channel import HISTORY, Channel, interpret
+from common.releases.channel import HISTORY, Channel, digest_of, interpret
 from common.releases.layout import Layout
 from common.tuf.client import demand, open_session, read_role
 from common.tuf.errors import SignatureError
@@ -16,7 +16,6 @@ from common.tuf.trust import Session, Trusted
 from image.channel.history import MAX_BYTES, Entry, parse_history
 from image.channel.roles import CHANNELS, DAY_S, lifetime_s
 from image.errors import ImageError
-from image.release.store import read_file
 
 CLOCK_SLACK_S = DAY_S  # how far the clocks of two publishers may differ
 
@@ -56,8 +55,7 @@ class Repository:
     def history(self, channel: str) -> bytes:
         """Return the history of a channel, verified."""
         info = self.channels[channel].history
-        sha256 = (info.hashes or {})["sha256"]
-        data = read_file(self.layout.blob(sha256), MAX_BYTES)
+        data = self.layout.read(digest_of(info), MAX_BYTES)
         info.check(f"{channel}/{HISTORY}", data)
         return data
 

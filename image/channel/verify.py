@@ -201,17 +201,16 @@ def check_channel(report: Report, layout: Layout, session: Session, name: str, n
     channel = found[0]
     report.add(name, "history", lambda: check_history(layout, channel))
     if (info := channel.manifest) is not None:
-        place = layout.blob(digest_of(info))
         report.add(
             name,
             "manifest, and fit for this channel",
-            lambda: open_manifest(channel, read_file(place, MAX_BYTES)).version,
+            lambda: open_manifest(channel, layout.read(digest_of(info), MAX_BYTES)).version,
         )
 
 
 def check_history(layout: Layout, channel: Channel) -> str:
     """Check the chain of a channel's history, and that it ends with what the channel holds."""
-    data = read_file(layout.blob(digest_of(channel.history)), HISTORY_MAX_BYTES)
+    data = layout.read(digest_of(channel.history), HISTORY_MAX_BYTES)
     channel.history.check("its history", data)
     entries = parse_history(data, channel.name)
     release = entries[-1].release if entries else ""

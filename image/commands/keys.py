@@ -49,12 +49,13 @@ def add_init(commands: "Verbs") -> None:
 def run_init(args: argparse.Namespace, _prog: str) -> int:
     """Make keys and channels."""
     from common.files import write_atomic
-    from image.channel.keys import initialise, make_keys
+    from image.channel.keys import demand_new, initialise, make_keys
     from image.channel.place import ROOT_FILE, open_layout
     from image.release.store import hold_store
 
     layout = open_layout(args.store, must_exist=False)
     with hold_store(layout, "making the first keys"):
+        demand_new(layout)
         keys = make_keys(args.keys, is_encrypted=args.encrypt)
         root = initialise(layout, keys, time.time())
         write_atomic(args.keys / ROOT_FILE, root)

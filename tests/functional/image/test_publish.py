@@ -2,13 +2,17 @@
 
 import json
 import os
+import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from image.channel.commit import KeysMissingError
 from image.cli import main
+from image.errors import ImageError
 from tests.helpers.checkout import TOP
 from tests.helpers.needs import need_tool
 from tests.helpers.releases.store import Maintainer, write_release
@@ -125,39 +129,51 @@ def test_a_channel_whose_key_is_in_a_token(tmp_path: Path) -> None:
     assert zos("verify", store, "--keys", keys).returncode == 0  # public keys need no token
 
 
-def test_the_way_from_keys_to_a_roll_back(
+def test_the_page_word_for_word(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The commands of docs/maintainer.md, one after the other."""
+    """The commands of docs/publishing.md, one after the other; only the builds are ours."""
+    page = (TOP / "docs/publishing.md").read_text()
+    lines = re.findall(r"^    \./zos image (.*)$", page, re.MULTILINE)
+    assert len(lines) >= 20
     monkeypatch.chdir(tmp_path)
+    versions, waiting = iter(("1.0", "1.1")), []
+    told: dict[str, str] = {}
+    for line in lines:
+        if line.startswith("build "):
+            write_release(tmp_path / "release", next(versions))
+            continue
+        try:
+            assert main(shlex.split(line), "zos image") == 0, line
+        except KeysMissingError as error:
+            waiting.append(str(error))
+        told[line.split()[0]] = capsys.readouterr().out
+    assert waiting == ["rotate the keys of prod: 1 of 2 signatures of prod"]
+    assert re.search(r"^prod +1\.0 .*\n +withdrawn 1\.1: CVE-2030-1$", status(capsys), re.MULTILINE)
+    actions = [line.split()[3] for line in told["history"].splitlines()]
+    assert actions == ["promote", "promote", "rollback", "withdraw"]
+    assert "hangs with two cards" in told["history"]
+    assert told["verify"].endswith("all is good\n")
+    assert told["gc"].startswith("removed ")
 
-    def run(line: str) -> str:
-        assert main(line.split(), "zos image") == 0
-        return capsys.readouterr().out
 
-    run("keys init store --keys keys")
-    write_release(tmp_path / "release", "1.0")
-    assert run("publish store --channel dev --release release --keys keys") == (
-        "done: publish 1.0 on dev\n"
-    )
-    run("promote dev test store --keys keys")
-    run("promote test prod store --keys keys")
-    write_release(tmp_path / "release", "1.1")
-    run("publish store --channel dev --release release --keys keys")
-    run("promote dev prod store --keys keys")
-    run("rollback prod store --keys keys --why hangs --by eve")
-    run("withdraw 1.1 store --keys keys --why CVE-2030-1")
-    assert "prod  1.0" in run("status store")
-    assert "withdrawn 1.1: CVE-2030-1" in run("status store")
-    told = run("history prod store").splitlines()
-    assert [line.split()[3] for line in told] == ["promote", "promote", "rollback", "withdraw"]
-    assert told[2].endswith("eve rollback 1.0: hangs")
-    run("keys make new.pem")
-    old = json.loads(run("keys list store --json"))[-1]["keyid"]
-    run(f"keys rotate prod store --keys keys --add new.pem --remove {old}")
-    run("renew store --keys keys")
-    assert "no change waits" in run("sign store")
-    assert run("gc store --keep 0").startswith("removed ")
-    assert run("verify store --keys keys").endswith("all is good\n")
-    assert run("verify release").endswith("all is good\n")
-    assert json.loads(run("status store --json"))["channels"]["prod"]["release"] == "1.0"
+def status(capsys: pytest.CaptureFixture[str]) -> str:
+    """Return what `status` prints for the store in the current folder."""
+    assert main(["status", "store"], "zos image") == 0
+    assert main(["status", "store", "--json"], "zos image") == 0
+    text, _, value = capsys.readouterr().out.partition("{")
+    assert json.loads("{" + value)["waiting"] is None
+    return text
+
+
+def test_a_second_init_makes_no_keys(tmp_path: Path) -> None:
+    Maintainer.begin(tmp_path)
+    with pytest.raises(ImageError, match="has its channels already"):
+        main(["keys", "init", str(tmp_path / "store"), "--keys", str(tmp_path / "o")], "zos image")
+    assert not (tmp_path / "o").exists()
+
+
+def test_an_address_is_refused(tmp_path: Path) -> None:
+    call = ["publish", "https://boot.example", "--channel", "dev", "--keys", str(tmp_path)]
+    with pytest.raises(ImageError, match="takes no uploads yet"):
+        main(call, "zos image")

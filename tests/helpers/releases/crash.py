@@ -3,8 +3,8 @@
     python -m tests.helpers.releases.crash FOLDER
 
 Each write has two moments: before its name is given, and after that. A child does the change and
-kills itself at the n-th; the parent then verifies the store as clients do and does the change again.
-It prints a line for each kind of change, and fails at the first fault.
+kills itself at the n-th; the parent then verifies the store as clients do and does the change
+again. It prints a line for each kind of change, and fails at the first fault.
 """
 
 import os
