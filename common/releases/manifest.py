@@ -75,17 +75,18 @@ def demand_fit(manifest: Manifest, channel: str) -> None:
     if not RUN_MODES[channel].is_production:
         return
     refusal = f"cannot publish {manifest.version} to {channel}, a production channel"
-    if manifest.debug is not False:
-        says = "it is a debug release" if manifest.debug else "its manifest lacks `debug: false`"
+    if manifest.debug is None or manifest.locked is None:
+        lacking = "debug" if manifest.debug is None else "locked"
         raise UnfitError(
-            f"{refusal}: {says}",
-            hint="a debug release lets others than its owner into a farmer's machine; "
-            "build it without debug",
+            f"{refusal}: its manifest does not say `{lacking}`", hint="build the release anew"
         )
-    if manifest.locked is not True:
-        lacking = "its manifest lacks `locked: true`"
-        says = "its inputs are not locked" if manifest.locked is False else lacking
+    if manifest.debug:
         raise UnfitError(
-            f"{refusal}: {says}",
+            f"{refusal}: it is a debug release",
+            hint="it lets others than its owner into a farmer's machine; build it without debug",
+        )
+    if not manifest.locked:
+        raise UnfitError(
+            f"{refusal}: its inputs are not locked",
             hint="nobody could build the same release again and compare; build it from a lock file",
         )

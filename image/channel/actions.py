@@ -94,12 +94,19 @@ def withdraw(
     return Change(f"withdraw {version} from {', '.join(targets)}", None, targets)
 
 
-def refresh(repository: Repository, roles: Sequence[str], now: float) -> Change:
-    """Return the change that makes signatures valid for longer: snapshot, timestamp and `roles`."""
-    root = renew(repository.root, ROOT, now) if ROOT in roles else None
+def refresh(
+    repository: Repository, roles: Sequence[str], now: float, *, is_forced: bool = False
+) -> Change:
+    """Return the change that signs snapshot, timestamp and `roles` again.
+
+    With `is_forced`, they may become valid for a shorter time.
+    """
+    root = renew(repository.root, ROOT, now, is_forced=is_forced) if ROOT in roles else None
     offline = [role for role in roles if role == TARGETS or role not in TOP]
-    targets = {role: renew(repository.role(role), role, now) for role in offline}
-    return Change(f"renew {', '.join(roles) or 'the timestamp'}", root, targets)
+    targets = {
+        role: renew(repository.role(role), role, now, is_forced=is_forced) for role in offline
+    }
+    return Change(f"renew {', '.join(roles) or 'the timestamp'}", root, targets, is_forced)
 
 
 def demand_new(repository: Repository, channel: str, version: str) -> None:

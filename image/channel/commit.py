@@ -93,10 +93,10 @@ def needs_seal(repository: Repository, change: Change) -> bool:
 
 def seal(repository: Repository, change: Change, keyring: Keyring, now: float) -> dict[str, bytes]:
     """Return new snapshot and timestamp metadata that name the changed files."""
-    snapshot = renew(repository.snapshot, SNAPSHOT, now)
+    snapshot = renew(repository.snapshot, SNAPSHOT, now, is_forced=change.is_forced)
     for role, metadata in change.targets.items():
         snapshot.signed.meta[f"{role}.json"] = describe(metadata)
-    timestamp = renew(repository.timestamp, TIMESTAMP, now)
+    timestamp = renew(repository.timestamp, TIMESTAMP, now, is_forced=change.is_forced)
     sign(repository, change, SNAPSHOT, snapshot, keyring)
     timestamp.signed.snapshot_meta = describe(snapshot)
     sign(repository, change, TIMESTAMP, timestamp, keyring)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from common.locks import say
 from common.releases.layout import Layout
 from image.channel.repository import Change, Repository, open_repository
 from image.channel.signers import load_keyring
@@ -39,12 +40,21 @@ class Place:
 
     def change(self, work: str, make: Callable[[Repository], Change]) -> Change:
         """Publish the change that `make` returns, alone; other publishers wait meanwhile."""
-        keyring = load_keyring(self.keys)  # may ask for a passphrase, so before the lock
+        sources = [source for source in self.keys if not source.endswith(ROOT_FILE)]
+        keyring = load_keyring(sources)  # may ask for a passphrase, so before the lock
         with hold_store(self.layout, work):
             repository = self.open()
+            note_expiry(repository, time.time())
             change = make(repository)
             commit_or_stage(repository, change, keyring, time.time())
         return change
+
+
+def note_expiry(repository: Repository, now: float) -> None:
+    """Tell if clients accept nothing of the store: it was neglected, or this clock is wrong."""
+    expires = repository.timestamp.signed.expires
+    if now >= expires.timestamp():
+        say(f"the timestamp expired at {expires:%Y-%m-%d %H:%M} UTC; if that is news, see `date`")
 
 
 def open_layout(text: str, *, must_exist: bool = True) -> Layout:

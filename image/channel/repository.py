@@ -22,11 +22,15 @@ CLOCK_SLACK_S = DAY_S  # how far the clocks of two publishers may differ
 
 @dataclass
 class Change:
-    """New metadata, not yet published: a root, and targets by role; `what` is for people."""
+    """New metadata, not yet published: a root, and targets by role; `what` is for people.
+
+    With `is_forced`, it may expire before what it replaces.
+    """
 
     what: str
     root: Metadata[Root] | None = None
     targets: dict[str, Metadata[Targets]] = field(default_factory=dict)
+    is_forced: bool = False
 
     def files(self) -> Iterator[tuple[str, Metadata[Any]]]:
         """Yield all metadata with its role."""
@@ -117,15 +121,20 @@ def load(layout: Layout, roots: list[bytes], root: bytes) -> Repository:
     )
 
 
-def renew(metadata: Metadata[T], role: str, now: float) -> Metadata[T]:
-    """Return a copy with the next version and a new expiry, not signed."""
+def renew(metadata: Metadata[T], role: str, now: float, *, is_forced: bool = False) -> Metadata[T]:
+    """Return a copy with the next version and a new expiry, not signed.
+
+    One that expires earlier is refused, unless `is_forced`: a clock must have been wrong.
+    """
     new = Metadata[T].from_bytes(metadata.to_bytes())
     new.signatures.clear()
     new.signed.version += 1
     new.signed.expires = datetime.fromtimestamp(now + lifetime_s(role), UTC)
-    if new.signed.expires.timestamp() < metadata.signed.expires.timestamp() - CLOCK_SLACK_S:
+    before = metadata.signed.expires.timestamp()
+    if new.signed.expires.timestamp() < before - CLOCK_SLACK_S and not is_forced:
         raise ImageError(
             f"cannot sign {role}: the last signature is valid for longer than a new one would be",
-            hint="is the clock of this machine right? (`date`)",
+            hint=f"either this clock is behind (`date`), or that of the last publisher was ahead; "
+            f"then `zos image renew --force --role {role}`",
         )
     return new

@@ -49,13 +49,13 @@ def run(args: argparse.Namespace, _prog: str) -> int:
     from image.release.store import add_release, read_file
 
     place, reason = read_place(args), read_reason(args)
-    with show_progress() as progress:
 
-        def make(repository: Repository) -> Change:
-            demand_fit(parse_manifest(read_file(args.release / NAME, MAX_BYTES)), args.channel)
+    def make(repository: Repository) -> Change:
+        demand_fit(parse_manifest(read_file(args.release / NAME, MAX_BYTES)), args.channel)
+        with show_progress() as progress:
             manifest = add_release(repository.layout, args.release, progress)
-            return publish(repository, args.channel, manifest.version, reason)
+        return publish(repository, args.channel, manifest.version, reason)
 
-        change = place.change(f"publishing to {args.channel}", make)
+    change = place.change(f"publishing to {args.channel}", make)
     sys.stdout.write(f"done: {change.what}\n")
     return 0

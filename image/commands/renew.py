@@ -25,8 +25,13 @@ def add_parser(verbs: "Verbs") -> None:
         "--role",
         action="append",
         default=[],
-        choices=("root", "targets", *RUN_MODES),
+        choices=("root", "targets", "snapshot", "timestamp", *RUN_MODES),
         help="sign this role again, too; can be repeated",
+    )
+    parser.add_argument(
+        "--force",
+        action="store_true",
+        help="even if they then expire earlier, after a publisher's clock was ahead",
     )
     parser.set_defaults(run=run)
 
@@ -36,7 +41,8 @@ def run(args: argparse.Namespace, _prog: str) -> int:
     from image.channel.actions import refresh
 
     change = read_place(args).change(
-        "renewing signatures", lambda repository: refresh(repository, args.role, time.time())
+        "renewing signatures",
+        lambda repository: refresh(repository, args.role, time.time(), is_forced=args.force),
     )
     sys.stdout.write(f"done: {change.what}\n")
     return 0

@@ -110,8 +110,8 @@ class Maintainer:
         names = channels or ("dev", "qa", "test", "prod")
         self.change(lambda it: withdraw(it, version, names, self.reason("a hole")))
 
-    def renew(self, *roles: str) -> None:
-        self.change(lambda it: refresh(it, roles, self.now))
+    def renew(self, *roles: str, is_forced: bool = False) -> None:
+        self.change(lambda it: refresh(it, roles, self.now, is_forced=is_forced))
 
     def rotate(self, role: str, **how: Any) -> None:
         self.change(lambda it: rotate(it, role, self.now, **how))

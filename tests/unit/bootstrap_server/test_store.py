@@ -3,6 +3,7 @@
 import hashlib
 import shutil
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from fastapi import FastAPI
@@ -14,6 +15,7 @@ from bootstrap_server.settings import BootstrapSettings, Settings
 from tests.helpers.asgi import ask
 from tests.helpers.ipxe import read_commands
 from tests.helpers.releases.store import DAY_S, Maintainer
+from tests.unit.bootstrap_server.test_hostile import POISON
 
 DOWN = "http://boot.example"
 
@@ -155,6 +157,13 @@ def test_the_metadata_is_served(app: FastAPI, maintainer: Maintainer) -> None:
 )
 def test_what_is_not_there(app: FastAPI, path: str) -> None:
     assert ask(app, f"/channel/{path}").status == 404
+
+
+def test_hostile_names(app: FastAPI) -> None:
+    for text in POISON:
+        word = quote(text[:2000], safe="")
+        for path in (f"metadata/{word}", f"targets/dev/{word}", f"targets/{word}/x"):
+            assert 400 <= ask(app, f"/channel/{path}").status < 500, path
 
 
 def test_a_server_of_folders_has_no_metadata(tmp_path: Path) -> None:

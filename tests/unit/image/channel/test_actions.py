@@ -194,6 +194,22 @@ def test_a_publisher_whose_clock_is_ten_years_behind(maintainer: Maintainer) -> 
     assert maintainer.files() == before
 
 
+def test_a_publisher_whose_clock_was_ahead(maintainer: Maintainer) -> None:
+    """What it signed is valid for too long; others say so, and can put it right."""
+    maintainer.now += 300 * DAY_S
+    maintainer.publish("dev", "1.0")
+    maintainer.now -= 300 * DAY_S
+    with pytest.raises(ImageError, match="cannot sign dev") as caught:
+        maintainer.publish("dev", "1.1")
+    assert "renew --force --role dev" in (caught.value.hint or "")
+    with pytest.raises(ImageError, match="cannot sign snapshot"):
+        maintainer.publish("prod", "1.1")
+    maintainer.renew("dev", is_forced=True)
+    assert maintainer.read("dev").expires < maintainer.now + 15 * DAY_S
+    maintainer.publish("dev", "1.2")
+    assert maintainer.read("dev").sequence == 4
+
+
 def test_garbage_leaves_what_channels_need(maintainer: Maintainer) -> None:
     for version in ("1.0", "1.1", "1.2", "1.3"):
         maintainer.publish("dev", version)

@@ -1,11 +1,15 @@
 """`zos image verify`: every fault is named, and the other checks go on."""
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from common.errors import ZosError
+from image.channel.actions import refresh
+from image.channel.place import Place, note_expiry, open_layout
 from image.channel.verify import Report, verify_folder, verify_store
 from image.commands.verify import render, verify
 from image.errors import ImageError
@@ -81,8 +85,6 @@ SBOM: dict[str, Any] = {"spdxVersion": "SPDX-2.3", "packages": [{}, {}]}
     [(SBOM, True), ({**SBOM, "spdxVersion": "SPDX-2.2"}, False), ({}, False), ([], False)],
 )
 def test_the_sbom_of_a_folder(tmp_path: Path, value: Any, is_good: bool) -> None:
-    import hashlib
-
     data = json.dumps(value).encode()
     folder = write_release(tmp_path, "1.0")
     manifest = json.loads((folder / "manifest.json").read_text())
@@ -104,6 +106,27 @@ def test_a_folder_with_another_file(tmp_path: Path) -> None:
     assert faults(verify_folder(folder)) == {("manifest.json", "is a manifest")}
 
 
+def test_the_trusted_root_beside_keys(maintainer: Maintainer, tmp_path: Path) -> None:
+    """It may be one of `--keys`, and is no key that signs."""
+    keys = [str(path) for path in (tmp_path / "keys").glob("*.pem")]
+    place = Place(maintainer.layout, [*keys, str(tmp_path / "keys" / "root.json")])
+    place.change("a test", lambda it: refresh(it, (), maintainer.now))
+    assert maintainer.open().timestamp.signed.version == 4
+    other = Maintainer.begin(tmp_path / "other")
+    place = Place(maintainer.layout, [*keys, str(other.top / "keys" / "root.json")])
+    with pytest.raises(ZosError, match="signed by 0 of its keys"):
+        place.change("a test", lambda it: refresh(it, (), maintainer.now))
+
+
+def test_an_expired_timestamp_is_told(
+    maintainer: Maintainer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    note_expiry(maintainer.open(), maintainer.now)
+    assert capsys.readouterr().err == ""
+    note_expiry(maintainer.open(), maintainer.now + 15 * DAY_S)
+    assert "the timestamp expired at" in capsys.readouterr().err
+
+
 def test_what_must_be_given(maintainer: Maintainer, tmp_path: Path) -> None:
     with pytest.raises(ImageError, match="no trusted root"):
         verify(maintainer.layout.top, None)
@@ -114,6 +137,4 @@ def test_what_must_be_given(maintainer: Maintainer, tmp_path: Path) -> None:
     assert verify(maintainer.layout.top, str(tmp_path / "keys")).is_good
     assert verify(maintainer.layout.top, str(tmp_path / "keys" / "root.json")).is_good
     with pytest.raises(ImageError, match="takes no uploads"):
-        from image.channel.place import open_layout
-
         open_layout("https://boot.example")
