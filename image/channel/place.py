@@ -10,7 +10,7 @@ from pathlib import Path
 from common.locks import say
 from common.releases.layout import Layout
 from image.channel.repository import Change, Repository, open_repository
-from image.channel.signers import load_keyring
+from image.channel.signers import Keyring, load_keyring
 from image.channel.staging import commit_or_stage
 from image.errors import ImageError
 from image.release.store import hold_store, read_file
@@ -34,14 +34,17 @@ class Place:
                 return read_file(file, ROOT_MAX_BYTES)
         return None
 
+    def keyring(self) -> Keyring:
+        """Return the keys that sign."""
+        return load_keyring(source for source in self.keys if not source.endswith(ROOT_FILE))
+
     def open(self) -> Repository:
         """Return the repository, verified from the trusted root, or the store's first one."""
         return open_repository(self.layout, self.root())
 
     def change(self, work: str, make: Callable[[Repository], Change]) -> Change:
         """Publish the change that `make` returns, alone; other publishers wait meanwhile."""
-        sources = [source for source in self.keys if not source.endswith(ROOT_FILE)]
-        keyring = load_keyring(sources)  # may ask for a passphrase, so before the lock
+        keyring = self.keyring()  # may ask for a passphrase, so before the lock
         with hold_store(self.layout, work):
             repository = self.open()
             note_expiry(repository, time.time())

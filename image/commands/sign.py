@@ -34,12 +34,11 @@ def add_parser(verbs: "Verbs") -> None:
 def run(args: argparse.Namespace, _prog: str) -> int:
     """Show, sign or forget the change that waits."""
     from image.channel.place import Place, open_layout
-    from image.channel.signers import load_keyring
     from image.channel.staging import describe_change, drop_staged, load_staged, sign_staged
     from image.release.store import hold_store
 
     place = Place(open_layout(args.store), args.keys)
-    keyring = load_keyring(args.keys)
+    keyring = place.keyring()
     with hold_store(place.layout, "signing"):
         if args.drop:
             drop_staged(place.layout)
