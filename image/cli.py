@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Sequence
 
 from image.commands import (
+    approve,
     build,
     gc,
     history,
@@ -15,7 +16,6 @@ from image.commands import (
     publish,
     renew,
     rollback,
-    sign,
     status,
     update,
     verify,
@@ -34,7 +34,7 @@ VERBS = (
     rollback,
     withdraw,
     renew,
-    sign,
+    approve,
     status,
     history,
     verify,

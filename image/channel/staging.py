@@ -51,7 +51,7 @@ def load_staged(layout: Layout) -> Change | None:
     except Exception as error:  # python-tuf's errors have no common ancestor
         raise ImageError(
             f"cannot read the change that waits in {place}: {error!r:.100}",
-            hint="`zos image sign --drop` removes it",
+            hint="`zos image approve --drop` removes it",
         ) from error
 
 
@@ -66,14 +66,14 @@ def commit_or_stage(repository: Repository, change: Change, keyring: Keyring, no
     if waiting is not None and is_current(repository, waiting):
         raise ImageError(
             f"cannot {change.what}: another change waits for signatures: {waiting.what}",
-            hint="`zos image sign` signs it, `zos image sign --drop` forgets it",
+            hint="`zos image approve` signs it, `zos image approve --drop` forgets it",
         )
     try:
         commit(repository, change, keyring, now)
     except KeysMissingError as error:
         if any(metadata.signatures for _, metadata in change.files()):
             stage(repository.layout, change)
-            error.add_note("the change is kept: `zos image sign` adds signatures and publishes it")
+            error.add_note("the change is kept: `zos image approve` signs and publishes it")
         raise
     drop_staged(repository.layout)
 
@@ -86,7 +86,7 @@ def sign_staged(repository: Repository, keyring: Keyring, now: float) -> Change:
     if not is_current(repository, change):
         raise ImageError(
             f"cannot sign: {change.what}: the channel has changed since",
-            hint="`zos image sign --drop` removes it; make the change again",
+            hint="`zos image approve --drop` removes it; make the change again",
         )
     try:
         commit(repository, change, keyring, now)

@@ -4,7 +4,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
-from image.commands.shared import add_store
+from image.commands.store import add_store
 
 if TYPE_CHECKING:
     from image.commands.shared import Verbs

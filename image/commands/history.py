@@ -6,7 +6,7 @@ import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from image.commands.shared import add_channel, add_store
+from image.commands.store import add_channel, add_store
 
 if TYPE_CHECKING:
     from image.channel.history import Entry

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from common.runmodes import RUN_MODES
-from image.commands.shared import add_signing, add_store, parse_folder, read_place
+from image.commands.shared import parse_folder
+from image.commands.store import add_signing, add_store, read_place
 
 if TYPE_CHECKING:
     from image.commands.shared import Verbs

@@ -4,7 +4,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
-from image.commands.shared import add_channel, add_reason, add_signing, read_place, read_reason
+from image.commands.store import add_channel, add_reason, add_signing, read_place, read_reason
 
 if TYPE_CHECKING:
     from image.commands.shared import Verbs

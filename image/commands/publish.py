@@ -6,14 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from common.runmodes import RUN_MODES
-from image.commands.shared import (
-    add_reason,
-    add_signing,
-    parse_folder,
-    read_place,
-    read_reason,
-    show_progress,
-)
+from image.commands.shared import parse_folder, show_progress
+from image.commands.store import add_reason, add_signing, read_place, read_reason
 
 if TYPE_CHECKING:
     from image.commands.shared import Verbs

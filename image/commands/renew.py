@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from common.runmodes import RUN_MODES
-from image.commands.shared import add_signing, read_place
+from image.commands.store import add_signing, read_place
 
 if TYPE_CHECKING:
     from image.commands.shared import Verbs

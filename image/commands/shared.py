@@ -1,20 +1,14 @@
-"""What several verbs share: folders as arguments, stores and keys, and progress."""
+"""What several verbs share: folders as arguments, and progress."""
 
 import argparse
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from common.runmodes import RUN_MODES
-
 if TYPE_CHECKING:
     from argparse import _SubParsersAction
-
-    from image.channel.actions import Reason
-    from image.channel.place import Place
 
     Verbs = _SubParsersAction[argparse.ArgumentParser]
 
@@ -40,52 +34,6 @@ def add_profile(verb: argparse.ArgumentParser) -> None:
         help="accept package lists that are older than their signature allows, for a mirror that "
         "is kept at one day",
     )
-
-
-def add_store(parser: argparse.ArgumentParser) -> None:
-    """Add the argument that names the release store."""
-    parser.add_argument("store", metavar="STORE", help="folder of the release store")
-
-
-def add_signing(parser: argparse.ArgumentParser) -> None:
-    """Add the store, and the keys that sign a change of it."""
-    add_store(parser)
-    parser.add_argument(
-        "--keys",
-        action="append",
-        required=True,
-        metavar="KEYS",
-        help="key file, folder of key files, or PKCS#11 URI; can be repeated",
-    )
-
-
-def add_reason(parser: argparse.ArgumentParser, *, is_required: bool = False) -> None:
-    """Add what the history of a channel says of a change."""
-    parser.add_argument(
-        "--why", default="", required=is_required, metavar="TEXT", help="reason, for the history"
-    )
-    parser.add_argument("--by", metavar="NAME", help="who does it (default: USER@HOST)")
-
-
-def read_place(args: argparse.Namespace) -> "Place":
-    """Return the store and the keys that `add_signing` has parsed."""
-    from image.channel.place import Place, open_layout
-
-    return Place(open_layout(args.store), args.keys)
-
-
-def read_reason(args: argparse.Namespace) -> "Reason":
-    """Return what `add_reason` has parsed."""
-    from image.channel.actions import Reason
-    from image.channel.place import describe_user
-
-    return Reason(args.by or describe_user(), time.time(), args.why)
-
-
-def add_channel(parser: argparse.ArgumentParser, *names: str) -> None:
-    """Add arguments that each name a channel."""
-    for name in names:
-        parser.add_argument(name, choices=tuple(RUN_MODES), help="channel")
 
 
 @contextmanager

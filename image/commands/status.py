@@ -5,7 +5,7 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any
 
-from image.commands.shared import add_store
+from image.commands.store import add_store
 
 if TYPE_CHECKING:
     from image.channel.repository import Repository

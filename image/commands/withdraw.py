@@ -5,7 +5,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from common.runmodes import RUN_MODES
-from image.commands.shared import add_reason, add_signing, read_place, read_reason
+from image.commands.store import add_reason, add_signing, read_place, read_reason
 
 if TYPE_CHECKING:
     from image.commands.shared import Verbs

@@ -1,11 +1,11 @@
-"""`zos image sign`: add signatures to the change that waits for them."""
+"""`zos image approve`: add signatures to the change that waits for them."""
 
 import argparse
 import sys
 import time
 from typing import TYPE_CHECKING
 
-from image.commands.shared import add_store
+from image.commands.store import add_store
 
 if TYPE_CHECKING:
     from image.commands.shared import Verbs
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 def add_parser(verbs: "Verbs") -> None:
     """Add the verb."""
     parser = verbs.add_parser(
-        "sign",
+        "approve",
         help="sign the change that waits for further keys",
         description="Show the change that waits for further signatures; with --keys sign it. With "
         "the last signature that it needs, it is published.",
