@@ -14,7 +14,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, unquote, unquote_to_bytes
+from urllib.parse import unquote
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import (
@@ -143,36 +143,52 @@ def make_key(path: Path, *, is_encrypted: bool = False) -> CryptoSigner:
 
 def load_token(uri: str) -> Signer:
     """Return the signer of a key in a PKCS#11 token."""
-    number, label, module = parse_uri(uri)
-    if module:
-        os.environ["PYKCS11LIB"] = module  # where securesystemslib looks for it
+    about = parse_uri(uri)
+    os.environ["PYKCS11LIB"] = about["module-path"]  # where securesystemslib looks for it
+    number = int.from_bytes(about["id"].encode("latin-1"))
 
     def pin(_: str) -> str:
-        return ask(PIN, f"PIN of the token {label}")
+        return read_pin(about)
 
     try:
-        place, public = HSMSigner.import_(number, label, pin)
+        place, public = HSMSigner.import_(number, about["token"], pin)
         return HSMSigner.from_priv_key_uri(place, public, pin)
     except ImageError:
         raise
     except Exception as error:
         raise ImageError(
-            f"cannot use the key {uri}: {error or type(error).__name__}",
+            f"cannot use the key {hide_pin(uri)}: {error or type(error).__name__}",
             hint="an ECDSA key on P-256 or P-384 is needed; `pkcs11-tool --list-objects` shows all",
         ) from error
 
 
-def parse_uri(uri: str) -> tuple[int, str, str]:
-    """Return the key's id, the token's label and the module of a PKCS#11 URI."""
+def parse_uri(uri: str) -> dict[str, str]:
+    """Return the attributes of a PKCS#11 URI; the bytes of the id are as Latin-1."""
     path, _, query = uri.removeprefix(TOKEN).partition("?")
-    words = dict(word.partition("=")[::2] for word in path.split(";") if word)
-    module = parse_qs(query).get("module-path", [""])[0] or os.environ.get("PYKCS11LIB", "")
-    if not words.get("token") or not words.get("id") or not module:
+    words = (word.partition("=") for word in (*path.split(";"), *query.split("&")) if word)
+    found = {name: unquote(value, "latin-1") for name, _, value in words}
+    found.setdefault("module-path", os.environ.get("PYKCS11LIB", ""))
+    if not all(found.get(name) for name in ("token", "id", "module-path")):
         raise ImageError(
-            f"cannot use the key {uri}: it lacks token, id or module-path",
+            f"cannot use the key {hide_pin(uri)}: it lacks token, id or module-path",
             hint="pkcs11:token=LABEL;id=%02?module-path=/usr/lib/softhsm/libsofthsm2.so",
         )
-    return int.from_bytes(unquote_to_bytes(words["id"])), unquote(words["token"]), module
+    found["token"] = found["token"].encode("latin-1").decode(errors="replace")
+    return found
+
+
+def hide_pin(uri: str) -> str:
+    """Return the part of a URI that names the key; the rest may have a PIN."""
+    return uri.partition("?")[0]
+
+
+def read_pin(about: Mapping[str, str]) -> str:
+    """Return the PIN that the URI has, or whose file it names; else ask for it."""
+    if pin := about.get("pin-value"):
+        return pin
+    if source := about.get("pin-source"):
+        return read_private(Path(source.removeprefix("file:"))).decode(errors="replace").strip()
+    return ask(PIN, f"PIN of the token {about['token']}")
 
 
 def ask(variable: str, what: str) -> str:

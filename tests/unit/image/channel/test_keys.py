@@ -23,6 +23,7 @@ from image.channel.signers import (
     make_key,
     parse_uri,
     public_text,
+    read_pin,
 )
 from image.channel.staging import (
     STAGED,
@@ -252,13 +253,21 @@ def test_what_is_no_key(tmp_path: Path) -> None:
         load_keyring([str(tmp_path / "missing.pem")])
 
 
-def test_the_uri_of_a_token(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_uri_of_a_token(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("PYKCS11LIB", raising=False)
-    uri = "pkcs11:token=My%20token;id=%01%02?module-path=/usr/lib/x.so"
-    assert parse_uri(uri) == (0x102, "My token", "/usr/lib/x.so")
-    for bad in ("pkcs11:", "pkcs11:token=a?module-path=x", "pkcs11:token=a;id=%02"):
-        with pytest.raises(ImageError, match="lacks token, id or module-path"):
+    about = parse_uri("pkcs11:token=My%20tok%C3%A9n;id=%01%02?module-path=/usr/lib/c++.so")
+    assert (about["token"], about["id"]) == ("My tok\u00e9n", "\x01\x02")
+    assert about["module-path"] == "/usr/lib/c++.so"
+    for bad in ("pkcs11:", "pkcs11:token=a?module-path=x", "pkcs11:token=a;id=%02?pin-value=77"):
+        with pytest.raises(ImageError, match="lacks token, id or module-path") as caught:
             parse_uri(bad)
+        assert "77" not in caught.value.message
+    (tmp_path / "pin").write_text("1234\n")
+    (tmp_path / "pin").chmod(0o600)
+    assert read_pin({"token": "a", "pin-source": f"file:{tmp_path / 'pin'}"}) == "1234"
+    assert read_pin({"token": "a", "pin-value": "5678"}) == "5678"
+    monkeypatch.setenv("ZOS_PKCS11_PIN", "9999")
+    assert read_pin({"token": "a"}) == "9999"
 
 
 def test_a_killed_init_is_run_again(tmp_path: Path) -> None:
