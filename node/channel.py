@@ -86,6 +86,7 @@ def fetch_manifest(pool: urllib3.PoolManager, url: str, channel: Channel) -> Man
 
 def fetch_file(pool: urllib3.PoolManager, url: str, limit: int) -> bytes | None:
     """Return a small file, or None if the server does not have it."""
+    began = time.monotonic()
     with time_limit(HEAD_S):
         response = pool.request("GET", url, preload_content=False)
     try:
@@ -93,6 +94,6 @@ def fetch_file(pool: urllib3.PoolManager, url: str, limit: int) -> bytes | None:
             return None
         if response.status != 200:
             raise NodeError(f"cannot fetch {url}: the server answered {response.status}")
-        return b"".join(read_body(response, url, limit, DEADLINE_S))
+        return b"".join(read_body(response, url, limit, began, DEADLINE_S))
     finally:
         response.close()
