@@ -16,6 +16,7 @@ from bootstrap_server.errors import NotReadyError, NotThereError
 from bootstrap_server.model import parse_run_mode
 from bootstrap_server.releases import (
     BOOT_FILES,
+    NOT_ABSENT,
     PublishedRelease,
     find_release,
     identify_digests,
@@ -124,10 +125,7 @@ class StoreSource:
 
     def open_metadata(self, name: str) -> OpenFile:
         """Open a file of metadata; its reader verifies it."""
-        try:
-            return self.opener.open(self.layout.metadata(name))
-        except (StoreError, OSError) as error:
-            raise NotThereError("the store has no such metadata") from error
+        return self._open_path(self.layout.metadata, name, "the store has no such metadata")
 
     def open_target(self, run_mode: str, name: str) -> OpenFile:
         """Open a file that metadata names, as long as the store has it."""
@@ -140,7 +138,11 @@ class StoreSource:
         try:
             with self._lock:
                 channel = self._verify(run_mode)
-        except (ZosError, OSError) as error:
+        except OSError as error:
+            if error.errno in NOT_ABSENT:
+                raise
+            raise NotReadyError(f"the channel {run_mode} can't be read: {error}") from error
+        except ZosError as error:
             raise NotReadyError(f"the channel {run_mode} can't be trusted: {error}") from error
         if not channel.release:
             raise NotThereError("this channel holds no release")
@@ -174,14 +176,22 @@ class StoreSource:
 
     def _open_blob(self, sha256: str) -> OpenFile:
         """Open a file of the store that has the content that its name says."""
-        try:
-            file = self.opener.open(self.layout.blob(sha256))
-        except (StoreError, OSError) as error:
-            raise NotThereError("the store has no such file") from error
+        file = self._open_path(self.layout.blob, sha256, "the store has no such file")
         if file.etag != f'"{sha256}"':
             file.close()
             raise NotReadyError(f"a file of the store is damaged: {sha256}")
         return file
+
+    def _open_path(self, find: Callable[[str], Path], name: str, absent: str) -> OpenFile:
+        """Open a file of the store; a lack of descriptors is not the lack of a file."""
+        try:
+            return self.opener.open(find(name))
+        except OSError as error:
+            if error.errno in NOT_ABSENT:
+                raise
+            raise NotThereError(absent) from error
+        except StoreError as error:
+            raise NotThereError(absent) from error
 
 
 def identify_channel(channel: Channel) -> str:

@@ -51,8 +51,8 @@ class Layout:
         try:
             with open_regular(self.blob(sha256)) as stream:
                 data = stream.read(limit + 1)
-        except OSError as error:
-            raise StoreError(f"cannot read {sha256} in the store: {error.strerror}") from error
+        except FileNotFoundError as error:
+            raise StoreError(f"the store lacks {sha256}") from error
         if len(data) > limit:
             raise StoreError(f"{sha256} in the store is larger than {limit} bytes")
         return data

@@ -1,6 +1,8 @@
 """A server whose releases come from signed channels serves nothing else."""
 
+import errno
 import hashlib
+import os
 import shutil
 from pathlib import Path
 from urllib.parse import quote
@@ -129,6 +131,27 @@ def test_a_damaged_file_is_not_served(app: FastAPI, maintainer: Maintainer) -> N
     for path in ("vmlinuz", f"{release}/vmlinuz", "release.ipxe"):
         assert ask(app, f"/kernel/dev/{path}").status == 503
     assert ask(app, f"/channel/targets/dev/{place.name}.vmlinuz").status == 503
+
+
+def test_a_lack_of_descriptors_is_no_lack_of_a_release(
+    app: FastAPI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    release = current(app)
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    source = app.state.server.source
+    monkeypatch.setattr(source.opener, "open", refuse)
+    with pytest.raises(OSError, match="Too many open files"):
+        source.open("dev", "vmlinuz")
+    with pytest.raises(OSError, match="Too many open files"):
+        source.open_pinned("dev", release, "vmlinuz")
+    with pytest.raises(OSError, match="Too many open files"):
+        source.open_metadata("timestamp.json")
+    monkeypatch.setattr("common.releases.layout.open_regular", refuse)
+    with pytest.raises(OSError, match="Too many open files"):
+        source.find("dev")
 
 
 def test_the_metadata_is_served(app: FastAPI, maintainer: Maintainer) -> None:
