@@ -10,9 +10,9 @@ from image.model import File
 from image.tree import Tree, matches
 
 RECIPE = (Path(image.__file__).parent, Path(debian.__file__).parent)
-# The command line and its output do not change what is built, nor does how locked files are found.
+# Commands, publishing and how locked files are found do not change what is built.
 NOT_RECIPE = (
-    *("cli.py", "commands/*", "lock/*", "release/listing.py"),
+    *("cli.py", "channel/*", "commands/*", "lock/*", "release/listing.py", "release/store.py"),
     *("download.py", "fetch.py", "lock.py", "pool.py", "resolve.py"),
 )
 
