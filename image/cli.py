@@ -3,9 +3,9 @@
 import argparse
 from collections.abc import Sequence
 
-from image.commands import build, inspect
+from image.commands import build, check, inspect
 
-VERBS = (build, inspect)
+VERBS = (build, check, inspect)
 
 
 def main(argv: Sequence[str], prog: str) -> int:

@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from image.recipe.load import DEFAULT_PROFILE, built_in
+
 if TYPE_CHECKING:
     from argparse import _SubParsersAction
 
@@ -18,6 +20,17 @@ def parse_folder(text: str) -> Path:
     if not text:
         raise argparse.ArgumentTypeError("the folder has no name")
     return Path(text)
+
+
+def add_profile(parser: argparse.ArgumentParser) -> None:
+    """Add the option --profile."""
+    parser.add_argument(
+        "--profile",
+        default=DEFAULT_PROFILE,
+        metavar="NAME|FILE",
+        help=f"what goes in: {', '.join(built_in())}, or a TOML file of yours "
+        "(default: %(default)s)",
+    )
 
 
 @contextmanager

@@ -36,20 +36,20 @@ GLIBC = (
 )
 
 
-def fetch_wheels(lock: Path) -> list[Path]:
-    """Return the wheels in `lock` for CPython 3.13 on x86-64, from the cache if possible.
+def fetch_wheels(text: str) -> list[Path]:
+    """Return the wheels in the lock file `text` for CPython 3.13 on x86-64, from the cache if
+    possible.
 
     pip refuses a file whose hash is not in the lock file. Cached files are held to the same hashes
     each time; if one has changed, all are fetched again.
     """
-    text = lock.read_text()
     identity = hashlib.sha256(text.encode() + repr(GLIBC).encode()).hexdigest()
     folder = cache_dir("wheels") / identity[:16]
     with hold_lock(folder.with_suffix(".lock"), "fetching wheels", LOCK_DEADLINE_S):
         wheels = sorted(folder.glob("*.whl"))
         if not are_locked(wheels, text):
             with scratch("wheels") as place:
-                _download(lock, place / "new")
+                _download(text, place)
                 shutil.rmtree(folder, ignore_errors=True)
                 shutil.move(place / "new", folder)
             wheels = sorted(folder.glob("*.whl"))
@@ -74,17 +74,20 @@ def parse_lock(text: str) -> dict[str, str]:
     return locked
 
 
-def _download(lock: Path, folder: Path) -> None:
+def _download(text: str, place: Path) -> None:
+    """Fetch the wheels of a lock file into the new folder `place / "new"`."""
+    lock = place / "wheels.lock"
+    lock.write_text(text)
     call: list[str | Path] = [sys.executable, "-m", "pip", "download", "--quiet"]
     call += ["--disable-pip-version-check", "--require-hashes", "--no-deps"]
     call += ["--only-binary=:all:", "--python-version", "3.13", "--implementation", "cp"]
     call += ["--abi", "cp313", "--abi", "abi3", "--abi", "none"]
     call += [word for version in GLIBC for word in ("--platform", f"manylinux{version}_x86_64")]
     try:
-        run([*call, "-r", lock, "-d", folder], timeout_s=FETCH_DEADLINE_S)
+        run([*call, "-r", lock, "-d", place / "new"], timeout_s=FETCH_DEADLINE_S)
     except CommandError as error:
         raise ImageError(
-            f"cannot fetch the wheels of {lock.name}: {error.message}",
+            f"cannot fetch the wheels: {error.message}",
             hint="the first build needs PyPI or a mirror that pip is configured for",
         ) from error
 

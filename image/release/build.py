@@ -1,4 +1,4 @@
-"""Builds a release: fetches packages and wheels, composes three layers, writes all files.
+"""Builds a release: composes its layers out of packages, wheels and sources, and writes all files.
 
 Nothing is written to the release's folder before every file is complete; then each file is
 replaced atomically, the manifest last.
@@ -6,66 +6,43 @@ replaced atomically, the manifest last.
 
 import contextlib
 import functools
-import importlib.metadata
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from common.debian.archive import PackageArchive, open_archive
-from common.debian.fetch import fetch_packages
 from common.files import open_atomic, write_atomic
-from common.run import CommandError
 from common.scratch import scratch
 from image.errors import ImageError
+from image.formats.cpio import write_archive
 from image.model import Release
+from image.parts.firmware import collect_microcode
 from image.parts.kernel import build_modules, find_kernel
 from image.parts.layers import LEVEL, cached_layer, pack_layer
-from image.parts.project import add_agent, build_project, collect_sources, read_keys
-from image.parts.system import build_system, unpack_target
-from image.parts.wheels import fetch_wheels, unpack_wheels
-from image.recipe import plan
-from image.release.identity import digest, packages_identity, recipe_identity, tree_identity
+from image.parts.project import build_project
+from image.parts.services import check_services
+from image.parts.system import build_system, python_libraries, take_files, unpack_target
+from image.recipe.load import DEFAULT_PROFILE, load_recipe
+from image.recipe.recipe import Recipe
+from image.recipe.values import read_key_file
+from image.release.identity import digest, packages_identity
+from image.release.inputs import (
+    Inputs,
+    Progress,
+    choose_python,
+    gather_inputs,
+    unpack_all_wheels,
+)
 from image.release.manifest import NAME, describe, encode_manifest, find_release
 from image.tree import Tree
-
-LOCK = Path(plan.__file__).with_name("node.lock")
-Progress = Callable[[str], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Inputs:
-    """The inputs of a release, and the identities of its three layers."""
-
-    packages: Path
-    sources: Tree
-    keys: str
-    level: int
-    packages_id: str
-    modules_id: str
-    system_id: str
-    project_id: str
-
-    @property
-    def identity(self) -> str:
-        """Return the identity of the release."""
-        return digest(self.modules_id, self.system_id, self.project_id)
-
-    @property
-    def version(self) -> str:
-        """Return the version of the release: the project's, and the identity of the build."""
-        return f"{base_version()}+{self.identity[:12]}"
-
-
-def base_version() -> str:
-    """Return the project's own version."""
-    return importlib.metadata.version("zero-os")
 
 
 def build_release(
     output: Path,
     *,
+    profile: str | Path = DEFAULT_PROFILE,
     flist_keys: Path | None = None,
     progress: Callable[[str], None],
     level: int = LEVEL,
@@ -74,19 +51,27 @@ def build_release(
 ) -> Release:
     """Build a release of the current sources in `output` and return it.
 
-    `flist_keys` is a file of public keys; a node accepts only flists that one of them signed.
-    `progress` is called with a short description of each step. `refresh` fetches the newest Debian
-    packages even if the cache has older ones. `is_debug` adds the test driver's agent. A release
-    in `output` with the same inputs is kept. Raises `ZosError`.
+    `flist_keys` is a file of public keys; a node accepts only flists that one of them, or of the
+    profile's, signed. `progress` is called with a short description of each step. `refresh` fetches
+    the newest Debian packages even if the cache has older ones. `is_debug` adds the test driver's
+    agent. A release in `output` with the same inputs is kept. Raises `ZosError`.
     """
     began = time.monotonic()
-    keys = read_keys(flist_keys) if flist_keys else ""
+    recipe = prepare_recipe(profile, flist_keys, is_debug=is_debug)
+    check_services(recipe)
     prepare_output(output)
-    inputs = gather_inputs(keys, level, progress, refresh=refresh, is_debug=is_debug)
+    inputs = gather_inputs(recipe, level, progress, refresh=refresh)
     release = find_release(output, inputs.version, inputs.identity)
     if release is None:
         release = make_release(output, inputs, progress)
     return replace(release, elapsed_s=time.monotonic() - began)
+
+
+def prepare_recipe(profile: str | Path, flist_keys: Path | None, *, is_debug: bool) -> Recipe:
+    """Return the profile with what the command line adds to it."""
+    recipe = load_recipe(profile, debug=is_debug)
+    added = read_key_file(flist_keys) if flist_keys else ""
+    return replace(recipe, keys=recipe.keys + added)
 
 
 def prepare_output(output: Path) -> None:
@@ -101,26 +86,6 @@ def prepare_output(output: Path) -> None:
         ) from error
 
 
-def gather_inputs(
-    keys: str, level: int, progress: Progress, *, refresh: bool = False, is_debug: bool = False
-) -> Inputs:
-    """Return the inputs of the release, fetching packages that are not in the cache."""
-    progress(f"{'fetching' if refresh else 'checking'} the Debian packages")
-    try:
-        packages = fetch_packages(plan.PACKAGES, refresh=refresh, progress=progress)
-    except CommandError as error:
-        raise ImageError(error.message, hint=error.hint) from error
-    sources = add_agent(collect_sources()) if is_debug else collect_sources()
-    packages_id = packages_identity(packages)
-    base = digest(packages_id, recipe_identity(), str(level))
-    modules_id = digest("modules", base)
-    system_id = digest("system", base, LOCK.read_bytes())
-    # This layer's os-release contains the release's version, so it depends on all layers.
-    project = (base_version(), tree_identity(sources), keys)
-    project_id = digest("project", modules_id, system_id, *project)
-    return Inputs(packages, sources, keys, level, packages_id, modules_id, system_id, project_id)
-
-
 def make_release(output: Path, inputs: Inputs, progress: Progress) -> Release:
     """Make all files of a release in memory, then write them to `output`."""
     with open_archive(inputs.packages) as archive, scratch("build") as place:
@@ -132,15 +97,15 @@ def make_release(output: Path, inputs: Inputs, progress: Progress) -> Release:
         kernel = find_kernel(archive)
         vmlinuz_path = f"boot/vmlinuz-{kernel}"
         vmlinuz = archive.read(vmlinuz_path)
-        layers = make_layers(
-            archive, kernel, int(archive.member(vmlinuz_path).mtime), inputs, place, progress
-        )
+        mtime = int(archive.member(vmlinuz_path).mtime)
+        layers = make_layers(archive, kernel, mtime, inputs, place, progress)
     contents = {"vmlinuz": vmlinuz, "initramfs.zst": b"".join(layers)}
     files = {name: describe(content) for name, content in contents.items()}
     progress("writing the release")
-    contents[NAME] = encode_manifest(inputs.version, kernel, inputs.identity, files)
+    release = Release(output, inputs.version, kernel, files)
+    contents[NAME] = encode_manifest(release, inputs.recipe, inputs.identity)
     write_release(output, contents)
-    return Release(output, inputs.version, kernel, files)
+    return release
 
 
 def write_release(output: Path, contents: dict[str, bytes]) -> None:
@@ -170,37 +135,51 @@ def make_layers(
 ) -> list[bytes]:
     """Return the compressed layers of the initramfs, first to last; `place` is an empty folder."""
 
+    recipe = inputs.recipe
+
     @functools.cache
     def target() -> Path:
         unpack_target(archive, place / "target")
         return place / "target"
 
+    chosen = choose_python(inputs, archive, target, progress)
+
     def modules() -> Tree:
-        return build_modules(archive, kernel, target())
+        return build_modules(archive, kernel, recipe, target())
 
     def system() -> Tree:
-        progress("fetching the node's wheels")
-        wheels = unpack_wheels(fetch_wheels(LOCK), plan.PROJECT, plan.WHEELS_WITHOUT)
+        libraries = python_libraries(archive, unpack_all_wheels(recipe))
         progress("byte-compiling Python and the wheels")
-        return build_system(archive, wheels, target())
+        extra = take_files(archive, recipe)
+        return build_system(archive, libraries, frozenset(chosen), extra, target())
 
     def project() -> Tree:
-        return build_project(inputs.sources, inputs.keys, inputs.version, target())
+        return build_project(inputs.sources, recipe, frozenset(chosen), inputs.version, target())
 
     def layer(name: str, identity: str, what: str, make: Callable[[], Tree]) -> bytes:
         def packed() -> bytes:
             progress(f"choosing {what}")
-            tree = make()
-            size = tree.size_bytes() / 1e6
-            progress(f"compressing {what} ({size:.1f} MB)")
-            data = pack_layer(tree, mtime, inputs.level)
-            progress(f"compressed {what} from {size:.1f} to {len(data) / 1e6:.1f} MB")
-            return data
+            archive_bytes = write_archive(make(), mtime)
+            return compress_layer(name, archive_bytes, what, inputs.level, progress)
 
         return cached_layer(name, identity, packed)
 
+    early = [write_archive(collect_microcode(archive), mtime)] if recipe.microcode else []
     return [
+        *early,
         layer("modules", inputs.modules_id, "kernel modules", modules),
-        layer("system", inputs.system_id, "libraries and Python", system),
-        layer("project", inputs.project_id, "Zero-OS itself", project),
+        layer("system", inputs.system_id(chosen), "libraries and Python", system),
+        layer("project", inputs.identity, "Zero-OS itself", project),
     ]
+
+
+def compress_layer(name: str, data: bytes, what: str, level: int, progress: Progress) -> bytes:
+    """Return `data` compressed; the same data is compressed once, whatever code made it."""
+
+    def compress() -> bytes:
+        progress(f"compressing {what} ({len(data) / 1e6:.1f} MB)")
+        packed = pack_layer(data, level)
+        progress(f"compressed {what} from {len(data) / 1e6:.1f} to {len(packed) / 1e6:.1f} MB")
+        return packed
+
+    return cached_layer(f"packed-{name}", digest(data, str(level)), compress)

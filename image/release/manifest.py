@@ -1,6 +1,7 @@
 """manifest.json: the description of a release. Written last, so its files are then complete.
 
-    {"version": "0.1.0+3f2a...", "kernel": "6.12...", "identity": HEX,
+    {"version": "0.1.0+3f2a...", "profile": "virt", "architecture": "amd64", "debug": false,
+     "parameters": [], "lockdown": true, "kernel": "6.12...", "identity": HEX,
      "files": {"vmlinuz": {"size": BYTES, "sha256": HEX}, "initramfs.zst": {...}}}
 
 `identity` is the digest of all inputs of the release.
@@ -8,11 +9,11 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from image.model import Artefact, Release
+from image.recipe.recipe import Recipe
 
 NAME = "manifest.json"
 
@@ -22,12 +23,20 @@ def describe(data: bytes) -> Artefact:
     return Artefact(len(data), hashlib.sha256(data).hexdigest())
 
 
-def encode_manifest(
-    version: str, kernel: str, identity: str, files: Mapping[str, Artefact]
-) -> bytes:
+def encode_manifest(release: Release, recipe: Recipe, identity: str) -> bytes:
     """Return the content of a manifest; the same release always gives the same bytes."""
-    rows = {name: {"size": a.size, "sha256": a.sha256} for name, a in sorted(files.items())}
-    value = {"version": version, "kernel": kernel, "identity": identity, "files": rows}
+    rows = {n: {"size": a.size, "sha256": a.sha256} for n, a in sorted(release.files.items())}
+    value = {
+        "version": release.version,
+        "profile": recipe.name,
+        "architecture": recipe.architecture,
+        "debug": recipe.debug,
+        "parameters": recipe.parameters,
+        "lockdown": recipe.lockdown,
+        "kernel": release.kernel,
+        "identity": identity,
+        "files": rows,
+    }
     return json.dumps(value, indent=2).encode() + b"\n"
 
 

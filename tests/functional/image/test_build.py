@@ -1,81 +1,29 @@
 """A release from cached packages: reproducible, complete, and its errors."""
 
-import base64
 import os
 import shutil
 import stat
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import zstandard
 
 from common.debian.archive import open_archive
-from common.debian.fetch import fetch_packages
 from common.debian.programs import LOADER
 from common.run import CommandError
 from image import cli
 from image.errors import ImageError
-from image.formats.cpio import Member, read_archive
+from image.formats.cpio import Member
 from image.model import Release
 from image.parts.kernel import find_kernel
-from image.parts.project import collect_sources
 from image.parts.wheels import fetch_wheels
-from image.recipe import plan
+from image.recipe.load import load_recipe
 from image.release import build, identity
 from image.release.build import build_release
-from image.release.identity import packages_identity, recipe_identity
-from tests.helpers.needs import need_tool
+from image.release.inputs import LOCK, gather_packages
+from tests.functional.image.conftest import FAST, KEY
 
 pytestmark = pytest.mark.timeout(900)  # the first build on a machine fetches packages
-KEY = base64.b64encode(b"k" * 32).decode()
-FAST = 1
-
-
-@pytest.fixture(scope="module")
-def caches(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Yield a cache with the user's packages and wheels, but nothing built from them."""
-    need_tool("mmdebstrap")
-    packages, wheels = fetch_packages(plan.PACKAGES), fetch_wheels(build.LOCK)
-    packages_identity(packages)
-    root = tmp_path_factory.mktemp("cache")
-    (root / "debian").symlink_to(packages.parent)
-    (root / "wheels").symlink_to(wheels[0].parent.parent)
-    # A source file may be edited while this runs; that must not change the release.
-    sources, recipe = collect_sources(), recipe_identity()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ZOS_CACHE", str(root))
-        patch.setattr(build, "collect_sources", lambda: sources)
-        patch.setattr(build, "recipe_identity", lambda: recipe)
-        yield root
-
-
-@pytest.fixture(scope="module")
-def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a file with one key."""
-    path = tmp_path_factory.mktemp("keys") / "flist.pub"
-    path.write_text(f"# test\n{KEY}\n")
-    return path
-
-
-@pytest.fixture(scope="module")
-def release(caches: Path, keys: Path, tmp_path_factory: pytest.TempPathFactory) -> Release:
-    """Return a release with fast compression."""
-    output = tmp_path_factory.mktemp("release")
-    return build_release(output, flist_keys=keys, progress=print, level=FAST)
-
-
-@pytest.fixture(scope="module")
-def members(release: Release) -> dict[str, Member]:
-    """Return the members of its initramfs, by path."""
-    found: dict[str, Member] = {}
-    rest = (release.folder / "initramfs.zst").read_bytes()
-    while rest := rest.lstrip(b"\0"):
-        frame = zstandard.ZstdDecompressor().decompressobj()
-        found |= {member.name: member for member in read_archive(frame.decompress(rest))}
-        rest = frame.unused_data
-    return found
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -133,18 +81,18 @@ def test_damaged_caches_do_not_reach_a_release(
 def test_repacked_wheels_are_fetched_again(
     caches: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    good = fetch_wheels(build.LOCK)
+    good = fetch_wheels(LOCK.read_text())
     monkeypatch.setenv("ZOS_CACHE", str(tmp_path))
     copied = tmp_path / "wheels" / good[0].parent.name
     shutil.copytree(good[0].parent, copied)
     with zipfile.ZipFile(copied / good[0].name, "a") as wheel:
         wheel.writestr("other.py", "")
 
-    def download(_lock: Path, folder: Path) -> None:
-        shutil.copytree(good[0].parent, folder)
+    def download(_text: str, place: Path) -> None:
+        shutil.copytree(good[0].parent, place / "new")
 
     monkeypatch.setattr("image.parts.wheels._download", download)
-    again = fetch_wheels(build.LOCK)
+    again = fetch_wheels(LOCK.read_text())
     assert [path.parent for path in again] == [copied] * len(good)
     assert [path.read_bytes() for path in again] == [path.read_bytes() for path in good]
 
@@ -216,7 +164,7 @@ def test_all_files_belong_to_root_and_have_one_time(members: dict[str, Member]) 
 
 
 def test_the_kernel_is_the_packages_kernel(release: Release) -> None:
-    with open_archive(fetch_packages(plan.PACKAGES)) as archive:
+    with open_archive(gather_packages(load_recipe("virt"), print)) as archive:
         assert find_kernel(archive) == release.kernel
 
 
@@ -245,7 +193,7 @@ def test_packages_that_can_not_be_fetched(tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_the_command(release: Release, keys: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cli, "build_release", lambda *_, **__: release)
+        patch.setattr("image.commands.build.build_release", lambda *_, **__: release)
         assert cli.main(["build", "--json", "--flist-key", str(keys)], "zos image") == 0
         assert f'"version": "{release.version}"' in capsys.readouterr().out
         assert cli.main(["build"], "zos image") == 0

@@ -2,7 +2,7 @@
 
 from image.parts.project import LAUNCHER
 from image.recipe import plan
-from image.release.build import LOCK
+from image.release.inputs import LOCK
 
 
 def test_a_release_has_neither_libfuse_nor_mfusepy() -> None:

@@ -49,7 +49,7 @@ def test_every_verb_and_its_commands_are_found() -> None:
     ("words", "offered"),
     [
         (("zos", "fl"), ["flist"]),
-        (("zos", "image", ""), ["build", "inspect"]),
+        (("zos", "image", ""), ["build", "check", "inspect"]),
         (("zos", "image", "build", "--o"), ["--output"]),
         (("zos", "vm", "--firmware", ""), ["bios", "uefi"]),
         (("zos", "vm", "--usb", "im"), ["image.img"]),
