@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from image.commands import (
     approve,
     build,
+    check,
     gc,
     history,
     inspect,
@@ -24,6 +25,7 @@ from image.commands import (
 
 VERBS = (
     build,
+    check,
     inspect,
     lock,
     update,
