@@ -1,5 +1,7 @@
 """Fetches a flist and its signature from the hub; the signature is checked before any parsing."""
 
+import contextlib
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,8 +16,28 @@ from node.model import NodeError
 MAX_SIGNATURE_BYTES = 4096
 CONNECT_S = 5.0
 READ_S = 15.0
+HEAD_S = 60.0  # from the connection to the end of the answer's head
 FETCH_DEADLINE_S = 900.0
 CHUNK_BYTES = 1 << 18
+
+
+@contextlib.contextmanager
+def time_limit(seconds: float) -> Iterator[None]:
+    """Raise `TimeoutError` if the block, in the main thread, takes longer.
+
+    A socket's time-out counts from byte to byte, so the head of an answer could drip for ever.
+    """
+
+    def expire(*_: object) -> None:
+        raise TimeoutError(f"the hub does not answer within {seconds:g} s")
+
+    handler = signal.signal(signal.SIGALRM, expire)
+    timer = signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, *timer)
+        signal.signal(signal.SIGALRM, handler)
 
 
 class Hub:
@@ -29,20 +51,13 @@ class Hub:
     def fetch(self, path: str, limit_bytes: int) -> Iterator[bytes]:
         """Yield the body at `path`; raise `NodeError` for one that is too large or too slow."""
         url = f"{self.url}/{path}"
-        deadline = time.monotonic() + FETCH_DEADLINE_S
-        size = 0
-        response = self.pool.request("GET", url, preload_content=False)
+        began = time.monotonic()
+        with time_limit(HEAD_S):
+            response = self.pool.request("GET", url, preload_content=False)
         try:
             if response.status != 200:
                 raise NodeError(f"cannot fetch {url}: the hub answered {response.status}")
-            # read1 returns what has arrived, so the deadline also catches a hub that drips.
-            while chunk := response.read1(CHUNK_BYTES, decode_content=False):
-                size += len(chunk)
-                if size > limit_bytes:
-                    raise NodeError(f"cannot fetch {url}: it is larger than {limit_bytes} bytes")
-                if time.monotonic() > deadline:
-                    raise NodeError(f"cannot fetch {url}: not done in {FETCH_DEADLINE_S:g} s")
-                yield chunk
+            yield from read_body(response, url, limit_bytes, began, FETCH_DEADLINE_S)
         finally:
             response.close()
 
@@ -53,6 +68,24 @@ class Hub:
             return data.decode("ascii")
         except UnicodeDecodeError as error:
             raise NodeError(f"cannot use {self.url}/{path}: not a text") from error
+
+
+def read_body(
+    response: urllib3.BaseHTTPResponse, url: str, limit_bytes: int, began: float, deadline_s: float
+) -> Iterator[bytes]:
+    """Yield the body of a response; raise `NodeError` for one that is too large or too slow.
+
+    `began` is the monotonic time at which the request began.
+    """
+    size = 0
+    # read1 returns what has arrived, so the deadline also catches a server that drips.
+    while chunk := response.read1(CHUNK_BYTES, decode_content=False):
+        size += len(chunk)
+        if size > limit_bytes:
+            raise NodeError(f"cannot fetch {url}: it is larger than {limit_bytes} bytes")
+        if time.monotonic() > began + deadline_s:
+            raise NodeError(f"cannot fetch {url}: not done in {deadline_s:g} s")
+        yield chunk
 
 
 def fetch_flist(hub_url: str, name: str, target: Path, keys: list[bytes], limit_bytes: int) -> int:

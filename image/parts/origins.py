@@ -7,10 +7,12 @@ from pathlib import Path
 from common.debian.archive import PackageArchive
 from common.debian.lock import LockedPackage
 from image.lock.model import LockedWheel
+from image.parts.firmware import FOLDER as FIRMWARE
+from image.parts.firmware import MICROCODE, MICROCODE_FOLDER
 from image.parts.kernel import MODULES_FOLDER
 from image.parts.packages import select_paths
 from image.parts.wheels import installed_path
-from image.recipe import plan
+from image.recipe import plan, python
 
 Origin = LockedPackage | LockedWheel
 
@@ -38,10 +40,25 @@ class Origins:
         """Return the path in the packages from which `path` was copied or made."""
         if path in plan.SYMLINKS:  # packages have some of them, too
             return None
-        if path in self._archive and not self._archive.member(path).isdir():
-            return path
+        for place in _places(path):
+            if place in self._archive and not self._archive.member(place).isdir():
+                return place
         if path == plan.CERTIFICATE_BUNDLE:
             return next(iter(select_paths(self._archive, [plan.CERTIFICATES])), None)
+        folder, _, name = path.rpartition("/")
+        if folder == MICROCODE_FOLDER and name in MICROCODE:
+            found = select_paths(self._archive, [f"{FIRMWARE}/{MICROCODE[name]}"])
+            return next(iter(found), None)
         if path.startswith(f"{MODULES_FOLDER}/"):  # depmod's indexes
             return f"boot/vmlinuz-{path.split('/')[3]}"
         return None
+
+
+def _places(path: str) -> list[str]:
+    """Return where packages may have the file that is at `path` in an image."""
+    places = [path]
+    if path.startswith(f"{plan.PROJECT}/"):
+        places.append(f"{python.DEBIAN_FOLDER}/{path.removeprefix(plan.PROJECT)[1:]}")
+    if path.startswith(f"{FIRMWARE}/"):
+        places.append(path.removesuffix(".xz"))
+    return places

@@ -1,6 +1,7 @@
 """sbom.spdx.json: what a release contains, from which packages and under which licences."""
 
-from collections.abc import Iterable, Mapping
+import stat
+from collections.abc import Mapping
 from pathlib import Path
 
 from common.debian.archive import PackageArchive
@@ -8,8 +9,10 @@ from common.debian.lock import LockedPackage
 from image.formats.spdx import NO_ASSERTION, Component, encode_document, make_purl
 from image.lock.dependencies import read_metadata
 from image.lock.model import LockedWheel
+from image.parts.kernel import find_kernel
 from image.parts.licences import debian_licence, wheel_licence
-from image.parts.origins import Origin, Origins
+from image.parts.origins import Origins
+from image.release.listing import list_members
 
 NAME = "sbom.spdx.json"
 ARCHIVE = "https://deb.debian.org/debian"
@@ -17,31 +20,28 @@ DOC_FOLDER = "usr/share/doc"
 LICENCE = "Apache-2.0"
 
 
-def find_contents(
-    paths: Iterable[str], archive: PackageArchive, wheels: Mapping[LockedWheel, Path]
-) -> list[Origin]:
-    """Return the packages and wheels of which at least one of `paths` is."""
-    origins = Origins(archive, wheels)
-    found = (origins.find(path) for path in paths)
-    return list(dict.fromkeys(origin for origin in found if origin is not None))
-
-
-def encode_sbom(
+def make_sbom(
     version: str,
     identity: str,
     time: int,
-    contents: Iterable[Origin],
+    initramfs: bytes,
     archive: PackageArchive,
     wheels: Mapping[LockedWheel, Path],
 ) -> bytes:
-    """Return the SBOM of a release; the same inputs give the same bytes."""
+    """Return the SBOM of a release: packages and wheels from which at least one file is.
+
+    The same inputs give the same bytes; `time` is that of the files.
+    """
+    files = [m.name for m in list_members(initramfs) if not stat.S_ISDIR(m.mode)]
+    origins = Origins(archive, wheels)
+    found = map(origins.find, [*files, f"boot/vmlinuz-{find_kernel(archive)}"])
     project = version.partition("+")[0]
     own = make_purl("generic", "zero-os", version=project)
     components = [Component("generic", "zero-os", project, own, LICENCE)]
-    for origin in contents:
+    for origin in dict.fromkeys(found):
         if isinstance(origin, LockedWheel):
             components.append(_wheel(origin, wheels[origin]))
-        else:
+        elif origin is not None:
             components.append(_package(origin, archive))
     return encode_document(
         "zero-os-release", version, identity, time, f"zos-image-{project}", components

@@ -35,8 +35,8 @@ def frozen(lock: ReleaseLock) -> Frozen:
     A source file may be edited while this runs; that must not change the release.
     """
     return {
-        "image.release.build.collect_sources": collect_sources(),
-        "image.release.build.recipe_identity": recipe_identity(),
+        "image.parts.project.collect_sources": collect_sources(),
+        "image.release.inputs.recipe_identity": recipe_identity(),
         "image.release.build.load_lock": lock,
     }
 

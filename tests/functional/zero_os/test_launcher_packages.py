@@ -21,7 +21,8 @@ from zero_os.cli import VERBS
 PACKAGE_OF = {"apt-get": "apt", "dnsmasq": "dnsmasq-base", "dpkg": "", "fsck.fat": "dosfstools",
               "fusermount3": "fuse3", "ip": "iproute2", "man": "man-db", "tar": "",
               "qemu-system-x86_64": "qemu-system-x86", "unshare": "util-linux", "no-such-tool": "",
-              "setpriv": "util-linux", "taskset": "util-linux", "sh": ""}  # fmt: skip
+              "setpriv": "util-linux", "taskset": "util-linux", "sh": "",
+              "softhsm2-util": "softhsm2"}  # fmt: skip
 
 
 def load_launcher() -> Any:
