@@ -22,19 +22,34 @@ class Origins:
 
     def __init__(self, archive: PackageArchive, wheels: Mapping[LockedWheel, Path]) -> None:
         self._archive = archive
-        self._wheels: dict[str, LockedWheel] = {}
+        self._places = wheels
+        self._wheels: dict[str, tuple[LockedWheel, str]] = {}
         for wheel, place in wheels.items():
             with zipfile.ZipFile(place) as files:
-                names = (installed_path(name) for name in files.namelist())
-                self._wheels |= {f"{plan.PROJECT}/{name}": wheel for name in names if name}
+                for name in files.namelist():
+                    if path := installed_path(name):
+                        self._wheels[f"{plan.PROJECT}/{path}"] = (wheel, name)
 
     def find(self, path: str) -> Origin | None:
         """Return the origin of the file or link at `path`; None if the project made it."""
-        source = path.removesuffix("c") if path.endswith(".pyc") else path
+        source = source_path(path)
         if source in self._wheels:
-            return self._wheels[source]
+            return self._wheels[source][0]
         found = self._source(source)
         return None if found is None else self._archive.owner(found)
+
+    def read(self, path: str) -> bytes | str | None:
+        """Return the content from which `path` was copied or made, or a link's target."""
+        source = source_path(path)
+        if source in self._wheels:
+            wheel, name = self._wheels[source]
+            with zipfile.ZipFile(self._places[wheel]) as files:
+                return files.read(name)
+        found = self._source(source)
+        if found is None:
+            return None
+        member = self._archive.member(found)
+        return member.linkname if member.issym() else self._archive.read(found)
 
     def _source(self, path: str) -> str | None:
         """Return the path in the packages from which `path` was copied or made."""
@@ -52,6 +67,16 @@ class Origins:
         if path.startswith(f"{MODULES_FOLDER}/"):  # depmod's indexes
             return f"boot/vmlinuz-{path.split('/')[3]}"
         return None
+
+
+def source_path(path: str) -> str:
+    """Return the path of the Python source of a compiled module; other paths as they are."""
+    if not path.endswith(".pyc"):
+        return path
+    folder, _, name = path.rpartition("/")
+    if folder.endswith("/__pycache__"):
+        return f"{folder.removesuffix('/__pycache__')}/{name.partition('.')[0]}.py"
+    return path.removesuffix("c")
 
 
 def _places(path: str) -> list[str]:
