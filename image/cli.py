@@ -3,9 +3,9 @@
 import argparse
 from collections.abc import Sequence
 
-from image.commands import build, inspect
+from image.commands import build, enroll, inspect, pcrs, sign, uki
 
-VERBS = (build, inspect)
+VERBS = (build, inspect, uki, sign, enroll, pcrs)
 
 
 def main(argv: Sequence[str], prog: str) -> int:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from image.commands.shared import parse_folder, show_progress
+from image.commands.signing import add_signing, open_signing
 from image.model import Release
 from image.release.build import build_release
 
@@ -20,9 +21,10 @@ def add_parser(verbs: "Verbs") -> None:
     """Add the verb."""
     build = verbs.add_parser(
         "build",
-        help="make vmlinuz, initramfs.zst and manifest.json",
-        description="Make vmlinuz, initramfs.zst and manifest.json from Debian 13 packages, the "
-        "node's wheels and this project. Unchanged parts are taken from the cache.",
+        help="make vmlinuz, initramfs.zst, zos.efi and manifest.json",
+        description="Make vmlinuz, initramfs.zst, zos.efi (a UKI of both) and manifest.json from "
+        "Debian 13 packages, the node's wheels and this project. Unchanged parts are taken from "
+        "the cache.",
     )
     build.add_argument(
         "--output",
@@ -47,12 +49,14 @@ def add_parser(verbs: "Verbs") -> None:
         action="store_true",
         help="add the test driver's agent: who has a machine's virtio port may run anything on it",
     )
+    add_signing(build)
     build.add_argument("--json", action="store_true", help="print one JSON object")
     build.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace, prog: str) -> int:
     """Build a release and describe it."""
+    signing = open_signing(args)
     with show_progress() as progress:
         release = build_release(
             args.output,
@@ -60,6 +64,7 @@ def run(args: argparse.Namespace, prog: str) -> int:
             progress=progress,
             refresh=args.refresh,
             is_debug=args.debug,
+            signing=signing,
         )
     sys.stdout.write(render_json(release) if args.json else render_table(release))
     if args.flist_key is None:

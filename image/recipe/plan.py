@@ -11,7 +11,12 @@ PACKAGES = (
     "libpython3.13-stdlib",
     "linux-image-amd64",
     "python3.13-minimal",
+    "systemd-boot-efi",
 )
+
+STUB = "usr/lib/systemd/boot/efi/linuxx64.efi.stub"
+# The kernel command line of the UKI. With Secure Boot on, the firmware can't add words to it.
+PARAMETERS = ("console=tty0", "console=ttyS0,115200n8", "panic=60", "nomodeset")
 
 PYTHON = "usr/bin/python3.13"
 STDLIB = "usr/lib/python3.13"

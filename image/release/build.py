@@ -22,12 +22,14 @@ from image.errors import ImageError
 from image.model import Release
 from image.parts.kernel import build_modules, find_kernel
 from image.parts.layers import LEVEL, cached_layer, pack_layer
-from image.parts.project import add_agent, build_project, collect_sources, read_keys
+from image.parts.project import OS_RELEASE, add_agent, build_project, collect_sources, read_keys
 from image.parts.system import build_system, unpack_target
 from image.parts.wheels import fetch_wheels, unpack_wheels
 from image.recipe import plan
+from image.release import unified
 from image.release.identity import digest, packages_identity, recipe_identity, tree_identity
 from image.release.manifest import NAME, describe, encode_manifest, find_release
+from image.release.unified import UNSIGNED, Contents, Signing, describe_uki, make_uki
 from image.tree import Tree
 
 LOCK = Path(plan.__file__).with_name("node.lock")
@@ -71,21 +73,23 @@ def build_release(
     level: int = LEVEL,
     refresh: bool = False,
     is_debug: bool = False,
+    signing: Signing = UNSIGNED,
 ) -> Release:
     """Build a release of the current sources in `output` and return it.
 
     `flist_keys` is a file of public keys; a node accepts only flists that one of them signed.
     `progress` is called with a short description of each step. `refresh` fetches the newest Debian
-    packages even if the cache has older ones. `is_debug` adds the test driver's agent. A release
-    in `output` with the same inputs is kept. Raises `ZosError`.
+    packages even if the cache has older ones. `is_debug` adds the test driver's agent. `signing` is
+    who signs zos.efi. A release in `output` with the same inputs and signers is kept. Raises
+    `ZosError`.
     """
     began = time.monotonic()
     keys = read_keys(flist_keys) if flist_keys else ""
     prepare_output(output)
     inputs = gather_inputs(keys, level, progress, refresh=refresh, is_debug=is_debug)
-    release = find_release(output, inputs.version, inputs.identity)
+    release = find_release(output, inputs.version, inputs.identity, signing.fingerprints())
     if release is None:
-        release = make_release(output, inputs, progress)
+        release = make_release(output, inputs, signing, progress)
     return replace(release, elapsed_s=time.monotonic() - began)
 
 
@@ -121,7 +125,7 @@ def gather_inputs(
     return Inputs(packages, sources, keys, level, packages_id, modules_id, system_id, project_id)
 
 
-def make_release(output: Path, inputs: Inputs, progress: Progress) -> Release:
+def make_release(output: Path, inputs: Inputs, signing: Signing, progress: Progress) -> Release:
     """Make all files of a release in memory, then write them to `output`."""
     with open_archive(inputs.packages) as archive, scratch("build") as place:
         if packages_identity(inputs.packages) != inputs.packages_id:
@@ -132,13 +136,21 @@ def make_release(output: Path, inputs: Inputs, progress: Progress) -> Release:
         kernel = find_kernel(archive)
         vmlinuz_path = f"boot/vmlinuz-{kernel}"
         vmlinuz = archive.read(vmlinuz_path)
+        stub = archive.read(plan.STUB)
         layers = make_layers(
             archive, kernel, int(archive.member(vmlinuz_path).mtime), inputs, place, progress
         )
     contents = {"vmlinuz": vmlinuz, "initramfs.zst": b"".join(layers)}
+    progress("building the UKI")
+    about = OS_RELEASE.format(version=inputs.version)
+    initramfs = contents["initramfs.zst"]
+    parts = Contents(stub, vmlinuz, initramfs, kernel, inputs.version, about)
+    uki = contents[unified.NAME] = make_uki(parts, plan.PARAMETERS, signing)
     files = {name: describe(content) for name, content in contents.items()}
     progress("writing the release")
-    contents[NAME] = encode_manifest(inputs.version, kernel, inputs.identity, files)
+    contents[NAME] = encode_manifest(
+        inputs.version, kernel, inputs.identity, files, describe_uki(uki, signing)
+    )
     write_release(output, contents)
     return Release(output, inputs.version, kernel, files)
 

@@ -17,7 +17,7 @@ from image.tree import Tree, matches
 PACKAGE_PATHS = ("boot/*", "usr/*")
 RECIPE = (Path(image.__file__).parent, Path(archive.__file__).parent)
 # The command line and its output do not change what is built.
-NOT_RECIPE = ("cli.py", "commands/*", "release/listing.py")
+NOT_RECIPE = ("cli.py", "commands/*", "release/attest.py", "release/listing.py")
 
 
 def digest(*parts: str | bytes) -> str:

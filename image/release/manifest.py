@@ -1,9 +1,13 @@
 """manifest.json: the description of a release. Written last, so its files are then complete.
 
     {"version": "0.1.0+3f2a...", "kernel": "6.12...", "identity": HEX,
-     "files": {"vmlinuz": {"size": BYTES, "sha256": HEX}, "initramfs.zst": {...}}}
+     "files": {"vmlinuz": {"size": BYTES, "sha256": HEX}, "initramfs.zst": {...}, "zos.efi": {...}},
+     "signed_by": {"secure_boot": HEX or null, "pcrs": HEX or null},
+     "pcrs": {"secure_boot_on": {"4": HEX, "11": HEX}, "secure_boot_off": {...}}}
 
-`identity` is the digest of all inputs of the release.
+`identity` is the digest of all inputs of the release. `signed_by` has the SHA-256 of the
+certificate and of the public key by which zos.efi is signed. `pcrs` are a TPM's registers after its
+boot.
 """
 
 import hashlib
@@ -23,19 +27,29 @@ def describe(data: bytes) -> Artefact:
 
 
 def encode_manifest(
-    version: str, kernel: str, identity: str, files: Mapping[str, Artefact]
+    version: str,
+    kernel: str,
+    identity: str,
+    files: Mapping[str, Artefact],
+    uki: Mapping[str, Any],
 ) -> bytes:
-    """Return the content of a manifest; the same release always gives the same bytes."""
+    """Return the content of a manifest; the same release always gives the same bytes.
+
+    `uki` is what it says of zos.efi: `signed_by` and `pcrs`.
+    """
     rows = {name: {"size": a.size, "sha256": a.sha256} for name, a in sorted(files.items())}
-    value = {"version": version, "kernel": kernel, "identity": identity, "files": rows}
+    value = {"version": version, "kernel": kernel, "identity": identity, "files": rows, **uki}
     return json.dumps(value, indent=2).encode() + b"\n"
 
 
-def find_release(folder: Path, version: str, identity: str) -> Release | None:
+def find_release(
+    folder: Path, version: str, identity: str, signed_by: Mapping[str, str | None]
+) -> Release | None:
     """Return the release in `folder` if it is complete and this one, else None."""
     try:
         value: dict[str, Any] = json.loads((folder / NAME).read_bytes())
-        if (value["version"], value["identity"]) != (version, identity):
+        found = (value["version"], value["identity"], value["signed_by"])
+        if found != (version, identity, signed_by):
             return None
         files = {name: Artefact(row["size"], row["sha256"]) for name, row in value["files"].items()}
         if any(describe((folder / name).read_bytes()) != file for name, file in files.items()):

@@ -57,7 +57,7 @@ def test_refresh_fetches_the_newest_packages(
         asked.append(refresh)
         return tmp_path
 
-    def make(_output: Path, inputs: build.Inputs, _progress: object) -> Release:
+    def make(_output: Path, inputs: build.Inputs, *_: object) -> Release:
         return Release(tmp_path, inputs.version, "6.12", {})
 
     monkeypatch.setattr(build, "fetch_packages", fetch)

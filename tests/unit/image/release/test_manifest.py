@@ -7,27 +7,31 @@ import pytest
 
 from image.release.manifest import NAME, describe, encode_manifest, find_release
 
+NOBODY = {"secure_boot": None, "pcrs": None}
+UKI = {"signed_by": NOBODY, "pcrs": {}}
+
 
 def make_release(folder: Path) -> None:
     """Write a release with the identity "id"."""
     (folder / "vmlinuz").write_bytes(b"kernel")
     files = {"vmlinuz": describe(b"kernel")}
-    (folder / NAME).write_bytes(encode_manifest("1", "6.12", "id", files))
+    (folder / NAME).write_bytes(encode_manifest("1", "6.12", "id", files, UKI))
 
 
 def test_only_a_complete_release_is_found(tmp_path: Path) -> None:
     make_release(tmp_path)
-    release = find_release(tmp_path, "1", "id")
+    release = find_release(tmp_path, "1", "id", NOBODY)
     assert release is not None
     assert release.reused
     assert release.files["vmlinuz"].size == 6
-    assert find_release(tmp_path, "1", "other") is None
-    assert find_release(tmp_path, "2", "id") is None
+    assert find_release(tmp_path, "1", "other", NOBODY) is None
+    assert find_release(tmp_path, "2", "id", NOBODY) is None
+    assert find_release(tmp_path, "1", "id", {**NOBODY, "secure_boot": "ab"}) is None
     for damaged in (b"kerne", b"Kernel"):
         (tmp_path / "vmlinuz").write_bytes(damaged)
-        assert find_release(tmp_path, "1", "id") is None
+        assert find_release(tmp_path, "1", "id", NOBODY) is None
     (tmp_path / "vmlinuz").unlink()
-    assert find_release(tmp_path, "1", "id") is None
+    assert find_release(tmp_path, "1", "id", NOBODY) is None
 
 
 @pytest.mark.parametrize(
@@ -35,10 +39,10 @@ def test_only_a_complete_release_is_found(tmp_path: Path) -> None:
 )
 def test_a_release_with_a_broken_manifest_is_not_found(tmp_path: Path, text: str) -> None:
     (tmp_path / NAME).write_text(text)
-    assert find_release(tmp_path, "1", "id") is None
+    assert find_release(tmp_path, "1", "id", NOBODY) is None
 
 
 def test_the_keys_of_a_manifest() -> None:
-    value = json.loads(encode_manifest("1", "6.12", "id", {"vmlinuz": describe(b"x")}))
-    assert set(value) == {"version", "kernel", "identity", "files"}
+    value = json.loads(encode_manifest("1", "6.12", "id", {"vmlinuz": describe(b"x")}, UKI))
+    assert set(value) == {"version", "kernel", "identity", "files", "signed_by", "pcrs"}
     assert set(value["files"]["vmlinuz"]) == {"size", "sha256"}
