@@ -4,7 +4,8 @@ import hashlib
 import struct
 
 from image.efi.authenticode import image_digest
-from image.efi.measure import CALLING, MEASURED, SEPARATOR
+from image.efi.measure import CALLING, SEPARATOR
+from image.efi.uki import MEASURED
 
 SHA1, SHA256 = 4, 11
 HEADER = struct.pack(
