@@ -32,6 +32,8 @@ def main(argv: Sequence[str], prog: str) -> int:
         cpus=options.cpus,
         forwards=tuple(parse_forward(word) for word in options.forward),
         on_panic="none",
+        has_tpm=options.tpm,
+        variables=options.variables,
     )
     if options.timeout is not None and not options.timeout > 0:
         raise UsageError(f"cannot stop after {options.timeout:g} s", hint="--timeout 60")
@@ -66,6 +68,10 @@ def build_parser(prog: str) -> argparse.ArgumentParser:
     )
     parser.add_argument("--append", nargs="+", default=[], metavar="WORD", help="kernel parameters")
     parser.add_argument("--firmware", choices=("bios", "uefi", "uefi-secure"), default="bios")
+    parser.add_argument(
+        "--variables", type=Path, metavar="FILE", help="UEFI variables to begin with, not changed"
+    )
+    parser.add_argument("--tpm", action="store_true", help="add a TPM 2.0 (needs swtpm)")
     parser.add_argument("--acceleration", choices=("auto", "kvm", "tcg"), default="auto")
     parser.add_argument("--memory", default="2G", help="with M or G (default: %(default)s)")
     parser.add_argument("--cpus", type=int, default=1, metavar="N")
