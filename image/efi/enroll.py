@@ -34,8 +34,8 @@ def make_keys(folder: Path, owner: str) -> None:
                     raise ImageError(
                         f"cannot make keys: {path} exists", hint="choose an empty folder"
                     )
-        for name in NAMES:
-            key, certificate = make_key(f"{owner} {name}")
+        made = {name: make_key(f"{owner} {name}") for name in NAMES}
+        for name, (key, certificate) in made.items():
             write_atomic(folder / f"{name}.key", key, 0o600)
             write_atomic(folder / f"{name}.crt", certificate)
     except OSError as error:

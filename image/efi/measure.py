@@ -85,7 +85,7 @@ def sign_policy(sections: Mapping[str, bytes], key: Key) -> dict[str, bytes]:
     policy = policy_digest(foretell_sections(known))
     row = {
         "pcrs": [KERNEL],
-        "pkfp": hashlib.sha256(encode_public(key.public, Encoding.DER)).hexdigest(),
+        "pkfp": fingerprint(key.public),
         "pol": policy.hex(),
         "sig": base64.b64encode(key.sign(policy)).decode(),
     }
@@ -101,6 +101,11 @@ def policy_digest(value: bytes) -> bytes:
     return hashlib.sha256(ZERO + command + selection + hashlib.sha256(value).digest()).digest()
 
 
-def encode_public(key: RSAPublicKey, encoding: Encoding = Encoding.PEM) -> bytes:
-    """Return a public key as PEM or DER."""
-    return key.public_bytes(encoding, PublicFormat.SubjectPublicKeyInfo)
+def encode_public(key: RSAPublicKey) -> bytes:
+    """Return a public key as PEM."""
+    return key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+
+
+def fingerprint(key: RSAPublicKey) -> str:
+    """Return the SHA-256 by which systemd names a public key: of its PKCS #1 form."""
+    return hashlib.sha256(key.public_bytes(Encoding.DER, PublicFormat.PKCS1)).hexdigest()

@@ -43,7 +43,10 @@ def read_key(path: Path) -> Key:
         refuse_shared(path)
         private = load_pem_private_key(path.read_bytes(), None)
     except OSError as error:
-        raise ImageError(f"cannot read the key {path}: {error.strerror}") from error
+        raise ImageError(
+            f"cannot read the key {path}: {error.strerror}",
+            hint="`zos image enroll KEYS --make-keys OWNER --output DIR` makes keys",
+        ) from error
     except TypeError as error:
         raise ImageError(
             f"cannot use the key {path}: it is encrypted", hint="keep it in a PKCS#11 token"

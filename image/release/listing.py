@@ -11,19 +11,23 @@ from typing import Any
 import zstandard
 
 from common.text import printable
+from image.efi.uki import read_sections
 from image.errors import FormatError, ImageError
 from image.formats.cpio import MAGIC, Member, read_archive_at
 
 INITRAMFS = "initramfs.zst"
+EFI = b"MZ"
 
 
 def read_initramfs(path: Path) -> list[Member]:
-    """Return all members of an initramfs; `path` is the file, or the folder of a release."""
+    """Return all members of an initramfs; `path` is the file, a UKI, or a release's folder."""
     file = path / INITRAMFS if path.is_dir() else path
     try:
         data = file.read_bytes()
     except OSError as error:
         raise ImageError(f"cannot read {file}: {error.strerror}") from error
+    if data.startswith(EFI):
+        data = read_sections(data).get(".initrd", b"")
     return [member for archive in unpack_archives(data) for member in read_archives(archive)]
 
 

@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from image.efi.authenticode import sign_image, strip_signatures
 from image.efi.keys import Key, Signer
-from image.efi.measure import encode_public, foretell, sign_policy
+from image.efi.measure import fingerprint, foretell, sign_policy
 from image.efi.uki import build_uki, extend_sbat, read_sections, replace_sections
 
 NAME = "zos.efi"
@@ -29,8 +29,7 @@ class Signing:
             certificate = self.secure_boot.certificate.public_bytes(Encoding.DER)
             found["secure_boot"] = hashlib.sha256(certificate).hexdigest()
         if self.registers:
-            public = encode_public(self.registers.public, Encoding.DER)
-            found["pcrs"] = hashlib.sha256(public).hexdigest()
+            found["pcrs"] = fingerprint(self.registers.public)
         return found
 
 

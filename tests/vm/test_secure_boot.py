@@ -8,6 +8,7 @@ from image.cli import main
 from image.efi.authenticode import sign_image, strip_signatures
 from image.efi.enroll import write_ovmf_variables
 from image.efi.uki import replace_sections
+from image.efi.variables import ATTRIBUTES, VENDORS
 from image.model import Release
 from qemu.firmware import find_uefi
 from qemu.machine import QemuMachine
@@ -19,10 +20,12 @@ from tests.helpers.vm.esp import write_esp
 pytestmark = [pytest.mark.vm, pytest.mark.timeout(1200)]
 BOOT_S = 600  # 45 s
 REFUSED_S = 300  # 15 s
-SECURITYFS = """python3 -c '
+MOUNT = """
 import ctypes
 libc = ctypes.CDLL(None, use_errno=True)
-assert libc.mount(b"s", b"/sys/kernel/security", b"securityfs", 0, None) == 0'"""
+assert libc.mount(b"none", b"{1}", b"{0}", 0, None) == 0, ctypes.get_errno()
+"""
+EFIVARS = "/sys/firmware/efi/efivars"
 LOG = "/sys/kernel/security/tpm0/binary_bios_measurements"
 REGISTER = "/sys/class/tpm/tpm0/pcr-sha256/{}"
 
@@ -67,7 +70,7 @@ def test_a_signed_release_boots_as_its_manifest_foretells(
     )
     with QemuMachine(config, artefacts=artefacts) as machine:
         machine.guest.wait_until_ready(BOOT_S)
-        machine.guest.succeed(SECURITYFS)
+        machine.guest.python(MOUNT.format("securityfs", "/sys/kernel/security"))
         log = tmp_path / "log"
         log.write_bytes(machine.guest.read_file(LOG))
         assert main(["pcrs", str(debug_release.folder), "--event-log", str(log)], "zos image") == 0
@@ -78,6 +81,40 @@ def test_a_signed_release_boots_as_its_manifest_foretells(
             assert f"PCR {number:>2}  {value}  as foretold\n" in said
     shown = (artefacts / "console.log").read_text(errors="replace")
     assert ("EFI stub: UEFI Secure Boot is enabled." in shown) == (firmware == "uefi-secure")
+
+
+@pytest.mark.matrix
+def test_a_machine_in_setup_mode_takes_the_signed_variables(
+    debug_release: Release, tmp_path: Path, artefacts: Path
+) -> None:
+    """The node itself sets them, as a firmware's menu would; then Secure Boot is on."""
+    need_tool("qemu-system-x86_64")
+    keys, output = secure_boot_keys(), tmp_path / "variables"
+    assert main(["enroll", str(keys), "--output", str(output)], "zos image") == 0
+    uki = (debug_release.folder / "zos.efi").read_bytes()
+    config = MachineConfig(
+        boot=UsbBoot(write_esp(tmp_path / "esp.img", uki)),
+        firmware="uefi-secure",
+        memory_mib=2048,
+        has_agent=True,
+    )
+    with QemuMachine(config, artefacts=artefacts) as machine:
+        machine.guest.wait_until_ready(BOOT_S)
+        machine.guest.python(MOUNT.format("efivarfs", EFIVARS))
+        for name in ("db", "KEK", "PK"):
+            path = f"{EFIVARS}/{name}-{VENDORS[name]}"
+            attributes = ATTRIBUTES.to_bytes(4, "little")
+            content = attributes + (output / f"{name}.auth").read_bytes()
+            machine.guest.write_file(f"/run/{name}", content)
+            machine.guest.python(
+                f"import os; data = open('/run/{name}', 'rb').read();"
+                f"handle = os.open('{path}', os.O_WRONLY | os.O_CREAT);"
+                f"assert os.write(handle, data) == len(data)"
+            )
+        since = machine.console.position
+        machine.reset()
+        enabled = "EFI stub: UEFI Secure Boot is enabled."
+        machine.wait_for_console_text(enabled, timeout_s=BOOT_S, since=since)
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,9 +15,9 @@ from common.debian.programs import LIBRARY_FOLDER, program_call
 from common.run import CommandError, run
 from image.cli import main
 from image.efi.authenticode import sign_image
-from image.efi.measure import KERNEL, foretell
+from image.efi.measure import KERNEL, foretell, sign_policy
 from image.efi.sources import open_key
-from image.efi.uki import ORDER, build_uki, extend_sbat
+from image.efi.uki import build_uki, extend_sbat
 from image.errors import ImageError
 from image.recipe import plan
 from tests.helpers.efi import secure_boot_keys, signer, small_sections, small_uki
@@ -24,7 +25,8 @@ from tests.helpers.needs import need_tool, need_uefi
 
 pytestmark = pytest.mark.timeout(600)
 DEADLINE_S = 120
-PEERS = ("systemd", "systemd-boot-efi", "systemd-ukify")
+TSS = ("libtss2-esys-3.0.2-0t64", "libtss2-mu-4.0.1-0t64", "libtss2-rc0t64")
+PEERS = ("systemd", "systemd-boot-efi", "systemd-ukify", *TSS)
 USED = ("usr/bin/ukify", "usr/lib/systemd/", "usr/lib/x86_64-linux-gnu/")
 MODULE = "/usr/lib/softhsm/libsofthsm2.so"
 PIN = "1234"
@@ -167,16 +169,27 @@ def test_it_is_the_uki_that_ukify_makes_and_systemd_measures(systemd: Path, tmp_
     assert len(theirs) == len(uki)
     # ukify leaves the last line's end out of .sbat.
     assert sum(a != b for a, b in zip(uki, theirs, strict=True)) <= 2
-    measured = measure(systemd, {name: files[name] for name in ORDER if name in files})
-    assert measured == foretell(uki).secure_boot_on[KERNEL].hex()
+    (row,) = measure(systemd, files, "calculate")["sha256"]
+    assert row["hash"] == foretell(uki).secure_boot_on[KERNEL].hex()
 
 
-def measure(systemd: Path, files: dict[str, Path]) -> str:
-    """Return PCR 11 as systemd-measure calculates it."""
+@pytest.mark.matrix
+def test_it_is_the_signature_that_systemd_makes(systemd: Path, tmp_path: Path) -> None:
+    private = secure_boot_keys() / "KEK.key"
+    sections = sign_policy(small_sections(), open_key(str(private)))
+    theirs = {name: tmp_path / name for name in sections if name != ".pcrsig"}
+    for name, path in theirs.items():
+        path.write_bytes(sections[name])
+    words = [f"--private-key={private}", f"--public-key={theirs['.pcrpkey']}"]
+    assert measure(systemd, theirs, "sign", *words) == json.loads(sections[".pcrsig"])
+
+
+def measure(systemd: Path, files: dict[str, Path], verb: str, *options: str) -> Any:
+    """Return what systemd-measure says of the sections in `files`."""
     libraries = systemd / LIBRARY_FOLDER
     call = program_call(systemd, "usr/lib/systemd/systemd-measure")
     call[2] = f"{libraries}:{libraries / 'systemd'}"
     words = [f"--{name[1:]}={path}" for name, path in files.items()]
-    call += ["calculate", "--bank=sha256", "--phase=", "--json=short", *words]
+    call += [verb, "--bank=sha256", "--phase=", "--json=short", *options, *words]
     said = run(call, timeout_s=DEADLINE_S)
-    return str(json.loads(said)["sha256"][0]["hash"])
+    return json.loads(said)

@@ -4,13 +4,15 @@ import base64
 import hashlib
 import json
 
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
 from image.efi.authenticode import sign_image
 from image.efi.keys import is_signature
 from image.efi.measure import encode_public, foretell, foretell_sections, policy_digest, sign_policy
 from image.efi.sources import open_key
 from tests.helpers.efi import secure_boot_keys, signer, small_sections, small_uki
 
-# systemd-measure 257 calculate --phase= --linux=... with these contents.
+# systemd-measure 257 with these contents: `calculate --phase=`, and what `sign` signs.
 SECTIONS = {
     ".linux": b"linux",
     ".osrel": b"osrel",
@@ -22,6 +24,7 @@ SECTIONS = {
     ".pcrpkey": b"pcrpkey",
 }
 REGISTER = "c7f890372d25aae15c42bfbf970ccc5d9dba9b3fdef2f8957d81cea5883eb954"
+POLICY = "24c93c23ac6bae9ef3cc4582186b1baca1bc9b57b500c0cd1dfdc6a7e21cd4e4"
 
 
 def test_the_register_of_the_sections_is_that_of_systemd_measure() -> None:
@@ -42,9 +45,11 @@ def test_the_policy_of_a_register_is_signed() -> None:
     key = open_key(str(secure_boot_keys() / "db.key"))
     sections = sign_policy(small_sections(), key)
     assert sections[".pcrpkey"] == encode_public(key.public)
+    assert policy_digest(foretell_sections(SECTIONS)).hex() == POLICY
     (row,) = json.loads(sections[".pcrsig"])["sha256"]
     policy = policy_digest(foretell_sections(sections))
     assert row["pcrs"] == [11]
     assert row["pol"] == policy.hex()
-    assert len(row["pkfp"]) == hashlib.sha256().digest_size * 2
+    public = key.public.public_bytes(Encoding.DER, PublicFormat.PKCS1)
+    assert row["pkfp"] == hashlib.sha256(public).hexdigest()
     assert is_signature(key.public, base64.b64decode(row["sig"]), policy)
