@@ -22,9 +22,9 @@ EXIT_INTERRUPTED = 130
 
 # The modules of the extra "host" in pyproject.toml, which `pip install zero-os` leaves out.
 HOST_MODULES = (
-    *("anyio", "fastapi", "jinja2", "jwt", "mfusepy", "multipart", "obstore", "prometheus_client"),
-    *("pydantic", "pydantic_core", "pydantic_settings", "python_multipart", "qemu.qmp", "rich"),
-    *("starlette", "structlog", "uvicorn"),
+    *("PyKCS11", "anyio", "fastapi", "jinja2", "jwt", "mfusepy", "multipart", "obstore"),
+    *("prometheus_client", "pydantic", "pydantic_core", "pydantic_settings", "python_multipart"),
+    *("qemu.qmp", "rich", "starlette", "structlog", "uvicorn", "virt"),
 )
 
 REFUSAL_HINTS = {

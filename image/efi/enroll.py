@@ -3,6 +3,7 @@
 import datetime
 import sys
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 from cryptography import x509
@@ -101,6 +102,7 @@ def write_ovmf_variables(
     template: Path, output: Path, keys: Path, also: Sequence[Path] = ()
 ) -> None:
     """Write a copy of OVMF's variables with the keys enrolled and Secure Boot on."""
+    find_spec("virt.firmware")  # raises ModuleNotFoundError, which says what to install
     owner = owner_of(read_certificate(keys / "PK.crt"))
     words: list[str | Path] = ["--input", template, "--output", output, "--secure-boot"]
     for option, path in (

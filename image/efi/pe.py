@@ -83,6 +83,12 @@ class Image:
         if size and (start < max(ends, default=0) or start + size != len(self.data)):
             raise FormatError("cannot read the EFI binary: its signatures are not its end")
 
+    @property
+    def machine(self) -> int:
+        """Return the kind of processor."""
+        value: int = struct.unpack_from("<H", self.data, self.optional - COFF_BYTES + 4)[0]
+        return value
+
     def number(self, offset: int) -> int:
         """Return the 32-bit number at `offset` of the optional header."""
         value: int = struct.unpack_from("<I", self.data, self.optional + offset)[0]

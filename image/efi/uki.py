@@ -37,6 +37,8 @@ def build_uki(stub: bytes, sections: Mapping[str, bytes]) -> bytes:
         raise ImageError("cannot build the UKI without a kernel")
     image = read_stub(stub)
     kernel = Image.parse(sections[".linux"])
+    if kernel.machine != image.machine:
+        raise ImageError("cannot build the UKI: the stub is for another processor than the kernel")
     ordered = {name: sections[name] for name in ORDER if name in sections}
     return add_sections(image, ordered, is_nx_compatible=kernel.is_nx_compatible)
 

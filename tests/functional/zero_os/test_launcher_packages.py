@@ -20,7 +20,8 @@ from zero_os.cli import VERBS
 # Where a tool's name is not that of its package.
 PACKAGE_OF = {"dnsmasq": "dnsmasq-base", "fsck.fat": "dosfstools", "fusermount3": "fuse3",
               "ip": "iproute2", "man": "man-db", "tar": "", "qemu-system-x86_64": "qemu-system-x86",
-              "unshare": "util-linux", "no-such-tool": "", "sh": ""}  # fmt: skip
+              "sbverify": "sbsigntool", "softhsm2-util": "softhsm2", "unshare": "util-linux",
+              "mformat": "mtools", "no-such-tool": "", "sh": ""}  # fmt: skip
 
 
 def load_launcher() -> Any:

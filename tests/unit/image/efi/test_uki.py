@@ -78,6 +78,13 @@ def test_a_uki_that_can_not_be_built(change: dict[str, bytes], message: str) -> 
         build_uki(make_stub(), {**small_sections(), **change})
 
 
+def test_a_kernel_for_another_processor_is_refused() -> None:
+    kernel = bytearray(make_kernel())
+    kernel[0x44:0x46] = b"\x64\xaa"  # arm64
+    with pytest.raises(ImageError, match="another processor"):
+        build_uki(make_stub(), {**small_sections(), ".linux": bytes(kernel)})
+
+
 def test_another_program_is_no_stub() -> None:
     with pytest.raises(FormatError, match=r"not systemd's EFI stub"):
         build_uki(make_efi({".text": b"x"}), small_sections())
