@@ -78,6 +78,13 @@ class Image:
         """Raise `FormatError` unless sections and signatures are inside the file."""
         ends = [s.offset + s.raw_size for s in self.sections if s.raw_size]
         start, size = self.certificates
+        units = self.number(AT_SECTION_ALIGNMENT), self.number(AT_FILE_ALIGNMENT)
+        if any(unit == 0 or unit & (unit - 1) for unit in units):
+            raise FormatError("cannot read the EFI binary: its headers are damaged")
+        table_end = self.table + len(self.sections) * SECTION.size
+        starts = [s.offset for s in self.sections if s.raw_size]
+        if not table_end <= self.number(AT_HEADERS_SIZE) <= min(starts, default=len(self.data)):
+            raise FormatError("cannot read the EFI binary: its headers are damaged")
         if self.number(AT_DIRECTORY_COUNT) <= 4 or any(end > len(self.data) for end in ends):
             raise FormatError("cannot read the EFI binary: a section is cut off")
         if size and (start < max(ends, default=0) or start + size != len(self.data)):
@@ -156,9 +163,9 @@ def drop_sections(image: Image, names: Iterable[str]) -> bytes:
     header[start : start + len(dropped) * SECTION.size] = bytes(len(dropped) * SECTION.size)
     struct.pack_into("<H", header, image.optional - COFF_BYTES + 6, len(kept))
     size = image.number(AT_INITIALIZED_SIZE) - sum(row.virtual_size for row in dropped)
-    struct.pack_into("<I", header, image.optional + AT_INITIALIZED_SIZE, size)
+    _put(header, image.optional + AT_INITIALIZED_SIZE, size)
     end = round_up(dropped[0].address, image.number(AT_SECTION_ALIGNMENT))
-    struct.pack_into("<I", header, image.optional + AT_IMAGE_SIZE, end)
+    _put(header, image.optional + AT_IMAGE_SIZE, end)
     return bytes(header) + image.data[len(header) : dropped[0].offset]
 
 
@@ -176,14 +183,14 @@ def _append(base: Image, header: bytearray, body: bytearray, name: str, content:
     offset, raw_size = len(header) + len(body), round_up(len(content), alignment)
     body += content + bytes(raw_size - len(content))
     flags = READ | (CODE if name == ".linux" else INITIALIZED_DATA)
+    end = round_up(address + len(content), base.number(AT_SECTION_ALIGNMENT))
+    _put(header, base.optional + AT_IMAGE_SIZE, end)  # refuses what is too large for the rest, too
     row = (name.encode(), len(content), address, raw_size, offset, 0, 0, 0, 0, flags)
     SECTION.pack_into(header, place, *row)
     struct.pack_into("<H", header, at_count, count + 1)
     at_size = base.optional + AT_INITIALIZED_SIZE
     (size,) = struct.unpack_from("<I", header, at_size)
-    struct.pack_into("<I", header, at_size, size + len(content))
-    end = round_up(address + len(content), base.number(AT_SECTION_ALIGNMENT))
-    struct.pack_into("<I", header, base.optional + AT_IMAGE_SIZE, end)
+    _put(header, at_size, size + len(content))
 
 
 def _replace(base: Image, header: bytearray, body: bytearray, number: int, content: bytes) -> None:
@@ -194,6 +201,13 @@ def _replace(base: Image, header: bytearray, body: bytearray, number: int, conte
     start = section.offset - len(header)
     body[start : start + section.raw_size] = content.ljust(section.raw_size, b"\0")
     struct.pack_into("<I", header, base.table + number * SECTION.size + 8, len(content))
+
+
+def _put(header: bytearray, at: int, value: int) -> None:
+    """Write a 32-bit number to the headers."""
+    if not 0 <= value < 1 << 32:
+        raise FormatError("cannot write the EFI binary: too large, or its headers are damaged")
+    struct.pack_into("<I", header, at, value)
 
 
 def round_up(size: int, unit: int) -> int:

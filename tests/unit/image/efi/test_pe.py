@@ -3,12 +3,13 @@
 import contextlib
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from image.efi.authenticode import image_digest, strip_signatures
 from image.efi.pe import Image
-from image.errors import FormatError
+from image.efi.uki import replace_sections
+from image.errors import FormatError, ImageError
 from tests.helpers.efi import small_uki
 from tests.helpers.pe import make_stub
 
@@ -19,6 +20,7 @@ def test_a_binary_that_is_cut_off_is_refused(size: int) -> None:
         Image.parse(make_stub()[:size])
 
 
+@settings(max_examples=400)
 @given(at=st.integers(0, 0x400), value=st.integers(0, 255))
 def test_no_damage_leads_to_another_error(at: int, value: int) -> None:
     data = bytearray(small_uki())
@@ -26,3 +28,5 @@ def test_no_damage_leads_to_another_error(at: int, value: int) -> None:
     with contextlib.suppress(FormatError):
         image_digest(bytes(data))
         strip_signatures(bytes(data))
+    with contextlib.suppress(ImageError):
+        replace_sections(bytes(data), {".cmdline": b"other"})
