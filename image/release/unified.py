@@ -63,10 +63,15 @@ def make_uki(contents: Contents, parameters: Iterable[str], signing: Signing) ->
     return sign(build_uki(contents.stub, sections), signing)
 
 
+def strip(uki: bytes) -> bytes:
+    """Return `uki` as anybody builds it, who has no key: without all that `Signing` adds."""
+    return replace_sections(strip_signatures(uki), {".pcrpkey": b""})
+
+
 def personalise(uki: bytes, parameters: Iterable[str], signing: Signing) -> bytes:
     """Return `uki` with more kernel parameters, signed anew: its signatures are removed."""
     line = b" ".join([read_sections(uki).get(".cmdline", b""), *map(str.encode, parameters)])
-    bare = replace_sections(strip_signatures(uki), {".cmdline": line, ".pcrpkey": b""})
+    bare = replace_sections(strip(uki), {".cmdline": line})
     if signing.registers:
         bare = replace_sections(bare, sign_policy(read_sections(bare), signing.registers))
     return sign(bare, signing)

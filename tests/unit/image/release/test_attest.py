@@ -7,13 +7,23 @@ import pytest
 
 from image.cli import main
 from image.efi.authenticode import sign_image
-from image.efi.uki import replace_sections
+from image.efi.sources import open_key
+from image.efi.uki import read_sections, replace_sections
 from image.errors import FormatError, ImageError
 from image.release.attest import read_forecast, read_log
 from image.release.manifest import NAME, encode_manifest
-from image.release.unified import UNSIGNED, Signing, describe_uki, personalise
+from image.release.unified import (
+    UNSIGNED,
+    Contents,
+    Signing,
+    describe_uki,
+    make_uki,
+    personalise,
+    strip,
+)
 from tests.helpers.efi import secure_boot_keys, signer, small_sections, small_uki
 from tests.helpers.eventlog import boot_of
+from tests.helpers.pe import make_kernel, make_stub
 
 
 def run(*words: str | Path) -> int:
@@ -90,6 +100,15 @@ def test_a_uki_is_signed_anew_for_another_command_line(tmp_path: Path) -> None:
     again = personalise((tmp_path / "a").read_bytes(), ["b=1"], Signing())
     wanted = {**small_sections(), ".cmdline": b"console=ttyS0 farmer_id=7 b=1"}
     assert again == replace_sections(small_uki(), wanted)
+
+
+def test_a_signed_uki_is_the_unsigned_one_but_for_its_signatures() -> None:
+    contents = Contents(make_stub(), make_kernel(), b"initramfs", "6.12", "1", "ID=zero-os\n")
+    signing = Signing(signer(), open_key(str(secure_boot_keys() / "KEK.key")))
+    signed = make_uki(contents, ["a=1", "b"], signing)
+    assert read_sections(signed)[".cmdline"] == b"a=1 b"
+    assert ".pcrsig" in read_sections(signed)
+    assert strip(signed) == make_uki(contents, ["a=1", "b"], UNSIGNED)
 
 
 def test_a_key_without_its_certificate_is_refused(tmp_path: Path) -> None:
