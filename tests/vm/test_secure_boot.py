@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from flist.hub.app import create_app
 from image.cli import main
 from image.efi.authenticode import sign_image, strip_signatures
 from image.efi.enroll import write_ovmf_variables
@@ -12,10 +13,13 @@ from image.efi.variables import ATTRIBUTES, VENDORS
 from image.model import Release
 from qemu.firmware import find_uefi
 from qemu.machine import QemuMachine
-from qemu.model import Firmware, MachineConfig, UsbBoot
+from qemu.model import Firmware, KernelBoot, MachineConfig, UsbBoot
+from serving.listen import open_listener
+from serving.run import serve_in_thread
 from tests.helpers.efi import secure_boot_keys, signer
 from tests.helpers.needs import need_tool, need_uefi
 from tests.helpers.vm.esp import write_esp
+from zero_os.boot.hub import LocalHub
 
 pytestmark = [pytest.mark.vm, pytest.mark.timeout(1200)]
 BOOT_S = 600  # 45 s
@@ -81,6 +85,26 @@ def test_a_signed_release_boots_as_its_manifest_foretells(
             assert f"PCR {number:>2}  {value}  as foretold\n" in said
     shown = (artefacts / "console.log").read_text(errors="replace")
     assert ("EFI stub: UEFI Secure Boot is enabled." in shown) == (firmware == "uefi-secure")
+
+
+@pytest.mark.matrix
+def test_a_farms_own_uki_boots_to_its_workload(
+    release: Release, hub: LocalHub, variables: Path, tmp_path: Path, artefacts: Path
+) -> None:
+    need_tool("qemu-system-x86_64")
+    keys, uki = secure_boot_keys(), tmp_path / "farm.efi"
+    listener = open_listener("127.0.0.1", 0)
+    words = ["runmode=dev", "farmer_id=7", f"hub=http://10.0.2.2:{listener.getsockname()[1]}"]
+    signing = ["--secure-boot-key", f"{keys}/db.key", "--secure-boot-certificate", f"{keys}/db.crt"]
+    call = ["uki", str(release.folder / "zos.efi"), "--output", str(uki), *signing]
+    assert main([*call, "--append", *words], "zos image") == 0
+    config = MachineConfig(
+        boot=KernelBoot(uki), firmware="uefi-secure", variables=variables, memory_mib=2048
+    )
+    with serve_in_thread(create_app(hub.root), listener):
+        with QemuMachine(config, artefacts=artefacts) as machine:
+            machine.wait_for_console_text("UEFI Secure Boot is enabled.", timeout_s=BOOT_S)
+            machine.wait_for_console_text("bringup: node ready", timeout_s=BOOT_S)
 
 
 @pytest.mark.matrix
