@@ -1,4 +1,4 @@
-"""`zos bootstrap serve`: the server on one address."""
+"""`zos bootstrap`: the server on one address, and the lock of its boot packages."""
 
 import argparse
 import sys
@@ -15,6 +15,8 @@ EVERY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104 - compared, not bound
 def main(argv: Sequence[str], prog: str) -> int:
     """Run a sub-command and return its exit status."""
     flags = vars(make_parser(prog).parse_args(argv))
+    if flags.pop("command") == "lock":
+        return lock(allow_expired=flags["allow_expired"])
     config = flags.pop("config")
     return serve(load_settings(BootstrapSettings, flags, config))
 
@@ -22,10 +24,31 @@ def main(argv: Sequence[str], prog: str) -> int:
 def make_parser(prog: str) -> argparse.ArgumentParser:
     """Return the parser of this verb's arguments."""
     parser = argparse.ArgumentParser(prog=prog, description="Serve boot images and releases.")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    commands = parser.add_subparsers(required=True, dest="command", metavar="COMMAND")
     command = commands.add_parser("serve", help="answer browsers and booting nodes over HTTP")
     add_flags(command, BootstrapSettings)
+    command = commands.add_parser("lock", help="lock the newest iPXE, boot loader and tools")
+    command.add_argument(
+        "--allow-expired",
+        action="store_true",
+        help="accept package lists that are older than their signature allows",
+    )
     return parser
+
+
+def lock(*, allow_expired: bool) -> int:
+    """Write the lock of the boot packages: the newest of each suite."""
+    from bootstrap_server import inputs
+    from common.debian.lock import render_lock
+    from common.debian.resolve import resolve
+    from common.files import write_atomic
+
+    sections = ["# Written by `zos bootstrap lock`.\n"]
+    for name, (suite, packages) in inputs.REQUESTS.items():
+        found = resolve(packages, suite=suite, allow_expired=allow_expired, progress=talk)
+        sections.append(render_lock(found, name))
+    write_atomic(inputs.LOCK, "\n".join(sections).encode())
+    return 0
 
 
 def serve(settings: BootstrapSettings) -> int:

@@ -1,21 +1,33 @@
 """The files of Debian packages that a template image contains and is built with.
 
-Boot loaders and tools come from the same Debian release on every host, and the tools run with
-that release's C library, so the same inputs give the same bytes on every machine.
+They are locked in boot.lock, and the tools run with their own C library, so the same inputs give
+the same bytes on every machine. iPXE is Debian testing's, whose versions a mirror keeps only for
+weeks; when the locked one is nowhere to be had, Debian 13's takes its place.
 """
 
 import hashlib
+import logging
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from bootstrap_server.errors import TemplateError
 from common.debian.archive import open_archive
-from common.debian.fetch import fetch_packages
+from common.debian.fetch import fetch_locked, fetch_or_resolve
+from common.debian.lock import DebianLock, load_sections, parse_lock
+from common.debian.pool import GoneError
 from common.debian.programs import LIBRARY_FOLDER, program_call
 
-PACKAGES = ("dosfstools", "ipxe", "mtools", "syslinux", "syslinux-common")
+LOCK = Path(__file__).with_name("boot.lock")
+TOOLS, IPXE, OLDER_IPXE = "tools", "ipxe", "older-ipxe"
+# The sections of the lock file: a suite of Debian, and packages of it.
+REQUESTS = {
+    TOOLS: ("trixie", ("dosfstools", "mtools", "syslinux", "syslinux-common")),
+    IPXE: ("forky", ("ipxe",)),
+    OLDER_IPXE: ("trixie", ("ipxe",)),
+}
+LOG = logging.getLogger(__name__)
 
 _MTOOLS = ("mattrib", "mcopy", "mmd", "mmove")  # one program, which looks at its name
 _PROGRAMS = {
@@ -36,27 +48,57 @@ _CONTENT = tuple(
 
 
 class Inputs(NamedTuple):
-    """An archive of packages, and the SHA-256 of each file in it that the image depends on."""
+    """Archives of packages, and the SHA-256 of each file in them that the image depends on.
 
-    archive: Path
+    The digests also have the version of iPXE.
+    """
+
+    archives: tuple[Path, ...]
     digests: Mapping[str, str]
 
 
 def find_inputs() -> Inputs:
     """Fetch the packages, unless the cache has them, and digest what the image depends on."""
-    path = fetch_packages(PACKAGES)
-    with open_archive(path) as archive:
-        if missing := [name for name in _CONTENT if name not in archive]:
-            raise TemplateError(f"the packages in {path} lack {', '.join(missing)}")
-        digests = {name: hashlib.sha256(archive.read(name)).hexdigest() for name in _CONTENT}
-    return Inputs(path, digests)
+    locks = read_locks()
+    _, tools = fetch_or_resolve(locks[TOOLS], warn=LOG.warning)
+    lock, ipxe = find_ipxe(locks[IPXE], locks[OLDER_IPXE])
+    digests = {IPXE: ipxe_version(lock)}
+    for path in (tools, ipxe):
+        with open_archive(path) as archive:
+            found = [name for name in _CONTENT if name in archive]
+            digests |= {name: hashlib.sha256(archive.read(name)).hexdigest() for name in found}
+    if missing := [name for name in _CONTENT if name not in digests]:
+        raise TemplateError(f"the packages in {tools} and {ipxe} lack {', '.join(missing)}")
+    return Inputs((tools, ipxe), digests)
 
 
-def unpack_inputs(path: Path, folder: Path) -> None:
+def read_locks() -> dict[str, DebianLock]:
+    """Return the locks of the boot packages, by section."""
+    sections = load_sections(LOCK, REQUESTS)
+    return {name: parse_lock(table, f"{LOCK}, {name}") for name, table in sections.items()}
+
+
+def find_ipxe(newer: DebianLock, older: DebianLock) -> tuple[DebianLock, Path]:
+    """Return the lock of the iPXE to use, and its archive; the older one is only a substitute."""
+    try:
+        return newer, fetch_locked(newer)
+    except GoneError as error:
+        LOG.warning("%s. iPXE %s is used", error.message, ipxe_version(older))
+    return fetch_or_resolve(older, warn=LOG.warning)
+
+
+def ipxe_version(lock: DebianLock) -> str:
+    """Return the version of iPXE in a lock."""
+    return next(row.version for row in lock.packages if row.name == "ipxe")
+
+
+def unpack_inputs(paths: Iterable[Path], folder: Path) -> None:
     """Unpack the image's files, the tools and their libraries into `folder`."""
-    with open_archive(path) as archive:
-        libraries = [name for name in archive.paths if name.startswith(f"{LIBRARY_FOLDER}/")]
-        archive.unpack([*_CONTENT, *libraries], folder)
+    for path in paths:
+        with open_archive(path) as archive:
+            names = [name for name in _CONTENT if name in archive]
+            names += [name for name in archive.paths if name.startswith(f"{LIBRARY_FOLDER}/")]
+            archive.unpack(names, folder)
 
 
 def make_tools(tree: Path, folder: Path) -> dict[str, str]:

@@ -7,7 +7,7 @@ template, and two machines build the same bytes. The farm's script is a contiguo
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,7 +62,7 @@ def load_template() -> Template:
         with hold_lock(path.with_suffix(".lock"), "making the template image", LOCK_DEADLINE_S):
             data = read_sealed(path)
             if data is None:
-                data = build_image(found.archive)
+                data = build_image(found.archives)
                 write_sealed(path, data)
     return open_template(data)
 
@@ -82,11 +82,11 @@ def identify(digests: Mapping[str, str]) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
-def build_image(archive: Path) -> bytes:
-    """Build a template image from an archive of packages; the same archive gives the same bytes."""
+def build_image(archives: Iterable[Path]) -> bytes:
+    """Build a template image from archives of packages; the same ones give the same bytes."""
     with scratch("template") as folder:
         tree = folder / "tree"
-        inputs.unpack_inputs(archive, tree)
+        inputs.unpack_inputs(archives, tree)
         tools = inputs.make_tools(tree, folder / "bin")
         env = {**tools, "SOURCE_DATE_EPOCH": str(EPOCH_S)}
         partition = build_partition(folder, tree, env)

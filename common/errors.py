@@ -23,8 +23,8 @@ EXIT_INTERRUPTED = 130
 # The modules of the extra "host" in pyproject.toml, which `pip install zero-os` leaves out.
 HOST_MODULES = (
     *("PyKCS11", "anyio", "fastapi", "jinja2", "jwt", "mfusepy", "multipart", "obstore"),
-    *("prometheus_client", "pydantic", "pydantic_core", "pydantic_settings", "python_multipart"),
-    *("qemu.qmp", "rich", "starlette", "structlog", "uvicorn", "virt"),
+    *("packaging", "prometheus_client", "pydantic", "pydantic_core", "pydantic_settings"),
+    *("python_multipart", "qemu.qmp", "rich", "starlette", "structlog", "uvicorn", "virt"),
 )
 
 REFUSAL_HINTS = {
@@ -121,6 +121,15 @@ def fail(error: ZosError, prog: str) -> int:
     finish_output()  # earlier output comes first
     tell(render_error(error, prog))
     return error.exit_code
+
+
+def tell_traceback() -> None:
+    """Print the traceback of the exception that is being handled.
+
+    Imports nothing, as `traceback` would: that takes time, and fails when descriptors are scarce.
+    """
+    if sys.stderr is not None:
+        sys.__excepthook__(*sys.exc_info())
 
 
 def tell(text: str) -> None:

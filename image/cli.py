@@ -3,9 +3,9 @@
 import argparse
 from collections.abc import Sequence
 
-from image.commands import build, enroll, inspect, pcrs, sign, uki
+from image.commands import build, enroll, inspect, lock, mirror, pcrs, sign, uki, update
 
-VERBS = (build, inspect, uki, sign, enroll, pcrs)
+VERBS = (build, inspect, lock, mirror, update, uki, sign, enroll, pcrs)
 
 
 def main(argv: Sequence[str], prog: str) -> int:

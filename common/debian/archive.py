@@ -5,11 +5,13 @@ like are left out. A path is text without a leading slash and without ".." ("usr
 """
 
 import contextlib
+import json
 import os
 import tarfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 
+from common.debian.lock import LockedPackage
 from common.errors import ZosError
 from common.sealed import matches_seal
 
@@ -42,6 +44,14 @@ class PackageArchive:
             return self._members[path]
         except KeyError:
             raise broken(self.path, f"cannot find /{path} among the packages") from None
+
+    def owner(self, path: str) -> LockedPackage:
+        """Return the package that `path` is of; a directory may be of others, too."""
+        try:
+            facts = json.loads(self.member(path).pax_headers["comment"])
+            return LockedPackage(**facts)
+        except (KeyError, ValueError, TypeError) as error:
+            raise broken(self.path, f"cannot tell which package has /{path}") from error
 
     def read(self, path: str) -> bytes:
         """Return the content of a file; a link is followed within the archive."""

@@ -1,123 +1,183 @@
-"""Fetches Debian packages as one tar archive, without running any code of theirs.
+"""Debian packages as one tar archive: locked ones, or the newest of their names.
 
-mmdebstrap's `extract` variant downloads packages (signatures checked against Debian's keyring) and
-unpacks them; no maintainer script runs. The result is a tar archive, which keeps owners, modes and
-device numbers even if the caller is not root.
+The archive is made once for each set of packages and sealed; then it is as good as they are.
 """
 
 import hashlib
 import json
 import os
-import re
-import shutil
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from urllib.parse import quote
 
+from common.debian.lock import (
+    DebianLock,
+    LockedPackage,
+    LockError,
+    load_sections,
+    parse_lock,
+    render_lock,
+)
+from common.debian.pool import (
+    FETCH_DEADLINE_S,
+    GoneError,
+    PoolError,
+    Wanted,
+    difference,
+    find_files,
+    forget_unused,
+)
+from common.debian.resolve import MIRROR, SUITE, resolve
+from common.debian.unpack import FORMAT, Joiner
+from common.files import open_atomic, open_regular, write_atomic
 from common.locks import hold_lock
 from common.paths import cache_dir
-from common.run import CommandError, run
+from common.scratch import scratch
 from common.sealed import is_intact, seal_file
 
-SUITE = "trixie"  # Debian 13
-FETCH_DEADLINE_S = 900
-LOCK_DEADLINE_S = FETCH_DEADLINE_S + 60
-# Lines of mmdebstrap --verbose, and of the apt that it runs.
-STEPS = {
-    "I: running apt-get update...": "fetching Debian's package lists",
-    "I: extracting archives...": "unpacking the packages",
-    "I: creating tarball...": "writing the archive of packages",
-}
-NEW_PACKAGES = re.compile(r"\d+ upgraded, (\d+) newly installed")
-GOT_PACKAGE = re.compile(r"Get:\d+ \S+ \S+ \S+ (\S+) \S+ \S+ \[(.+)\]")
+# It keeps every file of Debian's archive by the time; mirrors drop what has been superseded.
+SNAPSHOT = "http://snapshot.debian.org/archive"
+SECURITY = "pool/updates/"
+SECTION = "debian"
+LOCK_DEADLINE_S = FETCH_DEADLINE_S + 300
+Progress = Callable[[str], None]
 
 
-def fetch_packages(
-    packages: Sequence[str],
-    *,
-    suite: str = SUITE,
-    components: str = "main",
-    refresh: bool = False,
-    progress: Callable[[str], None] | None = None,
+def fetch_locked(
+    lock: DebianLock, *, mirror: Path | None = None, progress: Progress | None = None
 ) -> Path:
-    """Return a tar archive of `packages` and their dependencies, from the cache if it is there.
+    """Return an archive of exactly the packages of a lock, from the cache if it is there.
 
-    The cache key is the request, not the versions that were found; `refresh` fetches the newest
-    versions. A cached archive that does not match its seal is fetched again. `progress` is called
-    with a short description of each step, from another thread. Raises `CommandError` if a package
-    is unknown or the mirror can't be reached, and `ZosError` if another process that fetches the
-    same packages does not finish in time.
+    With the folder `mirror`, the network is not used. `progress` is called with a short
+    description of each step. Raises `PoolError`, `PackageError`, and `ZosError` if another process
+    that makes the same archive does not finish in time.
     """
-    wanted = sorted(set(packages))
-    identity = hashlib.sha256(json.dumps([suite, components, wanted]).encode()).hexdigest()
-    path = cache_dir("debian") / f"{suite}-{identity[:16]}.tar"
-    before = stamp(path)
-    if not refresh and is_intact(path):
+    path = cache_dir("debian") / f"{lock.suite}-{FORMAT}-{lock.identity[:32]}.tar"
+    if is_intact(path):
+        os.utime(path)
         return path
+    forget_unused(path.parent, "*.tar")
     with hold_lock(path.with_suffix(".lock"), "fetching Debian packages", LOCK_DEADLINE_S):
-        if stamp(path) == before:  # else another process fetched it while this one waited
-            call = fetch_command(wanted, components, is_root=os.geteuid() == 0)
-            fetch_archive(call, suite, path, FetchProgress(progress).read if progress else None)
+        if not is_intact(path):  # else another process made it while this one waited
+            places = find_files(wanted_files(lock), mirror, progress)
+            if progress:
+                progress("unpacking the packages")
+            join_packages(lock, places, path)
     return path
 
 
-def stamp(path: Path) -> tuple[int, ...]:
-    """Return a value that changes when `path` is replaced; empty if there is no file."""
+def fetch_or_resolve(
+    lock: DebianLock, *, warn: Progress, progress: Progress | None = None
+) -> tuple[DebianLock, Path]:
+    """Return a lock and the archive of its packages: this lock, or one of the newest versions.
+
+    The latter only if a locked package is nowhere to be had; `warn` is told then.
+    """
     try:
-        facts = path.stat()
-    except FileNotFoundError:
-        return ()
-    return (facts.st_ino, facts.st_size, facts.st_mtime_ns)
+        return lock, fetch_locked(lock, progress=progress)
+    except GoneError as error:
+        warn(f"{error.message}. The newest packages are used, NOT THE LOCKED ONES")
+    return fetch_newest(
+        lock.request,
+        suite=lock.suite,
+        components=lock.components,
+        architecture=lock.architecture,
+        progress=progress,
+    )
 
 
-class FetchProgress:
-    """Turns what mmdebstrap and apt print into short descriptions."""
-
-    def __init__(self, progress: Callable[[str], None]) -> None:
-        self._progress = progress
-        self._total = 0
-        self._got = 0
-
-    def read(self, line: str) -> None:
-        """Report a line if it tells of progress."""
-        if line in STEPS:
-            self._progress(STEPS[line])
-        elif match := NEW_PACKAGES.match(line):
-            self._total, self._got = int(match[1]), 0
-        elif self._total and (match := GOT_PACKAGE.match(line)):
-            self._got += 1
-            self._progress(
-                f"fetching package {self._got} of {self._total}: {match[1]} ({match[2]})"
-            )
+def fetch_packages(packages: Sequence[str], *, suite: str = SUITE) -> Path:
+    """Return an archive of `packages` and their dependencies: what this user's cache has of them,
+    else the newest."""
+    return fetch_newest(packages, suite=suite)[1]
 
 
-def fetch_archive(
-    call: Sequence[str], suite: str, path: Path, on_line: Callable[[str], None] | None
-) -> None:
-    """Run mmdebstrap and rename its archive to `path`. The caller holds the lock."""
-    prefix = f".{path.stem}-"
-    for left in path.parent.glob(f"{prefix}*"):  # left by a process that was killed
-        shutil.rmtree(left, ignore_errors=True)
-    with tempfile.TemporaryDirectory(prefix=prefix, dir=path.parent) as folder:
-        archive = Path(folder) / "tree.tar"
-        try:
-            run([*call, suite, str(archive)], timeout_s=FETCH_DEADLINE_S, on_line=on_line)
-        except CommandError as error:
-            # A user who pastes the command wants its errors; this folder is gone by then.
-            hint = (error.hint or "").replace(str(archive), "/dev/null")
-            raise CommandError(f"cannot fetch packages: {error.message}", hint=hint) from error
-        seal_file(archive, path)
-        archive.replace(path)
+def fetch_newest(
+    packages: Sequence[str],
+    *,
+    suite: str = SUITE,
+    components: Sequence[str] = ("main",),
+    architecture: str = "amd64",
+    progress: Progress | None = None,
+) -> tuple[DebianLock, Path]:
+    """Return the lock of the newest packages, and their archive.
+
+    The lock is kept in the cache for the same request, until its packages are gone.
+    """
+    wanted = [suite, sorted(components), architecture, sorted(set(packages))]
+    identity = hashlib.sha256(json.dumps(wanted).encode()).hexdigest()
+    note = cache_dir("debian") / f"{suite}-{identity[:16]}.toml"
+    with hold_lock(note.with_suffix(".guard"), "resolving Debian packages", LOCK_DEADLINE_S):
+        if lock := read_note(note):
+            try:
+                return lock, fetch_locked(lock, progress=progress)
+            except GoneError:
+                pass
+        lock = resolve(
+            packages,
+            suite=suite,
+            components=components,
+            architecture=architecture,
+            progress=progress,
+        )
+        path = fetch_locked(lock, progress=progress)
+        write_atomic(note, render_lock(lock, SECTION).encode())
+    return lock, path
 
 
-def fetch_command(packages: Sequence[str], components: str, *, is_root: bool) -> list[str]:
-    """Return the mmdebstrap command line without its last arguments, suite and archive."""
-    options = ["--variant=extract", "--format=tar", "--architectures=amd64", "--verbose"]
-    options += [f"--components={components}", f"--include={','.join(packages)}"]
-    if not is_root:
-        # Nothing runs in the tree, so neither chroot nor a user namespace is needed.
-        options.append("--mode=chrootless")
-    # Documentation is half of many packages; licences are kept.
-    options += [f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in ("man", "doc")]
-    options += ["--dpkgopt=path-include=/usr/share/doc/*/copyright"]
-    return ["mmdebstrap", *options]
+def read_note(path: Path) -> DebianLock | None:
+    """Return the lock in the cache, unless there is none or it is damaged."""
+    try:
+        return parse_lock(load_sections(path, [SECTION])[SECTION], str(path))
+    except LockError:
+        return None
+
+
+def wanted_files(lock: DebianLock) -> list[Wanted]:
+    """Return the packages of a lock as files, with the addresses where they may be."""
+    return [
+        Wanted(
+            f"{row.name} {row.version}",
+            row.path,
+            row.size,
+            row.sha256,
+            package_urls(row.path, lock.snapshot),
+        )
+        for row in lock.packages
+    ]
+
+
+def package_urls(path: str, snapshot: str) -> tuple[str, ...]:
+    """Return where a package may be, best first.
+
+    A security update moves to the main archive with the next point release.
+    """
+    if not path.startswith(SECURITY):
+        places = [f"{MIRROR}/debian/{path}", f"{SNAPSHOT}/debian/{snapshot}/{path}"]
+    else:
+        moved = "pool/" + path.removeprefix(SECURITY)
+        places = [f"{MIRROR}/debian-security/{path}", f"{MIRROR}/debian/{moved}"]
+        places += [f"{SNAPSHOT}/debian-security/{snapshot}/{path}"]
+    return tuple(quote(place, safe=":/+~") for place in places)
+
+
+def join_packages(lock: DebianLock, places: dict[str, Path], path: Path) -> None:
+    """Write the sealed archive of a lock's packages. The caller holds the lock of `path`."""
+    files = {file.sha256: file for file in wanted_files(lock)}
+    with scratch("packages") as folder:
+        made = folder / path.name
+        with open_atomic(made) as target:
+            joiner = Joiner(target)
+            for package in lock.packages:
+                add_package(joiner, package, places[package.sha256], files[package.sha256])
+            joiner.close()
+        seal_file(made, path)
+        made.replace(path)
+
+
+def add_package(joiner: Joiner, package: LockedPackage, place: Path, file: Wanted) -> None:
+    """Add a package, which is verified by the handle that is read from then on."""
+    with open_regular(place) as stream:
+        if wrong := difference(stream, file):
+            raise PoolError(f"cannot use {place} for {file.name}: {wrong}", hint="run it again")
+        joiner.add(package, stream)

@@ -40,9 +40,11 @@ def add_parser(verbs: "Verbs") -> None:
         help="Ed25519 public keys whose flists a node accepts: base64, one per line",
     )
     build.add_argument(
-        "--refresh",
-        action="store_true",
-        help="fetch the newest packages of Debian 13 instead of using cached ones",
+        "--mirror",
+        type=parse_folder,
+        metavar="DIR",
+        help="take the locked files from this folder, filled by `zos image mirror`, and nothing "
+        "from the network",
     )
     build.add_argument(
         "--debug",
@@ -62,7 +64,7 @@ def run(args: argparse.Namespace, prog: str) -> int:
             args.output,
             flist_keys=args.flist_key,
             progress=progress,
-            refresh=args.refresh,
+            mirror=args.mirror,
             is_debug=args.debug,
             signing=signing,
         )

@@ -20,6 +20,22 @@ def parse_folder(text: str) -> Path:
     return Path(text)
 
 
+def add_profile(verb: argparse.ArgumentParser) -> None:
+    """Add the options of a verb that locks a profile."""
+    verb.add_argument(
+        "--profile",
+        default="virt",
+        metavar="PROFILE",
+        help="the profile (default: %(default)s)",
+    )
+    verb.add_argument(
+        "--allow-expired",
+        action="store_true",
+        help="accept package lists that are older than their signature allows, for a mirror that "
+        "is kept at one day",
+    )
+
+
 @contextmanager
 def show_progress() -> Iterator[Callable[[str], None]]:
     """Yield a function that shows progress on stderr: a status line on a terminal, else lines."""

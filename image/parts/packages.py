@@ -16,11 +16,7 @@ def select_paths(
 
 
 def read_entry(archive: PackageArchive, path: str) -> Entry:
-    """Return what is at `path`, without set-user-ID and similar bits.
-
-    Packages unpacked without root lack those bits, and a release must not depend on the user who
-    builds it.
-    """
+    """Return what is at `path`, without set-user-ID and similar bits, which no node needs."""
     member = archive.member(path)
     mode, uid, gid = member.mode & 0o777, member.uid, member.gid
     if member.isdir():

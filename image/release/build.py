@@ -14,37 +14,45 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from common.debian.archive import PackageArchive, open_archive
-from common.debian.fetch import fetch_packages
+from common.debian.fetch import fetch_locked, fetch_or_resolve
+from common.debian.lock import DebianLock
 from common.files import open_atomic, write_atomic
-from common.run import CommandError
 from common.scratch import scratch
 from image.errors import ImageError
+from image.lock.model import LockedWheel, find_request, load_lock
+from image.lock.wheels import fetch_wheels
 from image.model import Release
 from image.parts.kernel import build_modules, find_kernel
 from image.parts.layers import LEVEL, cached_layer, pack_layer
 from image.parts.project import OS_RELEASE, add_agent, build_project, collect_sources, read_keys
 from image.parts.system import build_system, unpack_target
-from image.parts.wheels import fetch_wheels, unpack_wheels
+from image.parts.wheels import unpack_wheels
 from image.recipe import plan
 from image.release import unified
-from image.release.identity import digest, packages_identity, recipe_identity, tree_identity
+from image.release.identity import digest, recipe_identity, tree_identity
 from image.release.manifest import NAME, describe, encode_manifest, find_release
 from image.release.unified import UNSIGNED, Contents, Signing, describe_uki, make_uki
 from image.tree import Tree
 
-LOCK = Path(plan.__file__).with_name("node.lock")
+PROFILE = "virt"
 Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """The inputs of a release, and the identities of its three layers."""
+    """The inputs of a release, and the identities of its three layers.
 
+    `is_locked` tells whether `debian` is the profile's lock; `packages` is the archive of it.
+    """
+
+    debian: DebianLock
+    is_locked: bool
     packages: Path
+    wheels: tuple[LockedWheel, ...]
+    mirror: Path | None
     sources: Tree
     keys: str
     level: int
-    packages_id: str
     modules_id: str
     system_id: str
     project_id: str
@@ -71,22 +79,25 @@ def build_release(
     flist_keys: Path | None = None,
     progress: Callable[[str], None],
     level: int = LEVEL,
-    refresh: bool = False,
+    mirror: Path | None = None,
+    allow_unlocked: bool = False,
     is_debug: bool = False,
     signing: Signing = UNSIGNED,
 ) -> Release:
     """Build a release of the current sources in `output` and return it.
 
     `flist_keys` is a file of public keys; a node accepts only flists that one of them signed.
-    `progress` is called with a short description of each step. `refresh` fetches the newest Debian
-    packages even if the cache has older ones. `is_debug` adds the test driver's agent. `signing` is
-    who signs zos.efi. A release in `output` with the same inputs and signers is kept. Raises
-    `ZosError`.
+    `progress` is called with a short description of each step. `mirror` is a folder with the locked
+    files; the network is not used then. With `allow_unlocked`, the newest packages are used if a
+    locked one is nowhere to be had; the manifest says so, and the release can't be published.
+    `is_debug` adds the test driver's agent. `signing` is who signs zos.efi. A release in `output`
+    with the same inputs and signers is kept. Raises `ZosError`.
     """
     began = time.monotonic()
     keys = read_keys(flist_keys) if flist_keys else ""
     prepare_output(output)
-    inputs = gather_inputs(keys, level, progress, refresh=refresh, is_debug=is_debug)
+    options = {"allow_unlocked": allow_unlocked, "is_debug": is_debug}
+    inputs = gather_inputs(keys, level, progress, mirror=mirror, **options)
     release = find_release(output, inputs.version, inputs.identity, signing.fingerprints())
     if release is None:
         release = make_release(output, inputs, signing, progress)
@@ -106,33 +117,37 @@ def prepare_output(output: Path) -> None:
 
 
 def gather_inputs(
-    keys: str, level: int, progress: Progress, *, refresh: bool = False, is_debug: bool = False
+    keys: str,
+    level: int,
+    progress: Progress,
+    *,
+    mirror: Path | None = None,
+    allow_unlocked: bool = False,
+    is_debug: bool = False,
 ) -> Inputs:
-    """Return the inputs of the release, fetching packages that are not in the cache."""
-    progress(f"{'fetching' if refresh else 'checking'} the Debian packages")
-    try:
-        packages = fetch_packages(plan.PACKAGES, refresh=refresh, progress=progress)
-    except CommandError as error:
-        raise ImageError(error.message, hint=error.hint) from error
+    """Return the inputs of the release, fetching locked packages that are not in the cache."""
+    progress("checking the locked Debian packages")
+    lock = load_lock(find_request(PROFILE))
+    debian = lock.debian
+    if allow_unlocked:
+        debian, packages = fetch_or_resolve(debian, warn=progress, progress=progress)
+    else:
+        packages = fetch_locked(debian, mirror=mirror, progress=progress)
+    is_locked = debian is lock.debian
     sources = add_agent(collect_sources()) if is_debug else collect_sources()
-    packages_id = packages_identity(packages)
-    base = digest(packages_id, recipe_identity(), str(level))
+    base = digest(debian.identity, recipe_identity(), str(level))
     modules_id = digest("modules", base)
-    system_id = digest("system", base, LOCK.read_bytes())
+    system_id = digest("system", base, *(wheel.sha256 for wheel in lock.wheels))
     # This layer's os-release contains the release's version, so it depends on all layers.
     project = (base_version(), tree_identity(sources), keys)
     project_id = digest("project", modules_id, system_id, *project)
-    return Inputs(packages, sources, keys, level, packages_id, modules_id, system_id, project_id)
+    ids = (modules_id, system_id, project_id)
+    return Inputs(debian, is_locked, packages, lock.wheels, mirror, sources, keys, level, *ids)
 
 
 def make_release(output: Path, inputs: Inputs, signing: Signing, progress: Progress) -> Release:
     """Make all files of a release in memory, then write them to `output`."""
     with open_archive(inputs.packages) as archive, scratch("build") as place:
-        if packages_identity(inputs.packages) != inputs.packages_id:
-            raise ImageError(
-                "the Debian packages were fetched anew by another process during this build",
-                hint="run it again",
-            )
         kernel = find_kernel(archive)
         vmlinuz_path = f"boot/vmlinuz-{kernel}"
         vmlinuz = archive.read(vmlinuz_path)
@@ -149,7 +164,12 @@ def make_release(output: Path, inputs: Inputs, signing: Signing, progress: Progr
     files = {name: describe(content) for name, content in contents.items()}
     progress("writing the release")
     contents[NAME] = encode_manifest(
-        inputs.version, kernel, inputs.identity, files, describe_uki(uki, signing)
+        inputs.version,
+        kernel,
+        inputs.identity,
+        files,
+        describe_uki(uki, signing),
+        locked=inputs.is_locked,
     )
     write_release(output, contents)
     return Release(output, inputs.version, kernel, files)
@@ -191,8 +211,9 @@ def make_layers(
         return build_modules(archive, kernel, target())
 
     def system() -> Tree:
-        progress("fetching the node's wheels")
-        wheels = unpack_wheels(fetch_wheels(LOCK), plan.PROJECT, plan.WHEELS_WITHOUT)
+        progress("checking the node's wheels")
+        places = fetch_wheels(inputs.wheels, inputs.debian.architecture, inputs.mirror)
+        wheels = unpack_wheels(places, plan.PROJECT, plan.WHEELS_WITHOUT)
         progress("byte-compiling Python and the wheels")
         return build_system(archive, wheels, target())
 

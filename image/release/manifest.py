@@ -1,13 +1,15 @@
 """manifest.json: the description of a release. Written last, so its files are then complete.
 
     {"version": "0.1.0+3f2a...", "kernel": "6.12...", "identity": HEX,
+     "locked": true,
      "files": {"vmlinuz": {"size": BYTES, "sha256": HEX}, "initramfs.zst": {...}, "zos.efi": {...}},
      "signed_by": {"secure_boot": HEX or null, "pcrs": HEX or null},
      "pcrs": {"secure_boot_on": {"4": HEX, "11": HEX}, "secure_boot_off": {...}}}
 
-`identity` is the digest of all inputs of the release. `signed_by` has the SHA-256 of the
-certificate and of the public key by which zos.efi is signed. `pcrs` are a TPM's registers after its
-boot.
+`identity` is the digest of all inputs of the release. It is `locked` if the Debian packages are
+exactly those of the profile's lock; one that is not must not be published. `signed_by` has the
+SHA-256 of the certificate and of the public key by which zos.efi is signed. `pcrs` are a TPM's
+registers after its boot.
 """
 
 import hashlib
@@ -32,13 +34,16 @@ def encode_manifest(
     identity: str,
     files: Mapping[str, Artefact],
     uki: Mapping[str, Any],
+    *,
+    locked: bool,
 ) -> bytes:
     """Return the content of a manifest; the same release always gives the same bytes.
 
     `uki` is what it says of zos.efi: `signed_by` and `pcrs`.
     """
     rows = {name: {"size": a.size, "sha256": a.sha256} for name, a in sorted(files.items())}
-    value = {"version": version, "kernel": kernel, "identity": identity, "files": rows, **uki}
+    value = {"version": version, "kernel": kernel, "identity": identity, "locked": locked}
+    value |= {"files": rows, **uki}
     return json.dumps(value, indent=2).encode() + b"\n"
 
 

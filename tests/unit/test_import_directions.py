@@ -39,8 +39,8 @@ ROOMS = {
         "convert",
     ),
     "image": (
-        "errors", "model", "tree", "formats", "recipe", "parts", "efi", "release", "commands",
-        "cli",
+        "errors", "model", "tree", "formats", "recipe", "lock", "parts", "efi", "release",
+        "commands", "cli",
     ),
     "zinit": (
         "files", "life", "loop", "process", "log", "control", "buttons", "daemon", "modules",

@@ -46,7 +46,7 @@ from node import *
 def linux(tmp_path_factory: pytest.TempPathFactory) -> KernelBoot:
     """Return a small Linux guest with the agent."""
     need_tool("qemu-system-x86_64")
-    need_tool("mmdebstrap")
+    need_tool("apt-get")
     return make_linux(tmp_path_factory.mktemp("linux"))
 
 

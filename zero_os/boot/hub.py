@@ -143,8 +143,10 @@ def finish_tree(tree: Path) -> None:
     shutil.copytree(OVERLAY, tree, dirs_exist_ok=True)
     for name in ("passwd", "group"):
         shutil.copyfile(tree / f"usr/share/base-passwd/{name}.master", tree / "etc" / name)
-    for name in ("var/lib/redis", "var/log/redis", "proc", "sys", "dev", "run", "tmp"):
+    folders = ("var/lib/dpkg", "var/lib/redis", "var/log/redis", "proc", "sys", "dev", "run", "tmp")
+    for name in folders:
         (tree / name).mkdir(parents=True, exist_ok=True)
+    (tree / "var/lib/dpkg/status").touch()
     (tree / "tmp").chmod(0o1777)
 
 

@@ -2,32 +2,35 @@
 
 import base64
 import os
-import shutil
 import stat
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import zstandard
 
+from common.debian import fetch
 from common.debian.archive import open_archive
-from common.debian.fetch import fetch_packages
+from common.debian.fetch import fetch_locked
+from common.debian.pool import GoneError
 from common.debian.programs import LOADER
-from common.run import CommandError
+from common.debian.resolve import ResolveError
+from common.paths import cache_dir
 from image import cli
 from image.commands import build as command
 from image.errors import ImageError
 from image.formats.cpio import Member, read_archive
+from image.lock.model import ReleaseLock
+from image.lock.update import mirror_lock
 from image.model import Release
 from image.parts.kernel import find_kernel
 from image.parts.project import collect_sources
-from image.parts.wheels import fetch_wheels
-from image.recipe import plan
-from image.release import build, identity
+from image.release import build
 from image.release.build import build_release
-from image.release.identity import packages_identity, recipe_identity
-from tests.helpers.needs import need_tool
+from image.release.identity import recipe_identity
+from tests.helpers.child import leave_network, run_in_child
+from tests.helpers.image import obtain_lock
+from tests.helpers.needs import need_root
 
 pytestmark = pytest.mark.timeout(900)  # the first build on a machine fetches packages
 KEY = base64.b64encode(b"k" * 32).decode()
@@ -35,20 +38,24 @@ FAST = 1
 
 
 @pytest.fixture(scope="module")
-def caches(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def lock() -> ReleaseLock:
+    """Return the lock of what is to be had: the committed one, unless mirrors have moved on."""
+    return obtain_lock()
+
+
+@pytest.fixture(scope="module")
+def caches(lock: ReleaseLock, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Yield a cache with the user's packages and wheels, but nothing built from them."""
-    need_tool("mmdebstrap")
-    packages, wheels = fetch_packages(plan.PACKAGES), fetch_wheels(build.LOCK)
-    packages_identity(packages)
     root = tmp_path_factory.mktemp("cache")
-    (root / "debian").symlink_to(packages.parent)
-    (root / "wheels").symlink_to(wheels[0].parent.parent)
+    for name in ("debian", "pool"):
+        (root / name).symlink_to(cache_dir(name))
     # A source file may be edited while this runs; that must not change the release.
     sources, recipe = collect_sources(), recipe_identity()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ZOS_CACHE", str(root))
         patch.setattr(build, "collect_sources", lambda: sources)
         patch.setattr(build, "recipe_identity", lambda: recipe)
+        patch.setattr(build, "load_lock", lambda _: lock)
         yield root
 
 
@@ -84,24 +91,34 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-def test_the_same_bytes_from_an_empty_cache(
-    release: Release, keys: Path, caches: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_the_same_bytes_from_a_mirrors_folder_without_a_network(
+    release: Release,
+    lock: ReleaseLock,
+    keys: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    cold = tmp_path / "cache"
-    cold.mkdir()
-    for name in ("debian", "wheels"):
-        (cold / name).symlink_to(caches / name)
-    monkeypatch.setenv("ZOS_CACHE", str(cold))
-    again = build_release(tmp_path / "out", flist_keys=keys, progress=print, level=FAST)
-    assert not again.reused
-    assert contents(again.folder) == contents(release.folder)
+    need_root()
+    folder, output = tmp_path / "mirror", tmp_path / "out"
+    added = list(mirror_lock(lock, folder, print))
+    assert len(added) == len(lock.debian.packages) + len(lock.wheels)
+    assert list(mirror_lock(lock, folder, print)) == []
+    monkeypatch.setenv("ZOS_CACHE", str(tmp_path / "empty"))
+
+    def build_offline() -> None:
+        leave_network()
+        again = build_release(output, flist_keys=keys, progress=print, level=FAST, mirror=folder)
+        assert not again.reused
+
+    run_in_child(build_offline)
+    assert contents(output) == contents(release.folder)
+    assert list((tmp_path / "empty" / "pool").iterdir()) == []
 
 
 def test_an_unchanged_release_is_neither_opened_nor_written(
     release: Release, keys: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in (build, identity):
-        monkeypatch.setattr(module, "open_archive", lambda _path: pytest.fail("this is slow"))
+    monkeypatch.setattr(build, "open_archive", lambda _path: pytest.fail("this is slow"))
     before = {path.name: path.stat().st_mtime_ns for path in release.folder.iterdir()}
     again = build_release(release.folder, flist_keys=keys, progress=print, level=FAST)
     assert again.reused
@@ -120,8 +137,8 @@ def test_a_damaged_release_is_built_again(release: Release, keys: Path, tmp_path
 def test_damaged_caches_do_not_reach_a_release(
     release: Release, keys: Path, caches: Path, tmp_path: Path
 ) -> None:
-    layers = [*(caches / "image" / "layers").iterdir(), *(caches / "image").glob("*.identity")]
-    assert len(layers) > 3
+    layers = list((caches / "image" / "layers").iterdir())
+    assert len(layers) >= 3
     for path in layers:
         data, facts = path.read_bytes(), path.stat()
         path.write_bytes(data[:-50] + b"DUST" + data[-46:])
@@ -129,25 +146,6 @@ def test_damaged_caches_do_not_reach_a_release(
     again = build_release(tmp_path, flist_keys=keys, progress=print, level=FAST)
     assert not again.reused
     assert contents(tmp_path) == contents(release.folder)
-
-
-def test_repacked_wheels_are_fetched_again(
-    caches: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    good = fetch_wheels(build.LOCK)
-    monkeypatch.setenv("ZOS_CACHE", str(tmp_path))
-    copied = tmp_path / "wheels" / good[0].parent.name
-    shutil.copytree(good[0].parent, copied)
-    with zipfile.ZipFile(copied / good[0].name, "a") as wheel:
-        wheel.writestr("other.py", "")
-
-    def download(_lock: Path, folder: Path) -> None:
-        shutil.copytree(good[0].parent, folder)
-
-    monkeypatch.setattr("image.parts.wheels._download", download)
-    again = fetch_wheels(build.LOCK)
-    assert [path.parent for path in again] == [copied] * len(good)
-    assert [path.read_bytes() for path in again] == [path.read_bytes() for path in good]
 
 
 def test_other_keys_give_another_release(release: Release, tmp_path: Path) -> None:
@@ -216,9 +214,11 @@ def test_all_files_belong_to_root_and_have_one_time(members: dict[str, Member]) 
     assert not [m.name for m in members.values() if m.mode & 0o6000]
 
 
-def test_the_kernel_is_the_packages_kernel(release: Release) -> None:
-    with open_archive(fetch_packages(plan.PACKAGES)) as archive:
+def test_the_kernel_is_the_packages_kernel(release: Release, lock: ReleaseLock) -> None:
+    with open_archive(fetch_locked(lock.debian)) as archive:
         assert find_kernel(archive) == release.kernel
+        path = f"boot/vmlinuz-{release.kernel}"
+        assert archive.owner(path).name == f"linux-image-{release.kernel}"
 
 
 def test_an_output_folder_that_can_not_be_written(caches: Path, tmp_path: Path) -> None:
@@ -238,9 +238,15 @@ def test_an_invalid_key_file_is_reported_before_any_work(tmp_path: Path) -> None
 def test_packages_that_can_not_be_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ZOS_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(ImageError, match="mmdebstrap: not found") as caught:
+    for name in ("MIRROR", "SNAPSHOT"):
+        monkeypatch.setattr(fetch, name, "http://127.0.0.1:1")
+    with pytest.raises(
+        GoneError, match=r"cannot fetch .* locked with SHA-256 .* refused"
+    ) as caught:
         build_release(tmp_path / "out", progress=print)
-    assert isinstance(caught.value.__cause__, CommandError)
+    assert "zos image update" in (caught.value.hint or "")
+    with pytest.raises(ResolveError, match="apt-config: not found"):
+        build_release(tmp_path / "out", progress=print, allow_unlocked=True)
     assert list((tmp_path / "out").iterdir()) == []
 
 

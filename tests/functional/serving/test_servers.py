@@ -44,7 +44,7 @@ def site(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mon
     """Return each server in turn, with a large file in its folder."""
     found = SITES[request.param]
     if request.param == "bootstrap":
-        need_tool("mmdebstrap")
+        need_tool("apt-get")
     folder = tmp_path / found.folder
     folder.mkdir(parents=True)
     (folder / "large.fl").write_bytes(CONTENT)

@@ -67,7 +67,7 @@ BIG = bytes(range(256)) * 5000
 @pytest.fixture(scope="module")
 def layers() -> list[bytes]:
     """Return a layer with Debian packages and two layers that change it in every way."""
-    need_tool("mmdebstrap")
+    need_tool("apt-get")
     base = fetch_packages(["busybox-static", "netbase", "perl-base"]).read_bytes()
     xattrs = {
         "SCHILY.xattr.user.note": "value",

@@ -21,7 +21,7 @@ CAPABILITY = bytes.fromhex("0100000200200000000000000000000000000000")
 def make_tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Extract the packages, and give `ping` the capability that its maintainer script sets."""
     need_root()
-    need_tool("mmdebstrap")
+    need_tool("apt-get")
     need_tool("rsync")
     tree = tmp_path_factory.mktemp("debian") / "tree"
     tree.mkdir()

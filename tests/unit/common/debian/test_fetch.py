@@ -1,148 +1,206 @@
-"""Packages are fetched once, with or without root, and failures are reported."""
+"""Archives of packages: made once, sealed, of the locked packages or (if told) of newer ones."""
 
 import os
 import threading
+import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from common.debian.fetch import fetch_command, fetch_packages
-from common.run import CommandError
+from common.debian import fetch
+from common.debian.archive import open_archive
+from common.debian.fetch import fetch_locked, fetch_or_resolve, fetch_packages
+from common.debian.lock import DebianLock
+from common.debian.pool import UNUSED_MAX_S, GoneError, PoolError, find_files
+from tests.helpers.debian import Mirror, lock_package, make_lock, serve_mirror, simple_deb
 from tests.helpers.waiting import wait_until
 
-# Stands in for mmdebstrap: records each call, waits while a file exists, then writes the archive,
-# which is named by its last argument.
-FETCHER = """#!/bin/sh
-echo called >> "$CALLS"
-for last; do :; done
-while [ -e "$SLOW" ]; do sleep 0.05; done
-echo archive > "$last"
-"""
-TALKER = """#!/bin/sh
-for last; do :; done
-echo archive > "$last"
-cat >&2 <<END
-I: running apt-get update...
-Get:1 http://deb.debian.org/debian trixie InRelease [140 kB]
-I: downloading packages with apt...
-0 upgraded, 2 newly installed, 0 to remove and 0 not upgraded.
-Get:1 http://deb.debian.org/debian trixie/main amd64 netbase all 6.5 [12.4 kB]
-Get:2 http://deb.debian.org/debian trixie/main amd64 busybox-static amd64 1:1.37.0-6+b9 [955 kB]
-I: extracting archives...
-END
-"""
-FAILURE = "#!/bin/sh\necho E: no mirror >&2\nexit 25\n"
-
-
-def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
-    """Set up an empty cache, and `script` as mmdebstrap."""
-    program = tmp_path / "bin" / "mmdebstrap"
-    program.parent.mkdir()
-    program.write_text(script)
-    program.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{program.parent}:/usr/bin:/bin")
-    monkeypatch.setenv("ZOS_CACHE", str(tmp_path / "cache"))
+OLD, NEW = simple_deb({"etc/a": b"old"}), simple_deb({"etc/a": b"new"})
+LOCK = make_lock(lock_package("one", OLD))
+NEWER = make_lock(lock_package("one", NEW, "2.0"))
 
 
 @pytest.fixture
-def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return the file in which a stand-in for mmdebstrap records its calls."""
-    install(tmp_path, monkeypatch, FETCHER)
-    monkeypatch.setenv("CALLS", str(tmp_path / "calls"))
-    monkeypatch.setenv("SLOW", str(tmp_path / "slow"))
-    return tmp_path / "calls"
+def mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Mirror]:
+    """Serve a mirror with the old package; the newest is what apt finds."""
+    monkeypatch.setenv("ZOS_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    with serve_mirror() as found:
+        found.files = {place(LOCK): OLD, place(NEWER): NEW}
+        monkeypatch.setattr(fetch, "MIRROR", found.url)
+        monkeypatch.setattr(fetch, "SNAPSHOT", f"{found.url}/archive")
+        yield found
 
 
-@pytest.mark.parametrize("is_root", [True, False])
-def test_the_command_with_and_without_root(is_root: bool) -> None:
-    words = fetch_command(["a", "b"], "main", is_root=is_root)
-    assert words[0] == "mmdebstrap"
-    assert "--include=a,b" in words
-    assert ("--mode=chrootless" in words) is not is_root
+@pytest.fixture
+def resolved(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Let apt find `NEWER`; return what it is asked for."""
+    asked: list[Any] = []
+
+    def resolve(packages: object, **options: object) -> DebianLock:
+        asked.append(packages)
+        return NEWER
+
+    monkeypatch.setattr(fetch, "resolve", resolve)
+    return asked
 
 
-def test_a_failed_fetch_has_a_command_to_paste(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    install(tmp_path, monkeypatch, FAILURE)
-    with pytest.raises(CommandError, match=r"cannot fetch packages: .* 25: E: no mirror") as caught:
-        fetch_packages(["busybox"])
-    hint = caught.value.hint or ""
-    assert hint.startswith("mmdebstrap ")
-    assert hint.endswith(" trixie /dev/null")
+def place(lock: DebianLock) -> str:
+    return f"/debian/{lock.packages[0].path}"
 
 
-@pytest.mark.parametrize("refresh", [False, True])
+def content(path: Path) -> bytes:
+    with open_archive(path) as archive:
+        return archive.read("etc/a")
+
+
+def test_a_lock_gives_one_archive_of_exactly_its_packages(mirror: Mirror) -> None:
+    said: list[str] = []
+    path = fetch_locked(LOCK, progress=said.append)
+    assert content(path) == b"old"
+    assert said == ["fetched package 1 of 1: one 1.0 (0.0 MB)", "unpacking the packages"]
+    assert fetch_locked(LOCK, progress=said.append) == path
+    assert len(said) == 2
+    assert fetch_locked(NEWER) != path
+    assert mirror.asked == {place(LOCK): 1, place(NEWER): 1}
+
+
 def test_concurrent_callers_fetch_once(
-    calls: Path, refresh: bool, capsys: pytest.CaptureFixture[str]
+    mirror: Mirror, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    if refresh:
-        fetch_packages(["a"])
-        calls.unlink()
-    slow = calls.with_name("slow")
-    slow.touch()
-    found: list[Path] = []
-    said = ""
+    free = threading.Event()
+    join, joined, found, said = fetch.join_packages, [], [], ""
+
+    def join_slowly(lock: DebianLock, places: dict[str, Path], path: Path) -> None:
+        assert free.wait(60)
+        joined.append(path)
+        join(lock, places, path)
 
     def are_two_waiting() -> bool:
         nonlocal said
         said += capsys.readouterr().err
         return said.count("waiting for") == 2
 
-    def fetch() -> None:
-        found.append(fetch_packages(["a"], refresh=refresh))
-
-    threads = [threading.Thread(target=fetch) for _ in range(3)]
+    monkeypatch.setattr(fetch, "join_packages", join_slowly)
+    threads = [threading.Thread(target=lambda: found.append(fetch_locked(LOCK))) for _ in range(3)]
     for thread in threads:
         thread.start()
     try:
         wait_until(are_two_waiting, "two callers wait")
     finally:
-        slow.unlink()
+        free.set()
         for thread in threads:
             thread.join(timeout=60)
-    assert len(set(found)) == 1
-    assert found[0].read_text() == "archive\n"
-    assert calls.read_text() == "called\n"
+    assert len(found) == 3
+    assert found == joined * 3
+    assert content(found[0]) == b"old"
 
 
-def test_the_next_fetch_removes_what_a_killed_one_left(calls: Path) -> None:
-    archive = fetch_packages(["a"])
-    left = archive.parent / f".{archive.stem}-killed"
-    left.mkdir()
-    other = archive.parent / ".another-fetch"
-    other.mkdir()
-    fetch_packages(["a"], refresh=True)
-    assert other.is_dir()
-    assert {path.name for path in archive.parent.iterdir()} == {
-        other.name,
-        archive.name,
-        archive.with_suffix(".lock").name,
-        f"{archive.name}.sha256",
-    }
-
-
-@pytest.mark.parametrize("damage", ["archivE\n", "arch", None])
-def test_a_damaged_archive_is_fetched_again(calls: Path, damage: str | None) -> None:
-    archive = fetch_packages(["a"])
-    facts = archive.stat()
-    if damage is None:  # as earlier versions left it
-        archive.with_name(f"{archive.name}.sha256").unlink()
+@pytest.mark.parametrize("damage", ["one byte", "shorter", "no seal"])
+def test_a_damaged_archive_is_made_again(mirror: Mirror, damage: str) -> None:
+    path = fetch_locked(LOCK)
+    good, facts = path.read_bytes(), path.stat()
+    if damage == "no seal":
+        path.with_name(f"{path.name}.sha256").unlink()
     else:
-        archive.write_text(damage)
-    os.utime(archive, ns=(facts.st_atime_ns, facts.st_mtime_ns))
-    assert fetch_packages(["a"]).read_text() == "archive\n"
-    fetch_packages(["a"])
-    assert calls.read_text() == "called\n" * 2
+        path.write_bytes(good[:-1] if damage == "shorter" else good.replace(b"old", b"odd"))
+    os.utime(path, ns=(facts.st_atime_ns, facts.st_mtime_ns))
+    assert fetch_locked(LOCK) == path
+    assert path.read_bytes() == good
+    assert mirror.asked == {place(LOCK): 1}
 
 
-def test_a_fetch_tells_of_its_progress(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    install(tmp_path, monkeypatch, TALKER)
-    said: list[str] = []
-    fetch_packages(["a"], progress=said.append)
-    assert said == [
-        "fetching Debian's package lists",
-        "fetching package 1 of 2: netbase (12.4 kB)",
-        "fetching package 2 of 2: busybox-static (955 kB)",
-        "unpacking the packages",
-    ]
+def test_a_package_that_changes_after_it_was_checked_is_refused(
+    mirror: Mirror, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def find(*words: Any) -> dict[str, Path]:
+        places = find_files(*words)
+        for path in places.values():
+            path.write_bytes(b"x" * len(OLD))
+        return places
+
+    monkeypatch.setattr(fetch, "find_files", find)
+    with pytest.raises(PoolError, match=r"for one 1\.0: the lock wants SHA-256"):
+        fetch_locked(LOCK)
+    assert not list((Path(os.environ["ZOS_CACHE"]) / "debian").glob("*.tar"))
+
+
+def test_archives_that_nobody_uses_go(mirror: Mirror) -> None:
+    old = fetch_locked(LOCK)
+    long_ago = time.time() - UNUSED_MAX_S - 60
+    os.utime(old, (0, long_ago))
+    assert fetch_locked(LOCK) == old  # a use
+    fetch_locked(NEWER)
+    assert old.exists()
+    os.utime(old, (0, long_ago))
+    other = make_lock(lock_package("two", NEW))
+    mirror.files[place(other)] = NEW
+    fetch_locked(other)
+    assert not old.exists()
+
+
+def test_a_lock_is_kept_while_its_packages_are_there(mirror: Mirror, resolved: list[Any]) -> None:
+    warned: list[str] = []
+    lock, path = fetch_or_resolve(LOCK, warn=warned.append)
+    assert lock is LOCK
+    assert content(path) == b"old"
+    assert (warned, resolved) == ([], [])
+
+
+def test_newer_packages_only_if_a_locked_one_is_gone_and_never_quietly(
+    mirror: Mirror, resolved: list[Any]
+) -> None:
+    del mirror.files[place(LOCK)]
+    with pytest.raises(GoneError, match=r"cannot fetch one 1\.0"):
+        fetch_locked(LOCK)
+    warned: list[str] = []
+    lock, path = fetch_or_resolve(LOCK, warn=warned.append)
+    assert lock == NEWER
+    assert content(path) == b"new"
+    assert resolved == [("one",)]
+    assert len(warned) == 1 and "NOT THE LOCKED ONES" in warned[0] and "one 1.0" in warned[0]
+    assert fetch_or_resolve(LOCK, warn=warned.append) == (lock, path)
+    assert (len(warned), len(resolved)) == (2, 1)  # the lock in the cache serves, said again
+
+
+def test_a_lying_mirror_is_no_reason_for_newer_packages(
+    mirror: Mirror, resolved: list[Any]
+) -> None:
+    mirror.files[place(LOCK)] = NEW
+    with pytest.raises(PoolError, match="the lock wants"):
+        fetch_or_resolve(LOCK, warn=pytest.fail)
+    assert resolved == []
+
+
+def test_the_newest_packages_of_a_request_are_found_once(
+    mirror: Mirror, resolved: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = fetch_packages(["one"])
+    assert content(path) == b"new"
+    assert fetch_packages(["one"]) == path
+    assert fetch_packages(["one", "two"]) == path
+    assert fetch_packages(["one"], suite="bookworm") == path
+    assert resolved == [["one"], ["one", "two"], ["one"]]
+
+
+def test_a_request_is_resolved_again_when_its_packages_are_gone(
+    mirror: Mirror, resolved: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fetch, "resolve", lambda *_, **__: LOCK)
+    path = fetch_packages(["one"])
+    path.unlink()
+    for file in (Path(os.environ["ZOS_CACHE"]) / "pool").iterdir():
+        file.unlink()
+    del mirror.files[place(LOCK)]
+    monkeypatch.setattr(fetch, "resolve", lambda *_, **__: NEWER)
+    assert content(fetch_packages(["one"])) == b"new"
+
+
+def test_a_damaged_note_of_a_request_is_made_again(mirror: Mirror, resolved: list[Any]) -> None:
+    fetch_packages(["one"])
+    (note,) = (Path(os.environ["ZOS_CACHE"]) / "debian").glob("*.toml")
+    note.write_text("half a lo")
+    fetch_packages(["one"])
+    assert len(resolved) == 2

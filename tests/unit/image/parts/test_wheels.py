@@ -1,11 +1,10 @@
 """Wheels unpacked into a tree."""
 
-import hashlib
 import zipfile
 from pathlib import Path
 
 from image.model import File
-from image.parts.wheels import are_locked, unpack_wheels
+from image.parts.wheels import unpack_wheels
 
 
 def test_wheels_are_unpacked_without_unwanted_files(tmp_path: Path) -> None:
@@ -19,19 +18,3 @@ def test_wheels_are_unpacked_without_unwanted_files(tmp_path: Path) -> None:
     entry = tree["lib/x/c.so"]
     assert isinstance(entry, File)
     assert entry.mode == 0o755
-
-
-def test_cached_wheels_must_have_the_hashes_of_the_lock_file(tmp_path: Path) -> None:
-    wheels = [tmp_path / f"{name}-1-py3-none-any.whl" for name in ("one", "two")]
-    lock = ""
-    for wheel in wheels:
-        wheel.write_bytes(wheel.name.encode())
-        digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
-        lock += f"{wheel.name[:3]}==1 \\\n    --hash=sha256:{'0' * 64} \\\n"
-        lock += f"    --hash=sha256:{digest}\n"
-    assert are_locked(wheels, lock)
-    assert not are_locked([], lock)
-    assert not are_locked(wheels[:1], lock)
-    assert not are_locked([*wheels, wheels[0]], lock)
-    wheels[1].write_bytes(b"repacked")
-    assert not are_locked(wheels, lock)

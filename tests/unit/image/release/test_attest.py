@@ -34,7 +34,7 @@ def run(*words: str | Path) -> int:
 def release(tmp_path: Path) -> Path:
     """Return the folder of a release that has only a manifest."""
     about = describe_uki(small_uki(), UNSIGNED)
-    (tmp_path / NAME).write_bytes(encode_manifest("1", "6.12", "id", {}, about))
+    (tmp_path / NAME).write_bytes(encode_manifest("1", "6.12", "id", {}, about, locked=True))
     return tmp_path
 
 

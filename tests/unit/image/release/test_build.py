@@ -12,7 +12,7 @@ from image.release.manifest import NAME, describe, encode_manifest
 
 
 def encode(kernel: bytes) -> bytes:
-    return encode_manifest("1", "6.12", "id", {"vmlinuz": describe(kernel)}, {})
+    return encode_manifest("1", "6.12", "id", {"vmlinuz": describe(kernel)}, {}, locked=True)
 
 
 def test_a_full_disk_leaves_the_old_release(

@@ -15,7 +15,7 @@ def make_release(folder: Path) -> None:
     """Write a release with the identity "id"."""
     (folder / "vmlinuz").write_bytes(b"kernel")
     files = {"vmlinuz": describe(b"kernel")}
-    (folder / NAME).write_bytes(encode_manifest("1", "6.12", "id", files, UKI))
+    (folder / NAME).write_bytes(encode_manifest("1", "6.12", "id", files, UKI, locked=True))
 
 
 def test_only_a_complete_release_is_found(tmp_path: Path) -> None:
@@ -43,6 +43,12 @@ def test_a_release_with_a_broken_manifest_is_not_found(tmp_path: Path, text: str
 
 
 def test_the_keys_of_a_manifest() -> None:
-    value = json.loads(encode_manifest("1", "6.12", "id", {"vmlinuz": describe(b"x")}, UKI))
-    assert set(value) == {"version", "kernel", "identity", "files", "signed_by", "pcrs"}
+    files = {"vmlinuz": describe(b"x")}
+    value = json.loads(encode_manifest("1", "6.12", "id", files, UKI, locked=True))
+    assert set(value) == {
+        *("version", "kernel", "identity", "locked", "files", "signed_by", "pcrs"),
+    }
+    assert value["locked"] is True
+    value = json.loads(encode_manifest("1", "6.12", "id", files, UKI, locked=False))
+    assert value["locked"] is False
     assert set(value["files"]["vmlinuz"]) == {"size", "sha256"}

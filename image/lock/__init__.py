@@ -1,0 +1,1 @@
+"""Locks: exactly which packages and wheels a release is built from."""

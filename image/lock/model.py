@@ -1,0 +1,144 @@
+"""The lock file of a profile: Debian packages and wheels. It stands beside the profile.
+
+[debian]        # common/debian/lock.py
+[python]
+requirements = ["urllib3>=2.3"]    # what was asked for; their dependencies were added
+wheels = [
+  {name = "urllib3", version = "2.6.2", filename = "urllib3-...whl", size = 1, sha256 = "..."},
+]
+"""
+
+import importlib.metadata
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from common.debian.lock import (
+    DIGEST,
+    DebianLock,
+    LockError,
+    check_table,
+    load_sections,
+    parse_lock,
+    render_lock,
+    render_rows,
+    render_value,
+)
+from common.debian.resolve import SUITE
+from common.errors import UsageError
+from image import recipe
+from image.recipe import plan
+
+PROFILES = Path(recipe.__file__).parent / "profiles"
+HEAD = "# Written by `zos image lock` and `zos image update`.\n\n"
+SECTIONS = ("debian", "python")
+NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
+VERSION = re.compile(r"[0-9][A-Za-z0-9.+!]*")
+FILENAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+!-]*\.whl")
+REQUIREMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._,;<>=!~()\[\]'+*-]*")
+PYTHON_FORMS = {"requirements": [REQUIREMENT], "wheels": [dict]}
+WHEEL_FORMS = {
+    "name": NAME,
+    "version": VERSION,
+    "filename": FILENAME,
+    "size": int,
+    "sha256": DIGEST,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class LockedWheel:
+    """The one file of a Python package that nodes get."""
+
+    name: str
+    version: str
+    filename: str
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseLock:
+    """All inputs of a release that come from elsewhere."""
+
+    debian: DebianLock
+    requirements: tuple[str, ...]
+    wheels: tuple[LockedWheel, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a profile asks for, and the file in which its lock is."""
+
+    profile: str
+    lock: Path
+    packages: tuple[str, ...]
+    components: tuple[str, ...]
+    architecture: str
+    requirements: tuple[str, ...]
+
+
+def find_request(profile: str) -> Request:
+    """Return what a profile asks for. Raises `UsageError` if there is no such profile."""
+    if profile != "virt":
+        raise UsageError(f"unknown profile {profile!r}", hint="the profiles are: virt")
+    path = PROFILES / f"{profile}.lock"
+    packages = tuple(sorted(set(plan.PACKAGES)))
+    return Request(profile, path, packages, ("main",), "amd64", project_requirements())
+
+
+def project_requirements() -> tuple[str, ...]:
+    """Return what the project itself needs on a node."""
+    words = importlib.metadata.requires("zero-os") or []
+    return tuple(sorted(word.replace('"', "'") for word in words if "extra ==" not in word))
+
+
+def load_lock(request: Request) -> ReleaseLock:
+    """Return the lock of a profile. Raises `LockError`, also if the profile asks for other things
+    than those that were locked."""
+    if not request.lock.exists():
+        raise LockError(
+            f"cannot build {request.profile}: there is no {request.lock}", hint=lock_hint(request)
+        )
+    lock = read_lock(request.lock)
+    if not is_of(lock, request):
+        raise LockError(
+            f"cannot use {request.lock}: the profile asks for other things than are locked",
+            hint=lock_hint(request),
+        )
+    return lock
+
+
+def lock_hint(request: Request) -> str:
+    """Return what to do about a lock that does not fit."""
+    return f"zos image lock --profile {request.profile}"
+
+
+def is_of(lock: ReleaseLock, request: Request) -> bool:
+    """Return whether a lock was made for a request."""
+    debian = lock.debian
+    locked = (debian.suite, debian.request, debian.components, debian.architecture)
+    asked = (SUITE, request.packages, request.components, request.architecture)
+    return locked == asked and lock.requirements == request.requirements
+
+
+def read_lock(path: Path) -> ReleaseLock:
+    """Return the lock in a file. Raises `LockError` with the place of what is wrong."""
+    sections = load_sections(path, SECTIONS)
+    where = f"{path}, python"
+    python = check_table(sections["python"], PYTHON_FORMS, where)
+    wheels = [
+        LockedWheel(**check_table(row, WHEEL_FORMS, f"{where}, wheel {at}"))
+        for at, row in enumerate(python["wheels"], 1)
+    ]
+    if len({wheel.name for wheel in wheels}) != len(wheels):
+        raise LockError(f"cannot use {where}: a package stands in it twice")
+    debian = parse_lock(sections["debian"], f"{path}, debian")
+    return ReleaseLock(debian, tuple(python["requirements"]), tuple(wheels))
+
+
+def render(lock: ReleaseLock) -> str:
+    """Return a lock as the text of its file."""
+    lines = ["[python]", f"requirements = {render_value(lock.requirements)}"]
+    lines += render_rows("wheels", lock.wheels)
+    return HEAD + render_lock(lock.debian, "debian") + "\n" + "\n".join(lines) + "\n"

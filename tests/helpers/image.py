@@ -1,0 +1,20 @@
+"""The packages and wheels of a release, for tests."""
+
+from dataclasses import replace
+
+from common.debian.fetch import fetch_or_resolve
+from image.lock.model import ReleaseLock, find_request, load_lock
+from image.lock.wheels import fetch_wheels
+from tests.helpers.needs import need_tool
+
+
+def obtain_lock() -> ReleaseLock:
+    """Return a lock whose files are in the user's cache.
+
+    It is the committed one, unless mirrors have dropped a version of it: the tests must go on.
+    """
+    need_tool("apt-get")
+    lock = load_lock(find_request("virt"))
+    debian, _ = fetch_or_resolve(lock.debian, warn=print, progress=print)
+    fetch_wheels(lock.wheels, debian.architecture)
+    return replace(lock, debian=debian)
