@@ -6,17 +6,20 @@ from collections.abc import Iterator, Mapping
 from image.compare.content import compare_content, offset
 from image.compare.model import ADDED, CHANGED, REMOVED, Change, Difference, Item, Side
 from image.compare.sides import kernel_version
+from image.efi.authenticode import strip_signatures
+from image.release import sbom, unified
+from image.release.listing import INITRAMFS
 
 KERNEL = "KERNEL"  # in paths of modules, so that those of two kernels can be compared
 INITRD = ".initrd"
 # What is compared part by part, and the kinds of differences that explain why its bytes differ.
 EXPLAINED = {
-    "initramfs.zst": {"module", "file"},
-    "zos.efi": {"module", "file", "section"},
-    "sbom.spdx.json": {"package", "manifest"},
+    INITRAMFS: {"module", "file"},
+    unified.NAME: {"module", "file", "section"},
+    sbom.NAME: {"package", "manifest"},
     INITRD: {"module", "file"},
 }
-TAKEN_APART = ("initramfs.zst", "zos.efi", "sbom.spdx.json")
+TAKEN_APART = (INITRAMFS, unified.NAME, sbom.NAME)
 FIRST = ("manifest", "package", "section", "module", "file", "artefact")
 
 
@@ -119,7 +122,10 @@ def _unexplained(old: Side, new: Side, kinds: set[str]) -> Iterator[Difference]:
             if before != after and is_whole and name != INITRD:
                 yield Difference("artefact", name, ADDED if before is None else REMOVED)
         elif before != after and not kinds & EXPLAINED[name]:
-            lines = ("the same content, packed otherwise", offset(before, after))
+            what = "the same content, packed otherwise"
+            if name == unified.NAME and strip_signatures(before) == strip_signatures(after):
+                what = "only the signatures differ"
+            lines = (what, offset(before, after))
             sizes = (f"{len(before)} bytes", f"{len(after)} bytes")
             yield Difference("artefact", name, CHANGED, (Change("content", *sizes, lines),))
 

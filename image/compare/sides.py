@@ -11,11 +11,9 @@ from image.compare.model import Item, Side
 from image.efi.uki import read_sections
 from image.errors import FormatError, ImageError
 from image.formats.cpio import Member
-from image.release import manifest, sbom
-from image.release.listing import INITRAMFS, list_members
+from image.release import manifest, sbom, unified
+from image.release.listing import EFI, INITRAMFS, list_members
 
-EFI = b"MZ"
-UKI = "zos.efi"
 # What is compared in its own right, or can't but differ when anything does.
 NOT_FACTS = ("files", "packages", "wheels")
 VERSION = re.compile(r"usr/lib/modules/([^/]+)")
@@ -28,7 +26,8 @@ def read_side(path: Path) -> Side:
     data = _read(path)
     if data.startswith(EFI):
         sections = read_sections(data)
-        return Side(sections=sections, items=_items(sections.get(".initrd", b"")))
+        items = _items(sections.get(".initrd", b""))
+        return Side(sections=sections, items=items, artefacts={unified.NAME: data})
     return Side(items=_items(data), artefacts={INITRAMFS: data})
 
 
@@ -49,7 +48,7 @@ def _read_folder(folder: Path) -> Side:
     return Side(
         {key: _text(item) for key, item in value.items() if key not in NOT_FACTS},
         _packages(folder / sbom.NAME) if sbom.NAME in artefacts else {},
-        read_sections(artefacts[UKI]) if UKI in artefacts else {},
+        read_sections(artefacts[unified.NAME]) if unified.NAME in artefacts else {},
         _items(artefacts[INITRAMFS]),
         artefacts,
     )

@@ -14,10 +14,14 @@ PACKAGES = (
     "python3-cryptography",
     "python3-zstandard",
     "python3.13-minimal",
+    "systemd-boot-efi",
 )
 
 # Requirements of the project that these packages meet: for one OpenSSL and one libzstd.
 FROM_DEBIAN = ("cryptography", "zstandard")
+STUB = "usr/lib/systemd/boot/efi/linuxx64.efi.stub"
+# The kernel command line of the UKI. With Secure Boot on, the firmware can't add words to it.
+PARAMETERS = ("console=tty0", "console=ttyS0,115200n8", "panic=60", "nomodeset")
 
 PYTHON = "usr/bin/python3.13"
 STDLIB = "usr/lib/python3.13"

@@ -1,16 +1,20 @@
 """Audits a finished image: what it has that no release may have, or that nothing accounts for."""
 
 import _imp
+import json
 import lzma
 import re
 import stat
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
-from common.debian.archive import PackageArchive
-from image.errors import FormatError
+from common.debian.archive import PackageArchive, open_archive
+from image.errors import FormatError, ImageError
 from image.formats.cpio import Member, entry_mode
 from image.formats.elf import is_elf, strip_unloaded
+from image.lock.model import ReleaseLock
+from image.lock.wheels import fetch_wheels
 from image.model import Device, Directory, Entry, File, Symlink
 from image.parts.firmware import FOLDER as FIRMWARE
 from image.parts.firmware import MICROCODE_FOLDER, collect_microcode, free_microcode
@@ -21,6 +25,9 @@ from image.parts.system import build_skeleton, bundle_certificates
 from image.recipe import plan
 from image.recipe.gate import is_way_in
 from image.recipe.recipe import Recipe
+from image.release import manifest
+from image.release.inputs import Progress, gather_packages
+from image.release.listing import read_initramfs
 from image.tree import Tree
 
 OURS = ("init", "etc/passwd", "etc/group")  # checked by their content
@@ -35,6 +42,29 @@ class Finding:
 
     path: str
     why: str
+
+
+def audit_folder(
+    folder: Path, recipe: Recipe, lock: ReleaseLock, progress: Progress, mirror: Path | None = None
+) -> list[Finding]:
+    """Audit the release in `folder`, built from `recipe` and `lock`. Raises `ZosError`."""
+    version = read_version(folder)
+    _, packages = gather_packages(lock.debian, progress, mirror)
+    places = fetch_wheels(lock.wheels, recipe.architecture, mirror)
+    progress("auditing the image")
+    with open_archive(packages) as archive:
+        origins = Origins(archive, dict(zip(lock.wheels, places, strict=True)))
+        return Auditor(recipe, version, archive, origins).audit(read_initramfs(folder))
+
+
+def read_version(folder: Path) -> str:
+    """Return the version in a release's manifest."""
+    try:
+        return str(json.loads((folder / manifest.NAME).read_bytes())["version"])
+    except OSError as error:
+        raise ImageError(f"cannot read {folder / manifest.NAME}: {error.strerror}") from error
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise FormatError(f"cannot use {folder / manifest.NAME}: it has no version") from error
 
 
 class Auditor:

@@ -1,5 +1,6 @@
 """The audit of a finished image: nothing is in it that nobody asked for."""
 
+import json
 import stat
 from collections.abc import Iterator
 from dataclasses import replace
@@ -9,6 +10,7 @@ import pytest
 
 from common.debian.archive import open_archive
 from common.debian.fetch import fetch_locked
+from image import cli
 from image.formats.cpio import Member
 from image.lock.model import ReleaseLock
 from image.lock.wheels import fetch_wheels
@@ -34,6 +36,23 @@ def auditor(caches: Path, release: Release, lock: ReleaseLock) -> Iterator[Audit
 
 def test_a_release_passes(auditor: Auditor, members: dict[str, Member]) -> None:
     assert auditor.audit(members.values()) == []
+
+
+def test_the_command(
+    release: Release,
+    lock: ReleaseLock,
+    keys: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("image.lock.model.load_lock", lambda _: lock)
+    call = ["audit", str(release.folder), "--flist-key", str(keys)]
+    assert cli.main(call, "zos image") == 0
+    assert capsys.readouterr().out == ""
+    assert cli.main([*call[:2], "--json"], "zos image") == 1
+    (row,) = json.loads(capsys.readouterr().out)
+    assert row["path"] == "etc/zero-os/keys/flist.pub"
+    assert row["why"].startswith("is from no package")
 
 
 def change(members: dict[str, Member], path: str, **changes: object) -> list[Member]:

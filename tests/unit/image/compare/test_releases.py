@@ -12,12 +12,16 @@ from image import cli
 from image.compare.model import Difference
 from image.compare.releases import compare
 from image.compare.sides import read_side
+from image.efi.authenticode import sign_image
+from image.efi.uki import build_uki
 from image.errors import ImageError
 from image.formats.cpio import write_archive
 from image.formats.spdx import Component, encode_document
 from image.model import Device, Directory, Entry, File, Symlink
 from image.release.manifest import describe
 from image.tree import Tree
+from tests.helpers.efi import signer, small_sections
+from tests.helpers.pe import make_stub
 
 ENTRIES: dict[str, Entry] = {
     "bin": Symlink("usr/bin"),
@@ -141,6 +145,23 @@ def test_bytes_that_differ_are_never_called_the_same(tmp_path: Path) -> None:
 def test_a_folder_and_an_initramfs(tmp_path: Path) -> None:
     one = make_release(tmp_path / "a", make_initramfs(ENTRIES))
     assert compare(read_side(one), read_side(one / "initramfs.zst")) == []
+
+
+def test_sections_of_ukis(tmp_path: Path) -> None:
+    images = {name: make_initramfs({"etc/x": File(name.encode())}) for name in "ab"}
+    for name, image in images.items():
+        words = b"quiet" if name == "a" else b"quiet debug"
+        sections = {**small_sections(), ".initrd": image, ".cmdline": words}
+        (tmp_path / f"{name}.efi").write_bytes(build_uki(make_stub(), sections))
+    found = compare(read_side(tmp_path / "a.efi"), read_side(tmp_path / "b.efi"))
+    assert names(found) == [
+        "changed section .cmdline, content 5 bytes>11 bytes",
+        "changed file /etc/x, content 1 bytes>1 bytes",
+    ]
+    assert found[0].changes[0].lines == ("@@ -1 +1 @@", "-quiet", "+quiet debug")
+    (tmp_path / "signed.efi").write_bytes(sign_image((tmp_path / "a.efi").read_bytes(), signer()))
+    (one,) = compare(read_side(tmp_path / "a.efi"), read_side(tmp_path / "signed.efi"))
+    assert one.changes[0].lines[0] == "only the signatures differ"
 
 
 def test_a_release_without_an_sbom(tmp_path: Path) -> None:
