@@ -52,6 +52,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("release", type=Path, help="folder of the published files")
     parser.add_argument("--flist-key", type=Path, metavar="FILE", help="public keys built in")
+    parser.add_argument("--channel-root", type=Path, metavar="FILE", help="root.json built in")
     parser.add_argument("--profile", metavar="FILE", help="the profile, if it is not built in")
     parser.add_argument("--mirror", type=Path, metavar="DIR", help="a folder of locked files")
     parser.add_argument("--level", type=int, default=LEVEL, help=argparse.SUPPRESS)
@@ -65,6 +66,7 @@ def rebuild(args: argparse.Namespace, folder: Path) -> None:
         folder,
         profile=args.profile or published["profile"],
         flist_keys=args.flist_key,
+        channel_root=args.channel_root,
         progress=lambda text: print(text, file=sys.stderr, flush=True),
         level=args.level,
         mirror=args.mirror,

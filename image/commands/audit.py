@@ -29,6 +29,9 @@ def add_parser(verbs: "Verbs") -> None:
         "--flist-key", type=Path, metavar="FILE", help="the public keys with which it was built"
     )
     audit.add_argument(
+        "--channel-root", type=Path, metavar="FILE", help="the root.json with which it was built"
+    )
+    audit.add_argument(
         "--mirror", type=parse_folder, metavar="DIR", help="take the locked files from this folder"
     )
     audit.add_argument("--debug", action="store_true", help="it was built with --debug")
@@ -42,7 +45,7 @@ def run(args: argparse.Namespace, _prog: str) -> int:
     from image.release.audit import audit_folder
     from image.release.build import prepare_recipe
 
-    recipe = prepare_recipe(args.profile, args.flist_key, is_debug=args.debug)
+    recipe = prepare_recipe(args.profile, args.flist_key, args.channel_root, is_debug=args.debug)
     lock = load_lock(request_of(recipe, lock_of(args.profile)))
     with show_progress() as progress:
         found = audit_folder(args.path, recipe, lock, progress, args.mirror)

@@ -13,6 +13,7 @@ from image.tree import Tree, matches
 TOP = Path(__file__).resolve().parent.parent.parent
 KEY_FILE = "etc/zero-os/keys/flist.pub"
 LOCKDOWN_MARK = "etc/zero-os/lockdown"  # node/lockdown.py
+ROOT_FILE = "etc/zero-os/keys/root.json"  # node/channel.py
 
 LAUNCHER = """#!/usr/bin/python3 -IS
 import sys
@@ -129,4 +130,6 @@ def own_files(recipe: Recipe, version: str) -> Tree:
         tree.add(LOCKDOWN_MARK, File(b""))
     if recipe.keys:
         tree.add(KEY_FILE, File(recipe.keys.encode()))
+    if recipe.root:
+        tree.add(ROOT_FILE, File(recipe.root.encode()))
     return tree
