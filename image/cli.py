@@ -5,8 +5,10 @@ from collections.abc import Sequence
 
 from image.commands import (
     approve,
+    audit,
     build,
     check,
+    diff,
     enroll,
     gc,
     history,
@@ -31,6 +33,8 @@ VERBS = (
     build,
     check,
     inspect,
+    diff,
+    audit,
     lock,
     update,
     mirror,

@@ -16,6 +16,7 @@ from flist.format.signing.keys import load_public_keys
 from node.backoff import backoff_delays
 from node.cmdline import parse_parameters
 from node.fetch import fetch_flist
+from node.lockdown import close_early, close_modules
 from node.log import log as write_log
 from node.model import BootParameters, NodeError
 from node.rootfs import (
@@ -45,6 +46,7 @@ T = TypeVar("T")
 KEYS = Path("/etc/zero-os/keys/flist.pub")
 FLIST_SHARE = 16  # the flist may use a sixteenth of RAM before its signature is checked
 REPORT_INTERVAL_S = 30.0
+CLOSE_AFTER_S = 300.0
 RETRY_S = 1.0
 OVERRIDE = override_text(ROOT, MOUNT_SERVICE)  # each starts after the mount and stops before it
 
@@ -56,12 +58,14 @@ def main() -> int:
     parameters = parse_parameters(Path("/proc/cmdline").read_text(errors="replace"))
     log(f"farm {parameters.farm}, run mode {parameters.runmode}, hub {parameters.hub}")
     client = Client()
+    keep_trying(close_early)  # nothing is fetched before
     while True:
         servers = NameServers()  # before the copy is made: no change is missed
         names = keep_trying(lambda: bring_up(client, parameters))
         wait_and_report(client, names)
         log(f"node ready: farm {parameters.farm}, services {', '.join(sorted(names)) or 'none'}")
         notify_ready()
+        try_to_close()
         wait_for_end(client, MOUNT_SERVICE, servers.follow)
         log("the mount of the flist has ended: bringing the node up again")
 
@@ -175,8 +179,9 @@ def wait_and_report(client: Client, names: list[str]) -> None:
     """Wait until every service of the flist runs or has succeeded; log the missing ones.
 
     There is no deadline: zinit restarts services that fail. One that somebody has removed since is
-    not waited for.
+    not waited for. The kernel is closed to modules even if one of them never gets ready.
     """
+    overdue = time.monotonic() + CLOSE_AFTER_S
     while True:
         try:
             known = client.list()
@@ -184,4 +189,14 @@ def wait_and_report(client: Client, names: list[str]) -> None:
             return wait_for_services(client, left, REPORT_INTERVAL_S)
         except ZosError as error:
             log(f"{error}")
+            if time.monotonic() > overdue:
+                try_to_close()
             time.sleep(RETRY_S)
+
+
+def try_to_close() -> None:
+    """Close the kernel to modules, if the release says so."""
+    try:
+        close_modules()
+    except NodeError as error:
+        log(f"{error}")

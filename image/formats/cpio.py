@@ -77,10 +77,13 @@ def read_archive_at(data: bytes, start: int) -> tuple[list[Member], int]:
 def _member(path: str, entry: Entry, inode: int, links: int, mtime: int, content: bytes) -> Member:
     device = (entry.major, entry.minor) if isinstance(entry, Device) else (0, 0)
     count = 2 if isinstance(entry, Directory) else links
-    return Member(path, inode, _mode(entry), entry.uid, entry.gid, count, mtime, device, content)
+    return Member(
+        path, inode, entry_mode(entry), entry.uid, entry.gid, count, mtime, device, content
+    )
 
 
-def _mode(entry: Entry) -> int:
+def entry_mode(entry: Entry) -> int:
+    """Return the mode of an entry, with its type."""
     match entry:
         case File():
             return stat.S_IFREG | entry.mode

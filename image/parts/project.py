@@ -12,6 +12,7 @@ from image.tree import Tree, matches
 
 TOP = Path(__file__).resolve().parent.parent.parent
 KEY_FILE = "etc/zero-os/keys/flist.pub"
+LOCKDOWN_MARK = "etc/zero-os/lockdown"  # node/lockdown.py
 ROOT_FILE = "etc/zero-os/keys/root.json"  # node/channel.py
 
 LAUNCHER = """#!/usr/bin/python3 -IS
@@ -114,10 +115,19 @@ def build_project(
         if path in chosen or module_of(path, python.ROOTS) is None:
             kept.add(path, file)
     tree = compile_tree(kept, target, keep_sources=True)
+    tree.merge(own_files(recipe, version))
+    return tree
+
+
+def own_files(recipe: Recipe, version: str) -> Tree:
+    """Return what is made for this release: launchers, its description, keys."""
+    tree = Tree()
     for path, (module, function) in PROGRAMS.items():
         script = LAUNCHER.format(project=plan.PROJECT, module=module, function=function)
         tree.add(path, File(script.encode(), 0o755))
     tree.add("etc/os-release", File(describe_os(recipe, version).encode()))
+    if recipe.lockdown:
+        tree.add(LOCKDOWN_MARK, File(b""))
     if recipe.keys:
         tree.add(KEY_FILE, File(recipe.keys.encode()))
     if recipe.root:

@@ -16,14 +16,14 @@ def unpack_wheels(wheels: Iterable[Path], folder: str, without: Iterable[str]) -
             for info in archive.infolist():
                 if info.is_dir() or matches(info.filename, unwanted):
                     continue
-                path = _installed_path(info.filename)
+                path = installed_path(info.filename)
                 if path is not None:
                     mode = 0o755 if path.endswith(".so") or ".so." in path else 0o644
                     tree.add(f"{folder}/{path}", File(archive.read(info), mode))
     return tree
 
 
-def _installed_path(name: str) -> str | None:
+def installed_path(name: str) -> str | None:
     """Return a file's path below the packages' folder; None for scripts and data."""
     parts = PurePosixPath(name).parts
     if parts[0].endswith(".data"):

@@ -29,7 +29,7 @@ from image.recipe import plan
 from image.recipe.load import DEFAULT_PROFILE, load_recipe
 from image.recipe.recipe import Recipe
 from image.recipe.values import read_key_file, read_root_file
-from image.release import unified
+from image.release import sbom, unified
 from image.release.identity import digest
 from image.release.inputs import (
     Inputs,
@@ -37,8 +37,11 @@ from image.release.inputs import (
     choose_python,
     gather_inputs,
     unpack_all_wheels,
+    wheel_places,
 )
+from image.release.listing import INITRAMFS
 from image.release.manifest import NAME, describe, encode_manifest, find_release
+from image.release.sbom import make_sbom
 from image.release.unified import UNSIGNED, Contents, Signing, describe_uki, make_uki
 from image.tree import Tree
 
@@ -108,13 +111,14 @@ def make_release(output: Path, inputs: Inputs, signing: Signing, progress: Progr
         kernel = find_kernel(archive)
         vmlinuz_path = f"boot/vmlinuz-{kernel}"
         vmlinuz = archive.read(vmlinuz_path)
-        mtime = int(archive.member(vmlinuz_path).mtime)
         stub = archive.read(plan.STUB)
-        layers = make_layers(archive, kernel, mtime, inputs, place, progress)
-    contents = {"vmlinuz": vmlinuz, "initramfs.zst": b"".join(layers)}
+        made = int(archive.member(vmlinuz_path).mtime)
+        initramfs = b"".join(make_layers(archive, kernel, made, inputs, place, progress))
+        wheels = wheel_places(inputs)
+        bill = make_sbom(inputs.version, inputs.identity, made, initramfs, archive, wheels)
+    contents = {"vmlinuz": vmlinuz, INITRAMFS: initramfs, sbom.NAME: bill}
     progress("building the UKI")
     about = describe_os(inputs.recipe, inputs.version)
-    initramfs = contents["initramfs.zst"]
     parts = Contents(stub, vmlinuz, initramfs, kernel, inputs.version, about)
     uki = contents[unified.NAME] = make_uki(
         parts, (*plan.PARAMETERS, *inputs.recipe.parameters), signing

@@ -151,6 +151,12 @@ def added_modules(inputs: Inputs) -> list[str]:
     return [known[0] for known in found if known]
 
 
+def wheel_places(inputs: Inputs) -> dict[LockedWheel, Path]:
+    """Return where each wheel is, checked by its hash."""
+    places = fetch_wheels(inputs.wheels, inputs.recipe.architecture, inputs.mirror)
+    return dict(zip(inputs.wheels, places, strict=True))
+
+
 def _unpack(inputs: Inputs, wheels: Sequence[LockedWheel]) -> Tree:
     paths = fetch_wheels(wheels, inputs.recipe.architecture, inputs.mirror)
     return unpack_wheels(paths, plan.PROJECT, python.WHEELS_WITHOUT)

@@ -46,6 +46,11 @@ def read_parts(path: Path) -> list[Part]:
     return list(split_parts(data))
 
 
+def list_members(data: bytes) -> list[Member]:
+    """Return the members of all parts of an initramfs. Raises `FormatError`."""
+    return [member for part in split_parts(data) for member in part.members]
+
+
 def split_parts(data: bytes) -> Iterator[Part]:
     """Yield the parts of an initramfs in order. Raises `FormatError`."""
     while data := data.lstrip(b"\0"):

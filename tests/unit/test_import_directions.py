@@ -40,7 +40,7 @@ ROOMS = {
     ),
     "image": (
         "errors", "model", "tree", "formats", "recipe", "lock", "parts", "efi", "release",
-        "channel", "commands", "cli",
+        "compare", "channel", "commands", "cli",
     ),
     "zinit": (
         "files", "life", "loop", "process", "log", "control", "buttons", "daemon", "modules",

@@ -124,11 +124,33 @@ print(root.read_text(), lower.exists())
 """
 
 
+CLOSED = """
+import errno, os
+from pathlib import Path
+folder = Path("/proc/sys/kernel")
+for name in ("sysrq", "kexec_load_disabled", "modules_disabled"):
+    print((folder / name).read_text().strip())
+print("loaded" if Path("/sys/module/wireguard").exists() else "missing")
+try:
+    (folder / "modules_disabled").write_text("0")
+except OSError as error:
+    print(errno.errorcode[error.errno])
+import ctypes
+libc = ctypes.CDLL(None, use_errno=True)
+module = next(Path("/usr/lib/modules").glob("*/kernel/drivers/net/vmxnet3/*.ko*"))
+with open(module, "rb") as stream:
+    libc.syscall(313, stream.fileno(), b"", 4)  # finit_module of a compressed module
+print(errno.errorcode[ctypes.get_errno()])
+"""
+
+
 def test_services_run_inside_the_flist_and_a_lost_mount_is_repaired(
     release: Release, hub: LocalHub, artefacts: Path
 ) -> None:
+    """The kernel is closed by then, although the command line would open it."""
     app, listener = create_app(hub.root), open_listener("127.0.0.1", 0)
     words = f"runmode=dev farmer_id=1 hub=http://10.0.2.2:{listener.getsockname()[1]}"
+    words += " sysctl.kernel.sysrq=1 sysctl.kernel.modules_disabled=0"
     with (
         serve_in_thread(app, listener),
         boot_node(
@@ -139,6 +161,8 @@ def test_services_run_inside_the_flist_and_a_lost_mount_is_repaired(
         guest = machine.guest
         wait_until(lambda: is_inside(machine), "Redis runs inside", BOOT_S)
         assert guest.python(WRITE).split() == ["written", "False"]
+        machine.wait_for_console_text("lockdown: the kernel takes no more", timeout_s=BOOT_S)
+        assert guest.python(CLOSED).split() == ["0", "1", "1", "loaded", "EINVAL", "EPERM"]
 
         position = machine.console.position
         guest.succeed(["zinit", "kill", "rootfs", "SIGKILL"])

@@ -3,6 +3,7 @@
 import base64
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,6 +19,7 @@ from tests.helpers.image import obtain_lock
 
 KEY = base64.b64encode(b"k" * 32).decode()
 FAST = 1
+Frozen = dict[str, Any]
 
 
 @pytest.fixture(scope="session")
@@ -27,18 +29,28 @@ def lock() -> ReleaseLock:
 
 
 @pytest.fixture(scope="session")
-def caches(lock: ReleaseLock, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def frozen(lock: ReleaseLock) -> Frozen:
+    """Return what the build's functions return from now on.
+
+    A source file may be edited while this runs; that must not change the release.
+    """
+    return {
+        "image.parts.project.collect_sources": collect_sources(),
+        "image.release.inputs.recipe_identity": recipe_identity(),
+        "image.release.build.load_lock": lock,
+    }
+
+
+@pytest.fixture(scope="session")
+def caches(frozen: Frozen, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Yield a cache with the user's packages and wheels, but nothing built from them."""
     root = tmp_path_factory.mktemp("cache")
     for name in ("debian", "pool"):
         (root / name).symlink_to(cache_dir(name))
-    # A source file may be edited while this runs; that must not change the release.
-    sources, recipe = collect_sources(), recipe_identity()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ZOS_CACHE", str(root))
-        patch.setattr("image.parts.project.collect_sources", lambda: sources)
-        patch.setattr("image.release.inputs.recipe_identity", lambda: recipe)
-        patch.setattr("image.release.build.load_lock", lambda _: lock)
+        for place, value in frozen.items():
+            patch.setattr(place, lambda *_, value=value: value)
         yield root
 
 

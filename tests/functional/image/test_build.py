@@ -18,14 +18,12 @@ from image.commands import build as command
 from image.errors import ImageError
 from image.formats.cpio import Member
 from image.lock.model import ReleaseLock
-from image.lock.update import mirror_lock
 from image.model import Release
 from image.parts.kernel import find_kernel
 from image.release import build
 from image.release.build import build_release
 from tests.functional.image.conftest import FAST, KEY
-from tests.helpers.child import leave_network, run_in_child
-from tests.helpers.needs import need_root, need_tool
+from tests.helpers.needs import need_tool
 
 pytestmark = pytest.mark.timeout(900)  # the first build on a machine fetches packages
 
@@ -33,30 +31,6 @@ pytestmark = pytest.mark.timeout(900)  # the first build on a machine fetches pa
 def contents(folder: Path) -> dict[str, bytes]:
     """Return the content of every file in `folder`."""
     return {path.name: path.read_bytes() for path in folder.iterdir()}
-
-
-def test_the_same_bytes_from_a_mirrors_folder_without_a_network(
-    release: Release,
-    lock: ReleaseLock,
-    keys: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    need_root()
-    folder, output = tmp_path / "mirror", tmp_path / "out"
-    added = list(mirror_lock(lock, folder, print))
-    assert len(added) == len(lock.debian.packages) + len(lock.wheels)
-    assert list(mirror_lock(lock, folder, print)) == []
-    monkeypatch.setenv("ZOS_CACHE", str(tmp_path / "empty"))
-
-    def build_offline() -> None:
-        leave_network()
-        again = build_release(output, flist_keys=keys, progress=print, level=FAST, mirror=folder)
-        assert not again.reused
-
-    run_in_child(build_offline)
-    assert contents(output) == contents(release.folder)
-    assert list((tmp_path / "empty" / "pool").iterdir()) == []
 
 
 def test_an_unchanged_release_is_neither_opened_nor_written(

@@ -21,8 +21,9 @@ from zero_os.cli import VERBS
 PACKAGE_OF = {"apt-get": "apt", "dnsmasq": "dnsmasq-base", "dpkg": "", "fsck.fat": "dosfstools",
               "fusermount3": "fuse3", "ip": "iproute2", "man": "man-db", "mformat": "mtools",
               "qemu-system-x86_64": "qemu-system-x86", "sbverify": "sbsigntool",
-              "softhsm2-util": "softhsm2", "tar": "", "unshare": "util-linux",
-              "no-such-tool": "", "sh": ""}  # fmt: skip
+              "setpriv": "util-linux", "softhsm2-util": "softhsm2", "tar": "",
+              "taskset": "util-linux", "unshare": "util-linux", "no-such-tool": "",
+              "sh": ""}  # fmt: skip
 
 
 def load_launcher() -> Any:

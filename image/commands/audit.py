@@ -1,0 +1,57 @@
+"""`zos image audit`: look for what no release may have, and for what nothing accounts for."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from common.text import printable
+from image.commands.shared import add_profile, parse_folder, show_progress
+
+if TYPE_CHECKING:
+    from image.commands.shared import Verbs
+
+
+def add_parser(verbs: "Verbs") -> None:
+    """Add the verb."""
+    audit = verbs.add_parser(
+        "audit",
+        help="look for ways into a release, and for files from nowhere",
+        description="Compare the image of a release with its packages, wheels, profile and this "
+        "project: every file must be from one of them, and there must be no set-user-ID file, no "
+        "file that anybody can write, and no login, shell, account or key that the profile did "
+        "not ask for. The exit status is 1 if something is found.",
+    )
+    audit.add_argument("path", type=parse_folder, metavar="DIR", help="the folder of a release")
+    add_profile(audit)
+    audit.add_argument(
+        "--flist-key", type=Path, metavar="FILE", help="the public keys with which it was built"
+    )
+    audit.add_argument(
+        "--channel-root", type=Path, metavar="FILE", help="the root.json with which it was built"
+    )
+    audit.add_argument(
+        "--mirror", type=parse_folder, metavar="DIR", help="take the locked files from this folder"
+    )
+    audit.add_argument("--debug", action="store_true", help="it was built with --debug")
+    audit.add_argument("--json", action="store_true", help="print a list of JSON objects")
+    audit.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace, _prog: str) -> int:
+    """Audit a release and print what was found."""
+    from image.lock.model import load_lock, lock_of, request_of
+    from image.release.audit import audit_folder
+    from image.release.build import prepare_recipe
+
+    recipe = prepare_recipe(args.profile, args.flist_key, args.channel_root, is_debug=args.debug)
+    lock = load_lock(request_of(recipe, lock_of(args.profile)))
+    with show_progress() as progress:
+        found = audit_folder(args.path, recipe, lock, progress, args.mirror)
+    if args.json:
+        rows = [{"path": one.path, "why": one.why} for one in found]
+        sys.stdout.write(json.dumps(rows, indent=2) + "\n")
+    else:
+        sys.stdout.writelines(f"/{printable(one.path)} {one.why}\n" for one in found)
+    return 1 if found else 0
