@@ -20,6 +20,9 @@ from qemu.model import (
 
 PROGRAM = "qemu-system-x86_64"
 AGENT_PORT = "org.zero-os.agent"
+# Without graphics, SeaBIOS copies its text screen to the serial port. This puts boot loaders and
+# iPXE, which write only to the screen, on the console. UEFI does so by itself.
+BOARDS = {"bios": "q35,graphics=off", "uefi": "q35", "uefi-secure": "q35,smm=on"}
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,7 @@ class Wiring:
     qmp_fd: int
     console_fd: int
     agent_fd: int | None = None
+    tpm_fd: int | None = None
     code_file: Path | None = None
     vars_file: Path | None = None
     initrd: Path | None = None
@@ -47,7 +51,7 @@ def build_args(config: MachineConfig, wiring: Wiring) -> list[str]:
         PROGRAM,
         *machine_args(config, wiring),
         *channel_args(wiring),
-        *firmware_args(wiring),
+        *firmware_args(config, wiring),
         *boot_args(config, wiring),
         *disk_args(config.disks),
         *network_args(config, wiring.cable_fds),
@@ -61,9 +65,7 @@ def machine_args(config: MachineConfig, wiring: Wiring) -> list[str]:
     # TCG's "max" has the features that current distributions require; KVM uses the host's own.
     cpu = "host" if wiring.acceleration == "kvm" else "max"
     reboot = "reset" if config.is_reboot_allowed else "shutdown"
-    # Without graphics, SeaBIOS copies its text screen to the serial port. This puts boot loaders
-    # and iPXE, which write only to the screen, on the console. UEFI does so by itself.
-    board = "q35" if config.firmware == "uefi" else "q35,graphics=off"
+    board = BOARDS[config.firmware]
     return [
         *["-name", escape(config.name), "-nodefaults", "-no-user-config"],
         *["-machine", board, "-accel", wiring.acceleration, "-cpu", cpu],
@@ -88,13 +90,21 @@ def channel_args(wiring: Wiring) -> list[str]:
     return words
 
 
-def firmware_args(wiring: Wiring) -> list[str]:
-    """Return UEFI's flash chips; without any, QEMU runs SeaBIOS."""
+def firmware_args(config: MachineConfig, wiring: Wiring) -> list[str]:
+    """Return UEFI's flash chips, without which QEMU runs SeaBIOS, and the TPM."""
     words = []
+    if config.firmware == "uefi-secure":
+        # Only code in system management mode may write to the flash chips, or else a kernel could
+        # add keys. Sleeping is off, since it would need that code to run from elsewhere.
+        words += ["-global", "driver=cfi.pflash01,property=secure,value=on"]
+        words += ["-global", "ICH9-LPC.disable_s3=1"]
     if wiring.code_file and wiring.vars_file:
         code, variables = escape(wiring.code_file), escape(wiring.vars_file)
         words += ["-drive", f"if=pflash,unit=0,format=raw,readonly=on,file={code}"]
         words += ["-drive", f"if=pflash,unit=1,format=raw,file={variables}"]
+    if wiring.tpm_fd is not None:
+        words += ["-chardev", f"socket,id=tpm,fd={wiring.tpm_fd}"]
+        words += ["-tpmdev", "emulator,id=tpm0,chardev=tpm", "-device", "tpm-crb,tpmdev=tpm0"]
     return words
 
 

@@ -65,7 +65,7 @@ def build_parser(prog: str) -> argparse.ArgumentParser:
         "--initrd", type=Path, action="append", default=[], metavar="FILE", help="can be repeated"
     )
     parser.add_argument("--append", nargs="+", default=[], metavar="WORD", help="kernel parameters")
-    parser.add_argument("--firmware", choices=("bios", "uefi"), default="bios")
+    parser.add_argument("--firmware", choices=("bios", "uefi", "uefi-secure"), default="bios")
     parser.add_argument("--acceleration", choices=("auto", "kvm", "tcg"), default="auto")
     parser.add_argument("--memory", default="2G", help="with M or G (default: %(default)s)")
     parser.add_argument("--cpus", type=int, default=1, metavar="N")

@@ -1,5 +1,6 @@
-"""Finds UEFI firmware on this host: OVMF's code and a template of its variables."""
+"""What a UEFI machine needs of this host: OVMF's code and variables, and a software TPM."""
 
+import shutil
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,14 +22,38 @@ PLACES = (
     ("/usr/share/edk2/x64/OVMF_CODE.4m.fd", "/usr/share/edk2/x64/OVMF_VARS.4m.fd"),
     ("/usr/share/qemu/ovmf-x86_64-code.bin", "/usr/share/qemu/ovmf-x86_64-vars.bin"),
 )
+# Firmware with Secure Boot; its variables are empty, so no key is enrolled.
+SECURE_PLACES = (
+    ("/usr/share/OVMF/OVMF_CODE_4M.secboot.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd"),
+    ("/usr/share/OVMF/OVMF_CODE.secboot.fd", "/usr/share/OVMF/OVMF_VARS.fd"),
+    ("/usr/share/edk2/ovmf/OVMF_CODE.secboot.fd", "/usr/share/edk2/ovmf/OVMF_VARS.fd"),
+    ("/usr/share/edk2/x64/OVMF_CODE.secboot.4m.fd", "/usr/share/edk2/x64/OVMF_VARS.4m.fd"),
+    ("/usr/share/qemu/ovmf-x86_64-smm-code.bin", "/usr/share/qemu/ovmf-x86_64-smm-vars.bin"),
+)
+TPM = "swtpm"
 
 
-def find_uefi(root: Path = Path("/")) -> FirmwareFiles:
+def find_uefi(root: Path = Path("/"), *, is_secure: bool = False) -> FirmwareFiles:
     """Return the first pair that exists. Raises `MachineError` if there is none."""
-    for code, variables in PLACES:
+    for code, variables in SECURE_PLACES if is_secure else PLACES:
         pair = FirmwareFiles(root / code.lstrip("/"), root / variables.lstrip("/"))
         if pair.code.exists() and pair.variables.exists():
             return pair
     raise MachineError(
-        "cannot boot with UEFI: no OVMF firmware on this host", hint="apt-get install ovmf"
+        f"cannot boot with UEFI: no OVMF firmware{' for Secure Boot' * is_secure} on this host",
+        hint="apt-get install ovmf",
     )
+
+
+def tpm_call(folder: Path, control_fd: int) -> list[str]:
+    """Return the command line of a TPM 2.0 that ends when its control socket is closed.
+
+    Its state is in `folder`. Raises `MachineError` if swtpm is not installed.
+    """
+    program = shutil.which(TPM)
+    if program is None:
+        raise MachineError(f"cannot run {TPM}: not found", hint=f"apt-get install {TPM}")
+    folder.mkdir(exist_ok=True)
+    state, control = f"dir={folder}", f"type=unixio,clientfd={control_fd}"
+    words = [program, "socket", "--tpm2", "--tpmstate", state, "--ctrl", control]
+    return [*words, "--terminate", "--flags", "startup-clear"]

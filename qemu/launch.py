@@ -49,24 +49,26 @@ class Channels:
     qmp: Channel
     console: Channel
     agent: Channel | None
+    tpm: Channel | None
     cables: Mapping[int, socket.socket]  # by the number of the network card
 
     @classmethod
-    def open(cls, *, has_agent: bool, nics: Sequence[Nic] = ()) -> Self:
+    def open(cls, *, has_agent: bool, has_tpm: bool = False, nics: Sequence[Nic] = ()) -> Self:
         """Create the sockets; the caller closes them."""
         with contextlib.ExitStack() as undo:
             qmp = undo.enter_context(contextlib.closing(open_channel()))
             console = undo.enter_context(contextlib.closing(open_channel()))
-            agent = open_channel() if has_agent else None
-            if agent:
-                undo.enter_context(contextlib.closing(agent))
+            agent, tpm = (
+                undo.enter_context(contextlib.closing(open_channel())) if is_wanted else None
+                for is_wanted in (has_agent, has_tpm)
+            )
             cables = {
                 number: undo.enter_context(contextlib.closing(nic.network.plug()))
                 for number, nic in enumerate(nics)
                 if nic.network and nic.is_connected
             }
             undo.pop_all()
-        return cls(qmp, console, agent, cables)
+        return cls(qmp, console, agent, tpm, cables)
 
     def wiring(self, acceleration: str, files: PrivateFiles) -> Wiring:
         """Return what the command line must contain about sockets and files."""
@@ -75,6 +77,7 @@ class Channels:
             qmp_fd=self.qmp.theirs.fileno(),
             console_fd=self.console.theirs.fileno(),
             agent_fd=self.agent.theirs.fileno() if self.agent else None,
+            tpm_fd=self.tpm.theirs.fileno() if self.tpm else None,
             code_file=files.code,
             vars_file=files.variables,
             initrd=files.initrd,
@@ -92,6 +95,8 @@ class Channels:
             channel.theirs.close()
         for cable in self.cables.values():
             cable.close()
+        if self.tpm:
+            self.tpm.ours.close()  # the TPM's process has it
 
     def close(self) -> None:
         """Close everything; safe to call twice."""
@@ -101,7 +106,7 @@ class Channels:
             cable.close()
 
     def _all(self) -> list[Channel]:
-        return [channel for channel in (self.qmp, self.console, self.agent) if channel]
+        return [channel for channel in (self.qmp, self.console, self.agent, self.tpm) if channel]
 
 
 def prepare_files(config: MachineConfig, folder: Path) -> PrivateFiles:
@@ -111,10 +116,10 @@ def prepare_files(config: MachineConfig, folder: Path) -> PrivateFiles:
     """
     check_images(config)
     code = variables = initrd = None
-    if config.firmware == "uefi":
-        pair = find_uefi()
+    if config.firmware != "bios":
+        pair = find_uefi(is_secure=config.firmware == "uefi-secure")
         code, variables = pair.code, folder / "uefi-variables.fd"
-        shutil.copyfile(pair.variables, variables)
+        shutil.copyfile(config.variables or pair.variables, variables)
     if isinstance(config.boot, KernelBoot) and config.boot.initrds:
         initrd = folder / "initrd"
         concatenate(config.boot.initrds, initrd)
@@ -130,6 +135,7 @@ def check_images(config: MachineConfig) -> None:
             images = [kernel, *initrds]
         case NetworkBoot(folder, bootfile):
             images = [folder / bootfile]
+    images += [config.variables] if config.variables else []
     for path in [*images, *(disk.image for disk in config.disks)]:
         try:
             is_empty = path.stat().st_size == 0 and not path.is_block_device()

@@ -7,7 +7,7 @@ from typing import Literal, Protocol
 
 from common.errors import UsageError
 
-Firmware = Literal["bios", "uefi"]
+Firmware = Literal["bios", "uefi", "uefi-secure"]
 Acceleration = Literal["auto", "kvm", "tcg"]
 PanicAction = Literal["pause", "shutdown", "none"]
 DiskBus = Literal["virtio", "usb", "nvme", "sata"]
@@ -108,6 +108,9 @@ class Disk:
 class MachineConfig:
     """A whole machine. `forwards` are ports of the first connected network card.
 
+    The firmware "uefi-secure" can do Secure Boot; `variables` is a file of UEFI's variables to
+    begin with, where the keys are, instead of an empty one.
+
     `on_panic` is QEMU's action when the guest's kernel reports a panic (pvpanic): `pause` and
     `shutdown` make every wait fail at once; with `none` the guest continues (to its own reboot).
     """
@@ -121,6 +124,8 @@ class MachineConfig:
     forwards: tuple[int | Forward, ...] = ()
     disks: tuple[Disk, ...] = ()
     has_agent: bool = False
+    has_tpm: bool = False
+    variables: Path | None = None
     on_panic: PanicAction = "pause"
     is_reboot_allowed: bool = True
     rtc: str = "utc"
@@ -130,6 +135,8 @@ class MachineConfig:
     def __post_init__(self) -> None:
         if self.memory_mib < 1 or self.cpus < 1:
             raise UsageError("a machine needs at least 1 MiB of memory and 1 processor")
+        if self.variables and self.firmware == "bios":
+            raise UsageError("a BIOS has no UEFI variables", hint="firmware='uefi'")
         if self.forwards and not any(nic.has_own_network for nic in self.nics):
             raise UsageError(
                 "ports can't be forwarded without a connected network card of its own network",

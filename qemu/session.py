@@ -15,8 +15,9 @@ from qemu.agentlink import AgentLink
 from qemu.args import build_args
 from qemu.console import Console
 from qemu.errors import MachineEndedError, MachineError
+from qemu.firmware import tpm_call
 from qemu.guest import Guest
-from qemu.launch import Channels, prepare_files
+from qemu.launch import Channel, Channels, prepare_files
 from qemu.lines import Line
 from qemu.model import MachineConfig
 from qemu.monitor import Monitor
@@ -28,7 +29,15 @@ PRESS_AGAIN_S = 5.0
 QUIT_DEADLINE_S = 10.0
 EXIT_DEADLINE_S = 5.0
 KERNEL_PANIC = "Kernel panic - not syncing"
-EVIDENCE = ("console.log", "qemu.log", "events.json", "screen.png", "screen.ppm", "screen.txt")
+EVIDENCE = (
+    "console.log",
+    "qemu.log",
+    "tpm.log",
+    "events.json",
+    "screen.png",
+    "screen.ppm",
+    "screen.txt",
+)
 # A row of `info usernet`: TCP[HOST_FORWARD] FD 127.0.0.1 HOST_PORT 10.0.2.15 GUEST_PORT ...
 FORWARD_ROW = re.compile(r"(TCP|UDP)\[HOST_FORWARD\]\s+\d+\s+\S+\s+(\d+)\s+\S+\s+(\d+)")
 
@@ -41,6 +50,7 @@ class Session:
     folder: Path  # for the logs
     start_s: float
     process: QemuProcess
+    _tpm: QemuProcess | None
     console: Console
     monitor: Monitor
     screen: Screen
@@ -81,9 +91,12 @@ class Session:
     def _make_parts(self) -> None:
         files = prepare_files(self._config, self.work)
         self._channels = channels = Channels.open(
-            has_agent=self._config.has_agent, nics=self._config.nics
+            has_agent=self._config.has_agent,
+            has_tpm=self._config.has_tpm,
+            nics=self._config.nics,
         )
         self._cleanup.callback(channels.close)
+        self._tpm = self._make_tpm(channels.tpm)
         argv = build_args(self._config, channels.wiring(self.acceleration, files))
         self.process = QemuProcess(argv, channels.child_fds(), self.folder / "qemu.log")
         self.start_s = time.monotonic()
@@ -97,11 +110,22 @@ class Session:
         self._cleanup.callback(self.monitor.close)
         self._cleanup.callback(self.process.kill)
 
+    def _make_tpm(self, channel: Channel | None) -> QemuProcess | None:
+        """Return the process of the TPM, not yet started. It ends with QEMU."""
+        if channel is None:
+            return None
+        control = channel.ours.fileno()
+        tpm = QemuProcess(tpm_call(self.work / "tpm", control), [control], self.folder / "tpm.log")
+        self._cleanup.callback(tpm.kill)
+        return tpm
+
     def start(self) -> None:
         """Start QEMU, connect to it, and let the machine run.
 
         Raises `MachineError` with QEMU's output if that fails.
         """
+        if self._tpm:
+            self._tpm.start()
         self.process.start()
         self._channels.close_child_ends()
         self.console.start()

@@ -70,6 +70,21 @@ def test_a_uefi_machine_with_an_agent() -> None:
     )
 
 
+def test_a_machine_with_secure_boot_and_a_tpm() -> None:
+    code, variables = Path("/code.fd"), Path("/vars.fd")
+    wiring = Wiring("tcg", 3, 4, tpm_fd=5, code_file=code, vars_file=variables)
+    text = text_of(MachineConfig(boot=USB, firmware="uefi-secure", has_tpm=True), wiring)
+    assert "-machine q35,smm=on -accel tcg" in text
+    assert "-global driver=cfi.pflash01,property=secure,value=on" in text
+    assert (
+        "-chardev socket,id=tpm,fd=5 -tpmdev emulator,id=tpm0,chardev=tpm"
+        " -device tpm-crb,tpmdev=tpm0" in text
+    )
+    plain = text_of(MachineConfig(boot=USB, firmware="uefi"), wiring)
+    assert "smm" not in plain
+    assert "cfi.pflash01" not in plain
+
+
 @pytest.mark.parametrize(
     ("boot", "words"),
     [
@@ -144,6 +159,8 @@ def test_an_invalid_machine_is_refused() -> None:
         MachineConfig(
             boot=USB, nics=(Nic(network=Network(), mac="52:54:00:0:0:1"),), forwards=(80,)
         )
+    with pytest.raises(UsageError, match="a BIOS has no UEFI variables"):
+        MachineConfig(boot=USB, variables=Path("/vars.fd"))
     with pytest.raises(UsageError, match="needs a `mac`"):
         Nic(network=Network())
 
