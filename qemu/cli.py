@@ -11,7 +11,7 @@ from common.errors import EXIT_INTERRUPTED, UsageError
 from qemu.errors import WaitTimeoutError
 from qemu.lines import Line
 from qemu.machine import QemuMachine
-from qemu.model import Boot, Forward, IsoBoot, KernelBoot, MachineConfig, UsbBoot
+from qemu.model import Boot, Firmware, Forward, IsoBoot, KernelBoot, MachineConfig, UsbBoot
 
 SIZE = re.compile(r"(\d+)([MG]?)")
 FOREVER_S = 10 * 365 * 86400.0
@@ -26,7 +26,8 @@ def main(argv: Sequence[str], prog: str) -> int:
     options = build_parser(prog).parse_args(argv)
     config = MachineConfig(
         boot=choose_boot(options),
-        firmware=options.firmware,
+        architecture=options.architecture,
+        firmware=choose_firmware(options),
         acceleration=options.acceleration,
         memory_mib=parse_size(options.memory),
         cpus=options.cpus,
@@ -65,7 +66,10 @@ def build_parser(prog: str) -> argparse.ArgumentParser:
         "--initrd", type=Path, action="append", default=[], metavar="FILE", help="can be repeated"
     )
     parser.add_argument("--append", nargs="+", default=[], metavar="WORD", help="kernel parameters")
-    parser.add_argument("--firmware", choices=("bios", "uefi", "uefi-secure"), default="bios")
+    parser.add_argument(
+        "--firmware", choices=("bios", "uefi", "uefi-secure"), help="default: bios, uefi on arm64"
+    )
+    parser.add_argument("--architecture", choices=("amd64", "arm64"), default="amd64")
     parser.add_argument("--acceleration", choices=("auto", "kvm", "tcg"), default="auto")
     parser.add_argument("--memory", default="2G", help="with M or G (default: %(default)s)")
     parser.add_argument("--cpus", type=int, default=1, metavar="N")
@@ -75,6 +79,12 @@ def build_parser(prog: str) -> argparse.ArgumentParser:
     parser.add_argument("--timeout", type=float, metavar="S", help="stop after S seconds")
     parser.add_argument("--log", type=Path, metavar="DIR", help="write the logs to this folder")
     return parser
+
+
+def choose_firmware(options: argparse.Namespace) -> Firmware:
+    """Return the firmware that the options choose, else the usual one of the architecture."""
+    chosen: Firmware | None = options.firmware
+    return chosen or ("uefi" if options.architecture == "arm64" else "bios")
 
 
 def choose_boot(options: argparse.Namespace) -> Boot:
