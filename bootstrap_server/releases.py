@@ -6,6 +6,7 @@ hold the identity of both files, and answer 404 as soon as either file has chang
 """
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -26,6 +27,8 @@ BOOT_FILES = ("vmlinuz", "initramfs.zst")
 MANIFEST = "manifest.json"
 MANIFEST_MAX_BYTES = 1 << 16
 IDENTITY_CHARS = 32
+NOT_ABSENT = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+"""What says nothing of the file: a node must ask again, and not be told that there is none."""
 
 
 class PublishedRelease(NamedTuple):
@@ -48,6 +51,10 @@ def open_release_file(releases: Path, run_mode: str, name: str, opener: FileOpen
             raise absent
         return opener.open(path)
     except OSError as error:
+        if error.errno in NOT_ABSENT:
+            raise
+        raise absent from error
+    except RuntimeError as error:  # a loop of links, before Python 3.13
         raise absent from error
 
 

@@ -131,6 +131,15 @@ def fail(error: ZosError, prog: str) -> int:
     return error.exit_code
 
 
+def tell_traceback() -> None:
+    """Print the traceback of the exception that is being handled.
+
+    Imports nothing, as `traceback` would: that takes time, and fails when descriptors are scarce.
+    """
+    if sys.stderr is not None:
+        sys.__excepthook__(*sys.exc_info())
+
+
 def tell(text: str) -> None:
     """Write to stderr; a closed stderr is ignored."""
     with contextlib.suppress(OSError):

@@ -4,7 +4,6 @@ import contextlib
 import errno
 import os
 import stat
-import tempfile
 from collections.abc import Iterator
 from io import BufferedReader
 from pathlib import Path
@@ -66,6 +65,8 @@ def open_atomic(path: Path, mode: int = 0o644) -> Iterator[BinaryIO]:
     An `OSError` about space or permissions names `path`. A `path` that is a device, pipe or socket
     raises `OSError`.
     """
+    import tempfile  # takes as long to import as all else here
+
     refuse_special(path)
     prefix = f".{path.name[:64]}."
     try:

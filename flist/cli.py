@@ -4,7 +4,9 @@ A command is a module with `add_arguments(parser)` and `run(options) -> exit sta
 """
 
 import argparse
+import functools
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -97,7 +99,7 @@ def main(argv: Sequence[str], prog: str) -> int:
         help_hint = f"`{prog} --help` lists them all"
         raise UsageError(f"unknown command {name!r}", hint=ELSEWHERE.get(name, help_hint))
     module = importlib.import_module(command.module)
-    layout = argparse.RawDescriptionHelpFormatter
+    layout = functools.partial(argparse.RawDescriptionHelpFormatter, width=terminal_width())
     parser = argparse.ArgumentParser(f"{prog} {name}", None, module.__doc__, formatter_class=layout)
     module.add_arguments(parser)
     parser.set_defaults(debug=is_debug, is_upstream=prog == "rfs")
@@ -105,6 +107,16 @@ def main(argv: Sequence[str], prog: str) -> int:
         rest[rest.index("-h")] = "--hash"
     status: int = module.run(parser.parse_args(rest))
     return status
+
+
+def terminal_width() -> int:
+    """Return the columns for the help. Argparse would import `shutil` for that, and ask for them
+    at each option."""
+    try:
+        columns = int(os.environ.get("COLUMNS", "0")) or os.get_terminal_size().columns
+    except (OSError, ValueError):
+        columns = 0
+    return (columns or 80) - 2
 
 
 def take_debug(argv: Sequence[str]) -> tuple[list[str], bool]:

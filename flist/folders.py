@@ -95,6 +95,29 @@ class Folders:
         return Place(self, path)
 
 
+class Near:
+    """Keeps the directory of the last file open: most often it is that of the next. For one thread
+    only."""
+
+    def __init__(self, folders: Folders) -> None:
+        self.folders = folders
+        self.path, self.handle = b"", -1
+
+    def open(self, path: bytes) -> int:
+        """Return the handle of a directory, which stays open until the next one is asked for."""
+        if self.handle < 0 or path != self.path:
+            handle = self.folders.open(path)
+            self.close()
+            self.path, self.handle = path, handle
+        return self.handle
+
+    def close(self) -> None:
+        """Close the directory."""
+        if self.handle >= 0:
+            os.close(self.handle)
+            self.handle = -1
+
+
 class Opened:
     """A directory's handle for the duration of a block."""
 

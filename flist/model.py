@@ -11,6 +11,8 @@ from typing import NamedTuple
 ROOT_INO = 1
 CHUNK_BYTES = 512 * 1024
 """The size of every chunk of a file but the last; upstream's readers rely on it."""
+MAX_BLOCK_BYTES = 32 + CHUNK_BYTES + CHUNK_BYTES // 6 + 16
+"""Snappy's bound for a chunk that does not compress, plus the cipher's tag."""
 NAME_MAX_BYTES = 255
 HASH_BYTES = 32
 NS = 1_000_000_000

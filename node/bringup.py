@@ -32,11 +32,12 @@ from node.rootfs import (
 from node.services import (
     find_installed,
     install_services,
+    is_long,
     override_text,
     read_services,
     remove_service,
 )
-from node.supervision import POLL_S, SERVICES, stop_service, wait_for_end, wait_for_services
+from node.supervision import SERVICES, stop_service, wait_for_end, wait_for_services
 from zinit.client.line import Client
 
 T = TypeVar("T")
@@ -44,6 +45,7 @@ T = TypeVar("T")
 KEYS = Path("/etc/zero-os/keys/flist.pub")
 FLIST_SHARE = 16  # the flist may use a sixteenth of RAM before its signature is checked
 REPORT_INTERVAL_S = 30.0
+RETRY_S = 1.0
 OVERRIDE = override_text(ROOT, MOUNT_SERVICE)  # each starts after the mount and stops before it
 
 log = partial(write_log, "bringup")
@@ -133,6 +135,9 @@ def start_services(client: Client) -> list[str]:
     for name in sorted(own_services(client).intersection(services)):
         log(f"cannot start {name}: the node itself has a service of that name")
         del services[name]
+    for name in [name for name in services if is_long(name)]:
+        log(f"cannot start {ascii(name)[1:-1]}: its name is too long")
+        del services[name]
     names = install_services(services, SERVICES, OVERRIDE)
     for name in names:
         try:
@@ -169,11 +174,14 @@ def clean_up(client: Client) -> None:
 def wait_and_report(client: Client, names: list[str]) -> None:
     """Wait until every service of the flist runs or has succeeded; log the missing ones.
 
-    There is no deadline: zinit restarts services that fail.
+    There is no deadline: zinit restarts services that fail. One that somebody has removed since is
+    not waited for.
     """
     while True:
         try:
-            return wait_for_services(client, names, REPORT_INTERVAL_S)
+            known = client.list()
+            left = [name for name in names if name in known]
+            return wait_for_services(client, left, REPORT_INTERVAL_S)
         except ZosError as error:
             log(f"{error}")
-            time.sleep(POLL_S)
+            time.sleep(RETRY_S)

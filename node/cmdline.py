@@ -28,10 +28,17 @@ def parse_parameters(text: str) -> BootParameters:
     runmode = words.get("runmode", DEFAULT_RUNMODE)
     if runmode not in RUN_MODES:
         raise NodeError(f"cannot use runmode={runmode}: the run modes are {', '.join(RUN_MODES)}")
-    farm = words.get("farmer_id", "0")
-    if not (farm.isascii() and farm.isdigit() and int(farm) <= FARM_MAX):
-        raise NodeError(f"cannot use farmer_id={farm}: a farm number is at most {FARM_MAX}")
-    return BootParameters(runmode=runmode, farm=int(farm), hub=parse_hub(words.get("hub", "")))
+    farm = parse_farm(words.get("farmer_id", "0"))
+    return BootParameters(runmode=runmode, farm=farm, hub=parse_hub(words.get("hub", "")))
+
+
+def parse_farm(text: str) -> int:
+    """Return a farm's number."""
+    digits = text.lstrip("0")
+    is_short = len(digits) <= len(str(FARM_MAX))  # int() refuses thousands of digits
+    if not (text.isascii() and text.isdigit() and is_short and int(digits or "0") <= FARM_MAX):
+        raise NodeError(f"cannot use farmer_id={text}: a farm number is at most {FARM_MAX}")
+    return int(digits or "0")
 
 
 def parse_hub(url: str) -> str:

@@ -1,5 +1,7 @@
 """Fetches a flist and its signature from the hub; the signature is checked before any parsing."""
 
+import contextlib
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,8 +16,28 @@ from node.model import NodeError
 MAX_SIGNATURE_BYTES = 4096
 CONNECT_S = 5.0
 READ_S = 15.0
+HEAD_S = 60.0  # from the connection to the end of the answer's head
 FETCH_DEADLINE_S = 900.0
 CHUNK_BYTES = 1 << 18
+
+
+@contextlib.contextmanager
+def time_limit(seconds: float) -> Iterator[None]:
+    """Raise `TimeoutError` if the block, in the main thread, takes longer.
+
+    A socket's time-out counts from byte to byte, so the head of an answer could drip for ever.
+    """
+
+    def expire(*_: object) -> None:
+        raise TimeoutError(f"the hub does not answer within {seconds:g} s")
+
+    handler = signal.signal(signal.SIGALRM, expire)
+    timer = signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, *timer)
+        signal.signal(signal.SIGALRM, handler)
 
 
 class Hub:
@@ -31,7 +53,8 @@ class Hub:
         url = f"{self.url}/{path}"
         deadline = time.monotonic() + FETCH_DEADLINE_S
         size = 0
-        response = self.pool.request("GET", url, preload_content=False)
+        with time_limit(HEAD_S):
+            response = self.pool.request("GET", url, preload_content=False)
         try:
             if response.status != 200:
                 raise NodeError(f"cannot fetch {url}: the hub answered {response.status}")

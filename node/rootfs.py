@@ -9,6 +9,8 @@ import yaml
 
 from common.files import write_atomic
 from common.mounts import MS_BIND, MS_REC, mount, mount_overlay, unmount
+from node.model import NodeError
+from node.services import is_inside
 from node.supervision import SERVICES, stop_service, wait_for_services
 from zinit.client.line import Client
 
@@ -49,10 +51,20 @@ def mount_root() -> None:
     work.mkdir()
     mount_overlay(LOWER, upper, work, ROOT)
     for name in ("proc", "sys", "dev"):
-        (ROOT / name).mkdir(exist_ok=True)
-        mount(f"/{name}", ROOT / name, "", MS_BIND | MS_REC)
-    (ROOT / "run").mkdir(exist_ok=True)
-    mount("tmpfs", ROOT / "run", "tmpfs", options="mode=755")
+        mount(f"/{name}", make_mount_point(ROOT, name), "", MS_BIND | MS_REC)
+    mount("tmpfs", make_mount_point(ROOT, "run"), "tmpfs", options="mode=755")
+
+
+def make_mount_point(root: Path, name: str) -> Path:
+    """Return the folder `name` of a root file system, made if it is missing.
+
+    With a link to /run the node's own /run would be mounted over, and zinit lost with it.
+    """
+    place = root / name
+    if not is_inside(root, place):
+        raise NodeError(f"cannot use the flist: /{name} is a link that leads out of it")
+    place.mkdir(exist_ok=True)
+    return place
 
 
 def copy_resolv_conf(root: Path = ROOT, source: Path = RESOLV_CONF) -> None:

@@ -15,6 +15,7 @@ from node.model import NodeError
 
 SUFFIX = ".yaml"
 OVERRIDE_SUFFIX = ".override"
+NAME_MAX = 255  # <linux/limits.h>
 MAX_SERVICE_BYTES = (1 << 20) + 1  # one more than zinit takes, so it refuses the rest itself
 
 
@@ -24,10 +25,22 @@ def read_services(root: Path) -> dict[str, bytes]:
     As in upstream's zinit, only regular files count.
     """
     folder = root / "etc" / "zinit"
+    if not is_inside(root, folder):
+        raise NodeError("cannot start services: etc/zinit is a link that leads out of the flist")
     if not folder.is_dir():
         raise NodeError("cannot start services: the flist has no folder etc/zinit")
     files = sorted(folder.glob(f"*{SUFFIX}"))
     return {file.name.removesuffix(SUFFIX): read_regular(file) for file in files if is_file(file)}
+
+
+def is_inside(root: Path, path: Path) -> bool:
+    """Return whether `path`, with all links followed, is in the tree at `root`."""
+    return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root))
+
+
+def is_long(name: str) -> bool:
+    """Return whether a service's name is too long for the name of its override."""
+    return len(os.fsencode(name + OVERRIDE_SUFFIX)) > NAME_MAX
 
 
 def is_file(path: Path) -> bool:

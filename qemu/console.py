@@ -1,6 +1,7 @@
 """A machine's serial console: a thread reads it into lines, a log file keeps them."""
 
 import contextlib
+import select
 import socket
 import threading
 import time
@@ -14,13 +15,14 @@ from qemu.lines import Line, LineBuffer, Pattern, show_pattern
 TAIL_LINES = 25
 POLL_S = 0.2
 DRAIN_S = 1.0
+SEND_S = 5.0
 
 
 class Console:
     """Reads a serial port in its own thread, from `start` until the other end closes.
 
-    Every line goes to `log_file` and to `on_line`, which the reader thread calls. Times are in
-    seconds since `start_s` on the monotonic clock.
+    Every line goes to `log_file` and to `on_line`, and all bytes to `on_data`; the reader thread
+    calls both. Times are in seconds since `start_s` on the monotonic clock.
     """
 
     def __init__(
@@ -29,11 +31,13 @@ class Console:
         log_file: Path,
         start_s: float,
         on_line: Callable[[Line], None] | None = None,
+        on_data: Callable[[bytes], None] | None = None,
     ) -> None:
         self._link = link
         self._log_file = log_file
         self._start_s = start_s
         self._on_line = on_line
+        self._on_data = on_data
         self._buffer = LineBuffer()
         self._changed = threading.Condition()
         self._is_closed = False
@@ -55,9 +59,24 @@ class Console:
             self._thread.join(timeout=5)
         self._link.close()
 
-    def send(self, text: str) -> None:
-        """Type `text` on the serial port."""
-        self._link.sendall(text.encode())
+    def send(self, text: str | bytes) -> None:
+        """Type `text` on the serial port.
+
+        Raises `WaitTimeoutError` if the machine takes nothing of it for `SEND_S`, as one does whose
+        system does not read, and `MachineEndedError` if the port is closed.
+        """
+        data = text.encode() if isinstance(text, str) else text
+        poller = select.poll()
+        poller.register(self._link, select.POLLOUT)
+        while data:
+            if not poller.poll(SEND_S * 1000):
+                raise WaitTimeoutError(f"the machine takes no keys: it reads none for {SEND_S:g} s")
+            try:
+                data = data[self._link.send(data, socket.MSG_DONTWAIT) :]
+            except BlockingIOError:
+                continue
+            except OSError as error:
+                raise MachineEndedError("the machine takes no keys: it has ended") from error
 
     def _read(self) -> None:
         with open(self._log_file, "w", encoding="utf-8") as log:
@@ -80,6 +99,8 @@ class Console:
 
     def _take(self, data: bytes, log: TextIO) -> None:
         at_s = self.clock()
+        if self._on_data:
+            self._on_data(data)
         with self._changed:
             lines = self._buffer.feed(data, at_s)
             self._changed.notify_all()

@@ -3,6 +3,7 @@
 import contextlib
 import shutil
 import socket
+import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -140,13 +141,14 @@ def check_images(config: MachineConfig) -> None:
     images += [config.variables] if config.variables else []
     for path in [*images, *(disk.image for disk in config.disks)]:
         try:
-            is_empty = path.stat().st_size == 0 and not path.is_block_device()
+            status = path.stat()
         except OSError as error:
             raise MachineError(f"cannot boot {path}: {(error.strerror or '').lower()}") from error
-        if is_empty or path.is_dir():
-            raise MachineError(
-                f"cannot boot {path}: {'the file is empty' if is_empty else 'a folder'}"
-            )
+        fault = "a folder" if stat.S_ISDIR(status.st_mode) else "neither a file nor a disk"
+        if stat.S_ISREG(status.st_mode):
+            fault = "" if status.st_size else "the file is empty"
+        if fault and not stat.S_ISBLK(status.st_mode):
+            raise MachineError(f"cannot boot {path}: {fault}")
 
 
 def concatenate(parts: tuple[Path, ...], target: Path) -> None:

@@ -10,10 +10,13 @@ MAX_LINES = 20_000
 MAX_LINE_CHARS = 8192
 # Firmware starts a new line by moving the cursor (CSI ... H, f); other sequences are dropped.
 CURSOR = re.compile(r"\x1b\[[0-9;]*[Hf]")
+# The second half: the start of a sequence that another sequence interrupts. It is dropped at once,
+# as what follows the other one must not complete it.
 ESCAPE = re.compile(
-    r"\x1b(?:\[[0-9;?=>]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[()][A-Z0-9]|[=>c78DEHM])"
+    r"\x1b(?:\[[0-9;?=>]*[ -/]*[@-~]|\][^\x07\x1b\r\n]*(?:\x07|\x1b\\)|[()][A-Z0-9]|[=>c78DEHM]"
+    r"|(?=(?:\[[0-9;?=>]*[ -/]*|[()])?\x1b)|(?=\][^\x07\x1b\r\n]*\x1b[^\\]))"
 )
-UNFINISHED = re.compile(r"\x1b(?:\[[0-9;?=>]*[ -/]*|\][^\x07\x1b]{0,256}|[()])?$")
+UNFINISHED = re.compile(r"\x1b(?:\[[0-9;?=>]*[ -/]*|\][^\x07\x1b\r\n]{0,256}\x1b?|[()])?$")
 CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 

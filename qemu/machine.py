@@ -29,8 +29,9 @@ class QemuMachine:
 
     `artefacts` is a folder for `console.log` and `qemu.log`, after a failure also for the screen
     and the events. Without it, they go to a folder that is removed unless something failed.
-    `on_console_line` is called for each line, in the console's thread. On `close`, the power button
-    has `powerdown_timeout_s` to end the machine; by default it is switched off at once.
+    `on_console_line` is called for each line and `on_console_data` for all bytes, in the console's
+    thread. On `close`, the power button has `powerdown_timeout_s` to end the machine; by default it
+    is switched off at once.
     """
 
     def __init__(
@@ -39,11 +40,13 @@ class QemuMachine:
         *,
         artefacts: Path | None = None,
         on_console_line: Callable[[Line], None] | None = None,
+        on_console_data: Callable[[bytes], None] | None = None,
         powerdown_timeout_s: float = 0.0,
     ) -> None:
         self.config = config
         self._artefacts = artefacts
         self._on_console_line = on_console_line
+        self._on_console_data = on_console_data
         self._powerdown_timeout_s = powerdown_timeout_s
         self._opened: Session | None = None
 
@@ -65,7 +68,8 @@ class QemuMachine:
 
     def open(self) -> None:
         """Start the machine. Raises `MachineError` with QEMU's output if that fails."""
-        session = Session(self.config, self._artefacts, self._on_console_line)
+        takers = self._on_console_line, self._on_console_data
+        session = Session(self.config, self._artefacts, *takers)
         session.acquire()
         self._opened = session
         try:
@@ -194,7 +198,7 @@ class QemuMachine:
         given = {name.replace("_", "-"): value for name, value in arguments.items()}
         return self.monitor.execute(command, given or None)
 
-    def send_console(self, text: str) -> None:
+    def send_console(self, text: str | bytes) -> None:
         """Type `text` on the serial console."""
         self.console.send(text)
 

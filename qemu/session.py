@@ -4,9 +4,11 @@ Everything is acquired in one place and released in reverse order, also if the s
 """
 
 import contextlib
+import fcntl
+import os
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from common.scratch import scratch
@@ -61,10 +63,12 @@ class Session:
         config: MachineConfig,
         artefacts: Path | None,
         on_line: Callable[[Line], None] | None,
+        on_data: Callable[[bytes], None] | None = None,
     ) -> None:
         self._config = config
         self._artefacts = artefacts
         self._on_line = on_line
+        self._on_data = on_data
         self._panic: str | None = None
         self._cleanup = contextlib.ExitStack()
         self.ports: dict[tuple[str, int], int] = {}
@@ -85,6 +89,8 @@ class Session:
         self.work = self._cleanup.enter_context(scratch("vm"))
         self.folder = self._artefacts or self.work
         self.folder.mkdir(parents=True, exist_ok=True)
+        if self._artefacts:
+            self._cleanup.enter_context(hold_folder(self._artefacts))
         for name in EVIDENCE:  # left by an earlier machine with the same folder
             (self.folder / name).unlink(missing_ok=True)
 
@@ -101,7 +107,8 @@ class Session:
         self.process = QemuProcess(argv, channels.child_fds(), self.folder / "qemu.log")
         self.start_s = time.monotonic()
         log = self.folder / "console.log"
-        self.console = Console(channels.console.ours, log, self.start_s, self._take_line)
+        link = channels.console.ours
+        self.console = Console(link, log, self.start_s, self._take_line, self._on_data)
         self.monitor = Monitor(channels.qmp.ours, self.start_s)
         self.screen = Screen(self.monitor, self.work, self.process.wait, self.why_ended)
         agent = channels.agent
@@ -192,6 +199,22 @@ class Session:
             self._panic = line.text
         if self._on_line:
             self._on_line(line)
+
+
+@contextlib.contextmanager
+def hold_folder(folder: Path) -> Iterator[None]:
+    """Keep the logs in `folder` from another machine. Raises `MachineError` if one has it."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise MachineError(
+                f"cannot write to {folder}: a machine that runs has its logs there"
+            ) from None
+        yield
+    finally:
+        os.close(handle)
 
 
 def read_forwards(table: str) -> dict[tuple[str, int], int]:

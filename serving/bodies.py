@@ -37,15 +37,19 @@ class MemoryFullError(ZosError):
 
 
 class BodyMemory:
-    """Counts the bytes of all request bodies that are in memory."""
+    """Counts the bytes of all request bodies that are in memory.
+
+    Guests, who have shown no token, get half of it: however many send slowly, the others are
+    served.
+    """
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self.used = 0
 
-    def take(self, request: Request, count: int) -> None:
+    def take(self, request: Request, count: int, *, is_guest: bool = False) -> None:
         """Count bytes for `request`, until it has been answered. Raises `MemoryFullError`."""
-        if self.used + count > self.limit:
+        if self.used + count > (self.limit // 2 if is_guest else self.limit):
             request.app.state.kit.metrics.rejected.labels("body_memory").inc()
             raise MemoryFullError
         self.used += count
@@ -68,7 +72,7 @@ async def check_length(request: Request, limit: int) -> None:
     raise BodyTooLargeError(limit)
 
 
-async def read_body(request: Request, limit: int) -> bytes:
+async def read_body(request: Request, limit: int, *, is_guest: bool = False) -> bytes:
     """Return the whole body. Raises `BodyTooLargeError` and `MemoryFullError`."""
     await check_length(request, limit)
     memory: BodyMemory = request.app.state.kit.bodies
@@ -76,7 +80,7 @@ async def read_body(request: Request, limit: int) -> bytes:
     async for data in request.stream():
         if len(body) + len(data) > limit:
             raise BodyTooLargeError(limit)
-        memory.take(request, len(data))
+        memory.take(request, len(data), is_guest=is_guest)
         body += data
     return bytes(body)
 
@@ -87,13 +91,16 @@ async def read_pieces(request: Request, size: int, limit: int) -> AsyncIterator[
     At most one piece is in memory. Raises `BodyTooLargeError` and `MemoryFullError`.
     """
     await check_length(request, limit)
-    request.app.state.kit.bodies.take(request, size)
+    memory: BodyMemory = request.app.state.kit.bodies
     pending = bytearray()
-    total = 0
+    total = taken = 0
     async for data in request.stream():
         total += len(data)
         if total > limit:
             raise BodyTooLargeError(limit)
+        if len(pending) + len(data) > taken:
+            memory.take(request, len(pending) + len(data) - taken)
+            taken = len(pending) + len(data)
         pending += data
         while len(pending) >= size:
             yield bytes(pending[:size])

@@ -28,6 +28,23 @@ ACKED_OFFSET = 120  # of tcpi_bytes_acked in struct tcp_info, linux/tcp.h
 TCP_INFO_BYTES = 128
 
 
+class StrictParser(h11.Connection):
+    """h11's connection, which refuses a request that names both ways to tell its body's end.
+
+    A proxy in front may go by the other one. What it took for the body would be answered as a
+    request of its own (RFC 9112, section 6.1: such a request may be refused).
+    """
+
+    def next_event(self) -> h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]:
+        """Return the next event."""
+        event = super().next_event()
+        if isinstance(event, h11.Request):
+            names = {name for name, _ in event.headers}
+            if {b"content-length", b"transfer-encoding"} <= names:
+                raise h11.RemoteProtocolError("both Content-Length and Transfer-Encoding")
+        return event
+
+
 class Window(NamedTuple):
     """The beginning of a span of time in which a client must make progress."""
 
@@ -43,6 +60,7 @@ class Connection(H11Protocol):
         self, config: uvicorn.Config, server_state: ServerState, table: Connections, before: Peer
     ) -> None:
         super().__init__(config, server_state, {"connection": self})
+        self.conn = StrictParser(h11.SERVER, table.settings.max_header_bytes)
         self.logger = SILENT
         self.access_log = False
         self.table = table

@@ -31,7 +31,7 @@ MIN_CHUNK_BYTES = 4096
 class ServerSettings(BaseSettings):
     """What every server can be told. Times are in seconds; a subclass sets `env_prefix`."""
 
-    model_config = SettingsConfigDict(extra="forbid", frozen=True)
+    model_config = SettingsConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     listen: str = Field(
         default="127.0.0.1:8080", description="address and port, HOST:PORT or [IPv6]:PORT"

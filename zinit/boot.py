@@ -219,14 +219,16 @@ def unmount_all(report: "Callable[[str], None]") -> None:
 
 
 def read_mounts(path: str = "/proc/self/mounts") -> list[str]:
-    """Return all mount points, in the order of mounting."""
+    """Return all mount points, in the order of mounting.
+
+    Any user who may mount through FUSE chooses names here, so only a newline ends a line.
+    """
     try:
         with open(path, "rb") as stream:
-            lines = stream.read().decode(errors="surrogateescape").splitlines()
+            lines = os.fsdecode(stream.read()).split("\n")
     except OSError:
         return []
-    words = (line.split(" ")[1] for line in lines)
-    return [decode_octal(word) for word in words]
+    return [decode_octal(line.split(" ")[1]) for line in lines if " " in line]
 
 
 def decode_octal(word: str) -> str:

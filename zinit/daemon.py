@@ -24,6 +24,7 @@ SHUTDOWN_SIGNALS = {SIGTERM: POWEROFF, SIGINT: POWEROFF, SIGHUP: POWEROFF}
 PID1_SIGNALS = {SIGINT: REBOOT, SIGPWR: POWEROFF}  # the kernel sends SIGINT for ctrl-alt-del
 GC_THRESHOLD = 10_000  # few objects here are in cycles
 SOCKET_LOOK_S = 5.0  # how often to look whether the control socket is there
+SOCKET_PATH_MAX = 107  # <linux/un.h>
 LATE_S = 2.0  # after the start, which imports only what it needs
 CONSOLE_RETRY_S = 0.2
 FAULT_LIMIT = 20  # unexpected exceptions within FAULT_WINDOW_S before the program is re-executed
@@ -89,6 +90,7 @@ class Daemon:
         self._signals = SHUTDOWN_SIGNALS if settings.is_container else PID1_SIGNALS
         self._wake = -1
         self._look_at = 0.0
+        self._socket_fault = ""  # why it cannot be opened
         self._is_tested = False  # the program that `reexec` executes
         self._late: list[str] | None = None  # modules still to be imported
         self._late_at = self.system.now() + LATE_S
@@ -100,6 +102,7 @@ class Daemon:
         Raises FileExistsError if another daemon answers on the control socket.
         """
         gc.set_threshold(GC_THRESHOLD)
+        gc.enable()  # see `run_init`
         self.system.keep_files()
         self._wake = wake = install_signals((SIGCHLD, *self._signals))
         self.loop.watch(wake, RANK, lambda _: self._on_signals(wake))
@@ -124,6 +127,8 @@ class Daemon:
             raise RefusedError(f"cannot read {folder}: there is no such folder")
         if not self.server.is_open and os.path.isfile(socket):
             raise RefusedError(f"{socket} is a file with content, not a socket")
+        if len(os.fsencode(socket)) > SOCKET_PATH_MAX:
+            raise RefusedError(f"cannot listen on {socket}: at most {SOCKET_PATH_MAX} bytes")
 
     def _continue(self, state: "dict[str, Any]") -> None:
         """Go on where the previous program stopped; its state is empty if it can't be read."""
@@ -172,8 +177,10 @@ class Daemon:
 
     def try_program(self) -> str:
         """Test the program that `reexec` would execute; return what is wrong with it."""
-        from zinit.control.trial import try_program
-
+        try:
+            from zinit.control.trial import try_program
+        except ImportError as error:  # another version lies there already
+            return f"it cannot be tested: {error}"
         fault = try_program(self, self.settings.start_folder)
         self._is_tested = not fault
         return fault
@@ -212,14 +219,21 @@ class Daemon:
     def _open_socket(self) -> None:
         try:
             self.server.open(self.settings.socket)
+            self._socket_fault = ""
         except FileExistsError:
             raise
         except OSError as error:
-            self.report(f"cannot listen on {self.settings.socket}: {error}; trying again")
+            self._note_socket_fault(error)
         self._look_at = self.system.now() + SOCKET_LOOK_S
 
+    def _note_socket_fault(self, error: OSError) -> None:
+        """Report why there is no control socket, once for each reason."""
+        if self._socket_fault != str(error):
+            self._socket_fault = str(error)
+            self.report(f"cannot listen on {self.settings.socket}: {error}; trying again")
+
     def _look_for_socket(self) -> None:
-        """Open the control socket if it could not be opened, or was removed."""
+        """Open the control socket if it could not be opened, or was removed or replaced."""
         self._look_at = self.system.now() + SOCKET_LOOK_S
         self.server.look()
         if self.server.is_open:
@@ -227,7 +241,7 @@ class Daemon:
         try:
             self._open_socket()
         except FileExistsError as error:
-            self.report(f"cannot listen on {self.settings.socket}: {error}; trying again")
+            self._note_socket_fault(error)
 
     def _note_refusal(self, name: str, reason: str) -> None:
         self.outputs.note(name, f"[start] its file is refused: {reason}")
@@ -289,6 +303,10 @@ class Daemon:
         except OSError:  # no descriptor is free now
             self._late_at = self.system.now() + LATE_S
             return False
+        except BaseException:
+            if self._late is None:
+                self._late_at = 0.0  # another version lies there already
+            raise
         self._late_at = 0.0
         return False
 

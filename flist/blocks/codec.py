@@ -20,12 +20,9 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from flist.blocks.blake2 import find_fastest
 from flist.errors import BlockError
-from flist.model import CHUNK_BYTES, HASH_BYTES, Block
+from flist.model import HASH_BYTES, MAX_BLOCK_BYTES, Block
 
-TAG_BYTES = 16
 NONCE_BYTES = 12
-MAX_BLOCK_BYTES = 32 + CHUNK_BYTES + CHUNK_BYTES // 6 + TAG_BYTES
-"""Snappy's bound for a chunk that does not compress, plus the tag."""
 of_thread = threading.local()
 
 

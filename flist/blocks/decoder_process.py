@@ -16,7 +16,6 @@ import time
 from collections.abc import Callable
 from typing import NoReturn
 
-from flist.blocks.codec import decode_into
 from flist.blocks.malloc import keep_buffers
 from flist.model import Block
 
@@ -71,6 +70,8 @@ def decode_batches(load: Load, memory: memoryview, orders: int, answers: int) ->
 
 def decode_one(load: Load, block: Block, target: memoryview) -> int:
     """Fill `target` with the plain bytes of a block; return its encrypted size, or `FAILED`."""
+    from flist.blocks.codec import decode_into  # by the first batch: few mounts get one
+
     try:
         data = load(block)
         if data is None:

@@ -8,21 +8,19 @@ BLAKE3-256 of its encrypted bytes.
 
 Source of the framing: Snappy's format description, and upstream's Snappy (the `snap` crate), whose
 `MAX_BLOCK_SIZE` this is.
+
+The codec is imported by the functions that need it: a mount is up before that.
 """
 
 import struct
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-import cramjam
-from cryptography.hazmat.primitives.ciphers import Cipher
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.ciphers.algorithms import AES
-from cryptography.hazmat.primitives.ciphers.modes import CTR
-
-from flist.blocks.codec import MAX_BLOCK_BYTES, NONCE_BYTES, Encoded, digest, hash_check
 from flist.errors import BlockError, FormatError
-from flist.model import Block, Inode
+from flist.model import MAX_BLOCK_BYTES, Block, Inode
+
+if TYPE_CHECKING:
+    from flist.blocks.codec import Encoded
 
 PART_BYTES = 64 * 1024
 LARGE_BYTES = 32 << 20
@@ -43,8 +41,13 @@ class Part(NamedTuple):
     hash: bytes
 
 
-def encode_parts(plain: bytes, key: bytes) -> tuple[Encoded, bytes]:
+def encode_parts(plain: bytes, key: bytes) -> "tuple[Encoded, bytes]":
     """Return what `flist.blocks.codec.encode` does, and the block's row of `zos_part`."""
+    import cramjam
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+    from flist.blocks.codec import NONCE_BYTES, Encoded, digest, hash_check
+
     packed = [pack_length(len(plain))]
     for start in range(0, len(plain), PART_BYTES):
         part = plain[start : start + PART_BYTES]
@@ -80,6 +83,13 @@ def find_part(row: bytes, chunk_size: int, number: int) -> Part:
 
 def decode_part(block: Block, part: Part, data: bytes) -> bytes:
     """Return the plain bytes of a part whose encrypted bytes are `data`; raises `BlockError`."""
+    import cramjam
+    from cryptography.hazmat.primitives.ciphers import Cipher
+    from cryptography.hazmat.primitives.ciphers.algorithms import AES
+    from cryptography.hazmat.primitives.ciphers.modes import CTR
+
+    from flist.blocks.codec import NONCE_BYTES, hash_check
+
     if hash_check(data) != part.hash:
         raise BlockError(f"block {block.id.hex()} is refused: a part of it has another hash")
     counter, before = divmod(part.start, CIPHER_BLOCK_BYTES)

@@ -17,7 +17,7 @@ from flist.model import Block, Route
 from flist.pack.workers import Worker, run_jobs
 from flist.store.routed import open_routes
 from flist.store.sender import Sender
-from flist.store.sources import Sources, open_fetcher
+from flist.store.sources import Sources, route_fetcher, wanted_routes
 
 if TYPE_CHECKING:
     from flist.store.fetch import Fetcher
@@ -42,8 +42,8 @@ class Recoded(NamedTuple):
 class Recoder(Worker[Chunk, Recoded]):
     """Fetches blocks, encodes them in the current format, and stores them."""
 
-    def __init__(self, meta: Path, sources: Sources, routes: Sequence[Route]) -> None:
-        self.meta = meta
+    def __init__(self, origin: Sequence[Route], sources: Sources, routes: Sequence[Route]) -> None:
+        self.origin = origin
         self.sources = sources
         self.routes = routes
         self.fetcher: Fetcher | None = None
@@ -51,8 +51,7 @@ class Recoder(Worker[Chunk, Recoded]):
 
     def open(self) -> None:
         """Open the source and the target stores."""
-        with open_flist(self.meta) as flist:
-            self.fetcher = open_fetcher(flist, self.sources)
+        self.fetcher = route_fetcher(self.origin, self.sources)
         self.target = Sender(open_routes(self.routes, check_arrival))
 
     def work(self, job: Chunk) -> Recoded:
@@ -94,13 +93,14 @@ def convert(
     check_output(output)
     with open_flist(meta) as flist:
         tables = load_tables(flist)
+        origin = wanted_routes(flist, sources)
     sizes = block_sizes(tables)
     total = sum(sizes.values())
     new_blocks: dict[Block, Block] = {}
     rows: dict[bytes, bytes] = {}
     done = 0
     for old, new, row in run_jobs(
-        make_chunks(tables, sizes), Recoder(meta, sources, routes), processes
+        make_chunks(tables, sizes), Recoder(origin, sources, routes), processes
     ):
         new_blocks[old] = new
         if row is not None:

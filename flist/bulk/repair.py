@@ -8,6 +8,7 @@ from typing import NamedTuple
 from flist.bulk.blocks import Progress, for_all_blocks, load_block_sizes
 from flist.errors import BlockError, FlistError
 from flist.format.opening import open_flist
+from flist.format.sqlitefile import Check
 from flist.model import Block, Route
 from flist.store.fetch import Fetcher
 from flist.store.places import Found, Places, replace
@@ -24,22 +25,27 @@ class Repaired(NamedTuple):
 
 
 def repair(
-    meta: Path, sources: Sources, routes: Sequence[Route], progress: Progress | None = None
+    meta: Path,
+    sources: Sources,
+    routes: Sequence[Route],
+    progress: Progress | None = None,
+    check: Check | None = None,
 ) -> Repaired:
     """Check every block of `meta` in each store of `routes` (or of the flist), and mend it there.
 
-    The right bytes come from another of these stores, or else from `sources`. Raises `FlistError`
+    The right bytes come from another of these stores, or else from `sources`. `check` is that of
+    `open_flist`. Raises `FlistError`
     for a flist that can't be read.
     """
     faults: list[str] = []
     mended: list[bytes] = []
-    with open_flist(meta) as flist:
+    with open_flist(meta, check) as flist:
         sizes = load_block_sizes(flist)
         targets = routes or choose_routes(flist, ())
         places = Places(targets, sources.wait_s, is_logged=sources.is_logged)
         fetcher = open_fetcher(flist, sources)
 
-    def check(block: Block) -> None:
+    def mend(block: Block) -> None:
         found = places.look(block.id)
         wrong = [item for item in found if item.data is None]
         if not wrong:
@@ -58,7 +64,7 @@ def repair(
                 mended.append(block.id)
 
     with closing(places), closing(fetcher):
-        for_all_blocks(sizes, check, progress)
+        for_all_blocks(sizes, mend, progress)
         places.flush()
     return Repaired(len(sizes), len(mended), places.outages() + sorted(set(faults)))
 

@@ -13,8 +13,8 @@ from flist.commands.shared.options import (
     add_key_options,
     add_meta,
     add_sources,
-    check_signature,
     read_sources,
+    signature_check,
 )
 from flist.commands.shared.progress import ByteProgress
 from flist.commands.shared.targets import add_targets, read_targets
@@ -36,12 +36,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Clone."""
-    check_signature(options)
+    check = signature_check(options)
     with ByteProgress("cloning") as progress:
         copied = clone(
             options.meta, read_sources(options), read_targets(options),
             are_routes_kept=options.keep_routes, keep_passwords=options.no_strip_password,
             is_checksum=options.checksum, progress=progress.update,
+            check=check,
         )  # fmt: skip
     sys.stderr.write(f"copied {copied} blocks\n")
     return 0

@@ -10,18 +10,19 @@ mount's source is the process id of its server, its type is fuse.g8ufs.
 import argparse
 import contextlib
 import importlib
-import tempfile
 import time
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from common.mounts import MS_NODEV, MS_NOSUID
+from common.notify import notify_ready
 from flist.commands.shared.options import (
     add_key_options,
     add_sources,
-    check_signature,
     parse_meta,
     read_sources,
+    signature_check,
 )
 from flist.errors import FlistError
 from flist.http.urls import hide_secrets
@@ -84,22 +85,34 @@ def run(options: argparse.Namespace) -> int:
         check_trace(options.replay)  # later, an error would only reach the log
     with contextlib.ExitStack() as stack:
         connections = fetch_meta(options, stack) if isinstance(options.meta, str) else []
+        if not options.daemon:
+            return serve(options, connections, notify_ready)
         from flist.mount.background import mount_in_background
-        from flist.mount.mount import Mount, mount
 
-        check_signature(options, options.meta)
-        if options.daemon:
-            make_absolute(options)
-        what = Mount(
-            options.meta, options.target, read_sources(options), options.adapter,
-            lambda meta: check_signature(options, meta), options.record, options.replay,
-            options.overlay, options.xattrs, connections,
-            (0 if options.allow_suid else MS_NOSUID) | (0 if options.allow_dev else MS_NODEV),
+        make_absolute(options)
+        within_s = find_limit(options)
+        return mount_in_background(
+            partial(serve, options, connections), options.target, options.log,
+            started + within_s, within_s, options.overlay and options.overlay / "lower",
         )  # fmt: skip
-        if options.daemon:
-            within_s = find_limit(options)
-            return mount_in_background(what, options.log, started + within_s, within_s)
-        return mount(what)
+
+
+def serve(
+    options: argparse.Namespace,
+    connections: "Sequence[HTTPConnection]",
+    ready: Callable[[], None],
+) -> int:
+    """Mount, call `ready`, serve until unmounted, and return the exit status."""
+    from common.mounts import MS_NODEV, MS_NOSUID
+    from flist.mount.mount import Mount, mount
+
+    what = Mount(
+        options.meta, options.target, read_sources(options), options.adapter,
+        signature_check(options), options.record, options.replay,
+        options.overlay, options.xattrs, connections,
+        (0 if options.allow_suid else MS_NOSUID) | (0 if options.allow_dev else MS_NODEV),
+    )  # fmt: skip
+    return mount(what, ready)
 
 
 def make_absolute(options: argparse.Namespace) -> None:
@@ -122,6 +135,8 @@ def fetch_meta(options: argparse.Namespace, stack: contextlib.ExitStack) -> "lis
 
     Returns the connections that are still open.
     """
+    import tempfile
+
     from flist.store.metadata import FlistDownload
 
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="flist-")))

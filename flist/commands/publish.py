@@ -5,7 +5,9 @@ that demand one would refuse it.
 """
 
 import argparse
+import io
 import re
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -15,7 +17,7 @@ from flist.commands.shared.options import add_meta
 from flist.commands.shared.servers import add_server, add_token, connected
 from flist.errors import FlistError
 from flist.format.opening import open_flist
-from flist.format.signing.trailer import read_trailer
+from flist.format.signing.trailer import find_trailer, read_trailer
 from flist.http.status import NOT_FOUND, refusal
 from flist.server.client import ServerClient
 from flist.store.metadata import MAX_BYTES
@@ -36,14 +38,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Publish. The signature goes first, so that a node never sees the flist without it."""
+    """Publish what could be opened. The signature goes first, so that a node never sees the flist
+    without it."""
     if not re.fullmatch(NAME, options.name):
         raise UsageError(
             f"cannot publish as {options.name!r}", hint="REPO/NAME.fl, of letters, digits and ._+-"
         )
-    open_flist(options.meta).close()  # raises if it is not a flist
+    flist = io.BytesIO()
+    open_flist(options.meta, lambda _path, copy: shutil.copyfileobj(copy, flist)).close()
     signature = Path(f"{options.meta}.sig")
-    is_signed = signature.exists() or bool(read_trailer(options.meta)[1])
+    is_signed = signature.exists() or bool(find_trailer(flist)[1])
     with connected(options.server, options.token) as client:
         if not is_signed and not options.unsigned and is_published_signed(client, options.name):
             raise FlistError(
@@ -52,7 +56,7 @@ def run(options: argparse.Namespace) -> int:
             )
         if signature.exists():
             client.put_flist(f"{options.name}.sig", signature.read_bytes())
-        client.put_flist(options.name, options.meta.read_bytes())
+        client.put_flist(options.name, flist.getvalue())
     sys.stdout.write(f"{options.server.rstrip('/')}/{options.name}\n")
     return 0
 

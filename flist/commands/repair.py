@@ -15,8 +15,8 @@ from flist.commands.shared.options import (
     add_key_options,
     add_meta,
     add_sources,
-    check_signature,
     read_sources,
+    signature_check,
 )
 from flist.commands.shared.progress import ByteProgress
 from flist.store.routed import parse_route
@@ -37,10 +37,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Repair."""
-    check_signature(options)
+    check = signature_check(options)
     routes = [parse_route(text) for text in options.targets]
     with ByteProgress("checking") as progress:
-        done = repair(options.meta, read_sources(options), routes, progress.update)
+        done = repair(options.meta, read_sources(options), routes, progress.update, check)
     if options.json:
         sys.stdout.write(json.dumps(done._asdict()) + "\n")
     else:

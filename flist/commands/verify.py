@@ -10,15 +10,17 @@ import contextlib
 import json
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
+from typing import BinaryIO
 
 from common.text import printable
 from flist.commands.shared.options import (
     add_key_options,
     add_sources,
-    check_signature,
     parse_meta,
     read_sources,
+    signature_check,
 )
 from flist.commands.shared.progress import ByteProgress
 from flist.unpack.verify import Report, verify
@@ -43,12 +45,12 @@ def run(options: argparse.Namespace) -> int:
         if isinstance(options.meta, str):
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="flist-")))
             fetch_meta(options, folder)
-        check_signature(options)
-        said = describe_signature(options)
+        names: list[str] = []
+        check = signature_check(options) or partial(note_names, names)
         sources = None if options.no_blocks else read_sources(options)
         with ByteProgress("verifying") as progress:
-            report = verify(options.meta, sources, progress.update)
-    show(report, said, options)
+            report = verify(options.meta, sources, progress.update, check)
+    show(report, describe_signature(options, names), options)
     return 1 if report.faults else 0
 
 
@@ -62,14 +64,18 @@ def fetch_meta(options: argparse.Namespace, folder: Path) -> None:
     options.meta = done.meta  # its signature is beside it, if there is one
 
 
-def describe_signature(options: argparse.Namespace) -> str:
-    """Return what is known about the flist's signature; raises `SignatureError` for one that can't
-    be good."""
-    if options.key is not None:
-        return f"signed as {options.name}"
+def note_names(names: list[str], path: Path, stream: BinaryIO) -> None:
+    """Note the names under which a flist says that it is signed; raises `SignatureError` for a
+    signature that can't be good."""
     from flist.format.signing.trust import read_names
 
-    names = read_names(options.meta)
+    names += read_names(path, stream)
+
+
+def describe_signature(options: argparse.Namespace, names: list[str]) -> str:
+    """Return what is known about the flist's signature."""
+    if options.key is not None:
+        return f"signed as {options.name}"
     claims = f"; it says that it is signed as {', '.join(names)}" if names else ""
     return f"no signature was checked, since no key was named (--key){claims}"
 

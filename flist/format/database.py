@@ -22,8 +22,8 @@ from flist.format.rows import (
     read_xattr_name,
 )
 from flist.format.schema import CHECKS_TABLE, EXTENSION_TABLES, KEYED, PARTS_TABLE, TABLES
-from flist.format.sqlitefile import MAGIC, SqliteFile, connect_copy
-from flist.model import CHUNK_BYTES, NO_META, ROOT_INO, Block, Inode, Meta, Route
+from flist.format.sqlitefile import MAGIC, Check, SqliteFile, connect_copy
+from flist.model import CHUNK_BYTES, HASH_BYTES, NO_META, ROOT_INO, Block, Inode, Meta, Route
 
 LARGE_FOLDER = 10_000
 """A directory with more entries than this is a large one."""
@@ -64,16 +64,17 @@ class FlistFile(SqliteFile):
         self.has_extension = self.has_checks = self.has_parts = False
 
     @classmethod
-    def open(cls, path: Path) -> "FlistFile":
+    def open(cls, path: Path, check: Check | None = None) -> "FlistFile":
         """Open `path` for reading; raises `FlistError` if it does not exist or is not a flist.
 
-        What happens to the file later changes nothing: this works on a copy.
+        What happens to the file later changes nothing: this works on a copy, which `check` sees
+        before SQLite does (`flist.format.opening`).
         """
         try:
             with open_regular(path) as stream:
                 if stream.read(len(MAGIC)) != MAGIC:
                     raise FormatError(f"cannot open {path}: it is not a .fl file")
-                connection = connect_copy(stream, path)
+                connection = connect_copy(stream, path, check)
         except OSError as error:
             raise FlistError(f"cannot open {path}: {error.strerror}") from error
         connection.text_factory = bytes
@@ -121,6 +122,12 @@ class FlistFile(SqliteFile):
         return self.select(NEAR) + " WHERE near.parent = ? AND inode.ino != 1"
 
     @cached_property
+    def select_after(self) -> str:
+        """The query for some entries of a directory, from an inode number on."""
+        where = " WHERE near.parent = ? AND near.ino > ? AND inode.ino != 1"
+        return self.select(NEAR) + where + " ORDER BY near.ino LIMIT ?"
+
+    @cached_property
     def select_child(self) -> str:
         """The query for the entries of a directory that have one name.
 
@@ -156,6 +163,12 @@ class FlistFile(SqliteFile):
         found = (read_inode(row) for row in rows)
         return next((inode for inode in found if inode.name == name), None)
 
+    def entries_after(self, folder: int, ino: int, limit: int) -> list[Inode]:
+        """Return up to `limit` entries of directory `folder` that were packed after inode `ino`."""
+        rows = self.query(self.select_after, (folder, ino, limit))
+        self.check_found(folder, [(row[0], row[1]) for row in rows])
+        return list(map(read_inode, rows))
+
     def is_large(self, folder: int) -> bool:
         """Return whether a directory has more than `LARGE_FOLDER` entries."""
         some = "SELECT 1 FROM inode WHERE parent = ? LIMIT ?"
@@ -172,6 +185,28 @@ class FlistFile(SqliteFile):
         self.check_found(ino, [(row[0], row[1]) for row in rows])
         checks = self.checks(ino) if rows else b""
         return [read_block(row[2:], checks, index) for index, row in enumerate(rows)]
+
+    def block_rows(self, ino: int) -> range | None:
+        """Return the rows of a file's blocks if they follow one another in the table, as writers
+        make them, or None. Without reading the blocks."""
+        sql = "SELECT min(rowid), max(rowid), count(*) FROM block WHERE ino = ?"
+        low, high, count = self.query(sql, (ino,))[0]
+        if not count or high - low + 1 != count:
+            return None
+        sql = "SELECT count(*) FROM block NOT INDEXED WHERE rowid BETWEEN ? AND ? AND ino = ?"
+        return range(low, high + 1) if self.query(sql, (low, high, ino))[0][0] == count else None
+
+    def blocks_between(self, ino: int, rows: range, first: int) -> list[Block]:
+        """Return the blocks of a file in some of its `block_rows`, from chunk `first` on."""
+        sql = "SELECT id, key FROM block NOT INDEXED WHERE rowid BETWEEN ? AND ? ORDER BY rowid"
+        found = self.query(sql, (rows[0], rows[-1]))
+        checks = b""
+        if self.has_checks:
+            sql = "SELECT substr(checks, ?, ?) FROM zos_check NOT INDEXED WHERE ino = ?"
+            span = first * HASH_BYTES + 1, len(rows) * HASH_BYTES
+            parts = self.query(sql, (*span, ino))
+            checks = read_bytes(parts[0][0], CHECKS_TABLE) if parts else b""
+        return [read_block(row, checks, index) for index, row in enumerate(found)]
 
     def checks(self, ino: int) -> bytes:
         """Return the checks of a file's blocks, joined; empty if there are none."""

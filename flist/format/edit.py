@@ -9,14 +9,16 @@ from common.files import write_atomic
 from flist.errors import FlistError
 from flist.format.database import FlistFile
 from flist.format.signing.trailer import read_database
+from flist.format.sqlitefile import Check
 from flist.format.writer import fix_header
 from flist.model import Route
 
 Change = Callable[[sqlite3.Connection], object]
 
 
-def edit_flist(path: Path, change: Change) -> None:
-    """Apply `change` to the database of the flist `path`; raises `FlistError`.
+def edit_flist(path: Path, change: Change, check: Check | None = None) -> None:
+    """Apply `change` to the database of the flist `path`; raises `FlistError`. `check` is that of
+    `flist.format.opening`.
 
     Signatures inside the flist are removed, since they are over the old database.
     """
@@ -24,7 +26,12 @@ def edit_flist(path: Path, change: Change) -> None:
     try:
         with tempfile.TemporaryDirectory(prefix=".flist-", dir=path.parent) as folder:
             scratch = Path(folder) / "new.fl"
-            scratch.write_bytes(read_database(path))
+            scratch.write_bytes(path.read_bytes())
+            FlistFile.open(scratch).close()  # it may be another file by now
+            if check is not None:
+                with scratch.open("rb") as stream:
+                    check(path, stream)
+            scratch.write_bytes(read_database(scratch))
             connection = sqlite3.connect(scratch, isolation_level=None)
             try:
                 connection.execute("PRAGMA journal_mode = OFF")
@@ -50,9 +57,9 @@ def delete_tags(path: Path, keys: Sequence[str] | None) -> None:
     edit_flist(path, lambda c: delete(c, "tag", "key", keys))
 
 
-def add_routes(path: Path, routes: Sequence[Route]) -> None:
+def add_routes(path: Path, routes: Sequence[Route], check: Check | None = None) -> None:
     """Add routes after those that are there."""
-    edit_flist(path, lambda c: c.executemany("INSERT INTO route VALUES (?, ?, ?)", routes))
+    edit_flist(path, lambda c: c.executemany("INSERT INTO route VALUES (?, ?, ?)", routes), check)
 
 
 def delete_routes(path: Path, urls: Sequence[str] | None) -> None:
@@ -60,14 +67,14 @@ def delete_routes(path: Path, urls: Sequence[str] | None) -> None:
     edit_flist(path, lambda c: delete(c, "route", "url", urls))
 
 
-def replace_routes(path: Path, routes: Sequence[Route]) -> None:
+def replace_routes(path: Path, routes: Sequence[Route], check: Check | None = None) -> None:
     """Replace all routes by `routes`."""
 
     def change(connection: sqlite3.Connection) -> None:
         connection.execute("DELETE FROM route")
         connection.executemany("INSERT INTO route VALUES (?, ?, ?)", routes)
 
-    edit_flist(path, change)
+    edit_flist(path, change, check)
 
 
 def delete(

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from flist.errors import FormatError
-from flist.format.checker import load_tables
+from flist.format.checker import MAX_PATHS_BYTES, count_path, load_tables
 from flist.format.opening import AnyFlist
 from flist.format.tables import Tables
 from flist.model import NO_META, ROOT_INO, Block, Inode, Meta
@@ -35,7 +35,9 @@ def walk_nodes(tables: Tables) -> Iterator[Node]:
     if root is None:
         raise FormatError("a flist has no root directory")
     pending = [(b"/", root)]
+    left = MAX_PATHS_BYTES
     for path, inode in pending:  # grows during the loop
+        left = count_path(left, path)
         first = inode.content_ino
         blocks = tables.blocks.get(inode.ino) or tables.blocks.get(first) or ()
         meta = tables.meta.get(first, NO_META)

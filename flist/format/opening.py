@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Union
 from common.files import open_regular
 from flist.errors import FlistError
 from flist.format.database import FlistFile
+from flist.format.sqlitefile import Check
 
 if TYPE_CHECKING:
     from flist.format.legacy.flist import LegacyFlist
@@ -14,8 +15,13 @@ AnyFlist = Union[FlistFile, "LegacyFlist"]
 GZIP = b"\x1f\x8b"
 
 
-def open_flist(path: Path) -> AnyFlist:
-    """Open `path`; raises `FlistError` if it does not exist or is not a flist."""
+def open_flist(path: Path, check: Check | None = None) -> AnyFlist:
+    """Open `path`; raises `FlistError` if it does not exist or is not a flist.
+
+    This works on a copy. `check` is called with the path and the copy, and raises `FlistError` for
+    a flist that must not be used. So what it has seen is what is used, whatever happens to the
+    file.
+    """
     try:
         with open_regular(path) as stream:
             magic = stream.read(len(GZIP))
@@ -24,7 +30,7 @@ def open_flist(path: Path) -> AnyFlist:
         hint = "only `mount` takes an address; fetch it first" if is_address else None
         raise FlistError(f"cannot open {path}: {error.strerror}", hint=hint) from error
     if magic != GZIP:
-        return FlistFile.open(path)
+        return FlistFile.open(path, check)
     from flist.format.legacy.flist import LegacyFlist
 
-    return LegacyFlist.open(path)
+    return LegacyFlist.open(path, check)

@@ -5,14 +5,14 @@ So `connect_copy` works on a copy that nobody else can reach.
 """
 
 import contextlib
+import io
 import os
 import sqlite3
-import tempfile
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from io import BufferedReader
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 from urllib.parse import quote
 
 from flist.errors import FlistError, FormatError
@@ -25,6 +25,7 @@ ROWID_NAMES = frozenset(("rowid", "oid", "_rowid_"))
 IN_MEMORY_BYTES = 8 << 20
 """A copy of at most this size is kept in memory: 40,000 inodes or so."""
 COPY_BYTES = 1 << 30
+Check = Callable[[Path, BinaryIO], None]
 JOURNAL_MODES, WAL, NO_WAL = slice(18, 20), b"\2\2", b"\1\1"
 
 
@@ -102,30 +103,57 @@ def as_name(value: str | bytes | None) -> str:
     return text.lower()
 
 
-def connect_copy(stream: BufferedReader, path: Path) -> sqlite3.Connection:
-    """Open a copy of the SQLite file `stream` for reading only; `path` is named in errors.
+def connect_copy(
+    stream: BufferedReader, path: Path, check: Check | None = None
+) -> sqlite3.Connection:
+    """Open a copy of the SQLite file `stream` for reading only, after a `check` of that copy.
+    `path` is named in errors.
 
-    Raises `FlistError`, also if the file changes meanwhile.
+    Raises `FlistError`, also if the file changes meanwhile, and what `check` raises.
     """
-    handle = stream.fileno()
-    before = os.fstat(handle)
-    try:
-        connection = copy_to_file(handle, path) if before.st_size > IN_MEMORY_BYTES else None
-        if connection is None:
-            stream.seek(0)
-            connection = load(stream.read(before.st_size), path)
-    except OSError as error:
-        raise FlistError(f"cannot open {path}: {error.strerror}") from error
-    after = os.fstat(handle)
-    if stamp(before) != stamp(after):
-        connection.close()
-        raise FlistError(f"cannot open {path}: it changed while it was read")
-    return connection
+    before = os.fstat(stream.fileno())
+    with contextlib.ExitStack() as stack:
+        try:
+            is_large = before.st_size > IN_MEMORY_BYTES
+            file = copy_to_file(stream, stack) if is_large else None
+            copy = copy_to_memory(stream, before.st_size) if file is None else file
+        except OSError as error:
+            raise FlistError(f"cannot open {path}: {error.strerror}") from error
+        if stamp(before) != stamp(os.fstat(stream.fileno())):
+            raise FlistError(f"cannot open {path}: it changed while it was read")
+        if check is not None:
+            check(path, copy)
+        if isinstance(copy, io.BytesIO):
+            return load(copy.getvalue(), path)
+        return connect(Path(copy.name), path)
 
 
 def stamp(status: os.stat_result) -> tuple[int, int, int]:
     """Return what changes when a file's content does."""
     return status.st_size, status.st_mtime_ns, status.st_ctime_ns
+
+
+def copy_to_memory(stream: BufferedReader, size: int) -> io.BytesIO:
+    """Return a copy in memory."""
+    stream.seek(0)
+    return io.BytesIO(stream.read(size))
+
+
+def copy_to_file(stream: BufferedReader, stack: contextlib.ExitStack) -> BufferedReader | None:
+    """Return a copy in a temporary file that has no name any more when `stack` is closed; None if
+    there is no room for one."""
+    import tempfile
+
+    try:
+        handle, name = tempfile.mkstemp(prefix="flist-")
+        stack.callback(os.unlink, name)
+        copy = stack.enter_context(open(name, "rb", opener=lambda *_: handle))  # noqa: SIM115
+        place = 0
+        while count := os.sendfile(handle, stream.fileno(), place, COPY_BYTES):
+            place += count
+    except OSError:
+        return None
+    return copy
 
 
 def load(data: bytes, path: Path) -> sqlite3.Connection:
@@ -139,22 +167,6 @@ def load(data: bytes, path: Path) -> sqlite3.Connection:
         connection.close()
         raise FormatError(f"cannot open {path}: {error}") from error
     return restrict(connection, path)
-
-
-def copy_to_file(handle: int, path: Path) -> sqlite3.Connection | None:
-    """Open a copy in a temporary file that has no name any more; None if there is no room for
-    one."""
-    with contextlib.ExitStack() as stack:
-        try:
-            copy, name = tempfile.mkstemp(prefix="flist-")
-            stack.callback(os.unlink, name)
-            stack.callback(os.close, copy)
-            place = 0
-            while count := os.sendfile(copy, handle, place, COPY_BYTES):
-                place += count
-        except OSError:
-            return None
-        return connect(Path(name), path)
 
 
 def connect(file: Path, path: Path) -> sqlite3.Connection:

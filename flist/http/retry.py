@@ -1,6 +1,5 @@
 """How long to pause between two tries: growing, varied, and at least what the server asks for."""
 
-import random
 import socket
 
 from flist.errors import StoreUnavailableError
@@ -20,6 +19,8 @@ class Backoff:
 
     def next_s(self, least_s: float = 0.0) -> float:
         """Return the next pause: at least `least_s`, but never much longer than `longest_s`."""
+        import random
+
         varied_s = self.pause_s * random.uniform(1 - SPREAD, 1 + SPREAD)  # noqa: S311
         self.pause_s = min(self.pause_s * 2, self.longest_s)
         return max(varied_s, min(least_s, self.longest_s))

@@ -1,6 +1,5 @@
 """URLs of stores and servers: their parts, their credentials, and how they are shown."""
 
-import base64
 import re
 from collections.abc import Iterable
 from urllib.parse import SplitResult, quote, unquote, urlsplit, urlunsplit
@@ -42,6 +41,8 @@ def credentials(parts: SplitResult) -> str:
 
 def basic_authorization(user: str, password: str) -> str:
     """Return the value of the Authorization header for Basic authentication (RFC 7617)."""
+    import base64
+
     return f"Basic {base64.b64encode(f'{user}:{password}'.encode()).decode()}"
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from fastapi import HTTPException, Request
 
+from common.files import open_regular
 from flist.hub.library import FILE
 from flist.hub.users import Users
 
@@ -64,7 +65,8 @@ class Access:
     def owners(self, repo: str) -> list[str] | None:
         """Return the users who own a repository; None: nobody does."""
         try:
-            return (self.root / "owners" / repo).read_text().split()
+            with open_regular(self.root / "owners" / repo) as stream:
+                return stream.read().decode(errors="replace").split()
         except FileNotFoundError:
             return None
 

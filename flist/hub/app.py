@@ -14,6 +14,7 @@ All of them support HEAD, Range and If-None-Match, with strong ETags. The hub ke
 own, so any number of copies can serve one folder.
 """
 
+import contextlib
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -138,9 +139,10 @@ def blocks_router(library: Library, opener: FileOpener, downloads: Downloads) ->
     def count_downloads(name: str) -> dict[str, object]:
         """Return how often a block was fetched."""
         path = library.block(name)
-        if path is None:
-            raise HTTPException(404, "there is no such block")
-        return downloads.describe(path)
+        with contextlib.suppress(FileNotFoundError):  # it may have been removed a moment ago
+            if path is not None:
+                return downloads.describe(path)
+        raise HTTPException(404, "there is no such block")
 
     return router
 

@@ -26,6 +26,8 @@ from serving.pools import Pool
 PLACE = "flists"
 PREVIEW_PARTS = 3
 MAX_PREVIEWED = 100_000
+MAX_PATH_CHARS = 32 << 20
+"""In all. In a tree of deep directories, the paths take far more than the names."""
 KEPT_PREVIEWS = 8
 READ = ["GET", "HEAD"]
 
@@ -109,12 +111,14 @@ def list_paths(flist: AnyFlist) -> list[str]:
     """Return every path in a flist; one that holds itself or too much raises `FlistError`."""
     paths, known = ["/"], {ROOT_INO}
     waiting = deque([(ROOT_INO, "")])
+    left = MAX_PATH_CHARS
     while waiting:
         folder, place = waiting.popleft()
         for inode in flist.children(folder):
             path = f"{place}/{inode.name.decode(errors='replace')}"
             paths.append(path)
-            if inode.ino in known or len(paths) > MAX_PREVIEWED:
+            left -= len(path)
+            if inode.ino in known or len(paths) > MAX_PREVIEWED or left < 0:
                 raise FlistError("too many entries, or one that is in two places")
             known.add(inode.ino)
             if inode.is_dir:

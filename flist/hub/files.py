@@ -8,6 +8,7 @@ after the other; `files/<hash>/<index>` holds the name of each block. For a file
 whole, `files/<hash>.blocks` lists them; it is written once all blocks are stored.
 """
 
+import errno
 import hashlib
 import re
 from bisect import bisect_right
@@ -21,7 +22,7 @@ from anyio import to_thread
 from fastapi import APIRouter, HTTPException, Request
 from starlette.responses import Response
 
-from common.files import write_atomic
+from common.files import open_regular, write_atomic
 from flist.blocks.codec import digest
 from flist.errors import StoreError
 from flist.hub.library import BLOCK, Library
@@ -34,12 +35,18 @@ from serving.respond import send_content
 
 MAX_FILE_BYTES = 1 << 30
 LINE_BYTES = 65  # of a list: the name of a block and a newline
+INDEX = re.compile(r"0|[1-9][0-9]{0,9}")
+ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EINVAL, errno.ELOOP)
+"""What `open_regular` says of what is not there, or is no file."""
 HEADERS = {"Cache-Control": "public, max-age=31536000, immutable"}
 BINARY = "application/octet-stream"
 
 
 class Files:
-    """The lists of blocks of the files in the hub folder `root`."""
+    """The lists of blocks of the files in the hub folder `root`.
+
+    A list that does not hold names of blocks, as after a power cut, counts as absent.
+    """
 
     def __init__(self, root: Path) -> None:
         self.folder = root / "files"
@@ -58,31 +65,30 @@ class Files:
 
     def block_at(self, name: str, index: int) -> str | None:
         """Return the block that is known as part `index` of the file `name`, or None."""
-        try:
-            with (self.folder / f"{name}.blocks").open("rb") as stream:
-                stream.seek(index * LINE_BYTES)
-                return stream.read(LINE_BYTES - 1).decode() or None
-        except FileNotFoundError:
-            pass
-        try:
-            return (self.folder / name / str(index)).read_text()
-        except FileNotFoundError:
-            return None
+        start = index * LINE_BYTES
+        found = read_names(self.folder / f"{name}.blocks", start, LINE_BYTES)
+        if found is None:
+            found = self.part(name, str(index))
+        return found[0] if found else None
+
+    def part(self, name: str, index: str) -> list[str]:
+        """Return the block of one part of a file, in a list; an empty one if it is not known."""
+        return (read_names(self.folder / name / index, 0, LINE_BYTES) or [])[:1]
 
     def parts(self, name: str) -> list[tuple[str, int]] | None:
         """Return the known blocks of a file with their indexes, in order; None: no such file."""
-        try:
-            text = (self.folder / f"{name}.blocks").read_text()
-        except FileNotFoundError:
-            pass
-        else:
-            return [(block, index) for index, block in enumerate(text.split())]
+        whole = self.whole(name)
+        if whole is not None:
+            return [(block, index) for index, block in enumerate(whole)]
         folder = self.folder / name
         if not folder.is_dir():
             return None
-        paths = [path for path in folder.iterdir() if re.fullmatch(r"\d+", path.name)]
-        parts = {int(path.name): path.read_text() for path in paths}
-        return [(parts[index], index) for index in sorted(parts)]
+        indexes = sorted(int(path.name) for path in folder.iterdir() if INDEX.fullmatch(path.name))
+        return [(block, index) for index in indexes for block in self.part(name, str(index))]
+
+    def whole(self, name: str) -> list[str] | None:
+        """Return the blocks of a file that was uploaded whole, or None."""
+        return read_names(self.folder / f"{name}.blocks")
 
     def blocks(self, name: str) -> list[str] | None:
         """Return the blocks of a file that was uploaded completely; None if there is none."""
@@ -90,8 +96,21 @@ class Files:
         if parts is None:
             return [name]  # a file of one block may have the block's name
         blocks = [block for block, _ in parts]
-        is_whole = (self.folder / f"{name}.blocks").exists() or name_file(blocks) == name
+        is_whole = self.whole(name) is not None or name_file(blocks) == name
         return blocks if is_whole else None
+
+
+def read_names(path: Path, start: int = 0, size: int = -1) -> list[str] | None:
+    """Return the names of blocks in a file; None unless it is there and holds nothing else."""
+    try:
+        with open_regular(path) as stream:
+            stream.seek(start)
+            names = stream.read(size).decode(errors="replace").split()
+    except OSError as error:
+        if error.errno not in ABSENT:
+            raise
+        return None
+    return names if all(BLOCK.fullmatch(name) for name in names) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +164,10 @@ def make_router(library: Library, files: Files, count: Callable[[str], None]) ->
         paths = [library.block(block) for block in names or []]
         if names is None or None in paths:
             raise HTTPException(404, "there is no such file")
-        ends = list(accumulate(path.stat().st_size for path in paths if path))
+        try:
+            ends = list(accumulate(path.stat().st_size for path in paths if path))
+        except FileNotFoundError as error:  # a block was removed a moment ago
+            raise HTTPException(404, "there is no such file") from error
         content = Joined(store, names, ends, f'"{name}"', count)
         headers = {**HEADERS, "Content-Disposition": f'attachment; filename="{name}.bin"'}
         return send_content(request, content, BINARY, headers)
@@ -182,8 +204,10 @@ def add_file_upload(
 
 
 def keep(store: FolderStore, block_id: bytes, body: bytes) -> None:
-    """Store a block; answers 507 when the disk is full."""
+    """Store a block. What the system refuses is answered without a path of this machine."""
     try:
         store.put(block_id, body)
     except StoreError as error:
-        raise HTTPException(507, error.message) from error
+        if isinstance(error.__cause__, OSError):
+            raise error.__cause__ from error
+        raise

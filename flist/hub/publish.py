@@ -17,12 +17,12 @@ from flist.errors import FlistError, SignatureError
 from flist.format.opening import open_flist
 from flist.format.signing.signature import MAX_TEXT_CHARS, parse_signature
 from flist.hub.access import Access
-from flist.hub.bodies import MAX_JSON_BYTES, parse_model
+from flist.hub.bodies import MAX_JSON_BYTES, parse_model, read_json
 from flist.hub.library import FILE, is_repo
 from flist.hub.versions import Versions
 from flist.server import api
 from flist.store.folder import FolderStore
-from serving.bodies import PIECE_BYTES, read_body, read_pieces, save_stream
+from serving.bodies import PIECE_BYTES, read_pieces, save_stream
 from serving.kit import Kit
 
 MAX_FLIST_BYTES = 1 << 30
@@ -112,7 +112,7 @@ def make_router(publisher: Publisher, kit: Kit) -> APIRouter:
     async def roll_back(request: Request, repo: str, name: str) -> dict[str, str]:
         """Publish an earlier version of a flist again."""
         user = access.demand_user(request)
-        wanted = parse_model(await read_body(request, MAX_JSON_BYTES), Digest)
+        wanted = parse_model(await read_json(request, MAX_JSON_BYTES), Digest)
         await pool.run(publisher.prepare, repo, name, user)
         try:
             await pool.run(versions.restore, repo, name, wanted.digest)

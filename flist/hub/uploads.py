@@ -24,7 +24,7 @@ from pydantic import BaseModel, Field
 
 from flist.blocks.codec import digest
 from flist.hub.access import Access
-from flist.hub.bodies import MAX_JSON_BYTES, parse_model
+from flist.hub.bodies import MAX_JSON_BYTES, parse_model, read_json
 from flist.hub.files import Files, add_file_upload, keep
 from flist.hub.library import BLOCK
 from flist.hub.listing import PER_PAGE, BlockList, parse_page
@@ -38,6 +38,7 @@ from serving.pools import Pool
 from serving.rates import RateLimit, TooManyRequestsError
 
 MAX_BLOCK_BYTES = 4 << 20
+MAX_SIGN_IN_BYTES = 16 << 10
 MAX_INDEX = 1 << 32
 MAX_WAITING_SIGN_INS = 512
 """Each takes about 50 ms of one thread: no client waits for minutes, however many ask."""
@@ -48,7 +49,7 @@ class BlockPlace(BaseModel):
 
     block_hash: str
     file_hash: str = ""
-    block_index: int = 0
+    block_index: int
 
     @property
     def has_place(self) -> bool:
@@ -132,7 +133,7 @@ def add_sign_in(router: APIRouter, users: Users, kit: Kit) -> None:
     @router.post(f"/{api.SIGN_IN}", status_code=201, dependencies=[Depends(limit)])
     async def sign_in(request: Request) -> dict[str, str]:
         """Return a token for a user's name and password."""
-        asked = parse_model(await read_body(request, MAX_JSON_BYTES), SignIn)
+        asked = parse_model(await read_json(request, MAX_SIGN_IN_BYTES), SignIn)
         if pool.waiting >= MAX_WAITING_SIGN_INS:  # clients of many addresses
             raise TooManyRequestsError(1)
         if not await pool.run(users.is_password, asked.username, asked.password):
@@ -161,7 +162,11 @@ def find_missing(
 def add_verify(
     router: APIRouter, files: Files, store: FolderStore, access: Access, pool: Pool
 ) -> None:
-    """Add the question which blocks are missing; it needs no token, as on upstream's server."""
+    """Add the question which blocks are missing; it needs no token, as on upstream's server.
+
+    Questions without one have a thread of their own: uploads do not wait for them.
+    """
+    guests = Pool(1)
 
     def find(body: bytes, may_note: bool) -> list[str]:
         asked = parse_model(body, BlockPlaces).blocks  # in the pool: it takes much memory
@@ -173,8 +178,9 @@ def add_verify(
     async def verify_blocks(request: Request) -> dict[str, list[str]]:
         """Return which blocks are missing."""
         may_note = access.find_user(request) is not None
-        body = await read_body(request, MAX_JSON_BYTES)
-        return {"missing": await pool.run(find, body, may_note)}
+        body = await read_json(request, MAX_JSON_BYTES, is_guest=not may_note)
+        chosen = pool if may_note else guests
+        return {"missing": await chosen.run(find, body, may_note)}
 
 
 def size_of(store: FolderStore, name: str) -> int:

@@ -41,6 +41,8 @@ def user_line(name: str, password: str) -> str:
         raise UsageError(f"cannot use {name!r} as a user's name", hint="letters, digits, . _ @ + -")
     if not 8 <= len(password) <= MAX_PASSWORD:
         raise UsageError("cannot use a password of less than 8 characters")
+    if any("\ud800" <= character <= "\udfff" for character in password):
+        raise UsageError("cannot use the password: it is not UTF-8")
     salt = os.urandom(SALT_BYTES)
     parts = (salt, hash_password(password, salt))
     return ":".join([name, *(base64.b64encode(part).decode() for part in parts)])

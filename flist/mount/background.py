@@ -1,4 +1,8 @@
-"""Mounts a flist in a background process; the caller learns whether it is up, or why not."""
+"""Mounts a flist in a background process; the caller learns whether it is up, or why not.
+
+What it takes to serve a mount is imported by that process only: so the fork and the caller's exit
+are quick.
+"""
 
 import contextlib
 import os
@@ -6,14 +10,18 @@ import select
 import signal
 import sys
 import time
-import traceback
+from collections.abc import Callable
 from pathlib import Path
 
-from common.errors import ZosError, explain_refusal, render_error
+from common.errors import (
+    EXIT_FAILURE,
+    ZosError,
+    explain_refusal,
+    render_error,
+    tell_traceback,
+)
 from common.notify import notify_ready
 from flist.errors import FlistError
-from flist.mount.attach import detach
-from flist.mount.mount import Mount, mount
 
 UP_WITHIN_S = 4.0
 """Counted from the start of the command, without the time that it waited for a processor."""
@@ -22,43 +30,64 @@ LOOK_S = 0.2
 END_WITHIN_S = 1.0
 POLL_S = 0.02
 MAX_REPORT_BYTES = 65536
+UP = b"up"
+
+Serve = Callable[[Callable[[], None]], int]
+"""Serves a mount until it is unmounted, and returns the exit status; calls its argument when up."""
 
 
 def mount_in_background(
-    what: Mount, log: Path | None, deadline: float, within_s: float | None = None
+    serve: Serve,
+    target: Path,
+    log: Path | None,
+    deadline: float,
+    within_s: float | None = None,
+    lower: Path | None = None,
 ) -> int:
-    """Fork a process that mounts, and return the exit status when the mount is up.
+    """Fork a process that calls `serve`, and return the exit status when the mount is up.
 
-    Raises `FlistError` if that fails, or takes until `deadline` (of the monotonic clock), which is
-    after `within_s` seconds. Time that this process and the new one wait for a processor does not
-    count: on a busy machine they would otherwise be ended for nothing.
+    It is on `target`, or on `lower` below an overlay. Raises the `ZosError` of that process, and
+    `FlistError` if it ends, or takes until `deadline` (of the monotonic clock), which is after
+    `within_s` seconds. Time that this process and the new one wait for a processor does not count:
+    on a busy machine they would otherwise be ended for nothing.
     """
     output = open_log(log)
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
         os.close(reading)
-        serve_in_background(what, output, writing)
+        serve_in_background(serve, output, writing)
     os.close(writing)
     os.close(output)
     try:
         is_readable = wait_for_report(reading, child, deadline)
-        report = os.read(reading, MAX_REPORT_BYTES).decode(errors="replace") if is_readable else ""
+        report = os.read(reading, MAX_REPORT_BYTES) if is_readable else b""
     finally:
         os.close(reading)
-    if report == "up":
+    if report == UP:
         return 0
     log_hint = f"see {log}" if log else None
     if not is_readable:
-        end_child(child, what)
+        end_child(child, lower or target)
         limit_s = UP_WITHIN_S if within_s is None else within_s
-        raise FlistError(
-            f"cannot mount on {what.target}: not up within {limit_s:g} s", hint=log_hint
-        )
-    message, _, hint = report.partition("\0")
-    raise FlistError(
-        message or f"cannot mount on {what.target}: the process ended", hint=hint or log_hint
-    )
+        raise FlistError(f"cannot mount on {target}: not up within {limit_s:g} s", hint=log_hint)
+    if not report:
+        raise FlistError(f"cannot mount on {target}: the process ended", hint=log_hint)
+    raise read_report(report, log_hint)
+
+
+def write_report(error: ZosError) -> bytes:
+    """Return the report of an error: exit status, message and hint."""
+    return f"{error.exit_code}\0{error.message}\0{error.hint or ''}".encode(errors="replace")
+
+
+def read_report(report: bytes, log_hint: str | None) -> ZosError:
+    """Return the error of a report."""
+    code, _, text = report.decode(errors="replace").partition("\0")
+    message, _, hint = text.partition("\0")
+    error = FlistError(message, hint=hint or log_hint)
+    error.exit_code = int(code)
+    return error
 
 
 def wait_for_report(reading: int, child: int, deadline: float) -> bool:
@@ -82,14 +111,16 @@ def starved(pid: int) -> float:
         return 0.0
 
 
-def end_child(child: int, what: Mount) -> None:
-    """End a process that is not up in time, and unmount what it has mounted. A process that hangs
-    in the kernel is left behind."""
+def end_child(child: int, place: Path) -> None:
+    """End a process that is not up in time, and unmount what it has mounted on `place`. A process
+    that hangs in the kernel is left behind."""
+    from flist.mount.attach import detach
+
     for number in (signal.SIGTERM, signal.SIGKILL):
         os.kill(child, number)
         if has_ended(child, END_WITHIN_S):
             break
-    detach((what.overlay / "lower" if what.overlay else what.target).resolve(), child)
+    detach(place.resolve(), child)
 
 
 def has_ended(child: int, within_s: float) -> bool:
@@ -102,28 +133,27 @@ def has_ended(child: int, within_s: float) -> bool:
     return True
 
 
-def serve_in_background(what: Mount, output: int, report: int) -> None:
-    """Become a daemon and mount; write "up", or an error's message and hint, to `report`. Never
-    returns."""
-    status = 1
+def serve_in_background(serve: Serve, output: int, report: int) -> None:
+    """Become a daemon and mount; write `UP`, or what went wrong, to `report`. Never returns."""
+    status = EXIT_FAILURE
     try:
         os.setsid()
         os.chdir("/")  # what is there now could not be unmounted
         redirect(output)
 
         def tell_up() -> None:
-            os.write(report, b"up")
+            os.write(report, UP)
             os.close(report)
             notify_ready()
 
-        status = mount(what, tell_up)
+        status = serve(tell_up)
     except (ZosError, OSError) as raised:
         error = raised if isinstance(raised, ZosError) else explain_refusal(raised)
         sys.stderr.write(render_error(error, "rfs mount"))
         with contextlib.suppress(OSError):
-            os.write(report, f"{error.message}\0{error.hint or ''}".encode())
+            os.write(report, write_report(error))
     except BaseException:
-        traceback.print_exc()
+        tell_traceback()
     finally:
         sys.stderr.flush()
         os._exit(status)

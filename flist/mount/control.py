@@ -6,25 +6,25 @@ get replies.
 """
 
 import contextlib
-import json
 import os
 import socket
 import struct
 import sys
 import threading
 import time
-import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from common.errors import ZosError
+from common.errors import ZosError, tell_traceback
 from common.mounts import read_mounts
 from flist.errors import FlistError
 from flist.mount.attach import KIND
 from flist.mount.overlay import OVERLAY
-from flist.mount.reader import Reader
-from flist.store.fetch import Statistics
+
+if TYPE_CHECKING:
+    from flist.mount.reader import Reader
+    from flist.store.fetch import Statistics
 
 MAX_LINE = 65536
 TIMEOUT_S = 10.0
@@ -53,7 +53,7 @@ def start_control(handler: Handler) -> None:
 
 
 def make_handler(
-    statistics: Callable[[], tuple[Sequence[Statistics], int]], change: Callable[[Path], None]
+    statistics: "Callable[[], tuple[Sequence[Statistics], int]]", change: Callable[[Path], None]
 ) -> Handler:
     """Return the handler of a mount's requests. `statistics` returns those of all versions (first
     the sum of those that are closed, then those of each open one) and how many there were; `change`
@@ -72,12 +72,12 @@ def make_handler(
     return handle
 
 
-def sum_statistics(readers: Sequence[Reader]) -> dict[str, Any]:
+def sum_statistics(readers: "Sequence[Reader]") -> dict[str, Any]:
     """Return what some versions have done together."""
     return add_up([reader.fetcher.statistics for reader in readers], len(readers))
 
 
-def add_up(statistics: Sequence[Statistics], versions: int) -> dict[str, Any]:
+def add_up(statistics: "Sequence[Statistics]", versions: int) -> dict[str, Any]:
     """Return what a mount has done: the sum of the statistics of its versions."""
     parts = [vars(one) for one in statistics]
     total = {name: sum(part[name] for part in parts) for name in parts[0]}
@@ -104,6 +104,8 @@ def answer_all(listener: socket.socket, handler: Handler) -> None:
 
 def answer_one(connection: socket.socket, handler: Handler) -> None:
     """Answer one request, unless another user sent it."""
+    import json
+
     raw = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, CREDENTIALS.size)
     _, uid, _ = CREDENTIALS.unpack(raw)
     if uid not in (0, os.geteuid()):
@@ -114,7 +116,7 @@ def answer_one(connection: socket.socket, handler: Handler) -> None:
     except ZosError as error:
         answer = {"error": error.message, "hint": error.hint}
     except Exception as error:  # a bug; the next request must get an answer all the same
-        traceback.print_exc()
+        tell_traceback()
         answer = {"error": f"internal error: {error}", "hint": "the mount's log says more"}
     connection.sendall(json.dumps(answer).encode() + b"\n")
 
@@ -144,6 +146,8 @@ def find_server(target: Path) -> int | None:
 
 def ask_mount(target: Path, request: dict[str, Any]) -> dict[str, Any]:
     """Return the reply of the mount on `target`; raises `FlistError`."""
+    import json
+
     pid = find_server(target)
     if pid is None:
         raise FlistError(f"no flist is mounted on {target}")

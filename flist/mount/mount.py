@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, NamedTuple
 from common.errors import render_error
 from common.notify import notify_ready
 from flist.errors import FlistError
+from flist.format.sqlitefile import Check
 from flist.mount.ahead.ahead import Ahead
 from flist.mount.attach import SAFE, mounts_inside
 from flist.mount.control import find_server, make_handler, start_control
+from flist.mount.imports import import_rest, prepare_imports
 from flist.mount.overlay import open_overlay
 from flist.mount.reader import Reader, load_reader, open_reader
 from flist.store.base import adopt
@@ -35,7 +37,7 @@ class Mount(NamedTuple):
     """What to mount where.
 
     - `adapter` is "raw" (our own loop on /dev/fuse) or "library" (libfuse through mfusepy).
-    - `check` raises `SignatureError` for a flist that must not be mounted.
+    - `check` is that of `flist.format.opening.open_flist`.
     - `record` and `replay` are traces.
     - `overlay` is the folder of a writable layer.
     - With `xattrs` a later version may have extended attributes although this one has none.
@@ -47,7 +49,7 @@ class Mount(NamedTuple):
     target: Path
     sources: Sources
     adapter: str
-    check: Callable[[Path], None] = lambda _meta: None
+    check: Check | None = None
     record: Path | None = None
     replay: Path | None = None
     overlay: Path | None = None
@@ -63,23 +65,29 @@ def mount(what: Mount, ready: Callable[[], None] = notify_ready) -> int:
     if what.adapter == "library":
         load_library()
         serve = serve_library
-    what.check(what.meta)
     check_target(what.target)
     with contextlib.ExitStack() as stack:
-        target, overlay = what.target.resolve(), None
+        target, overlay, up = what.target.resolve(), None, partial(tell_up, ready)
         if what.overlay:
             overlay = stack.enter_context(open_overlay(what.overlay, target, what.flags))
-            target, ready = overlay.lower, partial(overlay.start, ready)
-        reader = stack.enter_context(open_reader(what.meta, what.sources))
+            target, up = overlay.lower, partial(overlay.start, up)
+        reader = stack.enter_context(open_reader(what.meta, what.sources, what.check))
         for connection in what.connections:
             if not adopt(reader.fetcher.store, connection):
                 connection.close()
         if what.record:
             record(what.record, reader, stack)
-        serve(what, reader, target, ready, stack)
+        prepare_imports({target, what.target.resolve()})
+        serve(what, reader, target, up, stack)
     if overlay and overlay.error:
         raise overlay.error
     return 0
+
+
+def tell_up(ready: Callable[[], None]) -> None:
+    """Call `ready`; then import the rest, before descriptors can be scarce or sources change."""
+    ready()
+    import_rest()
 
 
 def serve_raw(
@@ -179,8 +187,7 @@ def change(what: Mount, server: "Server", meta: Path) -> None:
         raise FlistError(
             f"cannot change the flist: {names}{more} is mounted inside", hint="unmount that first"
         )
-    what.check(meta)
-    reader = load_reader(meta, what.sources)
+    reader = load_reader(meta, what.sources, what.check)
     try:
         server.switch(reader)
     except BaseException:

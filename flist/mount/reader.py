@@ -3,12 +3,15 @@
 import contextlib
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
+from typing import overload
 
 from flist.blocks.parts import LARGE_BYTES, PART_BYTES, count_parts, find_part
 from flist.errors import FormatError
 from flist.format.opening import open_flist
+from flist.format.sqlitefile import Check
 from flist.model import (
     CHUNK_BYTES,
     Block,
@@ -23,11 +26,37 @@ from flist.store.fetch import Fetcher
 from flist.store.sources import Sources, open_fetcher
 
 KEPT_BLOCKS = 40_000
-"""Blocks of files whose lists of blocks are kept: 10 MB, enough for 20 GiB of large files."""
+"""Blocks of files whose lists of blocks are kept: 10 MB."""
+WINDOW_BLOCKS = 1024
+"""A file with more blocks than two windows is read window by window: 512 MiB of the file each."""
+KEPT_WINDOWS = 32
+KEPT_LONG_LISTS = 4096
 KEPT_EXTENTS = 100_000
 """Data ranges of sparse files that are kept: 16 MB."""
 KEPT_ROWS = 4_000
 """Blocks whose rows of parts are kept: 1 MB."""
+
+
+class LongList(Sequence[Block]):
+    """The blocks of a large file, in `rows`. Those around the last reads are kept by the reader."""
+
+    def __init__(self, rows: range, window: Callable[[range, int], list[Block]]) -> None:
+        self.rows = rows
+        self.window = window
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @overload
+    def __getitem__(self, index: int) -> Block: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Block]: ...
+    def __getitem__(self, index: int | slice) -> Block | list[Block]:
+        """Return one block, or some."""
+        if isinstance(index, slice):
+            return [self[number] for number in range(*index.indices(len(self)))]
+        first = index - index % WINDOW_BLOCKS
+        return self.window(self.rows[first : first + WINDOW_BLOCKS], first)[index - first]
 
 
 class Reader:
@@ -41,24 +70,57 @@ class Reader:
         self.close = close
         self.note: Callable[[int, int], None] | None = None  # a trace's: inode number, chunk index
         self.lists: OrderedDict[int, list[Block]] = OrderedDict()
+        self.long_lists: dict[int, LongList] = {}
+        self.windows: OrderedDict[int, list[Block]] = OrderedDict()  # by first row
         self.extents: OrderedDict[int, tuple[Extent, ...] | None] = OrderedDict()
         self.kept_extents = 0
         self.kept = 0
         self.rows: dict[bytes, bytes | None] = {}
         self.lock = threading.Lock()
 
-    def blocks(self, inode: Inode) -> list[Block]:
+    def blocks(self, inode: Inode) -> Sequence[Block]:
         """Return the blocks of a file; raises `FormatError` if their number is not its size's."""
         ino = inode.content_ino
         known = self.lists.get(ino)
         if known is not None:
             return known
+        long = self.long_lists.get(ino)
+        if long is None and chunk_count(inode.size) > 2 * WINDOW_BLOCKS:
+            long = self.find_long(inode)
+        if long is not None:
+            return long
         blocks = self.tree.blocks(inode)
         if len(blocks) != chunk_count(inode.size):
             raise FormatError(f"inode {ino} has {len(blocks)} blocks for {inode.size} bytes")
         with self.lock:
             self.keep(ino, blocks)
         return blocks
+
+    def find_long(self, inode: Inode) -> LongList | None:
+        """Return the blocks of a large file, or None if they can only be read all at once."""
+        ino = inode.content_ino
+        rows = self.tree.source.block_rows(ino)
+        if rows is None or len(rows) != chunk_count(inode.size):
+            return None
+        with self.lock:
+            if len(self.long_lists) >= KEPT_LONG_LISTS:
+                self.long_lists.clear()
+            long = self.long_lists[ino] = LongList(rows, partial(self.load_window, ino))
+        return long
+
+    def load_window(self, ino: int, rows: range, first: int) -> list[Block]:
+        """Return some blocks of a large file, from chunk `first` on; keep the last ones used."""
+        with self.lock:
+            known = self.windows.get(rows[0])
+            if known is not None:
+                self.windows.move_to_end(rows[0])
+                return known
+        found = self.tree.source.blocks_between(ino, rows, first)
+        with self.lock:
+            self.windows[rows[0]] = found
+            if len(self.windows) > KEPT_WINDOWS:
+                self.windows.popitem(last=False)
+        return found
 
     def keep(self, ino: int, blocks: list[Block]) -> None:
         """Keep the blocks of a file; drop those that were loaded first if they are too many."""
@@ -192,16 +254,17 @@ class Reader:
 
 
 @contextlib.contextmanager
-def open_reader(meta: Path, sources: Sources) -> Iterator[Reader]:
+def open_reader(meta: Path, sources: Sources, check: Check | None = None) -> Iterator[Reader]:
     """Open the flist `meta` and its stores for the block; raises `FlistError`."""
-    with contextlib.closing(load_reader(meta, sources)) as reader:
+    with contextlib.closing(load_reader(meta, sources, check)) as reader:
         yield reader
 
 
-def load_reader(meta: Path, sources: Sources) -> Reader:
-    """Open the flist `meta` and its stores, for the caller to close; raises `FlistError`."""
+def load_reader(meta: Path, sources: Sources, check: Check | None = None) -> Reader:
+    """Open the flist `meta` and its stores, for the caller to close; `check` is that of
+    `open_flist`. Raises `FlistError`."""
     with contextlib.ExitStack() as stack:
-        flist = open_flist(meta)
+        flist = open_flist(meta, check)
         stack.callback(flist.close)
         fetcher = open_fetcher(flist, sources)
         stack.callback(fetcher.close)

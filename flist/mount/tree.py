@@ -6,6 +6,7 @@ entries, so memory use does not depend on the size of the flist.
 
 import threading
 from collections import OrderedDict
+from collections.abc import Iterator
 from functools import cached_property
 from typing import Protocol
 
@@ -13,6 +14,7 @@ from flist.model import NO_META, ROOT_INO, Block, Inode, Meta
 
 KEPT_ENTRIES = 20_000
 RECENT_INODES = 4096
+PAGE_ENTRIES = 1024
 
 
 class Source(Protocol):
@@ -27,11 +29,20 @@ class Source(Protocol):
     def child(self, folder: int, name: bytes) -> Inode | None:
         """Return one entry of a directory, or None."""
 
+    def entries_after(self, folder: int, ino: int, limit: int) -> list[Inode]:
+        """Return up to `limit` entries of a directory that were packed after inode `ino`."""
+
     def is_large(self, folder: int) -> bool:
         """Return whether a directory has so many entries that one is better looked up alone."""
 
     def blocks(self, ino: int) -> list[Block]:
         """Return the blocks of a file."""
+
+    def block_rows(self, ino: int) -> range | None:
+        """Return where the blocks of a file are, if `blocks_between` can read some of them."""
+
+    def blocks_between(self, ino: int, rows: range, first: int) -> list[Block]:
+        """Return the blocks of a file in some of its `block_rows`, from chunk `first` on."""
 
     def small_blocks(self, folder: int, start: int) -> dict[int, Block]:
         """Return the blocks of some files of a directory that have one block each, by inode."""
@@ -100,6 +111,16 @@ class Tree:
             self.recent.update((child.ino, child) for child in found.values() if child.is_file)
             return found
 
+    def following(self, folder: int, ino: int) -> Iterator[Inode]:
+        """Yield the entries of a directory that were packed after inode `ino` (0: all). A large
+        directory is read page by page, and not kept."""
+        if folder not in self.large_folders:
+            yield from [entry for entry in self.entries(folder).values() if entry.ino > ino]
+            return
+        while page := self.source.entries_after(folder, ino, PAGE_ENTRIES):
+            yield from page
+            ino = page[-1].ino
+
     def keep(self, ino: int, entries: dict[bytes, Inode]) -> None:
         """Keep a directory, and drop the least recently used ones beyond the limit."""
         self.directories[ino] = entries
@@ -141,7 +162,7 @@ class Tree:
 
     @cached_property
     def large_folders(self) -> set[int]:
-        """The directories with so many entries that no guess lists them."""
+        """The directories with so many entries that they are read page by page."""
         return self.source.large_folders()
 
     @cached_property

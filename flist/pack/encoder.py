@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from flist.blocks.codec import check_arrival, digest, encode
 from flist.blocks.parts import encode_parts
 from flist.errors import FlistError
-from flist.folders import Folders
+from flist.folders import Folders, Near
 from flist.model import CHUNK_BYTES, Block, Route
 from flist.pack.known_files import join_blocks, split_blocks
 from flist.pack.pieces import Piece
@@ -33,7 +33,7 @@ class Encoder(Worker[list[Piece], list[Packed]]):
         self.stored: dict[bytes, Block] = {}  # by key
         self.rows: dict[bytes, bytes] = {}  # rows of parts of large files' blocks, by key
         self.zeros = b""  # the key of a chunk of zeros, once there was one
-        self.near, self.handle = b"", -1  # the directory of the last file, most often of the next
+        self.near = Near(folders)
 
     def open(self) -> None:
         """Open the stores."""
@@ -71,7 +71,7 @@ class Encoder(Worker[list[Piece], list[Packed]]):
         flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
         try:
             folder, _, name = path.rpartition(b"/")
-            handle = os.open(name, flags, dir_fd=self.open_folder(folder))
+            handle = os.open(name, flags, dir_fd=self.near.open(folder))
         except OSError as error:
             if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO):
                 return None
@@ -80,20 +80,6 @@ class Encoder(Worker[list[Piece], list[Packed]]):
             return handle
         os.close(handle)
         return None
-
-    def open_folder(self, path: bytes) -> int:
-        """Return the handle of a directory, which stays open until the next one is asked for."""
-        if self.handle < 0 or path != self.near:
-            handle = self.folders.open(path)
-            self.close_folder()
-            self.near, self.handle = path, handle
-        return self.handle
-
-    def close_folder(self) -> None:
-        """Close the directory of the last file."""
-        if self.handle >= 0:
-            os.close(self.handle)
-            self.handle = -1
 
     def store_range(
         self, handle: int, start: int, length: int, is_large: bool
@@ -145,7 +131,7 @@ class Encoder(Worker[list[Piece], list[Packed]]):
 
     def close(self) -> None:
         """Make the blocks durable."""
-        self.close_folder()
+        self.near.close()
         assert self.sender is not None
         self.sender.flush()
         self.sender.close()

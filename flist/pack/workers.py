@@ -18,6 +18,7 @@ from types import FrameType
 from typing import Generic, NoReturn, TypeVar, cast
 
 from common.errors import ZosError
+from common.processors import cpu_count
 from flist.blocks.malloc import keep_buffers
 from flist.errors import FlistError
 from flist.pack.channel import Queue, send, take_values
@@ -44,11 +45,6 @@ class Worker(Generic[Job, Result]):
 
     def give_up(self) -> None:
         """Release everything after an error, without waiting for anything."""
-
-
-def cpu_count() -> int:
-    """Return how many processors this process may use."""
-    return len(os.sched_getaffinity(0))
 
 
 def run_jobs(

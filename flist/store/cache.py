@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from flist.errors import BlockMissingError, FlistError, StoreError
+from flist.store.defaults import DEFAULT_LIMIT_BYTES
 from flist.store.folder import FolderStore
 
-DEFAULT_LIMIT_BYTES = 4 << 30
 RESCAN_PART = 16
 """The folder is measured again after every limit/16 bytes written: other mounts may write to it."""
 EVICT_TO = 0.9

@@ -3,6 +3,8 @@
 Bytes from a store are checked against the block's id first (by the routes, so that the next mirror
 is tried when the check fails), then against tag and size; only then they are cached. Bytes from the
 cache are checked by tag and size, which show any damage.
+
+The codec is imported by the functions that need it: a mount is up before that.
 """
 
 import contextlib
@@ -12,10 +14,9 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from flist.blocks.codec import MAX_BLOCK_BYTES, check_arrival, decode, hash_check
 from flist.blocks.parts import Part, decode_part
 from flist.errors import BlockError, FlistError, StoreError
-from flist.model import Block
+from flist.model import MAX_BLOCK_BYTES, Block
 from flist.store.base import Store, get_range
 from flist.store.cache import BlockCache
 
@@ -222,6 +223,8 @@ class Fetcher:
 
     def load_cached(self, block: Block, size: int) -> bytes | None:
         """Return the chunk from the cache; a damaged file there is removed."""
+        from flist.blocks.codec import decode
+
         chunk = self.read_cached(block, lambda data: decode(block, data, size))
         if chunk is not None:
             self.statistics.cache_hits += 1
@@ -265,6 +268,8 @@ class Fetcher:
         faster than the id. If that fails, or the bytes are for the cache, where other flists rely
         on the id, the store checks the id.
         """
+        from flist.blocks.codec import hash_check
+
         assert self.store is not None
         if self.is_local and self.cache is None and block.check:
             with contextlib.suppress(StoreError):
@@ -282,6 +287,8 @@ class Fetcher:
 
     def fetch(self, block: Block, size: int) -> bytes:
         """Return the chunk from the store, and cache the block."""
+        from flist.blocks.codec import decode
+
         self.require_store(block)
         started = time.monotonic()
         try:
@@ -314,3 +321,10 @@ def check_id(block: Block, data: bytes) -> bytes:
     """Return `data`, the encrypted bytes of `block`; raises `BlockError` for any others."""
     check_arrival(block.id, data)
     return data
+
+
+def check_arrival(block_id: bytes, data: bytes) -> None:
+    """Do what `flist.blocks.codec.check_arrival` does."""
+    from flist.blocks import codec
+
+    codec.check_arrival(block_id, data)

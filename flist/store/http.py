@@ -8,12 +8,12 @@ import http.client
 import threading
 from collections.abc import Iterator, Sequence
 
-from flist.blocks.codec import MAX_BLOCK_BYTES
 from flist.errors import BlockMissingError, StoreError, StoreUnavailableError
 from flist.http.client import Client
 from flist.http.patience import LONGEST_S, Patience
 from flist.http.pipeline import Pipeline
 from flist.http.status import NOT_FOUND, refusal
+from flist.model import MAX_BLOCK_BYTES
 
 KEPT_FOR_READS = 2
 """This many idle connections are left to readers that wait for one block."""

@@ -63,6 +63,10 @@ class Places:
                 found.append(Found(place, None, error))
         return found
 
+    def is_covered(self, block_id: bytes) -> bool:
+        """Return whether some store should have a block."""
+        return any(route.matches(block_id) for route in self.routes)
+
     def outages(self) -> list[str]:
         """Return a message for each store that is down."""
         places = self.by_url.values()

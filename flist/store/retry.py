@@ -16,8 +16,6 @@ from flist.http.retry import Backoff
 from flist.store.base import Store, get_within
 from flist.store.wrapped import WrappedStore
 
-DEFAULT_WAIT_S = 60.0
-"""How long a read waits for a store that is down, unless the user says otherwise."""
 FIRST_PAUSE_S = 0.1
 LONGEST_PAUSE_S = 5.0
 SHORTEST_TRY_S = 3.0

@@ -6,7 +6,6 @@ tried last for a while.
 """
 
 import contextlib
-import random
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
@@ -35,12 +34,12 @@ class RoutedStore:
         self,
         routes: Sequence[tuple[Route, Store]],
         check: Callable[[bytes, bytes], None],
-        shuffle: Callable[[list[Store]], None] = random.shuffle,
+        shuffle: Callable[[list[Store]], None] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.routes = routes
         self.check = check
-        self.shuffle = shuffle
+        self.shuffle = shuffle or shuffle_stores
         self.clock = clock
         self.by_first_byte: dict[int, list[Store]] = {}
         self.resting: dict[int, float] = {}  # id of a store -> until when it is tried last
@@ -150,6 +149,13 @@ class RoutedStore:
         """Close every store."""
         for _, store in self.routes:
             store.close()
+
+
+def shuffle_stores(stores: list[Store]) -> None:
+    """Put mirrors into random order."""
+    import random  # only where there are mirrors: it imports much
+
+    random.shuffle(stores)
 
 
 def worst(errors: Sequence[FlistError]) -> FlistError:

@@ -13,8 +13,8 @@ from obstore.exceptions import BaseError, PermissionDeniedError, Unauthenticated
 from obstore.store import S3Store
 
 from common.errors import UsageError
-from flist.blocks.codec import MAX_BLOCK_BYTES
 from flist.errors import BlockError, BlockMissingError, StoreError, StoreUnavailableError
+from flist.model import MAX_BLOCK_BYTES
 
 DEFAULT_REGION = "us-east-1"
 TIMEOUT = "20s"

@@ -4,14 +4,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from flist.blocks.codec import check_arrival
 from flist.errors import FlistError
 from flist.format.opening import AnyFlist
 from flist.model import Route
 from flist.store.base import check_scheme
-from flist.store.cache import DEFAULT_LIMIT_BYTES, BlockCache
-from flist.store.fetch import Fetcher
-from flist.store.retry import DEFAULT_WAIT_S, RetryingStore
+from flist.store.cache import BlockCache
+from flist.store.defaults import DEFAULT_LIMIT_BYTES, DEFAULT_WAIT_S
+from flist.store.fetch import Fetcher, check_arrival
+from flist.store.retry import RetryingStore
 from flist.store.routed import log_gets, open_routes, parse_route
 
 
@@ -38,11 +38,13 @@ def choose_routes(flist: AnyFlist, stores: Sequence[str]) -> list[Route]:
     return routes
 
 
-def check_routes(flist: AnyFlist, sources: Sources) -> None:
-    """Raise `UsageError` for an invalid store, so that it is reported before any work or fork."""
-    if not sources.is_offline:
-        for route in choose_routes(flist, sources.stores):
-            check_scheme(route.url)
+def wanted_routes(flist: AnyFlist, sources: Sources) -> list[Route]:
+    """Return the routes to read from: none offline. Raises `UsageError` for an invalid store, so
+    that it is reported before any work or fork."""
+    routes = [] if sources.is_offline else choose_routes(flist, sources.stores)
+    for route in routes:
+        check_scheme(route.url)
+    return routes
 
 
 def is_local(route: Route) -> bool:
@@ -53,12 +55,18 @@ def is_local(route: Route) -> bool:
 def open_fetcher(flist: AnyFlist, sources: Sources, *, is_local_cached: bool = False) -> Fetcher:
     """Return a fetcher of the flist's blocks; those of local stores are cached only if
     `is_local_cached`."""
+    return route_fetcher(wanted_routes(flist, sources), sources, is_local_cached=is_local_cached)
+
+
+def route_fetcher(
+    routes: Sequence[Route], sources: Sources, *, is_local_cached: bool = False
+) -> Fetcher:
+    """Do what `open_fetcher` does for a flist whose `wanted_routes` are `routes`."""
     cache = BlockCache(sources.cache, sources.cache_bytes) if sources.cache else None
     if sources.is_offline:
         if cache is not None:
             cache.prepare()
         return Fetcher(None, cache)
-    routes = choose_routes(flist, sources.stores)
     are_local = all(is_local(route) for route in routes)
     if are_local and not is_local_cached:
         cache = None  # a copy on the same machine would save nothing

@@ -13,9 +13,9 @@ from typing import BinaryIO, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from common.errors import UsageError
-from flist.blocks.codec import MAX_BLOCK_BYTES
 from flist.errors import BlockMissingError, StoreError, StoreUnavailableError
 from flist.http.patience import LONGEST_S, Patience, PatientSocket
+from flist.model import MAX_BLOCK_BYTES
 
 ZDB_PORT, REDIS_PORT = 9900, 6379
 MAX_LINE = 1024

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from flist.errors import FlistError, FormatError
-from flist.folders import Folders
+from flist.folders import Folders, Near
 from flist.model import CHUNK_BYTES, Block, Extent, chunk_count, chunk_size
 from flist.unpack.plan import Entry
 from flist.unpack.present import overlaps, read_present
@@ -34,36 +34,54 @@ class OccupiedError(FlistError):
     """A directory that is not empty is in the place of something else."""
 
 
-@contextlib.contextmanager
-def scratch(folders: Folders, entry: Entry) -> Iterator[tuple[int, bytes]]:
-    """Give the handle of an entry's directory, and a scratch name in there. What the block makes
+class Scratch:
+    """Gives the handle of an entry's directory, and a scratch name in there. What the block makes
     gets the entry's own name; it is removed if the block or that fails.
 
-    The scratch name has the inode number, since several threads may write into one directory.
+    The scratch name has the inode number, since several threads may write into one directory. A
+    class, since each file passes here and a generator would cost several times as much.
     """
-    with folders.at(entry.path) as (folder, name):
-        draft = b".rfs-%d-%d" % (os.getpid(), entry.inode.ino)
-        try:
-            yield folder, draft
-            put_in_place(folder, draft, name, folders.show(entry.path))
-        except BaseException:
-            with contextlib.suppress(OSError):
-                os.unlink(draft, dir_fd=folder)
-            raise
 
+    __slots__ = ("draft", "folder", "folders", "name", "near", "path")
 
-def put_in_place(folder: int, draft: bytes, name: bytes, shown: str) -> None:
-    """Rename `draft` to `name`. Replaces an empty directory; raises `OccupiedError` for another
-    one, whose content may be the user's."""
-    try:
-        os.rename(draft, name, src_dir_fd=folder, dst_dir_fd=folder)
-    except IsADirectoryError:
+    def __init__(self, folders: Folders, entry: Entry, near: Near | None = None) -> None:
+        self.folders = folders
+        self.near = near
+        self.path = entry.path
+        self.draft = b".rfs-%d-%d" % (os.getpid(), entry.inode.ino)
+
+    def __enter__(self) -> tuple[int, bytes]:
+        folder, _, self.name = self.path.rpartition(b"/")
+        self.folder = (self.near or self.folders).open(folder)
+        return self.folder, self.draft
+
+    def __exit__(self, kind: object, *_exc: object) -> None:
+        is_placed = False
         try:
-            os.rmdir(name, dir_fd=folder)
-        except OSError as error:
-            reason = f"{shown}: a directory is in its place: {error.strerror}"
-            raise OccupiedError(reason) from error
-        os.rename(draft, name, src_dir_fd=folder, dst_dir_fd=folder)
+            if kind is None:
+                self.put_in_place()
+                is_placed = True
+        finally:
+            if not is_placed:
+                with contextlib.suppress(OSError):
+                    os.unlink(self.draft, dir_fd=self.folder)
+            if self.near is None:
+                os.close(self.folder)
+
+    def put_in_place(self) -> None:
+        """Rename the draft. Replaces an empty directory; raises `OccupiedError` for another one,
+        whose content may be the user's."""
+        folder = self.folder
+        try:
+            os.rename(self.draft, self.name, src_dir_fd=folder, dst_dir_fd=folder)
+        except IsADirectoryError:
+            try:
+                os.rmdir(self.name, dir_fd=folder)
+            except OSError as error:
+                shown = self.folders.show(self.path)
+                reason = f"{shown}: a directory is in its place: {error.strerror}"
+                raise OccupiedError(reason) from error
+            os.rename(self.draft, self.name, src_dir_fd=folder, dst_dir_fd=folder)
 
 
 def remove_scratch(folder: int) -> None:
@@ -92,11 +110,13 @@ def make_file(
     read_chunk: ReadChunk,
     rules: Rules,
     present: int | None = None,
+    near: Near | None = None,
 ) -> list[str]:
     """Write a regular file; return what could not be set. `read_chunk` is not called for chunks
-    that the open file `present` has in the same place."""
+    that the open file `present` has in the same place. A single thread opens directories through
+    `near`."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    with scratch(folders, entry) as (folder, draft):
+    with Scratch(folders, entry, near) as (folder, draft):
         try:
             handle = os.open(draft, flags, 0o600, dir_fd=folder)
         except FileExistsError:
@@ -104,9 +124,15 @@ def make_file(
             handle = os.open(draft, flags, 0o600, dir_fd=folder)
         try:
             write_content(handle, entry, read_chunk, present)
-            return set_properties(handle, entry, rules, folders.show(entry.path))
+            problems = set_properties(handle, entry, rules)
         finally:
             os.close(handle)
+    return named(problems, folders, entry)
+
+
+def named(problems: list[str], folders: Folders, entry: Entry) -> list[str]:
+    """Return problems with the path of their entry."""
+    return [f"{folders.show(entry.path)}: {problem}" for problem in problems]
 
 
 def write_content(handle: int, entry: Entry, read_chunk: ReadChunk, present: int | None) -> None:
@@ -169,14 +195,14 @@ def make_node(
     """Call `make` with a directory and a scratch name in it, and set the properties; return what
     could not be set."""
     shown = folders.show(entry.path)
-    with scratch(folders, entry) as (folder, draft):
+    with Scratch(folders, entry) as (folder, draft):
         with contextlib.suppress(FileNotFoundError):
             os.unlink(draft, dir_fd=folder)
         make(folder, draft)
         if not folders.has_proc:
             return [f"{shown}: owner, mode and times: /proc is not mounted"]
         with open_made(folder, draft, entry, shown) as place:
-            return set_properties(place, entry, rules, shown)
+            return named(set_properties(place, entry, rules), folders, entry)
 
 
 @contextlib.contextmanager
@@ -235,7 +261,7 @@ def make_name(folders: Folders, first: bytes, entry: Entry) -> None:
         return
     if present is not None and os.path.samestat(status, present):
         return
-    with folders.at(first) as (origin, old), scratch(folders, entry) as (folder, draft):
+    with folders.at(first) as (origin, old), Scratch(folders, entry) as (folder, draft):
         with contextlib.suppress(FileNotFoundError):
             os.unlink(draft, dir_fd=folder)
         os.link(old, draft, src_dir_fd=origin, dst_dir_fd=folder, follow_symlinks=False)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from flist.errors import FormatError
 from flist.folders import Folders
-from flist.format.checker import load_tree
+from flist.format.checker import MAX_PATHS_BYTES, count_path, load_tree
 from flist.format.opening import AnyFlist
 from flist.model import NO_META, ROOT_INO, Block, Inode, Meta
 
@@ -52,9 +52,11 @@ def make_plan(flist: AnyFlist, root: bytes) -> Plan:
     assert top is not None
     plan = Plan([Entry(root, top, metas.get(ROOT_INO, NO_META))], [], [], [])
     paths: dict[int, bytes] = {}
+    left = MAX_PATHS_BYTES
     for folder in plan.folders:  # grows during the loop
         for inode in unique_names(children.get(folder.inode.ino, ()), folder.path):
             path = folder.path + b"/" + inode.name
+            left = count_path(left, path)
             paths[inode.ino] = path
             meta = metas.get(inode.content_ino, NO_META)
             add_entry(plan, Entry(path, inode, meta, blocks.get(inode.ino, ())), paths)

@@ -6,8 +6,6 @@ A place is an open file or directory, or for what cannot be opened a path of /pr
 import errno
 import os
 import stat
-from collections.abc import Callable
-from functools import partial
 from typing import NamedTuple
 
 from flist.model import NO_META, Inode, Meta
@@ -31,8 +29,8 @@ class Rules(NamedTuple):
     is_clean: bool
 
 
-def set_properties(place: int | bytes, entry: Entry, rules: Rules, shown: str) -> list[str]:
-    """Set all properties; return what could not be set, each with the path `shown`.
+def set_properties(place: int | bytes, entry: Entry, rules: Rules) -> list[str]:
+    """Set all properties; return what could not be set.
 
     The order matters: a change of owner clears setuid bits and capabilities, a change of mode
     changes an inherited access list, and every change updates the times.
@@ -40,30 +38,34 @@ def set_properties(place: int | bytes, entry: Entry, rules: Rules, shown: str) -
     inode = entry.inode
     problems: list[str] = []
     if rules.is_owner_kept:
-        owner = f"owner {inode.uid}:{inode.gid}"
-        attempt(problems, owner, lambda: os.chown(place, inode.uid, inode.gid))
+        try:
+            os.chown(place, inode.uid, inode.gid)
+        except OSError as error:
+            note(problems, f"owner {inode.uid}:{inode.gid}", error)
     if not rules.is_clean:
         remove_xattrs(place, entry, problems)
     if not inode.is_link:
         mode = granted_mode(inode, place)
         if mode != stat.S_IMODE(inode.mode) and not problems:
             problems.append("setuid or setgid: it has another owner")
-        attempt(problems, f"mode {mode:o}", lambda: os.chmod(place, mode))  # noqa: PTH101
+        try:
+            os.chmod(place, mode)  # noqa: PTH101
+        except OSError as error:
+            note(problems, f"mode {mode:o}", error)
     set_xattrs(place, entry, problems)
-    times = inode.mtime_ns, inode.mtime_ns
-    attempt(problems, "time", lambda: os.utime(place, ns=times))
-    return [f"{shown}: {problem}" for problem in problems]
-
-
-def attempt(problems: list[str], what: str, call: Callable[[], None]) -> None:
-    """Set a property with `call`. Note in `problems` what the user has not the right to set, or the
-    file system cannot hold."""
     try:
-        call()
+        os.utime(place, ns=(inode.mtime_ns, inode.mtime_ns))
     except OSError as error:
-        if error.errno not in REFUSED:
-            raise
-        problems.append(f"{what}: {error.strerror}")
+        note(problems, "time", error)
+    return problems
+
+
+def note(problems: list[str], what: str, error: OSError) -> None:
+    """Note what the user has not the right to set, or the file system cannot hold; raises any other
+    `error`."""
+    if error.errno not in REFUSED:
+        raise error
+    problems.append(f"{what}: {error.strerror}")
 
 
 def is_set(place: int | bytes, entry: Entry, rules: Rules) -> bool:
@@ -119,13 +121,19 @@ def find_foreign(place: int | bytes, meta: Meta = NO_META) -> list[str]:
 def remove_xattrs(place: int | bytes, entry: Entry, problems: list[str]) -> None:
     """Remove attributes that the flist does not have, inherited or of an older version."""
     for name in find_foreign(place, entry.meta):
-        attempt(problems, name, partial(os.removexattr, place, name))
+        try:
+            os.removexattr(place, name)
+        except OSError as error:
+            note(problems, name, error)
 
 
 def set_xattrs(place: int | bytes, entry: Entry, problems: list[str]) -> None:
     """Set the attributes that the flist has."""
     for name, value in entry.meta.xattrs:
-        attempt(problems, os.fsdecode(name), partial(os.setxattr, place, name, value))
+        try:
+            os.setxattr(place, name, value)
+        except OSError as error:
+            note(problems, os.fsdecode(name), error)
 
 
 def has_xattrs(place: int | bytes, entry: Entry) -> bool:

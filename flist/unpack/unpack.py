@@ -19,8 +19,10 @@ from flist.blocks.collector import without_collector
 from flist.errors import FlistError
 from flist.folders import Folders
 from flist.format.opening import open_flist
+from flist.format.sqlitefile import Check
+from flist.model import Route
 from flist.pack.workers import run_jobs
-from flist.store.sources import Sources, check_routes
+from flist.store.sources import Sources, wanted_routes
 from flist.unpack.entries import (
     UNFIT,
     OccupiedError,
@@ -29,6 +31,7 @@ from flist.unpack.entries import (
     make_link,
     make_name,
     make_special,
+    named,
     remove_scratch,
 )
 from flist.unpack.plan import Entry, Plan, find_shared, make_batches, make_plan
@@ -55,19 +58,21 @@ def unpack(
     is_owner_kept: bool = False,
     processes: int = 0,
     progress: Callable[[int, int], None] | None = None,
+    check: Check | None = None,
 ) -> Summary:
     """Restore the flist `meta` into the directory `root`, which is made if it does not exist.
 
-    Calls `progress(done, total)` with numbers of bytes. Raises `FlistError`; complete entries stay.
+    `check` is that of `open_flist`. Calls `progress(done, total)` with numbers of bytes.
+    Raises `FlistError`; complete entries stay.
     """
     try:
-        with open_flist(meta) as flist:
-            check_routes(flist, sources)
+        with open_flist(meta, check) as flist:
+            routes = wanted_routes(flist, sources)
             plan = make_plan(flist, b"")
         root = root.resolve()
         root.mkdir(parents=True, exist_ok=True)
         with Folders(root) as folders:
-            done = restore(plan, folders, meta, sources, is_owner_kept, processes, progress)
+            done = restore(plan, folders, routes, sources, is_owner_kept, processes, progress)
     except OSError as error:
         place = os.fsdecode(error.filename or root)
         raise FlistError(f"cannot unpack: {place}: {error.strerror}") from error
@@ -78,7 +83,7 @@ def unpack(
 def restore(
     plan: Plan,
     folders: Folders,
-    meta: Path,
+    routes: Sequence[Route],
     sources: Sources,
     is_owner_kept: bool,
     processes: int,
@@ -94,7 +99,7 @@ def restore(
     for entry in plan.folders[1:]:
         broken += attempt(folders, entry, partial(make_folder, folders, entry.path))
     shared = frozenset() if rules.is_clean else find_shared(plan.files, folders)
-    worker = FileWorker(make_batches(plan.files), shared, meta, sources, rules, folders)
+    worker = FileWorker(make_batches(plan.files), shared, routes, sources, rules, folders)
     with no_scratch_after_error(plan.folders, folders):
         files = restore_files(worker, processes, progress)
         return add_up([Outcome(0, 0, (), broken), files, restore_rest(plan, rules, folders)])
@@ -162,7 +167,7 @@ def restore_rest(plan: Plan, rules: Rules, folders: Folders) -> Outcome:
     def finish(entry: Entry) -> None:
         with folders.opened(entry.path) as handle:
             if rules.is_clean or not is_set(handle, entry, rules):
-                problems.extend(set_properties(handle, entry, rules, folders.show(entry.path)))
+                problems.extend(named(set_properties(handle, entry, rules), folders, entry))
 
     for entry in plan.others:
         broken += attempt(folders, entry, partial(make_other, entry))

@@ -15,6 +15,7 @@ from flist.format.checker import (
     show_path,
 )
 from flist.format.opening import AnyFlist, open_flist
+from flist.format.sqlitefile import Check
 from flist.format.tables import Tables, read_tables
 from flist.model import Block, chunk_size
 from flist.store.fetch import Fetcher
@@ -36,14 +37,18 @@ class Report(NamedTuple):
 
 
 def verify(
-    meta: Path, sources: Sources | None, progress: Callable[[int, int], None] | None = None
+    meta: Path,
+    sources: Sources | None,
+    progress: Callable[[int, int], None] | None = None,
+    check: Check | None = None,
 ) -> Report:
     """Verify the flist `meta`, and its blocks in `sources` unless that is None.
 
-    Calls `progress(done, total)` with numbers of bytes. Raises `FlistError` for a flist that cannot
+    `check` is that of `open_flist`. Calls `progress(done, total)` with numbers of bytes.
+    Raises `FlistError` for a flist that cannot
     be read.
     """
-    with open_flist(meta) as flist:
+    with open_flist(meta, check) as flist:
         faults = [f"{meta}: {text}" for text in flist.find_damage()]
         tables = read_tables(flist)
         faults += [*find_tree_faults(tables), *find_leftovers(tables)]
@@ -82,6 +87,8 @@ class Copies:
             cached = self.fetcher.load_packed_now(block)
             lack = f"block {block.id.hex()} is not in the cache, and we are offline"
             return cached, [] if cached is not None else [lack]
+        if not self.places.is_covered(block.id):
+            return None, [f"no route covers block {block.id.hex()}"]
         found = self.places.look(block.id)
         data = next((item.data for item in found if item.data is not None), None)
         errors = [(item.place.shown, item.error) for item in found if item.error is not None]

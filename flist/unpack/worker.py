@@ -2,16 +2,14 @@
 
 from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from flist.blocks.codec import decode_into
 from flist.errors import BlockError, BlockMissingError, FlistError, FormatError
-from flist.folders import Folders
-from flist.format.opening import open_flist
-from flist.model import CHUNK_BYTES, Block
+from flist.folders import Folders, Near
+from flist.model import CHUNK_BYTES, Block, Route
 from flist.pack.workers import Worker
-from flist.store.sources import Sources, choose_routes, is_local, open_fetcher
+from flist.store.sources import Sources, is_local, route_fetcher
 from flist.unpack.entries import UNFIT, OccupiedError, ReadChunk, make_file
 from flist.unpack.plan import Entry
 from flist.unpack.present import has_content, open_present
@@ -59,33 +57,34 @@ class FileWorker(Worker[int, tuple[int, Outcome]]):
         self,
         batches: Sequence[Sequence[Entry]],
         shared: AbstractSet[int],
-        meta: Path,
+        routes: Sequence[Route],
         sources: Sources,
         rules: Rules,
         folders: Folders,
     ) -> None:
         self.batches = batches
         self.shared = shared
-        self.meta = meta
+        self.routes = routes
         self.sources = sources
         self.rules = rules
         self.folders = folders
         self.fetcher: Fetcher | None = None
         self.read_chunk: ReadChunk | None = None
         self.pool: ThreadPoolExecutor | None = None
+        self.near: Near | None = None
         self.is_over = False
 
     def open(self) -> None:
         """Open the stores; start threads if some are remote."""
-        with open_flist(self.meta) as flist:
-            self.fetcher = open_fetcher(flist, self.sources)
-            routes = [] if self.sources.is_offline else choose_routes(flist, self.sources.stores)
+        self.fetcher = route_fetcher(self.routes, self.sources)
         self.read_chunk = self.load
-        if not all(is_local(route) for route in routes):
+        if not all(is_local(route) for route in self.routes):
             from concurrent.futures import ThreadPoolExecutor
 
             self.pool = ThreadPoolExecutor(REMOTE_THREADS)
-        elif self.fetcher.store is not None and self.fetcher.cache is None:
+            return
+        self.near = Near(self.folders)
+        if self.fetcher.store is not None and self.fetcher.cache is None:
             self.read_chunk = LocalReader(self.fetcher).read
 
     def load(self, block: Block, size: int) -> bytes:
@@ -125,7 +124,7 @@ class FileWorker(Worker[int, tuple[int, Outcome]]):
     def make(self, entry: Entry, present: int | None = None) -> list[str]:
         """Write a file; return what could not be set."""
         assert self.read_chunk is not None
-        return make_file(self.folders, entry, self.read_chunk, self.rules, present)
+        return make_file(self.folders, entry, self.read_chunk, self.rules, present, self.near)
 
     def is_whole(self, present: int, entry: Entry) -> bool:
         """Return whether an open file is as the flist says. Compares the content last: it takes
@@ -138,6 +137,8 @@ class FileWorker(Worker[int, tuple[int, Outcome]]):
 
     def close(self) -> None:
         """Close the stores."""
+        if self.near is not None:
+            self.near.close()
         if self.pool is not None:
             self.pool.shutdown()
         assert self.fetcher is not None
@@ -146,6 +147,8 @@ class FileWorker(Worker[int, tuple[int, Outcome]]):
     def give_up(self) -> None:
         """Close the stores without waiting for threads that they block."""
         self.is_over = True
+        if self.near is not None:
+            self.near.close()
         if self.pool is not None:
             self.pool.shutdown(wait=False, cancel_futures=True)
         if self.fetcher is not None:

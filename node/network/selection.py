@@ -51,6 +51,8 @@ class Network:
         self.pauses: dict[str, Iterator[float]] = {}
         self.offers: dict[str, Lease] = {}
         self.chosen: Lease | None = None
+        self.unwritten = ""  # /etc/resolv.conf, if that could not be written
+        self.write_fault = ""
         self.is_changed = asyncio.Event()
 
     async def serve(self) -> None:
@@ -135,9 +137,22 @@ class Network:
     async def apply(self, lease: Lease) -> None:
         """Set the address, the default route and the name servers of `lease`."""
         await self.interfaces.assign(lease)
-        write_atomic(self.resolv_conf, resolv_conf(lease).encode())
         self.chosen = lease
+        self.unwritten = resolv_conf(lease)
+        self.write_name_servers()
         log(f"up: {lease}")
+
+    def write_name_servers(self) -> None:
+        """Write /etc/resolv.conf, later if the disk is full: the network must stay up."""
+        if not self.unwritten:
+            return
+        try:
+            write_atomic(self.resolv_conf, self.unwritten.encode())
+            self.unwritten = self.write_fault = ""
+        except OSError as error:
+            if self.write_fault != str(error):
+                log(f"cannot write the name servers: {error}; trying again")
+            self.write_fault = str(error)
 
     async def try_lease(self, lease: Lease) -> None:
         """Apply `lease`; if the kernel refuses it, pause its link and go on with the others."""
@@ -153,6 +168,7 @@ class Network:
         seen_at = time.monotonic()
         while self.chosen is not None:
             await self.wait_for_change(CARRIER_INTERVAL_S)
+            self.write_name_servers()
             now = time.monotonic()
             seen_at = now if has_carrier(name) else seen_at
             if now - seen_at > CARRIER_PATIENCE_S:

@@ -46,6 +46,19 @@ def send_body(
     return asyncio.run(_ask(app, target, method, headers, body))
 
 
+def send_together(
+    app: ASGIApp, requests: Iterable[tuple[str, bytes, Mapping[str, str]]]
+) -> list[Answer]:
+    """Send POST requests (target, body, headers) at the same time."""
+
+    async def run() -> list[Answer]:
+        return await asyncio.gather(
+            *(_ask(app, target, "POST", headers, body) for target, body, headers in requests)
+        )
+
+    return asyncio.run(run())
+
+
 async def _ask(
     app: ASGIApp, target: str, method: str, headers: Mapping[str, str], body: bytes = b""
 ) -> Answer:

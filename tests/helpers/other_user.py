@@ -27,13 +27,21 @@ def run_with_fuse(uid: int, scratch: Path, work: Callable[[], None]) -> None:
     The child has its own mount namespace with a /dev/fuse that every user may open; the host's
     device is unchanged. `scratch` is an empty folder.
     """
-    need_root()
     need_tool("fusermount3")
+    run_as(uid, work, lambda: open_fuse(scratch))
+
+
+def run_as(uid: int, work: Callable[[], None], prepare: Callable[[], None] = lambda: None) -> None:
+    """Call `work` in a child process as user `uid`, after `prepare` as root; fail with the
+    exception that it raised. What it imports must be imported already: the user may not be able to
+    read it.
+    """
+    need_root()
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
         os.close(reading)
-        become_user(uid, scratch, work, writing)
+        become_user(uid, prepare, work, writing)
     os.close(writing)
     status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     os.set_blocking(reading, False)  # a mount that the child left may keep the pipe open
@@ -45,13 +53,15 @@ def run_with_fuse(uid: int, scratch: Path, work: Callable[[], None]) -> None:
         pytest.fail(f"the other user's process gave {status}: {said}")
 
 
-def become_user(uid: int, scratch: Path, work: Callable[[], None], output: int) -> None:
+def become_user(
+    uid: int, prepare: Callable[[], None], work: Callable[[], None], output: int
+) -> None:
     """Run in the child; never returns."""
     status = 1
     try:
         signal.alarm(LONGEST_S)
         try:
-            open_fuse(scratch)
+            prepare()
         except OSError as error:
             os.write(output, f"lack of a /dev/fuse for all: {error}".encode())
             return

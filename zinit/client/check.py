@@ -4,6 +4,7 @@ import os
 import stat
 import sys
 
+from common.text import printable
 from zinit.files.folder import Folder
 from zinit.files.nodes import ConfigError
 from zinit.files.plainyaml import parse_yaml
@@ -32,7 +33,7 @@ class Finding:
 
     def __str__(self) -> str:
         place = f"{self.path}:{self.line}" if self.line else self.path
-        return f"{place}: {self.level}: {self.text}"
+        return printable(f"{place}: {self.level}: {self.text}")  # files may have any names
 
 
 class World:

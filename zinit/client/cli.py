@@ -47,12 +47,14 @@ def main(argv: "Sequence[str]", prog: str) -> int:
 
 def run_init(options: Options) -> int:
     """Run the daemon."""
+    import gc
     import os
 
     if "ZINIT_TRIAL" in os.environ:  # a child that tests this program
         from zinit.control.trial import run_trial
 
         return run_trial()
+    gc.disable()  # until the daemon has imported what it needs
     from zinit.daemon import Settings, run_container
 
     try:

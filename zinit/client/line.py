@@ -6,7 +6,7 @@ Like upstream's clients, it opens one connection per command.
 import time
 
 from zinit.client import DEFAULT_SOCKET
-from zinit.client.errors import TIMEOUT_S, NoAnswerError, fail_to_talk, misunderstand
+from zinit.client.errors import TIMEOUT_S, NoAnswerError, collect, fail_to_talk, misunderstand
 from zinit.client.errors import ZinitError as ZinitError
 
 TYPE_CHECKING = False
@@ -171,8 +171,9 @@ class Client:
         import json
 
         line = " ".join(quote(word) for word in words)
+        timeout_s = None if is_patient else self.timeout_s
         try:
-            reply = b"".join(self._exchange(line, None if is_patient else self.timeout_s))
+            reply = collect(self._exchange(line, timeout_s), timeout_s)
         except OtherProtocolError:
             from zinit.client.upstream import run
 
@@ -182,7 +183,7 @@ class Client:
         try:
             answer = json.loads(reply)
             state, body = answer["state"], answer["body"]
-        except (ValueError, TypeError, KeyError):
+        except (ValueError, TypeError, KeyError, RecursionError):
             raise misunderstand(reply) from None
         if state != "ok":
             raise ZinitError(str(body))

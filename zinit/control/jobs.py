@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 else:
     from _collections import deque
 
-SLICE_S = 0.005  # for all jobs in one turn
+SLICE_S = 0.01  # for all jobs in one turn
 
 
 class Job:

@@ -14,14 +14,18 @@ APART = ("zinit.files.fullyaml", "zinit.life.seam")
 
 def find_modules() -> list[str]:
     """Return the names of the modules in the daemon's rooms; raises OSError."""
-    found = []
     top = os.path.dirname(os.path.dirname(__file__))
-    for room in ROOMS:
-        for file in sorted(os.listdir(f"{top}/{room}")):
-            stem, dot, suffix = file.partition(".")
-            name = f"zinit.{room}.{stem}"
-            if dot and suffix in ("py", "pyc") and stem.isidentifier() and name not in APART:
-                found.append(name.removesuffix(".__init__"))
+    return [name for room in ROOMS for name in list_modules(f"{top}/{room}", f"zinit.{room}")]
+
+
+def list_modules(folder: str, package: str) -> list[str]:
+    """Return the names of the modules in the folder of a package; raises OSError."""
+    found = []
+    for file in sorted(os.listdir(folder)):
+        stem, dot, suffix = file.partition(".")
+        name = f"{package}.{stem}"
+        if dot and suffix in ("py", "pyc") and stem.isidentifier() and name not in APART:
+            found.append(name.removesuffix(".__init__"))
     return found
 
 
@@ -44,7 +48,8 @@ def import_one(names: list[str]) -> bool:
 
 
 def import_all() -> None:
-    """Import all of them."""
-    names = find_modules()
+    """Import all of them, and those above the rooms, which start the daemon."""
+    top = os.path.dirname(os.path.dirname(__file__))
+    names = find_modules() + list_modules(top, "zinit")
     while import_one(names):
         pass

@@ -31,11 +31,12 @@ STREAM = _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC | _socket.SOCK_NONBLOCK
 class Listener:
     """A listening socket and its address (a path for the control socket)."""
 
-    __slots__ = ("address", "sock", "token")
+    __slots__ = ("address", "file", "sock", "token")
 
     def __init__(self, sock: "_socket.socket", address: str, token: str = "") -> None:
         self.sock = sock
         self.address = address
+        self.file = identify(address)
         self.token = token  # what HTTP clients must present
 
     def dump(self, hand_over: "HandOver") -> "dict[str, object]":
@@ -79,8 +80,8 @@ class Listeners:
         self._control = self._watch(Listener(listen_on_path(path), path))
 
     def look(self) -> None:
-        """Close the control socket if its file was removed."""
-        if self._control is not None and not os.path.lexists(self._control.address):
+        """Close the control socket if its file was removed or replaced."""
+        if self._control is not None and identify(self._control.address) != self._control.file:
             self._loop.forget(self._control.sock.fileno())
             self._control.sock.close()
             self._control = None
@@ -177,6 +178,15 @@ class Listeners:
             return work()
         finally:
             self._spare = open_spare()
+
+
+def identify(path: str) -> tuple[int, int]:
+    """Return the device and the inode of a file; zeros if there is none."""
+    try:
+        there = os.lstat(path)
+    except OSError:
+        return 0, 0
+    return there.st_dev, there.st_ino
 
 
 def open_spare() -> int:

@@ -101,7 +101,7 @@ class Server:
         self._listeners.open(path)
 
     def look(self) -> None:
-        """Close the control socket if its file was removed: nobody can connect any more."""
+        """Close the control socket if its file was removed or replaced: nobody can connect."""
         self._listeners.look()
 
     def dump(self, hand_over: "HandOver") -> "dict[str, object]":

@@ -37,8 +37,17 @@ def create(api: "Api", name: str, content: "dict[str, object]") -> str:
             stream.write(yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
         os.replace(draft, path)
     except OSError as error:
+        remove_draft(draft)
         raise CommandError("file", str(error)) from None
     return f"Service '{name}' created successfully"
+
+
+def remove_draft(path: str) -> None:
+    """Remove what was written of a file: on a full disk it would take the room of the next."""
+    try:
+        os.unlink(path)
+    except OSError:
+        pass  # it was not even made
 
 
 def delete(api: "Api", name: str) -> str:

@@ -2,7 +2,8 @@
 
 The program runs once as a child, with its usual arguments and `ZINIT_TRIAL` set: it imports all of
 its modules, reads the state, and ends with status 0. A program that is broken, or that refuses the
-state, is not executed; the one that runs goes on.
+state, is not executed; the one that runs goes on. Neither is one that ends well without having read
+the state: an empty or half-written file does that.
 """
 
 import json
@@ -17,6 +18,7 @@ from zinit.process.spawn import spawn_plain
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from zinit.control.rescue import Program
@@ -34,7 +36,7 @@ try:
     from zinit.control import trial
 except ImportError:
     import zinit.daemon, zinit.control.reexec
-    sys.exit(0)
+    sys.exit(os.lseek({state}, 0, os.SEEK_END) == 0)
 os.execve({program!r}, {argv!r}, os.environ)
 """
 
@@ -46,12 +48,13 @@ def try_program(program: "Program", folder: str) -> str:
         state = json.dumps(reexec.dump(program, lambda fd: fd)).encode()
         memory = reexec.write_memory("zinit-trial", state)
         try:
+            os.lseek(memory, 0, os.SEEK_SET)
             pid = spawn_trial(folder if os.path.isdir(folder) else "/", memory, writer)
+            os.close(writer)
+            writer = -1
+            return judge(pid, reader, lambda: is_read(memory, len(state)))
         finally:
             os.close(memory)
-        os.close(writer)
-        writer = -1
-        return judge(pid, reader)
     except (OSError, ValueError) as error:
         return f"it cannot be tested: {error}"
     finally:
@@ -64,13 +67,18 @@ def spawn_trial(folder: str, memory: int, writer: int) -> int:
     """Start the trial; return its pid."""
     executable = reexec.find_executable()
     flags = ["-I"] * sys.flags.isolated + ["-S"] * sys.flags.no_site
-    code = PRELUDE.format(path=sys.path, program=executable, argv=sys.orig_argv)
+    code = PRELUDE.format(path=sys.path, program=executable, argv=sys.orig_argv, state=STATE_FD)
     env = {**os.environ, VARIABLE: str(STATE_FD)}
     fds = {1: writer, 2: writer, STATE_FD: memory}
     return spawn_plain([executable, *flags, "-c", code], env, folder, fds)
 
 
-def judge(pid: int, reader: int) -> str:
+def is_read(memory: int, size: int) -> bool:
+    """Return whether the trial, which shares the offset of `memory`, has read all of it."""
+    return os.lseek(memory, 0, os.SEEK_CUR) == size
+
+
+def judge(pid: int, reader: int, has_read: "Callable[[], bool]") -> str:
     """Wait for the trial's end; return what is wrong, or nothing."""
     pidfd = os.pidfd_open(pid)
     try:
@@ -81,7 +89,7 @@ def judge(pid: int, reader: int) -> str:
         os.close(pidfd)
     _, status = os.waitpid(pid, 0)
     if status == 0:
-        return ""
+        return "" if has_read() else "the new program ends without having read the state"
     os.set_blocking(reader, False)
     try:
         said = os.read(reader, 1 << 16).decode(errors="replace").strip()

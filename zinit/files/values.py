@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 U64 = 1 << 64
+PATH_MAX = 4096  # <linux/limits.h>; a log file's path goes into every packet for its writer
 LOG_KINDS = ("ring", "stdout", "none", "console")
 
 
@@ -54,6 +55,8 @@ def read_path(node: Node) -> str:
     text = read_text(node)
     if not text.startswith("/"):
         raise ConfigError("expected an absolute path", node.line)
+    if len(text.encode()) >= PATH_MAX:
+        raise ConfigError(f"a path has less than {PATH_MAX} bytes", node.line)
     return text
 
 

@@ -19,6 +19,7 @@ else:
     from _collections import deque  # collections would import six modules
 
 BATCH = 10  # plain services are started together; others may take long and are started alone
+BATCH_S = 0.01  # on a busy machine, or with many descriptors, fewer are started together
 
 
 class Launcher:
@@ -35,6 +36,7 @@ class Launcher:
         self._feed = feed
         self._is_known = is_known
         self._services: deque[Unit] = deque()
+        self._batch = BATCH  # the size of the next batch
         self._probes: dict[Unit, None] = {}  # in order
 
     @property
@@ -49,7 +51,10 @@ class Launcher:
             self.drop_probe(unit)
             self._spawn_probe(unit)
         if self._services:
+            began = self._system.now()
             self.spawn(self._take_batch())
+            is_long = self._system.now() - began > BATCH_S
+            self._batch = max(self._batch // 2, 1) if is_long else min(self._batch + 1, BATCH)
 
     def queue(self, unit: "Unit") -> None:
         """Queue the spawn of the unit's main process."""
@@ -123,7 +128,7 @@ class Launcher:
     def _take_batch(self) -> "list[Unit]":
         """Take the next services that are still to be spawned: several only if all are plain."""
         batch: list[Unit] = []
-        while self._services and len(batch) < BATCH:
+        while self._services and len(batch) < self._batch:
             unit = self._services[0]
             if batch and not unit.record.service.is_plain:
                 break
@@ -143,4 +148,5 @@ class Launcher:
         try:
             unit.probe_pid = self.launch(unit, PROBE, f"{service.name}/test", command)
         except (OSError, ValueError, MemoryError) as error:
-            self._feed(unit, Event(r.PROBE_BROKEN, text=describe(error)))
+            is_passing = is_transient(error)
+            self._feed(unit, Event(r.PROBE_BROKEN, text=describe(error), is_transient=is_passing))

@@ -220,10 +220,13 @@ def note_good(record: Record, event: Event, now: float) -> "Step":
 
 
 def note_miss(record: Record, event: Event, now: float) -> "Step":
-    """Note that the liveness test failed; stop the service after too many failures in a row."""
+    """Note that the liveness test failed; stop the service after too many failures in a row.
+
+    A test for which no process or descriptor was free says nothing about the service.
+    """
     if not record.service.liveness:  # a reload removed the test while it ran
         return record, [r.END_PROBE, FORGET_LATE]
-    record.misses += 1
+    record.misses += not event.is_transient
     if record.misses >= record.service.liveness_misses:
         return make_stop(record, now, f"failed its liveness test {record.misses} times")
     due = arm(r.PROBE_DUE, now + record.service.liveness_interval_s)

@@ -73,6 +73,7 @@ class Outputs:
         self._report = report
         self._streams: dict[int, Stream] = {}
         self._numbers: dict[tuple[str, int], int] = {}  # label and number -> its descriptor
+        self._counts: dict[str, int] = {}  # service -> its number of pipes
         self._writers: dict[str, LogWriter] = {}  # by the folder of their log files
         self._forgotten: set[str] = set()  # services that still have pipes
         self._has_unused = False  # there may be writers that no pipe uses
@@ -100,6 +101,7 @@ class Outputs:
             self._loop.watch(fd, RANK, lambda _: self._read(stream))
             self._streams[fd] = stream
             self._numbers[label, number] = fd
+            self._counts[name] = self._counts.get(name, 0) + 1
         stream.to_console = service is not None and service.log == "console"
         if service is not None and service.log == "file":
             self._set_file(stream, service)
@@ -128,7 +130,7 @@ class Outputs:
 
     def release(self, name: str) -> None:
         """Note that the service `name` is forgotten: its log file's writer may end."""
-        if any(stream.service == name for stream in self._streams.values()):
+        if name in self._counts:
             self._forgotten.add(name)
         else:
             self._has_unused = bool(self._writers)
@@ -273,6 +275,12 @@ class Outputs:
         del self._streams[stream.fd]
         if self._numbers.get((stream.label, stream.number)) == stream.fd:
             del self._numbers[stream.label, stream.number]
-        if stream.service in self._forgotten:
-            self._forgotten.discard(stream.service)
-            self.release(stream.service)
+        self._uncount(stream.service)
+
+    def _uncount(self, name: str) -> None:
+        self._counts[name] -= 1
+        if not self._counts[name]:
+            del self._counts[name]
+            if name in self._forgotten:
+                self._forgotten.discard(name)
+                self.release(name)

@@ -37,13 +37,13 @@ def mount(source: str, target: str, kind: str, flags: int = 0, data: str = "") -
 
 def unmount(target: str, flags: int = 0) -> None:
     """umount2(2)."""
-    check(_LIBC.umount2(target.encode(), flags), target)
+    check(_LIBC.umount2(os.fsencode(target), flags), target)
 
 
 def remount_read_only(target: str) -> None:
     """Remount `target` read-only."""
-    call = _LIBC.mount(None, target.encode(), None, ctypes.c_ulong(MS_REMOUNT | MS_RDONLY), None)
-    check(call, target)
+    flags = ctypes.c_ulong(MS_REMOUNT | MS_RDONLY)
+    check(_LIBC.mount(None, os.fsencode(target), None, flags, None), target)
 
 
 def reboot(command: int) -> None:

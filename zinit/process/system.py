@@ -8,6 +8,7 @@ process once the loop runs. Signals go through pidfds, so a reused pid is never 
 import os
 import time
 
+from zinit.files.signals import SIGCHLD
 from zinit.life.unit import PROBE
 from zinit.process.launch import Start, lift
 from zinit.process.spawn import keep_from_children, read_environment
@@ -56,6 +57,7 @@ TO_GROUP = 4  # PIDFD_SIGNAL_PROCESS_GROUP, Linux 6.9
 FILES_PER_SERVICE = 5
 FILES_APART = 600
 USUAL_LIMIT = 1024
+REAPS = 50  # in one turn of the loop; each takes longer the more children there are
 EXPECTED = (OSError, ValueError, MemoryError)
 
 
@@ -151,6 +153,12 @@ class RealSystem:
         reused. Since statuses of ended children are not asked for, they do not count.
         """
         try:
+            os.killpg(pid, 0)  # waitid looks at every child, this at the group alone
+        except ProcessLookupError:
+            return False
+        except PermissionError:
+            pass  # there is such a group
+        try:
             os.waitid(os.P_PGID, pid, os.WSTOPPED | os.WNOHANG | os.WNOWAIT)
         except ChildProcessError:
             return False
@@ -174,8 +182,8 @@ class RealSystem:
             self.report(f"{service.name}: cannot kill its control group: {error.strerror}")
 
     def reap(self, on_exit: "Callable[[int, int], None]") -> None:
-        """Collect the status of every child that has ended."""
-        while True:
+        """Collect the statuses of children that have ended; many at once take several turns."""
+        for _ in range(REAPS):
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG)
             except ChildProcessError:
@@ -184,6 +192,7 @@ class RealSystem:
                 return
             self._let_go(pid)
             on_exit(pid, status)
+        _signal.raise_signal(SIGCHLD)  # so that the loop goes on with the others
 
     def _let_go(self, pid: int) -> None:
         pidfd = self._pidfds.pop(pid, None)

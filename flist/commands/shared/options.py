@@ -3,14 +3,14 @@
 import argparse
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from common.errors import UsageError
-from flist.store.cache import DEFAULT_LIMIT_BYTES
-from flist.store.retry import DEFAULT_WAIT_S
+from flist.store.defaults import DEFAULT_LIMIT_BYTES, DEFAULT_WAIT_S
 from flist.values import parse_path, parse_processes, parse_seconds, parse_size
 
 if TYPE_CHECKING:
+    from flist.format.sqlitefile import Check
     from flist.store.sources import Sources
 
 SHARED_CACHE = Path("/tmp/cache")  # noqa: S108 upstream's default; created with mode 0700
@@ -101,23 +101,25 @@ def read_password(word: str) -> str:
     return os.environ.get("RFS_PASSWORD", "") if word == "-" else word
 
 
-def check_signature(options: argparse.Namespace, meta: Path | None = None) -> None:
-    """Check a flist's signature if a key was named.
+def signature_check(options: argparse.Namespace) -> "Check | None":
+    """Return what demands a flist's signature, for `open_flist`, or None if no key was named.
 
-    `meta` is another flist than the one in the options: a version that `remount` shows later. Its
-    signature is inside or beside it, under the same name. Raises `SignatureError`, and `UsageError`
-    if a name or a signature but no key was given.
+    Another flist than the one in the options is a version that `remount` shows later: its signature
+    is inside or beside it, under the same name. Raises `UsageError` if a name or a signature but no
+    key was given.
     """
     if options.key is None:
         if options.name is not None or options.signature is not None:
             raise UsageError(
                 "cannot check a signature: no key is named", hint="--key FILE, of public keys"
             )
-        return
-    from flist.format.signing.trust import demand_signature
+        return None
 
-    if meta is None or meta == options.meta:
+    def check(path: Path, stream: BinaryIO) -> None:
+        from flist.format.signing.trust import demand_signature
+
+        place = options.signature if path == options.meta else None
         # A later version has to be signed under the same name, so keep it.
-        options.name = demand_signature(options.meta, options.key, options.name, options.signature)
-    else:
-        demand_signature(meta, options.key, options.name)
+        options.name = demand_signature(path, options.key, options.name, place, stream)
+
+    return check

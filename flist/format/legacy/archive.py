@@ -16,13 +16,14 @@ MAX_MEMBERS = 64
 MAX_OTHER_BYTES = 16 << 20
 
 
-def extract_database(path: Path, database: Path) -> bytes | None:
-    """Write the SQLite file inside the archive `path` to `database`; return its router, if any.
+def extract_database(path: Path, database: Path, archive_file: Path) -> bytes | None:
+    """Write the SQLite file inside an archive to `database`; return its router, if any. `path` is
+    named in errors.
 
     Raises `FormatError` if the archive has no database, and what `tarfile` and `gzip` raise.
     """
     router, is_found = None, False
-    with gzip.open(path) as unpacked, tarfile.open(fileobj=unpacked, mode="r|") as archive:
+    with gzip.open(archive_file) as unpacked, tarfile.open(fileobj=unpacked, mode="r|") as archive:
         for member in itertools.islice(archive, MAX_MEMBERS):
             name = Path(member.name).name if member.isreg() else ""
             if name == DATABASE and not is_found:

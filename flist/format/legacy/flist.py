@@ -4,6 +4,7 @@ It is read completely into memory.
 """
 
 import json
+import shutil
 import tarfile
 import tempfile
 import zlib
@@ -15,6 +16,7 @@ from flist.errors import FormatError
 from flist.format.legacy.archive import DATABASE, extract_database, read_records
 from flist.format.legacy.records import Decoded, RecordReader
 from flist.format.legacy.router import parse_router
+from flist.format.sqlitefile import Check
 from flist.model import NO_META, Block, Inode, Meta, Route
 
 DEFAULT_ROUTE = "zdb://hub.grid.tf:9900"
@@ -37,12 +39,17 @@ class LegacyFlist:
         self.router = router
 
     @classmethod
-    def open(cls, path: Path) -> "LegacyFlist":
-        """Read all of `path`; raises `FlistError`."""
+    def open(cls, path: Path, check: Check | None = None) -> "LegacyFlist":
+        """Read all of `path`, or if there is a `check`, of a copy that passes it
+        (`flist.format.opening`); raises `FlistError`."""
         try:
             with tempfile.TemporaryDirectory() as folder:
-                database = Path(folder) / DATABASE
-                router = extract_database(path, database)
+                database, copy = Path(folder, DATABASE), Path(folder, "copy.flist")
+                if check is not None:
+                    shutil.copyfile(path, copy)
+                    with copy.open("rb") as stream:
+                        check(path, stream)
+                router = extract_database(path, database, copy if check is not None else path)
                 routes = parse_router(router) if router is not None else []
                 records, metadata = read_records(path, database)
         except (OSError, EOFError, tarfile.TarError, zlib.error) as error:
@@ -74,6 +81,10 @@ class LegacyFlist:
         """Return the first entry `name` of directory `folder`, or None."""
         return next((inode for inode in self.children(folder) if inode.name == name), None)
 
+    def entries_after(self, folder: int, ino: int, limit: int) -> list[Inode]:
+        """Return up to `limit` entries of directory `folder` after inode `ino`."""
+        return [inode for inode in self.children(folder) if inode.ino > ino][:limit]
+
     def is_large(self, _folder: int) -> bool:
         """Return False: listing a directory costs nothing, since all is in memory."""
         return False
@@ -81,6 +92,13 @@ class LegacyFlist:
     def inodes(self) -> Iterator[Inode]:
         """Return every inode."""
         return iter(self.decoded.inodes.values())
+
+    def block_rows(self, _ino: int) -> None:
+        """Return None: all blocks are in memory."""
+
+    def blocks_between(self, ino: int, rows: range, first: int) -> list[Block]:
+        """Return some blocks of a file; never called, since there are no `block_rows`."""
+        return self.blocks(ino)[first : first + len(rows)]
 
     def blocks(self, ino: int) -> list[Block]:
         """Return the blocks of a file, first chunk first."""

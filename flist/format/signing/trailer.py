@@ -37,14 +37,14 @@ def read_trailer(path: Path) -> tuple[int, list[str]]:
     """
     try:
         with open_regular(path) as stream:
-            size = os.fstat(stream.fileno()).st_size
-            return find_trailer(stream, size)
+            return find_trailer(stream)
     except OSError as error:
         raise FlistError(f"cannot read {path}: {error.strerror}") from error
 
 
-def find_trailer(stream: BinaryIO, size: int) -> tuple[int, list[str]]:
-    """Do what `read_trailer` does with an open file of `size` bytes."""
+def find_trailer(stream: BinaryIO) -> tuple[int, list[str]]:
+    """Do what `read_trailer` does with an open file."""
+    size = stream.seek(0, os.SEEK_END)
     if size < FOOTER.size:
         return size, []
     stream.seek(size - FOOTER.size)
@@ -98,17 +98,23 @@ def split_texts(data: bytes) -> list[str]:
     return ["".join(lines[at : at + LINES]) for at in range(0, len(lines), LINES)]
 
 
-def file_sha256(path: Path, size_bytes: int | None = None) -> str:
-    """Return the SHA-256 of a file, or of its first `size_bytes`, in hex; raises `FlistError`."""
-    total = hashlib.sha256()
-    left = sys.maxsize if size_bytes is None else size_bytes
+def file_sha256(path: Path) -> str:
+    """Return the SHA-256 of a file in hex; raises `FlistError`."""
     try:
         with open_regular(path) as stream:
-            while left > 0 and (piece := stream.read(min(left, READ_BYTES))):
-                total.update(piece)
-                left -= len(piece)
+            return stream_sha256(stream)
     except OSError as error:
         raise FlistError(f"cannot read {path}: {error.strerror}") from error
+
+
+def stream_sha256(stream: BinaryIO, size_bytes: int = sys.maxsize) -> str:
+    """Return the SHA-256 of an open file, or of its first `size_bytes`, in hex."""
+    total = hashlib.sha256()
+    left = size_bytes
+    stream.seek(0)
+    while left > 0 and (piece := stream.read(min(left, READ_BYTES))):
+        total.update(piece)
+        left -= len(piece)
     return total.hexdigest()
 
 

@@ -1,6 +1,7 @@
 """Guesses from the place and the name of a file which files will be read after it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import islice
 
 from flist.model import ROOT_INO, Inode
 from flist.mount.tree import Tree
@@ -11,6 +12,7 @@ FAMILY_BYTES = 8 << 20
 FOLDER_BYTES = 256 * 1024
 """A directory beside the file's own is fetched as a whole if it has no more than this."""
 MAX_FOLDERS = 128
+MAX_NEXT = 1024
 
 
 def is_program(inode: Inode) -> bool:
@@ -41,9 +43,7 @@ def choose_neighbours(tree: Tree, inode: Inode) -> Iterator[Inode]:
 
 def list_family(tree: Tree, inode: Inode) -> Iterator[Inode]:
     """Yield the same files without the limit, some of them twice."""
-    entries = list(tree.entries(inode.parent).values())
-    start = next((i for i, entry in enumerate(entries) if entry.ino == inode.ino), 0)
-    for entry in entries[start + 1 :] + entries[:start]:
+    for entry in list_around(tree, inode):
         if is_small(entry) and not is_program(entry):
             yield entry
     _, dot, suffix = inode.name.rpartition(b".")
@@ -54,14 +54,28 @@ def list_family(tree: Tree, inode: Inode) -> Iterator[Inode]:
         yield from list_folders(tree, folder, dot + suffix)
 
 
+def list_around(tree: Tree, inode: Inode) -> Iterable[Inode]:
+    """Return the entries of the directory of `inode`, those after it first; of a large one only the
+    next."""
+    if inode.parent in tree.large_folders:
+        return islice(tree.following(inode.parent, inode.ino), MAX_NEXT)
+    entries = list(tree.entries(inode.parent).values())
+    start = next((i for i, entry in enumerate(entries) if entry.ino == inode.ino), 0)
+    return entries[start + 1 :] + entries[:start]
+
+
 def list_alike(tree: Tree, folder: int, suffix: bytes) -> list[Inode]:
-    """Return the small files of a directory that have this suffix."""
+    """Return the small files of a directory that have this suffix; none of a large one."""
+    if folder in tree.large_folders:
+        return []
     entries = tree.entries(folder).values()
     return [file for file in entries if is_small(file) and file.name.endswith(suffix)]
 
 
 def list_folders(tree: Tree, folder: int, suffix: bytes) -> Iterator[Inode]:
     """Yield such files of all directories in a directory, small directories first."""
+    if folder in tree.large_folders:
+        return
     folders = [entry.ino for entry in tree.entries(folder).values() if entry.is_dir]
     if len(folders) > MAX_FOLDERS:
         return

@@ -9,11 +9,11 @@ import stat
 from collections.abc import Iterable, Iterator
 from itertools import islice
 
+from common.processors import cpu_count
 from flist.blocks.decoder import MAX_JOBS, REGION_BYTES, Decoder, start_decoder
 from flist.model import CHUNK_BYTES, ROOT_INO, Block, Inode, chunk_count, chunk_size
 from flist.mount.reader import Reader
 from flist.mount.tree import Tree
-from flist.pack.workers import cpu_count
 
 FIRST_BYTES = 256 * 1024
 MOST_BYTES = REGION_BYTES - CHUNK_BYTES
@@ -127,8 +127,7 @@ def upcoming(tree: Tree, inode: Inode, number: int) -> Iterator[Chunk | None]:
     for index in range(number, chunk_count(inode.size)):
         yield inode, index
     for _ in range(MAX_DEPTH):
-        entries = tree.entries(inode.parent).values()
-        yield from below(tree, [entry for entry in entries if entry.ino > inode.ino])
+        yield from below(tree, tree.following(inode.parent, inode.ino))
         inode = tree.inode(inode.parent)
         if inode.ino == ROOT_INO:
             return

@@ -19,7 +19,7 @@ import mfusepy
 
 from common.mounts import MS_NODEV, MS_NOSUID
 from flist.errors import FlistError
-from flist.model import Inode
+from flist.model import NAME_MAX_BYTES, Inode
 from flist.mount.attach import SAFE, detach, refuse_unsafe
 from flist.mount.failures import Failures
 from flist.mount.fuse.wire import FUSE_TIMEOUT_S
@@ -49,7 +49,10 @@ class Operations(mfusepy.Operations):  # type: ignore[misc]
         """Give the inode at `path` for the block. Failures there become error numbers; why a flist
         is damaged is reported."""
         try:
-            yield self.tree.find(coded(path))
+            raw = coded(path)
+            if len(raw.rpartition(b"/")[2]) > NAME_MAX_BYTES:
+                raise mfusepy.FuseOSError(errno.ENAMETOOLONG)
+            yield self.tree.find(raw)
         except FileNotFoundError as error:
             raise mfusepy.FuseOSError(errno.ENOENT) from error
         except FlistError as error:

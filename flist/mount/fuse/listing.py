@@ -65,25 +65,36 @@ class Listings:
     def make(self, question: Question) -> tuple[bytes, int]:
         """Return what `answer` does, and the number of nodes in it; it is not prepared yet."""
         place, offset, left = question
-        entries = self.entries(place)
-        first = max(offset - 2, 0)
-        dots = enumerate((b".", b"..")[offset:], offset + 1)
-        rest = enumerate(entries[first:] if first else entries, first + 3)
         version, fields = place.version, self.fields
+        rest = self.following(place, offset, left // wire.DIRENT_PLUS.size)
         pieces = (wire.dirent_plus(fields(version, inode), at, inode.name) for at, inode in rest)
-        dot_pieces = [wire.dirent_dots(place.nodeid, at, name) for at, name in dots]
-        taken = fill(chain(dot_pieces, pieces), left)
-        return b"".join(taken), max(len(taken) - len(dot_pieces), 0)
+        dots = [wire.dirent_dots(place.nodeid, at, name) for at, name in find_dots(offset)]
+        taken = fill(chain(dots, pieces), left)
+        return b"".join(taken), max(len(taken) - len(dots), 0)
 
     def names(self, question: Question) -> bytes:
         """Return as many entries without attributes as fit; nothing at the end."""
         place, offset, left = question
         base = Place(place.version, 0).nodeid
-        names = [(place.nodeid, stat.S_IFDIR, name) for name in (b".", b"..")]
-        names += [(i.content_ino | base, i.mode, i.name) for i in self.entries(place)]
-        rows = enumerate(names[offset:], offset + 1)
-        pieces = (wire.dirent(ino, at, mode, name) for at, (ino, mode, name) in rows)
-        return b"".join(fill(pieces, left))
+        rest = self.following(place, offset, left // wire.DIRENT.size)
+        dots = [wire.dirent(place.nodeid, at, stat.S_IFDIR, name) for at, name in find_dots(offset)]
+        pieces = (wire.dirent(i.content_ino | base, at, i.mode, i.name) for at, i in rest)
+        return b"".join(fill(chain(dots, pieces), left))
+
+    def following(self, place: Place, offset: int, most: int) -> Iterable[tuple[int, Inode]]:
+        """Return the entries after `offset`, each with its own offset; of a large directory only
+        `most`, which is as many as can fit.
+
+        The offset of an entry is its place in the directory, or in a large one its inode number, so
+        that the listing can go on there although nothing of it is kept.
+        """
+        first = max(offset - 2, 0)
+        tree = self.tree(place.version)
+        if place.ino in tree.large_folders:
+            found = tree.source.entries_after(place.ino, first, most)
+            return ((inode.ino + 2, inode) for inode in found)
+        entries = self.entries(place)
+        return enumerate(entries[first:] if first else entries, first + 3)
 
     def foresee(self, question: Question) -> None:
         """Prepare the directory that a walk reaches after the end of this one."""
@@ -102,7 +113,7 @@ class Listings:
 
 def folders(tree: Tree, ino: int) -> Iterator[Inode]:
     """Yield the directories that a depth-first walk of the whole tree reaches after `ino`."""
-    stack = [iter(tree.entries(ino).values())]
+    stack = [entries_of(tree, ino, 0)]
     for _ in range(MAX_DEPTH):
         while stack:
             entry = next(stack[-1], None)
@@ -111,12 +122,23 @@ def folders(tree: Tree, ino: int) -> Iterator[Inode]:
             elif entry.is_dir:
                 yield entry
                 if len(stack) < MAX_DEPTH:
-                    stack.append(iter(tree.entries(entry.ino).values()))
+                    stack.append(entries_of(tree, entry.ino, 0))
         if ino == ROOT_INO:
             return
         parent = tree.inode(ino).parent
-        stack = [iter([e for e in tree.entries(parent).values() if e.ino > ino])]
+        stack = [entries_of(tree, parent, ino)]
         ino = parent
+
+
+def entries_of(tree: Tree, folder: int, ino: int) -> Iterator[Inode]:
+    """Return the entries of a directory after inode `ino`; none of a large one, which would take
+    long to read for a guess."""
+    return iter(()) if folder in tree.large_folders else tree.following(folder, ino)
+
+
+def find_dots(offset: int) -> Iterable[tuple[int, bytes]]:
+    """Return `.` and `..`, or what follows `offset`, each with its own offset."""
+    return enumerate((b".", b"..")[offset:], offset + 1)
 
 
 def fill(pieces: Iterable[bytes], left: int) -> list[bytes]:

@@ -9,10 +9,10 @@ import contextlib
 import errno
 import os
 import threading
-import traceback
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from common.errors import tell_traceback
 from flist.blocks.collector import collect_rarely
 from flist.blocks.malloc import keep_buffers
 from flist.errors import FlistError
@@ -130,7 +130,7 @@ class Server:
             refuse(request.unique, errno.EIO)
             self.note_failure(request, error)
         except Exception:  # one bad entry must not end the mount for everybody
-            traceback.print_exc()
+            tell_traceback()
             refuse(request.unique, errno.EIO)
         else:
             if request.opcode == wire.INIT:

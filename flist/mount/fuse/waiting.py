@@ -7,11 +7,11 @@ read whose reader gets a signal is given up at once; its thread still waits for 
 import contextlib
 import errno
 import threading
-import traceback
 from collections.abc import Hashable
 from queue import SimpleQueue
 from typing import NamedTuple
 
+from common.errors import tell_traceback
 from flist.errors import FlistError
 from flist.model import CHUNK_BYTES, Inode
 from flist.mount.ahead.ahead import Ahead
@@ -90,7 +90,7 @@ class WaitingReads:
             except Exception:  # such as MemoryError: this read fails, the thread goes on
                 self.finish(unique, None)
                 with contextlib.suppress(Exception):
-                    traceback.print_exc()
+                    tell_traceback()
 
     def finish(self, unique: int, data: bytes | None) -> None:
         """Answer a read with its bytes, or with EIO for None, unless it was interrupted."""

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 
+from common.processors import cpu_count
 from flist.blocks.codec import check_arrival, digest, encode
 from flist.blocks.parts import LARGE_BYTES, encode_parts
 from flist.model import CHUNK_BYTES, Block, Route
-from flist.pack.workers import cpu_count
 from flist.store.routed import RoutedStore, open_routes
 from flist.store.sender import give
 

@@ -1,12 +1,14 @@
 """A node's bring-up hands the services of a flist to a real zinit, and bad ones cost no other."""
 
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from node import bringup
+from node.model import NodeError
 from node.services import override_text
 from tests.helpers.checkout import TOP
 from tests.helpers.needs import need_root
@@ -93,6 +95,39 @@ def test_the_nodes_own_services_cannot_be_replaced(
         capsys.readouterr().out
     )
     assert (node.etc / "network.yaml").read_text() == "exec: sleep 1000"
+
+
+def test_a_name_that_is_too_long_costs_its_service_only(
+    node: ZinitDaemon, capsys: pytest.CaptureFixture[str]
+) -> None:
+    add(node, "x" * 250, "exec: sleep 1000")
+    add(node, "good", "exec: sleep 1000")
+    assert bringup.start_services(node.client) == ["good"]
+    assert f"cannot start {'x' * 250}: its name is too long" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("link", "target"), [("etc", "host"), ("etc/zinit", "host/zinit")])
+def test_a_folder_that_leads_out_of_the_flist_is_refused(
+    node: ZinitDaemon, link: str, target: str
+) -> None:
+    (node.folder / "host/zinit").mkdir(parents=True)
+    (node.folder / "host/zinit/nodes.yaml").write_text("exec: sleep 1000")
+    shutil.rmtree(node.folder / "root" / link)
+    (node.folder / "root" / link).symlink_to(node.folder / target)
+    with pytest.raises(NodeError, match="a link that leads out of the flist"):
+        bringup.start_services(node.client)
+
+
+def test_a_service_that_was_removed_is_not_waited_for(
+    node: ZinitDaemon, capsys: pytest.CaptureFixture[str]
+) -> None:
+    add(node, "b", "exec: sleep 1000")
+    names = bringup.start_services(node.client)
+    node.client.stop("b")
+    wait_until(lambda: node.service_pid("b") == 0, "it is down")
+    node.client.forget("b")
+    bringup.wait_and_report(node.client, names)
+    assert capsys.readouterr().out == ""
 
 
 def test_a_mended_file_is_started_by_reload(node: ZinitDaemon) -> None:

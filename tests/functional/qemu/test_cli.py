@@ -1,12 +1,18 @@
 """`zos vm` as a user runs it."""
 
 import os
+import pty
+import select
+import shlex
 import signal
 import subprocess
 import sys
+import termios
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -21,6 +27,26 @@ DEADLINE_S = 120
 @pytest.fixture(autouse=True)
 def _tools() -> None:
     need_tool("qemu-system-x86_64")
+
+
+class Person(NamedTuple):
+    """Our end of a terminal, and the command's."""
+
+    ours: int
+    theirs: int
+
+    def type(self, keys: str) -> None:
+        """Press keys."""
+        os.write(self.ours, keys.encode())
+
+    def read(self, text: str) -> None:
+        """Wait until the terminal shows `text`; nothing after that is lost."""
+        shown = b""
+        deadline = time.monotonic() + DEADLINE_S
+        while not shown.endswith(text.encode()):
+            left_s = max(deadline - time.monotonic(), 0)
+            assert select.select([self.ours], [], [], left_s)[0], f"no {text!r} in {shown!r}"
+            shown += os.read(self.ours, 1)
 
 
 def run(*words: str) -> subprocess.CompletedProcess[str]:
@@ -95,3 +121,66 @@ def test_a_signal_stops_the_machine_cleanly(
     assert running.returncode == 130, talk
     assert "stopping" in talk
     assert not list((tmp_path / "cache" / "runs").glob("vm-*"))
+
+
+def test_a_reader_that_goes_away_ends_the_command(tmp_path: Path) -> None:
+    code = sector.say("up\r\n")
+    again = bytes([0xEB, 256 - len(code) - 2])
+    image = sector.write_sector(tmp_path / "disk", code, again)
+    call = shlex.join([*COMMAND, "--usb", str(image)])
+    done = subprocess.run(
+        ["bash", "-c", f"{call} | head -n 1; exit ${{PIPESTATUS[0]}}"],
+        capture_output=True, text=True, timeout=DEADLINE_S, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+
+
+@pytest.fixture
+def person() -> Iterator[Person]:
+    """Return a person at a terminal."""
+    ours, theirs = pty.openpty()
+    try:
+        yield Person(ours, theirs)
+    finally:
+        os.close(ours)
+        os.close(theirs)
+
+
+def test_two_machines_are_used_by_turns(tmp_path: Path, person: Person) -> None:
+    image = sector.write_sector(tmp_path / "disk", sector.say("ready>"), sector.echo_forever())
+    before = termios.tcgetattr(person.theirs)
+    call = [*COMMAND, "--usb", str(image), "--machines", "2", "--interactive"]
+    with subprocess.Popen(
+        call,
+        stdin=person.theirs,
+        stdout=person.theirs,
+        stderr=person.theirs,
+        start_new_session=True,
+    ) as process:
+        try:
+            person.read("another machine")
+            person.read("ready>")
+            person.type("HAL")
+            person.read("IBM")
+            person.type("\x03")  # goes to the machine
+            person.read("\x04")
+            person.type("\x1d2")
+            person.read("machine 2")
+            person.read("ready>")
+            person.type("a\x1d1")
+            person.read("IBM\x04")  # what the first machine showed last
+            person.type("\x1d7")
+            person.read("machine 7 does not run")
+            person.type("\x1dq")
+            assert process.wait(DEADLINE_S) == 0
+        finally:
+            process.kill()
+    assert termios.tcgetattr(person.theirs) == before
+
+
+def test_what_cannot_be_started_together_is_refused(tmp_path: Path) -> None:
+    image = sector.write_sector(tmp_path / "disk", sector.HALT)
+    for words in (("--machines", "0"), ("--machines", "10"), ("--machines", "2", "--forward", "1")):
+        done = run("--usb", str(image), *words)
+        assert (done.returncode, done.stdout) == (2, "")

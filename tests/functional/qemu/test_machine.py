@@ -253,6 +253,16 @@ def test_an_error_of_qemu_is_reported_with_its_output(configure: Maker, tmp_path
     assert "no-such-device" in (tmp_path / "kept" / "qemu.log").read_text()
 
 
+def test_two_machines_do_not_share_a_folder_of_logs(configure: Maker, tmp_path: Path) -> None:
+    config, folder = configure(sector.say("up\r\n"), sector.HALT), tmp_path / "kept"
+    for _ in range(2):  # the folder is free again when its machine has ended
+        with QemuMachine(config, artefacts=folder) as machine:
+            with pytest.raises(MachineError, match="a machine that runs has its logs there"):
+                QemuMachine(config, artefacts=folder).open()
+            machine.wait_for_console_text("up", timeout_s=BOOT_S)
+            assert (folder / "console.log").exists()
+
+
 def test_temporary_files_are_removed(
     configure: Maker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -16,6 +16,9 @@ from tests.helpers.waiting import wait_until
 
 CONTENT = bytes(range(256)) * 8000
 FEW_FILES = 40
+TWO_LENGTHS = (
+    "POST /file/file HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n"
+)
 
 
 @pytest.fixture(autouse=True)
@@ -61,6 +64,7 @@ def test_pipelined_requests_are_answered_in_order(tmp_path: Path) -> None:
         ("nonsense\r\n\r\n", 400, "bad_request"),
         ("GET / HTTP/1.1\r\n\r\n", 400, "bad_request"),
         ("GET / HTTP/1.1\r\nX: " + "x" * 20_000, 431, "header_size"),
+        (TWO_LENGTHS + "0\r\n\r\nGET /health HTTP/1.1\r\nHost: x\r\n\r\n", 400, "bad_request"),
     ],
 )
 def test_what_is_not_a_request_is_a_problem(

@@ -32,7 +32,8 @@ def checkout(tmp_path: Path) -> Path:
     top.mkdir()
     for name in ("zos", "pyproject.toml", "requirements.lock"):
         shutil.copy(TOP / name, top)
-    shutil.copytree(TOP / "common", top / "common")
+    for name in ("bin", "common"):
+        shutil.copytree(TOP / name, top / name)
     write_program(top / ".venv" / "bin" / "python", '#!/bin/sh\necho "$@"\n')
     loader = SourceFileLoader("launcher", str(top / "zos"))
     spec = importlib.util.spec_from_loader("launcher", loader)

@@ -1,13 +1,18 @@
 """The `zinit` command when no daemon, or another program, answers; and its flags."""
 
+import itertools
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.helpers.waiting import DEADLINE_S
 from tests.helpers.zinit.daemon import ZinitDaemon, running_daemon
+from zinit.client.errors import ZinitError, collect
 
 REQUESTS = (
     ("list",), ("status", "a"), ("start", "a"), ("restart", "a"), ("stats", "a"), ("proxy",),
@@ -58,6 +63,7 @@ def peer(tmp_path: Path) -> Iterator[tuple[ZinitDaemon, list[bytes]]]:
         b'{"jsonrpc":"2.0","id":1,"result":5}\n',
         b'{"jsonrpc":"2.0","id":1,"error":5}\n',
         b"\xff\xfe\n",
+        b"[" * 200_000,
     ],
 )
 def test_an_answer_of_another_program_is_a_short_error(
@@ -70,6 +76,14 @@ def test_an_answer_of_another_program_is_a_short_error(
         assert done.returncode in (0, 1), words
         assert "Traceback" not in done.stderr, words
         assert len(done.stderr.splitlines()) <= 2
+
+
+def test_an_answer_without_an_end_is_an_error() -> None:
+    with pytest.raises(ZinitError, match="cannot understand zinit's answer: xxx"):
+        collect(itertools.repeat(b"x" * 65536), None)
+    with pytest.raises(ZinitError, match="cannot understand zinit's answer: xxx"):
+        collect(itertools.repeat(b"x"), 0.2)
+    assert collect([b"a", b"b"], 30) == b"ab"
 
 
 def test_a_socket_without_a_daemon_is_an_error(tmp_path: Path) -> None:
@@ -114,6 +128,15 @@ none.yaml:3: warning: there is no folder '/tmp' in ROOT
 """
 
 
+def test_check_escapes_what_would_control_a_terminal(tmp_path: Path) -> None:
+    zinit = ZinitDaemon(tmp_path)
+    (zinit.etc / "red\x1b[31m.yaml").write_text("exec: sleep 1")
+    done = zinit.cli("check", str(zinit.etc))
+    assert done.returncode == 1
+    assert f"{zinit.etc}/red\\x1b[31m.yaml: error: " in done.stdout
+    assert "\x1b" not in done.stdout
+
+
 def test_check_judges_services_by_another_root(tmp_path: Path) -> None:
     zinit, root = ZinitDaemon(tmp_path), tmp_path / "root"
     for name in ("etc/zinit", "bin", "srv"):
@@ -130,3 +153,18 @@ def test_check_judges_services_by_another_root(tmp_path: Path) -> None:
     refused = zinit.cli("check", "--root", str(tmp_path / "nowhere"), str(root / "etc/zinit"))
     assert refused.returncode == 1
     assert refused.stderr == f"cannot read {tmp_path / 'nowhere'}: Not a directory\n"
+
+
+def imported(*words: str | Path) -> set[str]:
+    """Return the modules that Python imports to run `words`."""
+    call = [sys.executable, "-X", "importtime", *map(str, words)]
+    run = subprocess.run(call, capture_output=True, text=True, timeout=DEADLINE_S)
+    return {line.rpartition("|")[2].strip() for line in run.stderr.splitlines() if "|" in line}
+
+
+def test_the_installed_command_starts_a_daemon_with_its_own_modules_only() -> None:
+    program = Path(sys.executable).with_name("zinit")
+    names = imported(program, "init", "--buffer", "none") - imported("-c", "pass")
+    assert "zinit.daemon" in names
+    others = {name for name in names if name.partition(".")[0] != "zinit"}
+    assert others <= {"_collections", "_heapq", "_operator", "_socket", "gc", "select"}

@@ -219,6 +219,8 @@ def test_a_full_run_folder_is_an_error_and_no_crash(tmp_path: Path, small_disk: 
         fill_space(small_disk)
         with pytest.raises(OSError, match="No space left"):
             zinit.write("torn", "exec: sleep 1000")
+        assert "error" in zinit.rpc("service_create", "drafted", {"exec": "sleep 1000"})
+        assert not list(zinit.etc.glob("*draft*"))
         fill_inodes(small_disk)
         for name in ("torn", "missing"):
             with pytest.raises(ZinitError):

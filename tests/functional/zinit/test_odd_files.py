@@ -46,6 +46,13 @@ def test_a_poisonous_file_does_not_keep_the_others_from_starting(tmp_path: Path)
         assert "poison.yaml is skipped: line 2: expected notify, or fd:N" in zinit.said()
 
 
+def test_a_path_longer_than_any_file_has_is_refused(tmp_path: Path) -> None:
+    """The log writer could never be told of it, so the lines would be sent again for ever."""
+    with running_daemon(tmp_path, a=f"exec: yes\nlog: {{file: {'/a' * 300_000}}}") as zinit:
+        wait_until(lambda: "a.yaml is skipped" in zinit.said(), "it is refused")
+        assert "line 2: a path has less than 4096 bytes" in zinit.said()
+
+
 def test_a_stop_may_take_a_month(tmp_path: Path) -> None:
     """That is more milliseconds than a C int can hold."""
     stubborn = "exec: sh -c 'trap \"\" TERM; echo deaf; while :; do sleep 1; done'"

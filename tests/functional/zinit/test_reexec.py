@@ -172,6 +172,8 @@ def test_modules_for_later_are_imported_soon_after_the_boot(tmp_path: Path) -> N
         ("import zinit.control.reexec as r\nr.FORMAT = 99\n", "it reads no state but format 99"),
         ("import zinit.control.trial, os\nos._exit(3)\n", "wait status 768"),
         ("import time\ntime.sleep(1000)\n", "has not started within"),
+        ("import sys\nsys.modules['zinit.daemon'] = None\n", "zinit.daemon"),  # a broken module
+        ("import sys\nsys.exit()\n", "ends without having read the state"),  # as an empty file
     ],
 )
 def test_a_program_that_would_not_start_is_not_executed(
@@ -294,3 +296,18 @@ def test_the_state_of_an_older_program_is_taken_over(tmp_path: Path) -> None:
         wait_until(lambda: zinit.service_pid("plain") not in (0, pids["plain"]), "it restarts")
         assert zinit.end() == 0
         assert not zinit.socket.exists()
+
+
+def test_another_version_right_after_the_start_is_an_error_and_no_loop(tmp_path: Path) -> None:
+    """The modules that are imported later are not those of the program that runs."""
+    missing = ("zinit.control.late", "zinit.control.trial")
+    with ZinitDaemon(tmp_path) as zinit:
+        code = f"import sys, zinit.daemon\nsys.modules.update(dict.fromkeys({missing}))\n"
+        zinit.insert(code + "zinit.daemon.LATE_S = 0.1\n")
+        zinit.write("tick", f"exec: {TICK}")
+        zinit.start()
+        wait_until(lambda: "internal error" in zinit.said(), "it is reported")
+        with pytest.raises(ZinitError, match="cannot re-execute: it cannot be tested"):
+            zinit.client.call("reexec")
+        zinit.wait_for_state("tick", "Running")
+        assert zinit.said().count("internal error") == 1

@@ -10,6 +10,7 @@ import pytest
 
 from tests.helpers.waiting import wait_until
 from tests.helpers.zinit.daemon import ZinitDaemon, hold
+from zinit.client.line import ZinitError
 
 
 def start_in(zinit: ZinitDaemon, folder: Path, *words: str) -> None:
@@ -55,11 +56,33 @@ def test_a_removed_control_socket_comes_back(tmp_path: Path) -> None:
         zinit.start()
         for _ in range(2):
             zinit.socket.unlink()
-            wait_until(zinit.socket.exists, "the socket is back")
+            wait_until(lambda: reach(zinit), "the socket is back")
             assert zinit.client.list().keys() == {"a"}
         assert zinit.socket.stat().st_mode & 0o777 == 0o600
         assert zinit.end() == 0
         assert not zinit.socket.exists()
+
+
+def test_a_socket_put_in_the_place_of_ours_is_replaced(tmp_path: Path) -> None:
+    """Nobody could reach the daemon any more; what another program answers on is left alone."""
+    with ZinitDaemon(tmp_path) as zinit:
+        zinit.insert("import zinit.daemon\nzinit.daemon.SOCKET_LOOK_S = 0.1\n")
+        zinit.start()
+        with socket.socket(socket.AF_UNIX) as other:
+            other.bind(str(tmp_path / "other"))
+            other.listen()
+            (tmp_path / "other").replace(zinit.socket)
+            wait_until(lambda: "another zinit answers there" in zinit.said(), "it is noticed")
+        wait_until(lambda: reach(zinit), "the daemon is reached again")
+        assert zinit.said().count("cannot listen") == 1
+
+
+def reach(zinit: ZinitDaemon) -> bool:
+    """Return whether the daemon answers."""
+    try:
+        return zinit.client.list() is not None
+    except ZinitError:
+        return False
 
 
 def test_closed_standard_descriptors_are_replaced(tmp_path: Path) -> None:
@@ -203,3 +226,11 @@ def test_a_file_in_place_of_the_socket_is_replaced_if_it_is_empty(tmp_path: Path
         assert zinit.socket.read_text() == "precious"
         zinit.socket.write_text("")
         zinit.start()
+
+
+def test_a_socket_whose_path_is_too_long_is_an_error(tmp_path: Path) -> None:
+    with ZinitDaemon(tmp_path) as zinit:
+        zinit.socket = tmp_path / ("x" * 107)
+        done = run_init(zinit, zinit.etc)
+        assert done.returncode == 1
+        assert "at most 107 bytes" in done.stderr

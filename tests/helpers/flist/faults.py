@@ -15,7 +15,8 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from flist.blocks.codec import MAX_BLOCK_BYTES, digest
+from flist.blocks.codec import digest
+from flist.model import MAX_BLOCK_BYTES
 from tests.helpers.flist.mount import rfs
 
 ORPHANS_END_WITHIN_S = 120

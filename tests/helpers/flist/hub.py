@@ -29,6 +29,8 @@ class LocalHub:
         """Send a request as a user (alice, bob), as the operator, or as nobody (user is empty)."""
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
         headers = {"authorization": f"Bearer {self.tokens[user]}"} if user else {}
+        if not isinstance(body, bytes):
+            headers["content-type"] = "application/json"
         return send_body(self.app, method, path, data, headers)
 
     def get(self, path: str) -> Any:

@@ -31,6 +31,9 @@ class PathSource:
     def child(self, folder: int, name: bytes) -> Inode | None:
         raise AssertionError((folder, name))
 
+    def entries_after(self, folder: int, ino: int, limit: int) -> list[Inode]:
+        return [inode for inode in self.children(folder) if inode.ino > ino][:limit]
+
     def is_large(self, _folder: int) -> bool:
         return False
 
@@ -40,6 +43,12 @@ class PathSource:
 
     def blocks(self, ino: int) -> list[Block]:
         raise AssertionError(ino)
+
+    def block_rows(self, _ino: int) -> range | None:
+        return None
+
+    def blocks_between(self, ino: int, rows: range, first: int) -> list[Block]:
+        raise AssertionError((ino, rows, first))
 
     def parts(self, _block_id: bytes) -> bytes | None:
         return None

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import hashlib
 import json
 from pathlib import Path
@@ -192,3 +193,22 @@ def test_ready_tells_which_channels_can_boot(app: FastAPI, channel: Path) -> Non
     (channel / "initramfs.zst").unlink()
     (channel / "initramfs.zst").symlink_to("/dev/zero")
     assert not is_bootable(app)
+
+
+def test_a_link_to_itself_is_a_channel_without_a_release(app: FastAPI, channel: Path) -> None:
+    (channel.parent / "qa").symlink_to("qa")
+    assert ask(app, "/kernel/qa/release.ipxe").status == 404
+    assert ask(app, "/").status == 200
+    assert json.loads(ask(app, "/ready").body)["channels"]["dev"]
+
+
+def test_a_server_without_descriptors_does_not_call_a_file_absent(
+    app: FastAPI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EMFILE, "too many open files")
+
+    monkeypatch.setattr(FileOpener, "open", refuse)
+    for path in (KERNEL, "/kernel/dev/release.ipxe"):
+        answer = ask(app, path)
+        assert (answer.status, answer.headers.get("retry-after")) == (503, "1")

@@ -40,6 +40,17 @@ from common.ending import leave
 atexit.register(print, "bye")
 sys.exit(leave(3))
 """
+KEPT = """
+import sys
+from common.ending import leave
+
+class Kept:
+    def __del__(self):
+        print("freed")
+
+kept = Kept()
+sys.exit(leave(3))
+"""
 
 
 def run(script: str) -> tuple[int, str]:
@@ -60,5 +71,9 @@ def test_busy_threads_get_a_moment_to_finish() -> None:
 
 
 @pytest.mark.parametrize("before", ["", "import threading"])
-def test_without_threads_the_interpreter_exits_normally(before: str) -> None:
+def test_without_threads_what_was_registered_is_called(before: str) -> None:
     assert run(before + WITHOUT_THREADS) == (3, "bye\n")
+
+
+def test_the_interpreter_is_not_taken_apart() -> None:
+    assert run(KEPT) == (3, "")

@@ -39,6 +39,7 @@ def test_the_run_mode_names_the_flist() -> None:
         (f"farmer_id=-1 {HUB}", "farmer_id=-1"),
         (f"farmer_id=4294967296 {HUB}", "farmer_id=4294967296"),
         (f"farmer_id=٣ {HUB}", "farmer_id=٣"),
+        (f"farmer_id={'9' * 5000} {HUB}", "farmer_id=999"),
         ("runmode=dev", "hub="),
         ("hub=ftp://x", "hub=ftp://x"),
         ("hub=http://", "hub=http://"),

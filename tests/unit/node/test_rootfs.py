@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from node.bringup import NameServers
-from node.rootfs import copy_resolv_conf
+from node.model import NodeError
+from node.rootfs import copy_resolv_conf, make_mount_point
 
 
 @pytest.fixture
@@ -34,6 +35,18 @@ def test_a_folder_that_leads_out_is_refused(root: Path, tmp_path: Path) -> None:
     with pytest.raises(OSError, match="etc"):
         copy_resolv_conf(root, tmp_path / "resolv.conf")
     assert list((tmp_path / "host").iterdir()) == []
+
+
+def test_the_nodes_own_folders_are_never_mounted_over(root: Path, tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    for target in ("/run", str(tmp_path / "run"), "../run"):
+        (root / "run").symlink_to(target)
+        with pytest.raises(NodeError, match="/run is a link that leads out"):
+            make_mount_point(root, "run")
+        (root / "run").unlink()
+    assert make_mount_point(root, "run").is_dir()
+    (root / "var").symlink_to("run")
+    assert make_mount_point(root, "var").is_dir()
 
 
 def test_services_get_the_name_servers_of_a_new_lease(

@@ -79,3 +79,15 @@ def test_sent_text_reaches_the_machine(serial: tuple[Console, socket.socket]) ->
     console.send("root\n")
     machine.settimeout(30)
     assert machine.recv(100) == b"root\n"
+
+
+def test_a_machine_that_reads_nothing_does_not_block_the_sender(
+    serial: tuple[Console, socket.socket], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("qemu.console.SEND_S", 0.2)
+    console, machine = serial
+    with pytest.raises(WaitTimeoutError, match="the machine takes no keys"):
+        console.send("x" * (8 << 20))
+    machine.close()
+    with pytest.raises(MachineEndedError, match="it has ended"):
+        console.send("x")

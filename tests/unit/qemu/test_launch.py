@@ -1,5 +1,6 @@
 """What is prepared before QEMU starts: images, initrds, sockets."""
 
+import os
 import socket
 from pathlib import Path
 
@@ -29,6 +30,9 @@ def test_every_archive_is_aligned(tmp_path: Path, lengths: tuple[int, ...]) -> N
 
 def test_a_missing_or_empty_image_is_refused(tmp_path: Path) -> None:
     (tmp_path / "empty").touch()
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(MachineError, match="neither a file nor a disk"):
+        check_images(MachineConfig(boot=UsbBoot(tmp_path / "pipe")))
     with pytest.raises(MachineError, match="the file is empty"):
         check_images(MachineConfig(boot=UsbBoot(tmp_path / "empty")))
     with pytest.raises(MachineError, match="a folder"):

@@ -4,7 +4,7 @@ import itertools
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from qemu.lines import MAX_LINE_CHARS, LineBuffer
@@ -64,6 +64,10 @@ TRICKY = st.sampled_from(
 )
 
 
+@example(b"\x1b\x1bH[@", [3])
+@example(b"\x1b(\x1bHB", [4])
+@example(b"\x1b]a\x1bH\x07", [5])
+@example(b"\x1b]\n\x07", [3])
 @given(
     st.one_of(st.binary(max_size=99), st.lists(TRICKY, max_size=60).map(b"".join)),
     st.lists(st.integers(0, 99), max_size=5),

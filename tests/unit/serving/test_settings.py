@@ -68,6 +68,7 @@ def test_unknown_keys_are_refused_by_name(tmp_path: Path, monkeypatch: pytest.Mo
     ("text", "said"),
     [
         ("idle_timeout = 0\n", "'idle_timeout' from .*thing.toml: input should be greater than 0"),
+        ("idle_timeout = inf\n", "'idle_timeout' from .*thing.toml: input should be a finite"),
         ('idle_timeout = "soon"\n', "'idle_timeout' from .*thing.toml: input should be a valid"),
         ("max_connections = 1.5\n", "'max_connections' from .*thing.toml"),
         ('log_format = "xml"\n', "'log_format' from .*thing.toml"),

@@ -211,3 +211,10 @@ def test_commands_that_write_flists_keep_or_add_the_checks(sample: Sample, tmp_p
     image = write_saved(tmp_path / "a.tar", [layer], "a:1")
     rfs("docker", "--archive", image, "-m", tmp_path / "f.fl", "-s", f"dir://{tmp_path}/f")
     assert blocks_of(tmp_path / "f.fl")[b"b"] == expected[b"b"]
+
+
+def test_verify_names_blocks_that_no_route_covers(sample: Sample) -> None:
+    change_checks(sample.meta, 'UPDATE route SET start = 255, "end" = 0')
+    done = rfs("verify", "-m", sample.meta, check=False)
+    assert done.returncode == 1
+    assert f"no route covers block {sample.block('a').id.hex()}" in done.stdout

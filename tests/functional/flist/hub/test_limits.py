@@ -47,7 +47,10 @@ def sign_in(hub: Hub, password: str) -> int:
     """Return the status of one sign-in."""
     body = json.dumps({"username": "farmer", "password": password}).encode()
     try:
-        with urllib.request.urlopen(f"{hub.url}/api/v1/signin", body, timeout=240) as answer:
+        request = urllib.request.Request(
+            f"{hub.url}/api/v1/signin", body, {"Content-Type": "application/json"}
+        )
+        with urllib.request.urlopen(request, timeout=240) as answer:
             return int(answer.status)
     except urllib.error.HTTPError as error:
         error.close()

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from flist.store.retry import DEFAULT_WAIT_S
+from flist.store.defaults import DEFAULT_WAIT_S
 from tests.helpers.flist.mount import (
     END_WITHIN_S,
     free_port,

@@ -2,6 +2,7 @@
 
 import os
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from flist.mount.attach import detach
 from flist.mount.background import mount_in_background
 from flist.mount.control import find_server
 from flist.mount.fuse import server as fuse_raw
-from flist.mount.mount import Mount
+from flist.mount.mount import Mount, mount
 from flist.store.sources import Sources
 from tests.helpers.flist.mount import rfs, rfs_daemon
 from tests.helpers.flist.trees import make_small_tree
@@ -66,7 +67,7 @@ def test_time_without_a_processor_does_not_count(
     what = Mount(packed, tmp_path / "m", Sources(), "raw")
     monkeypatch.setattr(background, "starved", lambda _pid: 30.0)
     try:
-        assert mount_in_background(what, None, time.monotonic()) == 0
+        assert mount_in_background(partial(mount, what), what.target, None, time.monotonic()) == 0
         assert is_mounted(tmp_path / "m")
     finally:
         detach(tmp_path / "m", find_server(tmp_path / "m"))
@@ -101,6 +102,14 @@ def test_a_log_pipe_without_a_reader_is_refused_at_once(packed: Path, tmp_path: 
     assert f"cannot write log {tmp_path}/log: " in done.stderr
 
 
+def test_an_error_of_the_new_process_keeps_its_status(packed: Path, tmp_path: Path) -> None:
+    words = ("mount", "-d", "-m", packed, "--store", "none://there", tmp_path / "m")
+    done = rfs(*words, check=False)
+    assert done.returncode == 2
+    assert "cannot open store 'none://there': unknown scheme" in done.stderr
+    assert "hint: there are: dir://" in done.stderr
+
+
 def test_an_ended_process_leaves_no_mount(
     packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -111,7 +120,7 @@ def test_an_ended_process_leaves_no_mount(
     for hang in (lambda _target: time.sleep(600), hang_on):
         monkeypatch.setattr(fuse_raw, "widen_read_ahead", hang)
         with pytest.raises(FlistError, match="not up within"):
-            mount_in_background(what, None, time.monotonic() + 0.5)
+            mount_in_background(partial(mount, what), what.target, None, time.monotonic() + 0.5)
         assert not is_mounted(tmp_path / "m")
         assert children_of(os.getpid()) == before
 

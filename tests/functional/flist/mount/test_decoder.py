@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from common.processors import cpu_count
 from flist.model import CHUNK_BYTES
-from flist.pack.workers import cpu_count
 from tests.helpers.flist.mount import END_WITHIN_S, Mounted, mounted, rfs
 from tests.helpers.waiting import wait_until
 

@@ -7,11 +7,11 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from common.processors import cpu_count
 from flist.blocks.codec import encode
 from flist.format.tables import Tables
 from flist.format.writer import write_flist
 from flist.model import CHUNK_BYTES, Block, Extent, Inode, Meta, Route
-from flist.pack.workers import cpu_count
 from flist.store.folder import FolderStore
 from tests.helpers.flist.mount import mounted, rfs
 from tests.helpers.processes import children_of

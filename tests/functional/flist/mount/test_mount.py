@@ -99,8 +99,10 @@ def test_a_flist_that_is_overwritten_in_place_does_not_change_its_mount(
         assert describe(mount.path) == before
 
 
-def test_a_name_that_is_too_long_is_no_missing_file(packed: Path, tmp_path: Path) -> None:
-    with mounted(packed, tmp_path / "m") as mount:
+def test_a_name_that_is_too_long_is_no_missing_file(
+    packed: Path, tmp_path: Path, adapter: str
+) -> None:
+    with mounted(packed, tmp_path / "m", "--adapter", adapter) as mount:
         with pytest.raises(FileNotFoundError):
             (mount.path / ("n" * 255)).stat()
         for length in (256, 1000):

@@ -7,13 +7,14 @@ from pathlib import Path
 import pytest
 
 from common.errors import UsageError
-from flist.blocks.codec import MAX_BLOCK_BYTES, check_arrival
+from flist.blocks.codec import check_arrival
 from flist.errors import (
     BlockError,
     FlistError,
     StoreError,
     StoreUnavailableError,
 )
+from flist.model import MAX_BLOCK_BYTES
 from flist.store.base import open_store
 from flist.store.routed import open_routes, parse_route
 from flist.store.zdb import parse_address

@@ -152,3 +152,15 @@ def test_the_service_asks_for_what_it_uses(lab: Lab) -> None:
     lab.start_node()
     wait_until(lambda: lab.addresses() == ADDRESS, "the address")
     assert {1, 3, 6, 15, 26, 119, 121} <= set(lab.asked()[0]["wanted"])
+
+
+def test_a_disk_that_takes_no_file_does_not_cost_the_network(lab: Lab) -> None:
+    lab.resolv_conf = lab.folder / "missing" / "resolv.conf"
+    lab.serve(options=ROUTED)
+    lab.start_node()
+    wait_until(lambda: "cannot write the name servers" in lab.said(), "it is said")
+    wait_until(lambda: "default" in lab.routes(), "the network is up")
+    lab.resolv_conf.parent.mkdir()
+    wait_until(lab.resolv_conf.exists, "it is written later")
+    assert lab.said().count("cannot write the name servers") == 1
+    assert lab.said().count("up: ") == 1

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flist.blocks.codec import MAX_BLOCK_BYTES, check_arrival, decode, digest, encode, hash_check
+from flist.blocks.codec import check_arrival, decode, digest, encode, hash_check
 from flist.errors import BlockError
-from flist.model import CHUNK_BYTES, Block
+from flist.model import CHUNK_BYTES, MAX_BLOCK_BYTES, Block
 
 
 def test_golden_block() -> None:

@@ -9,9 +9,9 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from flist.blocks.codec import MAX_BLOCK_BYTES, NONCE_BYTES, check_arrival, decode, digest, encode
+from flist.blocks.codec import NONCE_BYTES, check_arrival, decode, digest, encode
 from flist.errors import BlockError, FlistError
-from flist.model import CHUNK_BYTES, Block, Route
+from flist.model import CHUNK_BYTES, MAX_BLOCK_BYTES, Block, Route
 from flist.store.cache import BlockCache
 from flist.store.fetch import Fetcher
 from flist.store.folder import FolderStore

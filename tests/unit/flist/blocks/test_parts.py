@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from flist.blocks.codec import MAX_BLOCK_BYTES, digest, encode
+from flist.blocks.codec import digest, encode
 from flist.blocks.parts import (
     ENTRY,
     PART_BYTES,
@@ -17,7 +17,7 @@ from flist.blocks.parts import (
     find_part,
 )
 from flist.errors import BlockError, FormatError
-from flist.model import CHUNK_BYTES, Block
+from flist.model import CHUNK_BYTES, MAX_BLOCK_BYTES, Block
 
 SIZES = [1, 65535, 65536, 65537, 524287, 524288]
 

@@ -5,6 +5,7 @@ import random
 import sqlite3
 import tempfile
 from collections.abc import Generator
+from io import BufferedReader, BytesIO
 from pathlib import Path
 
 import pytest
@@ -262,13 +263,14 @@ def test_a_flist_that_changes_while_it_is_copied_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_flist(tmp_path / "a.fl", sample())
-    load = sqlitefile.load
+    copy_to_memory = sqlitefile.copy_to_memory
 
-    def load_slowly(data: bytes, path: Path) -> sqlite3.Connection:
-        path.write_bytes(data + bytes(4096))
-        return load(data, path)
+    def copy_slowly(stream: BufferedReader, size: int) -> BytesIO:
+        copy = copy_to_memory(stream, size)
+        (tmp_path / "a.fl").write_bytes(copy.getvalue() + bytes(4096))
+        return copy
 
-    monkeypatch.setattr(sqlitefile, "load", load_slowly)
+    monkeypatch.setattr(sqlitefile, "copy_to_memory", copy_slowly)
     with pytest.raises(FlistError, match="it changed while it was read"):
         FlistFile.open(tmp_path / "a.fl")
 

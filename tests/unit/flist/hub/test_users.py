@@ -119,6 +119,12 @@ def test_users_are_read() -> None:
             parse_users(wrong)
 
 
+def test_a_password_that_is_not_text_is_refused() -> None:
+    """What is not UTF-8 comes from stdin as surrogates."""
+    with pytest.raises(UsageError, match="UTF-8"):
+        user_line("farmer", b"\xff\xfe long enough".decode(errors="surrogateescape"))
+
+
 def test_too_many_sign_ins_at_once_are_told_to_wait(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -51,8 +51,17 @@ class FakeTree:
         del ino
         return NO_META
 
+    def block_rows(self, _ino: int) -> range | None:
+        return None
+
+    def blocks_between(self, _ino: int, _rows: range, _first: int) -> list[Block]:
+        raise AssertionError
+
     def large_folders(self) -> set[int]:
         return set()
+
+    def entries_after(self, _folder: int, _ino: int, _limit: int) -> list[Inode]:
+        raise AssertionError
 
     def child(self, _folder: int, _name: bytes) -> Inode | None:
         raise AssertionError

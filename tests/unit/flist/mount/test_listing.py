@@ -26,24 +26,27 @@ def make_listings(source: FakeTree) -> Listings:
     return Listings(lambda _version: tree, fields)
 
 
-def read_names(data: bytes) -> list[bytes]:
-    """Return the names in an answer to READDIRPLUS."""
-    names = []
+def read_entries(data: bytes) -> list[tuple[int, bytes]]:
+    """Return the offsets and names in an answer to READDIRPLUS."""
+    entries = []
     while data:
-        (length,) = struct.unpack_from("<I", data, wire.DIRENT_PLUS.size - 8)
+        offset, length = struct.unpack_from("<QI", data, wire.DIRENT_PLUS.size - 16)
         start = wire.DIRENT_PLUS.size
-        names.append(data[start : start + length])
+        entries.append((offset, data[start : start + length]))
         data = data[start + -(-length // 8) * 8 :]
-    return names
+    return entries
 
 
 def list_all(listings: Listings, place: Place, size: int = SIZE) -> list[bytes]:
     """Return the names in a directory, requested as the kernel does."""
     names: list[bytes] = []
-    while data := listings.answer(question := Question(place, len(names), size)):
+    question = Question(place, 0, size)
+    while data := listings.answer(question):
         assert len(data) <= size
-        names += read_names(data)
-    listings.foresee(question._replace(offset=len(names)))
+        entries = read_entries(data)
+        names += [name for _, name in entries]
+        question = question._replace(offset=entries[-1][0])
+    listings.foresee(question)
     return names
 
 
@@ -111,3 +114,27 @@ def test_a_cycle_of_directories_hangs_nothing() -> None:
     listings = make_listings(source)
     for ino in (2, 3, 2, 3, 3, 2):
         list_all(listings, Place(0, ino))
+
+
+def test_a_large_directory_is_listed_page_by_page() -> None:
+    """Nothing of it is kept, so two that are listed alternately do not displace each other."""
+    rows = [(1, 1, DIR, 0), (2, 1, DIR, 0), (3, 1, DIR, 0)]
+    rows += [(ino, 2 + ino % 2, FILE, 0) for ino in range(10, 510)]
+    source = FakeTree(rows)
+    source.large = {2, 3}
+    listings = make_listings(source)
+    names: dict[int, list[bytes]] = {2: [], 3: []}
+    questions = {ino: Question(Place(0, ino), 0, SIZE) for ino in names}
+    while questions:
+        for ino, question in list(questions.items()):
+            entries = read_entries(listings.answer(question))
+            names[ino] += [name for _, name in entries]
+            if entries:
+                questions[ino] = question._replace(offset=entries[-1][0])
+            else:
+                assert listings.names(questions.pop(ino)) == b""
+                listings.foresee(question)
+    for ino, listed in names.items():
+        inside = [b"%d" % inode.ino for inode in source.inodes.values() if inode.parent == ino]
+        assert listed == [b".", b"..", *inside]
+    assert not {2, 3} & set(source.listed)

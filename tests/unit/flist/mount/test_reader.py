@@ -33,6 +33,23 @@ class CountingSource(PathSource):
         return Meta(extents=self.extents)
 
 
+class RowSource(CountingSource):
+    """Each block has a row of its own, and can be loaded alone."""
+
+    def __init__(self, paths: dict[bytes, int | bytes | None]) -> None:
+        super().__init__(paths)
+        self.windows: list[tuple[int, int, int]] = []
+
+    def block_rows(self, ino: int) -> range | None:
+        size = self.kinds[self.paths[ino]]
+        assert isinstance(size, int)
+        return range(ino * 100_000, ino * 100_000 + size // CHUNK_BYTES)
+
+    def blocks_between(self, ino: int, rows: range, first: int) -> list[Block]:
+        self.windows.append((ino, first, len(rows)))
+        return [Block(b"%d" % ino, b"%d" % (row - ino * 100_000)) for row in rows]
+
+
 def make_reader(source: CountingSource) -> tuple[Reader, list[Inode]]:
     """Return a reader, and the files of its root."""
     tree = Tree(source)
@@ -59,6 +76,30 @@ def test_the_oldest_blocks_are_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
     assert reader.kept == 8
     reader.blocks(files[3])
     assert (list(reader.lists), reader.kept) == ([files[3].ino], 40)
+
+
+def test_large_files_that_are_read_alternately_load_a_few_windows_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "KEPT_BLOCKS", 10)
+    source = RowSource({b"/a": 5000 * CHUNK_BYTES, b"/b": 3000 * CHUNK_BYTES})
+    reader, (a, b) = make_reader(source)
+    for _ in range(3):
+        for file, index in ((a, 0), (b, 2999), (a, 4999), (b, 1024), (a, 1023)):
+            assert reader.blocks(file)[index] == Block(b"%d" % file.ino, b"%d" % index)
+    assert source.windows == [(a.ino, 0, 1024), (b.ino, 2048, 952), (a.ino, 4096, 904),
+                              (b.ino, 1024, 1024)]  # fmt: skip
+    assert [block.key for block in reader.blocks(a)[1022:1026]] == [
+        b"1022",
+        b"1023",
+        b"1024",
+        b"1025",
+    ]
+    monkeypatch.setattr(module, "KEPT_WINDOWS", 2)
+    assert len(list(reader.blocks(a))) == 5000
+    assert len(reader.windows) <= 5
+    with pytest.raises(IndexError):
+        reader.blocks(b)[3000]
 
 
 def brute_seek(size: int, extents: tuple[Extent, ...], offset: int, is_data: bool) -> int | None:

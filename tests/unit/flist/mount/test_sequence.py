@@ -36,8 +36,19 @@ class FakeTree:
         self.listed.append(ino)
         return [i for i in self.inodes.values() if i.parent == ino and i.ino != 1]
 
+    def entries_after(self, folder: int, ino: int, limit: int) -> list[Inode]:
+        assert folder in self.large
+        after = [i for i in self.inodes.values() if i.parent == folder and i.ino > max(ino, 1)]
+        return after[:limit]
+
     def blocks(self, ino: int) -> list[Block]:
         return [make_block(ino, n) for n in range(chunk_count(self.inodes[ino].size))]
+
+    def block_rows(self, _ino: int) -> range | None:
+        return None
+
+    def blocks_between(self, _ino: int, _rows: range, _first: int) -> list[Block]:
+        raise AssertionError
 
     def large_folders(self) -> set[int]:
         return self.large

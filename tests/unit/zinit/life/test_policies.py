@@ -144,6 +144,17 @@ def test_failed_liveness_tests_in_a_row_restart_a_service() -> None:
     assert world.state("a") == "Running"
 
 
+def test_a_liveness_test_for_which_no_process_is_free_is_no_failure() -> None:
+    world = World(a="exec: run\nliveness: {test: alive, interval: 10, failures: 2}")
+    world.boot()
+    world.system.refuse["a/test"] = OSError(errno.EMFILE, "Too many open files")
+    world.advance(100)
+    assert world.system.reports == []
+    world.system.refuse["a/test"] = OSError(errno.ENOENT, "No such file")
+    world.advance(20.1)
+    assert world.system.reports == ["a: failed its liveness test 2 times"]
+
+
 def test_the_watchdog_aborts_a_service_without_pings() -> None:
     world = World(a="exec: run\nwatchdog: 5")
     world.boot()

@@ -1,10 +1,13 @@
 """Events in rare orders on a fake clock: failures within a batch, files that change meanwhile."""
 
+from collections.abc import Sequence
+
 import pytest
 
 from tests.helpers.zinit.fake_system import World
 from zinit.files.reading import parse_service
 from zinit.life import reloading
+from zinit.life.unit import Launch
 
 FAILED = 1 << 8
 
@@ -127,3 +130,30 @@ def test_a_start_by_command_does_not_wait_for_a_long_restart_delay() -> None:
     world.end("a", FAILED)
     world.advance(59)
     assert world.labels == ["b"]
+
+
+def test_fewer_services_are_started_at_once_where_each_takes_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Clients are served between the batches."""
+    world = World(**{f"s{number:02}": "exec: run" for number in range(60)})
+    took_s = 0.003
+    batches = []
+    spawn = world.system.spawn
+
+    def spawn_slowly(launches: Sequence[Launch]) -> list[int | Exception]:
+        batches.append(len(launches))
+        world.system.time += took_s * len(launches)
+        return spawn(launches)
+
+    monkeypatch.setattr(world.system, "spawn", spawn_slowly)
+    world.boot()
+    assert sum(batches) == 60
+    assert max(batches[1:]) < 8
+    took_s = 0.0
+    batches.clear()
+    for name in world.labels:
+        world.system.end(world.system.pid_of(name), 0)
+    world.settle()
+    world.advance(30)
+    assert max(batches) == 10

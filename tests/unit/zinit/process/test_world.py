@@ -3,6 +3,7 @@
 import os
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -12,7 +13,7 @@ from zinit.files.service import Service
 from zinit.log.outputs import Outputs
 from zinit.log.ring import Ring
 from zinit.loop import Loop
-from zinit.process import cgroups
+from zinit.process import cgroups, kernel
 from zinit.process.system import RealSystem
 
 
@@ -72,6 +73,17 @@ def test_mount_points_are_unescaped() -> None:
     assert boot.decode_octal("/mnt/a\\040b\\134c") == "/mnt/a b\\c"
 
 
+def test_a_mount_may_have_any_name(tmp_path: Path) -> None:
+    """One that a user chose kept everything else from being unmounted."""
+    names = [b"/feed\x0c", b"/nel\xc2\x85x", b"/separator\xe2\x80\xa8x", b"/no-utf8\xff", b"/plain"]
+    lines = [b"a\x0bname " + name + b" tmpfs rw 0 0\n" for name in names]
+    (tmp_path / "mounts").write_bytes(b"".join(lines))
+    assert [os.fsencode(name) for name in boot.read_mounts(str(tmp_path / "mounts"))] == names
+    for call in (kernel.unmount, kernel.remount_read_only):
+        with pytest.raises(OSError, match="no-utf8"):
+            call(os.fsdecode(bytes(tmp_path) + b"/no-utf8\xff"))
+
+
 def test_a_control_group_that_cannot_be_killed_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(service: Service) -> None:
         raise OSError(22, "Invalid argument")
@@ -86,6 +98,32 @@ def test_a_control_group_that_cannot_be_killed_is_reported(monkeypatch: pytest.M
     finally:
         loop.close()
     assert said == ["a: cannot kill its control group: Invalid argument"]
+
+
+class Unseen(dict[int, object]):
+    """A dictionary that is too large to look at every value."""
+
+    def values(self) -> NoReturn:
+        raise AssertionError("every value is looked at")
+
+
+def test_the_end_of_one_service_looks_at_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise the time that thousands of them take is quadratic."""
+    loop = Loop(lambda: 0.0, lambda error: None)
+    outputs = Outputs(loop, Ring(), lambda data: None, print)
+    system = RealSystem(outputs, loop, print, lambda error: None)
+    monkeypatch.setattr(outputs, "_streams", Unseen())
+    monkeypatch.delattr(os, "waitid")  # it looks at every child
+    try:
+        ends = [os.pipe(), os.pipe()]
+        for number, (reader, writer) in enumerate(ends, 1):
+            outputs.attach(reader, number, "a", "a", None)
+            os.close(writer)
+        system.forget(Service("a"))
+        assert [outputs.reader_of("a", number) for number in (1, 2)] == [-1, -1]
+        assert not system.has_group((1 << 22) + 1)  # above every pid
+    finally:
+        loop.close()
 
 
 def test_a_limit_that_a_reload_removes_is_lifted(
