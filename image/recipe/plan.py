@@ -13,6 +13,9 @@ PACKAGES = (
     "python3.13-minimal",
 )
 
+# The packages that a build for another architecture runs: depmod, and the same version of Python.
+TOOLS = ("kmod", "libgcc-s1", "libpython3.13-stdlib", "python3.13-minimal")
+
 PYTHON = "usr/bin/python3.13"
 STDLIB = "usr/lib/python3.13"
 PROJECT = "usr/lib/zero-os"

@@ -17,6 +17,7 @@ from image.lock.model import (
     read_lock,
     render,
 )
+from image.recipe import plan
 from tests.helpers.debian import lock_package, make_lock
 
 WHEEL = LockedWheel("x-y", "1.0", "x_y-1.0-py3-none-any.whl", 7, "0" * 64)
@@ -68,6 +69,33 @@ def test_a_lock_of_another_request_is_refused_and_says_what_to_do(tmp_path: Path
         with pytest.raises(LockError, match="asks for other things") as caught:
             load_lock(other)
         assert caught.value.hint == "zos image lock --profile virt"
+
+
+ARM_LOCK = replace(
+    LOCK,
+    debian=replace(LOCK.debian, architecture="arm64", packages=()),
+    tools=replace(make_lock(lock_package("kmod", b"x")), request=plan.TOOLS),
+)
+
+
+def test_the_lock_of_another_architecture_has_tools_for_the_machine_that_builds(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "x.lock"
+    wanted = replace(request(path), architecture="arm64")
+    path.write_text(render(ARM_LOCK))
+    assert load_lock(wanted) == ARM_LOCK
+    path.write_text(render(replace(ARM_LOCK, tools=None)))
+    with pytest.raises(LockError, match="asks for other things"):
+        load_lock(wanted)
+    path.write_text(render(replace(LOCK, tools=ARM_LOCK.tools)))
+    with pytest.raises(LockError, match="asks for other things"):
+        load_lock(request(path))
+    assert ARM_LOCK.tools
+    tools = replace(ARM_LOCK.tools, architecture="arm64", packages=())
+    path.write_text(render(replace(ARM_LOCK, tools=tools)))
+    with pytest.raises(LockError, match="its tools are for arm64"):
+        load_lock(wanted)
 
 
 @pytest.mark.parametrize("verb", [["lock"], ["update"], ["mirror", "folder"]])
