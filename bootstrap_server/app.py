@@ -17,14 +17,9 @@ from bootstrap_server.failures import show_failure
 from bootstrap_server.form import show_form
 from bootstrap_server.images import TemplateHolder, personalise
 from bootstrap_server.model import Boot, refuse_kernel
-from bootstrap_server.releases import (
-    find_channels,
-    find_release,
-    open_pinned_file,
-    open_release_file,
-)
 from bootstrap_server.script import render_release, render_script
 from bootstrap_server.settings import Settings
+from bootstrap_server.sources import FolderSource, Source, StoreSource, find_channels
 from serving import kit
 from serving.content import FileOpener
 from serving.pools import Pool
@@ -51,7 +46,7 @@ class Server:
     def __init__(self, settings: Settings, hashing: Pool) -> None:
         self.settings = settings
         self.templates = TemplateHolder()
-        self.opener = FileOpener()
+        self.source = open_source(settings, FileOpener())
         self.hashing = hashing
 
     def check_template(self) -> str | None:
@@ -60,7 +55,7 @@ class Server:
 
     def describe(self) -> dict[str, object]:
         """Return what /ready tells: whether images can be made, and which channels can boot."""
-        found = find_channels(self.settings.releases, self.opener)
+        found = find_channels(self.source)
         channels = {mode: release is not None for mode, release in found.items()}
         return {"template": self.templates.is_loaded, "channels": channels}
 
@@ -81,6 +76,14 @@ class Server:
     def script(self, boot: Boot) -> str:
         """Return the script of `boot` with this server's own addresses."""
         return render_script(boot, self.settings.public_url, self.settings.hub_url)
+
+
+def open_source(settings: Settings, opener: FileOpener) -> Source:
+    """Return where the releases of a server come from."""
+    if settings.releases is not None:
+        return FolderSource(settings.releases, opener)
+    assert settings.store is not None
+    return StoreSource(settings.store, settings.root, opener)
 
 
 def create_app(settings: Settings, common: ServerSettings | None = None) -> FastAPI:
@@ -120,9 +123,8 @@ def answer(path: str) -> Callable[[Endpoint], Endpoint]:
 @answer("/")
 def form(request: Request, server: Shared) -> HTMLResponse:
     """Show the form, and the addresses for what was typed into it."""
-    settings = server.settings
-    channels = find_channels(settings.releases, server.opener)
-    return show_form(request.query_params, settings, channels, server.checksum)
+    channels = find_channels(server.source)
+    return show_form(request.query_params, server.settings, channels, server.checksum)
 
 
 @answer("/style.css")
@@ -169,8 +171,7 @@ def image_with_extra(
 @answer("/kernel/{run_mode}/release.ipxe")
 async def release_script(run_mode: str, server: Shared) -> Response:
     """Return the script that says which release a run mode boots at this moment."""
-    releases = server.settings.releases
-    release = await server.hashing.run(find_release, releases, run_mode, server.opener)
+    release = await server.hashing.run(server.source.find, run_mode)
     return send_text(render_release(*release))
 
 
@@ -179,17 +180,30 @@ async def pinned_file(
     request: Request, run_mode: str, release: str, name: str, server: Shared
 ) -> Response:
     """Return vmlinuz or initramfs.zst of this release, as long as the channel holds it."""
-    releases, opener = server.settings.releases, server.opener
-    content = await server.hashing.run(open_pinned_file, releases, run_mode, release, name, opener)
+    content = await server.hashing.run(server.source.open_pinned, run_mode, release, name)
     return send_content(request, content, BINARY, {"Cache-Control": NEVER_CHANGES})
 
 
 @answer("/kernel/{run_mode}/{name}")
 async def release_file(request: Request, run_mode: str, name: str, server: Shared) -> Response:
     """Return a file of the release that a run mode boots: vmlinuz, initramfs.zst, manifest.json."""
-    releases, opener = server.settings.releases, server.opener
-    content = await server.hashing.run(open_release_file, releases, run_mode, name, opener)
+    content = await server.hashing.run(server.source.open, run_mode, name)
     return send_content(request, content, BINARY, {})
+
+
+@answer("/channel/metadata/{name}")
+async def channel_metadata(request: Request, name: str, server: Shared) -> Response:
+    """Return a file of the channels' signed metadata: timestamp.json, or a numbered version."""
+    content = await server.hashing.run(server.source.open_metadata, name)
+    cached = "no-cache" if name == "timestamp.json" else NEVER_CHANGES
+    return send_content(request, content, "application/json", {"Cache-Control": cached})
+
+
+@answer("/channel/targets/{run_mode}/{name}")
+async def channel_target(request: Request, run_mode: str, name: str, server: Shared) -> Response:
+    """Return a file that the signed metadata of a channel names, by SHA-256 and name."""
+    content = await server.hashing.run(server.source.open_target, run_mode, name)
+    return send_content(request, content, BINARY, {"Cache-Control": NEVER_CHANGES})
 
 
 def send_script(boot: Boot, server: Server) -> Response:

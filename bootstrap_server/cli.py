@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 from bootstrap_server.errors import SettingsError
 from bootstrap_server.settings import BootstrapSettings, Settings
+from common.tuf.errors import MetadataError
+from common.tuf.trust import Session, Trusted
 from serving.listen import open_listener, own_url, parse_address
 from serving.settings import add_flags, load_settings
 
@@ -56,8 +58,9 @@ def serve(settings: BootstrapSettings) -> int:
     from bootstrap_server.app import create_app
     from serving.run import run
 
-    if not settings.releases.is_dir():
-        raise SettingsError(f"cannot serve {settings.releases}: it is not a folder")
+    for folder in (settings.releases, settings.store):
+        if folder is not None and not folder.is_dir():
+            raise SettingsError(f"cannot serve {folder}: it is not a folder")
     host, port = parse_address(settings.listen)
     if host in EVERY_ADDRESS and not settings.url:
         raise SettingsError(
@@ -71,6 +74,8 @@ def serve(settings: BootstrapSettings) -> int:
             settings.hub,
             settings.releases,
             parameters=tuple(settings.allow_parameter),
+            store=settings.store,
+            root=read_root(settings),
         )
         app = create_app(addresses, settings)
         talk("making the template image (the first time, this fetches Debian packages)")
@@ -78,6 +83,25 @@ def serve(settings: BootstrapSettings) -> int:
         ready = f"listening on {here}, known to nodes as {addresses.public_url}"
         run(app, listener, lambda: talk(ready))
     return 0
+
+
+def read_root(settings: BootstrapSettings) -> bytes:
+    """Return the metadata that is trusted to sign the channels of a store."""
+    if settings.store is None:
+        return b""
+    if settings.store_root is None:
+        raise SettingsError(
+            "cannot trust a store without a root",
+            hint="--store-root FILE, the root.json of `zos image keys init`",
+        )
+    try:
+        root = settings.store_root.read_bytes()
+        Session(Trusted(root), None)
+    except OSError as error:
+        raise SettingsError(f"cannot read {settings.store_root}: {error.strerror}") from error
+    except MetadataError as error:
+        raise SettingsError(f"cannot trust {settings.store_root}: {error}") from error
+    return root
 
 
 def talk(text: str) -> None:

@@ -11,15 +11,14 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 from bootstrap_server.errors import NotReadyError, NotThereError
 from bootstrap_server.model import parse_run_mode
-from common.runmodes import RUN_MODES
-from serving.content import BeingWrittenError, FileOpener, OpenFile
+from serving.content import FileOpener, OpenFile
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+_-]{0,63}")  # appears in a script unescaped
@@ -108,7 +107,12 @@ def open_boot_files(
 
 def identify(files: Mapping[str, OpenFile]) -> str:
     """Return the identity of a release: a digest of its boot files' digests."""
-    text = " ".join(files[name].etag for name in BOOT_FILES)
+    return identify_digests(files[name].etag.strip('"') for name in BOOT_FILES)
+
+
+def identify_digests(digests: Iterable[str]) -> str:
+    """Return the identity of a release whose boot files have these SHA-256s."""
+    text = " ".join(f'"{digest}"' for digest in digests)
     return hashlib.sha256(text.encode()).hexdigest()[:IDENTITY_CHARS]
 
 
@@ -146,16 +150,3 @@ def check_manifest(manifest: Manifest, files: Mapping[str, OpenFile]) -> None:
                 f"{name} is not the one that this channel's manifest names",
                 hint="a release is being published; ask again in a moment",
             )
-
-
-def find_channels(releases: Path, opener: FileOpener) -> dict[str, PublishedRelease | None]:
-    """Return what the channel of every run mode holds now; None: nothing that a node can boot."""
-    return {mode: find_bootable(releases, mode, opener) for mode in RUN_MODES}
-
-
-def find_bootable(releases: Path, run_mode: str, opener: FileOpener) -> PublishedRelease | None:
-    """Return what a channel holds if it is a whole release."""
-    try:
-        return find_release(releases, run_mode, opener)
-    except (NotThereError, NotReadyError, BeingWrittenError):
-        return None

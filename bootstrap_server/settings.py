@@ -31,8 +31,15 @@ class BootstrapSettings(ServerSettings):
         default="",
         description="where nodes and browsers reach this server; empty: http://HOST:PORT",
     )
-    releases: Path = Field(
-        description="folder with dev, qa, test, prod, each with vmlinuz and initramfs.zst"
+    releases: Path | None = Field(
+        default=None,
+        description="folder with dev, qa, test, prod, each with vmlinuz and initramfs.zst",
+    )
+    store: Path | None = Field(
+        default=None, description="release store with signed channels, instead of `releases`"
+    )
+    store_root: Path | None = Field(
+        default=None, description="root.json that is trusted to sign the channels of `store`"
     )
     hub: str = Field(description="URL where nodes fetch their file systems")
     allow_parameter: list[str] = Field(
@@ -64,19 +71,27 @@ class Settings:
     holds a folder `<run mode>/{vmlinuz,initramfs.zst}` for each channel. Browsers reach the server
     at `page_url`, which differs from `public_url` when the nodes are in a virtual network.
     `parameters` are the names of kernel parameters that farmers may set beside the documented ones.
+    With a `store`, releases come from its channels, as far as the trusted metadata `root` vouches
+    for them, and `releases` is not used.
     """
 
     public_url: str
     hub_url: str
-    releases: Path
+    releases: Path | None = None
     page_url: str = ""
     parameters: tuple[str, ...] = ()
+    store: Path | None = None
+    root: bytes = b""
 
     def __post_init__(self) -> None:
         """Check the addresses, and remove the slash at their ends."""
         object.__setattr__(self, "public_url", check_url(self.public_url, "public URL"))
         object.__setattr__(self, "hub_url", check_url(self.hub_url, "hub's URL"))
-        object.__setattr__(self, "releases", Path(self.releases))
+        if (self.releases is None) == (self.store is None):
+            raise SettingsError(
+                "cannot tell where releases are",
+                hint="--releases DIR, or --store DIR with --store-root FILE",
+            )
         page_url = check_url(self.page_url or self.public_url, "page's URL")
         object.__setattr__(self, "page_url", page_url)
 

@@ -23,16 +23,9 @@ EXIT_INTERRUPTED = 130
 # The modules of the extra "host" in pyproject.toml, which `pip install zero-os` leaves out.
 HOST_MODULES = (
     *("anyio", "fastapi", "jinja2", "jwt", "mfusepy", "multipart", "obstore", "packaging"),
-    *(
-        "prometheus_client",
-        "pydantic",
-        "pydantic_core",
-        "pydantic_settings",
-        "python_multipart",
-        "qemu.qmp",
-        "rich",
-    ),
-    *("starlette", "structlog", "uvicorn"),
+    *("pkcs11", "prometheus_client", "pydantic", "pydantic_core", "pydantic_settings"),
+    *("python_multipart", "qemu.qmp", "rich", "securesystemslib", "starlette", "structlog"),
+    *("tuf", "uvicorn"),
 )
 
 REFUSAL_HINTS = {

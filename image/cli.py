@@ -3,9 +3,45 @@
 import argparse
 from collections.abc import Sequence
 
-from image.commands import build, inspect, lock, mirror, update
+from image.commands import (
+    approve,
+    build,
+    check,
+    gc,
+    history,
+    inspect,
+    keys,
+    lock,
+    mirror,
+    promote,
+    publish,
+    renew,
+    rollback,
+    status,
+    update,
+    verify,
+    withdraw,
+)
 
-VERBS = (build, inspect, lock, mirror, update)
+VERBS = (
+    build,
+    check,
+    inspect,
+    lock,
+    update,
+    mirror,
+    keys,
+    publish,
+    promote,
+    rollback,
+    withdraw,
+    renew,
+    approve,
+    status,
+    history,
+    verify,
+    gc,
+)
 
 
 def main(argv: Sequence[str], prog: str) -> int:
@@ -22,7 +58,7 @@ def make_parser(prog: str) -> argparse.ArgumentParser:
     and the name of the command.
     """
     parser = argparse.ArgumentParser(
-        prog=prog, description="Build and inspect releases of Zero-OS."
+        prog=prog, description="Build, inspect, sign and publish releases of Zero-OS."
     )
     verbs = parser.add_subparsers(required=True, dest="verb", metavar="VERB")
     for verb in VERBS:

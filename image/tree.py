@@ -36,6 +36,12 @@ class Tree:
         """Yield the regular files with their paths, in order."""
         return ((path, entry) for path, entry in self.items() if isinstance(entry, File))
 
+    def content(self, path: str) -> bytes:
+        """Return the content of the regular file at `path`."""
+        entry = self._entries[path]
+        assert isinstance(entry, File)
+        return entry.content
+
     def add(self, path: str, entry: Entry) -> None:
         """Add `entry` at `path`, and missing parents as directories (0755, root).
 

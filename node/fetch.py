@@ -51,21 +51,13 @@ class Hub:
     def fetch(self, path: str, limit_bytes: int) -> Iterator[bytes]:
         """Yield the body at `path`; raise `NodeError` for one that is too large or too slow."""
         url = f"{self.url}/{path}"
-        deadline = time.monotonic() + FETCH_DEADLINE_S
-        size = 0
+        began = time.monotonic()
         with time_limit(HEAD_S):
             response = self.pool.request("GET", url, preload_content=False)
         try:
             if response.status != 200:
                 raise NodeError(f"cannot fetch {url}: the hub answered {response.status}")
-            # read1 returns what has arrived, so the deadline also catches a hub that drips.
-            while chunk := response.read1(CHUNK_BYTES, decode_content=False):
-                size += len(chunk)
-                if size > limit_bytes:
-                    raise NodeError(f"cannot fetch {url}: it is larger than {limit_bytes} bytes")
-                if time.monotonic() > deadline:
-                    raise NodeError(f"cannot fetch {url}: not done in {FETCH_DEADLINE_S:g} s")
-                yield chunk
+            yield from read_body(response, url, limit_bytes, began, FETCH_DEADLINE_S)
         finally:
             response.close()
 
@@ -76,6 +68,24 @@ class Hub:
             return data.decode("ascii")
         except UnicodeDecodeError as error:
             raise NodeError(f"cannot use {self.url}/{path}: not a text") from error
+
+
+def read_body(
+    response: urllib3.BaseHTTPResponse, url: str, limit_bytes: int, began: float, deadline_s: float
+) -> Iterator[bytes]:
+    """Yield the body of a response; raise `NodeError` for one that is too large or too slow.
+
+    `began` is the monotonic time at which the request began.
+    """
+    size = 0
+    # read1 returns what has arrived, so the deadline also catches a server that drips.
+    while chunk := response.read1(CHUNK_BYTES, decode_content=False):
+        size += len(chunk)
+        if size > limit_bytes:
+            raise NodeError(f"cannot fetch {url}: it is larger than {limit_bytes} bytes")
+        if time.monotonic() > began + deadline_s:
+            raise NodeError(f"cannot fetch {url}: not done in {deadline_s:g} s")
+        yield chunk
 
 
 def fetch_flist(hub_url: str, name: str, target: Path, keys: list[bytes], limit_bytes: int) -> int:

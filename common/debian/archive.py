@@ -116,10 +116,10 @@ def is_kept(member: tarfile.TarInfo) -> bool:
 
 def plain_path(name: str) -> str:
     """Return a member's path without "./"; raise `ValueError` for one outside the tree."""
-    path = PurePosixPath(name)
-    if path.is_absolute() or ".." in path.parts:
+    parts = [part for part in name.split("/") if part not in ("", ".")]
+    if name.startswith("/") or ".." in parts:
         raise ValueError(f"the path {name!r} leads out of the archive")
-    return "" if path == PurePosixPath() else str(path)
+    return "/".join(parts)
 
 
 def link_target(path: str, target: str) -> str:

@@ -6,8 +6,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from image.commands.shared import parse_folder, show_progress
+from image.commands.shared import add_profile, parse_folder, show_progress
 from image.model import Release
+from image.recipe.load import load_recipe
 from image.release.build import build_release
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ def add_parser(verbs: "Verbs") -> None:
         description="Make vmlinuz, initramfs.zst and manifest.json from Debian 13 packages, the "
         "node's wheels and this project. Unchanged parts are taken from the cache.",
     )
+    add_profile(build)
     build.add_argument(
         "--output",
         type=parse_folder,
@@ -47,7 +49,8 @@ def add_parser(verbs: "Verbs") -> None:
     build.add_argument(
         "--debug",
         action="store_true",
-        help="add the test driver's agent: who has a machine's virtio port may run anything on it",
+        help="as debug = true in the profile: add the test driver's agent, by which who has a "
+        "machine's virtio port may run anything on it",
     )
     build.add_argument("--json", action="store_true", help="print one JSON object")
     build.set_defaults(run=run)
@@ -58,13 +61,14 @@ def run(args: argparse.Namespace, prog: str) -> int:
     with show_progress() as progress:
         release = build_release(
             args.output,
+            profile=args.profile,
             flist_keys=args.flist_key,
             progress=progress,
             mirror=args.mirror,
             is_debug=args.debug,
         )
     sys.stdout.write(render_json(release) if args.json else render_table(release))
-    if args.flist_key is None:
+    if args.flist_key is None and not load_recipe(args.profile, debug=args.debug).keys:
         sys.stderr.write(
             f"{prog}: built without --flist-key: a node of this release accepts no flist\n"
         )

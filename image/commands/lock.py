@@ -4,7 +4,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
-from image.commands.shared import add_profile, show_progress
+from image.commands.shared import add_allow_expired, add_profile, show_progress
 
 if TYPE_CHECKING:
     from image.commands.shared import Verbs
@@ -19,6 +19,7 @@ def add_parser(verbs: "Verbs") -> None:
         "package and wheel, the newest there are. A lock that fits the profile is left as it is.",
     )
     add_profile(lock)
+    add_allow_expired(lock)
     lock.set_defaults(run=run)
 
 

@@ -22,19 +22,18 @@ def add_parser(verbs: "Verbs") -> None:
     )
     mirror.add_argument("folder", type=parse_folder, metavar="DIR", help="the folder")
     mirror.add_argument(
-        "--profile", metavar="PROFILE", help="only this profile's lock (default: every lock)"
+        "--profile", metavar="PROFILE", help="only this profile's lock (default: all built-in ones)"
     )
     mirror.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace, _prog: str) -> int:
     """Fill the folder."""
-    from image.lock.model import PROFILES, find_request, read_lock
+    from image.lock.model import find_request, read_lock
     from image.lock.update import mirror_lock
+    from image.recipe.load import built_in
 
-    names = (
-        [args.profile] if args.profile else sorted(path.stem for path in PROFILES.glob("*.lock"))
-    )
+    names = [args.profile] if args.profile else built_in()
     folder: Path = args.folder
     count = 0
     with show_progress() as progress:

@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from image.recipe.load import DEFAULT_PROFILE, built_in
+
 if TYPE_CHECKING:
     from argparse import _SubParsersAction
 
@@ -20,15 +22,20 @@ def parse_folder(text: str) -> Path:
     return Path(text)
 
 
-def add_profile(verb: argparse.ArgumentParser) -> None:
-    """Add the options of a verb that locks a profile."""
-    verb.add_argument(
+def add_profile(parser: argparse.ArgumentParser) -> None:
+    """Add the option --profile."""
+    parser.add_argument(
         "--profile",
-        default="virt",
-        metavar="PROFILE",
-        help="the profile (default: %(default)s)",
+        default=DEFAULT_PROFILE,
+        metavar="NAME|FILE",
+        help=f"what goes in: {', '.join(built_in())}, or a TOML file of yours "
+        "(default: %(default)s)",
     )
-    verb.add_argument(
+
+
+def add_allow_expired(parser: argparse.ArgumentParser) -> None:
+    """Add the option --allow-expired."""
+    parser.add_argument(
         "--allow-expired",
         action="store_true",
         help="accept package lists that are older than their signature allows, for a mirror that "

@@ -6,7 +6,7 @@ import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from image.commands.shared import add_profile, show_progress
+from image.commands.shared import add_allow_expired, add_profile, show_progress
 
 if TYPE_CHECKING:
     from image.commands.shared import Verbs
@@ -25,6 +25,7 @@ def add_parser(verbs: "Verbs") -> None:
         "and the security notices that Debian's changelogs have since the old versions.",
     )
     add_profile(update)
+    add_allow_expired(update)
     update.add_argument("--json", action="store_true", help="print one JSON object")
     update.set_defaults(run=run)
 

@@ -27,11 +27,10 @@ from common.debian.lock import (
     render_value,
 )
 from common.debian.resolve import SUITE
-from common.errors import UsageError
-from image import recipe
 from image.recipe import plan
+from image.recipe.load import find_profile, load_recipe
+from image.recipe.recipe import Recipe
 
-PROFILES = Path(recipe.__file__).parent / "profiles"
 HEAD = "# Written by `zos image lock` and `zos image update`.\n\n"
 SECTIONS = ("debian", "python")
 TOOLS = "tools"
@@ -96,19 +95,31 @@ class Request:
         return () if self.architecture == AMD64.name else plan.TOOLS
 
 
-def find_request(profile: str) -> Request:
-    """Return what a profile asks for. Raises `UsageError` if there is no such profile."""
-    if profile != "virt":
-        raise UsageError(f"unknown profile {profile!r}", hint="the profiles are: virt")
-    path = PROFILES / f"{profile}.lock"
-    packages = tuple(sorted(set(plan.PACKAGES)))
-    return Request(profile, path, packages, ("main",), "amd64", project_requirements())
+def find_request(profile: str | Path) -> Request:
+    """Return what a profile asks for; its lock stands beside it. Raises `ImageError`."""
+    return request_of(load_recipe(profile), find_profile(profile).with_suffix(".lock"))
+
+
+def request_of(recipe: Recipe, lock: Path) -> Request:
+    """Return what a recipe asks for; its lock is in the file `lock`."""
+    return Request(
+        recipe.name,
+        lock,
+        tuple(sorted({*plan.PACKAGES, *recipe.packages})),
+        tuple(sorted(set(recipe.components))),
+        recipe.architecture,
+        tuple(sorted({*project_requirements(), *recipe.wheels})),
+    )
 
 
 def project_requirements() -> tuple[str, ...]:
     """Return what the project itself needs on a node."""
     words = importlib.metadata.requires("zero-os") or []
-    return tuple(sorted(word.replace('"', "'") for word in words if "extra ==" not in word))
+    return tuple(
+        word.replace('"', "'")
+        for word in words
+        if "extra ==" not in word and not word.startswith(plan.FROM_DEBIAN)
+    )
 
 
 def load_lock(request: Request) -> ReleaseLock:
@@ -129,7 +140,9 @@ def load_lock(request: Request) -> ReleaseLock:
 
 def lock_hint(request: Request) -> str:
     """Return what to do about a lock that does not fit."""
-    return f"zos image lock --profile {request.profile}"
+    profile = request.lock.with_suffix(".toml")
+    name = request.profile if profile == find_profile(request.profile) else profile
+    return f"zos image lock --profile {name}"
 
 
 def is_of(lock: ReleaseLock, request: Request) -> bool:

@@ -14,15 +14,26 @@ from image.model import File
 from image.recipe.plan import PYTHON
 from image.tree import Tree
 
-# Runs in the target's Python; stdin is JSON: [[source, name in tracebacks, output], ...].
+# Runs in the target's Python; stdin is JSON: [[source, name in tracebacks, output], ...]. With an
+# argument, docstrings are left out; assert statements stay, unlike with Python's -OO.
 COMPILER = """
-import json, sys
+import ast, json, sys
 from importlib._bootstrap_external import _code_to_hash_pyc
 from importlib.util import source_hash
+
+def without_docstrings(tree):
+    for node in ast.walk(tree):
+        if not isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
+            continue
+        if ast.get_docstring(node, clean=False) is not None:
+            node.body = node.body[1:] or [ast.copy_location(ast.Pass(), node.body[0])]
+    return tree
+
 for source, name, output in json.load(sys.stdin):
     with open(source, "rb") as stream:
         text = stream.read()
-    code = compile(text, name, "exec", dont_inherit=True)
+    code = without_docstrings(ast.parse(text)) if len(sys.argv) > 1 else text
+    code = compile(code, name, "exec", dont_inherit=True)
     with open(output, "wb") as stream:
         stream.write(_code_to_hash_pyc(code, source_hash(text), False))
 """
@@ -32,10 +43,10 @@ def compile_tree(tree: Tree, target: Path, *, keep_sources: bool) -> Tree:
     """Return `tree` with its .py files byte-compiled by the Python below `target`.
 
     With `keep_sources` the compiled files are added in __pycache__. Without, they replace the
-    sources, and tracebacks have line numbers but no source lines.
+    sources and have no docstrings, and tracebacks have line numbers but no source lines.
     """
     sources = [(path, file) for path, file in tree.files() if path.endswith(".py")]
-    compiled = _compile(sources, target)
+    compiled = _compile(sources, target, [] if keep_sources else ["without docstrings"])
     result = Tree()
     for path, entry in tree.items():
         if path not in compiled:
@@ -50,7 +61,7 @@ def compile_tree(tree: Tree, target: Path, *, keep_sources: bool) -> Tree:
     return result
 
 
-def _compile(sources: list[tuple[str, File]], target: Path) -> dict[str, bytes]:
+def _compile(sources: list[tuple[str, File]], target: Path, words: list[str]) -> dict[str, bytes]:
     with scratch("compile") as folder:
         rows = []
         for number, (path, file) in enumerate(sources):
@@ -58,7 +69,7 @@ def _compile(sources: list[tuple[str, File]], target: Path) -> dict[str, bytes]:
             source.write_bytes(file.content)
             rows.append([str(source), f"/{path}", str(folder / f"{number}.pyc")])
         env = {"PYTHONHASHSEED": "0", "PYTHONHOME": str(target / "usr")}
-        flags = ["-S", "-s", "-P", "-B", "-c", COMPILER]
+        flags = ["-S", "-s", "-P", "-B", "-c", COMPILER, *words]
         run_program(target, PYTHON, flags, env=env, stdin=json.dumps(rows).encode())
         return {
             path: (folder / f"{number}.pyc").read_bytes()

@@ -16,27 +16,28 @@ from common.paths import cache_dir
 from common.run import run
 from common.sealed import read_sealed, write_sealed
 from image.formats import compress
-from image.formats.cpio import write_archive
-from image.tree import Tree
 
 COMPRESS = Path(compress.__file__)
 COMPRESS_DEADLINE_S = 3600
+# Measured with libraries and Python (40.3 MB): level 9 gives 14.6 MB, 19 13.1 MB, 22 with a window
+# of 64 MB 12.9 MB for twice the time; all decompress in 0.1 s. xz gives 11.6 MB, which saves 0.12 s
+# of a download at 100 Mbit/s, and takes 1 s to decompress.
 LEVEL = 19
 # The default window of level 19; the kernel allocates it while it unpacks.
 WINDOW_LOG = 23
 # The unit of work of a thread: small enough to keep many processors busy.
 JOB_BYTES = 8 << 20
-KEPT_PER_LAYER = 4
+KEPT_PER_LAYER = 8  # of all profiles
 
 
-def pack_layer(tree: Tree, mtime: int, level: int = LEVEL, threads: int = 0) -> bytes:
-    """Return `tree` as a compressed archive, padded so that another can follow.
+def pack_layer(archive: bytes, level: int = LEVEL, threads: int = 0) -> bytes:
+    """Return a cpio archive compressed, padded so that another can follow.
 
     With `threads` 0 there is one per processor; any number gives the same bytes.
     """
     numbers = map(str, (level, WINDOW_LOG, JOB_BYTES, threads))
     call: list[str | Path] = [sys.executable, "-I", COMPRESS, *numbers]
-    packed = run(call, timeout_s=COMPRESS_DEADLINE_S, stdin=write_archive(tree, mtime))
+    packed = run(call, timeout_s=COMPRESS_DEADLINE_S, stdin=archive)
     return packed + b"\0" * (-len(packed) % 4)
 
 

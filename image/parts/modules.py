@@ -5,9 +5,12 @@ from collections.abc import Callable, Iterable, Mapping
 
 from image.errors import FormatError, ImageError
 from image.formats.elf import read_section
-from image.tree import matches
+from image.recipe.recipe import is_chosen
 
 SUFFIXES = (".ko", ".ko.xz")
+
+# What a module says of itself: each key of its section .modinfo with all its values.
+Info = dict[str, list[str]]
 
 
 def module_name(path: str) -> str:
@@ -25,9 +28,9 @@ def unpack_module(path: str, data: bytes) -> bytes:
         raise FormatError(f"cannot unpack {path}: {error}") from error
 
 
-def read_info(module: bytes) -> dict[str, list[str]]:
+def read_info(module: bytes) -> Info:
     """Return a module's .modinfo section: each key with all its values."""
-    info: dict[str, list[str]] = {}
+    info: Info = {}
     for field in (read_section(module, ".modinfo") or b"").split(b"\0"):
         key, equals, value = field.decode(errors="replace").partition("=")
         if equals:
@@ -48,38 +51,30 @@ def wished_names(info: Mapping[str, list[str]]) -> list[str]:
 
 
 def close_modules(
-    paths: Iterable[str],
-    patterns: Iterable[str],
-    without: Iterable[str],
-    read: Callable[[str], bytes],
-) -> list[str]:
-    """Return the modules of `paths` that match, with all their dependencies.
+    paths: Iterable[str], patterns: tuple[str, ...], read: Callable[[str], bytes]
+) -> dict[str, Info]:
+    """Return the modules of `paths` that match, with all their dependencies, sorted.
 
     Patterns are relative to kernel/; `read(path)` returns the content of a module. A dependency is
-    included even if `without` matches it. A missing dependency is an error; a missing soft
+    included even if a pattern excludes it. A missing dependency is an error; a missing soft
     dependency is not, since it may be built into the kernel.
     """
     by_name = {module_name(path): path for path in paths if path.endswith(SUFFIXES)}
-    wanted, unwanted = list(patterns), list(without)
-    todo = [
-        name
-        for name, path in by_name.items()
-        if matches(_below(path), wanted) and not matches(_below(path), unwanted)
-    ]
-    chosen: set[str] = set()
+    todo = [name for name, path in by_name.items() if is_chosen(below_kernel(path), patterns)]
+    chosen: dict[str, Info] = {}
     while todo:
         path = by_name[todo.pop()]
         if path in chosen:
             continue
-        chosen.add(path)
-        info = read_info(unpack_module(path, read(path)))
+        chosen[path] = info = read_info(unpack_module(path, read(path)))
         for name in needed_names(info):
             if name not in by_name:
                 raise ImageError(f"cannot find the module {name}, which {path} needs")
             todo.append(name)
         todo += [name for name in wished_names(info) if name in by_name]
-    return sorted(chosen)
+    return dict(sorted(chosen.items()))
 
 
-def _below(path: str) -> str:
+def below_kernel(path: str) -> str:
+    """Return a module's path below the folder kernel/."""
     return path.partition("/kernel/")[2]

@@ -1,13 +1,13 @@
 """The layer of the initramfs with this project: packages, launchers, configuration, keys."""
 
-import base64
+from collections.abc import Container
 from pathlib import Path
 
-from common.publickeys import parse_public_keys
-from image.errors import ImageError
 from image.model import File
 from image.parts.bytecode import compile_tree
-from image.recipe import plan
+from image.parts.reach import module_of
+from image.recipe import plan, python
+from image.recipe.recipe import Recipe
 from image.tree import Tree, matches
 
 TOP = Path(__file__).resolve().parent.parent.parent
@@ -31,7 +31,7 @@ PROGRAMS = {
 }
 
 # Not below the project's packages, since it is not byte-compiled with them.
-AGENT = "usr/lib/zero-os-debug/agent.py"
+AGENT = f"{python.DEBUG_FOLDER}/agent.py"
 AGENT_SERVICE = f"""# The agent of the test driver, which only debug releases have.
 exec: /usr/bin/python3 -IS /{AGENT}
 """
@@ -40,16 +40,18 @@ OS_RELEASE = """NAME="Zero-OS"
 PRETTY_NAME="Zero-OS {version}"
 ID=zero-os
 VERSION_ID="{version}"
+VARIANT_ID={profile}
 """
+DEBUG_MARK = "ZERO_OS_DEBUG=1\n"
 
 
 def collect_sources(top: Path = TOP) -> Tree:
     """Return the project's files for a node, uncompiled: packages and node/etc."""
     tree = Tree()
-    for package in plan.NODE_PACKAGES:
+    for package in python.NODE_PACKAGES:
         for path in _files_below(top / package):
             name = path.relative_to(top).as_posix()
-            if not matches(name, plan.NODE_WITHOUT):
+            if not matches(name, python.NODE_WITHOUT):
                 tree.add(f"{plan.PROJECT}/{name}", File(path.read_bytes()))
     for path in _files_below(top / "node" / "etc"):
         name = path.relative_to(top / "node").as_posix()
@@ -78,32 +80,38 @@ def _files_below(folder: Path) -> list[Path]:
     ]
 
 
-def build_project(sources: Tree, keys: str, version: str, target: Path) -> Tree:
-    """Return the whole layer; `keys` is the result of `read_keys`, or ""."""
-    tree = compile_tree(sources, target, keep_sources=True)
-    for path, (module, function) in PROGRAMS.items():
-        script = LAUNCHER.format(project=plan.PROJECT, module=module, function=function)
-        tree.add(path, File(script.encode(), 0o755))
-    tree.add("etc/os-release", File(OS_RELEASE.format(version=version).encode()))
-    if keys:
-        tree.add(KEY_FILE, File(keys.encode()))
+def compose(recipe: Recipe) -> Tree:
+    """Return all sources of the layer: the project's, and what the profile adds."""
+    sources = collect_sources()
+    tree = add_agent(sources) if recipe.debug else sources
+    for item in (*recipe.files, *recipe.services):
+        tree.add(item.path, File(item.content, item.mode))
     return tree
 
 
-def read_keys(path: Path) -> str:
-    """Return the Ed25519 public keys in `path`, one per line, without comments and blank lines.
+def start_modules(recipe: Recipe) -> list[str]:
+    """Return the modules that the layer's programs begin with, or globs of them.
 
-    Raises `ImageError` if a line is not base64 of 32 bytes, or if there is no key.
+    A debug release has the whole standard library, for what the test driver runs there.
     """
-    try:
-        keys = parse_public_keys(path.read_text())
-    except OSError as error:
-        raise ImageError(
-            f"cannot read the flist keys in {path}: {error.strerror}",
-            hint="`zos flist keygen FILE` makes a key pair; FILE.pub is the public one",
-        ) from error
-    except UnicodeDecodeError as error:
-        raise ImageError(f"cannot read the flist keys in {path}: not a text file") from error
-    except ValueError as error:
-        raise ImageError(f"cannot use the flist keys in {path}: {error}") from error
-    return "".join(f"{base64.b64encode(key).decode()}\n" for key in keys)
+    starts = [module for module, _ in PROGRAMS.values()]
+    return [*starts, *recipe.python, *(["*"] if recipe.debug else [])]
+
+
+def build_project(
+    sources: Tree, recipe: Recipe, chosen: Container[str], version: str, target: Path
+) -> Tree:
+    """Return the whole layer; of the project's modules only those at the paths `chosen`."""
+    kept = Tree()
+    for path, file in sources.files():
+        if path in chosen or module_of(path, python.ROOTS) is None:
+            kept.add(path, file)
+    tree = compile_tree(kept, target, keep_sources=True)
+    for path, (module, function) in PROGRAMS.items():
+        script = LAUNCHER.format(project=plan.PROJECT, module=module, function=function)
+        tree.add(path, File(script.encode(), 0o755))
+    text = OS_RELEASE.format(version=version, profile=recipe.name)
+    tree.add("etc/os-release", File((text + DEBUG_MARK * recipe.debug).encode()))
+    if recipe.keys:
+        tree.add(KEY_FILE, File(recipe.keys.encode()))
+    return tree

@@ -1,5 +1,6 @@
 """The layer of the initramfs from packages: libraries, Python, tools, certificates."""
 
+from collections.abc import Container
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +11,10 @@ from image.formats.elf import is_elf, read_needed, strip_unloaded
 from image.model import Directory, File, Symlink
 from image.parts.bytecode import compile_tree
 from image.parts.packages import read_entry, select_paths
-from image.recipe import plan
+from image.parts.reach import module_of
+from image.recipe import plan, python
+from image.recipe.gate import check_paths
+from image.recipe.recipe import Recipe, is_chosen
 from image.tree import Tree
 
 USERS = "root:x:0:0:root:/root:/usr/bin/zos\nnobody:x:65534:65534:nobody:/:/usr/sbin/nologin\n"
@@ -26,17 +30,56 @@ SMALL_FILES = {
 }
 
 
-def build_system(archive: PackageArchive, wheels: Tree, target: Path) -> Tree:
-    """Return the whole layer: skeleton, programs, byte-compiled Python and `wheels`, libraries."""
+def build_system(
+    archive: PackageArchive, libraries: Tree, chosen: Container[str], extra: Tree, target: Path
+) -> Tree:
+    """Return the whole layer: skeleton, programs, byte-compiled Python, libraries.
+
+    Of the Python modules in `libraries` only those at the paths `chosen` are included. `extra` is
+    what the profile takes out of packages.
+    """
     tree = build_skeleton()
     copy_files(archive, select_paths(archive, plan.SYSTEM_FILES), tree)
     tree.add(plan.CERTIFICATE_BUNDLE, File(bundle_certificates(archive)))
-    python = Tree()
-    python.merge(wheels)
-    copy_files(archive, select_stdlib(archive), python)
-    tree.merge(compile_tree(python, target, keep_sources=False))
+    tree.merge(extra)
+    tree.merge(compile_tree(prune(libraries, chosen), target, keep_sources=False))
     add_libraries(archive, tree)
     return strip_files(tree)
+
+
+def python_libraries(archive: PackageArchive, wheels: Tree) -> Tree:
+    """Return all modules that a release could include: standard library, packages', wheels'."""
+    tree = Tree()
+    tree.merge(wheels)
+    copy_files(archive, select_stdlib(archive), tree)
+    below = [f"{python.DEBIAN_FOLDER}/{pattern}" for pattern in python.DEBIAN_MODULES]
+    for path in select_paths(archive, below):
+        entry = read_entry(archive, path)
+        if isinstance(entry, File):
+            tree.add(f"{plan.PROJECT}/{path.removeprefix(python.DEBIAN_FOLDER)[1:]}", entry)
+    return tree
+
+
+def prune(libraries: Tree, chosen: Container[str]) -> Tree:
+    """Return the modules at the paths `chosen`, and wheels' other files."""
+    tree = Tree()
+    for path, file in libraries.files():
+        is_other = path.startswith(plan.PROJECT) and module_of(path, python.ROOTS) is None
+        if path in chosen or is_other:
+            tree.add(path, file)
+    return tree
+
+
+def take_files(archive: PackageArchive, recipe: Recipe) -> Tree:
+    """Return what the profile takes out of packages; a glob without a file is an error."""
+    for pattern in recipe.package_files:
+        if not select_paths(archive, [pattern.removeprefix("!")]):
+            raise ImageError(f"package_files: the packages have no file {pattern}")
+    paths = [path for path in archive.paths if is_chosen(path, recipe.package_files)]
+    check_paths(recipe, paths)
+    tree = Tree()
+    copy_files(archive, paths, tree)
+    return tree
 
 
 def unpack_target(archive: PackageArchive, folder: Path) -> None:
@@ -67,8 +110,10 @@ def build_skeleton() -> Tree:
 
 
 def select_stdlib(archive: PackageArchive) -> list[str]:
-    """Return the paths of the standard library that a node needs."""
-    return select_paths(archive, [f"{plan.STDLIB}/*"], plan.STDLIB_WITHOUT)
+    """Return the paths of the standard library's modules."""
+    return select_paths(
+        archive, [f"{plan.STDLIB}/*.py", f"{plan.STDLIB}/*.so"], plan.STDLIB_WITHOUT
+    )
 
 
 def copy_files(archive: PackageArchive, paths: list[str], tree: Tree) -> None:

@@ -1,4 +1,4 @@
-"""Builds a release: fetches packages and wheels, composes three layers, writes all files.
+"""Builds a release: composes its layers out of packages, wheels and sources, and writes all files.
 
 Nothing is written to the release's folder before every file is complete; then each file is
 replaced atomically, the manifest last.
@@ -6,74 +6,44 @@ replaced atomically, the manifest last.
 
 import contextlib
 import functools
-import importlib.metadata
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from common.debian.archive import PackageArchive, open_archive
-from common.debian.fetch import fetch_locked, fetch_or_resolve
-from common.debian.lock import DebianLock
 from common.files import open_atomic, write_atomic
 from common.scratch import scratch
 from image.errors import ImageError
-from image.lock.model import LockedWheel, find_request, load_lock
-from image.lock.wheels import fetch_wheels
+from image.formats.cpio import write_archive
+from image.lock.model import load_lock, request_of
 from image.model import Release
+from image.parts.firmware import collect_microcode
 from image.parts.kernel import build_modules, find_kernel
 from image.parts.layers import LEVEL, cached_layer, pack_layer
-from image.parts.project import add_agent, build_project, collect_sources, read_keys
-from image.parts.system import build_system, unpack_target
-from image.parts.wheels import unpack_wheels
-from image.recipe import plan
-from image.release.identity import digest, recipe_identity, tree_identity
+from image.parts.project import build_project
+from image.parts.services import check_services
+from image.parts.system import build_system, python_libraries, take_files, unpack_target
+from image.recipe.load import DEFAULT_PROFILE, find_profile, load_recipe
+from image.recipe.recipe import Recipe
+from image.recipe.values import read_key_file
+from image.release.identity import digest
+from image.release.inputs import (
+    Inputs,
+    Progress,
+    choose_python,
+    gather_inputs,
+    unpack_all_wheels,
+)
 from image.release.manifest import NAME, describe, encode_manifest, find_release
 from image.tree import Tree
-
-PROFILE = "virt"
-Progress = Callable[[str], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Inputs:
-    """The inputs of a release, and the identities of its three layers.
-
-    `is_locked` tells whether `debian` is the profile's lock; `packages` is the archive of it.
-    """
-
-    debian: DebianLock
-    is_locked: bool
-    packages: Path
-    wheels: tuple[LockedWheel, ...]
-    mirror: Path | None
-    sources: Tree
-    keys: str
-    level: int
-    modules_id: str
-    system_id: str
-    project_id: str
-
-    @property
-    def identity(self) -> str:
-        """Return the identity of the release."""
-        return digest(self.modules_id, self.system_id, self.project_id)
-
-    @property
-    def version(self) -> str:
-        """Return the version of the release: the project's, and the identity of the build."""
-        return f"{base_version()}+{self.identity[:12]}"
-
-
-def base_version() -> str:
-    """Return the project's own version."""
-    return importlib.metadata.version("zero-os")
 
 
 def build_release(
     output: Path,
     *,
+    profile: str | Path = DEFAULT_PROFILE,
     flist_keys: Path | None = None,
     progress: Callable[[str], None],
     level: int = LEVEL,
@@ -83,22 +53,32 @@ def build_release(
 ) -> Release:
     """Build a release of the current sources in `output` and return it.
 
-    `flist_keys` is a file of public keys; a node accepts only flists that one of them signed.
-    `progress` is called with a short description of each step. `mirror` is a folder with the locked
-    files; the network is not used then. With `allow_unlocked`, the newest packages are used if a
-    locked one is nowhere to be had; the manifest says so, and the release can't be published.
-    `is_debug` adds the test driver's agent. A release in `output` with the same inputs is kept.
-    Raises `ZosError`.
+    `flist_keys` is a file of public keys; a node accepts only flists that one of them, or of the
+    profile's, signed. `progress` is called with a short description of each step. `mirror` is a
+    folder with the locked files; the network is not used then. With `allow_unlocked`, the newest
+    packages are used if a locked one is nowhere to be had; the manifest says so, and the release
+    can't be published. `is_debug` adds the test driver's agent. A release in `output` with the same
+    inputs is kept. Raises `ZosError`.
     """
     began = time.monotonic()
-    keys = read_keys(flist_keys) if flist_keys else ""
+    recipe = prepare_recipe(profile, flist_keys, is_debug=is_debug)
+    check_services(recipe)
     prepare_output(output)
-    options = {"allow_unlocked": allow_unlocked, "is_debug": is_debug}
-    inputs = gather_inputs(keys, level, progress, mirror=mirror, **options)
+    lock = load_lock(request_of(recipe, find_profile(profile).with_suffix(".lock")))
+    inputs = gather_inputs(
+        recipe, lock, level, progress, mirror=mirror, allow_unlocked=allow_unlocked
+    )
     release = find_release(output, inputs.version, inputs.identity)
     if release is None:
         release = make_release(output, inputs, progress)
     return replace(release, elapsed_s=time.monotonic() - began)
+
+
+def prepare_recipe(profile: str | Path, flist_keys: Path | None, *, is_debug: bool) -> Recipe:
+    """Return the profile with what the command line adds to it."""
+    recipe = load_recipe(profile, debug=is_debug)
+    added = read_key_file(flist_keys) if flist_keys else ""
+    return replace(recipe, keys=recipe.keys + added)
 
 
 def prepare_output(output: Path) -> None:
@@ -113,52 +93,23 @@ def prepare_output(output: Path) -> None:
         ) from error
 
 
-def gather_inputs(
-    keys: str,
-    level: int,
-    progress: Progress,
-    *,
-    mirror: Path | None = None,
-    allow_unlocked: bool = False,
-    is_debug: bool = False,
-) -> Inputs:
-    """Return the inputs of the release, fetching locked packages that are not in the cache."""
-    progress("checking the locked Debian packages")
-    lock = load_lock(find_request(PROFILE))
-    debian = lock.debian
-    if allow_unlocked:
-        debian, packages = fetch_or_resolve(debian, warn=progress, progress=progress)
-    else:
-        packages = fetch_locked(debian, mirror=mirror, progress=progress)
-    is_locked = debian is lock.debian
-    sources = add_agent(collect_sources()) if is_debug else collect_sources()
-    base = digest(debian.identity, recipe_identity(), str(level))
-    modules_id = digest("modules", base)
-    system_id = digest("system", base, *(wheel.sha256 for wheel in lock.wheels))
-    # This layer's os-release contains the release's version, so it depends on all layers.
-    project = (base_version(), tree_identity(sources), keys)
-    project_id = digest("project", modules_id, system_id, *project)
-    ids = (modules_id, system_id, project_id)
-    return Inputs(debian, is_locked, packages, lock.wheels, mirror, sources, keys, level, *ids)
-
-
 def make_release(output: Path, inputs: Inputs, progress: Progress) -> Release:
     """Make all files of a release in memory, then write them to `output`."""
     with open_archive(inputs.packages) as archive, scratch("build") as place:
         kernel = find_kernel(archive)
         vmlinuz_path = f"boot/vmlinuz-{kernel}"
         vmlinuz = archive.read(vmlinuz_path)
-        layers = make_layers(
-            archive, kernel, int(archive.member(vmlinuz_path).mtime), inputs, place, progress
-        )
+        mtime = int(archive.member(vmlinuz_path).mtime)
+        layers = make_layers(archive, kernel, mtime, inputs, place, progress)
     contents = {"vmlinuz": vmlinuz, "initramfs.zst": b"".join(layers)}
     files = {name: describe(content) for name, content in contents.items()}
     progress("writing the release")
+    release = Release(output, inputs.version, kernel, files)
     contents[NAME] = encode_manifest(
-        inputs.version, kernel, inputs.identity, files, locked=inputs.is_locked
+        release, inputs.recipe, inputs.identity, locked=inputs.is_locked
     )
     write_release(output, contents)
-    return Release(output, inputs.version, kernel, files)
+    return release
 
 
 def write_release(output: Path, contents: dict[str, bytes]) -> None:
@@ -188,38 +139,51 @@ def make_layers(
 ) -> list[bytes]:
     """Return the compressed layers of the initramfs, first to last; `place` is an empty folder."""
 
+    recipe = inputs.recipe
+
     @functools.cache
     def target() -> Path:
         unpack_target(archive, place / "target")
         return place / "target"
 
+    chosen = choose_python(inputs, archive, target, progress)
+
     def modules() -> Tree:
-        return build_modules(archive, kernel, target())
+        return build_modules(archive, kernel, recipe, target())
 
     def system() -> Tree:
-        progress("checking the node's wheels")
-        places = fetch_wheels(inputs.wheels, inputs.debian.architecture, inputs.mirror)
-        wheels = unpack_wheels(places, plan.PROJECT, plan.WHEELS_WITHOUT)
+        libraries = python_libraries(archive, unpack_all_wheels(inputs))
         progress("byte-compiling Python and the wheels")
-        return build_system(archive, wheels, target())
+        extra = take_files(archive, recipe)
+        return build_system(archive, libraries, frozenset(chosen), extra, target())
 
     def project() -> Tree:
-        return build_project(inputs.sources, inputs.keys, inputs.version, target())
+        return build_project(inputs.sources, recipe, frozenset(chosen), inputs.version, target())
 
     def layer(name: str, identity: str, what: str, make: Callable[[], Tree]) -> bytes:
         def packed() -> bytes:
             progress(f"choosing {what}")
-            tree = make()
-            size = tree.size_bytes() / 1e6
-            progress(f"compressing {what} ({size:.1f} MB)")
-            data = pack_layer(tree, mtime, inputs.level)
-            progress(f"compressed {what} from {size:.1f} to {len(data) / 1e6:.1f} MB")
-            return data
+            archive_bytes = write_archive(make(), mtime)
+            return compress_layer(name, archive_bytes, what, inputs.level, progress)
 
         return cached_layer(name, identity, packed)
 
+    early = [write_archive(collect_microcode(archive), mtime)] if recipe.microcode else []
     return [
+        *early,
         layer("modules", inputs.modules_id, "kernel modules", modules),
-        layer("system", inputs.system_id, "libraries and Python", system),
-        layer("project", inputs.project_id, "Zero-OS itself", project),
+        layer("system", inputs.system_id(chosen), "libraries and Python", system),
+        layer("project", inputs.identity, "Zero-OS itself", project),
     ]
+
+
+def compress_layer(name: str, data: bytes, what: str, level: int, progress: Progress) -> bytes:
+    """Return `data` compressed; the same data is compressed once, whatever code made it."""
+
+    def compress() -> bytes:
+        progress(f"compressing {what} ({len(data) / 1e6:.1f} MB)")
+        packed = pack_layer(data, level)
+        progress(f"compressed {what} from {len(data) / 1e6:.1f} to {len(packed) / 1e6:.1f} MB")
+        return packed
+
+    return cached_layer(f"packed-{name}", digest(data, str(level)), compress)

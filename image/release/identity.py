@@ -10,9 +10,10 @@ from image.model import File
 from image.tree import Tree, matches
 
 RECIPE = (Path(image.__file__).parent, Path(debian.__file__).parent)
-# The command line and its output do not change what is built, nor does how locked files are found.
+# Commands, publishing and how locked files are found do not change what is built.
 NOT_RECIPE = (
-    *("cli.py", "commands/*", "lock/*", "release/listing.py"),
+    *("cli.py", "channel/*", "commands/*", "lock/*"),
+    *(f"release/{name}.py" for name in ("check", "listing", "sizes", "store")),
     *("download.py", "fetch.py", "lock.py", "pool.py", "resolve.py"),
 )
 

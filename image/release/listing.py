@@ -5,6 +5,7 @@
 
 import stat
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,30 +18,45 @@ from image.formats.cpio import MAGIC, Member, read_archive_at
 INITRAMFS = "initramfs.zst"
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One part of an initramfs: its members, and its size in the file."""
+
+    members: list[Member]
+    packed_bytes: int
+
+
 def read_initramfs(path: Path) -> list[Member]:
     """Return all members of an initramfs; `path` is the file, or the folder of a release."""
+    return [member for part in read_parts(path) for member in part.members]
+
+
+def read_parts(path: Path) -> list[Part]:
+    """Return the parts of an initramfs, each compressed for itself or not at all."""
     file = path / INITRAMFS if path.is_dir() else path
     try:
         data = file.read_bytes()
     except OSError as error:
         raise ImageError(f"cannot read {file}: {error.strerror}") from error
-    return [member for archive in unpack_archives(data) for member in read_archives(archive)]
+    return list(split_parts(data))
 
 
-def unpack_archives(data: bytes) -> Iterator[bytes]:
-    """Yield the uncompressed parts of an initramfs. Raises `FormatError`."""
+def split_parts(data: bytes) -> Iterator[Part]:
+    """Yield the parts of an initramfs in order. Raises `FormatError`."""
     while data := data.lstrip(b"\0"):
-        if data.startswith(MAGIC):  # not compressed; it is the rest
-            yield data
-            return
+        if data.startswith(MAGIC):
+            members, end = read_archive_at(data, 0)
+            yield Part(members, end)
+            data = data[end:]
+            continue
         frame = zstandard.ZstdDecompressor().decompressobj()
         try:
-            part = frame.decompress(data)
+            unpacked = frame.decompress(data)
         except zstandard.ZstdError as error:
             raise FormatError(f"cannot read the initramfs: {error}") from error
         if not frame.eof:
             raise FormatError("cannot read the initramfs: it ends too early")
-        yield part
+        yield Part(list(read_archives(unpacked)), len(data) - len(frame.unused_data))
         data = frame.unused_data
 
 

@@ -1,7 +1,8 @@
 """manifest.json: the description of a release. Written last, so its files are then complete.
 
-    {"version": "0.1.0+3f2a...", "kernel": "6.12...", "identity": HEX,
-     "locked": true, "files": {"vmlinuz": {"size": BYTES, "sha256": HEX}, "initramfs.zst": {...}}}
+    {"version": "0.1.0+3f2a...", "profile": "virt", "architecture": "amd64", "debug": false,
+     "locked": true, "parameters": [], "lockdown": true, "kernel": "6.12...", "identity": HEX,
+     "files": {"vmlinuz": {"size": BYTES, "sha256": HEX}, "initramfs.zst": {...}}}
 
 `identity` is the digest of all inputs of the release. It is `locked` if the Debian packages are
 exactly those of the profile's lock; one that is not must not be published.
@@ -9,11 +10,11 @@ exactly those of the profile's lock; one that is not must not be published.
 
 import hashlib
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from image.model import Artefact, Release
+from image.recipe.recipe import Recipe
 
 NAME = "manifest.json"
 
@@ -23,13 +24,21 @@ def describe(data: bytes) -> Artefact:
     return Artefact(len(data), hashlib.sha256(data).hexdigest())
 
 
-def encode_manifest(
-    version: str, kernel: str, identity: str, files: Mapping[str, Artefact], *, locked: bool
-) -> bytes:
+def encode_manifest(release: Release, recipe: Recipe, identity: str, *, locked: bool) -> bytes:
     """Return the content of a manifest; the same release always gives the same bytes."""
-    rows = {name: {"size": a.size, "sha256": a.sha256} for name, a in sorted(files.items())}
-    value = {"version": version, "kernel": kernel, "identity": identity, "locked": locked}
-    value["files"] = rows
+    rows = {n: {"size": a.size, "sha256": a.sha256} for n, a in sorted(release.files.items())}
+    value = {
+        "version": release.version,
+        "profile": recipe.name,
+        "architecture": recipe.architecture,
+        "debug": recipe.debug,
+        "locked": locked,
+        "parameters": recipe.parameters,
+        "lockdown": recipe.lockdown,
+        "kernel": release.kernel,
+        "identity": identity,
+        "files": rows,
+    }
     return json.dumps(value, indent=2).encode() + b"\n"
 
 

@@ -8,13 +8,13 @@ from image.lock.wheels import fetch_wheels
 from tests.helpers.needs import need_tool
 
 
-def obtain_lock() -> ReleaseLock:
-    """Return a lock whose files are in the user's cache.
+def obtain_lock(profile: str = "virt") -> ReleaseLock:
+    """Return a lock of a profile whose files are in the user's cache.
 
     It is the committed one, unless mirrors have dropped a version of it: the tests must go on.
     """
     need_tool("apt-get")
-    lock = load_lock(find_request("virt"))
+    lock = load_lock(find_request(profile))
     debian, _ = fetch_or_resolve(lock.debian, warn=print, progress=print)
     fetch_wheels(lock.wheels, debian.architecture)
     return replace(lock, debian=debian)

@@ -39,7 +39,7 @@ ROOMS = {
         "convert",
     ),
     "image": (
-        "errors", "model", "tree", "formats", "recipe", "lock", "parts", "release",
+        "errors", "model", "tree", "formats", "recipe", "lock", "parts", "release", "channel",
         "commands", "cli",
     ),
     "zinit": (

@@ -25,4 +25,6 @@ def test_commands_run_on_a_node(tmp_path: Path, artefacts: Path) -> None:
         machine.guest.wait_until_ready(BOOT_S)
         assert "network" in machine.guest.succeed("zinit list")
         machine.guest.fail("zinit status no-such-service")
-        assert release.version in machine.guest.read_file("/etc/os-release").decode()
+        about = machine.guest.read_file("/etc/os-release").decode()
+        assert f'VERSION_ID="{release.version}"' in about and release.version.endswith(".debug")
+        assert "ZERO_OS_DEBUG=1" in about

@@ -72,7 +72,7 @@ def main(argv: Sequence[str], prog: str) -> int:
         page = stack.enter_context(open_listener(LOOPBACK, options.port))  # or fail before all work
         run = stack.enter_context(scratch("boot"))
         hub = prepare_hub(talk.say, run / "hub")
-        releases = prepare_release(hub, run, talk)
+        releases = prepare_release(hub, run, talk, options.profile)
         timeline.reach("image built", talk.clock())
         talk.say("starting the hub and the bootstrap server")
         servers = stack.enter_context(run_servers(hub, releases, page))
@@ -117,12 +117,16 @@ def ended_by_signals() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def prepare_release(hub: LocalHub, run: Path, talk: Talk) -> Path:
+def prepare_release(hub: LocalHub, run: Path, talk: Talk, profile: str) -> Path:
     """Build the release, unless nothing has changed; return this run's folder of all channels."""
     built = checkout_dir("releases") / RUN_MODE
     with hold_lock(built.with_suffix(".lock"), "building the release", BUILD_DEADLINE_S, talk.say):
         release = build_release(
-            built, flist_keys=hub.key_file, progress=talk.say, allow_unlocked=True
+            built,
+            profile=profile,
+            flist_keys=hub.key_file,
+            progress=talk.say,
+            allow_unlocked=True,
         )
         link_files(built, run / "releases" / RUN_MODE)
     talk.say(f"release {release.version} is in {built}")

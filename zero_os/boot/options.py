@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from common.errors import UsageError
 from common.farms import FARM_MAX
+from image.recipe.load import DEFAULT_PROFILE
 from qemu.model import Firmware
 from serving.listen import MAX_PORT
 
@@ -22,6 +23,7 @@ class Options:
     is_json: bool
     timeout_s: float
     port: int = 0  # of the page; 0 takes a free one
+    profile: str = DEFAULT_PROFILE  # of the release
 
 
 def parse_options(argv: Sequence[str], prog: str) -> Options:
@@ -32,6 +34,12 @@ def parse_options(argv: Sequence[str], prog: str) -> Options:
         " and wait until its workload answers. Ctrl-C stops everything.",
     )
     parser.add_argument("--firmware", choices=("bios", "uefi"), default="bios")
+    parser.add_argument(
+        "--profile",
+        default=DEFAULT_PROFILE,
+        metavar="NAME|FILE",
+        help="profile of the release, as of zos image build (%(default)s)",
+    )
     parser.add_argument("--farm", type=int, default=1, metavar="N", help="the node's farm (1)")
     parser.add_argument("--exit", action="store_true", help="stop once the workload answers")
     parser.add_argument(
@@ -54,4 +62,12 @@ def parse_options(argv: Sequence[str], prog: str) -> Options:
         raise UsageError("the time-out must be more than 0 s", hint="--timeout SECONDS")
     if not 0 <= typed.port <= MAX_PORT:
         raise UsageError(f"cannot use port {typed.port}", hint=f"ports are 1 to {MAX_PORT}")
-    return Options(typed.firmware, typed.farm, typed.exit, typed.json, typed.timeout, typed.port)
+    return Options(
+        firmware=typed.firmware,
+        farm=typed.farm,
+        is_exit=typed.exit,
+        is_json=typed.json,
+        timeout_s=typed.timeout,
+        port=typed.port,
+        profile=typed.profile,
+    )

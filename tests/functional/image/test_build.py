@@ -1,13 +1,10 @@
 """A release from cached packages: reproducible, complete, and its errors."""
 
-import base64
 import os
 import stat
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import zstandard
 
 from common.debian import fetch
 from common.debian.archive import open_archive
@@ -15,75 +12,21 @@ from common.debian.fetch import fetch_locked
 from common.debian.pool import GoneError
 from common.debian.programs import LOADER
 from common.debian.resolve import ResolveError
-from common.paths import cache_dir
 from image import cli
 from image.commands import build as command
 from image.errors import ImageError
-from image.formats.cpio import Member, read_archive
+from image.formats.cpio import Member
 from image.lock.model import ReleaseLock
 from image.lock.update import mirror_lock
 from image.model import Release
 from image.parts.kernel import find_kernel
-from image.parts.project import collect_sources
 from image.release import build
 from image.release.build import build_release
-from image.release.identity import recipe_identity
+from tests.functional.image.conftest import FAST, KEY
 from tests.helpers.child import leave_network, run_in_child
-from tests.helpers.image import obtain_lock
 from tests.helpers.needs import need_root
 
 pytestmark = pytest.mark.timeout(900)  # the first build on a machine fetches packages
-KEY = base64.b64encode(b"k" * 32).decode()
-FAST = 1
-
-
-@pytest.fixture(scope="module")
-def lock() -> ReleaseLock:
-    """Return the lock of what is to be had: the committed one, unless mirrors have moved on."""
-    return obtain_lock()
-
-
-@pytest.fixture(scope="module")
-def caches(lock: ReleaseLock, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Yield a cache with the user's packages and wheels, but nothing built from them."""
-    root = tmp_path_factory.mktemp("cache")
-    for name in ("debian", "pool"):
-        (root / name).symlink_to(cache_dir(name))
-    # A source file may be edited while this runs; that must not change the release.
-    sources, recipe = collect_sources(), recipe_identity()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ZOS_CACHE", str(root))
-        patch.setattr(build, "collect_sources", lambda: sources)
-        patch.setattr(build, "recipe_identity", lambda: recipe)
-        patch.setattr(build, "load_lock", lambda _: lock)
-        yield root
-
-
-@pytest.fixture(scope="module")
-def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a file with one key."""
-    path = tmp_path_factory.mktemp("keys") / "flist.pub"
-    path.write_text(f"# test\n{KEY}\n")
-    return path
-
-
-@pytest.fixture(scope="module")
-def release(caches: Path, keys: Path, tmp_path_factory: pytest.TempPathFactory) -> Release:
-    """Return a release with fast compression."""
-    output = tmp_path_factory.mktemp("release")
-    return build_release(output, flist_keys=keys, progress=print, level=FAST)
-
-
-@pytest.fixture(scope="module")
-def members(release: Release) -> dict[str, Member]:
-    """Return the members of its initramfs, by path."""
-    found: dict[str, Member] = {}
-    rest = (release.folder / "initramfs.zst").read_bytes()
-    while rest := rest.lstrip(b"\0"):
-        frame = zstandard.ZstdDecompressor().decompressobj()
-        found |= {member.name: member for member in read_archive(frame.decompress(rest))}
-        rest = frame.unused_data
-    return found
 
 
 def contents(folder: Path) -> dict[str, bytes]:

@@ -22,7 +22,7 @@ PACKAGE_OF = {"apt-get": "apt", "dnsmasq": "dnsmasq-base", "dpkg": "", "fsck.fat
               "fusermount3": "fuse3", "ip": "iproute2", "man": "man-db", "tar": "",
               "qemu-system-x86_64": "qemu-system-x86",
               "qemu-system-aarch64": "qemu-system-arm", "unshare": "util-linux", "no-such-tool": "",
-              "sh": ""}  # fmt: skip
+              "sh": "", "softhsm2-util": "softhsm2"}  # fmt: skip
 
 
 def load_launcher() -> Any:

@@ -28,6 +28,11 @@ def test_defaults() -> None:
     )
 
 
+def test_the_profile_is_virt_unless_another_is_chosen() -> None:
+    assert parse_options([], "zos boot").profile == "virt"
+    assert parse_options(["--profile", "metal"], "zos boot").profile == "metal"
+
+
 @pytest.mark.parametrize("farm", ["0", "-1", "4294967296"])
 def test_an_invalid_farm(farm: str) -> None:
     with pytest.raises(UsageError, match=f"farm {farm}"):

@@ -26,7 +26,7 @@ def test_a_run_keeps_its_release_when_another_builds_anew(
     monkeypatch.setattr(cli, "build_release", build_release)
     hub = LocalHub(tmp_path, tmp_path / "key", tmp_path / "flist", 1)
     runs = [tmp_path / "first", tmp_path / "second"]
-    served = [cli.prepare_release(hub, run, cli.Talk()) for run in runs]
+    served = [cli.prepare_release(hub, run, cli.Talk(), "virt") for run in runs]
     assert built[0] == built[1]  # one cache
     assert [(folder / "dev" / "vmlinuz").read_bytes() for folder in served] == [
         b"kernel 1",

@@ -1,45 +1,7 @@
 """The project's layer: its sources, and the keys built into it."""
 
-import base64
-from pathlib import Path
-
-import pytest
-
-from image.errors import ImageError
-from image.parts.project import AGENT, PROGRAMS, add_agent, collect_sources, read_keys
+from image.parts.project import AGENT, PROGRAMS, add_agent, collect_sources
 from image.release.identity import tree_identity
-
-KEY = base64.b64encode(bytes(range(32))).decode()
-
-
-def test_keys_are_read_without_comments(tmp_path: Path) -> None:
-    path = tmp_path / "keys"
-    path.write_text(f"# mine\n\n {KEY}  # laptop\n{KEY}\n")
-    assert read_keys(path) == f"{KEY}\n{KEY}\n"
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        "# none\n",
-        f"private: {KEY}\n",
-        f"{KEY}x\n",
-        f"{KEY[:-4]}\n",
-        "ssh-ed25519 AAAA\n",
-        "\xff\n",
-    ],
-)
-def test_an_invalid_key_file(tmp_path: Path, text: str) -> None:
-    path = tmp_path / "keys"
-    path.write_bytes(text.encode("latin-1"))
-    with pytest.raises(ImageError, match="key"):
-        read_keys(path)
-
-
-def test_a_missing_key_file(tmp_path: Path) -> None:
-    with pytest.raises(ImageError, match="No such file"):
-        read_keys(tmp_path / "absent")
 
 
 def test_only_a_debug_release_has_the_agent() -> None:

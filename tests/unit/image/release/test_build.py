@@ -7,12 +7,15 @@ from pathlib import Path
 import pytest
 
 from image.errors import ImageError
+from image.model import Release
+from image.recipe.recipe import Recipe
 from image.release.build import write_release
 from image.release.manifest import NAME, describe, encode_manifest
 
 
 def encode(kernel: bytes) -> bytes:
-    return encode_manifest("1", "6.12", "id", {"vmlinuz": describe(kernel)}, locked=True)
+    release = Release(Path(), "1", "6.12", {"vmlinuz": describe(kernel)})
+    return encode_manifest(release, Recipe("virt"), "id", locked=True)
 
 
 def test_a_full_disk_leaves_the_old_release(

@@ -1,15 +1,17 @@
 """Identities: every input of a layer counts."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from image.lock.model import LockedWheel, ReleaseLock
 from image.model import File
-from image.release import build
-from image.release.build import gather_inputs
+from image.recipe.recipe import Recipe
+from image.release import inputs
 from image.release.identity import digest, tree_identity
+from image.release.inputs import Inputs, gather_inputs
 from image.tree import Tree
 from tests.helpers.debian import lock_package, make_lock
 
@@ -23,40 +25,62 @@ def use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     """Make the inputs of a build small and fixed."""
     sources = Tree()
     sources.add("usr/lib/zero-os/x.py", File(b"x"))
-    monkeypatch.setattr(build, "load_lock", lambda _: LOCK)
-    monkeypatch.setattr(build, "fetch_locked", lambda *_, **__: tmp_path)
-    monkeypatch.setattr(build, "fetch_or_resolve", lambda *_, **__: (NEWER, tmp_path))
-    monkeypatch.setattr(build, "collect_sources", lambda: sources)
+    monkeypatch.setattr(inputs, "fetch_locked", lambda *_, **__: tmp_path)
+    monkeypatch.setattr(inputs, "fetch_or_resolve", lambda *_, **__: (NEWER, tmp_path))
+    monkeypatch.setattr(inputs, "compose", lambda _recipe: sources)
     return monkeypatch
 
 
-def gather(keys: str = "", *, allow_unlocked: bool = False) -> build.Inputs:
-    return gather_inputs(keys, 1, lambda _text: None, allow_unlocked=allow_unlocked)
+def gather(
+    recipe: Recipe | None = None, lock: ReleaseLock = LOCK, *, allow_unlocked: bool = False
+) -> Inputs:
+    recipe = recipe or Recipe("virt")
+    return gather_inputs(recipe, lock, 1, lambda _text: None, allow_unlocked=allow_unlocked)
 
 
 def test_the_same_inputs_give_the_same_release(use: pytest.MonkeyPatch) -> None:
-    assert gather() == gather()
+    assert gather().identity == gather().identity
 
 
 def test_the_project_layer_depends_on_every_other_layer(use: pytest.MonkeyPatch) -> None:
-    seen = [gather(), gather("key")]
+    recipes: list[dict[str, Any]] = [{}, {"keys": "key"}, {"modules": ("fs/*",)}, {"debug": True}]
+    seen = [gather(Recipe("virt", **fields)) for fields in recipes]
     for lock in (
         replace(LOCK, wheels=(replace(WHEEL, sha256="1" * 64),)),
         replace(LOCK, debian=NEWER),
     ):
-        use.setattr(build, "load_lock", lambda _, lock=lock: lock)
-        seen.append(gather())
-    use.setattr(build, "base_version", lambda: "9.9")
+        seen.append(gather(lock=lock))
+    use.setattr(inputs, "base_version", lambda: "9.9")
     seen.append(gather())
-    assert len({inputs.version for inputs in seen}) == len(seen)
-    assert len({inputs.project_id for inputs in seen}) == len(seen)
+    assert len({one.version for one in seen}) == len(seen)
+    assert len({one.project_id for one in seen}) == len(seen)
+
+
+# These count through the packages that they lead to, and through the sources.
+INDIRECT = ("components", "packages", "files", "services", "firmware_absent")
+
+
+@pytest.mark.parametrize("field", sorted({f.name for f in fields(Recipe)} - set(INDIRECT)))
+def test_every_field_of_a_recipe_gives_another_release(use: pytest.MonkeyPatch, field: str) -> None:
+    plain = Recipe("virt")
+    value = getattr(plain, field)
+    other = (
+        not value
+        if isinstance(value, bool)
+        else value + ("x" if isinstance(value, str) else ("x",))
+    )
+    values: dict[str, Any] = {field: other}
+    assert gather(replace(plain, **values)).identity != gather().identity
+
+
+def test_a_debug_release_says_so_in_its_version(use: pytest.MonkeyPatch) -> None:
+    assert gather(Recipe("virt", debug=True)).version.endswith(".debug")
+    assert not gather().version.endswith(".debug")
 
 
 def test_the_time_of_a_lock_does_not_count(use: pytest.MonkeyPatch) -> None:
-    first = gather()
     later = replace(LOCK, debian=replace(LOCK.debian, snapshot="20991231T235959Z"))
-    use.setattr(build, "load_lock", lambda _: later)
-    assert gather().identity == first.identity
+    assert gather(lock=later).identity == gather().identity
 
 
 def test_a_build_with_other_packages_than_the_locked_ones_says_so(use: pytest.MonkeyPatch) -> None:
@@ -65,7 +89,7 @@ def test_a_build_with_other_packages_than_the_locked_ones_says_so(use: pytest.Mo
     assert not unlocked.is_locked
     assert unlocked.debian == NEWER
     assert unlocked.version != gather().version
-    use.setattr(build, "fetch_or_resolve", lambda lock, **_: (lock, Path()))
+    use.setattr(inputs, "fetch_or_resolve", lambda lock, **_: (lock, Path()))
     assert gather(allow_unlocked=True).is_locked
 
 

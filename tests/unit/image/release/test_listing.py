@@ -24,8 +24,9 @@ def tree(**entries: Entry) -> Tree:
 @pytest.fixture
 def initramfs(tmp_path: Path) -> Path:
     """Return the file of a release with three archives, the last one not compressed."""
-    first = pack_layer(tree(one=File(b"12345", 0o755)), 1, level=1)
-    second = pack_layer(tree(link=Symlink("one"), null=Device("c", 1, 3)), 1, level=1)
+    first = pack_layer(write_archive(tree(one=File(b"12345", 0o755)), 1), level=1)
+    second = write_archive(tree(link=Symlink("one"), null=Device("c", 1, 3)), 1)
+    second = pack_layer(second, level=1)
     path = tmp_path / "initramfs.zst"
     path.write_bytes(first + bytes(8) + second + write_archive(tree(three=File(b"")), 1))
     return path
@@ -51,3 +52,9 @@ def test_a_broken_initramfs_is_reported(initramfs: Path) -> None:
         initramfs.write_bytes(broken)
         with pytest.raises(FormatError):
             read_initramfs(initramfs)
+
+
+def test_an_archive_before_the_compressed_ones_is_listed(initramfs: Path) -> None:
+    early = write_archive(tree(kernel=File(b"microcode")), 1)
+    initramfs.write_bytes(early + initramfs.read_bytes())
+    assert [m.name for m in read_initramfs(initramfs)] == ["kernel", "one", "link", "null", "three"]

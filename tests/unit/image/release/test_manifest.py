@@ -5,14 +5,22 @@ from pathlib import Path
 
 import pytest
 
+from image.model import Artefact, Release
+from image.recipe.recipe import Recipe
 from image.release.manifest import NAME, describe, encode_manifest, find_release
+
+
+def encode(files: dict[str, Artefact], recipe: Recipe | None = None) -> bytes:
+    """Return the manifest of version 1."""
+    release = Release(Path(), "1", "6.12", files)
+    return encode_manifest(release, recipe or Recipe("virt"), "id", locked=True)
 
 
 def make_release(folder: Path) -> None:
     """Write a release with the identity "id"."""
     (folder / "vmlinuz").write_bytes(b"kernel")
     files = {"vmlinuz": describe(b"kernel")}
-    (folder / NAME).write_bytes(encode_manifest("1", "6.12", "id", files, locked=True))
+    (folder / NAME).write_bytes(encode(files))
 
 
 def test_only_a_complete_release_is_found(tmp_path: Path) -> None:
@@ -39,10 +47,14 @@ def test_a_release_with_a_broken_manifest_is_not_found(tmp_path: Path, text: str
 
 
 def test_the_keys_of_a_manifest() -> None:
-    files = {"vmlinuz": describe(b"x")}
-    value = json.loads(encode_manifest("1", "6.12", "id", files, locked=True))
-    assert set(value) == {"version", "kernel", "identity", "locked", "files"}
-    assert value["locked"] is True
-    value = json.loads(encode_manifest("1", "6.12", "id", files, locked=False))
-    assert value["locked"] is False
+    value = json.loads(encode({"vmlinuz": describe(b"x")}))
+    assert set(value) == {
+        *("version", "kernel", "identity", "files"),
+        *("profile", "architecture", "debug", "locked", "parameters", "lockdown"),
+    }
+    assert (value["profile"], value["debug"]) == ("virt", False)
     assert set(value["files"]["vmlinuz"]) == {"size", "sha256"}
+
+
+def test_the_manifest_of_a_debug_release_says_so() -> None:
+    assert json.loads(encode({}, Recipe("mine", debug=True)))["debug"] is True

@@ -1,0 +1,214 @@
+"""Where a server's releases come from: a folder for each run mode, or a store with signed channels.
+
+Nothing of a store is served before it is verified from the trusted root on: who can only write to
+the store can't make a node boot anything else. Metadata is verified again when it changes or
+expires.
+"""
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+from bootstrap_server.errors import NotReadyError, NotThereError
+from bootstrap_server.model import parse_run_mode
+from bootstrap_server.releases import (
+    BOOT_FILES,
+    NOT_ABSENT,
+    PublishedRelease,
+    find_release,
+    identify_digests,
+    open_pinned_file,
+    open_release_file,
+)
+from common.errors import ZosError
+from common.releases.channel import Channel, digest_of, open_manifest, read_channel
+from common.releases.layout import Layout, StoreError
+from common.releases.manifest import MAX_BYTES, NAME
+from common.runmodes import RUN_MODES
+from common.tuf.trust import Trusted
+from serving.content import BeingWrittenError, FileOpener, OpenFile
+
+PINNED_MAX = 64  # releases whose addresses go on working after another one was published
+
+
+class Source(Protocol):
+    """Releases by run mode. All of these may block, and raise `ZosError`s with an HTTP status."""
+
+    def find(self, run_mode: str) -> PublishedRelease:
+        """Return what a run mode boots now."""
+
+    def open(self, run_mode: str, name: str) -> OpenFile:
+        """Open a file of what a run mode boots now."""
+
+    def open_pinned(self, run_mode: str, identity: str, name: str) -> OpenFile:
+        """Open a boot file of exactly the release `identity`."""
+
+    def open_metadata(self, name: str, /) -> OpenFile:
+        """Open a file of signed metadata."""
+
+    def open_target(self, run_mode: str, name: str, /) -> OpenFile:
+        """Open a file that signed metadata names: "SHA256.NAME"."""
+
+
+class FolderSource:
+    """A folder below `releases` for each run mode; nothing is signed."""
+
+    def __init__(self, releases: Path, opener: FileOpener) -> None:
+        self.releases = releases
+        self.opener = opener
+
+    def find(self, run_mode: str) -> PublishedRelease:
+        """Return what a run mode boots now."""
+        return find_release(self.releases, run_mode, self.opener)
+
+    def open(self, run_mode: str, name: str) -> OpenFile:
+        """Open a file of what a run mode boots now."""
+        return open_release_file(self.releases, run_mode, name, self.opener)
+
+    def open_pinned(self, run_mode: str, identity: str, name: str) -> OpenFile:
+        """Open a boot file of exactly the release `identity`."""
+        return open_pinned_file(self.releases, run_mode, identity, name, self.opener)
+
+    def open_metadata(self, _: str, /) -> OpenFile:
+        """Refuse: there is none."""
+        raise NotThereError("this server has no signed channels")
+
+    def open_target(self, *_: str) -> OpenFile:
+        """Refuse: there is none."""
+        raise NotThereError("this server has no signed channels")
+
+
+class StoreSource:
+    """A release store; `root` is the metadata that is trusted. Threads may share one."""
+
+    def __init__(
+        self,
+        store: Path,
+        root: bytes,
+        opener: FileOpener,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.layout = Layout(store)
+        self.opener = opener
+        self.clock = clock
+        self._trusted = Trusted(root)
+        self._known: dict[str, tuple[bytes | None, Channel]] = {}
+        self._pinned: OrderedDict[tuple[str, str], Channel] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def find(self, run_mode: str) -> PublishedRelease:
+        """Return what a run mode boots now, if its files are there and whole."""
+        channel = self._read(run_mode)
+        for name in BOOT_FILES:
+            self._open_file(channel, name).close()
+        return PublishedRelease(identify_channel(channel), channel.release)
+
+    def open(self, run_mode: str, name: str) -> OpenFile:
+        """Open a file of what a run mode boots now."""
+        return self._open_file(self._read(run_mode), name)
+
+    def open_pinned(self, run_mode: str, identity: str, name: str) -> OpenFile:
+        """Open a boot file of a release that the channel holds, or has held a while ago."""
+        parse_run_mode(run_mode)
+        channel = self._pinned.get((run_mode, identity))
+        if channel is None and identify_channel(current := self._read(run_mode)) == identity:
+            channel = current
+        if channel is None or name not in BOOT_FILES:
+            raise NotThereError(
+                "the channel no longer holds this release",
+                hint=f"/kernel/{run_mode}/release.ipxe names the current one",
+            )
+        return self._open_file(channel, name)
+
+    def open_metadata(self, name: str) -> OpenFile:
+        """Open a file of metadata; its reader verifies it."""
+        return self._open_path(self.layout.metadata, name, "the store has no such metadata")
+
+    def open_target(self, run_mode: str, name: str) -> OpenFile:
+        """Open a file that metadata names, as long as the store has it."""
+        parse_run_mode(run_mode)
+        return self._open_blob(name.partition(".")[0])
+
+    def _read(self, run_mode: str) -> Channel:
+        """Return a verified channel that holds a release."""
+        parse_run_mode(run_mode)
+        try:
+            with self._lock:
+                channel = self._verify(run_mode)
+        except OSError as error:
+            if error.errno in NOT_ABSENT:
+                raise
+            raise NotReadyError(f"the channel {run_mode} can't be read: {error}") from error
+        except ZosError as error:
+            raise NotReadyError(f"the channel {run_mode} can't be trusted: {error}") from error
+        if not channel.release:
+            raise NotThereError("this channel holds no release")
+        return channel
+
+    def _verify(self, run_mode: str) -> Channel:
+        stamp = self.layout.fetch("timestamp.json", 1 << 16)
+        known, channel = self._known.get(run_mode, (None, None))
+        if channel is not None and known == stamp and self.clock() < channel.expires:
+            return channel
+        channel = read_channel(self._trusted, run_mode, self.layout.fetch, self.clock())
+        if channel.manifest is not None:
+            open_manifest(channel, self.layout.read(digest_of(channel.manifest), MAX_BYTES))
+            self._pin(channel)
+        self._trusted = channel.trusted
+        self._known[run_mode] = (stamp, channel)
+        return channel
+
+    def _pin(self, channel: Channel) -> None:
+        """Remember a release, so that a node that has begun to fetch it can go on."""
+        self._pinned[channel.name, identify_channel(channel)] = channel
+        if len(self._pinned) > PINNED_MAX:
+            self._pinned.popitem(last=False)
+
+    def _open_file(self, channel: Channel, name: str) -> OpenFile:
+        if name == NAME and channel.manifest is not None:
+            return self._open_blob(digest_of(channel.manifest))
+        if name not in channel.files:
+            raise NotThereError("this channel has no such file")
+        return self._open_blob(channel.files[name].sha256)
+
+    def _open_blob(self, sha256: str) -> OpenFile:
+        """Open a file of the store that has the content that its name says."""
+        file = self._open_path(self.layout.blob, sha256, "the store has no such file")
+        if file.etag != f'"{sha256}"':
+            file.close()
+            raise NotReadyError(f"a file of the store is damaged: {sha256}")
+        return file
+
+    def _open_path(self, find: Callable[[str], Path], name: str, absent: str) -> OpenFile:
+        """Open a file of the store; a lack of descriptors is not the lack of a file."""
+        try:
+            return self.opener.open(find(name))
+        except OSError as error:
+            if error.errno in NOT_ABSENT:
+                raise
+            raise NotThereError(absent) from error
+        except StoreError as error:
+            raise NotThereError(absent) from error
+
+
+def identify_channel(channel: Channel) -> str:
+    """Return the identity of a channel's release, as the addresses of its boot files hold it."""
+    if missing := [name for name in BOOT_FILES if name not in channel.files]:
+        raise NotThereError(f"the release {channel.release} has no {missing[0]}")
+    return identify_digests(channel.files[name].sha256 for name in BOOT_FILES)
+
+
+def find_channels(source: Source) -> dict[str, PublishedRelease | None]:
+    """Return what the channel of every run mode holds now; None: nothing that a node can boot."""
+    return {mode: find_bootable(source, mode) for mode in RUN_MODES}
+
+
+def find_bootable(source: Source, run_mode: str) -> PublishedRelease | None:
+    """Return what a channel holds if it is a whole release."""
+    try:
+        return source.find(run_mode)
+    except (NotThereError, NotReadyError, BeingWrittenError):
+        return None

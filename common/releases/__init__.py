@@ -1,0 +1,1 @@
+"""Releases in a store, and the signed channels that point to them: what every reader shares."""

@@ -1,0 +1,92 @@
+"""The manifest of a release, as its readers use it, and which channels may hold the release."""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from common.errors import ZosError
+from common.releases.layout import StoreError, check_version
+from common.runmodes import RUN_MODES
+
+NAME = "manifest.json"
+MAX_BYTES = 4 << 20
+_FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+
+
+class UnfitError(ZosError):
+    """A channel can't take this release."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseFile:
+    """A file of a release."""
+
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """A release. `debug` and `locked` are None where the manifest does not say."""
+
+    version: str
+    debug: bool | None
+    locked: bool | None
+    files: Mapping[str, ReleaseFile]
+
+
+def parse_manifest(data: bytes) -> Manifest:
+    """Parse a manifest. Raises `StoreError`."""
+    try:
+        value = json.loads(data.decode())
+        files = {name: parse_file(name, row) for name, row in value["files"].items()}
+        version = check_version(value["version"])
+        if not files:
+            raise StoreError("cannot use the manifest: it names no files")
+        return Manifest(version, parse_flag(value, "debug"), parse_flag(value, "locked"), files)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise StoreError(f"cannot use the manifest: {error!r:.100}") from error
+
+
+def parse_file(name: str, row: Mapping[str, object]) -> ReleaseFile:
+    """Return one file of a manifest."""
+    size, sha256 = row["size"], row["sha256"]
+    if not _FILE.fullmatch(name) or name == NAME:
+        raise StoreError(f"cannot use the manifest: {name[:80]!r} can't be a file of a release")
+    if type(size) is not int or size < 0:
+        raise StoreError(f"cannot use the manifest: {name} has no size")
+    if not isinstance(sha256, str) or not _DIGEST.fullmatch(sha256):
+        raise StoreError(f"cannot use the manifest: {name} has no SHA-256")
+    return ReleaseFile(size, sha256)
+
+
+def parse_flag(value: Mapping[str, object], name: str) -> bool | None:
+    """Return a flag of a manifest."""
+    flag = value.get(name)
+    if flag is not None and not isinstance(flag, bool):
+        raise StoreError(f"cannot use the manifest: {name} is neither true nor false")
+    return flag
+
+
+def demand_fit(manifest: Manifest, channel: str) -> None:
+    """Raise `UnfitError` unless `channel` may hold the release; other than production all may."""
+    if not RUN_MODES[channel].is_production:
+        return
+    refusal = f"cannot publish {manifest.version} to {channel}, a production channel"
+    if manifest.debug is None or manifest.locked is None:
+        lacking = "debug" if manifest.debug is None else "locked"
+        raise UnfitError(
+            f"{refusal}: its manifest does not say `{lacking}`", hint="build the release anew"
+        )
+    if manifest.debug:
+        raise UnfitError(
+            f"{refusal}: it is a debug release",
+            hint="it lets others than its owner into a farmer's machine; build it without debug",
+        )
+    if not manifest.locked:
+        raise UnfitError(
+            f"{refusal}: its inputs are not locked",
+            hint="nobody could build the same release again and compare; build it from a lock file",
+        )

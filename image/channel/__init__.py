@@ -1,0 +1,1 @@
+"""Signed channels: a TUF repository on the release store, and who may publish where."""

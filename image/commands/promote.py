@@ -1,0 +1,36 @@
+"""`zos image promote`: put the release of one channel onto another."""
+
+import argparse
+import sys
+from typing import TYPE_CHECKING
+
+from image.commands.store import add_channel, add_reason, add_signing, read_place, read_reason
+
+if TYPE_CHECKING:
+    from image.commands.shared import Verbs
+
+
+def add_parser(verbs: "Verbs") -> None:
+    """Add the verb."""
+    parser = verbs.add_parser(
+        "promote",
+        help="put the release of one channel onto another",
+        description="Sign that the channel TO holds the release that FROM holds.",
+    )
+    add_channel(parser, "source", "channel")
+    add_signing(parser)
+    add_reason(parser)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace, _prog: str) -> int:
+    """Promote a release."""
+    from image.channel.actions import promote
+
+    reason = read_reason(args)
+    change = read_place(args).change(
+        f"promoting {args.source} to {args.channel}",
+        lambda repository: promote(repository, args.source, args.channel, reason),
+    )
+    sys.stdout.write(f"done: {change.what}\n")
+    return 0

@@ -1,0 +1,67 @@
+"""`zos image status`: which release each channel holds."""
+
+import argparse
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+from image.commands.store import add_store
+
+if TYPE_CHECKING:
+    from image.channel.repository import Repository
+    from image.commands.shared import Verbs
+
+
+def add_parser(verbs: "Verbs") -> None:
+    """Add the verb."""
+    parser = verbs.add_parser(
+        "status",
+        help="show which release each channel holds",
+        description="Show which release each channel of a store holds, and when signatures expire.",
+    )
+    add_store(parser)
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace, _prog: str) -> int:
+    """Print the state of all channels."""
+    from image.channel.place import Place, open_layout
+    from image.channel.staging import load_staged
+
+    place = Place(open_layout(args.store), ())
+    repository = place.open()
+    waiting = load_staged(place.layout)
+    value = {
+        "channels": describe_channels(repository),
+        "timestamp_expires": f"{repository.timestamp.signed.expires:%Y-%m-%dT%H:%M:%SZ}",
+        "waiting": waiting.what if waiting else None,
+    }
+    sys.stdout.write(json.dumps(value, indent=2) + "\n" if args.json else render(value))
+    return 0
+
+
+def describe_channels(repository: "Repository") -> dict[str, Any]:
+    """Return each channel as a JSON object."""
+    return {
+        name: {
+            "release": channel.release or None,
+            "sequence": channel.sequence,
+            "expires": f"{repository.role(name).signed.expires:%Y-%m-%dT%H:%M:%SZ}",
+            "withdrawn": dict(channel.withdrawn),
+        }
+        for name, channel in repository.channels.items()
+    }
+
+
+def render(value: dict[str, Any]) -> str:
+    """Return the state as lines for people."""
+    lines = []
+    for name, row in value["channels"].items():
+        held = f"{row['release'] or '(nothing)':<32} sequence {row['sequence']}"
+        lines.append(f"{name:<5} {held}, signed until {row['expires']}")
+        lines += [f"      withdrawn {version}: {why}" for version, why in row["withdrawn"].items()]
+    lines.append(f"the timestamp is valid until {value['timestamp_expires']}")
+    if value["waiting"]:
+        lines.append(f"waiting for signatures: {value['waiting']}")
+    return "\n".join(lines) + "\n"

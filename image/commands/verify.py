@@ -1,0 +1,73 @@
+"""`zos image verify`: check a release or a store offline, with public keys only."""
+
+import argparse
+import json
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from image.channel.verify import Check, Report
+    from image.commands.shared import Verbs
+
+
+def add_parser(verbs: "Verbs") -> None:
+    """Add the verb."""
+    parser = verbs.add_parser(
+        "verify",
+        help="check a release or a whole store",
+        description="Check the release in a folder against its manifest, or everything in a "
+        "store from a trusted root on, and list what was checked. No private key is needed.",
+    )
+    parser.add_argument("path", type=Path, metavar="DIR", help="folder of a release or of a store")
+    parser.add_argument(
+        "--keys",
+        metavar="FILE",
+        help="for a store: root.json that is trusted, or its folder",
+    )
+    parser.add_argument("--json", action="store_true", help="print a list of JSON objects")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace, _prog: str) -> int:
+    """Verify, print every check, and return whether all were good."""
+    report = verify(args.path, args.keys)
+    if args.json:
+        rows = [asdict(check) for check in report.checks]
+        sys.stdout.write(json.dumps(rows, indent=2) + "\n")
+    else:
+        sys.stdout.writelines(map(render, report.checks))
+        count = sum(not check.is_good for check in report.checks)
+        verdict = f"{count} of {len(report.checks)} checks failed" if count else "all is good"
+        sys.stdout.write(f"{verdict}\n")
+    return 0 if report.is_good else 1
+
+
+def verify(path: Path, keys: str | None) -> "Report":
+    """Return the checks of a release or of a store."""
+    from image.channel.place import Place, open_layout
+    from image.channel.repository import is_initialised
+    from image.channel.verify import verify_folder, verify_store
+    from image.errors import ImageError
+
+    layout = open_layout(str(path))
+    if not is_initialised(layout):
+        if keys is not None:
+            raise ImageError(f"cannot check {path} with keys: it is not a store with channels")
+        return verify_folder(path)
+    root = Place(layout, [keys] if keys else []).root()
+    if root is None:
+        raise ImageError(
+            "cannot check the store: no trusted root is given",
+            hint="--keys root.json, as `zos image keys init` has written it",
+        )
+    return verify_store(layout, root, time.time())
+
+
+def render(check: "Check") -> str:
+    """Return one check as a line for people."""
+    mark = "ok  " if check.is_good else "FAIL"
+    detail = f": {check.detail}" if check.detail else ""
+    return f"{mark} {check.subject}: {check.what}{detail}\n"

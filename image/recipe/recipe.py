@@ -1,0 +1,58 @@
+"""The value of a profile: what differs between releases. `load.py` reads it from TOML."""
+
+from dataclasses import dataclass, fields
+
+from image.tree import matches
+
+AMD64 = "amd64"
+ARM64 = "arm64"
+ARCHITECTURES = (AMD64, ARM64)
+
+
+@dataclass(frozen=True, slots=True)
+class Addition:
+    """A file that a profile adds to the image."""
+
+    path: str
+    content: bytes
+    mode: int = 0o644
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """A profile with everything that it inherits.
+
+    Paths are relative to the image's root and globs, in which "*" also matches slashes. A glob that
+    begins with "!" removes what earlier ones have chosen.
+    """
+
+    name: str
+    architecture: str = AMD64
+    components: tuple[str, ...] = ("main",)
+    packages: tuple[str, ...] = ()
+    package_files: tuple[str, ...] = ()
+    modules: tuple[str, ...] = ()  # below the kernel's folder kernel/
+    firmware: bool = False
+    firmware_absent: tuple[str, ...] = ()  # names that Debian has no file for
+    microcode: bool = False
+    parameters: tuple[str, ...] = ()
+    files: tuple[Addition, ...] = ()
+    services: tuple[Addition, ...] = ()
+    keys: str = ""  # Ed25519 public keys in base64, one per line
+    wheels: tuple[str, ...] = ()  # requirements, NAME==VERSION
+    python: tuple[str, ...] = ()  # globs of modules that the profile's own programs import
+    debug: bool = False
+    lockdown: bool = True
+
+    def identity_of(self, *names: str) -> str:
+        """Return the text of the fields `names`, or of all; equal only for equal values."""
+        chosen = names or [field.name for field in fields(self)]
+        return repr([(name, getattr(self, name)) for name in sorted(chosen)])
+
+
+def is_chosen(path: str, patterns: tuple[str, ...]) -> bool:
+    """Return whether the last of `patterns` that matches `path` is not one with "!"."""
+    for pattern in reversed(patterns):
+        if matches(path, [pattern.removeprefix("!")]):
+            return not pattern.startswith("!")
+    return False

@@ -1,0 +1,99 @@
+"""Which release the node's channel holds, verified from the root that the node's image carries.
+
+A node keeps nothing over a restart. While it runs, the versions that it has seen are in /run, so
+that nobody can show it an older state. After a restart only expiry limits how old a state it may be
+shown: two weeks, as the timestamp is signed for no longer. A clock that is slow would lengthen
+that, so it counts from the date of the image at least.
+"""
+
+import time
+from pathlib import Path
+
+import urllib3
+
+from common.errors import ZosError
+from common.files import write_atomic
+from common.releases.channel import Channel, open_manifest, read_channel
+from common.releases.manifest import MAX_BYTES, NAME, Manifest
+from common.tuf.client import Fetch
+from common.tuf.trust import Trusted
+from node.fetch import CONNECT_S, HEAD_S, READ_S, describe, read_body, time_limit
+from node.model import NodeError
+
+ROOT = Path("/etc/zero-os/keys/root.json")
+OS_RELEASE = Path("/etc/os-release")
+STATE = Path("/run/zero-os/channel.json")
+DEADLINE_S = 60.0  # for one file of metadata
+
+
+def check_channel(
+    url: str, name: str, *, root: Path = ROOT, state: Path = STATE, image: Path = OS_RELEASE
+) -> tuple[Channel, Manifest | None]:
+    """Return the channel `name` of the bootstrap server at `url`, and its release's manifest.
+
+    What it was verified with is kept in `state`. Raises `ZosError`; nothing has changed then.
+    """
+    pool = urllib3.PoolManager(
+        timeout=urllib3.Timeout(connect=CONNECT_S, read=READ_S), retries=False
+    )
+    try:
+        trusted = read_state(root, state)
+        now = read_clock(image)
+        channel = read_channel(trusted, name, fetch_metadata(pool, url), now)
+        manifest = fetch_manifest(pool, url, channel)
+    except (urllib3.exceptions.HTTPError, OSError) as error:
+        raise NodeError(f"cannot read the channel {name} of {url}: {describe(error)}") from error
+    finally:
+        pool.clear()
+    state.parent.mkdir(parents=True, exist_ok=True)
+    write_atomic(state, channel.trusted.to_json(), mode=0o600)
+    return channel, manifest
+
+
+def read_state(root: Path, state: Path) -> Trusted:
+    """Return what was verified last since the node started, or the root of its image."""
+    try:
+        return Trusted.from_json(state.read_bytes())
+    except FileNotFoundError:
+        return Trusted(root.read_bytes())
+
+
+def read_clock(image: Path) -> float:
+    """Return the time, but none before the image was made."""
+    return max(time.time(), image.stat().st_mtime)
+
+
+def fetch_metadata(pool: urllib3.PoolManager, url: str) -> Fetch:
+    """Return a function that fetches metadata from a bootstrap server."""
+
+    def fetch(name: str, limit: int) -> bytes | None:
+        return fetch_file(pool, f"{url}/channel/metadata/{name}", limit)
+
+    return fetch
+
+
+def fetch_manifest(pool: urllib3.PoolManager, url: str, channel: Channel) -> Manifest | None:
+    """Return the manifest of the channel's release, verified; None if it holds none."""
+    if channel.manifest is None:
+        return None
+    sha256 = (channel.manifest.hashes or {})["sha256"]
+    place = f"{url}/channel/targets/{channel.name}/{sha256}.{NAME}"
+    data = fetch_file(pool, place, min(channel.manifest.length or 0, MAX_BYTES))
+    if data is None:
+        raise ZosError(f"cannot fetch {place}: the server does not have it")
+    return open_manifest(channel, data)
+
+
+def fetch_file(pool: urllib3.PoolManager, url: str, limit: int) -> bytes | None:
+    """Return a small file, or None if the server does not have it."""
+    began = time.monotonic()
+    with time_limit(HEAD_S):
+        response = pool.request("GET", url, preload_content=False)
+    try:
+        if response.status == 404:
+            return None
+        if response.status != 200:
+            raise NodeError(f"cannot fetch {url}: the server answered {response.status}")
+        return b"".join(read_body(response, url, limit, began, DEADLINE_S))
+    finally:
+        response.close()

@@ -1,0 +1,190 @@
+"""A node, and python-tuf's client, read channels of a real bootstrap server."""
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tuf.ngclient import Updater
+
+from bootstrap_server.app import create_app
+from bootstrap_server.settings import Settings
+from common.errors import ZosError
+from common.tuf.errors import ExpiredError, RollbackError, SignatureError
+from common.tuf.trust import Trusted
+from node.channel import check_channel
+from node.model import NodeError
+from serving.listen import open_listener
+from serving.run import serve_in_thread
+from tests.helpers.checkout import TOP
+from tests.helpers.releases.store import DAY_S, Maintainer
+
+# Prints the modules of a node's verifier that python-tuf or a network would have brought.
+SHOW_IMPORTS = """
+import sys
+import common.releases.channel
+print([name for name in sys.modules if name.split(".")[0] in {
+    "tuf", "securesystemslib", "urllib3", "asyncio", "logging", "ssl", "cryptography"}])
+"""
+
+
+@pytest.fixture
+def maintainer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Maintainer:
+    monkeypatch.setattr("os.fsync", lambda _: None)
+    made = Maintainer.begin(tmp_path)
+    made.publish("prod", "1.0")
+    return made
+
+
+@pytest.fixture
+def url(maintainer: Maintainer) -> Iterator[str]:
+    """Run a server on the store."""
+    listener = open_listener("127.0.0.1", 0)
+    place = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    settings = Settings(place, place, store=maintainer.layout.top, root=maintainer.root)
+    with serve_in_thread(create_app(settings), listener):
+        yield place
+
+
+class Node:
+    """What a node has: the root and the date of its image, and its state in /run."""
+
+    def __init__(self, maintainer: Maintainer, url: str, top: Path) -> None:
+        self.url = url
+        self.root, self.image, self.state = top / "root.json", top / "os-release", top / "run/state"
+        self.root.write_bytes(maintainer.root)
+        self.image.write_text("ID=zero-os\n")
+
+    def check(self) -> tuple[str, int]:
+        channel, manifest = check_channel(
+            self.url, "prod", root=self.root, state=self.state, image=self.image
+        )
+        assert (manifest.version if manifest else "") == channel.release
+        return channel.release, channel.sequence
+
+
+@pytest.fixture
+def node(maintainer: Maintainer, url: str, tmp_path: Path) -> Node:
+    return Node(maintainer, url, tmp_path)
+
+
+def test_a_node_follows_its_channel(node: Node, maintainer: Maintainer) -> None:
+    assert node.check() == ("1.0", 2)
+    maintainer.publish("prod", "1.1")
+    assert node.check() == ("1.1", 3)
+    maintainer.rollback("prod")
+    assert node.check() == ("1.0", 4)
+    maintainer.withdraw("1.0")
+    assert node.check() == ("", 5)
+    assert node.state.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_node_refuses_an_older_state(node: Node, maintainer: Maintainer) -> None:
+    old = maintainer.files()
+    maintainer.publish("prod", "1.1")
+    node.check()
+    before = node.state.read_bytes()
+    for name, data in old.items():
+        maintainer.layout.metadata(name).write_bytes(data)
+    with pytest.raises(RollbackError):
+        node.check()
+    assert node.state.read_bytes() == before
+    node.state.unlink()  # a restart: only expiry protects it now
+    assert node.check() == ("1.0", 2)
+
+
+def test_a_node_whose_clock_is_ten_years_behind(
+    node: Node, maintainer: Maintainer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It counts from the date of its image."""
+    now = maintainer.now
+    monkeypatch.setattr("time.time", lambda: now - 3660 * DAY_S)
+    assert node.check() == ("1.0", 2)
+    os.utime(node.image, (now + 20 * DAY_S, now + 20 * DAY_S))
+    with pytest.raises(ExpiredError, match="it was valid until"):
+        node.check()
+
+
+def test_a_node_whose_clock_is_ten_years_ahead(
+    node: Node, maintainer: Maintainer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = maintainer.now
+    monkeypatch.setattr("time.time", lambda: now + 3660 * DAY_S)
+    with pytest.raises(ExpiredError) as caught:
+        node.check()
+    assert "this clock is wrong" in (caught.value.hint or "")
+    assert not node.state.exists()
+
+
+def test_a_node_trusts_only_the_root_of_its_image(node: Node, tmp_path: Path) -> None:
+    node.root.write_bytes(Maintainer.begin(tmp_path / "other").root)
+    with pytest.raises(SignatureError):
+        node.check()
+
+
+def test_a_server_that_does_not_answer(node: Node) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        node.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    with pytest.raises(NodeError, match="cannot read the channel prod"):
+        node.check()
+
+
+def test_a_state_that_is_damaged(node: Node) -> None:
+    node.state.parent.mkdir()
+    node.state.write_bytes(b"{")
+    with pytest.raises(ZosError, match="cannot use the state"):
+        node.check()
+
+
+def test_a_debug_release_in_production_is_refused(node: Node, maintainer: Maintainer) -> None:
+    """Even if all keys of production have signed it."""
+    from image.channel import commit
+
+    maintainer.add("1.1", debug=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("image.channel.actions.demand_fit", lambda *_: None)
+        patch.setattr(commit, "open_manifest", lambda *_: None)
+        maintainer.publish("prod", "1.1", debug=True)
+    with pytest.raises(ZosError, match="production channel"):
+        node.check()
+
+
+def test_python_tuf_s_client_gets_every_file(
+    url: str, maintainer: Maintainer, tmp_path: Path
+) -> None:
+    (tmp_path / "metadata").mkdir()
+    updater = Updater(
+        str(tmp_path / "metadata"),
+        f"{url}/channel/metadata/",
+        str(tmp_path / "targets"),
+        f"{url}/channel/targets/",
+        bootstrap=maintainer.root,
+    )
+    for name in ("vmlinuz", "initramfs.zst", "manifest.json", "history.jsonl"):
+        info = updater.get_targetinfo(f"prod/{name}")
+        assert info is not None
+        assert Path(updater.download_target(info)).stat().st_size == info.length
+    assert updater.get_targetinfo("prod/nothing") is None
+
+
+def test_the_verifier_costs_a_node_little() -> None:
+    """python-tuf's would bring 190 modules more; `cryptography` comes with the first signature."""
+    done = subprocess.run(
+        [sys.executable, "-c", SHOW_IMPORTS],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        cwd=TOP,
+        check=True,
+    )
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_state_is_what_a_session_begins_with(node: Node, maintainer: Maintainer) -> None:
+    node.check()
+    trusted = Trusted.from_json(node.state.read_bytes())
+    assert trusted.root == maintainer.root
+    assert trusted.versions["prod.json"] == 2
