@@ -102,10 +102,14 @@ def find_request(profile: str | Path) -> Request:
 
 def request_of(recipe: Recipe, lock: Path) -> Request:
     """Return what a recipe asks for; its lock is in the file `lock`."""
+    kernel = plan.KERNEL_PACKAGE.format(architecture=recipe.architecture)
+    packages = {*plan.PACKAGES, kernel, *recipe.packages}
+    if recipe.microcode:
+        packages |= set(plan.MICROCODE_PACKAGES)
     return Request(
         recipe.name,
         lock,
-        tuple(sorted({*plan.PACKAGES, *recipe.packages})),
+        tuple(sorted(packages)),
         tuple(sorted(set(recipe.components))),
         recipe.architecture,
         tuple(sorted({*project_requirements(), *recipe.wheels})),

@@ -18,6 +18,7 @@ from image.lock.model import (
     render,
 )
 from image.recipe import plan
+from image.recipe.load import built_in
 from tests.helpers.debian import lock_package, make_lock
 
 WHEEL = LockedWheel("x-y", "1.0", "x_y-1.0-py3-none-any.whl", 7, "0" * 64)
@@ -104,7 +105,17 @@ def test_an_unknown_profile_is_refused(verb: list[str]) -> None:
         cli.main([*verb, "--profile", "../x"], "zos image")
 
 
-def test_the_committed_lock_fits_its_profile() -> None:
-    lock = load_lock(find_request("virt"))
-    assert render(lock) == find_request("virt").lock.read_text()
-    assert {"kmod", "python3.13-minimal"} <= {package.name for package in lock.debian.packages}
+@pytest.mark.parametrize("profile", built_in())
+def test_the_committed_lock_fits_its_profile(profile: str) -> None:
+    request = find_request(profile)
+    lock = load_lock(request)
+    assert render(lock) == request.lock.read_text()
+    names = {package.name for package in lock.debian.packages}
+    assert {"kmod", "python3.13-minimal", f"linux-image-{request.architecture}"} <= names
+    pythons = [
+        one.version
+        for part in lock.parts
+        for one in part.packages
+        if one.name == "python3.13-minimal"
+    ]
+    assert len(set(pythons)) == 1  # what compiles is of the version that runs it

@@ -52,7 +52,7 @@ def test_every_verb_and_its_commands_are_found() -> None:
         (("zos", "fl"), ["flist"]),
         (("zos", "image", ""), sorted(verb.__name__.rpartition(".")[2] for verb in IMAGE_VERBS)),
         (("zos", "image", "build", "--o"), ["--output"]),
-        (("zos", "vm", "--firmware", ""), ["bios", "uefi"]),
+        (("zos", "vm", "--firmware", ""), ["bios", "uefi", "uefi-secure"]),
         (("zos", "vm", "--usb", "im"), ["image.img"]),
         (("zos", "flist", "unp"), ["unpack"]),
         (("zos", "zinit", "stat"), ["stats", "status"]),
