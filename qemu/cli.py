@@ -69,6 +69,8 @@ def build_configs(options: argparse.Namespace) -> list[MachineConfig]:
         cpus=options.cpus,
         forwards=tuple(parse_forward(word) for word in options.forward),
         on_panic="none",
+        has_tpm=options.tpm,
+        variables=options.variables,
     )
     if options.machines > 1 and config.forwards:
         raise UsageError("ports are forwarded to one machine only", hint="--machines 1")
@@ -127,6 +129,10 @@ def build_parser(prog: str) -> argparse.ArgumentParser:
         "--firmware", choices=("bios", "uefi", "uefi-secure"), help="default: bios, uefi on arm64"
     )
     parser.add_argument("--architecture", choices=("amd64", "arm64"), default="amd64")
+    parser.add_argument(
+        "--variables", type=Path, metavar="FILE", help="UEFI variables to begin with, not changed"
+    )
+    parser.add_argument("--tpm", action="store_true", help="add a TPM 2.0 (needs swtpm)")
     parser.add_argument("--acceleration", choices=("auto", "kvm", "tcg"), default="auto")
     parser.add_argument("--memory", default="2G", help="with M or G (default: %(default)s)")
     parser.add_argument("--cpus", type=int, default=1, metavar="N")

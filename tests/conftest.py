@@ -27,6 +27,20 @@ if (
     signal.signal(signal.SIGHUP, lambda _number, _frame: None)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option that runs every machine, not one of each kind."""
+    parser.addoption("--matrix", action="store_true", help="also run the tests marked `matrix`")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out the tests marked `matrix`, unless they are asked for."""
+    if config.getoption("--matrix"):
+        return
+    left_out = [item for item in items if item.get_closest_marker("matrix")]
+    items[:] = [item for item in items if item not in left_out]
+    config.hook.pytest_deselected(items=left_out)
+
+
 @pytest.fixture
 def as_root() -> None:
     """Require root, for `usefixtures`."""

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Architecture:
-    """An architecture: its name in Debian, its processor's in wheels, its paths, its console.
+    """An architecture: its names in Debian, in wheels and in UEFI, its paths, its serial console.
 
     Programs name the file `interpreter` as their loader; it is a link to `loader`.
     """
 
     name: str
     machine: str
+    efi: str
     loader_name: str
     interpreter: str
     console: str
@@ -34,9 +35,9 @@ class Architecture:
 
 
 AMD64 = Architecture(
-    "amd64", "x86_64", "ld-linux-x86-64.so.2", "usr/lib64/ld-linux-x86-64.so.2", "ttyS0"
+    "amd64", "x86_64", "x64", "ld-linux-x86-64.so.2", "usr/lib64/ld-linux-x86-64.so.2", "ttyS0"
 )
 ARM64 = Architecture(
-    "arm64", "aarch64", "ld-linux-aarch64.so.1", "usr/lib/ld-linux-aarch64.so.1", "ttyAMA0"
+    "arm64", "aarch64", "aa64", "ld-linux-aarch64.so.1", "usr/lib/ld-linux-aarch64.so.1", "ttyAMA0"
 )
 ARCHITECTURES: Mapping[str, Architecture] = {one.name: one for one in (AMD64, ARM64)}

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from image.commands.shared import add_profile, parse_folder, show_progress
+from image.commands.signing import add_signing, open_signing
 from image.model import Release
 from image.recipe.load import load_recipe
 from image.release.build import build_release
@@ -21,9 +22,10 @@ def add_parser(verbs: "Verbs") -> None:
     """Add the verb."""
     build = verbs.add_parser(
         "build",
-        help="make vmlinuz, initramfs.zst and manifest.json",
-        description="Make vmlinuz, initramfs.zst and manifest.json from Debian 13 packages, the "
-        "node's wheels and this project. Unchanged parts are taken from the cache.",
+        help="make vmlinuz, initramfs.zst, zos.efi and manifest.json",
+        description="Make vmlinuz, initramfs.zst, zos.efi (a UKI of both) and manifest.json from "
+        "Debian 13 packages, the node's wheels and this project. Unchanged parts are taken from "
+        "the cache.",
     )
     add_profile(build)
     build.add_argument(
@@ -52,12 +54,14 @@ def add_parser(verbs: "Verbs") -> None:
         help="as debug = true in the profile: add the test driver's agent, by which who has a "
         "machine's virtio port may run anything on it",
     )
+    add_signing(build)
     build.add_argument("--json", action="store_true", help="print one JSON object")
     build.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace, prog: str) -> int:
     """Build a release and describe it."""
+    signing = open_signing(args)
     with show_progress() as progress:
         release = build_release(
             args.output,
@@ -66,6 +70,7 @@ def run(args: argparse.Namespace, prog: str) -> int:
             progress=progress,
             mirror=args.mirror,
             is_debug=args.debug,
+            signing=signing,
         )
     sys.stdout.write(render_json(release) if args.json else render_table(release))
     if args.flist_key is None and not load_recipe(args.profile, debug=args.debug).keys:

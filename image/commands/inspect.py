@@ -20,7 +20,9 @@ def add_parser(verbs: "Verbs") -> None:
         description="List the files of an initramfs: of all its archives, which zstd and cpio do "
         "not show.",
     )
-    look.add_argument("path", type=Path, metavar="PATH", help="an initramfs, or a release's folder")
+    look.add_argument(
+        "path", type=Path, metavar="PATH", help="an initramfs, a UKI, or a release's folder"
+    )
     look.add_argument(
         "--size", action="store_true", help="print what each part costs instead, as a tree"
     )

@@ -28,7 +28,7 @@ from common.debian.lock import (
 )
 from common.debian.resolve import SUITE
 from image.recipe import plan
-from image.recipe.load import find_profile, load_recipe
+from image.recipe.load import built_in, find_profile, load_recipe
 from image.recipe.recipe import Recipe
 
 HEAD = "# Written by `zos image lock` and `zos image update`.\n\n"
@@ -97,7 +97,7 @@ class Request:
 
 def find_request(profile: str | Path) -> Request:
     """Return what a profile asks for; its lock stands beside it. Raises `ImageError`."""
-    return request_of(load_recipe(profile), find_profile(profile).with_suffix(".lock"))
+    return request_of(load_recipe(profile), lock_of(profile))
 
 
 def request_of(recipe: Recipe, lock: Path) -> Request:
@@ -127,9 +127,14 @@ def project_requirements() -> tuple[str, ...]:
 
 
 def load_lock(request: Request) -> ReleaseLock:
-    """Return the lock of a profile. Raises `LockError`, also if the profile asks for other things
-    than those that were locked."""
+    """Return the lock of a profile: its own, or that of a built-in one that asks for the same.
+
+    Raises `LockError`, also if the profile asks for other things than those that were locked.
+    """
     if not request.lock.exists():
+        for path in map(lock_of, built_in()):
+            if path.exists() and is_of(lock := read_lock(path), request):
+                return lock
         raise LockError(
             f"cannot build {request.profile}: there is no {request.lock}", hint=lock_hint(request)
         )
@@ -140,6 +145,11 @@ def load_lock(request: Request) -> ReleaseLock:
             hint=lock_hint(request),
         )
     return lock
+
+
+def lock_of(profile: str | Path) -> Path:
+    """Return the file with the lock of a profile, which stands beside it."""
+    return find_profile(profile).with_suffix(".lock")
 
 
 def lock_hint(request: Request) -> str:

@@ -98,6 +98,12 @@ def start_modules(recipe: Recipe) -> list[str]:
     return [*starts, *recipe.python, *(["*"] if recipe.debug else [])]
 
 
+def describe_os(recipe: Recipe, version: str) -> str:
+    """Return the content of os-release."""
+    text = OS_RELEASE.format(version=version, profile=recipe.name)
+    return text + DEBUG_MARK * recipe.debug
+
+
 def build_project(
     sources: Tree, recipe: Recipe, chosen: Container[str], version: str, tools: Path
 ) -> Tree:
@@ -110,8 +116,7 @@ def build_project(
     for path, (module, function) in PROGRAMS.items():
         script = LAUNCHER.format(project=plan.PROJECT, module=module, function=function)
         tree.add(path, File(script.encode(), 0o755))
-    text = OS_RELEASE.format(version=version, profile=recipe.name)
-    tree.add("etc/os-release", File((text + DEBUG_MARK * recipe.debug).encode()))
+    tree.add("etc/os-release", File(describe_os(recipe, version).encode()))
     if recipe.keys:
         tree.add(KEY_FILE, File(recipe.keys.encode()))
     return tree

@@ -16,6 +16,7 @@ PACKAGES = (
     "python3-cryptography",
     "python3-zstandard",
     "python3.13-minimal",
+    "systemd-boot-efi",
 )
 
 # Requirements of the project that these packages meet: for one OpenSSL and one libzstd.
@@ -31,6 +32,22 @@ TOOLS = ("kmod", "libgcc-s1", "libpython3.13-stdlib", "python3.13-minimal")
 PYTHON = "usr/bin/python3.13"
 STDLIB = "usr/lib/python3.13"
 PROJECT = "usr/lib/zero-os"
+
+# -- the UKI ---------------------------------------------------------------------------------
+
+
+def stub(target: Architecture) -> str:
+    """Return the path of systemd's stub, the program of a UKI."""
+    return f"usr/lib/systemd/boot/efi/linux{target.efi}.efi.stub"
+
+
+def parameters(target: Architecture) -> tuple[str, ...]:
+    """Return the kernel command line of a UKI.
+
+    With Secure Boot on, the firmware can't add words to it.
+    """
+    return ("console=tty0", f"console={target.console},115200n8", "panic=60", "nomodeset")
+
 
 # -- the system ------------------------------------------------------------------------------
 

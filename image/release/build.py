@@ -17,18 +17,20 @@ from common.files import open_atomic, write_atomic
 from common.scratch import scratch
 from image.errors import ImageError
 from image.formats.cpio import write_archive
-from image.lock.model import load_lock, request_of
+from image.lock.model import load_lock, lock_of, request_of
 from image.model import Release
 from image.parts.firmware import collect_microcode
 from image.parts.kernel import build_modules, find_kernel
 from image.parts.layers import LEVEL, cached_layer, pack_layer
-from image.parts.project import build_project
+from image.parts.project import build_project, describe_os
 from image.parts.services import check_services
 from image.parts.system import build_system, python_libraries, take_files
 from image.parts.tools import check_python, unpack_tools
-from image.recipe.load import DEFAULT_PROFILE, find_profile, load_recipe
+from image.recipe import plan
+from image.recipe.load import DEFAULT_PROFILE, load_recipe
 from image.recipe.recipe import Recipe
 from image.recipe.values import read_key_file
+from image.release import unified
 from image.release.identity import digest
 from image.release.inputs import (
     Inputs,
@@ -38,6 +40,7 @@ from image.release.inputs import (
     unpack_all_wheels,
 )
 from image.release.manifest import NAME, describe, encode_manifest, find_release
+from image.release.unified import UNSIGNED, Contents, Signing, describe_uki, make_uki
 from image.tree import Tree
 
 
@@ -51,6 +54,7 @@ def build_release(
     mirror: Path | None = None,
     allow_unlocked: bool = False,
     is_debug: bool = False,
+    signing: Signing = UNSIGNED,
 ) -> Release:
     """Build a release of the current sources in `output` and return it.
 
@@ -58,20 +62,20 @@ def build_release(
     profile's, signed. `progress` is called with a short description of each step. `mirror` is a
     folder with the locked files; the network is not used then. With `allow_unlocked`, the newest
     packages are used if a locked one is nowhere to be had; the manifest says so, and the release
-    can't be published. `is_debug` adds the test driver's agent. A release in `output` with the same
-    inputs is kept. Raises `ZosError`.
+    can't be published. `is_debug` adds the test driver's agent. `signing` is who signs zos.efi. A
+    release in `output` with the same inputs and signers is kept. Raises `ZosError`.
     """
     began = time.monotonic()
     recipe = prepare_recipe(profile, flist_keys, is_debug=is_debug)
     check_services(recipe)
     prepare_output(output)
-    lock = load_lock(request_of(recipe, find_profile(profile).with_suffix(".lock")))
+    lock = load_lock(request_of(recipe, lock_of(profile)))
     inputs = gather_inputs(
         recipe, lock, level, progress, mirror=mirror, allow_unlocked=allow_unlocked
     )
-    release = find_release(output, inputs.version, inputs.identity)
+    release = find_release(output, inputs.version, inputs.identity, signing.fingerprints())
     if release is None:
-        release = make_release(output, inputs, progress)
+        release = make_release(output, inputs, signing, progress)
     return replace(release, elapsed_s=time.monotonic() - began)
 
 
@@ -94,20 +98,28 @@ def prepare_output(output: Path) -> None:
         ) from error
 
 
-def make_release(output: Path, inputs: Inputs, progress: Progress) -> Release:
+def make_release(output: Path, inputs: Inputs, signing: Signing, progress: Progress) -> Release:
     """Make all files of a release in memory, then write them to `output`."""
     with open_archive(inputs.packages) as archive, scratch("build") as place:
         kernel = find_kernel(archive)
         vmlinuz_path = f"boot/vmlinuz-{kernel}"
         vmlinuz = archive.read(vmlinuz_path)
         mtime = int(archive.member(vmlinuz_path).mtime)
+        stub = archive.read(plan.stub(inputs.recipe.target))
         layers = make_layers(archive, kernel, mtime, inputs, place, progress)
     contents = {"vmlinuz": vmlinuz, "initramfs.zst": b"".join(layers)}
+    progress("building the UKI")
+    about = describe_os(inputs.recipe, inputs.version)
+    initramfs = contents["initramfs.zst"]
+    parts = Contents(stub, vmlinuz, initramfs, kernel, inputs.version, about)
+    uki = contents[unified.NAME] = make_uki(
+        parts, (*plan.parameters(inputs.recipe.target), *inputs.recipe.parameters), signing
+    )
     files = {name: describe(content) for name, content in contents.items()}
     progress("writing the release")
     release = Release(output, inputs.version, kernel, files)
     contents[NAME] = encode_manifest(
-        release, inputs.recipe, inputs.identity, locked=inputs.is_locked
+        release, inputs.recipe, inputs.identity, describe_uki(uki, signing), locked=inputs.is_locked
     )
     write_release(output, contents)
     return release

@@ -4,13 +4,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from common.debian.archive import open_archive
-from image.lock.model import load_lock, request_of
+from image.lock.model import load_lock, lock_of, request_of
 from image.parts.firmware import Lack, find_lacks
 from image.parts.kernel import choose_modules, find_kernel
 from image.parts.modules import below_kernel
 from image.parts.services import check_services
 from image.parts.system import take_files
-from image.recipe.load import find_profile, load_recipe
+from image.recipe.load import load_recipe
 from image.release.inputs import gather_packages
 
 
@@ -33,7 +33,7 @@ def check_profile(profile: str, progress: Callable[[str], None]) -> Report:
     """Check a profile. Raises `ImageError` for a mistake in it."""
     recipe = load_recipe(profile)
     check_services(recipe)
-    lock = load_lock(request_of(recipe, find_profile(profile).with_suffix(".lock")))
+    lock = load_lock(request_of(recipe, lock_of(profile)))
     _, packages = gather_packages(lock.debian, progress)
     with open_archive(packages) as archive:
         take_files(archive, recipe)

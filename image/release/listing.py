@@ -12,10 +12,12 @@ from typing import Any
 import zstandard
 
 from common.text import printable
+from image.efi.uki import read_sections
 from image.errors import FormatError, ImageError
 from image.formats.cpio import MAGIC, Member, read_archive_at
 
 INITRAMFS = "initramfs.zst"
+EFI = b"MZ"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +29,8 @@ class Part:
 
 
 def read_initramfs(path: Path) -> list[Member]:
-    """Return all members of an initramfs; `path` is the file, or the folder of a release."""
+    """Return all members of an initramfs; `path` is the file, a UKI, or a release's
+    folder."""
     return [member for part in read_parts(path) for member in part.members]
 
 
@@ -38,6 +41,8 @@ def read_parts(path: Path) -> list[Part]:
         data = file.read_bytes()
     except OSError as error:
         raise ImageError(f"cannot read {file}: {error.strerror}") from error
+    if data.startswith(EFI):
+        data = read_sections(data).get(".initrd", b"")
     return list(split_parts(data))
 
 

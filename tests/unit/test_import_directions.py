@@ -39,8 +39,8 @@ ROOMS = {
         "convert",
     ),
     "image": (
-        "errors", "model", "tree", "formats", "recipe", "lock", "parts", "release", "channel",
-        "commands", "cli",
+        "errors", "model", "tree", "formats", "recipe", "lock", "parts", "efi", "release",
+        "channel", "commands", "cli",
     ),
     "zinit": (
         "files", "life", "loop", "process", "log", "control", "buttons", "daemon", "modules",

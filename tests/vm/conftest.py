@@ -5,9 +5,15 @@ from pathlib import Path
 
 import pytest
 
+from image.efi.sources import open_key
 from image.model import Release
 from image.release.build import build_release
+from image.release.unified import Signing
+from tests.helpers.efi import secure_boot_keys, signer
+from tests.helpers.needs import need_tool
 from zero_os.boot.hub import LocalHub, prepare_hub
+
+FAST = 1
 
 
 def say(text: str) -> None:
@@ -29,6 +35,16 @@ def release(hub: LocalHub, tmp_path_factory: pytest.TempPathFactory) -> Release:
     """
     output = tmp_path_factory.mktemp("release")
     return build_release(output, flist_keys=hub.key_file, progress=say, allow_unlocked=True)
+
+
+@pytest.fixture(scope="session")
+def debug_release(tmp_path_factory: pytest.TempPathFactory) -> Release:
+    """Return a release with the agent, quickly compressed, and signed with the tests' keys."""
+    need_tool("apt-get")
+    keys = secure_boot_keys()
+    signing = Signing(signer("db"), open_key(str(keys / "KEK.key")))
+    output = tmp_path_factory.mktemp("debug-release")
+    return build_release(output, progress=say, level=FAST, is_debug=True, signing=signing)
 
 
 @pytest.fixture

@@ -4,20 +4,18 @@ from pathlib import Path
 
 import pytest
 
-from image.release.build import build_release
+from image.model import Release
 from qemu.machine import QemuMachine
 from qemu.model import KernelBoot, MachineConfig
 from tests.helpers.needs import need_tool
 
 pytestmark = [pytest.mark.vm, pytest.mark.timeout(1200)]
 BOOT_S = 300
-FAST = 1
 
 
-def test_commands_run_on_a_node(tmp_path: Path, artefacts: Path) -> None:
+def test_commands_run_on_a_node(debug_release: Release, artefacts: Path) -> None:
     need_tool("qemu-system-x86_64")
-    need_tool("apt-get")
-    release = build_release(tmp_path / "release", progress=print, level=FAST, is_debug=True)
+    release = debug_release
     files = (release.folder / "vmlinuz", release.folder / "initramfs.zst")
     boot = KernelBoot(files[0], files[1:], "console=ttyS0 panic=-1 runmode=dev farmer_id=1")
     config = MachineConfig(boot=boot, memory_mib=2048, has_agent=True)

@@ -26,7 +26,7 @@ print(*sorted(os.listdir("/sys/class/net")))
 
 def test_a_node_of_metal_gets_its_network(tmp_path: Path, artefacts: Path) -> None:
     need_tool("qemu-system-x86_64")
-    need_tool("mmdebstrap")
+    need_tool("apt-get")
     release = build_release(
         tmp_path / "release", profile="metal", progress=print, level=FAST, is_debug=True
     )

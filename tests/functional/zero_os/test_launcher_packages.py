@@ -19,10 +19,11 @@ from zero_os.cli import VERBS
 
 # Where a tool's name is not that of its package.
 PACKAGE_OF = {"apt-get": "apt", "dnsmasq": "dnsmasq-base", "dpkg": "", "fsck.fat": "dosfstools",
-              "fusermount3": "fuse3", "ip": "iproute2", "man": "man-db", "tar": "",
-              "qemu-system-x86_64": "qemu-system-x86",
-              "qemu-system-aarch64": "qemu-system-arm", "unshare": "util-linux", "no-such-tool": "",
-              "sh": "", "softhsm2-util": "softhsm2"}  # fmt: skip
+              "fusermount3": "fuse3", "ip": "iproute2", "man": "man-db", "mformat": "mtools",
+              "qemu-system-aarch64": "qemu-system-arm",
+              "qemu-system-x86_64": "qemu-system-x86", "sbverify": "sbsigntool",
+              "softhsm2-util": "softhsm2", "tar": "", "unshare": "util-linux",
+              "no-such-tool": "", "sh": ""}  # fmt: skip
 
 
 def load_launcher() -> Any:

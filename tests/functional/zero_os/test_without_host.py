@@ -112,5 +112,5 @@ def test_every_module_of_the_extra_is_known() -> None:
     by_module = importlib.metadata.packages_distributions()
     for module, names in by_module.items():
         for name in {name.lower() for name in names} & wanted:
-            shown = "qemu.qmp" if name == "qemu.qmp" else module
+            shown = "qemu.qmp" if name == "qemu.qmp" else module.replace("/", ".")
             assert module.startswith("_") or is_host_module(shown), f"{module} of {name}"

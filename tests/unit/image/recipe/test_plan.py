@@ -25,3 +25,10 @@ def test_programs_find_the_loader_of_their_architecture() -> None:
     assert "lib64" not in arm
     assert set(amd) - set(arm) == {"usr/lib64/ld-linux-x86-64.so.2", "lib64"}
     assert "usr/lib/aarch64-linux-gnu/ossl-modules/legacy.so" in plan.system_files(ARM64)
+
+
+def test_the_uki_is_for_its_architecture() -> None:
+    assert plan.stub(AMD64).endswith("/linuxx64.efi.stub")
+    assert plan.stub(ARM64).endswith("/linuxaa64.efi.stub")
+    assert "console=ttyS0,115200n8" in plan.parameters(AMD64)
+    assert "console=ttyAMA0,115200n8" in plan.parameters(ARM64)

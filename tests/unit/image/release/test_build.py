@@ -15,7 +15,7 @@ from image.release.manifest import NAME, describe, encode_manifest
 
 def encode(kernel: bytes) -> bytes:
     release = Release(Path(), "1", "6.12", {"vmlinuz": describe(kernel)})
-    return encode_manifest(release, Recipe("virt"), "id", locked=True)
+    return encode_manifest(release, Recipe("virt"), "id", {}, locked=True)
 
 
 def test_a_full_disk_leaves_the_old_release(

@@ -6,12 +6,15 @@ from pathlib import Path
 import pytest
 
 from image import cli
+from image.efi.uki import build_uki
 from image.errors import FormatError
 from image.formats.cpio import write_archive
 from image.model import Device, Entry, File, Symlink
 from image.parts.layers import pack_layer
 from image.release.listing import read_initramfs
 from image.tree import Tree
+from tests.helpers.efi import small_sections
+from tests.helpers.pe import make_stub
 
 
 def tree(**entries: Entry) -> Tree:
@@ -44,6 +47,13 @@ def test_all_archives_are_listed(initramfs: Path, capsys: pytest.CaptureFixture[
     value = json.loads(capsys.readouterr().out)
     assert [row["path"] for row in value] == ["one", "link", "null", "three"]
     assert value[1]["target"] == "one"
+
+
+def test_the_initramfs_of_a_uki_is_listed(initramfs: Path, tmp_path: Path) -> None:
+    sections = {**small_sections(), ".initrd": initramfs.read_bytes()}
+    uki = tmp_path / "zos.efi"
+    uki.write_bytes(build_uki(make_stub(), sections))
+    assert read_initramfs(uki) == read_initramfs(initramfs)
 
 
 def test_a_broken_initramfs_is_reported(initramfs: Path) -> None:

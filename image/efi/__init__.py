@@ -1,0 +1,1 @@
+"""EFI binaries: the UKI, signatures for Secure Boot, measured boot."""
