@@ -55,6 +55,20 @@ def hub(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def arm_release(tmp_path_factory: pytest.TempPathFactory) -> Release:
+    """Return a release for arm64 with the agent."""
+    return build_release(
+        tmp_path_factory.mktemp("arm-release"),
+        profile="metal-arm64",
+        flist_keys=make_signing_key().with_suffix(".pub"),
+        progress=print,
+        level=FAST,
+        allow_unlocked=True,
+        is_debug=True,
+    )
+
+
 def machines_of(release: Release) -> set[int]:
     """Return the processors that the programs and libraries of a release are for."""
     contents = (member.content for member in read_initramfs(release.folder))
@@ -71,31 +85,24 @@ def fetch(url: str) -> bytes:
         return b""
 
 
+@pytest.mark.parametrize("artefact", ["zos.efi", pytest.param("vmlinuz", marks=pytest.mark.matrix)])
 def test_a_node_of_metal_arm64_runs_its_workload(
-    hub: Path, tmp_path: Path, artefacts: Path
+    arm_release: Release, hub: Path, artefacts: Path, artefact: str
 ) -> None:
     need_tool("qemu-system-aarch64")
     need_uefi("arm64")
-    release = build_release(
-        tmp_path / "release",
-        profile="metal-arm64",
-        flist_keys=make_signing_key().with_suffix(".pub"),
-        progress=print,
-        level=FAST,
-        allow_unlocked=True,
-        is_debug=True,
-    )
-    assert machines_of(release) == {EM_AARCH64}
+    assert machines_of(arm_release) == {EM_AARCH64}
     listener = open_listener("127.0.0.1", 0)
     with (
         serve_in_thread(create_app(hub), listener),
         boot_node(
-            release,
+            arm_release,
             artefacts,
             append=f"runmode=dev farmer_id=1 hub=http://10.0.2.2:{listener.getsockname()[1]}",
             has_agent=True,
             forwards=(PORT,),
             architecture="arm64",
+            is_uki=artefact == "zos.efi",
         ) as machine,
     ):
         ready = machine.wait_for_console_text("bringup: node ready", timeout_s=BOOT_S)

@@ -29,21 +29,24 @@ def boot_node(
     nics: tuple[Nic, ...] = (Nic(),),
     forwards: tuple[int, ...] = (),
     architecture: Architecture = "amd64",
+    is_uki: bool = False,
 ) -> Iterator[QemuMachine]:
     """Boot `release` with the kernel parameters `append`; add `files` (path -> text) to it.
 
-    The console's log is written to `folder`. `has_agent` makes `machine.guest` work.
+    With `is_uki` it is zos.efi that boots. The console's log is written to `folder`. `has_agent`
+    makes `machine.guest` work.
     """
     folder.mkdir(parents=True, exist_ok=True)
     extra = dict(files or {})
-    if has_agent:
+    if has_agent and not release.version.endswith(".debug"):  # such a release has it
         extra["test/agent.py"] = Path(qemu.agent.__file__).read_text()
         extra["etc/zinit/agent.yaml"] = AGENT_SERVICE
-    initrds = [release.folder / "initramfs.zst"]
+    initrds = [] if is_uki else [release.folder / "initramfs.zst"]
     if extra:
         initrds.append(write_overlay(folder / "overlay.zst", extra))
     words = f"console={ARCHITECTURES[architecture].console} panic=-1 {append}"
-    boot = KernelBoot(release.folder / "vmlinuz", tuple(initrds), words)
+    kernel = release.folder / ("zos.efi" if is_uki else "vmlinuz")
+    boot = KernelBoot(kernel, tuple(initrds), words)
     config = MachineConfig(
         boot=boot,
         architecture=architecture,
