@@ -18,13 +18,13 @@ from typing import NamedTuple
 
 from bootstrap_server.errors import NotReadyError, NotThereError
 from bootstrap_server.model import parse_run_mode
+from common.releases.manifest import MAX_BYTES
 from serving.content import FileOpener, OpenFile
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+_-]{0,63}")  # appears in a script unescaped
 BOOT_FILES = ("vmlinuz", "initramfs.zst")
 MANIFEST = "manifest.json"
-MANIFEST_MAX_BYTES = 1 << 16
 IDENTITY_CHARS = 32
 NOT_ABSENT = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 """What says nothing of the file: a node must ask again, and not be told that there is none."""
@@ -133,7 +133,7 @@ def read_manifest(releases: Path, run_mode: str, opener: FileOpener) -> Manifest
     except NotThereError:
         return None
     with contextlib.closing(file):
-        data = os.pread(file.handle, MANIFEST_MAX_BYTES, 0)
+        data = os.pread(file.handle, MAX_BYTES, 0)
     try:
         value = json.loads(data)
         digests = {name: str(value["files"][name]["sha256"]) for name in BOOT_FILES}

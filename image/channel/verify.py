@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 SBOM = "sbom.spdx.json"
+UKI_MAX_BYTES = 1 << 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +80,21 @@ def check_sbom(path: Path) -> str:
 # path that returns a detail or raises `ZosError`.
 Inspectors = Mapping[str, tuple[str, Callable[[Path], str]]]
 INSPECTORS: Inspectors = {SBOM: ("SPDX 2.3", check_sbom)}
+
+
+def signature_inspector(certificate: Path) -> Inspectors:
+    """Return the check that zos.efi is signed by the key of the certificate in a file."""
+    from image.efi.authenticode import verify_image
+    from image.efi.sources import read_certificate
+    from image.release.unified import NAME as UKI
+
+    trusted = read_certificate(certificate)
+
+    def check(path: Path) -> str:
+        verify_image(read_file(path, UKI_MAX_BYTES), trusted)
+        return f"signed by {trusted.subject.rfc4514_string()}"
+
+    return {UKI: ("Secure Boot signature", check)}
 
 
 def verify_folder(folder: Path, inspectors: Inspectors = INSPECTORS) -> Report:

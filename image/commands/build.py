@@ -42,6 +42,12 @@ def add_parser(verbs: "Verbs") -> None:
         help="Ed25519 public keys whose flists a node accepts: base64, one per line",
     )
     build.add_argument(
+        "--channel-root",
+        type=Path,
+        metavar="FILE",
+        help="root.json of the signed channels that a node trusts",
+    )
+    build.add_argument(
         "--mirror",
         type=parse_folder,
         metavar="DIR",
@@ -67,6 +73,7 @@ def run(args: argparse.Namespace, prog: str) -> int:
             args.output,
             profile=args.profile,
             flist_keys=args.flist_key,
+            channel_root=args.channel_root,
             progress=progress,
             mirror=args.mirror,
             is_debug=args.debug,

@@ -27,13 +27,18 @@ def add_parser(verbs: "Verbs") -> None:
         metavar="FILE",
         help="for a store: root.json that is trusted, or its folder",
     )
+    parser.add_argument(
+        "--certificate",
+        metavar="FILE",
+        help="certificate of the Secure Boot key that must have signed zos.efi",
+    )
     parser.add_argument("--json", action="store_true", help="print a list of JSON objects")
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace, _prog: str) -> int:
     """Verify, print every check, and return whether all were good."""
-    report = verify(args.path, args.keys)
+    report = verify(args.path, args.keys, args.certificate)
     if args.json:
         rows = [asdict(check) for check in report.checks]
         sys.stdout.write(json.dumps(rows, indent=2) + "\n")
@@ -45,25 +50,31 @@ def run(args: argparse.Namespace, _prog: str) -> int:
     return 0 if report.is_good else 1
 
 
-def verify(path: Path, keys: str | None) -> "Report":
+def verify(path: Path, keys: str | None, certificate: str | None = None) -> "Report":
     """Return the checks of a release or of a store."""
     from image.channel.place import Place, open_layout
     from image.channel.repository import is_initialised
-    from image.channel.verify import verify_folder, verify_store
+    from image.channel.verify import (
+        INSPECTORS,
+        signature_inspector,
+        verify_folder,
+        verify_store,
+    )
     from image.errors import ImageError
 
+    inspectors = {**INSPECTORS, **(signature_inspector(Path(certificate)) if certificate else {})}
     layout = open_layout(str(path))
     if not is_initialised(layout):
         if keys is not None:
             raise ImageError(f"cannot check {path} with keys: it is not a store with channels")
-        return verify_folder(path)
+        return verify_folder(path, inspectors)
     root = Place(layout, [keys] if keys else []).root()
     if root is None:
         raise ImageError(
             "cannot check the store: no trusted root is given",
             hint="--keys root.json, as `zos image keys init` has written it",
         )
-    return verify_store(layout, root, time.time())
+    return verify_store(layout, root, time.time(), inspectors)
 
 
 def render(check: "Check") -> str:

@@ -3,7 +3,8 @@
 Format: Documentation/driver-api/early-userspace/buffer-format.rst of the Linux kernel, and cpio(5).
 The output of `write_archive` depends only on the tree and the time: entries are sorted by path,
 inode numbers count from 1, every time is `mtime`. Paths with the same `File` object share an inode
-number, and the last of them carries the content, as in GNU cpio.
+number, and the last of them carries the content, as in GNU cpio. An archive is padded to whole
+blocks, as GNU cpio reads them, so that it can list archives that follow one another.
 """
 
 import stat
@@ -15,6 +16,7 @@ from image.tree import Tree
 
 MAGIC = b"070701"
 HEADER_BYTES = 110
+BLOCK_BYTES = 512
 TRAILER = "TRAILER!!!"
 KINDS = {"c": stat.S_IFCHR, "b": stat.S_IFBLK}
 
@@ -50,7 +52,7 @@ def write_archive(tree: Tree, mtime: int) -> bytes:
         member = _member(path, entry, inode, links.get(key, 1), mtime, content)
         pieces.append(_encode(member))
     pieces.append(_encode(Member(TRAILER, 0, 0, 0, 0, 1, 0, (0, 0), b"")))
-    return b"".join(pieces)
+    return _pad(b"".join(pieces), BLOCK_BYTES)
 
 
 def read_archive(data: bytes) -> list[Member]:
@@ -106,8 +108,8 @@ def _encode(member: Member) -> bytes:
     return _pad(header + name) + _pad(member.content)
 
 
-def _pad(data: bytes) -> bytes:
-    return data + b"\0" * (-len(data) % 4)
+def _pad(data: bytes, unit: int = 4) -> bytes:
+    return data + b"\0" * (-len(data) % unit)
 
 
 def _decode(data: bytes, offset: int) -> tuple[Member, int]:

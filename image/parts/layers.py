@@ -31,14 +31,14 @@ KEPT_PER_LAYER = 8  # of all profiles
 
 
 def pack_layer(archive: bytes, level: int = LEVEL, threads: int = 0) -> bytes:
-    """Return a cpio archive compressed, padded so that another can follow.
+    """Return a cpio archive compressed; `threads` 0 is one per processor.
 
-    With `threads` 0 there is one per processor; any number gives the same bytes.
+    Any number of threads gives the same bytes. Nothing is between two layers, so that
+    `zstd -dc` unpacks them all.
     """
     numbers = map(str, (level, WINDOW_LOG, JOB_BYTES, threads))
     call: list[str | Path] = [sys.executable, "-I", COMPRESS, *numbers]
-    packed = run(call, timeout_s=COMPRESS_DEADLINE_S, stdin=archive)
-    return packed + b"\0" * (-len(packed) % 4)
+    return run(call, timeout_s=COMPRESS_DEADLINE_S, stdin=archive)
 
 
 def cached_layer(name: str, identity: str, make: Callable[[], bytes]) -> bytes:

@@ -12,6 +12,7 @@ from image.tree import Tree, matches
 
 TOP = Path(__file__).resolve().parent.parent.parent
 KEY_FILE = "etc/zero-os/keys/flist.pub"
+ROOT_FILE = "etc/zero-os/keys/root.json"  # node/channel.py
 
 LAUNCHER = """#!/usr/bin/python3 -IS
 import sys
@@ -119,4 +120,6 @@ def build_project(
     tree.add("etc/os-release", File(describe_os(recipe, version).encode()))
     if recipe.keys:
         tree.add(KEY_FILE, File(recipe.keys.encode()))
+    if recipe.root:
+        tree.add(ROOT_FILE, File(recipe.root.encode()))
     return tree

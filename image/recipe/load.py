@@ -20,6 +20,7 @@ from image.recipe.values import (
     read_addition,
     read_keys,
     read_names,
+    read_root,
     read_wheels,
     suggest,
 )
@@ -93,6 +94,7 @@ READERS: Mapping[str, Reader] = {
     "files": _read_files,
     "services": _read_services,
     "keys": read_keys,
+    "root": read_root,
     "wheels": read_wheels,
     "python": read_names,
     "debug": _read_flag,

@@ -37,6 +37,7 @@ class Recipe:
     files: tuple[Addition, ...] = ()
     services: tuple[Addition, ...] = ()
     keys: str = ""  # Ed25519 public keys in base64, one per line
+    root: str = ""  # root.json of the signed channels, which a node trusts
     wheels: tuple[str, ...] = ()  # requirements, NAME==VERSION
     python: tuple[str, ...] = ()  # globs of modules that the profile's own programs import
     debug: bool = False

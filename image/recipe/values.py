@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from common.publickeys import parse_public_keys
+from common.tuf.errors import MetadataError
+from common.tuf.trust import Session, Trusted
 from image.errors import ImageError
 from image.recipe.recipe import Addition
 from image.tree import check_path
@@ -56,6 +58,31 @@ def read_keys(value: Any, folder: Path) -> str:
         return "".join(read_key_file(folder / name) for name in read_names(value, folder))
     except ImageError as error:
         raise BadValueError(error.message) from error
+
+
+def read_root(value: Any, folder: Path) -> str:
+    """Return the root of signed channels that stands in a file."""
+    if not isinstance(value, str):
+        raise BadValueError("must be the name of a file")
+    try:
+        return read_root_file(folder / value)
+    except ImageError as error:
+        raise BadValueError(error.message) from error
+
+
+def read_root_file(path: Path) -> str:
+    """Return the text of a root.json that its own keys have signed. Raises `ImageError`."""
+    try:
+        data = path.read_bytes()
+        Session(Trusted(data), None)
+    except OSError as error:
+        raise ImageError(
+            f"cannot read the channels' root {path}: {error.strerror}",
+            hint="`zos image keys init` makes root.json",
+        ) from error
+    except MetadataError as error:
+        raise ImageError(f"cannot use the channels' root {path}: {error}") from error
+    return data.decode()
 
 
 def read_addition(key: str, path: str, value: Any, folder: Path) -> Addition:

@@ -29,7 +29,7 @@ from image.parts.tools import check_python, unpack_tools
 from image.recipe import plan
 from image.recipe.load import DEFAULT_PROFILE, load_recipe
 from image.recipe.recipe import Recipe
-from image.recipe.values import read_key_file
+from image.recipe.values import read_key_file, read_root_file
 from image.release import unified
 from image.release.identity import digest
 from image.release.inputs import (
@@ -49,6 +49,7 @@ def build_release(
     *,
     profile: str | Path = DEFAULT_PROFILE,
     flist_keys: Path | None = None,
+    channel_root: Path | None = None,
     progress: Callable[[str], None],
     level: int = LEVEL,
     mirror: Path | None = None,
@@ -59,14 +60,15 @@ def build_release(
     """Build a release of the current sources in `output` and return it.
 
     `flist_keys` is a file of public keys; a node accepts only flists that one of them, or of the
-    profile's, signed. `progress` is called with a short description of each step. `mirror` is a
+    profile's, signed. `channel_root` is the root.json of the signed channels that a node trusts.
+    `progress` is called with a short description of each step. `mirror` is a
     folder with the locked files; the network is not used then. With `allow_unlocked`, the newest
     packages are used if a locked one is nowhere to be had; the manifest says so, and the release
     can't be published. `is_debug` adds the test driver's agent. `signing` is who signs zos.efi. A
     release in `output` with the same inputs and signers is kept. Raises `ZosError`.
     """
     began = time.monotonic()
-    recipe = prepare_recipe(profile, flist_keys, is_debug=is_debug)
+    recipe = prepare_recipe(profile, flist_keys, channel_root, is_debug=is_debug)
     check_services(recipe)
     prepare_output(output)
     lock = load_lock(request_of(recipe, lock_of(profile)))
@@ -79,11 +81,14 @@ def build_release(
     return replace(release, elapsed_s=time.monotonic() - began)
 
 
-def prepare_recipe(profile: str | Path, flist_keys: Path | None, *, is_debug: bool) -> Recipe:
+def prepare_recipe(
+    profile: str | Path, flist_keys: Path | None, channel_root: Path | None, *, is_debug: bool
+) -> Recipe:
     """Return the profile with what the command line adds to it."""
     recipe = load_recipe(profile, debug=is_debug)
     added = read_key_file(flist_keys) if flist_keys else ""
-    return replace(recipe, keys=recipe.keys + added)
+    root = read_root_file(channel_root) if channel_root else recipe.root
+    return replace(recipe, keys=recipe.keys + added, root=root)
 
 
 def prepare_output(output: Path) -> None:

@@ -1,6 +1,6 @@
 """What an initramfs contains: the members of all its archives, in the order of the kernel.
 
-`zstd -dc` and `cpio -t` stop after the first of the concatenated archives.
+`zstd -dc` unpacks them all; `cpio -t` stops after each, and lists the next when it is called again.
 """
 
 import stat

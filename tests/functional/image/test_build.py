@@ -12,6 +12,7 @@ from common.debian.fetch import fetch_locked
 from common.debian.pool import GoneError
 from common.debian.programs import LOADER
 from common.debian.resolve import ResolveError
+from common.run import run
 from image import cli
 from image.commands import build as command
 from image.errors import ImageError
@@ -24,7 +25,7 @@ from image.release import build
 from image.release.build import build_release
 from tests.functional.image.conftest import FAST, KEY
 from tests.helpers.child import leave_network, run_in_child
-from tests.helpers.needs import need_root
+from tests.helpers.needs import need_root, need_tool
 
 pytestmark = pytest.mark.timeout(900)  # the first build on a machine fetches packages
 
@@ -155,6 +156,17 @@ def test_all_files_belong_to_root_and_have_one_time(members: dict[str, Member]) 
     assert {(m.uid, m.gid) for m in members.values()} == {(0, 0)}
     assert len({m.mtime for m in members.values()}) == 1
     assert not [m.name for m in members.values() if m.mode & 0o6000]
+
+
+def test_standard_tools_list_all_of_the_initramfs(
+    release: Release, members: dict[str, Member]
+) -> None:
+    for tool in ("cpio", "zstd"):
+        need_tool(tool)
+    command = 'zstd -dc "$1" | (cpio -t; cpio -t; cpio -t) 2>/dev/null'
+    path = release.folder / "initramfs.zst"
+    listed = run(["sh", "-c", command, "sh", path], timeout_s=60).decode().splitlines()
+    assert sorted(set(listed)) == sorted(members)
 
 
 def test_the_kernel_is_the_packages_kernel(release: Release, lock: ReleaseLock) -> None:

@@ -13,6 +13,9 @@ from image.channel.place import Place, note_expiry, open_layout
 from image.channel.verify import Report, verify_folder, verify_store
 from image.commands.verify import render, verify
 from image.errors import ImageError
+from image.release.unified import NAME as UKI
+from image.release.unified import Signing, sign
+from tests.helpers.efi import secure_boot_keys, signer, small_uki
 from tests.helpers.releases.store import DAY_S, Maintainer, write_release
 
 
@@ -138,3 +141,15 @@ def test_what_must_be_given(maintainer: Maintainer, tmp_path: Path) -> None:
     assert verify(maintainer.layout.top, str(tmp_path / "keys" / "root.json")).is_good
     with pytest.raises(ImageError, match="takes no uploads"):
         open_layout("https://boot.example")
+
+
+def test_the_signature_of_the_uki_is_checked_with_a_certificate(tmp_path: Path) -> None:
+    folder = write_release(tmp_path, "1.0")
+    data = sign(small_uki(), Signing(signer()))
+    (folder / UKI).write_bytes(data)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["files"][UKI] = {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    assert verify(folder, None, str(secure_boot_keys() / "db.crt")).is_good
+    other = verify(folder, None, str(secure_boot_keys() / "KEK.crt"))
+    assert faults(other) == {(UKI, "Secure Boot signature")}

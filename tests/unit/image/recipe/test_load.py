@@ -7,6 +7,7 @@ import pytest
 from image.errors import ImageError
 from image.recipe.load import built_in, load_recipe
 from image.recipe.recipe import Recipe, is_chosen
+from tests.helpers.releases.store import Maintainer
 
 BASE = """# mine
 extends = "virt"
@@ -121,3 +122,12 @@ def test_only_a_debug_profile_may_have_a_way_in(tmp_path: Path, text: str) -> No
     assert "debug = true" in str(caught.value.hint)
     assert load(tmp_path, f'extends = "virt"\ndebug = true\n{text}').debug
     assert load(tmp_path, f'extends = "virt"\n{text}', debug=True).debug
+
+
+def test_the_root_of_channels_is_one_that_its_keys_have_signed(tmp_path: Path) -> None:
+    made = Maintainer.begin(tmp_path / "store")
+    (tmp_path / "root.json").write_bytes(made.root)
+    assert load(tmp_path, 'extends = "virt"\nroot = "root.json"\n').root == made.root.decode()
+    (tmp_path / "root.json").write_bytes(made.root.replace(b'"version":1', b'"version":2'))
+    with pytest.raises(ImageError, match=r"mine.toml:2: root: cannot use the channels' root"):
+        load(tmp_path, 'extends = "virt"\nroot = "root.json"\n')

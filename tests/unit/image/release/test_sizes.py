@@ -28,7 +28,7 @@ def test_the_shares_add_up(tmp_path: Path) -> None:
     make_release(tmp_path)
     cost = measure_release(tmp_path)
     total = sum(path.stat().st_size for path in tmp_path.iterdir())
-    assert abs(cost.packed - total) < 4  # padding
+    assert abs(cost.packed - total) < 512  # padding of the archive that is not compressed
     assert cost.below["kernel"].raw == 333
     assert cost.below["microcode"].below["GenuineIntel.bin"].raw == 1000
     assert cost.below["kernel modules"].below["fs"].below["btrfs"].raw == 256 * 9
