@@ -13,9 +13,10 @@ from pathlib import Path
 from common.files import write_atomic
 from common.paths import cache_dir
 from common.scratch import scratch
-from qemu.args import PROGRAM
+from qemu.args import BOARDS, PROGRAM
 from qemu.errors import MachineError
 from qemu.firmware import find_uefi
+from qemu.model import Architecture
 from qemu.process import QemuProcess
 
 KVM = Path("/dev/kvm")
@@ -27,9 +28,12 @@ POLL_S = 0.1
 PROOF = b"BdsDxe"
 
 
-def choose_acceleration() -> str:
-    """Return "kvm" if it works, else "tcg"; cached for this host boot and this QEMU."""
-    if not os.access(KVM, os.R_OK | os.W_OK):
+def choose_acceleration(architecture: Architecture = "amd64") -> str:
+    """Return "kvm" if it works, else "tcg"; cached for this host boot and this QEMU.
+
+    Only amd64 is tried: a machine of arm64 is emulated, unless its configuration says "kvm".
+    """
+    if architecture != "amd64" or not os.access(KVM, os.R_OK | os.W_OK):
         return "tcg"
     memory = cache_dir("qemu") / "acceleration.json"
     identity = host_identity()
@@ -42,12 +46,13 @@ def choose_acceleration() -> str:
     return answer
 
 
-def find_program() -> str:
+def find_program(architecture: Architecture = "amd64") -> str:
     """Return the path of QEMU. Raises `MachineError` if it is not installed."""
-    program = shutil.which(PROGRAM)
+    board = BOARDS[architecture]
+    program = shutil.which(board.program)
     if program is None:
         raise MachineError(
-            f"cannot run {PROGRAM}: not found", hint="apt-get install qemu-system-x86"
+            f"cannot run {board.program}: not found", hint=f"apt-get install {board.package}"
         )
     return program
 

@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from qemu.model import (
+    Architecture,
     Disk,
+    Firmware,
     Forward,
     IsoBoot,
     KernelBoot,
@@ -20,9 +22,40 @@ from qemu.model import (
 
 PROGRAM = "qemu-system-x86_64"
 AGENT_PORT = "org.zero-os.agent"
-# Without graphics, SeaBIOS copies its text screen to the serial port. This puts boot loaders and
-# iPXE, which write only to the screen, on the console. UEFI does so by itself.
-BOARDS = {"bios": "q35,graphics=off", "uefi": "q35", "uefi-secure": "q35,smm=on"}
+
+
+@dataclass(frozen=True)
+class Board:
+    """What QEMU has for an architecture: the board by firmware, the emulated processor, devices."""
+
+    program: str
+    package: str
+    boards: Mapping[Firmware, str]
+    processor: str
+    display: tuple[str, ...]
+    devices: tuple[str, ...]
+
+
+BOARDS: Mapping[Architecture, Board] = {
+    "amd64": Board(
+        PROGRAM,
+        "qemu-system-x86",
+        # Without graphics, SeaBIOS copies its text screen to the serial port. This puts boot
+        # loaders and iPXE, which write only to the screen, on the console. UEFI does so by itself.
+        {"bios": "q35,graphics=off", "uefi": "q35", "uefi-secure": "q35,smm=on"},
+        "max",  # has the features that current distributions require
+        ("-vga", "std"),
+        ("virtio-rng-pci", "pvpanic"),
+    ),
+    "arm64": Board(
+        "qemu-system-aarch64",
+        "qemu-system-arm",
+        {"uefi": "virt"},
+        "cortex-a72",  # "max" authenticates pointers, which is slow to emulate
+        ("-device", "virtio-gpu-pci"),
+        ("virtio-rng-pci", "pvpanic-pci", "ich9-ahci"),
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -48,30 +81,29 @@ class Wiring:
 def build_args(config: MachineConfig, wiring: Wiring) -> list[str]:
     """Return the whole command line, the program first."""
     return [
-        PROGRAM,
+        BOARDS[config.architecture].program,
         *machine_args(config, wiring),
         *channel_args(wiring),
         *firmware_args(config, wiring),
         *boot_args(config, wiring),
         *disk_args(config.disks),
         *network_args(config, wiring.cable_fds),
-        *device_args(),
+        *device_args(config),
         *config.extra_args,
     ]
 
 
 def machine_args(config: MachineConfig, wiring: Wiring) -> list[str]:
     """Return the board, its processors and memory, and the actions that end it."""
-    # TCG's "max" has the features that current distributions require; KVM uses the host's own.
-    cpu = "host" if wiring.acceleration == "kvm" else "max"
+    board = BOARDS[config.architecture]
+    cpu = "host" if wiring.acceleration == "kvm" else board.processor
     reboot = "reset" if config.is_reboot_allowed else "shutdown"
-    board = BOARDS[config.firmware]
     return [
         *["-name", escape(config.name), "-nodefaults", "-no-user-config"],
-        *["-machine", board, "-accel", wiring.acceleration, "-cpu", cpu],
+        *["-machine", board.boards[config.firmware], "-accel", wiring.acceleration, "-cpu", cpu],
         *["-smp", str(config.cpus), "-m", f"{config.memory_mib}M"],
         *["-rtc", f"base={config.rtc}"],
-        *["-display", "none", "-vga", "std"],
+        *["-display", "none", *board.display],
         *["-action", f"panic={config.on_panic},reboot={reboot}"],
         *["-boot", "menu=off,strict=on", "-S"],
     ]
@@ -186,9 +218,9 @@ def network_card(number: int, nic: Nic, is_booted: bool) -> str:
     return f"{nic.model},id=nic{number},netdev=net{number},mac={mac},{rom}"
 
 
-def device_args() -> list[str]:
-    """Return the devices of every machine: random numbers, and a panic notifier."""
-    return ["-device", "virtio-rng-pci", "-device", "pvpanic"]
+def device_args(config: MachineConfig) -> list[str]:
+    """Return the devices of every machine: random numbers, a panic notifier, a bus for disks."""
+    return [word for name in BOARDS[config.architecture].devices for word in ("-device", name)]
 
 
 def escape(text: str | Path) -> str:

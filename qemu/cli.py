@@ -15,7 +15,7 @@ from qemu.interactive.keys import HELP
 from qemu.interactive.terminal import Terminal
 from qemu.lines import Line
 from qemu.machine import QemuMachine
-from qemu.model import Boot, Forward, IsoBoot, KernelBoot, MachineConfig, Nic, UsbBoot
+from qemu.model import Boot, Firmware, Forward, IsoBoot, KernelBoot, MachineConfig, Nic, UsbBoot
 from qemu.network import Network
 
 SIZE = re.compile(r"(\d+)([MG]?)")
@@ -62,7 +62,8 @@ def build_configs(options: argparse.Namespace) -> list[MachineConfig]:
     """Return the machines; several are equal, and on one network once that is open."""
     config = MachineConfig(
         boot=choose_boot(options),
-        firmware=options.firmware,
+        architecture=options.architecture,
+        firmware=choose_firmware(options),
         acceleration=options.acceleration,
         memory_mib=parse_size(options.memory),
         cpus=options.cpus,
@@ -124,7 +125,10 @@ def build_parser(prog: str) -> argparse.ArgumentParser:
         "--initrd", type=Path, action="append", default=[], metavar="FILE", help="can be repeated"
     )
     parser.add_argument("--append", nargs="+", default=[], metavar="WORD", help="kernel parameters")
-    parser.add_argument("--firmware", choices=("bios", "uefi", "uefi-secure"), default="bios")
+    parser.add_argument(
+        "--firmware", choices=("bios", "uefi", "uefi-secure"), help="default: bios, uefi on arm64"
+    )
+    parser.add_argument("--architecture", choices=("amd64", "arm64"), default="amd64")
     parser.add_argument(
         "--variables", type=Path, metavar="FILE", help="UEFI variables to begin with, not changed"
     )
@@ -144,6 +148,12 @@ def build_parser(prog: str) -> argparse.ArgumentParser:
     parser.add_argument("--timeout", type=float, metavar="S", help="stop after S seconds")
     parser.add_argument("--log", type=Path, metavar="DIR", help="write the logs to this folder")
     return parser
+
+
+def choose_firmware(options: argparse.Namespace) -> Firmware:
+    """Return the firmware that the options choose, else the usual one of the architecture."""
+    chosen: Firmware | None = options.firmware
+    return chosen or ("uefi" if options.architecture == "arm64" else "bios")
 
 
 def choose_boot(options: argparse.Namespace) -> Boot:

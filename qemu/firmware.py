@@ -1,10 +1,11 @@
-"""What a UEFI machine needs of this host: OVMF's code and variables, and a software TPM."""
+"""What a UEFI machine needs of this host: OVMF or AAVMF and its variables, and a software TPM."""
 
 import shutil
 from pathlib import Path
 from typing import NamedTuple
 
 from qemu.errors import MachineError
+from qemu.model import Architecture
 
 
 class FirmwareFiles(NamedTuple):
@@ -30,18 +31,31 @@ SECURE_PLACES = (
     ("/usr/share/edk2/x64/OVMF_CODE.secboot.4m.fd", "/usr/share/edk2/x64/OVMF_VARS.4m.fd"),
     ("/usr/share/qemu/ovmf-x86_64-smm-code.bin", "/usr/share/qemu/ovmf-x86_64-smm-vars.bin"),
 )
+# For arm64: Debian and Ubuntu, Fedora, Arch.
+ARM_PLACES = (
+    ("/usr/share/AAVMF/AAVMF_CODE.fd", "/usr/share/AAVMF/AAVMF_VARS.fd"),
+    (
+        "/usr/share/edk2/aarch64/QEMU_EFI-pflash.raw",
+        "/usr/share/edk2/aarch64/vars-template-pflash.raw",
+    ),
+    ("/usr/share/edk2/aarch64/QEMU_CODE.fd", "/usr/share/edk2/aarch64/QEMU_VARS.fd"),
+)
 TPM = "swtpm"
 
 
-def find_uefi(root: Path = Path("/"), *, is_secure: bool = False) -> FirmwareFiles:
+def find_uefi(
+    root: Path = Path("/"), *, is_secure: bool = False, architecture: Architecture = "amd64"
+) -> FirmwareFiles:
     """Return the first pair that exists. Raises `MachineError` if there is none."""
-    for code, variables in SECURE_PLACES if is_secure else PLACES:
+    is_arm = architecture == "arm64"
+    for code, variables in ARM_PLACES if is_arm else SECURE_PLACES if is_secure else PLACES:
         pair = FirmwareFiles(root / code.lstrip("/"), root / variables.lstrip("/"))
         if pair.code.exists() and pair.variables.exists():
             return pair
     raise MachineError(
-        f"cannot boot with UEFI: no OVMF firmware{' for Secure Boot' * is_secure} on this host",
-        hint="apt-get install ovmf",
+        f"cannot boot with UEFI: no {'AAVMF' if is_arm else 'OVMF'} firmware"
+        f"{' for Secure Boot' * is_secure} on this host",
+        hint=f"apt-get install {'qemu-efi-aarch64' if is_arm else 'ovmf'}",
     )
 
 

@@ -118,7 +118,9 @@ def prepare_files(config: MachineConfig, folder: Path) -> PrivateFiles:
     check_images(config)
     code = variables = initrd = None
     if config.firmware != "bios":
-        pair = find_uefi(is_secure=config.firmware == "uefi-secure")
+        pair = find_uefi(
+            is_secure=config.firmware == "uefi-secure", architecture=config.architecture
+        )
         code, variables = pair.code, folder / "uefi-variables.fd"
         shutil.copyfile(config.variables or pair.variables, variables)
     if isinstance(config.boot, KernelBoot) and config.boot.initrds:

@@ -7,6 +7,7 @@ from typing import Literal, Protocol
 
 from common.errors import UsageError
 
+Architecture = Literal["amd64", "arm64"]
 Firmware = Literal["bios", "uefi", "uefi-secure"]
 Acceleration = Literal["auto", "kvm", "tcg"]
 PanicAction = Literal["pause", "shutdown", "none"]
@@ -108,6 +109,8 @@ class Disk:
 class MachineConfig:
     """A whole machine. `forwards` are ports of the first connected network card.
 
+    One of the architecture "arm64" is QEMU's board `virt` with the firmware "uefi"; it has no TPM.
+
     The firmware "uefi-secure" can do Secure Boot; `variables` is a file of UEFI's variables to
     begin with, where the keys are, instead of an empty one.
 
@@ -116,6 +119,7 @@ class MachineConfig:
     """
 
     boot: Boot
+    architecture: Architecture = "amd64"
     firmware: Firmware = "bios"
     acceleration: Acceleration = "auto"
     memory_mib: int = 1024
@@ -135,6 +139,10 @@ class MachineConfig:
     def __post_init__(self) -> None:
         if self.memory_mib < 1 or self.cpus < 1:
             raise UsageError("a machine needs at least 1 MiB of memory and 1 processor")
+        if self.architecture == "arm64" and (self.firmware != "uefi" or self.has_tpm):
+            raise UsageError(
+                "an arm64 machine has neither a BIOS, Secure Boot nor a TPM", hint="firmware='uefi'"
+            )
         if self.variables and self.firmware == "bios":
             raise UsageError("a BIOS has no UEFI variables", hint="firmware='uefi'")
         if self.forwards and not any(nic.has_own_network for nic in self.nics):

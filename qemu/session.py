@@ -83,9 +83,9 @@ class Session:
             raise
 
     def _prepare_folders(self) -> None:
-        find_program()
-        wanted = self._config.acceleration
-        self.acceleration = choose_acceleration() if wanted == "auto" else wanted
+        architecture, wanted = self._config.architecture, self._config.acceleration
+        find_program(architecture)
+        self.acceleration = choose_acceleration(architecture) if wanted == "auto" else wanted
         self.work = self._cleanup.enter_context(scratch("vm"))
         self.folder = self._artefacts or self.work
         self.folder.mkdir(parents=True, exist_ok=True)

@@ -89,15 +89,15 @@ LOCK_FORMS = {
 }
 
 
-def load_sections(path: Path, names: Iterable[str]) -> dict[str, Any]:
-    """Return the top-level tables of a lock file, which are exactly `names`."""
+def load_sections(path: Path, names: Iterable[str], optional: Iterable[str] = ()) -> dict[str, Any]:
+    """Return the top-level tables of a lock file: exactly `names`, and perhaps `optional` ones."""
     try:
         sections = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise LockError(f"cannot read {path}: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise LockError(f"cannot read {path}: {error}", hint="make it again") from error
-    check_keys(sections, names, str(path))
+    check_keys(sections, {*names, *(sections.keys() & set(optional))}, str(path))
     return sections
 
 

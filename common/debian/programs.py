@@ -8,12 +8,13 @@ import platform
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from common.debian.architecture import AMD64
 from common.errors import ZosError
 from common.run import run
 
-LIBRARY_FOLDER = "usr/lib/x86_64-linux-gnu"
-LOADER = f"{LIBRARY_FOLDER}/ld-linux-x86-64.so.2"
-PROCESSORS = ("x86_64", "AMD64")
+LIBRARY_FOLDER = AMD64.libraries
+LOADER = AMD64.loader
+PROCESSORS = (AMD64.machine, "AMD64")
 DEADLINE_S = 600
 
 

@@ -5,14 +5,18 @@ times are those of the packages whoever does it, and the same packages give the 
 A header before each package's members says in `comment` which package they are of.
 """
 
+import bz2
 import fnmatch
+import gzip
 import io
 import json
+import lzma
 import tarfile
-from collections.abc import Iterator
+import zlib
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import PurePosixPath
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import zstandard
 
@@ -27,7 +31,15 @@ READ_BYTES = 1 << 20
 UNWANTED = ("usr/share/man/*", "usr/share/doc/*/*")
 WANTED = "usr/share/doc/*/copyright"
 DOC_FOLDER = "usr/share/doc"
-READERS = {"data.tar": "r|", "data.tar.gz": "r|gz", "data.tar.bz2": "r|bz2", "data.tar.xz": "r|xz"}
+# Not those of tarfile: for each file it would copy all that it has decompressed ahead.
+READERS: Mapping[str, Callable[[BinaryIO], Any]] = {
+    "data.tar": lambda data: data,
+    "data.tar.gz": lambda data: gzip.GzipFile(fileobj=data),
+    "data.tar.bz2": bz2.BZ2File,
+    "data.tar.xz": lzma.LZMAFile,
+    "data.tar.zst": lambda data: zstandard.ZstdDecompressor().stream_reader(data),
+}
+DAMAGES = (OSError, tarfile.TarError, zstandard.ZstdError, lzma.LZMAError, zlib.error, EOFError)
 
 
 class Joiner:
@@ -51,7 +63,7 @@ class Joiner:
                     path = plain_path(member.name)
                     if path and not is_unwanted(path, member):
                         self._add_member(package, path, member, files)
-        except (OSError, tarfile.TarError, zstandard.ZstdError, EOFError, ValueError) as error:
+        except (*DAMAGES, ValueError) as error:
             raise PackageError(f"cannot unpack {package.name}: {error}") from error
 
     def close(self) -> None:
@@ -124,10 +136,7 @@ def open_files(stream: BinaryIO) -> tarfile.TarFile:
     """Open the tar archive of a .deb's files, to be read once from start to end."""
     for name, data in ar_members(stream):
         if name in READERS:
-            return tarfile.open(fileobj=data, mode=READERS[name], bufsize=READ_BYTES)  # type: ignore[call-overload,no-any-return]
-        if name == "data.tar.zst":
-            plain = zstandard.ZstdDecompressor().stream_reader(data)
-            return tarfile.open(fileobj=plain, mode="r|", bufsize=READ_BYTES)
+            return tarfile.open(fileobj=READERS[name](data), mode="r|", bufsize=READ_BYTES)
     raise ValueError("it has no data.tar, so it is no Debian package")
 
 

@@ -35,6 +35,8 @@ def run(args: argparse.Namespace, prog: str) -> int:
     with show_progress() as progress:
         lock = make_lock(request, progress, allow_expired=args.allow_expired)
     write_lock(lock, request.lock)
-    count = f"{len(lock.debian.packages)} packages and {len(lock.wheels)} wheels"
+    count = (
+        f"{sum(len(part.packages) for part in lock.parts)} packages and {len(lock.wheels)} wheels"
+    )
     sys.stdout.write(f"{request.lock}: {count}\n")
     return 0

@@ -11,6 +11,7 @@ from image.commands.shared import add_allow_expired, add_profile, show_progress
 if TYPE_CHECKING:
     from image.commands.shared import Verbs
     from image.lock.changes import Change, Notice
+    from image.lock.model import ReleaseLock
 
 IDS_SHOWN = 6  # of a kernel's hundreds; --json has them all
 
@@ -41,10 +42,15 @@ def run(args: argparse.Namespace, _prog: str) -> int:
         new = make_lock(request, progress, allow_expired=args.allow_expired)
         notices = find_notices(old, new, progress)
     changes = list_changes(old, new)
-    if changes or old.debian.identity != new.debian.identity or old.wheels != new.wheels:
+    if changes or identities(old) != identities(new) or old.wheels != new.wheels:
         write_lock(new, request.lock)
     sys.stdout.write(render_json(changes, notices) if args.json else render_text(changes, notices))
     return 0
+
+
+def identities(lock: "ReleaseLock") -> list[str]:
+    """Return the identities of a lock's packages."""
+    return [part.identity for part in lock.parts]
 
 
 def render_json(changes: "list[Change]", notices: "list[Notice]") -> str:

@@ -41,10 +41,16 @@ class Notice:
 
 def list_changes(old: ReleaseLock, new: ReleaseLock) -> list[Change]:
     """Return every package and wheel whose version differs, packages first."""
-    changes = compare_versions(versions(old.debian.packages), versions(new.debian.packages))
+    changes = compare_versions(package_versions(old), package_versions(new))
     before = {f"wheel {wheel.name}": wheel.version for wheel in old.wheels}
     after = {f"wheel {wheel.name}": wheel.version for wheel in new.wheels}
     return [*changes, *compare_versions(before, after)]
+
+
+def package_versions(lock: ReleaseLock) -> dict[str, str]:
+    """Return the versions of all packages; those that only the build runs have another name."""
+    tools = versions(lock.tools.packages) if lock.tools else {}
+    return versions(lock.debian.packages) | {f"tool {name}": tools[name] for name in tools}
 
 
 def versions(packages: Iterable[LockedPackage]) -> dict[str, str]:

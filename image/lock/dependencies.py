@@ -9,9 +9,9 @@ from packaging.markers import default_environment
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from common.debian.architecture import ARCHITECTURES
 from image.errors import ImageError
 
-MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
 PYTHON = "3.13"
 
 
@@ -21,7 +21,7 @@ def environment(architecture: str) -> dict[str, str]:
         "implementation_name": "cpython",
         "implementation_version": f"{PYTHON}.0",
         "os_name": "posix",
-        "platform_machine": MACHINES[architecture],
+        "platform_machine": ARCHITECTURES[architecture].machine,
         "platform_python_implementation": "CPython",
         "platform_release": "",
         "platform_system": "Linux",

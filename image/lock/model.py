@@ -1,6 +1,7 @@
 """The lock file of a profile: Debian packages and wheels. It stands beside the profile.
 
 [debian]        # common/debian/lock.py
+[tools]         # the same, for the machine that builds: only if the release is not for its kind
 [python]
 requirements = ["urllib3>=2.3"]    # what was asked for; their dependencies were added
 wheels = [
@@ -13,6 +14,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from common.debian.architecture import AMD64
 from common.debian.lock import (
     DIGEST,
     DebianLock,
@@ -31,6 +33,7 @@ from image.recipe.recipe import Recipe
 
 HEAD = "# Written by `zos image lock` and `zos image update`.\n\n"
 SECTIONS = ("debian", "python")
+TOOLS = "tools"
 NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
 VERSION = re.compile(r"[0-9][A-Za-z0-9.+!]*")
 FILENAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+!-]*\.whl")
@@ -58,11 +61,21 @@ class LockedWheel:
 
 @dataclass(frozen=True, slots=True)
 class ReleaseLock:
-    """All inputs of a release that come from elsewhere."""
+    """All inputs of a release that come from elsewhere.
+
+    `tools` are packages whose programs are run to build a release for another architecture than
+    amd64; for that one they are those of `debian`.
+    """
 
     debian: DebianLock
     requirements: tuple[str, ...]
     wheels: tuple[LockedWheel, ...]
+    tools: DebianLock | None = None
+
+    @property
+    def parts(self) -> tuple[DebianLock, ...]:
+        """Return the locks of packages."""
+        return (self.debian, self.tools) if self.tools else (self.debian,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +89,11 @@ class Request:
     architecture: str
     requirements: tuple[str, ...]
 
+    @property
+    def tools(self) -> tuple[str, ...]:
+        """Return the packages that the build runs, if they are not those of the release."""
+        return () if self.architecture == AMD64.name else plan.TOOLS
+
 
 def find_request(profile: str | Path) -> Request:
     """Return what a profile asks for; its lock stands beside it. Raises `ImageError`."""
@@ -84,10 +102,14 @@ def find_request(profile: str | Path) -> Request:
 
 def request_of(recipe: Recipe, lock: Path) -> Request:
     """Return what a recipe asks for; its lock is in the file `lock`."""
+    kernel = plan.KERNEL_PACKAGE.format(architecture=recipe.architecture)
+    packages = {*plan.PACKAGES, kernel, *recipe.packages}
+    if recipe.microcode:
+        packages |= set(plan.MICROCODE_PACKAGES)
     return Request(
         recipe.name,
         lock,
-        tuple(sorted({*plan.PACKAGES, *recipe.packages})),
+        tuple(sorted(packages)),
         tuple(sorted(set(recipe.components))),
         recipe.architecture,
         tuple(sorted({*project_requirements(), *recipe.wheels})),
@@ -142,12 +164,18 @@ def is_of(lock: ReleaseLock, request: Request) -> bool:
     debian = lock.debian
     locked = (debian.suite, debian.request, debian.components, debian.architecture)
     asked = (SUITE, request.packages, request.components, request.architecture)
-    return locked == asked and lock.requirements == request.requirements
+    tools = lock.tools.request if lock.tools else ()
+    return (
+        locked == asked
+        and lock.requirements == request.requirements
+        and tools == request.tools
+        and all(part.suite == SUITE for part in lock.parts)
+    )
 
 
 def read_lock(path: Path) -> ReleaseLock:
     """Return the lock in a file. Raises `LockError` with the place of what is wrong."""
-    sections = load_sections(path, SECTIONS)
+    sections = load_sections(path, SECTIONS, [TOOLS])
     where = f"{path}, python"
     python = check_table(sections["python"], PYTHON_FORMS, where)
     wheels = [
@@ -157,11 +185,16 @@ def read_lock(path: Path) -> ReleaseLock:
     if len({wheel.name for wheel in wheels}) != len(wheels):
         raise LockError(f"cannot use {where}: a package stands in it twice")
     debian = parse_lock(sections["debian"], f"{path}, debian")
-    return ReleaseLock(debian, tuple(python["requirements"]), tuple(wheels))
+    tools = parse_lock(sections[TOOLS], f"{path}, {TOOLS}") if TOOLS in sections else None
+    if tools and tools.architecture != AMD64.name:
+        raise LockError(f"cannot use {path}: its tools are for {tools.architecture}")
+    return ReleaseLock(debian, tuple(python["requirements"]), tuple(wheels), tools)
 
 
 def render(lock: ReleaseLock) -> str:
     """Return a lock as the text of its file."""
     lines = ["[python]", f"requirements = {render_value(lock.requirements)}"]
     lines += render_rows("wheels", lock.wheels)
-    return HEAD + render_lock(lock.debian, "debian") + "\n" + "\n".join(lines) + "\n"
+    packages = [render_lock(lock.debian, "debian")]
+    packages += [render_lock(lock.tools, TOOLS)] if lock.tools else []
+    return HEAD + "\n".join([*packages, *lines]) + "\n"

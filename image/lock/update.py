@@ -24,8 +24,11 @@ def make_lock(request: Request, progress: Progress, *, allow_expired: bool = Fal
         allow_expired=allow_expired,
         progress=progress,
     )
+    tools = None
+    if request.tools:
+        tools = resolve(request.tools, allow_expired=allow_expired, progress=progress)
     progress("finding the wheels")
-    return ReleaseLock(debian, request.requirements, resolve_wheels(request))
+    return ReleaseLock(debian, request.requirements, resolve_wheels(request), tools)
 
 
 def write_lock(lock: ReleaseLock, path: Path) -> None:
@@ -60,7 +63,7 @@ def find_notices(old: ReleaseLock, new: ReleaseLock, progress: Progress) -> list
 
 def mirror_lock(lock: ReleaseLock, folder: Path, progress: Progress) -> Iterator[str]:
     """Put all files of a lock into a folder; yield the paths of those that were not there."""
-    packages = wanted_files(lock.debian)
+    packages = [file for part in lock.parts for file in wanted_files(part)]
     places = find_files(packages, progress=progress)
     paths = fetch_wheels(lock.wheels, lock.debian.architecture)
     wheels: Sequence[Wanted] = [wanted_wheel(wheel) for wheel in lock.wheels]

@@ -7,12 +7,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import image
+from common.debian.architecture import ARCHITECTURES
 from common.debian.pool import Wanted, cached_path, find_cached, find_files, keep_file
 from common.run import CommandError, run
 from common.scratch import scratch
 from image.errors import ImageError
 from image.lock.dependencies import (
-    MACHINES,
     PYTHON,
     environment,
     needed_names,
@@ -127,7 +127,7 @@ def pip_download(architecture: str, folder: Path) -> list[str | Path]:
     call += ["--disable-pip-version-check", "--only-binary=:all:"]
     call += ["--python-version", PYTHON, "--implementation", "cp"]
     call += ["--abi", "cp313", "--abi", "abi3", "--abi", "none"]
-    machine = MACHINES[architecture]
+    machine = ARCHITECTURES[architecture].machine
     call += [word for glibc in GLIBC for word in ("--platform", f"manylinux{glibc}_{machine}")]
     return [*call, "-d", folder]
 

@@ -1,4 +1,4 @@
-"""Byte-compiles the Python sources of a tree with the target's Python.
+"""Byte-compiles the Python sources of a tree with the build's Python.
 
 The result is "unchecked hash-based": Python loads it without looking at the source, and its bytes
 depend only on the source and its path. One process compiles everything in a fixed order with a
@@ -14,7 +14,7 @@ from image.model import File
 from image.recipe.plan import PYTHON
 from image.tree import Tree
 
-# Runs in the target's Python; stdin is JSON: [[source, name in tracebacks, output], ...]. With an
+# Runs in the build's Python; stdin is JSON: [[source, name in tracebacks, output], ...]. With an
 # argument, docstrings are left out; assert statements stay, unlike with Python's -OO.
 COMPILER = """
 import ast, json, sys
@@ -39,14 +39,14 @@ for source, name, output in json.load(sys.stdin):
 """
 
 
-def compile_tree(tree: Tree, target: Path, *, keep_sources: bool) -> Tree:
-    """Return `tree` with its .py files byte-compiled by the Python below `target`.
+def compile_tree(tree: Tree, tools: Path, *, keep_sources: bool) -> Tree:
+    """Return `tree` with its .py files byte-compiled by the Python below `tools`.
 
     With `keep_sources` the compiled files are added in __pycache__. Without, they replace the
     sources and have no docstrings, and tracebacks have line numbers but no source lines.
     """
     sources = [(path, file) for path, file in tree.files() if path.endswith(".py")]
-    compiled = _compile(sources, target, [] if keep_sources else ["without docstrings"])
+    compiled = _compile(sources, tools, [] if keep_sources else ["without docstrings"])
     result = Tree()
     for path, entry in tree.items():
         if path not in compiled:
@@ -61,16 +61,16 @@ def compile_tree(tree: Tree, target: Path, *, keep_sources: bool) -> Tree:
     return result
 
 
-def _compile(sources: list[tuple[str, File]], target: Path, words: list[str]) -> dict[str, bytes]:
+def _compile(sources: list[tuple[str, File]], tools: Path, words: list[str]) -> dict[str, bytes]:
     with scratch("compile") as folder:
         rows = []
         for number, (path, file) in enumerate(sources):
             source = folder / f"{number}.py"
             source.write_bytes(file.content)
             rows.append([str(source), f"/{path}", str(folder / f"{number}.pyc")])
-        env = {"PYTHONHASHSEED": "0", "PYTHONHOME": str(target / "usr")}
+        env = {"PYTHONHASHSEED": "0", "PYTHONHOME": str(tools / "usr")}
         flags = ["-S", "-s", "-P", "-B", "-c", COMPILER, *words]
-        run_program(target, PYTHON, flags, env=env, stdin=json.dumps(rows).encode())
+        run_program(tools, PYTHON, flags, env=env, stdin=json.dumps(rows).encode())
         return {
             path: (folder / f"{number}.pyc").read_bytes()
             for number, (path, _) in enumerate(sources)

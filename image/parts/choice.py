@@ -1,4 +1,4 @@
-"""Chooses the Python modules of a release: scans candidates with the target's Python."""
+"""Chooses the Python modules of a release: scans candidates with the build's Python."""
 
 import hashlib
 import json
@@ -17,7 +17,7 @@ from image.tree import Tree
 Known = dict[str, list[Import]]
 
 
-def scan_modules(tree: Tree, target: Path, known: Known | None = None) -> dict[str, Module]:
+def scan_modules(tree: Tree, tools: Path, known: Known | None = None) -> dict[str, Module]:
     """Return the modules of `tree` by name; Python sources before compiled ones.
 
     `known` has the imports of sources by their SHA-256: what is there is not scanned, and what is
@@ -34,7 +34,7 @@ def scan_modules(tree: Tree, target: Path, known: Known | None = None) -> dict[s
     digests = {path: hashlib.sha256(tree.content(path)).hexdigest() for path in sources}
     new = [path for path in sources if digests[path] not in known]
     if new:
-        scanned = _scan(tree, new, target)
+        scanned = _scan(tree, new, tools)
         known |= {digests[path]: one for path, one in zip(new, scanned, strict=True)}
     return {
         name: Module(path, is_package, tuple(known[digests[path]] if path in digests else ()))
@@ -80,7 +80,7 @@ def _decode(row: tuple[int, str, list[str]]) -> Import:
     return Import(level, module, tuple(names))
 
 
-def _scan(tree: Tree, paths: list[str], target: Path) -> list[list[Import]]:
+def _scan(tree: Tree, paths: list[str], tools: Path) -> list[list[Import]]:
     """Return the imports of the sources at `paths`."""
     with scratch("scan") as folder:
         files = []
@@ -90,10 +90,10 @@ def _scan(tree: Tree, paths: list[str], target: Path) -> list[list[Import]]:
             files.append(str(file))
         program = Path(scan.__file__).read_text()
         out = run_program(
-            target,
+            tools,
             PYTHON,
             ["-S", "-s", "-P", "-B", "-c", program],
-            env={"PYTHONHOME": str(target / "usr")},
+            env={"PYTHONHOME": str(tools / "usr")},
             stdin=json.dumps(files).encode(),
         )
     return [[_decode(row) for row in rows] for rows in json.loads(out)]

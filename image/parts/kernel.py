@@ -46,15 +46,17 @@ def choose_modules(archive: PackageArchive, version: str, recipe: Recipe) -> dic
 
 
 def check_patterns(recipe: Recipe, paths: Iterable[str]) -> None:
-    """Raise `ImageError` for a glob of the profile that matches no module."""
+    """Raise `ImageError` for a glob of the profile that matches no module, unless it is known."""
     names = [below_kernel(path) for path in paths]
     for pattern in recipe.modules:
-        if not pattern.startswith("!") and not any(matches(name, [pattern]) for name in names):
+        if pattern.startswith("!") or pattern in recipe.modules_absent:
+            continue
+        if not any(matches(name, [pattern]) for name in names):
             near = suggest(pattern.rstrip("*."), names)
             raise ImageError(f"modules: the kernel has no module {pattern!r}{near}")
 
 
-def build_modules(archive: PackageArchive, version: str, recipe: Recipe, target: Path) -> Tree:
+def build_modules(archive: PackageArchive, version: str, recipe: Recipe, tools: Path) -> Tree:
     """Return the modules that a node needs, with modprobe's indexes, and their firmware."""
     base = f"{MODULES_FOLDER}/{version}"
     chosen = choose_modules(archive, version, recipe)
@@ -62,7 +64,7 @@ def build_modules(archive: PackageArchive, version: str, recipe: Recipe, target:
     for path in [*chosen, *select_paths(archive, [f"{base}/modules.*"])]:
         tree.add(path, read_entry(archive, path))
     check_indexable(tree, base)
-    for name, index in make_indexes(archive, tree, version, target).items():
+    for name, index in make_indexes(archive, tree, version, tools).items():
         tree.add(f"{base}/{name}", File(index))
     if recipe.firmware:
         named = [name for info in chosen.values() for name in info.get("firmware", [])]
@@ -73,13 +75,13 @@ def build_modules(archive: PackageArchive, version: str, recipe: Recipe, target:
 
 
 def make_indexes(
-    archive: PackageArchive, tree: Tree, version: str, target: Path
+    archive: PackageArchive, tree: Tree, version: str, tools: Path
 ) -> dict[str, bytes]:
-    """Return the files that the target's depmod writes for the modules in `tree`, by name."""
+    """Return the files that depmod writes for the modules in `tree`, by name."""
     with scratch("depmod") as root:
         archive.unpack([path for path, _ in tree.files()], root)
         (root / "lib").symlink_to("usr/lib")
-        run_program(target, "usr/bin/kmod", ["-b", root, version], name="depmod")
+        run_program(tools, "usr/bin/kmod", ["-b", root, version], name="depmod")
         folder = root / MODULES_FOLDER / version
         made = [path for path in sorted(folder.iterdir()) if path.is_file()]
         return {

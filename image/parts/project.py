@@ -107,14 +107,14 @@ def describe_os(recipe: Recipe, version: str) -> str:
 
 
 def build_project(
-    sources: Tree, recipe: Recipe, chosen: Container[str], version: str, target: Path
+    sources: Tree, recipe: Recipe, chosen: Container[str], version: str, tools: Path
 ) -> Tree:
     """Return the whole layer; of the project's modules only those at the paths `chosen`."""
     kept = Tree()
     for path, file in sources.files():
         if path in chosen or module_of(path, python.ROOTS) is None:
             kept.add(path, file)
-    tree = compile_tree(kept, target, keep_sources=True)
+    tree = compile_tree(kept, tools, keep_sources=True)
     tree.merge(own_files(recipe, version))
     return tree
 

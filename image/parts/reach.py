@@ -7,9 +7,14 @@ of `image.recipe.python` list those, and which imports are not followed.
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
+from common.debian.architecture import ARCHITECTURES
 from image.tree import matches
 
-EXTENSION_TAGS = (".cpython-313-x86_64-linux-gnu.so", ".abi3.so", ".so")
+EXTENSION_TAGS = (
+    *(f".cpython-313-{one.triplet}.so" for one in ARCHITECTURES.values()),
+    ".abi3.so",
+    ".so",
+)
 
 
 class Import(NamedTuple):

@@ -1,6 +1,6 @@
 """Lists what Python sources import: stdin is JSON [path, ...], stdout JSON [[import, ...], ...].
 
-Runs in the target's Python, whose syntax the sources have. An import is [level, module, names], as
+Runs in the build's Python, whose syntax the sources have. An import is [level, module, names], as
 in "from ..module import names". Imports for type checking, and those of a module that is run as a
 program, do not count.
 """

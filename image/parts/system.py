@@ -4,8 +4,8 @@ from collections.abc import Container
 from dataclasses import replace
 from pathlib import Path
 
+from common.debian.architecture import Architecture
 from common.debian.archive import PackageArchive
-from common.debian.programs import LIBRARY_FOLDER, LOADER
 from image.errors import ImageError
 from image.formats.elf import is_elf, read_needed, strip_unloaded
 from image.model import Directory, File, Symlink
@@ -31,19 +31,24 @@ SMALL_FILES = {
 
 
 def build_system(
-    archive: PackageArchive, libraries: Tree, chosen: Container[str], extra: Tree, target: Path
+    archive: PackageArchive,
+    target: Architecture,
+    libraries: Tree,
+    chosen: Container[str],
+    extra: Tree,
+    tools: Path,
 ) -> Tree:
     """Return the whole layer: skeleton, programs, byte-compiled Python, libraries.
 
     Of the Python modules in `libraries` only those at the paths `chosen` are included. `extra` is
     what the profile takes out of packages.
     """
-    tree = build_skeleton()
-    copy_files(archive, select_paths(archive, plan.SYSTEM_FILES), tree)
+    tree = build_skeleton(target)
+    copy_files(archive, select_paths(archive, plan.system_files(target)), tree)
     tree.add(plan.CERTIFICATE_BUNDLE, File(bundle_certificates(archive)))
     tree.merge(extra)
-    tree.merge(compile_tree(prune(libraries, chosen), target, keep_sources=False))
-    add_libraries(archive, tree)
+    tree.merge(compile_tree(prune(libraries, chosen), tools, keep_sources=False))
+    add_libraries(archive, target, tree)
     return strip_files(tree)
 
 
@@ -82,26 +87,13 @@ def take_files(archive: PackageArchive, recipe: Recipe) -> Tree:
     return tree
 
 
-def unpack_target(archive: PackageArchive, folder: Path) -> None:
-    """Unpack the target's Python, kmod and libraries into the empty `folder`.
-
-    It takes half a second. A cached folder would have to be compared with the archive, which takes
-    as long.
-    """
-    tree = Tree()
-    copy_files(archive, [LOADER, plan.PYTHON, "usr/bin/kmod", *select_stdlib(archive)], tree)
-    add_libraries(archive, tree)
-    paths = [path for path, entry in tree.items() if not isinstance(entry, Directory)]
-    archive.unpack(paths, folder)
-
-
-def build_skeleton() -> Tree:
+def build_skeleton(target: Architecture) -> Tree:
     """Return the directories, links, device nodes and small files that no package contains."""
     tree = Tree()
     for path, mode in plan.DIRECTORIES.items():
         tree.add(path, Directory(mode))
-    for path, target in plan.SYMLINKS.items():
-        tree.add(path, Symlink(target))
+    for path, leads_to in plan.symlinks(target).items():
+        tree.add(path, Symlink(leads_to))
     for path, device in plan.DEVICES.items():
         tree.add(path, device)
     for path, text in SMALL_FILES.items():
@@ -132,7 +124,7 @@ def bundle_certificates(archive: PackageArchive) -> bytes:
     return b"".join(archive.read(path).rstrip(b"\n") + b"\n" for path in paths)
 
 
-def add_libraries(archive: PackageArchive, tree: Tree) -> None:
+def add_libraries(archive: PackageArchive, target: Architecture, tree: Tree) -> None:
     """Add every shared library that a file of `tree`, or another library, needs.
 
     Libraries in wheels are already in the tree, under their names.
@@ -146,7 +138,7 @@ def add_libraries(archive: PackageArchive, tree: Tree) -> None:
         if name in present:
             continue
         present.add(name)
-        todo += needed_libraries(_add_library(archive, name, tree))
+        todo += needed_libraries(_add_library(archive, target, name, tree))
 
 
 def strip_files(tree: Tree) -> Tree:
@@ -164,14 +156,14 @@ def needed_libraries(file: File) -> list[str]:
     return read_needed(file.content) if is_elf(file.content) else []
 
 
-def _add_library(archive: PackageArchive, name: str, tree: Tree) -> File:
-    path = f"{LIBRARY_FOLDER}/{name}"
+def _add_library(archive: PackageArchive, target: Architecture, name: str, tree: Tree) -> File:
+    path = f"{target.libraries}/{name}"
     if path not in archive:
         raise ImageError(f"cannot find the library {name} among the packages")
     entry = read_entry(archive, path)
     if isinstance(entry, Symlink):
         tree.add(path, entry)
-        path = f"{LIBRARY_FOLDER}/{entry.target}"
+        path = f"{target.libraries}/{entry.target}"
         entry = read_entry(archive, path)
     if not isinstance(entry, File):
         raise ImageError(f"cannot use the library {name}: /{path} is not a file")

@@ -10,10 +10,11 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+from common.debian.architecture import ARCHITECTURES
 from image.errors import ImageError
 from image.recipe.gate import check_production
 from image.recipe.lines import line_of
-from image.recipe.recipe import ARCHITECTURES, Addition, Recipe
+from image.recipe.recipe import Addition, Recipe
 from image.recipe.values import (
     BadValueError,
     read_addition,
@@ -85,6 +86,7 @@ READERS: Mapping[str, Reader] = {
     "packages": read_names,
     "package_files": read_names,
     "modules": read_names,
+    "modules_absent": read_names,
     "firmware": _read_flag,
     "firmware_absent": read_names,
     "microcode": _read_flag,

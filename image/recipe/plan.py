@@ -2,7 +2,9 @@
 slashes.
 """
 
-from common.debian.programs import LIBRARY_FOLDER, LOADER
+from collections.abc import Mapping
+
+from common.debian.architecture import Architecture
 from image.model import Device
 
 # Debian packages of every profile; their dependencies are added. The build uses single files.
@@ -19,18 +21,37 @@ PACKAGES = (
 
 # Requirements of the project that these packages meet: for one OpenSSL and one libzstd.
 FROM_DEBIAN = ("cryptography", "zstandard")
-STUB = "usr/lib/systemd/boot/efi/linuxx64.efi.stub"
-# The kernel command line of the UKI. With Secure Boot on, the firmware can't add words to it.
-PARAMETERS = ("console=tty0", "console=ttyS0,115200n8", "panic=60", "nomodeset")
+
+# linux-image-cloud-* is smaller, but lacks the drivers of most emulated cards and disks.
+KERNEL_PACKAGE = "linux-image-{architecture}"
+MICROCODE_PACKAGES = ("amd64-microcode", "intel-microcode")
+
+# The packages that a build for another architecture runs: depmod, and the same version of Python.
+TOOLS = ("kmod", "libgcc-s1", "libpython3.13-stdlib", "python3.13-minimal")
 
 PYTHON = "usr/bin/python3.13"
 STDLIB = "usr/lib/python3.13"
 PROJECT = "usr/lib/zero-os"
 
+# -- the UKI ---------------------------------------------------------------------------------
+
+
+def stub(target: Architecture) -> str:
+    """Return the path of systemd's stub, the program of a UKI."""
+    return f"usr/lib/systemd/boot/efi/linux{target.efi}.efi.stub"
+
+
+def parameters(target: Architecture) -> tuple[str, ...]:
+    """Return the kernel command line of a UKI.
+
+    With Secure Boot on, the firmware can't add words to it.
+    """
+    return ("console=tty0", f"console={target.console},115200n8", "panic=60", "nomodeset")
+
+
 # -- the system ------------------------------------------------------------------------------
 
 SYSTEM_FILES = (
-    LOADER,
     PYTHON,
     "usr/bin/kmod",
     "usr/sbin/modprobe",
@@ -38,8 +59,13 @@ SYSTEM_FILES = (
     "usr/sbin/rmmod",
     "usr/sbin/lsmod",
     "usr/lib/modprobe.d/*",
-    f"{LIBRARY_FOLDER}/ossl-modules/legacy.so",  # cryptography is not imported without it
 )
+
+
+def system_files(target: Architecture) -> tuple[str, ...]:
+    """Return the files of the system, or globs; `cryptography` needs OpenSSL's legacy module."""
+    return (*SYSTEM_FILES, target.loader, f"{target.libraries}/ossl-modules/legacy.so")
+
 
 # Loaded by name at run time, so no file lists them as needed: for thread cancellation in glibc, and
 # for compressed modules in kmod.
@@ -49,8 +75,6 @@ SYMLINKS = {
     "bin": "usr/bin",
     "sbin": "usr/sbin",
     "lib": "usr/lib",
-    "lib64": "usr/lib64",
-    "usr/lib64/ld-linux-x86-64.so.2": f"/{LOADER}",
     "usr/bin/python3": "python3.13",
     "usr/lib/ssl/cert.pem": "/etc/ssl/certs/ca-certificates.crt",
     "usr/lib/ssl/certs": "/etc/ssl/certs",
@@ -58,6 +82,15 @@ SYMLINKS = {
     "var/lock": "../run/lock",
     "etc/mtab": "../proc/self/mounts",
 }
+
+
+def symlinks(target: Architecture) -> Mapping[str, str]:
+    """Return the links of the system; programs find their loader by one."""
+    links = SYMLINKS | {target.interpreter: f"/{target.loader}"}
+    if target.interpreter.startswith("usr/lib64/"):
+        links["lib64"] = "usr/lib64"
+    return links
+
 
 DIRECTORIES = {
     "dev": 0o755,

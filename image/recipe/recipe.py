@@ -2,11 +2,8 @@
 
 from dataclasses import dataclass, fields
 
+from common.debian.architecture import ARCHITECTURES, Architecture
 from image.tree import matches
-
-AMD64 = "amd64"
-ARM64 = "arm64"
-ARCHITECTURES = (AMD64, ARM64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +24,12 @@ class Recipe:
     """
 
     name: str
-    architecture: str = AMD64
+    architecture: str = "amd64"
     components: tuple[str, ...] = ("main",)
     packages: tuple[str, ...] = ()
     package_files: tuple[str, ...] = ()
     modules: tuple[str, ...] = ()  # below the kernel's folder kernel/
+    modules_absent: tuple[str, ...] = ()  # globs of `modules` that this kernel has none for
     firmware: bool = False
     firmware_absent: tuple[str, ...] = ()  # names that Debian has no file for
     microcode: bool = False
@@ -44,6 +42,11 @@ class Recipe:
     python: tuple[str, ...] = ()  # globs of modules that the profile's own programs import
     debug: bool = False
     lockdown: bool = True
+
+    @property
+    def target(self) -> Architecture:
+        """Return the architecture of the machines that the release is for."""
+        return ARCHITECTURES[self.architecture]
 
     def identity_of(self, *names: str) -> str:
         """Return the text of the fields `names`, or of all; equal only for equal values."""

@@ -76,7 +76,7 @@ class Auditor:
         self._archive = archive
         self._origins = origins
         self._own = Tree()
-        for part in (build_skeleton(), compose(recipe), own_files(recipe, version)):
+        for part in (build_skeleton(recipe.target), compose(recipe), own_files(recipe, version)):
             self._own.merge(part)
         if recipe.microcode:
             self._own.merge(free_microcode())

@@ -24,7 +24,8 @@ from image.parts.kernel import build_modules, find_kernel
 from image.parts.layers import LEVEL, cached_layer, pack_layer
 from image.parts.project import build_project, describe_os
 from image.parts.services import check_services
-from image.parts.system import build_system, python_libraries, take_files, unpack_target
+from image.parts.system import build_system, python_libraries, take_files
+from image.parts.tools import check_python, unpack_tools
 from image.recipe import plan
 from image.recipe.load import DEFAULT_PROFILE, load_recipe
 from image.recipe.recipe import Recipe
@@ -111,7 +112,7 @@ def make_release(output: Path, inputs: Inputs, signing: Signing, progress: Progr
         kernel = find_kernel(archive)
         vmlinuz_path = f"boot/vmlinuz-{kernel}"
         vmlinuz = archive.read(vmlinuz_path)
-        stub = archive.read(plan.STUB)
+        stub = archive.read(plan.stub(inputs.recipe.target))
         made = int(archive.member(vmlinuz_path).mtime)
         initramfs = b"".join(make_layers(archive, kernel, made, inputs, place, progress))
         wheels = wheel_places(inputs)
@@ -121,7 +122,7 @@ def make_release(output: Path, inputs: Inputs, signing: Signing, progress: Progr
     about = describe_os(inputs.recipe, inputs.version)
     parts = Contents(stub, vmlinuz, initramfs, kernel, inputs.version, about)
     uki = contents[unified.NAME] = make_uki(
-        parts, (*plan.PARAMETERS, *inputs.recipe.parameters), signing
+        parts, (*plan.parameters(inputs.recipe.target), *inputs.recipe.parameters), signing
     )
     files = {name: describe(content) for name, content in contents.items()}
     progress("writing the release")
@@ -163,23 +164,25 @@ def make_layers(
     recipe = inputs.recipe
 
     @functools.cache
-    def target() -> Path:
-        unpack_target(archive, place / "target")
-        return place / "target"
+    def tools() -> Path:
+        with open_archive(inputs.tools) as programs:
+            check_python(programs, archive)
+            unpack_tools(programs, place / "tools")
+        return place / "tools"
 
-    chosen = choose_python(inputs, archive, target, progress)
+    chosen = choose_python(inputs, archive, tools, progress)
 
     def modules() -> Tree:
-        return build_modules(archive, kernel, recipe, target())
+        return build_modules(archive, kernel, recipe, tools())
 
     def system() -> Tree:
         libraries = python_libraries(archive, unpack_all_wheels(inputs))
         progress("byte-compiling Python and the wheels")
         extra = take_files(archive, recipe)
-        return build_system(archive, libraries, frozenset(chosen), extra, target())
+        return build_system(archive, recipe.target, libraries, frozenset(chosen), extra, tools())
 
     def project() -> Tree:
-        return build_project(inputs.sources, recipe, frozenset(chosen), inputs.version, target())
+        return build_project(inputs.sources, recipe, frozenset(chosen), inputs.version, tools())
 
     def layer(name: str, identity: str, what: str, make: Callable[[], Tree]) -> bytes:
         def packed() -> bytes:

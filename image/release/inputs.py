@@ -37,21 +37,23 @@ from image.tree import Tree
 MODULE_FIELDS = ("architecture", "modules", "firmware", "microcode")
 DEBUG_SUFFIX = ".debug"
 Progress = Callable[[str], None]
-# Returns the folder with the target's Python; it is unpacked when it is first asked for.
-Target = Callable[[], Path]
+# Returns the folder with the programs that a build runs; they are unpacked at the first call.
+Tools = Callable[[], Path]
 
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
     """The inputs of a release, and the identities of its layers.
 
-    `debian` is the profile's lock if the release `is_locked`; `packages` is the archive of it.
+    `debian` is the profile's lock if the release `is_locked`; `packages` is the archive of it, and
+    `tools` that of the packages whose programs a build runs.
     """
 
     recipe: Recipe
     debian: DebianLock
     is_locked: bool
     packages: Path
+    tools: Path
     wheels: tuple[LockedWheel, ...]
     mirror: Path | None
     sources: Tree
@@ -107,13 +109,17 @@ def gather_inputs(
     allow_unlocked: bool = False,
 ) -> Inputs:
     """Return the inputs of the release, fetching locked packages that are not in the cache."""
-    debian, packages = gather_packages(lock.debian, progress, mirror, allow_unlocked=allow_unlocked)
-    base = digest(debian.identity, recipe_identity(), str(level))
+    used = [
+        gather_packages(part, progress, mirror, allow_unlocked=allow_unlocked)
+        for part in lock.parts
+    ]
+    base = digest(*(part.identity for part, _ in used), recipe_identity(), str(level))
     return Inputs(
         recipe=recipe,
-        debian=debian,
-        is_locked=debian is lock.debian,
-        packages=packages,
+        debian=used[0][0],
+        is_locked=tuple(part for part, _ in used) == lock.parts,
+        packages=used[0][1],
+        tools=used[-1][1],
         wheels=lock.wheels,
         mirror=mirror,
         sources=compose(recipe),
@@ -168,21 +174,21 @@ def plain_name(name: str) -> str:
 
 
 def choose_python(
-    inputs: Inputs, archive: PackageArchive, target: Target, progress: Progress
+    inputs: Inputs, archive: PackageArchive, tools: Tools, progress: Progress
 ) -> list[str]:
     """Return the paths of the Python modules that a node reaches, from the cache if possible."""
 
     def libraries() -> bytes:
         progress("reading what the libraries import")
         tree = python_libraries(archive, unpack_all_wheels(inputs))
-        return encode_modules(scan_modules(tree, target()))
+        return encode_modules(scan_modules(tree, tools()))
 
     def chosen() -> bytes:
         progress("choosing the Python modules")
         modules = decode_modules(cached_layer("imports", inputs.libraries_id, libraries))
         notes = cache_dir("image") / f"imports-{recipe_identity()[:16]}.sealed"
         known = load_known(notes)
-        modules |= scan_modules(inputs.sources, target(), known)
+        modules |= scan_modules(inputs.sources, tools(), known)
         store_known(notes, inputs.sources, known)
         starts = [*start_modules(inputs.recipe), *added_modules(inputs)]
         return "\n".join(choose_modules(modules, starts)).encode()

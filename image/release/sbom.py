@@ -12,13 +12,14 @@ from image.lock.model import LockedWheel
 from image.parts.kernel import find_kernel
 from image.parts.licences import debian_licence, wheel_licence
 from image.parts.origins import Origins
-from image.recipe import plan
+from image.parts.packages import select_paths
 from image.release.listing import list_members
 
 NAME = "sbom.spdx.json"
 ARCHIVE = "https://deb.debian.org/debian"
 DOC_FOLDER = "usr/share/doc"
 LICENCE = "Apache-2.0"
+STUBS = "usr/lib/systemd/boot/efi/*.efi.stub"  # of zos.efi
 
 
 def make_sbom(
@@ -35,7 +36,8 @@ def make_sbom(
     """
     files = [m.name for m in list_members(initramfs) if not stat.S_ISDIR(m.mode)]
     origins = Origins(archive, wheels)
-    found = map(origins.find, [*files, f"boot/vmlinuz-{find_kernel(archive)}", plan.STUB])
+    kernel = f"boot/vmlinuz-{find_kernel(archive)}"
+    found = map(origins.find, [*files, kernel, *select_paths(archive, [STUBS])])
     project = version.partition("+")[0]
     own = make_purl("generic", "zero-os", version=project)
     components = [Component("generic", "zero-os", project, own, LICENCE)]

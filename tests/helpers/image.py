@@ -15,6 +15,6 @@ def obtain_lock(profile: str = "virt") -> ReleaseLock:
     """
     need_tool("apt-get")
     lock = load_lock(find_request(profile))
-    debian, _ = fetch_or_resolve(lock.debian, warn=print, progress=print)
+    debian, *tools = [fetch_or_resolve(part, warn=print, progress=print)[0] for part in lock.parts]
     fetch_wheels(lock.wheels, debian.architecture)
-    return replace(lock, debian=debian)
+    return replace(lock, debian=debian, tools=tools[0] if tools else None)

@@ -8,6 +8,7 @@ import pytest
 
 from qemu.errors import MachineError
 from qemu.firmware import find_uefi
+from qemu.model import Architecture
 from zinit.process import cgroups
 
 
@@ -51,9 +52,9 @@ def need_cgroups() -> None:
         lack(f"{top} can't be written")
 
 
-def need_uefi() -> None:
+def need_uefi(architecture: Architecture = "amd64") -> None:
     """Require UEFI firmware."""
     try:
-        find_uefi()
+        find_uefi(architecture=architecture)
     except MachineError as error:
         lack(error.message)

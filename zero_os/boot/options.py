@@ -4,9 +4,10 @@ import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from common.debian.architecture import AMD64
 from common.errors import UsageError
 from common.farms import FARM_MAX
-from image.recipe.load import DEFAULT_PROFILE
+from image.recipe.load import DEFAULT_PROFILE, load_recipe
 from qemu.model import Firmware
 from serving.listen import MAX_PORT
 
@@ -62,6 +63,11 @@ def parse_options(argv: Sequence[str], prog: str) -> Options:
         raise UsageError("the time-out must be more than 0 s", hint="--timeout SECONDS")
     if not 0 <= typed.port <= MAX_PORT:
         raise UsageError(f"cannot use port {typed.port}", hint=f"ports are 1 to {MAX_PORT}")
+    if (architecture := load_recipe(typed.profile).architecture) != AMD64.name:
+        raise UsageError(
+            f"cannot boot {typed.profile}: farms' images are for amd64, it is for {architecture}",
+            hint=f"zos vm --architecture {architecture}",
+        )
     return Options(
         firmware=typed.firmware,
         farm=typed.farm,

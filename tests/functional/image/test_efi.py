@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from common.debian.architecture import AMD64
 from common.debian.archive import open_archive
 from common.debian.fetch import fetch_packages
 from common.debian.programs import LIBRARY_FOLDER, program_call
@@ -152,7 +153,7 @@ def systemd(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.matrix
 def test_it_is_the_uki_that_ukify_makes_and_systemd_measures(systemd: Path, tmp_path: Path) -> None:
-    stub = systemd / plan.STUB
+    stub = systemd / plan.stub(AMD64)
     sections = {**small_sections(), ".sbat": extend_sbat(stub.read_bytes(), "1"), ".ucode": b"new"}
     uki = build_uki(stub.read_bytes(), sections)
     files = {name: tmp_path / name for name in sections}

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -304,6 +305,14 @@ def test_uefi_firmware_boots_with_its_own_variables(configure: Maker) -> None:
     config = configure(sector.HALT, firmware="uefi")
     with QemuMachine(config) as machine:
         machine.wait_for_console_text("BdsDxe: loading", timeout_s=UEFI_S)
+
+
+def test_an_arm64_machine_starts_its_firmware(configure: Maker) -> None:
+    need_tool("qemu-system-aarch64")
+    need_uefi("arm64")
+    config = configure(sector.HALT, architecture="arm64", firmware="uefi")
+    with QemuMachine(replace(config, memory_mib=256)) as machine:
+        machine.wait_for_console_text("BdsDxe", timeout_s=UEFI_S)
 
 
 def test_qemu_dies_with_its_parent(configure: Maker, tmp_path: Path) -> None:

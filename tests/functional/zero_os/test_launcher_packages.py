@@ -20,6 +20,7 @@ from zero_os.cli import VERBS
 # Where a tool's name is not that of its package.
 PACKAGE_OF = {"apt-get": "apt", "dnsmasq": "dnsmasq-base", "dpkg": "", "fsck.fat": "dosfstools",
               "fusermount3": "fuse3", "ip": "iproute2", "man": "man-db", "mformat": "mtools",
+              "qemu-system-aarch64": "qemu-system-arm",
               "qemu-system-x86_64": "qemu-system-x86", "sbverify": "sbsigntool",
               "setpriv": "util-linux", "softhsm2-util": "softhsm2", "tar": "",
               "taskset": "util-linux", "unshare": "util-linux", "no-such-tool": "",
@@ -48,6 +49,9 @@ def test_only_what_a_file_or_name_needs(launcher: Any) -> None:
     assert "qemu-system-x86" in vm and "docker-registry" not in vm
     both = launcher.choose_packages(["test", "tests/vm", "tests/functional/flist/oci"])
     assert {"qemu-system-x86", "docker-registry"} <= set(both)
+    assert "qemu-system-arm" not in launcher.choose_packages(["vm", "--usb", "farm.img"])
+    arm = launcher.choose_packages(["vm", "--architecture", "arm64", "--usb", "farm.img"])
+    assert {"qemu-system-arm", "qemu-efi-aarch64"} <= set(arm)
     assert launcher.choose_packages(["bench", "zinit"]) == ["runit", "s6", "supervisor"]
 
 

@@ -7,11 +7,12 @@ from pathlib import Path
 import zstandard
 
 import qemu.agent
+from common.debian.architecture import ARCHITECTURES
 from image.formats.cpio import write_archive
 from image.model import File, Release
 from image.tree import Tree
 from qemu.machine import QemuMachine
-from qemu.model import KernelBoot, MachineConfig, Nic
+from qemu.model import Architecture, KernelBoot, MachineConfig, Nic
 
 AGENT_SERVICE = "exec: /usr/bin/python3 -IS /test/agent.py\n"
 BOOT_S = 240
@@ -27,23 +28,33 @@ def boot_node(
     has_agent: bool = False,
     nics: tuple[Nic, ...] = (Nic(),),
     forwards: tuple[int, ...] = (),
+    architecture: Architecture = "amd64",
+    is_uki: bool = False,
 ) -> Iterator[QemuMachine]:
     """Boot `release` with the kernel parameters `append`; add `files` (path -> text) to it.
 
-    The console's log is written to `folder`. `has_agent` makes `machine.guest` work.
+    With `is_uki` it is zos.efi that boots. The console's log is written to `folder`. `has_agent`
+    makes `machine.guest` work.
     """
     folder.mkdir(parents=True, exist_ok=True)
     extra = dict(files or {})
-    if has_agent:
+    if has_agent and not release.version.endswith(".debug"):  # such a release has it
         extra["test/agent.py"] = Path(qemu.agent.__file__).read_text()
         extra["etc/zinit/agent.yaml"] = AGENT_SERVICE
-    initrds = [release.folder / "initramfs.zst"]
+    initrds = [] if is_uki else [release.folder / "initramfs.zst"]
     if extra:
         initrds.append(write_overlay(folder / "overlay.zst", extra))
-    words = f"console=ttyS0 panic=-1 {append}"
-    boot = KernelBoot(release.folder / "vmlinuz", tuple(initrds), words)
+    words = f"console={ARCHITECTURES[architecture].console} panic=-1 {append}"
+    kernel = release.folder / ("zos.efi" if is_uki else "vmlinuz")
+    boot = KernelBoot(kernel, tuple(initrds), words)
     config = MachineConfig(
-        boot=boot, memory_mib=2048, nics=nics, forwards=forwards, has_agent=has_agent
+        boot=boot,
+        architecture=architecture,
+        firmware="bios" if architecture == "amd64" else "uefi",
+        memory_mib=2048,
+        nics=nics,
+        forwards=forwards,
+        has_agent=has_agent,
     )
     with QemuMachine(config, artefacts=folder) as machine:
         yield machine

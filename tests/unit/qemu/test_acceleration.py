@@ -54,6 +54,12 @@ def test_without_the_device_nothing_is_probed(
     assert acceleration.choose_acceleration() == "tcg"
 
 
+def test_arm64_is_emulated(kvm: list[bool]) -> None:
+    kvm.append(True)
+    assert acceleration.choose_acceleration("arm64") == "tcg"
+    assert kvm == [True]
+
+
 def test_without_qemu_the_error_names_the_package(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -61,3 +67,6 @@ def test_without_qemu_the_error_names_the_package(
     with pytest.raises(MachineError, match="qemu-system-x86_64: not found") as caught:
         QemuMachine(MachineConfig(boot=UsbBoot(tmp_path))).open()
     assert caught.value.hint == "apt-get install qemu-system-x86"
+    with pytest.raises(MachineError, match="qemu-system-aarch64: not found") as caught:
+        acceleration.find_program("arm64")
+    assert caught.value.hint == "apt-get install qemu-system-arm"

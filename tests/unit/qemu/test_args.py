@@ -1,6 +1,7 @@
 """QEMU's command line, as golden lists, and the configuration that it is built from."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -68,6 +69,28 @@ def test_a_uefi_machine_with_an_agent() -> None:
         "-device virtio-serial-pci -chardev socket,id=agent,fd=5"
         " -device virtserialport,chardev=agent,name=org.zero-os.agent" in text
     )
+
+
+def test_an_arm64_machine() -> None:
+    boot = KernelBoot(Path("/vmlinuz"), append="console=ttyAMA0")
+    config = MachineConfig(boot=boot, architecture="arm64", firmware="uefi")
+    wiring = Wiring("tcg", 3, 4, code_file=Path("/code.fd"), vars_file=Path("/vars.fd"))
+    words = build_args(config, wiring)
+    text = " ".join(words)
+    assert words[0] == "qemu-system-aarch64"
+    assert "-machine virt -accel tcg -cpu cortex-a72" in text
+    assert "-display none -device virtio-gpu-pci" in text
+    assert "if=pflash,unit=0,format=raw,readonly=on,file=/code.fd" in text
+    assert text.endswith("-device virtio-rng-pci -device pvpanic-pci -device ich9-ahci")
+
+
+@pytest.mark.parametrize(
+    "settings", [{}, {"firmware": "uefi-secure"}, {"firmware": "uefi", "has_tpm": True}]
+)
+def test_what_an_arm64_machine_does_not_have_is_refused(settings: dict[str, Any]) -> None:
+    with pytest.raises(UsageError, match="an arm64 machine has neither a BIOS") as caught:
+        MachineConfig(boot=USB, architecture="arm64", **settings)
+    assert caught.value.hint == "firmware='uefi'"
 
 
 def test_a_machine_with_secure_boot_and_a_tpm() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from common.errors import UsageError
-from qemu.cli import build_parser, choose_boot, parse_forward, parse_size
+from qemu.cli import build_parser, choose_boot, choose_firmware, parse_forward, parse_size
 from qemu.model import Forward, IsoBoot, KernelBoot, UsbBoot
 
 
@@ -22,6 +22,15 @@ def test_forwarded_ports() -> None:
     for text in ("", "x", ":80", "x:80", "80:"):
         with pytest.raises(UsageError, match="not a port"):
             parse_forward(text)
+
+
+@pytest.mark.parametrize(
+    ("words", "firmware"),
+    [((), "bios"), (("--architecture", "arm64"), "uefi"), (("--firmware", "uefi"), "uefi")],
+)
+def test_the_firmware(words: tuple[str, ...], firmware: str) -> None:
+    options = build_parser("zos vm").parse_args(["--kernel", "k", *words])
+    assert choose_firmware(options) == firmware
 
 
 def test_the_boot_source() -> None:

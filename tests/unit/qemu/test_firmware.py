@@ -31,6 +31,17 @@ def test_firmware_with_secure_boot_is_another_pair(tmp_path: Path) -> None:
     assert find_uefi(tmp_path).code == folder / "OVMF_CODE_4M.fd"
 
 
+def test_arm64_has_firmware_of_its_own(tmp_path: Path) -> None:
+    with pytest.raises(MachineError, match="no AAVMF firmware on this host") as caught:
+        find_uefi(tmp_path, architecture="arm64")
+    assert caught.value.hint == "apt-get install qemu-efi-aarch64"
+    folder = tmp_path / "usr/share/AAVMF"
+    folder.mkdir(parents=True)
+    for name in ("AAVMF_CODE.fd", "AAVMF_VARS.fd"):
+        (folder / name).touch()
+    assert find_uefi(tmp_path, architecture="arm64").code == folder / "AAVMF_CODE.fd"
+
+
 def test_a_tpm_without_its_program_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -33,6 +33,12 @@ def test_the_profile_is_virt_unless_another_is_chosen() -> None:
     assert parse_options(["--profile", "metal"], "zos boot").profile == "metal"
 
 
+def test_a_profile_that_a_farms_image_cannot_boot_is_refused() -> None:
+    with pytest.raises(UsageError, match="farms' images are for amd64, it is for arm64") as caught:
+        parse_options(["--profile", "metal-arm64"], "zos boot")
+    assert caught.value.hint == "zos vm --architecture arm64"
+
+
 @pytest.mark.parametrize("farm", ["0", "-1", "4294967296"])
 def test_an_invalid_farm(farm: str) -> None:
     with pytest.raises(UsageError, match=f"farm {farm}"):

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from common.debian.architecture import ARCHITECTURES
 from common.debian.programs import LIBRARY_FOLDER, LOADER, program_call
 from common.errors import ZosError
 
@@ -26,3 +27,17 @@ def test_another_processor_is_refused_with_a_hint(monkeypatch: pytest.MonkeyPatc
     with pytest.raises(ZosError, match="cannot run usr/bin/kmod on aarch64") as caught:
         program_call(ROOT, "usr/bin/kmod")
     assert caught.value.hint == "use an x86-64 machine"
+
+
+def test_the_paths_of_architectures() -> None:
+    paths = {name: (one.loader, one.interpreter) for name, one in ARCHITECTURES.items()}
+    assert paths == {
+        "amd64": (
+            "usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2",
+            "usr/lib64/ld-linux-x86-64.so.2",
+        ),
+        "arm64": (
+            "usr/lib/aarch64-linux-gnu/ld-linux-aarch64.so.1",
+            "usr/lib/ld-linux-aarch64.so.1",
+        ),
+    }

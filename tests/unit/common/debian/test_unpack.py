@@ -1,8 +1,10 @@
 """Packages joined in one archive: what goes in, whose it is, and what is refused."""
 
 import io
+import random
 import subprocess
 import tarfile
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -29,6 +31,26 @@ def test_every_compression_gives_the_same_files(tmp_path: Path, suffix: str) -> 
         assert archive.paths == ["etc/b", "usr/bin/a"]
         assert archive.read("usr/bin/a") == b"a" * 3_000_001
         assert archive.member("etc/b").mtime == 7
+
+
+@pytest.mark.parametrize("suffix", [".gz", ".xz", ".zst"])
+def test_a_package_is_not_decompressed_far_ahead(tmp_path: Path, suffix: str) -> None:
+    """What is ahead would be copied again for each file: a package of firmware took 14 s."""
+    deb = simple_deb({f"usr/{number}": bytes(4 << 20) for number in range(8)}, suffix)
+    tracemalloc.start()
+    try:
+        join(tmp_path / "x.tar", one=deb)
+        assert tracemalloc.get_traced_memory()[1] < 16 << 20
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("suffix", [".gz", ".xz"])
+def test_damaged_compression_is_an_error(tmp_path: Path, suffix: str) -> None:
+    good = simple_deb({"usr/a": random.Random(1).randbytes(100_000)}, suffix)
+    for bad in (good[:50_000] + bytes(100) + good[50_100:], good[:60_000]):
+        with pytest.raises(PackageError, match="cannot unpack one"):
+            join(tmp_path / "x.tar", one=bad)
 
 
 def test_every_path_has_an_owner(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import gzip
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -73,6 +74,13 @@ def test_changes_are_listed() -> None:
         Change("wheel x", "1", "2"),
     ]
     assert list_changes(OLD, OLD) == []
+
+
+def test_the_tools_of_a_build_are_told_from_what_is_in_the_release() -> None:
+    old, new = (make_lock(lock_package("one", b"1", version)) for version in ("1", "2"))
+    assert list_changes(replace(OLD, tools=old), replace(OLD, tools=new)) == [
+        Change("tool one", "1", "2")
+    ]
     assert set(changed_sources(OLD.debian, NEW.debian)) == {"one"}
 
 

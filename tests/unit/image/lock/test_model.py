@@ -17,6 +17,8 @@ from image.lock.model import (
     read_lock,
     render,
 )
+from image.recipe import plan
+from image.recipe.load import built_in
 from tests.helpers.debian import lock_package, make_lock
 
 WHEEL = LockedWheel("x-y", "1.0", "x_y-1.0-py3-none-any.whl", 7, "0" * 64)
@@ -70,13 +72,50 @@ def test_a_lock_of_another_request_is_refused_and_says_what_to_do(tmp_path: Path
         assert caught.value.hint == f"zos image lock --profile {tmp_path}/x.toml"
 
 
+ARM_LOCK = replace(
+    LOCK,
+    debian=replace(LOCK.debian, architecture="arm64", packages=()),
+    tools=replace(make_lock(lock_package("kmod", b"x")), request=plan.TOOLS),
+)
+
+
+def test_the_lock_of_another_architecture_has_tools_for_the_machine_that_builds(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "x.lock"
+    wanted = replace(request(path), architecture="arm64")
+    path.write_text(render(ARM_LOCK))
+    assert load_lock(wanted) == ARM_LOCK
+    path.write_text(render(replace(ARM_LOCK, tools=None)))
+    with pytest.raises(LockError, match="asks for other things"):
+        load_lock(wanted)
+    path.write_text(render(replace(LOCK, tools=ARM_LOCK.tools)))
+    with pytest.raises(LockError, match="asks for other things"):
+        load_lock(request(path))
+    assert ARM_LOCK.tools
+    tools = replace(ARM_LOCK.tools, architecture="arm64", packages=())
+    path.write_text(render(replace(ARM_LOCK, tools=tools)))
+    with pytest.raises(LockError, match="its tools are for arm64"):
+        load_lock(wanted)
+
+
 @pytest.mark.parametrize("verb", [["lock"], ["update"], ["mirror", "folder"]])
 def test_an_unknown_profile_is_refused(verb: list[str]) -> None:
     with pytest.raises(ImageError, match=r"cannot read the profile \.\./x"):
         cli.main([*verb, "--profile", "../x"], "zos image")
 
 
-def test_the_committed_lock_fits_its_profile() -> None:
-    lock = load_lock(find_request("virt"))
-    assert render(lock) == find_request("virt").lock.read_text()
-    assert {"kmod", "python3.13-minimal"} <= {package.name for package in lock.debian.packages}
+@pytest.mark.parametrize("profile", built_in())
+def test_the_committed_lock_fits_its_profile(profile: str) -> None:
+    request = find_request(profile)
+    lock = load_lock(request)
+    assert render(lock) == request.lock.read_text()
+    names = {package.name for package in lock.debian.packages}
+    assert {"kmod", "python3.13-minimal", f"linux-image-{request.architecture}"} <= names
+    pythons = [
+        one.version
+        for part in lock.parts
+        for one in part.packages
+        if one.name == "python3.13-minimal"
+    ]
+    assert len(set(pythons)) == 1  # what compiles is of the version that runs it

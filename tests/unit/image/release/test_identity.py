@@ -38,6 +38,15 @@ def gather(
     return gather_inputs(recipe, lock, 1, lambda _text: None, allow_unlocked=allow_unlocked)
 
 
+def test_the_tools_of_a_build_count(use: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    use.setattr(inputs, "fetch_locked", lambda part, **_: tmp_path / part.packages[0].sha256)
+    amd = gather()
+    assert amd.tools == amd.packages
+    arm = [gather(lock=replace(LOCK, tools=tools)) for tools in (LOCK.debian, NEWER)]
+    assert len({one.identity for one in (amd, *arm)}) == 3
+    assert arm[1].tools != arm[1].packages and arm[1].is_locked
+
+
 def test_the_same_inputs_give_the_same_release(use: pytest.MonkeyPatch) -> None:
     assert gather().identity == gather().identity
 
@@ -57,7 +66,7 @@ def test_the_project_layer_depends_on_every_other_layer(use: pytest.MonkeyPatch)
 
 
 # These count through the packages that they lead to, and through the sources.
-INDIRECT = ("components", "packages", "files", "services", "firmware_absent")
+INDIRECT = ("components", "packages", "files", "services", "firmware_absent", "modules_absent")
 
 
 @pytest.mark.parametrize("field", sorted({f.name for f in fields(Recipe)} - set(INDIRECT)))
