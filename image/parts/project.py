@@ -20,14 +20,15 @@ sys.path.append("/{project}")
 
 from {module} import {function}
 
-sys.exit({function}())
+sys.exit({function}({arguments}))
 """
 
+# path = module, function, arguments
 PROGRAMS = {
-    "init": ("zinit.boot", "main"),
-    "usr/bin/rfs": ("flist.cli", "entry"),
-    "usr/bin/zinit": ("zinit.client.cli", "entry"),
-    "usr/bin/zos": ("zero_os.cli", "main"),
+    "init": ("zinit.boot", "main", f'last_file="/{plan.LAST_FILE}", needs_mib={plan.MEMORY_MIB}'),
+    "usr/bin/rfs": ("flist.cli", "entry", ""),
+    "usr/bin/zinit": ("zinit.client.cli", "entry", ""),
+    "usr/bin/zos": ("zero_os.cli", "main", ""),
 }
 
 # Not below the project's packages, since it is not byte-compiled with them.
@@ -94,7 +95,7 @@ def start_modules(recipe: Recipe) -> list[str]:
 
     A debug release has the whole standard library, for what the test driver runs there.
     """
-    starts = [module for module, _ in PROGRAMS.values()]
+    starts = [module for module, _, _ in PROGRAMS.values()]
     return [*starts, *recipe.python, *(["*"] if recipe.debug else [])]
 
 
@@ -113,8 +114,10 @@ def build_project(
         if path in chosen or module_of(path, python.ROOTS) is None:
             kept.add(path, file)
     tree = compile_tree(kept, target, keep_sources=True)
-    for path, (module, function) in PROGRAMS.items():
-        script = LAUNCHER.format(project=plan.PROJECT, module=module, function=function)
+    for path, (module, function, arguments) in PROGRAMS.items():
+        script = LAUNCHER.format(
+            project=plan.PROJECT, module=module, function=function, arguments=arguments
+        )
         tree.add(path, File(script.encode(), 0o755))
     tree.add("etc/os-release", File(describe_os(recipe, version).encode()))
     if recipe.keys:

@@ -18,13 +18,19 @@ from common.scratch import scratch
 from image.errors import ImageError
 from image.formats.cpio import write_archive
 from image.lock.model import load_lock, lock_of, request_of
-from image.model import Release
+from image.model import File, Release
 from image.parts.firmware import collect_microcode
 from image.parts.kernel import build_modules, find_kernel
 from image.parts.layers import LEVEL, cached_layer, pack_layer
 from image.parts.project import build_project, describe_os
 from image.parts.services import check_services
-from image.parts.system import build_system, python_libraries, take_files, unpack_target
+from image.parts.system import (
+    build_system,
+    python_libraries,
+    split_system,
+    take_files,
+    unpack_target,
+)
 from image.recipe import plan
 from image.recipe.load import DEFAULT_PROFILE, load_recipe
 from image.recipe.recipe import Recipe
@@ -160,33 +166,43 @@ def make_layers(
 
     chosen = choose_python(inputs, archive, target, progress)
 
-    def modules() -> Tree:
-        return build_modules(archive, kernel, recipe, target())
+    def modules() -> list[Tree]:
+        return [build_modules(archive, kernel, recipe, target())]
 
-    def system() -> Tree:
+    def system() -> list[Tree]:
         libraries = python_libraries(archive, unpack_all_wheels(inputs))
         progress("byte-compiling Python and the wheels")
         extra = take_files(archive, recipe)
-        return build_system(archive, libraries, frozenset(chosen), extra, target())
+        tree = build_system(archive, libraries, frozenset(chosen), extra, target())
+        return split_system(tree)
 
-    def project() -> Tree:
-        return build_project(inputs.sources, recipe, frozenset(chosen), inputs.version, target())
+    def project() -> list[Tree]:
+        return [build_project(inputs.sources, recipe, frozenset(chosen), inputs.version, target())]
 
-    def layer(name: str, identity: str, what: str, make: Callable[[], Tree]) -> bytes:
+    def layer(name: str, identity: str, what: str, make: Callable[[], list[Tree]]) -> bytes:
         def packed() -> bytes:
             progress(f"choosing {what}")
-            archive_bytes = write_archive(make(), mtime)
+            archive_bytes = b"".join(write_archive(tree, mtime) for tree in make())
             return compress_layer(name, archive_bytes, what, inputs.level, progress)
 
         return cached_layer(name, identity, packed)
 
     early = [write_archive(collect_microcode(archive), mtime)] if recipe.microcode else []
+    # What /init needs comes first: where memory ends later, it can say so.
     return [
         *early,
-        layer("modules", inputs.modules_id, "kernel modules", modules),
-        layer("system", inputs.system_id(chosen), "libraries and Python", system),
         layer("project", inputs.identity, "Zero-OS itself", project),
+        layer("system", inputs.system_id(chosen), "libraries and Python", system),
+        layer("modules", inputs.modules_id, "kernel modules", modules),
+        pack_layer(write_archive(last_file(), mtime), inputs.level),
     ]
+
+
+def last_file() -> Tree:
+    """Return the file whose absence tells /init that not all was unpacked."""
+    tree = Tree()
+    tree.add(plan.LAST_FILE, File(b""))
+    return tree
 
 
 def compress_layer(name: str, data: bytes, what: str, level: int, progress: Progress) -> bytes:

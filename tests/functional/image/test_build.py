@@ -20,8 +20,10 @@ from image.lock.model import ReleaseLock
 from image.lock.update import mirror_lock
 from image.model import Release
 from image.parts.kernel import find_kernel
+from image.recipe import plan
 from image.release import build
 from image.release.build import build_release
+from image.release.listing import read_initramfs
 from tests.functional.image.conftest import FAST, KEY
 from tests.helpers.child import leave_network, run_in_child
 from tests.helpers.needs import need_root
@@ -202,3 +204,14 @@ def test_the_command(release: Release, keys: Path, capsys: pytest.CaptureFixture
     said = capsys.readouterr()
     assert "MB" in said.out
     assert "accepts no flist" in said.err
+
+
+def test_what_init_needs_is_unpacked_first_and_a_mark_last(release: Release) -> None:
+    """Where memory ends before all is unpacked, /init can still say so."""
+    members = read_initramfs(release.folder)
+    at = {member.name: number for number, member in enumerate(members)}
+    needed = ("init", "usr/bin/python3.13", "usr/lib64/ld-linux-x86-64.so.2")
+    others = ("usr/lib/modules", f"{plan.PROJECT}/pyroute2")
+    assert max(at[name] for name in needed) < min(at[name] for name in others)
+    assert members[-1].name == plan.LAST_FILE
+    assert f'last_file="/{plan.LAST_FILE}"' in members[at["init"]].content.decode()

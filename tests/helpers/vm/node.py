@@ -27,6 +27,7 @@ def boot_node(
     has_agent: bool = False,
     nics: tuple[Nic, ...] = (Nic(),),
     forwards: tuple[int, ...] = (),
+    memory_mib: int = 2048,
 ) -> Iterator[QemuMachine]:
     """Boot `release` with the kernel parameters `append`; add `files` (path -> text) to it.
 
@@ -43,7 +44,7 @@ def boot_node(
     words = f"console=ttyS0 panic=-1 {append}"
     boot = KernelBoot(release.folder / "vmlinuz", tuple(initrds), words)
     config = MachineConfig(
-        boot=boot, memory_mib=2048, nics=nics, forwards=forwards, has_agent=has_agent
+        boot=boot, memory_mib=memory_mib, nics=nics, forwards=forwards, has_agent=has_agent
     )
     with QemuMachine(config, artefacts=folder) as machine:
         yield machine
