@@ -56,6 +56,12 @@ BOARDS: Mapping[Architecture, Board] = {
         ("virtio-rng-pci", "pvpanic-pci", "ich9-ahci"),
     ),
 }
+CONTROLLERS = {
+    "usb": ("-device", "qemu-xhci,id=disks"),
+    "megasas": ("-device", "megasas,id=megasas"),
+    "mptsas": ("-device", "mptsas1068,id=mptsas"),
+}
+USB_CARD = "usb-"
 
 
 @dataclass(frozen=True)
@@ -169,16 +175,18 @@ def disk_args(disks: tuple[Disk, ...]) -> list[str]:
             "usb": f"usb-storage,bus=disks.0,drive=disk{number}",
             "nvme": f"nvme,drive=disk{number},serial=zos{number}",
             "sata": f"ide-hd,drive=disk{number}",
+            "megasas": f"scsi-hd,bus=megasas.0,drive=disk{number}",
+            "mptsas": f"scsi-hd,bus=mptsas.0,drive=disk{number}",
         }[disk.bus]
         words += ["-drive", drive, "-device", device]
-    if any(disk.bus == "usb" for disk in disks):
-        words = ["-device", "qemu-xhci,id=disks", *words]
-    return words
+    used = {disk.bus for disk in disks}
+    return [*(word for bus in CONTROLLERS if bus in used for word in CONTROLLERS[bus]), *words]
 
 
 def network_args(config: MachineConfig, cable_fds: Mapping[int, int]) -> list[str]:
     """Return every network card with its backend."""
-    words = []
+    has_usb = any(nic.model.startswith(USB_CARD) for nic in config.nics)
+    words = ["-device", "qemu-xhci,id=cards"] if has_usb else []
     forwards = iter([config.all_forwards])
     boots = iter([config.boot] if isinstance(config.boot, NetworkBoot) else [])
     for number, nic in enumerate(config.nics):
@@ -214,8 +222,9 @@ def user_network(number: int, forwards: tuple[Forward, ...], boot: NetworkBoot |
 def network_card(number: int, nic: Nic, is_booted: bool) -> str:
     """Return one network card; its boot ROM costs seconds, so only a boot device has one."""
     mac = nic.mac or f"52:54:00:7a:05:{number:02x}"
-    rom = "bootindex=0" if is_booted else "romfile="
-    return f"{nic.model},id=nic{number},netdev=net{number},mac={mac},{rom}"
+    last = "bus=cards.0" if nic.model.startswith(USB_CARD) else "romfile="
+    last = "bootindex=0" if is_booted else last
+    return f"{nic.model},id=nic{number},netdev=net{number},mac={mac},{last}"
 
 
 def device_args(config: MachineConfig) -> list[str]:

@@ -11,7 +11,7 @@ Architecture = Literal["amd64", "arm64"]
 Firmware = Literal["bios", "uefi", "uefi-secure"]
 Acceleration = Literal["auto", "kvm", "tcg"]
 PanicAction = Literal["pause", "shutdown", "none"]
-DiskBus = Literal["virtio", "usb", "nvme", "sata"]
+DiskBus = Literal["virtio", "usb", "nvme", "sata", "megasas", "mptsas"]
 
 MAX_PORT = 65535
 
@@ -77,6 +77,8 @@ class Switch(Protocol):
 @dataclass(frozen=True)
 class Nic:
     """One network card: on a network of its own, or with other machines on `network`.
+
+    A `model` that begins with "usb-" is on a USB controller of its own.
 
     If it is not connected, it is on a link where nothing answers.
     """

@@ -75,11 +75,7 @@ def make_machine(suite: str, root: Path) -> Path:
     subprocess.run(call, check=True, timeout=MAKE_DEADLINE_S, stderr=subprocess.DEVNULL)
     if not (root / "etc/mtab").is_symlink():  # as on an installed system
         (root / "etc/mtab").symlink_to("../proc/self/mounts")
-    for pattern in HOST_CONFIGURATION:
-        for file in Path("/").glob(pattern.lstrip("/")):
-            target = root / str(file).lstrip("/")
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(file, target)
+    copy_host_configuration(root)
     clone = [
         "git",
         "clone",
@@ -90,6 +86,15 @@ def make_machine(suite: str, root: Path) -> Path:
     ]
     subprocess.run(clone, check=True, timeout=MAKE_DEADLINE_S)
     return root
+
+
+def copy_host_configuration(root: Path) -> None:
+    """Let the programs in `root` use the network as the host's do."""
+    for pattern in HOST_CONFIGURATION:
+        for file in Path("/").glob(pattern.lstrip("/")):
+            target = root / str(file).lstrip("/")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, target)
 
 
 def try_commands(suite: str, root: Path, *, with_tests: bool) -> None:

@@ -49,8 +49,14 @@ LAST_RESORT_S = 60.0
 CRASH_LIMIT = 5
 
 
-def main(settings: Settings | None = None) -> None:
-    """Set up the machine, run the services, and finally power off or reboot."""
+def main(
+    settings: Settings | None = None, *, last_file: str | None = None, needs_mib: int = 0
+) -> None:
+    """Set up the machine, run the services, and finally power off or reboot.
+
+    `last_file` is the last file of the initramfs. If the memory did not suffice to unpack it, that
+    is said, with the memory that the system needs, and the machine reboots.
+    """
     if "ZINIT_TRIAL" in os.environ:  # a child that tests this program
         from zinit.control.trial import run_trial
 
@@ -58,6 +64,8 @@ def main(settings: Settings | None = None) -> None:
     open_standard("/dev/console", "/dev/null")
     console = Consoles("/dev/console")
     report = console.say
+    if last_file and not os.path.exists(last_file):
+        give_up(report, describe_shortage(needs_mib))
     try:
         settings = settings or Settings()
         settings.enter_root()
@@ -72,7 +80,7 @@ def main(settings: Settings | None = None) -> None:
         goal = serve(settings, console)
         finish(goal, report)
     except BaseException:
-        give_up(report)
+        give_up(report, "cannot continue, rebooting in a minute:\n" + describe_crash())
 
 
 def prepare(report: "Callable[[str], None]") -> None:
@@ -244,9 +252,18 @@ def describe_crash() -> str:
     return traceback.format_exc()[-3000:]
 
 
-def give_up(report: "Callable[[str], None]") -> None:
-    """Reap children for a minute, so that the console can be read, and reboot."""
-    report("cannot continue, rebooting in a minute:\n" + describe_crash())
+def describe_shortage(needs_mib: int) -> str:
+    """Return what to do about a machine whose memory is too small for the initramfs."""
+    usable = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") >> 20
+    return (
+        f"too little memory: the system could not be unpacked with {usable} MiB beside the kernel; "
+        f"a node needs {needs_mib} MiB. Rebooting in a minute"
+    )
+
+
+def give_up(report: "Callable[[str], None]", reason: str) -> None:
+    """Report why, reap children for a minute, so that the console can be read, and reboot."""
+    report(reason)
     deadline = time.monotonic() + LAST_RESORT_S
     while time.monotonic() < deadline:
         try:

@@ -22,14 +22,15 @@ sys.path.append("/{project}")
 
 from {module} import {function}
 
-sys.exit({function}())
+sys.exit({function}({arguments}))
 """
 
+# path = module, function, arguments
 PROGRAMS = {
-    "init": ("zinit.boot", "main"),
-    "usr/bin/rfs": ("flist.cli", "entry"),
-    "usr/bin/zinit": ("zinit.client.cli", "entry"),
-    "usr/bin/zos": ("zero_os.cli", "main"),
+    "init": ("zinit.boot", "main", f'last_file="/{plan.LAST_FILE}", needs_mib={plan.MEMORY_MIB}'),
+    "usr/bin/rfs": ("flist.cli", "entry", ""),
+    "usr/bin/zinit": ("zinit.client.cli", "entry", ""),
+    "usr/bin/zos": ("zero_os.cli", "main", ""),
 }
 
 # Not below the project's packages, since it is not byte-compiled with them.
@@ -96,7 +97,7 @@ def start_modules(recipe: Recipe) -> list[str]:
 
     A debug release has the whole standard library, for what the test driver runs there.
     """
-    starts = [module for module, _ in PROGRAMS.values()]
+    starts = [module for module, _, _ in PROGRAMS.values()]
     return [*starts, *recipe.python, *(["*"] if recipe.debug else [])]
 
 
@@ -122,8 +123,10 @@ def build_project(
 def own_files(recipe: Recipe, version: str) -> Tree:
     """Return what is made for this release: launchers, its description, keys."""
     tree = Tree()
-    for path, (module, function) in PROGRAMS.items():
-        script = LAUNCHER.format(project=plan.PROJECT, module=module, function=function)
+    for path, (module, function, arguments) in PROGRAMS.items():
+        script = LAUNCHER.format(
+            project=plan.PROJECT, module=module, function=function, arguments=arguments
+        )
         tree.add(path, File(script.encode(), 0o755))
     tree.add("etc/os-release", File(describe_os(recipe, version).encode()))
     if recipe.lockdown:
@@ -132,4 +135,11 @@ def own_files(recipe: Recipe, version: str) -> Tree:
         tree.add(KEY_FILE, File(recipe.keys.encode()))
     if recipe.root:
         tree.add(ROOT_FILE, File(recipe.root.encode()))
+    return tree
+
+
+def last_file() -> Tree:
+    """Return the file whose absence tells /init that not all was unpacked."""
+    tree = Tree()
+    tree.add(plan.LAST_FILE, File(b""))
     return tree

@@ -75,6 +75,14 @@ def prune(libraries: Tree, chosen: Container[str]) -> Tree:
     return tree
 
 
+def split_system(tree: Tree) -> list[Tree]:
+    """Return the layer in two: what /init needs, and the Python packages, which it does not."""
+    parts = [Tree(), Tree()]
+    for path, entry in tree.items():
+        parts[path.startswith(f"{plan.PROJECT}/")].add(path, entry)
+    return parts
+
+
 def take_files(archive: PackageArchive, recipe: Recipe) -> Tree:
     """Return what the profile takes out of packages; a glob without a file is an error."""
     for pattern in recipe.package_files:

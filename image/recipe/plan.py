@@ -116,6 +116,10 @@ DEVICES = {
     "dev/urandom": Device("c", 1, 9, 0o666),
 }
 
+# The last file of the initramfs: it is missing where the memory did not suffice to unpack all.
+LAST_FILE = "etc/zero-os/unpacked"
+MEMORY_MIB = 512  # what a node needs, as docs/farmer.md says
+
 CERTIFICATES = "usr/share/ca-certificates/mozilla/*.crt"
 CERTIFICATE_BUNDLE = "etc/ssl/certs/ca-certificates.crt"
 

@@ -20,7 +20,7 @@ from image.parts.firmware import FOLDER as FIRMWARE
 from image.parts.firmware import MICROCODE_FOLDER, collect_microcode, free_microcode
 from image.parts.kernel import MODULES_FOLDER
 from image.parts.origins import Origins, source_path
-from image.parts.project import compose, own_files
+from image.parts.project import compose, last_file, own_files
 from image.parts.system import build_skeleton, bundle_certificates
 from image.recipe import plan
 from image.recipe.gate import is_way_in
@@ -76,7 +76,8 @@ class Auditor:
         self._archive = archive
         self._origins = origins
         self._own = Tree()
-        for part in (build_skeleton(recipe.target), compose(recipe), own_files(recipe, version)):
+        made = (build_skeleton(recipe.target), own_files(recipe, version), last_file())
+        for part in (compose(recipe), *made):
             self._own.merge(part)
         if recipe.microcode:
             self._own.merge(free_microcode())

@@ -22,9 +22,9 @@ from image.model import Release
 from image.parts.firmware import collect_microcode
 from image.parts.kernel import build_modules, find_kernel
 from image.parts.layers import LEVEL, cached_layer, pack_layer
-from image.parts.project import build_project, describe_os
+from image.parts.project import build_project, describe_os, last_file
 from image.parts.services import check_services
-from image.parts.system import build_system, python_libraries, take_files
+from image.parts.system import build_system, python_libraries, split_system, take_files
 from image.parts.tools import check_python, unpack_tools
 from image.recipe import plan
 from image.recipe.load import DEFAULT_PROFILE, load_recipe
@@ -172,32 +172,35 @@ def make_layers(
 
     chosen = choose_python(inputs, archive, tools, progress)
 
-    def modules() -> Tree:
-        return build_modules(archive, kernel, recipe, tools())
+    def modules() -> list[Tree]:
+        return [build_modules(archive, kernel, recipe, tools())]
 
-    def system() -> Tree:
+    def system() -> list[Tree]:
         libraries = python_libraries(archive, unpack_all_wheels(inputs))
         progress("byte-compiling Python and the wheels")
         extra = take_files(archive, recipe)
-        return build_system(archive, recipe.target, libraries, frozenset(chosen), extra, tools())
+        tree = build_system(archive, recipe.target, libraries, frozenset(chosen), extra, tools())
+        return split_system(tree)
 
-    def project() -> Tree:
-        return build_project(inputs.sources, recipe, frozenset(chosen), inputs.version, tools())
+    def project() -> list[Tree]:
+        return [build_project(inputs.sources, recipe, frozenset(chosen), inputs.version, tools())]
 
-    def layer(name: str, identity: str, what: str, make: Callable[[], Tree]) -> bytes:
+    def layer(name: str, identity: str, what: str, make: Callable[[], list[Tree]]) -> bytes:
         def packed() -> bytes:
             progress(f"choosing {what}")
-            archive_bytes = write_archive(make(), mtime)
+            archive_bytes = b"".join(write_archive(tree, mtime) for tree in make())
             return compress_layer(name, archive_bytes, what, inputs.level, progress)
 
         return cached_layer(name, identity, packed)
 
     early = [write_archive(collect_microcode(archive), mtime)] if recipe.microcode else []
+    # What /init needs comes first: where memory ends later, it can say so.
     return [
         *early,
-        layer("modules", inputs.modules_id, "kernel modules", modules),
-        layer("system", inputs.system_id(chosen), "libraries and Python", system),
         layer("project", inputs.identity, "Zero-OS itself", project),
+        layer("system", inputs.system_id(chosen), "libraries and Python", system),
+        layer("modules", inputs.modules_id, "kernel modules", modules),
+        pack_layer(write_archive(last_file(), mtime), inputs.level),
     ]
 
 

@@ -3,6 +3,7 @@
 `zstd -dc` unpacks them all; `cpio -t` stops after each, and lists the next when it is called again.
 """
 
+import re
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from image.formats.cpio import MAGIC, Member, read_archive_at
 
 INITRAMFS = "initramfs.zst"
 EFI = b"MZ"
+PADDING = re.compile(rb"\0*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +73,17 @@ def split_parts(data: bytes) -> Iterator[Part]:
 
 
 def read_archives(data: bytes) -> Iterator[Member]:
-    """Yield the members of the archives in `data`, which follow one another."""
+    """Yield the members of the archives in `data`, which follow one another, padded."""
     at = 0
-    while data[at:].strip(b"\0"):
+    while (at := skip_padding(data, at)) < len(data):
         members, at = read_archive_at(data, at)
         yield from members
+
+
+def skip_padding(data: bytes, at: int) -> int:
+    """Return the offset of the first byte from `at` on that is not zero."""
+    found = PADDING.match(data, at)
+    return found.end() if found else at
 
 
 def describe_member(member: Member) -> dict[str, Any]:

@@ -47,6 +47,22 @@ def debug_release(tmp_path_factory: pytest.TempPathFactory) -> Release:
     return build_release(output, progress=say, level=FAST, is_debug=True, signing=signing)
 
 
+@pytest.fixture(scope="session")
+def metal(hub: LocalHub, tmp_path_factory: pytest.TempPathFactory) -> Release:
+    """Return a release of the profile `metal` with the agent, quickly compressed."""
+    need_tool("apt-get")
+    output = tmp_path_factory.mktemp("metal")
+    return build_release(
+        output,
+        profile="metal",
+        flist_keys=hub.key_file,
+        progress=say,
+        level=FAST,
+        allow_unlocked=True,
+        is_debug=True,
+    )
+
+
 @pytest.fixture
 def artefacts(tmp_path: Path) -> Path:
     """Return a folder for a machine's logs."""

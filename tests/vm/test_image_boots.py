@@ -14,6 +14,7 @@ from tests.helpers.vm.node import boot_node
 
 pytestmark = [pytest.mark.vm, pytest.mark.timeout(1800)]
 BOOT_S = 600
+TOO_LITTLE_MIB = 144
 
 STAND_IN = """#!/usr/bin/python3 -IS
 import sys, time
@@ -100,3 +101,11 @@ def test_everything_in_a_release_works(release: Release, artefacts: Path, model:
     said = (artefacts / "console.log").read_text(errors="replace")
     assert "stand-in: FAILED" not in said, said[-4000:]
     assert said.count("stand-in: ok") == 23, said[-4000:]
+
+
+def test_a_machine_with_too_little_memory_says_so(release: Release, artefacts: Path) -> None:
+    need_tool("qemu-system-x86_64")
+    with boot_node(release, artefacts, memory_mib=TOO_LITTLE_MIB) as machine:
+        machine.wait_for_console_text("zinit: too little memory", timeout_s=BOOT_S)
+        machine.wait_for_console_text("a node needs 512 MiB", timeout_s=BOOT_S)
+    assert "Kernel panic" not in (artefacts / "console.log").read_text(errors="replace")

@@ -179,6 +179,19 @@ def test_boot_services_and_power_off(machine: Machine) -> None:
     assert machine.text.rstrip().endswith("zinit: powering off now")
 
 
+def test_an_initramfs_that_was_not_unpacked_whole_is_told_as_too_little_memory(
+    machine: Machine,
+) -> None:
+    text = machine.init.read_text()
+    call = "boot.LAST_RESORT_S = 0.2\nboot.main(last_file='/no/such/file', needs_mib=512)"
+    machine.init.write_text(text.replace("boot.main()", call))
+    machine.start()
+    machine.wait_for_text("a node needs 512 MiB. Rebooting in a minute")
+    assert machine.wait_for_end() in (-signal.SIGHUP, 128 + signal.SIGHUP), machine.text
+    assert "too little memory" in machine.text
+    assert "started as PID 1" not in machine.text
+
+
 def test_ctrl_alt_del_reboots(machine: Machine) -> None:
     machine.write("a", "exec: sleep 1000")
     machine.start()

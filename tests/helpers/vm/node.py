@@ -30,6 +30,7 @@ def boot_node(
     forwards: tuple[int, ...] = (),
     architecture: Architecture = "amd64",
     is_uki: bool = False,
+    memory_mib: int = 2048,
 ) -> Iterator[QemuMachine]:
     """Boot `release` with the kernel parameters `append`; add `files` (path -> text) to it.
 
@@ -51,7 +52,7 @@ def boot_node(
         boot=boot,
         architecture=architecture,
         firmware="bios" if architecture == "amd64" else "uefi",
-        memory_mib=2048,
+        memory_mib=memory_mib,
         nics=nics,
         forwards=forwards,
         has_agent=has_agent,

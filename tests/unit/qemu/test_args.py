@@ -148,7 +148,14 @@ def test_network_cards_and_forwarded_ports() -> None:
         " -device e1000e,id=nic1,netdev=net1,mac=52:54:00:00:00:01,romfile=" in text
     )
     assert "-netdev user,id=net2 " in text
+    assert "qemu-xhci" not in text.partition("-netdev")[2]
     assert "-netdev" not in text_of(MachineConfig(boot=USB, nics=()))
+
+
+def test_a_network_card_on_usb_has_a_controller_and_no_rom() -> None:
+    text = text_of(MachineConfig(boot=KernelBoot(Path("/vmlinuz")), nics=(Nic("usb-net"),)))
+    assert "-device qemu-xhci,id=cards -netdev user,id=net0" in text
+    assert "usb-net,id=nic0,netdev=net0,mac=52:54:00:7a:05:00,bus=cards.0 " in text
 
 
 def test_disks() -> None:
@@ -157,12 +164,18 @@ def test_disks() -> None:
         Disk(Path("/b"), bus="usb"),
         Disk(Path("/c"), bus="nvme", is_writable=True),
         Disk(Path("/d"), bus="sata"),
+        Disk(Path("/e"), bus="megasas"),
+        Disk(Path("/f"), bus="mptsas"),
     )
     text = text_of(MachineConfig(boot=USB, disks=disks))
     assert "if=none,id=disk0,format=raw,snapshot=on,file=/a -device virtio-blk-pci" in text
     assert "-device usb-storage,bus=disks.0,drive=disk1" in text
     assert "snapshot=off,file=/c -device nvme,drive=disk2,serial=zos2" in text
     assert "-device ide-hd,drive=disk3" in text
+    assert "-device scsi-hd,bus=megasas.0,drive=disk4" in text
+    assert "-device scsi-hd,bus=mptsas.0,drive=disk5" in text
+    assert text.index("-device megasas,id=megasas") < text.index("bus=megasas.0")
+    assert text.index("-device mptsas1068,id=mptsas") < text.index("bus=mptsas.0")
     assert text.count("-device qemu-xhci,id=disks") == 1
     assert text.index("qemu-xhci,id=disks") < text.index("usb-storage,bus=disks.0")
 

@@ -29,5 +29,5 @@ def test_a_node_gets_the_project_without_the_servers() -> None:
         "node/etc",
     )
     assert not [p for p in paths for name in unwanted if p.startswith(f"{top}/{name}/")]
-    for module, _ in PROGRAMS.values():
+    for module, _, _ in PROGRAMS.values():
         assert f"{top}/{module.replace('.', '/')}.py" in paths
