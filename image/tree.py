@@ -1,6 +1,8 @@
 """A file system in memory: paths and their entries. Pure; no I/O."""
 
 import fnmatch
+import functools
+import re
 from collections.abc import Iterable, Iterator
 
 from image.errors import ImageError
@@ -100,4 +102,9 @@ def check_path(path: str) -> None:
 
 def matches(path: str, patterns: Iterable[str]) -> bool:
     """Return whether a glob of `patterns` matches `path` ("*" also matches slashes)."""
-    return any(fnmatch.fnmatchcase(path, pattern) for pattern in patterns)
+    return _compile(tuple(patterns)).match(path) is not None
+
+
+@functools.lru_cache(maxsize=512)
+def _compile(patterns: tuple[str, ...]) -> re.Pattern[str]:
+    return re.compile("|".join(map(fnmatch.translate, patterns)) or r"(?!)")

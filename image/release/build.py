@@ -165,7 +165,8 @@ def make_layers(
 
     @functools.cache
     def tools() -> Path:
-        with open_archive(inputs.tools) as programs:
+        is_same = inputs.tools == inputs.packages
+        with contextlib.nullcontext(archive) if is_same else open_archive(inputs.tools) as programs:
             check_python(programs, archive)
             unpack_tools(programs, place / "tools")
         return place / "tools"
