@@ -78,9 +78,10 @@ def main() -> int:
     peers = prepare_peers()
     with scratch_folder("image") as folder:
         images, build_s = build_all(peers, folder)
+        sizes = {name: size_of(files) / 1e6 for name, files in images.items()}
         boots = boot_all(peers, images, folder, rounds)
     results = {
-        "size, MB": {name: size_of(files) / 1e6 for name, files in images.items()},
+        "size, MB": sizes,
         "build, s": build_s,
         **summarise(boots),
     }
