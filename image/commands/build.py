@@ -10,7 +10,6 @@ from image.commands.shared import add_profile, parse_folder, show_progress
 from image.commands.signing import add_signing, open_signing
 from image.model import Release
 from image.recipe.load import load_recipe
-from image.release.build import build_release
 
 if TYPE_CHECKING:
     from image.commands.shared import Verbs
@@ -67,6 +66,8 @@ def add_parser(verbs: "Verbs") -> None:
 
 def run(args: argparse.Namespace, prog: str) -> int:
     """Build a release and describe it."""
+    from image.release.build import build_release
+
     signing = open_signing(args)
     with show_progress() as progress:
         release = build_release(

@@ -14,7 +14,6 @@ from common.debian.programs import LOADER
 from common.debian.resolve import ResolveError
 from common.run import run
 from image import cli
-from image.commands import build as command
 from image.errors import ImageError
 from image.formats.cpio import Member
 from image.lock.model import ReleaseLock
@@ -183,7 +182,7 @@ def test_packages_that_can_not_be_fetched(tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_the_command(release: Release, keys: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(command, "build_release", lambda *_, **__: release)
+        patch.setattr(build, "build_release", lambda *_, **__: release)
         assert cli.main(["build", "--json", "--flist-key", str(keys)], "zos image") == 0
         assert f'"version": "{release.version}"' in capsys.readouterr().out
         assert cli.main(["build"], "zos image") == 0
