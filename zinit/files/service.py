@@ -1,7 +1,5 @@
 """The keys of a service file, and `Service`, the value that they set."""
 
-from _operator import attrgetter  # operator would import 400 lines
-
 ALWAYS = "always"
 ON_FAILURE = "on-failure"
 NEVER = "never"
@@ -66,8 +64,7 @@ KEYS: "tuple[tuple[str, str, str, str, object], ...]" = (
 DEFAULTS = {attribute: default for _, attribute, _, _, default in KEYS}
 LIVE_ATTRIBUTES = frozenset(row[1] for row in KEYS if row[3] == LIVE)
 FORK_ATTRIBUTES = frozenset(row[1] for row in KEYS if row[3] == FORK)
-FORK_DEFAULTS = tuple(DEFAULTS[attribute] for attribute in FORK_ATTRIBUTES)
-get_fork_attributes = attrgetter(*FORK_ATTRIBUTES)
+FORK_DEFAULTS = [DEFAULTS[attribute] for attribute in FORK_ATTRIBUTES]
 
 
 class Service:
@@ -138,7 +135,7 @@ class Service:
     @property
     def is_plain(self) -> bool:
         """Whether `posix_spawn` can start the service; otherwise it takes a fork."""
-        return get_fork_attributes(self) == FORK_DEFAULTS
+        return [getattr(self, name) for name in FORK_ATTRIBUTES] == FORK_DEFAULTS
 
     def differing(self, other: "Service") -> set[str]:
         """Return the attributes in which `other` differs."""
