@@ -13,7 +13,8 @@ from image.channel.repository import Change, Repository, open_repository
 from image.channel.signers import Keyring, load_keyring
 from image.channel.staging import commit_or_stage
 from image.errors import ImageError
-from image.release.store import hold_store, read_file
+from image.files import read_file
+from image.release.store import hold_store
 
 ROOT_FILE = "root.json"
 ROOT_MAX_BYTES = 1 << 20

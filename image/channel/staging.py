@@ -19,7 +19,7 @@ from image.channel.repository import Change, Repository
 from image.channel.roles import CHANNELS, TOP
 from image.channel.signers import Keyring
 from image.errors import ImageError
-from image.release.store import read_file
+from image.files import read_file
 
 STAGED = "staged.json"
 MAX_BYTES = 16 << 20

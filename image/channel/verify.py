@@ -22,14 +22,14 @@ from image.channel.history import MAX_BYTES as HISTORY_MAX_BYTES
 from image.channel.history import parse_history
 from image.channel.roles import CHANNELS
 from image.errors import ImageError
-from image.release.store import is_whole, list_releases, read_file
+from image.files import read_file
+from image.release.store import is_whole, list_releases
 
 if TYPE_CHECKING:
     from common.tuf.metadata import FileInfo
 
 T = TypeVar("T")
 SBOM = "sbom.spdx.json"
-UKI_MAX_BYTES = 1 << 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,13 +85,14 @@ INSPECTORS: Inspectors = {SBOM: ("SPDX 2.3", check_sbom)}
 def signature_inspector(certificate: Path) -> Inspectors:
     """Return the check that zos.efi is signed by the key of the certificate in a file."""
     from image.efi.authenticode import verify_image
+    from image.efi.pe import MAX_BYTES as EFI_MAX_BYTES
     from image.efi.sources import read_certificate
     from image.release.unified import NAME as UKI
 
     trusted = read_certificate(certificate)
 
     def check(path: Path) -> str:
-        verify_image(read_file(path, UKI_MAX_BYTES), trusted)
+        verify_image(read_file(path, EFI_MAX_BYTES), trusted)
         return f"signed by {trusted.subject.rfc4514_string()}"
 
     return {UKI: ("Secure Boot signature", check)}

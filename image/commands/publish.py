@@ -40,7 +40,8 @@ def run(args: argparse.Namespace, _prog: str) -> int:
     from common.releases.manifest import MAX_BYTES, NAME, demand_fit, parse_manifest
     from image.channel.actions import publish
     from image.channel.repository import Change, Repository
-    from image.release.store import add_release, read_file
+    from image.files import read_file
+    from image.release.store import add_release
 
     place, reason = read_place(args), read_reason(args)
 

@@ -28,9 +28,10 @@ def add_parser(verbs: "Verbs") -> None:
 def run(args: argparse.Namespace, _prog: str) -> int:
     """Write the signed binary."""
     from image.efi.authenticode import sign_image
-    from image.efi.files import read_efi, write_efi
+    from image.efi.pe import MAX_BYTES
     from image.efi.sources import open_signer
+    from image.files import read_file, write_file
 
     signer = open_signer(args.key, args.certificate)
-    write_efi(args.output, sign_image(read_efi(args.binary), signer))
+    write_file(args.output, sign_image(read_file(args.binary, MAX_BYTES), signer))
     return 0

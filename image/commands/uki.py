@@ -31,11 +31,12 @@ def add_parser(verbs: "Verbs") -> None:
 
 def run(args: argparse.Namespace, _prog: str) -> int:
     """Write the UKI and print what a manifest would say of it."""
-    from image.efi.files import read_efi, write_efi
+    from image.efi.pe import MAX_BYTES
+    from image.files import read_file, write_file
     from image.release.unified import describe_uki, personalise
 
     signing = open_signing(args)
-    uki = personalise(read_efi(args.uki), args.append, signing)
-    write_efi(args.output, uki)
+    uki = personalise(read_file(args.uki, MAX_BYTES), args.append, signing)
+    write_file(args.output, uki)
     sys.stdout.write(json.dumps(describe_uki(uki, signing), indent=2) + "\n")
     return 0

@@ -15,6 +15,7 @@ PE32_PLUS = 0x20B
 COFF_BYTES = 24  # the signature "PE\0\0" and the COFF header
 SECTION = struct.Struct("<8sIIIIIIHHI")
 SECTIONS_MAX = 96
+MAX_BYTES = 1 << 30  # of a file that is read as an EFI binary
 
 # Offsets in the optional header.
 AT_INITIALIZED_SIZE = 8

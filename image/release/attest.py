@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from image.efi.eventlog import Event, is_secure_boot_on, parse_log, replay
-from image.efi.files import read_efi
+from image.efi.pe import MAX_BYTES
 from image.errors import FormatError, ImageError
+from image.files import read_file
 from image.release.manifest import NAME
 from image.release.unified import UNSIGNED, describe_uki
 
@@ -64,7 +65,7 @@ def compare(forecasts: Forecasts, events: list[Event]) -> Report:
 def read_forecast(path: Path) -> Forecasts:
     """Return the registers of a manifest, or of a UKI. Raises `ImageError`."""
     file = path / NAME if path.is_dir() else path
-    data = read_efi(file)
+    data = read_file(file, MAX_BYTES)
     if data.startswith(b"MZ"):
         return dict(describe_uki(data, UNSIGNED)["pcrs"])
     try:

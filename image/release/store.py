@@ -15,6 +15,7 @@ from common.locks import hold_lock, say
 from common.releases.layout import Layout
 from common.releases.manifest import MAX_BYTES, NAME, Manifest, ReleaseFile, parse_manifest
 from image.errors import ImageError
+from image.files import read_file
 
 LOCK_DEADLINE_S = 60.0
 CHUNK_BYTES = 1 << 20
@@ -111,18 +112,6 @@ def list_releases(layout: Layout) -> dict[str, Manifest]:
         name.removesuffix(".json"): read_release(layout, name.removesuffix(".json"))[0]
         for name in names
     }
-
-
-def read_file(path: Path, limit: int) -> bytes:
-    """Return the content of a file of at most `limit` bytes."""
-    try:
-        with open_regular(path) as stream:
-            data = stream.read(limit + 1)
-    except OSError as error:
-        raise ImageError(f"cannot read {path}: {error.strerror}") from error
-    if len(data) > limit:
-        raise ImageError(f"cannot use {path}: it is larger than {limit} bytes")
-    return data
 
 
 def collect_garbage(

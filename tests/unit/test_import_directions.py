@@ -39,7 +39,7 @@ ROOMS = {
         "convert",
     ),
     "image": (
-        "errors", "model", "tree", "formats", "recipe", "lock", "parts", "efi", "release",
+        "errors", "files", "model", "tree", "formats", "recipe", "lock", "parts", "efi", "release",
         "compare", "channel", "commands", "cli",
     ),
     "zinit": (
