@@ -5,46 +5,38 @@ replaced atomically, the manifest last.
 """
 
 import contextlib
-import functools
 import os
 import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from common.debian.archive import PackageArchive, open_archive
+from common.debian.archive import open_archive
 from common.files import open_atomic, write_atomic
 from common.scratch import scratch
 from image.errors import ImageError
-from image.formats.cpio import write_archive
 from image.lock.model import load_lock, lock_of, request_of
 from image.model import Release
-from image.parts.firmware import collect_microcode
-from image.parts.kernel import build_modules, find_kernel
-from image.parts.layers import LEVEL, cached_layer, pack_layer
-from image.parts.project import build_project, describe_os, last_file
+from image.parts.kernel import find_kernel
+from image.parts.layers import LEVEL
+from image.parts.project import describe_os
 from image.parts.services import check_services
-from image.parts.system import build_system, python_libraries, split_system, take_files
-from image.parts.tools import check_python, unpack_tools
 from image.recipe import plan
 from image.recipe.load import DEFAULT_PROFILE, load_recipe
 from image.recipe.recipe import Recipe
 from image.recipe.values import read_key_file, read_root_file
 from image.release import sbom, unified
-from image.release.identity import digest
+from image.release.assembly import Assembly
 from image.release.inputs import (
     Inputs,
     Progress,
-    choose_python,
     gather_inputs,
-    unpack_all_wheels,
     wheel_places,
 )
 from image.release.listing import INITRAMFS
 from image.release.manifest import NAME, describe, encode_manifest, find_release
 from image.release.sbom import make_sbom
 from image.release.unified import UNSIGNED, Contents, Signing, describe_uki, make_uki
-from image.tree import Tree
 
 
 def build_release(
@@ -114,7 +106,7 @@ def make_release(output: Path, inputs: Inputs, signing: Signing, progress: Progr
         vmlinuz = archive.read(vmlinuz_path)
         stub = archive.read(plan.stub(inputs.recipe.target))
         made = int(archive.member(vmlinuz_path).mtime)
-        initramfs = b"".join(make_layers(archive, kernel, made, inputs, place, progress))
+        initramfs = Assembly(inputs, archive, kernel, made, place, progress).initramfs()
         wheels = wheel_places(inputs)
         bill = make_sbom(inputs.version, inputs.identity, made, initramfs, archive, wheels)
     contents = {"vmlinuz": vmlinuz, INITRAMFS: initramfs, sbom.NAME: bill}
@@ -149,69 +141,3 @@ def write_release(output: Path, contents: dict[str, bytes]) -> None:
                 os.fsync(stream.fileno())
     except OSError as error:
         raise ImageError(f"cannot write to {output}: {error.strerror}") from error
-
-
-def make_layers(
-    archive: PackageArchive,
-    kernel: str,
-    mtime: int,
-    inputs: Inputs,
-    place: Path,
-    progress: Progress,
-) -> list[bytes]:
-    """Return the compressed layers of the initramfs, first to last; `place` is an empty folder."""
-
-    recipe = inputs.recipe
-
-    @functools.cache
-    def tools() -> Path:
-        is_same = inputs.tools == inputs.packages
-        with contextlib.nullcontext(archive) if is_same else open_archive(inputs.tools) as programs:
-            check_python(programs, archive)
-            unpack_tools(programs, place / "tools")
-        return place / "tools"
-
-    chosen = choose_python(inputs, archive, tools, progress)
-
-    def modules() -> list[Tree]:
-        return [build_modules(archive, kernel, recipe, tools())]
-
-    def system() -> list[Tree]:
-        libraries = python_libraries(archive, unpack_all_wheels(inputs))
-        progress("byte-compiling Python and the wheels")
-        extra = take_files(archive, recipe)
-        tree = build_system(archive, recipe.target, libraries, frozenset(chosen), extra, tools())
-        return split_system(tree)
-
-    def project() -> list[Tree]:
-        return [build_project(inputs.sources, recipe, frozenset(chosen), inputs.version, tools())]
-
-    def layer(name: str, identity: str, what: str, make: Callable[[], list[Tree]]) -> bytes:
-        def packed() -> bytes:
-            progress(f"choosing {what}")
-            archive_bytes = b"".join(write_archive(tree, mtime) for tree in make())
-            return compress_layer(name, archive_bytes, what, inputs.level, progress)
-
-        return cached_layer(name, identity, packed)
-
-    early = [write_archive(collect_microcode(archive), mtime)] if recipe.microcode else []
-    # What /init needs comes first: where memory ends later, it can say so.
-    return [
-        *early,
-        layer("project", inputs.identity, "Zero-OS itself", project),
-        layer("system", inputs.system_id(chosen), "libraries and Python", system),
-        layer("modules", inputs.modules_id, "kernel modules", modules),
-        pack_layer(write_archive(last_file(), mtime), inputs.level),
-    ]
-
-
-def compress_layer(name: str, data: bytes, what: str, level: int, progress: Progress) -> bytes:
-    """Return `data` compressed; the same data is compressed once, whatever code made it."""
-
-    def compress() -> bytes:
-        progress(f"compressing {what} ({len(data) / 1e6:.1f} MB)")
-        packed = pack_layer(data, level)
-        progress(f"compressed {what} from {len(data) / 1e6:.1f} to {len(packed) / 1e6:.1f} MB")
-        return packed
-
-    return cached_layer(f"packed-{name}", digest(data, str(level)), compress)
