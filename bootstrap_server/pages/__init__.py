@@ -16,7 +16,7 @@ _HEADERS = {
 }
 
 _environment = Environment(
-    loader=PackageLoader("bootstrap_server", "pages"),
+    loader=PackageLoader("bootstrap_server", "pages/templates"),
     autoescape=True,
     undefined=StrictUndefined,
     trim_blocks=True,

@@ -30,6 +30,10 @@ ALLOWED: dict[str, set[str]] = {
 }
 # The rooms of a package from bottom to top: a room imports itself and the rooms before it.
 ROOMS = {
+    "bootstrap_server": (
+        "errors", "options", "script", "trust", "settings", "images", "channels", "state", "nodes",
+        "pages", "web", "lan", "redfish", "commands", "cli",
+    ),
     "flist": (
         "errors", "values", "folders", "model", "format", "blocks", "http", "server", "store",
         "pack", "bulk", "unpack", "mount", "oci", "hub", "commands", "cli",

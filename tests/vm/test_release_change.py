@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from bootstrap_server.app import create_app
 from bootstrap_server.settings import Settings
+from bootstrap_server.web.app import create_app
 from image.model import Release
 from qemu.machine import QemuMachine
 from qemu.model import MachineConfig, UsbBoot

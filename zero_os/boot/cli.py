@@ -14,8 +14,8 @@ import urllib3
 from fastapi import FastAPI
 from rich.console import Console
 
-from bootstrap_server.app import create_app as create_bootstrap
 from bootstrap_server.settings import Settings
+from bootstrap_server.web.app import create_app as create_bootstrap
 from common.errors import EXIT_INTERRUPTED, ZosError
 from common.locks import hold_lock
 from common.scratch import scratch

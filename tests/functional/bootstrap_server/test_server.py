@@ -18,7 +18,7 @@ from urllib.parse import quote, urlsplit
 import pytest
 import urllib3
 
-from bootstrap_server import disk
+from bootstrap_server.images import disk
 from common.paths import cache_dir
 from tests.helpers.needs import need_tool
 from tests.helpers.tcp import read_all

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from tuf.ngclient import Updater
 
-from bootstrap_server.app import create_app
 from bootstrap_server.settings import Settings
+from bootstrap_server.web.app import create_app
 from common.errors import ZosError
 from common.tuf.errors import ExpiredError, RollbackError, SignatureError
 from common.tuf.trust import Trusted

@@ -4,7 +4,7 @@ import struct
 
 import pytest
 
-from bootstrap_server import disk
+from bootstrap_server.images import disk
 
 
 def test_golden_mbr() -> None:

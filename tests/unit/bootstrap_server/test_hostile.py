@@ -14,10 +14,10 @@ from urllib.parse import quote, unquote
 import pytest
 from fastapi import FastAPI
 
-from bootstrap_server.app import create_app
-from bootstrap_server.script import SLOT_BYTES
+from bootstrap_server.images.template import Template
+from bootstrap_server.script.boot import SLOT_BYTES
 from bootstrap_server.settings import Settings
-from bootstrap_server.template import Template
+from bootstrap_server.web.app import create_app
 from tests.helpers.asgi import Answer, ask, ask_all
 from tests.helpers.ipxe import Command, read_commands
 

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from bootstrap_server import cli, inputs
-from bootstrap_server.template import identify
+from bootstrap_server import cli
+from bootstrap_server.images import inputs
+from bootstrap_server.images.template import identify
 from common.debian import resolve
 from common.debian.lock import DebianLock
 from common.debian.pool import GoneError, PoolError

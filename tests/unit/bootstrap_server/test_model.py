@@ -7,11 +7,11 @@ from urllib.parse import unquote, urljoin
 import pytest
 
 from bootstrap_server.errors import InputError, NotThereError
-from bootstrap_server.model import (
+from bootstrap_server.options.model import (
     EXTRA_MAX_CHARS,
     PARAMETER_MAX_CHARS,
     PARAMETERS_MAX,
-    Boot,
+    Options,
     parse_extra,
     parse_farm,
     parse_run_mode,
@@ -96,18 +96,18 @@ def test_documented_parameters_pass(word: str) -> None:
 
 @pytest.mark.parametrize("word", DOCUMENTED)
 def test_documented_parameters_are_passed_on(word: str) -> None:
-    Boot.parse("dev", "1", word).check_allowed()
+    Options.parse("dev", "1", word).check_allowed()
 
 
 @pytest.mark.parametrize("word", ["mem=1G", "modprobe.blacklist=e1000e", "zos-v3.efi", "x"])
 def test_other_parameters_need_the_operator(word: str) -> None:
-    boot = Boot.parse("dev", "1", f"zos-debug {word}")
+    boot = Options.parse("dev", "1", f"zos-debug {word}")
     name = word.partition("=")[0]
     with pytest.raises(InputError, match=name) as caught:
         boot.check_allowed(["other"])
     assert caught.value.field == "extra"
     boot.check_allowed(["other", name])
-    Boot.parse("dev", "1", "a_b").check_allowed(["a-b"])  # one name to the kernel
+    Options.parse("dev", "1", "a_b").check_allowed(["a-b"])  # one name to the kernel
 
 
 def test_a_part_that_follows_the_parameters_is_no_parameter() -> None:
@@ -119,10 +119,13 @@ def test_a_part_that_follows_the_parameters_is_no_parameter() -> None:
 
 
 def test_the_file_name_tells_the_parameters() -> None:
-    names = {Boot.parse("dev", "7", extra).file_name for extra in ("", "zos-debug", "light")}
+    names = {Options.parse("dev", "7", extra).file_name for extra in ("", "zos-debug", "light")}
     assert "zero-os-dev-farm7.img" in names
     assert len(names) == 3
-    assert Boot.parse("dev", "7", " light ").file_name == Boot.parse("dev", "7", "light").file_name
+    assert (
+        Options.parse("dev", "7", " light ").file_name
+        == Options.parse("dev", "7", "light").file_name
+    )
 
 
 def test_three_underscores_stand_for_a_slash() -> None:
@@ -194,7 +197,7 @@ def test_limits() -> None:
     ],
 )
 def test_the_path_of_a_boot_parses_to_the_same_boot(extra: str) -> None:
-    check_round_trip(Boot.parse("dev", "7", extra), extra)
+    check_round_trip(Options.parse("dev", "7", extra), extra)
 
 
 def test_generated_parameters_survive_the_round_trip_through_a_path() -> None:
@@ -203,13 +206,13 @@ def test_generated_parameters_survive_the_round_trip_through_a_path() -> None:
         words = ["a" + "".join(rng.choices("__//.=+:,@-Z9", k=rng.randint(0, 12))) for _ in "123"]
         # Three underscores in the input become a slash, so the parsed input never contains them.
         extra = " ".join(words).replace("___", "/")
-        check_round_trip(Boot.parse("dev", "7", extra), extra)
+        check_round_trip(Options.parse("dev", "7", extra), extra)
 
 
-def check_round_trip(boot: Boot, extra: str) -> None:
+def check_round_trip(boot: Options, extra: str) -> None:
     assert boot.parameters == tuple(extra.split(" "))
     mode, farm, address = boot.path.split("/")
-    assert Boot.parse(mode, farm, unquote(address)) == boot
+    assert Options.parse(mode, farm, unquote(address)) == boot
     assert SHELL_WORD.fullmatch(address)
     # Browsers and curl resolve "." and ".." in a path, so no part of it may be one.
     assert urljoin("http://host/a/", f"/ipxe/{boot.path}") == f"http://host/ipxe/{boot.path}"

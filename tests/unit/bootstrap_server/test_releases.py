@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from fastapi import FastAPI
 
-from bootstrap_server.app import create_app
-from bootstrap_server.releases import open_release_file
+from bootstrap_server.channels.releases import open_release_file
 from bootstrap_server.settings import Settings
+from bootstrap_server.web.app import create_app
 from serving.content import BeingWrittenError, FileOpener
 from tests.helpers.asgi import ask
 from tests.helpers.ipxe import read_commands

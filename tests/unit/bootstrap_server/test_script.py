@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from bootstrap_server.errors import TemplateError
-from bootstrap_server.model import EXTRA_MAX_CHARS, PARAMETERS_MAX, Boot
-from bootstrap_server.script import (
+from bootstrap_server.options.model import EXTRA_MAX_CHARS, PARAMETERS_MAX, Options
+from bootstrap_server.script.boot import (
     COMMAND_LINE_MAX_BYTES,
     SLOT_BYTES,
     command_line,
@@ -27,20 +27,20 @@ MAY_FAIL |= {"ifclose"}
 
 
 def test_golden() -> None:
-    boot = Boot.parse("dev", "1", "vlan:priv=3 relay=wss:______relay.example")
+    boot = Options.parse("dev", "1", "vlan:priv=3 relay=wss:______relay.example")
     assert render_script(boot, URL, HUB) == GOLDEN.read_text()
 
 
 def test_command_line() -> None:
-    assert command_line(Boot.parse("prod", "12", "zos-debug"), HUB) == (
+    assert command_line(Options.parse("prod", "12", "zos-debug"), HUB) == (
         "runmode=prod farmer_id=12 hub=http://hub.example "
         "console=tty0 console=ttyS0,115200n8 panic=60 nomodeset zos-debug"
     )
-    assert "farmer_id" not in command_line(Boot.parse("prod"), HUB)
+    assert "farmer_id" not in command_line(Options.parse("prod"), HUB)
 
 
 def test_every_command_that_can_fail_has_an_alternative() -> None:
-    commands = read_commands(render_script(Boot.parse("dev", "1"), "https://boot.example", HUB))
+    commands = read_commands(render_script(Options.parse("dev", "1"), "https://boot.example", HUB))
     for this, following in itertools.pairwise(commands):
         if this.name in MAY_FAIL | {"iseq", "isset"}:
             assert following.operator in ("||", "&&"), this
@@ -57,7 +57,7 @@ def test_the_release_script_names_the_release_and_nothing_else() -> None:
 
 
 def test_an_old_ipxe_is_told_before_it_fails() -> None:
-    commands = read_commands(render_script(Boot.parse("dev", "1"), URL, HUB))
+    commands = read_commands(render_script(Options.parse("dev", "1"), URL, HUB))
     names = [command.name for command in commands]
     assert names.index("imgfree") < names.index("echo")  # images that were loaded before
     at = names.index("iseq")
@@ -71,7 +71,7 @@ def test_an_old_ipxe_is_told_before_it_fails() -> None:
 
 
 def test_every_goto_has_its_label() -> None:
-    commands = read_commands(render_script(Boot.parse("dev", "1"), URL, HUB))
+    commands = read_commands(render_script(Options.parse("dev", "1"), URL, HUB))
     labels = [command.name[1:] for command in commands if command.name.startswith(":")]
     targets = {command.arguments[0] for command in commands if command.name == "goto"}
     assert targets == set(labels)
@@ -79,7 +79,7 @@ def test_every_goto_has_its_label() -> None:
 
 
 def test_the_clock_is_set_only_for_https() -> None:
-    boot = Boot.parse("dev", "1")
+    boot = Options.parse("dev", "1")
     ntp = Command("", "ntp", ("pool.ntp.org",))
     assert ntp in read_commands(render_script(boot, "https://boot.example", HUB))
     assert ntp not in read_commands(render_script(boot, URL, HUB))
@@ -88,10 +88,10 @@ def test_the_clock_is_set_only_for_https() -> None:
 def test_a_script_of_maximal_input_fits() -> None:
     longest = ("a" * (EXTRA_MAX_CHARS // 4 - 1) + " ") * 4
     url = "https://" + "h" * (URL_MAX_CHARS - 8)
-    boot = Boot.parse("prod", str(FARM_MAX), longest)
+    boot = Options.parse("prod", str(FARM_MAX), longest)
     assert len(command_line(boot, url)) <= COMMAND_LINE_MAX_BYTES
     assert len(fill_slot(render_script(boot, url, url))) == SLOT_BYTES
-    assert Boot.parse("prod", "1", "a " * PARAMETERS_MAX).parameters
+    assert Options.parse("prod", "1", "a " * PARAMETERS_MAX).parameters
 
 
 def test_slot_is_the_script_and_newlines() -> None:

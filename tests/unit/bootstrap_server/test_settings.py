@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from bootstrap_server.app import create_app
 from bootstrap_server.errors import SettingsError
 from bootstrap_server.settings import Settings
+from bootstrap_server.web.app import create_app
 from tests.helpers.asgi import ask
 
 

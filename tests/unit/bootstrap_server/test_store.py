@@ -10,10 +10,10 @@ from urllib.parse import quote
 import pytest
 from fastapi import FastAPI
 
-from bootstrap_server.app import create_app
-from bootstrap_server.cli import read_root
+from bootstrap_server.commands.serve import read_root
 from bootstrap_server.errors import SettingsError
 from bootstrap_server.settings import BootstrapSettings, Settings
+from bootstrap_server.web.app import create_app
 from tests.helpers.asgi import ask
 from tests.helpers.ipxe import read_commands
 from tests.helpers.releases.store import DAY_S, Maintainer

@@ -5,17 +5,17 @@ from dataclasses import dataclass
 
 from starlette.responses import HTMLResponse
 
-from bootstrap_server.disk import DISK_BYTES
+from bootstrap_server.channels.releases import PublishedRelease
 from bootstrap_server.errors import InputError, NotThereError
-from bootstrap_server.model import (
+from bootstrap_server.images.disk import DISK_BYTES
+from bootstrap_server.options.model import (
     EXTRA_MAX_CHARS,
-    Boot,
+    Options,
     parse_extra,
     parse_farm,
     parse_run_mode,
 )
 from bootstrap_server.pages import render_page
-from bootstrap_server.releases import PublishedRelease
 from bootstrap_server.settings import Settings
 from common.runmodes import RUN_MODES
 
@@ -26,7 +26,7 @@ _SHOWN_MAX_CHARS = 2 * EXTRA_MAX_CHARS  # of an input that the page repeats in i
 class Result:
     """The addresses for a form that was filled in."""
 
-    boot: Boot
+    boot: Options
     usb_url: str
     script_url: str
     curl: str
@@ -37,7 +37,7 @@ def show_form(
     query: Mapping[str, str],
     settings: Settings,
     channels: Mapping[str, PublishedRelease | None],
-    checksum: Callable[[Boot], str],
+    checksum: Callable[[Options], str],
 ) -> HTMLResponse:
     """Return the page for the form's inputs: empty, with its errors, or with addresses.
 
@@ -51,7 +51,7 @@ def show_form(
     errors = find_errors(typed, settings.parameters) if "farm" in query else {}
     result = None
     if "farm" in query and not errors:
-        boot = Boot.parse(typed["runmode"], typed["farm"], typed["extra"])
+        boot = Options.parse(typed["runmode"], typed["farm"], typed["extra"])
         result = make_result(boot, settings.page_url, checksum(boot))
     page = render_page(
         "form.html",
@@ -77,7 +77,7 @@ def find_errors(typed: Mapping[str, str], parameters: Sequence[str]) -> dict[str
     """Return the error of each field that has one; `parameters` are allowed by the operator."""
 
     def check_extra(text: str) -> None:
-        Boot(typed["runmode"], None, parse_extra(text)).check_allowed(parameters)
+        Options(typed["runmode"], None, parse_extra(text)).check_allowed(parameters)
 
     checks: dict[str, Callable[[str], object]]
     checks = {"farm": parse_farm, "runmode": parse_run_mode, "extra": check_extra}
@@ -90,7 +90,7 @@ def find_errors(typed: Mapping[str, str], parameters: Sequence[str]) -> dict[str
     return errors
 
 
-def make_result(boot: Boot, page_url: str, sha256: str) -> Result:
+def make_result(boot: Options, page_url: str, sha256: str) -> Result:
     """Return the addresses of `boot`; they hold no character that is special in a shell."""
     usb_url = f"{page_url}/usb/{boot.path}"
     return Result(

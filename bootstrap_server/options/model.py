@@ -1,6 +1,6 @@
 """What an image is made for: a run mode, a farm, kernel parameters. All user input is checked here.
 
-A `Boot` can only be made of checked parts, and every part consists of characters that have no
+A `Options` can only be made of checked parts, and every part consists of characters that have no
 special meaning in iPXE, a shell, HTML or a URL's query. Scripts and pages can therefore contain
 them unescaped.
 """
@@ -68,7 +68,7 @@ SAME = str.maketrans("-", "_")  # the kernel treats them as one character in a n
 
 
 @dataclass(frozen=True, slots=True)
-class Boot:
+class Options:
     """One personalised boot: `farm` is None for a node that belongs to no farm yet."""
 
     run_mode: str

@@ -11,9 +11,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from bootstrap_server import disk, inputs
 from bootstrap_server.errors import TemplateError
-from bootstrap_server.script import SLOT_BYTES, fill_slot
+from bootstrap_server.images import disk, inputs
+from bootstrap_server.script.boot import SLOT_BYTES, fill_slot
 from common.locks import hold_lock
 from common.paths import cache_dir
 from common.run import run

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bootstrap_server.errors import NotReadyError, NotThereError
-from bootstrap_server.model import parse_run_mode
+from bootstrap_server.options.model import parse_run_mode
 from common.releases.manifest import MAX_BYTES
 from serving.content import FileOpener, OpenFile
 

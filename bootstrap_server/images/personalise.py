@@ -3,8 +3,8 @@
 import hashlib
 import threading
 
-from bootstrap_server.script import fill_slot
-from bootstrap_server.template import Template, load_template
+from bootstrap_server.images.template import Template, load_template
+from bootstrap_server.script.boot import fill_slot
 from serving.content import Pieces
 
 

@@ -11,7 +11,7 @@ progress for the user (and for tests) on the console.
 """
 
 from bootstrap_server.errors import TemplateError
-from bootstrap_server.model import Boot
+from bootstrap_server.options.model import Options
 
 SLOT_BYTES = 8192  # of a template image; a script is padded to it with newlines
 COMMAND_LINE_MAX_BYTES = 2047  # COMMAND_LINE_SIZE of x86 Linux, less its NUL
@@ -107,7 +107,7 @@ reboot
 _CLOCK = "ntp pool.ntp.org ||\n"
 
 
-def command_line(boot: Boot, hub_url: str) -> str:
+def command_line(boot: Options, hub_url: str) -> str:
     """Return the kernel command line of `boot`: our parameters first, then the farmer's."""
     words = [f"runmode={boot.run_mode}"]
     if boot.farm is not None:
@@ -116,7 +116,7 @@ def command_line(boot: Boot, hub_url: str) -> str:
     return " ".join([*words, *boot.parameters])
 
 
-def render_script(boot: Boot, public_url: str, hub_url: str) -> str:
+def render_script(boot: Options, public_url: str, hub_url: str) -> str:
     """Return the iPXE script of `boot`. The URLs come from `Settings`, so they are checked."""
     arguments = command_line(boot, hub_url)
     if len(arguments) > COMMAND_LINE_MAX_BYTES:

@@ -12,9 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
-from bootstrap_server.errors import NotReadyError, NotThereError
-from bootstrap_server.model import parse_run_mode
-from bootstrap_server.releases import (
+from bootstrap_server.channels.releases import (
     BOOT_FILES,
     NOT_ABSENT,
     PublishedRelease,
@@ -23,6 +21,8 @@ from bootstrap_server.releases import (
     open_pinned_file,
     open_release_file,
 )
+from bootstrap_server.errors import NotReadyError, NotThereError
+from bootstrap_server.options.model import parse_run_mode
 from common.errors import ZosError
 from common.releases.channel import Channel, digest_of, open_manifest, read_channel
 from common.releases.layout import Layout, StoreError

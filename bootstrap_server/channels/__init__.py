@@ -1,0 +1,1 @@
+"""Releases: where they come from, and which one each run mode boots."""

@@ -1,0 +1,1 @@
+"""Network boot on a LAN: dnsmasq, and a mirror of what the nodes there fetch."""

@@ -1,0 +1,1 @@
+"""Nodes: which farm they belong to, and how far each boot has got."""

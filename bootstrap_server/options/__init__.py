@@ -1,0 +1,1 @@
+"""What an image is made for: the options of one boot, as a value. No I/O."""

@@ -1,0 +1,1 @@
+"""Starts machines from an image over the network of their management controllers."""

@@ -1,0 +1,1 @@
+"""What binds an image to its farm and to this server."""

@@ -1,0 +1,26 @@
+"""The application: its routers, and what their requests share."""
+
+from fastapi import FastAPI
+
+from bootstrap_server.pages.failures import show_failure
+from bootstrap_server.settings import Settings
+from bootstrap_server.web import boot, pages, releases
+from bootstrap_server.web.shared import Server
+from serving import kit
+from serving.settings import ServerSettings
+
+
+def create_app(settings: Settings, common: ServerSettings | None = None) -> FastAPI:
+    """Return the application. The first request for an image loads the template."""
+    # The interactive documentation would load scripts from other sites, and a redirect would be
+    # built from the Host header, which a client chooses.
+    app = FastAPI(
+        title="Zero-OS bootstrap server", docs_url=None, redoc_url=None, redirect_slashes=False
+    )
+    shared = kit.install(app, common or ServerSettings(), show_failure)
+    server = app.state.server = Server(settings, shared.pools.hashing)
+    shared.readiness.checks["template"] = server.check_template
+    shared.readiness.facts = server.describe
+    for area in (pages, boot, releases):
+        app.include_router(area.router)
+    return app

@@ -1,0 +1,55 @@
+"""The files of releases, and the channels' signed metadata."""
+
+from fastapi import Request
+from starlette.responses import Response
+
+from bootstrap_server.script.boot import render_release
+from bootstrap_server.web.shared import (
+    BINARY,
+    NEVER_CHANGES,
+    Shared,
+    answer,
+    make_router,
+    send_text,
+)
+from serving.respond import send_content
+
+router = make_router()
+
+
+@answer(router, "/kernel/{run_mode}/release.ipxe")
+async def release_script(run_mode: str, server: Shared) -> Response:
+    """Return the script that says which release a run mode boots at this moment."""
+    release = await server.hashing.run(server.source.find, run_mode)
+    return send_text(render_release(*release))
+
+
+@answer(router, "/kernel/{run_mode}/{release}/{name}")
+async def pinned_file(
+    request: Request, run_mode: str, release: str, name: str, server: Shared
+) -> Response:
+    """Return vmlinuz or initramfs.zst of this release, as long as the channel holds it."""
+    content = await server.hashing.run(server.source.open_pinned, run_mode, release, name)
+    return send_content(request, content, BINARY, {"Cache-Control": NEVER_CHANGES})
+
+
+@answer(router, "/kernel/{run_mode}/{name}")
+async def release_file(request: Request, run_mode: str, name: str, server: Shared) -> Response:
+    """Return a file of the release that a run mode boots: vmlinuz, initramfs.zst, manifest.json."""
+    content = await server.hashing.run(server.source.open, run_mode, name)
+    return send_content(request, content, BINARY, {})
+
+
+@answer(router, "/channel/metadata/{name}")
+async def channel_metadata(request: Request, name: str, server: Shared) -> Response:
+    """Return a file of the channels' signed metadata: timestamp.json, or a numbered version."""
+    content = await server.hashing.run(server.source.open_metadata, name)
+    cached = "no-cache" if name == "timestamp.json" else NEVER_CHANGES
+    return send_content(request, content, "application/json", {"Cache-Control": cached})
+
+
+@answer(router, "/channel/targets/{run_mode}/{name}")
+async def channel_target(request: Request, run_mode: str, name: str, server: Shared) -> Response:
+    """Return a file that the signed metadata of a channel names, by SHA-256 and name."""
+    content = await server.hashing.run(server.source.open_target, run_mode, name)
+    return send_content(request, content, BINARY, {"Cache-Control": NEVER_CHANGES})

@@ -1,0 +1,106 @@
+"""What the modules of the HTTP interface share.
+
+Every address takes GET and HEAD. An endpoint that may block is a plain function, which runs in a
+thread.
+"""
+
+import hashlib
+from collections.abc import Awaitable, Callable
+from typing import Annotated, TypeVar
+
+from fastapi import APIRouter, Depends, Request
+from starlette.responses import PlainTextResponse, Response
+
+from bootstrap_server.channels.sources import FolderSource, Source, StoreSource, find_channels
+from bootstrap_server.errors import InputError
+from bootstrap_server.images.personalise import TemplateHolder, personalise
+from bootstrap_server.options.model import Options, refuse_kernel
+from bootstrap_server.script.boot import render_script
+from bootstrap_server.settings import Settings
+from serving.content import FileOpener
+from serving.pools import Pool
+
+BINARY = "application/octet-stream"
+NEVER_CHANGES = "public, max-age=31536000, immutable"
+Endpoint = TypeVar("Endpoint", bound=Callable[..., Response | Awaitable[Response]])
+
+
+async def check_address(request: Request) -> None:
+    """Refuse a path that is not printable: a route's pattern would drop a newline at its end."""
+    if not request.scope["path"].isprintable():
+        raise InputError("address", "the address holds a character that can't be printed")
+
+
+class Server:
+    """What the requests to one application share."""
+
+    def __init__(self, settings: Settings, hashing: Pool) -> None:
+        self.settings = settings
+        self.templates = TemplateHolder()
+        self.source = open_source(settings, FileOpener())
+        self.hashing = hashing
+
+    def check_template(self) -> str | None:
+        """Return why no image can be made yet, or None."""
+        return None if self.templates.is_loaded else "the template image is not loaded"
+
+    def describe(self) -> dict[str, object]:
+        """Return what /ready tells: whether images can be made, and which channels can boot."""
+        found = find_channels(self.source)
+        channels = {mode: release is not None for mode, release in found.items()}
+        return {"template": self.templates.is_loaded, "channels": channels}
+
+    def checksum(self, boot: Options) -> str:
+        """Return the SHA-256 of the image of `boot`; empty while no image can be made."""
+        if not self.templates.is_loaded:
+            return ""
+        image = personalise(self.templates.get(), self.script(boot))
+        return hashlib.sha256(b"".join(image.parts)).hexdigest()
+
+    def parse(self, request: Request, run_mode: str, farm: str, extra: str) -> Options:
+        """Return what the parts of an address ask for. Raises `NotThereError` or `InputError`."""
+        refuse_kernel(request.scope.get("raw_path") or b"")
+        boot = Options.parse(run_mode, farm, extra)
+        boot.check_allowed(self.settings.parameters)
+        return boot
+
+    def script(self, boot: Options) -> str:
+        """Return the script of `boot` with this server's own addresses."""
+        return render_script(boot, self.settings.public_url, self.settings.hub_url)
+
+
+def open_source(settings: Settings, opener: FileOpener) -> Source:
+    """Return where the releases of a server come from."""
+    if settings.releases is not None:
+        return FolderSource(settings.releases, opener)
+    assert settings.store is not None
+    return StoreSource(settings.store, settings.root, opener)
+
+
+async def get_server(request: Request) -> Server:
+    """Return what `create_app` made for the application that got `request`."""
+    server: Server = request.app.state.server
+    return server
+
+
+Shared = Annotated[Server, Depends(get_server)]
+
+
+def make_router() -> APIRouter:
+    """Return a router whose addresses are checked first."""
+    return APIRouter(default_response_class=Response, dependencies=[Depends(check_address)])
+
+
+def answer(router: APIRouter, path: str) -> Callable[[Endpoint], Endpoint]:
+    """Register a function for GET and HEAD of `path`."""
+
+    def register(endpoint: Endpoint) -> Endpoint:
+        router.head(path, include_in_schema=False)(endpoint)
+        return router.get(path)(endpoint)
+
+    return register
+
+
+def send_text(text: str) -> Response:
+    """Return a text that may change before the next request."""
+    return PlainTextResponse(text, headers={"Cache-Control": "no-cache"})
