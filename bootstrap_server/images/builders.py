@@ -3,19 +3,20 @@
 - `usb`: a disk with one FAT partition: syslinux for BIOS, iPXE itself for UEFI.
 - `iso`: a CD-ROM that is also a disk: isolinux for BIOS, a FAT image with iPXE for UEFI. The script
   stands in it twice, once for each.
-- `uefi`: one program: GRUB with an archive in it, which starts iPXE from there. iPXE takes what
-  follows the first word of its load options for a script.
+- `uefi`, `uefi-arm64`, `snponly`: one program, which has the script as UTF-16 (`efi.py`).
 - `krn`: one file that boots as a Linux kernel: iPXE, and the script where the loader of a kernel
   puts the end of the file. The header says that an initrd is there. A loader that is given an
   initrd replaces these fields.
 """
 
+import os
 import struct
+from collections.abc import Callable
 from pathlib import Path
 
 from bootstrap_server.errors import TemplateError
-from bootstrap_server.images import disk, inputs
-from bootstrap_server.images.workshop import Workshop, make_tar
+from bootstrap_server.images import disk, efi, inputs
+from bootstrap_server.images.workshop import EPOCH_S, Workshop
 from bootstrap_server.script.boot import fill_slot
 
 BLANK_SCRIPT = """\
@@ -79,14 +80,14 @@ def build_usb(shop: Workshop) -> bytes:
 def build_iso(shop: Workshop) -> bytes:
     """Return a CD-ROM and disk with both boot loaders and an unpersonalised script for each."""
     script = shop.write("iso/autoexec.ipxe", blank())
-    efi = shop.write("iso/efi.img", bytes(EFI_IMAGE_BYTES))
-    shop.run("mkfs.fat", "--invariant", "-i", f"{EFI_IMAGE_ID:08x}", "-n", disk.VOLUME_LABEL, efi)
+    boot = shop.write("iso/efi.img", bytes(EFI_IMAGE_BYTES))
+    shop.run("mkfs.fat", "--invariant", "-i", f"{EFI_IMAGE_ID:08x}", "-n", disk.VOLUME_LABEL, boot)
     programs = {
         "autoexec.ipxe": script,
         "EFI/BOOT/BOOTX64.EFI": shop.tree / inputs.IPXE_UEFI,
         "EFI/BOOT/BOOTAA64.EFI": shop.tree / inputs.IPXE_ARM64,
     }
-    shop.fill_fat(efi, programs)
+    shop.fill_fat(boot, programs)
     shop.write("iso/ipxe.krn", shop.read(inputs.IPXE_BIOS))
     shop.write("iso/isolinux.cfg", SYSLINUX_CFG)
     shop.write("iso/ipxe.txt", shop.read(inputs.IPXE_LICENCE))
@@ -103,19 +104,16 @@ def master_iso(shop: Workshop, name: str, label: str, timeout_s: float = 60) -> 
     options += ["-c", "boot.cat", "-b", "isolinux.bin", "-no-emul-boot", "-boot-load-size", "4"]
     options += ["-boot-info-table", "-eltorito-alt-boot", "-e", "efi.img", "-no-emul-boot"]
     options += ["-isohybrid-gpt-basdat", "-o", str(output)]
+    for path in sorted(top.rglob("*"), reverse=True):  # a folder after what is in it
+        os.utime(path, (EPOCH_S, EPOCH_S))
+    os.utime(top, (EPOCH_S, EPOCH_S))
     shop.run("xorriso", "-as", "mkisofs", *options, top, timeout_s=timeout_s)
     return output
 
 
-def build_uefi(shop: Workshop) -> bytes:
-    """Return GRUB with iPXE, which is started with the script as its load options."""
-    config = b"chainloader (memdisk)/ipxe.efi ipxe '" + blank() + b"'\nboot\nsleep 60\nreboot\n"
-    parts = {"grub.cfg": config, "ipxe.efi": shop.read(inputs.IPXE_UEFI)}
-    archive = shop.write("memdisk.tar", make_tar(parts))
-    options = ["-m", str(archive), "-p", "(memdisk)/"]
-    start = "configfile (memdisk)/grub.cfg\n"
-    grub = shop.make_grub("grub.efi", start, inputs.CHAIN_MODULES, *options)
-    return grub.read_bytes()
+def build_efi(name: str) -> Callable[[Workshop], bytes]:
+    """Return the builder of an iPXE for UEFI, a file of its package, with the script in it."""
+    return lambda shop: efi.add_script(shop.read(name), efi.encode_script(blank()))
 
 
 def build_krn(shop: Workshop) -> bytes:

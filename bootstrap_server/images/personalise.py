@@ -35,8 +35,9 @@ class TemplateHolder:
 
 def personalise(template: Template, script: str) -> Pieces:
     """Return the image with `script` in its slots. The template is not copied."""
-    slot = fill_slot(template.form(script)) if template.slots else b""
-    data, parts, at = memoryview(template.data), [], 0
+    slot = template.form(fill_slot(script)) if template.slots else b""
+    data, at = memoryview(template.data), 0
+    parts: list[memoryview] = []
     for start in template.slots:
         parts += [data[at:start], memoryview(slot)]
         at = start + len(slot)

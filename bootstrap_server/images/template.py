@@ -7,34 +7,33 @@ a stale one, and two machines build the same bytes. What is personal is in slots
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from bootstrap_server.errors import TemplateError
 from bootstrap_server.images import builders, inputs
+from bootstrap_server.images.efi import encode_script
 from bootstrap_server.images.workshop import EPOCH_S, Workshop, open_workshop
-from bootstrap_server.script.boot import SLOT_BYTES, fill_slot
+from bootstrap_server.script.boot import SLOT_BYTES
 from common.locks import hold_lock
 from common.paths import cache_dir
 from common.sealed import read_sealed, write_sealed
 
 LOCK_DEADLINE_S = 300
-LAYOUT = 2  # raise it when a builder changes
+LAYOUT = 3  # raise it when a builder changes
+
+
+Form = Callable[[bytes], bytes]
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How a template is built, how often its slot stands in it, and a script's form in there."""
+    """How a template is built, how often its slot stands in it, and the form of a slot in there."""
 
     build: Callable[[Workshop], bytes]
     slots: int = 1
-    form: Callable[[str], str] = str
-
-
-def quote_for_grub(script: str) -> str:
-    """Return a script as it stands between single quotes in GRUB's language."""
-    return script.replace("'", "'\\''")
+    form: Form = bytes
 
 
 def take(name: str) -> Recipe:
@@ -45,12 +44,12 @@ def take(name: str) -> Recipe:
 RECIPES: Mapping[str, Recipe] = {
     "usb": Recipe(builders.build_usb),
     "iso": Recipe(builders.build_iso, 2),
-    "uefi": Recipe(builders.build_uefi, form=quote_for_grub),
     "krn": Recipe(builders.build_krn),
-    "ipxe.lkrn": take(inputs.IPXE_BIOS),
-    "ipxe.efi": take(inputs.IPXE_UEFI),
-    "ipxe-arm64.efi": take(inputs.IPXE_ARM64),
-    "snponly.efi": take(inputs.SNPONLY),
+    "uefi": Recipe(builders.build_efi(inputs.IPXE_UEFI), form=encode_script),
+    "uefi-arm64": Recipe(builders.build_efi(inputs.IPXE_ARM64), form=encode_script),
+    "snponly": Recipe(builders.build_efi(inputs.SNPONLY), form=encode_script),
+    "krn-generic": take(inputs.IPXE_BIOS),
+    "uefi-generic": take(inputs.IPXE_UEFI),
 }
 
 
@@ -61,7 +60,7 @@ class Template:
     data: bytes
     digest: str
     slots: tuple[int, ...]
-    form: Callable[[str], str] = str
+    form: Form = bytes
 
 
 def load_templates(root: bytes = b"") -> dict[str, Template]:
@@ -100,19 +99,18 @@ def identify(name: str, digests: Mapping[str, str], root: bytes = b"") -> str:
 
 
 def build_templates(
-    found: inputs.Inputs, names: list[str], root: bytes = b""
+    found: inputs.Inputs, names: Iterable[str] = RECIPES, root: bytes = b""
 ) -> dict[str, bytes]:
     """Build templates from archives of packages; the same ones give the same bytes."""
-    built = {}
-    for name in names:  # each in a folder of its own
-        with open_workshop(found.archives, root) as shop:
-            built[name] = RECIPES[name].build(shop)
-    return built
+    with open_workshop(found.archives, root) as shop:
+        return {name: RECIPES[name].build(shop) for name in names}
 
 
 def open_template(name: str, data: bytes) -> Template:
     """Find the slots in a template's bytes. Raises `TemplateError` if their number is wrong."""
-    recipe, mark, slots = RECIPES[name], builders.blank(), []
+    recipe = RECIPES[name]
+    slots = []
+    mark = recipe.form(builders.blank())
     at = data.find(mark)
     while at >= 0:
         slots.append(at)

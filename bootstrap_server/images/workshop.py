@@ -1,10 +1,8 @@
 """Where template images are built: unpacked inputs, their tools, and the steps that builders share."""
 
-import tarfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 
 from bootstrap_server.errors import TemplateError
@@ -79,14 +77,3 @@ def replace_root(program: bytes, root: bytes) -> bytes:
     if program.count(IPXE_ROOT) != 1 or len(root) != len(IPXE_ROOT):
         raise TemplateError("this iPXE does not have the fingerprint of its root in one place")
     return program.replace(IPXE_ROOT, root)
-
-
-def make_tar(files: Mapping[str, bytes]) -> bytes:
-    """Return an uncompressed archive of `files`."""
-    target = BytesIO()
-    with tarfile.open(fileobj=target, mode="w", format=tarfile.USTAR_FORMAT) as archive:
-        for name, content in files.items():
-            member = tarfile.TarInfo(name)
-            member.size, member.mtime = len(content), EPOCH_S
-            archive.addfile(member, BytesIO(content))
-    return target.getvalue()
