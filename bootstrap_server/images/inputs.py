@@ -52,15 +52,17 @@ IPXE_LICENCE = "usr/share/doc/ipxe/copyright"
 SYSLINUX_LICENCE = "usr/share/doc/syslinux/copyright"
 GRUB_LICENCE = "usr/share/doc/grub-common/copyright"
 
-# Modules of GRUB, with those that they need (moddep.lst): to start iPXE, and to start Linux.
-CHAIN_MODULES = ("boot", "chain", "configfile", "echo", "memdisk", "normal", "reboot", "sleep", "tar")
-LINUX_MODULES = ("boot", "configfile", "echo", "iso9660", "linux", "normal", "reboot", "search_label")
-LINUX_MODULES += ("fat", "part_gpt", "part_msdos", "search", "sleep")
-_NEEDED_MODULES = ("archelp", "bufio", "crypto", "datetime", "efinet", "extcmd", "fshelp", "gettext")
-_NEEDED_MODULES += ("mmap", "net", "priority_queue", "relocator", "search_fs_file")
-_NEEDED_MODULES += ("search_fs_uuid", "terminal", "video")
-_GRUB_FILES = ("kernel.img", "moddep.lst") + tuple(
-    f"{name}.mod" for name in {*CHAIN_MODULES, *LINUX_MODULES, *_NEEDED_MODULES}
+# What GRUB needs to start Linux from an ISO; then, what these modules need (moddep.lst).
+GRUB_MODULES: tuple[str, ...] = (
+    *("boot", "configfile", "echo", "fat", "iso9660", "linux", "normal", "part_gpt"),
+    *("part_msdos", "reboot", "search", "search_label", "sleep"),
+)
+_GRUB_FILES = (
+    *("kernel.img", "moddep.lst"),
+    *(f"{name}.mod" for name in GRUB_MODULES),
+    *("bufio.mod", "crypto.mod", "datetime.mod", "extcmd.mod", "fshelp.mod", "gettext.mod"),
+    *("mmap.mod", "net.mod", "priority_queue.mod", "relocator.mod", "search_fs_file.mod"),
+    *("search_fs_uuid.mod", "terminal.mod", "video.mod"),
 )
 
 # What an image's content depends on. The C library is needed, but leaves no trace in the result.

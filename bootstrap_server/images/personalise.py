@@ -2,11 +2,14 @@
 
 import hashlib
 import threading
-from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from bootstrap_server.images.template import Template, load_templates
 from bootstrap_server.script.boot import fill_slot
 from serving.content import Pieces
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 class TemplateHolder:

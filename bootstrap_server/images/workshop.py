@@ -1,4 +1,4 @@
-"""Where template images are built: unpacked inputs, their tools, and the steps that builders share."""
+"""Where templates are built: unpacked inputs, their tools, and the steps that builders share."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
