@@ -16,6 +16,7 @@ from bootstrap_server.errors import InputError, NotReadyError, NotThereError
 from bootstrap_server.images.kinds import KINDS, Kind
 from bootstrap_server.images.make import Digests, make_image
 from bootstrap_server.images.personalise import TemplateHolder
+from bootstrap_server.images.release import ReleaseImages
 from bootstrap_server.options.model import Options
 from bootstrap_server.options.parse import parse_address, split_path
 from bootstrap_server.script.boot import render_script
@@ -44,6 +45,8 @@ class Server:
         self.digests = Digests()
         self.source = open_source(settings, FileOpener())
         self.hashing = hashing
+        self.building = Pool(1)
+        self.releases = ReleaseImages(self.source)
 
     def check_template(self) -> str | None:
         """Return why no image can be made yet, or None."""
@@ -81,10 +84,14 @@ class Server:
         with contextlib.suppress(NotReadyError, BeingWrittenError):
             self.source.find(options.run_mode)
 
+    def site(self, _options: Options | None) -> Site:
+        """Return what this server adds to a script; `None` is for a script without options."""
+        settings = self.settings
+        return Site(settings.public_url, settings.hub_url, settings.mirrors)
+
     def script(self, options: Options) -> str:
         """Return the script of `options` with this server's own addresses."""
-        settings = self.settings
-        return render_script(options, Site(settings.public_url, settings.hub_url, settings.mirrors))
+        return render_script(options, self.site(options))
 
 
 def open_source(settings: Settings, opener: FileOpener) -> Source:
