@@ -47,6 +47,14 @@ class BootstrapSettings(ServerSettings):
         description="name of a further kernel parameter that farmers may set; can be repeated",
     )
 
+    state: Path | None = Field(
+        default=None, description="folder of what the server keeps: its database, its key"
+    )
+    database: str = Field(
+        default="",
+        description="URL of a PostgreSQL database, instead of an SQLite file in `state`",
+    )
+
     @field_validator("allow_parameter", mode="before")
     @classmethod
     def split_names(cls, value: object) -> object:
@@ -63,6 +71,12 @@ class BootstrapSettings(ServerSettings):
         return names
 
 
+class StateSettings(BootstrapSettings):
+    """The same settings for verbs that use only the state, so they need no hub."""
+
+    hub: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """The addresses and the folder that one application works with.
@@ -71,6 +85,7 @@ class Settings:
     holds a folder `<run mode>/{vmlinuz,initramfs.zst}` for each channel. Browsers reach the server
     at `page_url`, which differs from `public_url` when the nodes are in a virtual network.
     `parameters` are the names of kernel parameters that farmers may set beside the documented ones.
+    `state` and `database` say where state is kept; without both it ends with the process.
     With a `store`, releases come from its channels, as far as the trusted metadata `root` vouches
     for them, and `releases` is not used.
     """
@@ -82,6 +97,8 @@ class Settings:
     parameters: tuple[str, ...] = ()
     store: Path | None = None
     root: bytes = b""
+    state: Path | None = None
+    database: str = ""
 
     def __post_init__(self) -> None:
         """Check the addresses, and remove the slash at their ends."""

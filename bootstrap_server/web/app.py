@@ -19,7 +19,9 @@ def create_app(settings: Settings, common: ServerSettings | None = None) -> Fast
     )
     shared = kit.install(app, common or ServerSettings(), show_failure)
     server = app.state.server = Server(settings, shared.pools.hashing)
+    app.state.tokens = server.tokens
     shared.readiness.checks["template"] = server.check_template
+    shared.readiness.checks["database"] = server.database.check
     shared.readiness.facts = server.describe
     for area in (pages, boot, releases):
         app.include_router(area.router)

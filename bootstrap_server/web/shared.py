@@ -17,8 +17,10 @@ from bootstrap_server.images.personalise import TemplateHolder, personalise
 from bootstrap_server.options.model import Options, refuse_kernel
 from bootstrap_server.script.boot import render_script
 from bootstrap_server.settings import Settings
+from bootstrap_server.state.opening import SCOPES, open_state
 from serving.content import FileOpener
 from serving.pools import Pool
+from serving.tokens import Tokens
 
 BINARY = "application/octet-stream"
 NEVER_CHANGES = "public, max-age=31536000, immutable"
@@ -39,6 +41,8 @@ class Server:
         self.templates = TemplateHolder()
         self.source = open_source(settings, FileOpener())
         self.hashing = hashing
+        self.database = open_state(settings.state, settings.database)
+        self.tokens = Tokens(self.database, SCOPES)
 
     def check_template(self) -> str | None:
         """Return why no image can be made yet, or None."""
