@@ -54,6 +54,7 @@ def serve(settings: BootstrapSettings) -> int:
             parameters=tuple(settings.allow_parameter),
             store=settings.store,
             root=read_root(settings),
+            mirrors=tuple(settings.mirror),
             state=settings.state,
             database=settings.database,
         )
