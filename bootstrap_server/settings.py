@@ -47,6 +47,11 @@ class BootstrapSettings(ServerSettings):
         default="",
         description="URL of a PostgreSQL database, instead of an SQLite file in `state`",
     )
+    reports_per_minute: int = Field(
+        default=12000,
+        ge=0,
+        description="reports of booting nodes that one client address may send; 0 is no limit",
+    )
     mirror: list[str] = Field(
         default=[],
         description="URL of a further server with the same releases, for nodes that can't reach "
@@ -98,6 +103,7 @@ class Settings:
     mirrors: tuple[str, ...] = ()
     state: Path | None = None
     database: str = ""
+    reports_per_minute: int = 12000
 
     def __post_init__(self) -> None:
         """Check the addresses, and remove the slash at their ends."""

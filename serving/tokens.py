@@ -189,6 +189,18 @@ class Demand:
         return tokens.check(sent.credentials if sent else None, self.scope)
 
 
+class Offer(Demand):
+    """The same for an endpoint that tells less without a token: None. A wrong one is refused."""
+
+    def __call__(  # type: ignore[override]
+        self,
+        request: Request,
+        sent: Annotated[HTTPAuthorizationCredentials | None, Security(BEARER)],
+    ) -> Token | None:
+        """Check the request, in a thread."""
+        return super().__call__(request, sent) if sent else None
+
+
 def make_token(row: Any) -> Token:
     """Return what a row says."""
     scopes = tuple(row.scopes.split())

@@ -57,6 +57,7 @@ def serve(settings: BootstrapSettings) -> int:
             mirrors=tuple(settings.mirror),
             state=settings.state,
             database=settings.database,
+            reports_per_minute=settings.reports_per_minute,
         )
         app = create_app(addresses, settings)
         talk("making the template image (the first time, this fetches Debian packages)")

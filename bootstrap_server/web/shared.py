@@ -14,6 +14,7 @@ from starlette.responses import PlainTextResponse, Response
 from bootstrap_server.channels.sources import FolderSource, Source, StoreSource, find_channels
 from bootstrap_server.errors import InputError, NotThereError
 from bootstrap_server.images.personalise import TemplateHolder, personalise
+from bootstrap_server.nodes.bootlog import BootLog
 from bootstrap_server.options.model import Options
 from bootstrap_server.options.parse import parse_address, split_path
 from bootstrap_server.script.boot import render_script
@@ -45,6 +46,7 @@ class Server:
         self.hashing = hashing
         self.database = open_state(settings.state, settings.database)
         self.tokens = Tokens(self.database, SCOPES)
+        self.log = BootLog(self.database)
 
     def check_template(self) -> str | None:
         """Return why no image can be made yet, or None."""
