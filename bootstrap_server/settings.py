@@ -47,6 +47,10 @@ class BootstrapSettings(ServerSettings):
         default="",
         description="URL of a PostgreSQL database, instead of an SQLite file in `state`",
     )
+    enrol_key: Path | None = Field(
+        default=None,
+        description="Ed25519 key in PEM that signs images' enrolment tokens; empty: one in `state`",
+    )
     reports_per_minute: int = Field(
         default=12000,
         ge=0,
@@ -103,6 +107,7 @@ class Settings:
     mirrors: tuple[str, ...] = ()
     state: Path | None = None
     database: str = ""
+    enrol_key: Path | None = None
     reports_per_minute: int = 12000
 
     def __post_init__(self) -> None:

@@ -21,6 +21,7 @@ from bootstrap_server.script.boot import render_script
 from bootstrap_server.script.site import Site
 from bootstrap_server.settings import Settings
 from bootstrap_server.state.opening import SCOPES, open_state
+from bootstrap_server.trust.enrolment import Enroller, load_key
 from serving.content import FileOpener
 from serving.pools import Pool
 from serving.tokens import Tokens
@@ -47,6 +48,7 @@ class Server:
         self.database = open_state(settings.state, settings.database)
         self.tokens = Tokens(self.database, SCOPES)
         self.log = BootLog(self.database)
+        self.enroller = Enroller(load_key(settings.enrol_key, settings.state))
 
     def check_template(self) -> str | None:
         """Return why no image can be made yet, or None."""
@@ -78,7 +80,14 @@ class Server:
     def script(self, options: Options) -> str:
         """Return the script of `options` with this server's own addresses."""
         settings = self.settings
-        return render_script(options, Site(settings.public_url, settings.hub_url, settings.mirrors))
+        site = Site(
+            settings.public_url,
+            settings.hub_url,
+            settings.mirrors,
+            has_log=True,
+            token=self.enroller.make_token(options),
+        )
+        return render_script(options, site)
 
 
 def open_source(settings: Settings, opener: FileOpener) -> Source:
