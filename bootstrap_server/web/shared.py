@@ -7,14 +7,16 @@ thread.
 import hashlib
 from collections.abc import Awaitable, Callable
 from typing import Annotated, TypeVar
+from urllib.parse import parse_qsl
 
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import PlainTextResponse, Response
 
 from bootstrap_server.channels.sources import FolderSource, Source, StoreSource, find_channels
-from bootstrap_server.errors import InputError, NotThereError
+from bootstrap_server.errors import InputError, NotThereError, SettingsError
 from bootstrap_server.images.personalise import TemplateHolder, personalise
 from bootstrap_server.nodes.bootlog import BootLog
+from bootstrap_server.nodes.table import NodeTable
 from bootstrap_server.options.model import Options
 from bootstrap_server.options.parse import parse_address, split_path
 from bootstrap_server.script.boot import render_script
@@ -48,6 +50,8 @@ class Server:
         self.database = open_state(settings.state, settings.database)
         self.tokens = Tokens(self.database, SCOPES)
         self.log = BootLog(self.database)
+        self.nodes = NodeTable(self.database)
+        self.unknown_nodes = self.parse_default(settings.unknown_nodes)
         self.enroller = Enroller(load_key(settings.enrol_key, settings.state))
 
     def check_template(self) -> str | None:
@@ -72,22 +76,44 @@ class Server:
         raw = request.scope.get("raw_path") or b""
         parts = split_path(raw.removeprefix(b"/"))[1:]
         options = parse_address(parts, request.query_params.multi_items())
+        self.check_options(options)
+        return options
+
+    def parse_default(self, text: str) -> Options | None:
+        """Return what nodes get that are not in the table. Raises `SettingsError`."""
+        if not text:
+            return None
+        path, _, query = text.partition("?")
+        try:
+            options = parse_address(split_path(path.encode()), parse_qsl(query))
+            self.check_options(options)
+        except (InputError, NotThereError) as error:
+            raise SettingsError(
+                f"cannot give unknown nodes {text[:80]!r}: {error.message}",
+                hint="RUNMODE[/FARM[/PARAMETERS]], as in an address",
+            ) from error
+        return options
+
+    def check_options(self, options: Options) -> None:
+        """Raise `NotThereError` or `InputError` for what this server gives nobody."""
         if options.release:
             raise NotThereError("a kernel can't be chosen by its name here")
         options.check_allowed(self.settings.parameters, self.settings.mirrors)
-        return options
 
-    def script(self, options: Options) -> str:
-        """Return the script of `options` with this server's own addresses."""
+    def site(self, options: Options | None) -> Site:
+        """Return what this server adds to a script; `None` is for a script without options."""
         settings = self.settings
-        site = Site(
+        return Site(
             settings.public_url,
             settings.hub_url,
             settings.mirrors,
             has_log=True,
-            token=self.enroller.make_token(options),
+            token=self.enroller.make_token(options) if options else "",
         )
-        return render_script(options, site)
+
+    def script(self, options: Options) -> str:
+        """Return the script of `options` with this server's own addresses."""
+        return render_script(options, self.site(options))
 
 
 def open_source(settings: Settings, opener: FileOpener) -> Source:
