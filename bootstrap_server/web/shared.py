@@ -7,23 +7,29 @@ thread.
 import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Annotated, TypeVar
+from urllib.parse import parse_qsl
 
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import PlainTextResponse, Response
 
 from bootstrap_server.channels.sources import FolderSource, Source, StoreSource, find_channels
-from bootstrap_server.errors import InputError, NotReadyError, NotThereError
+from bootstrap_server.errors import InputError, NotReadyError, NotThereError, SettingsError
 from bootstrap_server.images.kinds import KINDS, Kind
 from bootstrap_server.images.make import Digests, make_image
 from bootstrap_server.images.personalise import TemplateHolder
 from bootstrap_server.images.release import ReleaseImages
+from bootstrap_server.nodes.bootlog import BootLog
+from bootstrap_server.nodes.table import NodeTable
 from bootstrap_server.options.model import Options
 from bootstrap_server.options.parse import parse_address, split_path
 from bootstrap_server.script.boot import render_script
 from bootstrap_server.script.site import Site
 from bootstrap_server.settings import Settings
+from bootstrap_server.state.opening import SCOPES, open_state
+from bootstrap_server.trust.enrolment import Enroller, load_key
 from serving.content import BeingWrittenError, FileOpener
 from serving.pools import Pool
+from serving.tokens import Tokens
 
 BINARY = "application/octet-stream"
 NEVER_CHANGES = "public, max-age=31536000, immutable"
@@ -47,6 +53,12 @@ class Server:
         self.hashing = hashing
         self.building = Pool(1)
         self.releases = ReleaseImages(self.source)
+        self.database = open_state(settings.state, settings.database)
+        self.tokens = Tokens(self.database, SCOPES)
+        self.log = BootLog(self.database)
+        self.nodes = NodeTable(self.database)
+        self.unknown_nodes = self.parse_default(settings.unknown_nodes)
+        self.enroller = Enroller(load_key(settings.enrol_key, settings.state))
 
     def check_template(self) -> str | None:
         """Return why no image can be made yet, or None."""
@@ -74,20 +86,45 @@ class Server:
         if len([part for part in parts if part]) > kind.max_parts:
             raise NotThereError("nothing is at this address")
         options = parse_address(parts, request.query_params.multi_items())
+        self.check_options(options)
+        return options
+
+    def parse_default(self, text: str) -> Options | None:
+        """Return what nodes get that are not in the table. Raises `SettingsError`."""
+        if not text:
+            return None
+        path, _, query = text.partition("?")
+        try:
+            options = parse_address(split_path(path.encode()), parse_qsl(query))
+            self.check_options(options)
+        except (InputError, NotThereError) as error:
+            raise SettingsError(
+                f"cannot give unknown nodes {text[:80]!r}: {error.message}",
+                hint="RUNMODE[/FARM[/PARAMETERS]], as in an address",
+            ) from error
+        return options
+
+    def check_options(self, options: Options) -> None:
+        """Raise `NotThereError` or `InputError` for what this server gives nobody."""
         if options.release:
             raise NotThereError("a kernel can't be chosen by its name here")
         options.check_allowed(self.settings.parameters, self.settings.mirrors)
-        return options
+
+    def site(self, options: Options | None) -> Site:
+        """Return what this server adds to a script; `None` is for a script without options."""
+        settings = self.settings
+        return Site(
+            settings.public_url,
+            settings.hub_url,
+            settings.mirrors,
+            has_log=True,
+            token=self.enroller.make_token(options) if options else "",
+        )
 
     def check_release(self, options: Options) -> None:
         """Raise `NotThereError` if a run mode has nothing to boot; it may be published just now."""
         with contextlib.suppress(NotReadyError, BeingWrittenError):
             self.source.find(options.run_mode)
-
-    def site(self, _options: Options | None) -> Site:
-        """Return what this server adds to a script; `None` is for a script without options."""
-        settings = self.settings
-        return Site(settings.public_url, settings.hub_url, settings.mirrors)
 
     def script(self, options: Options) -> str:
         """Return the script of `options` with this server's own addresses."""
