@@ -11,6 +11,7 @@ from typing import Annotated, TypeVar
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import PlainTextResponse, Response
 
+from bootstrap_server.channels.publishing import Publishing
 from bootstrap_server.channels.sources import FolderSource, Source, StoreSource, find_channels
 from bootstrap_server.errors import InputError, NotThereError
 from bootstrap_server.images.personalise import TemplateHolder, personalise
@@ -41,7 +42,9 @@ class Server:
     def __init__(self, settings: Settings, hashing: Pool) -> None:
         self.settings = settings
         self.templates = TemplateHolder()
-        self.source = open_source(settings, FileOpener())
+        opener = FileOpener()
+        self.source = open_source(settings, opener)
+        self.publishing = open_publishing(settings, opener)
         self.hashing = hashing
         self.database = open_state(settings.state, settings.database)
         self.tokens = Tokens(self.database, SCOPES)
@@ -85,6 +88,11 @@ def open_source(settings: Settings, opener: FileOpener) -> Source:
         return FolderSource(settings.releases, opener)
     assert settings.store is not None
     return StoreSource(settings.store, settings.root, opener)
+
+
+def open_publishing(settings: Settings, opener: FileOpener) -> Publishing | None:
+    """Return where publishers write to; None on a server of folders."""
+    return Publishing(settings.store, settings.root, opener) if settings.store else None
 
 
 async def get_server(request: Request) -> Server:
