@@ -1,6 +1,7 @@
 """Publishing to a running server: `zos image` with an address in place of a store's folder."""
 
 import json
+import re
 import shutil
 import socket
 import subprocess
@@ -192,3 +193,20 @@ def test_a_client_that_never_ends_leaves_nothing(site: Site) -> None:
 
 def files(site: Site) -> list[Path]:
     return list((site.store / "incoming" / "files").glob(".*"))
+
+
+@pytest.mark.parametrize("step", [9, pytest.param(1, marks=pytest.mark.matrix)])
+@pytest.mark.timeout(900)
+def test_deaths_while_publishing(tmp_path: Path, step: int) -> None:
+    """Server and client are killed; all stays valid, and the command can be run again."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.helpers.releases.crash_site", tmp_path, str(step)],
+        capture_output=True,
+        text=True,
+        timeout=900,
+        cwd=TOP,
+    )
+    assert done.returncode == 0, done.stderr
+    found = dict(re.findall(r"^(server|client): (\d+)$", done.stdout, re.MULTILINE))
+    assert int(found["server"]) >= 20
+    assert int(found["client"]) >= 40
