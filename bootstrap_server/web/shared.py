@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import PlainTextResponse, Response
 
+from bootstrap_server.channels.publishing import Publishing
 from bootstrap_server.channels.sources import FolderSource, Source, StoreSource, find_channels
 from bootstrap_server.errors import InputError, NotReadyError, NotThereError, SettingsError
 from bootstrap_server.images.kinds import KINDS, Kind
@@ -49,7 +50,9 @@ class Server:
         self.settings = settings
         self.templates = TemplateHolder(settings.tls_root)
         self.digests = Digests()
-        self.source = open_source(settings, FileOpener())
+        opener = FileOpener()
+        self.source = open_source(settings, opener)
+        self.publishing = open_publishing(settings, opener)
         self.hashing = hashing
         self.building = Pool(1)
         self.releases = ReleaseImages(self.source)
@@ -137,6 +140,11 @@ def open_source(settings: Settings, opener: FileOpener) -> Source:
         return FolderSource(settings.releases, opener)
     assert settings.store is not None
     return StoreSource(settings.store, settings.root, opener)
+
+
+def open_publishing(settings: Settings, opener: FileOpener) -> Publishing | None:
+    """Return where publishers write to; None on a server of folders."""
+    return Publishing(settings.store, settings.root, opener) if settings.store else None
 
 
 async def get_server(request: Request) -> Server:
