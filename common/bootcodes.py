@@ -112,9 +112,9 @@ CODES: Mapping[str, Code] = {
     # Zero-OS itself
     "ZB40": Code(
         "Zero-OS has no network",
-        "Linux does not reach the network, although iPXE did. Check the cable and the DHCP server. The "
-        "card may need firmware that this release lacks: try another card, and tell the release's "
-        "makers which one fails.",
+        "Linux does not reach the network, although iPXE did. Check the cable and the DHCP server. "
+        "The card may need firmware that this release lacks: try another card, and tell the "
+        "release's makers which one fails.",
     ),
     "ZB41": Code(
         "the release channel does not vouch for this kernel and initramfs",
