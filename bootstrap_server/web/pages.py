@@ -11,6 +11,7 @@ from bootstrap_server.images.disk import DISK_BYTES
 from bootstrap_server.images.kinds import Kind
 from bootstrap_server.options.model import Options
 from bootstrap_server.pages.expert import show_addresses, show_expert
+from bootstrap_server.pages.farm import choose_farm
 from bootstrap_server.pages.farmer import show_form
 from bootstrap_server.pages.help import show_code, show_codes
 from bootstrap_server.pages.releases import show_releases
@@ -53,6 +54,12 @@ def addresses(request: Request, server: Shared) -> HTMLResponse:
         find_channels(server.source),
         lambda options: check(server, options),
     )
+
+
+@answer(router, "/farms")
+def choose(server: Shared, farm: str | None = None) -> HTMLResponse:
+    """Ask for a farm's number, or show its nodes."""
+    return choose_farm(server.settings.root_path, farm)
 
 
 @answer(router, "/images")
