@@ -36,7 +36,7 @@ def show_expert(
         errors["kind"] = "there is no such kind of image"
     options = None if errors else form.options
     file = None
-    if kind is not None and options is not None and fits(kind, options):
+    if kind and options and (not kind.max_parts or fits(kind, options)):
         file = find_file(kind, options, settings.page_url)
     return render_page(
         "expert.html",

@@ -8,11 +8,10 @@ from markupsafe import Markup
 from starlette.responses import HTMLResponse
 
 from bootstrap_server.channels.releases import PublishedRelease
-from bootstrap_server.images.kinds import KINDS
 from bootstrap_server.options.model import Options
 from bootstrap_server.pages import render_page
 from bootstrap_server.pages.controls import SIMPLE
-from bootstrap_server.pages.files import SCRIPT, File, Measure, find_file
+from bootstrap_server.pages.files import SCRIPT, File, Measure, find_file, fits
 from bootstrap_server.pages.form import (
     Check,
     Form,
@@ -105,12 +104,13 @@ def make_result(
     files = [
         find_file(kind, options, url, None if at or not release else measure)
         for at, kind in enumerate(find_kinds(machine))
+        if fits(kind, options)
     ]
     return Result(
         options=options,
         machine=machine,
         files=files,
-        script_url=find_file(KINDS[SCRIPT], options, url).url,
+        script_url=find_file(SCRIPT, options, url).url,
         release=release,
         screen=show_screen(options),
         system=guess_system(agent),

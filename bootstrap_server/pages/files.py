@@ -7,43 +7,60 @@ from bootstrap_server.images.kinds import KINDS, Kind
 from bootstrap_server.options.model import Options
 
 MIB = 1 << 20
-SCRIPT = "ipxe"
+SCRIPT = KINDS["ipxe"]
 
-_FIRMWARE = {"bios": "BIOS", "uefi": "UEFI"}
+_NAMES = {"bios": "BIOS", "uefi": "UEFI", "amd64": "x86-64"}
 # Returns size and SHA-256 of an image; None and an empty text where that would take long.
 Measure = Callable[[Kind, Options], tuple[int | None, str]]
 
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """One file to download. Its texts hold no character that is special in a shell."""
+    """One file to download. `url` and `name` hold no character that is special in HTML."""
 
     kind: Kind
-    file_name: str
+    name: str
     url: str
     size: str = ""
     sha256: str = ""
 
     @property
-    def firmware(self) -> str:
-        """Return what can start from it."""
-        names = " and ".join(_FIRMWARE.get(name, name) for name in self.kind.firmware)
-        return f"for {names}, {self.kind.architecture}"
+    def fits(self) -> str:
+        """Return which machines start from it."""
+        firmware, processors = map(join, (self.kind.firmware, self.kind.architecture))
+        return f"for {firmware} on {processors}"
+
+    @property
+    def checksum_url(self) -> str:
+        """Return the address of its checksum."""
+        path, mark, query = self.url.partition("?")
+        return f"{path}.sha256{mark}{query}"
 
     @property
     def curl(self) -> str:
         """Return the command that fetches it."""
-        quoted = f"'{self.url}'" if "&" in self.url or "?" in self.url else self.url
-        return f"curl --fail --output {self.file_name} {quoted}"
+        quoted = f"'{self.url}'" if "?" in self.url else self.url
+        return f"curl --fail --output {self.name} {quoted}"
+
+    @property
+    def note(self) -> str:
+        """Return what is missing in it, if something is."""
+        return {
+            "pair": "It can't hold the farm's number itself: it reads it from a second file, "
+            "autoexec.ipxe, which must lie beside it.",
+            "provision": "It holds no farm: it asks this server what the machine is.",
+            "none": "It holds no farm: it is iPXE alone, and chains to what your network names.",
+        }.get(self.kind.personal, "")
 
 
 def find_file(kind: Kind, options: Options, page_url: str, measure: Measure | None = None) -> File:
     """Return the file of one kind."""
     size, sha256 = measure(kind, options) if measure else (None, "")
+    path = f"{kind.name}/{options.path}" if kind.max_parts else kind.name
     return File(
         kind,
-        options.file_name + kind.suffix,
-        f"{page_url}/{kind.name}/{options.path}",
+        kind.file_name(options if kind.max_parts else None),
+        f"{page_url}/{path}",
         "" if size is None else show_size(size),
         sha256,
     )
@@ -51,12 +68,17 @@ def find_file(kind: Kind, options: Options, page_url: str, measure: Measure | No
 
 def find_files(options: Options, page_url: str) -> list[File]:
     """Return the files of every kind that can be made with `options`."""
-    return [find_file(kind, options, page_url) for kind in KINDS.values() if fits(kind, options)]
+    return [
+        find_file(kind, options, page_url)
+        for kind in KINDS.values()
+        if not kind.max_parts or fits(kind, options)
+    ]
 
 
 def fits(kind: Kind, options: Options) -> bool:
-    """Return whether a kind can be made with these options: some need a farm."""
-    return options.farm is not None or kind.min_parts <= 1
+    """Return whether an address of the kind has room for these options, and all that it needs."""
+    parts = options.path.partition("?")[0].count("/") + 1
+    return kind.min_parts <= parts <= kind.max_parts
 
 
 def show_size(size: int) -> str:
@@ -64,3 +86,8 @@ def show_size(size: int) -> str:
     if size < MIB:
         return f"{max(1, round(size / 1024))} KiB"
     return f"{size / MIB:.1f}".removesuffix(".0") + " MiB"
+
+
+def join(names: tuple[str, ...]) -> str:
+    """Return names as people write them, with "and" between them."""
+    return " and ".join(_NAMES.get(name, name) for name in names)

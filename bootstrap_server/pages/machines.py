@@ -25,25 +25,25 @@ MACHINES: Mapping[str, Machine] = {
     "usb": Machine(
         "USB stick",
         "A PC or server. You write the image to a stick and plug it in.",
-        ("usb", "uefimg", "full-usb", "full"),
+        ("usb", "full"),
         "stick",
     ),
     "cd": Machine(
         "CD or virtual media",
         "A server with remote management (iDRAC, iLO, IPMI), a virtual machine, or a CD drive.",
-        ("iso", "full-iso", "full"),
+        ("iso", "full"),
         "cd",
     ),
     "network": Machine(
         "Network",
         "Machines that boot over the network (PXE, UEFI HTTP Boot, iPXE), without a stick.",
-        ("uefi", "krn", "snponly", "uki", "arm64", "uefi-arm64"),
+        ("uefi", "krn", "snponly", "uefi-arm64", "uki"),
         "network",
     ),
     "secure": Machine(
         "USB stick, Secure Boot on",
         "A machine whose firmware starts only signed programs, and must stay so.",
-        ("secure", "secure-usb", "secureboot"),
+        ("secure",),
         "stick",
         "It has no signed ones. Switch Secure Boot off in the machine's firmware and choose the "
         "USB stick, or ask the server's operator.",

@@ -6,8 +6,6 @@ from fastapi import Request
 from starlette.responses import HTMLResponse, Response
 
 from bootstrap_server.channels.sources import find_channels
-from bootstrap_server.errors import InputError
-from bootstrap_server.images.disk import DISK_BYTES
 from bootstrap_server.images.kinds import Kind
 from bootstrap_server.options.model import Options
 from bootstrap_server.pages.expert import show_addresses, show_expert
@@ -15,7 +13,10 @@ from bootstrap_server.pages.farm import choose_farm
 from bootstrap_server.pages.farmer import show_form
 from bootstrap_server.pages.help import show_code, show_codes
 from bootstrap_server.pages.releases import show_releases
+from bootstrap_server.web.boot import make
 from bootstrap_server.web.shared import Server, Shared, answer, make_router
+
+HASHED_MAX_BYTES = 64 << 20  # what is larger has its checksum at an address of its own
 
 router = make_router()
 
@@ -27,7 +28,7 @@ def form(request: Request, server: Shared) -> HTMLResponse:
         request.query_params.multi_items(),
         server.settings,
         find_channels(server.source),
-        lambda options: check(server, options),
+        server.check_allowed,
         lambda kind, options: measure(server, kind, options),
         request.headers.get("user-agent", ""),
     )
@@ -40,7 +41,7 @@ def expert(request: Request, server: Shared) -> HTMLResponse:
         request.query_params.multi_items(),
         server.settings,
         find_channels(server.source),
-        lambda options: check(server, options),
+        server.check_allowed,
         server.script,
     )
 
@@ -52,7 +53,7 @@ def addresses(request: Request, server: Shared) -> HTMLResponse:
         request.query_params.multi_items(),
         server.settings,
         find_channels(server.source),
-        lambda options: check(server, options),
+        server.check_allowed,
     )
 
 
@@ -99,13 +100,13 @@ def send_own(name: str, media_type: str) -> Response:
     return Response(text, media_type=media_type, headers=headers)
 
 
-def check(server: Server, options: Options) -> None:
-    """Raise what this server would refuse an address with these options for."""
-    if options.release:
-        raise InputError("kernel", "a kernel can't be chosen by its name here")
-    options.check_allowed(server.settings.parameters, server.settings.mirrors)
-
-
 def measure(server: Server, kind: Kind, options: Options) -> tuple[int | None, str]:
-    """Return size and SHA-256 of an image."""
-    return DISK_BYTES, server.checksum(options)
+    """Return size and SHA-256 of an image, unless that would take long."""
+    if not server.templates.is_loaded:
+        return None, ""
+    content = make(server, kind, options)
+    try:
+        is_small = content.size <= HASHED_MAX_BYTES
+        return content.size, server.digests.of(content) if is_small else ""
+    finally:
+        content.close()

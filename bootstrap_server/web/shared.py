@@ -13,8 +13,8 @@ from starlette.responses import PlainTextResponse, Response
 
 from bootstrap_server.channels.sources import FolderSource, Source, StoreSource, find_channels
 from bootstrap_server.errors import InputError, NotReadyError, NotThereError
-from bootstrap_server.images.kinds import KINDS, Kind
-from bootstrap_server.images.make import Digests, make_image
+from bootstrap_server.images.kinds import Kind
+from bootstrap_server.images.make import Digests
 from bootstrap_server.images.personalise import TemplateHolder
 from bootstrap_server.options.model import Options
 from bootstrap_server.options.parse import parse_address, split_path
@@ -55,12 +55,6 @@ class Server:
         channels = {mode: release is not None for mode, release in found.items()}
         return {"template": self.templates.is_loaded, "channels": channels}
 
-    def checksum(self, boot: Options) -> str:
-        """Return the SHA-256 of the image of `boot`; empty while no image can be made."""
-        if not self.templates.is_loaded:
-            return ""
-        return self.digests.of(make_image(self.templates, KINDS["usb"], self.script(boot)))
-
     def parse(self, request: Request, kind: Kind, end: str = "") -> Options:
         """Return what an address asks for, apart from its `end`.
 
@@ -71,10 +65,14 @@ class Server:
         if len([part for part in parts if part]) > kind.max_parts:
             raise NotThereError("nothing is at this address")
         options = parse_address(parts, request.query_params.multi_items())
+        self.check_allowed(options)
+        return options
+
+    def check_allowed(self, options: Options) -> None:
+        """Raise `NotThereError` or `InputError` for what this server does not make."""
         if options.release:
             raise NotThereError("a kernel can't be chosen by its name here")
         options.check_allowed(self.settings.parameters, self.settings.mirrors)
-        return options
 
     def check_release(self, options: Options) -> None:
         """Raise `NotThereError` if a run mode has nothing to boot; it may be published just now."""

@@ -164,7 +164,12 @@ def test_a_node_is_described_by_its_last_boot() -> None:
         {"stage": "kernel", "at": "2026-11-30T10:00:09.600Z"},
         {"stage": "failed", "at": "2026-11-30T10:01:20.000Z", "code": "ZB22", "reason": "stalled"},
     ]
-    node = {"id": "a", "name": "12:34:56", "run_mode": None, "is_enrolled": False}
+    node: dict[str, object] = {
+        "id": "a",
+        "name": "12:34:56",
+        "run_mode": None,
+        "is_enrolled": False,
+    }
     node |= {"began": "2026-11-30T10:00:00.000Z", "state": "failed", "stages": stages}
     said = describe_node(node)
     assert said["failure"] == stages[2]
