@@ -3,9 +3,9 @@
 import argparse
 from collections.abc import Sequence
 
-from bootstrap_server.commands import lock, serve
+from bootstrap_server.commands import lock, serve, token
 
-VERBS = (serve, lock)
+VERBS = (serve, lock, token)
 
 
 def main(argv: Sequence[str], prog: str) -> int:

@@ -52,6 +52,18 @@ class BootstrapSettings(ServerSettings):
         default=None,
         description="certificate in PEM that signed this server's: UEFI images trust it alone",
     )
+    state: Path | None = Field(
+        default=None, description="folder of what the server keeps: its database, its key"
+    )
+    database: str = Field(
+        default="",
+        description="URL of a PostgreSQL database, instead of an SQLite file in `state`",
+    )
+    reports_per_minute: int = Field(
+        default=12000,
+        ge=0,
+        description="reports of booting nodes that one client address may send; 0 is no limit",
+    )
     mirror: list[str] = Field(
         default=[],
         description="URL of a further server with the same releases, for nodes that can't reach "
@@ -74,6 +86,12 @@ class BootstrapSettings(ServerSettings):
         return names
 
 
+class StateSettings(BootstrapSettings):
+    """The same settings for verbs that use only the state, so they need no hub."""
+
+    hub: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """The addresses and the folder that one application works with.
@@ -85,6 +103,7 @@ class Settings:
     `mirrors` are further servers with the same releases. With a `store`, releases come from its
     channels, as far as the trusted metadata `root` vouches for them, and `releases` is not used.
     `image_key` signs images; `tls_root` is the SHA-256 of the certificate that UEFI images trust.
+    `state` and `database` say where state is kept; without both it ends with the process.
     """
 
     public_url: str
@@ -97,6 +116,9 @@ class Settings:
     mirrors: tuple[str, ...] = ()
     image_key: "Ed25519PrivateKey | None" = None
     tls_root: bytes = b""
+    state: Path | None = None
+    database: str = ""
+    reports_per_minute: int = 12000
 
     def __post_init__(self) -> None:
         """Check the addresses, and remove the slash at their ends."""

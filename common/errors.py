@@ -22,10 +22,10 @@ EXIT_INTERRUPTED = 130
 
 # The modules of the extra "host" in pyproject.toml, which `pip install zero-os` leaves out.
 HOST_MODULES = (
-    *("PyKCS11", "anyio", "fastapi", "jinja2", "jwt", "mfusepy", "multipart", "obstore"),
+    *("PyKCS11", "alembic", "anyio", "fastapi", "jinja2", "jwt", "mfusepy", "multipart", "obstore"),
     *("packaging", "pkcs11", "prometheus_client", "pydantic", "pydantic_core"),
     *("pydantic_settings", "python_multipart", "qemu.qmp", "rich", "securesystemslib"),
-    *("starlette", "structlog", "tuf", "uvicorn", "virt"),
+    *("starlette", "sqlalchemy", "structlog", "tuf", "uvicorn", "virt"),
 )
 
 REFUSAL_HINTS = {

@@ -8,6 +8,7 @@ problems   errors as problem+json (RFC 9457)
 content, ranges, respond   bodies that are sent in part
 bodies     request bodies, bounded in memory
 pools, rates               thread pools by purpose, rate limits
+database, tokens           a server's database, bearer tokens with scopes
 acceptor, connection, connections   sockets: caps, time-outs, eviction
 listen, tls, run           the listener, certificates, the server's life
 """

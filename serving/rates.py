@@ -20,23 +20,30 @@ class TooManyRequestsError(ZosError):
 
     http_status = 429
 
-    def __init__(self, wait_s: float) -> None:
-        super().__init__("too many requests from this address", hint="try again later")
+    def __init__(self, wait_s: float, whose: str = "from this address") -> None:
+        super().__init__(f"too many requests {whose}", hint="try again later")
         self.http_headers = {"Retry-After": str(max(1, ceil(wait_s)))}
 
 
 class RateLimit:
     """Allows `per_minute` requests on average and `burst` at once. 0 per minute is no limit.
 
-    An instance is a FastAPI dependency: `Depends(RateLimit(30, 10))`.
+    An instance is a FastAPI dependency: `Depends(RateLimit(30, 10))`. With `is_for_all`, it counts
+    the requests of all clients together.
     """
 
     def __init__(
-        self, per_minute: float, burst: int, clock: Callable[[], float] = time.monotonic
+        self,
+        per_minute: float,
+        burst: int,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        is_for_all: bool = False,
     ) -> None:
         self.rate = per_minute / 60
         self.burst = burst
         self.clock = clock
+        self.is_for_all = is_for_all
         self.buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
     def take(self, address: str) -> float:
@@ -55,10 +62,11 @@ class RateLimit:
 
     async def __call__(self, request: Request) -> None:
         """Raise `TooManyRequestsError` when the client's bucket is empty."""
-        wait_s = self.take(request.client.host if request.client else "")
+        client = None if self.is_for_all else request.client
+        wait_s = self.take(client.host if client else "")
         if wait_s:
             request.app.state.kit.metrics.rejected.labels("rate_limit").inc()
-            raise TooManyRequestsError(wait_s)
+            raise TooManyRequestsError(wait_s, *(["of this kind"] if self.is_for_all else []))
 
 
 def group_address(address: str) -> str:

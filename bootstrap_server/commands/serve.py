@@ -58,6 +58,9 @@ def serve(settings: BootstrapSettings) -> int:
             image_key=keys.read_image_key(settings.image_key),
             tls_root=keys.read_root(settings.tls_root),
             mirrors=tuple(settings.mirror),
+            state=settings.state,
+            database=settings.database,
+            reports_per_minute=settings.reports_per_minute,
         )
         app = create_app(addresses, settings)
         talk("making the template image (the first time, this fetches Debian packages)")

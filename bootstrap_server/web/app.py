@@ -4,7 +4,7 @@ from fastapi import FastAPI
 
 from bootstrap_server.pages.failures import show_failure
 from bootstrap_server.settings import Settings
-from bootstrap_server.web import boot, pages, releases
+from bootstrap_server.web import boot, log, pages, releases
 from bootstrap_server.web.shared import Server
 from serving import kit
 from serving.settings import ServerSettings
@@ -19,8 +19,11 @@ def create_app(settings: Settings, common: ServerSettings | None = None) -> Fast
     )
     shared = kit.install(app, common or ServerSettings(), show_failure)
     server = app.state.server = Server(settings, shared.pools.hashing)
+    app.state.tokens = server.tokens
     shared.readiness.checks["template"] = server.check_template
+    shared.readiness.checks["database"] = server.database.check
     shared.readiness.facts = server.describe
-    for area in (pages, boot, releases):
+    log.install(app, server, shared)
+    for area in (pages, boot, log, releases):
         app.include_router(area.router)
     return app

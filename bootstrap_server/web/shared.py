@@ -16,13 +16,16 @@ from bootstrap_server.errors import InputError, NotReadyError, NotThereError
 from bootstrap_server.images.kinds import Kind
 from bootstrap_server.images.make import Digests
 from bootstrap_server.images.personalise import TemplateHolder
+from bootstrap_server.nodes.bootlog import BootLog
 from bootstrap_server.options.model import Options
 from bootstrap_server.options.parse import parse_address, split_path
 from bootstrap_server.script.boot import render_script
 from bootstrap_server.script.site import Site
 from bootstrap_server.settings import Settings
 from serving.content import BeingWrittenError, FileOpener
+from bootstrap_server.state.opening import SCOPES, open_state
 from serving.pools import Pool
+from serving.tokens import Tokens
 
 BINARY = "application/octet-stream"
 NEVER_CHANGES = "public, max-age=31536000, immutable"
@@ -44,6 +47,9 @@ class Server:
         self.digests = Digests()
         self.source = open_source(settings, FileOpener())
         self.hashing = hashing
+        self.database = open_state(settings.state, settings.database)
+        self.tokens = Tokens(self.database, SCOPES)
+        self.log = BootLog(self.database)
 
     def check_template(self) -> str | None:
         """Return why no image can be made yet, or None."""
