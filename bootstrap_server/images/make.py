@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from bootstrap_server.errors import NotThereError
 from bootstrap_server.images.kinds import Kind
 from bootstrap_server.images.personalise import TemplateHolder, personalise
-from serving.content import Content, Pieces
+from bootstrap_server.images.release import Patched
+from serving.content import Content, OpenFile, Pieces
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -55,6 +56,10 @@ def hash_content(content: Content) -> str:
         for part in content.parts:
             state.update(part)
         return state.hexdigest()
+    if isinstance(content, Patched):
+        return content.sha256()
+    if isinstance(content, OpenFile):
+        return content.etag.strip('"')  # of a release's file, which is its SHA-256
     raise TypeError(f"a {type(content).__name__} can't be hashed")
 
 

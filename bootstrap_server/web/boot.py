@@ -17,9 +17,10 @@ from bootstrap_server.images.make import (
     render_checksum,
     sign_digest,
 )
+from bootstrap_server.images.release import FULL, UKI
 from bootstrap_server.options.model import Options
+from bootstrap_server.script.boot import command_line
 from bootstrap_server.script.provision import render_provision
-from bootstrap_server.script.site import Site
 from bootstrap_server.web.shared import Server, Shared, answer, make_router
 from serving.content import Content
 from serving.respond import send_content
@@ -45,7 +46,8 @@ async def send_kind(request: Request, server: Server, kind: Kind) -> Response:
     """Return an image, its checksum, or its signature."""
     end = next((end for end in BESIDE if request.url.path.endswith(end)), "")
     options = server.parse(request, kind, end) if kind.max_parts else None
-    content = await server.hashing.run(make, server, kind, options)
+    pool = server.building if kind.source in (FULL, UKI) else server.hashing
+    content = await pool.run(make, server, kind, options)
     name = choose_name(request, kind, options)
     if end:
         digest = await server.hashing.run(server.digests.of, content)
@@ -65,10 +67,13 @@ def make(server: Server, kind: Kind, options: Options | None) -> Content:
     """Return the content of an image. Raises `NotThereError` if there is nothing to boot."""
     if options is not None:
         server.check_release(options)
+        if kind.source == UKI:
+            return server.releases.open_uki(options.run_mode)
+        if kind.source == FULL:
+            line = command_line(options, server.site(options))
+            return server.releases.open_full(options.run_mode, line)
         return make_image(server.templates, kind, server.script(options))
-    settings = server.settings
-    site = Site(settings.public_url, settings.hub_url)
-    script = render_provision(site) if kind.personal == "provision" else ""
+    script = render_provision(server.site(None)) if kind.personal == "provision" else ""
     return make_image(server.templates, kind, script)
 
 

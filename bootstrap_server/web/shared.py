@@ -16,14 +16,15 @@ from bootstrap_server.errors import InputError, NotReadyError, NotThereError
 from bootstrap_server.images.kinds import Kind
 from bootstrap_server.images.make import Digests
 from bootstrap_server.images.personalise import TemplateHolder
+from bootstrap_server.images.release import ReleaseImages
 from bootstrap_server.nodes.bootlog import BootLog
 from bootstrap_server.options.model import Options
 from bootstrap_server.options.parse import parse_address, split_path
 from bootstrap_server.script.boot import render_script
 from bootstrap_server.script.site import Site
 from bootstrap_server.settings import Settings
-from serving.content import BeingWrittenError, FileOpener
 from bootstrap_server.state.opening import SCOPES, open_state
+from serving.content import BeingWrittenError, FileOpener
 from serving.pools import Pool
 from serving.tokens import Tokens
 
@@ -50,6 +51,8 @@ class Server:
         self.database = open_state(settings.state, settings.database)
         self.tokens = Tokens(self.database, SCOPES)
         self.log = BootLog(self.database)
+        self.building = Pool(1)
+        self.releases = ReleaseImages(self.source)
 
     def check_template(self) -> str | None:
         """Return why no image can be made yet, or None."""
@@ -85,10 +88,14 @@ class Server:
         with contextlib.suppress(NotReadyError, BeingWrittenError):
             self.source.find(options.run_mode)
 
+    def site(self, _options: Options | None) -> Site:
+        """Return what this server adds to a script; `None` is for a script without options."""
+        settings = self.settings
+        return Site(settings.public_url, settings.hub_url, settings.mirrors)
+
     def script(self, options: Options) -> str:
         """Return the script of `options` with this server's own addresses."""
-        settings = self.settings
-        return render_script(options, Site(settings.public_url, settings.hub_url, settings.mirrors))
+        return render_script(options, self.site(options))
 
 
 def open_source(settings: Settings, opener: FileOpener) -> Source:
