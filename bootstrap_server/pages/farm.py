@@ -6,8 +6,6 @@ from typing import Any
 
 from starlette.responses import HTMLResponse
 
-from bootstrap_server.errors import InputError
-from bootstrap_server.options.model import parse_farm
 from bootstrap_server.pages import render_page
 
 STAGES = {
@@ -24,25 +22,16 @@ STAGES = {
 
 STATES = {"ready": "Ready", "failed": "Failed", "booting": "Booting"}
 PERIODS_S = (15, 60)
+SHOWN_MAX_CHARS = 40  # of what was typed instead of a number
 Node = Mapping[str, Any]
 """A machine as `nodes/views.py` shows it."""
 
 
-def choose_farm(root: str, typed: str | None) -> HTMLResponse:
+def choose_farm(root: str, typed: str, error: str) -> HTMLResponse:
     """Return the page that asks for a farm's number."""
-    error = ""
-    try:
-        parse_farm(typed.strip()) if typed is not None else None
-    except InputError as refused:
-        error = refused.message
-    return render_page(
-        "farms.html",
-        422 if error else 200,
-        here="farms",
-        root=root,
-        typed=(typed or "")[:40],
-        error=error,
-    )
+    status = 422 if error else 200
+    values = {"typed": typed[:SHOWN_MAX_CHARS], "error": error}
+    return render_page("farms.html", status, here="farms", root=root, **values)
 
 
 def show_farm(root: str, farm: int, nodes: Sequence[Node], period: str = "") -> HTMLResponse:

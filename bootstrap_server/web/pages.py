@@ -7,16 +7,17 @@ from starlette.responses import HTMLResponse, Response
 
 from bootstrap_server.channels.sources import find_channels
 from bootstrap_server.images.kinds import Kind
-from bootstrap_server.options.model import Options
+from bootstrap_server.images.release import FULL, UKI
+from bootstrap_server.nodes.views import show_machine
+from bootstrap_server.options.model import Options, parse_farm
 from bootstrap_server.pages.expert import show_addresses, show_expert
-from bootstrap_server.pages.farm import choose_farm
+from bootstrap_server.pages.farm import choose_farm, show_farm
 from bootstrap_server.pages.farmer import show_form
+from bootstrap_server.pages.form import reason_of
 from bootstrap_server.pages.help import show_code, show_codes
 from bootstrap_server.pages.releases import show_releases
 from bootstrap_server.web.boot import make
 from bootstrap_server.web.shared import Server, Shared, answer, make_router
-
-HASHED_MAX_BYTES = 64 << 20  # what is larger has its checksum at an address of its own
 
 router = make_router()
 
@@ -59,8 +60,20 @@ def addresses(request: Request, server: Shared) -> HTMLResponse:
 
 @answer(router, "/farms")
 def choose(server: Shared, farm: str | None = None) -> HTMLResponse:
-    """Ask for a farm's number, or show its nodes."""
-    return choose_farm(server.settings.root_path, farm)
+    """Ask for a farm's number, and show the nodes of the farm that was typed."""
+    error = reason_of(lambda: parse_farm(farm.strip())) if farm is not None else ""
+    if farm is None or error:
+        return choose_farm(server.settings.root_path, farm or "", error)
+    return nodes(farm.strip(), server)
+
+
+@answer(router, "/farms/{farm}")
+def nodes(farm: str, server: Shared, every: str = "") -> HTMLResponse:
+    """Show how far the nodes of a farm have got."""
+    number = parse_farm(farm)
+    machines = server.log.list_farm(number)
+    shown = [show_machine(machine, is_full=False) for machine in machines]
+    return show_farm(server.settings.root_path, number, shown, every)
 
 
 @answer(router, "/images")
@@ -102,11 +115,7 @@ def send_own(name: str, media_type: str) -> Response:
 
 def measure(server: Server, kind: Kind, options: Options) -> tuple[int | None, str]:
     """Return size and SHA-256 of an image, unless that would take long."""
-    if not server.templates.is_loaded:
+    if not server.templates.is_loaded or kind.source in (FULL, UKI):
         return None, ""
     content = make(server, kind, options)
-    try:
-        is_small = content.size <= HASHED_MAX_BYTES
-        return content.size, server.digests.of(content) if is_small else ""
-    finally:
-        content.close()
+    return content.size, server.digests.of(content)

@@ -6,6 +6,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+import urllib3
 from axe_core_python.selenium import Axe
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
@@ -31,6 +32,10 @@ EVERY_PAGE = [
     "/expert?farm=4711&runmode=dev&vlan=20&extra=zos-debug",
     "/expert?farm=0&runmode=x&address=10.0.0.5&vlan=0&ipv6=x&mirror=x&console=x&kind=x",
     "/generate?farm=4711&runmode=dev",
+    "/farms",
+    "/farms?farm=0",
+    "/farms/4711",
+    "/farms/1",
     "/images",
     "/help",
     "/help?code=99",
@@ -108,9 +113,23 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     for name in ("vmlinuz", "initramfs.zst"):
         (releases / "dev" / name).write_bytes(b"content")
     with run_server(releases) as server, run_chromium() as driver:
+        for farm in (4711, 4712):
+            report(server.url, "script", farm)
+            report(server.url, "failed", farm, code="ZB22")
         browser = Browser(driver, server.url)
         browser.resize(WIDE)
         yield browser
+
+
+def report(url: str, stage: str, farm: int, **more: str) -> None:
+    """Report a stage of a boot, as a node's iPXE does."""
+    fields = {
+        "uuid": f"00000000-0000-4000-8000-00000000{farm}",
+        "mac": f"52:54:00:12:34:{farm % 100}",
+    }
+    said = {**fields, "farm": str(farm), "mode": "dev", **more}
+    answer = urllib3.request("GET", f"{url}/boot/{stage}", fields=said, timeout=60, retries=False)
+    assert answer.status == 200, answer.data
 
 
 def run_chromium() -> webdriver.Chrome:
@@ -181,6 +200,36 @@ def test_without_a_script_a_button_does_the_same(browser: Browser) -> None:
         browser.send("Emulation.setScriptExecutionDisabled", value=False)
     assert f"{PUBLIC}/usb/dev/4711?vlan=20" in outcome
     assert "farmer_id=4711" in outcome
+
+
+def test_a_farmer_follows_a_boot(browser: Browser) -> None:
+    browser.open("/farms/4712")
+    shown = browser.text("#nodes")
+    assert "Failed" in shown and "ZB22" in shown
+    link = browser.find(".node .error a").get_attribute("href")
+    assert link == f"{browser.url}/help/ZB22"
+    report(browser.url, "script", 4712)
+    report(browser.url, "kernel", 4712)
+    done = "return [...document.querySelectorAll('.done')].map(it => it.firstChild.data.trim())"
+    wanted = ["script fetched", "kernel fetched"]
+    wait_until(lambda: browser.run(done) == wanted, "the new boot on the page")
+    assert browser.text("#counts") == "1 booting"
+
+
+def test_a_farmer_without_a_script_loads_again(browser: Browser) -> None:
+    browser.send("Emulation.setScriptExecutionDisabled", value=True)
+    try:
+        browser.open("/farms?farm=4711")
+        assert "Failed" in browser.find("#nodes").text
+        report(browser.url, "script", 4711)
+        browser.find("a.button").click()
+        assert "Booting" in browser.find("#nodes").text
+        browser.open("/farms/4711?every=15")
+        assert browser.find("meta[http-equiv=refresh]").get_attribute("content") == "15"
+    finally:
+        browser.send("Emulation.setScriptExecutionDisabled", value=False)
+    browser.open("/farms/4711?every=x")
+    assert browser.driver.find_elements(By.CSS_SELECTOR, "meta[http-equiv=refresh]") == []
 
 
 @pytest.mark.parametrize("path", EVERY_PAGE)
