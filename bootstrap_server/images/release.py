@@ -94,6 +94,7 @@ class ReleaseImages:
     def __init__(self, source: Source) -> None:
         self._source = source
         self._opener = FileOpener()
+        self._inputs: inputs.Inputs | None = None
         self._slots: dict[Path, tuple[int, ...]] = {}
         self._lock = threading.Lock()
 
@@ -123,7 +124,7 @@ class ReleaseImages:
             for name in BOOT_FILES:
                 files[name] = self._source.open_pinned(run_mode, release, name)
                 stack.callback(files[name].close)
-            found = inputs.find_inputs()
+            found = self._inputs = self._inputs or inputs.find_inputs()
             path = place_of([file.etag for file in files.values()], found.digests.values())
             if path in self._slots and path.exists():
                 return path

@@ -1,6 +1,7 @@
 """Every kind of image at every form of its address, with its checksum and signature beside it."""
 
 import hashlib
+import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,13 +11,13 @@ import pytest
 from bootstrap_server.channels.releases import BOOT_FILES
 from bootstrap_server.images.kinds import KINDS, Kind
 from bootstrap_server.images.make import SIGNED
-from bootstrap_server.script.boot import SLOT_BYTES
+from bootstrap_server.script.boot import COMMAND_LINE_MAX_BYTES, SLOT_BYTES
 from tests.functional.bootstrap_server.test_server import PUBLIC, Server, run_server
 from tests.helpers.needs import need_tool
 
 pytestmark = pytest.mark.timeout(900)
 EVERY = sorted(KINDS)
-SLOTS = [name for name in EVERY if KINDS[name].personal == "slot" and name != "ipxe"]
+SLOTS = [name for name in EVERY if KINDS[name].personal == "slot" and name not in ("ipxe", "full")]
 TIMEOUT_S = 60
 MARKS = {".iso": (0x8001, b"CD001"), ".efi": (0, b"MZ"), ".lkrn": (0x202, b"HdrS")}
 
@@ -41,13 +42,14 @@ def server(tmp_path_factory: pytest.TempPathFactory, image_key: Path) -> Iterato
     (releases / "dev").mkdir()
     for name in BOOT_FILES:
         (releases / "dev" / name).write_bytes(name.encode() * 1000)
+    (releases / "dev" / "zos.efi").write_bytes(b"MZ" * 1000)
     with run_server(releases, ZOS_BOOTSTRAP_IMAGE_KEY=str(image_key)) as running:
         yield running
 
 
 def address(kind: Kind) -> str:
     """Return an address of a kind: a farm's with a parameter, or the only one."""
-    return f"/{kind.name}/dev/42/zos-debug" if kind.max_parts else f"/{kind.name}"
+    return "/".join(["", kind.name, "dev", "42", "zos-debug"][: 2 + min(3, kind.max_parts)])
 
 
 @pytest.mark.parametrize("name", EVERY)
@@ -72,7 +74,6 @@ def test_the_checksum_and_the_signature_of_a_kind_are_true(
     server: Server, name: str, tmp_path: Path
 ) -> None:
     path = address(KINDS[name])
-    image = tmp_path / KINDS[name].upstream_name(None).replace("ipxe-.", "ipxe-dev.")
     data = server.ask(path).data
     line = server.ask(f"{path}.sha256").data.decode()
     digest, _, file_name = line.rstrip("\n").partition("  ")
@@ -84,7 +85,15 @@ def test_the_checksum_and_the_signature_of_a_kind_are_true(
     (tmp_path / "public").write_bytes(server.ask("/image-key.pub").data)
     (tmp_path / "signature").write_bytes(server.ask(f"{path}.sig").data)
     (tmp_path / "signed").write_text(SIGNED.format(digest))
-    call = ["openssl", "pkeyutl", "-verify", "-pubin", "-inkey", tmp_path / "public", "-rawin"]
+    call: list[str | Path] = [
+        "openssl",
+        "pkeyutl",
+        "-verify",
+        "-pubin",
+        "-inkey",
+        tmp_path / "public",
+        "-rawin",
+    ]
     said = run(*call, "-in", tmp_path / "signed", "-sigfile", tmp_path / "signature")
     assert "Success" in said
 
@@ -104,6 +113,27 @@ def test_a_farms_image_has_its_script_and_differs_from_anothers_only_there(
         at for at in range(0, len(one), 4096) if one[at : at + 4096] != two[at : at + 4096]
     ]
     assert 0 < len(differing) <= found * (2 * SLOT_BYTES // 4096 + 1)
+
+
+def test_a_full_image_has_the_release_and_the_farms_command_line(server: Server) -> None:
+    script = server.ask("/ipxe/dev/42/zos-debug").data.decode()
+    found = re.search(r"runmode=dev farmer_id=42 [^|\n]*[^|\s]", script)
+    assert found
+    line = found[0].encode().ljust(COMMAND_LINE_MAX_BYTES + 1, b"\n")
+    one = server.ask("/full/dev/42/zos-debug").data
+    two = server.ask("/full/dev/7").data
+    assert one.count(line) == 2
+    assert all(one.count((server.releases / "dev" / name).read_bytes()) == 1 for name in BOOT_FILES)
+    assert len(one) == len(two)
+    first = next(at for at in range(len(one)) if one[at] != two[at])
+    assert b"farmer_id=" in one[first - 40 : first + 2]
+    path = server.releases / "dev" / "vmlinuz"
+    path.with_suffix(".new").write_bytes(b"another kernel" * 100)
+    path.with_suffix(".new").replace(path)
+    three = server.ask("/full/dev/42/zos-debug")
+    assert three.headers["etag"] != server.ask("/full/dev/7").headers["etag"]
+    assert b"another kernel" * 100 in three.data
+    assert three.data.count(line) == 2
 
 
 @pytest.mark.parametrize("name", [name for name in EVERY if KINDS[name].personal == "provision"])
