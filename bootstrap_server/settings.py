@@ -59,6 +59,10 @@ class BootstrapSettings(ServerSettings):
         default="",
         description="URL of a PostgreSQL database, instead of an SQLite file in `state`",
     )
+    enrol_key: Path | None = Field(
+        default=None,
+        description="Ed25519 key in PEM that signs images' enrolment tokens; empty: one in `state`",
+    )
     reports_per_minute: int = Field(
         default=12000,
         ge=0,
@@ -118,6 +122,7 @@ class Settings:
     tls_root: bytes = b""
     state: Path | None = None
     database: str = ""
+    enrol_key: Path | None = None
     reports_per_minute: int = 12000
 
     def __post_init__(self) -> None:

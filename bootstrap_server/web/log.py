@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
-from bootstrap_server.errors import NotThereError
+from bootstrap_server.errors import InputError, NotThereError
 from bootstrap_server.nodes.bootlog import Machine
 from bootstrap_server.nodes.report import IpxeReport, NodeReport, Stage
 from bootstrap_server.nodes.views import show_machine, show_whole_machine
@@ -132,9 +132,22 @@ def parse_body(request: Request, body: bytes) -> NodeReport:
 
 
 def note(request: Request, server: Server, stage: str, report: IpxeReport) -> None:
-    """Keep and count a report."""
-    took_s = server.log.record(stage, report)
+    """Keep and count a report. Raises `InputError` for a false enrolment token."""
+    took_s = server.log.record(stage, report, prove_farm(server, report))
     request.app.state.reporting.note(stage, report.code, took_s)
+
+
+def prove_farm(server: Server, report: IpxeReport) -> int | None:
+    """Return the farm that a report's enrolment token proves, if it has one."""
+    if not isinstance(report, NodeReport) or not report.enrol:
+        return None
+    enrolment = server.enroller.verify(report.enrol)
+    if enrolment is None:
+        return None
+    said = (report.farm or enrolment.farm, report.mode or enrolment.run_mode)
+    if said != (enrolment.farm, enrolment.run_mode):
+        raise InputError("enrol", "the enrolment token is for another farm or run mode")
+    return enrolment.farm
 
 
 router.include_router(reports)

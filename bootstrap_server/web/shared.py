@@ -24,6 +24,7 @@ from bootstrap_server.script.boot import render_script
 from bootstrap_server.script.site import Site
 from bootstrap_server.settings import Settings
 from bootstrap_server.state.opening import SCOPES, open_state
+from bootstrap_server.trust.enrolment import Enroller, load_key
 from serving.content import BeingWrittenError, FileOpener
 from serving.pools import Pool
 from serving.tokens import Tokens
@@ -53,6 +54,7 @@ class Server:
         self.log = BootLog(self.database)
         self.building = Pool(1)
         self.releases = ReleaseImages(self.source)
+        self.enroller = Enroller(load_key(settings.enrol_key, settings.state))
 
     def check_template(self) -> str | None:
         """Return why no image can be made yet, or None."""
@@ -88,10 +90,16 @@ class Server:
         with contextlib.suppress(NotReadyError, BeingWrittenError):
             self.source.find(options.run_mode)
 
-    def site(self, _options: Options | None) -> Site:
+    def site(self, options: Options | None) -> Site:
         """Return what this server adds to a script; `None` is for a script without options."""
         settings = self.settings
-        return Site(settings.public_url, settings.hub_url, settings.mirrors)
+        return Site(
+            settings.public_url,
+            settings.hub_url,
+            settings.mirrors,
+            has_log=True,
+            token=self.enroller.make_token(options) if options else "",
+        )
 
     def script(self, options: Options) -> str:
         """Return the script of `options` with this server's own addresses."""
