@@ -7,7 +7,7 @@ from starlette.responses import HTMLResponse
 
 from bootstrap_server.images.kinds import KINDS
 from bootstrap_server.options.model import Options
-from bootstrap_server.options.parameters import DOCUMENTED, REFUSED
+from bootstrap_server.options.parameters import PARAMETERS, REFUSED, Parameter
 from bootstrap_server.pages import render_page
 from bootstrap_server.pages.controls import CONTROLS, IPV6
 from bootstrap_server.pages.farmer import Channels, say_run_modes
@@ -36,7 +36,7 @@ def show_expert(
         errors["kind"] = "there is no such kind of image"
     options = None if errors else form.options
     file = None
-    if kind and options and (not kind.max_parts or fits(kind, options)):
+    if kind and options and fits(kind, options):
         file = find_file(kind, options, settings.page_url)
     return render_page(
         "expert.html",
@@ -95,7 +95,9 @@ def group_controls() -> Mapping[str, list[str]]:
     return {group: list(names) for group, names in groups}
 
 
-def describe_parameters(settings: Settings) -> Mapping[str, str]:
-    """Return what each kernel parameter does, and those that the operator allows."""
-    own = dict.fromkeys(settings.parameters, "Allowed by the operator of this server.")
-    return {**dict.fromkeys(sorted(DOCUMENTED), ""), **own}
+def describe_parameters(settings: Settings) -> Mapping[str, Parameter]:
+    """Return the parameters that can be given, with those that the operator allows."""
+    own = {
+        name: Parameter("operator", "allowed on this server", name) for name in settings.parameters
+    }
+    return {**PARAMETERS, **own}

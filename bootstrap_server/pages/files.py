@@ -49,35 +49,39 @@ class File:
             "pair": "It can't hold the farm's number itself: it reads it from a second file, "
             "autoexec.ipxe, which must lie beside it.",
             "provision": "It holds no farm: it asks this server what the machine is.",
-            "none": "It holds no farm: it is iPXE alone, and chains to what your network names.",
+            "none": "It holds no farm's options.",
         }.get(self.kind.personal, "")
 
 
 def find_file(kind: Kind, options: Options, page_url: str, measure: Measure | None = None) -> File:
     """Return the file of one kind."""
     size, sha256 = measure(kind, options) if measure else (None, "")
-    path = f"{kind.name}/{options.path}" if kind.max_parts else kind.name
+    own = reduce(kind, options)
     return File(
         kind,
-        kind.file_name(options if kind.max_parts else None),
-        f"{page_url}/{path}",
+        kind.file_name(own),
+        f"{page_url}/{kind.name}" + (f"/{own.path}" if own else ""),
         "" if size is None else show_size(size),
         sha256,
     )
 
 
+def reduce(kind: Kind, options: Options) -> Options | None:
+    """Return what of these options the address of a kind has; some have a run mode or nothing."""
+    if kind.personal == "slot":
+        return options
+    return Options(options.run_mode) if kind.max_parts else None
+
+
 def find_files(options: Options, page_url: str) -> list[File]:
     """Return the files of every kind that can be made with `options`."""
-    return [
-        find_file(kind, options, page_url)
-        for kind in KINDS.values()
-        if not kind.max_parts or fits(kind, options)
-    ]
+    return [find_file(kind, options, page_url) for kind in KINDS.values() if fits(kind, options)]
 
 
 def fits(kind: Kind, options: Options) -> bool:
     """Return whether an address of the kind has room for these options, and all that it needs."""
-    parts = options.path.partition("?")[0].count("/") + 1
+    own = reduce(kind, options)
+    parts = own.path.partition("?")[0].count("/") + 1 if own else 0
     return kind.min_parts <= parts <= kind.max_parts
 
 
