@@ -19,11 +19,11 @@ def show_failure(request: Request, problem: Problem) -> Response:
     """Return the page that tells of `problem`."""
     page = render_page(
         "error.html",
+        problem.status,
         root=request.app.state.server.settings.root_path,
         title=_TITLES.get(problem.status, problem.title),
         text=problem.detail,
         hint=problem.hint,
     )
-    page.status_code = problem.status
     page.headers.update(problem.headers)
     return page

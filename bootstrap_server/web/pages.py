@@ -1,4 +1,4 @@
-"""The pages."""
+"""The pages, their style sheet and their script."""
 
 from importlib.resources import files
 
@@ -6,21 +6,116 @@ from fastapi import Request
 from starlette.responses import HTMLResponse, Response
 
 from bootstrap_server.channels.sources import find_channels
-from bootstrap_server.pages.form import show_form
-from bootstrap_server.web.shared import Shared, answer, make_router
+from bootstrap_server.images.kinds import Kind
+from bootstrap_server.images.release import FULL, UKI
+from bootstrap_server.nodes.views import show_machine
+from bootstrap_server.options.model import Options, parse_farm
+from bootstrap_server.pages.expert import show_addresses, show_expert
+from bootstrap_server.pages.farm import choose_farm, show_farm
+from bootstrap_server.pages.farmer import show_form
+from bootstrap_server.pages.form import reason_of
+from bootstrap_server.pages.help import show_code, show_codes
+from bootstrap_server.pages.releases import show_releases
+from bootstrap_server.web.boot import make
+from bootstrap_server.web.shared import Server, Shared, answer, make_router
 
 router = make_router()
 
 
 @answer(router, "/")
 def form(request: Request, server: Shared) -> HTMLResponse:
-    """Show the form, and the addresses for what was typed into it."""
-    channels = find_channels(server.source)
-    return show_form(request.query_params, server.settings, channels, server.checksum)
+    """Show the farmer's form, and the image for what was typed into it."""
+    return show_form(
+        request.query_params.multi_items(),
+        server.settings,
+        find_channels(server.source),
+        server.check_options,
+        lambda kind, options: measure(server, kind, options),
+        request.headers.get("user-agent", ""),
+    )
+
+
+@answer(router, "/expert")
+def expert(request: Request, server: Shared) -> HTMLResponse:
+    """Show every option, and the script that comes of those that were chosen."""
+    return show_expert(
+        request.query_params.multi_items(),
+        server.settings,
+        find_channels(server.source),
+        server.check_options,
+        server.script,
+    )
+
+
+@answer(router, "/generate")
+def addresses(request: Request, server: Shared) -> HTMLResponse:
+    """Show the address of every kind of image."""
+    return show_addresses(
+        request.query_params.multi_items(),
+        server.settings,
+        find_channels(server.source),
+        server.check_options,
+    )
+
+
+@answer(router, "/farms")
+def choose(server: Shared, farm: str | None = None) -> HTMLResponse:
+    """Ask for a farm's number, and show the nodes of the farm that was typed."""
+    error = reason_of(lambda: parse_farm(farm.strip())) if farm is not None else ""
+    if farm is None or error:
+        return choose_farm(server.settings.root_path, farm or "", error)
+    return nodes(farm.strip(), server)
+
+
+@answer(router, "/farms/{farm}")
+def nodes(farm: str, server: Shared, every: str = "") -> HTMLResponse:
+    """Show how far the nodes of a farm have got."""
+    number = parse_farm(farm)
+    machines = server.log.list_farm(number)
+    shown = [show_machine(machine, is_full=False) for machine in machines]
+    return show_farm(server.settings.root_path, number, shown, every)
+
+
+@answer(router, "/images")
+def releases(server: Shared) -> HTMLResponse:
+    """Show which releases there are."""
+    return show_releases(server.settings, find_channels(server.source))
+
+
+@answer(router, "/help")
+def codes(server: Shared, code: str = "") -> HTMLResponse:
+    """Show what to do for every code that a node shows, or for the one that is asked for."""
+    return show_codes(server.settings.root_path, code)
+
+
+@answer(router, "/help/{code}")
+def one_code(code: str, server: Shared) -> HTMLResponse:
+    """Show what to do for one code."""
+    return show_code(server.settings.root_path, code)
 
 
 @answer(router, "/style.css")
 def style() -> Response:
     """Return the pages' style sheet."""
-    text = files("bootstrap_server").joinpath("pages", "templates", "style.css").read_text()
-    return Response(text, media_type="text/css", headers={"Cache-Control": "max-age=3600"})
+    return send_own("style.css", "text/css")
+
+
+@answer(router, "/page.js")
+def script() -> Response:
+    """Return the script that keeps pages current."""
+    return send_own("page.js", "text/javascript")
+
+
+def send_own(name: str, media_type: str) -> Response:
+    """Return a file of the pages."""
+    text = files("bootstrap_server").joinpath("pages", "templates", name).read_text()
+    headers = {"Cache-Control": "max-age=3600", "X-Content-Type-Options": "nosniff"}
+    return Response(text, media_type=media_type, headers=headers)
+
+
+def measure(server: Server, kind: Kind, options: Options) -> tuple[int | None, str]:
+    """Return size and SHA-256 of an image, unless that would take long."""
+    if not server.templates.is_loaded or kind.source in (FULL, UKI):
+        return None, ""
+    content = make(server, kind, options)
+    return content.size, server.digests.of(content)

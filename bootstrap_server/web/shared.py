@@ -73,12 +73,6 @@ class Server:
         channels = {mode: release is not None for mode, release in found.items()}
         return {"template": self.templates.is_loaded, "channels": channels}
 
-    def checksum(self, boot: Options) -> str:
-        """Return the SHA-256 of the image of `boot`; empty while no image can be made."""
-        if not self.templates.is_loaded:
-            return ""
-        return self.digests.of(make_image(self.templates, KINDS["usb"], self.script(boot)))
-
     def parse(self, request: Request, kind: Kind, end: str = "") -> Options:
         """Return what an address asks for, apart from its `end`.
 
