@@ -10,8 +10,9 @@ import ipaddress
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
-from node.network.leases import MAX_NAME_SERVERS, Address, Interface, Lease, host_address
+from node.network.leases import MAX_NAME_SERVERS, Interface, Lease, Source, host_address
 
 VLAN_MAX = 4094
 NO_VLAN = ("none", "untagged", "un")  # upstream's words
@@ -19,6 +20,7 @@ IPV6_WORDS = ("auto", "off")
 MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
 
 Tell = Callable[[str], None]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ class Plan:
         """Return the static address as a lease for `link`; None with DHCP."""
         if self.address is None:
             return None
-        return Lease(link, self.address, self.gateway, self.name_servers, is_static=True)
+        return Lease(link, self.address, self.gateway, self.name_servers, source=Source.STATIC)
 
 
 def parse_plan(words: Mapping[str, str], tell: Tell) -> Plan:
@@ -62,7 +64,7 @@ class Reader:
     words: Mapping[str, str]
     tell: Tell
 
-    def read[T](self, key: str, parse: Callable[[str], T], instead: str) -> T | None:
+    def read(self, key: str, parse: Callable[[str], T], instead: str) -> T | None:
         """Return a word's value, None if it is absent or invalid."""
         text = self.words.get(key, "")
         if not text:
@@ -87,7 +89,7 @@ def parse_interface(text: str) -> Interface:
     if "/" not in text:
         raise ValueError("the prefix length is missing, as in 192.168.1.10/24")
     interface = ipaddress.ip_interface(text)
-    host_address(str(interface.ip))
+    host_address(str(interface.ip), ipaddress.ip_address)
     if interface.network.prefixlen == 0:
         raise ValueError("the subnet contains all addresses")
     return interface
@@ -97,7 +99,7 @@ def parse_gateway(text: str, address: Interface | None) -> str:
     """Return the router of the node's own address."""
     if address is None:
         raise ValueError("a gateway needs net.address; without one, DHCP tells it")
-    gateway: Address = ipaddress.ip_address(host_address(text))
+    gateway = ipaddress.ip_address(host_address(text, ipaddress.ip_address))
     if gateway.version != address.version or gateway == address.ip:
         raise ValueError(f"it is no router for {address}")
     return str(gateway)
@@ -105,7 +107,9 @@ def parse_gateway(text: str, address: Interface | None) -> str:
 
 def parse_servers(text: str) -> tuple[str, ...]:
     """Return the addresses of name servers."""
-    return tuple(host_address(word) for word in text.split(","))[:MAX_NAME_SERVERS]
+    return tuple(host_address(word, ipaddress.ip_address) for word in text.split(","))[
+        :MAX_NAME_SERVERS
+    ]
 
 
 def parse_vlan(text: str) -> int:
