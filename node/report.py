@@ -20,7 +20,7 @@ from node.model import BootParameters
 CONNECT_S = 3.0
 READ_S = 5.0
 WAITING_MAX = 32  # reports that wait for a server that does not answer; further ones are dropped
-DETAIL_MAX_CHARS = 300
+DETAIL_MAX_CHARS = 500
 NAME_MAX_CHARS = 64
 DMI = Path("/sys/class/dmi/id")
 SYS_NET = Path("/sys/class/net")

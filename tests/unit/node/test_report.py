@@ -50,7 +50,7 @@ def test_reports_are_sent_in_order_and_a_lost_one_is_only_missing() -> None:
     failed = server.got[3][1]
     assert failed["code"] == "ZB42"
     assert failed["detail"].startswith("cannot fetch http://hub/x.fl: xx")
-    assert len(failed["detail"]) == 300
+    assert len(failed["detail"]) == 500
 
 
 def test_a_server_that_never_answers_costs_little_memory() -> None:
