@@ -121,7 +121,8 @@ class Origin:
             )
         if isinstance(error, TimeoutError):
             self.close()  # the idle connections may be as dead
-        return StoreUnavailableError(f"cannot reach {self.url}: {reason_of(error)}")
+        way = f" through the proxy {self.proxy[0]}:{self.proxy[1]}" if self.proxy else ""
+        return StoreUnavailableError(f"cannot reach {self.url}{way}: {reason_of(error)}")
 
     def is_of(self, connection: http.client.HTTPConnection) -> bool:
         """Return whether a connection leads to this server."""
