@@ -13,9 +13,11 @@ from typing import TypeVar
 from common.bootcodes import describe
 from common.errors import ZosError
 from common.notify import notify_ready
+from common.releases.layout import StoreError
+from common.releases.manifest import UnfitError
 from common.tuf.errors import MetadataError
 from flist.format.signing.keys import load_public_keys
-from node.admission import admit_release, read_about
+from node.admission import REFUSED, admit_release, read_about
 from node.backoff import backoff_delays
 from node.cmdline import parse_parameters
 from node.fetch import fetch_flist
@@ -53,6 +55,9 @@ REPORT_INTERVAL_S = 30.0
 CLOSE_AFTER_S = 300.0
 RETRY_S = 1.0
 OVERRIDE = override_text(ROOT, MOUNT_SERVICE)  # each starts after the mount and stops before it
+
+# What `common` raises about the channel and its release.
+CODES_OF_OTHERS = ((MetadataError, "ZB44"), (StoreError, REFUSED), (UnfitError, REFUSED))
 
 log = partial(write_log, "bringup")
 
@@ -145,9 +150,9 @@ class Trying:
 
 def code_of(error: Exception) -> str:
     """Return the code (`common.bootcodes`) of what keeps a node from booting, "" without one."""
-    if isinstance(error, MetadataError):
-        return "ZB44"
-    return error.code if isinstance(error, NodeError) else ""
+    if isinstance(error, NodeError):
+        return error.code
+    return next((code for kind, code in CODES_OF_OTHERS if isinstance(error, kind)), "")
 
 
 def read_parameters() -> BootParameters:

@@ -2,7 +2,7 @@
 
 import ipaddress
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
@@ -37,7 +37,10 @@ class Route:
 
 @dataclass(frozen=True)
 class Lease:
-    """An address for one link; `router` is empty if the server named none, `mtu` 0."""
+    """An address for one link; `router` is empty if the server named none, `mtu` 0.
+
+    `is_proven` is false for a static address whose router has not answered on this link so far.
+    """
 
     link: str
     interface: Interface
@@ -47,11 +50,14 @@ class Lease:
     search: tuple[str, ...] = ()
     mtu: int = 0
     source: Source = Source.DHCP
+    is_proven: bool = field(default=True, compare=False)
 
     @property
     def is_complete(self) -> bool:
-        """Return whether nothing more is to be had: a router and a name server, or as written."""
-        return self.source is Source.STATIC or bool(self.router and self.name_servers)
+        """Return whether no other lease can be better."""
+        if self.source is Source.STATIC:
+            return self.is_proven
+        return bool(self.router and self.name_servers)
 
     def is_near(self, gateway: str) -> bool:
         """Return whether a gateway is in the lease's subnet; some clouds lease a bare /32."""

@@ -1,10 +1,11 @@
 """Chooses the link of a node: every wired link is tried, and the lease of one is applied.
 
-Each link with a carrier has its own DHCP client, or holds the static address of the command line;
-the first complete lease (address, router, name server) wins. If none is complete after
-`PATIENCE_S`, the best incomplete one wins, or what a router has advertised for IPv6; the DHCP
-client of that link goes on, and its lease is used when it comes. Every attempt and its outcome is
-logged. Links are tried for as long as the node runs, since a cable may be plugged in at any time.
+Each link with a carrier has its own DHCP client, or holds the static address of the command line.
+The first complete lease wins: with address, router and name server, or static with a router that
+answers. If none is complete after `PATIENCE_S`, the best incomplete one wins, or what a router has
+advertised for IPv6; the DHCP client of that link goes on, and its lease is used when it comes.
+Every attempt and its outcome is logged. Links are tried for as long as the node runs, since a cable
+may be plugged in at any time.
 """
 
 import asyncio
@@ -20,6 +21,8 @@ from common.notify import notify_ready
 from node.backoff import backoff_delays
 from node.log import log as write_log
 from node.model import NodeError
+from node.network.advertisements import Advertisements
+from node.network.arp import wait_for_neighbour
 from node.network.cards import Cards
 from node.network.dhcp.client import ATTEMPT_S, hold_lease
 from node.network.interfaces import Interfaces
@@ -37,6 +40,8 @@ FIRST_PAUSE_S = 1.0  # after a lease that was lost or refused; each pause is lon
 LONGEST_PAUSE_S = 30.0
 STEADY_S = 60.0  # a lease that was held longer makes the next pause the first again
 REPORT_INTERVAL_S = 15.0
+IPV4 = 4
+HOPELESS_S = 60.0  # after that the screen shows the code of a node without network, and again
 STOP_S = 5.0
 CARRIER_INTERVAL_S = 2.0
 CARRIER_PATIENCE_S = 10.0
@@ -44,12 +49,26 @@ CARRIER_PATIENCE_S = 10.0
 log = partial(write_log, "network")
 
 
+def tell_hopeless() -> None:
+    """Show the code of a node that has no network."""
+    from common.bootcodes import describe  # nearly no node needs it here
+
+    write_log("Zero-OS", describe("ZB40"))
+
+
 class Network:
     """The links being tried, the leases offered, and the lease in use."""
 
-    def __init__(self, interfaces: Interfaces, cards: Cards, resolv_conf: Path) -> None:
+    def __init__(
+        self,
+        interfaces: Interfaces,
+        cards: Cards,
+        advertisements: Advertisements,
+        resolv_conf: Path,
+    ) -> None:
         self.interfaces = interfaces
         self.cards = cards
+        self.advertisements = advertisements
         self.plan = cards.plan
         self.resolv_conf = resolv_conf
         self.clients: dict[str, asyncio.Task[None]] = {}
@@ -75,7 +94,7 @@ class Network:
     async def choose(self) -> None:
         """Wait for an acceptable lease and apply it."""
         first_offer_at = None
-        reported_at = time.monotonic()
+        began_at = reported_at = time.monotonic()
         while self.chosen is None:
             await self.scan()
             now = time.monotonic()
@@ -90,6 +109,9 @@ class Network:
             elif now - reported_at > REPORT_INTERVAL_S:
                 reported_at = now
                 log(f"still waiting for a lease ({self.describe()})")
+                if now - began_at > HOPELESS_S:
+                    tell_hopeless()
+                    began_at = now
             else:
                 await self.wait_for_change(SCAN_INTERVAL_S)
 
@@ -108,7 +130,11 @@ class Network:
 
     def find_automatic(self) -> list[Lease]:
         """Return what routers have advertised on the links that are tried."""
-        found = [find_automatic(name, self.plan.name_servers) for name in self.clients]
+        heard = self.advertisements.name_servers
+        found = [
+            find_automatic(name, self.plan.name_servers or heard.get(name, ()))
+            for name in self.clients
+        ]
         return [lease for lease in found if lease]
 
     async def keep_lease(self, name: str) -> None:
@@ -135,9 +161,13 @@ class Network:
         static = self.plan.static_lease(name)
         if static is None:
             await hold_lease(name, self.take)
-        else:
-            await self.take(static)
-            await asyncio.Event().wait()  # until it is cancelled
+            return
+        if static.router and static.interface.version == IPV4:
+            # It may belong to another card, and is used here in the end all the same.
+            await self.take(replace(static, is_proven=False))
+            await wait_for_neighbour(name, str(static.interface.ip), static.router)
+        await self.take(static)
+        await asyncio.Event().wait()  # until it is cancelled
 
     def next_pause(self, name: str, held_s: float) -> float:
         """Return the pause before link `name` is tried again, after `held_s` with a lease."""
@@ -203,8 +233,7 @@ class Network:
             self.write_name_servers()
             now = time.monotonic()
             if self.chosen and self.chosen.source is Source.ROUTER:
-                self.start_client(name)  # a DHCP server may still come
-                is_alive = has_carrier(name) and bool(self.find_automatic())
+                is_alive = await self.keep_automatic(name) and has_carrier(name)
             else:
                 is_alive = has_carrier(name)
             seen_at = now if is_alive else seen_at
@@ -215,6 +244,14 @@ class Network:
                 log(f"{name}: {lost}")
                 await self.stop_clients([name])
                 self.chosen = None
+
+    async def keep_automatic(self, name: str) -> bool:
+        """Follow what routers advertise on link `name`; return whether there is an address."""
+        self.start_client(name)  # a DHCP server may still come
+        found = self.find_automatic()
+        if found and found[0] != self.chosen:
+            await self.apply(found[0])
+        return bool(found)
 
     async def wait_for_change(self, timeout_s: float) -> None:
         """Wait until a lease is granted or lost, for at most `timeout_s`."""

@@ -6,6 +6,7 @@ import signal
 from collections.abc import Callable
 from pathlib import Path
 
+from node.network.advertisements import Advertisements
 from node.network.cards import Cards
 from node.network.interfaces import Interfaces
 from node.network.netlink import AsyncIPRoute
@@ -21,13 +22,17 @@ async def run(find_links: Callable[[], list[str]], resolv_conf: Path, plan: Plan
     loop.add_signal_handler(signal.SIGTERM, task.cancel)
     async with AsyncIPRoute() as routes:
         interfaces = Interfaces(routes)
-        network = Network(interfaces, Cards(plan, interfaces, find_links), resolv_conf)
+        cards, advertisements = Cards(plan, interfaces, find_links), Advertisements()
+        network = Network(interfaces, cards, advertisements, resolv_conf)
         if plan.is_ipv6_off:
             interfaces.forbid_ipv6()
+        else:
+            advertisements.open()
         await interfaces.set_up("lo")
         try:
             await network.serve()
         finally:
+            advertisements.close()
             await network.stop_clients(list(network.clients))
 
 

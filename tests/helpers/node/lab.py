@@ -15,13 +15,15 @@ from tests.helpers.needs import need_root, need_tool
 from tests.helpers.node import dhcpd
 
 NODE = """
-import sys
+import os, sys
 from pathlib import Path
 from node.cmdline import parse_words
 from node.network.plan import parse_plan
 from node.network.service import serve
 plan = parse_plan(parse_words(sys.argv[2]), print)
-sys.exit(serve(lambda: ["wire0"], Path(sys.argv[1]), plan))
+def links():
+    return sorted({"dead0", "wire0"} & set(os.listdir("/sys/class/net")))
+sys.exit(serve(links, Path(sys.argv[1]), plan))
 """
 
 

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from common.releases.layout import StoreError
+from common.releases.manifest import UnfitError
 from common.tuf.errors import ExpiredError
 from node import bringup
 from node.bringup import Trying, code_of
@@ -60,4 +62,6 @@ def test_a_reason_is_told_once_and_logged_each_time(
 
 def test_every_code_that_a_node_gives_is_explained() -> None:
     assert code_of(ExpiredError("it has expired")) == "ZB44"
+    assert code_of(UnfitError("it is a debug release")) == "ZB41"
+    assert code_of(StoreError("cannot use the manifest")) == "ZB41"
     assert code_of(OSError()) == ""

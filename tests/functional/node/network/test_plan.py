@@ -13,6 +13,7 @@ from tests.helpers.waiting import wait_until
 pytestmark = pytest.mark.timeout(240)
 STATIC = "net.address=10.9.0.5/24 net.gateway=10.9.0.1 net.dns=10.9.0.2,10.9.0.3"
 SIX = "2001:db8:9::1/64"
+QUICK = "from node.network import selection\nselection.PATIENCE_S = 1.0\n"
 
 
 @pytest.fixture
@@ -60,6 +61,21 @@ def test_a_static_ipv6_address(lab: Lab) -> None:
     assert "default" not in lab.routes("-6")
 
 
+def test_a_static_address_goes_to_the_card_where_its_router_answers(lab: Lab) -> None:
+    lab.ip(lab.node, "link", "add", "dead0", "type", "veth", "peer", "name", "dead1")
+    lab.ip(lab.node, "link", "set", "dead1", "up")
+    lab.start_node(words=STATIC)
+    wait_until(lambda: "up: " in lab.said(), "the address")
+    assert "trying dead0" in lab.said()
+    assert (lab.addresses(), lab.addresses("dead0")) == (["10.9.0.5/24"], [])
+
+
+def test_a_router_that_is_silent_does_not_cost_the_address(lab: Lab) -> None:
+    lab.start_node(QUICK, words=STATIC.replace("10.9.0.1 ", "10.9.0.99 "))
+    wait_until(lambda: "up: wire0" in lab.said(), "the address")
+    assert lab.addresses() == ["10.9.0.5/24"]
+
+
 def test_the_chosen_card_is_used(lab: Lab) -> None:
     lab.start_node(words=f"{STATIC} net.interface={mac(lab)}")
     wait_until(lambda: lab.addresses() == ["10.9.0.5/24"], "the address")
@@ -74,16 +90,17 @@ def test_a_card_that_is_not_there_does_not_cost_the_node(lab: Lab) -> None:
     assert "cannot use vlan:priv=x" in lab.said()
 
 
-QUICK = "from node.network import selection\nselection.PATIENCE_S = 1.0\n"
-
-
 def test_a_network_with_ipv6_only_and_a_dhcp_server_that_comes_later(lab: Lab) -> None:
     lab.ip(lab.host, "addr", "add", SIX, "dev", "peer", "nodad")
-    lab.start_dnsmasq("peer", "--enable-ra", "--dhcp-range=2001:db8:9::,ra-only,64,10m")
-    lab.start_node(QUICK, words="net.ipv6=auto net.dns=2001:db8:9::1")
+    lab.start_dnsmasq(
+        "peer",
+        *("--enable-ra", "--dhcp-range=2001:db8:9::,ra-only,64,10m"),
+        "--dhcp-option=option6:dns-server,[2001:db8:9::53]",
+    )
+    lab.start_node(QUICK, words="net.ipv6=auto")
     wait_until(lambda: "up: wire0: 2001:db8:9:" in lab.said(), "an address")
     assert lab.routes("-6")["default"].startswith("fe80::")
-    assert "nameserver 2001:db8:9::1" in lab.resolv_conf.read_text()
+    assert "nameserver 2001:db8:9::53" in lab.resolv_conf.read_text()
     lab.serve(options={"1": "ffffff00", "3": "0a090001"})
     wait_until(lambda: lab.addresses() == ["10.9.0.50/24"], "a lease")
     assert "no router advertises" not in lab.said()
