@@ -29,12 +29,16 @@ class ReleaseFile:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """A release. `debug` and `locked` are None where the manifest does not say."""
+    """A release. `debug` and `locked` are None, `identity` (the digest of its inputs) and `kernel`
+    (as uname has it) are empty where the manifest does not say.
+    """
 
     version: str
     debug: bool | None
     locked: bool | None
     files: Mapping[str, ReleaseFile]
+    identity: str = ""
+    kernel: str = ""
 
 
 def parse_manifest(data: bytes) -> Manifest:
@@ -45,7 +49,9 @@ def parse_manifest(data: bytes) -> Manifest:
         version = check_version(value["version"])
         if not files:
             raise StoreError("cannot use the manifest: it names no files")
-        return Manifest(version, parse_flag(value, "debug"), parse_flag(value, "locked"), files)
+        debug, locked = parse_flag(value, "debug"), parse_flag(value, "locked")
+        identity, kernel = (parse_text(value, name) for name in ("identity", "kernel"))
+        return Manifest(version, debug, locked, files, identity, kernel)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise StoreError(f"cannot use the manifest: {error!r:.100}") from error
 
@@ -68,6 +74,14 @@ def parse_flag(value: Mapping[str, object], name: str) -> bool | None:
     if flag is not None and not isinstance(flag, bool):
         raise StoreError(f"cannot use the manifest: {name} is neither true nor false")
     return flag
+
+
+def parse_text(value: Mapping[str, object], name: str) -> str:
+    """Return a text of a manifest, "" if it is missing."""
+    text = value.get(name, "")
+    if not isinstance(text, str):
+        raise StoreError(f"cannot use the manifest: {name} is not a text")
+    return text
 
 
 def demand_fit(manifest: Manifest, channel: str) -> None:
