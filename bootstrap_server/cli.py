@@ -3,9 +3,9 @@
 import argparse
 from collections.abc import Sequence
 
-from bootstrap_server.commands import lock, serve
+from bootstrap_server.commands import lan, lock, serve
 
-VERBS = (serve, lock)
+VERBS = (serve, lan, lock)
 
 
 def main(argv: Sequence[str], prog: str) -> int:
