@@ -76,8 +76,11 @@ class LanSettings(ServerSettings):
     @field_validator("dns", mode="before")
     @classmethod
     def split_dns(cls, value: object) -> object:
-        """Take the addresses as a list, or as a text with spaces or commas between them."""
-        return value.replace(",", " ").split() if isinstance(value, str) else value
+        """Take the addresses as a list or as texts with spaces or commas between them."""
+        texts = [value] if isinstance(value, str) else value
+        if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+            return value
+        return " ".join(texts).replace(",", " ").split()
 
     @field_validator("gateway", "dns")
     @classmethod
