@@ -14,6 +14,7 @@ _COOKIE = b"\x63\x82\x53\x63"
 _ASK, _ANSWER = 1, 2
 _BROADCAST = 0x8000
 _PAD, _END = 0, 255
+_OPTION_MAX_BYTES = 255
 _LEAST_BYTES = 300  # BOOTP's; some servers drop what is shorter
 _KIND, _SERVER, _CLASS, _BOOT_FILE, _ARCHITECTURE, _IDENTITY = 53, 54, 60, 67, 93, 97
 DISCOVER, OFFER = 1, 2
@@ -63,7 +64,8 @@ def build_http_offer(asked: Message, server: IPv4Address, url: str) -> bytes:
     head = build_head(_ANSWER, asked.transaction, asked.hardware, server.packed)
     options = {_KIND: bytes([OFFER]), _SERVER: server.packed, _CLASS: HTTP_CLASS}
     options[_BOOT_FILE] = url.encode()
-    if identity := asked.options.get(_IDENTITY):
+    identity = asked.options.get(_IDENTITY, b"")
+    if 0 < len(identity) <= _OPTION_MAX_BYTES:
         options[_IDENTITY] = identity
     return (head + build_options(options)).ljust(_LEAST_BYTES, b"\0")
 

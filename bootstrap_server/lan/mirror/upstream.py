@@ -94,7 +94,7 @@ class Upstream:
 def read_body(response: urllib3.BaseHTTPResponse, size: int) -> Iterator[bytes]:
     """Yield the body in pieces. Raises `UpstreamError` if it is not `size` bytes, or too slow."""
     began, count = time.monotonic(), 0
-    for piece in response.stream(CHUNK_BYTES):
+    while piece := response.read1(CHUNK_BYTES):  # what there is, so that readers need not wait
         count += len(piece)
         if count > size:
             raise UpstreamError("the answer is longer than it said")
