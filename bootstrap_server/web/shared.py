@@ -18,6 +18,7 @@ from bootstrap_server.options.model import Options, refuse_kernel
 from bootstrap_server.script.boot import render_script
 from bootstrap_server.settings import Settings
 from serving.content import FileOpener
+from serving.openapi import IN_PARTS, DescribedRouter
 from serving.pools import Pool
 
 BINARY = "application/octet-stream"
@@ -88,7 +89,7 @@ Shared = Annotated[Server, Depends(get_server)]
 
 def make_router() -> APIRouter:
     """Return a router whose addresses are checked first."""
-    return APIRouter(default_response_class=Response, dependencies=[Depends(check_address)])
+    return DescribedRouter(default_response_class=Response, dependencies=[Depends(check_address)])
 
 
 def answer(router: APIRouter, path: str) -> Callable[[Endpoint], Endpoint]:
@@ -96,7 +97,7 @@ def answer(router: APIRouter, path: str) -> Callable[[Endpoint], Endpoint]:
 
     def register(endpoint: Endpoint) -> Endpoint:
         router.head(path, include_in_schema=False)(endpoint)
-        return router.get(path)(endpoint)
+        return router.get(path, responses=IN_PARTS)(endpoint)
 
     return register
 
