@@ -9,15 +9,9 @@ from pydantic import Field, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from bootstrap_server.errors import SettingsError
+from bootstrap_server.options.urls import FORM, URL_MAX_CHARS, plain_url
 from serving.settings import ServerSettings
 
-URL_MAX_CHARS = 300
-PORT_MAX = 65535
-
-# Host names, IPv4, bracketed IPv6, port, path: what can stand in a script as it is.
-_URL = re.compile(
-    r"https?://([A-Za-z0-9][A-Za-z0-9.-]*|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?(/[A-Za-z0-9._~/-]*)?"
-)
 _NAME = re.compile(r"[a-z0-9][A-Za-z0-9._:@+-]*")
 
 
@@ -47,10 +41,16 @@ class BootstrapSettings(ServerSettings):
         description="name of a further kernel parameter that farmers may set; can be repeated",
     )
 
-    @field_validator("allow_parameter", mode="before")
+    mirror: list[str] = Field(
+        default=[],
+        description="URL of a further server with the same releases, for nodes that can't reach "
+        "this one; can be repeated",
+    )
+
+    @field_validator("allow_parameter", "mirror", mode="before")
     @classmethod
     def split_names(cls, value: object) -> object:
-        """Take the names as a list, or as a text with spaces or commas between them."""
+        """Take a list as a list, or as a text with spaces or commas between them."""
         return value.replace(",", " ").split() if isinstance(value, str) else value
 
     @field_validator("allow_parameter")
@@ -71,8 +71,8 @@ class Settings:
     holds a folder `<run mode>/{vmlinuz,initramfs.zst}` for each channel. Browsers reach the server
     at `page_url`, which differs from `public_url` when the nodes are in a virtual network.
     `parameters` are the names of kernel parameters that farmers may set beside the documented ones.
-    With a `store`, releases come from its channels, as far as the trusted metadata `root` vouches
-    for them, and `releases` is not used.
+    `mirrors` are further servers with the same releases. With a `store`, releases come from its
+    channels, as far as the trusted metadata `root` vouches for them, and `releases` is not used.
     """
 
     public_url: str
@@ -82,6 +82,7 @@ class Settings:
     parameters: tuple[str, ...] = ()
     store: Path | None = None
     root: bytes = b""
+    mirrors: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Check the addresses, and remove the slash at their ends."""
@@ -92,6 +93,8 @@ class Settings:
                 "cannot tell where releases are",
                 hint="--releases DIR, or --store DIR with --store-root FILE",
             )
+        mirrors = tuple(check_url(mirror, "mirror's URL") for mirror in self.mirrors)
+        object.__setattr__(self, "mirrors", mirrors)
         page_url = check_url(self.page_url or self.public_url, "page's URL")
         object.__setattr__(self, "page_url", page_url)
 
@@ -103,10 +106,9 @@ class Settings:
 
 def check_url(text: str, what: str) -> str:
     """Return `text` without a slash at its end. Raises `SettingsError` if it is not a plain URL."""
-    match = _URL.fullmatch(text)
-    if len(text) > URL_MAX_CHARS or not match or int((match[2] or ":0")[1:]) > PORT_MAX:
+    if (url := plain_url(text)) is None:
         raise SettingsError(
             f"cannot use {text[:80]!r} as the {what}",
-            hint=f"http://HOST[:PORT][/PATH] or https://..., at most {URL_MAX_CHARS} characters",
+            hint=f"{FORM}, at most {URL_MAX_CHARS} characters",
         )
-    return text.rstrip("/")
+    return url

@@ -54,6 +54,7 @@ def serve(settings: BootstrapSettings) -> int:
             parameters=tuple(settings.allow_parameter),
             store=settings.store,
             root=read_root(settings),
+            mirrors=tuple(settings.mirror),
         )
         app = create_app(addresses, settings)
         talk("making the template image (the first time, this fetches Debian packages)")

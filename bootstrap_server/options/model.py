@@ -1,123 +1,145 @@
-"""What an image is made for: a run mode, a farm, kernel parameters. All user input is checked here.
+"""What an image is made for: one value with a canonical form.
 
-A `Options` can only be made of checked parts, and every part consists of characters that have no
+An `Options` can only be made of checked parts, and every part consists of characters that have no
 special meaning in iPXE, a shell, HTML or a URL's query. Scripts and pages can therefore contain
 them unescaped.
 """
 
 import hashlib
+import json
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Self
-from urllib.parse import quote
+from dataclasses import dataclass, field
+from urllib.parse import quote, urlencode
 
 from bootstrap_server.errors import InputError, NotThereError
+from bootstrap_server.options.network import Network
+from bootstrap_server.options.parameters import SLASH, check_allowed, check_parameters
+from bootstrap_server.options.urls import FORM, plain_url
 from common.farms import FARM_MAX
 from common.runmodes import RUN_MODES
 
-EXTRA_MAX_CHARS = 1024
-PARAMETER_MAX_CHARS = 256
-PARAMETERS_MAX = 32
 MARK_CHARS = 8
-ADDRESS_PARTS = 4  # /ipxe/RUNMODE/FARM/PARAMETERS
+MIRRORS_MAX = 4
+CONSOLES_MAX = 4
 
-# A parameter starts with a lower-case letter or a digit. It is therefore never a separator of iPXE
-# or kernel options ("-", "--"), and never an environment variable like LD_PRELOAD: the kernel
-# passes each parameter that it does not know to the first process in its environment.
-_PARAMETER = re.compile(r"[a-z0-9][A-Za-z0-9._:,=/@+-]*")
-_CHARACTERS = re.compile(r"[A-Za-z0-9._:,=/@+ -]*")
-_SLASH = re.compile(r"(?<!_)/")
+POSITIONS = ("runmode", "farm", "extra", "kernel")
+"""The parts of an address's path, after upstream; each can be in the query instead."""
+
 _PLAIN = ":,=@+"  # the characters of a parameter that are not special in a URL's path
 _FARM = re.compile(r"[1-9][0-9]{0,9}")
-
-_BY_ADDRESS = "is set by the image's own address"
-_BY_SERVER = "is set by this server"
-_EDITION = "would choose an edition, and there is only one here"
-_FIRST_PROCESS = "would start a first process other than Zero-OS's own"
-_ROOT = "would replace Zero-OS's own root file system"
-REFUSED = {
-    "runmode": _BY_ADDRESS,
-    "farmer_id": _BY_ADDRESS,
-    "hub": _BY_SERVER,
-    "version": _EDITION,
-    "init": _FIRST_PROCESS,
-    "rdinit": _FIRST_PROCESS,
-    "initrd": _ROOT,
-    "initrdmem": _ROOT,
-    "noinitrd": _ROOT,
-    "root": _ROOT,
-    "rootflags": _ROOT,
-    "rootfstype": _ROOT,
-    "nfsroot": _ROOT,
-}
-
-DOCUMENTED = frozenset(
-    [
-        # of a node
-        *("zos-debug", "zos-debug-vm", "disable-gpu", "missing-ssd", "light", "vlan:priv"),
-        *("vlan:pub", "pub:mac", "substrate", "relay", "activation", "secret", "ssh-user"),
-        *("domain", "flist"),
-        # of Linux: where its messages go, and how many
-        *("console", "8250.nr_uarts", "consoleblank", "earlyprintk", "loglevel", "debug"),
-        *("panic", "nomodeset"),
-    ]
-)
-"""What a farmer may pass on; a server may be told to allow others."""
-SAME = str.maketrans("-", "_")  # the kernel treats them as one character in a name
+_RELEASE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,127}")
+_CONSOLE = re.compile(r"(tty[0-9]{1,2}|tty(S|AMA|USB)[0-9]{1,2}(,[0-9]{3,7}([noe][5-8]r?)?)?)")
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """One personalised boot: `farm` is None for a node that belongs to no farm yet."""
+    """One personalised boot.
+
+    `farm` is None for a node that belongs to no farm yet. `release` names an older release of the
+    run mode, or a kernel of the operator's; empty, a node boots what the run mode holds. `mirrors`
+    are tried before the server itself. `console` replaces the consoles that Linux has by default.
+    """
 
     run_mode: str
-    farm: int | None
+    farm: int | None = None
     parameters: tuple[str, ...] = ()
+    release: str = ""
+    network: Network = field(default_factory=Network)
+    mirrors: tuple[str, ...] = ()
+    console: tuple[str, ...] = ()
 
-    @classmethod
-    def parse(cls, run_mode: str, farm: str | None = None, extra: str = "") -> Self:
-        """Check user input. Raises `NotThereError` (run mode) or `InputError` (the rest)."""
-        return cls(
-            parse_run_mode(run_mode),
-            None if farm is None else parse_farm(farm),
-            parse_extra(extra),
-        )
+    def __post_init__(self) -> None:
+        """Check every part. Raises `NotThereError` (run mode) or `InputError` (the rest)."""
+        parse_run_mode(self.run_mode)
+        if self.farm is not None:
+            parse_farm(str(self.farm))
+        check_parameters(self.parameters)
+        if self.release and not _RELEASE.fullmatch(self.release):
+            raise InputError("kernel", "a release's name holds only A-Z, a-z, 0-9 and . _ + -")
+        object.__setattr__(self, "mirrors", tuple(map(parse_mirror, self.mirrors)))
+        check_list("mirror", self.mirrors, MIRRORS_MAX)
+        for console in self.console:
+            if not _CONSOLE.fullmatch(console):
+                raise InputError("console", "a console is one like tty0 or ttyS1,115200n8")
+        check_list("console", self.console, CONSOLES_MAX)
+
+    def as_mapping(self) -> dict[str, object]:
+        """Return what was chosen, by its names in a URL, a form, JSON and TOML."""
+        every: dict[str, object] = {
+            "runmode": self.run_mode,
+            "farm": self.farm,
+            "extra": list(self.parameters),
+            "kernel": self.release,
+            **self.network.as_mapping(),
+            "mirror": list(self.mirrors),
+            "console": list(self.console),
+        }
+        return {key: value for key, value in every.items() if value not in (None, "", [])}
+
+    @property
+    def identity(self) -> str:
+        """Return the SHA-256 of the canonical JSON: equal options have the same, others another."""
+        text = json.dumps(self.as_mapping(), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
 
     @property
     def path(self) -> str:
-        """Return the path of this boot below /ipxe/ or /usb/, quoted for a URL."""
-        parts = [self.run_mode]
-        if self.farm is not None:
-            parts.append(str(self.farm))
-        if self.parameters:
-            # "_" and "___" would be read as "___" and "_", so a slash after "_" is escaped.
-            # Other slashes are replaced too: clients resolve "/../" before they send an address.
-            text = _SLASH.sub("___", " ".join(self.parameters))
+        """Return the path and the query of this boot below /<kind>/, quoted for a URL."""
+        rest = self.as_mapping()
+        parts = []
+        for name in POSITIONS:
+            if name not in rest or (name == "extra" and not is_for_path(self.parameters)):
+                break
+            value = rest.pop(name)
+            # Clients resolve "/../" before they send an address, hence no slash.
+            text = " ".join(value).replace("/", SLASH) if isinstance(value, list) else str(value)
             parts.append(quote(text, safe=_PLAIN))
-        return "/".join(parts)
+        query = {key: value for key, value in rest.items() if key != "extra"}
+        if "extra" in rest:
+            query["extra"] = " ".join(self.parameters)
+        text = urlencode(query, doseq=True, quote_via=quote, safe=":,=@")
+        return "/".join(parts) + (f"?{text}" if text else "")
 
     @property
     def file_name(self) -> str:
-        """Return the file name under which a browser should save the image.
+        """Return the name, without a suffix, under which a browser should save an image.
 
-        Images with other parameters have another name.
+        Images with other options have another name.
         """
-        text = " ".join(self.parameters)
-        mark = f"-{hashlib.sha256(text.encode()).hexdigest()[:MARK_CHARS]}" if text else ""
-        return f"zero-os-{self.run_mode}-farm{self.farm}{mark}.img"
+        farm = "" if self.farm is None else f"-farm{self.farm}"
+        is_marked = self != Options(self.run_mode, self.farm)
+        mark = f"-{self.identity[:MARK_CHARS]}" if is_marked else ""
+        return f"zero-os-{self.run_mode}{farm}{mark}"
 
-    def check_allowed(self, others: Iterable[str] = ()) -> None:
-        """Raise `InputError` for a parameter that is neither documented nor among `others`."""
-        allowed = {name.translate(SAME) for name in (*DOCUMENTED, *others)}
-        for word in self.parameters:
-            name = word.partition("=")[0]
-            if name.translate(SAME) not in allowed:
+    def check_allowed(self, parameters: Iterable[str] = (), mirrors: Iterable[str] = ()) -> None:
+        """Raise `InputError` for what needs an operator's permission and does not have it.
+
+        `parameters` are names beside the documented ones. A mirror decides what a node boots, so
+        an address can choose only among the server's own.
+        """
+        check_allowed(self.parameters, parameters)
+        known = set(mirrors)
+        for mirror in self.mirrors:
+            if mirror not in known:
                 raise InputError(
-                    "extra",
-                    f"this server does not pass on the kernel parameter {name}",
-                    hint="its operator can allow it: --allow-parameter NAME",
+                    "mirror",
+                    f"this server has no mirror {mirror}",
+                    hint="its operator can add it: --mirror URL",
                 )
+
+
+def is_for_path(parameters: tuple[str, ...]) -> bool:
+    """Return whether parameters survive in a path, where "_/" would be read as "/_"."""
+    return not any("_/" in word for word in parameters)
+
+
+def check_list(name: str, values: tuple[str, ...], most: int) -> None:
+    """Raise `InputError` if there are too many values, or one of them twice."""
+    if len(values) > most:
+        raise InputError(name, f"more than {most} values")
+    if len(set(values)) < len(values):
+        raise InputError(name, "one value is there twice")
 
 
 def parse_run_mode(text: str) -> str:
@@ -140,49 +162,8 @@ def parse_farm(text: str) -> int:
     return int(text)
 
 
-def parse_extra(text: str) -> tuple[str, ...]:
-    """Return the kernel parameters in `text`, separated by spaces; `___` stands for `/`."""
-    text = text.replace("___", "/")
-    if len(text) > EXTRA_MAX_CHARS:
-        raise InputError("extra", f"more than {EXTRA_MAX_CHARS} characters of kernel parameters")
-    if not _CHARACTERS.fullmatch(text):
-        raise InputError(
-            "extra",
-            "a kernel parameter may hold only A-Z, a-z, 0-9 and . _ : , = / @ + -",
-            hint="a space separates two parameters",
-        )
-    parameters = tuple(word for word in text.split(" ") if word)
-    if len(parameters) > PARAMETERS_MAX:
-        raise InputError("extra", f"more than {PARAMETERS_MAX} kernel parameters")
-    for word in parameters:
-        check_parameter(word)
-    return parameters
-
-
-def refuse_kernel(raw_path: bytes) -> None:
-    """Raise `NotThereError` for an address, as it was sent, in which the parameters are not last.
-
-    Upstream's addresses may end with the name of a kernel, which is no parameter.
-    """
-    if raw_path.count(b"/") > ADDRESS_PARTS:
-        raise NotThereError(
-            "a kernel can't be chosen by its name here",
-            hint="a slash in a kernel parameter is written as three underscores",
-        )
-
-
-def check_parameter(word: str) -> None:
-    """Raise `InputError` unless a node may be booted with the kernel parameter `word`."""
-    if len(word) > PARAMETER_MAX_CHARS:
-        raise InputError(
-            "extra", f"a kernel parameter has more than {PARAMETER_MAX_CHARS} characters"
-        )
-    if not _PARAMETER.fullmatch(word):
-        raise InputError(
-            "extra",
-            f"the kernel parameter {word} does not start with a lower-case letter or a digit",
-        )
-    # The kernel treats "-" and "_" in a name as the same character.
-    name = word.partition("=")[0].translate(SAME).lower()
-    if name in REFUSED:
-        raise InputError("extra", f"the kernel parameter {name} {REFUSED[name]}")
+def parse_mirror(text: str) -> str:
+    """Return the URL of a mirror without a slash at its end."""
+    if (url := plain_url(text)) is None:
+        raise InputError("mirror", f"a mirror is {FORM}")
+    return url

@@ -9,12 +9,11 @@ from bootstrap_server.channels.releases import PublishedRelease
 from bootstrap_server.errors import InputError, NotThereError
 from bootstrap_server.images.disk import DISK_BYTES
 from bootstrap_server.options.model import (
-    EXTRA_MAX_CHARS,
     Options,
-    parse_extra,
     parse_farm,
     parse_run_mode,
 )
+from bootstrap_server.options.parameters import EXTRA_MAX_CHARS, check_allowed, parse_extra
 from bootstrap_server.pages import render_page
 from bootstrap_server.settings import Settings
 from common.runmodes import RUN_MODES
@@ -27,6 +26,7 @@ class Result:
     """The addresses for a form that was filled in."""
 
     boot: Options
+    file_name: str
     usb_url: str
     script_url: str
     curl: str
@@ -51,7 +51,7 @@ def show_form(
     errors = find_errors(typed, settings.parameters) if "farm" in query else {}
     result = None
     if "farm" in query and not errors:
-        boot = Options.parse(typed["runmode"], typed["farm"], typed["extra"])
+        boot = Options(typed["runmode"], parse_farm(typed["farm"]), parse_extra(typed["extra"]))
         result = make_result(boot, settings.page_url, checksum(boot))
     page = render_page(
         "form.html",
@@ -77,7 +77,7 @@ def find_errors(typed: Mapping[str, str], parameters: Sequence[str]) -> dict[str
     """Return the error of each field that has one; `parameters` are allowed by the operator."""
 
     def check_extra(text: str) -> None:
-        Options(typed["runmode"], None, parse_extra(text)).check_allowed(parameters)
+        check_allowed(parse_extra(text), parameters)
 
     checks: dict[str, Callable[[str], object]]
     checks = {"farm": parse_farm, "runmode": parse_run_mode, "extra": check_extra}
@@ -92,11 +92,13 @@ def find_errors(typed: Mapping[str, str], parameters: Sequence[str]) -> dict[str
 
 def make_result(boot: Options, page_url: str, sha256: str) -> Result:
     """Return the addresses of `boot`; they hold no character that is special in a shell."""
+    file_name = f"{boot.file_name}.img"
     usb_url = f"{page_url}/usb/{boot.path}"
     return Result(
         boot=boot,
+        file_name=file_name,
         usb_url=usb_url,
         script_url=f"{page_url}/ipxe/{boot.path}",
-        curl=f"curl --fail --output {boot.file_name} {usb_url}",
+        curl=f"curl --fail --output {file_name} {usb_url}",
         sha256=sha256,
     )

@@ -12,6 +12,8 @@ progress for the user (and for tests) on the console.
 
 from bootstrap_server.errors import TemplateError
 from bootstrap_server.options.model import Options
+from bootstrap_server.script.site import Site
+from common.bootcodes import CODES
 
 SLOT_BYTES = 8192  # of a template image; a script is padded to it with newlines
 COMMAND_LINE_MAX_BYTES = 2047  # COMMAND_LINE_SIZE of x86 Linux, less its NUL
@@ -20,6 +22,7 @@ ROUNDS = 4
 TRIES = 3
 STALL_MS = 30_000
 REBOOT_PAUSE_S = 60
+CONSOLES = ("tty0", "ttyS0,115200n8")
 
 _SCRIPT = """\
 #!ipxe
@@ -34,7 +37,8 @@ echo Zero-OS: run mode {run_mode}, {farm}
 echo Zero-OS: kernel parameters: {parameters}
 echo Zero-OS: bootstrap server {public_url}
 {clock}set base {public_url}/kernel/{run_mode}
-set why no network card got an address by DHCP
+set code ZB12
+set why {ZB12}
 set round:int32 0
 set wait:int32 5
 isset ${{net0/mac}} || goto no_card
@@ -48,6 +52,7 @@ isset ${{net${{index}}/mac}} || goto round_over
 echo Zero-OS: net${{index}} ${{net${{index}}/mac}}: DHCP (round ${{round}} of {rounds})
 ifconf --configurator dhcp net${{index}} || goto next_card
 echo Zero-OS: net${{index}} has address ${{net${{index}}/ip}}, gateway ${{net${{index}}/gateway}}
+set code ZB21
 set why the kernel could not be fetched from {public_url}
 set try:int32 0
 set pause:int32 2
@@ -65,7 +70,8 @@ goto fetch_failed
 :start
 echo Zero-OS: starting the kernel
 boot vmlinuz ||
-set why the kernel could not be started (enough memory? Secure Boot off?)
+set code ZB32
+set why {ZB32}
 goto failed
 
 :fetch_failed
@@ -88,16 +94,18 @@ inc wait ${{wait}}
 goto round
 
 :no_card
-set why iPXE found no network card that it can drive
+set code ZB11
+set why {ZB11}
 goto failed
 
 :too_old
-set why this iPXE is too old (${{version}}): chain to a newer one, or boot the image
+set code ZB10
+set why {ZB10} (${{version}}): chain to a newer one, or boot the image
 goto failed
 
 :failed
 echo
-echo Zero-OS: cannot boot: ${{why}}
+echo Zero-OS: cannot boot (${{code}}): ${{why}}
 echo Zero-OS: rebooting in {reboot_pause_s} s
 sleep {reboot_pause_s} ||
 reboot
@@ -107,31 +115,48 @@ reboot
 _CLOCK = "ntp pool.ntp.org ||\n"
 
 
-def command_line(boot: Options, hub_url: str) -> str:
-    """Return the kernel command line of `boot`: our parameters first, then the farmer's."""
-    words = [f"runmode={boot.run_mode}"]
-    if boot.farm is not None:
-        words.append(f"farmer_id={boot.farm}")
-    words += [f"hub={hub_url}", "console=tty0", "console=ttyS0,115200n8", "panic=60", "nomodeset"]
-    return " ".join([*words, *boot.parameters])
+def command_line(options: Options, site: Site) -> str:
+    """Return the kernel command line: our parameters first, then the farmer's.
+
+    A node reads what concerns its network as `net.NAME`, and the VLAN as upstream's `vlan:priv`.
+    """
+    network = options.network
+    words = [
+        f"runmode={options.run_mode}",
+        None if options.farm is None else f"farmer_id={options.farm}",
+        f"hub={site.hub_url}",
+        f"bootstrap={site.public_url}",
+        site.token and f"enrol={site.token}",
+        network.interface and f"net.interface={network.interface}",
+        network.address and f"net.address={network.address}",
+        network.gateway and f"net.gateway={network.gateway}",
+        network.dns and "net.dns=" + ",".join(network.dns),
+        network.ipv6 != "off" and f"net.ipv6={network.ipv6}",
+        network.proxy and f"net.proxy={network.proxy}",
+        network.vlan and f"vlan:priv={network.vlan}",
+        *(f"console={console}" for console in options.console or CONSOLES),
+        *("panic=60", "nomodeset", *options.parameters),
+    ]
+    return " ".join(word for word in words if word)
 
 
-def render_script(boot: Options, public_url: str, hub_url: str) -> str:
-    """Return the iPXE script of `boot`. The URLs come from `Settings`, so they are checked."""
-    arguments = command_line(boot, hub_url)
+def render_script(options: Options, site: Site) -> str:
+    """Return the iPXE script of `options`. Raises `TemplateError` if the kernel can't take it."""
+    arguments = command_line(options, site)
     if len(arguments) > COMMAND_LINE_MAX_BYTES:
         raise TemplateError("the kernel command line is longer than the kernel accepts")
     return _SCRIPT.format(
-        run_mode=boot.run_mode,
-        farm="no farm" if boot.farm is None else f"farm {boot.farm}",
-        parameters=" ".join(boot.parameters) or "none",
-        public_url=public_url,
-        clock=_CLOCK if public_url.startswith("https:") else "",
+        run_mode=options.run_mode,
+        farm="no farm" if options.farm is None else f"farm {options.farm}",
+        parameters=" ".join(options.parameters) or "none",
+        public_url=site.public_url,
+        clock=_CLOCK if site.public_url.startswith("https:") else "",
         command_line=arguments,
         rounds=ROUNDS,
         tries=TRIES,
         stall_ms=STALL_MS,
         reboot_pause_s=REBOOT_PAUSE_S,
+        **{name: code.wrong for name, code in CODES.items()},
     )
 
 

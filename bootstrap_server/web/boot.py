@@ -4,7 +4,6 @@ from fastapi import Request
 from starlette.responses import Response
 
 from bootstrap_server.images.personalise import personalise
-from bootstrap_server.options.model import Options
 from bootstrap_server.web.shared import BINARY, Server, Shared, answer, make_router, send_text
 from serving.respond import send_content
 
@@ -12,47 +11,38 @@ router = make_router()
 
 
 @answer(router, "/ipxe/{run_mode}")
-async def script_without_farm(run_mode: str, server: Shared) -> Response:
+async def script_without_farm(request: Request, server: Shared) -> Response:
     """Return the iPXE script of a node that belongs to no farm."""
-    return send_script(Options.parse(run_mode), server)
+    return send_text(server.script(server.parse(request)))
 
 
 @answer(router, "/ipxe/{run_mode}/{farm}")
-async def script_for_farm(run_mode: str, farm: str, server: Shared) -> Response:
+async def script_for_farm(request: Request, server: Shared) -> Response:
     """Return a farm's iPXE script."""
-    return send_script(Options.parse(run_mode, farm), server)
+    return send_text(server.script(server.parse(request)))
 
 
 @answer(router, "/ipxe/{run_mode}/{farm}/{extra:path}")
-async def script_with_extra(
-    request: Request, run_mode: str, farm: str, extra: str, server: Shared
-) -> Response:
+async def script_with_extra(request: Request, server: Shared) -> Response:
     """Return a farm's iPXE script with further kernel parameters; `___` is a slash."""
-    return send_script(server.parse(request, run_mode, farm, extra), server)
+    return send_text(server.script(server.parse(request)))
 
 
 @answer(router, "/usb/{run_mode}/{farm}")
-def image_for_farm(request: Request, run_mode: str, farm: str, server: Shared) -> Response:
+def image_for_farm(request: Request, server: Shared) -> Response:
     """Return a farm's disk image for a USB stick; BIOS and UEFI start from it."""
-    return send_image(request, Options.parse(run_mode, farm), server)
+    return send_image(request, server)
 
 
 @answer(router, "/usb/{run_mode}/{farm}/{extra:path}")
-def image_with_extra(
-    request: Request, run_mode: str, farm: str, extra: str, server: Shared
-) -> Response:
+def image_with_extra(request: Request, server: Shared) -> Response:
     """Return a farm's disk image with further kernel parameters."""
-    return send_image(request, server.parse(request, run_mode, farm, extra), server)
+    return send_image(request, server)
 
 
-def send_script(boot: Options, server: Server) -> Response:
-    """Return a boot's script."""
-    return send_text(server.script(boot))
-
-
-def send_image(request: Request, boot: Options, server: Server) -> Response:
-    """Return an image as a file that is named after its run mode and farm."""
-    image = personalise(server.templates.get(), server.script(boot))
-    disposition = f'attachment; filename="{boot.file_name}"'
-    headers = {"Content-Disposition": disposition}
-    return send_content(request, image, BINARY, headers)
+def send_image(request: Request, server: Server) -> Response:
+    """Return an image as a file that is named after its options."""
+    options = server.parse(request)
+    image = personalise(server.templates.get(), server.script(options))
+    disposition = f'attachment; filename="{options.file_name}.img"'
+    return send_content(request, image, BINARY, {"Content-Disposition": disposition})

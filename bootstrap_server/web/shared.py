@@ -12,10 +12,12 @@ from fastapi import APIRouter, Depends, Request
 from starlette.responses import PlainTextResponse, Response
 
 from bootstrap_server.channels.sources import FolderSource, Source, StoreSource, find_channels
-from bootstrap_server.errors import InputError
+from bootstrap_server.errors import InputError, NotThereError
 from bootstrap_server.images.personalise import TemplateHolder, personalise
-from bootstrap_server.options.model import Options, refuse_kernel
+from bootstrap_server.options.model import Options
+from bootstrap_server.options.parse import parse_address, split_path
 from bootstrap_server.script.boot import render_script
+from bootstrap_server.script.site import Site
 from bootstrap_server.settings import Settings
 from serving.content import FileOpener
 from serving.openapi import IN_PARTS, DescribedRouter
@@ -58,16 +60,20 @@ class Server:
         image = personalise(self.templates.get(), self.script(boot))
         return hashlib.sha256(b"".join(image.parts)).hexdigest()
 
-    def parse(self, request: Request, run_mode: str, farm: str, extra: str) -> Options:
-        """Return what the parts of an address ask for. Raises `NotThereError` or `InputError`."""
-        refuse_kernel(request.scope.get("raw_path") or b"")
-        boot = Options.parse(run_mode, farm, extra)
-        boot.check_allowed(self.settings.parameters)
-        return boot
+    def parse(self, request: Request) -> Options:
+        """Return what an address asks for. Raises `NotThereError` or `InputError`."""
+        raw = request.scope.get("raw_path") or b""
+        parts = split_path(raw.removeprefix(b"/"))[1:]
+        options = parse_address(parts, request.query_params.multi_items())
+        if options.release:
+            raise NotThereError("a kernel can't be chosen by its name here")
+        options.check_allowed(self.settings.parameters, self.settings.mirrors)
+        return options
 
-    def script(self, boot: Options) -> str:
-        """Return the script of `boot` with this server's own addresses."""
-        return render_script(boot, self.settings.public_url, self.settings.hub_url)
+    def script(self, options: Options) -> str:
+        """Return the script of `options` with this server's own addresses."""
+        settings = self.settings
+        return render_script(options, Site(settings.public_url, settings.hub_url, settings.mirrors))
 
 
 def open_source(settings: Settings, opener: FileOpener) -> Source:

@@ -9,6 +9,7 @@ from bootstrap_server.images.personalise import personalise
 from bootstrap_server.images.template import load_template
 from bootstrap_server.options.model import Options
 from bootstrap_server.script.boot import render_script
+from bootstrap_server.script.site import Site
 from bootstrap_server.settings import Settings
 from bootstrap_server.web.app import create_app
 from common.debian.lock import DebianLock
@@ -70,7 +71,7 @@ def test_an_image_works_with_the_ipxe_that_takes_the_place_of_one_that_is_gone(
     listener = open_listener("127.0.0.1", 0)
     url = f"http://{HOST}:{listener.getsockname()[1]}"
     image = tmp_path / "farm.img"
-    script = render_script(Options.parse("dev", "1"), url, url)
+    script = render_script(Options("dev", 1), Site(url, url))
     image.write_bytes(b"".join(personalise(load_template(), script).parts))
     config = MachineConfig(boot=UsbBoot(image), firmware=firmware)
     bootstrap = make_server(tmp_path, url)

@@ -9,14 +9,16 @@ import pytest
 from bootstrap_server.images import disk, inputs
 from bootstrap_server.images.personalise import personalise
 from bootstrap_server.images.template import Template, build_image, load_template
-from bootstrap_server.options.model import Options
+from bootstrap_server.options.parse import parse_address
 from bootstrap_server.script.boot import SLOT_BYTES, fill_slot, render_script
+from bootstrap_server.script.site import Site
 from serving.content import Pieces
 from tests.helpers.needs import need_tool
 
 pytestmark = pytest.mark.timeout(900)  # the first template on a machine fetches packages
 OFFSET = disk.PARTITION_START * disk.SECTOR_BYTES
-SCRIPT = render_script(Options.parse("dev", "42", "zos-debug"), "http://boot.example", "http://hub")
+SITE = Site("http://boot.example", "http://hub")
+SCRIPT = render_script(parse_address(["dev", "42", "zos-debug"]), SITE)
 
 
 def whole(image: Pieces) -> bytes:
@@ -72,7 +74,7 @@ def test_the_file_system_is_clean(image: Path, tmp_path: Path) -> None:
 
 
 def test_images_of_two_farms_differ_only_in_the_slot(template: Template) -> None:
-    other = render_script(Options.parse("prod", "7"), "http://boot.example", "http://hub")
+    other = render_script(parse_address(["prod", "7"]), SITE)
     one, two = whole(personalise(template, SCRIPT)), whole(personalise(template, other))
     end = template.slot + SLOT_BYTES
     assert len(one) == len(two) == disk.DISK_BYTES

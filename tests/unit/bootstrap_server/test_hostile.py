@@ -26,7 +26,7 @@ HUB = "http://hub.example"
 SEED = 20261121
 CASES = 10_000
 IMAGES = 800
-FIXED = f"hub={HUB} console=tty0 console=ttyS0,115200n8 panic=60 nomodeset".split()
+FIXED = f"hub={HUB} bootstrap={URL} console=tty0 console=ttyS0,115200n8 panic=60 nomodeset".split()
 WORD = re.compile(r"[a-z0-9][A-Za-z0-9._:,=/@+-]{0,255}")
 SET_BY_US = {"runmode", "farmer_id", "hub", "version", "init", "rdinit", "initrd", "root"}
 
@@ -131,7 +131,7 @@ def test_hundreds_of_hostile_addresses_of_images(
 
 def check_script(target: str, answer: Answer, template: list[Command]) -> None:
     """Compare a script with the template, command by command and word by word."""
-    _, _, mode, farm, *rest = unquote(target).split("/", 4)
+    _, _, mode, farm, *rest = unquote(target.removesuffix("/")).split("/", 4)
     wanted = "".join(rest).replace("___", "/").split(" ")
     parameters = [word for word in wanted if word]
     assert mode in ("dev", "qa", "test", "prod"), target

@@ -2,21 +2,19 @@
 
 import random
 import re
-from urllib.parse import unquote, urljoin
+from urllib.parse import parse_qsl, urljoin
 
 import pytest
 
 from bootstrap_server.errors import InputError, NotThereError
-from bootstrap_server.options.model import (
+from bootstrap_server.options.model import Options, parse_farm, parse_run_mode
+from bootstrap_server.options.parameters import (
     EXTRA_MAX_CHARS,
     PARAMETER_MAX_CHARS,
     PARAMETERS_MAX,
-    Options,
     parse_extra,
-    parse_farm,
-    parse_run_mode,
-    refuse_kernel,
 )
+from bootstrap_server.options.parse import parse_address, split_path
 from common.farms import FARM_MAX
 
 SHELL_WORD = re.compile(r"[A-Za-z0-9._:,=@+%-]+")
@@ -96,35 +94,41 @@ def test_documented_parameters_pass(word: str) -> None:
 
 @pytest.mark.parametrize("word", DOCUMENTED)
 def test_documented_parameters_are_passed_on(word: str) -> None:
-    Options.parse("dev", "1", word).check_allowed()
+    parse_address(["dev", "1", word]).check_allowed()
 
 
 @pytest.mark.parametrize("word", ["mem=1G", "modprobe.blacklist=e1000e", "zos-v3.efi", "x"])
 def test_other_parameters_need_the_operator(word: str) -> None:
-    boot = Options.parse("dev", "1", f"zos-debug {word}")
+    boot = parse_address(["dev", "1", f"zos-debug {word}"])
     name = word.partition("=")[0]
     with pytest.raises(InputError, match=name) as caught:
         boot.check_allowed(["other"])
     assert caught.value.field == "extra"
     boot.check_allowed(["other", name])
-    Options.parse("dev", "1", "a_b").check_allowed(["a-b"])  # one name to the kernel
+    parse_address(["dev", "1", "a_b"]).check_allowed(["a-b"])  # one name to the kernel
 
 
-def test_a_part_that_follows_the_parameters_is_no_parameter() -> None:
-    for text in (b"zos-debug%20vlan:priv=3", b"x=a_%2Fb", b""):
-        refuse_kernel(b"/usb/dev/1/" + text)
-    for text in (b"zos-debug/zos-v3.efi", b"/zos-v3.efi", b"zos-debug/"):
-        with pytest.raises(NotThereError, match="kernel"):
-            refuse_kernel(b"/usb/dev/1/" + text)
+def test_a_part_that_follows_the_parameters_is_a_kernel() -> None:
+    for text in (b"zos-debug%20vlan:priv=3", b"relay=a_%2Fb", b"", b"zos-debug/"):
+        assert not parse_address(split_path(b"dev/1/" + text)).release
+    for text in (b"zos-debug/zos-v3.efi", b"/zos-v3.efi"):
+        assert parse_address(split_path(b"dev/1/" + text)).release == "zos-v3.efi"
+    for text in (b"zos-debug/zos-v3.efi/5", b"zos-debug//"):
+        with pytest.raises(NotThereError, match="nothing"):
+            parse_address(split_path(b"dev/1/" + text))
+    for text in (b"..", b".", b"net%2Fprod.efi", b"%2e%2e", b"a%00"):
+        with pytest.raises(InputError) as caught:
+            parse_address(split_path(b"dev/1/zos-debug/" + text))
+        assert caught.value.field == "kernel"
 
 
 def test_the_file_name_tells_the_parameters() -> None:
-    names = {Options.parse("dev", "7", extra).file_name for extra in ("", "zos-debug", "light")}
-    assert "zero-os-dev-farm7.img" in names
+    names = {parse_address(["dev", "7", extra]).file_name for extra in ("", "zos-debug", "light")}
+    assert "zero-os-dev-farm7" in names
     assert len(names) == 3
     assert (
-        Options.parse("dev", "7", " light ").file_name
-        == Options.parse("dev", "7", "light").file_name
+        parse_address(["dev", "7", " light "]).file_name
+        == parse_address(["dev", "7", "light"]).file_name
     )
 
 
@@ -197,7 +201,7 @@ def test_limits() -> None:
     ],
 )
 def test_the_path_of_a_boot_parses_to_the_same_boot(extra: str) -> None:
-    check_round_trip(Options.parse("dev", "7", extra), extra)
+    check_round_trip(parse_address(["dev", "7", extra]), extra)
 
 
 def test_generated_parameters_survive_the_round_trip_through_a_path() -> None:
@@ -206,13 +210,13 @@ def test_generated_parameters_survive_the_round_trip_through_a_path() -> None:
         words = ["a" + "".join(rng.choices("__//.=+:,@-Z9", k=rng.randint(0, 12))) for _ in "123"]
         # Three underscores in the input become a slash, so the parsed input never contains them.
         extra = " ".join(words).replace("___", "/")
-        check_round_trip(Options.parse("dev", "7", extra), extra)
+        check_round_trip(parse_address(["dev", "7", extra]), extra)
 
 
 def check_round_trip(boot: Options, extra: str) -> None:
     assert boot.parameters == tuple(extra.split(" "))
-    mode, farm, address = boot.path.split("/")
-    assert Options.parse(mode, farm, unquote(address)) == boot
-    assert SHELL_WORD.fullmatch(address)
+    path, _, query = boot.path.partition("?")
+    assert parse_address(split_path(path.encode()), parse_qsl(query)) == boot
+    assert SHELL_WORD.fullmatch(boot.path.replace("/", "").replace("?extra", ""))
     # Browsers and curl resolve "." and ".." in a path, so no part of it may be one.
     assert urljoin("http://host/a/", f"/ipxe/{boot.path}") == f"http://host/ipxe/{boot.path}"

@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from bootstrap_server.errors import TemplateError
-from bootstrap_server.options.model import EXTRA_MAX_CHARS, PARAMETERS_MAX, Options
+from bootstrap_server.options.parameters import EXTRA_MAX_CHARS, PARAMETERS_MAX
+from bootstrap_server.options.parse import parse_address
+from bootstrap_server.options.urls import URL_MAX_CHARS
 from bootstrap_server.script.boot import (
     COMMAND_LINE_MAX_BYTES,
     SLOT_BYTES,
@@ -15,32 +17,35 @@ from bootstrap_server.script.boot import (
     render_release,
     render_script,
 )
-from bootstrap_server.settings import URL_MAX_CHARS
+from bootstrap_server.script.site import Site
 from common.farms import FARM_MAX
 from tests.helpers.ipxe import Command, read_commands
 
 URL = "http://boot.example:8080"
 HUB = "http://hub.example"
+SITE = Site(URL, HUB)
 GOLDEN = Path(__file__).with_name("test_script.ipxe")
 MAY_FAIL = {"console", "ntp", "ifconf", "chain", "kernel", "initrd", "boot", "imgfree", "sleep"}
 MAY_FAIL |= {"ifclose"}
 
 
 def test_golden() -> None:
-    boot = Options.parse("dev", "1", "vlan:priv=3 relay=wss:______relay.example")
-    assert render_script(boot, URL, HUB) == GOLDEN.read_text()
+    boot = parse_address(["dev", "1", "vlan:priv=3 relay=wss:______relay.example"])
+    assert render_script(boot, SITE) == GOLDEN.read_text()
 
 
 def test_command_line() -> None:
-    assert command_line(Options.parse("prod", "12", "zos-debug"), HUB) == (
-        "runmode=prod farmer_id=12 hub=http://hub.example "
+    assert command_line(parse_address(["prod", "12", "zos-debug"]), SITE) == (
+        "runmode=prod farmer_id=12 hub=http://hub.example bootstrap=http://boot.example:8080 "
         "console=tty0 console=ttyS0,115200n8 panic=60 nomodeset zos-debug"
     )
-    assert "farmer_id" not in command_line(Options.parse("prod"), HUB)
+    assert "farmer_id" not in command_line(parse_address(["prod"]), SITE)
 
 
 def test_every_command_that_can_fail_has_an_alternative() -> None:
-    commands = read_commands(render_script(Options.parse("dev", "1"), "https://boot.example", HUB))
+    commands = read_commands(
+        render_script(parse_address(["dev", "1"]), Site("https://boot.example", HUB))
+    )
     for this, following in itertools.pairwise(commands):
         if this.name in MAY_FAIL | {"iseq", "isset"}:
             assert following.operator in ("||", "&&"), this
@@ -57,7 +62,7 @@ def test_the_release_script_names_the_release_and_nothing_else() -> None:
 
 
 def test_an_old_ipxe_is_told_before_it_fails() -> None:
-    commands = read_commands(render_script(Options.parse("dev", "1"), URL, HUB))
+    commands = read_commands(render_script(parse_address(["dev", "1"]), SITE))
     names = [command.name for command in commands]
     assert names.index("imgfree") < names.index("echo")  # images that were loaded before
     at = names.index("iseq")
@@ -66,12 +71,13 @@ def test_an_old_ipxe_is_told_before_it_fails() -> None:
     assert at < names.index("ifconf")
     (ifconf,) = [command for command in commands if command.name == "ifconf"]
     assert "--timeout" not in ifconf.arguments  # iPXE of 2019 has no such option
-    why = commands[names.index(":too_old") + 1]
+    code, why = commands[names.index(":too_old") + 1 :][:2]
+    assert code.arguments == ("code", "ZB10")
     assert why.arguments[:6] == ("why", "this", "iPXE", "is", "too", "old")
 
 
 def test_every_goto_has_its_label() -> None:
-    commands = read_commands(render_script(Options.parse("dev", "1"), URL, HUB))
+    commands = read_commands(render_script(parse_address(["dev", "1"]), SITE))
     labels = [command.name[1:] for command in commands if command.name.startswith(":")]
     targets = {command.arguments[0] for command in commands if command.name == "goto"}
     assert targets == set(labels)
@@ -79,19 +85,20 @@ def test_every_goto_has_its_label() -> None:
 
 
 def test_the_clock_is_set_only_for_https() -> None:
-    boot = Options.parse("dev", "1")
+    boot = parse_address(["dev", "1"])
     ntp = Command("", "ntp", ("pool.ntp.org",))
-    assert ntp in read_commands(render_script(boot, "https://boot.example", HUB))
-    assert ntp not in read_commands(render_script(boot, URL, HUB))
+    assert ntp in read_commands(render_script(boot, Site("https://boot.example", HUB)))
+    assert ntp not in read_commands(render_script(boot, SITE))
 
 
 def test_a_script_of_maximal_input_fits() -> None:
     longest = ("a" * (EXTRA_MAX_CHARS // 4 - 1) + " ") * 4
     url = "https://" + "h" * (URL_MAX_CHARS - 8)
-    boot = Options.parse("prod", str(FARM_MAX), longest)
-    assert len(command_line(boot, url)) <= COMMAND_LINE_MAX_BYTES
-    assert len(fill_slot(render_script(boot, url, url))) == SLOT_BYTES
-    assert Options.parse("prod", "1", "a " * PARAMETERS_MAX).parameters
+    site = Site(url, url)
+    boot = parse_address(["prod", str(FARM_MAX), longest])
+    assert len(command_line(boot, site)) <= COMMAND_LINE_MAX_BYTES
+    assert len(fill_slot(render_script(boot, site))) == SLOT_BYTES
+    assert parse_address(["prod", "1", "a " * PARAMETERS_MAX]).parameters
 
 
 def test_slot_is_the_script_and_newlines() -> None:
