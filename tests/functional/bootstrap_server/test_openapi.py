@@ -4,12 +4,13 @@ The addresses are those of the description, so that one that is added is tested 
 arbitrary values for its parts, and such that lead further: names that exist, ranges, tokens.
 """
 
-from pathlib import Path
+from typing import Any
 
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from schemathesis.core.result import Ok
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from bootstrap_server.settings import Settings
@@ -17,6 +18,7 @@ from bootstrap_server.web.app import create_app
 from tests.helpers.needs import need_tool
 
 pytestmark = pytest.mark.timeout(900)  # the first template on a machine fetches packages
+Case = schemathesis.Case[Any]
 URL = "http://boot.example"
 EXAMPLES = 40  # of each address
 PARTS = {
@@ -55,7 +57,18 @@ def description(tmp_path_factory: pytest.TempPathFactory) -> schemathesis.BaseSc
     return schemathesis.openapi.from_asgi("/openapi.json", app)
 
 
-def lead_further(case: schemathesis.Case, data: st.DataObject) -> None:
+def list_operations(
+    description: schemathesis.BaseSchema,
+) -> list[schemathesis.APIOperation[Any, Any, Any, Any]]:
+    """Return the described operations; none of them may be malformed."""
+    found = []
+    for result in description.get_all_operations():
+        assert isinstance(result, Ok), result
+        found.append(result.ok())
+    return found
+
+
+def lead_further(case: Case, data: st.DataObject) -> None:
     """Replace most parts of an address by known ones, often the first, and add headers."""
     for name in sorted(case.path_parameters.keys() & PARTS):
         choice = data.draw(st.integers(0, len(PARTS[name]) * 2))
@@ -70,8 +83,7 @@ def lead_further(case: schemathesis.Case, data: st.DataObject) -> None:
 
 def test_every_answer_is_described(description: schemathesis.BaseSchema) -> None:
     checked = []
-    for result in description.get_all_operations():
-        operation = result.ok()
+    for operation in list_operations(description):
 
         @settings(
             max_examples=EXAMPLES,
@@ -81,7 +93,7 @@ def test_every_answer_is_described(description: schemathesis.BaseSchema) -> None
             suppress_health_check=list(HealthCheck),
         )
         @given(operation.as_strategy(), st.data())
-        def check(case: schemathesis.Case, data: st.DataObject) -> None:
+        def check(case: Case, data: st.DataObject) -> None:
             lead_further(case, data)
             # What a part may be is more than its type, which is all that a description says.
             case.call_and_validate(excluded_checks=[positive_data_acceptance])
@@ -92,7 +104,5 @@ def test_every_answer_is_described(description: schemathesis.BaseSchema) -> None
 
 
 def test_no_address_is_described_twice(description: schemathesis.BaseSchema) -> None:
-    names = [
-        result.ok().definition.raw["operationId"] for result in description.get_all_operations()
-    ]
+    names = [row.definition.raw["operationId"] for row in list_operations(description)]
     assert len(set(names)) == len(names)
