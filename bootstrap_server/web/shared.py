@@ -29,6 +29,7 @@ from bootstrap_server.settings import Settings
 from bootstrap_server.state.opening import SCOPES, open_state
 from bootstrap_server.trust.enrolment import Enroller, load_key
 from serving.content import BeingWrittenError, FileOpener
+from serving.openapi import IN_PARTS, DescribedRouter
 from serving.pools import Pool
 from serving.tokens import Tokens
 
@@ -152,7 +153,7 @@ Shared = Annotated[Server, Depends(get_server)]
 
 def make_router() -> APIRouter:
     """Return a router whose addresses are checked first."""
-    return APIRouter(default_response_class=Response, dependencies=[Depends(check_address)])
+    return DescribedRouter(default_response_class=Response, dependencies=[Depends(check_address)])
 
 
 def answer(router: APIRouter, path: str) -> Callable[[Endpoint], Endpoint]:
@@ -160,7 +161,7 @@ def answer(router: APIRouter, path: str) -> Callable[[Endpoint], Endpoint]:
 
     def register(endpoint: Endpoint) -> Endpoint:
         router.head(path, include_in_schema=False)(endpoint)
-        return router.get(path)(endpoint)
+        return router.get(path, responses=IN_PARTS)(endpoint)
 
     return register
 
