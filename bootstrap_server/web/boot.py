@@ -6,6 +6,7 @@ Beside every address is its checksum (`.sha256`) and its signature (`.sig`).
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from bootstrap_server.channels.images import FULL, UKI
 from bootstrap_server.errors import NotThereError
 from bootstrap_server.images.keys import render_public
 from bootstrap_server.images.kinds import KINDS, OCTETS, TEXT, Kind
@@ -17,7 +18,6 @@ from bootstrap_server.images.make import (
     render_checksum,
     sign_digest,
 )
-from bootstrap_server.images.release import FULL, UKI
 from bootstrap_server.options.model import Options
 from bootstrap_server.script.boot import command_line
 from bootstrap_server.script.provision import render_provision

@@ -16,6 +16,8 @@ from tests.helpers.certificates import make_authority
 
 PLAIN = (Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
+END = b"-----END CERTIFICATE-----\n"
+
 
 def test_an_ed25519_key_signs_images(tmp_path: Path) -> None:
     key = Ed25519PrivateKey.generate()
@@ -44,10 +46,19 @@ def test_a_root_is_known_by_its_fingerprint(tmp_path: Path) -> None:
 
 def test_what_is_no_root_is_refused(tmp_path: Path) -> None:
     files = make_authority(tmp_path / "ca", "10.0.2.2")
-    both = tmp_path / "both"
-    both.write_bytes(files.root.read_bytes() + files.certificate.read_bytes())
-    for path, said in ((files.certificate, "root's own"), (both, "one certificate")):
+    leaf = tmp_path / "leaf"
+    leaf.write_bytes(files.certificate.read_bytes().partition(END)[0] + END)
+    for path, said in ((leaf, "root's own"), (files.certificate, "one certificate")):
         with pytest.raises(SettingsError, match=said):
             keys.read_root(path)
     with pytest.raises(SettingsError, match="no certificate"):
         keys.read_root(files.key)
+
+
+def test_a_chain_without_the_root_is_refused(tmp_path: Path) -> None:
+    own, other = make_authority(tmp_path / "own", "10.0.2.2"), make_authority(tmp_path / "b", "::1")
+    keys.check_chain(own.certificate, keys.read_root(own.root))
+    keys.check_chain(own.certificate, b"")
+    keys.check_chain(None, keys.read_root(own.root))
+    with pytest.raises(SettingsError, match="does not end with the certificate of tls_root"):
+        keys.check_chain(own.certificate, keys.read_root(other.root))

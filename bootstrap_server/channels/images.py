@@ -14,7 +14,6 @@ import os
 import shutil
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,6 +21,7 @@ from bootstrap_server.channels.releases import BOOT_FILES
 from bootstrap_server.channels.sources import Source
 from bootstrap_server.errors import TemplateError
 from bootstrap_server.images import builders, disk, efi, inputs
+from bootstrap_server.images.patched import Patched
 from bootstrap_server.images.workshop import Workshop, open_workshop
 from bootstrap_server.script.boot import COMMAND_LINE_MAX_BYTES
 from common.locks import hold_lock
@@ -49,47 +49,6 @@ LABEL zero-os
   APPEND """
 GRUB_CFG = (b"echo Zero-OS: starting the kernel\nlinux /vmlinuz ", b"initrd /initramfs.zst\nboot\n")
 GRUB_START = f"search --no-floppy --label {LABEL} --set root\nconfigfile (${{root}})/grub.cfg\n"
-
-
-@dataclass(frozen=True, slots=True)
-class Patched:
-    """A file with some ranges replaced; the ETag tells both apart from all others."""
-
-    file: OpenFile
-    slots: Sequence[int]
-    text: bytes
-    etag: str
-
-    @property
-    def size(self) -> int:
-        """Return the length in bytes."""
-        return self.file.size
-
-    async def read(self, start: int, size: int) -> bytes:
-        """Return bytes of the file, or of what replaces them."""
-        data = await self.file.read(start, size)
-        return self.patch(start, data)
-
-    def patch(self, start: int, data: bytes) -> bytes:
-        """Return what stands at `start` instead of these bytes of the file."""
-        for slot in self.slots:
-            first, last = max(slot, start), min(slot + len(self.text), start + len(data))
-            if first < last:
-                new = self.text[first - slot : last - slot]
-                data = data[: first - start] + new + data[last - start :]
-        return data
-
-    def sha256(self) -> str:
-        """Return the SHA-256 of all bytes, in hex."""
-        state, at = hashlib.sha256(), 0
-        while data := os.pread(self.file.handle, 1 << 20, at):
-            state.update(self.patch(at, data))
-            at += len(data)
-        return state.hexdigest()
-
-    def close(self) -> None:
-        """Close the file."""
-        self.file.close()
 
 
 class Recipe(NamedTuple):
