@@ -6,7 +6,7 @@ Beside every address is its checksum (`.sha256`) and its signature (`.sig`).
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from bootstrap_server.channels.images import FULL, UKI
+from bootstrap_server.channels.bootable import FULL, UKI
 from bootstrap_server.errors import NotThereError
 from bootstrap_server.images.keys import render_public
 from bootstrap_server.images.kinds import KINDS, OCTETS, TEXT, Kind

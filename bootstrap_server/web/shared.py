@@ -11,7 +11,7 @@ from typing import Annotated, TypeVar
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import PlainTextResponse, Response
 
-from bootstrap_server.channels.images import ReleaseImages
+from bootstrap_server.channels.bootable import ReleaseImages
 from bootstrap_server.channels.sources import FolderSource, Source, StoreSource, find_channels
 from bootstrap_server.errors import InputError, NotReadyError, NotThereError
 from bootstrap_server.images.kinds import KINDS, Kind

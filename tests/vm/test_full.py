@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bootstrap_server.channels.images import ReleaseImages
+from bootstrap_server.channels.bootable import ReleaseImages
 from bootstrap_server.channels.sources import FolderSource
 from bootstrap_server.options.parse import parse_address
 from bootstrap_server.script.boot import command_line

@@ -151,7 +151,7 @@ def test_a_full_image_has_the_release_and_the_farms_command_line(server: Server)
 @pytest.mark.parametrize("name", [name for name in EVERY if KINDS[name].personal == "provision"])
 def test_a_provisioning_image_asks_what_the_machine_is(server: Server, name: str) -> None:
     data = server.ask(f"/{name}").data
-    asked = f"set node {PUBLIC}/provision/${{net${{index}}/mac}}\n"
+    asked = f"{PUBLIC}/provision/${{${{card}}/mac}}?uuid=${{uuid}}"
     assert asked.encode() in data or asked.encode("utf-16-le") in data
 
 
