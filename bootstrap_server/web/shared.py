@@ -12,13 +12,13 @@ from urllib.parse import parse_qsl
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import PlainTextResponse, Response
 
+from bootstrap_server.channels.bootable import ReleaseImages
 from bootstrap_server.channels.publishing import Publishing
 from bootstrap_server.channels.sources import FolderSource, Source, StoreSource, find_channels
 from bootstrap_server.errors import InputError, NotReadyError, NotThereError, SettingsError
 from bootstrap_server.images.kinds import KINDS, Kind
 from bootstrap_server.images.make import Digests, make_image
 from bootstrap_server.images.personalise import TemplateHolder
-from bootstrap_server.images.release import ReleaseImages
 from bootstrap_server.nodes.bootlog import BootLog
 from bootstrap_server.nodes.table import NodeTable
 from bootstrap_server.options.model import Options
