@@ -129,8 +129,9 @@ class LanLab:
 def open_lan(folder: Path) -> Iterator[LanLab]:
     """Make the namespaces and cables, and remove them in the end."""
     need_root()
-    for tool in ("ip", "dnsmasq", "setpriv"):
-        need_tool(tool)
+    need_tool("ip")
+    need_tool("dnsmasq")
+    need_tool("setpriv")
     lab = LanLab(folder)
     with contextlib.ExitStack() as stack:
         for name in (lab.host, lab.router, lab.client):
