@@ -41,7 +41,8 @@ class Dnsmasq:
         self.tell = tell
         self.on_death = on_death
         self._said: deque[str] = deque(maxlen=LAST_LINES)
-        self._signs: queue.Queue[bool] = queue.Queue()  # True: it has started; False: it has ended
+        self._has_started: queue.Queue[bool] = queue.Queue()
+        self._status: int | None = None
         self._is_wanted = True
 
     @contextlib.contextmanager
@@ -72,16 +73,16 @@ class Dnsmasq:
 
     def check(self) -> None:
         """Raise `LanError` with its last words if it has ended by itself."""
-        if not self._signs.empty():
-            raise self._dead("ended")
+        if self._status is not None:
+            raise self._dead(f"ended with status {self._status}")
 
     def _wait_until_started(self) -> None:
         try:
-            has_started = self._signs.get(timeout=START_S)
+            has_started = self._has_started.get(timeout=START_S)
         except queue.Empty as error:
             raise self._dead(f"did not start within {START_S:g} s") from error
         if not has_started:
-            raise self._dead("could not start")
+            raise self._dead(f"did not start, and ended with status {self._status}")
 
     def _dead(self, how: str) -> LanError:
         said = "\n".join(self._said) or "it said nothing"
@@ -96,11 +97,11 @@ class Dnsmasq:
                 text = line.partition("]: ")[2] or line
                 self._said.append(text)
                 if text.startswith(STARTED):
-                    self._signs.put(True)
+                    self._has_started.put(True)
                 if not text.startswith(DULL):
                     self.tell(text)
-        process.wait()
-        self._signs.put(False)
+        self._status = process.wait()
+        self._has_started.put(False)
         if self._is_wanted:
             self.on_death()
 

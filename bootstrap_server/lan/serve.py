@@ -120,10 +120,13 @@ def make_config(
 def choose_full(settings: LanSettings, tell: Tell) -> bool:
     """Return whether the LAN gets its addresses from here: `auto` asks it for another server."""
     name = settings.interface
+    if settings.dhcp == "proxy":
+        tell(f"proxyDHCP on {name}: another server gives the addresses")
+        return False
     tell(f"looking for a DHCP server on {name}")
-    found = ", ".join(find_servers(name)) if settings.dhcp != "proxy" else ""
-    if settings.dhcp == "proxy" or (found and settings.dhcp == "auto"):
-        tell(f"proxyDHCP beside {found or 'the DHCP server'}, which gives the addresses")
+    found = ", ".join(find_servers(name))
+    if found and settings.dhcp == "auto":
+        tell(f"proxyDHCP beside {found}, which gives the addresses")
         return False
     if found:
         tell(f"warning: {found} gives addresses on {name}, too; machines may take either")

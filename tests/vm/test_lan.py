@@ -19,6 +19,8 @@ FETCHING = "Zero-OS: fetching kernel and initramfs"
 MAC = "52:54:00:7a:05:77"
 # What is booted comes from the bridge; the harness wants a file all the same.
 FROM_CARD = NetworkBoot(Path(__file__).parent, Path(__file__).name)
+# Else the card brings an iPXE of its own, and the firmware's network stack is not used.
+NO_ROM = ("-global", "virtio-net-pci.romfile=")
 NO_PXE = tuple(
     word
     for family in ("IPv4", "IPv6")
@@ -58,7 +60,7 @@ def boots(
     firmware: Firmware = "bios",
     architecture: Architecture = "amd64",
     extra_args: tuple[str, ...] = (),
-) -> list[str]:
+) -> str:
     """Boot a machine until it fetches its kernel; return what its console has shown."""
     nic = Nic(network=bridge, mac=MAC)
     config = MachineConfig(
@@ -70,7 +72,7 @@ def boots(
     )
     with QemuMachine(config, artefacts=artefacts) as machine:
         machine.wait_for_console_text(FETCHING, STAGE_S)
-        return [line.text for line in machine.console_lines()]
+        return "\n".join(line.text for line in machine.console_lines())
 
 
 def test_a_bios_boots_beside_a_router(lab: LanLab, bridge: Bridge, artefacts: Path) -> None:
@@ -78,7 +80,7 @@ def test_a_bios_boots_beside_a_router(lab: LanLab, bridge: Bridge, artefacts: Pa
     lab.start_router()
     lab.lan("--dhcp", "auto")
     shown = boots(bridge, artefacts)
-    assert any(f"{LAN}/autoexec.ipxe" in line for line in shown)
+    assert f"{LAN}/autoexec.ipxe" in shown
 
 
 @pytest.mark.matrix
@@ -93,7 +95,7 @@ def test_a_bios_that_loads_ipxe_by_tftp(
         (tmp_path / "ipxe.lkrn").write_bytes(archive.read(inputs.IPXE_BIOS))
     (tmp_path / "script").write_text("#!ipxe\ndhcp\nchain tftp://10.9.0.1/undionly.kpxe\n")
     shown = boots(bridge, artefacts, KernelBoot(tmp_path / "ipxe.lkrn", (tmp_path / "script",)))
-    assert any("undionly.kpxe... ok" in line for line in shown)
+    assert "undionly.kpxe... ok" in shown
 
 
 @pytest.mark.matrix
@@ -103,9 +105,9 @@ def test_uefi_loads_ipxe_by_tftp(lab: LanLab, bridge: Bridge, artefacts: Path, m
     if mode == "proxy":
         lab.start_router()
     lab.lan("--dhcp", mode)
-    shown = boots(bridge, artefacts, firmware="uefi")
-    assert any("NBP filename is ipxe.efi" in line for line in shown)
-    assert any(f"asking {LAN}/autoexec.ipxe" in line for line in shown)
+    shown = boots(bridge, artefacts, firmware="uefi", extra_args=NO_ROM)
+    assert "NBP filename is ipxe.efi" in shown
+    assert f"asking {LAN}/autoexec.ipxe" in shown
 
 
 @pytest.mark.matrix
@@ -115,7 +117,7 @@ def test_arm64_loads_ipxe_by_tftp(lab: LanLab, bridge: Bridge, artefacts: Path) 
     lab.start_router()
     lab.lan("--dhcp", "proxy")
     shown = boots(bridge, artefacts, firmware="uefi", architecture="arm64")
-    assert any("NBP filename is ipxe-arm64.efi" in line for line in shown)
+    assert "NBP filename is ipxe-arm64.efi" in shown
 
 
 @pytest.mark.matrix
@@ -126,5 +128,5 @@ def test_uefi_http_boot(lab: LanLab, bridge: Bridge, artefacts: Path, mode: str)
     if mode == "proxy":
         lab.start_router()
     lab.lan("--dhcp", mode)
-    shown = boots(bridge, artefacts, firmware="uefi", extra_args=NO_PXE)
-    assert any(f"URI: {LAN}/ipxe.efi" in line for line in shown)
+    shown = boots(bridge, artefacts, firmware="uefi", extra_args=(*NO_ROM, *NO_PXE))
+    assert f"URI: {LAN}/ipxe.efi" in shown

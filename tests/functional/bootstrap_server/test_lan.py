@@ -8,14 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers.lan.lab import BRIDGE, LAN, SERVER, ZOS, LanLab, open_lan
+from tests.helpers.lan.lab import LAN, SERVER, ZOS, LanLab, open_lan
 from tests.helpers.lan.pxe import OWN
 from tests.helpers.processes import children_of, is_alive
 from tests.helpers.waiting import wait_until
 
 pytestmark = pytest.mark.timeout(900)
 ROUTER = "10.9.0.2"
-RUN = Path(f"/run/zos-lan-{BRIDGE}")
 FILES = {
     0: "undionly.kpxe",
     7: "ipxe.efi",
@@ -69,7 +68,7 @@ def test_beside_a_router_each_machine_is_told_its_file(lab: LanLab) -> None:
         givers = {answer["server"] for answer in answers if is_given(answer)}
         assert givers <= {ROUTER}, architecture
     assert files_of(lab, 0, "iPXE") == files_of(lab, 7, "iPXE") == {f"{LAN}/autoexec.ipxe"}
-    end_with(process, signal.SIGINT)
+    end_with(lab, process, signal.SIGINT)
 
 
 def is_given(answer: dict[str, str]) -> bool:
@@ -79,7 +78,7 @@ def is_given(answer: dict[str, str]) -> bool:
 
 def test_alone_it_gives_addresses_as_well(lab: LanLab) -> None:
     process = lab.lan("--range", "10.9.0.100-10.9.0.120", "--dns", "10.9.0.1,10.9.0.3")
-    assert f"full DHCP on {BRIDGE}" in lab.said("lan.log")
+    assert f"full DHCP on {lab.bridge}" in lab.said("lan.log")
     for architecture, file in FILES.items():
         (answer,) = lab.boot(architecture)
         assert answer["file"] == file
@@ -87,14 +86,14 @@ def test_alone_it_gives_addresses_as_well(lab: LanLab) -> None:
         assert (answer["router"], answer["dns"]) == ("", "0a0900010a090003")
         assert answer["vendor"] == ("HTTPClient" if architecture in (16, 19) else "")
     assert files_of(lab, 7, "iPXE") == {f"{LAN}/autoexec.ipxe"}
-    end_with(process, signal.SIGTERM)
+    end_with(lab, process, signal.SIGTERM)
 
 
 def test_two_servers_that_give_addresses(lab: LanLab) -> None:
     """Whoever asks for that is warned; the machine's firmware chooses."""
     lab.start_router()
     lab.lan("--dhcp", "full", "--range", "10.9.0.100-10.9.0.120", "--gateway", ROUTER)
-    assert f"warning: {ROUTER} gives addresses on {BRIDGE}, too" in lab.said("lan.log")
+    assert f"warning: {ROUTER} gives addresses on {lab.bridge}, too" in lab.said("lan.log")
     offers = {}
     wait_until(lambda: offers.update(offers_of(lab)) or len(offers) == 2, "both offers")
     assert offers == {ROUTER: "", "10.9.0.1": "ipxe.efi"}
@@ -124,40 +123,40 @@ def test_what_machines_load(lab: LanLab) -> None:
     assert outside.returncode != 0 and "interface" not in outside.stdout
 
 
-def end_with(process: subprocess.Popen[bytes], number: int) -> None:
+def end_with(lab: LanLab, process: subprocess.Popen[bytes], number: int) -> None:
     """Send a signal, and expect a clean end that leaves nothing."""
     children = children_of(process.pid)
     assert children
     process.send_signal(number)
     assert process.wait(60) == 0
     assert not any(map(is_alive, children))
-    assert not RUN.exists()
+    assert not lab.run_folder.exists()
 
 
 def test_the_death_of_dnsmasq_ends_it_with_its_last_words(lab: LanLab) -> None:
     process = lab.lan("--dhcp", "proxy")
+    assert files_of(lab, 7)  # it has come so far that it says why it ends
     (child,) = children_of(process.pid)
     os.kill(child, signal.SIGTERM)
     assert process.wait(60) == 1
     said = lab.said("lan.log")
-    assert "cannot serve the LAN: dnsmasq ended: " in said
-    assert "exiting on receipt of SIGTERM" in said
-    assert not RUN.exists()
+    assert "cannot serve the LAN: dnsmasq ended with status 0: " in said, said
+    assert "exiting on receipt of SIGTERM" in said, said
+    assert not lab.run_folder.exists()
 
 
 def test_one_at_a_time_serves_an_interface_and_the_next_one_after_a_kill(lab: LanLab) -> None:
     process = lab.lan("--dhcp", "proxy")
-    words = ["lan", "--interface", BRIDGE, "--server", SERVER, "--farm", "1"]
+    words = ["lan", "--interface", lab.bridge, "--server", SERVER, "--farm", "1"]
     assert lab.start(lab.host, "second.log", *ZOS, *words).wait(60) == 1
     assert "another `zos bootstrap lan` does" in lab.said("second.log")
-    assert process.poll() is None and RUN.exists()
+    assert process.poll() is None and lab.run_folder.exists()
     (child,) = children_of(process.pid)
     process.kill()
     process.wait()
     wait_until(lambda: not is_alive(child), "dnsmasq ends")
-    assert RUN.exists()
-    (lab.folder / "lan.log").unlink()
-    end_with(lab.lan("--dhcp", "proxy"), signal.SIGTERM)
+    assert lab.run_folder.exists()
+    end_with(lab, lab.lan("--dhcp", "proxy"), signal.SIGTERM)
 
 
 @pytest.mark.parametrize(
@@ -174,7 +173,7 @@ def test_what_can_not_work_is_said_and_leaves_nothing(
     process = lab.lan("--dhcp", "proxy", *words)
     assert process.wait(60) == status
     assert text in lab.said("lan.log")
-    assert not RUN.exists()
+    assert not lab.run_folder.exists()
 
 
 def test_an_interface_without_an_address_or_down(lab: LanLab) -> None:
@@ -194,3 +193,25 @@ def test_a_port_that_another_program_has(lab: LanLab, port: int) -> None:
     wait_until(lambda: f":{port} " in lab.run(lab.host, "ss", "-uln").stdout, "the other program")
     assert lab.lan("--dhcp", "proxy").wait(60) == 1
     assert f"another program has UDP port {port}" in lab.said("lan.log")
+
+
+def test_a_mirror_takes_the_place_of_the_server(lab: LanLab, tmp_path: Path) -> None:
+    """Machines boot from it even if it starts while the server is away."""
+    url = "http://10.9.0.1:8082"
+    server = lab.serve(lab.folder / "releases", url)
+    words = ["--dhcp", "proxy", "--server", url, "--mirror", str(tmp_path / "mirror")]
+    process = lab.lan(*words)
+    script = lab.fetch(f"{LAN}/autoexec.ipxe").decode()
+    assert f"set base {LAN}/kernel/dev" in script and f"hub={LAN}/hub " in script
+    assert url not in script
+    release = lab.fetch(f"{LAN}/kernel/dev/release.ipxe")
+    kernel = f"{LAN}/kernel/dev/{release.split()[3].decode()}/vmlinuz"
+    assert lab.fetch(kernel) == b"vmlinuz" * 1000
+    server.terminate()
+    server.wait(60)
+    end_with(lab, process, signal.SIGTERM)
+    lab.lan(*words)
+    assert "machines get the script of before" in lab.said("lan.log")
+    assert lab.fetch(f"{LAN}/autoexec.ipxe").decode() == script
+    assert lab.fetch(f"{LAN}/kernel/dev/release.ipxe") == release
+    assert lab.fetch(kernel) == b"vmlinuz" * 1000

@@ -14,7 +14,7 @@ import struct
 import threading
 from collections.abc import Iterator
 
-from tests.helpers.lan.lab import BRIDGE, LanLab
+from tests.helpers.lan.lab import LanLab
 
 TUNSETIFF = 0x400454CA  # <linux/if_tun.h>
 IFF_TAP, IFF_NO_PI = 2, 0x1000
@@ -37,7 +37,7 @@ class Bridge:
         """Return the machine's end of a new cable, which the caller closes."""
         name, self._count = f"tap{self._count}", self._count + 1
         tap = open_tap(self.lab.host, name)
-        self.lab.ip(self.lab.host, "link", "set", name, "master", BRIDGE, "up")
+        self.lab.ip(self.lab.host, "link", "set", name, "master", self.lab.bridge, "up")
         ours, theirs = socket.socketpair()
         self._stack.enter_context(carrying(tap, ours))
         return theirs

@@ -19,7 +19,6 @@ from tests.helpers.checkout import TOP
 from tests.helpers.needs import need_root, need_tool
 from tests.helpers.waiting import wait_until
 
-BRIDGE = "lan0"
 SERVER = "http://10.9.0.1:8080"
 LAN = "http://10.9.0.1:8090"
 ZOS = [sys.executable, "-m", "zero_os", "bootstrap"]
@@ -39,7 +38,8 @@ class LanLab:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        name = f"zos-{uuid.uuid4().hex[:6]}"
+        mark = uuid.uuid4().hex[:6]
+        name, self.bridge = f"zos-{mark}", f"lan-{mark}"
         self.host, self.router, self.client = f"{name}-h", f"{name}-r", f"{name}-c"
         self.running: list[subprocess.Popen[bytes]] = []
 
@@ -67,16 +67,21 @@ class LanLab:
         """Return what a program has printed."""
         return (self.folder / log).read_text()
 
-    def serve(self, releases: Path) -> subprocess.Popen[bytes]:
+    def serve(self, releases: Path, url: str = SERVER) -> subprocess.Popen[bytes]:
         """Start a bootstrap server."""
-        words = ["serve", "--listen", "10.9.0.1:8080", "--releases", str(releases)]
-        process = self.start(self.host, "server.log", *ZOS, *words, "--hub", f"{SERVER}/nohub")
-        self.wait_for(process, "server.log", "listening on", 600)
+        address = url.removeprefix("http://")
+        words = ["serve", "--listen", address, "--releases", str(releases), "--hub", f"{url}/hub"]
+        process = self.start(self.host, "server.log", *ZOS, *words)
+        self.wait_for(process, "server.log", f"listening on {url}", 600)
         return process
 
     def lan(self, *words: str) -> subprocess.Popen[bytes]:
-        """Start `zos bootstrap lan` on the bridge, and wait until it is ready or has ended."""
-        call = ["lan", "--interface", BRIDGE, "--server", SERVER, "--farm", "4711"]
+        """Start `zos bootstrap lan` on the bridge, and wait until it is ready or has ended.
+
+        `said("lan.log")` is what this one says.
+        """
+        (self.folder / "lan.log").unlink(missing_ok=True)
+        call = ["lan", "--interface", self.bridge, "--server", SERVER, "--farm", "4711"]
         process = self.start(self.host, "lan.log", *ZOS, *call, "--runmode", "dev", *words)
         self.wait_for(process, "lan.log", "ready: ", 600)
         return process
@@ -114,6 +119,11 @@ class LanLab:
         call = ["ip", "netns", "exec", self.client, need_tool("curl"), "-sSf", "-m", "60", url]
         return subprocess.run(call, capture_output=True, timeout=90, check=True).stdout
 
+    @property
+    def run_folder(self) -> Path:
+        """Return where `zos bootstrap lan` has its files while it runs."""
+        return Path(f"/run/zos-lan-{self.bridge}")
+
     def close(self) -> None:
         """End the programs."""
         for process in reversed(self.running):
@@ -129,22 +139,23 @@ class LanLab:
 def open_lan(folder: Path) -> Iterator[LanLab]:
     """Make the namespaces and cables, and remove them in the end."""
     need_root()
-    for tool in ("ip", "dnsmasq", "setpriv"):
-        need_tool(tool)
+    need_tool("ip")
+    need_tool("dnsmasq")
+    need_tool("setpriv")
     lab = LanLab(folder)
     with contextlib.ExitStack() as stack:
         for name in (lab.host, lab.router, lab.client):
             subprocess.run(["ip", "netns", "add", name], timeout=60, check=True)
             stack.callback(subprocess.run, ["ip", "netns", "delete", name], timeout=60, check=False)
         lab.ip(lab.host, "link", "set", "lo", "up")
-        lab.ip(lab.host, "link", "add", BRIDGE, "type", "bridge")
-        lab.ip(lab.host, "link", "set", BRIDGE, "up")
-        lab.ip(lab.host, "addr", "add", "10.9.0.1/24", "dev", BRIDGE)
+        lab.ip(lab.host, "link", "add", lab.bridge, "type", "bridge")
+        lab.ip(lab.host, "link", "set", lab.bridge, "up")
+        lab.ip(lab.host, "addr", "add", "10.9.0.1/24", "dev", lab.bridge)
         for name, address in ((lab.router, "10.9.0.2/24"), (lab.client, "10.9.0.77/24")):
             port = name[-1]
             peer = ("peer", "name", "wire0", "netns", name)
             lab.ip(lab.host, "link", "add", port, "type", "veth", *peer)
-            lab.ip(lab.host, "link", "set", port, "master", BRIDGE, "up")
+            lab.ip(lab.host, "link", "set", port, "master", lab.bridge, "up")
             lab.ip(name, "link", "set", "wire0", "up")
             lab.ip(name, "addr", "add", address, "dev", "wire0")
         stack.callback(lab.close)
