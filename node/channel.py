@@ -75,9 +75,8 @@ def reading(url: str, name: str, proxy: str) -> Iterator[urllib3.PoolManager]:
         yield pool
     except (urllib3.exceptions.HTTPError, OSError) as error:
         reason = describe(error, SERVER)
-        raise NodeError(
-            f"cannot read the channel {name} of {url}: {reason}", code="ZB21"
-        ) from error
+        code = "ZB23" if isinstance(error, urllib3.exceptions.SSLError) else "ZB21"
+        raise NodeError(f"cannot read the channel {name} of {url}: {reason}", code=code) from error
     finally:
         pool.clear()
 

@@ -135,6 +135,8 @@ def describe(error: Exception, who: str = "the hub") -> str:
     """Return the reason of an error without Python's object names."""
     if isinstance(error, urllib3.exceptions.ProxyError):
         return f"the proxy refuses, or does not answer ({type(error.original_error).__name__})"
+    if isinstance(error, urllib3.exceptions.SSLError):
+        return f"the certificate of {who} is refused: {error}"
     if isinstance(error, urllib3.exceptions.NameResolutionError):
         return f"no name server knows {who}"
     if isinstance(error, urllib3.exceptions.NewConnectionError):

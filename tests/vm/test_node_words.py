@@ -28,6 +28,7 @@ from zero_os.boot.hub import LocalHub
 
 pytestmark = [pytest.mark.vm, pytest.mark.matrix, pytest.mark.timeout(900)]
 MAC = "52:54:00:0a:00:07"
+UUID = "4c4c4544-0042-3510-8054-b4c04f564433"
 READY = "bringup: node ready"
 STAGE = re.compile(r"/boot/([a-z]+)")
 
@@ -99,7 +100,8 @@ def test_a_node_waits_for_its_channel_and_tells_how_far_it_is(
     (seen, url), (hub, hub_url) = recorder, counted
     words = f"runmode=dev farmer_id=7 hub={hub_url} bootstrap={url} enrol=token-of-7"
     files = {"etc/zero-os/keys/root.json": maintainer.root.decode()}
-    with boot_node(release, artefacts, append=words, files=files) as machine:
+    named = ("-uuid", UUID, "-smbios", f"type=1,uuid={UUID},serial=ABC-123")
+    with boot_node(release, artefacts, append=words, files=files, extra_args=named) as machine:
         machine.wait_for_console_text("Zero-OS: cannot boot (ZB41): the release", BOOT_S)
         machine.wait_for_console_text("the channel dev has never held it; trying", BOOT_S)
         assert hub.requests.total() == 0
@@ -110,7 +112,8 @@ def test_a_node_waits_for_its_channel_and_tells_how_far_it_is(
     stages = [stage for stage, _ in seen.got]
     assert stages == ["linux", "network", "failed", "channel", "flist", "ready"]
     fields = seen.got[0][1]
-    assert fields["uuid"] and fields["mac"].startswith("52:54:00:")
+    assert (fields["uuid"], fields["serial"]) == (UUID, "ABC-123")
+    assert fields["mac"].startswith("52:54:00:")
     assert (fields["farm"], fields["mode"], fields["enrol"]) == (7, "dev", "token-of-7")
     assert fields["version"] == release.version
     assert seen.got[2][1]["code"] == "ZB41"

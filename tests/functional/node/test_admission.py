@@ -1,5 +1,6 @@
 """A node asks the channel of a real bootstrap server whether its release may run."""
 
+import http.server
 import os
 import shutil
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from common.errors import ZosError
 from common.tuf.errors import ExpiredError, MetadataError, RollbackError
 from node.admission import Image, admit_release
 from node.model import BootParameters, NodeError
+from tests.helpers.flist.servers import make_certificate, serve_handler
 from tests.helpers.releases.store import DAY_S, Maintainer
 
 KERNEL = os.uname().release
@@ -169,3 +171,10 @@ def test_an_image_with_a_root_asks_its_channel(node: Booted) -> None:
     assert "no bootstrap server is named" in refusal(node)
     node.parameters = BootParameters("dev", 1, "", bootstrap="http://127.0.0.1:1")
     assert "does not answer" in refusal(node, "ZB21")
+
+
+def test_a_certificate_that_nobody_vouches_for(node: Booted, tmp_path: Path) -> None:
+    context = make_certificate(tmp_path / "tls").context
+    with serve_handler(http.server.BaseHTTPRequestHandler, context) as port:
+        node.parameters = BootParameters("dev", 1, "", bootstrap=f"https://127.0.0.1:{port}")
+        assert "certificate of the bootstrap server is refused" in refusal(node, "ZB23")
