@@ -35,6 +35,9 @@ class BootstrapSettings(ServerSettings):
     store_root: Path | None = Field(
         default=None, description="root.json that is trusted to sign the channels of `store`"
     )
+    kernels: Path | None = Field(
+        default=None, description="folder of kernels that images can ask for by name"
+    )
     hub: str = Field(description="URL where nodes fetch their file systems")
     allow_parameter: list[str] = Field(
         default=[],
@@ -85,7 +88,8 @@ class Settings:
     `parameters` are the names of kernel parameters that farmers may set beside the documented ones.
     `mirrors` are further servers with the same releases. With a `store`, releases come from its
     channels, as far as the trusted metadata `root` vouches for them, and `releases` is not used.
-    `state` and `database` say where state is kept; without both it ends with the process.
+    `kernels` is a folder of the operator's own. `state` and `database` say where state is kept;
+    without both it ends with the process.
     """
 
     public_url: str
@@ -98,6 +102,7 @@ class Settings:
     mirrors: tuple[str, ...] = ()
     state: Path | None = None
     database: str = ""
+    kernels: Path | None = None
 
     def __post_init__(self) -> None:
         """Check the addresses, and remove the slash at their ends."""

@@ -4,7 +4,7 @@ from fastapi import FastAPI
 
 from bootstrap_server.pages.failures import show_failure
 from bootstrap_server.settings import Settings
-from bootstrap_server.web import boot, pages, publish, releases
+from bootstrap_server.web import boot, images, pages, publish, releases
 from bootstrap_server.web.shared import Server
 from serving import kit
 from serving.settings import ServerSettings
@@ -23,6 +23,6 @@ def create_app(settings: Settings, common: ServerSettings | None = None) -> Fast
     shared.readiness.checks["template"] = server.check_template
     shared.readiness.checks["database"] = server.database.check
     shared.readiness.facts = server.describe
-    for area in (pages, boot, releases, publish):
+    for area in (pages, boot, images, releases, publish):
         app.include_router(area.router)
     return app

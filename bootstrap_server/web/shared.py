@@ -11,17 +11,19 @@ from typing import Annotated, TypeVar
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import PlainTextResponse, Response
 
+from bootstrap_server.channels.kernels import Kernels
 from bootstrap_server.channels.publishing import Publishing
+from bootstrap_server.channels.releases import PublishedRelease
 from bootstrap_server.channels.sources import FolderSource, Source, StoreSource, find_channels
-from bootstrap_server.errors import InputError, NotThereError
+from bootstrap_server.errors import InputError
 from bootstrap_server.images.personalise import TemplateHolder, personalise
-from bootstrap_server.options.model import Options
+from bootstrap_server.options.model import Options, parse_run_mode
 from bootstrap_server.options.parse import parse_address, split_path
 from bootstrap_server.script.boot import render_script
 from bootstrap_server.script.site import Site
 from bootstrap_server.settings import Settings
 from bootstrap_server.state.opening import SCOPES, open_state
-from serving.content import FileOpener
+from serving.content import Content, FileOpener
 from serving.pools import Pool
 from serving.tokens import Tokens
 
@@ -45,6 +47,7 @@ class Server:
         opener = FileOpener()
         self.source = open_source(settings, opener)
         self.publishing = open_publishing(settings, opener)
+        self.kernels = Kernels(settings.kernels, opener)
         self.hashing = hashing
         self.database = open_state(settings.state, settings.database)
         self.tokens = Tokens(self.database, SCOPES)
@@ -71,10 +74,23 @@ class Server:
         raw = request.scope.get("raw_path") or b""
         parts = split_path(raw.removeprefix(b"/"))[1:]
         options = parse_address(parts, request.query_params.multi_items())
-        if options.release:
-            raise NotThereError("a kernel can't be chosen by its name here")
+        if options.release and not self.kernels.has(options.release):
+            self.source.find_earlier(options.run_mode, options.release)
         options.check_allowed(self.settings.parameters, self.settings.mirrors)
         return options
+
+    def find_release(self, run_mode: str, name: str) -> PublishedRelease:
+        """Return an operator's kernel of this name, or an earlier release of the run mode."""
+        parse_run_mode(run_mode)
+        if self.kernels.has(name):
+            return self.kernels.find(name)
+        return self.source.find_earlier(run_mode, name)
+
+    def open_pinned(self, run_mode: str, identity: str, name: str) -> Content:
+        """Open a boot file of what `find_release`, or `find` of the source, has named."""
+        parse_run_mode(run_mode)
+        own = self.kernels.open_pinned(identity, name)
+        return own or self.source.open_pinned(run_mode, identity, name)
 
     def script(self, options: Options) -> str:
         """Return the script of `options` with this server's own addresses."""
