@@ -12,6 +12,8 @@ from common.runmodes import RUN_MODES
 NAME = "manifest.json"
 MAX_BYTES = 4 << 20
 _FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+PARAMETERS_MAX_BYTES = 256  # the rest of the command line is the farm's
+_PARAMETER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:,=/@+-]*")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
@@ -31,6 +33,8 @@ class ReleaseFile:
 class Manifest:
     """A release. `debug` and `locked` are None, `identity` (the digest of its inputs) and `kernel`
     (as uname has it) are empty where the manifest does not say.
+
+    `parameters` are words that every kernel command line of the release has.
     """
 
     version: str
@@ -39,6 +43,7 @@ class Manifest:
     files: Mapping[str, ReleaseFile]
     identity: str = ""
     kernel: str = ""
+    parameters: tuple[str, ...] = ()
 
 
 def parse_manifest(data: bytes) -> Manifest:
@@ -51,7 +56,8 @@ def parse_manifest(data: bytes) -> Manifest:
             raise StoreError("cannot use the manifest: it names no files")
         debug, locked = parse_flag(value, "debug"), parse_flag(value, "locked")
         identity, kernel = (parse_text(value, name) for name in ("identity", "kernel"))
-        return Manifest(version, debug, locked, files, identity, kernel)
+        parameters = parse_parameters(value.get("parameters", []))
+        return Manifest(version, debug, locked, files, identity, kernel, parameters)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise StoreError(f"cannot use the manifest: {error!r:.100}") from error
 
@@ -82,6 +88,19 @@ def parse_text(value: Mapping[str, object], name: str) -> str:
     if not isinstance(text, str):
         raise StoreError(f"cannot use the manifest: {name} is not a text")
     return text
+
+
+def parse_parameters(words: object) -> tuple[str, ...]:
+    """Return the kernel parameters of a manifest."""
+    if not isinstance(words, list) or not all(
+        isinstance(word, str) and _PARAMETER.fullmatch(word) for word in words
+    ):
+        raise StoreError("cannot use the manifest: its parameters are no kernel parameters")
+    if len(" ".join(words)) > PARAMETERS_MAX_BYTES:
+        raise StoreError(
+            f"cannot use the manifest: its parameters have more than {PARAMETERS_MAX_BYTES} bytes"
+        )
+    return tuple(words)
 
 
 def demand_fit(manifest: Manifest, channel: str) -> None:
