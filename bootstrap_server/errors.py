@@ -19,6 +19,12 @@ class NotThereError(ZosError):
     http_status = 404
 
 
+class ConflictError(ZosError):
+    """What is asked for contradicts what is there already."""
+
+    http_status = 409
+
+
 class NotReadyError(ZosError):
     """The requested release is being changed at this moment."""
 

@@ -59,6 +59,11 @@ class BootstrapSettings(ServerSettings):
         default="",
         description="URL of a PostgreSQL database, instead of an SQLite file in `state`",
     )
+    unknown_nodes: str = Field(
+        default="",
+        description="what nodes get that ask for their script and are not in the table, as in an"
+        " address: RUNMODE[/FARM[/PARAMETERS]]; empty: they wait until a farmer claims them",
+    )
     enrol_key: Path | None = Field(
         default=None,
         description="Ed25519 key in PEM that signs images' enrolment tokens; empty: one in `state`",
@@ -124,6 +129,7 @@ class Settings:
     database: str = ""
     enrol_key: Path | None = None
     reports_per_minute: int = 12000
+    unknown_nodes: str = ""
 
     def __post_init__(self) -> None:
         """Check the addresses, and remove the slash at their ends."""

@@ -96,6 +96,16 @@ CODES: Mapping[str, Code] = {
         "The server is overloaded or being changed. The node tries again by itself. If it lasts, "
         "tell the server's operator.",
     ),
+    "ZB26": Code(
+        "this node waits to be claimed by its farmer",
+        "The server knows nothing of this machine yet. Claim it in the server's list of waiting "
+        "nodes, or with the MAC address on the screen; it then boots by itself within a minute.",
+    ),
+    "ZB27": Code(
+        "the server's table of nodes contradicts itself for this node",
+        "Its MAC address, UUID and serial number belong to different rows of the table, or its "
+        "card has moved to another machine. Correct the rows; the server's log names them.",
+    ),
     # kernel and initramfs
     "ZB31": Code(
         "the kernel or its initramfs is altered or incomplete",

@@ -60,6 +60,7 @@ def serve(settings: BootstrapSettings) -> int:
             mirrors=tuple(settings.mirror),
             state=settings.state,
             database=settings.database,
+            unknown_nodes=settings.unknown_nodes,
             enrol_key=settings.enrol_key,
             reports_per_minute=settings.reports_per_minute,
         )

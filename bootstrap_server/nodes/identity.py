@@ -17,7 +17,7 @@ _MAC = re.compile(
     r"([0-9a-f]{2})([:-]?)([0-9a-f]{2})(?:\2[0-9a-f]{2}){4}|([0-9a-f]{4}\.){2}[0-9a-f]{4}"
 )
 _UUID = re.compile(r"[0-9a-f]{8}(-?)[0-9a-f]{4}\1[0-9a-f]{4}\1[0-9a-f]{4}\1[0-9a-f]{12}")
-_SERIAL = re.compile(r"[!-~]+( [!-~]+)*")
+_SERIAL = re.compile(r"[A-Z0-9][!-~]*( [!-~]+)*")  # never a formula in a spreadsheet
 
 FILLED_IN_BY_NOBODY = frozenset(
     (
@@ -43,6 +43,16 @@ class Identity:
         """Return what stands for the machine in the boot log: its UUID, else its MAC address."""
         return f"uuid:{self.uuid}" if self.uuid else f"mac:{self.mac}"
 
+    @property
+    def names(self) -> dict[str, str]:
+        """Return the names that are not empty, by kind."""
+        every = {"mac": self.mac, "uuid": self.uuid, "serial": self.serial}
+        return {kind: name for kind, name in every.items() if name}
+
+    def __str__(self) -> str:
+        """Return the names as people read them."""
+        return ", ".join(f"{kind} {name}" for kind, name in self.names.items())
+
 
 def parse_identity(mac: str = "", uuid: str = "", serial: str = "") -> Identity:
     """Return the identity of a machine from texts that may be empty. Raises `InputError`."""
@@ -51,6 +61,21 @@ def parse_identity(mac: str = "", uuid: str = "", serial: str = "") -> Identity:
         parse_uuid(uuid) if uuid else "",
         parse_serial(serial) if serial.strip(" ") else "",
     )
+
+
+def parse_name(text: str) -> Identity:
+    """Return the identity that one name gives: a MAC, a UUID, or serial:NUMBER."""
+    if text[:7].lower() == "serial:":
+        found = Identity(serial=parse_serial(text[7:]))
+    elif _MAC.fullmatch(text.lower()):
+        found = Identity(mac=parse_mac(text))
+    elif _UUID.fullmatch(text.lower()):
+        found = Identity(uuid=parse_uuid(text))
+    else:
+        raise InputError("id", "a node's name is its MAC address, its UUID, or serial:NUMBER")
+    if not found.names:
+        raise InputError("id", f"many machines have the name {text}")
+    return found
 
 
 def parse_mac(text: str) -> str:
@@ -77,9 +102,12 @@ def parse_uuid(text: str) -> str:
 def parse_serial(text: str) -> str:
     """Return a serial number in capitals; empty for one that many machines have."""
     clean = " ".join(word for word in text.upper().split(" ") if word)
-    if len(clean) > SERIAL_MAX_CHARS or not _SERIAL.fullmatch(clean):
+    is_plain = text.isascii() and _SERIAL.fullmatch(clean)
+    if len(clean) > SERIAL_MAX_CHARS or not is_plain:
         raise InputError(
-            "serial", f"a serial number is 1 to {SERIAL_MAX_CHARS} printable ASCII characters"
+            "serial",
+            f"a serial number is 1 to {SERIAL_MAX_CHARS} printable ASCII characters, the first a"
+            " letter or a digit",
         )
     return keep_real(clean)
 

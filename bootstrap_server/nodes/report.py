@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from bootstrap_server.errors import InputError
 from bootstrap_server.nodes.identity import SERIAL_MAX_CHARS, Identity, parse_identity
@@ -52,6 +52,14 @@ def take_farm(value: object) -> object:
     raise ValueError("a farm number is a whole number in plain digits")
 
 
+def take_serial(text: str) -> str:
+    """Take a serial number; what firmware has in its place must not hide the machine."""
+    try:
+        return parse_identity(serial=text).serial
+    except InputError:
+        return ""
+
+
 def take_mode(value: object) -> object:
     """Take a run mode, or an empty text."""
     if value and value not in RUN_MODES:
@@ -66,19 +74,12 @@ class IpxeReport(BaseModel):
 
     uuid: str = Field("", max_length=36, description="the machine's SMBIOS UUID")
     mac: str = Field("", max_length=17, description="the MAC address of the card it boots from")
-    serial: str = Field("", max_length=2 * SERIAL_MAX_CHARS, description="its serial number")
+    serial: Annotated[str, AfterValidator(take_serial)] = Field(
+        "", max_length=2 * SERIAL_MAX_CHARS, description="its serial number"
+    )
     farm: Annotated[int | None, BeforeValidator(take_farm), Field(ge=1, le=FARM_MAX)] = None
     mode: Annotated[str, BeforeValidator(take_mode)] = ""
     code: str = Field("", pattern=r"^(ZB[0-9]{2})?$", description="why the boot failed")
-
-    @field_validator("serial")
-    @classmethod
-    def take_serial(cls, text: str) -> str:
-        """Take a serial number; what firmware has in its place must not hide the machine."""
-        try:
-            return parse_identity(serial=text).serial
-        except InputError:
-            return ""
 
     @model_validator(mode="after")
     def check_identity(self) -> Self:

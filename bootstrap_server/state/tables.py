@@ -1,6 +1,7 @@
 """The tables of the bootstrap server. Times are seconds since 1970.
 
 `machines` are those that report a boot, `boots` their last boots, `reports` the stages of each.
+`nodes` says what a machine gets by provisioning, `node_history` what was done about it.
 """
 
 from sqlalchemy import (
@@ -14,6 +15,7 @@ from sqlalchemy import (
     MetaData,
     String,
     Table,
+    Text,
 )
 
 from serving import tokens
@@ -62,5 +64,29 @@ REPORTS = Table(
     Column("detail", String(500), nullable=False),
     Column("at_s", Double, nullable=False),
     Index("reports_by_boot", "boot"),
+)
+NODES = Table(
+    "nodes",
+    METADATA,
+    Column("id", NUMBER, primary_key=True),
+    Column("mac", String(17), unique=True),
+    Column("uuid", String(36), unique=True),
+    Column("serial", String(64), unique=True),
+    Column("options", Text),  # canonical JSON; null while the node waits
+    Column("created_s", Double, nullable=False),
+    Column("asked_s", Double),  # when it asked for its script last
+    Index("nodes_by_asked", "asked_s"),
+)
+HISTORY = Table(
+    "node_history",
+    METADATA,
+    Column("id", NUMBER, primary_key=True),
+    Column("node", NUMBER, nullable=False),  # which may be gone
+    Column("names", String(200), nullable=False),
+    Column("at_s", Double, nullable=False),
+    Column("event", String(16), nullable=False),
+    Column("who", String(100), nullable=False),
+    Column("options", Text),
+    Index("history_by_node", "node"),
 )
 TABLES = (tokens.METADATA, METADATA)

@@ -29,7 +29,7 @@ def form(request: Request, server: Shared) -> HTMLResponse:
         request.query_params.multi_items(),
         server.settings,
         find_channels(server.source),
-        server.check_allowed,
+        server.check_options,
         lambda kind, options: measure(server, kind, options),
         request.headers.get("user-agent", ""),
     )
@@ -42,7 +42,7 @@ def expert(request: Request, server: Shared) -> HTMLResponse:
         request.query_params.multi_items(),
         server.settings,
         find_channels(server.source),
-        server.check_allowed,
+        server.check_options,
         server.script,
     )
 
@@ -54,7 +54,7 @@ def addresses(request: Request, server: Shared) -> HTMLResponse:
         request.query_params.multi_items(),
         server.settings,
         find_channels(server.source),
-        server.check_allowed,
+        server.check_options,
     )
 
 

@@ -7,17 +7,19 @@ thread.
 import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Annotated, TypeVar
+from urllib.parse import parse_qsl
 
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import PlainTextResponse, Response
 
 from bootstrap_server.channels.sources import FolderSource, Source, StoreSource, find_channels
-from bootstrap_server.errors import InputError, NotReadyError, NotThereError
+from bootstrap_server.errors import InputError, NotReadyError, NotThereError, SettingsError
 from bootstrap_server.images.kinds import Kind
 from bootstrap_server.images.make import Digests
 from bootstrap_server.images.personalise import TemplateHolder
 from bootstrap_server.images.release import ReleaseImages
 from bootstrap_server.nodes.bootlog import BootLog
+from bootstrap_server.nodes.table import NodeTable
 from bootstrap_server.options.model import Options
 from bootstrap_server.options.parse import parse_address, split_path
 from bootstrap_server.script.boot import render_script
@@ -54,6 +56,8 @@ class Server:
         self.log = BootLog(self.database)
         self.building = Pool(1)
         self.releases = ReleaseImages(self.source)
+        self.nodes = NodeTable(self.database)
+        self.unknown_nodes = self.parse_default(settings.unknown_nodes)
         self.enroller = Enroller(load_key(settings.enrol_key, settings.state))
 
     def check_template(self) -> str | None:
@@ -76,11 +80,26 @@ class Server:
         if len([part for part in parts if part]) > kind.max_parts:
             raise NotThereError("nothing is at this address")
         options = parse_address(parts, request.query_params.multi_items())
-        self.check_allowed(options)
+        self.check_options(options)
         return options
 
-    def check_allowed(self, options: Options) -> None:
-        """Raise `NotThereError` or `InputError` for what this server does not make."""
+    def parse_default(self, text: str) -> Options | None:
+        """Return what nodes get that are not in the table. Raises `SettingsError`."""
+        if not text:
+            return None
+        path, _, query = text.partition("?")
+        try:
+            options = parse_address(split_path(path.encode()), parse_qsl(query))
+            self.check_options(options)
+        except (InputError, NotThereError) as error:
+            raise SettingsError(
+                f"cannot give unknown nodes {text[:80]!r}: {error.message}",
+                hint="RUNMODE[/FARM[/PARAMETERS]], as in an address",
+            ) from error
+        return options
+
+    def check_options(self, options: Options) -> None:
+        """Raise `NotThereError` or `InputError` for what this server gives nobody."""
         if options.release:
             raise NotThereError("a kernel can't be chosen by its name here")
         options.check_allowed(self.settings.parameters, self.settings.mirrors)
