@@ -31,6 +31,24 @@ class NotReadyError(ZosError):
     http_status = 503
 
 
+class RefusedError(ZosError):
+    """What a publisher has sent is not what it should be, or may not be published."""
+
+    http_status = 422
+
+
+class ChangedError(ZosError):
+    """What a publisher wants to replace is no longer what the publisher has seen."""
+
+    http_status = 412
+
+
+class PreconditionError(ZosError):
+    """A request that replaces something does not say what."""
+
+    http_status = 428
+
+
 class SettingsError(UsageError):
     """The server cannot work with its settings."""
 

@@ -39,6 +39,9 @@ class BootstrapSettings(ServerSettings):
     store_root: Path | None = Field(
         default=None, description="root.json that is trusted to sign the channels of `store`"
     )
+    kernels: Path | None = Field(
+        default=None, description="folder of kernels that images can ask for by name"
+    )
     hub: str = Field(description="URL where nodes fetch their file systems")
     allow_parameter: list[str] = Field(
         default=[],
@@ -112,7 +115,8 @@ class Settings:
     `mirrors` are further servers with the same releases. With a `store`, releases come from its
     channels, as far as the trusted metadata `root` vouches for them, and `releases` is not used.
     `image_key` signs images; `tls_root` is the SHA-256 of the certificate that UEFI images trust.
-    `state` and `database` say where state is kept; without both it ends with the process.
+    `kernels` is a folder of the operator's own. `state` and `database` say where state is kept;
+    without both it ends with the process.
     """
 
     public_url: str
@@ -130,6 +134,7 @@ class Settings:
     enrol_key: Path | None = None
     reports_per_minute: int = 12000
     unknown_nodes: str = ""
+    kernels: Path | None = None
 
     def __post_init__(self) -> None:
         """Check the addresses, and remove the slash at their ends."""

@@ -18,7 +18,8 @@ from typing import NamedTuple
 
 from bootstrap_server.errors import NotReadyError, NotThereError
 from bootstrap_server.options.model import parse_run_mode
-from common.releases.manifest import MAX_BYTES
+from common.releases.layout import StoreError
+from common.releases.manifest import MAX_BYTES, parse_parameters
 from serving.content import FileOpener, OpenFile
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
@@ -31,10 +32,15 @@ NOT_ABSENT = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 
 
 class PublishedRelease(NamedTuple):
-    """What a channel holds: `version` is the manifest's, empty where it has none."""
+    """A release to boot: `version` is the manifest's, empty where it has none.
+
+    `identity` is what the addresses of its boot files hold. `parameters` are words that the kernel
+    is given in any case.
+    """
 
     identity: str
     version: str
+    parameters: tuple[str, ...] = ()
 
 
 def open_release_file(releases: Path, run_mode: str, name: str, opener: FileOpener) -> OpenFile:
@@ -72,7 +78,7 @@ def find_release(releases: Path, run_mode: str, opener: FileOpener) -> Published
             return PublishedRelease(identify(files), "")
         check_manifest(manifest, files)
         version = manifest.version if _VERSION.fullmatch(manifest.version) else ""
-        return PublishedRelease(identify(files), version)
+        return PublishedRelease(identify(files), version, manifest.parameters)
 
 
 def open_pinned_file(
@@ -121,6 +127,7 @@ class Manifest(NamedTuple):
 
     version: str
     digests: Mapping[str, str]
+    parameters: tuple[str, ...]
 
 
 def read_manifest(releases: Path, run_mode: str, opener: FileOpener) -> Manifest | None:
@@ -137,8 +144,10 @@ def read_manifest(releases: Path, run_mode: str, opener: FileOpener) -> Manifest
     try:
         value = json.loads(data)
         digests = {name: str(value["files"][name]["sha256"]) for name in BOOT_FILES}
-        return Manifest(str(value["version"]), digests)
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        return Manifest(
+            str(value["version"]), digests, parse_parameters(value.get("parameters", []))
+        )
+    except (ValueError, KeyError, TypeError, RecursionError, StoreError) as error:
         raise NotReadyError("the manifest of this channel's release cannot be read") from error
 
 

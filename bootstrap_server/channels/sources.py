@@ -5,13 +5,16 @@ the store can't make a node boot anything else. Metadata is verified again when 
 expires.
 """
 
+import re
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Protocol
 
+from bootstrap_server.channels.earlier import Entry, read_earlier, read_history
 from bootstrap_server.channels.releases import (
     BOOT_FILES,
     NOT_ABSENT,
@@ -31,6 +34,7 @@ from common.runmodes import RUN_MODES
 from common.tuf.trust import Trusted
 from serving.content import BeingWrittenError, FileOpener, OpenFile
 
+VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+_-]{0,63}")
 PINNED_MAX = 64  # releases whose addresses go on working after another one was published
 
 
@@ -45,6 +49,12 @@ class Source(Protocol):
 
     def open_pinned(self, run_mode: str, identity: str, name: str) -> OpenFile:
         """Open a boot file of exactly the release `identity`."""
+
+    def find_earlier(self, run_mode: str, version: str, /) -> PublishedRelease:
+        """Return a release that the run mode has held before, to boot that one."""
+
+    def list_earlier(self, run_mode: str, /) -> list[Entry]:
+        """Return the releases that `find_earlier` may find, the newest first."""
 
     def open_metadata(self, name: str, /) -> OpenFile:
         """Open a file of signed metadata."""
@@ -72,6 +82,14 @@ class FolderSource:
         """Open a boot file of exactly the release `identity`."""
         return open_pinned_file(self.releases, run_mode, identity, name, self.opener)
 
+    def find_earlier(self, *_: str) -> PublishedRelease:
+        """Refuse: a folder has one release."""
+        raise NotThereError("this server has no earlier releases")
+
+    def list_earlier(self, _: str, /) -> list[Entry]:
+        """Return none: a folder has one release."""
+        return []
+
     def open_metadata(self, _: str, /) -> OpenFile:
         """Refuse: there is none."""
         raise NotThereError("this server has no signed channels")
@@ -97,6 +115,7 @@ class StoreSource:
         self._trusted = Trusted(root)
         self._known: dict[str, tuple[bytes | None, Channel]] = {}
         self._pinned: OrderedDict[tuple[str, str], Channel] = OrderedDict()
+        self._earlier: OrderedDict[tuple[str, str], tuple[int, Channel]] = OrderedDict()
         self._lock = threading.Lock()
 
     def find(self, run_mode: str) -> PublishedRelease:
@@ -104,7 +123,9 @@ class StoreSource:
         channel = self._read(run_mode)
         for name in BOOT_FILES:
             self._open_file(channel, name).close()
-        return PublishedRelease(identify_channel(channel), channel.release)
+        return PublishedRelease(
+            identify_channel(channel), channel.release, self._parameters(channel)
+        )
 
     def open(self, run_mode: str, name: str) -> OpenFile:
         """Open a file of what a run mode boots now."""
@@ -116,12 +137,33 @@ class StoreSource:
         channel = self._pinned.get((run_mode, identity))
         if channel is None and identify_channel(current := self._read(run_mode)) == identity:
             channel = current
+        if channel is None and VERSION.fullmatch(identity):
+            with suppress(NotThereError):
+                channel = self._read_earlier(run_mode, identity)
         if channel is None or name not in BOOT_FILES:
             raise NotThereError(
                 "the channel no longer holds this release",
                 hint=f"/kernel/{run_mode}/release.ipxe names the current one",
             )
         return self._open_file(channel, name)
+
+    def find_earlier(self, run_mode: str, version: str) -> PublishedRelease:
+        """Return a release of the channel's signed history; its version is its identity.
+
+        So every server with this store finds it again.
+        """
+        channel = self._read_earlier(run_mode, version)
+        for name in BOOT_FILES:
+            self._open_file(channel, name).close()
+        return PublishedRelease(version, version, self._parameters(channel))
+
+    def list_earlier(self, run_mode: str) -> list[Entry]:
+        """Return what the channel has held and the store still has, but for what was withdrawn."""
+        with self._told(run_mode):
+            channel = self._verify(run_mode)
+            rows = read_history(self.layout, channel)
+        versions = set(self.layout.versions())
+        return [row for row in rows if row.release in versions]
 
     def open_metadata(self, name: str) -> OpenFile:
         """Open a file of metadata; its reader verifies it."""
@@ -134,19 +176,46 @@ class StoreSource:
 
     def _read(self, run_mode: str) -> Channel:
         """Return a verified channel that holds a release."""
+        with self._told(run_mode):
+            channel = self._verify(run_mode)
+        if not channel.release:
+            raise NotThereError("this channel holds no release")
+        return channel
+
+    def _read_earlier(self, run_mode: str, version: str) -> Channel:
+        """Return a channel as it was when it held a release."""
+        with self._told(run_mode):
+            current = self._verify(run_mode)
+            known, channel = self._earlier.get((run_mode, version), (None, None))
+            if channel is not None and known == current.sequence:
+                return channel
+            channel = read_earlier(self._trusted, self.layout, current, version, self.clock())
+            self._earlier[run_mode, version] = current.sequence, channel
+            if len(self._earlier) > PINNED_MAX:
+                self._earlier.popitem(last=False)
+        return channel
+
+    @contextmanager
+    def _told(self, run_mode: str) -> Iterator[None]:
+        """Verify alone, and turn what is wrong into an answer for nodes."""
         parse_run_mode(run_mode)
         try:
             with self._lock:
-                channel = self._verify(run_mode)
+                yield
+        except NotThereError:
+            raise
         except OSError as error:
             if error.errno in NOT_ABSENT:
                 raise
             raise NotReadyError(f"the channel {run_mode} can't be read: {error}") from error
         except ZosError as error:
             raise NotReadyError(f"the channel {run_mode} can't be trusted: {error}") from error
-        if not channel.release:
-            raise NotThereError("this channel holds no release")
-        return channel
+
+    def _parameters(self, channel: Channel) -> tuple[str, ...]:
+        """Return the kernel parameters of a channel's release."""
+        assert channel.manifest is not None
+        data = self.layout.read(digest_of(channel.manifest), MAX_BYTES)
+        return open_manifest(channel, data).parameters
 
     def _verify(self, run_mode: str) -> Channel:
         stamp = self.layout.fetch("timestamp.json", 1 << 16)

@@ -37,7 +37,7 @@ def serve(settings: BootstrapSettings) -> int:
     from bootstrap_server.web.app import create_app
     from serving.run import run
 
-    for folder in (settings.releases, settings.store):
+    for folder in (settings.releases, settings.store, settings.kernels):
         if folder is not None and not folder.is_dir():
             raise SettingsError(f"cannot serve {folder}: it is not a folder")
     host, port = parse_address(settings.listen)
@@ -63,6 +63,7 @@ def serve(settings: BootstrapSettings) -> int:
             unknown_nodes=settings.unknown_nodes,
             enrol_key=settings.enrol_key,
             reports_per_minute=settings.reports_per_minute,
+            kernels=settings.kernels,
         )
         app = create_app(addresses, settings)
         talk("making the template image (the first time, this fetches Debian packages)")

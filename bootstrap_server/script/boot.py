@@ -1,13 +1,17 @@
 """The iPXE script of one boot. Pure: the same options and site always give the same text."""
 
+from collections.abc import Sequence
+
 from bootstrap_server.errors import InputError, TemplateError
 from bootstrap_server.options.model import Options
-from bootstrap_server.script.commands import render
+from bootstrap_server.script.commands import echo, render, set_
 from bootstrap_server.script.compose import compose
 from bootstrap_server.script.site import Site
+from common.releases.manifest import PARAMETERS_MAX_BYTES
 
 SLOT_BYTES = 16384  # of a template image; a script is padded to it with newlines
-COMMAND_LINE_MAX_BYTES = 2047  # COMMAND_LINE_SIZE of x86 Linux, less its NUL
+# COMMAND_LINE_SIZE of x86 Linux, less its NUL and what a release may add.
+COMMAND_LINE_MAX_BYTES = 2047 - 1 - PARAMETERS_MAX_BYTES
 CONSOLES = ("tty0", "ttyS0,115200n8")
 
 
@@ -54,10 +58,11 @@ def render_script(options: Options, site: Site) -> str:
     return script
 
 
-def render_release(identity: str, version: str) -> str:
-    """Return the script that a boot's script chains to learn the channel's release."""
-    shown = version or identity[:12]
-    return f"#!ipxe\nset release {identity}\necho Zero-OS: release {shown}\n"
+def render_release(identity: str, version: str, parameters: Sequence[str] = ()) -> str:
+    """Return the script that a boot's script chains to learn which release it boots, and how."""
+    more = [set_("release_parameters", *parameters)] if parameters else []
+    shown = echo(f"Zero-OS: release {version or identity[:12]}")
+    return render([set_("release", identity), *more, shown])
 
 
 def fill_slot(script: str) -> bytes:

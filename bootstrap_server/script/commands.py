@@ -198,7 +198,7 @@ def chain(url: Word, timeout_ms: int) -> Command:
     return command("chain", url, options=("--autofree", "--timeout", number(timeout_ms)))
 
 
-def kernel(name: str, url: Word, timeout_ms: int, arguments: Sequence[str]) -> Command:
+def kernel(name: str, url: Word, timeout_ms: int, arguments: Sequence[Word]) -> Command:
     """Fetch a kernel, whose command line is `arguments`."""
     return command("kernel", url, *arguments, options=image_options(name, timeout_ms))
 

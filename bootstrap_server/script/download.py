@@ -25,7 +25,16 @@ from bootstrap_server.script.commands import (
     set_,
     set_number,
 )
-from bootstrap_server.script.names import BASE, CODE, ERROR, GATEWAY, GATEWAY6, LAST_ERROR, TRY
+from bootstrap_server.script.names import (
+    BASE,
+    CODE,
+    ERROR,
+    GATEWAY,
+    GATEWAY6,
+    LAST_ERROR,
+    PARAMETERS,
+    TRY,
+)
 from bootstrap_server.script.site import Site
 
 TRIES = 3
@@ -79,10 +88,13 @@ def fetch(
         isset(BASE).otherwise(goto("try_over")),
         echo(*told),
         set_("code", "ZB21"),
+        command("clear", "release_parameters").ignored(),
         chain((BASE, path), STALL_MS).otherwise(goto("fetch_failed")),
         set_("code", "ZB22"),
         set_("at", (BASE, "/", Ref("release"))),
-        kernel("vmlinuz", (AT, "/vmlinuz"), STALL_MS, arguments).otherwise(goto("fetch_failed")),
+        kernel("vmlinuz", (AT, "/vmlinuz"), STALL_MS, [*arguments, PARAMETERS]).otherwise(
+            goto("fetch_failed")
+        ),
         *report(options, site, "kernel"),
         initrd("initramfs.zst", (AT, "/initramfs.zst"), STALL_MS).then(goto("start")).ignored(),
         set_("error", LAST_ERROR),

@@ -10,4 +10,5 @@ ADDRESS, GATEWAY = Ref(CARD, "/ip"), Ref(CARD, "/gateway")
 ADDRESS6, GATEWAY6 = Ref(CARD, "/ip6"), Ref(CARD, "/gateway6")
 MAC = Ref(CARD, "/mac")
 INDEX, ROUND, TRY = Ref("index"), Ref("round"), Ref("try")
+PARAMETERS = Ref("release_parameters")  # those of the release that is booted
 LAST_ERROR = Ref("errno:hexraw")

@@ -24,12 +24,19 @@ async def release_script(run_mode: str, server: Shared) -> Response:
     return send_text(render_release(*release))
 
 
+@answer(router, "/kernel/{run_mode}/{release}/release.ipxe")
+async def chosen_release_script(run_mode: str, release: str, server: Shared) -> Response:
+    """Return the same for an earlier release of the run mode, or a kernel of the operator's."""
+    found = await server.hashing.run(server.find_release, run_mode, release)
+    return send_text(render_release(*found))
+
+
 @answer(router, "/kernel/{run_mode}/{release}/{name}")
 async def pinned_file(
     request: Request, run_mode: str, release: str, name: str, server: Shared
 ) -> Response:
     """Return vmlinuz or initramfs.zst of this release, as long as the channel holds it."""
-    content = await server.hashing.run(server.source.open_pinned, run_mode, release, name)
+    content = await server.hashing.run(server.open_pinned, run_mode, release, name)
     return send_content(request, content, BINARY, {"Cache-Control": NEVER_CHANGES})
 
 
@@ -37,6 +44,13 @@ async def pinned_file(
 async def release_file(request: Request, run_mode: str, name: str, server: Shared) -> Response:
     """Return a file of the release that a run mode boots: vmlinuz, initramfs.zst, manifest.json."""
     content = await server.hashing.run(server.source.open, run_mode, name)
+    return send_content(request, content, BINARY, {})
+
+
+@answer(router, "/kernel/{name}")
+async def kernel_file(request: Request, name: str, server: Shared) -> Response:
+    """Return a kernel of the operator's."""
+    content = await server.hashing.run(server.kernels.open, name)
     return send_content(request, content, BINARY, {})
 
 

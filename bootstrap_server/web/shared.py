@@ -12,6 +12,9 @@ from urllib.parse import parse_qsl
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import PlainTextResponse, Response
 
+from bootstrap_server.channels.kernels import Kernels
+from bootstrap_server.channels.publishing import Publishing
+from bootstrap_server.channels.releases import PublishedRelease
 from bootstrap_server.channels.sources import FolderSource, Source, StoreSource, find_channels
 from bootstrap_server.errors import InputError, NotReadyError, NotThereError, SettingsError
 from bootstrap_server.images.kinds import Kind
@@ -20,14 +23,14 @@ from bootstrap_server.images.personalise import TemplateHolder
 from bootstrap_server.images.release import ReleaseImages
 from bootstrap_server.nodes.bootlog import BootLog
 from bootstrap_server.nodes.table import NodeTable
-from bootstrap_server.options.model import Options
+from bootstrap_server.options.model import Options, parse_run_mode
 from bootstrap_server.options.parse import parse_address, split_path
 from bootstrap_server.script.boot import render_script
 from bootstrap_server.script.site import Site
 from bootstrap_server.settings import Settings
 from bootstrap_server.state.opening import SCOPES, open_state
 from bootstrap_server.trust.enrolment import Enroller, load_key
-from serving.content import BeingWrittenError, FileOpener
+from serving.content import BeingWrittenError, Content, FileOpener
 from serving.pools import Pool
 from serving.tokens import Tokens
 
@@ -49,7 +52,10 @@ class Server:
         self.settings = settings
         self.templates = TemplateHolder(settings.tls_root)
         self.digests = Digests()
-        self.source = open_source(settings, FileOpener())
+        opener = FileOpener()
+        self.source = open_source(settings, opener)
+        self.publishing = open_publishing(settings, opener)
+        self.kernels = Kernels(settings.kernels, opener)
         self.hashing = hashing
         self.database = open_state(settings.state, settings.database)
         self.tokens = Tokens(self.database, SCOPES)
@@ -100,8 +106,8 @@ class Server:
 
     def check_options(self, options: Options) -> None:
         """Raise `NotThereError` or `InputError` for what this server gives nobody."""
-        if options.release:
-            raise NotThereError("a kernel can't be chosen by its name here")
+        if options.release and not self.kernels.has(options.release):
+            self.source.find_earlier(options.run_mode, options.release)
         options.check_allowed(self.settings.parameters, self.settings.mirrors)
 
     def check_release(self, options: Options) -> None:
@@ -120,6 +126,19 @@ class Server:
             token=self.enroller.make_token(options) if options else "",
         )
 
+    def find_release(self, run_mode: str, name: str) -> PublishedRelease:
+        """Return an operator's kernel of this name, or an earlier release of the run mode."""
+        parse_run_mode(run_mode)
+        if self.kernels.has(name):
+            return self.kernels.find(name)
+        return self.source.find_earlier(run_mode, name)
+
+    def open_pinned(self, run_mode: str, identity: str, name: str) -> Content:
+        """Open a boot file of what `find_release`, or `find` of the source, has named."""
+        parse_run_mode(run_mode)
+        own = self.kernels.open_pinned(identity, name)
+        return own or self.source.open_pinned(run_mode, identity, name)
+
     def script(self, options: Options) -> str:
         """Return the script of `options` with this server's own addresses."""
         return render_script(options, self.site(options))
@@ -131,6 +150,11 @@ def open_source(settings: Settings, opener: FileOpener) -> Source:
         return FolderSource(settings.releases, opener)
     assert settings.store is not None
     return StoreSource(settings.store, settings.root, opener)
+
+
+def open_publishing(settings: Settings, opener: FileOpener) -> Publishing | None:
+    """Return where publishers write to; None on a server of folders."""
+    return Publishing(settings.store, settings.root, opener) if settings.store else None
 
 
 async def get_server(request: Request) -> Server:

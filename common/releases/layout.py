@@ -8,6 +8,7 @@
 A file below `sha256` never changes, so a download never gets the bytes of two releases.
 """
 
+import hashlib
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +31,10 @@ class Layout:
 
     top: Path
 
+    def __str__(self) -> str:
+        """Return what the store is called in messages."""
+        return str(self.top)
+
     def blob(self, sha256: str) -> Path:
         """Return where the file with this digest is."""
         if not _DIGEST.fullmatch(sha256):
@@ -45,6 +50,15 @@ class Layout:
         if not _METADATA.fullmatch(name):
             raise StoreError(f"{name[:80]!r} is not the name of a metadata file")
         return self.top / "metadata" / name
+
+    def versions(self) -> list[str]:
+        """Return the versions of the releases that are there, sorted."""
+        names = (path.name for path in (self.top / "releases").glob("*.json"))
+        return sorted(name.removesuffix(".json") for name in names if name[0] != ".")
+
+    def holds(self, sha256: str, size: int) -> bool:
+        """Return whether the file with this digest is there and whole; it is read through."""
+        return is_whole(self.blob(sha256), sha256, size)
 
     def read(self, sha256: str, limit: int) -> bytes:
         """Return a small file by its digest; its reader checks the content."""
@@ -64,6 +78,18 @@ class Layout:
                 return stream.read(limit + 1)
         except FileNotFoundError:
             return None
+
+
+def is_whole(path: Path, sha256: str, size: int) -> bool:
+    """Return whether a file has this content; it is read through."""
+    try:
+        with open_regular(path) as stream:
+            return (
+                path.stat().st_size == size
+                and hashlib.file_digest(stream, "sha256").hexdigest() == sha256
+            )
+    except OSError:
+        return False
 
 
 def check_version(version: str) -> str:

@@ -12,6 +12,8 @@ from common.runmodes import RUN_MODES
 NAME = "manifest.json"
 MAX_BYTES = 4 << 20
 _FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+PARAMETERS_MAX_BYTES = 256  # the rest of the command line is the farm's
+_PARAMETER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:,=/@+-]*")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
@@ -29,12 +31,16 @@ class ReleaseFile:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """A release. `debug` and `locked` are None where the manifest does not say."""
+    """A release. `debug` and `locked` are None where the manifest does not say.
+
+    `parameters` are words that every kernel command line of the release has.
+    """
 
     version: str
     debug: bool | None
     locked: bool | None
     files: Mapping[str, ReleaseFile]
+    parameters: tuple[str, ...] = ()
 
 
 def parse_manifest(data: bytes) -> Manifest:
@@ -45,7 +51,13 @@ def parse_manifest(data: bytes) -> Manifest:
         version = check_version(value["version"])
         if not files:
             raise StoreError("cannot use the manifest: it names no files")
-        return Manifest(version, parse_flag(value, "debug"), parse_flag(value, "locked"), files)
+        return Manifest(
+            version,
+            parse_flag(value, "debug"),
+            parse_flag(value, "locked"),
+            files,
+            parse_parameters(value.get("parameters", [])),
+        )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise StoreError(f"cannot use the manifest: {error!r:.100}") from error
 
@@ -68,6 +80,19 @@ def parse_flag(value: Mapping[str, object], name: str) -> bool | None:
     if flag is not None and not isinstance(flag, bool):
         raise StoreError(f"cannot use the manifest: {name} is neither true nor false")
     return flag
+
+
+def parse_parameters(words: object) -> tuple[str, ...]:
+    """Return the kernel parameters of a manifest."""
+    if not isinstance(words, list) or not all(
+        isinstance(word, str) and _PARAMETER.fullmatch(word) for word in words
+    ):
+        raise StoreError("cannot use the manifest: its parameters are no kernel parameters")
+    if len(" ".join(words)) > PARAMETERS_MAX_BYTES:
+        raise StoreError(
+            f"cannot use the manifest: its parameters have more than {PARAMETERS_MAX_BYTES} bytes"
+        )
+    return tuple(words)
 
 
 def demand_fit(manifest: Manifest, channel: str) -> None:

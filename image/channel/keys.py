@@ -95,7 +95,7 @@ def demand_new(layout: Layout) -> None:
     """Raise `ImageError` if the store has channels."""
     if is_initialised(layout):
         raise ImageError(
-            f"{layout.top} has its channels already", hint="`zos image keys rotate` changes keys"
+            f"{layout} has its channels already", hint="`zos image keys rotate` changes keys"
         )
 
 

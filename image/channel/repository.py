@@ -77,7 +77,7 @@ def open_repository(layout: Layout, root: bytes | None = None) -> Repository:
     """Verify the repository from the trusted `root`, or the store's first one, and return it."""
     if not is_initialised(layout):
         raise ImageError(
-            f"cannot use {layout.top}: it has no channels", hint="`zos image keys init` makes them"
+            f"cannot use {layout}: it has no channels", hint="`zos image keys init` makes them"
         )
     roots = read_roots(layout, root or demand(layout.fetch, "1.root.json", 1 << 20))
     try:

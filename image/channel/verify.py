@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from common.errors import ZosError
 from common.releases.channel import Channel, digest_of, interpret, open_manifest
-from common.releases.layout import Layout
+from common.releases.layout import Layout, is_whole
 from common.releases.manifest import MAX_BYTES, NAME, Manifest, ReleaseFile, parse_manifest
 from common.tuf.client import METADATA_MAX_BYTES, demand, read_role, update_roots
 from common.tuf.errors import ExpiredError, MetadataError
@@ -23,7 +23,7 @@ from image.channel.history import parse_history
 from image.channel.roles import CHANNELS
 from image.errors import ImageError
 from image.files import read_file
-from image.release.store import is_whole, list_releases
+from image.release.store import list_releases
 
 if TYPE_CHECKING:
     from common.tuf.metadata import FileInfo
@@ -127,7 +127,7 @@ def check_files(
 
 def check_file(path: Path, file: ReleaseFile) -> str:
     """Check one file of a release."""
-    if not is_whole(path, file):
+    if not is_whole(path, file.sha256, file.size):
         raise ImageError("it is not the file that the manifest names, or not there")
     return f"{file.size} bytes, {file.sha256[:16]}"
 

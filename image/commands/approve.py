@@ -5,9 +5,11 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from image.commands.store import add_store
+from image.commands.store import add_store, read_place
 
 if TYPE_CHECKING:
+    from image.channel.place import Place
+    from image.channel.repository import Change, Repository
     from image.commands.shared import Verbs
 
 
@@ -33,24 +35,39 @@ def add_parser(verbs: "Verbs") -> None:
 
 def run(args: argparse.Namespace, _prog: str) -> int:
     """Show, sign or forget the change that waits."""
-    from image.channel.place import Place, open_layout
-    from image.channel.staging import describe_change, drop_staged, load_staged, sign_staged
-    from image.release.store import hold_store
+    with read_place(args) as place:
+        return approve(place, is_dropped=args.drop)
 
-    place = Place(open_layout(args.store), args.keys)
+
+def approve(place: "Place", *, is_dropped: bool) -> int:
+    """Show the change that waits; sign it if there are keys, or forget it."""
+    from image.channel.staging import drop_staged, load_staged, sign_staged
+
     keyring = place.keyring()
-    with hold_store(place.layout, "signing"):
-        if args.drop:
+    if is_dropped:
+        with place.hold("signing"):
             drop_staged(place.layout)
-            return 0
+        return 0
+    if not place.keys:
+        show(place.open(), load_staged(place.layout))
+        return 0
+    with place.hold("signing"):
         repository = place.open()
         change = load_staged(place.layout)
-        if change is None:
-            sys.stdout.write("no change waits for signatures\n")
-            return 0
-        sys.stdout.writelines(f"{line}\n" for line in describe_change(repository, change))
-        sys.stdout.flush()
-        if args.keys:
+        show(repository, change)
+        if change is not None:
             sign_staged(repository, keyring, time.time())
-            sys.stdout.write("done: signed and published\n")
+    if change is not None:
+        sys.stdout.write("done: signed and published\n")
     return 0
+
+
+def show(repository: "Repository", change: "Change | None") -> None:
+    """Print what a change does, as its metadata says."""
+    from image.channel.staging import describe_change
+
+    if change is None:
+        sys.stdout.write("no change waits for signatures\n")
+        return
+    sys.stdout.writelines(f"{line}\n" for line in describe_change(repository, change))
+    sys.stdout.flush()

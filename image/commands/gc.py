@@ -34,10 +34,10 @@ def add_parser(verbs: "Verbs") -> None:
 def run(args: argparse.Namespace, _prog: str) -> int:
     """Collect the garbage of a store."""
     from image.channel.garbage import collect
-    from image.channel.place import Place, open_layout
+    from image.channel.place import Place, open_folder
     from image.release.store import hold_store
 
-    place = Place(open_layout(args.store), ())
+    place = Place(open_folder(args.store), ())
     with hold_store(place.layout, "collecting garbage"):
         removed, size = collect(place.open(), max(args.keep, 0))
     sys.stdout.write(f"removed {removed} files, {size / 1e6:.1f} MB\n")

@@ -6,7 +6,7 @@ import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from image.commands.store import add_channel, add_store
+from image.commands.store import add_channel, add_store, read_place
 
 if TYPE_CHECKING:
     from image.channel.history import Entry
@@ -28,9 +28,8 @@ def add_parser(verbs: "Verbs") -> None:
 
 def run(args: argparse.Namespace, _prog: str) -> int:
     """Print the history of a channel."""
-    from image.channel.place import Place, open_layout
-
-    entries = Place(open_layout(args.store), ()).open().entries(args.channel)
+    with read_place(args) as place:
+        entries = place.open().entries(args.channel)
     if args.json:
         sys.stdout.write(json.dumps([asdict(entry) for entry in entries], indent=2) + "\n")
     else:

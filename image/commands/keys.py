@@ -51,10 +51,10 @@ def run_init(args: argparse.Namespace, _prog: str) -> int:
     """Make keys and channels."""
     from common.files import write_atomic
     from image.channel.keys import demand_new, initialise, make_keys
-    from image.channel.place import ROOT_FILE, open_layout
+    from image.channel.place import ROOT_FILE, open_folder
     from image.release.store import hold_store
 
-    layout = open_layout(args.store, must_exist=False)
+    layout = open_folder(args.store, must_exist=False)
     with hold_store(layout, "making the first keys"):
         demand_new(layout)
         keys = make_keys(args.keys, is_encrypted=args.encrypt)
@@ -107,9 +107,9 @@ def add_list(commands: "Verbs") -> None:
 def run_list(args: argparse.Namespace, _prog: str) -> int:
     """List the keys of all roles."""
     from image.channel.keys import list_keys
-    from image.channel.place import Place, open_layout
 
-    holders = list_keys(Place(open_layout(args.store), ()).open())
+    with read_place(args) as place:
+        holders = list_keys(place.open())
     if args.json:
         sys.stdout.write(json.dumps([asdict(holder) for holder in holders], indent=2) + "\n")
         return 0
@@ -146,16 +146,17 @@ def run_rotate(args: argparse.Namespace, _prog: str) -> int:
 
     new = [load_public(source) for source in args.add]
     args.keys += [source for source in args.add if not source.endswith(".pub")]
-    change = read_place(args).change(
-        f"rotating the keys of {args.role}",
-        lambda repository: rotate(
-            repository,
-            args.role,
-            time.time(),
-            add=new,
-            remove=args.remove,
-            threshold=args.threshold,
-        ),
-    )
+    with read_place(args) as place:
+        change = place.change(
+            f"rotating the keys of {args.role}",
+            lambda repository: rotate(
+                repository,
+                args.role,
+                time.time(),
+                add=new,
+                remove=args.remove,
+                threshold=args.threshold,
+            ),
+        )
     sys.stdout.write(f"done: {change.what}\n")
     return 0

@@ -28,9 +28,10 @@ def run(args: argparse.Namespace, _prog: str) -> int:
     from image.channel.actions import promote
 
     reason = read_reason(args)
-    change = read_place(args).change(
-        f"promoting {args.source} to {args.channel}",
-        lambda repository: promote(repository, args.source, args.channel, reason),
-    )
+    with read_place(args) as place:
+        change = place.change(
+            f"promoting {args.source} to {args.channel}",
+            lambda repository: promote(repository, args.source, args.channel, reason),
+        )
     sys.stdout.write(f"done: {change.what}\n")
     return 0

@@ -43,7 +43,7 @@ def run(args: argparse.Namespace, _prog: str) -> int:
     from image.files import read_file
     from image.release.store import add_release
 
-    place, reason = read_place(args), read_reason(args)
+    reason = read_reason(args)
 
     def make(repository: Repository) -> Change:
         demand_fit(parse_manifest(read_file(args.release / NAME, MAX_BYTES)), args.channel)
@@ -51,6 +51,7 @@ def run(args: argparse.Namespace, _prog: str) -> int:
             manifest = add_release(repository.layout, args.release, progress)
         return publish(repository, args.channel, manifest.version, reason)
 
-    change = place.change(f"publishing to {args.channel}", make)
+    with read_place(args) as place:
+        change = place.change(f"publishing to {args.channel}", make)
     sys.stdout.write(f"done: {change.what}\n")
     return 0

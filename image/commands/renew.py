@@ -40,9 +40,10 @@ def run(args: argparse.Namespace, _prog: str) -> int:
     """Renew signatures."""
     from image.channel.actions import refresh
 
-    change = read_place(args).change(
-        "renewing signatures",
-        lambda repository: refresh(repository, args.role, time.time(), is_forced=args.force),
-    )
+    with read_place(args) as place:
+        change = place.change(
+            "renewing signatures",
+            lambda repository: refresh(repository, args.role, time.time(), is_forced=args.force),
+        )
     sys.stdout.write(f"done: {change.what}\n")
     return 0

@@ -30,9 +30,10 @@ def run(args: argparse.Namespace, _prog: str) -> int:
     from image.channel.actions import rollback
 
     reason = read_reason(args)
-    change = read_place(args).change(
-        f"rolling {args.channel} back",
-        lambda repository: rollback(repository, args.channel, args.version, reason),
-    )
+    with read_place(args) as place:
+        change = place.change(
+            f"rolling {args.channel} back",
+            lambda repository: rollback(repository, args.channel, args.version, reason),
+        )
     sys.stdout.write(f"done: {change.what}\n")
     return 0

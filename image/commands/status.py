@@ -5,7 +5,7 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any
 
-from image.commands.store import add_store
+from image.commands.store import add_store, read_place
 
 if TYPE_CHECKING:
     from image.channel.repository import Repository
@@ -26,12 +26,11 @@ def add_parser(verbs: "Verbs") -> None:
 
 def run(args: argparse.Namespace, _prog: str) -> int:
     """Print the state of all channels."""
-    from image.channel.place import Place, open_layout
     from image.channel.staging import load_staged
 
-    place = Place(open_layout(args.store), ())
-    repository = place.open()
-    waiting = load_staged(place.layout)
+    with read_place(args) as place:
+        repository = place.open()
+        waiting = load_staged(place.layout)
     value = {
         "channels": describe_channels(repository),
         "timestamp_expires": f"{repository.timestamp.signed.expires:%Y-%m-%dT%H:%M:%SZ}",

@@ -1,7 +1,10 @@
 """What the verbs of a release store share: the store, the keys and the reason as arguments."""
 
 import argparse
+import contextlib
 import time
+from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from common.runmodes import RUN_MODES
@@ -13,7 +16,15 @@ if TYPE_CHECKING:
 
 def add_store(parser: argparse.ArgumentParser) -> None:
     """Add the argument that names the release store."""
-    parser.add_argument("store", metavar="STORE", help="folder of the release store")
+    parser.add_argument(
+        "store", metavar="STORE", help="folder of the release store, or a bootstrap server's URL"
+    )
+    parser.add_argument(
+        "--token-file",
+        type=Path,
+        metavar="FILE",
+        help="token for the server (default: the variable ZOS_TOKEN)",
+    )
 
 
 def add_signing(parser: argparse.ArgumentParser) -> None:
@@ -36,11 +47,15 @@ def add_reason(parser: argparse.ArgumentParser, *, is_required: bool = False) ->
     parser.add_argument("--by", metavar="NAME", help="who does it (default: USER@HOST)")
 
 
-def read_place(args: argparse.Namespace) -> "Place":
-    """Return the store and the keys that `add_signing` has parsed."""
-    from image.channel.place import Place, open_layout
+@contextlib.contextmanager
+def read_place(args: argparse.Namespace) -> Iterator["Place"]:
+    """Open the store that `add_store` has parsed, with the keys of `add_signing` if there are."""
+    from image.channel.place import open_place
+    from image.channel.server import read_token
 
-    return Place(open_layout(args.store), args.keys)
+    keys = getattr(args, "keys", ())
+    with open_place(args.store, keys, read_token(args.token_file)) as place:
+        yield place
 
 
 def read_reason(args: argparse.Namespace) -> "Reason":

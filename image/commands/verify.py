@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from image.channel.verify import Check, Report
+    from image.channel.place import Place
+    from image.channel.verify import Check, Inspectors, Report
     from image.commands.shared import Verbs
 
 
@@ -21,7 +22,9 @@ def add_parser(verbs: "Verbs") -> None:
         description="Check the release in a folder against its manifest, or everything in a "
         "store from a trusted root on, and list what was checked. No private key is needed.",
     )
-    parser.add_argument("path", type=Path, metavar="DIR", help="folder of a release or of a store")
+    parser.add_argument(
+        "path", metavar="DIR", help="folder of a release or of a store, or a bootstrap server's URL"
+    )
     parser.add_argument(
         "--keys",
         metavar="FILE",
@@ -50,31 +53,34 @@ def run(args: argparse.Namespace, _prog: str) -> int:
     return 0 if report.is_good else 1
 
 
-def verify(path: Path, keys: str | None, certificate: str | None = None) -> "Report":
+def verify(path: str | Path, keys: str | None, certificate: str | None = None) -> "Report":
     """Return the checks of a release or of a store."""
-    from image.channel.place import Place, open_layout
+    from image.channel.place import open_place
     from image.channel.repository import is_initialised
-    from image.channel.verify import (
-        INSPECTORS,
-        signature_inspector,
-        verify_folder,
-        verify_store,
-    )
+    from image.channel.verify import INSPECTORS, signature_inspector, verify_folder
     from image.errors import ImageError
 
     inspectors = {**INSPECTORS, **(signature_inspector(Path(certificate)) if certificate else {})}
-    layout = open_layout(str(path))
-    if not is_initialised(layout):
+    with open_place(str(path), [keys] if keys else []) as place:
+        if is_initialised(place.layout):
+            return verify_place(place, inspectors)
         if keys is not None:
             raise ImageError(f"cannot check {path} with keys: it is not a store with channels")
-        return verify_folder(path, inspectors)
-    root = Place(layout, [keys] if keys else []).root()
+        return verify_folder(Path(path), inspectors)
+
+
+def verify_place(place: "Place", inspectors: "Inspectors") -> "Report":
+    """Return the checks of a store."""
+    from image.channel.verify import verify_store
+    from image.errors import ImageError
+
+    root = place.root()
     if root is None:
         raise ImageError(
             "cannot check the store: no trusted root is given",
             hint="--keys root.json, as `zos image keys init` has written it",
         )
-    return verify_store(layout, root, time.time(), inspectors)
+    return verify_store(place.layout, root, time.time(), inspectors)
 
 
 def render(check: "Check") -> str:

@@ -36,9 +36,10 @@ def run(args: argparse.Namespace, _prog: str) -> int:
     from image.channel.actions import withdraw
 
     reason, channels = read_reason(args), args.channel or tuple(RUN_MODES)
-    change = read_place(args).change(
-        f"withdrawing {args.version}",
-        lambda repository: withdraw(repository, args.version, channels, reason),
-    )
+    with read_place(args) as place:
+        change = place.change(
+            f"withdrawing {args.version}",
+            lambda repository: withdraw(repository, args.version, channels, reason),
+        )
     sys.stdout.write(f"done: {change.what}\n")
     return 0

@@ -59,9 +59,9 @@ def add_release(layout: Layout, folder: Path, progress: Progress) -> Manifest:
 
 def add_file(layout: Layout, path: Path, file: ReleaseFile, progress: Progress) -> None:
     """Copy one file into the store if it is the one that `file` describes."""
-    place = layout.blob(file.sha256)
-    if is_whole(place, file):
+    if layout.holds(file.sha256, file.size):
         return
+    place = layout.blob(file.sha256)
     progress(f"adding {path.name} ({file.size / 1e6:.1f} MB)")
     state = hashlib.sha256()
     try:
@@ -77,22 +77,10 @@ def add_file(layout: Layout, path: Path, file: ReleaseFile, progress: Progress) 
 
 def put(layout: Layout, data: bytes) -> str:
     """Add a small file and return its SHA-256."""
-    file = ReleaseFile(len(data), hashlib.sha256(data).hexdigest())
-    if not is_whole(layout.blob(file.sha256), file):
-        write_atomic(layout.blob(file.sha256), data)
-    return file.sha256
-
-
-def is_whole(path: Path, file: ReleaseFile) -> bool:
-    """Return whether `path` has the content that `file` describes; it is read through."""
-    try:
-        with open_regular(path) as stream:
-            return (
-                path.stat().st_size == file.size
-                and hashlib.file_digest(stream, "sha256").hexdigest() == file.sha256
-            )
-    except OSError:
-        return False
+    sha256 = hashlib.sha256(data).hexdigest()
+    if not layout.holds(sha256, len(data)):
+        write_atomic(layout.blob(sha256), data)
+    return sha256
 
 
 def read_release(layout: Layout, version: str) -> tuple[Manifest, bytes]:
@@ -106,12 +94,7 @@ def read_release(layout: Layout, version: str) -> tuple[Manifest, bytes]:
 
 def list_releases(layout: Layout) -> dict[str, Manifest]:
     """Return the releases of the store, by version."""
-    folder = layout.top / "releases"
-    names = sorted(path.name for path in folder.glob("*.json") if not path.name.startswith("."))
-    return {
-        name.removesuffix(".json"): read_release(layout, name.removesuffix(".json"))[0]
-        for name in names
-    }
+    return {version: read_release(layout, version)[0] for version in layout.versions()}
 
 
 def collect_garbage(
@@ -145,5 +128,5 @@ def demand_release(layout: Layout, version: str) -> None:
     """Raise `ZosError` unless all files of a release are whole."""
     manifest, _ = read_release(layout, version)
     for name, file in manifest.files.items():
-        if not is_whole(layout.blob(file.sha256), file):
+        if not layout.holds(file.sha256, file.size):
             raise ImageError(f"the store has lost {name} of {version}, or it is damaged")

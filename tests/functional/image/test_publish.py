@@ -173,7 +173,8 @@ def test_a_second_init_makes_no_keys(tmp_path: Path) -> None:
     assert not (tmp_path / "o").exists()
 
 
-def test_an_address_is_refused(tmp_path: Path) -> None:
-    call = ["publish", "https://boot.example", "--channel", "dev", "--keys", str(tmp_path)]
-    with pytest.raises(ImageError, match="takes no uploads yet"):
-        main(call, "zos image")
+def test_what_needs_a_folder_refuses_an_address(tmp_path: Path) -> None:
+    for call in (["gc", "https://boot.example"], ["keys", "init", "https://boot.example"]):
+        words = [*call, "--keys", str(tmp_path)] if "init" in call else call
+        with pytest.raises(ImageError, match="needs the folder of a store"):
+            main(words, "zos image")

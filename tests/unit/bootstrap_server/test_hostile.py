@@ -158,7 +158,7 @@ def expect(
     """Return what a command of the template (farm 1, dev) must be in another boot's script."""
     words = command.arguments
     if command.name == "kernel":
-        words = (*words[: words.index("runmode=dev")], *arguments)
+        words = (*words[: words.index("runmode=dev")], *arguments, "${release_parameters}")
     elif words[:3] == ("Zero-OS:", "run", "mode"):
         words = ("Zero-OS:", "run", "mode", f"{mode},", "farm", farm)
     elif words[:3] == ("Zero-OS:", "kernel", "parameters:"):

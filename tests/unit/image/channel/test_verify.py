@@ -9,7 +9,7 @@ import pytest
 
 from common.errors import ZosError
 from image.channel.actions import refresh
-from image.channel.place import Place, note_expiry, open_layout
+from image.channel.place import Place, note_expiry, open_folder
 from image.channel.verify import Report, verify_folder, verify_store
 from image.commands.verify import render, verify
 from image.errors import ImageError
@@ -139,8 +139,8 @@ def test_what_must_be_given(maintainer: Maintainer, tmp_path: Path) -> None:
     assert verify(folder, None).is_good
     assert verify(maintainer.layout.top, str(tmp_path / "keys")).is_good
     assert verify(maintainer.layout.top, str(tmp_path / "keys" / "root.json")).is_good
-    with pytest.raises(ImageError, match="takes no uploads"):
-        open_layout("https://boot.example")
+    with pytest.raises(ImageError, match="needs the folder of a store"):
+        open_folder("https://boot.example")
 
 
 def test_the_signature_of_the_uki_is_checked_with_a_certificate(tmp_path: Path) -> None:
