@@ -37,12 +37,6 @@ class RefusedError(ZosError):
     http_status = 422
 
 
-class ConflictError(ZosError):
-    """What a publisher has sent needs something that is not there."""
-
-    http_status = 409
-
-
 class ChangedError(ZosError):
     """What a publisher wants to replace is no longer what the publisher has seen."""
 

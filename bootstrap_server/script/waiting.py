@@ -2,7 +2,7 @@
 
 from urllib.parse import urlencode
 
-from bootstrap_server.script.boot import STALL_MS
+from bootstrap_server.script.download import STALL_MS
 from common.bootcodes import CODES
 
 FIRST_PAUSE_S = 5

@@ -2,7 +2,9 @@
 // Without this script, a button does the same.
 "use strict";
 
-const PAUSE_MS = 300;
+const TYPING_MS = 300; // after the last key
+const EVENTS_MS = 500; // for all events that come in between
+const RETRY_MS = 10000;
 let running = null;
 let timer = 0;
 
@@ -31,22 +33,30 @@ async function refresh(address) {
   }
 }
 
-function soon(makeAddress) {
-  clearTimeout(timer);
-  timer = setTimeout(() => refresh(makeAddress()), PAUSE_MS);
-}
-
 const form = document.querySelector("form[data-live]");
-form?.addEventListener("input", () => soon(() => {
-  const chosen = [...new FormData(form)].filter(([, text]) => text);
-  const address = `${form.action}?${new URLSearchParams(chosen)}`;
-  history.replaceState(null, "", address);
-  return address;
-}));
+form?.addEventListener("input", () => {
+  clearTimeout(timer);
+  timer = setTimeout(() => {
+    const chosen = [...new FormData(form)].filter(([, text]) => text);
+    const address = `${form.action}?${new URLSearchParams(chosen)}`;
+    history.replaceState(null, "", address);
+    refresh(address);
+  }, TYPING_MS);
+});
+
+function follow(address) {
+  const events = new EventSource(address);
+  // Also when it opens: something may have happened while there was no connection.
+  events.onmessage = events.onopen = () => {
+    timer ||= setTimeout(() => {
+      timer = 0;
+      refresh(location.href);
+    }, EVENTS_MS);
+  };
+  events.onerror = () => {
+    if (events.readyState === EventSource.CLOSED) setTimeout(follow, RETRY_MS, address);
+  };
+}
 
 const live = document.querySelector("[data-events]");
-if (live) {
-  const events = new EventSource(live.dataset.events);
-  events.onmessage = () => soon(() => location.href);
-  events.onopen = events.onmessage; // what happened while there was no connection
-}
+if (live) follow(live.dataset.events);
