@@ -3,6 +3,7 @@
 A card without a link does not replace the reason of one that got further.
 """
 
+from functools import lru_cache
 from ipaddress import ip_interface
 
 from bootstrap_server.options.network import Network
@@ -38,6 +39,7 @@ from bootstrap_server.script.names import (
 ROUNDS = 4
 LINK_MS = 15_000
 NO_WAIT_MS = 1_000
+KEPT = 32  # networks whose lines are made once: most images have the usual one
 
 
 def tell_network(network: Network) -> list[Line]:
@@ -47,7 +49,8 @@ def tell_network(network: Network) -> list[Line]:
     return [echo("Zero-OS: network:", ", ".join(texts))] if texts else []
 
 
-def take_a_card(network: Network) -> list[Line]:
+@lru_cache(KEPT)
+def take_a_card(network: Network) -> tuple[Line, ...]:
     """Go round the cards, or to the chosen one, and make the VLAN on it."""
     lines: list[Line] = [
         BLANK,
@@ -71,17 +74,18 @@ def take_a_card(network: Network) -> list[Line]:
             isset(Ref(*name, "/mac")).otherwise(goto("no_vlan")),
             set_("card", name),
         ]
-    return lines
+    return tuple(lines)
 
 
-def configure(network: Network) -> list[Line]:
+@lru_cache(KEPT)
+def configure(network: Network) -> tuple[Line, ...]:
     """Get an address for the card: the one that was chosen, or by DHCP and router advertisement."""
     way = f"address {network.address}" if network.address else "DHCP"
-    return [
+    return (
         echo("Zero-OS:", CARD, (MAC, ":"), way, "(round", ROUND, f"of {ROUNDS})"),
         *(set_address(network) if network.address else ask_for_address(network)),
         *set_name_servers(network),
-    ]
+    )
 
 
 def ask_for_address(network: Network) -> list[Line]:
@@ -125,18 +129,20 @@ def set_name_servers(network: Network) -> list[Line]:
     return [set_(name, server).ignored() for name, server in first.items()]
 
 
-def tell_address(network: Network) -> list[Line]:
+@lru_cache(KEPT)
+def tell_address(network: Network) -> tuple[Line, ...]:
     """Say which address the card has."""
     found = [(ADDRESS6, GATEWAY6)] if ":" in network.address else [(ADDRESS, GATEWAY)]
     if network.ipv6 == "auto" and ":" not in network.address:
         found.append((ADDRESS6, GATEWAY6))
-    return [
+    return tuple(
         echo("Zero-OS:", CARD, "has address", (address, ","), "gateway", gateway)
         for address, gateway in found
-    ]
+    )
 
 
-def next_card(network: Network) -> list[Line]:
+@lru_cache(KEPT)
+def next_card(network: Network) -> tuple[Line, ...]:
     """Give a card up: for the next one, or for another round."""
     lines: list[Line] = []
     if network.vlan:
@@ -154,7 +160,7 @@ def next_card(network: Network) -> list[Line]:
     ]
     if network.interface:
         lines += [BLANK, label("other_card")]
-    return [
+    return (
         *lines,
         inc("index"),
         goto("card"),
@@ -166,4 +172,4 @@ def next_card(network: Network) -> list[Line]:
         command("sleep", Ref("wait")).ignored(),
         inc("wait", Ref("wait")),
         goto("round"),
-    ]
+    )

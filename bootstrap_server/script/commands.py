@@ -6,13 +6,12 @@ user typed can therefore never become a command, a label, an expansion or an opt
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from bootstrap_server.errors import TemplateError
 
-_LITERAL = re.compile(r"[!-~]+")  # printable ASCII without blanks
-_SPECIAL = frozenset("${}\\")  # an expansion, and a line that goes on
+_LITERAL = re.compile(r"[!-#%-\[\]-z|~]+")  # printable ASCII without blank $ { } and backslash
 _OPERATORS = frozenset(["||", "&&", ";"])
 _NAME = re.compile(r"[A-Za-z0-9_]+")
 _NUMBER = re.compile(r"0|[1-9][0-9]*")
@@ -96,28 +95,26 @@ def render(lines: Iterable[Line]) -> str:
     return "".join(f"{text}\n" for text in texts)
 
 
-def targets_of(line: Line) -> set[str]:
-    """Return the labels that a line goes to, but for those that iPXE makes up as it runs."""
-    if not isinstance(line, Command):
-        return set()
-    commands = [line, *(command for _, command in line.following if command)]
-    found = {command.words[1] for command in commands if command.words[0] == "goto"}
-    return {target for target in found if "${" not in target}
+def targets_of(line: Line) -> Iterator[str]:
+    """Yield the labels that a line goes to, but for those that iPXE makes up as it runs."""
+    if isinstance(line, Command):
+        for one in (line, *(command for _, command in line.following if command)):
+            if one.words[0] == "goto" and "$" not in one.words[1]:
+                yield one.words[1]
 
 
 def render_part(part: Part) -> str:
     """Return a part of a word. Raises `TemplateError` for a text that is not literal to iPXE."""
     if isinstance(part, Ref):
         return str(part)
-    if not _LITERAL.fullmatch(part) or _SPECIAL & set(part):
+    if not _LITERAL.fullmatch(part):
         raise TemplateError(f"{part!a} can't be part of a script")
     return part
 
 
 def render_word(word: Word) -> str:
     """Return an argument, which is never an operator, a comment or an option."""
-    parts = word if isinstance(word, tuple) else (word,)
-    text = "".join(map(render_part, parts))
+    text = "".join(map(render_part, word)) if isinstance(word, tuple) else render_part(word)
     if text in _OPERATORS or text.startswith(("#", "-")):
         raise TemplateError(f"{text!a} can't be an argument in a script")
     return text

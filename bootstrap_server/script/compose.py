@@ -12,7 +12,7 @@ The setting `code` holds the reason to show if nothing comes of it. A card witho
 replace the reason of one that got further.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from bootstrap_server.options.model import Options
 from bootstrap_server.script.bootlog import report
@@ -47,6 +47,17 @@ REBOOT_PAUSE_S = 60
 
 TOLD = tuple(code for code in CODES if code < "ZB40")
 """The reasons that a script tells; the others are those of the node."""
+
+
+def tell_reasons() -> Iterator[Line]:
+    """Yield the places that give a code its words."""
+    for code in TOLD:
+        more = [("(", Ref("version"), ")")] if code == "ZB10" else []
+        why = set_("why", *CODES[code].wrong.split(" "), *more)
+        yield from (label(f"why_{code}"), why, goto("tell"))
+
+
+REASONS = tuple(tell_reasons())
 
 
 def compose(options: Options, site: Site, arguments: Sequence[str]) -> list[Line]:
@@ -94,7 +105,7 @@ def greet(options: Options, site: Site, bases: Sequence[str]) -> list[Line]:
 
 def after_address(options: Options, site: Site) -> list[Line]:
     """Say which address it is, set the clock where certificates need it, and report."""
-    lines = tell_address(options.network)
+    lines = [*tell_address(options.network)]
     # Checking a certificate needs the right time. Debian 13's iPXE has no ntp command.
     if any(base.startswith("https:") for base in find_bases(options, site)):
         lines.append(command("ntp", "pool.ntp.org").ignored())
@@ -117,12 +128,9 @@ def give_up(options: Options, site: Site) -> list[Line]:
     lines: list[Line] = [BLANK, label("no_card"), set_("code", "ZB11"), goto("failed")]
     lines += [BLANK, label("too_old"), set_("code", "ZB10"), BLANK, label("failed")]
     lines += [command("echo"), goto("why_", CODE).ignored()]
-    for code in TOLD:
-        more = [("(", Ref("version"), ")")] if code == "ZB10" else []
-        why = set_("why", *CODES[code].wrong.split(" "), *more)
-        lines += [label(f"why_{code}"), why, goto("tell")]
     return [
         *lines,
+        *REASONS,
         BLANK,
         label("tell"),
         echo("Zero-OS: cannot boot", ("(", CODE, "):"), Ref("why")),

@@ -1,6 +1,6 @@
 """The part of a script that fetches kernel and initramfs, and finds out why that failed."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
@@ -43,6 +43,16 @@ ERRORS: Mapping[str, Sequence[tuple[str, Sequence[str]]]] = {
     "ZB25": [("020c61", _REFUSED), ("1d0c64", _BROKEN), ("1d0c65", _BROKEN)],  # 401 to 599
     "ZB31": [("1d0c62", _BROKEN), ("2e0080", ("01", "81"))],  # cut short; no kernel
 }
+
+
+def tell_errors() -> Iterator[Line]:
+    """Yield the places that an error of iPXE's leads to."""
+    for code, errors in ERRORS.items():
+        yield from (label(f"error_{start}{end}") for start, ends in errors for end in ends)
+        yield from (set_("code", code), goto("mirror"))
+
+
+KNOWN_ERRORS = tuple(tell_errors())
 
 
 def find_bases(options: Options, site: Site) -> list[str]:
@@ -100,11 +110,9 @@ def diagnose(bases: Sequence[str]) -> list[Line]:
         label("known_error"),
         goto("error_", ERROR).otherwise(goto("mirror")),
     ]
-    for code, errors in ERRORS.items():
-        lines += [label(f"error_{start}{end}") for start, ends in errors for end in ends]
-        lines += [set_("code", code), goto("mirror")]
     return [
         *lines,
+        *KNOWN_ERRORS,
         BLANK,
         label("try_over"),
         iseq(TRY, str(TRIES)).then(goto("next_card")).ignored(),

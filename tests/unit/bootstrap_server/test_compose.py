@@ -133,7 +133,7 @@ def test_last_words_of_chosen_networks() -> None:
 
 
 def test_every_reason_of_a_script_is_told_by_a_test() -> None:
-    marks = test_what_the_screen_says_last.pytestmark  # type: ignore[attr-defined]
+    marks = test_what_the_screen_says_last.pytestmark
     told = {code for code, _ in marks[0].args[1]} | {"ZB15", "ZB16", "ZB18"}
     assert told == set(TOLD) == {code for code in CODES if code < "ZB4"}
 
