@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
@@ -11,6 +12,9 @@ from pydantic_settings import SettingsConfigDict
 from bootstrap_server.errors import SettingsError
 from bootstrap_server.options.urls import FORM, URL_MAX_CHARS, plain_url
 from serving.settings import ServerSettings
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 _NAME = re.compile(r"[a-z0-9][A-Za-z0-9._:@+-]*")
 
@@ -41,6 +45,13 @@ class BootstrapSettings(ServerSettings):
         description="name of a further kernel parameter that farmers may set; can be repeated",
     )
 
+    image_key: Path | None = Field(
+        default=None, description="Ed25519 private key in PEM that signs images: their .sig"
+    )
+    tls_root: Path | None = Field(
+        default=None,
+        description="certificate in PEM that signed this server's: UEFI images trust it alone",
+    )
     mirror: list[str] = Field(
         default=[],
         description="URL of a further server with the same releases, for nodes that can't reach "
@@ -73,6 +84,7 @@ class Settings:
     `parameters` are the names of kernel parameters that farmers may set beside the documented ones.
     `mirrors` are further servers with the same releases. With a `store`, releases come from its
     channels, as far as the trusted metadata `root` vouches for them, and `releases` is not used.
+    `image_key` signs images; `tls_root` is the SHA-256 of the certificate that UEFI images trust.
     """
 
     public_url: str
@@ -83,6 +95,8 @@ class Settings:
     store: Path | None = None
     root: bytes = b""
     mirrors: tuple[str, ...] = ()
+    image_key: "Ed25519PrivateKey | None" = None
+    tls_root: bytes = b""
 
     def __post_init__(self) -> None:
         """Check the addresses, and remove the slash at their ends."""

@@ -33,6 +33,7 @@ def run(args: argparse.Namespace, _prog: str) -> int:
 
 def serve(settings: BootstrapSettings) -> int:
     """Build the template, then answer requests until a signal ends the server."""
+    from bootstrap_server.images import keys
     from bootstrap_server.web.app import create_app
     from serving.run import run
 
@@ -54,6 +55,8 @@ def serve(settings: BootstrapSettings) -> int:
             parameters=tuple(settings.allow_parameter),
             store=settings.store,
             root=read_root(settings),
+            image_key=keys.read_image_key(settings.image_key),
+            tls_root=keys.read_root(settings.tls_root),
             mirrors=tuple(settings.mirror),
         )
         app = create_app(addresses, settings)

@@ -1,4 +1,4 @@
-"""The files of Debian packages that a template image contains and is built with.
+"""The files of Debian packages that template images contain and are built with.
 
 They are locked in boot.lock, and the tools run with their own C library, so the same inputs give
 the same bytes on every machine. iPXE is Debian testing's, whose versions a mirror keeps only for
@@ -21,9 +21,10 @@ from common.debian.programs import LIBRARY_FOLDER, program_call
 
 LOCK = Path(__file__).with_name("boot.lock")
 TOOLS, IPXE, OLDER_IPXE = "tools", "ipxe", "older-ipxe"
+_PACKAGES = ("dosfstools", "grub-common", "grub-efi-amd64-bin", "isolinux", "mtools", "syslinux")
 # The sections of the lock file: a suite of Debian, and packages of it.
 REQUESTS = {
-    TOOLS: ("trixie", ("dosfstools", "mtools", "syslinux", "syslinux-common")),
+    TOOLS: ("trixie", (*_PACKAGES, "syslinux-common", "xorriso")),
     IPXE: ("forky", ("ipxe",)),
     OLDER_IPXE: ("trixie", ("ipxe",)),
 }
@@ -31,19 +32,50 @@ LOG = logging.getLogger(__name__)
 
 _MTOOLS = ("mattrib", "mcopy", "mmd", "mmove")  # one program, which looks at its name
 _PROGRAMS = {
+    "grub-mkimage": "usr/bin/grub-mkimage",
     "mkfs.fat": "usr/sbin/mkfs.fat",
     "syslinux": "usr/bin/syslinux",
+    "xorriso": "usr/bin/xorriso",
     **dict.fromkeys(_MTOOLS, "usr/bin/mtools"),
 }
 MBR = "usr/lib/syslinux/mbr/mbr.bin"
+ISO_MBR = "usr/lib/ISOLINUX/isohdpfx.bin"
+ISOLINUX = "usr/lib/ISOLINUX/isolinux.bin"
+ISOLINUX_CORE = "usr/lib/syslinux/modules/bios/ldlinux.c32"
+GRUB = "usr/lib/grub/x86_64-efi"
 IPXE_BIOS = "usr/lib/ipxe/ipxe.lkrn"
 IPXE_UEFI = "usr/lib/ipxe/ipxe-amd64.efi"
+IPXE_ARM64 = "usr/lib/ipxe/ipxe-arm64.efi"
+SNPONLY = "usr/lib/ipxe/snponly.efi"
+UEFI_PROGRAMS = (IPXE_UEFI, IPXE_ARM64, SNPONLY)
 IPXE_LICENCE = "usr/share/doc/ipxe/copyright"
 SYSLINUX_LICENCE = "usr/share/doc/syslinux/copyright"
+GRUB_LICENCE = "usr/share/doc/grub-common/copyright"
+
+# What GRUB needs to start Linux from an ISO; then, what these modules need (moddep.lst).
+GRUB_MODULES: tuple[str, ...] = (
+    *("boot", "configfile", "echo", "fat", "iso9660", "linux", "normal", "part_gpt"),
+    *("part_msdos", "reboot", "search", "search_label", "sleep"),
+)
+_GRUB_FILES = (
+    *("kernel.img", "moddep.lst"),
+    *(f"{name}.mod" for name in GRUB_MODULES),
+    *("bufio.mod", "crypto.mod", "datetime.mod", "extcmd.mod", "fshelp.mod", "gettext.mod"),
+    *("mmap.mod", "net.mod", "priority_queue.mod", "relocator.mod", "search_fs_file.mod"),
+    *("search_fs_uuid.mod", "terminal.mod", "video.mod"),
+)
 
 # What an image's content depends on. The C library is needed, but leaves no trace in the result.
 _CONTENT = tuple(
-    sorted({MBR, IPXE_BIOS, IPXE_UEFI, IPXE_LICENCE, SYSLINUX_LICENCE, *_PROGRAMS.values()})
+    sorted(
+        {
+            *(MBR, ISO_MBR, ISOLINUX, ISOLINUX_CORE),
+            *(IPXE_BIOS, IPXE_UEFI, IPXE_ARM64, SNPONLY),
+            *(IPXE_LICENCE, SYSLINUX_LICENCE, GRUB_LICENCE),
+            *_PROGRAMS.values(),
+            *(f"{GRUB}/{name}" for name in _GRUB_FILES),
+        }
+    )
 )
 
 

@@ -1,37 +1,48 @@
-"""Personalised images, made of one template that is loaded once and shared by all requests."""
+"""Personalised images, made of templates that are loaded once and shared by all requests."""
 
 import hashlib
 import threading
+from typing import TYPE_CHECKING
 
-from bootstrap_server.images.template import Template, load_template
+from bootstrap_server.images.template import Template, load_templates
 from bootstrap_server.script.boot import fill_slot
 from serving.content import Pieces
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 
 class TemplateHolder:
-    """Loads the template at the first call; after a failure, the next call tries again."""
+    """Loads the templates at the first call; after a failure, the next call tries again.
 
-    def __init__(self) -> None:
+    `root` is the SHA-256 of the private root certificate that UEFI's iPXE trusts, or empty.
+    """
+
+    def __init__(self, root: bytes = b"") -> None:
+        self._root = root
         self._lock = threading.Lock()
-        self._template: Template | None = None
+        self._templates: Mapping[str, Template] | None = None
 
     @property
     def is_loaded(self) -> bool:
         """Return whether the next `get` returns at once."""
-        return self._template is not None
+        return self._templates is not None
 
-    def get(self) -> Template:
-        """Return the template; blocks while it is loaded or built."""
+    def get(self, name: str = "usb") -> Template:
+        """Return a template; blocks while all are loaded or built."""
         with self._lock:
-            if self._template is None:
-                self._template = load_template()
-            return self._template
+            if self._templates is None:
+                self._templates = load_templates(self._root)
+            return self._templates[name]
 
 
 def personalise(template: Template, script: str) -> Pieces:
-    """Return the image with `script` in its slot. The template is not copied."""
-    slot = fill_slot(script)
-    data = memoryview(template.data)
+    """Return the image with `script` in its slots. The template is not copied."""
+    slot = template.form(fill_slot(script)) if template.slots else b""
+    data, at = memoryview(template.data), 0
+    parts: list[memoryview] = []
+    for start in template.slots:
+        parts += [data[at:start], memoryview(slot)]
+        at = start + len(slot)
     identity = hashlib.sha256(template.digest.encode() + slot).hexdigest()
-    parts = (data[: template.slot], memoryview(slot), data[template.slot + len(slot) :])
-    return Pieces(parts, f'"{identity}"')
+    return Pieces((*parts, data[at:]), f'"{identity}"')

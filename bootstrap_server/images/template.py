@@ -1,126 +1,122 @@
-"""The template image, which is built once for each set of inputs.
+"""The template images, which are built once for each set of inputs.
 
-Its identity is a digest of everything that goes into the build, so the cache never holds a stale
-template, and two machines build the same bytes. The farm's script is a contiguous file of
-`SLOT_BYTES`: a personalised image is the template with that one range of bytes replaced.
+A template's identity is a digest of everything that goes into the build, so the cache never holds
+a stale one, and two machines build the same bytes. What is personal is in slots: ranges of
+`SLOT_BYTES` that are replaced while an image is sent.
 """
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from bootstrap_server.errors import TemplateError
-from bootstrap_server.images import disk, inputs
-from bootstrap_server.script.boot import SLOT_BYTES, fill_slot
+from bootstrap_server.images import builders, inputs
+from bootstrap_server.images.efi import encode_script
+from bootstrap_server.images.workshop import EPOCH_S, Workshop, open_workshop
+from bootstrap_server.script.boot import SLOT_BYTES
 from common.locks import hold_lock
 from common.paths import cache_dir
-from common.run import run
-from common.scratch import scratch
 from common.sealed import read_sealed, write_sealed
 
-BUILD_DEADLINE_S = 60
 LOCK_DEADLINE_S = 300
-EPOCH_S = 1746057600  # 2025-05-01, the date of every file in an image
-LAYOUT = 1  # raise it when the steps below change
+LAYOUT = 4  # raise it when a builder changes
 
-BLANK_SCRIPT = """\
-#!ipxe
-echo Zero-OS: this image has not been personalised; get one from a bootstrap server
-sleep 60 ||
-reboot
-"""
 
-# syslinux derives a file's type from its suffix, so iPXE must not be called .lkrn. With SERIAL,
-# syslinux prints on the first serial port; iPXE does so only where firmware copies the screen.
-_SYSLINUX_CFG = """\
-SERIAL 0 115200
-DEFAULT zero-os
-PROMPT 0
-LABEL zero-os
-  LINUX ipxe.krn
-  INITRD autoexec.ipxe
-"""
+Form = Callable[[bytes], bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How a template is built, how often its slot stands in it, and the form of a slot in there."""
+
+    build: Callable[[Workshop], bytes]
+    slots: int = 1
+    form: Form = bytes
+
+
+def take(name: str) -> Recipe:
+    """Return the recipe of a package's file as it is."""
+    return Recipe(lambda shop: shop.read(name), 0)
+
+
+RECIPES: Mapping[str, Recipe] = {
+    "usb": Recipe(builders.build_usb),
+    "iso": Recipe(builders.build_iso, 2),
+    "krn": Recipe(builders.build_krn),
+    "uefi": Recipe(builders.build_efi(inputs.IPXE_UEFI), form=encode_script),
+    "uefi-arm64": Recipe(builders.build_efi(inputs.IPXE_ARM64), form=encode_script),
+    "snponly": Recipe(builders.build_efi(inputs.SNPONLY), form=encode_script),
+    "krn-generic": take(inputs.IPXE_BIOS),
+    "uefi-generic": take(inputs.IPXE_UEFI),
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """A disk image in memory: `digest` is the SHA-256 of its bytes, `slot` the script's offset."""
+    """An image in memory: `digest` is the SHA-256 of its bytes, `slots` the script's offsets."""
 
     data: bytes
     digest: str
-    slot: int
+    slots: tuple[int, ...]
+    form: Form = bytes
 
 
-def load_template() -> Template:
-    """Return this machine's template image, building it unless the cache has it undamaged."""
+def load_templates(root: bytes = b"") -> dict[str, Template]:
+    """Return this machine's templates, building those that the cache does not have undamaged.
+
+    `root` is the SHA-256 of the certificate that UEFI's iPXE trusts instead of its own authority's.
+    """
     found = inputs.find_inputs()
-    path = cache_dir("bootstrap") / f"sealed-{identify(found.digests)[:32]}.img"
-    data = read_sealed(path)
-    if data is None:
-        with hold_lock(path.with_suffix(".lock"), "making the template image", LOCK_DEADLINE_S):
-            data = read_sealed(path)
-            if data is None:
-                data = build_image(found.archives)
-                write_sealed(path, data)
-    return open_template(data)
+    data = read_templates(found.digests, root)
+    if None in data.values():
+        guard = cache_dir("bootstrap") / "templates.lock"
+        with hold_lock(guard, "making the template images", LOCK_DEADLINE_S):
+            data = read_templates(found.digests, root)
+            missing = [name for name, content in data.items() if content is None]
+            for name, content in build_templates(found, missing, root).items():
+                write_sealed(place_of(name, found.digests, root), content)
+                data[name] = content
+    return {name: open_template(name, content or b"") for name, content in data.items()}
 
 
-def open_template(data: bytes) -> Template:
-    """Find the slot in a template's bytes. Raises `TemplateError` if there is not exactly one."""
-    blank = fill_slot(BLANK_SCRIPT)
-    slot = data.find(blank)
-    if len(data) != disk.DISK_BYTES or slot < 0 or data.find(blank, slot + 1) >= 0:
-        raise TemplateError("the template image has no script slot in one piece")
-    return Template(data, hashlib.sha256(data).hexdigest(), slot)
+def read_templates(digests: Mapping[str, str], root: bytes) -> dict[str, bytes | None]:
+    """Return what the cache has of every template."""
+    return {name: read_sealed(place_of(name, digests, root)) for name in RECIPES}
 
 
-def identify(digests: Mapping[str, str]) -> str:
-    """Return the identity of the image that is built from files with these digests."""
-    parts = [LAYOUT, EPOCH_S, SLOT_BYTES, BLANK_SCRIPT, _SYSLINUX_CFG, dict(digests)]
+def place_of(name: str, digests: Mapping[str, str], root: bytes) -> Path:
+    """Return where the cache keeps a template."""
+    return cache_dir("bootstrap") / f"sealed-{identify(name, digests, root)[:32]}.img"
+
+
+def identify(name: str, digests: Mapping[str, str], root: bytes = b"") -> str:
+    """Return the identity of a template that is built from files with these digests."""
+    texts = [builders.BLANK_SCRIPT, builders.SYSLINUX_CFG]
+    parts = [LAYOUT, name, EPOCH_S, SLOT_BYTES, *texts, root.hex(), dict(digests)]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
-def build_image(archives: Iterable[Path]) -> bytes:
-    """Build a template image from archives of packages; the same ones give the same bytes."""
-    with scratch("template") as folder:
-        tree = folder / "tree"
-        inputs.unpack_inputs(archives, tree)
-        tools = inputs.make_tools(tree, folder / "bin")
-        env = {**tools, "SOURCE_DATE_EPOCH": str(EPOCH_S)}
-        partition = build_partition(folder, tree, env)
-        return disk.assemble_disk((tree / inputs.MBR).read_bytes(), partition)
+def build_templates(
+    found: inputs.Inputs, names: Iterable[str] = RECIPES, root: bytes = b""
+) -> dict[str, bytes]:
+    """Build templates from archives of packages; the same ones give the same bytes."""
+    with open_workshop(found.archives, root) as shop:
+        return {name: RECIPES[name].build(shop) for name in names}
 
 
-def build_partition(folder: Path, tree: Path, env: Mapping[str, str]) -> bytes:
-    """Return the FAT16 partition with both boot loaders and an unpersonalised script."""
-    texts = {"autoexec.ipxe": fill_slot(BLANK_SCRIPT), "syslinux.cfg": _SYSLINUX_CFG.encode()}
-    for name, data in texts.items():
-        (folder / name).write_bytes(data)
-    files = {  # in this order on the disk; the slot first, while free space is contiguous
-        "autoexec.ipxe": folder / "autoexec.ipxe",
-        "EFI/BOOT/BOOTX64.EFI": tree / inputs.IPXE_UEFI,
-        "ipxe.krn": tree / inputs.IPXE_BIOS,
-        "syslinux.cfg": folder / "syslinux.cfg",
-        "ipxe.txt": tree / inputs.IPXE_LICENCE,
-        "syslinux.txt": tree / inputs.SYSLINUX_LICENCE,
-    }
-    image = folder / "partition.img"
-    with image.open("wb") as stream:
-        stream.truncate(disk.PARTITION_SECTORS * disk.SECTOR_BYTES)
-    steps: list[list[str | Path]] = [_mkfs_call(image)]
-    steps += [["mmd", "-i", image, "::/EFI", "::/EFI/BOOT"]]
-    steps += [["mcopy", "-i", image, source, f"::/{name}"] for name, source in files.items()]
-    steps += [["syslinux", "--install", image]]
-    for step in steps:
-        run(step, timeout_s=BUILD_DEADLINE_S, env=env)
-    return image.read_bytes()
-
-
-def _mkfs_call(image: Path) -> list[str | Path]:
-    """Return the command that makes an empty FAT16 with its offset on the disk in its header."""
-    geometry = f"{disk.HEADS}/{disk.SECTORS_PER_TRACK}"
-    options = ["--invariant", "-F", "16", "-s", "1", "-h", str(disk.PARTITION_START)]
-    options += ["-g", geometry, "-i", f"{disk.VOLUME_ID:08x}", "-n", disk.VOLUME_LABEL]
-    return ["mkfs.fat", *options, image]
+def open_template(name: str, data: bytes) -> Template:
+    """Find the slots in a template's bytes. Raises `TemplateError` if their number is wrong."""
+    recipe = RECIPES[name]
+    slots = []
+    mark = recipe.form(builders.blank())
+    at = data.find(mark)
+    while at >= 0:
+        slots.append(at)
+        at = data.find(mark, at + len(mark))
+    if len(slots) != recipe.slots:
+        raise TemplateError(
+            f"the template {name} has {len(slots)} slots in one piece, not {recipe.slots}"
+        )
+    return Template(data, hashlib.sha256(data).hexdigest(), tuple(slots), recipe.form)

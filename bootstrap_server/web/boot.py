@@ -1,48 +1,107 @@
-"""Scripts and images, each made for what its address says."""
+"""Scripts and images, each made for what its address says; the addresses come from `KINDS`.
 
-from fastapi import Request
+Beside every address is its checksum (`.sha256`) and its signature (`.sig`).
+"""
+
+from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from bootstrap_server.images.personalise import personalise
-from bootstrap_server.web.shared import BINARY, Server, Shared, answer, make_router, send_text
+from bootstrap_server.errors import NotThereError
+from bootstrap_server.images.keys import render_public
+from bootstrap_server.images.kinds import KINDS, OCTETS, TEXT, Kind
+from bootstrap_server.images.make import (
+    BESIDE,
+    CHECKSUM,
+    make_content,
+    make_image,
+    render_checksum,
+    sign_digest,
+)
+from bootstrap_server.images.release import FULL, UKI
+from bootstrap_server.options.model import Options
+from bootstrap_server.script.boot import command_line
+from bootstrap_server.script.provision import render_provision
+from bootstrap_server.web.shared import Server, Shared, answer, make_router
+from serving.content import Content
 from serving.respond import send_content
 
 router = make_router()
+PLACES = ("/{run_mode}", "/{run_mode}/", "/{run_mode}/{farm}", "/{run_mode}/{farm}/{extra:path}")
 
 
-@answer(router, "/ipxe/{run_mode}")
-async def script_without_farm(request: Request, server: Shared) -> Response:
-    """Return the iPXE script of a node that belongs to no farm."""
-    return send_text(server.script(server.parse(request)))
+def add_kind(router: APIRouter, kind: Kind) -> None:
+    """Register the addresses of a kind."""
+
+    async def send(request: Request, server: Shared) -> Response:
+        return await send_kind(request, server, kind)
+
+    send.__doc__ = f"Return a boot image: {kind.title} ({', '.join(kind.firmware)})."
+    for place in PLACES if kind.max_parts else ():
+        answer(router, f"/{kind.name}{place}")(send)
+    for end in ("", *BESIDE) if not kind.max_parts else ():
+        answer(router, f"/{kind.name}{end}")(send)
 
 
-@answer(router, "/ipxe/{run_mode}/{farm}")
-async def script_for_farm(request: Request, server: Shared) -> Response:
-    """Return a farm's iPXE script."""
-    return send_text(server.script(server.parse(request)))
+async def send_kind(request: Request, server: Server, kind: Kind) -> Response:
+    """Return an image, its checksum, or its signature."""
+    end = next((end for end in BESIDE if request.url.path.endswith(end)), "")
+    options = server.parse(request, kind, end) if kind.max_parts else None
+    pool = server.building if kind.source in (FULL, UKI) else server.hashing
+    content = await pool.run(make, server, kind, options)
+    name = choose_name(request, kind, options)
+    if end:
+        digest = await server.hashing.run(server.digests.of, content)
+        content.close()
+        content, media_type, name = *describe(server, digest, name, end), name + end
+    else:
+        media_type = kind.media_type
+    headers = {"Vary": "Accept"}
+    if kind.source != "script":  # which a browser may show
+        headers["Content-Disposition"] = (
+            f'attachment; filename="{name}"' if wants_page(request) else f"inline; filename={name}"
+        )
+    return send_content(request, content, media_type, headers)
 
 
-@answer(router, "/ipxe/{run_mode}/{farm}/{extra:path}")
-async def script_with_extra(request: Request, server: Shared) -> Response:
-    """Return a farm's iPXE script with further kernel parameters; `___` is a slash."""
-    return send_text(server.script(server.parse(request)))
+def make(server: Server, kind: Kind, options: Options | None) -> Content:
+    """Return the content of an image. Raises `NotThereError` if there is nothing to boot."""
+    if options is not None:
+        server.check_release(options)
+        if kind.source == UKI:
+            return server.releases.open_uki(options.run_mode)
+        if kind.source == FULL:
+            line = command_line(options, server.site(options))
+            return server.releases.open_full(options.run_mode, line)
+        return make_image(server.templates, kind, server.script(options))
+    script = render_provision(server.site(None)) if kind.personal == "provision" else ""
+    return make_image(server.templates, kind, script)
 
 
-@answer(router, "/usb/{run_mode}/{farm}")
-def image_for_farm(request: Request, server: Shared) -> Response:
-    """Return a farm's disk image for a USB stick; BIOS and UEFI start from it."""
-    return send_image(request, server)
+def describe(server: Server, digest: str, name: str, end: str) -> tuple[Content, str]:
+    """Return what stands beside an image, and its media type."""
+    if end == CHECKSUM:
+        return make_content(render_checksum(digest, name)), TEXT
+    return make_content(sign_digest(server.settings.image_key, digest)), OCTETS
 
 
-@answer(router, "/usb/{run_mode}/{farm}/{extra:path}")
-def image_with_extra(request: Request, server: Shared) -> Response:
-    """Return a farm's disk image with further kernel parameters."""
-    return send_image(request, server)
+def wants_page(request: Request) -> bool:
+    """Return whether a browser asks, which shows a person the name of what it saves."""
+    return "text/html" in request.headers.get("accept", "")
 
 
-def send_image(request: Request, server: Server) -> Response:
-    """Return an image as a file that is named after its options."""
-    options = server.parse(request)
-    image = personalise(server.templates.get(), server.script(options))
-    disposition = f'attachment; filename="{options.file_name}.img"'
-    return send_content(request, image, BINARY, {"Content-Disposition": disposition})
+def choose_name(request: Request, kind: Kind, options: Options | None) -> str:
+    """Return a name that says what is in the file; for other clients than browsers, upstream's."""
+    return kind.file_name(options) if wants_page(request) else kind.upstream_name(options)
+
+
+@answer(router, "/image-key.pub")
+async def image_key(request: Request, server: Shared) -> Response:
+    """Return the public key of the images' signatures."""
+    key = server.settings.image_key
+    if key is None:
+        raise NotThereError("this server signs no images: it has no key for them")
+    return send_content(request, make_content(render_public(key)), "application/x-pem-file", {})
+
+
+for _kind in KINDS.values():
+    add_kind(router, _kind)

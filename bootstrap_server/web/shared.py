@@ -4,7 +4,7 @@ Every address takes GET and HEAD. An endpoint that may block is a plain function
 thread.
 """
 
-import hashlib
+import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Annotated, TypeVar
 
@@ -12,14 +12,17 @@ from fastapi import APIRouter, Depends, Request
 from starlette.responses import PlainTextResponse, Response
 
 from bootstrap_server.channels.sources import FolderSource, Source, StoreSource, find_channels
-from bootstrap_server.errors import InputError, NotThereError
-from bootstrap_server.images.personalise import TemplateHolder, personalise
+from bootstrap_server.errors import InputError, NotReadyError, NotThereError
+from bootstrap_server.images.kinds import KINDS, Kind
+from bootstrap_server.images.make import Digests, make_image
+from bootstrap_server.images.personalise import TemplateHolder
+from bootstrap_server.images.release import ReleaseImages
 from bootstrap_server.options.model import Options
 from bootstrap_server.options.parse import parse_address, split_path
 from bootstrap_server.script.boot import render_script
 from bootstrap_server.script.site import Site
 from bootstrap_server.settings import Settings
-from serving.content import FileOpener
+from serving.content import BeingWrittenError, FileOpener
 from serving.openapi import IN_PARTS, DescribedRouter
 from serving.pools import Pool
 
@@ -39,9 +42,12 @@ class Server:
 
     def __init__(self, settings: Settings, hashing: Pool) -> None:
         self.settings = settings
-        self.templates = TemplateHolder()
+        self.templates = TemplateHolder(settings.tls_root)
+        self.digests = Digests()
         self.source = open_source(settings, FileOpener())
         self.hashing = hashing
+        self.building = Pool(1)
+        self.releases = ReleaseImages(self.source)
 
     def check_template(self) -> str | None:
         """Return why no image can be made yet, or None."""
@@ -57,23 +63,36 @@ class Server:
         """Return the SHA-256 of the image of `boot`; empty while no image can be made."""
         if not self.templates.is_loaded:
             return ""
-        image = personalise(self.templates.get(), self.script(boot))
-        return hashlib.sha256(b"".join(image.parts)).hexdigest()
+        return self.digests.of(make_image(self.templates, KINDS["usb"], self.script(boot)))
 
-    def parse(self, request: Request) -> Options:
-        """Return what an address asks for. Raises `NotThereError` or `InputError`."""
+    def parse(self, request: Request, kind: Kind, end: str = "") -> Options:
+        """Return what an address asks for, apart from its `end`.
+
+        Raises `NotThereError` or `InputError`.
+        """
         raw = request.scope.get("raw_path") or b""
-        parts = split_path(raw.removeprefix(b"/"))[1:]
+        parts = split_path(raw.removesuffix(end.encode()).removeprefix(b"/"))[1:]
+        if len([part for part in parts if part]) > kind.max_parts:
+            raise NotThereError("nothing is at this address")
         options = parse_address(parts, request.query_params.multi_items())
         if options.release:
             raise NotThereError("a kernel can't be chosen by its name here")
         options.check_allowed(self.settings.parameters, self.settings.mirrors)
         return options
 
+    def check_release(self, options: Options) -> None:
+        """Raise `NotThereError` if a run mode has nothing to boot; it may be published just now."""
+        with contextlib.suppress(NotReadyError, BeingWrittenError):
+            self.source.find(options.run_mode)
+
+    def site(self, _options: Options | None) -> Site:
+        """Return what this server adds to a script; `None` is for a script without options."""
+        settings = self.settings
+        return Site(settings.public_url, settings.hub_url, settings.mirrors)
+
     def script(self, options: Options) -> str:
         """Return the script of `options` with this server's own addresses."""
-        settings = self.settings
-        return render_script(options, Site(settings.public_url, settings.hub_url, settings.mirrors))
+        return render_script(options, self.site(options))
 
 
 def open_source(settings: Settings, opener: FileOpener) -> Source:

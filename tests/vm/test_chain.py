@@ -6,7 +6,7 @@ import pytest
 
 from bootstrap_server.images import inputs
 from bootstrap_server.images.personalise import personalise
-from bootstrap_server.images.template import load_template
+from bootstrap_server.images.template import load_templates
 from bootstrap_server.options.model import Options
 from bootstrap_server.script.boot import render_script
 from bootstrap_server.script.site import Site
@@ -72,7 +72,7 @@ def test_an_image_works_with_the_ipxe_that_takes_the_place_of_one_that_is_gone(
     url = f"http://{HOST}:{listener.getsockname()[1]}"
     image = tmp_path / "farm.img"
     script = render_script(Options("dev", 1), Site(url, url))
-    image.write_bytes(b"".join(personalise(load_template(), script).parts))
+    image.write_bytes(b"".join(personalise(load_templates()["usb"], script).parts))
     config = MachineConfig(boot=UsbBoot(image), firmware=firmware)
     bootstrap = make_server(tmp_path, url)
     with serve_in_thread(bootstrap, listener), QemuMachine(config, artefacts=artefacts) as machine:

@@ -8,7 +8,7 @@ import pytest
 
 from bootstrap_server.images import disk, inputs
 from bootstrap_server.images.personalise import personalise
-from bootstrap_server.images.template import Template, build_image, load_template
+from bootstrap_server.images.template import RECIPES, Template, build_templates, load_templates
 from bootstrap_server.options.parse import parse_address
 from bootstrap_server.script.boot import SLOT_BYTES, fill_slot, render_script
 from bootstrap_server.script.site import Site
@@ -28,7 +28,7 @@ def whole(image: Pieces) -> bytes:
 @pytest.fixture(scope="module")
 def template() -> Template:
     need_tool("apt-get")
-    return load_template()
+    return load_templates()["usb"]
 
 
 @pytest.fixture
@@ -45,9 +45,14 @@ def mtools(name: str, image: Path, *words: str) -> bytes:
 
 
 def test_two_builds_are_the_same_bytes(template: Template) -> None:
-    archives = inputs.find_inputs().archives
-    assert hashlib.sha256(build_image(archives)).hexdigest() == template.digest
-    assert build_image(archives) == template.data
+    found, cached = inputs.find_inputs(), load_templates()
+    one, two = build_templates(found), build_templates(found)
+    assert {name: hashlib.sha256(data).hexdigest() for name, data in one.items()} == {
+        name: template.digest for name, template in cached.items()
+    }
+    assert one == two
+    assert set(one) == set(RECIPES)
+    assert one["usb"] == template.data
 
 
 def test_both_boot_loaders_read_the_script(image: Path) -> None:
@@ -76,10 +81,11 @@ def test_the_file_system_is_clean(image: Path, tmp_path: Path) -> None:
 def test_images_of_two_farms_differ_only_in_the_slot(template: Template) -> None:
     other = render_script(parse_address(["prod", "7"]), SITE)
     one, two = whole(personalise(template, SCRIPT)), whole(personalise(template, other))
-    end = template.slot + SLOT_BYTES
+    (slot,) = template.slots
+    end = slot + SLOT_BYTES
     assert len(one) == len(two) == disk.DISK_BYTES
-    assert one[: template.slot] == two[: template.slot] == template.data[: template.slot]
+    assert one[:slot] == two[:slot] == template.data[:slot]
     assert one[end:] == two[end:]
-    assert one[template.slot : end] != two[template.slot : end]
+    assert one[slot:end] != two[slot:end]
     assert personalise(template, SCRIPT).etag != personalise(template, other).etag
     assert personalise(template, SCRIPT).etag == personalise(template, SCRIPT).etag

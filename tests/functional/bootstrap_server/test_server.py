@@ -19,6 +19,7 @@ import pytest
 import urllib3
 
 from bootstrap_server.images import disk
+from bootstrap_server.images.template import RECIPES
 from bootstrap_server.options.model import Options
 from common.paths import cache_dir
 from tests.helpers.needs import need_tool
@@ -208,13 +209,16 @@ def test_no_other_file_can_be_read(server: Server, target: str) -> None:
 
 
 def test_image_download(server: Server, tmp_path: Path) -> None:
-    answer = server.ask("/usb/dev/42/zos-debug")
+    answer = server.ask("/usb/dev/42/zos-debug", Accept="text/html,*/*;q=0.8")
     assert len(answer.data) == disk.DISK_BYTES
     assert b"farmer_id=42 " in answer.data
     name = answer.headers["content-disposition"]
     assert name == f'attachment; filename="{MARKED}"'
-    plain = server.ask("/usb/dev/42", "HEAD").headers["content-disposition"]
+    plain = server.ask("/usb/dev/42", "HEAD", Accept="text/html").headers["content-disposition"]
     assert plain == 'attachment; filename="zero-os-dev-farm42.img"'
+    upstream = server.ask("/usb/dev/42", "HEAD").headers
+    assert upstream["content-disposition"] == "inline; filename=ipxe-dev.img"
+    assert upstream["vary"] == "Accept"
     script = server.ask("/ipxe/dev/42/zos-debug").data
     assert script in answer.data
     assert b"http://boot.example/kernel/dev" in script
@@ -316,7 +320,12 @@ def test_the_form_shows_the_error_of_every_field(server: Server) -> None:
     ("path", "method", "status", "word"),
     [
         ("/nowhere", "GET", 404, "at this address"),
-        ("/usb/dev", "GET", 404, "at this address"),
+        ("/usb", "GET", 404, "at this address"),
+        ("/usb/qa", "GET", 404, "no such file"),
+        ("/usb/dev/1.sig", "GET", 404, "signs no images"),
+        ("/image-key.pub", "GET", 404, "signs no images"),
+        ("/uki/dev", "GET", 404, "no such file"),
+        ("/krn/dev/1/zos-debug/zos-v3.efi", "GET", 404, "at this address"),
         ("/ipxe/beta/1", "GET", 404, "run mode"),
         ("/ipxe/dev/0", "GET", 422, "farm number"),
         ("/usb/dev/1/init=x", "GET", 422, "first process"),
@@ -349,15 +358,20 @@ def test_the_description_lists_the_addresses(server: Server) -> None:
     } <= set(paths)
 
 
-def test_two_servers_with_an_empty_cache_build_one_template(tmp_path: Path) -> None:
+def test_two_servers_with_an_empty_cache_build_each_template_once(tmp_path: Path) -> None:
     (tmp_path / "cache").mkdir()
     (tmp_path / "cache" / "debian").symlink_to(cache_dir("debian"))
-    (tmp_path / "releases").mkdir()
+    channel = tmp_path / "releases" / "dev"
+    channel.mkdir(parents=True)
+    for name in ("vmlinuz", "initramfs.zst"):
+        (channel / name).write_bytes(KERNEL)
     cache = str(tmp_path / "cache")
     with run_server(tmp_path / "releases", ZOS_CACHE=cache) as one:
         with run_server(tmp_path / "releases", ZOS_CACHE=cache) as two:
-            assert one.ask("/usb/dev/1").data == two.ask("/usb/dev/1").data
-    assert len(list((tmp_path / "cache" / "bootstrap").glob("*.img"))) == 1
+            first, second = one.ask("/usb/dev/1"), two.ask("/usb/dev/1")
+            assert first.status == second.status == 200
+            assert first.data == second.data
+    assert len(list((tmp_path / "cache" / "bootstrap").glob("*.img"))) == len(RECIPES)
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,8 @@ DEADLINE_S = 120
 LOADER = "EFI/BOOT/BOOTX64.EFI"
 
 
-def write_esp(path: Path, binary: bytes) -> Path:
-    """Write a FAT file system whose only program is `binary`; return its path."""
+def write_esp(path: Path, binary: bytes, loader: str = LOADER) -> Path:
+    """Write a FAT file system whose only program is `binary`, at `loader`; return its path."""
     need_tool("mformat")
     program = path.with_suffix(".efi")
     program.write_bytes(binary)
@@ -20,6 +20,6 @@ def write_esp(path: Path, binary: bytes) -> Path:
         stream.truncate((len(binary) + ROOM_BYTES) // MIB * MIB)
     run(["mformat", "-i", path, "::"], timeout_s=DEADLINE_S)
     run(["mmd", "-i", path, "::EFI", "::EFI/BOOT"], timeout_s=DEADLINE_S)
-    run(["mcopy", "-i", path, program, f"::{LOADER}"], timeout_s=DEADLINE_S)
+    run(["mcopy", "-i", path, program, f"::{loader}"], timeout_s=DEADLINE_S)
     program.unlink()
     return path

@@ -14,10 +14,12 @@ from urllib.parse import quote, unquote
 import pytest
 from fastapi import FastAPI
 
+from bootstrap_server.channels.releases import BOOT_FILES
 from bootstrap_server.images.template import Template
 from bootstrap_server.script.boot import SLOT_BYTES
 from bootstrap_server.settings import Settings
 from bootstrap_server.web.app import create_app
+from common.runmodes import RUN_MODES
 from tests.helpers.asgi import Answer, ask, ask_all
 from tests.helpers.ipxe import Command, read_commands
 
@@ -81,7 +83,12 @@ def make_targets(what: str = "ipxe", cases: int = CASES) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def app(tmp_path_factory: pytest.TempPathFactory) -> FastAPI:
     others = ("a", "x", "mem")  # of the harmless parameters, beside the documented ones
-    return create_app(Settings(URL, HUB, tmp_path_factory.mktemp("releases"), parameters=others))
+    releases = tmp_path_factory.mktemp("releases")
+    for mode in RUN_MODES:
+        (releases / mode).mkdir()
+        for name in BOOT_FILES:
+            (releases / mode / name).write_bytes(b"file")
+    return create_app(Settings(URL, HUB, releases, parameters=others))
 
 
 @pytest.fixture(scope="module")
@@ -108,9 +115,9 @@ def test_hundreds_of_hostile_addresses_of_images(
 ) -> None:
     # A small image replaces the real one; the content of its slot is real.
     before, after = b"before" * 100, b"after" * 100
-    blank = Template(before + bytes(SLOT_BYTES) + after, "digest", len(before))
+    blank = Template(before + bytes(SLOT_BYTES) + after, "digest", (len(before),))
     holder = app.state.server.templates
-    monkeypatch.setattr(type(holder), "get", lambda _self: blank)
+    monkeypatch.setattr(type(holder), "get", lambda _self, _name: blank)
     targets = list(make_targets("usb", IMAGES))
     refused = served = 0
     for target, answer in zip(targets, ask_all(app, targets), strict=True):

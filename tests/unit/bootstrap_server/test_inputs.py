@@ -21,7 +21,7 @@ TOOLS = simple_deb({name: name.encode() for name in inputs._CONTENT if "ipxe" no
 
 def ipxe_deb(version: str) -> bytes:
     """Return a package with the files of iPXE, each of which holds the version."""
-    names = (inputs.IPXE_BIOS, inputs.IPXE_UEFI, inputs.IPXE_LICENCE)
+    names = (inputs.IPXE_BIOS, *inputs.UEFI_PROGRAMS, inputs.IPXE_LICENCE)
     return simple_deb({name: version.encode() for name in names})
 
 
@@ -76,11 +76,11 @@ def test_a_gone_ipxe_is_replaced_by_the_older_which_the_log_and_the_identity_say
     offer: Callable[[type[PoolError] | None], None], caplog: pytest.LogCaptureFixture
 ) -> None:
     offer(None)
-    before = identify(inputs.find_inputs().digests)
+    before = identify("usb", inputs.find_inputs().digests)
     offer(GoneError)
     found = inputs.find_inputs()
     assert found.digests["ipxe"] == "1.21"
-    assert identify(found.digests) != before
+    assert identify("usb", found.digests) != before
     assert [(r.levelno, r.getMessage()) for r in caplog.records] == [
         (logging.WARNING, "cannot fetch ipxe 2.0. iPXE 1.21 is used")
     ]
