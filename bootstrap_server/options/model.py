@@ -14,7 +14,7 @@ from urllib.parse import quote, urlencode
 
 from bootstrap_server.errors import InputError, NotThereError
 from bootstrap_server.options.network import Network
-from bootstrap_server.options.parameters import SLASH, check_allowed, check_parameters
+from bootstrap_server.options.parameters import SLASH, check_allowed, check_parameters, name_of
 from bootstrap_server.options.urls import FORM, plain_url
 from common.farms import FARM_MAX
 from common.runmodes import RUN_MODES
@@ -55,6 +55,8 @@ class Options:
         if self.farm is not None:
             parse_farm(str(self.farm))
         check_parameters(self.parameters)
+        if self.network.vlan and any(name_of(word) == "vlan:priv" for word in self.parameters):
+            raise InputError("vlan", "the kernel parameter vlan:priv names a VLAN, too")
         if self.release and not _RELEASE.fullmatch(self.release):
             raise InputError("kernel", "a release's name holds only A-Z, a-z, 0-9 and . _ + -")
         object.__setattr__(self, "mirrors", tuple(map(parse_mirror, self.mirrors)))

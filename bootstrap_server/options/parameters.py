@@ -5,7 +5,9 @@ query, so it can stand in a script and on a page as it is.
 """
 
 import re
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
 from bootstrap_server.errors import InputError
 
@@ -50,17 +52,92 @@ REFUSED = {
     "nfsroot": _ROOT,
 }
 
-DOCUMENTED = frozenset(
-    [
-        # of a node
-        *("zos-debug", "zos-debug-vm", "disable-gpu", "missing-ssd", "light", "vlan:priv"),
-        *("vlan:pub", "pub:mac", "substrate", "relay", "activation", "secret", "ssh-user"),
-        *("domain", "flist"),
-        # of Linux: where its messages go, and how many
-        *("console", "8250.nr_uarts", "consoleblank", "earlyprintk", "loglevel", "debug"),
-        *("panic", "nomodeset"),
-    ]
-)
+
+class Parameter(NamedTuple):
+    """A documented parameter, and the form of its value, if it has one."""
+
+    reader: str
+    what: str
+    example: str
+    form: str = "nothing"
+    is_repeatable: bool = False
+
+
+_URL = r"(wss?|https?)://[A-Za-z0-9][A-Za-z0-9.-]*(:[0-9]{1,5})?(/[A-Za-z0-9._~/-]*)?"
+_VLAN = r"[1-9][0-9]{0,2}|[1-3][0-9]{3}|40[0-8][0-9]|409[0-4]|none|untagged|un"
+_TERMINAL = r"(tty[A-Z]{0,4}[0-9]{0,2}|hvc[0-9]{1,2})(,[0-9]{3,7}([noe]([5-8]r?)?)?)?"
+FORMS: Mapping[str, str] = {  # what to say of a value, and how to tell one
+    "nothing": "",
+    "a value": r".+",
+    "a URL": _URL,
+    "a VLAN from 1 to 4094, or none": _VLAN,
+    "random or swap": r"random|swap",
+    "the name of a user": r"[A-Za-z0-9-]{1,39}",
+    "a terminal, like ttyS1,115200n8": _TERMINAL,
+    "a whole number": r"[0-9]{1,6}",
+    "a whole number, which may be negative": r"-?[0-9]{1,6}",
+    "a number from 0 to 7": r"[0-7]",
+    "a number from 1 to 32": r"[1-9]|[12][0-9]|3[0-2]",
+}
+
+PARAMETERS: Mapping[str, Parameter] = {
+    "zos-debug": Parameter("node", "Zero-OS logs more", "zos-debug"),
+    "zos-debug-vm": Parameter("node", "the node counts as a virtual machine", "zos-debug-vm"),
+    "disable-gpu": Parameter("node", "workloads get no graphics card", "disable-gpu"),
+    "missing-ssd": Parameter("node", "hard disks alone will do", "missing-ssd"),
+    "light": Parameter("node", "nothing; upstream's documents have it", "light"),
+    "vlan:priv": Parameter(
+        *("node", "VLAN of the node's own network, once Linux runs (`vlan` is for iPXE as well)"),
+        *("vlan:priv=10", "a VLAN from 1 to 4094, or none"),
+    ),
+    "vlan:pub": Parameter(
+        *("node", "VLAN of the public network", "vlan:pub=20", "a VLAN from 1 to 4094, or none"),
+    ),
+    "pub:mac": Parameter(
+        "node", "MAC address of the public network", "pub:mac=swap", "random or swap"
+    ),
+    "substrate": Parameter(
+        *("node", "another address of the chain", "substrate=wss://tfchain.example/ws", "a URL"),
+        is_repeatable=True,
+    ),
+    "relay": Parameter(
+        "node", "another relay", "relay=wss://relay.example", "a URL", is_repeatable=True
+    ),
+    "activation": Parameter(
+        *("node", "another activation service", "activation=https://activation.example", "a URL"),
+        is_repeatable=True,
+    ),
+    "secret": Parameter("node", "the farm's secret", "secret=aB3", "a value"),
+    "ssh-user": Parameter(
+        *("node", "this GitHub user's keys may log in, but for run mode prod", "ssh-user=someone"),
+        "the name of a user",
+    ),
+    "domain": Parameter("node", "the farm's domain", "domain=example.org", "a value"),
+    "flist": Parameter("node", "another file system for the node", "flist=a/b.flist", "a value"),
+    "console": Parameter(
+        *("Linux", "one more terminal for messages (the option `console` replaces the usual ones)"),
+        *("console=ttyS1,115200n8", "a terminal, like ttyS1,115200n8"),
+        is_repeatable=True,
+    ),
+    "8250.nr_uarts": Parameter(
+        "Linux", "how many serial ports there are", "8250.nr_uarts=8", "a number from 1 to 32"
+    ),
+    "consoleblank": Parameter(
+        "Linux", "seconds until the screen goes dark; 0: never", "consoleblank=0", "a whole number"
+    ),
+    "earlyprintk": Parameter(
+        "Linux", "where the first messages go", "earlyprintk=serial,ttyS0,115200n8", "a value"
+    ),
+    "loglevel": Parameter(
+        "Linux", "how many messages: 0 few, 7 all", "loglevel=4", "a number from 0 to 7"
+    ),
+    "debug": Parameter("Linux", "all of the kernel's messages", "debug"),
+    "panic": Parameter(
+        *("Linux", "seconds until a reboot after the kernel failed; 0: it stays", "panic=300"),
+        "a whole number, which may be negative",
+    ),
+    "nomodeset": Parameter("Linux", "the screen's plain driver; always set", "nomodeset"),
+}
 """What a farmer may pass on; a server may be told to allow others."""
 SAME = str.maketrans("-", "_")  # the kernel treats them as one character in a name
 
@@ -89,6 +166,9 @@ def check_parameters(parameters: tuple[str, ...]) -> None:
         raise InputError("extra", f"more than {EXTRA_MAX_CHARS} characters of kernel parameters")
     for word in parameters:
         check_parameter(word)
+    for name, times in Counter(word.partition("=")[0] for word in parameters).items():
+        if times > 1 and name in PARAMETERS and not PARAMETERS[name].is_repeatable:
+            raise InputError("extra", f"the kernel parameter {name} is there twice")
 
 
 def check_parameter(word: str) -> None:
@@ -106,11 +186,23 @@ def check_parameter(word: str) -> None:
     name = name_of(word).lower()
     if name in REFUSED:
         raise InputError("extra", f"the kernel parameter {name} {REFUSED[name]}")
+    check_value(word)
+
+
+def check_value(word: str) -> None:
+    """Raise `InputError` if a documented parameter has a value that it can't have."""
+    name, equals, value = word.partition("=")
+    if (known := PARAMETERS.get(name)) is None:
+        return
+    pattern = FORMS[known.form]
+    if bool(equals) != bool(pattern) or not re.fullmatch(pattern, value):
+        form = f"is {known.form}" if pattern else "has no value"
+        raise InputError("extra", f"the kernel parameter {name} {form}", hint=known.example)
 
 
 def check_allowed(parameters: Iterable[str], others: Iterable[str] = ()) -> None:
     """Raise `InputError` for a parameter that is neither documented nor among `others`."""
-    allowed = {name.translate(SAME) for name in (*DOCUMENTED, *others)}
+    allowed = {name.translate(SAME) for name in (*PARAMETERS, *others)}
     for word in parameters:
         if name_of(word) not in allowed:
             raise InputError(

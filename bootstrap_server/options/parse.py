@@ -4,7 +4,9 @@ A value is a text, or a list of texts for the fields that may have several; JSON
 a number as a number. An empty text means that nothing was chosen.
 """
 
+import json
 import re
+import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 from urllib.parse import unquote_to_bytes
@@ -17,28 +19,38 @@ from common.runmodes import RUN_MODES
 
 
 class Field(NamedTuple):
-    """One field: what separates its values in a text, if it may have several."""
+    """One field, and what separates its values in a text, if it may have several."""
 
+    what: str
+    example: str
     between: str = ""
     is_number: bool = False
 
 
 FIELDS: Mapping[str, Field] = {
-    "runmode": Field(),
-    "farm": Field(is_number=True),
-    "extra": Field(between=" "),
-    "kernel": Field(),
-    "interface": Field(),
-    "address": Field(),
-    "gateway": Field(),
-    "dns": Field(between=r"[,\s]"),
-    "vlan": Field(is_number=True),
-    "ipv6": Field(),
-    "proxy": Field(),
-    "mirror": Field(between=r"\s"),
-    "console": Field(between=r"\s"),
+    "runmode": Field("run mode: dev, qa, test or prod", "prod"),
+    "farm": Field("number of the farm; without one the node belongs to none", "4711", "", True),
+    "extra": Field("kernel parameters, with spaces between them", "loglevel=4 zos-debug", " "),
+    "kernel": Field("an older release of the run mode, by its version", "0.1.0"),
+    "interface": Field("MAC address of the only network card to use", "52:54:00:12:34:56"),
+    "address": Field("static address with its prefix length, instead of DHCP", "192.168.1.10/24"),
+    "gateway": Field("router in the network of `address`", "192.168.1.1"),
+    "dns": Field("name servers, at most 3", "192.168.1.1,9.9.9.9", r"[,\s]"),
+    "vlan": Field("VLAN to boot in, 1 to 4094", "10", "", True),
+    "ipv6": Field("auto: take an IPv6 address from the router, too", "auto"),
+    "proxy": Field("HTTP proxy of the node's downloads; iPXE has none", "http://192.168.1.2:3128"),
+    "mirror": Field(
+        "servers to fetch from first, of those that the server names",
+        "http://mirror.example",
+        r"\s",
+    ),
+    "console": Field(
+        "terminals for messages, instead of screen and first serial port", "ttyS1,115200n8", r"\s"
+    ),
 }
 _LIST_MAX = 64  # of the texts that one field is given in
+SHOWN_MAX = 80  # characters of a name that is wrong
+NUMBER_MAX = 2**64  # too much for every field; Python can't write numbers of any length
 
 
 def parse_address(parts: Sequence[str], query: Iterable[tuple[str, str]] = ()) -> Options:
@@ -81,7 +93,7 @@ def parse_mapping(mapping: Mapping[str, object]) -> Options:
     for name, value in mapping.items():
         field = find_field(name)
         if field.is_number and type(value) is int:
-            value = str(value)
+            value = str(max(-1, min(value, NUMBER_MAX)))
         if field.between and isinstance(value, list) and all(isinstance(x, str) for x in value):
             found[name] = [text for text in value if text]
         elif isinstance(value, str):
@@ -92,11 +104,41 @@ def parse_mapping(mapping: Mapping[str, object]) -> Options:
     return make_options(found)
 
 
+def parse_json(data: bytes | str) -> Options:
+    """Return what a JSON object asks for."""
+    try:
+        value = json.loads(data, object_pairs_hook=only_once)
+    except (ValueError, RecursionError) as error:
+        raise InputError("json", "this is not JSON") from error
+    if not isinstance(value, dict):
+        raise InputError("json", "the options are a JSON object")
+    return parse_mapping(value)
+
+
+def only_once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """Return a JSON object. Raises `InputError` for a name that is in it twice."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        name = next(name for name, _ in pairs if [other for other, _ in pairs].count(name) > 1)
+        find_field(name)
+        raise InputError(name, f"{name} is there twice")
+    return found
+
+
+def parse_toml(text: str) -> Options:
+    """Return what a TOML table asks for."""
+    try:
+        return parse_mapping(tomllib.loads(text))
+    except (ValueError, RecursionError) as error:
+        raise InputError("toml", "this is not TOML") from error
+
+
 def find_field(name: str) -> Field:
     """Return a field of `FIELDS`. Raises `InputError` for any other name."""
     if name not in FIELDS:
+        shown = name if name.isprintable() and len(name) <= SHOWN_MAX else ascii(name)[:SHOWN_MAX]
         raise InputError(
-            name, "there is no such option", hint="the options are " + ", ".join(FIELDS)
+            shown, "there is no such option", hint="the options are " + ", ".join(FIELDS)
         )
     return FIELDS[name]
 

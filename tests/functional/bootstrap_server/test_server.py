@@ -19,6 +19,7 @@ import pytest
 import urllib3
 
 from bootstrap_server.images import disk
+from bootstrap_server.options.model import Options
 from common.paths import cache_dir
 from tests.helpers.needs import need_tool
 from tests.helpers.tcp import read_all
@@ -30,7 +31,7 @@ HUB = "http://hub.example"
 START_S = 600  # the first template on a machine fetches packages
 ANSWER_S = 60
 PUBLIC = "http://boot.example"
-MARKED = f"zero-os-dev-farm42-{hashlib.sha256(b'zos-debug').hexdigest()[:8]}.img"
+MARKED = f"{Options('dev', 42, ('zos-debug',)).file_name}.img"
 
 
 class Server:

@@ -156,8 +156,8 @@ def expect(
         words = ("Zero-OS:", "run", "mode", f"{mode},", "farm", farm)
     elif words[:3] == ("Zero-OS:", "kernel", "parameters:"):
         words = (*words[:3], *(parameters or ["none"]))
-    elif command.name == "set" and words[0] == "base":
-        words = ("base", f"{URL}/kernel/{mode}")
+    elif command.name == "set" and words[0] == "base1":
+        words = ("base1", f"{URL}/kernel/{mode}")
     return command._replace(arguments=words)
 
 

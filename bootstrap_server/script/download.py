@@ -1,0 +1,138 @@
+"""The part of a script that fetches kernel and initramfs, and finds out why that failed."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+from bootstrap_server.options.model import Options
+from bootstrap_server.script.bootlog import report
+from bootstrap_server.script.commands import (
+    BLANK,
+    Command,
+    Line,
+    Ref,
+    Word,
+    chain,
+    command,
+    echo,
+    goto,
+    inc,
+    initrd,
+    iseq,
+    isset,
+    kernel,
+    label,
+    set_,
+    set_number,
+)
+from bootstrap_server.script.names import BASE, CODE, ERROR, GATEWAY, GATEWAY6, LAST_ERROR, TRY
+from bootstrap_server.script.site import Site
+
+TRIES = 3
+STALL_MS = 30_000
+AT = Ref("at")
+
+# What iPXE's own errors say of a download, whatever stage it was in: six digits of an error, and
+# the last two, which are those of BIOS or UEFI.
+_MISSING, _REFUSED, _BROKEN = ("3b", "8e"), ("3c", "8f"), ("39", "98")
+ERRORS: Mapping[str, Sequence[tuple[str, Sequence[str]]]] = {
+    "ZB13": [("3e1161", _MISSING), ("3e1162", _MISSING)],  # no such name; no name server
+    "ZB14": [("280a60", ("11", "90"))],  # no route
+    "ZB23": [(f"0216e{digit}", _REFUSED) for digit in "1234569ab"],  # of a certificate
+    "ZB24": [("2d0c61", _MISSING)],  # 404
+    "ZB25": [("020c61", _REFUSED), ("1d0c64", _BROKEN), ("1d0c65", _BROKEN)],  # 401 to 599
+    "ZB31": [("1d0c62", _BROKEN), ("2e0080", ("01", "81"))],  # cut short; no kernel
+}
+
+
+def tell_errors() -> Iterator[Line]:
+    """Yield the places that an error of iPXE's leads to."""
+    for code, errors in ERRORS.items():
+        yield from (label(f"error_{start}{end}") for start, ends in errors for end in ends)
+        yield from (set_("code", code), goto("mirror"))
+
+
+KNOWN_ERRORS = tuple(tell_errors())
+
+
+def find_bases(options: Options, site: Site) -> list[str]:
+    """Return the servers to fetch from, in the order in which to try them."""
+    return list(dict.fromkeys([*options.mirrors, site.public_url, *site.mirrors]))
+
+
+def fetch(
+    options: Options, site: Site, bases: Sequence[str], arguments: Sequence[str]
+) -> list[Line]:
+    """Fetch kernel and initramfs from one server after the other, in tries with pauses."""
+    path = f"/{options.release}/release.ipxe" if options.release else "/release.ipxe"
+    place: tuple[Word, ...] = ("from", BASE) if len(bases) > 1 else ()
+    told = ("Zero-OS: fetching kernel and initramfs (try", TRY, f"of {TRIES})", *place)
+    return [
+        BLANK,
+        label("try"),
+        inc("try"),
+        set_number("mirror", 0),
+        BLANK,
+        label("mirror"),
+        inc("mirror"),
+        set_("base", Ref("base", Ref("mirror"))),
+        isset(BASE).otherwise(goto("try_over")),
+        echo(*told),
+        set_("code", "ZB21"),
+        chain((BASE, path), STALL_MS).otherwise(goto("fetch_failed")),
+        set_("code", "ZB22"),
+        set_("at", (BASE, "/", Ref("release"))),
+        kernel("vmlinuz", (AT, "/vmlinuz"), STALL_MS, arguments).otherwise(goto("fetch_failed")),
+        *report(options, site, "kernel"),
+        initrd("initramfs.zst", (AT, "/initramfs.zst"), STALL_MS).then(goto("start")).ignored(),
+        set_("error", LAST_ERROR),
+        command("imgfree", "vmlinuz").ignored(),
+        goto("diagnose"),
+        BLANK,
+        label("start"),
+        *report(options, site, "initramfs"),
+    ]
+
+
+def diagnose(bases: Sequence[str]) -> list[Line]:
+    """Find out why a download failed, then go on with the next server or the next try."""
+    has_name = any(is_name(base) for base in bases)
+    lines: list[Line] = [
+        BLANK,
+        label("fetch_failed"),
+        set_("error", LAST_ERROR),
+        BLANK,
+        label("diagnose"),
+        iseq(CODE, "ZB22").then(goto("known_error")).ignored(),
+        isset_any(GATEWAY, GATEWAY6).otherwise(set_("code", "ZB14")),
+        *([isset_any(Ref("dns"), Ref("dns6")).otherwise(set_("code", "ZB13"))] if has_name else []),
+        BLANK,
+        label("known_error"),
+        goto("error_", ERROR).otherwise(goto("mirror")),
+    ]
+    return [
+        *lines,
+        *KNOWN_ERRORS,
+        BLANK,
+        label("try_over"),
+        iseq(TRY, str(TRIES)).then(goto("next_card")).ignored(),
+        echo("Zero-OS: fetching failed; again in", Ref("pause"), "s"),
+        command("sleep", Ref("pause")).ignored(),
+        inc("pause", Ref("pause")),
+        goto("try"),
+    ]
+
+
+def isset_any(first: Ref, second: Ref) -> Command:
+    """Succeed if one of two values is not empty."""
+    return command("isset", (first, second))
+
+
+def is_name(url: str) -> bool:
+    """Return whether a URL's host is a name that must be resolved."""
+    host = urlsplit(url).hostname or ""
+    try:
+        ip_address(host)
+    except ValueError:
+        return True
+    return False
