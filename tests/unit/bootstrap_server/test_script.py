@@ -32,7 +32,8 @@ MAY_FAIL |= {"ifclose"}
 
 def test_command_line() -> None:
     assert command_line(parse_address(["prod", "12", "zos-debug"]), SITE) == (
-        "runmode=prod farmer_id=12 hub=http://hub.example bootstrap=http://boot.example:8080 "
+        "version=v3 runmode=prod farmer_id=12 "
+        "hub=http://hub.example bootstrap=http://boot.example:8080 "
         "console=tty0 console=ttyS0,115200n8 panic=60 nomodeset zos-debug"
     )
     assert "farmer_id" not in command_line(parse_address(["prod"]), SITE)
