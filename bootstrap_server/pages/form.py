@@ -1,5 +1,6 @@
 """The page with the form: it takes farm number, run mode and parameters, and gives addresses."""
 
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -91,7 +92,7 @@ def find_errors(typed: Mapping[str, str], parameters: Sequence[str]) -> dict[str
 
 
 def make_result(boot: Options, page_url: str, sha256: str) -> Result:
-    """Return the addresses of `boot`; they hold no character that is special in a shell."""
+    """Return the addresses of `boot`, and a command that can be pasted."""
     file_name = f"{boot.file_name}.img"
     usb_url = f"{page_url}/usb/{boot.path}"
     return Result(
@@ -99,6 +100,6 @@ def make_result(boot: Options, page_url: str, sha256: str) -> Result:
         file_name=file_name,
         usb_url=usb_url,
         script_url=f"{page_url}/ipxe/{boot.path}",
-        curl=f"curl --fail --output {file_name} {usb_url}",
+        curl=f"curl --fail --output {file_name} {shlex.quote(usb_url)}",
         sha256=sha256,
     )
