@@ -101,6 +101,17 @@ def test_a_script_of_maximal_input_fits() -> None:
     assert parse_address(["prod", "1", "a " * PARAMETERS_MAX]).parameters
 
 
+def test_a_script_with_every_option_fits() -> None:
+    mirrors = tuple(f"https://{letter}{'h' * (URL_MAX_CHARS - 9)}" for letter in "abcdefgh")
+    site = Site(mirrors[0], "https://hub.example", mirrors, has_log=True, token="1." + "t" * 300)
+    address = "2001:db8:1111:2222:3333:4444:5555:6666/64"
+    servers = tuple(f"2001:db8:1111:2222:3333:4444:5555:777{digit}" for digit in "123")
+    network = Network(MAC, address, "fe80::1", servers, 4094, "auto", f"http://{'p' * 200}:3128")
+    words = ("a" * 200, "b" * 200)
+    options = Options("prod", FARM_MAX, words, "r" * 128, network, mirrors[4:], ("tty1", "tty2"))
+    assert len(fill_slot(render_script(options, site))) == SLOT_BYTES
+
+
 def test_slot_is_the_script_and_newlines() -> None:
     slot = fill_slot("#!ipxe\n")
     assert len(slot) == SLOT_BYTES
