@@ -206,10 +206,21 @@ def test_stages_are_reported() -> None:
     assert not reports(boot(Options("dev", 7), SITE))
 
 
-def test_a_failure_is_reported_with_its_code() -> None:
-    told = reports(boot(Options("dev", 7), LOGGED, fails={"kernel": ETIMEDOUT}))
+@pytest.mark.parametrize(("failing", "code"), [("kernel", "ZB22"), ("boot", "ZB32")])
+def test_a_failure_is_reported_with_its_code(failing: str, code: str) -> None:
+    machine = boot(Options("dev", 7), LOGGED, fails={failing: ETIMEDOUT})
+    told = reports(machine)
     assert told[-1].startswith(f"{URL}/boot/failed?")
-    assert told[-1].endswith("&code=ZB22")
+    assert told[-1].endswith(f"&code={code}")
+    assert machine.settings["reports"] == "on"  # the card was open, so it got there
+
+
+def test_the_screen_names_the_server_that_was_asked_last() -> None:
+    options, site = GOLDEN["mirrors"]
+    machine = boot(options, site, fails={"chain": ETIMEDOUT})
+    assert (
+        f"Zero-OS: last error https://ipxe.org/4c072035 from {MIRROR}/kernel/dev" in machine.screen
+    )
 
 
 def test_a_log_that_fails_is_asked_no_more_and_changes_nothing() -> None:
