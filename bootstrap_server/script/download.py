@@ -71,6 +71,7 @@ def fetch(
         BLANK,
         label("try"),
         inc("try"),
+        set_("code", "ZB21"),  # of all servers; one that answered has more to say
         set_number("mirror", 0),
         BLANK,
         label("mirror"),
@@ -79,7 +80,6 @@ def fetch(
         isset(Ref("next")).otherwise(goto("try_over")),
         set_("base", Ref("next")),
         echo(*told),
-        set_("code", "ZB21"),
         chain((BASE, path), STALL_MS).otherwise(goto("fetch_failed")),
         set_("code", "ZB22"),
         set_("at", (BASE, "/", Ref("release"))),

@@ -194,6 +194,12 @@ def test_a_dead_mirror_is_passed_over() -> None:
     assert any(f" {MIRROR}/kernel/dev/" in line for line in machine.ran if "kernel" in line)
 
 
+def test_a_server_that_answered_has_more_to_say_than_a_dead_one() -> None:
+    options, site = GOLDEN["mirrors"]
+    failing = {f"chain --autofree --timeout 30000 {URL}": 0x1D0C6539, "chain": ETIMEDOUT}
+    assert "(ZB25)" in last_words(boot(options, site, fails=failing))
+
+
 def reports(machine: Machine) -> list[str]:
     """Return the addresses that were told of the boot's stages."""
     return [line.split()[-1] for line in machine.ran if line.startswith("imgfetch")]
