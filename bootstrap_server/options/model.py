@@ -57,7 +57,7 @@ class Options:
         check_parameters(self.parameters)
         if self.network.vlan and any(name_of(word) == "vlan:priv" for word in self.parameters):
             raise InputError("vlan", "the kernel parameter vlan:priv names a VLAN, too")
-        if self.release and not _RELEASE.fullmatch(self.release):
+        if self.release and not is_release(self.release):
             raise InputError("kernel", "a release's name holds only A-Z, a-z, 0-9 and . _ + -")
         object.__setattr__(self, "mirrors", tuple(map(parse_mirror, self.mirrors)))
         check_list("mirror", self.mirrors, MIRRORS_MAX)
@@ -129,6 +129,11 @@ class Options:
                     f"this server has no mirror {mirror}",
                     hint="its operator can add it: --mirror URL",
                 )
+
+
+def is_release(text: str) -> bool:
+    """Return whether `text` can be the name of a release or of a kernel."""
+    return bool(_RELEASE.fullmatch(text))
 
 
 def is_for_path(parameters: tuple[str, ...]) -> bool:

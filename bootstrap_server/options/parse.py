@@ -12,7 +12,13 @@ from typing import NamedTuple
 from urllib.parse import unquote_to_bytes
 
 from bootstrap_server.errors import InputError, NotThereError
-from bootstrap_server.options.model import POSITIONS, Options, parse_farm, parse_run_mode
+from bootstrap_server.options.model import (
+    POSITIONS,
+    Options,
+    is_release,
+    parse_farm,
+    parse_run_mode,
+)
 from bootstrap_server.options.network import Network, parse_vlan
 from bootstrap_server.options.parameters import parse_extra
 from common.runmodes import RUN_MODES
@@ -70,6 +76,8 @@ def parse_address(parts: Sequence[str], query: Iterable[tuple[str, str]] = ()) -
     parse_run_mode(given[0])
     if len(given) > 1:
         parse_farm(given[1])
+    if len(given) == len(POSITIONS) and not is_release(given[-1]):
+        raise NotThereError("there is no such kernel")
     pairs = [(name, text) for name, text in zip(POSITIONS, given, strict=False) if text]
     return parse_pairs([*pairs, *query])
 

@@ -22,6 +22,7 @@ def command_line(options: Options, site: Site) -> str:
     """
     network = options.network
     words = [
+        "version=v3",  # upstream's edition: its node asks for it
         f"runmode={options.run_mode}",
         None if options.farm is None else f"farmer_id={options.farm}",
         f"hub={site.hub_url}",

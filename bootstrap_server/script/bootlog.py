@@ -2,9 +2,15 @@
 
 from bootstrap_server.options.model import Options
 from bootstrap_server.script.commands import Line, Part, Ref, command, imgfetch, iseq, set_
+from bootstrap_server.script.names import CODE
 from bootstrap_server.script.site import Site
 
 REPORT_MS = 2_000
+
+
+def report_failure(options: Options, site: Site) -> list[Line]:
+    """Tell why nothing came of it, while the card is still open."""
+    return report(options, site, "failed", "&code=", CODE)
 
 
 def report(options: Options, site: Site, stage: str, *more: Part) -> list[Line]:

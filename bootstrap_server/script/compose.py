@@ -15,7 +15,7 @@ replace the reason of one that got further.
 from collections.abc import Iterator, Sequence
 
 from bootstrap_server.options.model import Options
-from bootstrap_server.script.bootlog import report
+from bootstrap_server.script.bootlog import report, report_failure
 from bootstrap_server.script.cards import (
     configure,
     next_card,
@@ -69,10 +69,10 @@ def compose(options: Options, site: Site, arguments: Sequence[str]) -> list[Line
         *configure(options.network),
         *after_address(options, site),
         *fetch(options, site, bases, arguments),
-        *start(),
-        *diagnose(bases),
+        *start(options, site),
+        *diagnose(options, site, bases),
         *next_card(options.network),
-        *give_up(options, site),
+        *give_up(),
     ]
 
 
@@ -95,7 +95,6 @@ def greet(options: Options, site: Site, bases: Sequence[str]) -> list[Line]:
             set_(f"base{place}", f"{base}/kernel/{options.run_mode}")
             for place, base in enumerate(bases, 1)
         ),
-        *([set_("reports", "on")] if site.has_log else []),
         set_("code", "ZB15" if options.network.interface else "ZB17"),
         set_number("round", 0),
         set_number("wait", 5),
@@ -109,22 +108,25 @@ def after_address(options: Options, site: Site) -> list[Line]:
     # Checking a certificate needs the right time. Debian 13's iPXE has no ntp command.
     if any(base.startswith("https:") for base in find_bases(options, site)):
         lines.append(command("ntp", "pool.ntp.org").ignored())
-    return [*lines, *report(options, site, "script"), set_number("try", 0), set_number("pause", 2)]
+    if site.has_log:
+        lines += [set_("reports", "on"), *report(options, site, "script")]
+    return [*lines, set_number("try", 0), set_number("pause", 2)]
 
 
-def start() -> list[Line]:
+def start(options: Options, site: Site) -> list[Line]:
     """Start the kernel."""
     return [
         echo("Zero-OS: starting the kernel"),
         command("boot", "vmlinuz").ignored(),
         set_("error", LAST_ERROR),
         set_("code", "ZB32"),
+        *report_failure(options, site),
         goto("failed"),
     ]
 
 
-def give_up(options: Options, site: Site) -> list[Line]:
-    """Say why, report it, and reboot."""
+def give_up() -> list[Line]:
+    """Say why, and reboot."""
     lines: list[Line] = [BLANK, label("no_card"), set_("code", "ZB11"), goto("failed")]
     lines += [BLANK, label("too_old"), set_("code", "ZB10"), BLANK, label("failed")]
     lines += [command("echo"), goto("why_", CODE).ignored()]
@@ -137,8 +139,6 @@ def give_up(options: Options, site: Site) -> list[Line]:
         isset(ERROR)
         .then(echo("Zero-OS: last error", ("https://ipxe.org/", ERROR), "from", BASE))
         .ignored(),
-        *([set_("reports", "on")] if site.has_log else []),
-        *report(options, site, "failed", "&code=", CODE),
         echo(f"Zero-OS: rebooting in {REBOOT_PAUSE_S} s"),
         command("sleep", str(REBOOT_PAUSE_S)).ignored(),
         command("reboot"),

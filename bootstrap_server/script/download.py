@@ -5,7 +5,7 @@ from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from bootstrap_server.options.model import Options
-from bootstrap_server.script.bootlog import report
+from bootstrap_server.script.bootlog import report, report_failure
 from bootstrap_server.script.commands import (
     BLANK,
     Command,
@@ -81,14 +81,15 @@ def fetch(
         BLANK,
         label("try"),
         inc("try"),
+        set_("code", "ZB21"),  # of all servers; one that answered has more to say
         set_number("mirror", 0),
         BLANK,
         label("mirror"),
         inc("mirror"),
-        set_("base", Ref("base", Ref("mirror"))),
-        isset(BASE).otherwise(goto("try_over")),
+        set_("next", Ref("base", Ref("mirror"))),
+        isset(Ref("next")).otherwise(goto("try_over")),
+        set_("base", Ref("next")),
         echo(*told),
-        set_("code", "ZB21"),
         command("clear", "release_parameters").ignored(),
         chain((BASE, path), STALL_MS).otherwise(goto("fetch_failed")),
         set_("code", "ZB22"),
@@ -107,7 +108,7 @@ def fetch(
     ]
 
 
-def diagnose(bases: Sequence[str]) -> list[Line]:
+def diagnose(options: Options, site: Site, bases: Sequence[str]) -> list[Line]:
     """Find out why a download failed, then go on with the next server or the next try."""
     has_name = any(is_name(base) for base in bases)
     lines: list[Line] = [
@@ -128,7 +129,11 @@ def diagnose(bases: Sequence[str]) -> list[Line]:
         *KNOWN_ERRORS,
         BLANK,
         label("try_over"),
-        iseq(TRY, str(TRIES)).then(goto("next_card")).ignored(),
+        iseq(TRY, str(TRIES)).otherwise(goto("try_again")),
+        *report_failure(options, site),
+        goto("next_card"),
+        BLANK,
+        label("try_again"),
         echo("Zero-OS: fetching failed; again in", Ref("pause"), "s"),
         command("sleep", Ref("pause")).ignored(),
         inc("pause", Ref("pause")),

@@ -7,7 +7,8 @@ from urllib.parse import quote
 from tests.helpers.ipxe import Line, expand, read_lines
 
 STEPS_MAX = 100_000
-ENOENT, ETIMEDOUT, DOWN = 0x2D0C613B, 0x4C072035, 0x38086193
+ENOENT, ETIMEDOUT, UNREACHABLE = 0x2D0C613B, 0x4C072035, 0x280A6011
+DOWNLOADS = ("chain", "kernel", "initrd", "imgfetch")
 
 
 @dataclass
@@ -33,6 +34,7 @@ class Machine:
         self.slept_s = 0
         self.ended = ""
         self.error = 0
+        self.open: set[str] = set()
         self.lines: list[Line] = []
         self.target = 0
 
@@ -73,6 +75,8 @@ class Machine:
     def execute(self, words: list[str]) -> int:
         """Run one command. Those that are not here succeed and do nothing."""
         self.ran.append(" ".join(words))
+        if words[0] in DOWNLOADS and not self.open:
+            return UNREACHABLE
         if error := self.find_failure(self.ran[-1]):
             return error
         method = getattr(self, f"do_{words[0]}", None)
@@ -116,7 +120,14 @@ class Machine:
     def do_vcreate(self, _option: str, tag: str, card: str) -> None:
         self.settings[f"{card}-{tag}/mac"] = self.settings[f"{card}/mac"]
 
+    def do_ifopen(self, card: str) -> None:
+        self.open.add(card)
+
+    def do_ifclose(self, card: str) -> None:
+        self.open.discard(card)
+
     def do_ifconf(self, _option: str, configurator: str, card: str) -> None:
+        self.do_ifopen(card)
         suffix = "6" if configurator == "ipv6" else ""
         self.settings[f"{card}/ip{suffix}"] = "fec0::15" if suffix else "10.0.2.15"
         self.settings[f"{card}/gateway{suffix}"] = "fe80::2" if suffix else self.gateway

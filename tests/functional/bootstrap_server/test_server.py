@@ -231,7 +231,7 @@ def test_the_curl_line_of_the_page_works(server: Server, tmp_path: Path) -> None
     page = server.ask(f"/?farm=42&runmode=dev&extra={quote(typed)}").data.decode()
     line = re.search(r"curl --fail [^<]+", page)
     assert line
-    call = unescape(line[0]).replace(PUBLIC, server.url)
+    call = unescape(line[0]).replace(PUBLIC, server.url)  # as a browser shows it
     for _ in range(2):  # a second download is no error
         subprocess.run(
             call, shell=True, check=True, cwd=tmp_path, capture_output=True, timeout=ANSWER_S

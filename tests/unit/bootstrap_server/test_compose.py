@@ -194,6 +194,12 @@ def test_a_dead_mirror_is_passed_over() -> None:
     assert any(f" {MIRROR}/kernel/dev/" in line for line in machine.ran if "kernel" in line)
 
 
+def test_a_server_that_answered_has_more_to_say_than_a_dead_one() -> None:
+    options, site = GOLDEN["mirrors"]
+    failing = {f"chain --autofree --timeout 30000 {URL}": 0x1D0C6539, "chain": ETIMEDOUT}
+    assert "(ZB25)" in last_words(boot(options, site, fails=failing))
+
+
 def reports(machine: Machine) -> list[str]:
     """Return the addresses that were told of the boot's stages."""
     return [line.split()[-1] for line in machine.ran if line.startswith("imgfetch")]
@@ -206,10 +212,21 @@ def test_stages_are_reported() -> None:
     assert not reports(boot(Options("dev", 7), SITE))
 
 
-def test_a_failure_is_reported_with_its_code() -> None:
-    told = reports(boot(Options("dev", 7), LOGGED, fails={"kernel": ETIMEDOUT}))
+@pytest.mark.parametrize(("failing", "code"), [("kernel", "ZB22"), ("boot", "ZB32")])
+def test_a_failure_is_reported_with_its_code(failing: str, code: str) -> None:
+    machine = boot(Options("dev", 7), LOGGED, fails={failing: ETIMEDOUT})
+    told = reports(machine)
     assert told[-1].startswith(f"{URL}/boot/failed?")
-    assert told[-1].endswith("&code=ZB22")
+    assert told[-1].endswith(f"&code={code}")
+    assert machine.settings["reports"] == "on"  # the card was open, so it got there
+
+
+def test_the_screen_names_the_server_that_was_asked_last() -> None:
+    options, site = GOLDEN["mirrors"]
+    machine = boot(options, site, fails={"chain": ETIMEDOUT})
+    assert (
+        f"Zero-OS: last error https://ipxe.org/4c072035 from {MIRROR}/kernel/dev" in machine.screen
+    )
 
 
 def test_a_log_that_fails_is_asked_no_more_and_changes_nothing() -> None:

@@ -1,5 +1,7 @@
 """The pages about codes, options and kernel parameters list what there is, in the code's words."""
 
+from collections.abc import Sequence
+
 from bootstrap_server.options.parameters import PARAMETERS, REFUSED
 from bootstrap_server.options.parse import FIELDS
 from bootstrap_server.script.compose import TOLD
@@ -9,7 +11,7 @@ from tests.helpers.checkout import TOP
 DOCS = TOP / "docs"
 
 
-def make_table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+def make_table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     lines = [head, ("---",) * len(head), *rows]
     return "".join("| " + " | ".join(cells) + " |\n" for cells in lines)
 

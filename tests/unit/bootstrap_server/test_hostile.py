@@ -146,7 +146,7 @@ def check_script(target: str, answer: Answer, template: list[Command]) -> None:
     for word in parameters:
         assert WORD.fullmatch(word), target
         assert word.split("=")[0] not in SET_BY_US, target
-    arguments = (f"runmode={mode}", f"farmer_id={farm}", *FIXED, *parameters)
+    arguments = ("version=v3", f"runmode={mode}", f"farmer_id={farm}", *FIXED, *parameters)
     assert read_commands(answer.text) == [
         expect(command, mode, farm, parameters, arguments) for command in template
     ], target
@@ -158,7 +158,7 @@ def expect(
     """Return what a command of the template (farm 1, dev) must be in another boot's script."""
     words = command.arguments
     if command.name == "kernel":
-        words = (*words[: words.index("runmode=dev")], *arguments, "${release_parameters}")
+        words = (*words[: words.index("version=v3")], *arguments, "${release_parameters}")
     elif words[:3] == ("Zero-OS:", "run", "mode"):
         words = ("Zero-OS:", "run", "mode", f"{mode},", "farm", farm)
     elif words[:3] == ("Zero-OS:", "kernel", "parameters:"):

@@ -117,9 +117,8 @@ def test_a_part_that_follows_the_parameters_is_a_kernel() -> None:
         with pytest.raises(NotThereError, match="nothing"):
             parse_address(split_path(b"dev/1/" + text))
     for text in (b"..", b".", b"net%2Fprod.efi", b"%2e%2e", b"a%00"):
-        with pytest.raises(InputError) as caught:
+        with pytest.raises(NotThereError, match="no such kernel"):
             parse_address(split_path(b"dev/1/zos-debug/" + text))
-        assert caught.value.field == "kernel"
 
 
 def test_the_file_name_tells_the_parameters() -> None:

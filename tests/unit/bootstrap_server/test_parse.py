@@ -259,10 +259,10 @@ def test_upstreams_addresses() -> None:
         ),
     }.items():
         assert parse_address(split_path(raw)) == value, raw
-    for raw in (b"", b"/", b"nothing", b"prod/1/a/b/c", b"prod%20"):
+    for raw in (b"", b"/", b"nothing", b"prod/1/a/b/c", b"prod%20", b"prod/1/debug/net%2Fprod.efi"):
         with pytest.raises(NotThereError):
             parse_address(split_path(raw))
-    for raw in (b"prod//debug", b"prod/%ff", b"prod/1/debug/net%2Fprod.efi"):
+    for raw in (b"prod//debug", b"prod/%ff", b"prod/1/\n"):
         with pytest.raises(InputError):
             parse_address(split_path(raw))
 

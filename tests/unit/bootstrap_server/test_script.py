@@ -32,7 +32,8 @@ MAY_FAIL |= {"ifclose"}
 
 def test_command_line() -> None:
     assert command_line(parse_address(["prod", "12", "zos-debug"]), SITE) == (
-        "runmode=prod farmer_id=12 hub=http://hub.example bootstrap=http://boot.example:8080 "
+        "version=v3 runmode=prod farmer_id=12 "
+        "hub=http://hub.example bootstrap=http://boot.example:8080 "
         "console=tty0 console=ttyS0,115200n8 panic=60 nomodeset zos-debug"
     )
     assert "farmer_id" not in command_line(parse_address(["prod"]), SITE)
@@ -98,6 +99,17 @@ def test_a_script_of_maximal_input_fits() -> None:
     assert len(command_line(boot, site)) <= COMMAND_LINE_MAX_BYTES
     assert len(fill_slot(render_script(boot, site))) == SLOT_BYTES
     assert parse_address(["prod", "1", "a " * PARAMETERS_MAX]).parameters
+
+
+def test_a_script_with_every_option_fits() -> None:
+    mirrors = tuple(f"https://{letter}{'h' * (URL_MAX_CHARS - 9)}" for letter in "abcdefgh")
+    site = Site(mirrors[0], "https://hub.example", mirrors, has_log=True, token="1." + "t" * 300)
+    address = "2001:db8:1111:2222:3333:4444:5555:6666/64"
+    servers = tuple(f"2001:db8:1111:2222:3333:4444:5555:777{digit}" for digit in "123")
+    network = Network(MAC, address, "fe80::1", servers, 4094, "auto", f"http://{'p' * 200}:3128")
+    words = ("a" * 200, "b" * 200)
+    options = Options("prod", FARM_MAX, words, "r" * 128, network, mirrors[4:], ("tty1", "tty2"))
+    assert len(fill_slot(render_script(options, site))) == SLOT_BYTES
 
 
 def test_slot_is_the_script_and_newlines() -> None:
