@@ -9,7 +9,7 @@ from starlette.responses import Response
 from bootstrap_server.channels.bootable import FULL, UKI
 from bootstrap_server.errors import NotThereError
 from bootstrap_server.images.keys import render_public
-from bootstrap_server.images.kinds import KINDS, OCTETS, TEXT, Kind
+from bootstrap_server.images.kinds import BIOS, KINDS, OCTETS, TEXT, Kind
 from bootstrap_server.images.make import (
     BESIDE,
     CHECKSUM,
@@ -65,6 +65,7 @@ async def send_kind(request: Request, server: Server, kind: Kind) -> Response:
 
 def make(server: Server, kind: Kind, options: Options | None) -> Content:
     """Return the content of an image. Raises `NotThereError` if there is nothing to boot."""
+    check_root(server, kind)
     if options is not None:
         server.check_release(options)
         if kind.source == UKI and options == Options(options.run_mode):
@@ -75,6 +76,16 @@ def make(server: Server, kind: Kind, options: Options | None) -> Content:
         return make_image(server.templates, kind, server.script(options))
     script = render_provision(server.site(None)) if kind.personal == "provision" else ""
     return make_image(server.templates, kind, script)
+
+
+def check_root(server: Server, kind: Kind) -> None:
+    """Raise `NotThereError` for an image that could not trust this server's own root."""
+    is_private = server.settings.tls_root and server.settings.public_url.startswith("https:")
+    if is_private and kind.firmware == (BIOS,) and kind.personal != "none":
+        raise NotThereError(
+            "iPXE for BIOS can't be given this server's own root certificate",
+            hint="/full/... needs no HTTPS before Linux runs; with UEFI every other kind works",
+        )
 
 
 def describe(server: Server, digest: str, name: str, end: str) -> tuple[Content, str]:

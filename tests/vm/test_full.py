@@ -54,8 +54,8 @@ def test_an_image_with_a_release_needs_no_bootstrap_server(
         need_uefi()
     (tmp_path / "releases").mkdir()
     (tmp_path / "releases" / "dev").mkdir()
-    for name in ("vmlinuz", "initramfs.zst", "zos.efi"):
-        os.link(release.folder / name, tmp_path / "releases" / "dev" / name)
+    for file in ("vmlinuz", "initramfs.zst", "zos.efi"):
+        os.link(release.folder / file, tmp_path / "releases" / "dev" / file)
     listener = open_listener("127.0.0.1", 0)
     site = Site(NOWHERE, f"http://10.0.2.2:{listener.getsockname()[1]}")
     line = command_line(parse_address(["dev", "42"]), site)

@@ -7,20 +7,26 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from fastapi import FastAPI
 
 from bootstrap_server.channels.releases import BOOT_FILES
 from bootstrap_server.images.kinds import KINDS, Kind
 from bootstrap_server.images.make import SIGNED
 from bootstrap_server.images.template import RECIPES as TEMPLATES
 from bootstrap_server.images.template import load_templates
+from bootstrap_server.images.workshop import IPXE_ROOT
 from bootstrap_server.script.boot import COMMAND_LINE_MAX_BYTES, SLOT_BYTES
+from bootstrap_server.settings import Settings
+from bootstrap_server.web.app import create_app
 from tests.functional.bootstrap_server.test_server import PUBLIC, Server, run_server
+from tests.helpers.asgi import ask
 from tests.helpers.needs import need_tool
 
 pytestmark = pytest.mark.timeout(900)
 EVERY = sorted(KINDS)
 SLOTS = [name for name, kind in KINDS.items() if kind.max_parts and kind.source in TEMPLATES]
 TIMEOUT_S = 60
+ROOT = bytes(range(100, 132))
 MARKS = {".iso": (0x8001, b"CD001"), ".efi": (0, b"MZ"), ".lkrn": (0x202, b"HdrS")}
 
 
@@ -53,6 +59,14 @@ def server(tmp_path_factory: pytest.TempPathFactory, image_key: Path) -> Iterato
 def address(kind: Kind) -> str:
     """Return an address of a kind: a farm's with a parameter, or the only one."""
     return "/".join(["", kind.name, "dev", "42", "zos-debug"][: 2 + min(3, kind.max_parts)])
+
+
+@pytest.fixture(scope="module")
+def private(server: Server) -> FastAPI:
+    """Return a server whose certificate is signed by a root of the operator's own."""
+    return create_app(
+        Settings("https://boot.example", "http://hub", server.releases, tls_root=ROOT)
+    )
 
 
 @pytest.mark.parametrize("name", EVERY)
@@ -176,3 +190,21 @@ def test_two_forms_of_one_address(server: Server, path: str, same: str) -> None:
 def test_no_kind_has_an_image_where_nothing_can_boot(server: Server, name: str) -> None:
     for path in (f"/{name}", f"/{name}/", f"/{name}/qa/1", f"/{name}/nothing/1", f"/{name}/dev/0"):
         assert server.ask(path).status in (404, 422), path
+
+
+@pytest.mark.parametrize("name", ["usb", "iso", "uefi", "uefi-arm64", "snponly"])
+def test_a_private_root_is_in_every_program_for_uefi(private: FastAPI, name: str) -> None:
+    answer = ask(private, f"/{name}/dev/42")
+    assert answer.status == 200
+    assert answer.body.count(ROOT) == (2 if name in ("usb", "iso") else 1)  # two processors
+    assert IPXE_ROOT not in answer.body
+
+
+@pytest.mark.parametrize("path", ["/krn/dev/42", "/krn-provision"])
+def test_a_bios_file_that_could_not_trust_the_root_is_not_made(private: FastAPI, path: str) -> None:
+    answer = ask(private, path)
+    assert answer.status == 404
+    assert b"own root certificate" in answer.body
+    assert b"/full/" in answer.body
+    assert ask(private, "/krn-generic").status == 200
+    assert ask(private, "/full/dev/42").status == 200

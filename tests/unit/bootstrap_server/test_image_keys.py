@@ -12,7 +12,7 @@ from cryptography.x509 import load_pem_x509_certificate
 
 from bootstrap_server.errors import SettingsError
 from bootstrap_server.images import keys
-from tests.helpers.certificates import make_authority
+from tests.helpers.serving.certificates import make_authority
 
 PLAIN = (Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
