@@ -57,7 +57,12 @@ class Lease:
         """Return whether no other lease can be better."""
         if self.source is Source.STATIC:
             return self.is_proven
-        return bool(self.router and self.name_servers)
+        return self.rank == (True, True)
+
+    @property
+    def rank(self) -> tuple[bool, bool]:
+        """Return how much a node can do with it; a higher one is better."""
+        return bool(self.router), bool(self.name_servers)
 
     def is_near(self, gateway: str) -> bool:
         """Return whether a gateway is in the lease's subnet; some clouds lease a bare /32."""
@@ -138,7 +143,7 @@ def choose_lease(leases: list[Lease], *, is_patience_over: bool) -> Lease | None
             return lease
     if not is_patience_over or not leases:
         return None
-    return max(leases, key=lambda lease: (bool(lease.router), bool(lease.name_servers)))
+    return max(leases, key=lambda lease: lease.rank)
 
 
 def resolv_conf(lease: Lease) -> str:

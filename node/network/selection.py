@@ -182,7 +182,10 @@ class Network:
             lease = replace(lease, name_servers=self.plan.name_servers)
         self.offers[lease.link] = lease
         self.is_changed.set()
-        if self.chosen and self.chosen.link == lease.link and self.chosen != lease:
+        chosen = self.chosen
+        if chosen is None or chosen.link != lease.link or chosen == lease:
+            return
+        if chosen.source is not Source.ROUTER or lease.rank >= chosen.rank:
             await self.apply(lease)
 
     async def drop(self, name: str) -> None:
@@ -232,18 +235,18 @@ class Network:
             await self.wait_for_change(CARRIER_INTERVAL_S)
             self.write_name_servers()
             now = time.monotonic()
-            if self.chosen and self.chosen.source is Source.ROUTER:
-                is_alive = await self.keep_automatic(name) and has_carrier(name)
-            else:
-                is_alive = has_carrier(name)
-            seen_at = now if is_alive else seen_at
+            seen_at = now if await self.is_alive(name) else seen_at
             if now - seen_at > CARRIER_PATIENCE_S:
-                lost = (
-                    "no router advertises an address" if has_carrier(name) else "the cable is out"
-                )
-                log(f"{name}: {lost}")
+                is_in = has_carrier(name)
+                log(f"{name}: {'no router advertises' if is_in else 'the cable is out'}")
                 await self.stop_clients([name])
                 self.chosen = None
+
+    async def is_alive(self, name: str) -> bool:
+        """Return whether the lease in use, on link `name`, can be used still."""
+        if self.chosen and self.chosen.source is Source.ROUTER:
+            return await self.keep_automatic(name) and has_carrier(name)
+        return has_carrier(name)
 
     async def keep_automatic(self, name: str) -> bool:
         """Follow what routers advertise on link `name`; return whether there is an address."""

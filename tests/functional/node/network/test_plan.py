@@ -101,7 +101,7 @@ def test_a_network_with_ipv6_only_and_a_dhcp_server_that_comes_later(lab: Lab) -
     wait_until(lambda: "up: wire0: 2001:db8:9:" in lab.said(), "an address")
     assert lab.routes("-6")["default"].startswith("fe80::")
     assert "nameserver 2001:db8:9::53" in lab.resolv_conf.read_text()
-    lab.serve(options={"1": "ffffff00", "3": "0a090001"})
+    lab.serve(options={"1": "ffffff00", "3": "0a090001", "6": "0a090002"})
     wait_until(lambda: lab.addresses() == ["10.9.0.50/24"], "a lease")
     assert "no router advertises" not in lab.said()
     assert lab.addresses(version="-6") != []
@@ -113,3 +113,15 @@ def test_ipv6_can_be_switched_off(lab: Lab) -> None:
     lab.start_node(words=f"{STATIC} net.ipv6=off")
     wait_until(lambda: lab.addresses() == ["10.9.0.5/24"], "the address")
     assert json.loads(lab.ip(lab.node, "-6", "-json", "addr", "show", "dev", "wire0")) in ([], [{}])
+
+
+def test_a_lease_without_a_router_does_not_replace_what_a_router_advertises(lab: Lab) -> None:
+    lab.ip(lab.host, "addr", "add", SIX, "dev", "peer", "nodad")
+    lab.start_dnsmasq("peer", "--enable-ra", "--dhcp-range=2001:db8:9::,ra-only,64,10m")
+    lab.serve(seconds=6, options={"1": "ffffff00"})
+    lab.start_node()
+    wait_until(lambda: "up: wire0: 2001:db8:9:" in lab.said(), "an address")
+    kinds = [message["kind"] for message in lab.asked()]
+    wait_until(lambda: len(lab.asked()) > len(kinds) + 2, "extensions of the lease")
+    assert "up: wire0: 10.9.0.50" not in lab.said()
+    assert lab.addresses() == []
