@@ -12,6 +12,7 @@ HUB = "/hub"
 
 _DIGEST = "[0-9a-f]{64}"
 _NAME = "[A-Za-z0-9][A-Za-z0-9._-]{0,127}"
+_VERSION = "[A-Za-z0-9][A-Za-z0-9.+_-]{0,63}"
 _REPOSITORY = f"(?:flists/)?{_NAME}"
 
 
@@ -36,7 +37,7 @@ class Rule(NamedTuple):
 
 
 RULES = (
-    Rule(r"/kernel/%s/release\.ipxe", "server", False),
+    Rule(rf"/kernel/%s/(?:{_VERSION}/)?release\.ipxe", "server", False),
     Rule(rf"/kernel/%s/[0-9a-f]{{32,64}}/{_NAME}", "server", True),
     Rule(rf"/kernel/%s/{_NAME}", "server", False),
     Rule(r"/channel/metadata/timestamp\.json", "server", False),
