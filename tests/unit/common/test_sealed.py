@@ -1,5 +1,6 @@
 """Sealed files: damage is noticed, wherever it is."""
 
+import hashlib
 import tarfile
 from pathlib import Path
 
@@ -48,3 +49,27 @@ def test_a_damaged_archive_of_packages_is_refused(tmp_path: Path) -> None:
         open_archive(path),
     ):
         pass
+
+
+def test_a_file_is_read_through_once_while_nothing_changes_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"content")
+    seal_file(path, path)
+    reads = []
+    digest = hashlib.file_digest
+    monkeypatch.setattr(hashlib, "file_digest", lambda *it: reads.append(1) or digest(*it))
+    assert is_intact(path)
+    assert is_intact(path)
+    assert len(reads) == 2  # it has just been written, and may change without a change of its time
+    monkeypatch.setattr("common.sealed.SETTLED_S", -1.0)
+    assert is_intact(path)
+    assert is_intact(path)
+    assert len(reads) == 3
+    path.write_bytes(b"other content")
+    assert not is_intact(path)
+    path.rename(tmp_path / "old")
+    path.write_bytes(b"content")
+    assert is_intact(path)
+    assert len(reads) == 5
