@@ -69,21 +69,21 @@ def matches_seal(stream: BufferedReader, path: Path) -> bool:
     """
     wanted = sealed_digest(path)
     before = os.fstat(stream.fileno())
-    key = (wanted, *_key_of(before))
+    key = _key_of(wanted, before)
     if not wanted or key in _intact:
         return True
     is_settled = time.time() - max(before.st_mtime, before.st_ctime) >= SETTLED_S
     found = hashlib.file_digest(stream, "sha256").hexdigest()
     stream.seek(0)
-    if found == wanted and is_settled and key == (wanted, *_key_of(os.fstat(stream.fileno()))):
+    if found == wanted and is_settled and key == _key_of(wanted, os.fstat(stream.fileno())):
         _intact.add(key)
     return found == wanted
 
 
-def _key_of(state: os.stat_result) -> tuple[int, ...]:
-    """Return what changes when a file is written to."""
+def _key_of(wanted: str, state: os.stat_result) -> tuple[str | int, ...]:
+    """Return the digest that a file should have, and what changes when it is written to."""
     times = (state.st_mtime_ns, state.st_ctime_ns)
-    return (state.st_dev, state.st_ino, state.st_size, *times)
+    return (wanted, state.st_dev, state.st_ino, state.st_size, *times)
 
 
 def _seal_of(path: Path) -> Path:

@@ -3,6 +3,7 @@
 import hashlib
 import tarfile
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
@@ -57,9 +58,14 @@ def test_a_file_is_read_through_once_while_nothing_changes_it(
     path = tmp_path / "file"
     path.write_bytes(b"content")
     seal_file(path, path)
-    reads = []
+    reads: list[object] = []
     digest = hashlib.file_digest
-    monkeypatch.setattr(hashlib, "file_digest", lambda *it: reads.append(1) or digest(*it))
+
+    def noted(stream: BinaryIO, name: str) -> object:
+        reads.append(stream)
+        return digest(stream, name)
+
+    monkeypatch.setattr(hashlib, "file_digest", noted)
     assert is_intact(path)
     assert is_intact(path)
     assert len(reads) == 2  # it has just been written, and may change without a change of its time
