@@ -3,7 +3,6 @@
 import os
 import pickle
 import re
-import shutil
 import subprocess
 import sys
 import time
@@ -133,7 +132,8 @@ def test_another_python_gives_the_same_bytes(
 def make_other_python(folder: Path) -> Path:
     """Return a Python of another version that has what a build needs."""
     names = [f"python3.{minor}" for minor in range(14, 10, -1) if minor != sys.version_info.minor]
-    found = next((path for name in names if (path := shutil.which(name)) and runs(path)), None)
+    places = (Path(folder, name) for name in names for folder in os.get_exec_path())
+    found = next((path for path in places if path.exists() and runs(path)), None)
     if found is None:
         pytest.skip(f"none of {', '.join(names)} is installed")
     run([found, "-m", "venv", folder], timeout_s=BUILD_S)
@@ -155,7 +155,7 @@ def make_other_python(folder: Path) -> Path:
     return folder / "bin" / "python"
 
 
-def runs(python: str) -> bool:
+def runs(python: Path) -> bool:
     """Return whether a Python can make environments; a version manager's stub may lead nowhere."""
-    call = [python, "-c", "import ensurepip, venv"]
+    call: list[str | Path] = [python, "-c", "import ensurepip, venv"]
     return subprocess.run(call, capture_output=True, timeout=BUILD_S).returncode == 0

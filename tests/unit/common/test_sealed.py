@@ -2,8 +2,8 @@
 
 import hashlib
 import tarfile
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 import pytest
 
@@ -61,7 +61,7 @@ def test_a_file_is_read_through_once_while_nothing_changes_it(
     reads: list[object] = []
     digest = hashlib.file_digest
 
-    def noted(stream: BinaryIO, name: str) -> object:
+    def noted(stream: BufferedReader, name: str) -> object:
         reads.append(stream)
         return digest(stream, name)
 
