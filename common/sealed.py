@@ -5,12 +5,19 @@ to the cache and makes a new seal.
 """
 
 import hashlib
+import os
+import time
 from io import BufferedReader
 from pathlib import Path
 
 from common.files import write_atomic
 
 DIGEST_CHARS = 64
+_intact: set[tuple[str | int, ...]] = set()
+"""What this process has read through: a large file is not read again while nothing changes it."""
+SETTLED_S = 0.1
+"""The clock of a file system ticks in steps of some milliseconds. A file that changed so shortly
+before it is read may change again without another time."""
 
 
 def write_sealed(path: Path, data: bytes) -> None:
@@ -61,11 +68,22 @@ def matches_seal(stream: BufferedReader, path: Path) -> bool:
     The stream is at its start again afterwards.
     """
     wanted = sealed_digest(path)
-    if not wanted:
+    before = os.fstat(stream.fileno())
+    key = _key_of(wanted, before)
+    if not wanted or key in _intact:
         return True
+    is_settled = time.time() - max(before.st_mtime, before.st_ctime) >= SETTLED_S
     found = hashlib.file_digest(stream, "sha256").hexdigest()
     stream.seek(0)
+    if found == wanted and is_settled and key == _key_of(wanted, os.fstat(stream.fileno())):
+        _intact.add(key)
     return found == wanted
+
+
+def _key_of(wanted: str, state: os.stat_result) -> tuple[str | int, ...]:
+    """Return the digest that a file should have, and what changes when it is written to."""
+    times = (state.st_mtime_ns, state.st_ctime_ns)
+    return (wanted, state.st_dev, state.st_ino, state.st_size, *times)
 
 
 def _seal_of(path: Path) -> Path:

@@ -3,9 +3,11 @@
 The archive is made once for each set of packages and sealed; then it is as good as they are.
 """
 
+import contextlib
 import hashlib
 import json
 import os
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from urllib.parse import quote
@@ -40,6 +42,7 @@ SNAPSHOT = "http://snapshot.debian.org/archive"
 SECURITY = "pool/updates/"
 SECTION = "debian"
 LOCK_DEADLINE_S = FETCH_DEADLINE_S + 300
+NOTED_S = 3600.0
 Progress = Callable[[str], None]
 
 
@@ -53,8 +56,8 @@ def fetch_locked(
     that makes the same archive does not finish in time.
     """
     path = cache_dir("debian") / f"{lock.suite}-{FORMAT}-{lock.identity[:32]}.tar"
+    note_use(path)
     if is_intact(path):
-        os.utime(path)
         return path
     forget_unused(path.parent, "*.tar")
     with hold_lock(path.with_suffix(".lock"), "fetching Debian packages", LOCK_DEADLINE_S):
@@ -64,6 +67,13 @@ def fetch_locked(
                 progress("unpacking the packages")
             join_packages(lock, places, path)
     return path
+
+
+def note_use(path: Path) -> None:
+    """Keep an archive from being forgotten. Its time changes rarely: it is read through then."""
+    with contextlib.suppress(FileNotFoundError):
+        if time.time() - path.stat().st_mtime > NOTED_S:
+            os.utime(path)
 
 
 def fetch_or_resolve(

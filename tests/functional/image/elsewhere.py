@@ -20,7 +20,7 @@ class Order:
 
     output: Path
     keys: Path
-    mirror: Path
+    mirror: Path | None
     level: int
     frozen: dict[str, Any]
     user: int

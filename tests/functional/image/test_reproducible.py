@@ -2,8 +2,11 @@
 
 import os
 import pickle
+import re
+import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -76,3 +79,83 @@ def test_another_user_elsewhere_years_later_gets_the_same_bytes(
         assert (output / name).read_bytes() == (release.folder / name).read_bytes(), name
         assert (output / name).stat().st_uid == NOBODY
     assert list((cache / "pool").iterdir()) == []
+
+
+# What `build_release` imports beside the standard library.
+WHEELS = ("bcrypt", "cffi", "cryptography", "packaging", "pycparser", "urllib3", "zstandard")
+
+
+def build_by(
+    call: Sequence[str | Path], release: Release, keys: Path, frozen: Frozen, folder: Path
+) -> None:
+    """Build the release again by another Python, and compare every byte."""
+    output, cache = folder / "output", folder / "cache"
+    for path in (output, cache):
+        path.mkdir()
+    for name in ("debian", "pool"):
+        (cache / name).symlink_to(Path(os.environ["ZOS_CACHE"], name))
+    (folder / "order").write_bytes(
+        pickle.dumps(Order(output, keys, None, FAST, frozen, os.getuid(), 0.0))
+    )
+    processor = min(os.sched_getaffinity(0))
+    words = [*call, "-m", "tests.functional.image.elsewhere", folder / "order"]
+    done = subprocess.run(
+        ["taskset", "-c", str(processor), *words],
+        capture_output=True,
+        text=True,
+        timeout=BUILD_S,
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(TOP), "ZOS_CACHE": str(cache)},
+    )
+    assert done.returncode == 0, done.stderr
+    assert compare(read_side(release.folder), read_side(output)) == []
+    for path in output.iterdir():
+        assert path.read_bytes() == (release.folder / path.name).read_bytes(), path.name
+
+
+def test_other_modes_of_python_give_the_same_bytes(
+    release: Release, frozen: Frozen, keys: Path, tmp_path: Path
+) -> None:
+    need_tool("taskset")
+    words = ["-O", "-X", "utf8=0", "-X", "no_debug_ranges", "-X", "importtime", "-B", "-s"]
+    build_by([sys.executable, *words], release, keys, frozen, tmp_path)
+
+
+@pytest.mark.matrix
+def test_another_python_gives_the_same_bytes(
+    release: Release, frozen: Frozen, keys: Path, tmp_path: Path
+) -> None:
+    need_tool("taskset")
+    build_by([make_other_python(tmp_path / "venv")], release, keys, frozen, tmp_path)
+
+
+def make_other_python(folder: Path) -> Path:
+    """Return a Python of another version that has what a build needs."""
+    names = [f"python3.{minor}" for minor in range(14, 10, -1) if minor != sys.version_info.minor]
+    places = (Path(folder, name) for name in names for folder in os.get_exec_path())
+    found = next((path for path in places if path.exists() and runs(path)), None)
+    if found is None:
+        pytest.skip(f"none of {', '.join(names)} is installed")
+    run([found, "-m", "venv", folder], timeout_s=BUILD_S)
+    text = (TOP / "requirements.lock").read_text()
+    locked = re.findall(r"^(?:\S.*\n(?: .*\n)+)", text, re.MULTILINE)
+    wanted = [row for row in locked if re.split("[=<> ;]", row)[0] in WHEELS]
+    assert len(wanted) == len(WHEELS)
+    lock = folder / "lock"
+    lock.write_text("".join(wanted))
+    call: list[str | Path] = [
+        folder / "bin" / "pip",
+        "install",
+        "--no-deps",
+        "--require-hashes",
+        "-r",
+        lock,
+    ]
+    run(call, timeout_s=BUILD_S)
+    return folder / "bin" / "python"
+
+
+def runs(python: Path) -> bool:
+    """Return whether a Python can make environments; a version manager's stub may lead nowhere."""
+    call: list[str | Path] = [python, "-c", "import ensurepip, venv"]
+    return subprocess.run(call, capture_output=True, timeout=BUILD_S).returncode == 0

@@ -1,6 +1,8 @@
 """Sealed files: damage is noticed, wherever it is."""
 
+import hashlib
 import tarfile
+from io import BufferedReader
 from pathlib import Path
 
 import pytest
@@ -48,3 +50,32 @@ def test_a_damaged_archive_of_packages_is_refused(tmp_path: Path) -> None:
         open_archive(path),
     ):
         pass
+
+
+def test_a_file_is_read_through_once_while_nothing_changes_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"content")
+    seal_file(path, path)
+    reads: list[object] = []
+    digest = hashlib.file_digest
+
+    def noted(stream: BufferedReader, name: str) -> object:
+        reads.append(stream)
+        return digest(stream, name)
+
+    monkeypatch.setattr(hashlib, "file_digest", noted)
+    assert is_intact(path)
+    assert is_intact(path)
+    assert len(reads) == 2  # it has just been written, and may change without a change of its time
+    monkeypatch.setattr("common.sealed.SETTLED_S", -1.0)
+    assert is_intact(path)
+    assert is_intact(path)
+    assert len(reads) == 3
+    path.write_bytes(b"other content")
+    assert not is_intact(path)
+    path.rename(tmp_path / "old")
+    path.write_bytes(b"content")
+    assert is_intact(path)
+    assert len(reads) == 5
