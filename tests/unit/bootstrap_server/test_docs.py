@@ -1,5 +1,7 @@
 """The pages about codes, options and kernel parameters list what there is, in the code's words."""
 
+from collections.abc import Sequence
+
 from bootstrap_server.options.parameters import PARAMETERS, REFUSED
 from bootstrap_server.options.parse import FIELDS
 from bootstrap_server.script.compose import TOLD
@@ -9,7 +11,7 @@ from tests.helpers.checkout import TOP
 DOCS = TOP / "docs"
 
 
-def make_table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+def make_table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     lines = [head, ("---",) * len(head), *rows]
     return "".join("| " + " | ".join(cells) + " |\n" for cells in lines)
 
@@ -17,9 +19,7 @@ def make_table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
 def tables() -> dict[str, list[str]]:
     """Return the tables of each page."""
     head = ("code", "the screen says", "what to do")
-    groups = [
-        [code for code in CODES if code.startswith(start)] for start in ("ZB1", "ZB2", "ZB3", "ZB4")
-    ]
+    groups = [[code for code in CODES if code.startswith(f"ZB{digit}")] for digit in "12345"]
     codes = [
         make_table(head, [(f"`{code}`", CODES[code].wrong, CODES[code].todo) for code in group])
         for group in groups
