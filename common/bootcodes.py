@@ -2,9 +2,9 @@
 
 A code is "ZB" and two digits. The first digit says how far the node got: 1 its own network, 2 the
 bootstrap server, 3 the kernel, 4 Zero-OS itself, 5 provisioning. A code never changes its meaning;
-a new fault gets a new one. `wrong` completes "Zero-OS: cannot boot (ZB12): ...": one line of plain ASCII, without a
-character that means something to iPXE. `todo` is for the farmer in front of the machine, the most
-likely remedy first.
+a new fault gets a new one. `wrong` completes "Zero-OS: cannot boot (ZB12): ...": one line of plain
+ASCII, without a character that means something to iPXE. `todo` is for the farmer in front of the
+machine, the most likely remedy first.
 """
 
 from collections.abc import Mapping
