@@ -1,10 +1,10 @@
 """Why a node does not boot: the codes that the screen, the boot log, the pages and the docs share.
 
 A code is "ZB" and two digits. The first digit says how far the node got: 1 its own network, 2 the
-bootstrap server, 3 the kernel, 4 Zero-OS itself. A code never changes its meaning; a new fault gets
-a new one. `wrong` completes "Zero-OS: cannot boot (ZB12): ...": one line of plain ASCII, without a
-character that means something to iPXE. `todo` is for the farmer in front of the machine, the most
-likely remedy first.
+bootstrap server, 3 the kernel, 4 Zero-OS itself, 5 provisioning. A code never changes its meaning;
+a new fault gets a new one. `wrong` completes "Zero-OS: cannot boot (ZB12): ...": one line of plain
+ASCII, without a character that means something to iPXE. `todo` is for the farmer in front of the
+machine, the most likely remedy first.
 """
 
 from collections.abc import Mapping
@@ -96,16 +96,6 @@ CODES: Mapping[str, Code] = {
         "The server is overloaded or being changed. The node tries again by itself. If it lasts, "
         "tell the server's operator.",
     ),
-    "ZB26": Code(
-        "this node waits to be claimed by its farmer",
-        "The server knows nothing of this machine yet. Claim it in the server's list of waiting "
-        "nodes, or with the MAC address on the screen; it then boots by itself within a minute.",
-    ),
-    "ZB27": Code(
-        "the server's table of nodes contradicts itself for this node",
-        "Its MAC address, UUID and serial number belong to different rows of the table, or its "
-        "card has moved to another machine. Correct the rows; the server's log names them.",
-    ),
     # kernel and initramfs
     "ZB31": Code(
         "the kernel or its initramfs is altered or incomplete",
@@ -159,6 +149,17 @@ CODES: Mapping[str, Code] = {
         "a service that the node needs did not start",
         "The lines above name the service and the reason. Boot again; if it comes back, try "
         "another release and tell the release's makers.",
+    ),
+    # provisioning
+    "ZB51": Code(
+        "this node waits to be claimed by its farmer",
+        "The server knows nothing of this machine yet. Claim it in the server's list of waiting "
+        "nodes, or with the MAC address on the screen; it then boots by itself within a minute.",
+    ),
+    "ZB52": Code(
+        "the server's table of nodes contradicts itself for this node",
+        "Its MAC address, UUID and serial number belong to different rows of the table, or its "
+        "card has moved to another machine. Correct the rows; the server's log names them.",
     ),
 }
 

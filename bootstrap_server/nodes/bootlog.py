@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, case, delete, func, insert, select, update
+from sqlalchemy import Connection, bindparam, case, delete, func, insert, select, update
 
 from bootstrap_server.nodes.identity import Identity, label_of
 from bootstrap_server.nodes.report import IpxeReport, NodeReport, begins_boot, clean
@@ -20,6 +20,22 @@ KEPT_BOOTS = 10
 KEPT_REPORTS = 40
 KEPT_MACHINES = 20_000
 SHOWN_MACHINES = 1000
+
+# Statements of every report, built once: to build one takes longer than to run it.
+SAME_CARD = (
+    select(MACHINES.c.key)
+    .where(MACHINES.c.mac == bindparam("card"))
+    .order_by(MACHINES.c.last_s.desc())
+    .limit(1)
+)
+NEWEST_BOOT = (
+    select(BOOTS).where(BOOTS.c.machine == bindparam("key")).order_by(BOOTS.c.id.desc()).limit(1)
+)
+LAST_REPORT = (
+    select(REPORTS).where(REPORTS.c.boot == bindparam("of")).order_by(REPORTS.c.id.desc()).limit(1)
+)
+ADD_REPORT = insert(REPORTS)
+CHANGE_BOOT = update(BOOTS).where(BOOTS.c.id == bindparam("of"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,8 +169,7 @@ def find_key(connection: Connection, identity: Identity) -> str:
     """Return the machine of an identity: without a UUID, the one last seen with that MAC."""
     if identity.uuid:
         return identity.key
-    same = select(MACHINES.c.key).where(MACHINES.c.mac == identity.mac)
-    known = connection.execute(same.order_by(MACHINES.c.last_s.desc()).limit(1)).scalar()
+    known = connection.execute(SAME_CARD, {"card": identity.mac}).scalar()
     return str(known) if known else identity.key
 
 
@@ -198,12 +213,10 @@ def find_boot(
     connection: Connection, key: str, stage: str, now_s: float
 ) -> tuple[OpenBoot, Step | None]:
     """Return the boot that a report belongs to, which may be a new one, and its last report."""
-    newest = select(BOOTS).where(BOOTS.c.machine == key).order_by(BOOTS.c.id.desc()).limit(1)
-    row = connection.execute(newest).first()
+    row = connection.execute(NEWEST_BOOT, {"key": key}).first()
     if row is None or begins_boot(stage, row.stage):
         return begin_boot(connection, key, stage, now_s), None
-    of_boot = select(REPORTS).where(REPORTS.c.boot == row.id).order_by(REPORTS.c.id.desc())
-    last = connection.execute(of_boot.limit(1)).first()
+    last = connection.execute(LAST_REPORT, {"of": row.id}).first()
     boot = OpenBoot(row.id, row.began_s, row.is_whole, row.report_count)
     return boot, make_step(last) if last else None
 
@@ -238,11 +251,11 @@ def add_report(
         count = boot.count
     detail = clean(report.detail) if isinstance(report, NodeReport) else ""
     row = {"boot": boot.id, "stage": stage, "code": report.code, "detail": detail, "at_s": now_s}
-    connection.execute(insert(REPORTS).values(row))
-    changed: dict[str, object] = {"report_count": count}
+    connection.execute(ADD_REPORT, row)
+    changed: dict[str, object] = {"of": boot.id, "report_count": count}
     if stage != "failed":
         changed["stage"] = stage
-    connection.execute(update(BOOTS).where(BOOTS.c.id == boot.id).values(changed))
+    connection.execute(CHANGE_BOOT, changed)
 
 
 def read_boots(connection: Connection, which: Any) -> dict[str, list[Boot]]:

@@ -72,14 +72,16 @@ class IpxeReport(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    uuid: str = Field("", max_length=36, description="the machine's SMBIOS UUID")
-    mac: str = Field("", max_length=17, description="the MAC address of the card it boots from")
+    uuid: str = Field(default="", max_length=36, description="the machine's SMBIOS UUID")
+    mac: str = Field(
+        default="", max_length=17, description="the MAC address of the card it boots from"
+    )
     serial: Annotated[str, AfterValidator(take_serial)] = Field(
-        "", max_length=2 * SERIAL_MAX_CHARS, description="its serial number"
+        default="", max_length=2 * SERIAL_MAX_CHARS, description="its serial number"
     )
     farm: Annotated[int | None, BeforeValidator(take_farm), Field(ge=1, le=FARM_MAX)] = None
     mode: Annotated[str, BeforeValidator(take_mode)] = ""
-    code: str = Field("", pattern=r"^(ZB[0-9]{2})?$", description="why the boot failed")
+    code: str = Field(default="", pattern=r"^(ZB[0-9]{2})?$", description="why the boot failed")
 
     @model_validator(mode="after")
     def check_identity(self) -> Self:
@@ -101,9 +103,11 @@ class IpxeReport(BaseModel):
 class NodeReport(IpxeReport):
     """What a node tells, in JSON."""
 
-    detail: str = Field("", max_length=DETAIL_MAX_CHARS, description="what went wrong")
-    version: str = Field("", max_length=VERSION_MAX_CHARS, pattern=_TEXT, description="release")
-    enrol: str = Field("", max_length=ENROL_MAX_CHARS, description="the enrolment token")
+    detail: str = Field(default="", max_length=DETAIL_MAX_CHARS, description="what went wrong")
+    version: str = Field(
+        default="", max_length=VERSION_MAX_CHARS, pattern=_TEXT, description="release"
+    )
+    enrol: str = Field(default="", max_length=ENROL_MAX_CHARS, description="the enrolment token")
 
 
 def clean(text: str) -> str:

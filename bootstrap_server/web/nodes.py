@@ -43,9 +43,9 @@ class Asking(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    uuid: str = Field("", max_length=36)
-    serial: str = Field("", max_length=200)
-    turn: int = Field(0, ge=0, le=10**6)
+    uuid: str = Field(default="", max_length=36)
+    serial: str = Field(default="", max_length=200)
+    turn: int = Field(default=0, ge=0, le=10**6)
 
 
 @router.get("/provision/{mac}", response_class=Response, dependencies=[Depends(limit_reports)])
@@ -59,14 +59,14 @@ def give_script(
     identity = parse_identity(parse_mac(mac), asked.uuid, take_serial(asked.serial))
     if not server.database.is_lasting and server.unknown_nodes is None:
         raise NotThereError("this server provisions no nodes: its operator gave it no database")
-    code = "ZB26"
+    code = "ZB51"
     try:
         options = server.nodes.provide(identity, server.unknown_nodes)
         if options is not None:
             server.check_options(options)
             return send_text(server.script(options))
     except (ConflictError, InputError, NotThereError) as error:
-        code = "ZB27"
+        code = "ZB52"
         request.app.state.kit.log.warning("cannot provision", node=str(identity), why=error.message)
     others = {kind: name for kind, name in identity.names.items() if kind != "mac"}
     url = server.settings.public_url

@@ -7,7 +7,7 @@ import pytest
 
 from bootstrap_server.state.opening import open_state
 from serving.database import Database
-from tests.helpers.postgres import Postgres, run_postgres
+from tests.helpers.services.postgres import Postgres, run_postgres
 
 
 @pytest.fixture(scope="session")

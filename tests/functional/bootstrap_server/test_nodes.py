@@ -203,7 +203,7 @@ def test_server_processes_share_tokens_nodes_and_log(
     tokens = Tokens(open_state(None, shared_url), SCOPES)
     token = tokens.create("me", ["nodes", "read"])
     bearer = f"Bearer {token}"
-    assert b"ZB26" in one.ask(f"/provision/{MAC}").data
+    assert b"ZB51" in one.ask(f"/provision/{MAC}").data
     body = json.dumps({"runmode": "dev", "farm": 4711}).encode()
     assert two.ask(f"/api/nodes/{MAC}/claim", "POST", body, Authorization=bearer).status == 200
     script = one.ask(f"/provision/{MAC}").data.decode()

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.helpers.needs import need_tool
-from tests.helpers.redfish import (
+from tests.helpers.services.redfish import (
     MACHINES,
     NOTHING_BUT_FLOPPY,
     PASSWORD,

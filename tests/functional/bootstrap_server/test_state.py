@@ -15,7 +15,7 @@ from bootstrap_server.state.tables import TABLES
 from common.errors import UsageError
 from serving.database import Database, DatabaseError, open_database
 from serving.tokens import TOKENS, TokenError, Tokens
-from tests.helpers.postgres import Postgres
+from tests.helpers.services.postgres import Postgres
 
 COMMAND_S = 120
 

@@ -19,9 +19,7 @@ def make_table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
 def tables() -> dict[str, list[str]]:
     """Return the tables of each page."""
     head = ("code", "the screen says", "what to do")
-    groups = [
-        [code for code in CODES if code.startswith(start)] for start in ("ZB1", "ZB2", "ZB3", "ZB4")
-    ]
+    groups = [[code for code in CODES if code.startswith(f"ZB{digit}")] for digit in "12345"]
     codes = [
         make_table(head, [(f"`{code}`", CODES[code].wrong, CODES[code].todo) for code in group])
         for group in groups

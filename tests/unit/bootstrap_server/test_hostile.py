@@ -165,6 +165,8 @@ def expect(
         words = (*words[:3], *(parameters or ["none"]))
     elif command.name == "set" and words[0] == "base1":
         words = ("base1", f"{URL}/kernel/{mode}")
+    elif command.name == "imgfetch" and "/boot/" in words[-1]:
+        words = (*words[:-1], words[-1].replace("&farm=1&mode=dev", f"&farm={farm}&mode={mode}"))
     return command._replace(arguments=words)
 
 

@@ -9,7 +9,7 @@ from common.bootcodes import CODES, describe
 
 @pytest.mark.parametrize("code", CODES)
 def test_a_code_says_what_is_wrong_and_what_to_do(code: str) -> None:
-    assert re.fullmatch("ZB[1-4][0-9]", code)
+    assert re.fullmatch("ZB[1-5][0-9]", code)
     wrong, todo = CODES[code]
     assert re.fullmatch(r"[A-Za-z][A-Za-z0-9 ',()?-]{9,78}", wrong)
     assert re.fullmatch(r"[A-Z][A-Za-z0-9 '.,:;()?-]*\.", todo)

@@ -71,7 +71,7 @@ def test_a_node_gets_what_its_row_says(app: FastAPI, api: Api) -> None:
 def test_an_unknown_node_waits_until_it_is_claimed(app: FastAPI, api: Api) -> None:
     script = ask(app, f"/provision/{MAC}?uuid={UUID}&serial=ab%20c").text
     assert script.startswith("#!ipxe\n")
-    assert f"waiting to be claimed: node {MAC} (ZB26: " in script
+    assert f"waiting to be claimed: node {MAC} (ZB51: " in script
     (waiting,) = api.json("")["nodes"]
     assert (waiting["state"], waiting["mac"], waiting["serial"]) == ("waiting", MAC, "AB C")
     again = next(word for word in script.split() if "/provision/" in word)
@@ -91,7 +91,7 @@ def test_the_pauses_grow_up_to_a_limit() -> None:
 
 def test_nothing_that_firmware_says_is_a_command() -> None:
     serial = "A${x}||reboot&& #\"'"
-    script = render_waiting("http://boot.example", MAC, {"serial": serial}, 0, "ZB26")
+    script = render_waiting("http://boot.example", MAC, {"serial": serial}, 0, "ZB51")
     (line,) = [line for line in script.splitlines() if line.startswith("chain ")]
     assert not set("${}\"'#&") & set(line.partition("?serial=")[2].partition("&turn=")[0])
     assert line.count("||") == 1
@@ -130,13 +130,13 @@ def test_names_of_two_nodes_are_a_conflict_that_names_both(app: FastAPI, api: Ap
     assert answer.status == 409
     assert f"the node mac {MAC} and the node uuid {UUID}" in answer.text
     script = ask(app, f"/provision/{MAC}?uuid={UUID}").text
-    assert "(ZB27: " in script and "kernel " not in script
+    assert "(ZB52: " in script and "kernel " not in script
 
 
 def test_a_card_that_moved_to_another_machine_is_a_conflict(app: FastAPI, api: Api) -> None:
     api.send("PUT", f"/{MAC}", OPTIONS | {"uuid": UUID})
     other = UUID.replace("4c", "5c")
-    assert "(ZB27: " in ask(app, f"/provision/{MAC}?uuid={other}").text
+    assert "(ZB52: " in ask(app, f"/provision/{MAC}?uuid={other}").text
     assert api.send("PUT", f"/{MAC}", OPTIONS | {"uuid": other}).status == 409
 
 

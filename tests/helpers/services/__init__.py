@@ -1,0 +1,1 @@
+"""Services that a bootstrap server works with: a database, a management controller."""
