@@ -47,6 +47,7 @@ class Result:
     machine: Machine
     files: list[File]
     script_url: str
+    server: str
     release: PublishedRelease | None
     screen: list[str]
     system: str
@@ -111,6 +112,7 @@ def make_result(
         machine=machine,
         files=files,
         script_url=find_file(SCRIPT, options, url).url,
+        server=url,
         release=release,
         screen=show_screen(options),
         system=guess_system(agent),
