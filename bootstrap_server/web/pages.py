@@ -18,6 +18,7 @@ from bootstrap_server.pages.help import show_code, show_codes
 from bootstrap_server.pages.releases import show_releases
 from bootstrap_server.web.boot import make
 from bootstrap_server.web.shared import Server, Shared, answer, make_router
+from common.errors import ZosError
 
 OF_RELEASES = ("full", "uki")  # sources whose images may have to be built first
 
@@ -117,8 +118,11 @@ def send_own(name: str, media_type: str) -> Response:
 
 
 def measure(server: Server, kind: Kind, options: Options) -> tuple[int | None, str]:
-    """Return size and SHA-256 of an image, unless that would take long."""
+    """Return size and SHA-256 of an image, unless that would take long or it can't be made."""
     if not server.templates.is_loaded or kind.source in OF_RELEASES:
         return None, ""
-    content = make(server, kind, options)
+    try:
+        content = make(server, kind, options)
+    except ZosError:  # whoever follows the link is told why
+        return None, ""
     return content.size, server.digests.of(content)

@@ -135,6 +135,24 @@ def test_a_machine_without_images_is_told_what_to_do(app: FastAPI) -> None:
         assert (machine.without in page) == (not find_kinds(machine))
 
 
+@pytest.mark.parametrize(
+    ("url", "root", "is_told"),
+    [("https://boot", b"x" * 32, True), ("https://boot", b"", False), ("http://boot", b"x", False)],
+)
+def test_who_needs_uefi_is_told_so(tmp_path: Path, url: str, root: bytes, is_told: bool) -> None:
+    (tmp_path / "dev").mkdir()
+    for name in ("vmlinuz", "initramfs.zst"):
+        (tmp_path / "dev" / name).write_bytes(b"x")
+    app = create_app(Settings(url, "http://hub", tmp_path, tls_root=root))
+    page = ask(app, "/?farm=1&runmode=dev&machine=usb").text
+    assert ("in UEFI mode.</strong>" in page) == is_told
+    assert (f'href="{url}/full/dev/1">full image' in page) == is_told
+    network = ask(app, "/?farm=1&runmode=dev&machine=network").text
+    assert (f"{url}/krn/dev/1" in network) == (not is_told)
+    assert f"{url}/uefi/dev/1" in network
+    assert "in UEFI mode.</strong>" not in network
+
+
 def test_the_qr_code_is_that_of_the_page() -> None:
     one, other = draw_qr("https://pages.example/?farm=1"), draw_qr("https://pages.example/?farm=2")
     assert one != other
@@ -166,7 +184,7 @@ def test_the_releases_lead_to_their_images() -> None:
     live = {"version": "2.0", "identity": "ab"}
     rows = [{"version": "1.0", "since": "2026-01-02T00:00:00Z"}]
     channel = {"release": live, "since": "2026-02-02T00:00:00Z", "earlier": rows}
-    none = {"release": None, "since": None, "earlier": []}
+    none: dict[str, object] = {"release": None, "since": None, "earlier": []}
     channels = {"dev": none, "qa": none, "test": none, "prod": channel}
     images = {"channels": channels, "kernels": ["own.efi"]}
     settings = Settings("http://boot.example", "http://hub", Path("/nowhere"))
