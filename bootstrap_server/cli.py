@@ -3,9 +3,9 @@
 import argparse
 from collections.abc import Sequence
 
-from bootstrap_server.commands import lock, nodes, serve, token
+from bootstrap_server.commands import lan, lock, nodes, redfish, serve, token
 
-VERBS = (serve, lock, nodes, token)
+VERBS = (serve, lan, nodes, redfish, token, lock)
 
 
 def main(argv: Sequence[str], prog: str) -> int:

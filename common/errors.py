@@ -25,7 +25,7 @@ HOST_MODULES = (
     *("PyKCS11", "alembic", "anyio", "fastapi", "jinja2", "jwt", "mfusepy", "multipart", "obstore"),
     *("packaging", "pkcs11", "prometheus_client", "pydantic", "pydantic_core"),
     *("pydantic_settings", "python_multipart", "qemu.qmp", "rich", "securesystemslib"),
-    *("starlette", "sqlalchemy", "structlog", "tuf", "uvicorn", "virt"),
+    *("starlette", "sqlalchemy", "structlog", "sushy", "tuf", "uvicorn", "virt"),
 )
 
 REFUSAL_HINTS = {

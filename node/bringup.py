@@ -10,15 +10,21 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+from common.bootcodes import describe
 from common.errors import ZosError
 from common.notify import notify_ready
+from common.releases.layout import StoreError
+from common.releases.manifest import UnfitError
+from common.tuf.errors import MetadataError
 from flist.format.signing.keys import load_public_keys
+from node.admission import REFUSED, admit_release, read_about
 from node.backoff import backoff_delays
 from node.cmdline import parse_parameters
 from node.fetch import fetch_flist
 from node.lockdown import close_early, close_modules
 from node.log import log as write_log
 from node.model import BootParameters, NodeError
+from node.report import Reporter, read_machine
 from node.rootfs import (
     META,
     MOUNT_SERVICE,
@@ -50,21 +56,32 @@ CLOSE_AFTER_S = 300.0
 RETRY_S = 1.0
 OVERRIDE = override_text(ROOT, MOUNT_SERVICE)  # each starts after the mount and stops before it
 
+# What `common` raises about the channel and its release.
+CODES_OF_OTHERS = ((MetadataError, "ZB44"), (StoreError, REFUSED), (UnfitError, REFUSED))
+
 log = partial(write_log, "bringup")
 
 
 def main() -> int:
     """Bring the node up, and again whenever its root file system is lost; never returns."""
-    parameters = parse_parameters(Path("/proc/cmdline").read_text(errors="replace"))
+    parameters = read_parameters()
     log(f"farm {parameters.farm}, run mode {parameters.runmode}, hub {parameters.hub}")
+    reporter = Reporter(parameters, read_machine(), read_about().get("VERSION_ID", ""))
+    trying = Trying(reporter)
     client = Client()
-    keep_trying(close_early)  # nothing is fetched before
+    trying.until_done(close_early)  # nothing is fetched before
+    reporter.reached("linux")
+    reporter.reached("network")
+    trying.until_done(lambda: admit_release(parameters))
+    reporter.reached("channel")
     while True:
         servers = NameServers()  # before the copy is made: no change is missed
-        names = keep_trying(lambda: bring_up(client, parameters))
+        names = trying.until_done(lambda: bring_up(client, parameters))
+        reporter.reached("flist")
         wait_and_report(client, names)
         log(f"node ready: farm {parameters.farm}, services {', '.join(sorted(names)) or 'none'}")
         notify_ready()
+        reporter.reached("ready")
         try_to_close()
         wait_for_end(client, MOUNT_SERVICE, servers.follow)
         log("the mount of the flist has ended: bringing the node up again")
@@ -100,15 +117,51 @@ class NameServers:
             return b""
 
 
-def keep_trying(step: Callable[[], T]) -> T:
-    """Call `step` until it succeeds, with growing pauses; log every failure."""
-    for delay_s in backoff_delays():
-        try:
-            return step()
-        except (ZosError, OSError) as error:
-            log(f"{error}; trying again in {delay_s:.1f} s")
-            time.sleep(delay_s)
-    raise AssertionError("the delays never end")
+class Trying:
+    """Repeats what fails and says why: each time in the log, each reason once to the server."""
+
+    def __init__(self, reporter: Reporter) -> None:
+        self.reporter = reporter
+        self.told = ""
+
+    def until_done(self, step: Callable[[], T]) -> T:
+        """Call `step` until it succeeds, with growing pauses."""
+        for delay_s in backoff_delays():
+            try:
+                return step()
+            except (ZosError, OSError) as error:
+                self.tell(error)
+                log(f"{error}; trying again in {delay_s:.1f} s")
+                time.sleep(delay_s)
+        raise AssertionError("the delays never end")
+
+    def tell(self, error: Exception) -> None:
+        """Show and report what keeps the node from booting, unless that was the last thing told."""
+        code = code_of(error)
+        if self.told == f"{code} {error}":
+            return
+        self.told = f"{code} {error}"
+        if code:
+            write_log("Zero-OS", describe(code))
+        if hint := getattr(error, "hint", None):
+            log(f"hint: {hint}")
+        self.reporter.failed(code, str(error))
+
+
+def code_of(error: Exception) -> str:
+    """Return the code (`common.bootcodes`) of what keeps a node from booting, "" without one."""
+    if isinstance(error, NodeError):
+        return error.code
+    return next((code for kind, code in CODES_OF_OTHERS if isinstance(error, kind)), "")
+
+
+def read_parameters() -> BootParameters:
+    """Return what the kernel's command line says; tell what is wrong with it."""
+    try:
+        return parse_parameters(Path("/proc/cmdline").read_text(errors="replace"), log)
+    except NodeError:
+        write_log("Zero-OS", describe("ZB45"))
+        raise
 
 
 def bring_up(client: Client, parameters: BootParameters) -> list[str]:
@@ -119,9 +172,10 @@ def bring_up(client: Client, parameters: BootParameters) -> list[str]:
     clean_up(client)
     keys = load_public_keys(KEYS)
     limit_bytes = memory_bytes() // FLIST_SHARE
-    size = fetch_flist(parameters.hub, parameters.flist_name, META, keys, limit_bytes)
-    log(f"flist {parameters.flist_name} fetched ({size} bytes), signature good")
-    mount_flist(client, parameters.hub)
+    name, proxy = parameters.flist_name, parameters.proxy
+    size = fetch_flist(parameters.hub, name, META, keys, limit_bytes, proxy)
+    log(f"flist {name} fetched ({size} bytes), signature good")
+    mount_flist(client, parameters.hub, proxy)
     mount_root()
     NameServers().copy()
     log(f"flist mounted on {ROOT}")

@@ -6,48 +6,79 @@ shown: two weeks, as the timestamp is signed for no longer. A clock that is slow
 that, so it counts from the date of the image at least.
 """
 
+import contextlib
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import urllib3
 
-from common.errors import ZosError
 from common.files import write_atomic
-from common.releases.channel import Channel, open_manifest, read_channel
+from common.releases.channel import (
+    HISTORY,
+    HISTORY_MAX_BYTES,
+    Channel,
+    digest_of,
+    open_history,
+    open_manifest,
+    read_channel,
+)
 from common.releases.manifest import MAX_BYTES, NAME, Manifest
 from common.tuf.client import Fetch
+from common.tuf.metadata import FileInfo
 from common.tuf.trust import Trusted
-from node.fetch import CONNECT_S, HEAD_S, READ_S, describe, read_body, time_limit
+from node.fetch import HEAD_S, describe, open_pool, read_body, time_limit
 from node.model import NodeError
 
 ROOT = Path("/etc/zero-os/keys/root.json")
 OS_RELEASE = Path("/etc/os-release")
 STATE = Path("/run/zero-os/channel.json")
+SERVER = "the bootstrap server"
 DEADLINE_S = 60.0  # for one file of metadata
 
 
 def check_channel(
-    url: str, name: str, *, root: Path = ROOT, state: Path = STATE, image: Path = OS_RELEASE
+    url: str,
+    name: str,
+    *,
+    root: Path = ROOT,
+    state: Path = STATE,
+    image: Path = OS_RELEASE,
+    proxy: str = "",
 ) -> tuple[Channel, Manifest | None]:
     """Return the channel `name` of the bootstrap server at `url`, and its release's manifest.
 
     What it was verified with is kept in `state`. Raises `ZosError`; nothing has changed then.
     """
-    pool = urllib3.PoolManager(
-        timeout=urllib3.Timeout(connect=CONNECT_S, read=READ_S), retries=False
-    )
-    try:
+    with reading(url, name, proxy) as pool:
         trusted = read_state(root, state)
         now = read_clock(image)
         channel = read_channel(trusted, name, fetch_metadata(pool, url), now)
         manifest = fetch_manifest(pool, url, channel)
-    except (urllib3.exceptions.HTTPError, OSError) as error:
-        raise NodeError(f"cannot read the channel {name} of {url}: {describe(error)}") from error
-    finally:
-        pool.clear()
     state.parent.mkdir(parents=True, exist_ok=True)
     write_atomic(state, channel.trusted.to_json(), mode=0o600)
     return channel, manifest
+
+
+def fetch_held(url: str, channel: Channel, proxy: str = "") -> frozenset[str]:
+    """Return the releases that the channel has held, as its keys have signed it."""
+    with reading(url, channel.name, proxy) as pool:
+        data = fetch_target(pool, url, channel, HISTORY, channel.history, HISTORY_MAX_BYTES)
+        return open_history(channel, data)
+
+
+@contextlib.contextmanager
+def reading(url: str, name: str, proxy: str) -> Iterator[urllib3.PoolManager]:
+    """Open connections for a `with` block; a fault of the network becomes a `NodeError`."""
+    pool = open_pool(proxy)
+    try:
+        yield pool
+    except (urllib3.exceptions.HTTPError, OSError) as error:
+        reason = describe(error, SERVER)
+        code = "ZB23" if isinstance(error, urllib3.exceptions.SSLError) else "ZB21"
+        raise NodeError(f"cannot read the channel {name} of {url}: {reason}", code=code) from error
+    finally:
+        pool.clear()
 
 
 def read_state(root: Path, state: Path) -> Trusted:
@@ -76,24 +107,33 @@ def fetch_manifest(pool: urllib3.PoolManager, url: str, channel: Channel) -> Man
     """Return the manifest of the channel's release, verified; None if it holds none."""
     if channel.manifest is None:
         return None
-    sha256 = (channel.manifest.hashes or {})["sha256"]
-    place = f"{url}/channel/targets/{channel.name}/{sha256}.{NAME}"
-    data = fetch_file(pool, place, min(channel.manifest.length or 0, MAX_BYTES))
-    if data is None:
-        raise ZosError(f"cannot fetch {place}: the server does not have it")
+    data = fetch_target(pool, url, channel, NAME, channel.manifest, MAX_BYTES)
     return open_manifest(channel, data)
+
+
+def fetch_target(
+    pool: urllib3.PoolManager, url: str, channel: Channel, name: str, info: FileInfo, limit: int
+) -> bytes:
+    """Return a file that the channel names; its reader compares the digest."""
+    place = f"{url}/channel/targets/{channel.name}/{digest_of(info)}.{name}"
+    data = fetch_file(pool, place, min(info.length or 0, limit))
+    if data is None:
+        raise NodeError(f"cannot fetch {place}: the server does not have it", code="ZB24")
+    return data
 
 
 def fetch_file(pool: urllib3.PoolManager, url: str, limit: int) -> bytes | None:
     """Return a small file, or None if the server does not have it."""
     began = time.monotonic()
-    with time_limit(HEAD_S):
+    with time_limit(HEAD_S, SERVER):
         response = pool.request("GET", url, preload_content=False)
     try:
         if response.status == 404:
             return None
         if response.status != 200:
-            raise NodeError(f"cannot fetch {url}: the server answered {response.status}")
+            raise NodeError(
+                f"cannot fetch {url}: the server answered {response.status}", code="ZB25"
+            )
         return b"".join(read_body(response, url, limit, began, DEADLINE_S))
     finally:
         response.close()

@@ -1,9 +1,16 @@
-"""The kernel command line, with upstream's keys (`runmode=`, `farmer_id=`) and `hub=`.
+"""The kernel command line: upstream's keys (`runmode=`, `farmer_id=`), `hub=`, `bootstrap=`, and
+words that a node can do without (`enrol=`, `net.proxy=`; `node/network/plan.py` has more of those).
 
 If a key is repeated, the first value counts. Upstream's components disagreed on that, so one extra
 word could split a node between two networks.
+
+A word that decides what the node runs or whom it trusts is refused if it is invalid. Any other is
+told and left out: a node that nobody can reach helps nobody. (Without `bootstrap=` a node whose
+image demands a channel mounts nothing, which `node/admission.py` says.)
 """
 
+import re
+from collections.abc import Callable
 from urllib.parse import urlsplit
 
 from common.farms import FARM_MAX
@@ -11,6 +18,10 @@ from common.runmodes import RUN_MODES
 from node.model import BootParameters, NodeError
 
 DEFAULT_RUNMODE = "prod"
+HUB_HINT = "the boot script sets it; see --hub of `zos bootstrap serve`"
+TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]{1,1024}")
+
+Tell = Callable[[str], None]
 
 
 def parse_words(text: str) -> dict[str, str]:
@@ -22,14 +33,23 @@ def parse_words(text: str) -> dict[str, str]:
     return words
 
 
-def parse_parameters(text: str) -> BootParameters:
-    """Parse `text` (/proc/cmdline); raise `NodeError` naming an invalid word."""
+def parse_parameters(text: str, tell: Tell) -> BootParameters:
+    """Parse `text` (/proc/cmdline); raise `NodeError` naming an invalid word.
+
+    `tell` gets a line for each invalid word that the node does without.
+    """
     words = parse_words(text)
     runmode = words.get("runmode", DEFAULT_RUNMODE)
     if runmode not in RUN_MODES:
         raise NodeError(f"cannot use runmode={runmode}: the run modes are {', '.join(RUN_MODES)}")
-    farm = parse_farm(words.get("farmer_id", "0"))
-    return BootParameters(runmode=runmode, farm=farm, hub=parse_hub(words.get("hub", "")))
+    return BootParameters(
+        runmode=runmode,
+        farm=parse_farm(words.get("farmer_id", "0")),
+        hub=parse_url("hub", words.get("hub", ""), HUB_HINT),
+        bootstrap=parse_optional("bootstrap", words.get("bootstrap", ""), tell),
+        enrol=parse_token(words.get("enrol", ""), tell),
+        proxy=parse_proxy(words.get("net.proxy", ""), tell),
+    )
 
 
 def parse_farm(text: str) -> int:
@@ -41,16 +61,45 @@ def parse_farm(text: str) -> int:
     return int(digits or "0")
 
 
-def parse_hub(url: str) -> str:
-    """Return the hub's URL without a trailing slash."""
+def parse_url(key: str, url: str, hint: str | None = None) -> str:
+    """Return the URL of the word `key` without a trailing slash."""
     try:
         parts = urlsplit(url)
         parts.port  # noqa: B018 - raises if the port is not a number
     except ValueError:
         parts = urlsplit("")
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise NodeError(
-            f"cannot use hub={url}: not an http(s) address",
-            hint="the boot script sets it; see --hub of `zos bootstrap serve`",
-        )
+        raise NodeError(f"cannot use {key}={hide_user(url)}: not an http(s) address", hint=hint)
     return url.rstrip("/")
+
+
+def parse_token(text: str, tell: Tell) -> str:
+    """Return the enrolment token; it is a secret, so a line about it does not show it."""
+    if text and not TOKEN.fullmatch(text):
+        tell("cannot use enrol=: it is no token; the node presents none")
+        return ""
+    return text
+
+
+def parse_optional(key: str, url: str, tell: Tell) -> str:
+    """Return the URL of a word that the node can do without."""
+    try:
+        return parse_url(key, url) if url else ""
+    except NodeError as error:
+        tell(f"{error}; using none")
+        return ""
+
+
+def parse_proxy(url: str, tell: Tell) -> str:
+    """Return the URL of an HTTP proxy: http://HOST:PORT, without a user."""
+    found = parse_optional("net.proxy", url, tell)
+    parts = urlsplit(found)
+    if found and (parts.scheme != "http" or parts.path or parts.query or "@" in parts.netloc):
+        tell(f"cannot use net.proxy={hide_user(url)}: a proxy is http://HOST:PORT; using none")
+        return ""
+    return found
+
+
+def hide_user(text: str) -> str:
+    """Return `text` without what stands before the host of a URL: it may be a password."""
+    return re.sub(r"//[^/\s]*@", "//", text)

@@ -22,14 +22,14 @@ CHUNK_BYTES = 1 << 18
 
 
 @contextlib.contextmanager
-def time_limit(seconds: float) -> Iterator[None]:
+def time_limit(seconds: float, who: str = "the hub") -> Iterator[None]:
     """Raise `TimeoutError` if the block, in the main thread, takes longer.
 
     A socket's time-out counts from byte to byte, so the head of an answer could drip for ever.
     """
 
     def expire(*_: object) -> None:
-        raise TimeoutError(f"the hub does not answer within {seconds:g} s")
+        raise TimeoutError(f"{who} does not answer within {seconds:g} s")
 
     handler = signal.signal(signal.SIGALRM, expire)
     timer = signal.setitimer(signal.ITIMER_REAL, seconds)
@@ -40,13 +40,22 @@ def time_limit(seconds: float) -> Iterator[None]:
         signal.signal(signal.SIGALRM, handler)
 
 
+def open_pool(
+    proxy: str = "", connect_s: float = CONNECT_S, read_s: float = READ_S
+) -> urllib3.PoolManager:
+    """Return a pool of connections, through the proxy at the URL `proxy` if it is not empty."""
+    timeout = urllib3.Timeout(connect=connect_s, read=read_s)
+    if proxy:
+        return urllib3.ProxyManager(proxy, timeout=timeout, retries=False)
+    return urllib3.PoolManager(timeout=timeout, retries=False)
+
+
 class Hub:
     """A hub's address and the connections to it."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, proxy: str = "") -> None:
         self.url = url
-        timeout = urllib3.Timeout(connect=CONNECT_S, read=READ_S)
-        self.pool = urllib3.PoolManager(timeout=timeout, retries=False)
+        self.pool = open_pool(proxy)
 
     def fetch(self, path: str, limit_bytes: int) -> Iterator[bytes]:
         """Yield the body at `path`; raise `NodeError` for one that is too large or too slow."""
@@ -56,7 +65,9 @@ class Hub:
             response = self.pool.request("GET", url, preload_content=False)
         try:
             if response.status != 200:
-                raise NodeError(f"cannot fetch {url}: the hub answered {response.status}")
+                raise NodeError(
+                    f"cannot fetch {url}: the hub answered {response.status}", code="ZB42"
+                )
             yield from read_body(response, url, limit_bytes, began, FETCH_DEADLINE_S)
         finally:
             response.close()
@@ -88,12 +99,14 @@ def read_body(
         yield chunk
 
 
-def fetch_flist(hub_url: str, name: str, target: Path, keys: list[bytes], limit_bytes: int) -> int:
+def fetch_flist(
+    hub_url: str, name: str, target: Path, keys: list[bytes], limit_bytes: int, proxy: str = ""
+) -> int:
     """Save the hub's flist `name` as `target` if one of `keys` signed it; return its size in bytes.
 
     A flist larger than `limit_bytes` is refused. On `NodeError`, `target` is unchanged.
     """
-    hub = Hub(hub_url)
+    hub = Hub(hub_url, proxy)
     try:
         signature = hub.fetch_text(f"{name}.fl.sig", MAX_SIGNATURE_BYTES)
         with open_atomic(target, mode=0o600) as stream:
@@ -103,7 +116,9 @@ def fetch_flist(hub_url: str, name: str, target: Path, keys: list[bytes], limit_
             check_signature(Path(stream.name), signature, name, keys)
             return stream.tell()
     except (urllib3.exceptions.HTTPError, OSError) as error:
-        raise NodeError(f"cannot fetch {hub_url}/{name}.fl: {describe(error)}") from error
+        raise NodeError(
+            f"cannot fetch {hub_url}/{name}.fl: {describe(error)}", code="ZB42"
+        ) from error
     finally:
         hub.pool.clear()
 
@@ -113,13 +128,19 @@ def check_signature(path: Path, signature: str, name: str, keys: list[bytes]) ->
     try:
         verify_flist(path, signature, name, keys)
     except SignatureError as error:
-        raise NodeError(f"flist {name} refused: {error}") from error
+        raise NodeError(f"flist {name} refused: {error}", code="ZB43") from error
 
 
-def describe(error: Exception) -> str:
+def describe(error: Exception, who: str = "the hub") -> str:
     """Return the reason of an error without Python's object names."""
+    if isinstance(error, urllib3.exceptions.ProxyError):
+        return f"the proxy refuses, or does not answer ({type(error.original_error).__name__})"
+    if isinstance(error, urllib3.exceptions.SSLError):
+        return f"the certificate of {who} is refused: {error}"
+    if isinstance(error, urllib3.exceptions.NameResolutionError):
+        return f"no name server knows {who}"
     if isinstance(error, urllib3.exceptions.NewConnectionError):
-        return "the hub does not answer (connection refused or no route)"
+        return f"{who} does not answer (connection refused or no route)"
     if isinstance(error, urllib3.exceptions.TimeoutError):
-        return "the hub does not answer in time"
+        return f"{who} does not answer in time"
     return str(error)

@@ -9,16 +9,30 @@ FLIST_REPOSITORY = "tf-zos"
 
 
 class NodeError(ZosError):
-    """An error that a farmer or an operator can act on."""
+    """An error that a farmer or an operator can act on.
+
+    `code` is one of `common.bootcodes` if it keeps the node from booting.
+    """
+
+    def __init__(self, message: str, *, hint: str | None = None, code: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.code = code
 
 
 @dataclass(frozen=True)
 class BootParameters:
-    """The boot script's parameters for this node; `farm` 0 is a node without a farm."""
+    """The boot script's parameters for this node; `farm` 0 is a node without a farm.
+
+    `bootstrap` is the URL of the bootstrap server, `enrol` the token that binds the farm's number
+    to the image, `proxy` the URL of an HTTP proxy; each may be empty.
+    """
 
     runmode: str
     farm: int
     hub: str
+    bootstrap: str = ""
+    enrol: str = ""
+    proxy: str = ""
 
     @property
     def flist_name(self) -> str:

@@ -28,19 +28,29 @@ CACHE_SHARE = 4  # the block cache may use a quarter of RAM
 MOUNT_DEADLINE_S = 60.0
 
 
-def mount_flist(client: Client, hub: str) -> None:
+def mount_flist(client: Client, hub: str, proxy: str = "") -> None:
     """Have zinit mount the flist on `LOWER`; its blocks are fetched from the hub when read."""
-    size = str(memory_bytes() // CACHE_SHARE)
-    call = ["zos", "flist", "mount", "--meta", str(META), "--cache", str(CACHE)]
-    call += ["--allow-suid", "--allow-dev"]  # it is the root of the node's services
-    call += ["--cache-size", size, "--store", f"{hub}/blocks", str(LOWER)]
-    service = {"exec": shlex.join(call), "ready": "notify", "log": "console"}
+    service = describe_mount(hub, proxy)
     write_atomic(SERVICES / f"{MOUNT_SERVICE}.yaml", yaml.dump(service).encode())
     client.monitor(MOUNT_SERVICE)
     wait_for_services(client, [MOUNT_SERVICE], MOUNT_DEADLINE_S)
     # Every file on the node depends on this process, so the OOM killer must spare it.
     process = Path("/proc") / str(client.status(MOUNT_SERVICE)["pid"])
     (process / "oom_score_adj").write_text("-1000")
+
+
+def describe_mount(hub: str, proxy: str) -> dict[str, object]:
+    """Return the service that mounts the flist."""
+    size = str(memory_bytes() // CACHE_SHARE)
+    call = ["zos", "flist", "mount", "--meta", str(META), "--cache", str(CACHE)]
+    call += ["--allow-suid", "--allow-dev"]  # it is the root of the node's services
+    call += ["--cache-size", size, "--store", f"{hub}/blocks", str(LOWER)]
+    service: dict[str, object] = {"exec": shlex.join(call), "ready": "notify", "log": "console"}
+    if proxy:
+        from flist.http.origin import PROXY
+
+        service["env"] = {PROXY: proxy}
+    return service
 
 
 def mount_root() -> None:

@@ -5,11 +5,10 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 from prometheus_client import CONTENT_TYPE_LATEST
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 Check = Callable[[], str | None]
 """Returns why the server cannot do its work, or None. Called for each request: must be quick."""
-READ = ["GET", "HEAD"]
 FRESH = {"Cache-Control": "no-store"}
 
 router = APIRouter(tags=["operation"])
@@ -33,13 +32,15 @@ class Readiness:
         return reasons
 
 
-@router.api_route("/health", methods=READ, operation_id="health")
+@router.head("/health", include_in_schema=False)
+@router.get("/health")
 async def health() -> JSONResponse:
     """Tell that the process answers."""
     return JSONResponse({"status": "ok"}, headers=FRESH)
 
 
-@router.api_route("/ready", methods=READ, operation_id="ready")
+@router.head("/ready", include_in_schema=False)
+@router.get("/ready", responses={503: {"description": "It cannot; `reasons` says why"}})
 def ready(request: Request) -> JSONResponse:
     """Tell whether the server can do its work: 200, or 503 with the reasons."""
     readiness: Readiness = request.app.state.kit.readiness
@@ -50,7 +51,8 @@ def ready(request: Request) -> JSONResponse:
     )
 
 
-@router.api_route("/metrics", methods=READ, operation_id="metrics")
+@router.head("/metrics", include_in_schema=False)
+@router.get("/metrics", response_class=PlainTextResponse)
 async def metrics(request: Request) -> Response:
     """Return the metrics in Prometheus' text format."""
     text = request.app.state.kit.metrics.render()

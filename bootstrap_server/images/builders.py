@@ -4,18 +4,14 @@
 - `iso`: a CD-ROM that is also a disk: isolinux for BIOS, a FAT image with iPXE for UEFI. The script
   stands in it twice, once for each.
 - `uefi`, `uefi-arm64`, `snponly`: one program, which has the script as UTF-16 (`efi.py`).
-- `krn`: one file that boots as a Linux kernel: iPXE, and the script where the loader of a kernel
-  puts the end of the file. The header says that an initrd is there. A loader that is given an
-  initrd replaces these fields.
+- `krn`: one file that boots as a Linux kernel, with the script at its end (`lkrn.py`).
 """
 
 import os
-import struct
 from collections.abc import Callable
 from pathlib import Path
 
-from bootstrap_server.errors import TemplateError
-from bootstrap_server.images import disk, efi, inputs
+from bootstrap_server.images import disk, efi, inputs, lkrn
 from bootstrap_server.images.workshop import EPOCH_S, Workshop
 from bootstrap_server.script.boot import fill_slot
 
@@ -39,12 +35,6 @@ LABEL zero-os
 
 EFI_IMAGE_BYTES = 4 << 20  # of an ISO: one-sector clusters, FAT12 or 16
 EFI_IMAGE_ID = 0x5A4F5332
-# Where Linux's boot protocol puts a kernel (Documentation/arch/x86/boot.rst), and the fields of
-# its header. iPXE unpacks itself below its initrd, so that may not follow at once.
-KERNEL_ADDRESS = 0x100000
-SCRIPT_DISTANCE_BYTES = 4 << 20
-SETUP_SECTORS, SYSTEM_SIZE, RAMDISK = 0x1F1, 0x1F4, 0x218
-PARAGRAPH_BYTES = 16
 
 
 def blank() -> bytes:
@@ -113,17 +103,9 @@ def master_iso(shop: Workshop, name: str, label: str, timeout_s: float = 60) -> 
 
 def build_efi(name: str) -> Callable[[Workshop], bytes]:
     """Return the builder of an iPXE for UEFI, a file of its package, with the script in it."""
-    return lambda shop: efi.add_script(shop.read(name), efi.encode_script(blank()))
+    return lambda shop: efi.add_script(shop.read(name), efi.encode_options(blank()))
 
 
 def build_krn(shop: Workshop) -> bytes:
     """Return iPXE as a Linux kernel that finds the script at its own end."""
-    data = bytearray(shop.read(inputs.IPXE_BIOS))
-    setup = (data[SETUP_SECTORS] + 1) * disk.SECTOR_BYTES
-    if len(data) > setup + SCRIPT_DISTANCE_BYTES // 2:
-        raise TemplateError("iPXE is too large to have a script behind it")
-    slot = blank()
-    data = data.ljust(setup + SCRIPT_DISTANCE_BYTES, b"\0") + slot
-    struct.pack_into("<II", data, RAMDISK, KERNEL_ADDRESS + SCRIPT_DISTANCE_BYTES, len(slot))
-    struct.pack_into("<I", data, SYSTEM_SIZE, -(-(len(data) - setup) // PARAGRAPH_BYTES))
-    return bytes(data)
+    return lkrn.add_script(shop.read(inputs.IPXE_BIOS), blank())

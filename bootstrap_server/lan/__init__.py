@@ -1,1 +1,1 @@
-"""Network boot on a LAN: dnsmasq, and a mirror of what the nodes there fetch."""
+"""Network boot on a LAN: DHCP and TFTP by dnsmasq, HTTP Boot, and a mirror of what nodes fetch."""

@@ -45,7 +45,8 @@ AT = Ref("at")
 # the last two, which are those of BIOS or UEFI.
 _MISSING, _REFUSED, _BROKEN = ("3b", "8e"), ("3c", "8f"), ("39", "98")
 ERRORS: Mapping[str, Sequence[tuple[str, Sequence[str]]]] = {
-    "ZB13": [("3e1161", _MISSING), ("3e1162", _MISSING)],  # no such name; no name server
+    # no such name; no name server; one that does not answer
+    "ZB13": [("3e1161", _MISSING), ("3e1162", _MISSING), ("4c1160", ("35", "92"))],
     "ZB14": [("280a60", ("11", "90"))],  # no route
     "ZB23": [(f"0216e{digit}", _REFUSED) for digit in "1234569ab"],  # of a certificate
     "ZB24": [("2d0c61", _MISSING)],  # 404

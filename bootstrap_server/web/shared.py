@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import PlainTextResponse, Response
 
+from bootstrap_server.channels.bootable import ReleaseImages
 from bootstrap_server.channels.kernels import Kernels
 from bootstrap_server.channels.publishing import Publishing
 from bootstrap_server.channels.releases import PublishedRelease
@@ -20,7 +21,6 @@ from bootstrap_server.errors import InputError, NotReadyError, NotThereError, Se
 from bootstrap_server.images.kinds import Kind
 from bootstrap_server.images.make import Digests
 from bootstrap_server.images.personalise import TemplateHolder
-from bootstrap_server.images.release import ReleaseImages
 from bootstrap_server.nodes.bootlog import BootLog
 from bootstrap_server.nodes.table import NodeTable
 from bootstrap_server.options.model import Options, parse_run_mode
@@ -31,6 +31,7 @@ from bootstrap_server.settings import Settings
 from bootstrap_server.state.opening import SCOPES, open_state
 from bootstrap_server.trust.enrolment import Enroller, load_key
 from serving.content import BeingWrittenError, Content, FileOpener
+from serving.openapi import IN_PARTS, DescribedRouter
 from serving.pools import Pool
 from serving.tokens import Tokens
 
@@ -57,11 +58,11 @@ class Server:
         self.publishing = open_publishing(settings, opener)
         self.kernels = Kernels(settings.kernels, opener)
         self.hashing = hashing
+        self.building = Pool(1)
+        self.releases = ReleaseImages(self.source)
         self.database = open_state(settings.state, settings.database)
         self.tokens = Tokens(self.database, SCOPES)
         self.log = BootLog(self.database)
-        self.building = Pool(1)
-        self.releases = ReleaseImages(self.source)
         self.nodes = NodeTable(self.database)
         self.unknown_nodes = self.parse_default(settings.unknown_nodes)
         self.enroller = Enroller(load_key(settings.enrol_key, settings.state))
@@ -110,11 +111,6 @@ class Server:
             self.source.find_earlier(options.run_mode, options.release)
         options.check_allowed(self.settings.parameters, self.settings.mirrors)
 
-    def check_release(self, options: Options) -> None:
-        """Raise `NotThereError` if a run mode has nothing to boot; it may be published just now."""
-        with contextlib.suppress(NotReadyError, BeingWrittenError):
-            self.source.find(options.run_mode)
-
     def site(self, options: Options | None) -> Site:
         """Return what this server adds to a script; `None` is for a script without options."""
         settings = self.settings
@@ -125,6 +121,11 @@ class Server:
             has_log=True,
             token=self.enroller.make_token(options) if options else "",
         )
+
+    def check_release(self, options: Options) -> None:
+        """Raise `NotThereError` if a run mode has nothing to boot; it may be published just now."""
+        with contextlib.suppress(NotReadyError, BeingWrittenError):
+            self.source.find(options.run_mode)
 
     def find_release(self, run_mode: str, name: str) -> PublishedRelease:
         """Return an operator's kernel of this name, or an earlier release of the run mode."""
@@ -168,7 +169,7 @@ Shared = Annotated[Server, Depends(get_server)]
 
 def make_router() -> APIRouter:
     """Return a router whose addresses are checked first."""
-    return APIRouter(default_response_class=Response, dependencies=[Depends(check_address)])
+    return DescribedRouter(default_response_class=Response, dependencies=[Depends(check_address)])
 
 
 def answer(router: APIRouter, path: str) -> Callable[[Endpoint], Endpoint]:
@@ -176,7 +177,7 @@ def answer(router: APIRouter, path: str) -> Callable[[Endpoint], Endpoint]:
 
     def register(endpoint: Endpoint) -> Endpoint:
         router.head(path, include_in_schema=False)(endpoint)
-        return router.get(path)(endpoint)
+        return router.get(path, responses=IN_PARTS)(endpoint)
 
     return register
 

@@ -6,6 +6,7 @@ history is {"release": VERSION or null, "withdrawn": {VERSION: WHY}}. `sequence`
 role's metadata, only grows: a signed roll-back is a higher sequence that names an earlier release.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -17,6 +18,7 @@ from common.tuf.metadata import FileInfo
 from common.tuf.trust import Trusted
 
 HISTORY = "history.jsonl"
+HISTORY_MAX_BYTES = 8 << 20  # what a node reads of it: some 20,000 changes
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,19 @@ def interpret(name: str, found: Found) -> Channel:
 def digest_of(info: FileInfo) -> str:
     """Return the SHA-256 of a target, which always has one."""
     return (info.hashes or {})["sha256"]
+
+
+def open_history(channel: Channel, data: bytes) -> frozenset[str]:
+    """Return every release that the channel has held, if `data` is its history.
+
+    Its keys have signed the digest of the whole. Raises `ZosError`.
+    """
+    channel.history.check(HISTORY, data)
+    try:
+        releases = {str(json.loads(line)["release"]) for line in data.splitlines()}
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise MalformedError(f"cannot read the history of {channel.name}") from error
+    return frozenset(releases - {""})
 
 
 def open_manifest(channel: Channel, data: bytes) -> Manifest:

@@ -31,7 +31,8 @@ class ReleaseFile:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """A release. `debug` and `locked` are None where the manifest does not say.
+    """A release. `debug` and `locked` are None, `identity` (the digest of its inputs) and `kernel`
+    (as uname has it) are empty where the manifest does not say.
 
     `parameters` are words that every kernel command line of the release has.
     """
@@ -40,6 +41,8 @@ class Manifest:
     debug: bool | None
     locked: bool | None
     files: Mapping[str, ReleaseFile]
+    identity: str = ""
+    kernel: str = ""
     parameters: tuple[str, ...] = ()
 
 
@@ -51,13 +54,10 @@ def parse_manifest(data: bytes) -> Manifest:
         version = check_version(value["version"])
         if not files:
             raise StoreError("cannot use the manifest: it names no files")
-        return Manifest(
-            version,
-            parse_flag(value, "debug"),
-            parse_flag(value, "locked"),
-            files,
-            parse_parameters(value.get("parameters", [])),
-        )
+        debug, locked = parse_flag(value, "debug"), parse_flag(value, "locked")
+        identity, kernel = (parse_text(value, name) for name in ("identity", "kernel"))
+        parameters = parse_parameters(value.get("parameters", []))
+        return Manifest(version, debug, locked, files, identity, kernel, parameters)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise StoreError(f"cannot use the manifest: {error!r:.100}") from error
 
@@ -80,6 +80,14 @@ def parse_flag(value: Mapping[str, object], name: str) -> bool | None:
     if flag is not None and not isinstance(flag, bool):
         raise StoreError(f"cannot use the manifest: {name} is neither true nor false")
     return flag
+
+
+def parse_text(value: Mapping[str, object], name: str) -> str:
+    """Return a text of a manifest, "" if it is missing."""
+    text = value.get(name, "")
+    if not isinstance(text, str):
+        raise StoreError(f"cannot use the manifest: {name} is not a text")
+    return text
 
 
 def parse_parameters(words: object) -> tuple[str, ...]:

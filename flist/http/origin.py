@@ -1,17 +1,23 @@
 """One HTTP server: requests over connections that are kept, each answered within patience.
 
+With the environment variable `ZOS_PROXY` (http://HOST:PORT), all servers are reached through that
+proxy. The usual `http_proxy` is not used: stores are often on the same machine or network.
+
 http.client with a pool: a quarter of the import time of the larger client libraries, which a node
 pays at every boot.
 """
 
 import http.client
+import os
 import ssl
 import threading
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from common.errors import UsageError
 from flist.errors import StoreError, StoreUnavailableError
 from flist.http.patience import LONGEST_S, PIECE_BYTES, Patience, PatientSocket
+from flist.http.urls import hide_secrets, split_url
 
 if TYPE_CHECKING:
     from urllib.parse import SplitResult
@@ -19,6 +25,7 @@ if TYPE_CHECKING:
 MAX_HEADER_BYTES = 1 << 20
 FAULTS = (OSError, ValueError, http.client.HTTPException)
 PORTS = {"http": 80, "https": 443}
+PROXY = "ZOS_PROXY"
 
 
 class BrokenTransferError(StoreUnavailableError):
@@ -39,9 +46,12 @@ class Request(NamedTuple):
 class Origin:
     """A server by scheme, host and port (as RFC 6454 has it). Safe to use from several threads."""
 
-    def __init__(self, host: str, port: int, *, is_secure: bool) -> None:
+    def __init__(
+        self, host: str, port: int, *, is_secure: bool, proxy: tuple[str, int] | None = None
+    ) -> None:
         self.host = host
         self.port = port
+        self.proxy = proxy
         self.is_secure = is_secure
         self.idle: list[http.client.HTTPConnection] = []
         self.tls: ssl.SSLContext | None = None
@@ -74,10 +84,18 @@ class Origin:
 
     def connect(self) -> http.client.HTTPConnection:
         """Return a new connection, not yet open."""
+        host, port = self.proxy or (self.host, self.port)
         if not self.is_secure:
-            return http.client.HTTPConnection(self.host, self.port)
+            return http.client.HTTPConnection(host, port)
         self.tls = self.tls or ssl.create_default_context()
-        return http.client.HTTPSConnection(self.host, self.port, context=self.tls)
+        connection = http.client.HTTPSConnection(host, port, context=self.tls)
+        if self.proxy:
+            connection.set_tunnel(self.host, self.port)
+        return connection
+
+    def target(self, path: str) -> str:
+        """Return what a request asks for: `path`, or its whole URL where a proxy must know it."""
+        return f"{self.url}{path}" if self.proxy and not self.is_secure else path
 
     def send(
         self, connection: http.client.HTTPConnection, request: Request, patience: Patience
@@ -88,7 +106,7 @@ class Origin:
             headers["Authorization"] = request.secret
         try:
             arm(connection, patience)
-            connection.request(request.method, request.path, request.body, headers)
+            connection.request(request.method, self.target(request.path), request.body, headers)
             return Response(self, connection, connection.getresponse())
         except BaseException:
             connection.close()
@@ -103,7 +121,8 @@ class Origin:
             )
         if isinstance(error, TimeoutError):
             self.close()  # the idle connections may be as dead
-        return StoreUnavailableError(f"cannot reach {self.url}: {reason_of(error)}")
+        way = f" through the proxy {self.proxy[0]}:{self.proxy[1]}" if self.proxy else ""
+        return StoreUnavailableError(f"cannot reach {self.url}{way}: {reason_of(error)}")
 
     def is_of(self, connection: http.client.HTTPConnection) -> bool:
         """Return whether a connection leads to this server."""
@@ -210,7 +229,18 @@ class Response:
 def find_origin(parts: "SplitResult") -> Origin:
     """Return the server of an http or https URL that names a host."""
     port = parts.port or PORTS[parts.scheme]
-    return Origin(parts.hostname or "", port, is_secure=parts.scheme == "https")
+    return Origin(parts.hostname or "", port, is_secure=parts.scheme == "https", proxy=find_proxy())
+
+
+def find_proxy() -> tuple[str, int] | None:
+    """Return host and port of the proxy that `PROXY` names; raises `UsageError`."""
+    url = os.environ.get(PROXY)
+    if not url:
+        return None
+    parts = split_url(url)
+    if parts.scheme != "http" or not parts.hostname:
+        raise UsageError(f"cannot use {PROXY}={hide_secrets(url)}: a proxy is http://HOST:PORT")
+    return parts.hostname, parts.port or PORTS["http"]
 
 
 def arm(connection: http.client.HTTPConnection, patience: Patience) -> PatientSocket:

@@ -92,7 +92,8 @@ class HttpStore:
         """Send a request for each block, for its likely place."""
         secret = self.client.secret
         headers = {"Authorization": secret} if secret else {}
-        requests = [(name, self.client.locate(self.paths(name)[0])) for name in block_ids]
+        target, locate = self.client.origin.target, self.client.locate
+        requests = [(name, target(locate(self.paths(name)[0]))) for name in block_ids]
         pipeline.send(requests, headers, Patience(self.client.timeout_s))
 
     def has(self, block_id: bytes) -> bool:

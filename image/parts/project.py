@@ -43,6 +43,7 @@ OS_RELEASE = """NAME="Zero-OS"
 PRETTY_NAME="Zero-OS {version}"
 ID=zero-os
 VERSION_ID="{version}"
+BUILD_ID={identity}
 VARIANT_ID={profile}
 """
 DEBUG_MARK = "ZERO_OS_DEBUG=1\n"
@@ -101,26 +102,29 @@ def start_modules(recipe: Recipe) -> list[str]:
     return [*starts, *recipe.python, *(["*"] if recipe.debug else [])]
 
 
-def describe_os(recipe: Recipe, version: str) -> str:
-    """Return the content of os-release."""
-    text = OS_RELEASE.format(version=version, profile=recipe.name)
+def describe_os(recipe: Recipe, version: str, identity: str) -> str:
+    """Return the content of os-release; a node compares it with its channel (node/admission.py)."""
+    text = OS_RELEASE.format(version=version, identity=identity, profile=recipe.name)
     return text + DEBUG_MARK * recipe.debug
 
 
 def build_project(
-    sources: Tree, recipe: Recipe, chosen: Container[str], version: str, tools: Path
+    sources: Tree, recipe: Recipe, chosen: Container[str], about: str, tools: Path
 ) -> Tree:
-    """Return the whole layer; of the project's modules only those at the paths `chosen`."""
+    """Return the whole layer; of the project's modules only those at the paths `chosen`.
+
+    `about` is the content of os-release.
+    """
     kept = Tree()
     for path, file in sources.files():
         if path in chosen or module_of(path, python.ROOTS) is None:
             kept.add(path, file)
     tree = compile_tree(kept, tools, keep_sources=True)
-    tree.merge(own_files(recipe, version))
+    tree.merge(own_files(recipe, about))
     return tree
 
 
-def own_files(recipe: Recipe, version: str) -> Tree:
+def own_files(recipe: Recipe, about: str) -> Tree:
     """Return what is made for this release: launchers, its description, keys."""
     tree = Tree()
     for path, (module, function, arguments) in PROGRAMS.items():
@@ -128,7 +132,7 @@ def own_files(recipe: Recipe, version: str) -> Tree:
             project=plan.PROJECT, module=module, function=function, arguments=arguments
         )
         tree.add(path, File(script.encode(), 0o755))
-    tree.add("etc/os-release", File(describe_os(recipe, version).encode()))
+    tree.add("etc/os-release", File(about.encode()))
     if recipe.lockdown:
         tree.add(LOCKDOWN_MARK, File(b""))
     if recipe.keys:

@@ -81,7 +81,7 @@ class Assembly:
     def _project(self) -> list[Tree]:
         inputs = self.inputs
         chosen = frozenset(self._chosen)
-        return [build_project(inputs.sources, inputs.recipe, chosen, inputs.version, self._tools)]
+        return [build_project(inputs.sources, inputs.recipe, chosen, inputs.about, self._tools)]
 
     def _layer(self, name: str, identity: str, what: str, make: Callable[[], list[Tree]]) -> bytes:
         def packed() -> bytes:

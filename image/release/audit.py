@@ -20,7 +20,7 @@ from image.parts.firmware import FOLDER as FIRMWARE
 from image.parts.firmware import MICROCODE_FOLDER, collect_microcode, free_microcode
 from image.parts.kernel import MODULES_FOLDER
 from image.parts.origins import Origins, source_path
-from image.parts.project import compose, last_file, own_files
+from image.parts.project import compose, describe_os, last_file, own_files
 from image.parts.system import build_skeleton, bundle_certificates
 from image.recipe import plan
 from image.recipe.gate import is_way_in
@@ -48,35 +48,38 @@ def audit_folder(
     folder: Path, recipe: Recipe, lock: ReleaseLock, progress: Progress, mirror: Path | None = None
 ) -> list[Finding]:
     """Audit the release in `folder`, built from `recipe` and `lock`. Raises `ZosError`."""
-    version = read_version(folder)
+    about = describe_os(recipe, *read_names(folder))
     _, packages = gather_packages(lock.debian, progress, mirror)
     places = fetch_wheels(lock.wheels, recipe.architecture, mirror)
     progress("auditing the image")
     with open_archive(packages) as archive:
         origins = Origins(archive, dict(zip(lock.wheels, places, strict=True)))
-        return Auditor(recipe, version, archive, origins).audit(read_initramfs(folder))
+        return Auditor(recipe, about, archive, origins).audit(read_initramfs(folder))
 
 
-def read_version(folder: Path) -> str:
-    """Return the version in a release's manifest."""
+def read_names(folder: Path) -> tuple[str, str]:
+    """Return the version and the identity in a release's manifest."""
     try:
-        return str(json.loads((folder / manifest.NAME).read_bytes())["version"])
+        value = json.loads((folder / manifest.NAME).read_bytes())
+        return str(value["version"]), str(value["identity"])
     except OSError as error:
         raise ImageError(f"cannot read {folder / manifest.NAME}: {error.strerror}") from error
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise FormatError(f"cannot use {folder / manifest.NAME}: it has no version") from error
+        raise FormatError(
+            f"cannot use {folder / manifest.NAME}: it has no version or identity"
+        ) from error
 
 
 class Auditor:
     """Knows what a release of `recipe` may contain."""
 
     def __init__(
-        self, recipe: Recipe, version: str, archive: PackageArchive, origins: Origins
+        self, recipe: Recipe, about: str, archive: PackageArchive, origins: Origins
     ) -> None:
         self._archive = archive
         self._origins = origins
         self._own = Tree()
-        made = (build_skeleton(recipe.target), own_files(recipe, version), last_file())
+        made = (build_skeleton(recipe.target), own_files(recipe, about), last_file())
         for part in (compose(recipe), *made):
             self._own.merge(part)
         if recipe.microcode:

@@ -19,7 +19,6 @@ from image.lock.model import load_lock, lock_of, request_of
 from image.model import Release
 from image.parts.kernel import find_kernel
 from image.parts.layers import LEVEL
-from image.parts.project import describe_os
 from image.parts.services import check_services
 from image.recipe import plan
 from image.recipe.load import DEFAULT_PROFILE, load_recipe
@@ -111,8 +110,7 @@ def make_release(output: Path, inputs: Inputs, signing: Signing, progress: Progr
         bill = make_sbom(inputs.version, inputs.identity, made, initramfs, archive, wheels)
     contents = {"vmlinuz": vmlinuz, INITRAMFS: initramfs, sbom.NAME: bill}
     progress("building the UKI")
-    about = describe_os(inputs.recipe, inputs.version)
-    parts = Contents(stub, vmlinuz, initramfs, kernel, inputs.version, about)
+    parts = Contents(stub, vmlinuz, initramfs, kernel, inputs.version, inputs.about)
     uki = contents[unified.NAME] = make_uki(
         parts, (*plan.parameters(inputs.recipe.target), *inputs.recipe.parameters), signing
     )

@@ -25,7 +25,7 @@ from image.parts.choice import (
     store_known,
 )
 from image.parts.layers import cached_layer
-from image.parts.project import compose, start_modules
+from image.parts.project import compose, describe_os, start_modules
 from image.parts.reach import module_of
 from image.parts.system import python_libraries
 from image.parts.wheels import unpack_wheels
@@ -83,6 +83,11 @@ class Inputs:
         """Return the version of the release: the project's, and the identity of the build."""
         mark = DEBUG_SUFFIX if self.recipe.debug else ""
         return f"{self.project_version}+{self.identity[:12]}{mark}"
+
+    @property
+    def about(self) -> str:
+        """Return the content of os-release."""
+        return describe_os(self.recipe, self.version, self.identity)
 
     @property
     def _starts(self) -> str:

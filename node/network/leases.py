@@ -1,14 +1,26 @@
-"""DHCP leases: parsed, checked, and compared. No I/O."""
+"""Leases: addresses of links, by DHCP or from elsewhere; parsed, checked, compared. No I/O."""
 
 import ipaddress
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
 from typing import Any
 
 from node.model import NodeError
 
 MAX_NAME_SERVERS = 3  # resolv.conf(5) reads no more
 LEAST_MTU = 576  # IPv4's own least (RFC 791); a smaller one would only hinder the node
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+Interface = ipaddress.IPv4Interface | ipaddress.IPv6Interface
+
+
+class Source(Enum):
+    """Who has given an address: a server, the kernel's command line, or a router (SLAAC)."""
+
+    DHCP = "DHCP"
+    STATIC = "the kernel's command line"
+    ROUTER = "router advertisements"
 
 
 @dataclass(frozen=True)
@@ -25,24 +37,31 @@ class Route:
 
 @dataclass(frozen=True)
 class Lease:
-    """An address for one link; `router` is empty if the server named none, `mtu` 0."""
+    """An address for one link; `router` is empty if the server named none, `mtu` 0.
+
+    `is_proven` is false for a static address whose router has not answered on this link so far.
+    """
 
     link: str
-    interface: ipaddress.IPv4Interface
+    interface: Interface
     router: str
     name_servers: tuple[str, ...]
     routes: tuple[Route, ...] = ()  # beside the one to `router`
     search: tuple[str, ...] = ()
     mtu: int = 0
+    source: Source = Source.DHCP
+    is_proven: bool = field(default=True, compare=False)
 
     @property
     def is_complete(self) -> bool:
-        """Return whether the lease has a router and a name server."""
+        """Return whether no other lease can be better."""
+        if self.source is Source.STATIC:
+            return self.is_proven
         return bool(self.router and self.name_servers)
 
     def is_near(self, gateway: str) -> bool:
         """Return whether a gateway is in the lease's subnet; some clouds lease a bare /32."""
-        return ipaddress.IPv4Address(gateway) in self.interface.network
+        return ipaddress.ip_address(gateway) in self.interface.network
 
     def __str__(self) -> str:
         """Return the lease as one line for the log."""
@@ -104,9 +123,9 @@ def find_routes(options: Mapping[str, Any]) -> tuple[str, tuple[Route, ...]]:
     return router, tuple(routes)
 
 
-def host_address(text: str) -> str:
+def host_address(text: str, parse: Callable[[str], Address] = ipaddress.IPv4Address) -> str:
     """Return `text` if a host can have this address; raise `ValueError` otherwise."""
-    address = ipaddress.IPv4Address(text)
+    address = parse(text)
     if address.is_unspecified or address.is_multicast or address.is_loopback:
         raise ValueError(f"{address} is not a host address")
     return str(address)
@@ -126,4 +145,4 @@ def resolv_conf(lease: Lease) -> str:
     """Return the text of /etc/resolv.conf for `lease`."""
     lines = [f"search {' '.join(lease.search)}\n"] if lease.search else []
     lines += [f"nameserver {server}\n" for server in lease.name_servers]
-    return "# Written by zos node network from the DHCP lease.\n" + "".join(lines)
+    return f"# Written by zos node network from {lease.source.value}.\n" + "".join(lines)

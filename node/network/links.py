@@ -40,12 +40,17 @@ def read_mtu(name: str, sys_net: Path = SYS_NET) -> int:
 def describe_link(name: str, sys_net: Path = SYS_NET) -> str:
     """Return "eth0 (virtio_net, 52:54:00:12:34:56)" for the log."""
     link = sys_net / name
+    below = [path.name.removeprefix("lower_") for path in link.glob("lower_*")]
     try:
         driver = (link / "device" / "driver").resolve(strict=True).name
     except OSError:
-        driver = "no driver"
+        driver = f"on {below[0]}" if below else "no driver"
+    return f"{name} ({driver}, {read_mac(name, sys_net) or '?'})"
+
+
+def read_mac(name: str, sys_net: Path = SYS_NET) -> str:
+    """Return the link's MAC address, "" if it is gone."""
     try:
-        address = (link / "address").read_text().strip()
+        return (sys_net / name / "address").read_text().strip()
     except OSError:
-        address = "?"
-    return f"{name} ({driver}, {address})"
+        return ""

@@ -6,12 +6,15 @@ import signal
 from collections.abc import Callable
 from pathlib import Path
 
+from node.network.advertisements import Advertisements
+from node.network.cards import Cards
 from node.network.interfaces import Interfaces
 from node.network.netlink import AsyncIPRoute
+from node.network.plan import Plan
 from node.network.selection import Network
 
 
-async def run(find_links: Callable[[], list[str]], resolv_conf: Path) -> None:
+async def run(find_links: Callable[[], list[str]], resolv_conf: Path, plan: Plan) -> None:
     """Serve until SIGTERM, then release the leases."""
     loop = asyncio.get_running_loop()
     task = asyncio.current_task()
@@ -19,16 +22,22 @@ async def run(find_links: Callable[[], list[str]], resolv_conf: Path) -> None:
     loop.add_signal_handler(signal.SIGTERM, task.cancel)
     async with AsyncIPRoute() as routes:
         interfaces = Interfaces(routes)
-        network = Network(interfaces, find_links, resolv_conf)
+        cards, advertisements = Cards(plan, interfaces, find_links), Advertisements()
+        network = Network(interfaces, cards, advertisements, resolv_conf)
+        if plan.is_ipv6_off:
+            interfaces.forbid_ipv6()
+        else:
+            advertisements.open()
         await interfaces.set_up("lo")
         try:
             await network.serve()
         finally:
+            advertisements.close()
             await network.stop_clients(list(network.clients))
 
 
-def serve(find_links: Callable[[], list[str]], resolv_conf: Path) -> int:
+def serve(find_links: Callable[[], list[str]], resolv_conf: Path, plan: Plan) -> int:
     """Run the network service on the links that `find_links` names; only SIGTERM ends it."""
     with contextlib.suppress(asyncio.CancelledError):
-        asyncio.run(run(find_links, resolv_conf))
+        asyncio.run(run(find_links, resolv_conf, plan))
     return 0

@@ -7,7 +7,7 @@ import pytest
 
 from bootstrap_server.images import inputs
 from bootstrap_server.images.personalise import personalise
-from bootstrap_server.images.template import load_template
+from bootstrap_server.images.template import load_templates
 from bootstrap_server.options.model import Options
 from bootstrap_server.options.network import Network as ChosenNetwork
 from bootstrap_server.script.boot import render_script
@@ -20,7 +20,7 @@ from qemu.network import ROUTER, Network
 from serving.listen import open_listener
 from serving.run import serve_in_thread
 from tests.helpers.needs import need_tool, need_uefi
-from tests.helpers.vm.tagged import Tagged
+from tests.helpers.vm.tagged import TaggedPort
 from tests.vm.test_chain import make_server
 
 pytestmark = [pytest.mark.vm, pytest.mark.timeout(600)]
@@ -63,10 +63,10 @@ def test_a_kernel_comes_through_a_tagged_vlan(
         url = f"http://{ROUTER}:{listener.getsockname()[1]}"
         image = tmp_path / "farm.img"
         script = render_script(Options("dev", 1, network=chosen), Site(url, url, has_log=True))
-        image.write_bytes(b"".join(personalise(load_template(), script).parts))
+        image.write_bytes(b"".join(personalise(load_templates()["usb"], script).parts))
         nics = (
             Nic(is_connected=False, mac=OTHER_MAC),
-            Nic(mac=MAC, network=Tagged(network, VLAN)),
+            Nic(mac=MAC, network=TaggedPort(network, VLAN)),
         )
         config = MachineConfig(boot=UsbBoot(image), firmware=firmware, nics=nics)
         bootstrap = Asked(make_server(tmp_path, url))

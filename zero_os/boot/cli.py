@@ -28,6 +28,7 @@ from zero_os.boot.node import REDIS_PORT, Node, boot_node
 from zero_os.boot.options import Options, parse_options
 from zero_os.boot.places import checkout_dir, link_files
 from zero_os.boot.report import Report
+from zero_os.boot.reports import read_reports
 from zero_os.boot.timeline import Timeline
 
 RUN_MODE = "dev"
@@ -80,6 +81,7 @@ def main(argv: Sequence[str], prog: str) -> int:
         image = fetch_image(servers, options.farm, run)
         timeline.reach("image personalised", talk.clock())
         talk.say(f"farm {options.farm}'s USB image is {image}; booting from it")
+        log = servers.bootstrap.state.server.log
         node = stack.enter_context(
             boot_node(
                 image,
@@ -88,6 +90,7 @@ def main(argv: Sequence[str], prog: str) -> int:
                 talk.clock,
                 on_stage=lambda stage: talk.say(stage),
                 timeout_s=options.timeout_s,
+                reports=lambda: read_reports(log, options.farm),
             )
         )
         report = make_report(options, node, servers, hub, timeline)

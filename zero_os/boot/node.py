@@ -2,7 +2,7 @@
 
 import queue
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +12,7 @@ from qemu.lines import Line
 from qemu.machine import QemuMachine
 from qemu.model import Firmware, MachineConfig, UsbBoot
 from zero_os.boot.redis import ping
+from zero_os.boot.reports import Told
 from zero_os.boot.timeline import LAST_STAGE, Timeline
 
 REDIS_PORT = 6379
@@ -37,12 +38,14 @@ def boot_node(
     *,
     on_stage: Callable[[str], None],
     timeout_s: float,
+    reports: Callable[[], Iterable[Told]] = tuple,
 ) -> Iterator[Node]:
     """Boot a machine from the USB image and yield it once its workload has answered.
 
     `clock` returns seconds since the command began. Every stage is recorded in `timeline` and
-    passed to `on_stage`. The machine is stopped when the block ends. Raises `ZosError` naming the
-    stage that was not reached within `timeout_s`.
+    passed to `on_stage`, also those that `reports` returns, which were reported to the server. The
+    machine is stopped when the block ends. Raises `ZosError` naming the stage that was not reached
+    within `timeout_s`.
     """
     lines: queue.SimpleQueue[tuple[float, str]] = queue.SimpleQueue()
 
@@ -57,6 +60,7 @@ def boot_node(
         deadline = time.monotonic() + timeout_s
         while True:
             read_lines(lines, timeline, on_stage)
+            take_reports(reports(), timeline, clock(), on_stage)
             answer = ask_workload(port) if is_workload_due(timeline) else ""
             if answer:
                 timeline.reach(LAST_STAGE, clock())
@@ -78,6 +82,15 @@ def read_lines(
         stage = timeline.read_line(text, at_s)
         if stage:
             on_stage(stage)
+
+
+def take_reports(
+    reports: Iterable[Told], timeline: Timeline, now_s: float, on_stage: Callable[[str], None]
+) -> None:
+    """Feed the reports of the node into the timeline."""
+    for told in reports:
+        if timeline.read_report(told.stage, now_s - told.age_s):
+            on_stage(told.text)
 
 
 def is_workload_due(timeline: Timeline) -> bool:

@@ -34,6 +34,7 @@ class Report:
                 "firmware": self.firmware,
                 "acceleration": self.acceleration,
                 "timeline": timeline,
+                "reported": {name: round(at_s, 3) for name, at_s in self.timeline.reported.items()},
                 "kernel_bytes": self.kernel_bytes,
                 "flist_bytes": self.flist_bytes,
                 "fetched_bytes": self.fetched_bytes,
@@ -51,6 +52,8 @@ class Report:
         for stage, at_s, took_s in self.timeline.rows():
             table.add_row(stage, f"{at_s:.1f} s", f"{took_s:.1f} s")
         console.print(table)
+        if self.timeline.reported:
+            console.print("reported to the bootstrap server: " + ", ".join(self.timeline.reported))
         share = 100 * self.fetched_bytes / self.flist_bytes
         kernel, fetched, total = (
             f"{size / MIB:.1f} MiB"

@@ -26,6 +26,7 @@ class Timeline:
 
     reached: dict[str, float] = field(default_factory=dict)
     farm: int | None = None  # as the node reports it
+    reported: dict[str, float] = field(default_factory=dict)  # stages in the server's boot log
 
     def reach(self, stage: str, at_s: float) -> None:
         """Record that `stage` was reached; only the first time counts."""
@@ -41,6 +42,12 @@ class Timeline:
                 self.reach(stage, at_s)
                 return stage
         return None
+
+    def read_report(self, stage: str, at_s: float) -> bool:
+        """Record a stage that the server was told of; return whether it is new."""
+        is_new = stage not in self.reported
+        self.reported.setdefault(stage, at_s)
+        return is_new
 
     @property
     def missing(self) -> list[str]:

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import shutil
 import socket
 import subprocess
@@ -105,6 +106,21 @@ def test_a_release_from_its_first_day_to_its_last(
     assert found[0] == ("ci", ["dev"])
     assert len(found) == 7
     assert list((site.store / "incoming").glob("*/*")) == []
+
+
+def test_the_page_word_for_word(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The commands of docs/publishing.md with a server's address, one after the other."""
+    page = (TOP / "docs/publishing.md").read_text()
+    lines = re.findall(r"^    \./zos image (.*://boot.example.*)$", page, re.MULTILINE)
+    assert len(lines) >= 7
+    site.publish("dev", "1.0")
+    write_release(site.top / "release", "1.1")
+    monkeypatch.chdir(site.top)
+    monkeypatch.delenv("ZOS_TOKEN", raising=False)
+    for line in lines:
+        words = shlex.split(line.replace("https://boot.example", site.server.url))
+        assert main(words, "zos image") == 0, line
+    assert (site.read("dev").release, site.read("test").release) == ("1.0", "1.1")
 
 
 def test_a_change_that_two_people_sign(site: Site, capsys: pytest.CaptureFixture[str]) -> None:

@@ -16,8 +16,9 @@ from image.lock.model import ReleaseLock
 from image.lock.wheels import fetch_wheels
 from image.model import Release
 from image.parts.origins import Origins
+from image.parts.project import describe_os
 from image.recipe.load import load_recipe
-from image.release.audit import Auditor
+from image.release.audit import Auditor, read_names
 from tests.functional.image.conftest import KEY
 
 pytestmark = pytest.mark.timeout(900)  # the first build on a machine fetches packages
@@ -31,7 +32,8 @@ def auditor(caches: Path, release: Release, lock: ReleaseLock) -> Iterator[Audit
     places = fetch_wheels(lock.wheels, "amd64")
     with open_archive(fetch_locked(lock.debian)) as archive:
         origins = Origins(archive, dict(zip(lock.wheels, places, strict=True)))
-        yield Auditor(recipe, release.version, archive, origins)
+        about = describe_os(recipe, *read_names(release.folder))
+        yield Auditor(recipe, about, archive, origins)
 
 
 def test_a_release_passes(auditor: Auditor, members: dict[str, Member]) -> None:

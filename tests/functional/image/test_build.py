@@ -1,5 +1,6 @@
 """A release from cached packages: reproducible, complete, and its errors."""
 
+import json
 import os
 import stat
 from pathlib import Path
@@ -100,6 +101,8 @@ def test_a_node_has_what_it_needs(members: dict[str, Member], release: Release) 
     assert members["etc/zero-os/keys/flist.pub"].content == f"{KEY}\n".encode()
     assert b"ID=zero-os\n" in members["etc/os-release"].content
     assert release.version.encode() in members["etc/os-release"].content
+    identity = json.loads((release.folder / "manifest.json").read_bytes())["identity"]
+    assert f"BUILD_ID={identity}\n".encode() in members["etc/os-release"].content
     assert members["etc/ssl/certs/ca-certificates.crt"].content.count(b"BEGIN CERT") > 100
 
 

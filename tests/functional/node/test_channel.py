@@ -4,21 +4,16 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from tuf.ngclient import Updater
 
-from bootstrap_server.settings import Settings
-from bootstrap_server.web.app import create_app
 from common.errors import ZosError
 from common.tuf.errors import ExpiredError, RollbackError, SignatureError
 from common.tuf.trust import Trusted
 from node.channel import check_channel
 from node.model import NodeError
-from serving.listen import open_listener
-from serving.run import serve_in_thread
 from tests.helpers.checkout import TOP
 from tests.helpers.releases.store import DAY_S, Maintainer
 
@@ -29,24 +24,6 @@ import common.releases.channel
 print([name for name in sys.modules if name.split(".")[0] in {
     "tuf", "securesystemslib", "urllib3", "asyncio", "logging", "ssl", "cryptography"}])
 """
-
-
-@pytest.fixture
-def maintainer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Maintainer:
-    monkeypatch.setattr("os.fsync", lambda _: None)
-    made = Maintainer.begin(tmp_path)
-    made.publish("prod", "1.0")
-    return made
-
-
-@pytest.fixture
-def url(maintainer: Maintainer) -> Iterator[str]:
-    """Run a server on the store."""
-    listener = open_listener("127.0.0.1", 0)
-    place = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    settings = Settings(place, place, store=maintainer.layout.top, root=maintainer.root)
-    with serve_in_thread(create_app(settings), listener):
-        yield place
 
 
 class Node:

@@ -17,6 +17,7 @@ from node.fetch import fetch_flist
 from node.model import NodeError
 from serving.listen import open_listener
 from serving.run import serve_in_thread
+from tests.helpers.proxy import serve_proxy
 
 NAME = "tf-zos/development"
 LIMIT = 1 << 20
@@ -52,6 +53,15 @@ def keys(root: Path) -> list[bytes]:
 def test_a_signed_flist_is_fetched(url: str, keys: list[bytes], tmp_path: Path) -> None:
     assert fetch_flist(url, NAME, tmp_path / "got", keys, LIMIT) == len(CONTENT)
     assert (tmp_path / "got").read_bytes() == CONTENT
+
+
+def test_a_flist_comes_through_a_proxy(url: str, keys: list[bytes], tmp_path: Path) -> None:
+    with serve_proxy() as (proxy, asked):
+        assert fetch_flist(url, NAME, tmp_path / "got", keys, LIMIT, proxy) == len(CONTENT)
+    assert asked == [f"{url}/{NAME}.fl.sig", f"{url}/{NAME}.fl"]
+    with pytest.raises(NodeError, match="the proxy refuses, or does not answer") as caught:
+        fetch_flist(url, NAME, tmp_path / "got", keys, LIMIT, proxy)
+    assert caught.value.code == "ZB42"
 
 
 @pytest.mark.parametrize("where", [0, len(CONTENT) // 2, len(CONTENT) - 1])

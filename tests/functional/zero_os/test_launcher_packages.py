@@ -53,6 +53,8 @@ def test_only_what_a_file_or_name_needs(launcher: Any) -> None:
     assert "qemu-system-arm" not in launcher.choose_packages(["vm", "--usb", "farm.img"])
     arm = launcher.choose_packages(["vm", "--architecture", "arm64", "--usb", "farm.img"])
     assert {"qemu-system-arm", "qemu-efi-aarch64"} <= set(arm)
+    assert "dnsmasq-base" not in launcher.choose_packages(["bootstrap", "serve"])
+    assert "dnsmasq-base" in launcher.choose_packages(["bootstrap", "lan", "--farm", "1"])
     assert launcher.choose_packages(["bench", "zinit"]) == ["runit", "s6", "supervisor"]
 
 

@@ -15,10 +15,15 @@ from tests.helpers.needs import need_root, need_tool
 from tests.helpers.node import dhcpd
 
 NODE = """
-import sys
+import os, sys
 from pathlib import Path
+from node.cmdline import parse_words
+from node.network.plan import parse_plan
 from node.network.service import serve
-sys.exit(serve(lambda: ["wire0"], Path(sys.argv[1])))
+plan = parse_plan(parse_words(sys.argv[2]), print)
+def links():
+    return sorted({"dead0", "wire0"} & set(os.listdir("/sys/class/net")))
+sys.exit(serve(links, Path(sys.argv[1]), plan))
 """
 
 
@@ -44,15 +49,26 @@ class Lab:
         self.running.append(process)
         return process
 
+    def start_dnsmasq(self, link: str, *words: str) -> None:
+        """Start dnsmasq on a link of the host, without a name server."""
+        self.start(
+            self.host,
+            "dnsmasq.log",
+            *(need_tool("dnsmasq"), "--keep-in-foreground", "--conf-file=/dev/null", "--port=0"),
+            *(f"--interface={link}", "--bind-interfaces", "--dhcp-authoritative", "--log-dhcp"),
+            *("--log-facility=-", "--user=root", "--pid-file", "--no-ping"),
+            *(f"--dhcp-leasefile={self.folder / 'leases'}", *words),
+        )
+
     def serve(self, **plan: Any) -> subprocess.Popen[bytes]:
         """Start the tests' own server."""
         words = [sys.executable, str(dhcpd.__file__), "peer", json.dumps(plan)]
         return self.start(self.host, "server.log", *words)
 
-    def start_node(self, code: str = "") -> subprocess.Popen[bytes]:
-        """Start the node's network service; it runs `code` first."""
-        words = [sys.executable, "-c", code + NODE, str(self.resolv_conf)]
-        return self.start(self.node, "node.log", *words)
+    def start_node(self, code: str = "", words: str = "") -> subprocess.Popen[bytes]:
+        """Start the node's network service with a kernel command line; it runs `code` first."""
+        call = [sys.executable, "-c", code + NODE, str(self.resolv_conf), words]
+        return self.start(self.node, "node.log", *call)
 
     def said(self) -> str:
         """Return what the node has logged."""
@@ -63,15 +79,17 @@ class Lab:
         lines = (self.folder / "server.log").read_text().splitlines()
         return [json.loads(line) for line in lines if '"ready"' not in line]
 
-    def addresses(self) -> list[str]:
-        """Return the node's IPv4 addresses."""
-        links = json.loads(self.ip(self.node, "-4", "-json", "addr", "show", "dev", "wire0"))
+    def addresses(self, link: str = "wire0", version: str = "-4") -> list[str]:
+        """Return the node's IPv4 addresses, or its global IPv6 addresses with "-6"."""
+        links = json.loads(self.ip(self.node, version, "-json", "addr", "show", "dev", link))
         infos = [info for link in links for info in link.get("addr_info", ())]
-        return [f"{info['local']}/{info['prefixlen']}" for info in infos]
+        return [
+            f"{info['local']}/{info['prefixlen']}" for info in infos if info["scope"] == "global"
+        ]
 
-    def routes(self) -> dict[str, str]:
+    def routes(self, version: str = "-4") -> dict[str, str]:
         """Return the gateway of each of the node's routes, "" for a network on the link."""
-        routes = json.loads(self.ip(self.node, "-4", "-json", "route"))
+        routes = json.loads(self.ip(self.node, version, "-json", "route"))
         return {route["dst"]: route.get("gateway", "") for route in routes}
 
     def mtu(self) -> int:

@@ -31,6 +31,7 @@ def boot_node(
     architecture: Architecture = "amd64",
     is_uki: bool = False,
     memory_mib: int = 2048,
+    extra_args: tuple[str, ...] = (),
 ) -> Iterator[QemuMachine]:
     """Boot `release` with the kernel parameters `append`; add `files` (path -> text) to it.
 
@@ -56,6 +57,7 @@ def boot_node(
         nics=nics,
         forwards=forwards,
         has_agent=has_agent,
+        extra_args=extra_args,
     )
     with QemuMachine(config, artefacts=folder) as machine:
         yield machine

@@ -1,54 +1,53 @@
-"""A switch port in a tagged VLAN: the machine's frames carry the tag, the network's don't."""
+"""A switch port with a VLAN: frames to the machine get a tag, and only tagged ones leave it."""
 
 import contextlib
 import socket
 import threading
-from collections.abc import Callable
 
 from qemu.model import Switch
 from qemu.switch import HEADER_BYTES, READ_BYTES, Port
 
-TYPE_AT = HEADER_BYTES + 12  # after length, receiver and sender
-PROTOCOL = b"\x81\x00"
+VLAN_TYPE = b"\x81\x00"  # IEEE 802.1Q
+MACS_BYTES = 12
+TAG_BYTES = 4
 
 
-class Tagged:
-    """`plug` gives a machine a cable to `network`; frames without the tag get nowhere."""
+class TaggedPort:
+    """Connects one machine with `network`, in the VLAN `vlan`."""
 
     def __init__(self, network: Switch, vlan: int) -> None:
         self.network = network
-        self.tag = PROTOCOL + vlan.to_bytes(2, "big")
+        self.tag = VLAN_TYPE + vlan.to_bytes(2, "big")
 
     def plug(self) -> socket.socket:
         """Return the machine's end of a new cable, which the caller closes."""
-        theirs, ours = socket.socketpair()
-        cable = self.network.plug()
-        for source, sink, change in ((ours, cable, self.strip), (cable, ours, self.add)):
-            threading.Thread(target=relay, args=(source, sink, change), daemon=True).start()
+        inner = self.network.plug()
+        ours, theirs = socket.socketpair()
+        for source, target, change in ((inner, ours, self.add_tag), (ours, inner, self.take_tag)):
+            words = (source, target, change)
+            threading.Thread(target=relay, args=words, name="tagged port", daemon=True).start()
         return theirs
 
-    def strip(self, frame: bytes) -> bytes:
-        """Return a machine's frame without the tag, or nothing if it has another or none."""
-        if frame[TYPE_AT : TYPE_AT + 4] != self.tag:
-            return b""
-        return measure(frame[HEADER_BYTES:TYPE_AT] + frame[TYPE_AT + 4 :])
+    def add_tag(self, frame: bytes) -> bytes:
+        """Return a frame with the tag."""
+        return frame[:MACS_BYTES] + self.tag + frame[MACS_BYTES:]
 
-    def add(self, frame: bytes) -> bytes:
-        """Return a frame to the machine with the tag."""
-        return measure(frame[HEADER_BYTES:TYPE_AT] + self.tag + frame[TYPE_AT:])
-
-
-def measure(frame: bytes) -> bytes:
-    """Return a frame with its length before it."""
-    return len(frame).to_bytes(HEADER_BYTES, "big") + frame
+    def take_tag(self, frame: bytes) -> bytes:
+        """Return a frame without its tag; nothing if it has another one or none."""
+        end = MACS_BYTES + TAG_BYTES
+        return frame[:MACS_BYTES] + frame[end:] if frame[MACS_BYTES:end] == self.tag else b""
 
 
-def relay(source: socket.socket, sink: socket.socket, change: Callable[[bytes], bytes]) -> None:
-    """Copy frames until either end closes."""
+def relay(source: socket.socket, target: socket.socket, change: object) -> None:
+    """Pass frames on until one of the two ends; then close both."""
+    assert callable(change)
     port = Port(source, is_router=False)
-    with contextlib.suppress(OSError), source:
+    with contextlib.suppress(OSError):
         while data := source.recv(READ_BYTES):
             for frame in port.frames(data):
-                sink.sendall(change(frame))
-    with contextlib.suppress(OSError):
-        sink.shutdown(socket.SHUT_RDWR)
+                if changed := change(frame[HEADER_BYTES:]):
+                    target.sendall(len(changed).to_bytes(HEADER_BYTES, "big") + changed)
+    for link in (source, target):
+        with contextlib.suppress(OSError):
+            link.shutdown(socket.SHUT_RDWR)
+            link.close()

@@ -29,5 +29,7 @@ def test_a_service_refuses_to_run_on_a_host(
 
 
 def test_a_machine_that_runs_a_release_is_a_node(tmp_path: Path) -> None:
-    (tmp_path / "os-release").write_text(OS_RELEASE.format(version="1.0+0123", profile="virt"))
+    (tmp_path / "os-release").write_text(
+        OS_RELEASE.format(version="1.0+0123", identity="0123", profile="virt")
+    )
     assert cli.is_node(tmp_path / "os-release")

@@ -8,17 +8,25 @@ from node.model import BootParameters, NodeError
 HUB = "hub=http://10.0.2.2:8080"
 
 
+def parse(text: str) -> BootParameters:
+    """Parse a command line with nothing to tell about."""
+    told: list[str] = []
+    parameters = parse_parameters(text, told.append)
+    assert told == []
+    return parameters
+
+
 def test_the_words_of_the_boot_script() -> None:
     text = f"BOOT_IMAGE=vmlinuz runmode=dev farmer_id=7 {HUB}/ console=ttyS0\n"
-    assert parse_parameters(text) == BootParameters("dev", 7, "http://10.0.2.2:8080")
+    assert parse(text) == BootParameters("dev", 7, "http://10.0.2.2:8080")
 
 
 def test_the_defaults_are_upstreams() -> None:
-    assert parse_parameters(HUB) == BootParameters("prod", 0, "http://10.0.2.2:8080")
+    assert parse(HUB) == BootParameters("prod", 0, "http://10.0.2.2:8080")
 
 
 def test_the_first_of_repeated_keys_counts() -> None:
-    parameters = parse_parameters(f"runmode=test farmer_id=1 {HUB} runmode=dev farmer_id=2 hub=x")
+    parameters = parse(f"runmode=test farmer_id=1 {HUB} runmode=dev farmer_id=2 hub=x")
     assert parameters == BootParameters("test", 1, "http://10.0.2.2:8080")
 
 
@@ -48,9 +56,38 @@ def test_the_run_mode_names_the_flist() -> None:
 )
 def test_an_invalid_word_is_named(text: str, named: str) -> None:
     with pytest.raises(NodeError, match=r"cannot use") as caught:
-        parse_parameters(text)
+        parse(text)
     assert named in caught.value.message
 
 
 def test_words_without_a_value() -> None:
     assert parse_words("quiet a=b=c  quiet=1") == {"quiet": "", "a": "b=c"}
+
+
+def test_the_words_of_a_bootstrap_server() -> None:
+    words = "bootstrap=https://boot.example.com/ enrol=zos1.Ab-_9.x= net.proxy=http://proxy:3128"
+    assert parse(f"{HUB} {words}") == BootParameters(
+        "prod",
+        0,
+        "http://10.0.2.2:8080",
+        bootstrap="https://boot.example.com",
+        enrol="zos1.Ab-_9.x=",
+        proxy="http://proxy:3128",
+    )
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        "enrol=a,secret",
+        f"enrol={'a' * 1025}",
+        "net.proxy=proxy:3128",
+        "bootstrap=boot.example.com",
+    ],
+)
+def test_a_word_that_a_node_can_do_without(word: str) -> None:
+    told: list[str] = []
+    assert parse_parameters(f"{HUB} {word}", told.append) == parse(HUB)
+    (line,) = told
+    assert line.startswith(f"cannot use {word.partition('=')[0]}=")
+    assert "secret" not in line

@@ -6,7 +6,7 @@ import pytest
 
 from node.bringup import NameServers
 from node.model import NodeError
-from node.rootfs import copy_resolv_conf, make_mount_point
+from node.rootfs import copy_resolv_conf, describe_mount, make_mount_point
 
 
 @pytest.fixture
@@ -67,3 +67,10 @@ def test_services_get_the_name_servers_of_a_new_lease(
     servers.follow()
     servers.follow()
     assert capsys.readouterr().out.count("cannot give the services the name servers") == 1
+
+
+def test_the_mount_is_told_the_proxy() -> None:
+    service = describe_mount("http://hub", "http://10.0.0.9:3128")
+    assert service["env"] == {"ZOS_PROXY": "http://10.0.0.9:3128"}
+    assert "--store http://hub/blocks" in str(service["exec"])
+    assert "env" not in describe_mount("http://hub", "")

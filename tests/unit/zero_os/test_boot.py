@@ -1,11 +1,15 @@
 """The options of `zos boot`, its report and its servers."""
 
 import json
+from pathlib import Path
 
 import pytest
 import urllib3
 from fastapi import FastAPI, Response
 
+from bootstrap_server.nodes.report import IpxeReport
+from bootstrap_server.settings import Settings
+from bootstrap_server.web.app import create_app as create_bootstrap
 from common.errors import UsageError, ZosError
 from serving import kit
 from serving.listen import open_listener
@@ -13,8 +17,10 @@ from serving.run import serve_in_thread
 from serving.settings import ServerSettings
 from tests.helpers.waiting import wait_until
 from zero_os.boot.cli import main, sent_bytes
+from zero_os.boot.node import take_reports
 from zero_os.boot.options import parse_options
 from zero_os.boot.report import Report
+from zero_os.boot.reports import read_reports
 from zero_os.boot.timeline import STAGES, Timeline
 
 
@@ -84,6 +90,21 @@ def test_the_report_is_one_json_object_on_one_line() -> None:
     seen = json.loads(text)
     assert list(seen["timeline"]) == list(STAGES)
     assert (seen["farm"], seen["fetched_bytes"], seen["workload"]["answer"]) == (7, 20, "PONG")
+
+
+def test_what_the_node_reported_to_the_server_is_shown_once() -> None:
+    url = "http://boot.example"
+    log = create_bootstrap(Settings(url, url, Path())).state.server.log
+    timeline, said = Timeline(), list[str]()
+    for stage in ("script", "kernel"):
+        log.record(stage, IpxeReport(mac="52:54:00:12:34:56", farm=7))
+        take_reports(read_reports(log, 7), timeline, 100.0, said.append)
+    log.record("failed", IpxeReport(mac="52:54:00:12:34:56", farm=7, code="ZB31"))
+    take_reports(read_reports(log, 7), timeline, 101.0, said.append)
+    assert said[:2] == ["reported: script", "reported: kernel"]
+    assert said[2].startswith("reported: failed (ZB31): the kernel")
+    assert list(timeline.reported) == ["script", "kernel", "failed"]
+    assert list(read_reports(log, 8)) == []
 
 
 def test_what_a_server_has_sent_is_counted() -> None:

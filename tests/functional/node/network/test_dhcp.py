@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers.needs import need_tool
 from tests.helpers.node.lab import Lab, open_lab
 from tests.helpers.waiting import wait_until
 
@@ -24,21 +23,9 @@ def lab(tmp_path: Path) -> Iterator[Lab]:
         yield lab
 
 
-def start_dnsmasq(lab: Lab, *words: str) -> None:
-    """Start dnsmasq as a DHCP server only."""
-    lab.start(
-        lab.host,
-        "dnsmasq.log",
-        *(need_tool("dnsmasq"), "--keep-in-foreground", "--conf-file=/dev/null", "--port=0"),
-        *("--interface=peer", "--bind-interfaces", "--dhcp-authoritative", "--log-dhcp"),
-        *("--log-facility=-", "--user=root", "--pid-file", "--no-ping"),
-        *(f"--dhcp-leasefile={lab.folder / 'leases'}", *words),
-    )
-
-
 def test_everything_that_dnsmasq_offers(lab: Lab) -> None:
-    start_dnsmasq(
-        lab,
+    lab.start_dnsmasq(
+        "peer",
         "--dhcp-range=10.9.0.50,10.9.0.50,255.255.255.0,2m",
         *("--dhcp-option=3,10.9.0.99", "--dhcp-option=6,10.9.0.1", "--dhcp-option=26,1400"),
         *("--dhcp-option=15,lab.example", "--dhcp-option=119,eng.example.com,ops.example.com"),
@@ -67,7 +54,7 @@ machine.RENEWAL_SHARE = 0.02
 
 
 def test_dnsmasq_extends_a_lease(lab: Lab) -> None:
-    start_dnsmasq(lab, "--dhcp-range=10.9.0.50,10.9.0.50,255.255.255.0,2m")
+    lab.start_dnsmasq("peer", "--dhcp-range=10.9.0.50,10.9.0.50,255.255.255.0,2m")
 
     def extensions() -> int:
         return (lab.folder / "dnsmasq.log").read_text().count("DHCPACK(peer) 10.9.0.50")

@@ -27,7 +27,8 @@ def test_a_manifest_is_read() -> None:
 
 def test_an_older_manifest_does_not_say_everything() -> None:
     text = json.dumps({"version": "1", "files": {"vmlinuz": FILE}}).encode()
-    assert (parse_manifest(text).debug, parse_manifest(text).locked) == (None, None)
+    found = parse_manifest(text)
+    assert (found.debug, found.locked, found.identity, found.kernel) == (None, None, "", "")
 
 
 @pytest.mark.parametrize(
@@ -46,6 +47,8 @@ def test_an_older_manifest_does_not_say_everything() -> None:
         {"files": {"x": {"size": 1}}},
         {"debug": "no"},
         {"locked": 1},
+        {"identity": None},
+        {"kernel": ["6.12"]},
     ],
 )
 def test_a_manifest_that_is_refused(fields: dict[str, Any]) -> None:

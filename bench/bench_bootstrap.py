@@ -1,0 +1,257 @@
+"""What boots cost the bootstrap server: making images, sending them, a thousand nodes at once.
+
+    make     CPU time to make a farm's image of each kind, beside mcopy into a copy of the stick's
+             template, and xorriso with the same files
+    send     the kernel and an image beside nginx with the same files, on one connection
+    storm    1,000 nodes that boot within a minute (bench/boot_storm.py), with a small release and
+             with one of real size; each asks for all that its script would
+    model    10,000 nodes, from what the storm cost here and from assumptions that are printed
+
+All on the loopback of this machine, where clients and server share the processors.
+
+    zos bench bootstrap [--quick] [--json]
+"""
+
+import contextlib
+import json
+import os
+import resource
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from bench.boot_model import Site, simulate
+from bench.boot_storm import fetch
+from bench.helpers import (
+    Aim,
+    need,
+    read_options,
+    render,
+    render_aims,
+    run,
+    scratch_folder,
+    take_turns,
+    talk,
+)
+from bootstrap_server.images import disk
+from bootstrap_server.images.personalise import personalise
+from bootstrap_server.images.template import load_template
+from bootstrap_server.options.model import Options
+from bootstrap_server.script.boot import fill_slot, render_script
+from bootstrap_server.script.site import Site as Addresses
+from tests.helpers.flist.servers import nginx_server
+from tests.helpers.serving.process import Running, running
+
+URL = "http://boot.example"
+REPEATS = 100  # of an image that is made, for one value
+AIM_MS = 1.0
+AIM_RATE = 1 / 0.9  # the time of nginx, so 0.9 of its throughput
+KERNEL_BYTES, ARCHIVE_BYTES = 12 << 20, 19 << 20  # about a release of the default profile
+SMALL_BYTES = 50_000
+SEND_BYTES = 500_000_000  # for one value
+NODES, OVER_S = 1000, 60.0
+MODEL_NODES = 10_000
+GIGABIT = 125_000_000
+Result = dict[str, Any]
+
+
+def take_cpu_s(work: Callable[[], object]) -> float:
+    """Return the processor time that `work` takes, with that of programs that it runs."""
+
+    def used() -> float:
+        own, children = (resource.getrusage(who) for who in (0, resource.RUSAGE_CHILDREN))
+        return own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime
+
+    before = used()
+    work()
+    return used() - before
+
+
+def make_makers() -> dict[str, Callable[[], int]]:
+    """Return functions that make an image of each kind and return its size."""
+    template = load_template()
+    options = Options("dev", 4711, ("console=ttyS0",))
+
+    def make_usb() -> int:
+        return personalise(template, render_script(options, Addresses(URL, URL))).size
+
+    return {"usb": make_usb}
+
+
+def make_peers(folder: Path) -> dict[str, Callable[[], object]]:
+    """Return functions that make one with the tools that a server could call."""
+    template = load_template().data
+    script = folder / "autoexec.ipxe"
+    script.write_bytes(fill_slot(render_script(Options("dev", 4711), Addresses(URL, URL))))
+    image, iso, files = folder / "farm.img", folder / "farm.iso", folder / "files"
+    place = f"{image}@@{disk.PARTITION_START * disk.SECTOR_BYTES}"
+    original = folder / "template.img"
+    original.write_bytes(template)
+    files.mkdir()
+    run(
+        "mcopy", "-s", "-i", f"{original}@@{disk.PARTITION_START * disk.SECTOR_BYTES}", "::/", files
+    )
+
+    def call_mcopy() -> None:
+        image.write_bytes(template)
+        run("mcopy", "-o", "-i", place, script, "::/autoexec.ipxe")
+
+    def call_xorriso() -> None:
+        run("xorriso", "-as", "mkisofs", "-quiet", "-o", iso, files)
+
+    return {"mcopy into a copy": call_mcopy, "xorriso": call_xorriso}
+
+
+def bench_make(folder: Path, rounds: int) -> Result:
+    """Return the CPU time of every maker in milliseconds, and the sizes."""
+    makers = make_makers()
+    sizes = {name: make() for name, make in makers.items()}  # the first loads the templates
+
+    def repeat(make: Callable[[], object], times: int) -> Callable[[], float]:
+        return lambda: 1000 * take_cpu_s(lambda: [make() for _ in range(times)]) / times
+
+    contenders = {name: repeat(make, REPEATS) for name, make in makers.items()}
+    contenders |= {name: repeat(make, 3) for name, make in make_peers(folder).items()}
+    times = take_turns(rounds, contenders)
+    print(render("CPU time to make one image", times, "ms"))
+    slowest = max(times[name] for name in makers)
+    print(f"  every kind below {AIM_MS:g} ms: {'yes' if slowest < AIM_MS else 'no'}")
+    rows = sorted((size, name) for name, size in sizes.items())
+    print("  by size: " + ", ".join(f"{s / 1e6:.1f} MB {times[n]:.3f} ms" for s, n in rows))
+    return {"make_ms": times, "make_bytes": sizes, "is_met": slowest < AIM_MS}
+
+
+@contextlib.contextmanager
+def serve(folder: Path, log: Path) -> Iterator[Running]:
+    """Run the bootstrap server on the releases in `folder`."""
+    call = [sys.executable, "-m", "zero_os", "bootstrap", "serve", "--listen", "127.0.0.1:0"]
+    call += ["--releases", str(folder), "--hub", URL, "--log-level", "warning"]
+    with running(call, log, start_s=600) as server:
+        yield server
+
+
+def write_release(folder: Path, kernel: int, archive: int) -> Path:
+    """Write boot files of these sizes as the run mode dev; return the folder."""
+    (folder / "dev").mkdir(parents=True)
+    (folder / "dev" / "vmlinuz").write_bytes(os.urandom(kernel))
+    (folder / "dev" / "initramfs.zst").write_bytes(os.urandom(archive))
+    return folder
+
+
+def bench_send(folder: Path, rounds: int) -> Result:
+    """Return the seconds that each server takes for a gigabyte of each file."""
+    releases = write_release(folder / "releases", KERNEL_BYTES, ARCHIVE_BYTES)
+    with (
+        serve(releases, folder / "log") as server,
+        nginx_server(folder / "nginx", releases) as port,
+    ):
+        (releases / "image").write_bytes(server.ask("/usb/dev/1").data)
+        peer = f"http://127.0.0.1:{port}"
+        places = {
+            "kernel": (f"{server.url}/kernel/dev/vmlinuz", f"{peer}/dev/vmlinuz"),
+            "image": (f"{server.url}/usb/dev/1", f"{peer}/image"),
+        }
+        contenders: dict[str, Callable[[], float]] = {}
+        for what, urls in places.items():
+            for who, url in zip(("ours", "nginx"), urls, strict=True):
+                contenders[f"{what}, {who}"] = lambda url=url: take_gigabyte_s(url)  # type: ignore[misc]
+        times = take_turns(rounds, contenders)
+    print(render("one gigabyte on one connection", times))
+    aims = [
+        Aim(f"{what}: ours / nginx", f"{what}, ours", f"{what}, nginx", AIM_RATE) for what in places
+    ]
+    print(render_aims(aims, times))
+    return {"send_s": times}
+
+
+def take_gigabyte_s(url: str) -> float:
+    """Return the seconds for a gigabyte, measured with half of one."""
+    began = time.perf_counter()
+    received = fetch(url, SEND_BYTES)
+    return (time.perf_counter() - began) * 1e9 / received
+
+
+def bench_storm(folder: Path, name: str, nodes: int, sizes: tuple[int, int]) -> Result:
+    """Boot nodes at once; return percentiles, what the server used, and what failed."""
+    releases = write_release(folder / name, *sizes)
+    over_s = OVER_S * nodes / NODES
+    with serve(releases, folder / f"{name}.log") as server:
+        server.ask("/usb/dev/1")
+        has_log = server.ask("/boot/script?mode=dev").status == 200
+        cpu_s, rss = server.cpu_s(), server.rss_bytes()
+        words = ["--nodes", nodes, "--over", over_s, *(["--log"] if has_log else [])]
+        talk(f"{nodes} nodes over {over_s:g} s, {name} release")
+        call = [sys.executable, "-m", "bench.boot_storm", server.url, *words]
+        told = json.loads(run(*map(str, call)))
+        cpu_s, grown = server.cpu_s() - cpu_s, server.rss_bytes() - rss
+    requests = {kind: percentiles(values) for kind, values in told["requests"].items()}
+    said = {"boot": percentiles(told["boots"]), **requests}
+    print(f"{nodes} nodes that boot within {over_s:g} s, {name} release of {sum(sizes):,} bytes")
+    for kind, row in said.items():
+        print(f"  {kind:<12}" + "".join(f"{what:>8} {value:7.3f} s" for what, value in row.items()))
+    print(f"  all done after {told['seconds']:.1f} s, {told['bytes'] / 1e9:.2f} GB")
+    print(f"  server: {cpu_s:.1f} s of CPU, {rss / 1e6:.0f} MB of memory, {grown / 1e6:+.0f} MB")
+    print(f"  failed: {told['failures'] or 'nothing'}")
+    is_met = not told["failures"] and len(told["boots"]) == nodes
+    times = {"cpu_s": cpu_s / nodes, "rss_bytes": rss + grown}
+    return {**times, "percentiles": said, "failures": told["failures"], "is_met": is_met}
+
+
+def percentiles(values: list[float]) -> dict[str, float]:
+    """Return the middle and the tail of values."""
+    if len(values) < 2:
+        return {}
+    cuts = statistics.quantiles(values, n=100, method="inclusive")
+    return {"p50": cuts[49], "p95": cuts[94], "p99": cuts[98], "max": max(values)}
+
+
+def bench_model(small_cpu_s: float, cpu_s: float) -> Result:
+    """Print what 10,000 nodes would wait for, by servers and links."""
+    size = KERNEL_BYTES + ARCHIVE_BYTES
+    print(f"model: {MODEL_NODES:,} nodes that start evenly over {OVER_S:g} s")
+    print(f"  a release of {size:,} bytes, from one site; nodes with links of 1 Gbit/s")
+    print(f"  a server handles boots in turn, with {1000 * small_cpu_s:.2f} ms of CPU for requests")
+    per_gb = max(0.0, cpu_s - small_cpu_s) * 1e9 / size
+    print(f"  (measured above; bytes cost it {per_gb:.2f} s of CPU per GB more), no losses")
+    print("  its downloads share its link evenly; mirrors are servers")
+    told = {}
+    for servers, gigabits in ((1, 10), (4, 10), (1, 25), (4, 25)):
+        rate = min(gigabits * GIGABIT, 1e9 / per_gb if per_gb else float("inf"))
+        site = Site(MODEL_NODES, OVER_S, size, small_cpu_s, rate, GIGABIT, servers)
+        row = percentiles(simulate(site))
+        name = f"{servers} x {gigabits} Gbit/s"
+        told[name] = row
+        print(f"  {name:<16}" + "".join(f"{what:>6} {value:7.1f} s" for what, value in row.items()))
+    return told
+
+
+def main() -> int:
+    """Measure and print; the exit status is 1 if a boot failed or an image takes too long."""
+    options = read_options("bootstrap", __doc__, "a tenth of the nodes, and fewer rounds")
+    need("nginx", "mcopy", "xorriso")
+    rounds, nodes = (3, NODES // 10) if options.quick else (7, NODES)
+    results: Result = {}
+    with contextlib.ExitStack() as stack:
+        if options.json:
+            stack.enter_context(contextlib.redirect_stdout(sys.stderr))
+        results["make"] = bench_make(stack.enter_context(scratch_folder("bootstrap")), rounds)
+        # Servers have their releases on disks, and the kernel has those that are booted in memory.
+        disk_folder = tempfile.TemporaryDirectory(prefix="bench-bootstrap-", dir="/var/tmp")
+        folder = Path(stack.enter_context(disk_folder))
+        folder.chmod(0o755)
+        results["send"] = bench_send(folder / "send", rounds)
+        small = bench_storm(folder, "small", nodes, (SMALL_BYTES, SMALL_BYTES))
+        real = bench_storm(folder, "real", nodes, (KERNEL_BYTES, ARCHIVE_BYTES))
+        results |= {"small": small, "real": real}
+        results["model"] = bench_model(small["cpu_s"], real["cpu_s"])
+    if options.json:
+        print(json.dumps(results))
+    return 0 if all(results[name]["is_met"] for name in ("make", "small", "real")) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,99 @@
+"""The LAN's HTTP server: iPXE's files for HTTP Boot, the farm's script, and the mirror."""
+
+import hashlib
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from anyio import to_thread
+from fastapi import APIRouter, FastAPI, Request
+from starlette.responses import PlainTextResponse, Response
+
+from bootstrap_server.errors import NotThereError
+from bootstrap_server.lan.config import SCRIPT
+from bootstrap_server.lan.mirror.mirror import Mirror
+from bootstrap_server.lan.mirror.upstream import Upstream, UpstreamError
+from bootstrap_server.web.shared import BINARY, NEVER_CHANGES, answer, make_router, send_text
+from serving import kit
+from serving.bodies import read_body
+from serving.content import Pieces
+from serving.respond import send_content
+from serving.settings import ServerSettings
+
+REPORT_MAX_BYTES = 8192
+NO_SCRIPT = "#!ipxe\n"
+STAGE = re.compile("[a-z]{1,20}")
+
+
+@dataclass(frozen=True)
+class Served:
+    """What the application serves. `script` may block."""
+
+    programs: Mapping[str, bytes]
+    script: Callable[[], str]
+
+
+def create_app(served: Served, settings: ServerSettings) -> FastAPI:
+    """Return the application; `add_mirror` adds the mirror."""
+    app = FastAPI(title="Zero-OS LAN boot", docs_url=None, redoc_url=None, redirect_slashes=False)
+    kit.install(app, settings)
+    app.state.programs = served.programs
+    app.include_router(files_router(served))
+    return app
+
+
+def files_router(served: Served) -> APIRouter:
+    """Return the routes of what firmware and iPXE load."""
+    router = make_router()
+    contents = {
+        name: Pieces([memoryview(data)], f'"{hashlib.sha256(data).hexdigest()}"')
+        for name, data in served.programs.items()
+    }
+
+    @answer(router, f"/{SCRIPT}")
+    def script() -> Response:
+        """Return the farm's script."""
+        return send_text(served.script())
+
+    @answer(router, "/{name}")
+    async def program(request: Request, name: str) -> Response:
+        """Return a file of iPXE."""
+        if name not in contents:
+            raise NotThereError("there is no such file", hint="it has " + ", ".join(contents))
+        return send_content(request, contents[name], BINARY, {})
+
+    return router
+
+
+def add_mirror(app: FastAPI, mirror: Mirror, server: Upstream) -> None:
+    """Add the routes of the mirror, and those that pass nodes' reports on to the server."""
+    router = make_router()
+
+    async def mirrored(request: Request) -> Response:
+        """Return what the bootstrap server or the hub has at this address."""
+        found = await mirror.open(request.scope["path"])
+        headers = {"Cache-Control": NEVER_CHANGES} if found.is_kept else {}
+        return send_content(request, found.content, found.media_type, headers)
+
+    for prefix in ("kernel", "channel", "hub"):
+        answer(router, f"/{prefix}/{{path:path}}")(mirrored)
+
+    @router.api_route("/boot/{stage}", methods=["GET", "POST"], response_class=Response)
+    async def report(request: Request, stage: str) -> Response:
+        """Pass a node's report on; a node boots all the same if the server does not answer."""
+        if not STAGE.fullmatch(stage):
+            raise NotThereError("there is no such stage of a boot")
+        body = await read_body(request, REPORT_MAX_BYTES)
+        headers = {"Content-Type": request.headers.get("content-type", "application/json")}
+        if request.client:
+            headers["X-Forwarded-For"] = request.client.host
+        query = request.scope["query_string"].decode("latin-1")
+        target = f"/boot/{stage}{'?' if query else ''}{query}"
+        try:
+            said = await to_thread.run_sync(server.send, request.method, target, body, headers)
+        except UpstreamError as error:
+            mirror.warn(f"a report of a node is lost: {error}")
+            return PlainTextResponse(NO_SCRIPT)
+        return PlainTextResponse(said)
+
+    app.include_router(router)

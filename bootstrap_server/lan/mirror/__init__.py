@@ -1,0 +1,1 @@
+"""A caching mirror of what nodes fetch from a bootstrap server and a hub."""

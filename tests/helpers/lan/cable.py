@@ -1,0 +1,129 @@
+"""A cable from a machine of the harness to a bridge in a network namespace.
+
+The machine's end is a stream socket, as those of `qemu.network`; the other is a TAP device that a
+thread opened inside the namespace, so QEMU itself stays outside.
+"""
+
+import contextlib
+import ctypes
+import fcntl
+import os
+import selectors
+import socket
+import struct
+import threading
+from collections.abc import Iterator
+
+from tests.helpers.lan.lab import LanLab
+
+TUNSETIFF = 0x400454CA  # <linux/if_tun.h>
+IFF_TAP, IFF_NO_PI = 2, 0x1000
+CLONE_NEWNET = 0x40000000
+HEADER_BYTES = 4
+MOST_BYTES = 1 << 16
+POLL_S = 0.2
+JOIN_S = 10
+
+
+class Bridge:
+    """Gives machines cables to the bridge of a lab (`qemu.model.Switch`)."""
+
+    def __init__(self, lab: LanLab) -> None:
+        self.lab = lab
+        self._stack = contextlib.ExitStack()
+        self._count = 0
+
+    def plug(self) -> socket.socket:
+        """Return the machine's end of a new cable, which the caller closes."""
+        name, self._count = f"tap{self._count}", self._count + 1
+        tap = open_tap(self.lab.host, name)
+        self.lab.ip(self.lab.host, "link", "set", name, "master", self.lab.bridge, "up")
+        ours, theirs = socket.socketpair()
+        self._stack.enter_context(carrying(tap, ours))
+        return theirs
+
+    def close(self) -> None:
+        """Unplug all cables."""
+        self._stack.close()
+
+
+@contextlib.contextmanager
+def open_bridge(lab: LanLab) -> Iterator[Bridge]:
+    """Yield cables to a lab's bridge."""
+    bridge = Bridge(lab)
+    try:
+        yield bridge
+    finally:
+        bridge.close()
+
+
+def open_tap(namespace: str, name: str) -> int:
+    """Return a new TAP device, made by a thread that has entered the namespace."""
+    found: list[int | OSError] = []
+
+    def enter() -> None:
+        libc = ctypes.CDLL(None, use_errno=True)
+        place = os.open(f"/run/netns/{namespace}", os.O_RDONLY)
+        try:
+            if libc.setns(place, CLONE_NEWNET):
+                raise OSError(ctypes.get_errno(), "setns")
+            tap = os.open("/dev/net/tun", os.O_RDWR | os.O_CLOEXEC)
+            fcntl.ioctl(tap, TUNSETIFF, struct.pack("16sH22x", name.encode(), IFF_TAP | IFF_NO_PI))
+            found.append(tap)
+        except OSError as error:
+            found.append(error)
+        finally:
+            os.close(place)
+
+    thread = threading.Thread(target=enter)
+    thread.start()
+    thread.join()
+    if isinstance(found[0], OSError):
+        raise found[0]
+    return found[0]
+
+
+@contextlib.contextmanager
+def carrying(tap: int, link: socket.socket) -> Iterator[None]:
+    """Carry frames between a TAP device and a socket while the block runs; close both then."""
+    ended = threading.Event()
+
+    def carry() -> None:
+        waiting = bytearray()
+        with selectors.DefaultSelector() as selector, contextlib.suppress(OSError):
+            selector.register(tap, selectors.EVENT_READ)
+            selector.register(link, selectors.EVENT_READ)
+            while not ended.is_set():
+                for key, _ in selector.select(POLL_S):
+                    if key.fileobj is link:
+                        data = link.recv(MOST_BYTES)
+                        if not data:
+                            return
+                        waiting += data
+                        send_frames(waiting, tap)
+                    else:
+                        frame = os.read(tap, MOST_BYTES)
+                        link.sendall(len(frame).to_bytes(HEADER_BYTES, "big") + frame)
+
+    thread = threading.Thread(target=carry, name="cable", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        with contextlib.suppress(OSError):
+            link.shutdown(socket.SHUT_RDWR)
+        thread.join(JOIN_S)
+        link.close()
+        os.close(tap)
+
+
+def send_frames(waiting: bytearray, tap: int) -> None:
+    """Write the frames that are complete, and remove them from `waiting`."""
+    while len(waiting) >= HEADER_BYTES:
+        size = HEADER_BYTES + int.from_bytes(waiting[:HEADER_BYTES], "big")
+        if len(waiting) < size:
+            return
+        with contextlib.suppress(OSError):  # the device is down, or the frame too long
+            os.write(tap, waiting[HEADER_BYTES:size])
+        del waiting[:size]

@@ -1,0 +1,99 @@
+"""A farm's stick and the server that its script asks, both quick: their release is 1 KiB of kernel.
+
+The server is real, in this process; a test changes what it does and with which time-outs its
+scripts wait.
+"""
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import urllib3
+
+from bootstrap_server.script import cards, compose, download
+from bootstrap_server.settings import Settings
+from bootstrap_server.web.app import create_app
+from common.bootcodes import describe
+from qemu.machine import QemuMachine
+from qemu.model import MachineConfig, Nic, UsbBoot
+from serving.listen import open_listener
+from serving.run import serve_in_thread
+from tests.helpers.faulty import FaultyApp
+from tests.helpers.vm.kernel import make_kernel
+
+HOST = "10.0.2.2"
+MAC = "52:54:00:7a:05:00"
+ARCHIVE_BYTES = 300_000
+STAGE_S = 120
+ANSWER_S = 60
+QUICK: dict[str, tuple[Any, int]] = {
+    "ROUNDS": (cards, 1),
+    "TRIES": (download, 1),
+    "STALL_MS": (download, 3000),
+    "REBOOT_PAUSE_S": (compose, 2),
+}
+
+
+@dataclass(frozen=True)
+class Farm:
+    """What serves a node, and the folder for its files. `url` is the server as nodes reach it."""
+
+    app: FaultyApp
+    folder: Path
+    url: str
+    here: str
+
+    def fetch_stick(self, address: str = "dev/1") -> Path:
+        """Return the image that the server makes for this address."""
+        with urllib3.PoolManager(retries=False, timeout=ANSWER_S) as pool:
+            answer = pool.request("GET", f"{self.here}/usb/{address}")
+            assert answer.status == 200, answer.data
+        path = self.folder / "farm.img"
+        path.write_bytes(answer.data)
+        return path
+
+    @contextlib.contextmanager
+    def boot(self, *nics: Nic, address: str = "dev/1") -> Iterator[QemuMachine]:
+        """Boot a machine from the farm's stick."""
+        image = UsbBoot(self.fetch_stick(address))
+        config = MachineConfig(boot=image, nics=nics or (Nic(mac=MAC),), memory_mib=256)
+        with QemuMachine(config, artefacts=self.folder / "machine") as machine:
+            yield machine
+
+
+@contextlib.contextmanager
+def open_farm(folder: Path, name: str = HOST, mirrors: tuple[str, ...] = ()) -> Iterator[Farm]:
+    """Serve a release that says with what it was started; nodes know the server by `name`."""
+    channel = folder / "releases" / "dev"
+    channel.mkdir(parents=True)
+    (channel / "vmlinuz").write_bytes(make_kernel())
+    (channel / "initramfs.zst").write_bytes(bytes(ARCHIVE_BYTES))
+    listener = open_listener("127.0.0.1", 0)
+    port = listener.getsockname()[1]
+    url = f"http://{name}:{port}"
+    app = FaultyApp(create_app(Settings(url, url, folder / "releases", mirrors=mirrors)))
+    with serve_in_thread(app, listener):
+        yield Farm(app, folder, url, f"http://127.0.0.1:{port}")
+
+
+def hurry(monkeypatch: pytest.MonkeyPatch, **more: int) -> None:
+    """Let the scripts of this process' servers give up soon."""
+    for name, (module, value) in QUICK.items():
+        monkeypatch.setattr(module, name, more.get(name, value))
+
+
+def wait_until_up(machine: QemuMachine, since: int = 0) -> None:
+    """Wait until the kernel runs, with all of its initramfs and its command line."""
+    text = f"kernel: initramfs of {ARCHIVE_BYTES:08x} bytes; runmode=dev farmer_id=1 "
+    machine.wait_for_console_text(text, STAGE_S, since)
+
+
+def wait_for_code(machine: QemuMachine, code: str, since: int = 0) -> int:
+    """Wait until the screen says why the node can't boot; return the number of the next line."""
+    line = machine.wait_for_console_text("Zero-OS: cannot boot", STAGE_S, since)
+    assert f"({code}): " in line.text, line.text
+    assert f"Zero-OS: {describe(code)}".startswith(line.text)  # a screen has 80 columns
+    return line.number + 1
