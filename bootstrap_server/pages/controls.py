@@ -26,8 +26,9 @@ CONTROLS: Mapping[str, Control] = {
         is_number=True,
     ),
     "kernel": Control(
-        "Older release",
-        "The version of an older release of this run mode. Empty: the one that is live.",
+        "Release or kernel",
+        "The version of an earlier release of this run mode, or the name of a kernel of the "
+        "operator's own. Empty: the release that is live.",
         group="What the node boots",
     ),
     "interface": Control(
@@ -95,6 +96,14 @@ SIMPLE: Mapping[str, Control] = {
     "extra": CONTROLS["extra"],
 }
 """The fields of the farmer's form."""
+
+CLAIM: Mapping[str, Control] = {
+    "token": Control("Token", "The server's operator makes one with the scope nodes."),
+    "node": Control("Node", ""),
+    "runmode": CONTROLS["runmode"],
+    "extra": CONTROLS["extra"],
+}
+"""The fields of the form that claims a node."""
 
 IPV6 = {
     "off": "the node uses IPv4 only",

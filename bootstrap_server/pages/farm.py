@@ -34,7 +34,9 @@ def choose_farm(root: str, typed: str, error: str) -> HTMLResponse:
     return render_page("farms.html", status, here="farms", root=root, **values)
 
 
-def show_farm(root: str, farm: int, nodes: Sequence[Node], period: str = "") -> HTMLResponse:
+def show_farm(
+    root: str, farm: int, nodes: Sequence[Node], period: str, *, can_claim: bool
+) -> HTMLResponse:
     """Return the page; it loads itself again every `period` seconds, if the reader chose that."""
     every_s = int(period) if period in map(str, PERIODS_S) else 0
     return render_page(
@@ -45,6 +47,7 @@ def show_farm(root: str, farm: int, nodes: Sequence[Node], period: str = "") -> 
         nodes=[describe_node(node) for node in nodes],
         counts=count_states(nodes),
         every_s=every_s,
+        can_claim=can_claim,
         periods=PERIODS_S,
     )
 

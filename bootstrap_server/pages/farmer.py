@@ -8,6 +8,7 @@ from markupsafe import Markup
 from starlette.responses import HTMLResponse
 
 from bootstrap_server.channels.releases import PublishedRelease
+from bootstrap_server.images.kinds import BIOS, KINDS
 from bootstrap_server.options.model import Options
 from bootstrap_server.pages import render_page
 from bootstrap_server.pages.controls import SIMPLE
@@ -46,7 +47,10 @@ class Result:
     options: Options
     machine: Machine
     files: list[File]
+    needs_uefi: bool
     script_url: str
+    full_url: str
+    server: str
     release: PublishedRelease | None
     screen: list[str]
     system: str
@@ -101,21 +105,34 @@ def make_result(
     machine = MACHINES[name]
     release = channels[options.run_mode]
     url = settings.page_url
+    is_private = has_private_root(settings)
+    kinds = [
+        kind
+        for kind in find_kinds(machine)
+        if fits(kind, options) and not (is_private and kind.firmware == (BIOS,))
+    ]
     files = [
         find_file(kind, options, url, None if at or not release else measure)
-        for at, kind in enumerate(find_kinds(machine))
-        if fits(kind, options)
+        for at, kind in enumerate(kinds)
     ]
     return Result(
         options=options,
         machine=machine,
+        needs_uefi=is_private and bool(kinds) and BIOS in kinds[0].firmware,
         files=files,
         script_url=find_file(SCRIPT, options, url).url,
+        full_url=find_file(KINDS["full"], options, url).url,
+        server=url,
         release=release,
         screen=show_screen(options),
         system=guess_system(agent),
         qr=draw_qr(page_address(options, name, url)),
     )
+
+
+def has_private_root(settings: Settings) -> bool:
+    """Return whether iPXE has to trust a root of the operator's own, which BIOS' iPXE can't."""
+    return bool(settings.tls_root) and settings.public_url.startswith("https:")
 
 
 def page_address(options: Options, machine: str, page_url: str) -> str:

@@ -4,7 +4,7 @@ from fastapi import FastAPI
 
 from bootstrap_server.pages.failures import show_failure
 from bootstrap_server.settings import Settings
-from bootstrap_server.web import boot, images, log, nodes, pages, publish, releases
+from bootstrap_server.web import boot, claim, images, log, nodes, pages, publish, releases
 from bootstrap_server.web.shared import Server
 from serving import kit
 from serving.settings import ServerSettings
@@ -24,6 +24,6 @@ def create_app(settings: Settings, common: ServerSettings | None = None) -> Fast
     shared.readiness.checks["database"] = server.database.check
     shared.readiness.facts = server.describe
     log.install(app, server, shared)
-    for area in (pages, boot, images, log, nodes, releases, publish):
+    for area in (pages, claim, boot, images, log, nodes, releases, publish):
         app.include_router(area.router)
     return app

@@ -5,9 +5,9 @@ from importlib.resources import files
 from fastapi import Request
 from starlette.responses import HTMLResponse, Response
 
+from bootstrap_server.channels.images import describe_images
 from bootstrap_server.channels.sources import find_channels
 from bootstrap_server.images.kinds import Kind
-from bootstrap_server.images.release import FULL, UKI
 from bootstrap_server.nodes.views import show_machine
 from bootstrap_server.options.model import Options, parse_farm
 from bootstrap_server.pages.expert import show_addresses, show_expert
@@ -18,6 +18,9 @@ from bootstrap_server.pages.help import show_code, show_codes
 from bootstrap_server.pages.releases import show_releases
 from bootstrap_server.web.boot import make
 from bootstrap_server.web.shared import Server, Shared, answer, make_router
+from common.errors import ZosError
+
+OF_RELEASES = ("full", "uki")  # sources whose images may have to be built first
 
 router = make_router()
 
@@ -73,13 +76,14 @@ def nodes(farm: str, server: Shared, every: str = "") -> HTMLResponse:
     number = parse_farm(farm)
     machines = server.log.list_farm(number)
     shown = [show_machine(machine, is_full=False) for machine in machines]
-    return show_farm(server.settings.root_path, number, shown, every)
+    can_claim = server.database.is_lasting
+    return show_farm(server.settings.root_path, number, shown, every, can_claim=can_claim)
 
 
 @answer(router, "/images")
 def releases(server: Shared) -> HTMLResponse:
     """Show which releases there are."""
-    return show_releases(server.settings, find_channels(server.source))
+    return show_releases(server.settings, describe_images(server.source, server.kernels))
 
 
 @answer(router, "/help")
@@ -114,8 +118,11 @@ def send_own(name: str, media_type: str) -> Response:
 
 
 def measure(server: Server, kind: Kind, options: Options) -> tuple[int | None, str]:
-    """Return size and SHA-256 of an image, unless that would take long."""
-    if not server.templates.is_loaded or kind.source in (FULL, UKI):
+    """Return size and SHA-256 of an image, unless that would take long or it can't be made."""
+    if not server.templates.is_loaded or kind.source in OF_RELEASES:
         return None, ""
-    content = make(server, kind, options)
+    try:
+        content = make(server, kind, options)
+    except ZosError:  # whoever follows the link is told why
+        return None, ""
     return content.size, server.digests.of(content)

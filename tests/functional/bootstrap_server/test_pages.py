@@ -36,6 +36,7 @@ EVERY_PAGE = [
     "/farms?farm=0",
     "/farms/4711",
     "/farms/1",
+    "/farms/1/claim",
     "/images",
     "/help",
     "/help?code=99",
@@ -108,11 +109,12 @@ class Browser:
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     need_tool("chromium")
     need_tool("chromedriver")
-    releases = tmp_path_factory.mktemp("pages") / "releases"
+    top = tmp_path_factory.mktemp("pages")
+    releases = top / "releases"
     (releases / "dev").mkdir(parents=True)
     for name in ("vmlinuz", "initramfs.zst"):
         (releases / "dev" / name).write_bytes(b"content")
-    with run_server(releases) as server, run_chromium() as driver:
+    with run_server(releases, ZOS_BOOTSTRAP_STATE=str(top)) as server, run_chromium() as driver:
         for farm in (4711, 4712):
             report(server.url, "script", farm)
             report(server.url, "failed", farm, code="ZB22")

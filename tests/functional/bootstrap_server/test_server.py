@@ -287,9 +287,13 @@ def test_the_form(server: Server) -> None:
 def test_the_addresses_of_a_filled_form_work(server: Server) -> None:
     page = Controls(server.ask("/?farm=7&runmode=dev&extra=zos-debug").data.decode())
     urls = [link.replace(PUBLIC, server.url) for link in page.links if link.startswith(PUBLIC)]
-    assert len(urls) == 2
-    for url in urls:
-        assert b"farmer_id=7" in server.pool.request("GET", url).data
+    files = {url: server.pool.request("GET", url).data for url in urls}
+    images = {url: data for url, data in files.items() if not url.endswith(".sha256")}
+    assert [urlsplit(url).path.split("/")[1] for url in images] == ["usb", "full", "ipxe"]
+    for url, data in images.items():
+        assert b"farmer_id=7" in data
+        beside = files.get(f"{url}.sha256", hashlib.sha256(data).hexdigest().encode())
+        assert beside.startswith(hashlib.sha256(data).hexdigest().encode())
 
 
 def test_the_page_tells_of_the_image(server: Server) -> None:

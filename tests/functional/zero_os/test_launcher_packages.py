@@ -18,7 +18,8 @@ from tests.helpers.waiting import wait_until
 from zero_os.cli import VERBS
 
 # Where a tool's name is not that of its package.
-PACKAGE_OF = {"apt-get": "apt", "dnsmasq": "dnsmasq-base", "dpkg": "", "fsck.fat": "dosfstools",
+PACKAGE_OF = {"apt-get": "apt", "chromedriver": "chromium-driver", "dnsmasq": "dnsmasq-base",
+              "dpkg": "", "fsck.fat": "dosfstools",
               "fusermount3": "fuse3", "ip": "iproute2", "man": "man-db", "mformat": "mtools",
               "qemu-system-aarch64": "qemu-system-arm",
               "qemu-system-x86_64": "qemu-system-x86", "sbverify": "sbsigntool",

@@ -2,11 +2,13 @@
 
 import re
 from html import unescape
+from pathlib import Path
 from urllib.parse import quote, urlencode
 
 import pytest
 from fastapi import FastAPI
 
+from bootstrap_server.nodes.identity import Identity
 from bootstrap_server.options.model import Options
 from bootstrap_server.options.parse import FIELDS
 from bootstrap_server.pages.controls import CONTROLS, SIMPLE
@@ -17,14 +19,16 @@ from bootstrap_server.pages.form import read_form
 from bootstrap_server.pages.help import STAGES as HELP_STAGES
 from bootstrap_server.pages.machines import MACHINES, find_kinds
 from bootstrap_server.pages.qr import draw_qr
+from bootstrap_server.pages.releases import show_releases
 from bootstrap_server.script.boot import render_script
 from bootstrap_server.script.site import Site
 from bootstrap_server.settings import Settings
 from bootstrap_server.web.app import create_app
 from common.bootcodes import CODES
-from tests.helpers.asgi import ask
+from tests.helpers.asgi import Answer, ask, send_body
 
 FORMS = ["/", "/expert", "/generate", "/farms", "/help"]
+MAC = "52:54:00:12:34:56"
 HOSTILE = "\"><script>alert('1')</script>${x}\n&amp;"
 
 
@@ -131,6 +135,24 @@ def test_a_machine_without_images_is_told_what_to_do(app: FastAPI) -> None:
         assert (machine.without in page) == (not find_kinds(machine))
 
 
+@pytest.mark.parametrize(
+    ("url", "root", "is_told"),
+    [("https://boot", b"x" * 32, True), ("https://boot", b"", False), ("http://boot", b"x", False)],
+)
+def test_who_needs_uefi_is_told_so(tmp_path: Path, url: str, root: bytes, is_told: bool) -> None:
+    (tmp_path / "dev").mkdir()
+    for name in ("vmlinuz", "initramfs.zst"):
+        (tmp_path / "dev" / name).write_bytes(b"x")
+    app = create_app(Settings(url, "http://hub", tmp_path, tls_root=root))
+    page = ask(app, "/?farm=1&runmode=dev&machine=usb").text
+    assert ("in UEFI mode.</strong>" in page) == is_told
+    assert (f'href="{url}/full/dev/1">full image' in page) == is_told
+    network = ask(app, "/?farm=1&runmode=dev&machine=network").text
+    assert (f"{url}/krn/dev/1" in network) == (not is_told)
+    assert f"{url}/uefi/dev/1" in network
+    assert "in UEFI mode.</strong>" not in network
+
+
 def test_the_qr_code_is_that_of_the_page() -> None:
     one, other = draw_qr("https://pages.example/?farm=1"), draw_qr("https://pages.example/?farm=2")
     assert one != other
@@ -156,6 +178,78 @@ def test_the_steps_of_the_readers_system_come_first(agent: str, system: str) -> 
 )
 def test_sizes(size: int, shown: str) -> None:
     assert show_size(size) == shown
+
+
+def test_the_releases_lead_to_their_images() -> None:
+    live = {"version": "2.0", "identity": "ab"}
+    rows = [{"version": "1.0", "since": "2026-01-02T00:00:00Z"}]
+    channel = {"release": live, "since": "2026-02-02T00:00:00Z", "earlier": rows}
+    none: dict[str, object] = {"release": None, "since": None, "earlier": []}
+    channels = {"dev": none, "qa": none, "test": none, "prod": channel}
+    images = {"channels": channels, "kernels": ["own.efi"]}
+    settings = Settings("http://boot.example", "http://hub", Path("/nowhere"))
+    text = unescape(bytes(show_releases(settings, images).body).decode())
+    for word in ("2.0", "/generate?runmode=prod&kernel=1.0", "/generate?kernel=own.efi"):
+        assert word in text
+    assert text.count("No complete release") == 3
+
+
+def make_lasting(top: Path) -> FastAPI:
+    """Return an application that keeps its nodes, one of which waits."""
+    (top / "releases").mkdir()
+    settings = Settings("http://boot.example", "http://hub", top / "releases", state=top / "state")
+    app = create_app(settings)
+    assert app.state.server.nodes.provide(Identity(mac=MAC), None) is None
+    return app
+
+
+def post(app: FastAPI, **fields: str) -> Answer:
+    """Send the form that claims a node."""
+    return send_body(app, "POST", "/farms/7/claim", urlencode(fields).encode(), {})
+
+
+def test_a_farmer_with_a_token_claims_a_node_that_waits(tmp_path: Path) -> None:
+    app = make_lasting(tmp_path)
+    server = app.state.server
+    token = server.tokens.create("farmer", ["nodes"])
+    assert 'href="/farms/7/claim"' in ask(app, "/farms/7").text
+    assert MAC not in ask(app, "/farms/7/claim").text
+    listed = post(app, token=token)
+    assert MAC in listed.text
+    assert listed.headers["cache-control"] == "no-store"
+    wrong = post(app, token=token, node=MAC, runmode="test", extra="init=x")
+    assert wrong.status == 422
+    assert "first process" in wrong.text
+    assert server.nodes.list_all()[0].options is None
+    done = post(app, token=token, node=MAC, runmode="test", extra="zos-debug")
+    assert done.status == 200
+    assert "now belongs to" in done.text
+    (node,) = server.nodes.list_all()
+    assert node.options == Options("test", 7, ("zos-debug",))
+    again = post(app, token=token, node=MAC, runmode="test")
+    assert (again.status, "claimed already" in again.text) == (422, True)
+
+
+@pytest.mark.parametrize("token", ["", "wrong-token"])
+def test_nobody_claims_without_a_token(tmp_path: Path, token: str) -> None:
+    app = make_lasting(tmp_path)
+    reader = app.state.server.tokens.create("reader", ["read"])
+    for text in (token, reader):
+        answer = post(app, token=text, node=MAC, runmode="test")
+        assert answer.status == 422
+        assert 'id="token-error"' in answer.text
+        assert MAC not in answer.text
+        assert not text or text not in answer.text
+    assert app.state.server.nodes.list_all()[0].options is None
+
+
+def test_forms_that_are_none_are_refused(app: FastAPI, tmp_path: Path) -> None:
+    lasting = make_lasting(tmp_path)
+    for body in (b"\xff", b"&".join([b"a=1"] * 99)):
+        assert send_body(lasting, "POST", "/farms/7/claim", body, {}).status == 422
+    assert send_body(lasting, "POST", "/farms/7/claim", b"x" * 9999, {}).status == 413
+    assert ask(app, "/farms/7/claim").status == 404  # nothing is kept there
+    assert "/farms/7/claim" not in ask(app, "/farms/7").text
 
 
 def test_a_node_is_described_by_its_last_boot() -> None:
