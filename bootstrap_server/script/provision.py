@@ -1,6 +1,8 @@
 """The iPXE script of an image that belongs to nobody: the server knows what the machine is."""
 
-from bootstrap_server.script.boot import REBOOT_PAUSE_S, ROUNDS, STALL_MS
+from bootstrap_server.script.cards import ROUNDS
+from bootstrap_server.script.compose import REBOOT_PAUSE_S
+from bootstrap_server.script.download import STALL_MS
 from bootstrap_server.script.site import Site
 from common.bootcodes import CODES
 

@@ -23,7 +23,7 @@ from bootstrap_server.script.boot import render_script
 from bootstrap_server.script.site import Site
 from bootstrap_server.settings import Settings
 from serving.content import BeingWrittenError, FileOpener
-from serving.openapi import IN_PARTS, DescribedRouter
+from serving.openapi import IN_PARTS
 from serving.pools import Pool
 
 BINARY = "application/octet-stream"
@@ -114,7 +114,7 @@ Shared = Annotated[Server, Depends(get_server)]
 
 def make_router() -> APIRouter:
     """Return a router whose addresses are checked first."""
-    return DescribedRouter(default_response_class=Response, dependencies=[Depends(check_address)])
+    return APIRouter(default_response_class=Response, dependencies=[Depends(check_address)])
 
 
 def answer(router: APIRouter, path: str) -> Callable[[Endpoint], Endpoint]:
