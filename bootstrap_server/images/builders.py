@@ -103,7 +103,7 @@ def master_iso(shop: Workshop, name: str, label: str, timeout_s: float = 60) -> 
 
 def build_efi(name: str) -> Callable[[Workshop], bytes]:
     """Return the builder of an iPXE for UEFI, a file of its package, with the script in it."""
-    return lambda shop: efi.add_script(shop.read(name), efi.encode_script(blank()))
+    return lambda shop: efi.add_script(shop.read(name), efi.encode_options(blank()))
 
 
 def build_krn(shop: Workshop) -> bytes:

@@ -1,8 +1,9 @@
-"""An iPXE for UEFI that holds its own script: one file, with a slot.
+"""Programs for UEFI that hold their own load options: one file, with a slot.
 
-iPXE takes what follows the first word of its load options for a script. A section is added to the
-program that sets these options and goes on where iPXE begins: the firmware need not be told
-anything, and iPXE knows the device that it was loaded from, as without the section.
+iPXE takes what follows the first word of its load options for a script, and systemd-stub takes them
+all for the kernel's command line. A section is added to the program that sets these options and
+goes on where the program begins: the firmware need not be told anything, and the program knows the
+device that it was loaded from, as without the section. A signature is no longer valid.
 
 Formats: PE (Microsoft's specification), EFI_SYSTEM_TABLE, EFI_BOOT_SERVICES and
 EFI_LOADED_IMAGE_PROTOCOL (UEFI specification 2.10, sections 4.3, 4.4 and 9.1).
@@ -15,7 +16,7 @@ from bootstrap_server.errors import TemplateError
 
 AMD64, ARM64 = 0x8664, 0xAA64
 FIRST_WORD = "ipxe "  # of the load options; iPXE ignores it
-SECTION_NAME = b".script\0"
+SECTION_NAME = b".options"
 READ_AND_RUN = 0x60000020
 
 # What the section begins with. In the order of the instructions: keep the arguments (image handle,
@@ -47,21 +48,29 @@ LOADED_IMAGE = bytes.fromhex("a1311b5b6295d2118e3f00a0c969723b")
 
 # Offsets in the COFF header, and in the optional header of a 64-bit program.
 PE_OFFSET, SIGNATURE_BYTES, COFF_BYTES, SECTION_BYTES = 0x3C, 4, 20, 40
-ENTRY, SECTION_ALIGNMENT, IMAGE_SIZE, CHECKSUM = 16, 32, 56, 64
+ENTRY, SECTION_ALIGNMENT, IMAGE_SIZE, CHECKSUM, SIGNATURES = 16, 32, 56, 64, 144
 
 
 def add_script(program: bytes, slot: bytes) -> bytes:
-    """Return an iPXE whose script is `slot`, encoded by `encode_script`."""
-    pe = struct.unpack_from("<I", program, PE_OFFSET)[0] + SIGNATURE_BYTES
-    machine, sections, optional_bytes = struct.unpack_from("<HH12xH", program, pe)
-    optional = pe + COFF_BYTES
-    entry = struct.unpack_from("<I", program, optional + ENTRY)[0]
-    alignment, file_alignment = struct.unpack_from("<II", program, optional + SECTION_ALIGNMENT)
-    address, header_bytes = struct.unpack_from("<II", program, optional + IMAGE_SIZE)
+    """Return an iPXE whose script is `slot`, encoded by `encode_options`."""
+    return add_options(program, FIRST_WORD.encode("utf-16-le") + slot)
+
+
+def add_options(program: bytes, options: bytes) -> bytes:
+    """Return a program with these load options, in UTF-16."""
+    try:
+        pe = struct.unpack_from("<I", program, PE_OFFSET)[0] + SIGNATURE_BYTES
+        machine, sections, optional_bytes = struct.unpack_from("<HH12xH", program, pe)
+        optional = pe + COFF_BYTES
+        entry = struct.unpack_from("<I", program, optional + ENTRY)[0]
+        alignment, file_alignment = struct.unpack_from("<II", program, optional + SECTION_ALIGNMENT)
+        address, header_bytes = struct.unpack_from("<II", program, optional + IMAGE_SIZE)
+    except struct.error as error:
+        raise TemplateError("this is no program for UEFI") from error
     header = optional + optional_bytes + sections * SECTION_BYTES
     if machine not in CODE or header + SECTION_BYTES > header_bytes:
-        raise TemplateError("this iPXE has no room for a script")
-    content = make_section(CODE[machine], address - entry, slot)
+        raise TemplateError("this program has no room for load options")
+    content = make_section(CODE[machine], address - entry, options)
     padded = content.ljust(_align(len(content), file_alignment), b"\0")
     data = bytearray(program.ljust(_align(len(program), file_alignment), b"\0"))
     place = struct.pack("<IIII", len(content), address, len(padded), len(data))
@@ -71,17 +80,17 @@ def add_script(program: bytes, slot: bytes) -> bytes:
     struct.pack_into("<I", data, optional + ENTRY, address)
     struct.pack_into("<I", data, optional + IMAGE_SIZE, address + _align(len(content), alignment))
     struct.pack_into("<I", data, optional + CHECKSUM, 0)
+    struct.pack_into("<II", data, optional + SIGNATURES, 0, 0)
     return bytes(data) + padded
 
 
-def make_section(code: bytes, distance: int, slot: bytes) -> bytes:
+def make_section(code: bytes, distance: int, options: bytes) -> bytes:
     """Return the code, what it reads, and the load options."""
-    options = FIRST_WORD.encode("utf-16-le") + slot
     numbers = struct.pack("<QII", distance, len(options), 0)
     return code.ljust(CODE_BYTES, b"\0") + numbers + LOADED_IMAGE + options + bytes(2)
 
 
-def encode_script(slot: bytes) -> bytes:
+def encode_options(slot: bytes) -> bytes:
     """Return a slot's text as load options have it: UTF-16."""
     return slot.decode("ascii").encode("utf-16-le")
 

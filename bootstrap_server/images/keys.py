@@ -57,6 +57,27 @@ def read_root(path: Path | None) -> bytes:
     return certificates[0].fingerprint(SHA256())
 
 
+def check_chain(chain: Path | None, root: bytes) -> None:
+    """Raise `SettingsError` unless this server sends the root with its own certificate.
+
+    An image knows the root by its fingerprint only. Without a chain, a proxy in front sends it.
+    """
+    if chain is None or not root:
+        return
+    from cryptography.hazmat.primitives.hashes import SHA256
+    from cryptography.x509 import load_pem_x509_certificates
+
+    try:
+        certificates = load_pem_x509_certificates(read(chain))
+    except ValueError as error:
+        raise SettingsError(f"cannot use {chain}: it has no certificate in PEM") from error
+    if root not in [certificate.fingerprint(SHA256()) for certificate in certificates]:
+        raise SettingsError(
+            f"cannot use {chain}: it does not end with the certificate of tls_root",
+            hint="append the root to the chain: images know no more of it than its fingerprint",
+        )
+
+
 def read(path: Path) -> bytes:
     """Return the content of an operator's file."""
     try:

@@ -89,11 +89,7 @@ _ALL = (
         max_parts=3,
     ),
     Kind("full", "CD or stick that needs no network to reach Linux", ".iso", "full", (BIOS, UEFI)),
-    Kind(
-        *("uki", "UEFI program with the whole of Linux, for HTTP Boot", ".efi", "uki", (UEFI,)),
-        personal="none",
-        max_parts=1,
-    ),
+    Kind("uki", "UEFI program with the whole of Linux, for HTTP Boot", ".efi", "uki", (UEFI,)),
     _fixed(
         "krn-generic", "iPXE for BIOS", ".lkrn", "krn-generic", BIOS, upstream=f"{_GENERIC}.lkrn"
     ),

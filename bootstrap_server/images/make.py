@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from bootstrap_server.errors import NotThereError
 from bootstrap_server.images.kinds import Kind
+from bootstrap_server.images.patched import Patched
 from bootstrap_server.images.personalise import TemplateHolder, personalise
-from bootstrap_server.images.release import Patched
 from serving.content import Content, OpenFile, Pieces
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from bootstrap_server.errors import TemplateError
 from bootstrap_server.images import builders, inputs
-from bootstrap_server.images.efi import encode_script
+from bootstrap_server.images.efi import encode_options
 from bootstrap_server.images.workshop import EPOCH_S, Workshop, open_workshop
 from bootstrap_server.script.boot import SLOT_BYTES
 from common.locks import hold_lock
@@ -21,7 +21,7 @@ from common.paths import cache_dir
 from common.sealed import read_sealed, write_sealed
 
 LOCK_DEADLINE_S = 300
-LAYOUT = 4  # raise it when a builder changes
+LAYOUT = 5  # raise it when a builder changes
 
 
 Form = Callable[[bytes], bytes]
@@ -45,9 +45,9 @@ RECIPES: Mapping[str, Recipe] = {
     "usb": Recipe(builders.build_usb),
     "iso": Recipe(builders.build_iso, 2),
     "krn": Recipe(builders.build_krn),
-    "uefi": Recipe(builders.build_efi(inputs.IPXE_UEFI), form=encode_script),
-    "uefi-arm64": Recipe(builders.build_efi(inputs.IPXE_ARM64), form=encode_script),
-    "snponly": Recipe(builders.build_efi(inputs.SNPONLY), form=encode_script),
+    "uefi": Recipe(builders.build_efi(inputs.IPXE_UEFI), form=encode_options),
+    "uefi-arm64": Recipe(builders.build_efi(inputs.IPXE_ARM64), form=encode_options),
+    "snponly": Recipe(builders.build_efi(inputs.SNPONLY), form=encode_options),
     "krn-generic": take(inputs.IPXE_BIOS),
     "uefi-generic": take(inputs.IPXE_UEFI),
 }

@@ -6,6 +6,7 @@ Beside every address is its checksum (`.sha256`) and its signature (`.sig`).
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from bootstrap_server.channels.bootable import FULL, UKI
 from bootstrap_server.errors import NotThereError
 from bootstrap_server.images.keys import render_public
 from bootstrap_server.images.kinds import KINDS, OCTETS, TEXT, Kind
@@ -17,7 +18,6 @@ from bootstrap_server.images.make import (
     render_checksum,
     sign_digest,
 )
-from bootstrap_server.images.release import FULL, UKI
 from bootstrap_server.options.model import Options
 from bootstrap_server.script.boot import command_line
 from bootstrap_server.script.provision import render_provision
@@ -67,11 +67,11 @@ def make(server: Server, kind: Kind, options: Options | None) -> Content:
     """Return the content of an image. Raises `NotThereError` if there is nothing to boot."""
     if options is not None:
         server.check_release(options)
-        if kind.source == UKI:
-            return server.releases.open_uki(options.run_mode)
-        if kind.source == FULL:
+        if kind.source == UKI and options == Options(options.run_mode):
+            return server.releases.open_signed(options.run_mode)
+        if kind.source in (FULL, UKI):
             line = command_line(options, server.site(options))
-            return server.releases.open_full(options.run_mode, line)
+            return server.releases.open(kind.source, options.run_mode, line)
         return make_image(server.templates, kind, server.script(options))
     script = render_provision(server.site(None)) if kind.personal == "provision" else ""
     return make_image(server.templates, kind, script)

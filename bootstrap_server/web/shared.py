@@ -11,12 +11,12 @@ from typing import Annotated, TypeVar
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import PlainTextResponse, Response
 
+from bootstrap_server.channels.bootable import ReleaseImages
 from bootstrap_server.channels.sources import FolderSource, Source, StoreSource, find_channels
 from bootstrap_server.errors import InputError, NotReadyError, NotThereError
 from bootstrap_server.images.kinds import KINDS, Kind
 from bootstrap_server.images.make import Digests, make_image
 from bootstrap_server.images.personalise import TemplateHolder
-from bootstrap_server.images.release import ReleaseImages
 from bootstrap_server.options.model import Options
 from bootstrap_server.options.parse import parse_address, split_path
 from bootstrap_server.script.boot import render_script

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from bootstrap_server.channels.bootable import ReleaseImages
 from bootstrap_server.channels.sources import FolderSource
-from bootstrap_server.images.release import ReleaseImages
 from bootstrap_server.options.parse import parse_address
 from bootstrap_server.script.boot import command_line
 from bootstrap_server.script.site import Site
@@ -22,6 +22,7 @@ from serving.content import FileOpener
 from serving.listen import open_listener
 from serving.run import serve_in_thread
 from tests.helpers.needs import need_tool, need_uefi
+from tests.helpers.vm.esp import write_esp
 from zero_os.boot.hub import LocalHub
 
 pytestmark = [pytest.mark.vm, pytest.mark.matrix, pytest.mark.timeout(1200)]
@@ -29,11 +30,20 @@ BOOT_S = 600
 NOWHERE = "http://10.0.2.2:9"
 
 
-@pytest.mark.parametrize("boot", [IsoBoot, UsbBoot])
-@pytest.mark.parametrize("firmware", ["bios", "uefi"])
-def test_a_full_image_needs_no_bootstrap_server(
+@pytest.mark.parametrize(
+    ("name", "boot", "firmware"),
+    [
+        ("full", IsoBoot, "bios"),
+        ("full", UsbBoot, "bios"),
+        ("full", IsoBoot, "uefi"),
+        ("full", UsbBoot, "uefi"),
+        ("uki", UsbBoot, "uefi"),
+    ],
+)
+def test_an_image_with_a_release_needs_no_bootstrap_server(
     release: Release,
     hub: LocalHub,
+    name: str,
     boot: Callable[[Path], Boot],
     firmware: Firmware,
     tmp_path: Path,
@@ -44,15 +54,18 @@ def test_a_full_image_needs_no_bootstrap_server(
         need_uefi()
     (tmp_path / "releases").mkdir()
     (tmp_path / "releases" / "dev").mkdir()
-    for name in ("vmlinuz", "initramfs.zst"):
-        os.link(release.folder / name, tmp_path / "releases" / "dev" / name)
+    for file in ("vmlinuz", "initramfs.zst", "zos.efi"):
+        os.link(release.folder / file, tmp_path / "releases" / "dev" / file)
     listener = open_listener("127.0.0.1", 0)
     site = Site(NOWHERE, f"http://10.0.2.2:{listener.getsockname()[1]}")
     line = command_line(parse_address(["dev", "42"]), site)
-    opened = ReleaseImages(FolderSource(tmp_path / "releases", FileOpener())).open_full("dev", line)
-    image = tmp_path / "full.iso"
+    source = FolderSource(tmp_path / "releases", FileOpener())
+    opened = ReleaseImages(source).open(name, "dev", line)
+    image = tmp_path / name
     image.write_bytes(opened.patch(0, os.pread(opened.file.handle, opened.size, 0)))
     opened.close()
+    if name == "uki":
+        image = write_esp(tmp_path / "esp", image.read_bytes())
     config = MachineConfig(boot=boot(image), firmware=firmware, memory_mib=2048)
     with serve_in_thread(create_app(hub.root), listener):
         with QemuMachine(config, artefacts=artefacts) as machine:

@@ -16,9 +16,9 @@ from qemu.model import MachineConfig, UsbBoot
 from serving.listen import open_listener
 from serving.run import serve_in_thread
 from serving.settings import ServerSettings
-from tests.helpers.certificates import make_authority
 from tests.helpers.counted import CountedApp
 from tests.helpers.needs import need_tool, need_uefi
+from tests.helpers.serving.certificates import make_authority
 from tests.helpers.vm.esp import write_esp
 
 pytestmark = [pytest.mark.vm, pytest.mark.matrix, pytest.mark.timeout(900)]

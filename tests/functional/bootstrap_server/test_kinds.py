@@ -11,13 +11,15 @@ import pytest
 from bootstrap_server.channels.releases import BOOT_FILES
 from bootstrap_server.images.kinds import KINDS, Kind
 from bootstrap_server.images.make import SIGNED
+from bootstrap_server.images.template import RECIPES as TEMPLATES
+from bootstrap_server.images.template import load_templates
 from bootstrap_server.script.boot import COMMAND_LINE_MAX_BYTES, SLOT_BYTES
 from tests.functional.bootstrap_server.test_server import PUBLIC, Server, run_server
 from tests.helpers.needs import need_tool
 
 pytestmark = pytest.mark.timeout(900)
 EVERY = sorted(KINDS)
-SLOTS = [name for name in EVERY if KINDS[name].personal == "slot" and name not in ("ipxe", "full")]
+SLOTS = [name for name, kind in KINDS.items() if kind.max_parts and kind.source in TEMPLATES]
 TIMEOUT_S = 60
 MARKS = {".iso": (0x8001, b"CD001"), ".efi": (0, b"MZ"), ".lkrn": (0x202, b"HdrS")}
 
@@ -42,7 +44,8 @@ def server(tmp_path_factory: pytest.TempPathFactory, image_key: Path) -> Iterato
     (releases / "dev").mkdir()
     for name in BOOT_FILES:
         (releases / "dev" / name).write_bytes(name.encode() * 1000)
-    (releases / "dev" / "zos.efi").write_bytes(b"MZ" * 1000)
+    # Another program stands for the release's.
+    (releases / "dev" / "zos.efi").write_bytes(load_templates()["uefi-generic"].data)
     with run_server(releases, ZOS_BOOTSTRAP_IMAGE_KEY=str(image_key)) as running:
         yield running
 
@@ -115,6 +118,15 @@ def test_a_farms_image_has_its_script_and_differs_from_anothers_only_there(
     assert 0 < len(differing) <= found * (2 * SLOT_BYTES // 4096 + 1)
 
 
+def test_a_releases_program_is_as_it_was_signed_until_a_farm_is_in_it(server: Server) -> None:
+    plain = server.ask("/uki/dev")
+    assert plain.data == (server.releases / "dev" / "zos.efi").read_bytes()
+    line = "runmode=dev farmer_id=42 hub=http://hub.example "
+    one, two = server.ask("/uki/dev/42").data, server.ask("/uki/dev/7").data
+    assert one.count(line.encode("utf-16-le")) == 1
+    assert len(one) == len(two) > len(plain.data)
+
+
 def test_a_full_image_has_the_release_and_the_farms_command_line(server: Server) -> None:
     script = server.ask("/ipxe/dev/42/zos-debug").data.decode()
     found = re.search(r"runmode=dev farmer_id=42 [^|\n]*[^|\s]", script)
@@ -139,7 +151,7 @@ def test_a_full_image_has_the_release_and_the_farms_command_line(server: Server)
 @pytest.mark.parametrize("name", [name for name in EVERY if KINDS[name].personal == "provision"])
 def test_a_provisioning_image_asks_what_the_machine_is(server: Server, name: str) -> None:
     data = server.ask(f"/{name}").data
-    asked = f"set node {PUBLIC}/provision/${{net${{index}}/mac}}\n"
+    asked = f"{PUBLIC}/provision/${{${{card}}/mac}}?uuid=${{uuid}}"
     assert asked.encode() in data or asked.encode("utf-16-le") in data
 
 

@@ -23,14 +23,15 @@ class Authority(NamedTuple):
 
 
 def make_authority(folder: Path, address: str, name: str = "Test root") -> Authority:
-    """Write a root with an RSA key, and a certificate for an IP address."""
+    """Write a root with an RSA key, and a certificate for an IP address with its root."""
     folder.mkdir()
     files = Authority(folder / "root.pem", folder / "server.pem", folder / "server.key")
     root_key, key = (generate_private_key(65537, 2048) for _ in range(2))
     root = sign(name, root_key, name, root_key, is_root=True)
     server = sign(address, key, name, root_key, address=address)
     files.root.write_bytes(root.public_bytes(Encoding.PEM))
-    files.certificate.write_bytes(server.public_bytes(Encoding.PEM))
+    chain = [certificate.public_bytes(Encoding.PEM) for certificate in (server, root)]
+    files.certificate.write_bytes(b"".join(chain))
     files.key.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
     return files
 
