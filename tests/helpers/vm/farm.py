@@ -52,8 +52,9 @@ class Farm:
 
     def fetch_stick(self, address: str = "dev/1") -> Path:
         """Return the image that the server makes for this address."""
-        tls = {"ca_certs": self.root, "assert_hostname": HOST} if self.root else {}
-        with urllib3.PoolManager(retries=False, timeout=ANSWER_S, **tls) as pool:
+        with urllib3.PoolManager(
+            retries=False, timeout=ANSWER_S, ca_certs=self.root, assert_hostname=HOST
+        ) as pool:
             answer = pool.request("GET", f"{self.here}/usb/{address}")
             assert answer.status == 200, answer.data
         path = self.folder / "farm.img"
