@@ -16,9 +16,9 @@ from qemu.machine import QemuMachine
 from qemu.model import MachineConfig, Nic, UsbBoot
 from qemu.network import Network
 from serving.listen import open_listener
-from tests.helpers.faulty import Fault
 from tests.helpers.needs import need_tool, need_uefi
 from tests.helpers.serving.certificates import make_authority
+from tests.helpers.serving.faulty import Fault
 from tests.helpers.vm.farm import (
     HOST,
     MAC,

@@ -23,8 +23,8 @@ from qemu.model import Firmware, MachineConfig, Nic, UsbBoot
 from serving.listen import open_listener, own_url
 from serving.run import serve_in_thread
 from serving.settings import ServerSettings
-from tests.helpers.faulty import FaultyApp
 from tests.helpers.serving.certificates import Authority
+from tests.helpers.serving.faulty import FaultyApp
 from tests.helpers.vm.kernel import make_kernel
 
 HOST = "10.0.2.2"
