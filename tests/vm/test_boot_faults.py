@@ -6,6 +6,8 @@ says with what it was started: what Linux does with a bad network is in test_nod
 
 import contextlib
 import datetime
+import hashlib
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -72,7 +74,11 @@ FAULTS = {
     "ZB22": (Fault("stall", "/initramfs.zst", HALF), Fault("stall", "/vmlinuz", 700)),
     "ZB25": (Fault("refuse", "/release.ipxe"), Fault("refuse", "/vmlinuz")),
     # iPXE has one error for a connection that is reset and for one that is closed too early.
-    "ZB31": (Fault("reset", "/initramfs.zst", HALF), Fault("truncate", "/initramfs.zst", HALF)),
+    "ZB31": (
+        Fault("reset", "/initramfs.zst", HALF),
+        Fault("truncate", "/initramfs.zst", HALF),
+        Fault("alter", "/vmlinuz", 0x1FE),  # the mark of a kernel
+    ),
 }
 
 
@@ -90,6 +96,22 @@ def test_a_server_that_fails(farm: Farm) -> None:
         farm.app.fault = None
         wait_until_up(machine, since)
     assert [row for row in seen if f"({row[1]}): " not in row[2]] == []
+
+
+@pytest.mark.matrix
+@pytest.mark.parametrize("name", ["vmlinuz", "initramfs.zst"])
+def test_a_release_that_is_altered_on_the_server(farm: Farm, name: str) -> None:
+    """It is not what its manifest names, and not one byte of it is sent."""
+    channel = farm.folder / "releases" / "dev"
+    whole = {file: (channel / file).read_bytes() for file in ("vmlinuz", "initramfs.zst")}
+    digests = {file: {"sha256": hashlib.sha256(data).hexdigest()} for file, data in whole.items()}
+    (channel / "manifest.json").write_text(json.dumps({"version": "1", "files": digests}))
+    with farm.boot() as machine:
+        (channel / name).write_bytes(whole[name][:-1] + b"x")
+        since = wait_for_code(machine, "ZB25")
+        assert not any("/vmlinuz" in line.text for line in machine.console_lines())
+        (channel / name).write_bytes(whole[name])
+        wait_until_up(machine, since)
 
 
 @pytest.mark.matrix
