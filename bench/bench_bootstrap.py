@@ -21,6 +21,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,12 +38,16 @@ from bench.helpers import (
     take_turns,
     talk,
 )
+from bootstrap_server.channels.bootable import UKI
 from bootstrap_server.images import disk
-from bootstrap_server.images.personalise import personalise
-from bootstrap_server.images.template import load_template
+from bootstrap_server.images.kinds import KINDS, Kind
+from bootstrap_server.images.personalise import TemplateHolder
 from bootstrap_server.options.model import Options
 from bootstrap_server.script.boot import fill_slot, render_script
 from bootstrap_server.script.site import Site as Addresses
+from bootstrap_server.settings import Settings
+from bootstrap_server.web.app import create_app
+from bootstrap_server.web.boot import make
 from tests.helpers.flist.servers import nginx_server
 from tests.helpers.serving.process import Running, running
 
@@ -71,20 +76,23 @@ def take_cpu_s(work: Callable[[], object]) -> float:
     return used() - before
 
 
-def make_makers() -> dict[str, Callable[[], int]]:
-    """Return functions that make an image of each kind and return its size."""
-    template = load_template()
+def make_makers(releases: Path) -> dict[str, Callable[[], int]]:
+    """Return functions that make an image of each kind, as a request does, and return its size."""
+    server = create_app(Settings(URL, URL, releases)).state.server
     options = Options("dev", 4711, ("console=ttyS0",))
 
-    def make_usb() -> int:
-        return personalise(template, render_script(options, Addresses(URL, URL))).size
+    def make_image(kind: Kind) -> int:
+        content = make(server, kind, options if kind.max_parts else None)
+        content.close()
+        return content.size
 
-    return {"usb": make_usb}
+    kinds = {name: kind for name, kind in KINDS.items() if name != UKI}  # which needs a real kernel
+    return {name: partial(make_image, kind) for name, kind in kinds.items()}
 
 
 def make_peers(folder: Path) -> dict[str, Callable[[], object]]:
     """Return functions that make one with the tools that a server could call."""
-    template = load_template().data
+    template = TemplateHolder().get("usb").data
     script = folder / "autoexec.ipxe"
     script.write_bytes(fill_slot(render_script(Options("dev", 4711), Addresses(URL, URL))))
     image, iso, files = folder / "farm.img", folder / "farm.iso", folder / "files"
@@ -108,7 +116,7 @@ def make_peers(folder: Path) -> dict[str, Callable[[], object]]:
 
 def bench_make(folder: Path, rounds: int) -> Result:
     """Return the CPU time of every maker in milliseconds, and the sizes."""
-    makers = make_makers()
+    makers = make_makers(write_release(folder / "releases", KERNEL_BYTES, ARCHIVE_BYTES))
     sizes = {name: make() for name, make in makers.items()}  # the first loads the templates
 
     def repeat(make: Callable[[], object], times: int) -> Callable[[], float]:

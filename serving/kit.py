@@ -10,6 +10,7 @@ from serving.connections import Connections
 from serving.health import Readiness
 from serving.logs import Throttle, make_silent_logger
 from serving.metrics import Metrics
+from serving.openapi import describe
 from serving.pools import Pools
 from serving.problems import Page, install_problems
 from serving.requests import RequestMiddleware
@@ -42,5 +43,6 @@ def install(app: FastAPI, settings: ServerSettings, page: Page | None = None) ->
     app.state.kit = kit
     app.include_router(health.router)
     install_problems(app, page)
+    describe(app)
     app.add_middleware(RequestMiddleware, kit=kit)
     return kit

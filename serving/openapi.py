@@ -1,10 +1,9 @@
 """What an OpenAPI description says of every address: besides its own answers, the problems."""
 
-from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
-from fastapi import APIRouter
+from fastapi import FastAPI
 
 from serving.problems import MEDIA_TYPE
 
@@ -20,7 +19,7 @@ SCHEMA = {
     },
 }
 READING = (404, 422, 429, 503)
-WRITING = (400, 401, 403, 404, 409, 411, 413, 415, 422, 429, 503, 507)
+WRITING = (400, 404, 409, 411, 413, 415, 422, 429, 503, 507)
 
 
 def describe_problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
@@ -40,12 +39,28 @@ IN_PARTS: dict[int | str, dict[str, Any]] = {
 """What `serving.respond.send_content` can answer beside 200."""
 
 
-class DescribedRouter(APIRouter):
-    """A router that adds the problems of reading or writing to what a route says of its answers."""
+def describe(app: FastAPI) -> None:
+    """Let the description of `app` say of each address which problems it can answer.
 
-    def add_api_route(self, path: str, endpoint: Callable[..., Any], **more: Any) -> None:
-        """Add a route."""
-        is_read = set(more.get("methods") or ["GET"]) <= {"GET", "HEAD"}
-        told = describe_problems(*(READING if is_read else WRITING))
-        more["responses"] = {**told, **(more.get("responses") or {})}
-        super().add_api_route(path, endpoint, **more)
+    FastAPI would say that wrong input is answered in a form of its own.
+    """
+    describe_routes = app.openapi
+
+    def describe_all() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            for operations in describe_routes()["paths"].values():
+                for method, operation in operations.items():
+                    add_problems(method, operation)
+        return app.openapi_schema or {}
+
+    app.openapi = describe_all  # type: ignore[method-assign]
+
+
+def add_problems(method: str, operation: dict[str, Any]) -> None:
+    """Add the problems of reading or writing to what an operation says of its answers."""
+    statuses = READING if method in ("get", "head") else WRITING
+    if "security" in operation:
+        statuses = (*statuses, 401, 403)
+    own = {status: said for status, said in operation["responses"].items() if status != "422"}
+    problems = {str(status): said for status, said in describe_problems(*statuses).items()}
+    operation["responses"] = {**problems, **own}

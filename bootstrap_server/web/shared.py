@@ -31,7 +31,7 @@ from bootstrap_server.settings import Settings
 from bootstrap_server.state.opening import SCOPES, open_state
 from bootstrap_server.trust.enrolment import Enroller, load_key
 from serving.content import BeingWrittenError, Content, FileOpener
-from serving.openapi import IN_PARTS, DescribedRouter
+from serving.openapi import IN_PARTS
 from serving.pools import Pool
 from serving.tokens import Tokens
 
@@ -169,7 +169,7 @@ Shared = Annotated[Server, Depends(get_server)]
 
 def make_router() -> APIRouter:
     """Return a router whose addresses are checked first."""
-    return DescribedRouter(default_response_class=Response, dependencies=[Depends(check_address)])
+    return APIRouter(default_response_class=Response, dependencies=[Depends(check_address)])
 
 
 def answer(router: APIRouter, path: str) -> Callable[[Endpoint], Endpoint]:

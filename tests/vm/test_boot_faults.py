@@ -4,17 +4,23 @@ The scripts wait for shorter times than real ones; all else is real. The kernel 
 says with what it was started: what Linux does with a bad network is in test_node_services.py.
 """
 
+import contextlib
+import datetime
+import hashlib
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from bootstrap_server.script import download
-from qemu.model import Nic
+from qemu.machine import QemuMachine
+from qemu.model import MachineConfig, Nic, UsbBoot
 from qemu.network import Network
 from serving.listen import open_listener
-from tests.helpers.faulty import Fault
-from tests.helpers.needs import need_tool
+from tests.helpers.needs import need_tool, need_uefi
+from tests.helpers.serving.certificates import make_authority
+from tests.helpers.serving.faulty import Fault
 from tests.helpers.vm.farm import (
     HOST,
     MAC,
@@ -30,6 +36,7 @@ from tests.helpers.vm.names import name_server
 pytestmark = [pytest.mark.vm, pytest.mark.timeout(900)]
 ELSEWHERE = "net=192.168.99.0/24,restrict=on"  # a router that leads nowhere, and names none
 HALF = 150_000
+FETCHED = "/vmlinuz... ok"  # UEFI does not start a kernel that is no EFI program
 
 
 @pytest.fixture
@@ -67,7 +74,11 @@ FAULTS = {
     "ZB22": (Fault("stall", "/initramfs.zst", HALF), Fault("stall", "/vmlinuz", 700)),
     "ZB25": (Fault("refuse", "/release.ipxe"), Fault("refuse", "/vmlinuz")),
     # iPXE has one error for a connection that is reset and for one that is closed too early.
-    "ZB31": (Fault("reset", "/initramfs.zst", HALF), Fault("truncate", "/initramfs.zst", HALF)),
+    "ZB31": (
+        Fault("reset", "/initramfs.zst", HALF),
+        Fault("truncate", "/initramfs.zst", HALF),
+        Fault("alter", "/vmlinuz", 0x1FE),  # the mark of a kernel
+    ),
 }
 
 
@@ -85,6 +96,22 @@ def test_a_server_that_fails(farm: Farm) -> None:
         farm.app.fault = None
         wait_until_up(machine, since)
     assert [row for row in seen if f"({row[1]}): " not in row[2]] == []
+
+
+@pytest.mark.matrix
+@pytest.mark.parametrize("name", ["vmlinuz", "initramfs.zst"])
+def test_a_release_that_is_altered_on_the_server(farm: Farm, name: str) -> None:
+    """It is not what its manifest names, and not one byte of it is sent."""
+    channel = farm.folder / "releases" / "dev"
+    whole = {file: (channel / file).read_bytes() for file in ("vmlinuz", "initramfs.zst")}
+    digests = {file: {"sha256": hashlib.sha256(data).hexdigest()} for file, data in whole.items()}
+    (channel / "manifest.json").write_text(json.dumps({"version": "1", "files": digests}))
+    with farm.boot() as machine:
+        (channel / name).write_bytes(whole[name][:-1] + b"x")
+        since = wait_for_code(machine, "ZB25")
+        assert not any("/vmlinuz" in line.text for line in machine.console_lines())
+        (channel / name).write_bytes(whole[name])
+        wait_until_up(machine, since)
 
 
 @pytest.mark.matrix
@@ -160,3 +187,41 @@ def test_a_first_mirror_that_is_dead(tmp_path: Path, monkeypatch: pytest.MonkeyP
             machine.wait_for_console_text(f"(try 1 of 1) from {mirror}", STAGE_S)
             machine.wait_for_console_text(f"(try 1 of 1) from {farm.url}", STAGE_S)
             wait_until_up(machine)
+
+
+@pytest.mark.matrix
+def test_a_wrong_certificate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The image trusts one root, and at first another server has taken the address."""
+    need_uefi()
+    hurry(monkeypatch)
+    right, wrong = (make_authority(tmp_path / name, HOST) for name in ("right", "wrong"))
+    with open_farm(tmp_path / "farm", authority=right) as farm:
+        port = int(farm.url.rpartition(":")[2])
+        farm.fetch_stick()
+    with contextlib.ExitStack() as stack:
+        config = MachineConfig(UsbBoot(farm.folder / "farm.img"), firmware="uefi", memory_mib=256)
+        with open_farm(tmp_path / "impostor", authority=wrong, port=port) as impostor:
+            machine = stack.enter_context(QemuMachine(config, artefacts=tmp_path / "machine"))
+            since = wait_for_code(machine, "ZB23")
+            assert impostor.app.hits == {}
+        with open_farm(tmp_path / "again", authority=right, port=port):
+            machine.wait_for_console_text(FETCHED, STAGE_S, since)
+
+
+@pytest.mark.matrix
+@pytest.mark.parametrize("year", [-10, 10])
+def test_a_clock_that_is_wrong_by_ten_years(
+    year: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    need_uefi()
+    hurry(monkeypatch)
+    authority = make_authority(tmp_path / "authority", HOST)
+    then = datetime.datetime.now(datetime.UTC) + year * datetime.timedelta(365)
+    with open_farm(tmp_path / "farm", authority=authority) as farm:
+        with farm.boot(firmware="uefi", rtc=then.strftime("%Y-%m-%dT%H:%M:%S")) as machine:
+            wait_for_code(machine, "ZB23")
+        with farm.boot(firmware="uefi") as machine:
+            machine.wait_for_console_text(FETCHED, STAGE_S)
+    with open_farm(tmp_path / "plain") as farm:
+        with farm.boot(rtc=then.strftime("%Y-%m-%dT%H:%M:%S")) as machine:
+            wait_until_up(machine)  # without certificates nothing depends on the clock

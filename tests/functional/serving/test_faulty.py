@@ -10,7 +10,7 @@ import pytest
 
 from serving.listen import open_listener
 from serving.run import serve_in_thread
-from tests.helpers.faulty import Fault, FaultyApp
+from tests.helpers.serving.faulty import Fault, FaultyApp
 from tests.helpers.serving.tiny import TinySettings, create_app
 
 BODY = bytes(range(256)) * 1000

@@ -25,7 +25,7 @@ PACKAGE_OF = {"apt-get": "apt", "chromedriver": "chromium-driver", "dnsmasq": "d
               "qemu-system-x86_64": "qemu-system-x86", "sbverify": "sbsigntool",
               "setpriv": "util-linux", "softhsm2-util": "softhsm2", "tar": "",
               "taskset": "util-linux", "unshare": "util-linux", "no-such-tool": "",
-              "sh": ""}  # fmt: skip
+              "sh": "", "systemd-analyze": "systemd"}  # fmt: skip
 
 
 def load_launcher() -> Any:

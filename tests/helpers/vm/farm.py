@@ -13,15 +13,18 @@ from typing import Any
 import pytest
 import urllib3
 
+from bootstrap_server.images.keys import read_root
 from bootstrap_server.script import cards, compose, download
 from bootstrap_server.settings import Settings
 from bootstrap_server.web.app import create_app
 from common.bootcodes import describe
 from qemu.machine import QemuMachine
-from qemu.model import MachineConfig, Nic, UsbBoot
-from serving.listen import open_listener
+from qemu.model import Firmware, MachineConfig, Nic, UsbBoot
+from serving.listen import open_listener, own_url
 from serving.run import serve_in_thread
-from tests.helpers.faulty import FaultyApp
+from serving.settings import ServerSettings
+from tests.helpers.serving.certificates import Authority
+from tests.helpers.serving.faulty import FaultyApp
 from tests.helpers.vm.kernel import make_kernel
 
 HOST = "10.0.2.2"
@@ -45,10 +48,13 @@ class Farm:
     folder: Path
     url: str
     here: str
+    root: Path | None = None
 
     def fetch_stick(self, address: str = "dev/1") -> Path:
         """Return the image that the server makes for this address."""
-        with urllib3.PoolManager(retries=False, timeout=ANSWER_S) as pool:
+        with urllib3.PoolManager(
+            retries=False, timeout=ANSWER_S, ca_certs=self.root, assert_hostname=HOST
+        ) as pool:
             answer = pool.request("GET", f"{self.here}/usb/{address}")
             assert answer.status == 200, answer.data
         path = self.folder / "farm.img"
@@ -56,27 +62,49 @@ class Farm:
         return path
 
     @contextlib.contextmanager
-    def boot(self, *nics: Nic, address: str = "dev/1") -> Iterator[QemuMachine]:
+    def boot(
+        self, *nics: Nic, address: str = "dev/1", firmware: Firmware = "bios", rtc: str = "utc"
+    ) -> Iterator[QemuMachine]:
         """Boot a machine from the farm's stick."""
-        image = UsbBoot(self.fetch_stick(address))
-        config = MachineConfig(boot=image, nics=nics or (Nic(mac=MAC),), memory_mib=256)
+        config = MachineConfig(
+            boot=UsbBoot(self.fetch_stick(address)),
+            firmware=firmware,
+            nics=nics or (Nic(mac=MAC),),
+            memory_mib=256,
+            rtc=rtc,
+        )
         with QemuMachine(config, artefacts=self.folder / "machine") as machine:
             yield machine
 
 
 @contextlib.contextmanager
-def open_farm(folder: Path, name: str = HOST, mirrors: tuple[str, ...] = ()) -> Iterator[Farm]:
-    """Serve a release that says with what it was started; nodes know the server by `name`."""
+def open_farm(
+    folder: Path,
+    name: str = HOST,
+    mirrors: tuple[str, ...] = (),
+    authority: Authority | None = None,
+    port: int = 0,
+) -> Iterator[Farm]:
+    """Serve a release that says with what it was started; nodes know the server by `name`.
+
+    With an `authority` it has a certificate, and its images trust that authority's root.
+    """
     channel = folder / "releases" / "dev"
     channel.mkdir(parents=True)
     (channel / "vmlinuz").write_bytes(make_kernel())
     (channel / "initramfs.zst").write_bytes(bytes(ARCHIVE_BYTES))
-    listener = open_listener("127.0.0.1", 0)
-    port = listener.getsockname()[1]
-    url = f"http://{name}:{port}"
-    app = FaultyApp(create_app(Settings(url, url, folder / "releases", mirrors=mirrors)))
+    listener = open_listener("127.0.0.1", port)
+    place = f"{name}:{listener.getsockname()[1]}"
+    scheme, root, tls = "http", b"", ServerSettings()
+    if authority:
+        scheme, root = "https", read_root(authority.root)
+        tls = ServerSettings(tls_cert=authority.certificate, tls_key=authority.key)
+    url = f"{scheme}://{place}"
+    settings = Settings(url, url, folder / "releases", mirrors=mirrors, tls_root=root)
+    app = FaultyApp(create_app(settings, tls))
+    here = own_url(listener, is_tls=authority is not None)
     with serve_in_thread(app, listener):
-        yield Farm(app, folder, url, f"http://127.0.0.1:{port}")
+        yield Farm(app, folder, url, here, authority.root if authority else None)
 
 
 def hurry(monkeypatch: pytest.MonkeyPatch, **more: int) -> None:
