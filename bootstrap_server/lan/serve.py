@@ -28,6 +28,7 @@ from bootstrap_server.lan.probe import find_servers
 from bootstrap_server.lan.script import FarmScript, find_hub, keep_at, localise
 from bootstrap_server.lan.settings import DAY_S, GIB, LanSettings
 from bootstrap_server.options.model import Options
+from bootstrap_server.options.parse import parse_mapping
 from serving.listen import open_listener, own_url
 from serving.run import run
 
@@ -60,7 +61,8 @@ def serve(settings: LanSettings, tell: Tell) -> int:
 
 def read_options(settings: LanSettings) -> Options:
     """Return what the machines' script is made for. Raises `InputError`."""
-    return Options.parse(settings.runmode, str(settings.farm), settings.extra)
+    typed = {"runmode": settings.runmode, "farm": settings.farm, "extra": settings.extra}
+    return parse_mapping({name: value for name, value in typed.items() if value})
 
 
 @contextlib.contextmanager

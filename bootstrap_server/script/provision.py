@@ -1,8 +1,5 @@
 """The iPXE script of an image that belongs to nobody: the server knows what the machine is."""
 
-from dataclasses import replace
-
-from bootstrap_server.options.model import Options
 from bootstrap_server.options.network import Network
 from bootstrap_server.script.cards import configure, next_card, take_a_card, tell_address
 from bootstrap_server.script.commands import (
@@ -32,7 +29,6 @@ def render_provision(site: Site) -> str:
     With each card that gets an address, it goes on as the server says, or to the next card. It
     reports no stages, since the script that it is given does.
     """
-    quiet = replace(site, has_log=False)
     serial = Ref("serial:uristring")
     node = (f"{site.public_url}/provision/", MAC, "?uuid=", Ref("uuid"), "&serial=", serial)
     is_checked = site.public_url.startswith("https:")
@@ -52,6 +48,6 @@ def render_provision(site: Site) -> str:
         set_("code", "ZB21"),
         chain(node, STALL_MS).ignored(),
         *next_card(ANY),
-        *give_up(Options("prod"), quiet),
+        *give_up(),
     ]
     return render(lines)

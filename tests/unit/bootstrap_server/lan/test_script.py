@@ -6,11 +6,12 @@ from bootstrap_server.lan.interface import LanError
 from bootstrap_server.lan.script import find_hub, localise
 from bootstrap_server.options.model import Options
 from bootstrap_server.script.boot import render_script
+from bootstrap_server.script.site import Site
 from common.errors import ZosError
 from tests.helpers.ipxe import read_commands
 
 MIRROR = "http://10.9.0.1:8090"
-OPTIONS = Options.parse("dev", "4711", "zos-debug")
+OPTIONS = Options("dev", 4711, ("zos-debug",))
 
 
 @pytest.mark.parametrize(
@@ -24,11 +25,11 @@ OPTIONS = Options.parse("dev", "4711", "zos-debug")
     ],
 )
 def test_both_addresses_are_the_mirrors(public: str, hub: str) -> None:
-    script = render_script(OPTIONS, public, hub)
+    script = render_script(OPTIONS, Site(public, hub))
     text = localise(script, "http://other.example", MIRROR)
     assert find_hub(script) == hub
     assert find_hub(text) == f"{MIRROR}/hub"
-    wanted = render_script(OPTIONS, MIRROR, f"{MIRROR}/hub")
+    wanted = render_script(OPTIONS, Site(MIRROR, f"{MIRROR}/hub"))
     clock = "ntp pool.ntp.org ||\n"  # HTTPS needs it, and the server's script had it
     assert read_commands(text.replace(clock, "")) == read_commands(wanted)
 
