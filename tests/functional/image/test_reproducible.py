@@ -3,12 +3,14 @@
 import os
 import pickle
 import re
+import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import packaging
 import pytest
 
 from common.run import run
@@ -94,9 +96,8 @@ def build_by(
         path.mkdir()
     for name in ("debian", "pool"):
         (cache / name).symlink_to(Path(os.environ["ZOS_CACHE"], name))
-    (folder / "order").write_bytes(
-        pickle.dumps(Order(output, keys, None, FAST, frozen, os.getuid(), 0.0))
-    )
+    order = Order(output, keys, None, FAST, frozen, os.getuid(), 0.0)
+    (folder / "order").write_bytes(pickle.dumps(order))
     processor = min(os.sched_getaffinity(0))
     words = [*call, "-m", "tests.functional.image.elsewhere", folder / "order"]
     done = subprocess.run(
@@ -152,6 +153,9 @@ def make_other_python(folder: Path) -> Path:
         lock,
     ]
     run(call, timeout_s=BUILD_S)
+    (library,) = folder.glob("lib/*/site-packages")
+    (about,) = Path(packaging.__file__).parent.parent.glob("zero_os-*.dist-info")
+    shutil.copytree(about, library / about.name)  # the project itself is on PYTHONPATH
     return folder / "bin" / "python"
 
 
