@@ -23,9 +23,10 @@ EXIT_INTERRUPTED = 130
 # The modules of the extra "host" in pyproject.toml, which `pip install zero-os` leaves out.
 HOST_MODULES = (
     *("PyKCS11", "alembic", "anyio", "fastapi", "jinja2", "jwt", "mfusepy", "multipart", "obstore"),
-    *("packaging", "pkcs11", "prometheus_client", "pydantic", "pydantic_core"),
-    *("pydantic_settings", "python_multipart", "qemu.qmp", "rich", "securesystemslib"),
-    *("starlette", "sqlalchemy", "structlog", "sushy", "tuf", "uvicorn", "virt"),
+    *("packaging", "pkcs11", "pkg_resources", "prometheus_client", "psycopg", "pydantic"),
+    *("pydantic_core", "pydantic_settings", "python_multipart", "qemu.qmp", "rich"),
+    *("securesystemslib", "segno", "setuptools", "starlette", "sqlalchemy", "structlog"),
+    *("sushy", "tuf", "uvicorn", "virt"),
 )
 
 REFUSAL_HINTS = {

@@ -13,6 +13,7 @@ STAGES = {
     "2": "The bootstrap server",
     "3": "The kernel",
     "4": "Zero-OS itself",
+    "5": "Provisioning",
 }
 """What the first digit of a code says."""
 

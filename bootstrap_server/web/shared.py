@@ -124,6 +124,8 @@ class Server:
 
     def check_release(self, options: Options) -> None:
         """Raise `NotThereError` if a run mode has nothing to boot; it may be published just now."""
+        if options.release:
+            return  # `check_options` has found it
         with contextlib.suppress(NotReadyError, BeingWrittenError):
             self.source.find(options.run_mode)
 

@@ -10,9 +10,9 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-import packaging
 import pytest
 
+import packaging
 from common.run import run
 from image.compare.releases import compare
 from image.compare.sides import read_side

@@ -98,7 +98,11 @@ def test_a_file_that_is_no_key(tmp_path: Path, content: bytes) -> None:
 @pytest.fixture
 def app(tmp_path: Path) -> FastAPI:
     url = "http://boot.example"
-    return create_app(Settings(url, url, Path(), state=tmp_path / "state"))
+    channel = tmp_path / "releases" / "dev"
+    channel.mkdir(parents=True)
+    for name in ("vmlinuz", "initramfs.zst"):
+        (channel / name).write_bytes(b"x")
+    return create_app(Settings(url, url, channel.parent, state=tmp_path / "state"))
 
 
 def report(app: FastAPI, **fields: object) -> int:

@@ -21,7 +21,7 @@ from bootstrap_server.settings import Settings
 from bootstrap_server.web.app import create_app
 from common.runmodes import RUN_MODES
 from tests.helpers.asgi import Answer, ask, ask_all
-from tests.helpers.ipxe import Command, read_commands
+from tests.helpers.ipxe.grammar import Command, read_commands
 
 URL = "http://boot.example"
 HUB = "http://hub.example"

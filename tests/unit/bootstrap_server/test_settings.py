@@ -52,11 +52,17 @@ def test_bad_addresses(url: str) -> None:
         Settings("http://boot.example", url, Path())
 
 
+def make_releases(top: Path) -> Path:
+    """Return a folder with a release for `dev`."""
+    (top / "dev").mkdir(parents=True)
+    for name in ("vmlinuz", "initramfs.zst"):
+        (top / "dev" / name).write_bytes(b"x")
+    return top
+
+
 def test_browsers_can_have_another_address_than_nodes(tmp_path: Path) -> None:
-    (tmp_path / "dev").mkdir()
-    for name in ("vmlinuz", "initramfs.zst"):  # the page has links only if there is a release
-        (tmp_path / "dev" / name).write_bytes(b"x")
-    app = create_app(Settings("http://10.0.2.2:1", "http://hub", tmp_path, "http://127.0.0.1:1"))
+    releases = make_releases(tmp_path)
+    app = create_app(Settings("http://10.0.2.2:1", "http://hub", releases, "http://127.0.0.1:1"))
     page, script = ask(app, "/?farm=1&runmode=dev").text, ask(app, "/ipxe/dev/1").text
     assert "http://127.0.0.1:1/usb/dev/1" in page
     assert "10.0.2.2" not in page
@@ -66,7 +72,9 @@ def test_browsers_can_have_another_address_than_nodes(tmp_path: Path) -> None:
 
 def test_a_farmer_chooses_among_the_servers_own_mirrors(tmp_path: Path) -> None:
     mirrors = ("http://one.example", "http://two.example/zos/")
-    app = create_app(Settings("http://boot", "http://hub", tmp_path, mirrors=mirrors))
+    app = create_app(
+        Settings("http://boot", "http://hub", make_releases(tmp_path), mirrors=mirrors)
+    )
     script = ask(app, "/ipxe/dev/1?mirror=http://two.example/zos").text
     bases = [line.split()[2] for line in script.splitlines() if line.startswith("set base")]
     hosts = ["http://two.example/zos", "http://boot", "http://one.example"]
@@ -88,7 +96,7 @@ def test_a_wrong_option_is_refused_by_name(query: str, field: str, tmp_path: Pat
 
 
 def test_options_of_an_address_are_in_the_script(tmp_path: Path) -> None:
-    app = create_app(Settings("http://boot", "http://hub", tmp_path))
+    app = create_app(Settings("http://boot", "http://hub", make_releases(tmp_path)))
     query = "vlan=5&address=10.0.0.5/24&gateway=10.0.0.1&dns=9.9.9.9&console=ttyS1&ipv6=auto"
     (line,) = [
         line

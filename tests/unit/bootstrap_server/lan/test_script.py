@@ -8,9 +8,9 @@ from bootstrap_server.options.model import Options
 from bootstrap_server.script.boot import render_script
 from bootstrap_server.script.site import Site
 from common.errors import ZosError
-from tests.helpers.ipxe import read_commands
+from tests.helpers.ipxe.grammar import read_commands
 
-MIRROR = "http://10.9.0.1:8090"
+MIRROR = "http://mirror.example:8090"
 OPTIONS = Options("dev", 4711, ("zos-debug",))
 
 

@@ -48,7 +48,7 @@ def test_what_is_refused(key: str, value: object, text: str) -> None:
 
 @pytest.mark.parametrize(("key", "value"), [("runmode", "none"), ("extra", "init=/bin/sh")])
 def test_what_no_script_can_be_made_for(key: str, value: str) -> None:
-    with pytest.raises(Exception, match=r"no such run mode|first process other than"):
+    with pytest.raises(Exception, match=r"the run mode is one of|first process other than"):
         serve(load(**{key: value}), print)
 
 

@@ -12,7 +12,7 @@ from bootstrap_server.web import images
 from bootstrap_server.web.app import create_app
 from image.formats.cpio import read_archive
 from tests.helpers.asgi import Answer, ask, send_body
-from tests.helpers.ipxe import read_commands
+from tests.helpers.ipxe.grammar import read_commands
 from tests.helpers.releases.store import Maintainer
 
 DOWN = "http://boot.example"

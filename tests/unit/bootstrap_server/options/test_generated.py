@@ -15,7 +15,7 @@ from bootstrap_server.options.model import Options
 from bootstrap_server.options.network import Network
 from bootstrap_server.script.boot import render_script
 from bootstrap_server.script.site import Site
-from tests.helpers.ipxe import read_line
+from tests.helpers.ipxe.grammar import read_line
 from tests.helpers.options import FORMS, MIRRORS, give, make_texts
 
 SEED = 20261130

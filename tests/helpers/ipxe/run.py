@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import quote
 
-from tests.helpers.ipxe import Line, expand, read_lines
+from tests.helpers.ipxe.grammar import Line, expand, read_lines
 
 STEPS_MAX = 100_000
 ENOENT, ETIMEDOUT, UNREACHABLE = 0x2D0C613B, 0x4C072035, 0x280A6011

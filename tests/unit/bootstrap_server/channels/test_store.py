@@ -15,7 +15,7 @@ from bootstrap_server.errors import SettingsError
 from bootstrap_server.settings import BootstrapSettings, Settings
 from bootstrap_server.web.app import create_app
 from tests.helpers.asgi import ask
-from tests.helpers.ipxe import read_commands
+from tests.helpers.ipxe.grammar import read_commands
 from tests.helpers.releases.store import DAY_S, Maintainer
 from tests.unit.bootstrap_server.test_hostile import POISON
 

@@ -11,8 +11,8 @@ from bootstrap_server.script.boot import render_script
 from bootstrap_server.script.compose import TOLD
 from bootstrap_server.script.site import Site
 from common.bootcodes import CODES, describe
-from tests.helpers.ipxe import read_commands
-from tests.helpers.ipxe_run import ETIMEDOUT, Machine
+from tests.helpers.ipxe.grammar import read_commands
+from tests.helpers.ipxe.run import ETIMEDOUT, Machine
 
 URL = "http://boot.example:8080"
 SITE = Site(URL, "http://hub.example")

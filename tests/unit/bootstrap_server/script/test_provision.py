@@ -2,7 +2,7 @@
 
 from bootstrap_server.script.provision import render_provision
 from bootstrap_server.script.site import Site
-from tests.helpers.ipxe import read_commands
+from tests.helpers.ipxe.grammar import read_commands
 
 
 def test_each_card_asks_what_the_machine_is() -> None:

@@ -20,7 +20,7 @@ from bootstrap_server.script.boot import (
 )
 from bootstrap_server.script.site import Site
 from common.farms import FARM_MAX
-from tests.helpers.ipxe import Command, read_commands
+from tests.helpers.ipxe.grammar import Command, read_commands
 
 URL = "http://boot.example:8080"
 HUB = "http://hub.example"

@@ -15,7 +15,7 @@ from bootstrap_server.settings import Settings
 from bootstrap_server.web.app import create_app
 from serving.content import BeingWrittenError, FileOpener
 from tests.helpers.asgi import ask
-from tests.helpers.ipxe import read_commands
+from tests.helpers.ipxe.grammar import read_commands
 
 KERNEL = "/kernel/dev/vmlinuz"
 

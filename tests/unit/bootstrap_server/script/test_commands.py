@@ -25,7 +25,7 @@ from bootstrap_server.script.commands import (
     set_number,
     vcreate,
 )
-from tests.helpers.ipxe import Command, expand, read_commands
+from tests.helpers.ipxe.grammar import Command, expand, read_commands
 
 CARD = Ref("card")
 HOSTILE = [

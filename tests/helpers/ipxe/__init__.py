@@ -1,0 +1,1 @@
+"""iPXE scripts: an independent reader, and a machine that runs them."""
