@@ -79,7 +79,9 @@ class IpxeReport(BaseModel):
     serial: Annotated[str, AfterValidator(take_serial)] = Field(
         default="", max_length=2 * SERIAL_MAX_CHARS, description="its serial number"
     )
-    farm: Annotated[int | None, BeforeValidator(take_farm), Field(ge=1, le=FARM_MAX)] = None
+    farm: Annotated[Annotated[int, Field(ge=1, le=FARM_MAX)] | None, BeforeValidator(take_farm)] = (
+        None
+    )
     mode: Annotated[str, BeforeValidator(take_mode)] = ""
     code: str = Field(default="", pattern=r"^(ZB[0-9]{2})?$", description="why the boot failed")
 

@@ -127,6 +127,10 @@ def test_a_bad_report_of_a_node_is_refused(app: FastAPI, body: object) -> None:
     assert post(app, "linux", body).status == 422
 
 
+def test_a_node_of_no_farm_reports_too(app: FastAPI) -> None:
+    assert post(app, "linux", {"mac": MAC, "farm": None}).status == 204
+
+
 def test_what_is_no_report_at_all(app: FastAPI) -> None:
     assert ask(app, f"/boot/halfway?mac={MAC}").status == 422
     assert post(app, "linux", {"mac": MAC}, **{"content-type": "text/plain"}).status == 415
