@@ -1,7 +1,8 @@
 """Publishing to signed channels: `zos image publish` and its relatives are the client.
 
 What replaces something names what it replaces (`If-Match` with its ETag, or `If-None-Match: *` for
-nothing), so that no publisher undoes what another one has just done.
+nothing), so that no publisher undoes what another one has just done. The token is asked for before
+anything is told about the store.
 """
 
 from contextlib import AbstractContextManager
@@ -88,7 +89,7 @@ async def stored_file(request: Request, sha256: str, store: Store, server: Share
 
 
 @router.put("/api/store/sha256/{sha256}", status_code=201, responses=ANSWERS)
-async def take_file(request: Request, sha256: str, store: Store, publisher: Publisher) -> Response:
+async def take_file(request: Request, sha256: str, publisher: Publisher, store: Store) -> Response:
     """Store a file under its SHA-256, if the body has it; else nothing changes."""
     store.check_digest(sha256)
     pieces = read_pieces(request, PIECE_BYTES, FILE_MAX_BYTES)
@@ -103,7 +104,7 @@ async def take_file(request: Request, sha256: str, store: Store, publisher: Publ
 
 @router.put("/api/store/metadata/timestamp.json", status_code=204, responses=CONDITIONAL)
 async def publish(
-    request: Request, store: Store, publisher: Publisher, work: Work, replaced: Replaced
+    request: Request, publisher: Publisher, store: Store, work: Work, replaced: Replaced
 ) -> Response:
     """Publish: replace the timestamp, if it and all that it leads to is valid and there."""
     data = await read_body(request, TIMESTAMP_MAX_BYTES)
@@ -123,7 +124,7 @@ async def publish(
 
 
 @router.put("/api/store/metadata/{name}", status_code=202, responses=ANSWERS)
-async def take_metadata(request: Request, name: str, store: Store, work: Work) -> Response:
+async def take_metadata(request: Request, name: str, work: Work, store: Store) -> Response:
     """Keep a numbered file of metadata until the timestamp that leads to it comes."""
     data = await read_body(request, METADATA_MAX_BYTES)
     await uploads(request).run(store.keep_metadata, work, name, data)
@@ -143,14 +144,14 @@ def release(version: str, store: Store) -> Response:
 
 
 @router.get("/api/store/staged.json", responses=ANSWERS)
-def staged(store: Store, _: Publisher) -> Response:
+def staged(_: Publisher, store: Store) -> Response:
     """Return the change that waits for further signatures."""
     data = store.read_staged()
     return Response(data, media_type=JSON, headers={"ETag": etag_of(data), **FRESH})
 
 
 @router.put("/api/store/staged.json", status_code=204, responses=CONDITIONAL)
-async def take_staged(request: Request, store: Store, _: Publisher, replaced: Replaced) -> Response:
+async def take_staged(request: Request, _: Publisher, store: Store, replaced: Replaced) -> Response:
     """Keep a change that waits for further signatures, in place of the one before."""
     data = await read_body(request, STAGED_MAX_BYTES)
     await uploads(request).run(store.write_staged, data, replaced)
@@ -158,7 +159,7 @@ async def take_staged(request: Request, store: Store, _: Publisher, replaced: Re
 
 
 @router.delete("/api/store/staged.json", status_code=204, responses=CONDITIONAL)
-def drop_staged(store: Store, _: Publisher, replaced: Replaced) -> Response:
+def drop_staged(_: Publisher, store: Store, replaced: Replaced) -> Response:
     """Forget the change that waits."""
     store.write_staged(None, replaced)
     return Response(status_code=204)

@@ -144,6 +144,14 @@ def test_what_changes_is_asked_for_each_time_and_sent_once(site: Site, upstream:
     assert site.ask("/hub/zos/root.fl").data == b"a flist"
 
 
+def is_cut_or_refused(site: Site, path: str) -> bool:
+    """Return whether a download ends early, or fails before its first byte."""
+    try:
+        return site.ask(path).status >= 500
+    except urllib3.exceptions.ProtocolError:
+        return True
+
+
 @pytest.mark.parametrize("fault", ["truncated", "altered"])
 @pytest.mark.parametrize("path", [PINNED, f"/hub{BLOCK_PATH}"])
 def test_a_damaged_answer_is_never_whole_and_never_kept(
@@ -151,8 +159,7 @@ def test_a_damaged_answer_is_never_whole_and_never_kept(
 ) -> None:
     above = path.removeprefix("/hub")
     getattr(upstream, fault).add(above)
-    with pytest.raises(urllib3.exceptions.ProtocolError):
-        site.ask(path)
+    assert is_cut_or_refused(site, path)
     assert site.shelf.find(path) is None
     wait_until(site.is_new_empty, "nothing is left")
     wanted = {"truncated": "the answer ended after", "altered": "damaged"}[fault]

@@ -238,7 +238,7 @@ def test_the_curl_line_of_the_page_works(server: Server, tmp_path: Path) -> None
         )
         (image,) = tmp_path.iterdir()
         assert f"if={image.name}" in page
-        assert f" nomodeset {typed} || ".encode() in image.read_bytes()
+        assert f" nomodeset {typed} ${{release_parameters}} || ".encode() in image.read_bytes()
 
 
 def test_curl_shows_why_a_farm_number_is_refused(server: Server) -> None:
@@ -336,7 +336,7 @@ def test_the_form_shows_the_error_of_every_field(server: Server) -> None:
         ("/ipxe/dev/0", "GET", 422, "farm number"),
         ("/usb/dev/1/init=x", "GET", 422, "first process"),
         ("/usb/dev/1/mem=1G", "GET", 422, "kernel parameter mem"),
-        ("/usb/dev/1/zos-debug/zos-v3.efi", "GET", 404, "be chosen by its name"),
+        ("/usb/dev/1/zos-debug/zos-v3.efi", "GET", 404, "no earlier releases"),
         ("/", "POST", 405, "GET or HEAD"),
     ],
 )

@@ -48,6 +48,8 @@ def site(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mon
     folder = tmp_path / found.folder
     folder.mkdir(parents=True)
     (folder / "large.fl").write_bytes(CONTENT)
+    for name in ("vmlinuz", "initramfs.zst"):  # without a release there is no script
+        (folder / name).write_bytes(b"x")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[3]))
     return found
