@@ -34,7 +34,7 @@ SITES = {
         [*ZOS, "bootstrap", "serve", "--releases", ".", "--hub", "http://hub.example"],
         "dev",
         "/kernel/dev/large.fl",
-        "/ipxe/dev/1",
+        "/kernel/dev/release.ipxe",
     ),
 }
 
@@ -48,7 +48,7 @@ def site(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mon
     folder = tmp_path / found.folder
     folder.mkdir(parents=True)
     (folder / "large.fl").write_bytes(CONTENT)
-    for name in ("vmlinuz", "initramfs.zst"):  # without a release there is no script
+    for name in ("vmlinuz", "initramfs.zst"):  # a release, though none that boots
         (folder / name).write_bytes(b"x")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[3]))
