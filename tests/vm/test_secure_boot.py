@@ -6,7 +6,7 @@ import pytest
 
 from flist.hub.app import create_app
 from image.cli import main
-from image.efi.authenticode import sign_image, strip_signatures
+from common.efi.authenticode import sign_image, strip_signatures
 from image.efi.enroll import write_ovmf_variables
 from image.efi.uki import replace_sections
 from image.efi.variables import ATTRIBUTES, VENDORS
