@@ -109,7 +109,9 @@ def make_result(
     kinds = [
         kind
         for kind in find_kinds(machine)
-        if fits(kind, options) and not (is_private and kind.firmware == (BIOS,))
+        if fits(kind, options)
+        and not (is_private and kind.firmware == (BIOS,))
+        and (kind.name != "secure" or settings.secure_boot is not None)
     ]
     files = [
         find_file(kind, options, url, None if at or not release else measure)
