@@ -152,7 +152,7 @@ def test_a_releases_program_is_as_it_was_signed_until_a_farm_is_in_it(server: Se
 
 def test_a_full_image_has_the_release_and_the_farms_command_line(server: Server) -> None:
     script = server.ask("/ipxe/dev/42/zos-debug").data.decode()
-    found = re.search(r"version=v3 runmode=dev farmer_id=42 [^|\n]*[^|\s]", script)
+    found = re.search(r"version=v3 runmode=dev farmer_id=42 [^|$\n]*[^|$\s]", script)
     assert found
     line = found[0].encode().ljust(COMMAND_LINE_MAX_BYTES + 1, b"\n")
     one = server.ask("/full/dev/42/zos-debug").data
