@@ -108,10 +108,8 @@ def make_result(
     is_private = has_private_root(settings)
     kinds = [
         kind
-        for kind in find_kinds(machine)
-        if fits(kind, options)
-        and not (is_private and kind.firmware == (BIOS,))
-        and (kind.name != "secure" or settings.secure_boot is not None)
+        for kind in find_kinds(machine, can_sign=settings.secure_boot is not None)
+        if fits(kind, options) and not (is_private and kind.firmware == (BIOS,))
     ]
     files = [
         find_file(kind, options, url, None if at or not release else measure)
