@@ -16,6 +16,8 @@ from serving.settings import ServerSettings
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+    from common.efi.keys import Signer
+
 _NAME = re.compile(r"[a-z0-9][A-Za-z0-9._:@+-]*")
 
 
@@ -50,6 +52,14 @@ class BootstrapSettings(ServerSettings):
 
     image_key: Path | None = Field(
         default=None, description="Ed25519 private key in PEM that signs images: their .sig"
+    )
+    secure_boot_key: Path | None = Field(
+        default=None,
+        description="RSA private key in PEM that signs farms in images for Secure Boot: the one"
+        " that signed the releases",
+    )
+    secure_boot_certificate: Path | None = Field(
+        default=None, description="its certificate in PEM, as it is enrolled in `db`"
     )
     tls_root: Path | None = Field(
         default=None,
@@ -114,7 +124,8 @@ class Settings:
     `parameters` are the names of kernel parameters that farmers may set beside the documented ones.
     `mirrors` are further servers with the same releases. With a `store`, releases come from its
     channels, as far as the trusted metadata `root` vouches for them, and `releases` is not used.
-    `image_key` signs images; `tls_root` is the SHA-256 of the certificate that UEFI images trust.
+    `image_key` signs images, and `secure_boot` the farms in those for Secure Boot. `tls_root` is
+    the SHA-256 of the certificate that UEFI images trust.
     `kernels` is a folder of the operator's own. `state` and `database` say where state is kept;
     without both it ends with the process.
     """
@@ -128,6 +139,7 @@ class Settings:
     root: bytes = b""
     mirrors: tuple[str, ...] = ()
     image_key: "Ed25519PrivateKey | None" = None
+    secure_boot: "Signer | None" = None
     tls_root: bytes = b""
     state: Path | None = None
     database: str = ""

@@ -4,10 +4,12 @@
 no network is needed until Linux runs. The kernel's command line is a slot in the configuration of
 either. `uki` is the release's own `zos.efi`. As it is, its signature is valid, and it belongs to no
 farm: its command line is signed, too. With a farm it has load options in a slot, which systemd-stub
-takes for the command line where Secure Boot is off.
+takes for the command line where Secure Boot is off. `secure` is a disk with `zos.efi` as it is and
+a farm's signed add-on beside it (`secure.py`).
 """
 
 import contextlib
+import functools
 import hashlib
 import mmap
 import os
@@ -17,23 +19,31 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from bootstrap_server.channels import secure
 from bootstrap_server.channels.releases import BOOT_FILES
 from bootstrap_server.channels.sources import Source
-from bootstrap_server.errors import TemplateError
+from bootstrap_server.errors import NotThereError, TemplateError
 from bootstrap_server.images import builders, disk, efi, inputs
 from bootstrap_server.images.patched import Patched
 from bootstrap_server.images.workshop import Workshop, open_workshop
 from bootstrap_server.script.boot import COMMAND_LINE_MAX_BYTES
+from common.efi.addon import make_addon
+from common.efi.keys import Signer
+from common.efi.pe import AMD64, machine_of
 from common.locks import hold_lock
 from common.paths import cache_dir
 from common.sealed import is_intact, seal_file
 from serving.content import FileOpener, OpenFile
 
-FULL, UKI = "full", "uki"
+FULL, UKI, SECURE = "full", "uki", "secure"
+KINDS = (FULL, UKI, SECURE)
 UKI_FILE = "zos.efi"
 PREFIX = "release-"  # of a file in the cache
+SUFFIXES = (".iso", ".efi", ".img")
 LAYOUT = 1  # raise it when the build changes
+HEAD_BYTES = 4096  # of a kernel, with its headers
 KEPT = 8  # images of releases that the cache holds
+SIGNED_KEPT = 256  # farms of images for Secure Boot, 8 KiB each
 BUILD_DEADLINE_S = 600
 LABEL = "ZERO-OS-FULL"
 SLOT_BYTES = COMMAND_LINE_MAX_BYTES + 1
@@ -59,13 +69,18 @@ class Recipe(NamedTuple):
     build: Callable[[Workshop, Mapping[str, OpenFile]], Path]
     slots: int
     form: Callable[[bytes], bytes]
+    check: Callable[[Mapping[str, OpenFile]], None] = lambda _: None  # before the build
 
 
 class ReleaseImages:
-    """The images of releases of one server. Threads may share one; one builds at a time."""
+    """The images of releases of one server. Threads may share one; one builds at a time.
 
-    def __init__(self, source: Source) -> None:
+    `signer` signs the farms of images for Secure Boot.
+    """
+
+    def __init__(self, source: Source, signer: Signer | None = None) -> None:
         self._source = source
+        self._recipes = {**RECIPES, **({SECURE: make_secure(signer)} if signer else {})}
         self._opener = FileOpener()
         self._inputs: inputs.Inputs | None = None
         self._slots: dict[Path, tuple[int, ...]] = {}
@@ -79,7 +94,12 @@ class ReleaseImages:
         """Open an image of what a run mode boots, building it first if need be."""
         if len(command_line) > COMMAND_LINE_MAX_BYTES:
             raise TemplateError("the kernel command line is longer than the kernel accepts")
-        recipe = RECIPES[name]
+        if name not in self._recipes:
+            raise NotThereError(
+                "this server makes no images for Secure Boot: it has no key for them",
+                hint="its operator can set secure_boot_key and secure_boot_certificate",
+            )
+        recipe = self._recipes[name]
         text = recipe.form(command_line.encode("ascii"))
         with self._lock:
             path = self._prepare(recipe, run_mode)
@@ -112,13 +132,14 @@ class ReleaseImages:
             guard = cache_dir("bootstrap") / "releases.lock"
             with hold_lock(guard, "making the image of a release", BUILD_DEADLINE_S):
                 if not is_intact(path):
+                    recipe.check(files)
                     build(path, recipe, files, found.archives)
         return path
 
 
 def place_of(recipe: Recipe, etags: Sequence[str], digests: Iterable[str]) -> Path:
     """Return where the cache keeps the image of these files."""
-    texts = [ISOLINUX_CFG, GRUB_CFG, GRUB_START, LABEL]
+    texts = [ISOLINUX_CFG, GRUB_CFG, GRUB_START, LABEL, recipe.form(BLANK_TEXT)]
     parts = [LAYOUT, recipe.suffix, *etags, *sorted(digests), *texts]
     identity = hashlib.sha256(repr(parts).encode()).hexdigest()
     return cache_dir("bootstrap") / f"{PREFIX}{identity[:32]}{recipe.suffix}"
@@ -158,11 +179,42 @@ def build_full(shop: Workshop, files: Mapping[str, OpenFile]) -> Path:
     shop.write("full/grub.cfg", text_slot(BLANK_TEXT).join(GRUB_CFG))
     shop.write("full/grub.txt", shop.read(inputs.GRUB_LICENCE))
     for name, file in files.items():
-        with open(shop.folder / "full" / name, "wb") as target:
-            with os.fdopen(os.dup(file.handle), "rb") as source:
-                source.seek(0)
-                shutil.copyfileobj(source, target, 1 << 20)
+        copy(file, shop.folder / "full" / name)
     return builders.master_iso(shop, "full", LABEL, BUILD_DEADLINE_S)
+
+
+def make_secure(signer: Signer) -> Recipe:
+    """Return how disks for Secure Boot are made, with farms that `signer` signs."""
+
+    @functools.lru_cache(SIGNED_KEPT)  # who reads a range, or the checksum, asks again
+    def form(text: bytes) -> bytes:
+        return make_addon(text, SLOT_BYTES, signer)
+
+    def build(shop: Workshop, files: Mapping[str, OpenFile]) -> Path:
+        program = shop.folder / UKI_FILE
+        copy(files[UKI_FILE], program)
+        return secure.build_disk(shop, program, form(BLANK_TEXT))
+
+    def check(files: Mapping[str, OpenFile]) -> None:
+        secure.check_program(files[UKI_FILE], signer)
+
+    return Recipe((UKI_FILE,), ".img", build, 1, form, check)
+
+
+def check_processor(files: Mapping[str, OpenFile]) -> None:
+    """Raise `NotThereError` for a kernel of another processor than the boot loaders'."""
+    if machine_of(os.pread(files[BOOT_FILES[0]].handle, HEAD_BYTES, 0)) not in (None, AMD64):
+        raise NotThereError(
+            "this image is for x86-64, and the run mode's release is for another processor",
+            hint="/uki/... is the release's own program for UEFI",
+        )
+
+
+def copy(file: OpenFile, path: Path) -> None:
+    """Write the content of a release's file to `path`."""
+    with open(path, "wb") as target, os.fdopen(os.dup(file.handle), "rb") as source:
+        source.seek(0)
+        shutil.copyfileobj(source, target, 1 << 20)
 
 
 def text_slot(text: bytes) -> bytes:
@@ -191,8 +243,7 @@ def find_slots(path: Path, recipe: Recipe) -> tuple[int, ...]:
 
 def forget_oldest(folder: Path) -> None:
     """Remove the images that were not asked for for the longest time."""
-    names = [f"{PREFIX}*{recipe.suffix}" for recipe in RECIPES.values()]
-    images = [path for name in names for path in folder.glob(name)]
+    images = [path for path in folder.glob(f"{PREFIX}*") if path.suffix in SUFFIXES]
     images.sort(key=lambda path: path.stat().st_mtime)
     for path in images[: -(KEPT - 1)]:
         path.unlink(missing_ok=True)
@@ -200,6 +251,6 @@ def forget_oldest(folder: Path) -> None:
 
 
 RECIPES: Mapping[str, Recipe] = {
-    FULL: Recipe(BOOT_FILES, ".iso", build_full, 2, text_slot),
+    FULL: Recipe(BOOT_FILES, ".iso", build_full, 2, text_slot, check_processor),
     UKI: Recipe((UKI_FILE,), ".efi", build_uki, 1, wide_slot),
 }

@@ -103,7 +103,7 @@ def choose_image(args: argparse.Namespace) -> str:
     if not args.server:
         raise UsageError("cannot tell where the ISO is", hint="--server URL, the bootstrap server")
     options = Options(args.runmode, parse_farm(args.farm))
-    return f"{check_url(args.server, 'server')}/iso/{options.path}"
+    return f"{check_url(args.server, 'server')}/iso/{options.path}.iso"
 
 
 def read_password(file: Path | None, host: str) -> str:

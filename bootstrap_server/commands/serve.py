@@ -56,6 +56,9 @@ def serve(settings: BootstrapSettings) -> int:
             store=settings.store,
             root=read_root(settings),
             image_key=keys.read_image_key(settings.image_key),
+            secure_boot=keys.read_secure_boot(
+                settings.secure_boot_key, settings.secure_boot_certificate
+            ),
             tls_root=keys.read_root(settings.tls_root),
             mirrors=tuple(settings.mirror),
             state=settings.state,

@@ -1,4 +1,4 @@
-"""A disk with an MBR and one FAT16 partition: its layout, and the bytes of the MBR.
+"""A disk with an MBR and one FAT partition: its layout, and the bytes of the MBR.
 
 Format of the MBR: UEFI specification 2.10, section 5.2.1; BIOSes use the same table.
 """
@@ -18,22 +18,22 @@ VOLUME_LABEL = "ZERO-OS"
 
 _BOOT_CODE_BYTES = 440
 _ACTIVE = 0x80
-_TYPE_FAT16_LBA = 0x0E
+TYPE_FAT16, TYPE_EFI = 0x0E, 0xEF
 
 
-def make_mbr(boot_code: bytes) -> bytes:
+def make_mbr(boot_code: bytes, sectors: int = PARTITION_SECTORS, kind: int = TYPE_FAT16) -> bytes:
     """Return the first sector: `boot_code`, our disk id, one active partition, the signature."""
     if len(boot_code) > _BOOT_CODE_BYTES:
         raise ValueError(f"boot code of {len(boot_code)} bytes")
-    last = PARTITION_START + PARTITION_SECTORS - 1
+    last = PARTITION_START + sectors - 1
     entry = struct.pack(
         "<B3sB3sII",
         _ACTIVE,
         _chs(PARTITION_START),
-        _TYPE_FAT16_LBA,
+        kind,
         _chs(last),
         PARTITION_START,
-        PARTITION_SECTORS,
+        sectors,
     )
     head = boot_code.ljust(_BOOT_CODE_BYTES, b"\0") + struct.pack("<IH", DISK_ID, 0)
     return head + entry.ljust(64, b"\0") + b"\x55\xaa"

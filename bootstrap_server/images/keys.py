@@ -8,6 +8,8 @@ from bootstrap_server.errors import SettingsError
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+    from common.efi.keys import Signer
+
 
 def read_image_key(path: Path | None) -> "Ed25519PrivateKey | None":
     """Return the Ed25519 key in a PEM file (`openssl genpkey -algorithm ed25519`)."""
@@ -26,6 +28,21 @@ def read_image_key(path: Path | None) -> "Ed25519PrivateKey | None":
             hint=f"openssl genpkey -algorithm ed25519 -out {path}",
         )
     return key
+
+
+def read_secure_boot(key: Path | None, certificate: Path | None) -> "Signer | None":
+    """Return who signs farms for Secure Boot, or None."""
+    if key is None and certificate is None:
+        return None
+    if key is None or certificate is None:
+        raise SettingsError("secure_boot_key and secure_boot_certificate go together")
+    from common.efi.errors import EfiError
+    from common.efi.sources import open_signer
+
+    try:
+        return open_signer(str(key), certificate)
+    except EfiError as error:
+        raise SettingsError(error.message, hint=error.hint) from error
 
 
 def render_public(key: "Ed25519PrivateKey") -> bytes:

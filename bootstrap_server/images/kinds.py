@@ -18,10 +18,10 @@ class Kind:
     """What an address `/<name>/...` answers.
 
     `source` is where the content comes from: a template of `images/template.py`, the `script`
-    itself, or the files of a release (`full`, `uki`). `personal` says how a farm gets into it: by
-    its options in a `slot`, by a slot that asks the server what the machine is (`provision`), or
-    not at all (`none`). `upstream` is the file's name for upstream's clients. An address has
-    `min_parts` to `max_parts` parts after the name: run mode, farm, parameters, kernel.
+    itself, or the files of a release (`full`, `uki`, `secure`). `personal` says how a farm
+    gets into it: by its options in a `slot`, by a slot that asks the server what the machine is
+    (`provision`), or not at all (`none`). `upstream` is the file's name for upstream's clients. An
+    address has `min_parts` to `max_parts` parts after the name: run mode, farm, parameters, kernel.
     """
 
     name: str
@@ -89,6 +89,7 @@ _ALL = (
         max_parts=3,
     ),
     Kind("full", "CD or stick that needs no network to reach Linux", ".iso", "full", (BIOS, UEFI)),
+    Kind("secure", "USB stick for machines with Secure Boot", ".img", "secure", (UEFI,)),
     Kind("uki", "UEFI program with the whole of Linux, for HTTP Boot", ".efi", "uki", (UEFI,)),
     _fixed(
         "krn-generic", "iPXE for BIOS", ".lkrn", "krn-generic", BIOS, upstream=f"{_GENERIC}.lkrn"

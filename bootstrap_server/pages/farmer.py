@@ -108,7 +108,7 @@ def make_result(
     is_private = has_private_root(settings)
     kinds = [
         kind
-        for kind in find_kinds(machine)
+        for kind in find_kinds(machine, can_sign=settings.secure_boot is not None)
         if fits(kind, options) and not (is_private and kind.firmware == (BIOS,))
     ]
     files = [

@@ -5,11 +5,13 @@ from typing import NamedTuple
 
 from bootstrap_server.images.kinds import KINDS, Kind
 
+SECURE = "secure"
+
 
 class Machine(NamedTuple):
     """One answer to "How does the machine start?".
 
-    `kinds` are names of `KINDS`, the best first; those that this server lacks are left out. `way`
+    `kinds` are names of `KINDS`, the best first; what this server can't make is left out. `way`
     names the steps that follow the download. `without` says what to do if there are no kinds.
     """
 
@@ -43,7 +45,7 @@ MACHINES: Mapping[str, Machine] = {
     "secure": Machine(
         "USB stick, Secure Boot on",
         "A machine whose firmware starts only signed programs, and must stay so.",
-        ("secure",),
+        (SECURE,),
         "stick",
         "It has no signed ones. Switch Secure Boot off in the machine's firmware and choose the "
         "USB stick, or ask the server's operator.",
@@ -52,6 +54,6 @@ MACHINES: Mapping[str, Machine] = {
 }
 
 
-def find_kinds(machine: Machine) -> list[Kind]:
-    """Return the kinds of this server that fit, the best first."""
-    return [KINDS[name] for name in machine.kinds if name in KINDS]
+def find_kinds(machine: Machine, *, can_sign: bool) -> list[Kind]:
+    """Return the kinds of this server that fit, the best first; it may sign for Secure Boot."""
+    return [KINDS[name] for name in machine.kinds if can_sign or name != SECURE]

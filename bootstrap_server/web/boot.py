@@ -6,7 +6,8 @@ Beside every address is its checksum (`.sha256`) and its signature (`.sig`).
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from bootstrap_server.channels.bootable import FULL, UKI
+from bootstrap_server.channels.bootable import KINDS as OF_RELEASES
+from bootstrap_server.channels.bootable import UKI
 from bootstrap_server.errors import NotThereError
 from bootstrap_server.images.keys import render_public
 from bootstrap_server.images.kinds import BIOS, KINDS, OCTETS, TEXT, Kind
@@ -46,7 +47,7 @@ async def send_kind(request: Request, server: Server, kind: Kind) -> Response:
     """Return an image, its checksum, or its signature."""
     end = next((end for end in BESIDE if request.url.path.endswith(end)), "")
     options = server.parse(request, kind, end) if kind.max_parts else None
-    pool = server.building if kind.source in (FULL, UKI) else server.hashing
+    pool = server.building if kind.source in OF_RELEASES else server.hashing
     content = await pool.run(make, server, kind, options)
     name = choose_name(request, kind, options)
     if end:
@@ -70,7 +71,7 @@ def make(server: Server, kind: Kind, options: Options | None) -> Content:
         server.check_release(options)
         if kind.source == UKI and options == Options(options.run_mode):
             return server.releases.open_signed(options.run_mode)
-        if kind.source in (FULL, UKI):
+        if kind.source in OF_RELEASES:
             line = command_line(options, server.site(options))
             return server.releases.open(kind.source, options.run_mode, line)
         return make_image(server.templates, kind, server.script(options))

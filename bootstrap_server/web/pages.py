@@ -5,6 +5,7 @@ from importlib.resources import files
 from fastapi import Request
 from starlette.responses import HTMLResponse, Response
 
+from bootstrap_server.channels.bootable import KINDS as OF_RELEASES
 from bootstrap_server.channels.images import describe_images
 from bootstrap_server.channels.sources import find_channels
 from bootstrap_server.images.kinds import Kind
@@ -19,8 +20,6 @@ from bootstrap_server.pages.releases import show_releases
 from bootstrap_server.web.boot import make
 from bootstrap_server.web.shared import Server, Shared, answer, make_router
 from common.errors import ZosError
-
-OF_RELEASES = ("full", "uki")  # sources whose images may have to be built first
 
 router = make_router()
 

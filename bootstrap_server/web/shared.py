@@ -36,6 +36,7 @@ from serving.pools import Pool
 from serving.tokens import Tokens
 
 BINARY = "application/octet-stream"
+NAMED_PARTS = 2  # run mode and farm, which a suffix may follow
 NEVER_CHANGES = "public, max-age=31536000, immutable"
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Response | Awaitable[Response]])
 
@@ -59,7 +60,7 @@ class Server:
         self.kernels = Kernels(settings.kernels, opener)
         self.hashing = hashing
         self.building = Pool(1)
-        self.releases = ReleaseImages(self.source)
+        self.releases = ReleaseImages(self.source, settings.secure_boot)
         self.database = open_state(settings.state, settings.database)
         self.tokens = Tokens(self.database, SCOPES)
         self.log = BootLog(self.database)
@@ -80,10 +81,13 @@ class Server:
     def parse(self, request: Request, kind: Kind, end: str = "") -> Options:
         """Return what an address asks for, apart from its `end`.
 
+        It may also end with the kind's suffix, on which some management controllers insist.
         Raises `NotThereError` or `InputError`.
         """
         raw = request.scope.get("raw_path") or b""
         parts = split_path(raw.removesuffix(end.encode()).removeprefix(b"/"))[1:]
+        if 0 < len(parts) <= NAMED_PARTS:  # a later one may end so by itself
+            parts[-1] = parts[-1].removesuffix(kind.suffix)
         if len([part for part in parts if part]) > kind.max_parts:
             raise NotThereError("nothing is at this address")
         options = parse_address(parts, request.query_params.multi_items())

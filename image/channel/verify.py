@@ -84,9 +84,9 @@ INSPECTORS: Inspectors = {SBOM: ("SPDX 2.3", check_sbom)}
 
 def signature_inspector(certificate: Path) -> Inspectors:
     """Return the check that zos.efi is signed by the key of the certificate in a file."""
-    from image.efi.authenticode import verify_image
-    from image.efi.pe import MAX_BYTES as EFI_MAX_BYTES
-    from image.efi.sources import read_certificate
+    from common.efi.authenticode import verify_image
+    from common.efi.pe import MAX_BYTES as EFI_MAX_BYTES
+    from common.efi.sources import read_certificate
     from image.release.unified import NAME as UKI
 
     trusted = read_certificate(certificate)

@@ -27,9 +27,9 @@ def add_parser(verbs: "Verbs") -> None:
 
 def run(args: argparse.Namespace, _prog: str) -> int:
     """Write the signed binary."""
-    from image.efi.authenticode import sign_image
-    from image.efi.pe import MAX_BYTES
-    from image.efi.sources import open_signer
+    from common.efi.authenticode import sign_image
+    from common.efi.pe import MAX_BYTES
+    from common.efi.sources import open_signer
     from image.files import read_file, write_file
 
     signer = open_signer(args.key, args.certificate)

@@ -29,7 +29,7 @@ def add_signing(parser: argparse.ArgumentParser) -> None:
 
 def open_signing(args: argparse.Namespace) -> "Signing":
     """Return who signs, by the options. Raises `ZosError` before any work is done."""
-    from image.efi.sources import open_key, open_signer
+    from common.efi.sources import open_key, open_signer
     from image.release.unified import Signing
 
     key, certificate = args.secure_boot_key, args.secure_boot_certificate

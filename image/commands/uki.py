@@ -31,7 +31,7 @@ def add_parser(verbs: "Verbs") -> None:
 
 def run(args: argparse.Namespace, _prog: str) -> int:
     """Write the UKI and print what a manifest would say of it."""
-    from image.efi.pe import MAX_BYTES
+    from common.efi.pe import MAX_BYTES
     from image.files import read_file, write_file
     from image.release.unified import describe_uki, personalise
 

@@ -3,10 +3,10 @@
 import stat
 from collections.abc import Iterator, Mapping
 
+from common.efi.authenticode import strip_signatures
 from image.compare.content import compare_content, offset
 from image.compare.model import ADDED, CHANGED, REMOVED, Change, Difference, Item, Side
 from image.compare.sides import kernel_version
-from image.efi.authenticode import strip_signatures
 from image.release import sbom, unified
 from image.release.listing import INITRAMFS
 

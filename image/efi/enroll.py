@@ -12,12 +12,12 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
+from common.efi.errors import EfiError
+from common.efi.keys import Signer
+from common.efi.sources import open_signer, read_certificate
 from common.files import write_atomic
 from common.run import CommandError, run
-from image.efi.keys import Signer
-from image.efi.sources import open_signer, read_certificate
 from image.efi.variables import owner_of, sign_variable, signature_list
-from image.errors import ImageError
 
 NAMES = ("PK", "KEK", "db")
 RSA_BITS = 2048  # the only size that the UEFI specification requires of firmware
@@ -26,13 +26,13 @@ OVMF_DEADLINE_S = 60
 
 
 def make_keys(folder: Path, owner: str) -> None:
-    """Make the keys PK, KEK and db with their certificates. Raises `ImageError` if one exists."""
+    """Make the keys PK, KEK and db with their certificates. Raises `EfiError` if one exists."""
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         for name in NAMES:
             for path in (folder / f"{name}.key", folder / f"{name}.crt"):
                 if path.exists():
-                    raise ImageError(
+                    raise EfiError(
                         f"cannot make keys: {path} exists", hint="choose an empty folder"
                     )
         made = {name: make_key(f"{owner} {name}") for name in NAMES}
@@ -40,7 +40,7 @@ def make_keys(folder: Path, owner: str) -> None:
             write_atomic(folder / f"{name}.key", key, 0o600)
             write_atomic(folder / f"{name}.crt", certificate)
     except OSError as error:
-        raise ImageError(f"cannot make keys in {folder}: {error.strerror}") from error
+        raise EfiError(f"cannot make keys in {folder}: {error.strerror}") from error
 
 
 def make_key(name: str) -> tuple[bytes, bytes]:
@@ -69,7 +69,7 @@ def enroll(
     """Write the variables to `folder`, each signed (.auth) and as a certificate (.cer).
 
     `keys` has the three certificates; `platform` and `exchange` name the private keys of PK and
-    KEK. db also accepts the certificates `also`. Returns the files. Raises `ImageError`.
+    KEK. db also accepts the certificates `also`. Returns the files. Raises `EfiError`.
     """
     owner = open_signer(platform, keys / "PK.crt")
     signers = {"PK": owner, "KEK": owner, "db": open_signer(exchange, keys / "KEK.crt")}
@@ -81,7 +81,7 @@ def enroll(
         for name, content in files.items():
             write_atomic(folder / name, content)
     except OSError as error:
-        raise ImageError(f"cannot write to {folder}: {error.strerror}") from error
+        raise EfiError(f"cannot write to {folder}: {error.strerror}") from error
     return [folder / name for name in files]
 
 
@@ -115,6 +115,6 @@ def write_ovmf_variables(
         call = [sys.executable, "-m", "virt.firmware.vars", *words]
         run(call, timeout_s=OVMF_DEADLINE_S)
     except CommandError as error:
-        raise ImageError(
+        raise EfiError(
             f"cannot enroll the keys in {template}: {error.message}", hint=error.hint
         ) from error

@@ -9,8 +9,8 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
+from common.efi.errors import FormatError
 from image.efi.measure import ALGORITHM_SHA256, ZERO, extend
-from image.errors import FormatError
 
 NO_ACTION = 3
 VARIABLE = 0x8000_0001

@@ -20,8 +20,8 @@ from typing import NamedTuple
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from image.efi.authenticode import image_digest
-from image.efi.keys import Key
+from common.efi.authenticode import image_digest
+from common.efi.keys import Key
 from image.efi.uki import MEASURED, read_sections
 
 BOOT_APPLICATIONS = 4

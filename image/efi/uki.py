@@ -6,8 +6,8 @@ Image" describes them. A signature of the image covers all of them.
 
 from collections.abc import Mapping
 
-from image.efi.pe import Image, add_sections, drop_sections
-from image.errors import FormatError, ImageError
+from common.efi.errors import EfiError, FormatError
+from common.efi.pe import Image, add_sections, drop_sections
 
 # The order in which the stub measures them, except `.pcrsig`, which it does not measure.
 MEASURED = (
@@ -27,18 +27,18 @@ def build_uki(stub: bytes, sections: Mapping[str, bytes]) -> bytes:
     """Return the UKI of `sections`, name to content, with systemd's EFI `stub`.
 
     The same input gives the same bytes. Raises `FormatError` if `stub` is not such a stub, and
-    `ImageError` for a section that is empty, unknown or missing.
+    `EfiError` for a section that is empty, unknown or missing.
     """
     if unknown := sorted(sections.keys() - set(ORDER)):
-        raise ImageError(f"cannot build the UKI: it has no section {unknown[0]}")
+        raise EfiError(f"cannot build the UKI: it has no section {unknown[0]}")
     if empty := [name for name, content in sections.items() if not content]:
-        raise ImageError(f"cannot build the UKI: the section {empty[0]} is empty")
+        raise EfiError(f"cannot build the UKI: the section {empty[0]} is empty")
     if ".linux" not in sections:
-        raise ImageError("cannot build the UKI without a kernel")
+        raise EfiError("cannot build the UKI without a kernel")
     image = read_stub(stub)
     kernel = Image.parse(sections[".linux"])
     if kernel.machine != image.machine:
-        raise ImageError("cannot build the UKI: the stub is for another processor than the kernel")
+        raise EfiError("cannot build the UKI: the stub is for another processor than the kernel")
     ordered = {name: sections[name] for name in ORDER if name in sections}
     return add_sections(image, ordered, is_nx_compatible=kernel.is_nx_compatible)
 

@@ -68,6 +68,7 @@ NODE_PACKAGES = ("common", "flist", "node", "zero_os", "zinit")
 NODE_WITHOUT = (
     "*/__pycache__/*",
     "common/debian/*",
+    "common/efi/*",
     "common/scratch*",
     "common/sealed*",
     "flist/hub/*",

@@ -7,8 +7,8 @@ from typing import Any
 
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from image.efi.authenticode import sign_image, strip_signatures
-from image.efi.keys import Key, Signer
+from common.efi.authenticode import sign_image, strip_signatures
+from common.efi.keys import Key, Signer
 from image.efi.measure import fingerprint, foretell, sign_policy
 from image.efi.uki import build_uki, extend_sbat, read_sections, replace_sections
 

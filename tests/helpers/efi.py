@@ -6,9 +6,9 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from common.efi.keys import Signer
+from common.efi.sources import open_signer
 from image.efi.enroll import make_keys
-from image.efi.keys import Signer
-from image.efi.sources import open_signer
 from image.efi.uki import build_uki, extend_sbat
 from tests.helpers.pe import make_kernel, make_stub
 

@@ -3,7 +3,7 @@
 import hashlib
 import struct
 
-from image.efi.authenticode import image_digest
+from common.efi.authenticode import image_digest
 from image.efi.measure import CALLING, SEPARATOR
 from image.efi.uki import MEASURED
 

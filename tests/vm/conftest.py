@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from image.efi.sources import open_key
+from common.efi.sources import open_key
 from image.model import Release
 from image.release.build import build_release
 from image.release.unified import Signing

@@ -1,12 +1,22 @@
 """UEFI boots a release's zos.efi: with Secure Boot only as it was signed, and measured by a TPM."""
 
+import os
 from pathlib import Path
 
 import pytest
 
+from bootstrap_server.channels.bootable import SECURE, ReleaseImages
+from bootstrap_server.channels.secure import ADDON
+from bootstrap_server.channels.sources import FolderSource
+from bootstrap_server.images import disk
+from bootstrap_server.options.parse import parse_address
+from bootstrap_server.script.boot import command_line
+from bootstrap_server.script.site import Site
+from common.efi.addon import make_addon
+from common.efi.authenticode import sign_image, strip_signatures
+from common.run import run
 from flist.hub.app import create_app
 from image.cli import main
-from image.efi.authenticode import sign_image, strip_signatures
 from image.efi.enroll import write_ovmf_variables
 from image.efi.uki import replace_sections
 from image.efi.variables import ATTRIBUTES, VENDORS
@@ -14,6 +24,7 @@ from image.model import Release
 from qemu.firmware import find_uefi
 from qemu.machine import QemuMachine
 from qemu.model import Firmware, KernelBoot, MachineConfig, UsbBoot
+from serving.content import FileOpener
 from serving.listen import open_listener
 from serving.run import serve_in_thread
 from tests.helpers.efi import secure_boot_keys, signer
@@ -105,6 +116,63 @@ def test_a_farms_own_uki_boots_to_its_workload(
         with QemuMachine(config, artefacts=artefacts) as machine:
             machine.wait_for_console_text("UEFI Secure Boot is enabled.", timeout_s=BOOT_S)
             machine.wait_for_console_text("bringup: node ready", timeout_s=BOOT_S)
+
+
+def write_farms_image(release: Release, folder: Path, line: str) -> Path:
+    """Return the bootstrap server's image for Secure Boot of a release, signed with db's key."""
+    channel = folder / "releases" / "dev"
+    channel.mkdir(parents=True)
+    for name in ("vmlinuz", "initramfs.zst"):
+        os.link(release.folder / name, channel / name)
+    uki = strip_signatures((release.folder / "zos.efi").read_bytes())
+    (channel / "zos.efi").write_bytes(sign_image(uki, signer()))
+    source = FolderSource(folder / "releases", FileOpener())
+    opened = ReleaseImages(source, signer()).open(SECURE, "dev", line)
+    image = folder / "secure.img"
+    image.write_bytes(opened.patch(0, os.pread(opened.file.handle, opened.size, 0)))
+    opened.close()
+    return image
+
+
+@pytest.mark.matrix
+def test_the_bootstrap_servers_image_boots_to_its_farms_workload(
+    release: Release, hub: LocalHub, variables: Path, tmp_path: Path, artefacts: Path
+) -> None:
+    need_tool("qemu-system-x86_64")
+    listener = open_listener("127.0.0.1", 0)
+    site = Site("http://10.0.2.2:9", f"http://10.0.2.2:{listener.getsockname()[1]}")
+    line = command_line(parse_address(["dev", "42"]), site)
+    image = write_farms_image(release, tmp_path, line)
+    config = MachineConfig(
+        boot=UsbBoot(image), firmware="uefi-secure", variables=variables, memory_mib=2048
+    )
+    with serve_in_thread(create_app(hub.root), listener):
+        with QemuMachine(config, artefacts=artefacts) as machine:
+            machine.wait_for_console_text("UEFI Secure Boot is enabled.", timeout_s=BOOT_S)
+            machine.wait_for_console_text("bringup: node ready: farm 42", timeout_s=BOOT_S)
+
+
+@pytest.mark.matrix
+def test_a_farm_that_another_key_signed_is_not_used(
+    release: Release, variables: Path, tmp_path: Path, artefacts: Path
+) -> None:
+    """The stub says that it leaves the add-on out, and boots the release without a farm."""
+    need_tool("qemu-system-x86_64")
+    need_tool("mcopy")
+    image = write_farms_image(release, tmp_path, "farmer_id=42")
+    addon = tmp_path / "other.efi"
+    addon.write_bytes(make_addon(b"farmer_id=42", 64, signer("KEK")))
+    start = disk.PARTITION_START * disk.SECTOR_BYTES
+    run(["mcopy", "-o", "-i", f"{image}@@{start}", addon, f"::{ADDON}"], timeout_s=60)
+    config = MachineConfig(
+        boot=UsbBoot(image), firmware="uefi-secure", variables=variables, memory_mib=2048
+    )
+    with QemuMachine(config, artefacts=artefacts) as machine:
+        left_out = machine.wait_for_console_text("farm.addon.efi", timeout_s=BOOT_S)
+        assert left_out.text.rstrip().endswith("ignoring: Access denied")
+        machine.wait_for_console_text("UEFI Secure Boot is enabled.", timeout_s=BOOT_S)
+        said = machine.wait_for_console_text("Kernel command line:", timeout_s=BOOT_S)
+        assert "farmer_id" not in said.text
 
 
 @pytest.mark.matrix

@@ -18,8 +18,10 @@ from bootstrap_server.images.workshop import IPXE_ROOT
 from bootstrap_server.script.boot import COMMAND_LINE_MAX_BYTES, SLOT_BYTES
 from bootstrap_server.settings import Settings
 from bootstrap_server.web.app import create_app
+from common.efi.authenticode import sign_image
 from tests.functional.bootstrap_server.test_server import PUBLIC, Server, run_server
 from tests.helpers.asgi import ask
+from tests.helpers.efi import secure_boot_keys, signer
 from tests.helpers.needs import need_tool
 
 pytestmark = pytest.mark.timeout(900)
@@ -51,8 +53,15 @@ def server(tmp_path_factory: pytest.TempPathFactory, image_key: Path) -> Iterato
     for name in BOOT_FILES:
         (releases / "dev" / name).write_bytes(name.encode() * 1000)
     # Another program stands for the release's.
-    (releases / "dev" / "zos.efi").write_bytes(load_templates()["uefi-generic"].data)
-    with run_server(releases, ZOS_BOOTSTRAP_IMAGE_KEY=str(image_key)) as running:
+    program = sign_image(load_templates()["uefi-generic"].data, signer())
+    (releases / "dev" / "zos.efi").write_bytes(program)
+    keys = secure_boot_keys()
+    with run_server(
+        releases,
+        ZOS_BOOTSTRAP_IMAGE_KEY=str(image_key),
+        ZOS_BOOTSTRAP_SECURE_BOOT_KEY=f"{keys}/db.key",
+        ZOS_BOOTSTRAP_SECURE_BOOT_CERTIFICATE=f"{keys}/db.crt",
+    ) as running:
         yield running
 
 

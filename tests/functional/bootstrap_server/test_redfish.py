@@ -70,7 +70,7 @@ def test_a_machine_boots_from_its_farms_iso_and_gives_it_back(tmp_path: Path, se
         steps = ("not verified", "connected", "power off", "mounting", "next start", "resetting")
         places = [done.stderr.index(step) for step in (*steps, "the machine starts")]
         assert places == sorted(places)
-        assert mounted(controller) == f"{server}/iso/prod/4711"
+        assert mounted(controller) == f"{server}/iso/prod/4711.iso"
         assert boot_source(controller) == ("Cd", "UEFI")
         assert read(controller, f"Systems/{MACHINES[0]}")["PowerState"] == "On"
         again = boot(controller, tmp_path, *farm, "--mode", "legacy")

@@ -13,13 +13,13 @@ from common.debian.architecture import AMD64
 from common.debian.archive import open_archive
 from common.debian.fetch import fetch_packages
 from common.debian.programs import LIBRARY_FOLDER, program_call
+from common.efi.authenticode import sign_image
+from common.efi.errors import EfiError
+from common.efi.sources import open_key
 from common.run import CommandError, run
 from image.cli import main
-from image.efi.authenticode import sign_image
 from image.efi.measure import KERNEL, foretell, sign_policy
-from image.efi.sources import open_key
 from image.efi.uki import build_uki, extend_sbat
-from image.errors import ImageError
 from image.recipe import plan
 from tests.helpers.efi import secure_boot_keys, signer, small_sections, small_uki
 from tests.helpers.needs import need_tool, need_uefi
@@ -88,22 +88,22 @@ def test_a_key_in_a_token_signs_as_the_same_key_in_a_file(token: str, tmp_path: 
     words = ["--key", key, "--output", str(signed), "--certificate"]
     assert image("sign", binary, *words, certificate) == 0
     assert signed.read_bytes() == sign_image(small_uki(), signer())
-    with pytest.raises(ImageError, match="not that of the key"):
+    with pytest.raises(EfiError, match="not that of the key"):
         image("sign", binary, *words, secure_boot_keys() / "KEK.crt")
 
 
 def test_a_key_that_the_token_does_not_give_is_refused(token: str, tmp_path: Path) -> None:
-    with pytest.raises(ImageError, match="CKR_PIN_INCORRECT") as caught:
+    with pytest.raises(EfiError, match="CKR_PIN_INCORRECT") as caught:
         open_key(f"{token}&pin-value=999999")
     assert "999999" not in str(caught.value)
     pin = f"&pin-value={PIN}"
-    with pytest.raises(ImageError, match="no public RSA key 'other'"):
+    with pytest.raises(EfiError, match="no public RSA key 'other'"):
         open_key(token.replace("object=db", "object=other") + pin)
-    with pytest.raises(ImageError, match="cannot find the PKCS#11 token 'other'"):
+    with pytest.raises(EfiError, match="cannot find the PKCS#11 token 'other'"):
         open_key(token.replace("token=release", "token=other") + pin)
-    with pytest.raises(ImageError, match="cannot use pkcs11:token=release;object=db"):
+    with pytest.raises(EfiError, match="cannot use pkcs11:token=release;object=db"):
         open_key(token.replace(MODULE, str(tmp_path / "none.so")) + pin)
-    with pytest.raises(ImageError, match="cannot read the PIN"):
+    with pytest.raises(EfiError, match="cannot read the PIN"):
         open_key(f"{token}&pin-source={tmp_path / 'none'}")
 
 
@@ -136,7 +136,7 @@ def test_a_machines_keys_are_made_and_enrolled(
 def test_an_enrolment_of_something_else_leaves_nothing(tmp_path: Path) -> None:
     (tmp_path / "vars").write_bytes(b"not variables")
     keys = secure_boot_keys()
-    with pytest.raises(ImageError, match="cannot enroll the keys"):
+    with pytest.raises(EfiError, match="cannot enroll the keys"):
         image("enroll", keys, "--output", tmp_path / "out", "--ovmf", tmp_path / "vars")
     assert not (tmp_path / "out" / "OVMF_VARS.fd").exists()
 

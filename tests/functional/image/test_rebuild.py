@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from image.efi.sources import open_key
+from common.efi.sources import open_key
 from image.model import Release
 from image.release.build import build_release
 from image.release.manifest import describe

@@ -64,7 +64,7 @@ def serve_iso(content: bytes) -> Iterator[str]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            is_there = self.path == "/iso/prod/4711"
+            is_there = self.path in ("/iso/prod/4711", "/iso/prod/4711.iso")
             self.send_response(200 if is_there else 404)
             self.send_header("Content-Length", str(len(content) if is_there else 0))
             self.end_headers()

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from common.efi.errors import EfiError
 from common.errors import UsageError
 from image.cli import main, make_parser
-from image.errors import ImageError
 
 
 def test_an_empty_folder_name_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
@@ -19,6 +19,6 @@ def test_a_key_that_can_not_be_used_is_refused_before_the_build(tmp_path: Path) 
     words = ["build", "--output", str(tmp_path / "out"), "--secure-boot-key", str(tmp_path / "key")]
     with pytest.raises(UsageError, match="go together"):
         main(words, "zos image")
-    with pytest.raises(ImageError, match="cannot read the key"):
+    with pytest.raises(EfiError, match="cannot read the key"):
         main([*words, "--secure-boot-certificate", str(tmp_path / "crt")], "zos image")
     assert not (tmp_path / "out").exists()

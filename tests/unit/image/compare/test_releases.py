@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 import zstandard
 
+from common.efi.authenticode import sign_image
 from image import cli
 from image.compare.model import Difference
 from image.compare.releases import compare
 from image.compare.sides import read_side
-from image.efi.authenticode import sign_image
 from image.efi.uki import build_uki
 from image.errors import ImageError
 from image.formats.cpio import write_archive

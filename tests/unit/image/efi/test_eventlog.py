@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from common.efi.errors import FormatError
 from image.efi.eventlog import is_secure_boot_on, parse_log, replay
 from image.efi.measure import foretell
-from image.errors import FormatError
 from tests.helpers.efi import small_sections, small_uki
 from tests.helpers.eventlog import SECURE_BOOT, boot_of, encode_event, encode_log, hashed
 

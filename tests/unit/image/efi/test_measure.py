@@ -6,10 +6,10 @@ import json
 
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from image.efi.authenticode import sign_image
-from image.efi.keys import is_signature
+from common.efi.authenticode import sign_image
+from common.efi.keys import is_signature
+from common.efi.sources import open_key
 from image.efi.measure import encode_public, foretell, foretell_sections, policy_digest, sign_policy
-from image.efi.sources import open_key
 from tests.helpers.efi import secure_boot_keys, signer, small_sections, small_uki
 
 # systemd-measure 257 with these contents: `calculate --phase=`, and what `sign` signs.

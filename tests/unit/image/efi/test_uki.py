@@ -3,9 +3,9 @@
 import pefile
 import pytest
 
-from image.efi.pe import Image
+from common.efi.errors import EfiError, FormatError
+from common.efi.pe import Image
 from image.efi.uki import build_uki, extend_sbat, read_sections, replace_sections
-from image.errors import FormatError, ImageError
 from tests.helpers.efi import small_sections, small_uki
 from tests.helpers.pe import SBAT, make_efi, make_kernel, make_stub
 
@@ -74,14 +74,14 @@ def test_a_section_is_replaced_as_if_it_had_been_built_so() -> None:
     ],
 )
 def test_a_uki_that_can_not_be_built(change: dict[str, bytes], message: str) -> None:
-    with pytest.raises(ImageError, match=message):
+    with pytest.raises(EfiError, match=message):
         build_uki(make_stub(), {**small_sections(), **change})
 
 
 def test_a_kernel_for_another_processor_is_refused() -> None:
     kernel = bytearray(make_kernel())
     kernel[0x44:0x46] = b"\x64\xaa"  # arm64
-    with pytest.raises(ImageError, match="another processor"):
+    with pytest.raises(EfiError, match="another processor"):
         build_uki(make_stub(), {**small_sections(), ".linux": bytes(kernel)})
 
 

@@ -3,7 +3,7 @@
 import datetime
 import struct
 
-from image.efi.keys import is_signature, public_key
+from common.efi.keys import is_signature, public_key
 from image.efi.variables import GLOBAL, PKCS7, X509, owner_of, sign_variable, signature_list
 from tests.helpers.efi import signer
 

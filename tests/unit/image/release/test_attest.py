@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from common.efi.authenticode import sign_image
+from common.efi.sources import open_key
 from image.cli import main
-from image.efi.authenticode import sign_image
-from image.efi.sources import open_key
 from image.efi.uki import read_sections, replace_sections
 from image.errors import FormatError, ImageError
 from image.model import Release

@@ -2,8 +2,8 @@
 
 import pytest
 
-from image.efi.authenticode import image_digest, sign_image, strip_signatures, verify_image
-from image.errors import ImageError
+from common.efi.authenticode import image_digest, sign_image, strip_signatures, verify_image
+from common.efi.errors import EfiError
 from tests.helpers.efi import signer, small_uki
 
 
@@ -13,7 +13,7 @@ def test_a_signature_is_the_same_each_time_and_can_be_removed() -> None:
     verify_image(signed, signer().certificate)
     assert strip_signatures(signed) == small_uki()
     assert image_digest(signed) == image_digest(small_uki())
-    with pytest.raises(ImageError, match="signed already"):
+    with pytest.raises(EfiError, match="signed already"):
         sign_image(signed, signer())
 
 
@@ -25,9 +25,9 @@ def test_a_file_of_any_size_can_be_signed() -> None:
 
 def test_another_key_and_no_signature_are_refused() -> None:
     signed = sign_image(small_uki(), signer("KEK"))
-    with pytest.raises(ImageError, match="altered, or another key"):
+    with pytest.raises(EfiError, match="altered, or another key"):
         verify_image(signed, signer().certificate)
-    with pytest.raises(ImageError, match="not signed"):
+    with pytest.raises(EfiError, match="not signed"):
         verify_image(small_uki(), signer().certificate)
 
 
@@ -41,11 +41,11 @@ def test_a_flipped_byte_anywhere_is_refused() -> None:
         altered[place] ^= 0x40
         if place in checksum:
             continue
-        with pytest.raises(ImageError):
+        with pytest.raises(EfiError):
             verify_image(bytes(altered), signer().certificate)
 
 
 def test_what_follows_the_signature_is_refused() -> None:
     signed = sign_image(small_uki(), signer())
-    with pytest.raises(ImageError, match="not its end"):
+    with pytest.raises(EfiError, match="not its end"):
         verify_image(signed + b"more", signer().certificate)

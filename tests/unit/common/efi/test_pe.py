@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from image.efi.authenticode import image_digest, strip_signatures
-from image.efi.pe import Image
+from common.efi.authenticode import image_digest, strip_signatures
+from common.efi.errors import EfiError, FormatError
+from common.efi.pe import Image
 from image.efi.uki import replace_sections
-from image.errors import FormatError, ImageError
 from tests.helpers.efi import small_uki
 from tests.helpers.pe import make_stub
 
@@ -28,5 +28,5 @@ def test_no_damage_leads_to_another_error(at: int, value: int) -> None:
     with contextlib.suppress(FormatError):
         image_digest(bytes(data))
         strip_signatures(bytes(data))
-    with contextlib.suppress(ImageError):
+    with contextlib.suppress(EfiError):
         replace_sections(bytes(data), {".cmdline": b"other"})

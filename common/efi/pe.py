@@ -9,9 +9,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple, Self
 
-from image.errors import FormatError
+from common.efi.errors import FormatError
 
 PE32_PLUS = 0x20B
+AMD64, ARM64 = 0x8664, 0xAA64  # kinds of processors
 COFF_BYTES = 24  # the signature "PE\0\0" and the COFF header
 SECTION = struct.Struct("<8sIIIIIIHHI")
 SECTIONS_MAX = 96
@@ -214,3 +215,13 @@ def _put(header: bytearray, at: int, value: int) -> None:
 def round_up(size: int, unit: int) -> int:
     """Return `size`, rounded up to a multiple of `unit`."""
     return size + -size % unit
+
+
+def machine_of(head: bytes) -> int | None:
+    """Return the kind of processor of what begins with `head`, or None if that is no PE image."""
+    try:
+        (start,) = struct.unpack_from("<I", head, 0x3C)
+        magic, machine = struct.unpack_from("<4sH", head, start)
+    except struct.error:
+        return None
+    return int(machine) if head[:2] == b"MZ" and magic == b"PE\0\0" else None

@@ -10,7 +10,7 @@ import hashlib
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from image.efi import der
+from common.efi import der
 
 SIGNED_DATA = der.oid("1.2.840.113549.1.7.2")
 DATA = der.oid("1.2.840.113549.1.7.1")

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 from cryptography import x509
 
-from image.efi import cms, der
-from image.efi.keys import Signer, is_signature, public_key
-from image.efi.pe import AT_CERTIFICATES, AT_CHECKSUM, Image
-from image.errors import ImageError
+from common.efi import cms, der
+from common.efi.errors import EfiError
+from common.efi.keys import Signer, is_signature, public_key
+from common.efi.pe import AT_CERTIFICATES, AT_CHECKSUM, Image
 
 INDIRECT_DATA = der.oid("1.3.6.1.4.1.311.2.1.4")
 # SpcPeImageData: no flags, and an empty file name.
@@ -42,9 +42,9 @@ def image_digest(data: bytes) -> bytes:
 
 
 def sign_image(data: bytes, signer: Signer) -> bytes:
-    """Return the signed EFI binary. Raises `ImageError` if it is signed already."""
+    """Return the signed EFI binary. Raises `EfiError` if it is signed already."""
     if Image.parse(data).certificates[1]:
-        raise ImageError("cannot sign the EFI binary: it is signed already")
+        raise EfiError("cannot sign the EFI binary: it is signed already")
     message = Message.of(image_digest(data))
     signature = signer.sign(message.signed)
     return attach(data, message.encode(signer.certificate, signature))
@@ -71,13 +71,13 @@ def strip_signatures(data: bytes) -> bytes:
 
 
 def verify_image(data: bytes, certificate: x509.Certificate) -> None:
-    """Raise `ImageError` unless `sign_image` with the key of `certificate` signed these bytes.
+    """Raise `EfiError` unless `sign_image` with the key of `certificate` signed these bytes.
 
     Signatures of other programs, which may have a signing time, are not accepted.
     """
     start, size = Image.parse(data).certificates
     if not size:
-        raise ImageError("the EFI binary is not signed")
+        raise EfiError("the EFI binary is not signed")
     message = Message.of(image_digest(data))
     public = public_key(certificate)
     width = (public.key_size + 7) // 8
@@ -86,7 +86,7 @@ def verify_image(data: bytes, certificate: x509.Certificate) -> None:
     expected = attach(strip_signatures(data), found)
     is_ours = found[:-width] == blank[:-width] and expected == data
     if not is_ours or not is_signature(public, found[-width:], message.signed):
-        raise ImageError("the EFI binary was altered, or another key signed it")
+        raise EfiError("the EFI binary was altered, or another key signed it")
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,21 +9,21 @@ from urllib.parse import unquote
 import PyKCS11
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicNumbers
 
-from image.efi.keys import URI, Key, hide_pin
-from image.errors import ImageError
+from common.efi.errors import EfiError
+from common.efi.keys import URI, Key, hide_pin
 
 KNOWN = ("token", "object", "id", "type", "module-path", "pin-source", "pin-value")
 
 
 def parse_uri(uri: str) -> dict[str, str]:
-    """Return the attributes of a PKCS#11 URI. Raises `ImageError`."""
+    """Return the attributes of a PKCS#11 URI. Raises `EfiError`."""
     path, _, query = uri.removeprefix(URI).partition("?")
     words = [word for word in (*path.split(";"), *query.split("&")) if word]
     found = {name: unquote(value) for name, _, value in (word.partition("=") for word in words)}
     if unknown := [name for name in found if name not in KNOWN]:
-        raise ImageError(f"cannot use {hide_pin(uri)}: unknown attribute {unknown[0]!r}")
+        raise EfiError(f"cannot use {hide_pin(uri)}: unknown attribute {unknown[0]!r}")
     if lacking := [name for name in ("token", "object", "module-path") if name not in found]:
-        raise ImageError(
+        raise EfiError(
             f"cannot use {hide_pin(uri)}: it has no {lacking[0]}",
             hint="pkcs11:token=T;object=KEY?module-path=LIBRARY.so&pin-source=FILE",
         )
@@ -65,7 +65,7 @@ def session_of(uri: str, about: dict[str, str]) -> Iterator[Any]:
         finally:
             session.closeSession()
     except PyKCS11.PyKCS11Error as error:
-        raise ImageError(f"cannot use {hide_pin(uri)}: {error}") from error
+        raise EfiError(f"cannot use {hide_pin(uri)}: {error}") from error
 
 
 def find_slot(library: Any, label: str) -> int:
@@ -73,7 +73,7 @@ def find_slot(library: Any, label: str) -> int:
     for slot in library.getSlotList(tokenPresent=True):
         if library.getTokenInfo(slot).label.strip("\0 ") == label:
             return int(slot)
-    raise ImageError(f"cannot find the PKCS#11 token {label!r}")
+    raise EfiError(f"cannot find the PKCS#11 token {label!r}")
 
 
 def find(session: Any, kind: int, about: dict[str, str]) -> Any:
@@ -89,7 +89,7 @@ def find(session: Any, kind: int, about: dict[str, str]) -> Any:
     if len(found) != 1:
         what = "private" if kind == PyKCS11.CKO_PRIVATE_KEY else "public"
         count = f"{len(found)} {what} RSA keys" if found else f"no {what} RSA key"
-        raise ImageError(f"the token {about['token']!r} has {count} {about['object']!r}")
+        raise EfiError(f"the token {about['token']!r} has {count} {about['object']!r}")
     return found[0]
 
 
@@ -101,4 +101,4 @@ def read_pin(about: dict[str, str]) -> str:
     try:
         return path.read_text().strip()
     except OSError as error:
-        raise ImageError(f"cannot read the PIN in {path}: {error.strerror}") from error
+        raise EfiError(f"cannot read the PIN in {path}: {error.strerror}") from error

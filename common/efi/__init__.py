@@ -1,0 +1,1 @@
+"""EFI binaries: their headers and sections, their signatures for Secure Boot, its keys."""
