@@ -69,6 +69,11 @@ def make(server: Server, kind: Kind, options: Options | None) -> Content:
     check_root(server, kind)
     if options is not None:
         server.check_release(options)
+        if kind.source in OF_RELEASES and options.release:
+            raise NotThereError(
+                f"a {kind.name} image always holds the run mode's current release",
+                hint="usb, iso and uefi images boot an earlier one",
+            )
         if kind.source == UKI and options == Options(options.run_mode):
             return server.releases.open_signed(options.run_mode)
         if kind.source in OF_RELEASES:
