@@ -175,12 +175,17 @@ class NodeTable:
             return node.options
 
     def drop_waiting(self, connection: Connection) -> None:
-        """Make room in the list of those who wait: the one that asked longest ago goes."""
+        """Make room in the list of those who wait: the one that asked longest ago goes.
+
+        Its history goes too: everybody can wait here under any name, so it would grow without end.
+        """
         waiting = NODES.c.options.is_(None)
         count = select(func.count()).select_from(NODES).where(waiting)
         if connection.execute(count).scalar_one() >= KEPT_WAITING:
-            oldest = select(NODES.c.id).where(waiting).order_by(NODES.c.asked_s).limit(1)
-            connection.execute(delete(NODES).where(NODES.c.id.in_(oldest)))
+            order = select(NODES.c.id).where(waiting).order_by(NODES.c.asked_s).limit(1)
+            oldest = connection.execute(order).scalar()
+            connection.execute(delete(NODES).where(NODES.c.id == oldest))
+            connection.execute(delete(HISTORY).where(HISTORY.c.node == oldest))
 
     def add(
         self,

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import urllib3
+from sqlalchemy import func, select
 
 from bootstrap_server.errors import ConflictError, InputError
 from bootstrap_server.nodes import table as table_module
@@ -18,6 +19,7 @@ from bootstrap_server.nodes.sheet import import_sheet
 from bootstrap_server.nodes.table import NodeTable
 from bootstrap_server.options.model import Options
 from bootstrap_server.state.opening import SCOPES, open_state
+from bootstrap_server.state.tables import HISTORY
 from serving.database import Database
 from serving.tokens import Tokens
 from tests.helpers.needs import need_tool
@@ -93,6 +95,9 @@ def test_the_list_of_those_who_wait_is_bounded(
     waiting = [node.identity for node in table.list_all() if node.options is None]
     assert waiting == [card(number) for number in range(3, 8)]
     assert table.find(card(99)) is not None
+    with table.database.reading() as connection:
+        kept = connection.execute(select(func.count()).select_from(HISTORY)).scalar_one()
+    assert kept == 5 + 1, "the history of those who were dropped goes with them"
 
 
 def test_a_history_is_bounded(table: NodeTable, monkeypatch: pytest.MonkeyPatch) -> None:
