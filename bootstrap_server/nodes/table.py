@@ -168,10 +168,12 @@ class NodeTable:
                 self.add(connection, identity, None, "waiting", SELF)
                 return None
             names = Identity(**(identity.names | node.identity.names))
-            known = {**names.names, "asked_s": self.clock()}
-            connection.execute(update(NODES).where(NODES.c.id == node.id).values(known))
-            if node.options is not None:
+            change = update(NODES).where(NODES.c.id == node.id).values(asked_s=self.clock())
+            if node.options is None:
+                change = change.values(names.names)
+            else:  # whoever knows its MAC address could add names that the machine contradicts
                 self.remember(connection, node.id, names, "given", SELF, node.options)
+            connection.execute(change)
             return node.options
 
     def drop_waiting(self, connection: Connection) -> None:

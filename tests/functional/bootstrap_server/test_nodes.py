@@ -122,6 +122,16 @@ def test_names_of_two_rows_are_never_joined(table: NodeTable) -> None:
     assert len(table.list_all()) == 2
 
 
+def test_nobody_adds_names_to_a_node_that_has_its_options(table: NodeTable) -> None:
+    table.put(card(1), OPTIONS, "me")
+    false = parse_identity(card(1).mac, "11111111-2222-4333-8444-555555555555", "false")
+    assert table.provide(false, None) == OPTIONS
+    true = parse_identity(card(1).mac, "4c4c4544-0042-3510-8053-b4c04f4d3232", "true")
+    assert table.provide(true, None) == OPTIONS, "an earlier request can't shut the machine out"
+    assert table.get(card(1)).identity == card(1)
+    assert table.history(table.get(card(1)).id)[1].names == str(false)
+
+
 def test_an_import_with_one_conflict_changes_nothing(table: NodeTable) -> None:
     table.put(parse_identity(MAC, serial="s1"), OPTIONS, "me")
     sheet = f"mac,serial,runmode\n52:54:00:00:00:01,,qa\n{MAC},other,qa\n52:54:00:00:00:02,S1,qa"
