@@ -1,6 +1,7 @@
 """The table of nodes in each kind of database, the commands, and several server processes."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -168,6 +169,9 @@ def test_the_command_imports_lists_and_exports(tmp_path: Path) -> None:
     wrong = zos("import", sheet, *place)
     assert (wrong.returncode, wrong.stdout) == (2, "")
     assert f"cannot use {sheet}: nothing was imported: line 3" in wrong.stderr
+    os.mkfifo(tmp_path / "pipe")
+    for endless in (tmp_path / "pipe", "/dev/zero"):
+        assert "not a regular file" in zos("import", endless, *place).stderr
     missing = zos("import", tmp_path / "none.csv", *place)
     assert missing.returncode == 1 and "none.csv" in missing.stderr
 
