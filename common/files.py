@@ -27,10 +27,10 @@ def open_regular(path: Path) -> BufferedReader:
     return os.fdopen(handle, "rb")
 
 
-def read_regular(path: Path, limit: int = -1) -> bytes:
-    """Return the first `limit` bytes of a regular file, or all; raise `OSError` for others."""
+def read_regular(path: Path) -> bytes:
+    """Return the content of a regular file; raise `OSError` for anything else."""
     with open_regular(path) as stream:
-        return stream.read(limit)
+        return stream.read()
 
 
 def check_writable(path: Path) -> None:

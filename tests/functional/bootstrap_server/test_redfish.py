@@ -174,7 +174,7 @@ def test_the_certificate_is_verified(tmp_path: Path) -> None:
         (("h",), "required", 2),
         (("h", "--eject"), "--password-file FILE", 2),
         (("h", "--eject", "--ca", "/none.pem"), "/none.pem", 1),
-        (("https://me:hidden@h", "--eject"), "--password-file FILE", 2),
+        (("https://me:hidden@h", "--eject"), "a password in the address", 2),
         (("h", "--eject", "--timeout", "nan"), "is not from 0", 2),
         (("h", "--eject", "--timeout", "inf"), "is not from 0", 2),
     ],
