@@ -27,6 +27,12 @@ def open_regular(path: Path) -> BufferedReader:
     return os.fdopen(handle, "rb")
 
 
+def read_regular(path: Path) -> bytes:
+    """Return the content of a regular file; raise `OSError` for anything else."""
+    with open_regular(path) as stream:
+        return stream.read()
+
+
 def check_writable(path: Path) -> None:
     """Raise the `OSError` that `open_atomic` would raise, as far as it can be known beforehand."""
     refuse_special(path)

@@ -25,7 +25,13 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, InterfaceError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import (
+    ArgumentError,
+    DBAPIError,
+    InterfaceError,
+    NoSuchModuleError,
+    OperationalError,
+)
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from common.errors import UsageError, ZosError
@@ -114,6 +120,13 @@ def explained() -> Iterator[None]:
     except (OperationalError, InterfaceError) as error:
         reason = str(error.orig).strip().partition("\n")[0]
         raise DatabaseError(f"cannot use the database: {reason}") from error
+    except DBAPIError as error:
+        # sqlite3 raises no subclass for a file that is damaged or is none of its own.
+        if type(error.orig).__name__ != "DatabaseError":
+            raise
+        raise DatabaseError(
+            f"cannot use the database: {error.orig}", hint="restore a backup of it"
+        ) from error
     except PoolTimeoutError as error:
         raise DatabaseError("cannot use the database: all connections are busy") from error
 

@@ -89,7 +89,10 @@ class Kernels:
             raise NotThereError("there is no such kernel")
         if place.exists() and not place.is_symlink():
             raise ConflictError(f"{name} is a kernel, and no link: it is not replaced by one")
-        if self._find(target) == place.parent.resolve() / name:
+        step = self._place(target)
+        while step.name != name and step.is_symlink():  # it ends: the target has been found
+            step = step.with_name(step.readlink().name)
+        if step.name == name:
             raise InputError("link", "a kernel can't lead to itself")
         waiting = place.with_name(f".{secrets.token_hex(8)}.tmp")
         waiting.symlink_to(target)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from bootstrap_server.commands.shared import add_state_flags, load_state_settings, talk
 from bootstrap_server.errors import InputError
+from common.files import read_regular
 
 if TYPE_CHECKING:
     from bootstrap_server.commands.shared import Verbs
@@ -48,7 +49,7 @@ def import_nodes(args: argparse.Namespace, _prog: str) -> int:
         options.check_allowed(settings.allow_parameter, settings.mirror)
 
     try:
-        new, changed = import_sheet(open_table(args), args.file.read_bytes(), check, WHO)
+        new, changed = import_sheet(open_table(args), read_regular(args.file), check, WHO)
     except InputError as error:
         raise InputError(
             "file", f"cannot use {args.file}: {error.message}", hint=error.hint

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from bootstrap_server.redfish.machine import Machine
 
 TIMEOUT_S = 300
+TIMEOUT_MAX_S = 86_400
 
 
 def add_parser(verbs: "Verbs") -> None:
@@ -44,9 +45,20 @@ def add_parser(verbs: "Verbs") -> None:
     trust.add_argument("--ca", type=Path, metavar="FILE", help="authority of its certificate, PEM")
     trust.add_argument("--insecure", action="store_true", help="verify no certificate")
     parser.add_argument(
-        "--timeout", type=float, default=TIMEOUT_S, metavar="S", help=f"for a step ({TIMEOUT_S})"
+        "--timeout",
+        type=parse_timeout,
+        default=TIMEOUT_S,
+        metavar="S",
+        help=f"for a step ({TIMEOUT_S})",
     )
     parser.set_defaults(run=run)
+
+
+def parse_timeout(text: str) -> float:
+    """Return the seconds that a step may take: a wait has an end."""
+    if not 0 <= (found := float(text)) <= TIMEOUT_MAX_S:
+        raise argparse.ArgumentTypeError(f"{text} is not from 0 to {TIMEOUT_MAX_S} s")
+    return found
 
 
 def run(args: argparse.Namespace, _prog: str) -> int:
@@ -85,6 +97,11 @@ def make_url(host: str, *, is_insecure: bool) -> str:
         raise UsageError(
             "cannot send a password without TLS",
             hint="https://, or --insecure in a trusted network",
+        )
+    if "@" in host:
+        raise UsageError(
+            "cannot take a user or a password in the address: others would see it",
+            hint="--user NAME --password-file FILE",
         )
     return host.rstrip("/") if "://" in host else f"https://{host}"
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from bootstrap_server.commands.shared import talk
 from bootstrap_server.errors import SettingsError
 from bootstrap_server.settings import BootstrapSettings, Settings
+from common.files import read_regular
 from common.tuf.errors import MetadataError
 from common.tuf.trust import Session, Trusted
 from serving.listen import open_listener, own_url, parse_address
@@ -86,7 +87,7 @@ def read_root(settings: BootstrapSettings) -> bytes:
             hint="--store-root FILE, the root.json of `zos image keys init`",
         )
     try:
-        root = settings.store_root.read_bytes()
+        root = read_regular(settings.store_root)
         Session(Trusted(root), None)
     except OSError as error:
         raise SettingsError(f"cannot read {settings.store_root}: {error.strerror}") from error

@@ -168,19 +168,26 @@ class NodeTable:
                 self.add(connection, identity, None, "waiting", SELF)
                 return None
             names = Identity(**(identity.names | node.identity.names))
-            known = {**names.names, "asked_s": self.clock()}
-            connection.execute(update(NODES).where(NODES.c.id == node.id).values(known))
-            if node.options is not None:
+            change = update(NODES).where(NODES.c.id == node.id).values(asked_s=self.clock())
+            if node.options is None:
+                change = change.values(names.names)
+            else:  # whoever knows its MAC address could add names that the machine contradicts
                 self.remember(connection, node.id, names, "given", SELF, node.options)
+            connection.execute(change)
             return node.options
 
     def drop_waiting(self, connection: Connection) -> None:
-        """Make room in the list of those who wait: the one that asked longest ago goes."""
+        """Make room in the list of those who wait: the one that asked longest ago goes.
+
+        Its history goes too: everybody can wait here under any name, so it would grow without end.
+        """
         waiting = NODES.c.options.is_(None)
         count = select(func.count()).select_from(NODES).where(waiting)
         if connection.execute(count).scalar_one() >= KEPT_WAITING:
-            oldest = select(NODES.c.id).where(waiting).order_by(NODES.c.asked_s).limit(1)
-            connection.execute(delete(NODES).where(NODES.c.id.in_(oldest)))
+            order = select(NODES.c.id).where(waiting).order_by(NODES.c.asked_s).limit(1)
+            oldest = connection.execute(order).scalar()
+            connection.execute(delete(NODES).where(NODES.c.id == oldest))
+            connection.execute(delete(HISTORY).where(HISTORY.c.node == oldest))
 
     def add(
         self,

@@ -58,24 +58,29 @@ class Watch:
         self.log = log
         self.is_stopping = is_stopping
         self.feeds: dict[int, Feed] = {}
+        self.count = 0  # of those who watch
         self.task: asyncio.Task[None] | None = None
 
     @contextlib.asynccontextmanager
     async def watching(self, farm: int) -> AsyncIterator[Changes]:
         """Give the changes from now on. Raises `WatchersFullError`."""
-        if sum(len(feed.watchers) for feed in self.feeds.values()) >= WATCHERS_MAX:
+        if self.count >= WATCHERS_MAX:
             raise WatchersFullError
-        changes: Changes = asyncio.Queue(WAITING_MAX)
-        feed = self.feeds.get(farm) or self.feeds.setdefault(
-            farm, await run_in_threadpool(self.open_feed, farm)
-        )
-        feed.watchers.add(changes)
-        if self.task is None or self.task.done():
-            self.task = asyncio.get_running_loop().create_task(self.work())
+        self.count += 1  # before the wait, in which others come
         try:
-            yield changes
+            feed = self.feeds.get(farm) or self.feeds.setdefault(
+                farm, await run_in_threadpool(self.open_feed, farm)
+            )
+            changes: Changes = asyncio.Queue(WAITING_MAX)
+            feed.watchers.add(changes)
+            if self.task is None or self.task.done():
+                self.task = asyncio.get_running_loop().create_task(self.work())
+            try:
+                yield changes
+            finally:
+                feed.watchers.discard(changes)
         finally:
-            feed.watchers.discard(changes)
+            self.count -= 1
 
     def open_feed(self, farm: int) -> Feed:
         """Return a feed that has told everything so far."""

@@ -25,7 +25,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from bootstrap_server.errors import InputError, SettingsError
 from bootstrap_server.options.model import Options
-from common.files import write_atomic
+from common.files import read_regular, write_atomic
 from common.locks import hold_lock
 
 VERSION = 1
@@ -123,7 +123,7 @@ def load_key(file: Path | None, state: Path | None) -> Ed25519PrivateKey | None:
 def read_key(path: Path) -> Ed25519PrivateKey:
     """Return a private key in PEM. Raises `SettingsError`."""
     try:
-        key = load_pem_private_key(path.read_bytes(), None)
+        key = load_pem_private_key(read_regular(path), None)
     except OSError as error:
         raise SettingsError(f"cannot read {path}: {error.strerror}") from error
     except (ValueError, TypeError):

@@ -1,6 +1,7 @@
 """The boot log in each kind of database: boots, limits, several servers, and who watches."""
 
 import asyncio
+import contextlib
 
 import pytest
 from sqlalchemy import func, select
@@ -193,5 +194,20 @@ def test_so_many_may_watch(log: BootLog, monkeypatch: pytest.MonkeyPatch) -> Non
                     pass
         async with watch.watching(FARM):
             pass
+
+    asyncio.run(work())
+
+
+def test_of_those_who_come_at_once_only_so_many_may_watch(
+    log: BootLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bootstrap_server.nodes.watch.WATCHERS_MAX", 3)
+
+    async def work() -> None:
+        watch = Watch(log, lambda: False)
+        async with contextlib.AsyncExitStack() as stack:
+            entering = (stack.enter_async_context(watch.watching(FARM)) for _ in range(8))
+            found = await asyncio.gather(*entering, return_exceptions=True)
+            assert [isinstance(one, WatchersFullError) for one in found].count(False) == 3
 
     asyncio.run(work())

@@ -1,6 +1,7 @@
 """The table of nodes in each kind of database, the commands, and several server processes."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import urllib3
+from sqlalchemy import func, select
 
 from bootstrap_server.errors import ConflictError, InputError
 from bootstrap_server.nodes import table as table_module
@@ -18,6 +20,7 @@ from bootstrap_server.nodes.sheet import import_sheet
 from bootstrap_server.nodes.table import NodeTable
 from bootstrap_server.options.model import Options
 from bootstrap_server.state.opening import SCOPES, open_state
+from bootstrap_server.state.tables import HISTORY
 from serving.database import Database
 from serving.tokens import Tokens
 from tests.helpers.needs import need_tool
@@ -93,6 +96,9 @@ def test_the_list_of_those_who_wait_is_bounded(
     waiting = [node.identity for node in table.list_all() if node.options is None]
     assert waiting == [card(number) for number in range(3, 8)]
     assert table.find(card(99)) is not None
+    with table.database.reading() as connection:
+        kept = connection.execute(select(func.count()).select_from(HISTORY)).scalar_one()
+    assert kept == 5 + 1, "the history of those who were dropped goes with them"
 
 
 def test_a_history_is_bounded(table: NodeTable, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,6 +121,16 @@ def test_names_of_two_rows_are_never_joined(table: NodeTable) -> None:
         with pytest.raises(ConflictError, match=f"mac {card(1).mac} and the node serial S1"):
             change()
     assert len(table.list_all()) == 2
+
+
+def test_nobody_adds_names_to_a_node_that_has_its_options(table: NodeTable) -> None:
+    table.put(card(1), OPTIONS, "me")
+    false = parse_identity(card(1).mac, "11111111-2222-4333-8444-555555555555", "false")
+    assert table.provide(false, None) == OPTIONS
+    true = parse_identity(card(1).mac, "4c4c4544-0042-3510-8053-b4c04f4d3232", "true")
+    assert table.provide(true, None) == OPTIONS, "an earlier request can't shut the machine out"
+    assert table.get(card(1)).identity == card(1)
+    assert table.history(table.get(card(1)).id)[1].names == str(false)
 
 
 def test_an_import_with_one_conflict_changes_nothing(table: NodeTable) -> None:
@@ -153,6 +169,9 @@ def test_the_command_imports_lists_and_exports(tmp_path: Path) -> None:
     wrong = zos("import", sheet, *place)
     assert (wrong.returncode, wrong.stdout) == (2, "")
     assert f"cannot use {sheet}: nothing was imported: line 3" in wrong.stderr
+    os.mkfifo(tmp_path / "pipe")
+    for endless in (tmp_path / "pipe", "/dev/zero"):
+        assert "not a regular file" in zos("import", endless, *place).stderr
     missing = zos("import", tmp_path / "none.csv", *place)
     assert missing.returncode == 1 and "none.csv" in missing.stderr
 

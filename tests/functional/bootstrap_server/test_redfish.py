@@ -174,6 +174,9 @@ def test_the_certificate_is_verified(tmp_path: Path) -> None:
         (("h",), "required", 2),
         (("h", "--eject"), "--password-file FILE", 2),
         (("h", "--eject", "--ca", "/none.pem"), "/none.pem", 1),
+        (("https://me:hidden@h", "--eject"), "a password in the address", 2),
+        (("h", "--eject", "--timeout", "nan"), "is not from 0", 2),
+        (("h", "--eject", "--timeout", "inf"), "is not from 0", 2),
     ],
 )
 def test_what_the_command_refuses(words: tuple[str, ...], said: str, status: int) -> None:
@@ -182,7 +185,7 @@ def test_what_the_command_refuses(words: tuple[str, ...], said: str, status: int
         call, capture_output=True, text=True, timeout=COMMAND_S, stdin=subprocess.DEVNULL
     )
     assert (done.returncode, done.stdout) == (status, "")
-    assert said in done.stderr
+    assert said in done.stderr and "hidden" not in done.stderr
 
 
 def test_a_controller_that_is_not_there(tmp_path: Path) -> None:

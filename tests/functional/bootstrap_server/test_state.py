@@ -101,6 +101,14 @@ def test_a_state_folder_is_for_its_owner_only(tmp_path: Path) -> None:
     assert files and all(path.stat().st_mode & 0o077 == 0 for path in files)
 
 
+def test_a_file_that_is_no_database(tmp_path: Path) -> None:
+    (tmp_path / "bootstrap.db").write_bytes(b"nothing that SQLite has written")
+    done = zos("token", "list", "--state", str(tmp_path))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "cannot use the database: file is not a database" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_a_state_folder_with_odd_characters(tmp_path: Path) -> None:
     for name in ("a b%20?x=1", "100%"):
         open_state(tmp_path / name, "")

@@ -1,6 +1,7 @@
 """Enrolment tokens: bound to farm, run mode and options, and refused if a bit is wrong."""
 
 import json
+import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -93,6 +94,12 @@ def test_a_file_that_is_no_key(tmp_path: Path, content: bytes) -> None:
         load_key(tmp_path / "key", None)
     with pytest.raises(SettingsError, match="cannot read"):
         load_key(tmp_path / "none", None)
+
+
+def test_a_key_that_is_a_pipe_does_not_hold_up_the_server(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(SettingsError, match="not a regular file"):
+        load_key(tmp_path / "pipe", None)
 
 
 @pytest.fixture

@@ -181,6 +181,10 @@ def test_a_name_is_made_to_lead_to_a_kernel(app: FastAPI, kernels: Path) -> None
     assert post(app, "/api/symlink/zos-v3.efi/v4.efi").status == 409
     for path in ("x.efi/nothing.efi", "x.efi/net", "x.efi/outside.efi", "x.efi/..", "../x/v4.efi"):
         assert 400 <= post(app, f"/api/symlink/{path}").status < 500, path
+    assert post(app, "/api/symlink/more.efi/now.efi").status == 200
+    assert post(app, "/api/symlink/now.efi/more.efi").status == 422, "a loop leads to no kernel"
+    assert post(app, "/api/symlink/now.efi/now.efi").status == 422
+    assert ask(app, "/kernel/more.efi").text == "MZ v4"
     assert post(app, "/api/symlink/v5.efi/v4.efi", scope="nodes").status == 403
     assert ask(app, "/api/symlink/now.efi/zos-v3.efi").status == 405
     assert sorted(path.name for path in kernels.glob(".*")) == []
