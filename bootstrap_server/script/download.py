@@ -92,7 +92,7 @@ def choose_server(path: str, *, is_one: bool) -> Block:
     """Go to the next server, and ask it which release there is."""
     place: tuple[Word, ...] = () if is_one else ("from", BASE)
     told = ("Zero-OS: fetching kernel and initramfs (try", TRY, f"of {TRIES})", *place)
-    lines = [
+    lines: list[Line] = [
         BLANK,
         label("try"),
         inc("try"),
