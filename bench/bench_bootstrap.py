@@ -13,6 +13,7 @@ All on the loopback of this machine, where clients and server share the processo
 """
 
 import contextlib
+import itertools
 import json
 import os
 import resource
@@ -79,9 +80,10 @@ def take_cpu_s(work: Callable[[], object]) -> float:
 def make_makers(releases: Path) -> dict[str, Callable[[], int]]:
     """Return functions that make an image of each kind, as a request does, and return its size."""
     server = create_app(Settings(URL, URL, releases)).state.server
-    options = Options("dev", 4711, ("console=ttyS0",))
+    farms = itertools.count(1)  # another one for each image: the server remembers scripts
 
     def make_image(kind: Kind) -> int:
+        options = Options("dev", next(farms), ("console=ttyS0",))
         content = make(server, kind, options if kind.max_parts else None)
         content.close()
         return content.size
