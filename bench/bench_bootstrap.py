@@ -191,7 +191,7 @@ def bench_storm(folder: Path, name: str, nodes: int, sizes: tuple[int, int]) -> 
     over_s = OVER_S * nodes / NODES
     with serve(releases, folder / f"{name}.log") as server:
         server.ask("/usb/dev/1")
-        has_log = server.ask("/boot/script?mode=dev").status == 200
+        has_log = server.ask("/boot/script?mac=52:54:00:ff:ff:ff&mode=dev").status == 200
         cpu_s, rss = server.cpu_s(), server.rss_bytes()
         words = ["--nodes", nodes, "--over", over_s, *(["--log"] if has_log else [])]
         talk(f"{nodes} nodes over {over_s:g} s, {name} release")
