@@ -13,6 +13,7 @@ All on the loopback of this machine, where clients and server share the processo
 """
 
 import contextlib
+import itertools
 import json
 import os
 import resource
@@ -79,9 +80,10 @@ def take_cpu_s(work: Callable[[], object]) -> float:
 def make_makers(releases: Path) -> dict[str, Callable[[], int]]:
     """Return functions that make an image of each kind, as a request does, and return its size."""
     server = create_app(Settings(URL, URL, releases)).state.server
-    options = Options("dev", 4711, ("console=ttyS0",))
+    farms = itertools.count(1)  # another one for each image: the server remembers scripts
 
     def make_image(kind: Kind) -> int:
+        options = Options("dev", next(farms), ("console=ttyS0",))
         content = make(server, kind, options if kind.max_parts else None)
         content.close()
         return content.size
@@ -189,7 +191,7 @@ def bench_storm(folder: Path, name: str, nodes: int, sizes: tuple[int, int]) -> 
     over_s = OVER_S * nodes / NODES
     with serve(releases, folder / f"{name}.log") as server:
         server.ask("/usb/dev/1")
-        has_log = server.ask("/boot/script?mode=dev").status == 200
+        has_log = server.ask("/boot/script?mac=52:54:00:ff:ff:ff&mode=dev").status == 200
         cpu_s, rss = server.cpu_s(), server.rss_bytes()
         words = ["--nodes", nodes, "--over", over_s, *(["--log"] if has_log else [])]
         talk(f"{nodes} nodes over {over_s:g} s, {name} release")

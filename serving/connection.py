@@ -174,9 +174,9 @@ class Connection(H11Protocol):
         """Whether the client of the running response has disconnected."""
         return self.cycle is not None and self.cycle.disconnected
 
-    def chunk_bytes(self) -> int:
-        """Return the size of the response's next chunk."""
-        return self.table.chunk_bytes()
+    def chunk_bytes(self, taken: int) -> int:
+        """Return the size of the next chunk of a response of which `taken` bytes have left."""
+        return self.table.chunk_bytes(taken)
 
     async def wait_until_sent(self) -> None:
         """Wait until all that was written has left this process, or the client is gone."""

@@ -15,6 +15,9 @@ from serving.metrics import Metrics
 from serving.settings import MIN_CHUNK_BYTES, ServerSettings
 
 CHUNK_BYTES = 1 << 16
+LARGE_CHUNK_BYTES = 1 << 18
+PROVEN_BYTES = 4 << 20
+"""More than the kernels at both ends take, as a rule, for a client that reads nothing."""
 SHARE = 16
 """A chunk takes at most this fraction of the buffer memory that is left."""
 
@@ -100,15 +103,17 @@ class Connections:
         elif peer in self.peers:
             self.owing.setdefault(peer)
 
-    def chunk_bytes(self) -> int:
-        """Return the size of the next chunk of any response.
+    def chunk_bytes(self, taken: int = 0) -> int:
+        """Return the size of the next chunk of a response of which `taken` bytes have left.
 
-        It shrinks as memory fills up. `MIN_CHUNK_BYTES` are set aside for each connection, so
-        `max_buffered_bytes` is never exceeded.
+        A client that has taken much gets larger chunks, which cost less. All shrink as memory fills
+        up. `MIN_CHUNK_BYTES` are set aside for each connection, so `max_buffered_bytes` is never
+        exceeded.
         """
         reserve = self.max_open * MIN_CHUNK_BYTES
         left = self.settings.max_buffered_bytes - reserve - self.buffered_bytes
-        return min(CHUNK_BYTES, max(MIN_CHUNK_BYTES, left // SHARE))
+        most = CHUNK_BYTES if taken < PROVEN_BYTES else LARGE_CHUNK_BYTES
+        return min(most, max(MIN_CHUNK_BYTES, left // SHARE))
 
     def sweep(self, now: float) -> None:
         """Close every connection whose client has reached a time-out."""

@@ -36,7 +36,7 @@ class ContentResponse(Response):
             while at < stop:
                 if connection:
                     await connection.wait_until_sent()
-                limit = connection.chunk_bytes() if connection else CHUNK_BYTES
+                limit = connection.chunk_bytes(at - self._span.start) if connection else CHUNK_BYTES
                 data = await self._content.read(at, min(limit, stop - at))
                 await send({"type": "http.response.body", "body": data, "more_body": True})
                 at += len(data)

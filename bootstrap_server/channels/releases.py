@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -20,7 +20,7 @@ from bootstrap_server.errors import NotReadyError, NotThereError
 from bootstrap_server.options.model import parse_run_mode
 from common.releases.layout import StoreError
 from common.releases.manifest import MAX_BYTES, parse_parameters
-from serving.content import FileOpener, OpenFile
+from serving.content import FileKey, FileOpener, OpenFile, make_key
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+_-]{0,63}")  # appears in a script unescaped
@@ -41,6 +41,38 @@ class PublishedRelease(NamedTuple):
     identity: str
     version: str
     parameters: tuple[str, ...] = ()
+
+
+class LastFound:
+    """The release that was found last in each run mode, while the files are those it was found in.
+
+    Files are looked at, not opened: whatever changes a file or puts another in its place changes
+    what `look_at` returns, and digests are computed of settled files only. Threads may share one.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[object, PublishedRelease]] = {}
+
+    def find(
+        self, run_mode: str, look: Callable[[], object], find: Callable[[], PublishedRelease]
+    ) -> PublishedRelease:
+        """Return what `find` returns, called only if what `look` returns is new."""
+        state = look()
+        known, release = self._known.get(run_mode, (None, None))
+        if release is not None and known == state:
+            return release
+        release = find()
+        if look() == state:
+            self._known[run_mode] = state, release
+        return release
+
+
+def look_at(path: Path) -> FileKey | None:
+    """Return what changes when a file is written to or replaced; None without a file."""
+    try:
+        return make_key(path.stat())
+    except OSError:
+        return None
 
 
 def open_release_file(releases: Path, run_mode: str, name: str, opener: FileOpener) -> OpenFile:

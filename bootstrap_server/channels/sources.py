@@ -17,10 +17,13 @@ from typing import Protocol
 from bootstrap_server.channels.earlier import Entry, read_earlier, read_history
 from bootstrap_server.channels.releases import (
     BOOT_FILES,
+    MANIFEST,
     NOT_ABSENT,
+    LastFound,
     PublishedRelease,
     find_release,
     identify_digests,
+    look_at,
     open_pinned_file,
     open_release_file,
 )
@@ -69,10 +72,16 @@ class FolderSource:
     def __init__(self, releases: Path, opener: FileOpener) -> None:
         self.releases = releases
         self.opener = opener
+        self._found = LastFound()
 
     def find(self, run_mode: str) -> PublishedRelease:
         """Return what a run mode boots now."""
-        return find_release(self.releases, run_mode, self.opener)
+        folder = self.releases / parse_run_mode(run_mode)
+        return self._found.find(
+            run_mode,
+            lambda: [look_at(folder / name) for name in (*BOOT_FILES, MANIFEST)],
+            lambda: find_release(self.releases, run_mode, self.opener),
+        )
 
     def open(self, run_mode: str, name: str) -> OpenFile:
         """Open a file of what a run mode boots now."""
@@ -113,6 +122,7 @@ class StoreSource:
         self.opener = opener
         self.clock = clock
         self._trusted = Trusted(root)
+        self._found = LastFound()
         self._known: dict[str, tuple[bytes | None, Channel]] = {}
         self._pinned: OrderedDict[tuple[str, str], Channel] = OrderedDict()
         self._earlier: OrderedDict[tuple[str, str], tuple[int, Channel]] = OrderedDict()
@@ -121,11 +131,26 @@ class StoreSource:
     def find(self, run_mode: str) -> PublishedRelease:
         """Return what a run mode boots now, if its files are there and whole."""
         channel = self._read(run_mode)
+        return self._found.find(
+            run_mode,
+            lambda: (channel, [look_at(path) for path in self._places(channel)]),
+            lambda: self._find(channel),
+        )
+
+    def _find(self, channel: Channel) -> PublishedRelease:
+        """Return a channel's release if its files are there and whole."""
         for name in BOOT_FILES:
             self._open_file(channel, name).close()
         return PublishedRelease(
             identify_channel(channel), channel.release, self._parameters(channel)
         )
+
+    def _places(self, channel: Channel) -> Iterator[Path]:
+        """Yield where the store keeps a release's boot files and manifest."""
+        digests = [channel.files[name].sha256 for name in BOOT_FILES if name in channel.files]
+        if channel.manifest is not None:
+            digests.append(digest_of(channel.manifest))
+        yield from map(self.layout.blob, digests)
 
     def open(self, run_mode: str, name: str) -> OpenFile:
         """Open a file of what a run mode boots now."""

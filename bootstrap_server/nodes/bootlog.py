@@ -7,9 +7,10 @@ all. Machines that go first are those whose farm no token has proved, then those
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, case, delete, func, insert, select, update
+from sqlalchemy import Connection, Update, bindparam, case, delete, func, insert, select, update
 
 from bootstrap_server.nodes.identity import Identity, label_of
 from bootstrap_server.nodes.report import IpxeReport, NodeReport, begins_boot, clean
@@ -36,6 +37,29 @@ LAST_REPORT = (
 )
 ADD_REPORT = insert(REPORTS)
 CHANGE_BOOT = update(BOOTS).where(BOOTS.c.id == bindparam("of"))
+ADD_BOOT = insert(BOOTS)
+SET_BOOT = update(MACHINES).where(MACHINES.c.key == bindparam("of"))
+OLD_BOOTS = (
+    select(BOOTS.c.id)
+    .where(BOOTS.c.machine == bindparam("key"))
+    .order_by(BOOTS.c.id.desc())
+    .offset(KEPT_BOOTS)
+)
+FARM = MACHINES.c.farm.type
+SAID_FARM = case(
+    (MACHINES.c.is_enrolled, MACHINES.c.farm), else_=bindparam("said_farm", type_=FARM)
+)
+
+
+@lru_cache
+def touch_statement(names: frozenset[str]) -> Update:
+    """Return the update of a machine for reports that say these things of it."""
+    values: dict[str, Any] = {name: bindparam(f"new_{name}") for name in names}
+    if "said_farm" in names:
+        del values["said_farm"]
+        values["farm"] = SAID_FARM
+    values["report_count"] = MACHINES.c.report_count + 1
+    return update(MACHINES).where(MACHINES.c.key == bindparam("of")).values(values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +198,7 @@ def find_key(connection: Connection, identity: Identity) -> str:
 
 
 def machine_values(report: IpxeReport, proved_farm: int | None, now_s: float) -> dict[str, Any]:
-    """Return what a report changes of its machine: only what it says.
+    """Return what a report changes of its machine: only what it says, by `touch_statement`'s names.
 
     A farm that a token has proved is changed by another token only.
     """
@@ -185,14 +209,15 @@ def machine_values(report: IpxeReport, proved_farm: int | None, now_s: float) ->
     if proved_farm is not None:
         values |= {"farm": proved_farm, "is_enrolled": True}
     elif report.farm is not None:
-        values["farm"] = case((MACHINES.c.is_enrolled, MACHINES.c.farm), else_=report.farm)
-    return {**values, "report_count": MACHINES.c.report_count + 1, "last_s": now_s}
+        values["said_farm"] = report.farm
+    return {**values, "last_s": now_s}
 
 
 def touch_machine(connection: Connection, key: str, values: dict[str, Any]) -> bool:
     """Update a machine's row, which also locks it; return whether it is there."""
-    change = update(MACHINES).where(MACHINES.c.key == key).values(values)
-    return connection.execute(change).rowcount > 0
+    given = {name if name == "said_farm" else f"new_{name}": v for name, v in values.items()}
+    change = touch_statement(frozenset(values))
+    return connection.execute(change, {**given, "of": key}).rowcount > 0
 
 
 def new_machine(key: str, report: IpxeReport, now_s: float) -> dict[str, object]:
@@ -225,11 +250,10 @@ def begin_boot(connection: Connection, key: str, stage: str, now_s: float) -> Op
     """Make a boot and forget the machine's oldest ones."""
     is_whole = stage == "script"
     row = {"machine": key, "began_s": now_s, "is_whole": is_whole, "report_count": 0}
-    made = connection.execute(insert(BOOTS).values(row)).inserted_primary_key
+    made = connection.execute(ADD_BOOT, row).inserted_primary_key
     assert made is not None
-    connection.execute(update(MACHINES).where(MACHINES.c.key == key).values(boot=made[0]))
-    order = select(BOOTS.c.id).where(BOOTS.c.machine == key).order_by(BOOTS.c.id.desc())
-    older = connection.execute(order.offset(KEPT_BOOTS)).scalars().all()
+    connection.execute(SET_BOOT, {"of": key, "boot": made[0]})
+    older = connection.execute(OLD_BOOTS, {"key": key}).scalars().all()
     if older:
         connection.execute(delete(BOOTS).where(BOOTS.c.id.in_(older)))
     return OpenBoot(made[0], now_s, is_whole, 0)

@@ -1,6 +1,7 @@
 """The iPXE script of one boot. Pure: the same options and site always give the same text."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from bootstrap_server.errors import InputError, TemplateError
 from bootstrap_server.options.model import Options
@@ -9,6 +10,7 @@ from bootstrap_server.script.compose import compose
 from bootstrap_server.script.site import Site
 from common.releases.manifest import PARAMETERS_MAX_BYTES
 
+SCRIPTS_KEPT = 128  # about 2 MB: the nodes of a farm, which boot together, have the same
 SLOT_BYTES = 16384  # of a template image; a script is padded to it with newlines
 # COMMAND_LINE_SIZE of x86 Linux, less its NUL and what a release may add.
 COMMAND_LINE_MAX_BYTES = 2047 - 1 - PARAMETERS_MAX_BYTES
@@ -41,6 +43,7 @@ def command_line(options: Options, site: Site) -> str:
     return " ".join(word for word in words if word)
 
 
+@lru_cache(SCRIPTS_KEPT)
 def render_script(options: Options, site: Site) -> str:
     """Return the iPXE script of `options`. Raises `InputError` if the kernel can't take them all.
 

@@ -9,8 +9,10 @@ from ipaddress import ip_interface
 from bootstrap_server.options.network import Network
 from bootstrap_server.script.commands import (
     BLANK,
+    Block,
     Line,
     Ref,
+    block,
     command,
     echo,
     goto,
@@ -50,7 +52,7 @@ def tell_network(network: Network) -> list[Line]:
 
 
 @lru_cache(KEPT)
-def take_a_card(network: Network) -> tuple[Line, ...]:
+def take_a_card(network: Network) -> Block:
     """Go round the cards, or to the chosen one, and make the VLAN on it."""
     lines: list[Line] = [
         BLANK,
@@ -74,17 +76,19 @@ def take_a_card(network: Network) -> tuple[Line, ...]:
             isset(Ref(*name, "/mac")).otherwise(goto("no_vlan")),
             set_("card", name),
         ]
-    return tuple(lines)
+    return block(lines)
 
 
 @lru_cache(KEPT)
-def configure(network: Network) -> tuple[Line, ...]:
+def configure(network: Network) -> Block:
     """Get an address for the card: the one that was chosen, or by DHCP and router advertisement."""
     way = f"address {network.address}" if network.address else "DHCP"
-    return (
-        echo("Zero-OS:", CARD, (MAC, ":"), way, "(round", ROUND, f"of {ROUNDS})"),
-        *(set_address(network) if network.address else ask_for_address(network)),
-        *set_name_servers(network),
+    return block(
+        [
+            echo("Zero-OS:", CARD, (MAC, ":"), way, "(round", ROUND, f"of {ROUNDS})"),
+            *(set_address(network) if network.address else ask_for_address(network)),
+            *set_name_servers(network),
+        ]
     )
 
 
@@ -130,19 +134,19 @@ def set_name_servers(network: Network) -> list[Line]:
 
 
 @lru_cache(KEPT)
-def tell_address(network: Network) -> tuple[Line, ...]:
+def tell_address(network: Network) -> Block:
     """Say which address the card has."""
     found = [(ADDRESS6, GATEWAY6)] if ":" in network.address else [(ADDRESS, GATEWAY)]
     if network.ipv6 == "auto" and ":" not in network.address:
         found.append((ADDRESS6, GATEWAY6))
-    return tuple(
+    return block(
         echo("Zero-OS:", CARD, "has address", (address, ","), "gateway", gateway)
         for address, gateway in found
     )
 
 
 @lru_cache(KEPT)
-def next_card(network: Network) -> tuple[Line, ...]:
+def next_card(network: Network) -> Block:
     """Give a card up: for the next one, or for another round."""
     lines: list[Line] = []
     if network.vlan:
@@ -160,8 +164,7 @@ def next_card(network: Network) -> tuple[Line, ...]:
     ]
     if network.interface:
         lines += [BLANK, label("other_card")]
-    return (
-        *lines,
+    lines += [
         inc("index"),
         goto("card"),
         BLANK,
@@ -172,4 +175,5 @@ def next_card(network: Network) -> tuple[Line, ...]:
         command("sleep", Ref("wait")).ignored(),
         inc("wait", Ref("wait")),
         goto("round"),
-    )
+    ]
+    return block(lines)

@@ -78,29 +78,58 @@ class Comment:
         return f"# {self.text}" if self.text else ""
 
 
-Line = Command | Label | Comment
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Lines that were rendered once, for many scripts."""
+
+    text: str
+    labels: tuple[str, ...]
+    targets: frozenset[str]
+
+    def __str__(self) -> str:
+        return self.text
+
+
+Line = Command | Label | Comment | Block
 BLANK = Comment()
+
+
+def block(lines: Iterable[Line]) -> Block:
+    """Render lines. Raises `TemplateError` for one that does not end where it should."""
+    texts: list[str] = []
+    labels: list[str] = []
+    targets: set[str] = set()
+    for line in lines:
+        text = str(line)
+        if isinstance(line, Block):
+            labels += line.labels
+            targets |= line.targets
+        else:
+            if "\n" in text or text.endswith("\\"):
+                raise TemplateError("a line of the script does not end where it should")
+            text += "\n"
+            if isinstance(line, Label):
+                labels.append(line.name)
+            elif isinstance(line, Command):
+                targets.update(targets_of(line))
+        texts.append(text)
+    return Block("".join(texts), tuple(labels), frozenset(targets))
 
 
 def render(lines: Iterable[Line]) -> str:
     """Return a script. Raises `TemplateError` unless each label is there once, and each target."""
-    known = list(lines)
-    labels = [line.name for line in known if isinstance(line, Label)]
-    targets = {target for line in known for target in targets_of(line)}
-    if len(set(labels)) < len(labels) or not targets <= set(labels):
+    whole = block(lines)
+    labels = set(whole.labels)
+    if len(labels) < len(whole.labels) or not whole.targets <= labels:
         raise TemplateError("the script's labels do not match")
-    texts = ["#!ipxe", *map(str, known)]
-    if any("\n" in text or text.endswith("\\") for text in texts):
-        raise TemplateError("a line of the script does not end where it should")
-    return "".join(f"{text}\n" for text in texts)
+    return f"#!ipxe\n{whole.text}"
 
 
-def targets_of(line: Line) -> Iterator[str]:
+def targets_of(line: Command) -> Iterator[str]:
     """Yield the labels that a line goes to, but for those that iPXE makes up as it runs."""
-    if isinstance(line, Command):
-        for one in (line, *(command for _, command in line.following if command)):
-            if one.words[0] == "goto" and "$" not in one.words[1]:
-                yield one.words[1]
+    for one in (line, *(command for _, command in line.following if command)):
+        if one.words[0] == "goto" and "$" not in one.words[1]:
+            yield one.words[1]
 
 
 def render_part(part: Part) -> str:

@@ -25,9 +25,11 @@ from bootstrap_server.script.cards import (
 )
 from bootstrap_server.script.commands import (
     BLANK,
+    Block,
     Comment,
     Line,
     Ref,
+    block,
     command,
     echo,
     goto,
@@ -57,29 +59,24 @@ def tell_reasons() -> Iterator[Line]:
         yield from (label(f"why_{code}"), why, goto("tell"))
 
 
-REASONS = tuple(tell_reasons())
-
-
 def compose(options: Options, site: Site, arguments: Sequence[str]) -> list[Line]:
     """Return the script that boots a node with `arguments` as the kernel's command line."""
     bases = find_bases(options, site)
     return [
         *greet(options, site, bases),
-        *take_a_card(options.network),
-        *configure(options.network),
+        take_a_card(options.network),
+        configure(options.network),
         *after_address(options, site),
         *fetch(options, site, bases, arguments),
         *start(options, site),
         *diagnose(options, site, bases),
-        *next_card(options.network),
-        *give_up(),
+        next_card(options.network),
+        GIVE_UP,
     ]
 
 
-def greet(options: Options, site: Site, bases: Sequence[str]) -> list[Line]:
-    """Prepare iPXE, turn away one that is too old, and say what is going to be booted."""
-    farm = "no farm" if options.farm is None else f"farm {options.farm}"
-    return [
+BEGINNING = block(
+    [
         Comment("Zero-OS boot script"),
         command("console").ignored(),
         command("imgfree").ignored(),
@@ -87,6 +84,22 @@ def greet(options: Options, site: Site, bases: Sequence[str]) -> list[Line]:
         inc("probe").ignored(),
         iseq(Ref("probe"), "2").otherwise(goto("too_old")),
         command("echo"),
+    ]
+)
+BEFORE_CARDS = block(
+    [
+        set_number("round", 0),
+        set_number("wait", 5),
+        isset(Ref("net0/mac")).otherwise(goto("no_card")),
+    ]
+)
+
+
+def greet(options: Options, site: Site, bases: Sequence[str]) -> list[Line]:
+    """Prepare iPXE, turn away one that is too old, and say what is going to be booted."""
+    farm = "no farm" if options.farm is None else f"farm {options.farm}"
+    return [
+        BEGINNING,
         echo(f"Zero-OS: run mode {options.run_mode}, {farm}"),
         echo("Zero-OS: kernel parameters:", " ".join(options.parameters) or "none"),
         *tell_network(options.network),
@@ -96,15 +109,13 @@ def greet(options: Options, site: Site, bases: Sequence[str]) -> list[Line]:
             for place, base in enumerate(bases, 1)
         ),
         set_("code", "ZB15" if options.network.interface else "ZB17"),
-        set_number("round", 0),
-        set_number("wait", 5),
-        isset(Ref("net0/mac")).otherwise(goto("no_card")),
+        BEFORE_CARDS,
     ]
 
 
 def after_address(options: Options, site: Site) -> list[Line]:
     """Say which address it is, set the clock where certificates need it, and report."""
-    lines = [*tell_address(options.network)]
+    lines: list[Line] = [tell_address(options.network)]
     # Checking a certificate needs the right time. Debian 13's iPXE has no ntp command.
     if any(base.startswith("https:") for base in find_bases(options, site)):
         lines.append(command("ntp", "pool.ntp.org").ignored())
@@ -125,14 +136,13 @@ def start(options: Options, site: Site) -> list[Line]:
     ]
 
 
-def give_up() -> list[Line]:
+def give_up() -> Block:
     """Say why, and reboot."""
     lines: list[Line] = [BLANK, label("no_card"), set_("code", "ZB11"), goto("failed")]
     lines += [BLANK, label("too_old"), set_("code", "ZB10"), BLANK, label("failed")]
     lines += [command("echo"), goto("why_", CODE).ignored()]
-    return [
-        *lines,
-        *REASONS,
+    lines += [
+        *tell_reasons(),
         BLANK,
         label("tell"),
         echo("Zero-OS: cannot boot", ("(", CODE, "):"), Ref("why")),
@@ -143,3 +153,7 @@ def give_up() -> list[Line]:
         command("sleep", str(REBOOT_PAUSE_S)).ignored(),
         command("reboot"),
     ]
+    return block(lines)
+
+
+GIVE_UP = give_up()

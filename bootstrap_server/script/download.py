@@ -1,6 +1,7 @@
 """The part of a script that fetches kernel and initramfs, and finds out why that failed."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
@@ -8,10 +9,12 @@ from bootstrap_server.options.model import Options
 from bootstrap_server.script.bootlog import report, report_failure
 from bootstrap_server.script.commands import (
     BLANK,
+    Block,
     Command,
     Line,
     Ref,
     Word,
+    block,
     chain,
     command,
     echo,
@@ -39,6 +42,7 @@ from bootstrap_server.script.site import Site
 
 TRIES = 3
 STALL_MS = 30_000
+KEPT = 32  # blocks of each kind that are rendered once
 AT = Ref("at")
 
 # What iPXE's own errors say of a download, whatever stage it was in: six digits of an error, and
@@ -62,9 +66,6 @@ def tell_errors() -> Iterator[Line]:
         yield from (set_("code", code), goto("mirror"))
 
 
-KNOWN_ERRORS = tuple(tell_errors())
-
-
 def find_bases(options: Options, site: Site) -> list[str]:
     """Return the servers to fetch from, in the order in which to try them."""
     return list(dict.fromkeys([*options.mirrors, site.public_url, *site.mirrors]))
@@ -75,9 +76,23 @@ def fetch(
 ) -> list[Line]:
     """Fetch kernel and initramfs from one server after the other, in tries with pauses."""
     path = f"/{options.release}/release.ipxe" if options.release else "/release.ipxe"
-    place: tuple[Word, ...] = ("from", BASE) if len(bases) > 1 else ()
-    told = ("Zero-OS: fetching kernel and initramfs (try", TRY, f"of {TRIES})", *place)
     return [
+        choose_server(path, is_one=len(bases) == 1),
+        kernel("vmlinuz", (AT, "/vmlinuz"), STALL_MS, [*arguments, PARAMETERS]).otherwise(
+            goto("fetch_failed")
+        ),
+        *report(options, site, "kernel"),
+        INITRAMFS,
+        *report(options, site, "initramfs"),
+    ]
+
+
+@lru_cache(KEPT)
+def choose_server(path: str, *, is_one: bool) -> Block:
+    """Go to the next server, and ask it which release there is."""
+    place: tuple[Word, ...] = () if is_one else ("from", BASE)
+    told = ("Zero-OS: fetching kernel and initramfs (try", TRY, f"of {TRIES})", *place)
+    lines: list[Line] = [
         BLANK,
         label("try"),
         inc("try"),
@@ -94,23 +109,34 @@ def fetch(
         chain((BASE, path), STALL_MS).otherwise(goto("fetch_failed")),
         set_("code", "ZB22"),
         set_("at", (BASE, "/", Ref("release"))),
-        kernel("vmlinuz", (AT, "/vmlinuz"), STALL_MS, [*arguments, PARAMETERS]).otherwise(
-            goto("fetch_failed")
-        ),
-        *report(options, site, "kernel"),
+    ]
+    return block(lines)
+
+
+INITRAMFS = block(
+    [
         initrd("initramfs.zst", (AT, "/initramfs.zst"), STALL_MS).then(goto("start")).ignored(),
         set_("error", LAST_ERROR),
         command("imgfree", "vmlinuz").ignored(),
         goto("diagnose"),
         BLANK,
         label("start"),
-        *report(options, site, "initramfs"),
     ]
+)
 
 
 def diagnose(options: Options, site: Site, bases: Sequence[str]) -> list[Line]:
     """Find out why a download failed, then go on with the next server or the next try."""
-    has_name = any(is_name(base) for base in bases)
+    return [
+        find_code(has_name=any(map(is_name, bases))),
+        *report_failure(options, site),
+        TRY_AGAIN,
+    ]
+
+
+@lru_cache(KEPT)
+def find_code(*, has_name: bool) -> Block:
+    """Set the code of a download that failed; go on below if that was the last try."""
     lines: list[Line] = [
         BLANK,
         label("fetch_failed"),
@@ -124,13 +150,17 @@ def diagnose(options: Options, site: Site, bases: Sequence[str]) -> list[Line]:
         label("known_error"),
         goto("error_", ERROR).otherwise(goto("mirror")),
     ]
-    return [
-        *lines,
-        *KNOWN_ERRORS,
+    lines += [
+        *tell_errors(),
         BLANK,
         label("try_over"),
         iseq(TRY, str(TRIES)).otherwise(goto("try_again")),
-        *report_failure(options, site),
+    ]
+    return block(lines)
+
+
+TRY_AGAIN = block(
+    [
         goto("next_card"),
         BLANK,
         label("try_again"),
@@ -139,6 +169,7 @@ def diagnose(options: Options, site: Site, bases: Sequence[str]) -> list[Line]:
         inc("pause", Ref("pause")),
         goto("try"),
     ]
+)
 
 
 def isset_any(first: Ref, second: Ref) -> Command:
@@ -146,6 +177,7 @@ def isset_any(first: Ref, second: Ref) -> Command:
     return command("isset", (first, second))
 
 
+@lru_cache(KEPT)
 def is_name(url: str) -> bool:
     """Return whether a URL's host is a name that must be resolved."""
     host = urlsplit(url).hostname or ""

@@ -15,7 +15,7 @@ from bootstrap_server.script.commands import (
     set_,
     set_number,
 )
-from bootstrap_server.script.compose import give_up
+from bootstrap_server.script.compose import GIVE_UP
 from bootstrap_server.script.download import STALL_MS
 from bootstrap_server.script.names import MAC
 from bootstrap_server.script.site import Site
@@ -41,13 +41,13 @@ def render_provision(site: Site) -> str:
         set_number("round", 0),
         set_number("wait", 5),
         isset(Ref("net0/mac")).otherwise(goto("no_card")),
-        *take_a_card(ANY),
-        *configure(ANY),
-        *tell_address(ANY),
+        take_a_card(ANY),
+        configure(ANY),
+        tell_address(ANY),
         *([command("ntp", "pool.ntp.org").ignored()] if is_checked else []),
         set_("code", "ZB21"),
         chain(node, STALL_MS).ignored(),
-        *next_card(ANY),
-        *give_up(),
+        next_card(ANY),
+        GIVE_UP,
     ]
     return render(lines)

@@ -12,6 +12,7 @@ import binascii
 import re
 import struct
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from cryptography.exceptions import InvalidSignature
@@ -33,6 +34,7 @@ CONTEXT = b"Zero-OS enrolment\0"
 HEAD = struct.Struct(">BI32s")  # version, farm, SHA-256 of the options; the run mode follows
 SIGNATURE_BYTES = 64
 TOKEN_MAX_CHARS = 200
+TOKENS_KEPT = 1024  # about 1 MB
 FILE_NAME = "enrolment.key"
 LOCK_S = 30
 KEY_MODE = 0o600
@@ -54,8 +56,9 @@ class Enroller:
 
     def __init__(self, key: Ed25519PrivateKey | None) -> None:
         self.key = key
+        self.make_token = lru_cache(TOKENS_KEPT)(self._make_token)
 
-    def make_token(self, options: Options) -> str:
+    def _make_token(self, options: Options) -> str:
         """Return the token of an image; empty without a farm, which it would be for."""
         if self.key is None or options.farm is None:
             return ""

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from serving.connections import CHUNK_BYTES, Connections
+from serving.connections import CHUNK_BYTES, LARGE_CHUNK_BYTES, PROVEN_BYTES, Connections
 from serving.metrics import Metrics
 from serving.settings import MIN_CHUNK_BYTES, ServerSettings
 
@@ -100,12 +100,18 @@ def test_overdue_connections_are_ended_and_counted() -> None:
     assert rejections(table, "idle_timeout") == 1
 
 
+@pytest.mark.parametrize(
+    ("taken", "most"),
+    [(0, CHUNK_BYTES), (PROVEN_BYTES - 1, CHUNK_BYTES), (PROVEN_BYTES, LARGE_CHUNK_BYTES)],
+)
 @pytest.mark.parametrize("count", [1, 100, 1000])
-def test_stalled_clients_never_hold_more_than_the_buffer_limit(count: int) -> None:
+def test_stalled_clients_never_hold_more_than_the_buffer_limit(
+    count: int, taken: int, most: int
+) -> None:
     table = make_table(max_connections=count, max_buffered_bytes=8 * MIB)
-    assert table.chunk_bytes() == CHUNK_BYTES
+    assert table.chunk_bytes(taken) == most
     for _ in range(count):  # each takes a chunk and never reads
-        chunk = table.chunk_bytes()
-        assert MIN_CHUNK_BYTES <= chunk <= CHUNK_BYTES
+        chunk = table.chunk_bytes(taken)
+        assert MIN_CHUNK_BYTES <= chunk <= most
         table.buffered_bytes += chunk
     assert table.buffered_bytes <= 8 * MIB

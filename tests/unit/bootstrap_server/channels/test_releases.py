@@ -5,15 +5,18 @@ import contextlib
 import errno
 import hashlib
 import json
+import os
 from pathlib import Path
 
 import pytest
 from fastapi import FastAPI
 
 from bootstrap_server.channels.releases import open_release_file
+from bootstrap_server.channels.sources import FolderSource
+from bootstrap_server.errors import NotReadyError, NotThereError
 from bootstrap_server.settings import Settings
 from bootstrap_server.web.app import create_app
-from serving.content import BeingWrittenError, FileOpener
+from serving.content import BeingWrittenError, FileOpener, OpenFile
 from tests.helpers.asgi import ask
 from tests.helpers.ipxe.grammar import read_commands
 
@@ -33,6 +36,16 @@ def channel(tmp_path: Path) -> Path:
 @pytest.fixture
 def app(channel: Path) -> FastAPI:
     return create_app(Settings("http://boot.example", "http://hub.example", channel.parent))
+
+
+class CountingOpener(FileOpener):
+    """Counts the files that it opens."""
+
+    count = 0
+
+    def open(self, path: Path, etag: str | None = None) -> OpenFile:
+        self.count += 1
+        return super().open(path, etag)
 
 
 def publish(channel: Path, name: str, data: bytes) -> None:
@@ -94,6 +107,30 @@ def test_no_release_is_named_while_one_is_being_published(app: FastAPI, channel:
     assert "being published" in answer.text
     publish_manifest(channel, "1.0+4567")
     assert "release 1.0+4567" in ask(app, "/kernel/dev/release.ipxe").text
+
+
+def test_a_release_is_looked_for_again_when_a_file_changes_and_only_then(channel: Path) -> None:
+    opener = CountingOpener()
+    source = FolderSource(channel.parent, opener)
+    found = [source.find("dev")]
+    opened = opener.count
+    assert source.find("dev") == found[0]
+    assert opener.count == opened
+    publish(channel, "vmlinuz", b"new kernel")
+    found.append(source.find("dev"))
+    state = (channel / "vmlinuz").stat()
+    (channel / "vmlinuz").write_bytes(b"NEW KERNEL")
+    os.utime(channel / "vmlinuz", ns=(state.st_atime_ns, state.st_mtime_ns))
+    found.append(source.find("dev"))
+    publish_manifest(channel, "1.0")
+    found.append(source.find("dev"))
+    assert len(set(found)) == 4
+    publish(channel, "initramfs.zst", b"")
+    with pytest.raises(NotReadyError):
+        source.find("dev")
+    (channel / "initramfs.zst").unlink()
+    with pytest.raises(NotThereError):
+        source.find("dev")
 
 
 @pytest.mark.parametrize(

@@ -133,6 +133,13 @@ def test_a_damaged_file_is_not_served(app: FastAPI, maintainer: Maintainer) -> N
     assert ask(app, f"/channel/targets/dev/{place.name}.vmlinuz").status == 503
 
 
+def test_a_release_that_has_lost_a_file_is_not_named(app: FastAPI, maintainer: Maintainer) -> None:
+    current(app)
+    maintainer.layout.blob(maintainer.read("dev").files["initramfs.zst"].sha256).unlink()
+    assert ask(app, "/kernel/dev/release.ipxe").status == 404
+    assert app.state.server.describe()["channels"]["dev"] is False
+
+
 def test_a_lack_of_descriptors_is_no_lack_of_a_release(
     app: FastAPI, monkeypatch: pytest.MonkeyPatch
 ) -> None:

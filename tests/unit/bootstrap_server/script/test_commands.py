@@ -10,6 +10,7 @@ from bootstrap_server.script.commands import (
     Comment,
     Line,
     Ref,
+    block,
     chain,
     command,
     echo,
@@ -98,8 +99,18 @@ def test_options_come_before_arguments() -> None:
     ],
 )
 def test_a_script_that_can_not_be_right_is_not_rendered(lines: list[Line]) -> None:
-    with pytest.raises(TemplateError):
-        render(lines)
+    for make in (iter, lambda some: [block(some)]):
+        with pytest.raises(TemplateError):
+            render(make(lines))
+
+
+def test_a_block_is_the_lines_that_it_is_made_of() -> None:
+    lines: list[Line] = [goto("there"), label("here")]
+    rest: list[Line] = [label("there"), goto("here")]
+    assert render([block(lines), *rest]) == render([*lines, *rest])
+    for wrong in ([block(lines)], [block(lines), *rest, label("here")]):
+        with pytest.raises(TemplateError):
+            render(wrong)
 
 
 def test_a_script_begins_with_its_mark() -> None:
