@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bootstrap_server.errors import SettingsError
+from common.files import read_regular
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -98,6 +99,6 @@ def check_chain(chain: Path | None, root: bytes) -> None:
 def read(path: Path) -> bytes:
     """Return the content of an operator's file."""
     try:
-        return path.read_bytes()
+        return read_regular(path)
     except OSError as error:
         raise SettingsError(f"cannot read {path}: {error.strerror}") from error

@@ -337,7 +337,6 @@ def test_the_form_shows_the_error_of_every_field(server: Server) -> None:
         ("/usb/dev/1/init=x", "GET", 422, "first process"),
         ("/usb/dev/1/mem=1G", "GET", 422, "kernel parameter mem"),
         ("/usb/dev/1/zos-debug/zos-v3.efi", "GET", 404, "no earlier releases"),
-        ("/full/dev/1?kernel=1.0", "GET", 404, "no earlier releases"),
         ("/", "POST", 405, "GET or HEAD"),
     ],
 )

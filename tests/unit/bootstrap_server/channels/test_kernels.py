@@ -107,6 +107,15 @@ def test_what_only_the_store_says_is_no_release(app: FastAPI, maintainer: Mainta
     assert ask(app, "/kernel/dev/1.0/release.ipxe").status == 200
 
 
+@pytest.mark.parametrize("kind", ["full", "secure", "uki"])
+def test_what_holds_a_release_holds_the_current_one(
+    app: FastAPI, maintainer: Maintainer, kind: str
+) -> None:
+    answer = ask(app, f"/{kind}/dev/1?kernel=1.0")
+    assert answer.status == 404
+    assert "holds the run mode's current release" in answer.text
+
+
 def test_the_list_of_what_can_be_booted(app: FastAPI, maintainer: Maintainer) -> None:
     maintainer.withdraw("1.0")
     value = json.loads(ask(app, "/api/images").text)
