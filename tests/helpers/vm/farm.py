@@ -115,7 +115,7 @@ def hurry(monkeypatch: pytest.MonkeyPatch, **more: int) -> None:
 
 def wait_until_up(machine: QemuMachine, since: int = 0) -> None:
     """Wait until the kernel runs, with all of its initramfs and its command line."""
-    text = f"kernel: initramfs of {ARCHIVE_BYTES:08x} bytes; runmode=dev farmer_id=1 "
+    text = f"kernel: initramfs of {ARCHIVE_BYTES:08x} bytes; version=v3 runmode=dev farmer_id=1 "
     machine.wait_for_console_text(text, STAGE_S, since)
 
 
