@@ -26,6 +26,7 @@ from tests.helpers.vm.farm import (
     MAC,
     STAGE_S,
     Farm,
+    forget_scripts,
     hurry,
     open_farm,
     wait_for_code,
@@ -37,6 +38,13 @@ pytestmark = [pytest.mark.vm, pytest.mark.timeout(900)]
 ELSEWHERE = "net=192.168.99.0/24,restrict=on"  # a router that leads nowhere, and names none
 HALF = 150_000
 FETCHED = "/vmlinuz... ok"  # UEFI does not start a kernel that is no EFI program
+
+
+@pytest.fixture(autouse=True)
+def no_script_is_kept() -> Iterator[None]:
+    """Keep the quick scripts of these tests from those of other files."""
+    yield
+    forget_scripts()
 
 
 @pytest.fixture

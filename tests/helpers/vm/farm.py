@@ -14,7 +14,7 @@ import pytest
 import urllib3
 
 from bootstrap_server.images.keys import read_root
-from bootstrap_server.script import cards, compose, download
+from bootstrap_server.script import boot, cards, compose, download
 from bootstrap_server.settings import Settings
 from bootstrap_server.web.app import create_app
 from common.bootcodes import describe
@@ -111,6 +111,16 @@ def hurry(monkeypatch: pytest.MonkeyPatch, **more: int) -> None:
     """Let the scripts of this process' servers give up soon."""
     for name, (module, value) in QUICK.items():
         monkeypatch.setattr(module, name, more.get(name, value))
+    monkeypatch.setattr(compose, "GIVE_UP", compose.give_up())
+    forget_scripts()
+
+
+def forget_scripts() -> None:
+    """Drop what is kept of scripts, which has the constants of the time when it was made."""
+    for module in (boot, cards, compose, download):
+        for function in vars(module).values():
+            if hasattr(function, "cache_clear"):
+                function.cache_clear()
 
 
 def wait_until_up(machine: QemuMachine, since: int = 0) -> None:
