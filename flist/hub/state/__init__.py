@@ -1,0 +1,1 @@
+"""What the hub keeps in its database: accounts, repositories, versions, whose block is whose."""
