@@ -7,17 +7,25 @@ from pathlib import Path
 from fastapi import FastAPI
 
 from flist.hub.folder.library import Library
+from flist.hub.jobs.chores import Chores
+from flist.hub.jobs.convert import convert
+from flist.hub.jobs.follows import KIND, Follows, follow
+from flist.hub.jobs.jobs import Jobs
 from flist.hub.library.hub import Hub, open_hub
 from flist.hub.settings import HubSettings
 from flist.hub.state.opening import has_state
 from flist.hub.state.viewer import ANYBODY
-from flist.hub.web import blocks, flists, folder, history
+from flist.hub.web import blocks, flists, folder, history, jobs
 from flist.hub.web.rfs import browse, files, uploads, website
+from flist.hub.web.rfs import convert as convert_images
 from flist.hub.web.rfs.shelf import FolderShelf, HubShelf
 from flist.hub.web.shared import Downloads
 from flist.hub.web.viewers import viewer
 from serving import kit
 from serving.kit import Kit
+
+KINDS = {"convert": convert, KIND: follow}
+FOLLOWS_S = 10.0
 
 
 def create_app(root: Path, settings: HubSettings | None = None) -> FastAPI:
@@ -43,6 +51,8 @@ def create_hub_app(hub: Hub) -> FastAPI:
     app.state.hub = hub
     hub.kit.readiness.checks["database"] = hub.database.check
     hub.contents.prepare()
+    hub.jobs = Jobs(hub, KINDS, hub.settings.jobs)
+    app.state.chores = make_chores(hub)
     downloads = Downloads()
     add_greeting(app)
     app.include_router(blocks.make_router(hub, downloads))
@@ -51,10 +61,19 @@ def create_hub_app(hub: Hub) -> FastAPI:
     app.include_router(files.make_router(hub, kept, downloads.add))
     websites = website.Websites(hub, kept, downloads.add, hub.kit.pools.hashing)
     app.include_router(website.make_router(websites, hub.kit.pools.hashing))
+    app.include_router(jobs.make_router(hub))
+    app.include_router(convert_images.make_router(hub))
     app.include_router(history.make_router(hub))
     app.include_router(browse.make_router(HubShelf(hub), viewer, hub.kit.pools.hashing))
     app.include_router(flists.make_router(hub))
     return app
+
+
+def make_chores(hub: Hub) -> Chores:
+    """Return what the server does now and then."""
+    chores = Chores(lambda: hub.kit.log)
+    chores.add("follows", FOLLOWS_S, Follows(hub).run_due)
+    return chores
 
 
 def make_app(settings: HubSettings) -> tuple[FastAPI, Kit]:
@@ -62,9 +81,17 @@ def make_app(settings: HubSettings) -> tuple[FastAPI, Kit]:
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        yield
         hub: Hub | None = getattr(app.state, "hub", None)
-        if hub is not None:
+        if hub is None:
+            yield
+            return
+        app.state.chores.start()
+        hub.jobs.start()
+        try:
+            yield
+        finally:
+            app.state.chores.close()
+            hub.jobs.close()
             hub.close()
 
     # The interactive documentation would load scripts from other sites, and a redirect would be
