@@ -1,1 +1,1 @@
-"""Accounts, tokens, and the ways to sign in."""
+"""Accounts, their tokens, and who a request comes from."""

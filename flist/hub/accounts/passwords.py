@@ -13,15 +13,15 @@ from argon2.exceptions import Argon2Error, InvalidHashError
 from flist.hub.accounts.names import MAX_PASSWORD, MIN_PASSWORD
 from flist.hub.errors import InvalidError
 
-TIME_COST = 3
-MEMORY_KIB = 32 << 10
-
 
 class Passwords:
-    """Hashes passwords and checks them."""
+    """Hashes passwords and checks them; tests set cheaper costs."""
 
-    def __init__(self, time_cost: int = TIME_COST, memory_kib: int = MEMORY_KIB) -> None:
-        self.hasher = PasswordHasher(time_cost, memory_kib, parallelism=1)
+    time_cost = 3
+    memory_kib = 32 << 10
+
+    def __init__(self) -> None:
+        self.hasher = PasswordHasher(self.time_cost, self.memory_kib, parallelism=1)
 
     @cached_property
     def decoy(self) -> str:

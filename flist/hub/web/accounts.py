@@ -10,13 +10,14 @@ DELETE /api/v1/tokens/ID                            a token that is not needed a
 """
 
 from collections.abc import Callable
-from typing import Annotated, Any, ParamSpec, TypeVar
+from typing import Annotated, ParamSpec, TypeVar
 
 from fastapi import APIRouter, Depends, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from flist.hub.errors import NotSignedInError
+from flist.hub.library.hub import Hub
 from flist.hub.state.viewer import ADMIN, READ, Viewer
 from flist.hub.web.bodies import parse_model, read_json
 from flist.hub.web.models import (
@@ -38,7 +39,7 @@ Reader = Annotated[Viewer, Depends(Demand(READ))]
 Admin = Annotated[Viewer, Depends(Demand(ADMIN))]
 
 
-def make_router(hub: Any) -> APIRouter:
+def make_router(hub: Hub) -> APIRouter:
     """Return the routes."""
     router = APIRouter(prefix="/api/v1", tags=["accounts"])
     add_own(router)
@@ -63,7 +64,7 @@ def add_own(router: APIRouter) -> None:
         )
 
 
-def add_accounts(router: APIRouter, hub: Any) -> None:
+def add_accounts(router: APIRouter, hub: Hub) -> None:
     """Add the routes of accounts."""
     desk = hub.administration
 
@@ -102,7 +103,7 @@ def add_accounts(router: APIRouter, hub: Any) -> None:
         return Response(status_code=204)
 
 
-async def demand_current(request: Request, hub: Any, viewer: Viewer, password: str) -> None:
+async def demand_current(request: Request, hub: Hub, viewer: Viewer, password: str) -> None:
     """Answer 401 unless this is the viewer's present password, if there is one.
 
     Whoever finds a session open must not be able to keep the account.
@@ -132,7 +133,7 @@ async def run_hashing(
     return found
 
 
-def add_members(router: APIRouter, hub: Any) -> None:
+def add_members(router: APIRouter, hub: Hub) -> None:
     """Add the routes of groups' members."""
     desk = hub.administration
 
@@ -154,7 +155,7 @@ def add_members(router: APIRouter, hub: Any) -> None:
         return Response(status_code=204)
 
 
-def add_tokens(router: APIRouter, hub: Any) -> None:
+def add_tokens(router: APIRouter, hub: Hub) -> None:
     """Add the routes of tokens."""
     desk = hub.administration
 

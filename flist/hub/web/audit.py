@@ -3,17 +3,18 @@
 GET /api/v1/audit?before=ID&subject=NAME&account=NAME&action=WORD    the newest 100 lines, before ID
 """
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
 
 from flist.hub.accounts.administration import demand_admin
+from flist.hub.library.hub import Hub
 from flist.hub.state.viewer import ADMIN, Viewer
 from flist.hub.web.models import AuditLine
 from flist.hub.web.viewers import Demand
 
 
-def make_router(hub: Any) -> APIRouter:
+def make_router(hub: Hub) -> APIRouter:
     """Return the route."""
     router = APIRouter(tags=["audit"])
 

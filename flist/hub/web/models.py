@@ -9,6 +9,7 @@ from flist.hub.accounts.accounts import Account
 from flist.hub.accounts.names import MAX_PASSWORD
 from flist.hub.accounts.signin import SESSION_DAYS, USUAL_SCOPES, Wish
 from flist.hub.accounts.tokens import DEFAULT_DAYS, Token
+from flist.hub.library.values import Repository
 from flist.hub.state.audit import Event
 
 NAME_CHARS = 100
@@ -216,7 +217,7 @@ class RepositoryView(BaseModel):
     updated: datetime
 
     @classmethod
-    def of(cls, repository: Any) -> "RepositoryView":
+    def of(cls, repository: Repository) -> "RepositoryView":
         """Return what is shown of a repository."""
         return cls(
             name=repository.name, owner=repository.owner, is_private=repository.is_private,

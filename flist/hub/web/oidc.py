@@ -17,8 +17,9 @@ from flist.hub.accounts.arrivals import find_account
 from flist.hub.accounts.oidc import Attempt, Provider
 from flist.hub.accounts.signin import PAGES, PAGES_DAYS
 from flist.hub.errors import NotSignedInError
-from flist.hub.web.sessions import address_of, redirect
-from flist.hub.web.viewers import is_secure, keep_session
+from flist.hub.library.hub import Hub
+from flist.hub.web.sessions import redirect
+from flist.hub.web.viewers import address_of, is_secure, keep_session
 from serving.rates import RateLimit, TooManyRequestsError
 from serving.tokens import DAY_S
 
@@ -42,7 +43,7 @@ def make_provider(settings: Any) -> Provider | None:
     )
 
 
-def make_router(hub: Any, provider: Provider) -> APIRouter:
+def make_router(hub: Hub, provider: Provider) -> APIRouter:
     """Return the routes."""
     router = APIRouter(tags=["sign-in"])
     settings = hub.settings

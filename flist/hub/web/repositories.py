@@ -4,12 +4,13 @@ GET, POST /api/v1/repositories              those that one may read; a new one
 GET, PATCH /api/v1/repositories/NAME        one
 """
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials
 from starlette.concurrency import run_in_threadpool
 
+from flist.hub.library.hub import Hub
 from flist.hub.state.viewer import ADMIN, PUBLISH, Viewer
 from flist.hub.web.accounts import MAX_BODY_BYTES
 from flist.hub.web.bodies import parse_model, read_json
@@ -27,7 +28,7 @@ def offer(
     return viewer(request)
 
 
-def make_router(hub: Any) -> APIRouter:
+def make_router(hub: Hub) -> APIRouter:
     """Return the routes."""
     router = APIRouter(prefix="/api/v1/repositories", tags=["repositories"])
     known = hub.repositories

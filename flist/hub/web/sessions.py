@@ -18,9 +18,11 @@ from starlette.responses import RedirectResponse, Response
 from flist.hub.accounts.challenge import VALID_S
 from flist.hub.accounts.signin import PAGES, PAGES_DAYS, Wish
 from flist.hub.errors import InvalidError
+from flist.hub.library.hub import Hub
 from flist.hub.web.bodies import parse_model, read_json
 from flist.hub.web.models import Challenge, ChallengeAsked, SignedIn, SignIn, describe_body
 from flist.hub.web.viewers import (
+    address_of,
     check_origin,
     forget_session,
     keep_session,
@@ -41,7 +43,7 @@ FORM = "application/x-www-form-urlencoded"
 T = TypeVar("T")
 
 
-def make_router(hub: Any) -> APIRouter:
+def make_router(hub: Hub) -> APIRouter:
     """Return the routes."""
     router = APIRouter(tags=["sign-in"])
     add_challenge(router, hub)
@@ -51,7 +53,7 @@ def make_router(hub: Any) -> APIRouter:
     return router
 
 
-def add_challenge(router: APIRouter, hub: Any) -> None:
+def add_challenge(router: APIRouter, hub: Hub) -> None:
     """Add the route that gives out nonces."""
     settings = hub.settings
     limit = RateLimit(settings.sign_in_per_minute, settings.sign_in_burst)
@@ -74,7 +76,7 @@ def host_of(request: Request) -> str:
     return urlsplit(public).netloc if public else request.headers.get("host", "")
 
 
-def add_sign_in(router: APIRouter, hub: Any) -> None:
+def add_sign_in(router: APIRouter, hub: Hub) -> None:
     """Add the route that gives out tokens."""
 
     @router.post(f"/{api.SIGN_IN}", status_code=201, openapi_extra=describe_body(SignIn))
@@ -92,7 +94,7 @@ def add_sign_in(router: APIRouter, hub: Any) -> None:
         return SignedIn(access_token=text)
 
 
-async def check_password(hub: Any, request: Request, name: str, password: str, wish: Wish) -> str:
+async def check_password(hub: Hub, request: Request, name: str, password: str, wish: Wish) -> str:
     """Return a token for a name and a password; answers 429 when very many wait."""
     pool = request.app.state.kit.pools.passwords
     metrics = request.app.state.kit.metrics
@@ -109,12 +111,7 @@ async def check_password(hub: Any, request: Request, name: str, password: str, w
     return text
 
 
-def address_of(request: Request) -> str:
-    """Return the client's address."""
-    return request.client.host if request.client else ""
-
-
-def add_sign_out(router: APIRouter, hub: Any) -> None:
+def add_sign_out(router: APIRouter, hub: Hub) -> None:
     """Add the route that ends a session."""
 
     @router.post("/api/v1/signout", status_code=204, response_class=Response)
@@ -127,7 +124,7 @@ def add_sign_out(router: APIRouter, hub: Any) -> None:
         return Response(status_code=204)
 
 
-def add_pages(router: APIRouter, hub: Any) -> None:
+def add_pages(router: APIRouter, hub: Hub) -> None:
     """Add the forms of the pages."""
 
     @router.post("/login", status_code=303, response_class=Response, openapi_extra=describe_form())
@@ -158,7 +155,7 @@ def check_form(request: Request) -> None:
 
     A program that is no browser sends neither header.
     """
-    if {"sec-fetch-site", "origin"} & request.headers.keys():
+    if any(name in request.headers for name in ("sec-fetch-site", "origin")):
         check_origin(request)
 
 

@@ -66,7 +66,7 @@ class Demand:
 def find_viewer(request: Request) -> Viewer:
     """Return who a request is by, from its header, else from its cookie."""
     hub = getattr(request.app.state, "hub", None)
-    address = request.client.host if request.client else ""
+    address = address_of(request)
     if hub is None:  # a plain folder, which has no accounts
         return ANYBODY
     header = request.headers.get("authorization")
@@ -90,6 +90,11 @@ def find_viewer(request: Request) -> Viewer:
             raise
         return Viewer(address=address)
     return found
+
+
+def address_of(request: Request) -> str:
+    """Return the client's address."""
+    return request.client.host if request.client else ""
 
 
 def check_origin(request: Request) -> None:

@@ -12,6 +12,12 @@ from tests.helpers.flist.desk import CHEAP, PASSWORD, Desk
 KEY = "ab" * 32
 
 
+class Dearer(Passwords):
+    """Other costs."""
+
+    time_cost, memory_kib = 2, 8
+
+
 def test_passwords_are_hashed_and_checked() -> None:
     desk = Desk()
     with desk.database.reading() as connection:
@@ -35,9 +41,7 @@ def test_a_password_that_cannot_be_one_is_refused(password: str) -> None:
 def test_hashes_of_other_costs_are_renewed_at_the_next_sign_in() -> None:
     desk = Desk()
     with desk.database.writing() as connection:
-        connection.execute(
-            update(ACCOUNTS).values(password=Passwords(time_cost=2, memory_kib=8).hash(PASSWORD))
-        )
+        connection.execute(update(ACCOUNTS).values(password=Dearer().hash(PASSWORD)))
     assert desk.accounts.check_password("alice", PASSWORD)
     with desk.database.reading() as connection:
         asked = select(ACCOUNTS.c.password).where(ACCOUNTS.c.name == "alice")
