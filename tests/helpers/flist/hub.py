@@ -66,10 +66,9 @@ def make_root(root: Path, **settings: Any) -> Path:
     """Make the folder of a hub for a server to serve: with users, repositories and `TOKEN`."""
     hub = make_hub(root, **settings).hub
     account = hub.accounts.find(OPERATOR)
-    assert account is not None
     _, mark, secret = TOKEN.split("_")
     row = {"id": mark, "account_id": account.id, "name": "fixed", "digest": digest_of(secret),
-           "scopes": " ".join(SCOPES), "created_s": 0}  # fmt: skip
+           "scopes": " ".join(SCOPES), "is_session": False, "created_s": 0}  # fmt: skip
     with hub.database.writing() as connection:
         insert_new(connection, TOKENS, row)
     for name in REPOSITORIES:
