@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 
 from fastapi import FastAPI
@@ -12,10 +13,23 @@ from flist.hub.jobs.convert import convert
 from flist.hub.jobs.follows import KIND, Follows, follow
 from flist.hub.jobs.jobs import Jobs
 from flist.hub.library.hub import Hub, open_hub
+from flist.hub.mirror.mirrors import Mirrors
+from flist.hub.mirror.through import create_mirror
 from flist.hub.settings import HubSettings
 from flist.hub.state.opening import has_state
 from flist.hub.state.viewer import ANYBODY
-from flist.hub.web import blocks, flists, folder, history, jobs
+from flist.hub.web import (
+    accounts,
+    audit,
+    blocks,
+    flists,
+    folder,
+    history,
+    jobs,
+    oidc,
+    repositories,
+    sessions,
+)
 from flist.hub.web.rfs import browse, files, uploads, website
 from flist.hub.web.rfs import convert as convert_images
 from flist.hub.web.rfs.shelf import FolderShelf, HubShelf
@@ -26,6 +40,7 @@ from serving.kit import Kit
 
 KINDS = {"convert": convert, KIND: follow}
 FOLLOWS_S = 10.0
+MIRRORS_S = 30.0
 
 
 def create_app(root: Path, settings: HubSettings | None = None) -> FastAPI:
@@ -34,6 +49,8 @@ def create_app(root: Path, settings: HubSettings | None = None) -> FastAPI:
     It is a plain folder, unless `zos hub init` has made a hub with accounts of it.
     """
     settings = settings or HubSettings(root=root)
+    if settings.upstream:
+        return create_mirror(root, settings)
     if has_state(root, settings.database):
         return create_hub_app(open_hub(settings))
     app, shared = make_app(settings)
@@ -63,6 +80,13 @@ def create_hub_app(hub: Hub) -> FastAPI:
     app.include_router(website.make_router(websites, hub.kit.pools.hashing))
     app.include_router(jobs.make_router(hub))
     app.include_router(convert_images.make_router(hub))
+    app.include_router(sessions.make_router(hub))
+    provider = oidc.make_provider(hub.settings)
+    if provider is not None:
+        app.include_router(oidc.make_router(hub, provider))
+    app.include_router(accounts.make_router(hub))
+    app.include_router(repositories.make_router(hub))
+    app.include_router(audit.make_router(hub))
     app.include_router(history.make_router(hub))
     app.include_router(browse.make_router(HubShelf(hub), viewer, hub.kit.pools.hashing))
     app.include_router(flists.make_router(hub))
@@ -73,6 +97,8 @@ def make_chores(hub: Hub) -> Chores:
     """Return what the server does now and then."""
     chores = Chores(lambda: hub.kit.log)
     chores.add("follows", FOLLOWS_S, Follows(hub).run_due)
+    tell = partial(hub.jobs.log, "mirror")
+    chores.add("mirrors", MIRRORS_S, lambda: Mirrors(hub).run_due(lambda text: tell(said=text)))
     return chores
 
 

@@ -1,76 +1,81 @@
-"""`zos hub mirror`: follow other hubs."""
+"""`zos hub mirror`: the hubs that this one follows."""
 
 import argparse
-import sys
+from collections.abc import Mapping
+from typing import Any
 
-from flist.hub.commands.shared import add_place, open_from, operator
+from flist.errors import FlistError
+from flist.hub.commands import console
+from flist.hub.library.hub import Hub
+from flist.hub.mirror.mirrors import Mirror, Mirrors
+from flist.hub.state.viewer import SCOPES
 from flist.values import parse_seconds
 
+NAME, HELP = "mirror", "follow other hubs: pull what is missing here"
 HOUR_S = 3600.0
+run = console.run
 
 
-def add_parser(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add the verb."""
-    parser = verbs.add_parser("mirror", help="follow other hubs: pull what is missing here")
-    actions = parser.add_subparsers(required=True, dest="action", metavar="ACTION")
-    add = actions.add_parser("add", help="follow a hub; a running server pulls by itself")
-    add.add_argument("urls", metavar="URL[,URL...]", help="the hub, and others to use if it fails")
-    add.add_argument("--pattern", default="*", help="flists to pull, as REPO/NAME.fl with * and ?")
-    add.add_argument(
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the actions."""
+    actions = console.add_actions(parser)
+    make = console.add_action(actions, "add", "follow a hub; a running server pulls", add)
+    make.add_argument("urls", metavar="URL[,URL...]", help="the hub, and others if it fails")
+    make.add_argument("--user", required=True, metavar="NAME", help="whose account publishes here")
+    make.add_argument(
+        "--pattern", default="*", metavar="PATTERN", help="flists, as REPO/NAME.fl with * and ?"
+    )
+    make.add_argument(
         "--every", type=parse_seconds, default=HOUR_S, metavar="SECONDS", help="(3600)"
     )
-    add.set_defaults(run=run_add)
-    show = actions.add_parser("list", help="show which hubs are followed, and how it went")
-    show.set_defaults(run=run_list)
-    remove = actions.add_parser("remove", help="follow a hub no longer; what was pulled stays")
-    remove.add_argument("number", type=int)
-    remove.set_defaults(run=run_remove)
-    pull = actions.add_parser("run", help="pull now")
-    pull.add_argument("number", type=int, nargs="?", help="(all)")
-    pull.set_defaults(run=run_now)
-    for action in (add, show, remove, pull):
-        add_place(action)
+    listing = console.add_action(actions, "list", "show the hubs, and how the last pull went", show)
+    listing.add_argument("--json", action="store_true", help="print JSON")
+    end = console.add_action(actions, "remove", "follow a hub no longer", remove)
+    end.add_argument("number", type=int, metavar="NUMBER", help="what was pulled stays")
+    pull = console.add_action(actions, "run", "pull now, from one hub or from all", pull_now)
+    pull.add_argument("number", type=int, nargs="?", metavar="NUMBER")
 
 
-def run_add(args: argparse.Namespace, _prog: str) -> int:
+def add(hub: Hub, options: Mapping[str, Any]) -> None:
     """Follow a hub."""
-    from flist.hub.mirror.mirrors import Mirrors
-
-    with open_from(args) as hub:
-        number = Mirrors(hub).add(operator(hub), args.urls, args.pattern, args.every)
-    sys.stdout.write(f"{number}\n")
-    return 0
+    viewer = hub.accounts.viewer_of(hub.accounts.find(options["user"]), SCOPES)
+    number = Mirrors(hub).add(viewer, options["urls"], options["pattern"], options["every"])
+    console.talk(f"mirror {number} is added")
 
 
-def run_list(args: argparse.Namespace, _prog: str) -> int:
-    """Show the table."""
-    from flist.hub.mirror.mirrors import Mirrors
-
-    with open_from(args) as hub:
-        for row in Mirrors(hub).list():
-            words = (row.id, row.urls, row.pattern, f"every {row.interval_s:g} s", row.message)
-            sys.stdout.write("\t".join(map(str, words)) + "\n")
-    return 0
+def show(hub: Hub, options: Mapping[str, Any]) -> None:
+    """Print the table."""
+    rows = [describe(mirror) for mirror in Mirrors(hub).list_all()]
+    console.show(rows, is_json=options["json"])
 
 
-def run_remove(args: argparse.Namespace, _prog: str) -> int:
+def describe(mirror: Mirror) -> dict[str, Any]:
+    """Return what is shown of a mirror."""
+    return {
+        "number": mirror.id,
+        "urls": mirror.urls,
+        "pattern": mirror.pattern,
+        "user": mirror.created_by,
+        "every": f"{mirror.interval_s:g} s",
+        "pulled": console.show_time(mirror.checked_s or None),
+        "message": mirror.message,
+    }
+
+
+def remove(hub: Hub, options: Mapping[str, Any]) -> None:
     """Follow a hub no longer."""
-    from flist.hub.mirror.mirrors import Mirrors
+    mirrors = Mirrors(hub)
+    viewer = hub.accounts.viewer_of(
+        hub.accounts.find(mirrors.find(options["number"]).created_by), SCOPES
+    )
+    mirrors.remove(viewer, options["number"])
 
-    with open_from(args) as hub:
-        Mirrors(hub).remove(operator(hub), args.number)
-    return 0
 
-
-def run_now(args: argparse.Namespace, _prog: str) -> int:
-    """Pull, and fail if a flist could not be had."""
-    from flist.hub.mirror.mirrors import Mirrors
-
-    is_good = True
-    with open_from(args) as hub:
-        mirrors = Mirrors(hub)
-        rows = mirrors.list() if args.number is None else [mirrors.find(args.number)]
-        for row in rows:
-            done = mirrors.run(row, lambda text: print(text, file=sys.stderr, flush=True))
-            is_good = is_good and done is not None and not done.faults
-    return 0 if is_good else 1
+def pull_now(hub: Hub, options: Mapping[str, Any]) -> None:
+    """Pull. Raises `FlistError` if a flist could not be had."""
+    mirrors = Mirrors(hub)
+    number = options["number"]
+    rows = mirrors.list_all() if number is None else [mirrors.find(number)]
+    results = [mirrors.run(row, console.talk) for row in rows]
+    if any(done is None or done.faults for done in results):
+        raise FlistError("not all flists could be pulled", hint="`zos hub mirror list` says why")

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from sqlalchemy import Row, delete, insert, select, update
 
 from common.errors import UsageError, ZosError
+from flist.http.urls import split_url
 from flist.hub.errors import AbsentError, ConflictError
 from flist.hub.library.hub import Hub
 from flist.hub.mirror.follow import Follower, Pulled
 from flist.hub.mirror.tokens import read_tokens
 from flist.hub.state.tables import MIRRORS
 from flist.hub.state.viewer import SCOPES, Viewer
-from flist.http.urls import split_url
 
 MESSAGE_MAX_CHARS = 500
 URL_MAX_CHARS = 500
@@ -46,7 +46,7 @@ class Mirrors:
         check_urls(urls)
         if interval_s < MIN_INTERVAL_S:
             raise UsageError(f"cannot pull more often than every {MIN_INTERVAL_S:g} s")
-        if any(row.urls == urls and row.pattern == pattern for row in self.list()):
+        if any(row.urls == urls and row.pattern == pattern for row in self.list_all()):
             raise ConflictError(f"{urls} is followed already, with that pattern")
         values = {
             "url": urls,
@@ -62,7 +62,7 @@ class Mirrors:
         assert made is not None
         return int(made[0])
 
-    def list(self) -> list[Mirror]:
+    def list_all(self) -> list[Mirror]:
         """Return all, in the order in which they were added."""
         with self.hub.database.reading() as connection:
             rows = connection.execute(select(MIRRORS).order_by(MIRRORS.c.id))
@@ -70,7 +70,7 @@ class Mirrors:
 
     def find(self, number: int) -> Mirror:
         """Return one. Raises `AbsentError`."""
-        found = next((mirror for mirror in self.list() if mirror.id == number), None)
+        found = next((mirror for mirror in self.list_all() if mirror.id == number), None)
         if found is None:
             raise AbsentError(f"there is no mirror {number}", hint="`zos hub mirror list`")
         return found
@@ -88,7 +88,9 @@ class Mirrors:
         Of several servers on one database one does it: the one that has set `checked_s`.
         """
         now_s = self.clock()
-        due = [mirror for mirror in self.list() if mirror.checked_s + mirror.interval_s <= now_s]
+        due = [
+            mirror for mirror in self.list_all() if mirror.checked_s + mirror.interval_s <= now_s
+        ]
         return sum(self.run(mirror, tell) is not None for mirror in due if self.claim(mirror))
 
     def claim(self, mirror: Mirror) -> bool:
@@ -102,9 +104,7 @@ class Mirrors:
         """Pull from one hub, and note how it went; None if the hub could not be reached."""
         done: Pulled | None = None
         try:
-            viewer = self.hub.accounts.viewer_of(
-                self.hub.accounts.find(mirror.created_by), frozenset(SCOPES)
-            )
+            viewer = self.hub.accounts.viewer_of(self.hub.accounts.find(mirror.created_by), SCOPES)
             token = read_tokens(self.hub.settings.mirror_tokens).get(mirror.urls, "")
             done = Follower(self.hub, viewer, tell).pull(mirror.urls, mirror.pattern, token)
             text = done.describe()

@@ -10,19 +10,23 @@ it answers well, then the next.
 """
 
 import contextlib
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 from fastapi import APIRouter, FastAPI, Request
 from starlette.responses import Response
 
-from serving import kit
+from common.errors import UsageError
+from flist.http.urls import split_url
+from flist.hub.settings import HubSettings
+from flist.hub.state.opening import has_state
+from serving import kit as serving_kit
+from serving.kit import Kit
 from serving.mirror.addresses import DIGEST, Addresses, Rule, hub_rules
 from serving.mirror.mirror import Mirror
 from serving.mirror.shelf import Shelf
 from serving.mirror.upstream import Upstream
 from serving.respond import send_content
-from serving.settings import ServerSettings
 
 NEVER_CHANGES = "public, max-age=31536000, immutable"
 RULES = (
@@ -33,26 +37,32 @@ RULES = (
 )
 
 
-def create_mirror(
-    root: Path,
-    urls: Sequence[str],
-    settings: ServerSettings,
-    *,
-    limit_bytes: int,
-    stale_s: float,
-    warn: Callable[[str], None],
-) -> FastAPI:
-    """Return the application that serves what is at `urls`, and keeps it in the folder `root`.
+def create_mirror(root: Path, settings: HubSettings) -> FastAPI:
+    """Return the application that serves what is at the upstreams, and keeps it in `root`.
 
     The folder is taken when the application starts, and let go when it ends.
     """
+    if has_state(root, settings.database):
+        raise UsageError(
+            f"cannot keep copies in {root}: it is a hub of its own",
+            hint="`zos hub mirror add` lets it follow another one",
+        )
+    for url in settings.upstream:
+        if split_url(url).scheme not in ("http", "https"):
+            raise UsageError(f"cannot use {url[:80]!r}: not an http(s) address")
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        with Shelf(root, limit_bytes) as shelf:
-            pool = app.state.kit.pools.hashing
-            upstreams = {"hub": Upstream(*urls)}
-            mirror = Mirror(Addresses(RULES), shelf, upstreams, pool, stale_s, warn)
+        with Shelf(root, settings.cache_bytes) as shelf:
+            kit: Kit = app.state.kit
+            upstreams = {"hub": Upstream(*(url.rstrip("/") for url in settings.upstream))}
+
+            def warn(text: str) -> None:
+                kit.log.warning("mirror", said=text)
+
+            mirror = Mirror(
+                Addresses(RULES), shelf, upstreams, kit.pools.hashing, settings.upstream_stale, warn
+            )
             app.state.mirror = mirror
             with contextlib.closing(mirror):
                 yield
@@ -65,7 +75,7 @@ def create_mirror(
         redirect_slashes=False,
         lifespan=lifespan,
     )
-    kit.install(app, settings)
+    serving_kit.install(app, settings)
     app.include_router(make_router())
     return app
 

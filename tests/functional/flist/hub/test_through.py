@@ -11,16 +11,14 @@ import urllib3
 
 from flist.blocks.codec import digest
 from flist.hub.app import create_app
-from flist.hub.mirror.through import create_mirror
+from flist.hub.settings import HubSettings
 from serving.listen import open_listener, own_url
 from serving.run import serve_in_thread
-from serving.settings import ServerSettings
 
 BLOCK = bytes(range(256)) * 1000
 ID = digest(BLOCK).hex()
 PATH = f"/blocks/{ID[:2]}/{ID}"
 FLIST = "/tf-zos/production.fl"
-DAY_S = 86400
 
 
 class Hub(NamedTuple):
@@ -51,12 +49,12 @@ def serve_folder(root: Path) -> Iterator[Hub]:
 def serve_mirror(root: Path, *urls: str) -> Iterator[tuple[Hub, list[str]]]:
     """Serve a mirror; yield it and what it has warned of."""
     said: list[str] = []
-    app = create_mirror(
-        root, urls, ServerSettings(), limit_bytes=1 << 30, stale_s=DAY_S, warn=said.append
-    )
+    app = create_app(root, HubSettings(root=root, upstream=list(urls)))
     listener = open_listener("127.0.0.1", 0)
     with contextlib.ExitStack() as stack:
         stack.enter_context(serve_in_thread(app, listener))
+        app.state.mirror.warn = said.append
+        app.state.mirror.jobs.warn = said.append
         yield Hub(own_url(listener), stack), said
 
 
