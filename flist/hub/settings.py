@@ -49,8 +49,7 @@ class HubSettings(ServerSettings):
     )
     upstream: list[str] = Field(
         default=[],
-        description="URL of a hub that `serve` keeps copies of, in an otherwise empty ROOT; several "
-        "have the same flists",
+        description="URL of a hub whose flists and blocks `serve` keeps copies of; can be repeated",
     )
     upstream_stale: float = Field(
         default=7 * 86400,

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from flist.format.opening import open_flist
+from flist.hub.library.accepting import parse_flist
 from flist.hub.library.hub import Hub
 from flist.hub.mirror.targets import BLOCKS, LIST, Target, hash_pieces, read_pieces
 from flist.hub.state.viewer import ANYBODY
@@ -68,8 +68,7 @@ class Exporter:
         entry = self.hub.flists.find(ANYBODY, repo, file)
         assert entry.digest is not None
         path = self.hub.contents.path(entry.digest)
-        with open_flist(path) as flist:
-            ids = {block.id for _, block in flist.all_blocks()}
+        ids = parse_flist(path).blocks
         keys = {f"{BLOCKS}{id_.hex()[:2]}/{id_.hex()}": id_ for id_ in ids}
         self.write_blocks({key: id_ for key, id_ in keys.items() if key not in there})
         there |= keys.keys()

@@ -9,8 +9,8 @@ from contextlib import closing
 from dataclasses import dataclass, field
 
 from common.errors import ZosError
-from flist.format.opening import open_flist
 from flist.hub.errors import AbsentError
+from flist.hub.library.accepting import parse_flist
 from flist.hub.library.hub import Hub
 from flist.hub.mirror.peer import Peer, open_peer
 from flist.hub.state.viewer import Viewer
@@ -96,8 +96,7 @@ class Follower:
         limit = self.hub.settings.max_flist_bytes
         draft = self.hub.contents.receive(peer.pieces(name), limit)
         try:
-            with open_flist(draft.path) as flist:
-                ids = {block.id for _, block in flist.all_blocks()}
+            ids = parse_flist(draft.path).blocks
             self.fetch_blocks(blocks, sorted(self.hub.blocks.missing(ids)), done)
             self.make_repository(repo)
             self.hub.flists.publish(self.viewer, repo, file, draft, signature)

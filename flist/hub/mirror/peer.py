@@ -4,6 +4,7 @@ import fnmatch
 import json
 import re
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from flist.blocks.codec import check_arrival
 from flist.errors import StoreError, StoreUnavailableError
@@ -12,9 +13,11 @@ from flist.http.client import Client
 from flist.http.status import NOT_FOUND, refusal
 from flist.hub.names import is_flist, is_repo
 from flist.model import Route
-from flist.store.base import Store
 from flist.store.http import HttpStore
 from flist.store.routed import RoutedStore
+
+if TYPE_CHECKING:
+    from flist.store.base import Store
 
 LIST = "api/flist"
 MAX_LIST_BYTES = 64 << 20
@@ -89,8 +92,8 @@ def is_place(name: str) -> bool:
     return is_repo(repo) and is_flist(file)
 
 
-def open_peer(urls: str, token: str = "") -> tuple[Peer, list[str], RoutedStore]:
-    """Return the first hub of `urls` (commas between) that answers, its flists, and the blocks.
+def open_peer(urls: str, token: str = "") -> tuple[Peer, RoutedStore]:
+    """Return the first hub of `urls` (commas between) that answers, and the store of its blocks.
 
     Blocks come from it, and from the others if it fails. Raises `StoreError` if none answers.
     """
@@ -99,13 +102,13 @@ def open_peer(urls: str, token: str = "") -> tuple[Peer, list[str], RoutedStore]
     for url in places:
         peer = Peer(url, token)
         try:
-            names = peer.names()
+            peer.names()
         except StoreError as error:
             errors.append(error)
             peer.close()
             continue
         order = [url, *(other for other in places if other != url)]
-        return peer, names, open_blocks(order, token)
+        return peer, open_blocks(order, token)
     raise StoreUnavailableError(errors[0].message) from errors[0]
 
 

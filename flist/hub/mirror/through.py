@@ -12,6 +12,7 @@ it answers well, then the next.
 import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fastapi import APIRouter, FastAPI, Request
 from starlette.responses import Response
@@ -21,12 +22,14 @@ from flist.http.urls import split_url
 from flist.hub.settings import HubSettings
 from flist.hub.state.opening import has_state
 from serving import kit as serving_kit
-from serving.kit import Kit
 from serving.mirror.addresses import DIGEST, Addresses, Rule, hub_rules
 from serving.mirror.mirror import Mirror
 from serving.mirror.shelf import Shelf
 from serving.mirror.upstream import Upstream
 from serving.respond import send_content
+
+if TYPE_CHECKING:
+    from serving.kit import Kit
 
 NEVER_CHANGES = "public, max-age=31536000, immutable"
 RULES = (

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import shutil
+import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from flist.errors import StoreError
 from flist.format.signing.keys import generate_key, load_private_key
 from flist.format.signing.sign import sign_flist
 from flist.hub.app import create_app
+from flist.hub.library.accepting import parse_flist
 from flist.hub.mirror.export import Exporter
 from flist.hub.mirror.follow import Follower
 from flist.hub.mirror.mirrors import Mirrors
@@ -23,8 +25,8 @@ from flist.pack.pack import pack
 from node.fetch import fetch_flist
 from serving.listen import open_listener, own_url
 from serving.run import serve_in_thread
-from tests.helpers.flist.mount import free_port
 from tests.helpers.flist.hub import LocalHub, make_hub
+from tests.helpers.flist.mount import free_port
 from tests.helpers.flist.s3_server import s3_server
 from tests.helpers.needs import need_tool
 from tests.helpers.waiting import wait_until
@@ -62,8 +64,7 @@ def read_ids(hub: LocalHub) -> set[bytes]:
     """Return the blocks that the published flist names."""
     viewer = hub.viewer("operator")
     entry = hub.hub.flists.find(viewer, *NAME.split("/"))
-    with hub.hub.flists.open_version(viewer, entry.digest) as flist:
-        return {block.id for _, block in flist.all_blocks()}
+    return set(parse_flist(hub.hub.contents.path(entry.digest)).blocks)
 
 
 @pytest.fixture
@@ -105,7 +106,7 @@ def test_a_damaged_block_costs_its_flist_and_nothing_else(tmp_path: Path) -> Non
     tree = tmp_path / "tree"
     tree.mkdir()
     (tree / "good").write_bytes(b"other content")
-    damaged = sorted((source / "blocks").glob("*/*"))[0]
+    damaged = min((source / "blocks").glob("*/*"))
     damaged.write_bytes(b"damaged")
     pack(tree, good, [Route(0, 255, f"dir://{source / 'blocks'}")])
     hub = make_hub(tmp_path / "hub")
@@ -178,6 +179,12 @@ def test_an_export_has_nothing_private_and_prunes(tmp_path: Path) -> None:
     assert json.loads((target / "api" / "flist").read_text()) == []
 
 
+def is_open(port: int) -> bool:
+    """Return whether somebody listens."""
+    with socket.create_connection(("127.0.0.1", port), 5):
+        return True
+
+
 @contextlib.contextmanager
 def nginx(root: Path, work: Path) -> Iterator[str]:
     """Serve a folder with nginx as it comes, but for the port."""
@@ -192,7 +199,7 @@ def nginx(root: Path, work: Path) -> Iterator[str]:
     with subprocess.Popen([need_tool("nginx"), "-c", str(work / "conf"), "-e", "stderr"]) as server:
         try:
             url = f"http://127.0.0.1:{port}"
-            wait_until(lambda: urllib3.request("GET", url, retries=False, timeout=5), "nginx")
+            wait_until(lambda: is_open(port), "nginx listens")
             yield url
         finally:
             server.terminate()
@@ -216,7 +223,7 @@ def test_nginx_gives_an_export_to_nodes(tmp_path: Path, key: Path) -> None:
 
 
 def test_an_export_to_a_bucket(tmp_path: Path, key: Path) -> None:
-        hub = make_hub(tmp_path / "hub")
+    hub = make_hub(tmp_path / "hub")
     fill(hub, make_source(tmp_path / "source", TEXTS, key))
     (tmp_path / "s3").mkdir()
     with s3_server(tmp_path / "s3") as server:
