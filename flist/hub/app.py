@@ -4,7 +4,9 @@ import contextlib
 from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
+from anyio import to_thread
 from fastapi import FastAPI
 
 from flist.hub.folder.library import Library
@@ -12,6 +14,7 @@ from flist.hub.jobs.chores import Chores
 from flist.hub.jobs.convert import convert
 from flist.hub.jobs.follows import KIND, Follows, follow
 from flist.hub.jobs.jobs import Jobs
+from flist.hub.library.collecting import Upkeep
 from flist.hub.library.hub import Hub, open_hub
 from flist.hub.mirror.mirrors import Mirrors
 from flist.hub.mirror.through import create_mirror
@@ -64,13 +67,26 @@ def create_app(root: Path, settings: HubSettings | None = None) -> FastAPI:
 
 def create_hub_app(hub: Hub) -> FastAPI:
     """Return the application of a hub with accounts, which it closes when it ends."""
-    app, hub.kit = make_app(hub.settings)
+    downloads = Downloads()
+    hub.jobs = Jobs(hub, KINDS, hub.settings.jobs)
+    upkeep = Upkeep(hub, lambda: hub.blocks.count_downloads(downloads.take()))
+    chores = make_chores(hub)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        upkeep.start()
+        chores.start()
+        hub.jobs.start()
+        try:
+            yield
+        finally:
+            for stop in (hub.jobs.close, chores.close, upkeep.stop, hub.close):
+                await to_thread.run_sync(stop)
+
+    app, hub.kit = make_app(hub.settings, lifespan)
     app.state.hub = hub
     hub.kit.readiness.checks["database"] = hub.database.check
     hub.contents.prepare()
-    hub.jobs = Jobs(hub, KINDS, hub.settings.jobs)
-    app.state.chores = make_chores(hub)
-    downloads = Downloads()
     add_greeting(app)
     app.include_router(blocks.make_router(hub, downloads))
     kept = files.Files(hub.database)
@@ -102,24 +118,8 @@ def make_chores(hub: Hub) -> Chores:
     return chores
 
 
-def make_app(settings: HubSettings) -> tuple[FastAPI, Kit]:
+def make_app(settings: HubSettings, lifespan: Any = None) -> tuple[FastAPI, Kit]:
     """Return an application without routes of its own, and its kit."""
-
-    @contextlib.asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        hub: Hub | None = getattr(app.state, "hub", None)
-        if hub is None:
-            yield
-            return
-        app.state.chores.start()
-        hub.jobs.start()
-        try:
-            yield
-        finally:
-            app.state.chores.close()
-            hub.jobs.close()
-            hub.close()
-
     # The interactive documentation would load scripts from other sites, and a redirect would be
     # built from the Host header, which a client chooses.
     app = FastAPI(
