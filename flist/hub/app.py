@@ -62,7 +62,7 @@ def create_hub_app(hub: Hub) -> FastAPI:
     websites = website.Websites(hub, kept, downloads.add, hub.kit.pools.hashing)
     app.include_router(website.make_router(websites, hub.kit.pools.hashing))
     app.include_router(sessions.make_router(hub))
-    provider = oidc.make_provider(hub.settings)
+    provider = app.state.oidc = oidc.make_provider(hub.settings)
     if provider is not None:
         app.include_router(oidc.make_router(hub, provider))
     app.include_router(accounts.make_router(hub))
