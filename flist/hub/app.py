@@ -97,7 +97,7 @@ def create_hub_app(hub: Hub) -> FastAPI:
     app.include_router(jobs.make_router(hub))
     app.include_router(convert_images.make_router(hub))
     app.include_router(sessions.make_router(hub))
-    provider = oidc.make_provider(hub.settings)
+    provider = app.state.oidc = oidc.make_provider(hub.settings)
     if provider is not None:
         app.include_router(oidc.make_router(hub, provider))
     app.include_router(accounts.make_router(hub))

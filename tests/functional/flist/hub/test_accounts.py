@@ -51,7 +51,7 @@ class Site:
             patch.setenv("XDG_CONFIG_HOME", str(self.home))
             patch.delenv("RFS_TOKEN", raising=False)
             name = f"zos {verb}"
-            status = run_command(lambda argv: main(argv, name), list(map(str, words)), name)
+            status = run_command(lambda argv: main(argv, name), [str(word) for word in words], name)
         return Done(status, out.getvalue(), err.getvalue())
 
     def hub(self, *words: str | Path, given: str = "") -> str:
@@ -72,7 +72,7 @@ def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     call = [*CALL, "hub", "init", "--admin", "operator", "--root", str(folder / "hub")]
     given = "operator-password\n"
     subprocess.run(call, input=given, text=True, check=True, timeout=COMMAND_S)
-    words = ["hub", "serve", folder / "hub", "--listen", "127.0.0.1:0", "--log-format", "json"]
+    words = ["hub", "serve", str(folder / "hub"), "--listen", "127.0.0.1:0"]
     with running([*CALL, *words, "--sign-in-per-minute", "0"], folder / "log") as server:
         site = Site(server, folder / "hub", folder)
         site.hub("user", "add", "alice", given="alice-password\n")
