@@ -7,12 +7,12 @@ Each command's module has NAME, HELP, `add_arguments(parser)` and `run(settings,
 import argparse
 from collections.abc import Sequence
 
-from flist.hub.commands import gc, init, serve
+from flist.hub.commands import check, gc, init, serve
 from flist.hub.settings import HubSettings
 from serving.settings import add_flags, load_settings
 
 ABOUT = "Serve flists and their blocks over HTTP, and look after the server."
-COMMANDS = (init, serve, gc)
+COMMANDS = (init, serve, gc, check)
 
 
 def main(argv: Sequence[str], prog: str) -> int:
