@@ -4,7 +4,7 @@ import time
 from collections.abc import Set as AbstractSet
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, delete, exists, func, insert, select, update
 
 from flist.errors import SignatureError
 from flist.format.opening import AnyFlist, open_flist
@@ -19,7 +19,9 @@ from flist.hub.names import is_flist
 from flist.hub.state import epoch
 from flist.hub.state.audit import Audit
 from flist.hub.state.batches import batches
+from flist.hub.state.blocks import note_upload
 from flist.hub.state.tables import (
+    BLOCKS,
     ENTRIES,
     OBJECTS,
     REPOSITORIES,
@@ -153,6 +155,7 @@ class Flists:
             check_blocks(parsed, self.contents.blocks.rely_on(connection, parsed.blocks))
             self.contents.keep(viewer, connection, draft, parsed.format, parsed.blocks)
             self.put_version(connection, viewer, repository, name, draft.digest, text)
+            claim_blocks(connection, viewer, parsed)
             if repository.is_private:
                 close_uploads(connection, viewer, parsed)
             self.audit.note(viewer, "flist.publish", f"{repo}/{name}", draft.digest, connection)
@@ -336,6 +339,16 @@ def take_signature(
         text = connection.execute(select(SIGNATURES.c.text).filter_by(**mine)).scalar()
     connection.execute(delete(SIGNATURES).filter_by(**mine))
     return text
+
+
+def claim_blocks(connection: Connection, viewer: Viewer, parsed: Parsed) -> None:
+    """Note the blocks that were packed into the store itself as the publisher's: they are, also
+    when the flist has been removed."""
+    is_claimed = exists().where(UPLOADS.c.block == BLOCKS.c.id)
+    for ids in batches(sorted(parsed.blocks)):
+        wanted = select(BLOCKS.c.id).where(BLOCKS.c.id.in_(ids), ~is_claimed)
+        for row in connection.execute(wanted).all():
+            note_upload(connection, viewer, bytes(row.id), is_open=False)
 
 
 def close_uploads(connection: Connection, viewer: Viewer, parsed: Parsed) -> None:
