@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from flist.hub.commands import (
     audit,
+    check,
     export,
     gc,
     group,
@@ -23,7 +24,7 @@ from flist.hub.settings import HubSettings
 from serving.settings import add_flags, load_settings
 
 ABOUT = "Serve flists and their blocks over HTTP, and look after the server."
-COMMANDS = (init, serve, gc, user, group, token, repository, audit, mirror, export)
+COMMANDS = (init, serve, gc, check, user, group, token, repository, audit, mirror, export)
 OF_STATE = (user, group, token, repository, audit, mirror, export)
 """They name the hub by --root, and need no other settings on their command line."""
 
