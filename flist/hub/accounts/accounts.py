@@ -98,6 +98,7 @@ class Accounts:
             "created_s": self.clock(),
         }
         with self.database.writing() as connection:
+            self.lock_others(connection)
             # Names that differ in case only would be mistaken for one another.
             taken = select(ACCOUNTS.c.id).where(func.lower(ACCOUNTS.c.name) == name.lower())
             if connection.execute(taken).first():
@@ -173,7 +174,7 @@ class Accounts:
         """
         values = dict(self.prepare(key, value) for key, value in what.items())
         with self.database.writing() as connection:
-            self.lock_admins(connection)
+            self.lock_others(connection)
             account = self.read(connection, name)
             if account.kind == GROUP and what.keys() - OF_GROUPS:
                 raise InvalidError(f"{name} is a group, which cannot sign in")
@@ -197,10 +198,11 @@ class Accounts:
         first = change.where(TOKENS.c.revoked_s.is_(None))
         connection.execute(first.values(revoked_s=self.clock()))
 
-    def lock_admins(self, connection: Connection) -> None:
-        """Let no other change of administrators happen before this one is over.
+    def lock_others(self, connection: Connection) -> None:
+        """Let no other change of accounts happen before this one is over: all lock the same rows.
 
-        Two that disable one another at the same time would both see the other one.
+        Else two administrators could disable one another at the same time, and two accounts get
+        names that differ in case only.
         """
         admins = select(ACCOUNTS.c.id).where(ACCOUNTS.c.is_admin).order_by(ACCOUNTS.c.id)
         connection.execute(admins.with_for_update()).all()
@@ -218,7 +220,7 @@ class Accounts:
     def delete(self, name: str) -> None:
         """Remove an account with its tokens. Raises `ConflictError` while it owns repositories."""
         with self.database.writing() as connection:
-            self.lock_admins(connection)
+            self.lock_others(connection)
             account = self.read(connection, name)
             owned = select(REPOSITORIES.c.name).where(REPOSITORIES.c.owner_id == account.id)
             names = list(connection.execute(owned.order_by(REPOSITORIES.c.name)).scalars())
