@@ -116,6 +116,12 @@ class Flists:
             if connection.execute(wanted.limit(1)).first() is None:
                 raise AbsentError("there is no such file")
 
+    def is_version(self, digest: str) -> bool:
+        """Return whether an object is a version of some flist."""
+        wanted = select(VERSIONS.c.id).where(VERSIONS.c.object == digest).limit(1)
+        with self.database.reading() as connection:
+            return connection.execute(wanted).first() is not None
+
     def open_version(self, viewer: Viewer, digest: str) -> AnyFlist:
         """Return a version, open for reading; the caller closes it."""
         self.demand_object(viewer, digest)

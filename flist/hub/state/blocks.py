@@ -191,9 +191,14 @@ class Blocks:
     def get(self, block_id: bytes) -> bytes:
         """Return a block, checked. Raises `BlockMissingError`, `BlockError`, `StoreError`."""
         data = self.store.get(block_id)
-        if digest(data, len(block_id)) != block_id:
+        if not self.has_hash(block_id, data):
             raise BlockError(f"block {block_id.hex()} is damaged in the store")
         return data
+
+    @staticmethod
+    def has_hash(block_id: bytes, data: bytes) -> bool:
+        """Return whether these are the bytes of a block."""
+        return digest(data, len(block_id)) == block_id
 
     def get_range(self, block_id: bytes, start: int, size: int) -> bytes:
         """Return bytes of a block, unchecked where the store can read a part of it."""
