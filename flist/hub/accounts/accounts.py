@@ -19,7 +19,7 @@ from flist.hub.accounts.names import NAME
 from flist.hub.accounts.passwords import Passwords
 from flist.hub.errors import AbsentError, ConflictError, InvalidError
 from flist.hub.state.tables import ACCOUNTS, MEMBERS, REPOSITORIES, TOKENS
-from flist.hub.state.viewer import ADMIN, Viewer
+from flist.hub.state.viewer import ADMIN, SCOPES, Viewer
 from serving.database import Database, insert_new
 
 PUBLIC_KEY = re.compile(rf"[0-9a-f]{{{2 * KEY_BYTES}}}")
@@ -273,7 +273,7 @@ class Accounts:
     def viewer_of(
         self,
         account: Account,
-        scopes: Iterable[str],
+        scopes: Iterable[str] = SCOPES,
         repository: str | None = None,
         address: str = "",
     ) -> Viewer:
