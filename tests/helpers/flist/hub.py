@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from argon2 import PasswordHasher
 from fastapi import FastAPI
 
-from flist.hub.accounts.accounts import Accounts
+from flist.hub.accounts.passwords import Passwords
 from flist.hub.app import create_hub_app
 from flist.hub.library.hub import Hub, open_hub
 from flist.hub.library.hub import make_hub as hub_of
@@ -22,6 +21,7 @@ from flist.store.base import open_store
 from serving.database import create_tables, insert_new, open_database
 from serving.tokens import digest_of
 from tests.helpers.asgi import Answer, send_body
+from tests.helpers.flist.desk import Cheap
 
 NAMES = ("alice", "bob")
 OPERATOR = "operator"
@@ -61,6 +61,7 @@ class LocalHub:
 def make_hub(root: Path, *, is_in_memory: bool = False, **settings: Any) -> LocalHub:
     """Return a hub in the folder `root`; its database may be in memory."""
     root.mkdir(exist_ok=True)
+    Passwords.time_cost, Passwords.memory_kib = Cheap.time_cost, Cheap.memory_kib
     hub = open_in_memory(root) if is_in_memory else open_hub(HubSettings(root=root, **settings))
     return LocalHub(create_hub_app(hub), hub, root, add_users(hub))
 
@@ -77,10 +78,9 @@ def make_root(root: Path, **settings: Any) -> Path:
     """Make the folder of a hub for a server to serve: with users, repositories and `TOKEN`."""
     hub = make_hub(root, **settings).hub
     account = hub.accounts.find(OPERATOR)
-    assert account is not None
     _, mark, secret = TOKEN.split("_")
     row = {"id": mark, "account_id": account.id, "name": "fixed", "digest": digest_of(secret),
-           "scopes": " ".join(SCOPES), "created_s": 0}  # fmt: skip
+           "scopes": " ".join(SCOPES), "is_session": False, "created_s": 0}  # fmt: skip
     with hub.database.writing() as connection:
         insert_new(connection, TOKENS, row)
     for name in REPOSITORIES:
@@ -108,11 +108,11 @@ def fetch(url: str, **headers: str) -> bytes:
 
 def add_users(hub: Hub) -> dict[str, str]:
     """Make the users, if they are not there yet; return a token of each by name."""
-    Accounts.hasher = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
     tokens = {}
+    known = {account.name: account for account in hub.accounts.list()}
     for name in (*NAMES, OPERATOR):
         is_admin = name == OPERATOR
-        account = hub.accounts.find(name) or hub.accounts.create(
+        account = known.get(name) or hub.accounts.create(
             name, password=f"{name}-password", is_admin=is_admin
         )
         scopes = SCOPES if is_admin else (READ, UPLOAD, PUBLISH)
