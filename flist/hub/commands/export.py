@@ -5,6 +5,7 @@ import sys
 from typing import Any
 
 from flist.hub.commands import console
+from flist.hub.commands.shared import opened
 from flist.hub.settings import HubSettings
 
 NAME, HELP = "export", "write public flists and their blocks to a folder or a bucket"
@@ -28,7 +29,7 @@ def run(settings: HubSettings, options: dict[str, Any]) -> int:
     from flist.hub.mirror.targets import open_target
 
     target = open_target(options["target"])
-    with console.opened(settings) as hub:
+    with opened(settings) as hub:
         exporter = Exporter(hub, target, console.talk)
         done = exporter.run(options["pattern"], is_pruning=options["prune"])
     sys.stdout.write(done.describe() + "\n")
