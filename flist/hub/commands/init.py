@@ -6,8 +6,8 @@ import sys
 
 from flist.hub.commands.shared import Line
 from flist.hub.errors import ConflictError
+from flist.hub.folder.importing import Imported, import_folder, is_plain
 from flist.hub.library.hub import open_hub
-from flist.hub.library.importing import Imported, import_folder, is_plain
 from flist.hub.settings import HubSettings
 from flist.hub.state.viewer import SCOPES
 
