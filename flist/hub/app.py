@@ -12,6 +12,8 @@ from flist.hub.settings import HubSettings
 from flist.hub.state.opening import has_state
 from flist.hub.state.viewer import ANYBODY
 from flist.hub.web import blocks, flists, folder, history
+from flist.hub.web.pages import router as pages
+from flist.hub.web.pages.errors import show_failure
 from flist.hub.web.rfs import browse, files, uploads, website
 from flist.hub.web.rfs.shelf import FolderShelf, HubShelf
 from flist.hub.web.shared import Downloads
@@ -53,6 +55,7 @@ def create_hub_app(hub: Hub) -> FastAPI:
     app.include_router(website.make_router(websites, hub.kit.pools.hashing))
     app.include_router(history.make_router(hub))
     app.include_router(browse.make_router(HubShelf(hub), viewer, hub.kit.pools.hashing))
+    app.include_router(pages.make_router(hub))
     app.include_router(flists.make_router(hub))
     return app
 
@@ -77,7 +80,7 @@ def make_app(settings: HubSettings) -> tuple[FastAPI, Kit]:
         redirect_slashes=False,
         lifespan=lifespan,
     )
-    return app, kit.install(app, settings)
+    return app, kit.install(app, settings, show_failure)
 
 
 def add_greeting(app: FastAPI) -> None:

@@ -9,6 +9,7 @@ from urllib.parse import quote, unquote_to_bytes
 from markupsafe import Markup, escape
 
 from common.text import escape as escape_char
+from common.text import printable
 
 UNFIT = re.compile(r"[^ !#-.0-\[\]-~]")
 """What the plain file name of a header can't hold: all but printable ASCII without " / \\."""
@@ -31,6 +32,11 @@ def shown(name: bytes | str, kept: str = "") -> Markup:
     if text.isprintable():
         return Markup("<bdi>{}</bdi>").format(text)
     return Markup("<bdi>{}</bdi>").format(Markup("").join(mark_odd(text, kept)))
+
+
+def say_plainly(name: bytes | str) -> str:
+    """Return a name as text in one line, where there can be no markup: a title."""
+    return printable(name.decode(errors="surrogateescape") if isinstance(name, bytes) else name)
 
 
 def mark_odd(text: str, kept: str) -> list[Markup]:
