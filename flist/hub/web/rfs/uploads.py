@@ -133,7 +133,9 @@ def add_sign_in(router: APIRouter, hub: Hub) -> None:
 
 def find_missing(hub: Hub, files: Files, asking: Viewer, asked: Sequence[BlockPlace]) -> list[str]:
     """Return which blocks the client must send; it relies on the others, so they become young."""
-    missing = hub.blocks.missing([bytes.fromhex(place.block_hash) for place in asked])
+    block_ids = {bytes.fromhex(place.block_hash) for place in asked}
+    missing = hub.blocks.missing(block_ids)
+    missing |= block_ids - hub.readers.claimable(asking, block_ids)
     may_note = UPLOAD in asking.scopes
     found = []
     for place in asked:
