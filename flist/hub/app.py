@@ -11,7 +11,17 @@ from flist.hub.library.hub import Hub, open_hub
 from flist.hub.settings import HubSettings
 from flist.hub.state.opening import has_state
 from flist.hub.state.viewer import ANYBODY
-from flist.hub.web import blocks, flists, folder, history
+from flist.hub.web import (
+    accounts,
+    audit,
+    blocks,
+    flists,
+    folder,
+    history,
+    oidc,
+    repositories,
+    sessions,
+)
 from flist.hub.web.pages import router as pages
 from flist.hub.web.pages.errors import show_failure
 from flist.hub.web.rfs import browse, files, uploads, website
@@ -53,6 +63,13 @@ def create_hub_app(hub: Hub) -> FastAPI:
     app.include_router(files.make_router(hub, kept, downloads.add))
     websites = website.Websites(hub, kept, downloads.add, hub.kit.pools.hashing)
     app.include_router(website.make_router(websites, hub.kit.pools.hashing))
+    app.include_router(sessions.make_router(hub))
+    provider = oidc.make_provider(hub.settings)
+    if provider is not None:
+        app.include_router(oidc.make_router(hub, provider))
+    app.include_router(accounts.make_router(hub))
+    app.include_router(repositories.make_router(hub))
+    app.include_router(audit.make_router(hub))
     app.include_router(history.make_router(hub))
     app.include_router(browse.make_router(HubShelf(hub), viewer, hub.kit.pools.hashing))
     app.include_router(pages.make_router(hub))

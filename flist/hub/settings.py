@@ -1,9 +1,10 @@
 """Settings of the hub."""
 
 from pathlib import Path
-from urllib.parse import quote
+from typing import Self
+from urllib.parse import quote, urlsplit
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from serving.settings import MIB, ServerSettings
@@ -46,6 +47,31 @@ class HubSettings(ServerSettings):
         default=30, ge=0, description="sign-ins of one client address; 0 is no limit"
     )
     sign_in_burst: int = Field(default=30, ge=1, description="sign-ins of one address at once")
+
+    public_url: str = Field(
+        default="", description="URL of the hub as browsers see it, such as https://hub.example.org"
+    )
+    oidc_issuer: str = Field(
+        default="", description="URL of an OpenID Connect provider, where users may sign in"
+    )
+    oidc_client_id: str = Field(default="", description="the hub's client id there")
+    oidc_client_secret: Path | None = Field(
+        default=None, description="file with the hub's client secret there, if it has one"
+    )
+    oidc_create: bool = Field(
+        default=True, description="whether a user of the provider who is new gets an account"
+    )
+
+    @model_validator(mode="after")
+    def check_oidc(self) -> Self:
+        """Check the settings that belong together."""
+        if self.oidc_issuer and not (self.oidc_client_id and self.public_url):
+            raise ValueError("oidc_issuer needs oidc_client_id and public_url")
+        for key in ("public_url", "oidc_issuer"):
+            place = urlsplit(getattr(self, key))
+            if getattr(self, key) and (place.scheme not in ("http", "https") or not place.netloc):
+                raise ValueError(f"{key} is not a URL that begins with https://")
+        return self
 
     @property
     def store_url(self) -> str:
