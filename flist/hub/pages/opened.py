@@ -2,8 +2,9 @@
 
 import contextlib
 import threading
+import weakref
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
@@ -39,6 +40,7 @@ class OpenFlists:
         self.kept = kept
         self.leases: OrderedDict[str, Lease] = OrderedDict()
         self.lock = threading.Lock()
+        weakref.finalize(self, close_all, self.leases)
 
     @contextlib.contextmanager
     def use(self, digest: str, open_flist: Callable[[], AnyFlist]) -> Iterator[Tree]:
@@ -57,13 +59,13 @@ class OpenFlists:
         finally:
             with self.lock:
                 lease.users -= 1
-            self.drop(self.kept)
+            self.drop()
 
-    def drop(self, kept: int) -> None:
-        """Close what was used longest ago, until the rest weighs no more than `kept`."""
+    def drop(self) -> None:
+        """Close what was used longest ago, as far as all weigh too much."""
         closing = []
         with self.lock:
-            left = sum(lease.weight for lease in self.leases.values()) - kept
+            left = sum(lease.weight for lease in self.leases.values()) - self.kept
             for digest, lease in list(self.leases.items()):
                 if lease.users == 0 and (left > 0 or lease.tree is None):
                     left -= lease.weight
@@ -72,9 +74,12 @@ class OpenFlists:
             if lease.tree is not None:
                 flist_of(lease.tree).close()
 
-    def close(self) -> None:
-        """Close all."""
-        self.drop(0)
+
+def close_all(leases: Mapping[str, Lease]) -> None:
+    """Close all that is open."""
+    for lease in leases.values():
+        if lease.tree is not None:
+            flist_of(lease.tree).close()
 
 
 def weigh(flist: AnyFlist) -> int:

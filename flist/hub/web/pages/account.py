@@ -41,7 +41,7 @@ def add_sign_in(router: APIRouter, desk: Desk) -> None:
     @router.get(f"/{LOGIN}")
     def sign_in(request: Request, next: str = "") -> Response:  # noqa: A002 the query's word
         """Show the form."""
-        issuer = getattr(desk.hub.settings, "oidc_issuer", "")
+        issuer = desk.hub.settings.oidc_issuer
         return show(
             request,
             "signin.html",

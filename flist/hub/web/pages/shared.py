@@ -105,5 +105,5 @@ def ask_to_sign_in(request: Request) -> Response:
 
 def hub_url(request: Request, desk: Desk) -> str:
     """Return the address under which the hub is reached."""
-    public: str = getattr(desk.hub.settings, "public_url", "")
+    public: str = desk.hub.settings.public_url
     return public.rstrip("/") or f"{request.url.scheme}://{request.url.netloc}"
