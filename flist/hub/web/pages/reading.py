@@ -128,8 +128,8 @@ def say_publish(hub: str, repo: str) -> str:
     """Return how to publish from a terminal."""
     return (
         "export RFS_TOKEN=TOKEN\n"
-        f"zos flist pack -m NAME.fl -s '{hub}' DIRECTORY\n"
-        f"zos flist publish NAME.fl {hub} {repo}/NAME.fl"
+        f'zos flist pack -m NAME.fl -s "server://{hub}?token=$RFS_TOKEN" DIRECTORY\n'
+        f"zos flist publish -m NAME.fl -s {hub} {repo}/NAME.fl"
     )
 
 
