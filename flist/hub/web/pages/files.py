@@ -9,12 +9,13 @@ from starlette.responses import Response
 
 from flist.errors import FlistError
 from flist.hub.errors import AbsentError
+from flist.hub.library.values import Version
 from flist.hub.pages.browse import Page, describe, list_folder, search
 from flist.hub.pages.changes import compare
 from flist.hub.pages.names import attach, crumbs, link, read_link
 from flist.hub.pages.sending import FileContent
 from flist.hub.pages.sniff import TEXT_BYTES, Preview, find_image, make_preview
-from flist.hub.web.pages.reading import READ, TEXT_CHARS
+from flist.hub.web.pages.reading import READ, TEXT_CHARS, list_versions
 from flist.hub.web.pages.shared import PRIVATE, ROOT, Asked, Desk, find_asked, show
 from flist.model import Inode
 from flist.mount.tree import Tree
@@ -198,14 +199,24 @@ def send_file(
         return send_content(request, content, image or "application/octet-stream", headers)
 
 
+def find_before(desk: Desk, asked: Asked, digest: str) -> Version:
+    """Return the version with this digest, without one the version before the asked one."""
+    place = asked.entry.repository, asked.entry.name
+    if digest:
+        return desk.hub.flists.find_version(asked.asking, *place, digest)
+    every = list_versions(desk.hub.flists.history(asked.asking, *place))
+    before = next(row["before"] for row in every if row["version"].digest == asked.version.digest)
+    if not before:
+        raise AbsentError("there is no version before this one")
+    return desk.hub.flists.find_version(asked.asking, *place, before)
+
+
 def show_changes(
     desk: Desk, request: Request, repo: str, name: str, old: str, new: str, after: str
 ) -> Response:
     """Return the page of the differences between two versions of a flist."""
     asked = find_asked(desk, request, repo, name, new)
-    before = desk.hub.flists.find_version(
-        asked.asking, asked.entry.repository, asked.entry.name, old
-    )
+    before = find_before(desk, asked, old)
     with (
         desk.open(asked.asking, before.digest) as old_tree,
         desk.open(asked.asking, asked.version.digest) as new_tree,

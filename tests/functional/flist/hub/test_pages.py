@@ -1,14 +1,10 @@
 """The hub's pages in a real browser: accessible, on a phone, by keyboard, without a script too."""
 
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import urllib3
-from selenium import webdriver
-from selenium.webdriver.common.keys import Keys
 
 from tests.helpers.flist.gallery import fill, make_flist, publish, write_large
 from tests.helpers.flist.hub import make_hub
