@@ -50,6 +50,8 @@ OWN = {
     "upload": "/-/upload?repository=alice",
     "account": "/-/account",
     "refused": "/-/audit",
+    "new-repository": "/-/repositories",
+    "settings": "/-/repositories/alice",
 }
 EVERY = {**READING, **OWN}
 
