@@ -1,6 +1,9 @@
 """The hub's pages in a real browser: accessible, on a phone, by keyboard, without a script too."""
 
 import base64
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,10 +17,11 @@ from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
+from tests.helpers.checkout import TOP
 from tests.helpers.flist.gallery import fill, make_flist, publish, write_large
 from tests.helpers.flist.hub import make_hub
 from tests.helpers.flist.mount import serving
-from tests.helpers.needs import need_tool
+from tests.helpers.needs import need_fuse, need_tool
 from tests.helpers.serving.browser import PHONE, WIDE, Browser, run_chromium
 from tests.helpers.waiting import wait_until
 
@@ -352,3 +356,44 @@ def test_signing_in_and_out(site: Site) -> None:
     browser.driver.find_element(By.XPATH, "//button[.='Sign out']").click()
     wait_until(lambda: "Sign in" in browser.text(".account"), "the end of the session")
     assert not browser.driver.get_cookies()
+
+
+def run_text(text: str, folder: Path) -> str:
+    """Run a text of a page in a shell, with this checkout's `zos`; return what it prints."""
+    (folder / "zos").write_text(f'#!/bin/sh\nexec {sys.executable} -m zero_os "$@"\n')
+    (folder / "zos").chmod(0o755)
+    path = {"PATH": f"{folder}:{os.environ['PATH']}", "PYTHONPATH": str(TOP)}
+    done = subprocess.run(
+        ["bash", "-euc", text], cwd=folder, env={**os.environ, **path}, capture_output=True,
+        text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_commands_on_the_pages_do_what_they_say(site: Site, tmp_path: Path) -> None:
+    need_fuse()
+    site.sign_in()
+    browser = site.browser
+    browser.open("/-/account")
+    browser.type("#name", "a terminal")
+    browser.find("#new ~ form [type=submit]").click()
+    wait_until(lambda: "The new token" in browser.text("main"), "the token")
+    token = browser.find("#made ~ pre").text
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "tree" / "greeting").write_text("hello from a page")
+    browser.open("/alice")
+    text = str(browser.run("return document.querySelector('#publish ~ pre').textContent"))
+    for word, value in {"TOKEN\n": f"{token}\n", "NAME": "typed", "DIRECTORY": "tree"}.items():
+        text = text.replace(word, value)
+    assert run_text(text, tmp_path).strip().endswith("/alice/typed.fl")
+    browser.open("/alice/typed.fl.md")
+    text = str(browser.run("return document.querySelector('details[open] pre').textContent"))
+    target = tmp_path / "mounted"
+    target.mkdir()
+    text = text.replace("/var/cache/flist", str(tmp_path / "cache")).replace(" /mnt", f" {target}")
+    try:
+        run_text(text.replace("mount -m", "mount -d -m"), tmp_path)
+        assert (target / "greeting").read_text() == "hello from a page"
+    finally:
+        subprocess.run(["umount", "-l", target], check=False, capture_output=True)
