@@ -7,6 +7,10 @@ from pathlib import Path
 from fastapi import FastAPI
 
 from flist.hub.folder.library import Library
+from flist.hub.jobs.chores import Chores
+from flist.hub.jobs.convert import convert
+from flist.hub.jobs.follows import KIND, Follows, follow
+from flist.hub.jobs.jobs import Jobs
 from flist.hub.library.hub import Hub, open_hub
 from flist.hub.settings import HubSettings
 from flist.hub.state.opening import has_state
@@ -18,6 +22,7 @@ from flist.hub.web import (
     flists,
     folder,
     history,
+    jobs,
     oidc,
     repositories,
     sessions,
@@ -26,11 +31,15 @@ from flist.hub.web.pages import assets
 from flist.hub.web.pages import router as pages
 from flist.hub.web.pages.errors import show_failure
 from flist.hub.web.rfs import browse, files, uploads, website
+from flist.hub.web.rfs import convert as convert_images
 from flist.hub.web.rfs.shelf import FolderShelf, HubShelf
 from flist.hub.web.shared import Downloads
 from flist.hub.web.viewers import viewer
 from serving import kit
 from serving.kit import Kit
+
+KINDS = {"convert": convert, KIND: follow}
+FOLLOWS_S = 10.0
 
 
 def create_app(root: Path, settings: HubSettings | None = None) -> FastAPI:
@@ -57,6 +66,8 @@ def create_hub_app(hub: Hub) -> FastAPI:
     app.state.hub = hub
     hub.kit.readiness.checks["database"] = hub.database.check
     hub.contents.prepare()
+    hub.jobs = Jobs(hub, KINDS, hub.settings.jobs)
+    app.state.chores = make_chores(hub)
     downloads = Downloads()
     add_greeting(app)
     app.include_router(blocks.make_router(hub, downloads))
@@ -72,6 +83,8 @@ def create_hub_app(hub: Hub) -> FastAPI:
     app.include_router(accounts.make_router(hub))
     app.include_router(repositories.make_router(hub))
     app.include_router(audit.make_router(hub))
+    app.include_router(jobs.make_router(hub))
+    app.include_router(convert_images.make_router(hub))
     app.include_router(history.make_router(hub))
     app.include_router(browse.make_router(HubShelf(hub), viewer, hub.kit.pools.hashing))
     app.include_router(pages.make_router(hub))
@@ -79,14 +92,29 @@ def create_hub_app(hub: Hub) -> FastAPI:
     return app
 
 
+def make_chores(hub: Hub) -> Chores:
+    """Return what the server does now and then."""
+    chores = Chores(lambda: hub.kit.log)
+    chores.add("follows", FOLLOWS_S, Follows(hub).run_due)
+    return chores
+
+
 def make_app(settings: HubSettings) -> tuple[FastAPI, Kit]:
     """Return an application without routes of its own, and its kit."""
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        yield
         hub: Hub | None = getattr(app.state, "hub", None)
-        if hub is not None:
+        if hub is None:
+            yield
+            return
+        app.state.chores.start()
+        hub.jobs.start()
+        try:
+            yield
+        finally:
+            app.state.chores.close()
+            hub.jobs.close()
             hub.close()
 
     # The interactive documentation would load scripts from other sites, and a redirect would be

@@ -3,7 +3,7 @@
 from fastapi import APIRouter
 
 from flist.hub.library.hub import Hub
-from flist.hub.web.pages import account, assets, changing, files, reading, repositories
+from flist.hub.web.pages import account, assets, changing, converting, files, reading, repositories
 from flist.hub.web.pages.shared import Desk
 
 
@@ -14,6 +14,7 @@ def make_router(hub: Hub) -> APIRouter:
     router.include_router(account.make_router(desk))
     router.include_router(changing.make_router(desk))
     router.include_router(repositories.make_router(desk))
+    router.include_router(converting.make_router(desk))
     router.include_router(files.make_router(desk))
     router.include_router(reading.make_router(desk))
     return router
