@@ -180,6 +180,14 @@ def test_the_changes_of_a_version_are_those_since_the_one_before(gallery: Galler
     assert ask(hub, f"/alice/web.fl/changes?to={digests['old']}").status == 404
 
 
+def test_a_flist_of_the_older_format_is_shown_like_others(hub: LocalHub) -> None:
+    page = ask(hub, "/alice/older.flist.md").text
+    assert "<h3>Older</h3>" in page and "in the older format" in page
+    assert "an older text" in ask(hub, "/alice/older.flist/files/text").text
+    assert ask(hub, "/alice/older.flist/raw/text").body == b"an older text\n"
+    assert "/text" in ask(hub, "/alice/older.flist/files/?q=TEX").text
+
+
 def test_errors_are_pages_for_browsers_only(hub: LocalHub) -> None:
     answer = send_body(hub.app, "GET", "/nothing/at.fl.md", b"", {"accept": "*/*"})
     assert answer.headers["content-type"] == "application/problem+json"
