@@ -105,7 +105,9 @@ def show_repository(desk: Desk, request: Request, repo: str, tag: str, after: st
     if not is_repo(repo):
         raise AbsentError("there is no such repository")
     repository = desk.hub.repositories.find(asking, repo)
-    entries = [entry for entry in desk.hub.flists.entries(asking, repo, tag) if entry.name]
+    every = desk.hub.flists.entries(asking, repo, tag)
+    # In the order of Python, which "behind" means here: a database may have another one.
+    entries = sorted((entry for entry in every if entry.name), key=lambda entry: entry.name)
     if tag and not entries:
         raise AbsentError(f"there is no such tag in {repo}")
     rest = [entry for entry in entries if entry.name > after]

@@ -152,7 +152,7 @@ def test_what_is_no_file_is_not_sent(hub: LocalHub) -> None:
         "/alice/web.fl/files/../../../etc/passwd",
         "/alice/web.fl/files/%2e%2e/%2e%2e/etc/passwd",
         "/alice/web.fl/files/etc/motd/x",
-        "/alice/web.fl/files/%00",
+        "/alice/web.fl/files/x%00",
         "/alice/web.fl.md?version=x",
         "/bob/secret.fl/changes",
         "/alice/web.fl/changes?from=x&to=y",
@@ -160,6 +160,9 @@ def test_what_is_no_file_is_not_sent(hub: LocalHub) -> None:
         "/-/style.css",
         "/-/jobs/x/y",
         "/alice/web.fl%0A.md",
+        "/?q=%00",
+        "/%00",
+        "/alice/tags/%00",
     ],
 )
 def test_absurd_addresses_are_not_found(hub: LocalHub, path: str) -> None:
