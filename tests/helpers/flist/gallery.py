@@ -155,7 +155,7 @@ def fill(hub: LocalHub, folder: Path) -> dict[str, str]:
     return {"old": old, "new": new}
 
 
-def write_large(path: Path, folders: int = 0, each: int = 200, one: int = 0) -> Path:
+def write_large(path: Path, *, one: int, folders: int = 0, each: int = 200) -> Path:
     """Write a flist of empty files: `folders` directories of `each`, and one of `one` entries."""
     inodes = [Inode(ROOT_INO, 0, b"", 0, 0, 0, FOLDER, 0, 0, 0)]
 

@@ -36,17 +36,17 @@ class Site:
 
 
 @contextlib.contextmanager
-def running_site(top: Path, *words: str, **counts: int) -> Iterator[Site]:
+def running_site(top: Path, *words: str, one: int, folders: int = 0) -> Iterator[Site]:
     """Fill a hub below `top`, and serve it with further flags.
 
-    `counts` say how large alice/large.fl is (`write_large`).
+    alice/large.fl has a directory of `one` entries, and `folders` of 200.
     """
     need_tool("chromium")
     need_tool("chromedriver")
     local = make_hub(top / "hub")
     digests = fill(local, top)
     make_flist(local, top / "tree" / "etc", top / "new.fl", {})
-    write_large(top / "large.fl", **counts)
+    write_large(top / "large.fl", one=one, folders=folders)
     publish(local, "alice", "alice/large.fl", top / "large.fl")
     local.hub.close()
     with serving(top / "hub", "127.0.0.1:0", *words) as server, run_chromium() as driver:

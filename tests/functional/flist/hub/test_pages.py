@@ -54,7 +54,7 @@ EVERY = {**READING, **OWN}
 @pytest.fixture(name="site", scope="module")
 def run_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     top = tmp_path_factory.mktemp("pages")
-    with running_site(top, folders=2_000, each=200, one=100_000) as site:
+    with running_site(top, folders=2_000, one=100_000) as site:
         yield site
 
 
