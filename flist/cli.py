@@ -23,7 +23,7 @@ class Command(NamedTuple):
 
 
 COMMANDS = {
-    "pack": Command("flist.commands.pack", "pack a directory into a flist and blocks"),
+    "pack": Command("flist.commands.pack", "pack a directory or archive into a flist and blocks"),
     "unpack": Command("flist.commands.unpack", "restore a flist's files into a directory"),
     "mount": Command(
         "flist.commands.mount", "mount a flist; blocks are fetched when they are read"
@@ -40,7 +40,7 @@ COMMANDS = {
     "config": Command("flist.commands.config", "show or change tags and stores"),
     "clone": Command("flist.commands.clone", "copy the blocks of a flist into other stores"),
     "docker": Command("flist.commands.docker", "make a flist of a container image"),
-    "convert": Command("flist.commands.convert", "convert an older .flist into a .fl"),
+    "convert": Command("flist.commands.convert", "convert between .fl and the older .flist"),
     "prefetch": Command("flist.commands.prefetch", "fetch a flist's blocks into the cache"),
     "stats": Command("flist.commands.stats", "show the statistics of a mount"),
     "remount": Command("flist.commands.remount", "replace the flist of a mount by another version"),
@@ -59,7 +59,9 @@ COMMANDS = {
     "website-publish": Command(
         "flist.commands.website_publish", "publish a directory as a website"
     ),
-    "token": Command("flist.commands.token", "sign in to a server"),
+    "token": Command("flist.commands.token", "sign in to a server and print the token"),
+    "login": Command("flist.commands.login", "sign in to a hub and keep the token"),
+    "logout": Command("flist.commands.logout", "end that session, and forget the token"),
     "track": Command("flist.commands.track", "count downloads of a user's blocks"),
     "track-blocks": Command("flist.commands.track_blocks", "count downloads of blocks"),
     "track-website": Command(
@@ -69,7 +71,7 @@ COMMANDS = {
     "keygen": Command("flist.commands.keygen", "make a key pair for signing"),
 }
 
-ELSEWHERE = {"server": "the server is `zos hub serve FOLDER --users FILE`"}
+ELSEWHERE = {"server": "the server is `zos hub serve FOLDER`"}
 HASH_COMMANDS = ("sync", "track-blocks")
 
 

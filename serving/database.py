@@ -21,6 +21,7 @@ from sqlalchemy import (
     Table,
     create_engine,
     event,
+    literal_column,
     text,
 )
 from sqlalchemy.dialects import postgresql, sqlite
@@ -213,4 +214,5 @@ def insert_new(connection: Connection, table: Table, values: Mapping[str, object
     """Insert a row; return False, and change nothing, if its key is there already."""
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
     statement = dialect.insert(table).values(values).on_conflict_do_nothing()
-    return connection.execute(statement).rowcount > 0
+    # Where a key is numbered by the database, there is no reliable `rowcount`.
+    return connection.execute(statement.returning(literal_column("1"))).first() is not None

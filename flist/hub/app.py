@@ -2,8 +2,11 @@
 
 import contextlib
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
+from anyio import to_thread
 from fastapi import FastAPI
 
 from flist.hub.folder.library import Library
@@ -11,7 +14,10 @@ from flist.hub.jobs.chores import Chores
 from flist.hub.jobs.convert import convert
 from flist.hub.jobs.follows import KIND, Follows, follow
 from flist.hub.jobs.jobs import Jobs
+from flist.hub.library.collecting import Upkeep
 from flist.hub.library.hub import Hub, open_hub
+from flist.hub.mirror.mirrors import Mirrors
+from flist.hub.mirror.through import create_mirror
 from flist.hub.settings import HubSettings
 from flist.hub.state.opening import has_state
 from flist.hub.state.viewer import ANYBODY
@@ -40,6 +46,7 @@ from serving.kit import Kit
 
 KINDS = {"convert": convert, KIND: follow}
 FOLLOWS_S = 10.0
+MIRRORS_S = 30.0
 
 
 def create_app(root: Path, settings: HubSettings | None = None) -> FastAPI:
@@ -48,6 +55,8 @@ def create_app(root: Path, settings: HubSettings | None = None) -> FastAPI:
     It is a plain folder, unless `zos hub init` has made a hub with accounts of it.
     """
     settings = settings or HubSettings(root=root)
+    if settings.upstream:
+        return create_mirror(root, settings)
     if has_state(root, settings.database):
         return create_hub_app(open_hub(settings))
     app, shared = make_app(settings)
@@ -62,13 +71,26 @@ def create_app(root: Path, settings: HubSettings | None = None) -> FastAPI:
 
 def create_hub_app(hub: Hub) -> FastAPI:
     """Return the application of a hub with accounts, which it closes when it ends."""
-    app, hub.kit = make_app(hub.settings)
+    downloads = Downloads()
+    hub.jobs = Jobs(hub, KINDS, hub.settings.jobs)
+    upkeep = Upkeep(hub, lambda: hub.blocks.count_downloads(downloads.take()))
+    chores = make_chores(hub)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        upkeep.start()
+        chores.start()
+        hub.jobs.start()
+        try:
+            yield
+        finally:
+            for stop in (hub.jobs.close, chores.close, upkeep.stop, hub.close):
+                await to_thread.run_sync(stop)
+
+    app, hub.kit = make_app(hub.settings, lifespan)
     app.state.hub = hub
     hub.kit.readiness.checks["database"] = hub.database.check
     hub.contents.prepare()
-    hub.jobs = Jobs(hub, KINDS, hub.settings.jobs)
-    app.state.chores = make_chores(hub)
-    downloads = Downloads()
     add_greeting(app)
     app.include_router(blocks.make_router(hub, downloads))
     kept = files.Files(hub.database)
@@ -76,15 +98,15 @@ def create_hub_app(hub: Hub) -> FastAPI:
     app.include_router(files.make_router(hub, kept, downloads.add))
     websites = website.Websites(hub, kept, downloads.add, hub.kit.pools.hashing)
     app.include_router(website.make_router(websites, hub.kit.pools.hashing))
+    app.include_router(jobs.make_router(hub))
+    app.include_router(convert_images.make_router(hub))
     app.include_router(sessions.make_router(hub))
-    provider = oidc.make_provider(hub.settings)
+    provider = app.state.oidc = oidc.make_provider(hub.settings)
     if provider is not None:
         app.include_router(oidc.make_router(hub, provider))
     app.include_router(accounts.make_router(hub))
     app.include_router(repositories.make_router(hub))
     app.include_router(audit.make_router(hub))
-    app.include_router(jobs.make_router(hub))
-    app.include_router(convert_images.make_router(hub))
     app.include_router(history.make_router(hub))
     app.include_router(browse.make_router(HubShelf(hub), viewer, hub.kit.pools.hashing))
     app.include_router(pages.make_router(hub))
@@ -96,27 +118,13 @@ def make_chores(hub: Hub) -> Chores:
     """Return what the server does now and then."""
     chores = Chores(lambda: hub.kit.log)
     chores.add("follows", FOLLOWS_S, Follows(hub).run_due)
+    tell = partial(hub.jobs.log, "mirror")
+    chores.add("mirrors", MIRRORS_S, lambda: Mirrors(hub).run_due(lambda text: tell(said=text)))
     return chores
 
 
-def make_app(settings: HubSettings) -> tuple[FastAPI, Kit]:
+def make_app(settings: HubSettings, lifespan: Any = None) -> tuple[FastAPI, Kit]:
     """Return an application without routes of its own, and its kit."""
-
-    @contextlib.asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        hub: Hub | None = getattr(app.state, "hub", None)
-        if hub is None:
-            yield
-            return
-        app.state.chores.start()
-        hub.jobs.start()
-        try:
-            yield
-        finally:
-            app.state.chores.close()
-            hub.jobs.close()
-            hub.close()
-
     # The interactive documentation would load scripts from other sites, and a redirect would be
     # built from the Host header, which a client chooses.
     app = FastAPI(

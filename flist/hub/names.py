@@ -9,7 +9,7 @@ BLOCK = re.compile(r"[0-9a-f]{64}|[0-9a-f]{32}")
 """A block's id in hex; the short one is of the older format."""
 DIGEST = re.compile(r"[0-9a-f]{64}")
 SIGNATURE = ".sig"
-RESERVED = ("api", "blocks", "flists", "objects", "website")
+RESERVED = ("api", "blocks", "flists", "login", "logout", "objects", "website")
 """No repository has these names: the hub has other things at their addresses."""
 
 

@@ -3,6 +3,7 @@
 It is read completely into memory.
 """
 
+import bisect
 import itertools
 import json
 import shutil
@@ -84,7 +85,9 @@ class LegacyFlist:
 
     def entries_after(self, folder: int, ino: int, limit: int) -> list[Inode]:
         """Return up to `limit` entries of directory `folder` after inode `ino`."""
-        return [inode for inode in self.children(folder) if inode.ino > ino][:limit]
+        entries = self.children(folder)
+        first = bisect.bisect_right(entries, ino, key=lambda entry: entry.ino)
+        return entries[first : first + limit]
 
     def is_large(self, _folder: int) -> bool:
         """Return False: listing a directory costs nothing, since all is in memory."""
@@ -159,10 +162,11 @@ class LegacyFlist:
             host, port = str(backend["host"]), int(backend["port"])
         except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
             return [Route(0, 255, DEFAULT_ROUTE)]
-        namespace = str(backend.get("namespace") or "")
-        return [
-            Route(0, 255, f"zdb://{host}:{port}" + (f"/{quote(namespace)}" if namespace else ""))
-        ]
+        namespace, password = (str(backend.get(key) or "") for key in ("namespace", "password"))
+        path = f"/{quote(namespace)}" if namespace not in ("", "default") else ""
+        login = f":{quote(password, safe='')}@" if password else ""
+        url = f"zdb://{login}{host}:{port}{path}"
+        return [Route(0, 255, url)]
 
     def tags(self) -> dict[str, str]:
         """Return the metadata as tags: entrypoint, environ, port, volume, readme (JSON texts)."""

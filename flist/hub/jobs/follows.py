@@ -12,7 +12,7 @@ from sqlalchemy import delete, insert, select, update
 
 from common.errors import UsageError, ZosError
 from flist.errors import FlistError
-from flist.hub.errors import AbsentError, InvalidError
+from flist.hub.errors import AbsentError, ForbiddenError, InvalidError
 from flist.hub.jobs.convert import check_image, convert, resolve
 from flist.hub.jobs.jobs import Context
 from flist.hub.library.hub import Hub
@@ -153,8 +153,8 @@ class Follows:
     def submit(self, follow: Follow) -> str:
         """Submit the job that checks an image, as the account that made the follow."""
         account = self.hub.accounts.find(follow.created_by)
-        if account is None or account.is_disabled:
-            raise AbsentError(f"the account {follow.created_by} is gone: nobody may publish this")
+        if account.is_disabled:
+            raise ForbiddenError(f"the account {follow.created_by} is disabled")
         viewer = self.hub.accounts.viewer_of(account, frozenset((READ, UPLOAD, PUBLISH)))
         spec = {
             "follow": follow.id,

@@ -85,9 +85,9 @@ def follow(
         if "error" in said:
             raise WorkError(str(said["error"])[:500], hint=str(said.get("hint", ""))[:500] or None)
         progress(float(said.get("progress", 0.0)), str(said.get("message", ""))[:500])
-    text, said = explain_end(process)
+    text, trace = explain_end(process)
     error = WorkError(text)
-    error.add_note(said)  # for the server's log
+    error.add_note(trace)  # for the server's log
     raise error
 
 

@@ -4,7 +4,7 @@ import time
 from collections.abc import Set as AbstractSet
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, delete, exists, func, insert, select, update
 
 from flist.errors import SignatureError
 from flist.format.opening import AnyFlist, open_flist
@@ -18,8 +18,10 @@ from flist.hub.library.values import Entry, Repository, Version
 from flist.hub.names import is_flist
 from flist.hub.state import epoch
 from flist.hub.state.audit import Audit
-from flist.hub.state.blocks import batches
+from flist.hub.state.batches import batches
+from flist.hub.state.blocks import note_upload
 from flist.hub.state.tables import (
+    BLOCKS,
     ENTRIES,
     OBJECTS,
     REPOSITORIES,
@@ -52,6 +54,7 @@ class Flists:
         self.readers = readers
         self.audit = audit
         self.keep_versions = keep_versions
+        self.quotas = contents.blocks.quotas
 
     # -- reading ---------------------------------------------------------------------------------
 
@@ -115,6 +118,12 @@ class Flists:
             if connection.execute(wanted.limit(1)).first() is None:
                 raise AbsentError("there is no such file")
 
+    def is_version(self, digest: str) -> bool:
+        """Return whether an object is a version of some flist."""
+        wanted = select(VERSIONS.c.id).where(VERSIONS.c.object == digest).limit(1)
+        with self.database.reading() as connection:
+            return connection.execute(wanted).first() is not None
+
     def open_version(self, viewer: Viewer, digest: str) -> AnyFlist:
         """Return a version, open for reading; the caller closes it."""
         self.demand_object(viewer, digest)
@@ -132,10 +141,11 @@ class Flists:
         """
         if not is_flist(name):
             raise InvalidError("not the name of a flist", hint="NAME.fl, of letters, digits, ._+-")
-        self.repositories.demand_write(viewer, repo)
+        owned = self.repositories.demand_write(viewer, repo)
         parsed = parse_flist(draft.path)
         self.contents.blocks.adopt(parsed.blocks)
         check_blocks(parsed, parsed.blocks - self.readers.claimable(viewer, parsed.blocks))
+        self.quotas.demand_version(owned.owner_id, owned.owner, parsed.blocks)
         self.contents.send(viewer, draft)
         with self.database.writing() as connection:
             repository = self.repositories.find_in(connection, viewer, repo, is_locked=True)
@@ -145,6 +155,7 @@ class Flists:
             check_blocks(parsed, self.contents.blocks.rely_on(connection, parsed.blocks))
             self.contents.keep(viewer, connection, draft, parsed.format, parsed.blocks)
             self.put_version(connection, viewer, repository, name, draft.digest, text)
+            claim_blocks(connection, viewer, parsed)
             if repository.is_private:
                 close_uploads(connection, viewer, parsed)
             self.audit.note(viewer, "flist.publish", f"{repo}/{name}", draft.digest, connection)
@@ -220,6 +231,7 @@ class Flists:
             note_change(connection, repository.id)
             epoch.bump(connection)
             self.audit.note(viewer, "flist.delete", f"{repo}/{name}", "", connection)
+        self.quotas.forget()
         self.readers.refresh()
 
 
@@ -327,6 +339,16 @@ def take_signature(
         text = connection.execute(select(SIGNATURES.c.text).filter_by(**mine)).scalar()
     connection.execute(delete(SIGNATURES).filter_by(**mine))
     return text
+
+
+def claim_blocks(connection: Connection, viewer: Viewer, parsed: Parsed) -> None:
+    """Note the blocks that were packed into the store itself as the publisher's: they are, also
+    when the flist has been removed."""
+    is_claimed = exists().where(UPLOADS.c.block == BLOCKS.c.id)
+    for ids in batches(sorted(parsed.blocks)):
+        wanted = select(BLOCKS.c.id).where(BLOCKS.c.id.in_(ids), ~is_claimed)
+        for row in connection.execute(wanted).all():
+            note_upload(connection, viewer, bytes(row.id), is_open=False)
 
 
 def close_uploads(connection: Connection, viewer: Viewer, parsed: Parsed) -> None:

@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, Exists, and_, exists, or_, select, true
 
 from flist.hub.library.values import Repository
 from flist.hub.state import epoch
-from flist.hub.state.blocks import batches
+from flist.hub.state.batches import batches
 from flist.hub.state.tables import BLOCKS, PIECES, REPOSITORIES, UPLOADS, USES, VERSIONS
 from flist.hub.state.viewer import ADMIN, READ, Viewer
 from serving.database import Database
@@ -139,6 +139,13 @@ def is_own(block: object, viewer: Viewer) -> ColumnElement[bool]:
         return used
     own = exists().where(UPLOADS.c.block == block, UPLOADS.c.account_id == viewer.account_id)
     return or_(own, used)
+
+
+def is_readable(block: object, viewer: Viewer) -> ColumnElement[bool]:
+    """Return the condition that the viewer may read a block."""
+    if not viewer.is_known or READ not in viewer.scopes:
+        return is_block_open(block)
+    return or_(is_block_open(block), is_own(block, viewer))
 
 
 def is_block_open(block: object) -> ColumnElement[bool]:

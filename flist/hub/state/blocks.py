@@ -9,17 +9,18 @@ removes the block from the store, then the row. So an upload
 
 import errno
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from sqlalchemy import Connection, delete, func, select, update
+from sqlalchemy import ColumnElement, Connection, delete, func, or_, select, update
 
 from flist.blocks.codec import digest
 from flist.errors import BlockError, BlockMissingError, StoreError, StoreUnavailableError
 from flist.hub.state import epoch
+from flist.hub.state.batches import batches
+from flist.hub.state.quotas import Quotas
 from flist.hub.state.tables import BLOCKS, UPLOADS
 from flist.hub.state.viewer import Viewer
 from flist.store.base import Store, get_range
@@ -27,7 +28,6 @@ from flist.store.folder import FolderStore
 from serving.content import Content, FileOpener, Pieces
 from serving.database import Database, insert_new
 
-BATCH = 500
 YOUNG_S = 60.0
 """A row this young is not made younger: that would cost a write."""
 WAIT_S = 60.0
@@ -36,7 +36,6 @@ ABANDONED_S = 600.0
 PAUSE_S = 0.05
 ADOPTERS = 8
 ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENXIO)
-T = TypeVar("T")
 
 
 class BusyError(StoreUnavailableError):
@@ -45,18 +44,12 @@ class BusyError(StoreUnavailableError):
     http_status = 503
 
 
-def batches(items: Iterable[T], size: int = BATCH) -> Iterator[list[T]]:
-    """Yield the items in lists of at most `size`."""
-    source = iter(items)
-    while batch := list(islice(source, size)):
-        yield batch
-
-
 class Blocks:
     """The blocks of a hub. Threads, and servers on the same database, may share them."""
 
-    def __init__(self, database: Database, store: Store) -> None:
+    def __init__(self, database: Database, store: Store, quota_bytes: int = 0) -> None:
         self.database = database
+        self.quotas = Quotas(database, quota_bytes)
         self.store = store
         self.opener = FileOpener()
 
@@ -66,8 +59,9 @@ class Blocks:
         """Keep a block, whose id the caller has computed; return whether it is new.
 
         The block can be relied on for as long as garbage collection leaves young ones alone, or
-        once something uses it. Raises `StoreError`.
+        once something uses it. Raises `StoreError`, and `TooLargeError` beyond the quota.
         """
+        self.quotas.demand_upload(viewer, block_id, len(data))
         deadline = time.monotonic() + WAIT_S
         while True:
             removals, state = self._touch(viewer, block_id, is_open=is_open)
@@ -128,17 +122,17 @@ class Blocks:
         return True
 
     def _wait_for_removal(self, block_id: bytes) -> None:
-        """Wait for a moment, or finish a removal whose server has died."""
-        with self.database.reading() as connection:
-            marked = select(BLOCKS.c.removing_s).where(BLOCKS.c.id == block_id)
-            since_s = connection.execute(marked).scalar()
-        if since_s is not None and time.time() - since_s > ABANDONED_S:
-            with self.database.writing() as connection:
-                connection.execute(
-                    delete(BLOCKS).where(BLOCKS.c.id == block_id, BLOCKS.c.removing_s == since_s)
-                )
-            return  # whether the store still has it does not matter: it is put again
-        time.sleep(PAUSE_S)
+        """Wait for a moment, or end a removal whose server has died."""
+        if not self._end_abandoned(block_id):
+            time.sleep(PAUSE_S)
+
+    def _end_abandoned(self, block_id: bytes) -> bool:
+        """Forget a block whose removal was begun by a server that has died; return whether it was
+        one. The store may have it or not."""
+        is_abandoned = BLOCKS.c.removing_s < time.time() - ABANDONED_S
+        with self.database.writing() as connection:
+            change = delete(BLOCKS).where(BLOCKS.c.id == block_id, is_abandoned)
+            return connection.execute(change).rowcount > 0
 
     # -- relying on blocks -----------------------------------------------------------------------
 
@@ -174,16 +168,20 @@ class Blocks:
                 pass
 
     def _unknown(self, block_ids: Iterable[bytes]) -> list[bytes]:
-        """Return the blocks without a row."""
+        """Return the blocks without a row, or whose removal has not come to its end."""
         unknown: list[bytes] = []
+        is_here = or_(
+            BLOCKS.c.removing_s.is_(None), BLOCKS.c.removing_s >= time.time() - ABANDONED_S
+        )
         with self.database.reading() as connection:
             for ids in batches(sorted(set(block_ids))):
-                known = connection.execute(select(BLOCKS.c.id).where(BLOCKS.c.id.in_(ids)))
+                known = connection.execute(select(BLOCKS.c.id).where(BLOCKS.c.id.in_(ids), is_here))
                 unknown += set(ids) - {bytes(row.id) for row in known}
         return unknown
 
     def _adopt(self, block_id: bytes) -> None:
         """Insert the row of one block, if the store has it undamaged."""
+        self._end_abandoned(block_id)
         with self.database.reading() as connection:
             removals = epoch.read(connection, epoch.REMOVALS)
         try:
@@ -197,9 +195,14 @@ class Blocks:
     def get(self, block_id: bytes) -> bytes:
         """Return a block, checked. Raises `BlockMissingError`, `BlockError`, `StoreError`."""
         data = self.store.get(block_id)
-        if digest(data, len(block_id)) != block_id:
+        if not self.has_hash(block_id, data):
             raise BlockError(f"block {block_id.hex()} is damaged in the store")
         return data
+
+    @staticmethod
+    def has_hash(block_id: bytes, data: bytes) -> bool:
+        """Return whether these are the bytes of a block."""
+        return digest(data, len(block_id)) == block_id
 
     def get_range(self, block_id: bytes, start: int, size: int) -> bytes:
         """Return bytes of a block, unchecked where the store can read a part of it."""
@@ -239,16 +242,23 @@ class Blocks:
         return None if row is None or is_gone else int(row.size)
 
     def page(
-        self, page: int, per_page: int, *, account_id: int | None = None
+        self,
+        page: int,
+        per_page: int,
+        *,
+        account_id: int | None = None,
+        condition: ColumnElement[bool] | None = None,
     ) -> tuple[list[tuple[bytes, int]], int]:
         """Return ids and sizes of the blocks on a page (from 1), and how many there are in all.
 
-        With an account, its own uploads only.
+        With an account, its own uploads only; with a `condition`, those that it holds for.
         """
         wanted = select(BLOCKS.c.id, BLOCKS.c.size).where(BLOCKS.c.removing_s.is_(None))
         if account_id is not None:
             mine = select(UPLOADS.c.block).where(UPLOADS.c.account_id == account_id)
             wanted = wanted.where(BLOCKS.c.id.in_(mine))
+        if condition is not None:
+            wanted = wanted.where(condition)
         place = wanted.order_by(BLOCKS.c.id).limit(per_page).offset((page - 1) * per_page)
         with self.database.reading() as connection:
             total = connection.execute(select(func.count()).select_from(wanted.subquery())).scalar()
@@ -257,6 +267,8 @@ class Blocks:
 
     def count_downloads(self, counts: dict[bytes, int]) -> None:
         """Add downloads to the blocks' rows, in one transaction."""
+        if not counts:
+            return
         with self.database.writing() as connection:
             for block_id, count in sorted(counts.items()):
                 mine = BLOCKS.c.id == block_id

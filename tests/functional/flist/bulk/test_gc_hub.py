@@ -87,6 +87,12 @@ def test_without_a_hub_some_flist_must_be_named(tmp_path: Path) -> None:
     assert done.returncode == 2 and "no flist is named" in done.stderr
 
 
+def test_a_hub_with_accounts_collects_itself(hub: Path) -> None:
+    (hub / "hub.db").touch()
+    done = rfs("gc", hub / "blocks", check=False)
+    assert done.returncode == 2 and "zos hub gc" in done.stderr
+
+
 @pytest.mark.parametrize("place", ["flists/a/c.fl", f"files/{'2' * 64}.blocks"])
 def test_nothing_is_removed_if_something_is_unreadable(hub: Path, place: str) -> None:
     (hub / place).write_text("garbage")

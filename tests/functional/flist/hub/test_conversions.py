@@ -81,7 +81,7 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 def make_image(text: bytes) -> Any:
     """Return an image with one file."""
-    return build_image([make_layer(member("hello", text))], {})
+    return build_image([make_layer(member("hello", text))])
 
 
 @pytest.fixture(scope="module")
