@@ -1,0 +1,1 @@
+"""The hub over HTTP: a router for each part."""
