@@ -48,3 +48,19 @@ class EnvelopeRoute(APIRoute):
             return reply
 
         return answer
+
+
+class PublicRoute(EnvelopeRoute):
+    """A route that scripts of other sites may read: what it says needs no cookie."""
+
+    def get_route_handler(self) -> Handler:
+        """Return the handler; its answers may be read by all."""
+        handle = super().get_route_handler()
+
+        async def answer(request: Request) -> Response:
+            reply = await handle(request)
+            if "authorization" not in request.headers:
+                reply.headers["Access-Control-Allow-Origin"] = "*"
+            return reply
+
+        return answer

@@ -53,9 +53,9 @@ def checked(name: str) -> str:
     return name
 
 
-def with_suffix(name: str) -> str:
+def with_suffix(name: str, suffix: str = SUFFIX) -> str:
     """Return the name of a flist that a client may have written without its suffix."""
-    return name if name.endswith((SUFFIX, NEW_SUFFIX)) else name + SUFFIX
+    return name if name.endswith((SUFFIX, NEW_SUFFIX)) else name + suffix
 
 
 def candidates(name: str) -> Iterable[str]:
