@@ -1,80 +1,72 @@
-"""The hub's HTTP interface.
-
-    GET /<repo>/<name>.fl, .fl.sig   a flist or its signature: may change, so caches revalidate it
-    GET /blocks/<hh>/<64 hex>        a block: never changes (also /blocks/<64 hex>)
-    GET /api/v1/block/<64 hex>       the same, at the path of upstream's server
-    GET /api/v1/block/<64 hex>/downloads   its downloads since this copy of the hub started
-    GET /flists/<repo>/<name>.fl     the same as /<repo>/<name>.fl, at the path of upstream's server
-    GET /api/flist                   every flist's name (flist.hub.browse tells more)
-    GET /api/v1/fl/history/...       the versions of a flist (flist.hub.history)
-    GET /api/v1/file/<hash>          an uploaded file (flist.hub.files)
-    GET /website/<hash>/<path>       a page of an uploaded flist (flist.hub.website)
-
-All of them support HEAD, Range and If-None-Match, with strong ETags. The hub keeps no state of its
-own, so any number of copies can serve one folder.
-"""
+"""The hub's application: of a plain folder, which is only read, or of a hub with accounts."""
 
 import contextlib
-import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator
 from pathlib import Path
 
-from fastapi import APIRouter, FastAPI, HTTPException, Request
-from starlette.responses import Response
+from fastapi import FastAPI
 
-from flist.hub import browse, history
-from flist.hub.access import Access
-from flist.hub.library import Library
+from flist.hub.folder.library import Library
+from flist.hub.library.hub import Hub, open_hub
 from flist.hub.settings import HubSettings
-from flist.hub.users import Users
-from flist.hub.versions import Versions
-from flist.store.folder import FolderStore
+from flist.hub.state.opening import has_state
+from flist.hub.state.viewer import ANYBODY
+from flist.hub.web import blocks, flists, folder, history
+from flist.hub.web.rfs import browse, files, uploads, website
+from flist.hub.web.rfs.shelf import FolderShelf, HubShelf
+from flist.hub.web.shared import Downloads
+from flist.hub.web.viewers import viewer
 from serving import kit
-from serving.content import FileOpener
-from serving.pools import Pool
-from serving.respond import send_content
-
-NEVER_CHANGES = "public, max-age=31536000, immutable"
-BINARY = "application/octet-stream"
-READ = ["GET", "HEAD"]
-COUNTED_BLOCKS = 1_000_000
+from serving.kit import Kit
 
 
-class Downloads:
-    """Counts the downloads of each block; of the first million blocks that are fetched."""
+def create_app(root: Path, settings: HubSettings | None = None) -> FastAPI:
+    """Return the application that serves the folder `root`.
 
-    def __init__(self) -> None:
-        self.counts: dict[str, int] = {}
-        self.lock = threading.Lock()
-
-    def add(self, name: str) -> None:
-        """Count one download of a block."""
-        with self.lock:
-            if name in self.counts or len(self.counts) < COUNTED_BLOCKS:
-                self.counts[name] = self.counts.get(name, 0) + 1
-
-    def describe(self, path: Path) -> dict[str, object]:
-        """Return the description of a block, as upstream's server gives it."""
-        count = self.counts.get(path.name, 0)
-        return {"block_hash": path.name, "downloads_count": count,
-                "block_size": path.stat().st_size}  # fmt: skip
-
-
-def create_app(
-    root: Path,
-    tokens: Sequence[str] = (),
-    users: Users | None = None,
-    settings: HubSettings | None = None,
-) -> FastAPI:
-    """Return the application that serves the hub folder `root`.
-
-    With `tokens`, or `users` who can sign in for one, it also accepts uploads.
+    It is a plain folder, unless `zos hub init` has made a hub with accounts of it.
     """
     settings = settings or HubSettings(root=root)
-    library = Library(root)
-    versions = Versions(root, settings.keep_versions)
+    if has_state(root, settings.database):
+        return create_hub_app(open_hub(settings))
+    app, shared = make_app(settings)
+    shared.readiness.checks["folder"] = lambda: check_folder(root)
+    add_greeting(app)
+    shelf = FolderShelf(Library(root))
+    app.include_router(browse.make_router(shelf, lambda _: ANYBODY, shared.pools.hashing))
+    app.include_router(folder.make_router(root, shared.pools.hashing))
+    return app
+
+
+def create_hub_app(hub: Hub) -> FastAPI:
+    """Return the application of a hub with accounts, which it closes when it ends."""
+    app, hub.kit = make_app(hub.settings)
+    app.state.hub = hub
+    hub.kit.readiness.checks["database"] = hub.database.check
+    hub.contents.prepare()
     downloads = Downloads()
-    opener = FileOpener()
+    add_greeting(app)
+    app.include_router(blocks.make_router(hub, downloads))
+    kept = files.Files(hub.database)
+    app.include_router(uploads.make_router(hub, kept))
+    app.include_router(files.make_router(hub, kept, downloads.add))
+    websites = website.Websites(hub, kept, downloads.add, hub.kit.pools.hashing)
+    app.include_router(website.make_router(websites, hub.kit.pools.hashing))
+    app.include_router(history.make_router(hub))
+    app.include_router(browse.make_router(HubShelf(hub), viewer, hub.kit.pools.hashing))
+    app.include_router(flists.make_router(hub))
+    return app
+
+
+def make_app(settings: HubSettings) -> tuple[FastAPI, Kit]:
+    """Return an application without routes of its own, and its kit."""
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        yield
+        hub: Hub | None = getattr(app.state, "hub", None)
+        if hub is not None:
+            hub.close()
+
     # The interactive documentation would load scripts from other sites, and a redirect would be
     # built from the Host header, which a client chooses.
     app = FastAPI(
@@ -83,118 +75,20 @@ def create_app(
         redoc_url=None,
         openapi_url="/api/openapi.json",
         redirect_slashes=False,
+        lifespan=lifespan,
     )
-    shared = kit.install(app, settings)
-    app.state.downloads = downloads
-    shared.readiness.checks["folder"] = lambda: check_folder(root)
-    app.include_router(blocks_router(library, opener, downloads))
-    if tokens or users:
-        from flist.hub import publish, uploads
-
-        access, written = Access(root, tokens, users or Users()), FolderStore(library.blocks)
-        app.include_router(uploads.make_router(root, written, access, shared))
-        publisher = publish.Publisher(root, written, access, versions)
-        app.include_router(publish.make_router(publisher, shared))
-    if tokens or users or (root / "files").is_dir():
-        add_files(app, root, library, downloads)
-    app.include_router(history.make_router(versions, shared))
-    app.include_router(browse.make_router(library, shared.pools.hashing))
-    app.include_router(flists_router(library, opener, shared.pools.hashing))
-    return app
+    return app, kit.install(app, settings)
 
 
-def add_files(app: FastAPI, root: Path, library: Library, downloads: Downloads) -> None:
-    """Add the routes of uploaded files and of websites."""
-    from flist.hub import files, website
+def add_greeting(app: FastAPI) -> None:
+    """Add the answer to a client that checks whether there is a server."""
 
-    kept = files.Files(root)
-    store, pool = FolderStore(library.blocks), app.state.kit.pools.hashing
-    websites = website.Websites(store, kept, downloads.add, pool)
-    app.include_router(website.make_router(websites, pool))
-    app.include_router(files.make_router(library, kept, downloads.add))
+    @app.get("/api/v1")
+    def greet() -> dict[str, str]:
+        """Answer in upstream's words."""
+        return {"msg": "flist server is working"}
 
 
 def check_folder(root: Path) -> str | None:
     """Return why the hub folder cannot be served, or None."""
     return None if root.is_dir() else "the hub folder is not there"
-
-
-def blocks_router(library: Library, opener: FileOpener, downloads: Downloads) -> APIRouter:
-    """Return the routes of blocks."""
-    router = APIRouter()
-
-    @router.api_route("/blocks/{prefix}/{name}", methods=READ, response_class=Response)
-    def read_sharded(request: Request, prefix: str, name: str) -> Response:
-        """Return a block."""
-        path = library.block(name) if name[:2] == prefix else None
-        return send_block(opener, request, path, downloads)
-
-    @router.api_route("/blocks/{name}", methods=READ, response_class=Response)
-    @router.api_route("/api/v1/block/{name}", methods=READ, response_class=Response)
-    def read_block(request: Request, name: str) -> Response:
-        """Return a block."""
-        return send_block(opener, request, library.block(name), downloads)
-
-    @router.api_route("/api/v1/block/{name}/downloads", methods=READ)
-    def count_downloads(name: str) -> dict[str, object]:
-        """Return how often a block was fetched."""
-        path = library.block(name)
-        with contextlib.suppress(FileNotFoundError):  # it may have been removed a moment ago
-            if path is not None:
-                return downloads.describe(path)
-        raise HTTPException(404, "there is no such block")
-
-    return router
-
-
-def flists_router(library: Library, opener: FileOpener, hashing: Pool) -> APIRouter:
-    """Return the routes of flists; the last of them matches every path of two parts."""
-    router = APIRouter()
-
-    @router.get("/api/flist")
-    def list_flists() -> list[str]:
-        """List every flist as repo/name.fl."""
-        return library.names()
-
-    @router.get("/api/v1")
-    def greet() -> dict[str, str]:
-        """Answer a client that checks whether there is a server, in upstream's words."""
-        return {"msg": "flist server is working"}
-
-    @router.api_route("/flists/{repo}/{name}", methods=READ, response_class=Response)
-    @router.api_route("/{repo}/{name}", methods=READ, response_class=Response)
-    async def read_flist(request: Request, repo: str, name: str) -> Response:
-        """Return a flist or its signature; its ETag is the SHA-256 of its content."""
-        kind = "text/plain; charset=utf-8" if name.endswith(".sig") else BINARY
-        path = library.flist(repo, name)
-        return await hashing.run(send_file, opener, request, path, kind, {})
-
-    return router
-
-
-def send_block(
-    opener: FileOpener, request: Request, path: Path | None, downloads: Downloads
-) -> Response:
-    """Return a block; its id is its ETag."""
-    if path and request.method == "GET":
-        downloads.add(path.name)
-    etag = f'"{path.name}"' if path else None
-    return send_file(opener, request, path, BINARY, {"Cache-Control": NEVER_CHANGES}, etag)
-
-
-def send_file(
-    opener: FileOpener,
-    request: Request,
-    path: Path | None,
-    kind: str,
-    headers: Mapping[str, str],
-    etag: str | None = None,
-) -> Response:
-    """Return a file; answers 404 for one that does not exist, or was removed a moment ago."""
-    try:
-        content = opener.open(path.resolve(strict=True), etag) if path else None
-    except FileNotFoundError:
-        content = None
-    if content is None:
-        raise HTTPException(404, "there is no such flist or block")
-    return send_content(request, content, kind, headers)

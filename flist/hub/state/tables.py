@@ -10,7 +10,10 @@ pieces, and those that a flist names. A repository's *entry* is a flist, a link 
     repositories ---+        entries -> objects <- versions
          ^------------------- entries, versions
     objects <- pieces -> blocks <- uses -> objects
-                         blocks <- uploads -> accounts
+    objects <- files     blocks <- uploads -> accounts
+
+Who uploads a file that is no repository's flist, whole or block by block, has a row in `files`,
+which keeps the pieces. `signatures` are those that came before their flist.
 """
 
 from sqlalchemy import (
@@ -134,6 +137,23 @@ VERSIONS = Table(
     Column("published_by", String(100), nullable=False),
     UniqueConstraint("repository_id", "name", "object"),
     Index("versions_by_object", "object"),
+)
+SIGNATURES = Table(
+    "signatures",
+    METADATA,
+    Column("repository_id", ForeignKey("repositories.id", ondelete="CASCADE"), primary_key=True),
+    Column("name", NAME, primary_key=True),
+    Column("digest", DIGEST, primary_key=True),
+    Column("text", Text, nullable=False),
+    Column("at_s", Double, nullable=False),
+)
+FILES = Table(
+    "files",
+    METADATA,
+    Column("object", DIGEST, primary_key=True),
+    Column("account_id", ForeignKey("accounts.id", ondelete="CASCADE"), primary_key=True),
+    Column("at_s", Double, nullable=False),
+    Index("files_by_account", "account_id"),
 )
 BLOCKS = Table(
     "blocks",

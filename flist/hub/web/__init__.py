@@ -1,1 +1,1 @@
-"""The hub over HTTP: a router for each part."""
+"""The hub's HTTP interface."""

@@ -1,18 +1,8 @@
-"""The hub's folder: `flists/<repo>/<name>.fl[.sig]` and `blocks/`, and which names are allowed."""
+"""A plain folder: `flists/<repo>/<name>.fl[.sig]` and `blocks/<hh>/<id>`."""
 
-import re
 from pathlib import Path
 
-REPO = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,199}\.fl(\.sig)?")
-BLOCK = re.compile(r"[0-9a-f]{64}")
-RESERVED = ("api", "blocks", "flists", "website")
-"""No repository has these names: the hub has other things at their addresses."""
-
-
-def is_repo(name: str) -> bool:
-    """Return whether a repository may have this name."""
-    return REPO.fullmatch(name) is not None and name not in RESERVED
+from flist.hub.names import BLOCK, FILE, is_flist, is_repo
 
 
 class Library:
@@ -40,11 +30,11 @@ class Library:
 
     def names(self) -> list[str]:
         """Return `repo/name.fl` of every flist."""
-        found = self.flists.glob("*/*.fl")
+        found = self.flists.glob("*/*")
         return sorted(
             f"{path.parent.name}/{path.name}"
             for path in found
-            if is_repo(path.parent.name) and FILE.fullmatch(path.name) and path.is_file()
+            if is_repo(path.parent.name) and is_flist(path.name) and path.is_file()
         )
 
     def describe(self) -> dict[str, list[dict[str, object]]]:

@@ -6,18 +6,21 @@ GET /api/v1/fl/preview/<path>          what is in flists/<repo>/<name>.fl (slash
 """
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from html import escape
 from pathlib import Path
+from typing import Protocol
 
-from fastapi import APIRouter, HTTPException
+from fastapi import APIRouter, HTTPException, Request
 from starlette.responses import HTMLResponse
 
 from flist.errors import FlistError
 from flist.format.opening import AnyFlist, open_flist
 from flist.format.signing.trailer import file_sha256
-from flist.hub.library import FILE, Library, is_repo
+from flist.hub.errors import HubError
+from flist.hub.names import is_flist, is_repo
+from flist.hub.state.viewer import Viewer
 from flist.model import ROOT_INO
 from flist.server import api
 from serving.content import FileKey, make_key
@@ -32,36 +35,56 @@ KEPT_PREVIEWS = 8
 READ = ["GET", "HEAD"]
 
 
-def make_router(library: Library, hashing: Pool) -> APIRouter:
+class Shelf(Protocol):
+    """What can be listed: the flists of a hub that a viewer may read, or those of a folder."""
+
+    def names(self, asking: Viewer) -> list[str]:
+        """Return `repo/name` of every flist."""
+
+    def describe(self, asking: Viewer) -> dict[str, list[dict[str, object]]]:
+        """Return the flists of each repository, described as upstream's server does."""
+
+    def flist(self, asking: Viewer, repo: str, name: str) -> Path | None:
+        """Return a file of the flist, or None if there is none."""
+
+
+ViewerOf = Callable[[Request], Viewer]
+
+
+def make_router(shelf: Shelf, viewer: ViewerOf, hashing: Pool) -> APIRouter:
     """Return the routes."""
     router = APIRouter()
 
     @router.get(f"/{api.FLISTS}")
-    def describe_flists() -> dict[str, list[dict[str, object]]]:
+    def describe_flists(request: Request) -> dict[str, list[dict[str, object]]]:
         """List every flist by repository, as upstream's server does."""
-        return library.describe()
+        return shelf.describe(viewer(request))
 
     @router.get(f"/{api.FLISTS}/preview/{{path:path}}")
-    async def show_preview(path: str) -> dict[str, object]:
+    async def show_preview(request: Request, path: str) -> dict[str, object]:
         """List what a flist holds."""
-        place = find_flist(library, path)
         try:
+            asking = await hashing.run(viewer, request)
+            place = await hashing.run(find_flist, shelf, asking, path)
             return await hashing.run(preview, place)
         except FileNotFoundError as error:
             raise HTTPException(400, "it was removed a moment ago") from error
+        except HubError:
+            raise
         except FlistError as error:
             raise HTTPException(422, f"cannot read {path}: it is not a good flist") from error
 
     @router.api_route(f"/{PLACE}/", methods=READ, response_class=HTMLResponse)
-    def list_repos() -> HTMLResponse:
+    def list_repos(request: Request) -> HTMLResponse:
         """Show the repositories."""
-        repos = {name.partition("/")[0] for name in library.names()}
+        repos = {name.partition("/")[0] for name in shelf.names(viewer(request))}
         return show("Repositories", (f"{name}/" for name in sorted(repos)))
 
     @router.api_route(f"/{PLACE}/{{repo}}/", methods=READ, response_class=HTMLResponse)
-    def list_repo(repo: str) -> HTMLResponse:
+    def list_repo(request: Request, repo: str) -> HTMLResponse:
         """Show the flists of a repository."""
-        names = [name.partition("/")[2] for name in library.names() if name.startswith(f"{repo}/")]
+        every = shelf.names(viewer(request))
+        names = [name.partition("/")[2] for name in every if name.startswith(f"{repo}/")]
         if not names:
             raise HTTPException(404, "there is no such repository")
         return show(repo, names)
@@ -76,15 +99,15 @@ def show(title: str, names: Iterable[str]) -> HTMLResponse:
     return HTMLResponse(f"{head}<h1>{escape(title)}</h1>\n<ul>\n{rows}</ul>\n")
 
 
-def find_flist(library: Library, path: str) -> Path:
+def find_flist(shelf: Shelf, asking: Viewer, path: str) -> Path:
     """Return the flist at `flists/<repo>/<name>.fl`; answers 400, as upstream's server."""
     parts = path.split("/")
     if len(parts) != PREVIEW_PARTS or parts[0] != PLACE:
         raise HTTPException(400, f"the path of a flist is {PLACE}/REPO/NAME.fl")
     repo, name = parts[1:]
-    if not is_repo(repo) or not FILE.fullmatch(name) or not name.endswith(".fl"):
+    if not is_repo(repo) or not is_flist(name):
         raise HTTPException(400, f"the path of a flist is {PLACE}/REPO/NAME.fl")
-    found = library.flist(repo, name)
+    found = shelf.flist(asking, repo, name)
     if found is None:
         raise HTTPException(400, f"there is no flist {repo}/{name}")
     return found

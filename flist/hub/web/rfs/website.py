@@ -20,14 +20,15 @@ from fastapi import APIRouter, HTTPException, Request
 from starlette.responses import Response
 
 from common.scratch import scratch
-from flist.blocks.codec import check_arrival, decode
+from flist.blocks.codec import decode
 from flist.errors import FlistError, StoreError
 from flist.format.database import FlistFile
-from flist.hub.files import Files
-from flist.hub.library import BLOCK
+from flist.hub.library.hub import Hub
+from flist.hub.names import DIGEST
+from flist.hub.state.blocks import Blocks
+from flist.hub.web.rfs.files import Files
 from flist.model import CHUNK_BYTES, Block, Inode, chunk_count, chunk_size
 from flist.mount.tree import Tree
-from flist.store.folder import FolderStore
 from serving.pools import Pool
 from serving.respond import send_content
 
@@ -77,8 +78,8 @@ class Page:
 class DecodedChunks:
     """The chunks that were decoded last, shared by all responses: `KEPT_CHUNKS` of 512 KiB."""
 
-    def __init__(self, store: FolderStore, pool: Pool) -> None:
-        self.store = store
+    def __init__(self, blocks: Blocks, pool: Pool) -> None:
+        self.blocks = blocks
         self.pool = pool
         self.kept: OrderedDict[bytes, bytes] = OrderedDict()
 
@@ -94,21 +95,17 @@ class DecodedChunks:
 
     def decode(self, block: Block, length: int) -> bytes:
         """Read, check and decode a block. Raises `StoreError` or `BlockError`."""
-        data = self.store.get(block.id)
-        check_arrival(block.id, data)
-        return decode(block, data, length)
+        return decode(block, self.blocks.get(block.id), length)
 
 
 class Websites:
     """The flists whose pages were requested last, as files in a folder of this run."""
 
-    def __init__(
-        self, store: FolderStore, files: Files, count: Callable[[str], None], pool: Pool
-    ) -> None:
-        self.store = store
+    def __init__(self, hub: Hub, files: Files, count: Callable[[str], None], pool: Pool) -> None:
+        self.hub = hub
         self.files = files
         self.count = count
-        self.decoded = DecodedChunks(store, pool)
+        self.decoded = DecodedChunks(hub.blocks, pool)
         self.ending = contextlib.ExitStack()
         weakref.finalize(self, self.ending.close)
         self.kept: OrderedDict[str, Path] = OrderedDict()
@@ -128,7 +125,7 @@ class Websites:
             blocks = tree.blocks(found)
             if len(blocks) != chunk_count(found.size):
                 raise FlistError("cannot read the page: its list of blocks is incomplete")
-            if any(not self.store.has(block.id) for block in blocks):
+            if not all(self.hub.readers.is_open(block.id) for block in blocks):
                 raise StoreError("cannot read the page: its blocks are not there yet")
             return Page(self.decoded, found, blocks, self.count)
 
@@ -156,8 +153,10 @@ class Websites:
         if not names:
             raise FileNotFoundError(name)
         data = bytearray()
-        for block in names:
-            data += self.store.get(bytes.fromhex(block))
+        for block_id in map(bytes.fromhex, names):
+            if not self.hub.readers.is_open(block_id):
+                raise FileNotFoundError(name)
+            data += self.hub.blocks.get(block_id)
             if len(data) > MAX_FLIST_BYTES:
                 raise FlistError("cannot show the website: its flist is too large")
         return bytes(data)
@@ -173,7 +172,7 @@ def make_router(websites: Websites, pool: Pool) -> APIRouter:
     )
     async def read_page(request: Request, name: str, path: str | None = None) -> Response:
         """Return a page of a website."""
-        if not BLOCK.fullmatch(name):
+        if not DIGEST.fullmatch(name):
             raise HTTPException(404, "there is no such website")
         if path is None:
             return move_to(name)

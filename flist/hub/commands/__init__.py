@@ -1,0 +1,1 @@
+"""The commands of `zos hub`, one module each."""

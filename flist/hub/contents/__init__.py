@@ -1,0 +1,1 @@
+"""Whole files, kept as pieces in the block store."""

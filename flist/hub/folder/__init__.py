@@ -1,0 +1,1 @@
+"""A plain folder of flists and blocks, which is only read."""

@@ -1,0 +1,1 @@
+"""Repositories, flists and their versions."""

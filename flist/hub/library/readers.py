@@ -1,0 +1,125 @@
+"""Who may read what: repositories, and blocks.
+
+A block is open to everybody if somebody has uploaded it for everybody, or if a version in a public
+repository needs it. Else it may be read by who has uploaded it, and by who may read a private
+repository with a version that needs it.
+"""
+
+import threading
+import time
+from collections import OrderedDict
+
+from sqlalchemy import ColumnElement, Exists, and_, exists, or_, select, true
+
+from flist.hub.library.values import Repository
+from flist.hub.state import epoch
+from flist.hub.state.tables import REPOSITORIES, UPLOADS, USES, VERSIONS
+from flist.hub.state.viewer import ADMIN, READ, Viewer
+from serving.database import Database
+
+POLL_S = 1.0
+KEPT = 1 << 18
+"""So many open blocks are remembered: about 30 MB."""
+
+
+class Readers:
+    """Answers who may read what; remembers which blocks are open for one epoch."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.lock = threading.Lock()
+        self.open_ids: OrderedDict[bytes, None] = OrderedDict()
+        self.epoch = -1
+        self.polled = 0.0
+
+    def may_read(self, viewer: Viewer, repository: Repository) -> bool:
+        """Return whether the viewer may read a repository."""
+        if not repository.is_private:
+            return True
+        if not reads_private(viewer, repository.name):
+            return False
+        owners = {viewer.account_id, *viewer.group_ids}
+        return repository.owner_id in owners or (viewer.is_admin and ADMIN in viewer.scopes)
+
+    def is_open(self, block_id: bytes) -> bool:
+        """Return whether everybody may read a block."""
+        self.poll()
+        with self.lock:
+            if block_id in self.open_ids:
+                self.open_ids.move_to_end(block_id)
+                return True
+        with self.database.reading() as connection:
+            at = epoch.read(connection)
+            is_open = bool(connection.execute(select(is_block_open(block_id))).scalar())
+        if is_open:
+            self.remember(block_id, at)
+        return is_open
+
+    def remember(self, block_id: bytes, at: int) -> None:
+        """Remember an open block, if this is still the epoch in which it was found to be so."""
+        with self.lock:
+            if at == self.epoch:
+                self.open_ids[block_id] = None
+                if len(self.open_ids) > KEPT:
+                    self.open_ids.popitem(last=False)
+
+    def may_read_block(self, viewer: Viewer, block_id: bytes) -> bool:
+        """Return whether the viewer may read a block."""
+        if self.is_open(block_id):
+            return True
+        if not viewer.is_known or READ not in viewer.scopes:
+            return False
+        own = exists().where(UPLOADS.c.block == block_id, UPLOADS.c.account_id == viewer.account_id)
+        used = version_uses(block_id).where(readable(viewer))
+        allowed = used if viewer.repository is not None else or_(own, used)
+        with self.database.reading() as connection:
+            return bool(connection.execute(select(allowed)).scalar())
+
+    def poll(self) -> None:
+        """Look for a new epoch, at most once a second."""
+        now = time.monotonic()
+        if now - self.polled >= POLL_S:
+            self.polled = now
+            self.refresh()
+
+    def refresh(self) -> None:
+        """Forget what was remembered if there is a new epoch. Call it after own changes."""
+        with self.database.reading() as connection:
+            current = epoch.read(connection)
+        with self.lock:
+            if current != self.epoch:
+                self.epoch = current
+                self.open_ids.clear()
+
+
+def reads_private(viewer: Viewer, name: str) -> bool:
+    """Return whether the viewer's token is for reading private repositories, and this one."""
+    return READ in viewer.scopes and viewer.repository in (None, name)
+
+
+def readable(viewer: Viewer) -> ColumnElement[bool]:
+    """Return the condition that the viewer may read a row of `repositories`."""
+    is_public = REPOSITORIES.c.is_private.is_(False)
+    if not viewer.is_known or READ not in viewer.scopes:
+        return is_public
+    is_named = true() if viewer.repository is None else REPOSITORIES.c.name == viewer.repository
+    if viewer.is_admin and ADMIN in viewer.scopes:
+        return or_(is_public, is_named)
+    owners = [viewer.account_id, *viewer.group_ids]
+    return or_(is_public, and_(is_named, REPOSITORIES.c.owner_id.in_(owners)))
+
+
+def version_uses(block: object) -> Exists:
+    """Return the condition that a version needs the block; a condition on its row of
+    `repositories` can be added."""
+    return exists().where(
+        USES.c.block == block,
+        VERSIONS.c.object == USES.c.object,
+        REPOSITORIES.c.id == VERSIONS.c.repository_id,
+    )
+
+
+def is_block_open(block: object) -> ColumnElement[bool]:
+    """Return the condition that everybody may read a block, an id or a column."""
+    uploaded = exists().where(UPLOADS.c.block == block, UPLOADS.c.is_open)
+    return or_(uploaded, version_uses(block).where(REPOSITORIES.c.is_private.is_(False)))

@@ -1,0 +1,1 @@
+"""The interface of upstream's rfs server: blocks, files, websites."""
