@@ -12,10 +12,12 @@ from flist.hub.settings import HubSettings
 from flist.hub.state.opening import has_state
 from flist.hub.state.viewer import ANYBODY
 from flist.hub.web import blocks, flists, folder, history
+from flist.hub.web.everybody import let_everybody_in
 from flist.hub.web.rfs import browse, files, uploads, website
 from flist.hub.web.rfs.shelf import FolderShelf, HubShelf
 from flist.hub.web.shared import Downloads
 from flist.hub.web.viewers import viewer
+from flist.hub.web.zerohub import router as zerohub
 from serving import kit
 from serving.kit import Kit
 
@@ -43,6 +45,8 @@ def create_hub_app(hub: Hub) -> FastAPI:
     app.state.hub = hub
     hub.kit.readiness.checks["database"] = hub.database.check
     hub.contents.prepare()
+    if hub.settings.open_to_all:
+        let_everybody_in(hub)
     downloads = Downloads()
     add_greeting(app)
     app.include_router(blocks.make_router(hub, downloads))
@@ -53,6 +57,7 @@ def create_hub_app(hub: Hub) -> FastAPI:
     app.include_router(website.make_router(websites, hub.kit.pools.hashing))
     app.include_router(history.make_router(hub))
     app.include_router(browse.make_router(HubShelf(hub), viewer, hub.kit.pools.hashing))
+    app.include_router(zerohub.make_router(hub))
     app.include_router(flists.make_router(hub))
     return app
 

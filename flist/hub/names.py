@@ -9,7 +9,11 @@ BLOCK = re.compile(r"[0-9a-f]{64}|[0-9a-f]{32}")
 """A block's id in hex; the short one is of the older format."""
 DIGEST = re.compile(r"[0-9a-f]{64}")
 SIGNATURE = ".sig"
-RESERVED = ("api", "blocks", "flists", "objects", "website")
+RESERVED = (
+    "api", "blocks", "flists", "objects", "website",
+    "upload", "upload-flist", "merge", "docker-convert", "search", "readonly", "listen",
+    "login", "login-iyo", "login-method", "logout", "token",
+)  # fmt: skip
 """No repository has these names: the hub has other things at their addresses."""
 
 

@@ -1,11 +1,13 @@
 """Settings of the hub."""
 
 from pathlib import Path
+from typing import Self
 from urllib.parse import quote
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from pydantic_settings import SettingsConfigDict
 
+from serving.listen import parse_address
 from serving.settings import MIB, ServerSettings
 
 GIB = 1 << 30
@@ -23,6 +25,16 @@ class HubSettings(ServerSettings):
     )
     store: str = Field(
         default="", description="URL of the blocks' store (zdb, s3, dir); without it: ROOT/blocks"
+    )
+    public_url: str = Field(
+        default="", description="URL at which clients reach this hub; without it: as they ask"
+    )
+    public_store: str = Field(
+        default="", description="URL of the blocks' zdb that clients of 0-hub are told"
+    )
+    read_only: bool = Field(default=False, description="take no changes")
+    open_to_all: bool = Field(
+        default=False, description="whoever can connect is Administrator: on the loopback only"
     )
     cache_bytes: int = Field(
         default=10 * GIB, ge=0, description="files in ROOT/cache, which come from the store"
@@ -46,6 +58,14 @@ class HubSettings(ServerSettings):
         default=30, ge=0, description="sign-ins of one client address; 0 is no limit"
     )
     sign_in_burst: int = Field(default=30, ge=1, description="sign-ins of one address at once")
+
+    @model_validator(mode="after")
+    def check_open(self) -> Self:
+        """Refuse to let everybody in who is not on this machine."""
+        host = parse_address(self.listen)[0]
+        if self.open_to_all and host not in ("127.0.0.1", "::1", "localhost"):
+            raise ValueError("open_to_all needs a listen address of the loopback")
+        return self
 
     @property
     def store_url(self) -> str:

@@ -51,7 +51,7 @@ def follow(entries: Iterable[Entry], fetch: Fetch) -> dict[Entry, Entry]:
     """
     ends = {entry: entry for entry in entries}
     known: dict[Place, Entry] = {}
-    for _ in range(MAX_LINKS):
+    for _ in range(1, MAX_LINKS):  # the first entry of each chain is there already
         pending = {place_of(end.target or "") for end in ends.values() if end.kind == LINK}
         if not pending:
             break

@@ -14,7 +14,7 @@ from flist.errors import FlistError
 from flist.hub.errors import AbsentError, InvalidError
 from flist.hub.library.flists import FLIST, LINK, TAGLINK
 from flist.hub.library.hub import Hub
-from flist.hub.library.links import Links
+from flist.hub.library.links import Links, place_of
 from flist.hub.library.values import Entry
 from flist.hub.names import is_repo
 from flist.hub.state.viewer import Viewer
@@ -117,9 +117,17 @@ class Catalog:
         return self.describe(viewer, entries)
 
     def describe(self, viewer: Viewer, entries: Sequence[Entry]) -> list[Row]:
-        """Return the row of each entry."""
+        """Return the row of each entry; a link into a repository that the viewer may not know of
+        has none."""
         ends = self.links.ends(viewer, entries)
-        return [make_row(entry, ends.get(entry)) for entry in entries]
+        known: set[str] = {entry.repository for entry in entries}
+        if len(ends) < len(entries):
+            known |= {one.name for one in self.hub.repositories.list(viewer)}
+        return [
+            make_row(entry, ends.get(entry))
+            for entry in entries
+            if entry in ends or place_of(entry.target or "")[0] in known
+        ]
 
     # -- one name --------------------------------------------------------------------------------
 
@@ -142,9 +150,7 @@ class Catalog:
             return True
         return False
 
-    def look(
-        self, viewer: Viewer, repo: str, names: Iterable[str], tag: str = ""
-    ) -> Entry | None:
+    def look(self, viewer: Viewer, repo: str, names: Iterable[str], tag: str = "") -> Entry | None:
         """Return the entry with the first of some names that there is."""
         found = (self.links.look(viewer, repo, name, tag) for name in names)
         return next((entry for entry in found if entry is not None), None)
@@ -228,9 +234,7 @@ def make_row(entry: Entry, flist: Entry | None) -> Row:
     else:
         own = len(entry.target or "") if flist is None else flist.size
         size = texts.size_text(own)
-        target = texts.listed_target(
-            entry.repository, entry.target or "", in_tag=entry.tag != ""
-        )
+        target = texts.listed_target(entry.repository, entry.target or "", in_tag=entry.tag != "")
     row: Row = {"name": entry.name, "size": size, "updated": int((flist or entry).changed_s)}
     if entry.kind != FLIST:
         row["linktime"] = int(entry.changed_s)

@@ -77,7 +77,7 @@ def add_own(router: APIRouter, catalog: Catalog, hashing: Pool) -> None:
 
 
 def find_any(catalog: Catalog, actor: Actor, name: str) -> str:
-    """Return the entry that a client's name means, which may be a tag link. Raises `AbsentError`."""
+    """Return the entry that a name means; it may be a tag link. Raises `AbsentError`."""
     try:
         return catalog.file_of(actor.viewer, actor.repo, name)
     except AbsentError:
@@ -147,7 +147,9 @@ def add_tags(router: APIRouter, catalog: Catalog) -> None:
     def remove_from_tag(actor: Changer, tag: str, name: str, repo: str, source: str) -> Response:
         """Remove a link from a tag. Upstream's clients also say where it leads."""
         del repo, source
-        links.untag(actor.viewer, actor.repo, tag, catalog.tagged(actor.viewer, actor.repo, tag, name))
+        links.untag(
+            actor.viewer, actor.repo, tag, catalog.tagged(actor.viewer, actor.repo, tag, name)
+        )
         return success()
 
 

@@ -22,7 +22,13 @@ from flist.hub.web.zerohub.catalog import Catalog
 from flist.hub.web.zerohub.envelope import EnvelopeRoute, success
 from flist.hub.web.zerohub.forms import Form, receive_form
 from flist.hub.web.zerohub.me import ME, changes
-from flist.hub.web.zerohub.names import NEW_SUFFIX, SUFFIX, archive_target, flist_target, with_suffix
+from flist.hub.web.zerohub.names import (
+    NEW_SUFFIX,
+    SUFFIX,
+    archive_target,
+    flist_target,
+    with_suffix,
+)
 from serving.bodies import read_body
 from serving.kit import Kit
 
@@ -110,7 +116,7 @@ def add_merges(router: APIRouter, builder: Builder, kit: Kit) -> None:
         """Merge flists into one."""
         sources = read_sources(await read_body(request, MAX_MERGE_BYTES))
         wanted = with_suffix(name, read_suffix(request))
-        await kit.pools.uploads.run(builder.merge, actor, wanted, sources)
+        await kit.pools.uploads.run(merge_sources, builder, actor, wanted, sources)
         return success()
 
 
@@ -135,6 +141,13 @@ def split_sources(sources: list[Any]) -> list[tuple[str, str]]:
     if any(len(pair) != 2 or not all(pair) for pair in pairs):
         raise HubError("malformed source filename")
     return [(repo, name) for repo, name in pairs]
+
+
+def merge_sources(
+    builder: Builder, actor: Actor, name: str, sources: list[tuple[str, str]]
+) -> None:
+    """Merge flists that clients have named. Raises `AbsentError` for one that is not there."""
+    builder.merge(actor, checked(name), find_sources(builder.catalog, actor, sources))
 
 
 def find_sources(catalog: Catalog, actor: Actor, sources: list[tuple[str, str]]) -> list[str]:

@@ -1,0 +1,97 @@
+"""Makes flists in an account's repository: of an archive, of a flist that was sent, of others."""
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from flist.errors import FlistError
+from flist.format.legacy.writer import write_legacy
+from flist.format.merge import merge
+from flist.format.tables import Tables
+from flist.format.writer import write_flist
+from flist.hub.contents.contents import Draft
+from flist.hub.errors import InvalidError
+from flist.hub.library.values import Version
+from flist.hub.web.zerohub.acting import Actor
+from flist.hub.web.zerohub.catalog import Catalog
+from flist.hub.web.zerohub.describe import read_contents
+from flist.hub.web.zerohub.names import NEW_SUFFIX
+from flist.model import Route
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """A name for what is in a file that has arrived, and free metadata for it."""
+
+    name: str
+    path: Path
+    metadata: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """What was published: its name, and what upstream's builder would print of it."""
+
+    name: str
+    response: dict[str, Any]
+
+
+class Builder:
+    """Builds flists on a hub. `folder` is where files arrive, `limit` their largest size."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self.catalog = catalog
+        self.hub = catalog.hub
+        self.folder = self.hub.contents.arriving
+        self.limit = self.hub.settings.max_file_bytes
+
+    def take_flist(self, actor: Actor, wish: Wish) -> Built:
+        """Publish a flist that was sent, and say what is in it."""
+        draft = self.hub.contents.adopt(wish.path)
+        version = self.hub.flists.publish(actor.viewer, actor.repo, wish.name, draft)
+        return Built(wish.name, self.read(actor, version).as_json())
+
+    def merge(self, actor: Actor, name: str, digests: list[str]) -> Version:
+        """Publish what several flists hold together; of each path, the first one has it."""
+        with contextlib.ExitStack() as opened:
+            flists = [
+                opened.enter_context(self.hub.flists.open_version(actor.viewer, digest))
+                for digest in digests
+            ]
+            tables = merge(flists)
+        return self.publish(actor, name, tables)
+
+    def publish(self, actor: Actor, name: str, tables: Tables) -> Version:
+        """Write and publish a flist, whose stores are this hub's."""
+        with self.drafted(name, tables._replace(routes=self.routes())) as draft:
+            return self.hub.flists.publish(actor.viewer, actor.repo, name, draft)
+
+    @contextlib.contextmanager
+    def drafted(self, name: str, tables: Tables) -> Iterator[Draft]:
+        """Give a flist as a draft. Raises `InvalidError` for what its format cannot hold."""
+        with self.hub.contents.arrival() as (_, path):
+            pass
+        try:
+            write = write_flist if name.endswith(NEW_SUFFIX) else write_legacy
+            try:
+                write(path, tables)
+            except FlistError as error:
+                reason = error.message.replace(str(path), name)
+                raise InvalidError(reason, hint=error.hint) from error
+            yield self.hub.contents.adopt(path)
+        finally:
+            path.unlink(missing_ok=True)
+
+    def routes(self) -> list[Route]:
+        """Return where clients find the blocks of what is made here."""
+        url = self.hub.settings.public_store
+        public = self.hub.settings.public_url.rstrip("/")
+        found = url or (f"{public}/blocks" if public else "")
+        return [Route(0, 255, found)] if found else []
+
+    def read(self, actor: Actor, version: Version) -> Any:
+        """Return what a published version holds."""
+        with self.hub.flists.open_version(actor.viewer, version.digest) as flist:
+            return read_contents(flist)
