@@ -40,7 +40,7 @@ COMMANDS = {
     "config": Command("flist.commands.config", "show or change tags and stores"),
     "clone": Command("flist.commands.clone", "copy the blocks of a flist into other stores"),
     "docker": Command("flist.commands.docker", "make a flist of a container image"),
-    "convert": Command("flist.commands.convert", "convert an older .flist into a .fl"),
+    "convert": Command("flist.commands.convert", "convert between .fl and the older .flist"),
     "prefetch": Command("flist.commands.prefetch", "fetch a flist's blocks into the cache"),
     "stats": Command("flist.commands.stats", "show the statistics of a mount"),
     "remount": Command("flist.commands.remount", "replace the flist of a mount by another version"),

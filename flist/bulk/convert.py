@@ -1,4 +1,4 @@
-"""Converts a flist of either format into a new `.fl`: every block is decoded and encoded again."""
+"""Converts a flist of either format into one of either: each block is decoded and encoded again."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,6 +9,8 @@ from flist.blocks.parts import LARGE_BYTES, encode_parts, rows_of_large_files
 from flist.bulk.blocks import Progress, block_sizes
 from flist.errors import FlistError
 from flist.format.checker import load_tables
+from flist.format.legacy.blocks import encode_legacy
+from flist.format.legacy.writer import find_losses, is_legacy_name, write_legacy
 from flist.format.opening import open_flist
 from flist.format.tables import Tables
 from flist.format.writer import check_output, write_flist
@@ -39,10 +41,26 @@ class Recoded(NamedTuple):
     row: bytes | None
 
 
-class Recoder(Worker[Chunk, Recoded]):
-    """Fetches blocks, encodes them in the current format, and stores them."""
+class Converted(NamedTuple):
+    """What a conversion did: the number of distinct blocks, and what the new format lacks."""
 
-    def __init__(self, origin: Sequence[Route], sources: Sources, routes: Sequence[Route]) -> None:
+    blocks: int
+    losses: list[str]
+
+
+class Recoder(Worker[Chunk, Recoded]):
+    """Fetches blocks, encodes them in the current format (or with `is_legacy` the older one), and
+    stores them."""
+
+    def __init__(
+        self,
+        origin: Sequence[Route],
+        sources: Sources,
+        routes: Sequence[Route],
+        *,
+        is_legacy: bool = False,
+    ) -> None:
+        self.is_legacy = is_legacy
         self.origin = origin
         self.sources = sources
         self.routes = routes
@@ -60,7 +78,9 @@ class Recoder(Worker[Chunk, Recoded]):
         assert self.target is not None
         plain = self.fetcher.load(job.block, job.size)
         row = None
-        if job.is_large:
+        if self.is_legacy:
+            block, data = encode_legacy(plain)
+        elif job.is_large:
             (block, data), row = encode_parts(plain, digest(plain))
         else:
             block, data = encode(plain)
@@ -85,32 +105,42 @@ def convert(
     keep_passwords: bool = False,
     processes: int = 0,
     progress: Progress | None = None,
-) -> int:
-    """Write the flist `meta` as the `.fl` file `output`, its blocks into the stores of `routes`.
+) -> Converted:
+    """Write the flist `meta` as `output`, its blocks into the stores of `routes`.
 
-    Returns the number of distinct blocks. Raises `FlistError`.
+    The output is a `.fl`, or if its name ends in `.flist`, has the older format. Raises
+    `FlistError`.
     """
     check_output(output)
     with open_flist(meta) as flist:
         tables = load_tables(flist)
         origin = wanted_routes(flist, sources)
     sizes = block_sizes(tables)
-    total = sum(sizes.values())
+    recoder = Recoder(origin, sources, routes, is_legacy=is_legacy_name(output))
+    new_blocks, rows = recode(make_chunks(tables, sizes), recoder, processes, progress)
+    kept = routes if keep_passwords else strip_passwords(routes)
+    new = replace_blocks(meta, tables, new_blocks, rows)._replace(routes=kept)
+    write = write_legacy if is_legacy_name(output) else write_flist
+    write(output, new)
+    return Converted(len(new_blocks), find_losses(new) if is_legacy_name(output) else [])
+
+
+def recode(
+    chunks: Sequence[Chunk], recoder: Recoder, processes: int, progress: Progress | None
+) -> tuple[dict[Block, Block], dict[bytes, bytes]]:
+    """Convert blocks; return the new ones by the old, and rows of parts by the new id."""
+    sizes = {chunk.block: chunk.size for chunk in chunks}
+    total, done = sum(sizes.values()), 0
     new_blocks: dict[Block, Block] = {}
     rows: dict[bytes, bytes] = {}
-    done = 0
-    for old, new, row in run_jobs(
-        make_chunks(tables, sizes), Recoder(origin, sources, routes), processes
-    ):
+    for old, new, row in run_jobs(chunks, recoder, processes):
         new_blocks[old] = new
         if row is not None:
             rows[new.id] = row
         done += sizes[old]
         if progress is not None:
             progress(done, total)
-    kept = routes if keep_passwords else strip_passwords(routes)
-    write_flist(output, replace_blocks(meta, tables, new_blocks, rows)._replace(routes=kept))
-    return len(new_blocks)
+    return new_blocks, rows
 
 
 def make_chunks(tables: Tables, sizes: dict[Block, int]) -> list[Chunk]:

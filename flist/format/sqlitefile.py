@@ -19,7 +19,7 @@ from flist.errors import FlistError, FormatError
 
 MAGIC = b"SQLite format 3\x00"
 MAX_CELL_BYTES = 16 << 20
-"""No value of either format is nearly this large."""
+"""No value of a `.fl` is nearly this large."""
 ROWID_NAMES = frozenset(("rowid", "oid", "_rowid_"))
 """A column with such a name hides the number of a row."""
 IN_MEMORY_BYTES = 8 << 20
@@ -169,21 +169,23 @@ def load(data: bytes, path: Path) -> sqlite3.Connection:
     return restrict(connection, path)
 
 
-def connect(file: Path, path: Path) -> sqlite3.Connection:
+def connect(file: Path, path: Path, cell_bytes: int = MAX_CELL_BYTES) -> sqlite3.Connection:
     """Open the SQLite file `file`, which nobody changes, for reading only; `path` is named in
-    errors. Raises `FormatError`."""
+    errors. Rows of more than `cell_bytes` can't be read. Raises `FormatError`."""
     address = f"file:{quote(str(file.absolute()))}?mode=ro&immutable=1"
     try:
         connection = sqlite3.connect(address, uri=True, check_same_thread=False)
     except sqlite3.Error as error:
         raise FormatError(f"cannot open {path}: {error}") from error
-    return restrict(connection, path)
+    return restrict(connection, path, cell_bytes)
 
 
-def restrict(connection: sqlite3.Connection, path: Path) -> sqlite3.Connection:
+def restrict(
+    connection: sqlite3.Connection, path: Path, cell_bytes: int = MAX_CELL_BYTES
+) -> sqlite3.Connection:
     """Set limits for a database that may be hostile; raises `FormatError`."""
     try:
-        connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_CELL_BYTES)
+        connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, cell_bytes)
         connection.execute("PRAGMA trusted_schema = OFF")
         connection.execute("PRAGMA cell_size_check = ON")
         connection.execute("PRAGMA query_only = ON")

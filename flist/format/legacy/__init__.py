@@ -1,1 +1,1 @@
-"""The older `.flist` format, read only: Cap'n Proto records in SQLite in a gzip tar."""
+"""The older `.flist` format: Cap'n Proto records in SQLite in a gzip tar."""

@@ -6,12 +6,14 @@ import tarfile
 from pathlib import Path
 
 from flist.errors import FlistError, FormatError
+from flist.format.legacy.capnp import MAX_MESSAGE_BYTES
 from flist.format.legacy.router import MAX_ROUTER_BYTES
 from flist.format.sqlitefile import SqliteFile, connect
 
 DATABASE = "flistdb.sqlite3"
 ROUTER = "router.yaml"
 MAX_DATABASE_BYTES = 4 << 30
+MAX_ROW_BYTES = MAX_MESSAGE_BYTES + 1024
 MAX_MEMBERS = 64
 MAX_OTHER_BYTES = 16 << 20
 
@@ -59,7 +61,7 @@ def read_records(path: Path, database: Path) -> tuple[dict[str, bytes], dict[str
 
     `path` is the flist that errors name. Raises `FormatError`.
     """
-    file = SqliteFile(path, connect(database, path))
+    file = SqliteFile(path, connect(database, path, MAX_ROW_BYTES))
     try:
         tables = file.table_names()
         if "entries" not in tables:

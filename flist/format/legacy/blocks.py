@@ -2,21 +2,20 @@
 
     key = BLAKE2b-128(plain); data = XXTEA(key, Snappy raw(plain)); id = BLAKE2b-128(data)
 
-The plain length is the last word before encryption. XXTEA in Python is slow (about 1 MB/s), but
-enough to convert old flists to the new format.
+The packed length is the last word before encryption.
 """
 
-import struct
 from hashlib import blake2b
 
 import cramjam
 
 from flist.errors import BlockError
+from flist.format.legacy.cipher import decrypt_words, encrypt_words
 from flist.model import Block
 
 LEGACY_HASH_BYTES = 16
-DELTA = 0x9E3779B9
-MASK = 0xFFFFFFFF
+WORD = 4
+MIN_BYTES = 2 * WORD
 
 
 def legacy_digest(data: bytes) -> bytes:
@@ -26,43 +25,19 @@ def legacy_digest(data: bytes) -> bytes:
 
 def encrypt(data: bytes, key: bytes) -> bytes:
     """Return `data` and its length (the last word), encrypted with XXTEA."""
-    padded = data + bytes(-len(data) % 4)
-    words = [*struct.unpack(f"<{len(padded) // 4}I", padded), len(data)]
-    if len(words) < 2:
-        words = [0, *words]
-    k = struct.unpack("<4I", key)
-    last = len(words) - 1
-    z, total = words[last], 0
-    for _ in range(6 + 52 // len(words)):
-        total = (total + DELTA) & MASK
-        e = total >> 2 & 3
-        for p in range(last + 1):
-            y = words[p + 1] if p < last else words[0]
-            mix = ((z >> 5 ^ y << 2) + (y >> 3 ^ z << 4)) ^ ((total ^ y) + (k[p & 3 ^ e] ^ z))
-            z = words[p] = (words[p] + mix) & MASK
-    return struct.pack(f"<{len(words)}I", *words)
+    words = data + bytes(-len(data) % WORD) + len(data).to_bytes(WORD, "little")
+    return encrypt_words(words.rjust(MIN_BYTES, b"\0"), key)
 
 
 def decrypt(data: bytes, key: bytes) -> bytes:
     """Return the data that `encrypt` was given; raises `BlockError` if the length is impossible."""
-    if len(data) % 4 or len(data) < 8 or len(key) != LEGACY_HASH_BYTES:
+    if len(data) % WORD or len(data) < MIN_BYTES or len(key) != LEGACY_HASH_BYTES:
         raise BlockError("a block is refused: its length is not a whole number of words")
-    words = list(struct.unpack(f"<{len(data) // 4}I", data))
-    k = struct.unpack("<4I", key)
-    last = len(words) - 1
-    total = (6 + 52 // len(words)) * DELTA & MASK
-    y = words[0]
-    while total:
-        e = total >> 2 & 3
-        for p in range(last, -1, -1):
-            z = words[p - 1] if p else words[last]
-            mix = ((z >> 5 ^ y << 2) + (y >> 3 ^ z << 4)) ^ ((total ^ y) + (k[p & 3 ^ e] ^ z))
-            y = words[p] = (words[p] - mix) & MASK
-        total = (total - DELTA) & MASK
-    length = words.pop()
-    if not len(words) * 4 - 4 < length <= len(words) * 4:
+    words = decrypt_words(data, key)
+    length, room = int.from_bytes(words[-WORD:], "little"), len(words) - WORD
+    if not room - WORD < length <= room:
         raise BlockError("a block is refused: the length in its last word is wrong")
-    return struct.pack(f"<{len(words)}I", *words)[:length]
+    return words[:length]
 
 
 def encode_legacy(plain: bytes) -> tuple[Block, bytes]:

@@ -9,6 +9,8 @@ from typing import NamedTuple
 
 from flist.errors import FormatError
 
+MAX_MESSAGE_BYTES = 64 << 20
+"""The longest message that upstream's 0-fs decodes: a directory of about 300,000 small files."""
 MAX_SEGMENTS = 4096
 MAX_FAR = 3
 WORD = 8

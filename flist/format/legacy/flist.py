@@ -138,10 +138,11 @@ class LegacyFlist:
             host, port = str(backend["host"]), int(backend["port"])
         except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
             return [Route(0, 255, DEFAULT_ROUTE)]
-        namespace = str(backend.get("namespace") or "")
-        return [
-            Route(0, 255, f"zdb://{host}:{port}" + (f"/{quote(namespace)}" if namespace else ""))
-        ]
+        namespace, password = (str(backend.get(key) or "") for key in ("namespace", "password"))
+        path = f"/{quote(namespace)}" if namespace not in ("", "default") else ""
+        login = f":{quote(password, safe='')}@" if password else ""
+        url = f"zdb://{login}{host}:{port}{path}"
+        return [Route(0, 255, url)]
 
     def tags(self) -> dict[str, str]:
         """Return the metadata as tags: entrypoint, environ, port, volume, readme (JSON texts)."""
