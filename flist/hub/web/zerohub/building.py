@@ -1,12 +1,15 @@
 """Makes flists in an account's repository: of an archive, of a flist that was sent, of others."""
 
 import contextlib
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from flist.blocks.codec import decode
 from flist.errors import FlistError
+from flist.format.legacy.blocks import LEGACY_HASH_BYTES, decode_legacy
 from flist.format.legacy.writer import write_legacy
 from flist.format.merge import merge
 from flist.format.tables import Tables
@@ -15,10 +18,15 @@ from flist.hub.contents.contents import Draft
 from flist.hub.errors import InvalidError
 from flist.hub.library.values import Version
 from flist.hub.web.zerohub.acting import Actor
+from flist.hub.web.zerohub.archives import read_archive
 from flist.hub.web.zerohub.catalog import Catalog
 from flist.hub.web.zerohub.describe import read_contents
 from flist.hub.web.zerohub.names import NEW_SUFFIX
-from flist.model import Route
+from flist.model import CHUNK_BYTES, ROOT_INO, Block, Route
+
+README = b".README.md"
+MAX_README_BYTES = CHUNK_BYTES
+"""A readme is one block."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +54,32 @@ class Builder:
         self.hub = catalog.hub
         self.folder = self.hub.contents.arriving
         self.limit = self.hub.settings.max_file_bytes
+
+    def build_archive(self, actor: Actor, wish: Wish) -> Built:
+        """Publish what is in an archive, and count it."""
+        is_legacy = not wish.name.endswith(NEW_SUFFIX)
+        self.hub.repositories.demand_write(actor.viewer, actor.repo)
+
+        def put(block_id: bytes, data: bytes) -> None:
+            self.hub.blocks.put(actor.viewer, block_id, data, is_open=False)
+
+        tables = read_archive(wish.path, put, is_legacy=is_legacy)
+        tables = tables._replace(tags={**wish.metadata, **self.find_readme(tables)})
+        version = self.publish(actor, wish.name, tables)
+        return Built(wish.name, self.read(actor, version).counts.as_json())
+
+    def find_readme(self, tables: Tables) -> dict[str, str]:
+        """Return the metadata of the file `.README.md` at the top of a tree, if there is one."""
+        for inode in tables.inodes:
+            if (inode.parent, inode.name) == (ROOT_INO, README) and 0 < inode.size <= MAX_README_BYTES:
+                text = self.load(tables.blocks[inode.content_ino][0], inode.size)
+                return {"readme": json.dumps({"readme": text.decode(errors="replace")})}
+        return {}
+
+    def load(self, block: Block, size: int) -> bytes:
+        """Return what a block of this hub holds."""
+        is_legacy = len(block.id) == LEGACY_HASH_BYTES
+        return (decode_legacy if is_legacy else decode)(block, self.hub.blocks.get(block.id), size)
 
     def take_flist(self, actor: Actor, wish: Wish) -> Built:
         """Publish a flist that was sent, and say what is in it."""

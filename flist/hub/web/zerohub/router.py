@@ -3,7 +3,8 @@
 from fastapi import APIRouter
 
 from flist.hub.library.hub import Hub
-from flist.hub.web.zerohub import files, me, public
+from flist.hub.web.zerohub import files, me, public, uploads
+from flist.hub.web.zerohub.building import Builder
 from flist.hub.web.zerohub.catalog import Catalog
 
 
@@ -11,6 +12,7 @@ def make_router(hub: Hub) -> APIRouter:
     """Return the routes; they come before those that match every path of two parts."""
     router = APIRouter()
     catalog, hashing = Catalog(hub), hub.kit.pools.hashing
+    router.include_router(uploads.make_router(Builder(catalog), hub.kit))
     router.include_router(me.make_router(catalog, hashing))
     router.include_router(public.make_router(catalog, hashing))
     router.include_router(files.make_router(catalog, hashing))
