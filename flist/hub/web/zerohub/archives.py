@@ -27,7 +27,9 @@ def read_archive(path: Path, put: Put, *, is_legacy: bool) -> Tables:
                 if not base or base in (".", ".."):
                     continue
                 ino = len(inodes) + 1
-                form = {b"5": stat.S_IFDIR, b"2": stat.S_IFLNK, b"6": stat.S_IFIFO}.get(member.type, stat.S_IFREG)
+                form = {b"5": stat.S_IFDIR, b"2": stat.S_IFLNK, b"6": stat.S_IFIFO}.get(
+                    member.type, stat.S_IFREG
+                )
                 size = 4096 if form == stat.S_IFDIR else member.size
                 source = member
                 if member.islnk():
@@ -43,7 +45,20 @@ def read_archive(path: Path, put: Put, *, is_legacy: bool) -> Tables:
                         put(block.id, data)
                         blocks.setdefault(ino, []).append(block)
                 numbers[name] = ino
-                inodes.append(Inode(ino, numbers[folder], base.encode(), size, 0, 0, form | member.mode, 0, member.mtime * 10**9, member.mtime * 10**9))
+                inodes.append(
+                    Inode(
+                        ino,
+                        numbers[folder],
+                        base.encode(),
+                        size,
+                        0,
+                        0,
+                        form | member.mode,
+                        0,
+                        member.mtime * 10**9,
+                        member.mtime * 10**9,
+                    )
+                )
     except (OSError, EOFError, tarfile.TarError, KeyError) as error:
         raise InvalidError("this is not a tar archive") from error
     if len(inodes) == 1:

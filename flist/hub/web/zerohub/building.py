@@ -12,6 +12,7 @@ from flist.errors import FlistError
 from flist.format.legacy.blocks import LEGACY_HASH_BYTES, decode_legacy
 from flist.format.legacy.writer import write_legacy
 from flist.format.merge import merge
+from flist.format.opening import AnyFlist
 from flist.format.tables import Tables
 from flist.format.writer import write_flist
 from flist.hub.contents.contents import Draft
@@ -71,7 +72,10 @@ class Builder:
     def find_readme(self, tables: Tables) -> dict[str, str]:
         """Return the metadata of the file `.README.md` at the top of a tree, if there is one."""
         for inode in tables.inodes:
-            if (inode.parent, inode.name) == (ROOT_INO, README) and 0 < inode.size <= MAX_README_BYTES:
+            if (inode.parent, inode.name) == (
+                ROOT_INO,
+                README,
+            ) and 0 < inode.size <= MAX_README_BYTES:
                 text = self.load(tables.blocks[inode.content_ino][0], inode.size)
                 return {"readme": json.dumps({"readme": text.decode(errors="replace")})}
         return {}
@@ -90,10 +94,11 @@ class Builder:
     def merge(self, actor: Actor, name: str, digests: list[str]) -> Version:
         """Publish what several flists hold together; of each path, the first one has it."""
         with contextlib.ExitStack() as opened:
-            flists = [
-                opened.enter_context(self.hub.flists.open_version(actor.viewer, digest))
-                for digest in digests
-            ]
+            flists: list[AnyFlist] = []
+            for digest in digests:
+                flist = self.hub.flists.open_version(actor.viewer, digest)
+                opened.callback(flist.close)
+                flists.append(flist)
             tables = merge(flists)
         return self.publish(actor, name, tables)
 

@@ -10,12 +10,15 @@ the newer format.
 """
 
 import json
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
 from flist.hub.errors import AbsentError, HubError
+from flist.hub.library.links import Place
+from flist.hub.library.values import Entry
 from flist.hub.web.zerohub.acting import Actor
 from flist.hub.web.zerohub.building import Builder, Built, Wish
 from flist.hub.web.zerohub.catalog import Catalog
@@ -26,6 +29,7 @@ from flist.hub.web.zerohub.names import (
     NEW_SUFFIX,
     SUFFIX,
     archive_target,
+    checked,
     flist_target,
     with_suffix,
 )
@@ -115,13 +119,12 @@ def add_merges(router: APIRouter, builder: Builder, kit: Kit) -> None:
     async def merge(request: Request, actor: Changer, name: str) -> Response:
         """Merge flists into one."""
         sources = read_sources(await read_body(request, MAX_MERGE_BYTES))
-        wanted = with_suffix(name, read_suffix(request))
-        await kit.pools.uploads.run(merge_sources, builder, actor, wanted, sources)
+        await kit.pools.uploads.run(merge_sources, builder, actor, name, sources)
         return success()
 
 
-def read_sources(body: bytes) -> list[tuple[str, str]]:
-    """Return repository and name of the flists to merge. Raises `HubError`."""
+def read_sources(body: bytes) -> list[Place]:
+    """Return the flists to merge. Raises `HubError`."""
     try:
         sources = json.loads(body)
     except (ValueError, RecursionError):
@@ -131,7 +134,7 @@ def read_sources(body: bytes) -> list[tuple[str, str]]:
     return split_sources(sources)
 
 
-def split_sources(sources: list[Any]) -> list[tuple[str, str]]:
+def split_sources(sources: Sequence[object]) -> list[Place]:
     """Return repository and name of each source. Raises `HubError` in upstream's words."""
     if not sources:
         raise HubError("no source found")
@@ -143,19 +146,22 @@ def split_sources(sources: list[Any]) -> list[tuple[str, str]]:
     return [(repo, name) for repo, name in pairs]
 
 
-def merge_sources(
-    builder: Builder, actor: Actor, name: str, sources: list[tuple[str, str]]
-) -> None:
-    """Merge flists that clients have named. Raises `AbsentError` for one that is not there."""
-    builder.merge(actor, checked(name), find_sources(builder.catalog, actor, sources))
+def merge_sources(builder: Builder, actor: Actor, name: str, sources: Sequence[Place]) -> str:
+    """Merge flists that a client has named; return the name of the result.
+
+    Without a suffix in its name, it has the newer format if all sources have. Raises `AbsentError`.
+    """
+    found = [find_source(builder.catalog, actor, place) for place in sources]
+    is_new = all(entry.format == "fl" for entry in found)
+    wanted = checked(with_suffix(name, NEW_SUFFIX if is_new else SUFFIX))
+    builder.merge(actor, wanted, [entry.digest for entry in found])
+    return wanted
 
 
-def find_sources(catalog: Catalog, actor: Actor, sources: list[tuple[str, str]]) -> list[str]:
-    """Return the digests of flists. Raises `AbsentError` for the first that is not there."""
-    digests = []
-    for repo, name in sources:
-        try:
-            digests.append(catalog.find(actor.viewer, repo, name).demand_flist().digest)
-        except AbsentError as error:
-            raise AbsentError(f"{repo}/{with_suffix(name)} does not exists") from error
-    return digests
+def find_source(catalog: Catalog, actor: Actor, place: Place) -> Entry:
+    """Return the flist of a source. Raises `AbsentError`."""
+    repo, name = place
+    try:
+        return catalog.find(actor.viewer, repo, name).demand_flist()
+    except AbsentError as error:
+        raise AbsentError(f"{repo}/{with_suffix(name)} does not exists") from error

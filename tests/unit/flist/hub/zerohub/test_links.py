@@ -1,5 +1,6 @@
 """Links, tags, promotion, renaming: what they do, whom they give nothing to."""
 
+import itertools
 import json
 from pathlib import Path
 
@@ -58,8 +59,7 @@ def test_links_never_lead_in_a_circle(hub: LocalHub) -> None:
 def test_a_chain_that_is_too_long_is_refused(hub: LocalHub) -> None:
     names = ["app", *(f"l{number}" for number in range(12))]
     statuses = [
-        change(hub, f"{old}/link/{new}", "alice").status
-        for old, new in zip(names, names[1:], strict=False)
+        change(hub, f"{old}/link/{new}", "alice").status for old, new in itertools.pairwise(names)
     ]
     done = statuses.count(200)
     assert statuses[:done] == [200] * done
