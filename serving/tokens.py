@@ -96,19 +96,18 @@ class Tokens:
         wanted = sorted(set(scopes))
         self.check_words(name, wanted, days)
         now_s = int(self.clock())
-        mark = secrets.token_hex(ID_BYTES)
-        secret = base64.urlsafe_b64encode(secrets.token_bytes(SECRET_BYTES)).decode().rstrip("=")
+        text, mark, digest = make_text()
         row = {
             "id": mark,
             "name": name,
-            "digest": digest_of(secret),
+            "digest": digest,
             "scopes": " ".join(wanted),
             "created_s": now_s,
             "expires_s": now_s + days * DAY_S if days else None,
         }
         with self.database.writing() as connection:
             connection.execute(insert(TOKENS).values(row))
-        return f"zos_{mark}_{secret}"
+        return text
 
     def check_words(self, name: str, scopes: list[str], days: int) -> None:
         """Raise `UsageError` for what a new token can't have."""
@@ -205,6 +204,13 @@ def make_token(row: Any) -> Token:
     """Return what a row says."""
     scopes = tuple(row.scopes.split())
     return Token(row.id, row.name, scopes, row.created_s, row.expires_s, row.revoked_s)
+
+
+def make_text() -> tuple[str, str, str]:
+    """Return a new token's text, and of it what a database keeps: its id and the digest."""
+    mark = secrets.token_hex(ID_BYTES)
+    secret = base64.urlsafe_b64encode(secrets.token_bytes(SECRET_BYTES)).decode().rstrip("=")
+    return f"zos_{mark}_{secret}", mark, digest_of(secret)
 
 
 def digest_of(secret: str) -> str:

@@ -11,8 +11,20 @@ from flist.hub.library.hub import Hub, open_hub
 from flist.hub.settings import HubSettings
 from flist.hub.state.opening import has_state
 from flist.hub.state.viewer import ANYBODY
-from flist.hub.web import blocks, flists, folder, history
+from flist.hub.web import (
+    accounts,
+    audit,
+    blocks,
+    flists,
+    folder,
+    history,
+    oidc,
+    repositories,
+    sessions,
+)
 from flist.hub.web.everybody import let_everybody_in
+from flist.hub.web.pages import router as pages
+from flist.hub.web.pages.errors import show_failure
 from flist.hub.web.rfs import browse, files, uploads, website
 from flist.hub.web.rfs.shelf import FolderShelf, HubShelf
 from flist.hub.web.shared import Downloads
@@ -55,9 +67,17 @@ def create_hub_app(hub: Hub) -> FastAPI:
     app.include_router(files.make_router(hub, kept, downloads.add))
     websites = website.Websites(hub, kept, downloads.add, hub.kit.pools.hashing)
     app.include_router(website.make_router(websites, hub.kit.pools.hashing))
+    app.include_router(sessions.make_router(hub))
+    provider = oidc.make_provider(hub.settings)
+    if provider is not None:
+        app.include_router(oidc.make_router(hub, provider))
+    app.include_router(accounts.make_router(hub))
+    app.include_router(repositories.make_router(hub))
+    app.include_router(audit.make_router(hub))
     app.include_router(history.make_router(hub))
     app.include_router(browse.make_router(HubShelf(hub), viewer, hub.kit.pools.hashing))
     app.include_router(zerohub.make_router(hub))
+    app.include_router(pages.make_router(hub))
     app.include_router(flists.make_router(hub))
     return app
 
@@ -82,7 +102,7 @@ def make_app(settings: HubSettings) -> tuple[FastAPI, Kit]:
         redirect_slashes=False,
         lifespan=lifespan,
     )
-    return app, kit.install(app, settings)
+    return app, kit.install(app, settings, show_failure)
 
 
 def add_greeting(app: FastAPI) -> None:

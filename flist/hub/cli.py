@@ -7,18 +7,20 @@ Each command's module has NAME, HELP, `add_arguments(parser)` and `run(settings,
 import argparse
 from collections.abc import Sequence
 
-from flist.hub.commands import init, serve
+from flist.hub.commands import audit, group, init, repository, serve, token, user
 from flist.hub.settings import HubSettings
 from serving.settings import add_flags, load_settings
 
 ABOUT = "Serve flists and their blocks over HTTP, and look after the server."
-COMMANDS = (init, serve)
+COMMANDS = (init, serve, user, group, token, repository, audit)
+OF_STATE = (user, group, token, repository, audit)
+"""They name the hub by --root, and need no other settings on their command line."""
 
 
 def main(argv: Sequence[str], prog: str) -> int:
     """Run one command of the hub."""
     flags = vars(make_parser(prog).parse_args(argv))
-    place, config, name = flags.pop("place"), flags.pop("config"), flags.pop("command")
+    place, config, name = flags.pop("place", None), flags.pop("config"), flags.pop("command")
     command = next(command for command in COMMANDS if name == command.NAME)
     given = {key: value for key, value in flags.items() if key in HubSettings.model_fields}
     options = {key: value for key, value in flags.items() if key not in given}
@@ -34,6 +36,9 @@ def make_parser(prog: str) -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for command in COMMANDS:
         own = commands.add_parser(command.NAME, help=command.HELP)
+        if command in OF_STATE:
+            command.add_arguments(own)
+            continue
         own.add_argument("place", nargs="?", metavar="ROOT", help="the same as --root")
         command.add_arguments(own)
         add_flags(own, HubSettings)

@@ -25,6 +25,15 @@ class ForbiddenError(HubError):
     http_status = 403
 
 
+class ScopeError(ForbiddenError):
+    """The token is valid, but not for this."""
+
+    def __init__(self, scope: str) -> None:
+        super().__init__(f"the token lacks the scope {scope}")
+        said = f'Bearer error="insufficient_scope", scope="{scope}"'
+        self.http_headers = {"WWW-Authenticate": said}
+
+
 class AbsentError(HubError):
     """There is no such thing, or the client may not know of it."""
 

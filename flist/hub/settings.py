@@ -2,7 +2,7 @@
 
 from pathlib import Path
 from typing import Self
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from pydantic import Field, model_validator
 from pydantic_settings import SettingsConfigDict
@@ -25,9 +25,6 @@ class HubSettings(ServerSettings):
     )
     store: str = Field(
         default="", description="URL of the blocks' store (zdb, s3, dir); without it: ROOT/blocks"
-    )
-    public_url: str = Field(
-        default="", description="URL at which clients reach this hub; without it: as they ask"
     )
     public_store: str = Field(
         default="", description="URL of the blocks' zdb that clients of 0-hub are told"
@@ -65,6 +62,31 @@ class HubSettings(ServerSettings):
         host = parse_address(self.listen)[0]
         if self.open_to_all and host not in ("127.0.0.1", "::1", "localhost"):
             raise ValueError("open_to_all needs a listen address of the loopback")
+        return self
+
+    public_url: str = Field(
+        default="", description="URL of the hub as browsers see it, such as https://hub.example.org"
+    )
+    oidc_issuer: str = Field(
+        default="", description="URL of an OpenID Connect provider, where users may sign in"
+    )
+    oidc_client_id: str = Field(default="", description="the hub's client id there")
+    oidc_client_secret: Path | None = Field(
+        default=None, description="file with the hub's client secret there, if it has one"
+    )
+    oidc_create: bool = Field(
+        default=True, description="whether a user of the provider who is new gets an account"
+    )
+
+    @model_validator(mode="after")
+    def check_oidc(self) -> Self:
+        """Check the settings that belong together."""
+        if self.oidc_issuer and not (self.oidc_client_id and self.public_url):
+            raise ValueError("oidc_issuer needs oidc_client_id and public_url")
+        for key in ("public_url", "oidc_issuer"):
+            place = urlsplit(getattr(self, key))
+            if getattr(self, key) and (place.scheme not in ("http", "https") or not place.netloc):
+                raise ValueError(f"{key} is not a URL that begins with https://")
         return self
 
     @property

@@ -1,6 +1,7 @@
 """The flists of the repositories: what is published, and every version of it."""
 
 import time
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 from sqlalchemy import Connection, delete, func, insert, select, update
@@ -134,13 +135,14 @@ class Flists:
         self.repositories.demand_write(viewer, repo)
         parsed = parse_flist(draft.path)
         self.contents.blocks.adopt(parsed.blocks)
+        check_blocks(parsed, parsed.blocks - self.readers.claimable(viewer, parsed.blocks))
         self.contents.send(viewer, draft)
         with self.database.writing() as connection:
             repository = self.repositories.find_in(connection, viewer, repo, is_locked=True)
             self.repositories.check_write(viewer, repository)
             text = take_signature(connection, repository, name, draft.digest, signature)
             check_signers(repository, name, draft.path, draft.digest, [text] if text else [])
-            self.check_blocks(connection, parsed)
+            check_blocks(parsed, self.contents.blocks.rely_on(connection, parsed.blocks))
             self.contents.keep(viewer, connection, draft, parsed.format, parsed.blocks)
             self.put_version(connection, viewer, repository, name, draft.digest, text)
             if repository.is_private:
@@ -149,17 +151,6 @@ class Flists:
         self.contents.cache_draft(draft)
         self.readers.refresh()
         return self.find_version(viewer, repo, name)
-
-    def check_blocks(self, connection: Connection, parsed: Parsed) -> None:
-        """Raise `InvalidError` unless every block is there."""
-        missing = self.contents.blocks.rely_on(connection, parsed.blocks)
-        if missing:
-            first = min(missing).hex()
-            raise InvalidError(
-                f"{len(missing)} of its {len(parsed.blocks)} blocks are not on this hub, "
-                f"for example {first}",
-                hint="upload the blocks first",
-            )
 
     def put_version(
         self,
@@ -230,6 +221,16 @@ class Flists:
             epoch.bump(connection)
             self.audit.note(viewer, "flist.delete", f"{repo}/{name}", "", connection)
         self.readers.refresh()
+
+
+def check_blocks(parsed: Parsed, missing: AbstractSet[bytes]) -> None:
+    """Raise `InvalidError` if blocks are missing, or are others' private ones."""
+    if missing:
+        raise InvalidError(
+            f"{len(missing)} of its {len(parsed.blocks)} blocks are not on this hub, "
+            f"for example {min(missing).hex()}",
+            hint="upload the blocks first",
+        )
 
 
 def query() -> Any:

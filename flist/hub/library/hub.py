@@ -6,6 +6,10 @@ from typing import Any
 
 from flist.errors import FlistError
 from flist.hub.accounts.accounts import Accounts
+from flist.hub.accounts.administration import Administration
+from flist.hub.accounts.challenge import Challenges
+from flist.hub.accounts.limits import SignInLimits
+from flist.hub.accounts.signin import SignIns
 from flist.hub.accounts.tokens import Tokens
 from flist.hub.contents.contents import Contents
 from flist.hub.library.flists import Flists
@@ -39,6 +43,8 @@ class Hub:
     accounts: Accounts
     tokens: Tokens
     audit: Audit
+    sign_ins: SignIns
+    administration: Administration
     jobs: Any = None
     kit: Any = None
     everybody: Viewer | None = None
@@ -64,6 +70,9 @@ def make_hub(settings: HubSettings, database: Database, store: Store) -> Hub:
     repositories = Repositories(database, readers, audit)
     flists = Flists(database, contents, repositories, readers, audit, settings.keep_versions)
     accounts = Accounts(database)
-    tokens = Tokens(database, accounts)
+    tokens = Tokens(database)
+    limits = SignInLimits(database, settings.sign_in_per_minute, settings.sign_in_burst)
+    sign_ins = SignIns(accounts, tokens, Challenges(database), limits, audit)
+    administration = Administration(accounts, tokens, audit)
     return Hub(settings, database, store, blocks, objects, contents, readers, repositories, flists,
-               accounts, tokens, audit)  # fmt: skip
+               accounts, tokens, audit, sign_ins, administration)  # fmt: skip

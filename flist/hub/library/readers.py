@@ -8,12 +8,14 @@ repository with a version that needs it.
 import threading
 import time
 from collections import OrderedDict
+from collections.abc import Iterable
 
 from sqlalchemy import ColumnElement, Exists, and_, exists, or_, select, true
 
 from flist.hub.library.values import Repository
 from flist.hub.state import epoch
-from flist.hub.state.tables import REPOSITORIES, UPLOADS, USES, VERSIONS
+from flist.hub.state.blocks import batches
+from flist.hub.state.tables import BLOCKS, PIECES, REPOSITORIES, UPLOADS, USES, VERSIONS
 from flist.hub.state.viewer import ADMIN, READ, Viewer
 from serving.database import Database
 
@@ -69,11 +71,22 @@ class Readers:
             return True
         if not viewer.is_known or READ not in viewer.scopes:
             return False
-        own = exists().where(UPLOADS.c.block == block_id, UPLOADS.c.account_id == viewer.account_id)
-        used = version_uses(block_id).where(readable(viewer))
-        allowed = used if viewer.repository is not None else or_(own, used)
         with self.database.reading() as connection:
-            return bool(connection.execute(select(allowed)).scalar())
+            return bool(connection.execute(select(is_own(block_id, viewer))).scalar())
+
+    def claimable(self, viewer: Viewer, block_ids: Iterable[bytes]) -> set[bytes]:
+        """Return the blocks that are there and that the viewer's own flists and files may name.
+
+        Who names a block lets others read it. So the viewer must be able to read it, or nobody
+        has a claim to it yet: it was packed into the store itself.
+        """
+        found: set[bytes] = set()
+        condition = or_(is_block_open(BLOCKS.c.id), is_own(BLOCKS.c.id, viewer), IS_UNCLAIMED)
+        with self.database.reading() as connection:
+            for ids in batches(sorted(set(block_ids))):
+                wanted = select(BLOCKS.c.id).where(BLOCKS.c.id.in_(ids), condition)
+                found.update(bytes(row.id) for row in connection.execute(wanted))
+        return found
 
     def poll(self) -> None:
         """Look for a new epoch, at most once a second."""
@@ -119,7 +132,23 @@ def version_uses(block: object) -> Exists:
     )
 
 
+def is_own(block: object, viewer: Viewer) -> ColumnElement[bool]:
+    """Return the condition that a viewer with a token may read a block that is not open."""
+    used = version_uses(block).where(readable(viewer))
+    if viewer.repository is not None:
+        return used
+    own = exists().where(UPLOADS.c.block == block, UPLOADS.c.account_id == viewer.account_id)
+    return or_(own, used)
+
+
 def is_block_open(block: object) -> ColumnElement[bool]:
     """Return the condition that everybody may read a block, an id or a column."""
     uploaded = exists().where(UPLOADS.c.block == block, UPLOADS.c.is_open)
     return or_(uploaded, version_uses(block).where(REPOSITORIES.c.is_private.is_(False)))
+
+
+IS_UNCLAIMED = and_(
+    ~exists().where(UPLOADS.c.block == BLOCKS.c.id),
+    ~exists().where(USES.c.block == BLOCKS.c.id),
+    ~exists().where(PIECES.c.block == BLOCKS.c.id),
+)

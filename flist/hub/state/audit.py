@@ -55,16 +55,29 @@ class Audit:
         with self.database.writing() as own:
             own.execute(row)
 
-    def page(self, *, before: int = 0, subject: str = "", rows: int = PAGE_ROWS) -> list[Event]:
+    def page(
+        self,
+        *,
+        before: int = 0,
+        subject: str = "",
+        account: str = "",
+        action: str = "",
+        rows: int = PAGE_ROWS,
+    ) -> list[Event]:
         """Return the newest lines, older than the line `before` if that is given.
 
-        With a `subject`, its lines only: a repository's are those that begin with its name.
+        With a `subject`, its lines only: a repository's are those that begin with its name. An
+        `action` may be the first word of several, such as `token`.
         """
         wanted = select(AUDIT).order_by(AUDIT.c.id.desc()).limit(min(rows, PAGE_ROWS))
         if before:
             wanted = wanted.where(AUDIT.c.id < before)
         if subject:
             wanted = wanted.where(AUDIT.c.subject.startswith(subject, autoescape=True))
+        if account:
+            wanted = wanted.where(AUDIT.c.account == account)
+        if action:
+            wanted = wanted.where(AUDIT.c.action.startswith(action, autoescape=True))
         with self.database.reading() as connection:
             return [Event(*row) for row in connection.execute(wanted)]
 

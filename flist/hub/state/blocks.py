@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, delete, func, select, update
 
 from flist.blocks.codec import digest
-from flist.errors import BlockError, BlockMissingError, StoreUnavailableError
+from flist.errors import BlockError, BlockMissingError, StoreError, StoreUnavailableError
 from flist.hub.state import epoch
 from flist.hub.state.tables import BLOCKS, UPLOADS
 from flist.hub.state.viewer import Viewer
@@ -74,13 +74,22 @@ class Blocks:
             if state == "known" and self.store.has(block_id):
                 return False
             if state != "removing":
-                self.store.put(block_id, data)
+                self._put(block_id, data)
                 if self._insert(viewer, block_id, len(data), removals, is_open=is_open):
                     return state == "absent"
             if time.monotonic() > deadline:
                 raise BusyError("cannot keep a block: it is being removed", hint="try again")
             if state == "removing":
                 self._wait_for_removal(block_id)
+
+    def _put(self, block_id: bytes, data: bytes) -> None:
+        """Put a block into the store. What the system refuses is raised without a path."""
+        try:
+            self.store.put(block_id, data)
+        except StoreError as error:
+            if isinstance(error.__cause__, OSError):
+                raise error.__cause__ from error
+            raise
 
     def _touch(self, viewer: Viewer, block_id: bytes, *, is_open: bool) -> tuple[int, str]:
         """Make a block's row young; return the count of removals, and what the row says."""

@@ -67,10 +67,18 @@ TOKENS = Table(
     Column("digest", DIGEST, nullable=False),
     Column("scopes", String(200), nullable=False),
     Column("repository", NAME),  # null: all that the account may use
+    Column("is_session", Boolean, nullable=False),  # by signing in: a new password ends it
     Column("created_s", Double, nullable=False),
     Column("expires_s", Double),
     Column("revoked_s", Double),
     Index("tokens_by_account", "account_id"),
+)
+NETWORKS = Table(  # from where an account has signed in
+    "networks",
+    METADATA,
+    Column("account_id", ForeignKey("accounts.id", ondelete="CASCADE"), primary_key=True),
+    Column("network", String(64), primary_key=True),
+    Column("at_s", Double, nullable=False),
 )
 CHALLENGES = Table(
     "challenges",

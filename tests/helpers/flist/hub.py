@@ -5,15 +5,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from argon2 import PasswordHasher
 from fastapi import FastAPI
 
-from flist.hub.accounts.accounts import Accounts
+from flist.hub.accounts.passwords import Passwords
 from flist.hub.app import create_hub_app
 from flist.hub.library.hub import Hub, open_hub
 from flist.hub.settings import HubSettings
 from flist.hub.state.viewer import PUBLISH, READ, SCOPES, UPLOAD, Viewer
 from tests.helpers.asgi import Answer, send_body
+from tests.helpers.flist.desk import Cheap
 
 NAMES = ("alice", "bob")
 OPERATOR = "operator"
@@ -50,17 +50,18 @@ class LocalHub:
 def make_hub(root: Path, **settings: Any) -> LocalHub:
     """Return a hub in the folder `root`."""
     root.mkdir(exist_ok=True)
+    Passwords.time_cost, Passwords.memory_kib = Cheap.time_cost, Cheap.memory_kib
     hub = open_hub(HubSettings(root=root, **settings))
     return LocalHub(create_hub_app(hub), hub, root, add_users(hub))
 
 
 def add_users(hub: Hub) -> dict[str, str]:
     """Make the users, if they are not there yet; return a token of each by name."""
-    Accounts.hasher = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
     tokens = {}
+    known = {account.name: account for account in hub.accounts.list()}
     for name in (*NAMES, OPERATOR):
         is_admin = name == OPERATOR
-        account = hub.accounts.find(name) or hub.accounts.create(
+        account = known.get(name) or hub.accounts.create(
             name, password=f"{name}-password", is_admin=is_admin
         )
         scopes = SCOPES if is_admin else (READ, UPLOAD, PUBLISH)

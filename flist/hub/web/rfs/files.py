@@ -20,9 +20,11 @@ from starlette.responses import Response
 
 from flist.errors import StoreError
 from flist.hub.contents.contents import Draft
+from flist.hub.errors import InvalidError
+from flist.hub.library.accepting import parse_flist
 from flist.hub.library.hub import Hub
 from flist.hub.names import DIGEST
-from flist.hub.state.blocks import Blocks
+from flist.hub.state.blocks import Blocks, note_upload
 from flist.hub.state.tables import FILES, OBJECTS, PIECES
 from flist.hub.state.viewer import UPLOAD, Viewer
 from flist.hub.web.shared import READ, receive_body, send_immutable
@@ -158,11 +160,20 @@ def make_router(hub: Hub, files: Files, count: Callable[[str], None]) -> APIRout
 
 
 def keep_file(hub: Hub, asking: Viewer, draft: Draft) -> None:
-    """Keep a file that everybody may read."""
+    """Keep a file that everybody may read, and the blocks that it names if it is a flist."""
+    try:
+        parsed = parse_flist(draft.path)
+        hub.blocks.adopt(parsed.blocks)
+        uses = hub.readers.claimable(asking, parsed.blocks)
+        kind = parsed.format
+    except InvalidError:
+        uses, kind = set(), ""
     hub.contents.send(asking, draft, is_open=True)
     with hub.database.writing() as connection:
-        hub.contents.keep(asking, connection, draft, "")
+        hub.contents.keep(asking, connection, draft, kind, uses)
         claim(connection, asking, draft.digest)
+        for block_id in sorted(uses):
+            note_upload(connection, asking, block_id, is_open=True)
 
 
 def sizes_of(hub: Hub, asking: Viewer, names: Sequence[str]) -> list[int] | None:

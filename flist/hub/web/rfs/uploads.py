@@ -5,7 +5,6 @@
     GET  /api/v1/blocks                    all blocks, page by page
     GET  /api/v1/blocks/<file hash>        the blocks of an uploaded file, in order
     GET  /api/v1/user/blocks               the user's own blocks with their sizes
-    POST /api/v1/signin                    a token for a user's name and password
 
 Upstream's client sends only those blocks of a file that `verify` calls missing. The hub must know
 of every block where in the file it belongs, so it also calls a block missing that it has, but not
@@ -15,14 +14,13 @@ at that place of that file; if the question carries a token, it notes the place 
 from collections.abc import Sequence
 from typing import Any
 
-from fastapi import APIRouter, Depends, HTTPException, Request, Response
-from pydantic import BaseModel, Field
+from fastapi import APIRouter, HTTPException, Request, Response
+from pydantic import BaseModel
 
 from flist.blocks.codec import digest
-from flist.hub.accounts.names import MAX_PASSWORD
 from flist.hub.library.hub import Hub
 from flist.hub.names import BLOCK, DIGEST
-from flist.hub.state.viewer import PUBLISH, READ, UPLOAD, Viewer
+from flist.hub.state.viewer import READ, UPLOAD, Viewer
 from flist.hub.web.bodies import MAX_JSON_BYTES, parse_model, read_json
 from flist.hub.web.rfs.files import Files
 from flist.hub.web.rfs.listing import PER_PAGE, parse_page
@@ -30,12 +28,8 @@ from flist.hub.web.viewers import demand, viewer
 from flist.server import api
 from serving.bodies import read_body
 from serving.pools import Pool
-from serving.rates import RateLimit, TooManyRequestsError
 
-MAX_SIGN_IN_BYTES = 16 << 10
 MAX_INDEX = 1 << 32
-MAX_WAITING_SIGN_INS = 512
-"""Each takes about 50 ms of one thread: no client waits for minutes, however many ask."""
 
 
 class BlockPlace(BaseModel):
@@ -65,18 +59,10 @@ class BlockPlaces(BaseModel):
     blocks: list[BlockPlace]
 
 
-class SignIn(BaseModel):
-    """A user's name and password."""
-
-    username: str = Field(max_length=100)
-    password: str = Field(max_length=MAX_PASSWORD)
-
-
 def make_router(hub: Hub, files: Files) -> APIRouter:
     """Return the routes."""
     router = APIRouter()
     add_block_upload(router, hub, files)
-    add_sign_in(router, hub)
     add_verify(router, hub, files)
     add_lists(router, hub, files)
     return router
@@ -111,29 +97,11 @@ def add_block_upload(router: APIRouter, hub: Hub, files: Files) -> None:
         return {"hash": name, "message": "stored" if is_new else "known"}
 
 
-def add_sign_in(router: APIRouter, hub: Hub) -> None:
-    """Add the route that gives out tokens. Each client address has a rate limit."""
-    settings, pool = hub.settings, hub.kit.pools.passwords
-    limit = RateLimit(settings.sign_in_per_minute, settings.sign_in_burst)
-
-    def make_token(asked: SignIn) -> str:
-        account = hub.accounts.check_password(asked.username, asked.password)
-        if account is None:
-            raise HTTPException(401, "no such user, or another password")
-        return hub.tokens.create(account, "sign-in", [READ, UPLOAD, PUBLISH], days=1)
-
-    @router.post(f"/{api.SIGN_IN}", status_code=201, dependencies=[Depends(limit)])
-    async def sign_in(request: Request) -> dict[str, str]:
-        """Return a token for a user's name and password."""
-        asked = parse_model(await read_json(request, MAX_SIGN_IN_BYTES), SignIn)
-        if pool.waiting >= MAX_WAITING_SIGN_INS:  # clients of many addresses
-            raise TooManyRequestsError(1)
-        return {"access_token": await pool.run(make_token, asked)}
-
-
 def find_missing(hub: Hub, files: Files, asking: Viewer, asked: Sequence[BlockPlace]) -> list[str]:
     """Return which blocks the client must send; it relies on the others, so they become young."""
-    missing = hub.blocks.missing([bytes.fromhex(place.block_hash) for place in asked])
+    block_ids = {bytes.fromhex(place.block_hash) for place in asked}
+    missing = hub.blocks.missing(block_ids)
+    missing |= block_ids - hub.readers.claimable(asking, block_ids)
     may_note = UPLOAD in asking.scopes
     found = []
     for place in asked:

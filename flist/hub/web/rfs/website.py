@@ -125,9 +125,13 @@ class Websites:
             blocks = tree.blocks(found)
             if len(blocks) != chunk_count(found.size):
                 raise FlistError("cannot read the page: its list of blocks is incomplete")
-            if not all(self.hub.readers.is_open(block.id) for block in blocks):
+            if not all(self.is_there(block.id) for block in blocks):
                 raise StoreError("cannot read the page: its blocks are not there yet")
             return Page(self.decoded, found, blocks, self.count)
+
+    def is_there(self, block_id: bytes) -> bool:
+        """Return whether everybody may read a block, and the store has it."""
+        return self.hub.readers.is_open(block_id) and self.hub.store.has(block_id)
 
     @cached_property
     def folder(self) -> Path:

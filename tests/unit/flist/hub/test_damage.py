@@ -1,6 +1,5 @@
 """A hub folder that holds damaged or strange files, as after a power cut."""
 
-import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -9,12 +8,13 @@ import pytest
 
 from flist.format.tables import Tables
 from flist.format.writer import write_flist
-from flist.hub.library import Library
+from flist.hub.app import create_app
+from flist.hub.folder.library import Library
 from flist.model import ROOT_INO, Inode
 from flist.server.names import name_block
+from tests.helpers.asgi import ask
 from tests.helpers.flist.hub import LocalHub, make_hub
 
-FILE = "ab" * 32
 BLOCK = b"block"
 DAMAGES: dict[str, Callable[[Path], object]] = {
     "half": lambda path: path.write_text("half of a na"),
@@ -32,27 +32,28 @@ def serve(tmp_path: Path) -> LocalHub:
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-@pytest.mark.parametrize("place", ["parts", "list"])
-def test_a_damaged_list_of_blocks_counts_as_absent(hub: LocalHub, damage: str, place: str) -> None:
-    hub.send("POST", "/api/v1/block", BLOCK, user="alice")
-    part = hub.root / "files" / FILE / "0"
-    part.parent.mkdir(parents=True)
-    DAMAGES[damage](part if place == "parts" else hub.root / "files" / f"{FILE}.blocks")
-    assert hub.send("GET", f"/api/v1/file/{FILE}").status == 404
-    assert hub.send("GET", f"/website/{FILE}/").status == 404
-    assert hub.get(f"/api/v1/blocks/{FILE}") == {"blocks": []}
-    row = {"block_hash": name_block(BLOCK), "file_hash": FILE, "block_index": 0}
-    asked = hub.send("POST", "/api/v1/block/verify", {"blocks": [row]})
-    assert json.loads(asked.body) == {"missing": [name_block(BLOCK)]}
+def test_a_damaged_file_of_a_plain_folder_is_not_waited_for(tmp_path: Path, damage: str) -> None:
+    """What is no file is absent; what is one is sent as it is, and nodes check it."""
+    app = create_app(tmp_path)
+    name = name_block(BLOCK)
+    for path in (tmp_path / "blocks" / name[:2] / name, tmp_path / "flists" / "me" / "a.fl"):
+        path.parent.mkdir(parents=True)
+        DAMAGES[damage](path)
+    wanted = 200 if damage in ("half", "zeros", "other bytes") else 404
+    assert ask(app, f"/blocks/{name[:2]}/{name}").status == wanted
+    assert ask(app, "/me/a.fl").status == wanted
+    assert ask(app, "/api/v1/fl/preview/flists/me/a.fl").status == (422 if wanted == 200 else 400)
 
 
-def test_owners_that_are_not_text_own_nothing(hub: LocalHub) -> None:
-    owners = hub.root / "owners"
-    owners.mkdir()
-    (owners / "me").write_bytes(b"\xff\xfe")
-    assert hub.send("PUT", "/me/a.fl", b"x", user="alice").status == 403
-    os.mkfifo(owners / "pipe")
-    assert hub.send("PUT", "/pipe/a.fl", b"x", user="alice").status == 500
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_block_of_the_store_is_not_waited_for(hub: LocalHub, damage: str) -> None:
+    name = name_block(BLOCK)
+    assert hub.send("POST", "/api/v1/block", BLOCK, user="alice").status == 201
+    place = hub.root / "blocks" / name[:2] / name
+    place.unlink()
+    DAMAGES[damage](place)
+    wanted = 200 if damage in ("half", "zeros", "other bytes") else 404
+    assert hub.send("GET", f"/blocks/{name[:2]}/{name}").status == wanted
 
 
 def test_a_block_that_cannot_be_stored_names_no_path(hub: LocalHub) -> None:
@@ -63,21 +64,17 @@ def test_a_block_that_cannot_be_stored_names_no_path(hub: LocalHub) -> None:
 
 
 def test_a_block_that_is_removed_during_a_request_is_not_found(
-    hub: LocalHub, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     name = name_block(BLOCK)
     monkeypatch.setattr(Library, "block", lambda library, name: library.blocks / name)
-    for path in (
-        f"/api/v1/block/{name}",
-        f"/api/v1/block/{name}/downloads",
-        f"/api/v1/file/{name}",
-    ):
-        assert hub.send("GET", path).status == 404
+    for path in (f"/api/v1/block/{name}", f"/api/v1/block/{name}/downloads"):
+        assert ask(create_app(tmp_path), path).status == 404
 
 
-def test_a_preview_of_deep_directories_is_refused(hub: LocalHub) -> None:
+def test_a_preview_of_deep_directories_is_refused(tmp_path: Path) -> None:
     """A megabyte of names has hundreds of megabytes of paths."""
-    folder = hub.root / "flists" / "me"
+    app, folder = create_app(tmp_path), tmp_path / "flists" / "me"
     folder.mkdir(parents=True)
     name = b"n" * 250
     inodes = [
@@ -85,4 +82,4 @@ def test_a_preview_of_deep_directories_is_refused(hub: LocalHub) -> None:
         for ino in range(ROOT_INO, ROOT_INO + 1000)
     ]
     write_flist(folder / "deep.fl", Tables(inodes, {}, {}, {}, []))
-    assert hub.send("GET", "/api/v1/fl/preview/flists%2Fme%2Fdeep.fl").status == 422
+    assert ask(app, "/api/v1/fl/preview/flists%2Fme%2Fdeep.fl").status == 422

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from flist.hub import uploads
+from flist.hub.state.blocks import Blocks
+from flist.hub.web.rfs import uploads
 from flist.server.names import name_block
-from flist.store.folder import FolderStore
 from tests.helpers.asgi import send_body, send_together
 from tests.helpers.flist.hub import LocalHub, make_hub
 
@@ -34,11 +34,12 @@ def test_questions_of_guests_do_not_hold_up_uploads(
         was_stored_first.append(is_stored.wait(20))
         return []
 
-    def put(_store: object, _block_id: bytes, _data: bytes) -> None:
+    def put(*_: object, **__: object) -> bool:
         is_stored.set()
+        return True
 
     monkeypatch.setattr(uploads, "find_missing", wait)
-    monkeypatch.setattr(FolderStore, "put", put)
+    monkeypatch.setattr(Blocks, "put", put)
     json = {"content-type": "application/json"}
     asked = [("/api/v1/block/verify", b'{"blocks": []}', json)] * GUESTS
     upload = ("/api/v1/block", b"data", {"authorization": f"Bearer {hub.tokens['alice']}"})
@@ -61,6 +62,17 @@ def test_a_slow_upload_takes_memory_for_what_has_come(hub: LocalHub) -> None:
     memory: BodyMemory = hub.app.state.kit.bodies
     memory.used = LIMIT // 2
     assert hub.send("POST", "/api/v1/file", b"few bytes", user="alice").status == 201
+
+
+def test_too_many_sign_ins_at_once_are_told_to_wait(
+    hub: LocalHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Clients of many addresses, each within its own limit, fill the queue for passwords."""
+    asked = {"username": "alice", "password": "alice-password"}
+    assert hub.send("POST", "/api/v1/signin", asked).status == 201
+    monkeypatch.setattr(uploads, "MAX_WAITING_SIGN_INS", 0)
+    answer = hub.send("POST", "/api/v1/signin", asked)
+    assert (answer.status, answer.headers["retry-after"]) == (429, "1")
 
 
 @pytest.mark.parametrize(
