@@ -56,3 +56,7 @@ class InvalidError(HubError):
     """The request can be read, but not what it says."""
 
     http_status = 422
+
+
+class BlocksMissingError(InvalidError):
+    """A flist names blocks that the hub does not have, or that its sender may not read."""

@@ -16,11 +16,10 @@ from flist.hub.library.flists import FLIST, LINK, TAGLINK
 from flist.hub.library.hub import Hub
 from flist.hub.library.links import Links, place_of
 from flist.hub.library.values import Entry
-from flist.hub.names import is_repo
+from flist.hub.names import candidates, is_repo
 from flist.hub.state.viewer import Viewer
 from flist.hub.web.zerohub import texts
 from flist.hub.web.zerohub.describe import read_contents, read_metadata
-from flist.hub.web.zerohub.names import candidates
 
 PIECE_BYTES = 1 << 20
 KEPT_SUMS = 10_000

@@ -2,13 +2,12 @@
 
 import re
 import unicodedata
-from collections.abc import Container, Iterable
+from collections.abc import Container
 from pathlib import PurePosixPath
 
 from flist.hub.errors import HubError
+from flist.hub.names import NEW_SUFFIX, SUFFIX, candidates
 
-SUFFIX = ".flist"
-NEW_SUFFIX = ".fl"
 ARCHIVE = ".tar.gz"
 SEPARATORS = re.compile(r"[/\\]")
 DROPPED = re.compile(r"[^A-Za-z0-9_.-]")
@@ -56,13 +55,6 @@ def checked(name: str) -> str:
 def with_suffix(name: str, suffix: str = SUFFIX) -> str:
     """Return the name of a flist that a client may have written without its suffix."""
     return name if name.endswith((SUFFIX, NEW_SUFFIX)) else name + suffix
-
-
-def candidates(name: str) -> Iterable[str]:
-    """Return the files that a client's name may mean, the likeliest first."""
-    if name.endswith((SUFFIX, NEW_SUFFIX)):
-        return (name,)
-    return (name + SUFFIX, name + NEW_SUFFIX)
 
 
 def pick(name: str, known: Container[str]) -> str | None:

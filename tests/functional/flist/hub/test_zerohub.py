@@ -77,7 +77,7 @@ def test_the_recorded_requests_are_answered_as_upstream_did_or_better(tmp_path: 
             hub = held.enter_context(serving(tmp_path / name, "127.0.0.1:0", *PUBLIC, *words))
             call += ["--base", f"{name}={hub.url}"]
         done = subprocess.run(call, capture_output=True, text=True, timeout=DEADLINE_S, check=False)
-    different = re.findall(r"^(?:DIFFERS|COPIED)\s+(\S+)", done.stdout, re.M)
+    different = re.findall(r"^(?:DIFFERS|COPIED)\s+(\S+)", done.stdout, re.MULTILINE)
     assert set(different) == set(DIFFERS), done.stdout + done.stderr
     assert "answers good" in done.stdout
     assert "skipped" not in done.stdout.splitlines()[-1]
