@@ -31,6 +31,6 @@ def write_refusal(status: int, url: str) -> StoreError:
     if status in (*NOT_FOUND, NO_SUCH_METHOD):
         return StoreError(
             f"cannot write to {url}: nothing there takes that ({status})",
-            hint="a hub takes something only with --tokens or --users; or the address is wrong",
+            hint="a hub takes something only after `zos hub init`; or the address is wrong",
         )
     return refusal(status, url)

@@ -229,6 +229,15 @@ class Blocks:
         with self.database.reading() as connection:
             return connection.execute(select(BLOCKS).where(BLOCKS.c.id == block_id)).first()
 
+    def size(self, block_id: bytes) -> int | None:
+        """Return the size of a block that is there, or None.
+
+        A folder is asked, too; a store on the network has what the database says.
+        """
+        row = self.find(block_id)
+        is_gone = isinstance(self.store, FolderStore) and not self.store.has(block_id)
+        return None if row is None or is_gone else int(row.size)
+
     def page(
         self, page: int, per_page: int, *, account_id: int | None = None
     ) -> tuple[list[tuple[bytes, int]], int]:

@@ -1,6 +1,7 @@
 """A hub with accounts in this process, with users and tokens, and requests to it."""
 
 import json
+import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,18 @@ from flist.hub.accounts.passwords import Passwords
 from flist.hub.app import create_hub_app
 from flist.hub.library.hub import Hub, open_hub
 from flist.hub.settings import HubSettings
+from flist.hub.state.tables import TOKENS
 from flist.hub.state.viewer import PUBLISH, READ, SCOPES, UPLOAD, Viewer
+from serving.database import insert_new
+from serving.tokens import digest_of
 from tests.helpers.asgi import Answer, send_body
 from tests.helpers.flist.desk import Cheap
 
 NAMES = ("alice", "bob")
 OPERATOR = "operator"
+TOKEN = f"zos_{0:08x}_{'A' * 43}"
+"""The administrator's token in a folder of `make_root`."""
+REPOSITORIES = ("me", "a")
 
 
 @dataclass(frozen=True)
@@ -53,6 +60,29 @@ def make_hub(root: Path, **settings: Any) -> LocalHub:
     Passwords.time_cost, Passwords.memory_kib = Cheap.time_cost, Cheap.memory_kib
     hub = open_hub(HubSettings(root=root, **settings))
     return LocalHub(create_hub_app(hub), hub, root, add_users(hub))
+
+
+def make_root(root: Path, **settings: Any) -> Path:
+    """Make the folder of a hub for a server to serve: with users, repositories and `TOKEN`."""
+    hub = make_hub(root, **settings).hub
+    account = hub.accounts.find(OPERATOR)
+    assert account is not None
+    _, mark, secret = TOKEN.split("_")
+    row = {"id": mark, "account_id": account.id, "name": "fixed", "digest": digest_of(secret),
+           "scopes": " ".join(SCOPES), "created_s": 0}  # fmt: skip
+    with hub.database.writing() as connection:
+        insert_new(connection, TOKENS, row)
+    for name in REPOSITORIES:
+        hub.repositories.create(hub.tokens.find_viewer(TOKEN), name)
+    hub.close()
+    return root
+
+
+def fetch(url: str, **headers: str) -> bytes:
+    """Return the body of a GET."""
+    with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=60) as answer:
+        body: bytes = answer.read()
+        return body
 
 
 def add_users(hub: Hub) -> dict[str, str]:

@@ -181,8 +181,8 @@ def sizes_of(hub: Hub, asking: Viewer, names: Sequence[str]) -> list[int] | None
     sizes = []
     for name in names:
         block_id = bytes.fromhex(name)
-        row = hub.blocks.find(block_id)
-        if row is None or not hub.readers.may_read_block(asking, block_id):
+        size = hub.blocks.size(block_id)
+        if size is None or not hub.readers.may_read_block(asking, block_id):
             return None
-        sizes.append(row.size)
+        sizes.append(size)
     return sizes

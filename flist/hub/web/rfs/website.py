@@ -131,7 +131,7 @@ class Websites:
 
     def is_there(self, block_id: bytes) -> bool:
         """Return whether everybody may read a block, and the store has it."""
-        return self.hub.readers.is_open(block_id) and self.hub.store.has(block_id)
+        return self.hub.readers.is_open(block_id) and self.hub.blocks.size(block_id) is not None
 
     @cached_property
     def folder(self) -> Path:

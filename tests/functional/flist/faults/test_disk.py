@@ -12,6 +12,7 @@ from tests.helpers.flist.faults import (
     make_many_files,
     pack_into,
 )
+from tests.helpers.flist.hub import TOKEN, make_root
 from tests.helpers.flist.mount import mounted, rfs, serving
 from tests.helpers.needs import need_fuse
 
@@ -110,11 +111,10 @@ def test_other_commands_on_a_full_disk_leave_the_old_file(tmp_path: Path) -> Non
 
 def test_a_hub_on_a_full_disk_answers_507(tmp_path: Path) -> None:
     tree = make_many_files(tmp_path / "tree", 100)
-    (tmp_path / "tokens").write_text("a-token-of-24-characters\n")
-    token = ("--token", "a-token-of-24-characters")
+    token = ("--token", TOKEN)
     with (
         small_disk(tmp_path / "disk") as disk,
-        serving(disk, "127.0.0.1:0", "--tokens", tmp_path / "tokens") as hub,
+        serving(make_root(disk)) as hub,
     ):
         words = ("upload", "-s", hub.url, *token, tree / "large")
         done = rfs(*words, check=False)

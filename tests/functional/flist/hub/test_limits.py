@@ -3,8 +3,6 @@
 import json
 import socket
 import statistics
-import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
@@ -15,37 +13,32 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from flist.blocks.codec import digest
+from flist.hub.library.hub import open_hub
+from flist.hub.settings import HubSettings
+from tests.helpers.flist.hub import TOKEN, make_root
 from tests.helpers.flist.mount import Hub, serving
 from tests.helpers.waiting import wait_until
 
-TOKEN = "a-token-of-24-characters"
-PASSWORD = "a long password"
+PASSWORD = "alice-password"
+NAME = digest(b"block").hex()
 SIGN_INS = 300
 READ_S = 1.0
 
 
-@pytest.fixture(name="root")
-def make_root(tmp_path: Path) -> Path:
-    """Make a hub folder with one block, and files of tokens and users beside it."""
-    name = "ab" * 32
-    (tmp_path / "hub" / "blocks" / "ab").mkdir(parents=True)
-    (tmp_path / "hub" / "blocks" / "ab" / name).write_bytes(b"block")
-    call = [sys.executable, "-m", "zero_os", "hub", "user", "farmer"]
-    line = subprocess.run(call, input=PASSWORD, capture_output=True, text=True, check=True).stdout
-    (tmp_path / "users").write_text(line)
-    (tmp_path / "tokens").write_text(f"{TOKEN}\n")
-    return tmp_path / "hub"
-
-
-@pytest.fixture(name="words")
-def make_words(root: Path) -> list[str | Path]:
-    """Return the flags that name both files."""
-    return ["--tokens", root.parent / "tokens", "--users", root.parent / "users"]
+@pytest.fixture(name="root", scope="module")
+def make_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make a hub's folder with one block that everybody may read."""
+    root = tmp_path_factory.mktemp("limits") / "hub"
+    hub = open_hub(HubSettings(root=make_root(root)))
+    hub.blocks.put(hub.tokens.find_viewer(TOKEN), digest(b"block"), b"block", is_open=True)
+    hub.close()
+    return root
 
 
 def sign_in(hub: Hub, password: str) -> int:
     """Return the status of one sign-in."""
-    body = json.dumps({"username": "farmer", "password": password}).encode()
+    body = json.dumps({"username": "alice", "password": password}).encode()
     try:
         request = urllib.request.Request(
             f"{hub.url}/api/v1/signin", body, {"Content-Type": "application/json"}
@@ -60,7 +53,7 @@ def sign_in(hub: Hub, password: str) -> int:
 def read_block(hub: Hub) -> float:
     """Return how long a block takes, in seconds."""
     began = time.monotonic()
-    with urllib.request.urlopen(f"{hub.url}/blocks/ab/{'ab' * 32}", timeout=60) as answer:
+    with urllib.request.urlopen(f"{hub.url}/blocks/{NAME[:2]}/{NAME}", timeout=60) as answer:
         assert answer.read() == b"block"
     return time.monotonic() - began
 
@@ -74,28 +67,28 @@ def read_while(hub: Hub, pool: ThreadPoolExecutor) -> Iterator[float]:
     assert {future.result() for future in running} == {401}
 
 
-def test_many_sign_ins_do_not_hold_up_reads(root: Path, words: list[str | Path]) -> None:
-    words = [*words, "--sign-in-per-minute", "0", "--log-level", "error"]
+def test_many_sign_ins_do_not_hold_up_reads(root: Path) -> None:
+    words = ["--sign-in-per-minute", "0", "--log-level", "error"]
     with serving(root, "127.0.0.1:0", *words) as hub, ThreadPoolExecutor(SIGN_INS) as pool:
         times = list(read_while(hub, pool))
         assert len(times) > 10
         assert statistics.median(times) < READ_S
 
 
-def test_sign_ins_of_one_address_are_limited(root: Path, words: list[str | Path]) -> None:
-    words = [*words, "--sign-in-per-minute", "0.1", "--sign-in-burst", "3"]
+def test_sign_ins_of_one_address_are_limited(root: Path) -> None:
+    words = ["--sign-in-per-minute", "0.1", "--sign-in-burst", "3"]
     with serving(root, "127.0.0.1:0", *words) as hub:
         assert [sign_in(hub, "wrong password") for _ in range(3)] == [401, 401, 401]
         assert sign_in(hub, PASSWORD) == 429
         read_block(hub)
 
 
-def test_a_flist_that_breaks_off_leaves_nothing(root: Path, words: list[str | Path]) -> None:
-    folder = root / "flists" / "me"
-    with serving(root, "127.0.0.1:0", *words) as hub:
+def test_a_flist_that_breaks_off_leaves_nothing(root: Path) -> None:
+    folder = root / "tmp"
+    with serving(root) as hub:
         place = urlsplit(hub.url)
         with socket.create_connection((place.hostname, place.port or 0), timeout=60) as sock:
             head = f"PUT /me/big.fl HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {TOKEN}\r\n"
             sock.sendall(head.encode() + b"Content-Length: 100000000\r\n\r\n" + bytes(5_000_000))
-            wait_until(lambda: list(folder.glob(".big*")), "the file that is being written")
+            wait_until(lambda: list(folder.iterdir()), "the file that is being written")
         wait_until(lambda: not list(folder.iterdir()), "an empty folder")

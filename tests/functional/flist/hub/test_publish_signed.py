@@ -6,26 +6,23 @@ from pathlib import Path
 
 import pytest
 
+from tests.helpers.flist.hub import TOKEN, fetch, make_root
 from tests.helpers.flist.mount import Hub, rfs, serving
 from tests.helpers.flist.trees import make_small_tree
-
-TOKEN = "a-token-of-24-characters"
 
 
 @pytest.fixture(name="hub")
 def make_hub(tmp_path: Path) -> Iterator[Hub]:
     """Serve a hub that takes things."""
-    (tmp_path / "hub").mkdir()
-    (tmp_path / "tokens").write_text(f"{TOKEN}\n")
-    with serving(tmp_path / "hub", "127.0.0.1:0", "--tokens", tmp_path / "tokens") as hub:
+    with serving(make_root(tmp_path / "hub")) as hub:
         yield hub
 
 
 @pytest.fixture(name="meta")
-def make_meta(tmp_path: Path) -> Path:
+def make_meta(hub: Hub, tmp_path: Path) -> Path:
     """Return a flist, and make the keys `key` and `key.pub`."""
     tree = make_small_tree(tmp_path / "tree")
-    rfs("pack", "-m", tmp_path / "a.fl", "-s", f"dir://{tmp_path}/blocks", tree)
+    rfs("pack", "-m", tmp_path / "a.fl", "-s", f"server://{hub.url}?token={TOKEN}", tree)
     rfs("keygen", tmp_path / "key")
     return tmp_path / "a.fl"
 
@@ -44,11 +41,10 @@ def test_an_unsigned_flist_replaces_no_signed_one(
     rfs("publish", "-m", meta, *target)
     done = rfs("publish", "-m", plain, *target, check=False)
     assert done.returncode == 1 and "--unsigned" in done.stderr
-    published = tmp_path / "hub" / "flists" / "me" / "tree.fl"
-    assert published.read_bytes() == meta.read_bytes()
+    assert fetch(f"{hub.url}/me/tree.fl") == meta.read_bytes()
     rfs("publish", "-m", meta, *target)
     rfs("publish", "-m", plain, "--unsigned", *target)
-    assert published.read_bytes() == plain.read_bytes()
+    assert fetch(f"{hub.url}/me/tree.fl") == plain.read_bytes()
 
 
 def test_verify_takes_an_address(hub: Hub, meta: Path, tmp_path: Path) -> None:
@@ -59,9 +55,13 @@ def test_verify_takes_an_address(hub: Hub, meta: Path, tmp_path: Path) -> None:
     assert json.loads(done.stdout)["signature"] == "me/tree"
     rfs("keygen", tmp_path / "other")
     assert rfs("verify", "-m", url, "--key", tmp_path / "other.pub", check=False).returncode == 1
-    (tmp_path / "hub" / "flists" / "me" / "tree.fl.sig").write_text("not one")
-    assert rfs("verify", "-m", url, check=False).returncode == 1
     assert rfs("verify", "-m", f"{hub.url}/me/none.fl", check=False).returncode == 1
+    folder = tmp_path / "plain" / "flists" / "me"
+    folder.mkdir(parents=True)
+    (folder / "tree.fl").write_bytes(meta.read_bytes())
+    (folder / "tree.fl.sig").write_text("not one")
+    with serving(tmp_path / "plain") as plain:
+        assert rfs("verify", "-m", f"{plain.url}/me/tree.fl", check=False).returncode == 1
 
 
 def test_verify_without_a_key_says_so(meta: Path, tmp_path: Path) -> None:

@@ -2,10 +2,9 @@
 
 from pathlib import Path
 
+from tests.helpers.flist.hub import TOKEN, make_root
 from tests.helpers.flist.mount import rfs, serving
 from tests.helpers.flist.trees import make_small_tree
-
-TOKEN = "a-token-of-24-characters"
 
 
 def test_uploads_to_a_read_only_hub_name_the_missing_flag(tmp_path: Path) -> None:
@@ -22,16 +21,15 @@ def test_uploads_to_a_read_only_hub_name_the_missing_flag(tmp_path: Path) -> Non
             done = rfs(*words, check=False)
             assert done.returncode == 1
             assert f"cannot write to {hub.url}: nothing there takes that" in done.stderr
-            assert "--tokens or --users" in done.stderr
+            assert "zos hub init" in done.stderr
         done = rfs("sync", "-s", hub.url, "-d", hub.url, check=False)
         assert done.returncode in (0, 1)
 
 
 def test_an_empty_file_comes_back(tmp_path: Path) -> None:
     (tmp_path / "hub").mkdir()
-    (tmp_path / "tokens").write_text(f"{TOKEN}\n")
     (tmp_path / "empty").touch()
-    with serving(tmp_path / "hub", "127.0.0.1:0", "--tokens", tmp_path / "tokens") as hub:
+    with serving(make_root(tmp_path / "hub")) as hub:
         name = rfs("upload", "-s", hub.url, "--token", TOKEN, tmp_path / "empty").stdout.strip()
         rfs("download", "-s", hub.url, "-o", tmp_path / "back", name)
     assert (tmp_path / "back").read_bytes() == b""

@@ -8,10 +8,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from tests.helpers.flist.hub import TOKEN, fetch, make_root
 from tests.helpers.flist.mount import Hub, rfs, serving
 from tests.helpers.flist.trees import make_small_tree
 
-TOKEN = "a-token-of-24-characters"
 WITH = ["--token", TOKEN]
 LARGE_BYTES = 200 << 20
 MEMORY_KB = 60_000
@@ -19,15 +19,13 @@ MEMORY_KB = 60_000
 
 @pytest.fixture(name="hub")
 def make_hub(tmp_path: Path) -> Iterator[Hub]:
-    (tmp_path / "hub").mkdir()
-    (tmp_path / "tokens").write_text(f"{TOKEN}\n")
-    with serving(tmp_path / "hub", "127.0.0.1:0", "--tokens", tmp_path / "tokens") as hub:
+    with serving(make_root(tmp_path / "hub")) as hub:
         yield hub
 
 
 def test_a_rollback_publishes_the_version_before(hub: Hub, tmp_path: Path) -> None:
     tree = make_small_tree(tmp_path / "tree")
-    meta, published = tmp_path / "a.fl", tmp_path / "hub" / "flists" / "me" / "tree.fl"
+    meta, address = tmp_path / "a.fl", f"{hub.url}/me/tree.fl"
     versions = []
     for number in (1, 2):
         (tree / "one").write_text(f"version {number}")
@@ -40,15 +38,15 @@ def test_a_rollback_publishes_the_version_before(hub: Hub, tmp_path: Path) -> No
     assert [line.split()[0] for line in lines] == [row["digest"] for row in rows]
     done = rfs("rollback", "-s", hub.url, *WITH, "me/tree.fl")
     assert done.stdout == f"{rows[1]['digest']}\n"
-    assert published.read_bytes() == versions[0]
+    assert fetch(address) == versions[0]
     rfs("rollback", "-s", hub.url, *WITH, "me/tree.fl", rows[0]["digest"][:10])
-    assert published.read_bytes() == versions[1]
+    assert fetch(address) == versions[1]
     for words in (["me/tree.fl", "0" * 64], ["me/tree.fl", "0"], ["me/absent.fl"], ["../x"]):
         assert rfs("rollback", "-s", hub.url, *WITH, *words, check=False).returncode in (1, 2)
     refused = rfs("rollback", "-s", hub.url, "--token", "", "me/tree.fl", check=False)
     assert refused.returncode == 1
     assert "token" in refused.stderr
-    assert published.read_bytes() == versions[1]
+    assert fetch(address) == versions[1]
 
 
 def peak_kb(hub: Hub) -> int:
@@ -68,4 +66,4 @@ def test_a_large_upload_goes_to_the_disk(hub: Hub, tmp_path: Path) -> None:
             sock.sendall(piece)
         assert sock.recv(100).split()[1] == b"422"  # zeros are no flist
     assert peak_kb(hub) - before < MEMORY_KB
-    assert list((tmp_path / "hub" / "flists" / "me").iterdir()) == []
+    assert list((tmp_path / "hub" / "tmp").iterdir()) == []

@@ -2,23 +2,26 @@
 
 import http.server
 import json
-import os
 from contextlib import closing
 from pathlib import Path
 
 import pytest
+from sqlalchemy import update
 
 from flist.blocks.codec import digest, encode
 from flist.errors import StoreError, StoreUnavailableError
+from flist.hub.library.hub import open_hub
+from flist.hub.settings import HubSettings
+from flist.hub.state.tables import BLOCKS as BLOCK_ROWS
 from flist.store.base import open_store
 from flist.store.server import ServerStore
 from flist.store.zdb import ZdbStore
+from tests.helpers.flist.hub import TOKEN, make_root
 from tests.helpers.flist.mount import rfs, serving
 from tests.helpers.flist.s3_server import s3_server
 from tests.helpers.flist.servers import redis_server, serve_handler
 from tests.helpers.flist.trees import describe, make_small_tree
 
-TOKEN = "a-token-of-24-characters"
 BLOCKS = [encode(b"block %d" % number) for number in range(5)]
 IDS = [block.id for block, _ in BLOCKS]
 
@@ -179,19 +182,19 @@ def test_a_server_gets_only_what_is_new(tmp_path: Path) -> None:
 
 
 def test_the_hub_reports_missing_blocks(tmp_path: Path) -> None:
-    (tmp_path / "hub").mkdir()
-    (tmp_path / "tokens").write_text(TOKEN)
-    with serving(tmp_path / "hub", "127.0.0.1:0", "--tokens", tmp_path / "tokens") as hub:
+    with serving(make_root(tmp_path / "hub")) as hub:
         store = open_store(f"server://{hub.url}?token={TOKEN}")
         assert isinstance(store, ServerStore)
         with closing(store):
             store.put(IDS[1], BLOCKS[1].data)
             names = [block_id.hex() for block_id in IDS]
             assert store.server.verify(names) == [names[0], *names[2:]]
-            block = next((tmp_path / "hub" / "blocks").glob("*/*"))
-            os.utime(block, (0, 0))
+            local = open_hub(HubSettings(root=tmp_path / "hub"))
+            with local.database.writing() as connection:
+                connection.execute(update(BLOCK_ROWS).values(touched_s=0.0))
             assert store.missing(IDS) == {IDS[0], *IDS[2:]}
-    assert block.stat().st_mtime > 0  # `gc` on the hub leaves it alone
+            assert local.blocks.find(IDS[1]).touched_s > 0  # `gc` on the hub leaves it alone
+            local.close()
 
 
 def test_a_bucket_gets_only_what_is_new(tmp_path: Path) -> None:
