@@ -5,26 +5,29 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flist.blocks.codec import decode
 from flist.errors import FlistError
 from flist.format.legacy.blocks import LEGACY_HASH_BYTES, decode_legacy
 from flist.format.legacy.writer import write_legacy
 from flist.format.merge import merge
-from flist.format.opening import AnyFlist
 from flist.format.tables import Tables
 from flist.format.writer import write_flist
 from flist.hub.contents.contents import Draft
-from flist.hub.errors import InvalidError
+from flist.hub.errors import BlocksMissingError, InvalidError
 from flist.hub.library.values import Version
+from flist.hub.names import NEW_SUFFIX
 from flist.hub.web.zerohub.acting import Actor
 from flist.hub.web.zerohub.archives import read_archive
 from flist.hub.web.zerohub.catalog import Catalog
 from flist.hub.web.zerohub.describe import read_contents
-from flist.hub.web.zerohub.names import NEW_SUFFIX
 from flist.model import CHUNK_BYTES, ROOT_INO, Block, Route
 
+if TYPE_CHECKING:
+    from flist.format.opening import AnyFlist
+
+MISSING = "unauthorized upload, contents is not fully present on backend"
 README = b".README.md"
 MAX_README_BYTES = CHUNK_BYTES
 """A readme is one block."""
@@ -88,7 +91,10 @@ class Builder:
     def take_flist(self, actor: Actor, wish: Wish) -> Built:
         """Publish a flist that was sent, and say what is in it."""
         draft = self.hub.contents.adopt(wish.path)
-        version = self.hub.flists.publish(actor.viewer, actor.repo, wish.name, draft)
+        try:
+            version = self.hub.flists.publish(actor.viewer, actor.repo, wish.name, draft)
+        except BlocksMissingError as error:
+            raise BlocksMissingError(f"{MISSING}: {error.message}", hint=error.hint) from error
         return Built(wish.name, self.read(actor, version).as_json())
 
     def merge(self, actor: Actor, name: str, digests: list[str]) -> Version:

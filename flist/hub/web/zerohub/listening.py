@@ -40,9 +40,18 @@ class Reports:
             {"status": "update", "message": "Image ready !", "progress": 100},
             {"status": "info", "info": info},
         )
-        row = {"id": job, "account_id": viewer.account_id, "kind": KIND, "spec": "{}",
-               "state": "done", "progress": 100.0, "message": "", "result": json.dumps(info), "created_s": now_s,
-               "updated_s": now_s}  # fmt: skip
+        row = {
+            "id": job,
+            "account_id": viewer.account_id,
+            "kind": KIND,
+            "spec": "{}",
+            "state": "done",
+            "progress": 100.0,
+            "message": "done",
+            "result": json.dumps(info),
+            "created_s": now_s,
+            "updated_s": now_s,
+        }
         rows = [{"job": job, "at_s": now_s, "event": json.dumps(event)} for event in events]
         old = (JOBS.c.kind == KIND) & (JOBS.c.created_s < now_s - KEPT_S)
         with self.database.writing() as connection:

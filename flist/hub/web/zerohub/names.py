@@ -60,8 +60,3 @@ def with_suffix(name: str, suffix: str = SUFFIX) -> str:
 def pick(name: str, known: Container[str]) -> str | None:
     """Return the file in `known` that a client's name means, or None."""
     return next((file for file in candidates(name) if file in known), None)
-
-
-def bare(name: str) -> str:
-    """Return a file's name without its suffix."""
-    return name.removesuffix(SUFFIX).removesuffix(NEW_SUFFIX)

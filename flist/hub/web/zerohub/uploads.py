@@ -19,6 +19,7 @@ from starlette.responses import Response
 from flist.hub.errors import AbsentError, HubError
 from flist.hub.library.links import Place
 from flist.hub.library.values import Entry
+from flist.hub.names import NEW_SUFFIX, SUFFIX
 from flist.hub.web.zerohub.acting import Actor
 from flist.hub.web.zerohub.building import Builder, Built, Wish
 from flist.hub.web.zerohub.catalog import Catalog
@@ -26,8 +27,6 @@ from flist.hub.web.zerohub.envelope import EnvelopeRoute, success
 from flist.hub.web.zerohub.forms import Form, receive_form
 from flist.hub.web.zerohub.me import ME, changes
 from flist.hub.web.zerohub.names import (
-    NEW_SUFFIX,
-    SUFFIX,
     archive_target,
     checked,
     flist_target,

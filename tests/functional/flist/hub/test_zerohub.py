@@ -18,7 +18,9 @@ ACCOUNTS = {
     "alice": "alice.3bot", "bob": "bob.3bot", "guest": "guest", "official": "tfofficial.3bot",
 }  # fmt: skip
 PUBLIC = ("--public-url", "https://hub.example", "--public-store", "zdb://zdb.hub.example:9900")
-DIFFERS: dict[str, str] = {}
+DIFFERS = {
+    "download": "it has a strong ETag and ranges, which upstream's has not",
+}
 """The steps that may differ, and why."""
 
 

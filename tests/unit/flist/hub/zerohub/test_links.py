@@ -1,5 +1,6 @@
 """Links, tags, promotion, renaming: what they do, whom they give nothing to."""
 
+import hashlib
 import itertools
 import json
 from pathlib import Path
@@ -200,3 +201,18 @@ def test_absurd_names_are_refused(hub: LocalHub) -> None:
                      f"{name}/crosstag/bob/v1"):  # fmt: skip
             assert 400 <= change(hub, path, "alice").status < 500, path
     assert set(rows(hub, "alice")) == {"app.fl", "lib.fl"}
+
+
+def test_a_flist_that_is_promoted_into_a_private_repository_may_be_removed_from_a_public_one(
+    hub: LocalHub,
+) -> None:
+    """What is left of it in the public repository must not keep it open."""
+    data = hub.send("GET", "/alice/app.fl").body
+    digest = hashlib.sha256(data).hexdigest()
+    assert change(hub, "promote/alice/app/app", "bob").status == 200
+    bob = hub.viewer("bob")
+    hub.hub.repositories.change(bob, "bob", is_private=True)
+    assert hub.send("GET", f"/objects/{digest}").status == 200
+    assert change(hub, "app", "alice", "DELETE").status == 200
+    assert hub.send("GET", f"/objects/{digest}").status == 404
+    assert hub.send("GET", "/bob/app.fl", user="bob").body == data

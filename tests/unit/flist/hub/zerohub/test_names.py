@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 from flist.hub.errors import HubError
 from flist.hub.web.zerohub.names import (
     archive_target,
-    bare,
     checked,
     flist_target,
     pick,
@@ -100,4 +99,3 @@ def test_a_client_may_leave_out_the_suffix() -> None:
     assert pick("nothing", files) is None
     assert with_suffix("a") == "a.flist"
     assert [with_suffix(name) for name in files] == list(files)
-    assert bare("app.flist") == bare("app.fl") == "app"
