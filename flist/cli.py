@@ -23,7 +23,7 @@ class Command(NamedTuple):
 
 
 COMMANDS = {
-    "pack": Command("flist.commands.pack", "pack a directory into a flist and blocks"),
+    "pack": Command("flist.commands.pack", "pack a directory or archive into a flist and blocks"),
     "unpack": Command("flist.commands.unpack", "restore a flist's files into a directory"),
     "mount": Command(
         "flist.commands.mount", "mount a flist; blocks are fetched when they are read"

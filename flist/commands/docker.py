@@ -15,13 +15,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from common.errors import UsageError
+from flist.archive.errors import ArchiveError
+from flist.archive.limits import Limits
 from flist.commands.shared.options import read_password
 from flist.commands.shared.progress import ByteProgress
 from flist.commands.shared.targets import add_targets, read_targets
 from flist.oci.convert import convert
 from flist.oci.errors import ImageError
 from flist.oci.image import Image
-from flist.oci.layer.apply import Limits
 from flist.oci.platform import Platform, parse_platform
 from flist.oci.source.auth import Credentials, check_server, read_credentials
 from flist.oci.source.login import find_login
@@ -87,7 +88,7 @@ def run(options: argparse.Namespace) -> int:
                 image, name, output_path(options), routes, limits=limits, progress=progress.update,
                 keep_passwords=options.no_strip_password,
             )  # fmt: skip
-    except ImageError as error:
+    except ArchiveError as error:
         if place := options.oci_layout or options.archive:
             error.add_note(f"in {place}")
         raise

@@ -9,18 +9,19 @@ from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
+from flist.archive.build import make_content
+from flist.archive.chunks import ChunkWriter
+from flist.archive.limits import Limits
+from flist.archive.tree import Item, Node
 from flist.blocks.parts import rows_of_large_files
 from flist.format.tables import Tables
 from flist.format.writer import check_output, write_flist
 from flist.http.urls import strip_passwords
 from flist.model import Block, Route
-from flist.oci.build import make_content
 from flist.oci.config import STARTUP_NAME, image_tag, startup_toml
 from flist.oci.errors import ImageError
 from flist.oci.image import Image, open_layer
-from flist.oci.layer.apply import Applier, Limits
-from flist.oci.layer.chunks import ChunkWriter
-from flist.oci.layer.tree import Item, Node
+from flist.oci.layer.apply import Applier
 from flist.store.threads import thread_pool
 
 if TYPE_CHECKING:

@@ -1,7 +1,7 @@
 """The error of images."""
 
-from flist.errors import FlistError
+from flist.archive.errors import ArchiveError
 
 
-class ImageError(FlistError):
+class ImageError(ArchiveError):
     """An image is not valid, does not match its digest, or cannot be fetched."""

@@ -36,14 +36,14 @@ ROOMS = {
     ),
     "flist": (
         "errors", "values", "folders", "model", "format", "blocks", "http", "server", "store",
-        "pack", "bulk", "unpack", "mount", "oci", "hub", "commands", "cli",
+        "pack", "archive", "bulk", "unpack", "mount", "oci", "hub", "commands", "cli",
     ),
     "flist.hub": (
         "errors", "names", "settings", "state", "accounts", "contents", "library", "folder", "web",
         "app", "commands", "cli",
     ),
     "flist.oci": (
-        "errors", "digest", "platform", "manifest", "config", "image", "layer", "source", "build",
+        "errors", "digest", "platform", "manifest", "config", "image", "layer", "source",
         "convert",
     ),
     "image": (

@@ -1,1 +1,1 @@
-"""Layers: tar streams merged into one tree."""
+"""Layers: tar streams merged into one tree, with whiteouts."""

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 from common.text import printable
+from flist.archive import tar
+from flist.archive.inflate import MAGIC_BYTES, inflate, is_compressed
 from flist.oci.errors import ImageError
 from flist.oci.image import new_spool
-from flist.oci.layer import tar
-from flist.oci.layer.inflate import MAGIC_BYTES, inflate, is_compressed
 
 MAX_MEMBERS = 100_000
 MAX_LINKS = 8

@@ -10,11 +10,11 @@ import json
 from typing import Any, BinaryIO
 
 from common.text import printable
+from flist.archive.inflate import MAGIC_BYTES, is_compressed
 from flist.oci.config import parse_config
 from flist.oci.digest import Digest
 from flist.oci.errors import ImageError
 from flist.oci.image import Image, check_stream
-from flist.oci.layer.inflate import MAGIC_BYTES, is_compressed
 from flist.oci.manifest import DOCKER, MAX_LAYERS, Descriptor
 from flist.oci.platform import Platform
 from flist.oci.source.files import Files, read_small

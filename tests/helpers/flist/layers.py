@@ -5,11 +5,12 @@ import stat
 from collections.abc import Sequence
 from typing import Any
 
+from flist.archive.chunks import ChunkWriter
+from flist.archive.limits import Limits
+from flist.archive.tree import Node, walk_tree
 from flist.model import Block
 from flist.oci.digest import parse_digest
-from flist.oci.layer.apply import Applier, Limits
-from flist.oci.layer.chunks import ChunkWriter
-from flist.oci.layer.tree import Node, walk_tree
+from flist.oci.layer.apply import Applier
 from tests.helpers.flist.registry import digest_of
 
 

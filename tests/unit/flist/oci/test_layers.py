@@ -17,12 +17,14 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from flist.archive import tar
+from flist.archive.errors import ArchiveError
+from flist.archive.inflate import inflate
+from flist.archive.limits import Limits
 from flist.model import Extent
 from flist.oci.digest import parse_digest
 from flist.oci.errors import ImageError
-from flist.oci.layer import tar
-from flist.oci.layer.apply import Limits
-from flist.oci.layer.inflate import PieceReader, inflate
+from flist.oci.layer.hashed import HashedReader
 from tests.helpers.flist.layers import apply_layers, listing
 from tests.helpers.flist.registry import digest_of, folder, hard, link, make_layer, member
 from tests.helpers.needs import need_tool
@@ -33,7 +35,7 @@ LIMIT = 1 << 26
 def entries(data: bytes) -> list[tuple[tar.Entry, bytes]]:
     """Return every entry with its stored content."""
     reader = tar.TarReader(
-        PieceReader(inflate(io.BytesIO(data)), parse_digest(digest_of(data)), LIMIT)
+        HashedReader(inflate(io.BytesIO(data)), parse_digest(digest_of(data)), LIMIT)
     )
     return [(entry, reader.take(reader.left)) for entry in reader]
 
@@ -123,8 +125,8 @@ def test_compressions(how: str) -> None:
     }[how]
     assert b"".join(inflate(io.BytesIO(packed))) == layer
     for cut in (packed[: len(packed) // 2], packed[:-3]):
-        reader = PieceReader(inflate(io.BytesIO(cut)), parse_digest(digest_of(layer)), LIMIT)
-        with pytest.raises(ImageError):
+        reader = HashedReader(inflate(io.BytesIO(cut)), parse_digest(digest_of(layer)), LIMIT)
+        with pytest.raises(ArchiveError):
             reader.finish()
 
 
@@ -134,8 +136,8 @@ def test_changed_bytes_are_detected(pack: Callable[[bytes], bytes]) -> None:
     packed = pack(layer)
     for place in range(0, len(packed), 7):
         data = packed[:place] + bytes([packed[place] ^ 0x10]) + packed[place + 1 :]
-        reader = PieceReader(inflate(io.BytesIO(data)), parse_digest(digest_of(layer)), LIMIT)
-        with contextlib.suppress(ImageError):
+        reader = HashedReader(inflate(io.BytesIO(data)), parse_digest(digest_of(layer)), LIMIT)
+        with contextlib.suppress(ArchiveError):
             reader.finish()
             assert reader.total == len(layer)  # a bit without a meaning
 
@@ -143,15 +145,15 @@ def test_changed_bytes_are_detected(pack: Callable[[bytes], bytes]) -> None:
 def test_an_xz_stream_that_wants_too_much_memory_is_refused() -> None:
     filters = [{"id": lzma.FILTER_LZMA2, "preset": 0, "dict_size": 256 << 20}]
     huge = lzma.compress(b"x", filters=filters)
-    with pytest.raises(ImageError, match="xz"):
+    with pytest.raises(ArchiveError, match="xz"):
         list(inflate(io.BytesIO(huge)))
 
 
 @pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lzma.compress])
 def test_a_bomb_is_stopped_at_the_limit(pack: Callable[[bytes], bytes]) -> None:
     bomb = pack(bytes(64 << 20))
-    reader = PieceReader(inflate(io.BytesIO(bomb)), parse_digest(digest_of(bomb)), 5 << 20)
-    with pytest.raises(ImageError, match="unpacks to more than"):
+    reader = HashedReader(inflate(io.BytesIO(bomb)), parse_digest(digest_of(bomb)), 5 << 20)
+    with pytest.raises(ArchiveError, match="unpacks to more than"):
         reader.finish()
     assert reader.total <= 6 << 20
 
@@ -278,7 +280,7 @@ def test_attributes_are_kept_except_those_of_overlayfs() -> None:
 )
 def test_layers_that_are_refused(members: list[tuple[tarfile.TarInfo, bytes]], said: str) -> None:
     layer = make_layer(folder("a"), *members)
-    with pytest.raises(ImageError, match=said):
+    with pytest.raises(ArchiveError, match=said):
         apply_layers([layer])
 
 
@@ -286,7 +288,7 @@ def test_limits() -> None:
     layer = make_layer(*(member(f"{n}", bytes(1000)) for n in range(100)))
     assert len(listing([layer], Limits(size_bytes=200_000, entries=100))) == 100
     for limits in (Limits(entries=99), Limits(size_bytes=99_999), Limits(names_bytes=150)):
-        with pytest.raises(ImageError, match="refused"):
+        with pytest.raises(ArchiveError, match="refused"):
             apply_layers([layer], limits)
 
 
@@ -294,7 +296,7 @@ def test_a_sparse_file_of_an_absurd_size_is_refused() -> None:
     records = {"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.name": "s",
                "GNU.sparse.realsize": str(2**61)}  # fmt: skip
     layer = make_layer(member("x", b"0\n".ljust(512, b"\0"), pax_headers=records))
-    with pytest.raises(ImageError, match="more than"):
+    with pytest.raises(ArchiveError, match="more than"):
         apply_layers([layer])
 
 
@@ -304,9 +306,16 @@ def test_a_deep_tree_does_not_exhaust_the_stack() -> None:
     assert len(found) == 2002
 
 
+def test_directories_that_paths_imply_count_as_entries() -> None:
+    layer = make_layer(*(member(f"{n}/" + "d/" * 100 + "x", b"x") for n in range(10)))
+    with pytest.raises(ArchiveError, match="too many"):
+        listing([layer], Limits(entries=1000))
+    assert len(listing([layer], Limits(entries=1020))) == 1020
+
+
 def test_a_layer_with_another_hash_is_refused() -> None:
     layer = make_layer(member("a", b"good"))
-    reader = PieceReader(inflate(io.BytesIO(layer)), parse_digest(digest_of(b"other")), LIMIT)
+    reader = HashedReader(inflate(io.BytesIO(layer)), parse_digest(digest_of(b"other")), LIMIT)
     with pytest.raises(ImageError, match="does not unpack to"):
         reader.finish()
 
@@ -328,7 +337,7 @@ def test_a_damaged_layer_is_read_or_refused(data: st.DataObject) -> None:
     layer = bytes(damaged[: data.draw(st.integers(0, len(damaged)))])
     try:
         root = apply_layers([layer], Limits(size_bytes=1 << 24))
-    except ImageError:
+    except ArchiveError:
         return
     assert stat.S_ISDIR(root.item.mode)
 
@@ -337,7 +346,7 @@ def test_a_damaged_layer_is_read_or_refused(data: st.DataObject) -> None:
 @settings(max_examples=100, deadline=None)
 def test_any_bytes_are_read_or_refused(data: bytes) -> None:
     for layer in (data, b"\x1f\x8b\x08" + data, b"\x28\xb5\x2f\xfd" + data):
-        with contextlib.suppress(ImageError):
+        with contextlib.suppress(ArchiveError):
             apply_layers([layer], Limits(size_bytes=1 << 24))
 
 

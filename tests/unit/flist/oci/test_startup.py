@@ -5,10 +5,10 @@ from typing import cast
 
 import pytest
 
+from flist.archive.chunks import ChunkWriter
+from flist.archive.tree import Item, Node
 from flist.model import Block
 from flist.oci.convert import add_startup
-from flist.oci.layer.chunks import ChunkWriter
-from flist.oci.layer.tree import Item, Node
 
 
 class Writer:

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from flist.archive.chunks import ChunkWriter
 from flist.blocks.codec import check_arrival, encode
 from flist.errors import StoreError
 from flist.folders import Folders
 from flist.model import CHUNK_BYTES, Block, Route
-from flist.oci.layer.chunks import ChunkWriter
 from flist.pack.encoder import Encoder
 from flist.pack.known_files import BLOCK_BYTES
 from flist.pack.pieces import Piece
@@ -140,7 +140,7 @@ def test_a_folder_gets_its_blocks_directly(tmp_path: Path) -> None:
 def test_only_new_blocks_of_an_image_are_sent(monkeypatch: pytest.MonkeyPatch) -> None:
     chunks = [b"one", b"two", b"three", b"two"]
     store = AskableStore(encode(b"one").block.id)
-    monkeypatch.setattr("flist.oci.layer.chunks.open_routes", lambda *_: routed(store))
+    monkeypatch.setattr("flist.archive.chunks.open_routes", lambda *_: routed(store))
     blocks: list[Block] = []
     with ChunkWriter([]) as writer:
         for chunk in chunks:

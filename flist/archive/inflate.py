@@ -1,7 +1,6 @@
-"""Decompresses layers: gzip, zstd, xz, bzip2 or plain, recognized by their first bytes. Counts and
-hashes the result.
+"""Decompresses archives: gzip, zstd, xz, bzip2 or plain, recognized by their first bytes.
 
-Only one piece is kept, so memory does not depend on the size of a layer.
+Only one piece is kept, so memory does not depend on the size of an archive.
 """
 
 import bz2
@@ -9,10 +8,9 @@ import lzma
 import re
 import zlib
 from collections.abc import Callable, Iterator
-from typing import BinaryIO
+from typing import BinaryIO, Protocol, cast
 
-from flist.oci.digest import Digest
-from flist.oci.errors import ImageError
+from flist.archive.errors import ArchiveError
 
 READ_BYTES = 256 << 10
 PIECE_BYTES = 1 << 20
@@ -30,6 +28,16 @@ def is_compressed(start: bytes) -> bool:
     return start.startswith(known) or start[1:4] == ZSTD_SKIPPABLE or is_bzip2(start)
 
 
+def has_checked_end(start: bytes) -> bool:
+    """Return whether `inflate` raises for what begins with `start` if the end is missing.
+
+    The zstd library takes the end of its input for the end of a frame.
+    """
+    return (
+        is_compressed(start) and not start.startswith(ZSTD_MAGIC) and (start[1:4] != ZSTD_SKIPPABLE)
+    )
+
+
 def is_bzip2(start: bytes) -> bool:
     """Return whether content that begins with `start` is bzip2.
 
@@ -38,10 +46,44 @@ def is_bzip2(start: bytes) -> bool:
     return re.match(rb"BZh[1-9](1AY&SY|\x17rE8P\x90)", start) is not None
 
 
-def inflate(stream: BinaryIO) -> Iterator[bytes]:
-    """Yield the decompressed bytes of the seekable `stream`, in pieces."""
-    start = stream.read(MAGIC_BYTES)
-    stream.seek(0)
+class Stream(Protocol):
+    """A stream of bytes, which need not be seekable."""
+
+    def read(self, size: int = ..., /) -> bytes:
+        """Return up to `size` bytes, none only at the end."""
+
+
+class Rejoined:
+    """A stream whose first bytes were read already."""
+
+    def __init__(self, start: bytes, rest: Stream) -> None:
+        self.start = start
+        self.rest = rest
+
+    def read(self, size: int = READ_BYTES) -> bytes:
+        """Return up to `size` bytes, none only at the end."""
+        if self.start:
+            found, self.start = self.start[:size], self.start[size:]
+            return found
+        return self.rest.read(size)
+
+
+def read_start(stream: Stream) -> bytes:
+    """Return the first `MAGIC_BYTES` bytes of a stream, fewer if it has no more."""
+    start = b""
+    while len(start) < MAGIC_BYTES and (more := stream.read(MAGIC_BYTES - len(start))):
+        start += more
+    return start
+
+
+def inflate(stream: Stream) -> Iterator[bytes]:
+    """Yield the decompressed bytes of `stream`, in pieces."""
+    return inflate_rest(read_start(stream), stream)
+
+
+def inflate_rest(start: bytes, rest: Stream) -> Iterator[bytes]:
+    """Yield the decompressed bytes of a stream whose first `MAGIC_BYTES` bytes are `start`."""
+    stream = Rejoined(start, rest)
     if start.startswith(GZIP_MAGIC):
         return gunzip(stream)
     if start.startswith(XZ_MAGIC):
@@ -57,7 +99,7 @@ def new_unxz() -> lzma.LZMADecompressor:
 
 
 def unpack_streams(
-    stream: BinaryIO, name: str, make: Callable[[], lzma.LZMADecompressor | bz2.BZ2Decompressor]
+    stream: Stream, name: str, make: Callable[[], lzma.LZMADecompressor | bz2.BZ2Decompressor]
 ) -> Iterator[bytes]:
     """Yield the pieces of one or several xz or bzip2 streams, with optional zero bytes between."""
     engine = make()
@@ -75,15 +117,15 @@ def unpack_streams(
             elif engine.needs_input:
                 data = stream.read(READ_BYTES)
                 if not data:
-                    raise ImageError(f"the layer's {name} stream is cut off")
+                    raise ArchiveError(f"the {name} stream is cut off")
             if piece := engine.decompress(data, PIECE_BYTES):
                 yield piece
             data = b""
     except (lzma.LZMAError, OSError, EOFError) as error:
-        raise ImageError(f"the layer's {name} stream is broken: {error}") from error
+        raise ArchiveError(f"the {name} stream is broken: {error}") from error
 
 
-def gunzip(stream: BinaryIO) -> Iterator[bytes]:
+def gunzip(stream: Stream) -> Iterator[bytes]:
     """Yield the pieces of one or several gzip members."""
     engine = zlib.decompressobj(31)
     data, is_full, is_begun = b"", False, False
@@ -100,79 +142,26 @@ def gunzip(stream: BinaryIO) -> Iterator[bytes]:
         try:
             piece = engine.decompress(data, PIECE_BYTES)
         except zlib.error as error:
-            raise ImageError(f"the layer's gzip stream is broken: {error}") from error
+            raise ArchiveError(f"the gzip stream is broken: {error}") from error
         is_begun = True
         is_full = len(piece) == PIECE_BYTES and not engine.eof
         data = engine.unused_data if engine.eof else engine.unconsumed_tail
         if piece:
             yield piece
     if is_begun and not engine.eof:
-        raise ImageError("the layer's gzip stream is cut off")
+        raise ArchiveError("the gzip stream is cut off")
 
 
-def unzstd(stream: BinaryIO) -> Iterator[bytes]:
+def unzstd(stream: Stream) -> Iterator[bytes]:
     """Yield the pieces of zstd frames."""
     import zstandard
 
     engine = zstandard.ZstdDecompressor(max_window_size=MAX_WINDOW_BYTES)
     try:
-        with engine.stream_reader(stream, read_across_frames=True, closefd=False) as reader:
+        with engine.stream_reader(
+            cast("BinaryIO", stream), read_across_frames=True, closefd=False
+        ) as reader:
             while piece := reader.read(PIECE_BYTES):
                 yield piece
     except zstandard.ZstdError as error:
-        raise ImageError(f"the layer's zstd stream is broken: {error}") from error
-
-
-class PieceReader:
-    """Reads pieces as one stream of at most `limit` bytes, and hashes it."""
-
-    def __init__(self, pieces: Iterator[bytes], digest: Digest, limit: int) -> None:
-        self.pieces = pieces
-        self.digest = digest
-        self.hasher = digest.hasher()
-        self.limit = limit
-        self.total = 0
-        self.piece = memoryview(b"")
-
-    def fill(self) -> bool:
-        """Get the next piece; returns false at the end."""
-        data = next(self.pieces, b"")
-        self.hasher.update(data)
-        self.total += len(data)
-        if self.total > self.limit:
-            raise ImageError(
-                f"the image is refused: it unpacks to more than {self.limit} bytes",
-                hint="--max-size BYTES raises the limit",
-            )
-        self.piece = memoryview(data)
-        return bool(data)
-
-    def read(self, size: int) -> bytes:
-        """Return `size` bytes, fewer at the end."""
-        if size <= len(self.piece):
-            found = bytes(self.piece[:size])
-            self.piece = self.piece[size:]
-            return found
-        parts = []
-        while size and (self.piece or self.fill()):
-            part = self.piece[:size]
-            parts.append(part)
-            self.piece = self.piece[len(part) :]
-            size -= len(part)
-        return b"".join(parts)
-
-    def skip(self, size: int) -> None:
-        """Skip `size` bytes; raises `ImageError` if there are fewer."""
-        while size and (self.piece or self.fill()):
-            count = min(size, len(self.piece))
-            self.piece = self.piece[count:]
-            size -= count
-        if size:
-            raise ImageError("the archive is cut off")
-
-    def finish(self) -> None:
-        """Read to the end; raises `ImageError` unless the whole stream has the digest."""
-        while self.fill():
-            pass
-        if self.hasher.hexdigest() != self.digest.hex:
-            raise ImageError(f"the image is refused: a layer does not unpack to {self.digest}")
+        raise ArchiveError(f"the zstd stream is broken: {error}") from error

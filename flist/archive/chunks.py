@@ -8,6 +8,7 @@ from types import TracebackType
 from common.processors import cpu_count
 from flist.blocks.codec import check_arrival, digest, encode
 from flist.blocks.parts import LARGE_BYTES, encode_parts
+from flist.format.legacy.blocks import encode_legacy
 from flist.model import CHUNK_BYTES, Block, Route
 from flist.store.routed import RoutedStore, open_routes
 from flist.store.sender import give
@@ -18,10 +19,14 @@ ZERO_CHUNK = bytes(CHUNK_BYTES)
 
 
 class ChunkWriter:
-    """Stores chunks in threads; an error of a thread is raised by the next call."""
+    """Stores chunks in threads; an error of a thread is raised by the next call. With `is_legacy`
+    the blocks have the older format."""
 
-    def __init__(self, routes: Sequence[Route], threads: int = 0) -> None:
+    def __init__(
+        self, routes: Sequence[Route], threads: int = 0, *, is_legacy: bool = False
+    ) -> None:
         self.routes = routes
+        self.is_legacy = is_legacy
         self.threads = threads or cpu_count()
         self.slots = threading.Semaphore(self.threads * QUEUED_PER_THREAD)
         self.lock = threading.Lock()
@@ -51,7 +56,7 @@ class ChunkWriter:
 
         For a large file, `parts` then has the parts of the block.
         """
-        is_large = file_size > LARGE_BYTES
+        is_large = file_size > LARGE_BYTES and not self.is_legacy
         zero = self.zero
         if chunk == ZERO_CHUNK and zero is not None and (not is_large or zero.id in self.parts):
             blocks.append(zero)
@@ -67,7 +72,9 @@ class ChunkWriter:
     def work(self, chunk: bytes, blocks: list[Block], place: int, is_large: bool) -> None:
         """Encode one chunk, and store it unless that is done or being done."""
         try:
-            if is_large:
+            if self.is_legacy:
+                block, data = encode_legacy(chunk)
+            elif is_large:
                 (block, data), row = encode_parts(chunk, digest(chunk))
                 self.parts[block.id] = row
             else:

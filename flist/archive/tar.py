@@ -1,7 +1,7 @@
 """Reads tar archives as a stream: ustar, pax, GNU's long names, large numbers and sparse files.
 
 Archives are not trusted: memory is limited whatever a header says, and every number is checked.
-Names are returned as they are written; `paths.py` checks them.
+Names are returned as they are written; `flist.archive.paths` checks them.
 
 Source: POSIX.1-2008 "pax"; GNU tar's manual, "Basic Tar Format" and "Storing Sparse Files".
 """
@@ -9,16 +9,16 @@ Source: POSIX.1-2008 "pax"; GNU tar's manual, "Basic Tar Format" and "Storing Sp
 from collections.abc import Iterator
 from typing import NamedTuple, Protocol
 
-from flist.model import NS, Extent
-from flist.oci.errors import ImageError
-from flist.oci.layer.pax import parse_mtime, parse_number, parse_pax, parse_pax_number
-from flist.oci.layer.sparse import (
+from flist.archive.errors import ArchiveError
+from flist.archive.pax import parse_mtime, parse_number, parse_pax, parse_pax_number
+from flist.archive.sparse import (
     OLD_EXTRA,
     SPARSE_KEYS,
     check_extents,
     parse_old_map,
     read_pax_map,
 )
+from flist.model import NS, Extent
 
 BLOCK = 512
 MAX_EXTENSION_BYTES = 1 << 20
@@ -38,7 +38,7 @@ class Source(Protocol):
         """Return `size` bytes, fewer only at the end."""
 
     def skip(self, size: int) -> None:
-        """Skip `size` bytes; raises `ImageError` if there are fewer."""
+        """Skip `size` bytes; raises `ArchiveError` if there are fewer."""
 
 
 class Entry(NamedTuple):
@@ -59,10 +59,14 @@ class Entry(NamedTuple):
 
 
 class TarReader:
-    """Iterates over entries; after each one, `take` returns its content."""
+    """Iterates over entries; after each one, `take` returns its content.
+
+    After the last one, `has_end` says whether the archive's end mark was there.
+    """
 
     def __init__(self, source: Source) -> None:
         self.source = source
+        self.has_begun = self.has_end = False
         self.left = 0  # bytes of the current member that have not been taken
         self.padding = 0
         self.common: dict[str, bytes] = {}  # pax records for all members
@@ -75,10 +79,10 @@ class TarReader:
     def take(self, size: int) -> bytes:
         """Return the next `size` stored bytes of the current member."""
         if size > self.left:
-            raise ImageError("the archive holds less of a file than its header says")
+            raise ArchiveError("the archive holds less of a file than its header says")
         data = self.source.read(size)
         if len(data) < size:
-            raise ImageError("the archive is cut off")
+            raise ArchiveError("the archive is cut off")
         self.left -= size
         return data
 
@@ -88,18 +92,23 @@ class TarReader:
             self.source.skip(self.left + self.padding)
         self.left = self.padding = 0
         block = self.source.read(BLOCK)
-        if not block or not block.strip(b"\0"):
+        if not block.strip(b"\0"):
+            self.has_end = len(block) == BLOCK
             return None
-        if len(block) < BLOCK:
-            raise ImageError("the archive is cut off")
-        check_sum(block)
+        try:
+            check_sum(block)
+        except ArchiveError as error:
+            if self.has_begun:
+                raise
+            raise ArchiveError(f"this is no tar archive: {error.message}") from error
+        self.has_begun = True
         self.set_size(parse_number(block[124:136]))
         return block
 
     def set_size(self, size: int) -> None:
         """Set how much content follows."""
         if not 0 <= size < 2**62:
-            raise ImageError("the archive holds a file of an impossible size")
+            raise ArchiveError("the archive holds a file of an impossible size")
         self.left, self.padding = size, -size % BLOCK
 
     def read_header(self) -> tuple[bytes, dict[str, bytes]] | None:
@@ -110,13 +119,13 @@ class TarReader:
             kind = block[156:157]
             described += self.left
             if kind in EXTENSIONS and described > MAX_EXTENSION_BYTES:
-                raise ImageError(f"the archive has a header of {described} bytes")
+                raise ArchiveError(f"the archive has a header of {described} bytes")
             if kind == PAX:
                 records.update(parse_pax(self.take(self.left)))
             elif kind == PAX_GLOBAL:
                 self.common.update(parse_pax(self.take(self.left)))
                 if sum(map(len, self.common.values())) > MAX_EXTENSION_BYTES:
-                    raise ImageError("the archive's common header is too large")
+                    raise ArchiveError("the archive's common header is too large")
                 records = {**self.common, **records}
             elif kind == LONG_NAME:
                 records["path"] = self.take(self.left).partition(b"\0")[0]
@@ -133,7 +142,7 @@ class TarReader:
         if kind == REGULAR and name.endswith(b"/"):
             kind = DIRECTORY  # as in the oldest archives
         if not REGULAR <= kind <= FIFO:
-            raise ImageError(f"the archive holds a member of the unknown type {chr(kind)!r}")
+            raise ArchiveError(f"the archive holds a member of the unknown type {chr(kind)!r}")
         self.set_size(parse_pax_number(records, "size", self.left) if kind == REGULAR else 0)
         size, extents = self.left, None
         if kind == REGULAR:
@@ -172,11 +181,14 @@ class TarReader:
 
 
 def check_sum(block: bytes) -> None:
-    """Raise unless the header's sum is right, over bytes with or without a sign."""
+    """Raise unless the header is complete and its sum is right, over bytes with or without a
+    sign."""
+    if len(block) < BLOCK:
+        raise ArchiveError("the archive is cut off")
     said = parse_number(block[148:156])
     total = sum(block) - sum(block[148:156]) + 8 * ord(" ")
     if said not in (total, total - 256 * sum(b > 127 for b in block[:148] + block[156:])):
-        raise ImageError("the archive is broken: a header's checksum is wrong")
+        raise ArchiveError("the archive is broken: a header's checksum is wrong")
 
 
 def header_name(block: bytes) -> bytes:
@@ -187,10 +199,10 @@ def header_name(block: bytes) -> bytes:
 
 
 def parse_device(block: bytes) -> tuple[int, int]:
-    """Return (major, minor) of a device; raises `ImageError` for more than Linux allows."""
+    """Return (major, minor) of a device; raises `ArchiveError` for more than Linux allows."""
     major, minor = parse_number(block[329:337]), parse_number(block[337:345])
     if not (0 <= major < 1 << 12 and 0 <= minor < 1 << 20):
-        raise ImageError("the archive holds a device with an impossible number")
+        raise ArchiveError("the archive holds a device with an impossible number")
     return major, minor
 
 
@@ -206,9 +218,9 @@ def parse_xattrs(records: dict[str, bytes]) -> tuple[tuple[bytes, bytes], ...]:
 
 
 def check_range(value: int, what: str) -> int:
-    """Return the number of a user or group; raises `ImageError` for more than Linux allows."""
+    """Return the number of a user or group; raises `ArchiveError` for more than Linux allows."""
     if not 0 <= value < 2**32:
-        raise ImageError(f"the archive holds a file with an impossible {what} {value}")
+        raise ArchiveError(f"the archive holds a file with an impossible {what} {value}")
     return value
 
 

@@ -1,18 +1,16 @@
-"""Paths in a layer, and whiteouts.
+"""Whiteouts: names in a layer that hide names of lower layers.
 
 Source: OCI image specification 1.1, "Image Layer Filesystem Changeset".
 """
 
 from typing import NamedTuple
 
-from flist.model import NAME_MAX_BYTES
+from flist.archive.paths import Path, parse_path
 from flist.oci.errors import ImageError
 
-PATH_MAX_BYTES = 4096
 WHITEOUT = b".wh."
 OPAQUE = b".wh..wh..opq"
 AUFS = b".wh..wh."
-Path = tuple[bytes, ...]
 
 
 class Name(NamedTuple):
@@ -23,19 +21,6 @@ class Name(NamedTuple):
     removes: bytes | None = None
     is_opaque: bool = False
     is_ignored: bool = False
-
-
-def parse_path(raw: bytes) -> Path:
-    """Return the components of a path below the root; raises `ImageError` for an invalid path."""
-    words = tuple(word for word in raw.split(b"/") if word not in (b"", b"."))
-    shown = raw[:200].decode(errors="replace")
-    if len(raw) > PATH_MAX_BYTES or any(len(word) > NAME_MAX_BYTES for word in words):
-        raise ImageError(f"the image is refused: a layer holds a path that is too long: {shown!r}")
-    if b".." in words:
-        raise ImageError(f"the image is refused: a layer's path leads out of it: {shown!r}")
-    if b"\0" in raw:
-        raise ImageError(f"the image is refused: a layer's path holds a NUL: {shown!r}")
-    return words
 
 
 def parse_name(raw: bytes) -> Name:

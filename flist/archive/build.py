@@ -1,10 +1,10 @@
-"""Makes the content of a flist from the merged tree of an image's layers."""
+"""Makes the content of a flist from a tree."""
 
 from collections.abc import Mapping, Sequence
 
+from flist.archive.tree import Item, Node, walk_tree
 from flist.format.tables import Tables
 from flist.model import Block, Inode, Meta, Route
-from flist.oci.layer.tree import Item, Node, walk_tree
 from flist.pack.scan import DIRECTORY_BYTES
 
 

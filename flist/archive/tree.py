@@ -1,4 +1,4 @@
-"""The merged tree of an image's layers, in memory and without contents.
+"""The tree of an archive, or the merged tree of an image's layers, in memory and without contents.
 
 Layers are added from the top down, and the uppermost layer that has a path decides what it is: a
 file that a higher layer replaces or removes is never encoded. The rules are those of overlayfs, as
@@ -9,11 +9,13 @@ only implied by a deeper path takes its owner and mode from a lower layer.
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from flist.archive.errors import ArchiveError
+from flist.archive.paths import Path, show
 from flist.model import Block, Extent
-from flist.oci.errors import ImageError
-from flist.oci.layer.paths import Path
 
 MAX_LINK_HOPS = 40
+MAX_DEPTH = 2048
+"""As deep as a path of 4096 bytes leads; through symbolic links it could lead further."""
 IMPLIED_MODE = 0o040755
 
 
@@ -65,10 +67,17 @@ def new_folder(*, is_implied: bool = True) -> Node:
 
 
 class Layer:
-    """One layer as a tree of its own."""
+    """One layer, or a whole archive, as a tree of its own. `implied` counts the directories that
+    were made because a path leads through them."""
 
     def __init__(self) -> None:
         self.root = new_folder()
+        self.implied = 0
+
+    def take_implied(self) -> int:
+        """Return `implied`, and start again from zero."""
+        count, self.implied = self.implied, 0
+        return count
 
     def put(self, path: Path, item: Item, *, is_folder: bool) -> Path:
         """Put `item` at `path`; return the path with symbolic links resolved."""
@@ -85,7 +94,7 @@ class Layer:
     def put_root(self, item: Item, *, is_folder: bool) -> Path:
         """Set the item of the root itself."""
         if not is_folder:
-            raise ImageError("the image is refused: a layer's root is not a directory")
+            raise ArchiveError("the archive is refused: its root is not a directory")
         self.root.item, self.root.is_implied = item, False
         return ()
 
@@ -93,7 +102,8 @@ class Layer:
         """Make `path` a hard link to `target`; return the resolved path and the new node."""
         known = self.find(target)
         if known is not None and known.children is not None:
-            raise ImageError(f"the image is refused: {show(path)} is a hard link to a directory")
+            where = show(path)
+            raise ArchiveError(f"the archive is refused: {where} is a hard link to a directory")
         if known is None:
             real = self.put(path, Item(), is_folder=False)
         else:
@@ -160,22 +170,25 @@ class Layer:
             node = children.get(word)
             if node is None and is_making:
                 node = children[word] = new_folder()
+                self.implied += 1
             if node is None:
                 return None
             if node.item.target is not None:
                 hops += 1
                 if hops > MAX_LINK_HOPS:
-                    raise ImageError(f"the image is refused: {show(path)} is a loop of links")
+                    raise ArchiveError(f"the archive is refused: {show(path)} is a loop of links")
                 if node.item.target.startswith(b"/"):
                     del walked[1:]
                 words = node.item.target.split(b"/")
                 todo.extend(w for w in reversed(words) if w not in (b"", b"."))
             elif node.children is None:
                 if is_making:
-                    raise ImageError(f"the image is refused: {show(path)} lies below a file")
+                    raise ArchiveError(f"the archive is refused: {show(path)} lies below a file")
                 return None
             else:
                 walked.append((word, node))
+                if len(walked) > MAX_DEPTH:
+                    raise ArchiveError(f"the archive is refused: {show(path)} is too deep")
         return walked
 
 
@@ -216,8 +229,3 @@ def walk_tree(root: Node) -> Iterator[tuple[int, int, bytes, Node]]:
             yield number, parent, name, node
             if node.children is not None:
                 folders.append((number, node))
-
-
-def show(path: Path) -> str:
-    """Return a path for a message."""
-    return repr(b"/".join(path)[:200].decode(errors="replace"))

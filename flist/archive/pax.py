@@ -2,8 +2,8 @@
 
 import re
 
+from flist.archive.errors import ArchiveError
 from flist.model import NS
-from flist.oci.errors import ImageError
 
 MAX_DIGITS = 19
 SPARSE_PAIR = ("GNU.sparse.offset", "GNU.sparse.numbytes")
@@ -19,7 +19,7 @@ def parse_number(field: bytes) -> int:
         return value - (1 << (8 * len(field) - 1)) if is_negative else value
     text = field.partition(b"\0")[0].strip(b" ")
     if text.strip(b"01234567"):
-        raise ImageError("the archive is broken: a header holds something that is not a number")
+        raise ArchiveError("the archive is broken: a header holds something that is not a number")
     return int(text, 8) if text else 0
 
 
@@ -35,12 +35,12 @@ def parse_pax(data: bytes) -> dict[str, bytes]:
         end = start + int(digits) if digits.isdigit() else 0
         equals = data.find(b"=", space, end)
         if end > len(data) or equals < 0 or data[end - 1 : end] != b"\n":
-            raise ImageError("the archive is broken: a pax record does not fit")
+            raise ArchiveError("the archive is broken: a pax record does not fit")
         key = data[space + 1 : equals].decode(errors="surrogateescape")
         records[key] = data[equals + 1 : end - 1]
         if key in SPARSE_PAIR:
             if key != SPARSE_PAIR[len(places) % 2]:
-                raise ImageError("the archive is broken: a sparse file's map is wrong")
+                raise ArchiveError("the archive is broken: a sparse file's map is wrong")
             places.append(records[key])
         start = end
     if places:
@@ -54,7 +54,7 @@ def parse_pax_number(records: dict[str, bytes], key: str, otherwise: int) -> int
     if not text:
         return otherwise
     if not text.isdigit() or len(text) > MAX_DIGITS:
-        raise ImageError(f"the archive is broken: {key} is not a number")
+        raise ArchiveError(f"the archive is broken: {key} is not a number")
     return int(text)
 
 
@@ -65,6 +65,6 @@ def parse_mtime(records: dict[str, bytes], seconds: int) -> int:
         return seconds * NS
     match = DECIMAL.fullmatch(text)
     if match is None:
-        raise ImageError("the archive is broken: mtime is not a time")
+        raise ArchiveError("the archive is broken: mtime is not a time")
     value = int(match[2]) * NS + int((match[3] or b"")[:9].ljust(9, b"0"))
     return -value if match[1] else value

@@ -1,0 +1,1 @@
+"""Tar archives as trees: read as a stream, never unpacked onto the disk."""
