@@ -42,6 +42,9 @@ class HubSettings(ServerSettings):
     )
     max_flist_bytes: int = Field(default=GIB, ge=1, description="size of one flist")
     max_file_bytes: int = Field(default=GIB, ge=1, description="size of one uploaded file")
+    max_archive_bytes: int = Field(
+        default=64 * GIB, ge=1, description="size of what one uploaded archive holds"
+    )
     max_block_bytes: int = Field(
         default=4 * MIB, ge=1, le=64 * MIB, description="size of one block that is uploaded"
     )

@@ -7,8 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from flist.archive.build import make_content
+from flist.archive.errors import ArchiveError
+from flist.archive.limits import Limits
+from flist.archive.pack import ArchiveWork, reported
+from flist.archive.stream import Watched
 from flist.blocks.codec import decode
+from flist.blocks.parts import rows_of_large_files
 from flist.errors import FlistError
+from flist.format.contents import count_entries
 from flist.format.legacy.blocks import LEGACY_HASH_BYTES, decode_legacy
 from flist.format.legacy.writer import write_legacy
 from flist.format.merge import merge
@@ -19,9 +26,8 @@ from flist.hub.errors import BlocksMissingError, InvalidError
 from flist.hub.library.values import Version
 from flist.hub.names import NEW_SUFFIX
 from flist.hub.web.zerohub.acting import Actor
-from flist.hub.web.zerohub.archives import read_archive
 from flist.hub.web.zerohub.catalog import Catalog
-from flist.hub.web.zerohub.describe import read_contents
+from flist.hub.web.zerohub.writer import HubWriter
 from flist.model import CHUNK_BYTES, ROOT_INO, Block, Route
 
 if TYPE_CHECKING:
@@ -60,27 +66,43 @@ class Builder:
         self.limit = self.hub.settings.max_file_bytes
 
     def build_archive(self, actor: Actor, wish: Wish) -> Built:
-        """Publish what is in an archive, and count it."""
-        is_legacy = not wish.name.endswith(NEW_SUFFIX)
+        """Publish what is in an archive, and count it. Raises `InvalidError` for a hostile one."""
         self.hub.repositories.demand_write(actor.viewer, actor.repo)
+        try:
+            tables = self.pack(actor, wish)
+        except ArchiveError as error:
+            raise InvalidError(error.message) from error
+        tags = {**wish.metadata, **self.find_readme(tables)}
+        self.publish(actor, wish.name, tables._replace(tags=tags))
+        return Built(wish.name, count_entries(tables.inodes)._asdict())
 
-        def put(block_id: bytes, data: bytes) -> None:
-            self.hub.blocks.put(actor.viewer, block_id, data, is_open=False)
-
-        tables = read_archive(wish.path, put, is_legacy=is_legacy)
-        tables = tables._replace(tags={**wish.metadata, **self.find_readme(tables)})
-        version = self.publish(actor, wish.name, tables)
-        return Built(wish.name, self.read(actor, version).counts.as_json())
+    def pack(self, actor: Actor, wish: Wish) -> Tables:
+        """Put the contents of an archive into the store; return its tree."""
+        is_legacy = not wish.name.endswith(NEW_SUFFIX)
+        limits = Limits(size_bytes=self.hub.settings.max_archive_bytes)
+        with (
+            wish.path.open("rb") as stream,
+            HubWriter(self.hub.blocks, actor.viewer, is_legacy=is_legacy) as writer,
+        ):
+            work = ArchiveWork(writer, limits, Watched(stream))
+            with reported():
+                work.read()
+            writer.flush()
+        tables = make_content(work.layer.root, {}, [])
+        if len(tables.inodes) < 2:
+            raise InvalidError("the archive is empty")
+        return tables._replace(
+            parts=rows_of_large_files(tables.inodes, tables.blocks, writer.parts)
+        )
 
     def find_readme(self, tables: Tables) -> dict[str, str]:
         """Return the metadata of the file `.README.md` at the top of a tree, if there is one."""
         for inode in tables.inodes:
-            if (inode.parent, inode.name) == (
-                ROOT_INO,
-                README,
-            ) and 0 < inode.size <= MAX_README_BYTES:
-                text = self.load(tables.blocks[inode.content_ino][0], inode.size)
-                return {"readme": json.dumps({"readme": text.decode(errors="replace")})}
+            if (inode.parent, inode.name) == (ROOT_INO, README) and inode.is_file:
+                blocks = tables.blocks.get(inode.content_ino, ())
+                if blocks and inode.size <= MAX_README_BYTES:
+                    text = self.load(blocks[0], inode.size).decode(errors="replace")
+                    return {"readme": json.dumps({"readme": text})}
         return {}
 
     def load(self, block: Block, size: int) -> bytes:
@@ -92,10 +114,11 @@ class Builder:
         """Publish a flist that was sent, and say what is in it."""
         draft = self.hub.contents.adopt(wish.path)
         try:
-            version = self.hub.flists.publish(actor.viewer, actor.repo, wish.name, draft)
+            self.hub.flists.publish(actor.viewer, actor.repo, wish.name, draft)
         except BlocksMissingError as error:
             raise BlocksMissingError(f"{MISSING}: {error.message}", hint=error.hint) from error
-        return Built(wish.name, self.read(actor, version).as_json())
+        place = self.catalog.list_flist(actor.viewer, draft.digest)
+        return Built(wish.name, json.loads(place.read_bytes()))
 
     def merge(self, actor: Actor, name: str, digests: list[str]) -> Version:
         """Publish what several flists hold together; of each path, the first one has it."""
@@ -135,8 +158,3 @@ class Builder:
         public = self.hub.settings.public_url.rstrip("/")
         found = url or (f"{public}/blocks" if public else "")
         return [Route(0, 255, found)] if found else []
-
-    def read(self, actor: Actor, version: Version) -> Any:
-        """Return what a published version holds."""
-        with self.hub.flists.open_version(actor.viewer, version.digest) as flist:
-            return read_contents(flist)

@@ -1,59 +1,52 @@
 """What 0-hub's clients read: lists of repositories and flists, and what is known of one flist."""
 
 import hashlib
-import json
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from threading import Lock
-from typing import Generic, TypeVar
-from urllib.parse import unquote, urlsplit
 
-from common.files import open_regular
-from flist.errors import FlistError
+from common.files import open_atomic, open_regular
+from flist.errors import FormatError
+from flist.format.contents import contents_json
 from flist.hub.errors import AbsentError, InvalidError
 from flist.hub.library.flists import FLIST, LINK, TAGLINK
 from flist.hub.library.hub import Hub
 from flist.hub.library.links import Links, place_of
 from flist.hub.library.values import Entry
 from flist.hub.names import candidates, is_repo
+from flist.hub.state.blocks import batches
 from flist.hub.state.viewer import Viewer
 from flist.hub.web.zerohub import texts
-from flist.hub.web.zerohub.describe import read_contents, read_metadata
+from flist.hub.web.zerohub.describe import read_metadata
+from serving.content import OpenFile
 
 PIECE_BYTES = 1 << 20
 KEPT_SUMS = 10_000
-KEPT_CONTENTS_BYTES = 64 << 20
 TAG_LINK_BYTES = 4096
 TYPES = {FLIST: "regular", LINK: "symlink", TAGLINK: "taglink"}
-DEFAULT_PORT = 9900
 Row = dict[str, object]
-V = TypeVar("V")
 
 
-class Kept(Generic[V]):
-    """Values that were made of an object, by its digest: those asked for last, up to a size."""
+class Sums:
+    """The MD5 of objects by their digests, of those that were asked for last."""
 
-    def __init__(self, limit: int, size_of: Callable[[V], int]) -> None:
-        self.limit = limit
-        self.size_of = size_of
-        self.values: OrderedDict[str, V] = OrderedDict()
-        self.used = 0
+    def __init__(self) -> None:
+        self.values: OrderedDict[str, str] = OrderedDict()
         self.lock = Lock()
 
-    def get(self, digest: str, make: Callable[[], V]) -> V:
-        """Return the value of an object; `make` makes it if it is not there."""
+    def get(self, digest: str, make: Callable[[], str]) -> str:
+        """Return the MD5 of an object; `make` makes it if it is not known."""
         with self.lock:
             if digest in self.values:
                 self.values.move_to_end(digest)
                 return self.values[digest]
         value = make()
         with self.lock:
-            if digest not in self.values and self.size_of(value) <= self.limit:
-                self.values[digest] = value
-                self.used += self.size_of(value)
-                while self.used > self.limit:
-                    self.used -= self.size_of(self.values.popitem(last=False)[1])
+            self.values[digest] = value
+            if len(self.values) > KEPT_SUMS:
+                self.values.popitem(last=False)
         return value
 
 
@@ -77,8 +70,7 @@ class Catalog:
     def __init__(self, hub: Hub) -> None:
         self.hub = hub
         self.links = Links(hub.flists)
-        self.sums: Kept[str] = Kept(KEPT_SUMS, lambda _: 1)
-        self.contents: Kept[bytes] = Kept(KEPT_CONTENTS_BYTES, len)
+        self.sums = Sums()
 
     # -- lists -----------------------------------------------------------------------------------
 
@@ -192,26 +184,39 @@ class Catalog:
             row["target"] = texts.relative_target(repo, entry.target or "")
         return row
 
-    def listing(self, viewer: Viewer, repo: str, name: str) -> bytes:
-        """Return everything that a flist holds, as JSON."""
-        flist = self.find(viewer, repo, name).demand_flist()
-        return self.contents.get(flist.digest, lambda: self.read_listing(viewer, flist.digest))
+    def listing(self, viewer: Viewer, repo: str, name: str) -> OpenFile:
+        """Return everything that a flist holds, as JSON to send."""
+        digest = self.find(viewer, repo, name).demand_flist().digest
+        place = self.list_flist(viewer, digest)
+        return self.hub.contents.opener.open(place, f'"{digest}.json"')
 
-    def read_listing(self, viewer: Viewer, digest: str) -> bytes:
-        """Read a flist through. Raises `InvalidError` for one that cannot be listed."""
+    def list_flist(self, viewer: Viewer, digest: str) -> Path:
+        """Return the file with the list of everything that a flist holds.
+
+        It is beside the copies of flists in the cache, and removed like those. Raises
+        `InvalidError` for a flist that cannot be listed.
+        """
+        place = self.hub.contents.place(digest).with_suffix(".json")
+        if not self.hub.contents.is_fresh(place):
+            self.write_listing(viewer, digest, place)
+        return place
+
+    def write_listing(self, viewer: Viewer, digest: str, place: Path) -> None:
+        """List a flist into a file."""
+        place.parent.mkdir(parents=True, exist_ok=True)
         try:
-            with self.hub.flists.open_version(viewer, digest) as flist:
-                return json.dumps(read_contents(flist).as_json(), ensure_ascii=False).encode()
-        except FlistError as error:
+            with self.hub.flists.open_version(viewer, digest) as flist, open_atomic(place) as file:
+                for pieces in batches(contents_json(flist)):
+                    file.write("".join(pieces).encode())
+        except FormatError as error:
             raise InvalidError(f"cannot list this flist: {error.message}") from error
+        self.hub.contents.evict()
 
     def metadata(self, viewer: Viewer, repo: str, name: str) -> Row:
         """Return a flist's metadata; its backend is this hub's public one."""
         flist = self.find(viewer, repo, name).demand_flist()
         with self.hub.flists.open_version(viewer, flist.digest) as opened:
-            found = read_metadata(opened)
-        backend = read_backend(self.hub.settings.public_store)
-        return {**found, **({"backend": backend} if backend else {})}
+            return read_metadata(opened, self.hub.settings.public_store)
 
     def md5(self, digest: str) -> str:
         """Return the MD5 of an object, which clients use as a checksum."""
@@ -239,12 +244,3 @@ def make_row(entry: Entry, flist: Entry | None) -> Row:
         row["linktime"] = int(entry.changed_s)
     row["type"] = TYPES[entry.kind]
     return row if entry.kind == FLIST else {**row, "target": target}
-
-
-def read_backend(url: str) -> Row | None:
-    """Return the backend that upstream's clients are told: a zdb, or none."""
-    parts = urlsplit(url)
-    if parts.scheme != "zdb" or not parts.hostname:
-        return None
-    namespace = unquote(parts.path.strip("/")) or "default"
-    return {"namespace": namespace, "host": parts.hostname, "port": parts.port or DEFAULT_PORT}

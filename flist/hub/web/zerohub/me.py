@@ -20,12 +20,14 @@ from starlette.responses import Response
 from flist.hub.errors import AbsentError
 from flist.hub.library.links import Links, Place
 from flist.hub.state.viewer import PUBLISH, READ
+from flist.hub.web.shared import headers_of
 from flist.hub.web.zerohub.acting import Actor, find_actor, find_changer
 from flist.hub.web.zerohub.catalog import Catalog
 from flist.hub.web.zerohub.envelope import EnvelopeRoute, success
 from flist.hub.web.zerohub.names import with_suffix
 from flist.hub.web.zerohub.public import JSON
 from serving.pools import Pool
+from serving.respond import send_content
 
 ME = "/api/flist/me"
 CHANGE = ["GET", "PUT"]
@@ -64,10 +66,10 @@ def add_own(router: APIRouter, catalog: Catalog, hashing: Pool) -> None:
         return success({"username": actor.repo})
 
     @router.get(f"{ME}/{{name}}")
-    async def list_contents(actor: Reader, name: str) -> Response:
+    async def list_contents(request: Request, actor: Reader, name: str) -> Response:
         """List everything in a flist."""
-        data = await hashing.run(catalog.listing, actor.viewer, actor.repo, name)
-        return Response(data, media_type=JSON)
+        found = await hashing.run(catalog.listing, actor.viewer, actor.repo, name)
+        return send_content(request, found, JSON, headers_of({}, is_open=False))
 
     @router.delete(f"{ME}/{{name}}")
     def delete_flist(actor: Changer, name: str) -> Response:

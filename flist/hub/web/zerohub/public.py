@@ -15,10 +15,12 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
 
+from flist.hub.web.shared import headers_of
 from flist.hub.web.viewers import viewer
 from flist.hub.web.zerohub.catalog import Catalog
 from flist.hub.web.zerohub.envelope import PublicRoute
 from serving.pools import Pool
+from serving.respond import send_content
 
 READ = ["GET", "HEAD"]
 JSON = "application/json"
@@ -74,10 +76,12 @@ def add_flists(router: APIRouter, catalog: Catalog, hashing: Pool) -> None:
     async def list_contents(request: Request, user: str, name: str) -> Response:
         """List everything in a flist."""
 
-        def read() -> bytes:
-            return catalog.listing(viewer(request), user, name)
+        def read() -> Response:
+            asking = viewer(request)
+            headers = headers_of({}, is_open=not asking.is_known)
+            return send_content(request, catalog.listing(asking, user, name), JSON, headers)
 
-        return Response(await hashing.run(read), media_type=JSON)
+        return await hashing.run(read)
 
     async def tell(request: Request, user: str, name: str) -> Response:
         """Tell size, time, type and MD5 of a flist."""

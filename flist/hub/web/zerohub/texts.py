@@ -1,6 +1,4 @@
-"""Sizes, targets and summaries as 0-hub writes them."""
-
-from dataclasses import dataclass
+"""Sizes and targets as 0-hub writes them."""
 
 KIB = 1024
 
@@ -32,19 +30,3 @@ def tag_target(target: str) -> str:
     """Return a tag link's target as clients read it: USER/tags/TAG."""
     repo, tag = split_target(target)
     return f"{repo}/tags/{tag}"
-
-
-@dataclass(slots=True)
-class Counts:
-    """What an flist holds, as upstream counts it; the root itself is not counted."""
-
-    regular: int = 0
-    symlink: int = 0
-    directory: int = 0
-    special: int = 0
-    failure: int = 0
-    fullsize: int = 0
-
-    def as_json(self) -> dict[str, int]:
-        """Return the counts by upstream's names."""
-        return {name: getattr(self, name) for name in Counts.__slots__}
