@@ -59,7 +59,9 @@ COMMANDS = {
     "website-publish": Command(
         "flist.commands.website_publish", "publish a directory as a website"
     ),
-    "token": Command("flist.commands.token", "sign in to a server"),
+    "token": Command("flist.commands.token", "sign in to a server and print the token"),
+    "login": Command("flist.commands.login", "sign in to a hub and keep the token"),
+    "logout": Command("flist.commands.logout", "end that session, and forget the token"),
     "track": Command("flist.commands.track", "count downloads of a user's blocks"),
     "track-blocks": Command("flist.commands.track_blocks", "count downloads of blocks"),
     "track-website": Command(
@@ -69,7 +71,7 @@ COMMANDS = {
     "keygen": Command("flist.commands.keygen", "make a key pair for signing"),
 }
 
-ELSEWHERE = {"server": "the server is `zos hub serve FOLDER --users FILE`"}
+ELSEWHERE = {"server": "the server is `zos hub serve FOLDER`"}
 HASH_COMMANDS = ("sync", "track-blocks")
 
 

@@ -6,9 +6,10 @@ Paths are below the server's URL. Source: upstream's rfs server, its OpenAPI des
 import json
 from collections.abc import Sequence
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from flist.errors import StoreError
+from flist.http.urls import split_url
 from flist.server.names import BLOCK_NAME
 
 BLOCK = "api/v1/block"
@@ -16,11 +17,16 @@ VERIFY = f"{BLOCK}/verify"
 BLOCKS = "api/v1/blocks"
 OWN_BLOCKS = "api/v1/user/blocks"
 SIGN_IN = "api/v1/signin"
+CHALLENGE = "api/v1/challenge"
+SIGN_OUT = "api/v1/signout"
+ACCOUNT = "api/v1/account"
+"""Only our hub has these three."""
 FILE = "api/v1/file"
 FLISTS = "api/v1/fl"
 HISTORY = f"{FLISTS}/history"
 """Only our hub keeps earlier versions of flists."""
 ROLLBACK = f"{FLISTS}/rollback"
+PORTS = {"http": 80, "https": 443}
 MAX_PER_PAGE = 100
 """Rows of a list, and names in one question, that every server accepts."""
 
@@ -107,3 +113,33 @@ def read_token(answer: object) -> str:
     if not isinstance(token, str) or not token.isascii() or not token.isprintable():
         raise StoreError("cannot sign in: the server gave no token")
     return token
+
+
+def read_nonce(answer: object) -> str:
+    """Return the nonce that a hub wants to be signed."""
+    nonce = answer.get("nonce") if isinstance(answer, dict) else None
+    if not isinstance(nonce, str) or not nonce.isalnum():
+        raise StoreError("cannot sign in: the server takes no keys")
+    return nonce
+
+
+def read_name(answer: object) -> str:
+    """Return whose account a hub says that it is."""
+    name = answer.get("name") if isinstance(answer, dict) else None
+    if not isinstance(name, str) or not name:
+        raise StoreError("cannot sign in: the server does not say who you are")
+    return name
+
+
+def name_server(url: str) -> str:
+    """Return a server's URL in one spelling, without user and query."""
+    parts = split_url(url)
+    host = parts.hostname or ""
+    host = f"[{host}]" if ":" in host else host
+    port = "" if parts.port in (None, PORTS.get(parts.scheme)) else f":{parts.port}"
+    return f"{parts.scheme}://{host}{port}{parts.path.rstrip('/')}"
+
+
+def host_of(url: str) -> str:
+    """Return HOST[:PORT] of a server's URL, as it stands in the Host header."""
+    return urlsplit(name_server(url)).netloc

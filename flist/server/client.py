@@ -4,14 +4,18 @@ What is uploaded is not encrypted: everyone who can read from the server can rea
 """
 
 import json
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from flist.errors import BlockError, StoreError
 from flist.http.client import NO_HEADERS, Client
 from flist.http.status import DENIED, DONE, NOT_FOUND, is_later, refusal, write_refusal
 from flist.server import api
 from flist.server.names import MAX_BLOCK_BYTES, name_block
+from flist.server.signin import signed_message
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 JSON = {"Content-Type": "application/json"}
 BINARY = {"Content-Type": "application/octet-stream"}
@@ -22,6 +26,10 @@ class ServerClient:
 
     def __init__(self, http: Client, token: str = "") -> None:
         self.http = http
+        self.use(token)
+
+    def use(self, token: str) -> None:
+        """Be the user of another token from now on."""
         self.secret = f"Bearer {token}" if token else ""
 
     @property
@@ -42,7 +50,8 @@ class ServerClient:
             return None
         if status in DENIED:
             raise StoreError(
-                f"cannot ask {self.url}: it refused", hint="--token, $RFS_TOKEN, or the password"
+                f"cannot ask {self.url}: it refused",
+                hint="--token, $RFS_TOKEN, `login`, or the password",
             )
         if status not in DONE:
             raise write_refusal(status, self.url)
@@ -144,10 +153,34 @@ class ServerClient:
         answer = self.ask_json("GET", api.downloads_path(name))
         return None if answer is None else api.read_downloads(answer)
 
-    def sign_in(self, username: str, password: str) -> str:
-        """Return a token for a user's name and password."""
-        body = {"username": username, "password": password}
+    def sign_in(
+        self, username: str, password: str, wish: Mapping[str, object] | None = None
+    ) -> str:
+        """Return a token for a user's name and password; our hub also takes a `wish`: `days`,
+        `scopes`."""
+        body = {"username": username, "password": password, **(wish or {})}
         return api.read_token(self.ask_json("POST", api.SIGN_IN, body))
+
+    def sign_in_by_key(
+        self, username: str, key: "Ed25519PrivateKey", wish: Mapping[str, object]
+    ) -> str:
+        """Return a token for a user who holds a key; only our hub has that."""
+        answer = self.ask_json("POST", api.CHALLENGE, {"username": username})
+        nonce = api.read_nonce(answer)
+        signed = signed_message(api.host_of(self.url), username, nonce)
+        proof = {"nonce": nonce, "signature": key.sign(signed).hex()}
+        body = {"username": username, **proof, **wish}
+        return api.read_token(self.ask_json("POST", api.SIGN_IN, body))
+
+    def sign_out(self) -> None:
+        """Make the token invalid."""
+        status, _ = self.http.ask("POST", api.SIGN_OUT, b"", secret=self.secret)
+        if status not in (*DONE, 204):
+            raise write_refusal(status, self.url)
+
+    def user_name(self) -> str:
+        """Return whose token it is, which our hub tells."""
+        return api.read_name(self.ask_json("GET", api.ACCOUNT))
 
 
 def open_client(url: str, token: str = "") -> ServerClient:

@@ -6,6 +6,7 @@ from pathlib import Path
 from flist.commands.shared.servers import connected
 from flist.model import Route
 from flist.pack.pack import pack
+from flist.server import kept
 from flist.server.transfer import upload
 
 FLIST_NAME = "directory.fl"
@@ -13,6 +14,7 @@ FLIST_NAME = "directory.fl"
 
 def create_flist(folder: Path, output: Path, server: str, token: str) -> None:
     """Pack `folder` into the flist `output`, its blocks to a server."""
+    token = token or kept.find_token(server)
     url = f"server://{server.rstrip('/')}" + (f"?token={token}" if token else "")
     pack(folder, output, [Route(0, 255, url)])
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from flist.server import kept
 from flist.server.client import ServerClient, open_client
 from flist.server.names import DEFAULT_BLOCK_BYTES, MAX_BLOCK_BYTES
 from flist.server.transfer import download
@@ -63,7 +64,7 @@ def add_token(parser: argparse.ArgumentParser) -> None:
     """Add --token."""
     parser.add_argument(
         "--token", type=parse_token, default=os.environ.get("RFS_TOKEN", ""),
-        help="default: $RFS_TOKEN",
+        help="default: $RFS_TOKEN, or the one of `login`",
     )  # fmt: skip
 
 
@@ -84,8 +85,11 @@ def add_upload(parser: argparse.ArgumentParser) -> None:
 
 @contextmanager
 def connected(url: str, token: str = "") -> Iterator[ServerClient]:
-    """Yield a client of the server at `url`, and close it at the end of the block."""
-    client = open_client(url, token)
+    """Yield a client of the server at `url`, and close it at the end of the block.
+
+    Without a token it uses the one that `login` has kept.
+    """
+    client = open_client(url, token or kept.find_token(url))
     try:
         yield client
     finally:

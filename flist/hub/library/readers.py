@@ -141,6 +141,13 @@ def is_own(block: object, viewer: Viewer) -> ColumnElement[bool]:
     return or_(own, used)
 
 
+def is_readable(block: object, viewer: Viewer) -> ColumnElement[bool]:
+    """Return the condition that the viewer may read a block."""
+    if not viewer.is_known or READ not in viewer.scopes:
+        return is_block_open(block)
+    return or_(is_block_open(block), is_own(block, viewer))
+
+
 def is_block_open(block: object) -> ColumnElement[bool]:
     """Return the condition that everybody may read a block, an id or a column."""
     uploaded = exists().where(UPLOADS.c.block == block, UPLOADS.c.is_open)

@@ -15,7 +15,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, delete, func, select, update
+from sqlalchemy import ColumnElement, Connection, delete, func, select, update
 
 from flist.blocks.codec import digest
 from flist.errors import BlockError, BlockMissingError, StoreError, StoreUnavailableError
@@ -239,16 +239,23 @@ class Blocks:
         return None if row is None or is_gone else int(row.size)
 
     def page(
-        self, page: int, per_page: int, *, account_id: int | None = None
+        self,
+        page: int,
+        per_page: int,
+        *,
+        account_id: int | None = None,
+        condition: ColumnElement[bool] | None = None,
     ) -> tuple[list[tuple[bytes, int]], int]:
         """Return ids and sizes of the blocks on a page (from 1), and how many there are in all.
 
-        With an account, its own uploads only.
+        With an account, its own uploads only; with a `condition`, those that it holds for.
         """
         wanted = select(BLOCKS.c.id, BLOCKS.c.size).where(BLOCKS.c.removing_s.is_(None))
         if account_id is not None:
             mine = select(UPLOADS.c.block).where(UPLOADS.c.account_id == account_id)
             wanted = wanted.where(BLOCKS.c.id.in_(mine))
+        if condition is not None:
+            wanted = wanted.where(condition)
         place = wanted.order_by(BLOCKS.c.id).limit(per_page).offset((page - 1) * per_page)
         with self.database.reading() as connection:
             total = connection.execute(select(func.count()).select_from(wanted.subquery())).scalar()

@@ -10,7 +10,8 @@ DELETE /api/v1/tokens/ID                            a token that is not needed a
 """
 
 from collections.abc import Callable
-from typing import Annotated, ParamSpec, TypeVar
+from functools import partial
+from typing import Annotated, TypeVar
 
 from fastapi import APIRouter, Depends, Request
 from starlette.concurrency import run_in_threadpool
@@ -33,7 +34,6 @@ from flist.hub.web.models import (
 from flist.hub.web.viewers import Demand
 
 MAX_BODY_BYTES = 16 << 10
-P = ParamSpec("P")
 T = TypeVar("T")
 Reader = Annotated[Viewer, Depends(Demand(READ))]
 Admin = Annotated[Viewer, Depends(Demand(ADMIN))]
@@ -77,10 +77,8 @@ def add_accounts(router: APIRouter, hub: Hub) -> None:
     async def create_account(request: Request, viewer: Admin) -> AccountView:
         """Make an account (for administrators)."""
         asked = parse_model(await read_json(request, MAX_BODY_BYTES), NewAccount)
-        values = asked.model_dump()
-        return AccountView.of(
-            await run_hashing(request, asked.password, desk.create, viewer, **values)
-        )
+        create = partial(desk.create, viewer, **asked.model_dump())
+        return AccountView.of(await run_hashing(request, asked.password, create))
 
     @router.get("/accounts/{name}")
     def show_account(viewer: Reader, name: str) -> AccountView:
@@ -93,8 +91,8 @@ def add_accounts(router: APIRouter, hub: Hub) -> None:
         asked = parse_model(await read_json(request, MAX_BODY_BYTES), AccountChange)
         if asked.password is not None and name == viewer.name:
             await demand_current(request, hub, viewer, asked.current_password)
-        change = run_hashing(request, asked.password, desk.change, viewer, name, asked.wanted)
-        return AccountView.of(await change)
+        change = partial(desk.change, viewer, name, asked.wanted)
+        return AccountView.of(await run_hashing(request, asked.password, change))
 
     @router.delete("/accounts/{name}", status_code=204, response_class=Response)
     def delete_account(viewer: Admin, name: str) -> Response:
@@ -119,17 +117,11 @@ async def demand_current(request: Request, hub: Hub, viewer: Viewer, password: s
         raise NotSignedInError("this is not the present password") from error
 
 
-async def run_hashing(
-    request: Request,
-    password: str | None,
-    call: Callable[P, T],
-    *words: P.args,
-    **named: P.kwargs,
-) -> T:
+async def run_hashing(request: Request, password: str | None, call: Callable[[], T]) -> T:
     """Run a call in a thread: of those for passwords, if there is one to hash."""
     if password is None:
-        return await run_in_threadpool(call, *words, **named)
-    found: T = await request.app.state.kit.pools.passwords.run(call, *words, **named)
+        return await run_in_threadpool(call)
+    found: T = await request.app.state.kit.pools.passwords.run(call)
     return found
 
 

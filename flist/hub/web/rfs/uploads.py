@@ -19,7 +19,9 @@ from pydantic import BaseModel
 
 from flist.blocks.codec import digest
 from flist.hub.library.hub import Hub
+from flist.hub.library.readers import is_readable
 from flist.hub.names import BLOCK, DIGEST
+from flist.hub.state.tables import BLOCKS
 from flist.hub.state.viewer import READ, UPLOAD, Viewer
 from flist.hub.web.bodies import MAX_JSON_BYTES, parse_model, read_json
 from flist.hub.web.rfs.files import Files
@@ -75,7 +77,9 @@ def add_block_upload(router: APIRouter, hub: Hub, files: Files) -> None:
     def take(asking: Viewer, body: bytes, file_hash: str, index: int) -> tuple[str, bool]:
         block_id = digest(body)
         place = BlockPlace(block_hash=block_id.hex(), file_hash=file_hash, block_index=index)
-        is_new = hub.blocks.put(asking, block_id, body, is_open=True)
+        # To whom may not read it, a block is new, whether the hub has it or not.
+        is_known = hub.readers.may_read_block(asking, block_id)
+        is_new = hub.blocks.put(asking, block_id, body, is_open=True) or not is_known
         if place.has_place and files.block_at(file_hash, index) != place.block_hash:
             files.note(asking, file_hash, index, place.block_hash)
             is_new = True
@@ -142,10 +146,13 @@ def add_lists(router: APIRouter, hub: Hub, files: Files) -> None:
     """Add the lists of blocks: of all, of a user, of a file."""
 
     @router.get(f"/{api.BLOCKS}")
-    def list_blocks(page: str = "1", per_page: str = str(PER_PAGE)) -> dict[str, Any]:
-        """List all blocks, page by page."""
+    def list_blocks(
+        request: Request, page: str = "1", per_page: str = str(PER_PAGE)
+    ) -> dict[str, Any]:
+        """List all blocks that one may read, page by page."""
+        condition = is_readable(BLOCKS.c.id, viewer(request))
         number, rows = parse_page(page, per_page)
-        found, total = hub.blocks.page(number, rows)
+        found, total = hub.blocks.page(number, rows, condition=condition)
         names = [block_id.hex() for block_id, _ in found]
         return {"blocks": names, "total": total, "page": number, "per_page": rows}
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from flist.hub.state.blocks import Blocks
+from flist.hub.web import sessions
 from flist.hub.web.rfs import uploads
 from flist.server.names import name_block
 from tests.helpers.asgi import send_body, send_together
@@ -70,7 +71,7 @@ def test_too_many_sign_ins_at_once_are_told_to_wait(
     """Clients of many addresses, each within its own limit, fill the queue for passwords."""
     asked = {"username": "alice", "password": "alice-password"}
     assert hub.send("POST", "/api/v1/signin", asked).status == 201
-    monkeypatch.setattr(uploads, "MAX_WAITING_SIGN_INS", 0)
+    monkeypatch.setattr(sessions, "MAX_WAITING", 0)
     answer = hub.send("POST", "/api/v1/signin", asked)
     assert (answer.status, answer.headers["retry-after"]) == (429, "1")
 

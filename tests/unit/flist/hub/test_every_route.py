@@ -1,0 +1,288 @@
+"""Every address of the hub, tried by everybody who should not get at what is behind it.
+
+The addresses come from the application, so a new one fails until it has a row here:
+
+    OPEN      tells nothing private, and changes nothing but for whoever has the right password
+    LISTS     tells of everything that its viewer may read
+    READS     tells of one thing; the second address is the same of a thing that does not exist
+    CHANGES   needs a token
+"""
+
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from fastapi.routing import iter_route_contexts
+
+from flist.hub.state.viewer import ADMIN, PUBLISH, READ, UPLOAD
+from tests.helpers.asgi import Answer
+from tests.helpers.flist.world import NO_ONE, World, make_world
+
+OIDC = {
+    "public_url": "http://hub.example",
+    "oidc_issuer": "http://127.0.0.1:9",
+    "oidc_client_id": "hub",
+}
+JSON = "application/json"
+BLOCK, DIGEST = "{secret_block}", "{secret_digest}"
+NO_DIGEST = "00" * 32
+REFUSED = (401, 403, 404)
+
+OPEN = {
+    "GET /health", "GET /ready", "GET /metrics", "GET /api/openapi.json", "GET /api/v1",
+    "POST /api/v1/challenge", "POST /api/v1/signin", "POST /login", "POST /logout",
+    "POST /api/v1/block/verify",  # test_private.py
+    "POST /api/v1/signout", "GET /login/oidc", "GET /login/oidc/callback",
+}  # fmt: skip
+LISTS = {
+    "GET /api/flist", "GET /api/v1/fl", "GET /flists/", "GET /api/v1/repositories",
+    "GET /api/v1/blocks",
+}  # fmt: skip
+READS = {
+    "GET /{repo}/{name}": ("/secret/tree.fl", "/absent/tree.fl"),
+    "GET /flists/{repo}/{name}": ("/flists/secret/tree.fl", "/flists/absent/tree.fl"),
+    "GET /flists/{repo}/": ("/flists/secret/", "/flists/absent/"),
+    "GET /objects/{digest}": (f"/objects/{DIGEST}", f"/objects/{NO_DIGEST}"),
+    "GET /blocks/{prefix}/{name}": (
+        "/blocks/{secret_prefix}/{secret_block}", f"/blocks/00/{NO_DIGEST}",
+    ),
+    "GET /blocks/{name}": (f"/blocks/{BLOCK}", f"/blocks/{NO_DIGEST}"),
+    "GET /api/v1/block/{name}": (f"/api/v1/block/{BLOCK}", f"/api/v1/block/{NO_DIGEST}"),
+    "GET /api/v1/block/{name}/downloads": (
+        f"/api/v1/block/{BLOCK}/downloads", f"/api/v1/block/{NO_DIGEST}/downloads",
+    ),
+    "GET /api/v1/blocks/{name}": (f"/api/v1/blocks/{BLOCK}", f"/api/v1/blocks/{NO_DIGEST}"),
+    "GET /api/v1/file/{name}": (f"/api/v1/file/{DIGEST}", f"/api/v1/file/{NO_DIGEST}"),
+    "GET /website/{name}": ("", ""),
+    "GET /website/{name}/{path:path}": (
+        f"/website/{DIGEST}/file", f"/website/{NO_DIGEST}/file",
+    ),
+    "GET /api/v1/fl/preview/{path:path}": (
+        "/api/v1/fl/preview/flists/secret/tree.fl", "/api/v1/fl/preview/flists/absent/tree.fl",
+    ),
+    "GET /api/v1/fl/history/{repo}/{name}": (
+        "/api/v1/fl/history/secret/tree.fl", "/api/v1/fl/history/absent/tree.fl",
+    ),
+    "GET /api/v1/repositories/{name}": (
+        "/api/v1/repositories/secret", "/api/v1/repositories/absent",
+    ),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Row:
+    """A request that `user` may send with the scope. `is_own`: all users may, for themselves."""
+
+    scope: str
+    target: str
+    body: Any = None
+    user: str = "alice"
+    is_own: bool = False
+    is_for_one: bool = False  # also with a token for another repository
+
+
+CHANGES = {
+    "PUT /{repo}/{name}": Row(PUBLISH, "/secret/tree.fl", b"flist"),
+    "DELETE /{repo}/{name}": Row(PUBLISH, "/secret/tree.fl"),
+    "POST /api/v1/fl/rollback/{repo}/{name}": Row(
+        PUBLISH, "/api/v1/fl/rollback/secret/tree.fl", {"digest": DIGEST}
+    ),
+    "POST /api/v1/block": Row(UPLOAD, "/api/v1/block", b"new", is_own=True, is_for_one=True),
+    "POST /api/v1/file": Row(UPLOAD, "/api/v1/file", b"new", is_own=True, is_for_one=True),
+    "GET /api/v1/user/blocks": Row(READ, "/api/v1/user/blocks", is_own=True, is_for_one=True),
+    "GET /api/v1/account": Row(READ, "/api/v1/account", is_own=True, is_for_one=True),
+    "GET /api/v1/accounts": Row(ADMIN, "/api/v1/accounts", user="operator"),
+    "POST /api/v1/accounts": Row(ADMIN, "/api/v1/accounts", {"name": "dave"}, user="operator"),
+    "GET /api/v1/accounts/{name}": Row(READ, "/api/v1/accounts/alice"),
+    "PATCH /api/v1/accounts/{name}": Row(
+        ADMIN, "/api/v1/accounts/alice", {"public_key": "ab" * 32}
+    ),
+    "DELETE /api/v1/accounts/{name}": Row(ADMIN, "/api/v1/accounts/bob", user="operator"),
+    "GET /api/v1/accounts/{group}/members": Row(READ, "/api/v1/accounts/team/members"),
+    "PUT /api/v1/accounts/{group}/members/{name}": Row(
+        ADMIN, "/api/v1/accounts/team/members/bob", user="operator"
+    ),
+    "DELETE /api/v1/accounts/{group}/members/{name}": Row(
+        ADMIN, "/api/v1/accounts/team/members/alice", user="operator"
+    ),
+    "GET /api/v1/tokens": Row(ADMIN, "/api/v1/tokens?account=alice"),
+    "POST /api/v1/tokens": Row(
+        ADMIN, "/api/v1/tokens", {"name": "x", "scopes": ["read"], "account": "alice"}
+    ),
+    "DELETE /api/v1/tokens/{mark}": Row(ADMIN, "/api/v1/tokens/{alice_token}"),
+    "POST /api/v1/repositories": Row(
+        PUBLISH, "/api/v1/repositories", {"name": "new", "owner": "alice"}
+    ),
+    "PATCH /api/v1/repositories/{name}": Row(
+        ADMIN, "/api/v1/repositories/secret", {"is_private": False}
+    ),
+    "GET /api/v1/audit": Row(ADMIN, "/api/v1/audit", user="operator"),
+}
+
+
+@pytest.fixture(name="made", scope="module")
+def make_once(tmp_path_factory: pytest.TempPathFactory) -> World:
+    """Make the hub that requests are refused by; nothing changes it."""
+    return make_world(tmp_path_factory.mktemp("made") / "hub", **OIDC)
+
+
+@pytest.fixture(name="copy")
+def copy_world(made: World, tmp_path: Path) -> Iterator[World]:
+    """Give a copy of the hub, which may be changed."""
+    from flist.hub.app import create_hub_app
+    from flist.hub.library.hub import open_hub
+    from tests.helpers.flist.hub import LocalHub
+
+    root = tmp_path / "hub"
+    shutil.copytree(made.local.root, root)
+    hub = open_hub(made.local.hub.settings.model_copy(update={"root": root}))
+    local = LocalHub(create_hub_app(hub), hub, root, made.local.tokens)
+    yield World(local, made.flist, made.names, made.credentials)
+    hub.close()
+
+
+def all_routes(app: FastAPI) -> set[str]:
+    """Return every method and address of the application; HEAD is like GET."""
+    found = set()
+    for route in iter_route_contexts(app.routes):
+        methods = set(getattr(route, "methods", None) or ())
+        assert methods, f"a route without methods: {route}"
+        found |= {f"{method} {route.path}" for method in methods - {"HEAD"}}
+    return found
+
+
+def test_every_address_is_in_a_table(made: World) -> None:
+    known = OPEN | LISTS | READS.keys() | CHANGES.keys()
+    found = all_routes(made.local.app)
+    assert found - known == set(), "who may use these? Add them to OPEN, LISTS, READS or CHANGES"
+    assert known - found == set(), "these are not there any more"
+
+
+def send(world: World, route: str, row: Row, token: str, **more: str) -> Answer:
+    """Send the request of a row."""
+    body, kind = row.body, ""
+    if body == b"flist":
+        body = world.flist
+    elif isinstance(body, dict):
+        text = json.dumps(body)
+        for name, value in world.names.items():
+            text = text.replace(f"{{{name}}}", value)
+        body, kind = text.encode(), JSON
+    target = row.target.format(**world.names)
+    return world.send(route.partition(" ")[0], target, token, body or b"", kind, more)
+
+
+def wrong_tokens(world: World, row: Row) -> Iterator[tuple[str, str, tuple[int, ...]]]:
+    """Yield who tries, with which token, and which answers are right."""
+    for who in NO_ONE:
+        yield who, world.credentials[who], (401,)
+    small = f"{row.user} without {row.scope}"
+    yield small, world.credentials[small], (403,)
+    if not row.is_own:
+        yield "another user", world.credentials["another user"], REFUSED
+    if not row.is_for_one:
+        yield "another repository", world.credentials["another repository"], REFUSED
+
+
+@pytest.mark.parametrize("route", CHANGES)
+def test_a_request_without_the_right_token_changes_nothing(made: World, route: str) -> None:
+    row = CHANGES[route]
+    before = made.state()
+    for who, token, statuses in wrong_tokens(made, row):
+        answer = send(made, route, row, token)
+        assert answer.status in statuses, f"{route} by {who}: {answer.status} {answer.text[:200]}"
+        if answer.status == 401:
+            assert answer.headers["www-authenticate"].startswith("Bearer")
+        assert made.state() == before, f"{route} by {who} changed something"
+
+
+@pytest.mark.parametrize("route", [name for name in CHANGES if not name.startswith("GET")])
+def test_a_cookie_counts_on_the_hubs_own_pages_only(made: World, route: str) -> None:
+    """A page of another site could send the same request from a user's browser."""
+    row, before = CHANGES[route], made.state()
+    cookie = f"zos_session={made.names['session']}"
+    for headers in (
+        {}, {"sec-fetch-site": "cross-site"}, {"sec-fetch-site": "same-site"},
+        {"sec-fetch-site": "none"}, {"origin": "https://evil.example:1"}, {"origin": "null"},
+    ):  # fmt: skip
+        answer = send(made, route, row, "", cookie=cookie, **headers)
+        assert answer.status == 403, (route, headers, answer.status, answer.text[:200])
+        assert made.state() == before
+
+
+@pytest.mark.parametrize("route", CHANGES)
+def test_the_same_request_with_the_right_token_is_done(copy: World, route: str) -> None:
+    row = CHANGES[route]
+    answer = send(copy, route, row, copy.local.tokens[row.user])
+    assert answer.status in (200, 201, 202, 204), f"{route}: {answer.status} {answer.text[:200]}"
+
+
+def private_words(world: World) -> list[str]:
+    """Return what nobody else may be told."""
+    return ["secret", world.names["secret_digest"], world.names["secret_block"]]
+
+
+@pytest.mark.parametrize("route", LISTS)
+def test_lists_leave_out_what_one_may_not_read(made: World, route: str) -> None:
+    target = route.partition(" ")[2]
+    for who in ("nobody", "another user", "another repository"):
+        answer = made.send("GET", target, made.credentials[who])
+        assert answer.status == 200
+        for word in private_words(made):
+            assert word not in answer.text, f"{target} tells {who} of {word}"
+    for who in NO_ONE[1:]:
+        assert made.send("GET", target, made.credentials[who]).status == 401, f"{target} by {who}"
+    own = made.send("GET", target, made.local.tokens["alice"]).text
+    assert any(word in own for word in private_words(made))
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize("route", [route for route, pair in READS.items() if pair[0]])
+def test_what_one_may_not_read_looks_as_if_it_did_not_exist(
+    made: World, route: str, method: str
+) -> None:
+    target, absent = (place.format(**made.names) for place in READS[route])
+    for who in ("nobody", "another user", "another repository", "alice without read"):
+        token = made.credentials[who]
+        answers = [shape(made, made.send(method, place, token)) for place in (target, absent)]
+        assert answers[0] == answers[1], f"{target} tells {who} that there is something"
+        assert answers[0][0] in (400, 404, 405), who
+    is_for_all = "/website/" in target  # they have what is open only, whoever asks
+    for who in () if is_for_all else NO_ONE[1:]:
+        status = made.send(method, target, made.credentials[who]).status
+        assert status in (401, 405), f"{target} by {who}: {status}"
+
+
+def shape(world: World, answer: Answer) -> tuple[int, dict[str, str], str]:
+    """Return an answer without what differs between two requests of the same kind."""
+    text = answer.text
+    for word in (*private_words(world), NO_DIGEST, "absent"):
+        text = text.replace(word, "NAME")
+    headers = {key: value for key, value in answer.headers.items() if key != "x-request-id"}
+    del headers["content-length"]
+    return answer.status, headers, text
+
+
+@pytest.mark.parametrize("route", [route for route, pair in READS.items() if pair[0]])
+def test_the_team_may_read_it(copy: World, route: str) -> None:
+    """A flist is no uploaded file, so the addresses of files and websites have nothing of it."""
+    target = READS[route][0].format(**copy.names)
+    answer = copy.send("GET", target, copy.local.tokens["alice"])
+    if "/file/" in target or "/website/" in target:
+        return
+    assert answer.status == 200, answer.text[:200]
+    assert "public" not in answer.headers.get("cache-control", ""), "a shared cache would keep it"
+
+
+def test_open_addresses_tell_nothing_private(made: World) -> None:
+    for route in sorted(OPEN):
+        method, target = route.split()
+        for who in ("nobody", "another user"):
+            answer = made.send(method, target, made.credentials[who])
+            for word in private_words(made):
+                assert word not in answer.text, f"{route} tells of {word}"
