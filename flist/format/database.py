@@ -186,6 +186,8 @@ class FlistFile(SqliteFile):
 
         Small and capital letters of ASCII are the same. Reads up to the whole table.
         """
+        if "\0" in text:  # SQLite would see its end there; no name has one
+            return []
         pattern = "%" + re.sub(r"([%_\\])", r"\\\1", text) + "%"
         where = " WHERE inode.ino > ? AND inode.ino != 1 AND inode.name LIKE ? ESCAPE '\\'"
         order = " ORDER BY inode.ino LIMIT ?"

@@ -23,6 +23,7 @@ from flist.hub.web import (
     sessions,
 )
 from flist.hub.web.everybody import let_everybody_in
+from flist.hub.web.pages import assets
 from flist.hub.web.pages import router as pages
 from flist.hub.web.pages.errors import show_failure
 from flist.hub.web.rfs import browse, files, uploads, website
@@ -45,6 +46,7 @@ def create_app(root: Path, settings: HubSettings | None = None) -> FastAPI:
     app, shared = make_app(settings)
     shared.readiness.checks["folder"] = lambda: check_folder(root)
     add_greeting(app)
+    app.include_router(assets.make_router())  # for its errors, which are pages
     shelf = FolderShelf(Library(root))
     app.include_router(browse.make_router(shelf, lambda _: ANYBODY, shared.pools.hashing))
     app.include_router(folder.make_router(root, shared.pools.hashing))

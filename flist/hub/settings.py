@@ -54,6 +54,22 @@ class HubSettings(ServerSettings):
     gc_older_than: float = Field(
         default=7 * 86400, ge=0, description="seconds for which nothing has needed what is removed"
     )
+    jobs: int = Field(default=2, ge=0, description="conversions at the same time; 0: none")
+    job_seconds: float = Field(default=3600, gt=0, description="time that a conversion may take")
+    job_memory_bytes: int = Field(
+        default=2 * GIB, ge=256 * MIB, description="memory that a conversion may take"
+    )
+    job_size_bytes: int = Field(
+        default=16 * GIB, ge=MIB, description="what an image may have when it is unpacked"
+    )
+    private_registries: list[str] = Field(
+        default=[],
+        description="HOST[:PORT] of a registry that may be at a private address; can be repeated",
+    )
+    insecure_registries: list[str] = Field(
+        default=[],
+        description="the same, for a registry without TLS; can be repeated",
+    )
     sign_in_per_minute: float = Field(
         default=30, ge=0, description="sign-ins of one client address; 0 is no limit"
     )

@@ -9,12 +9,13 @@ from starlette.responses import Response
 
 from flist.errors import FlistError
 from flist.hub.errors import AbsentError
+from flist.hub.library.values import Version
 from flist.hub.pages.browse import Page, describe, list_folder, search
 from flist.hub.pages.changes import compare
 from flist.hub.pages.names import attach, crumbs, link, read_link
 from flist.hub.pages.sending import FileContent
 from flist.hub.pages.sniff import TEXT_BYTES, Preview, find_image, make_preview
-from flist.hub.web.pages.reading import READ, TEXT_CHARS
+from flist.hub.web.pages.reading import READ, TEXT_CHARS, list_versions
 from flist.hub.web.pages.shared import PRIVATE, ROOT, Asked, Desk, find_asked, show
 from flist.model import Inode
 from flist.mount.tree import Tree
@@ -56,29 +57,23 @@ def make_router(desk: Desk) -> APIRouter:
 
     @router.api_route("/{repo}/{name}/files", methods=READ)
     @router.api_route("/{repo}/{name}/files/{path:anything}", methods=READ)
-    def files(
+    async def files(
         request: Request, repo: str, name: str, version: str = "", q: str = "", after: int = AFTER
     ) -> Response:
         """Show a directory, a file, or what was searched."""
-        asked = find_asked(desk, request, repo, name, version)
-        path = path_of(request)
         text = q.strip()[:TEXT_CHARS]
-        with desk.open(asked.asking, asked.version.digest) as tree:
-            if text:
-                return show_search(request, asked, tree, text, after)
-            inode = find_inode(tree, path)
-            if inode.is_dir:
-                return show_folder(request, asked, tree, path, inode, after)
-            return show_file(desk, request, asked, tree, path, inode)
+        return await desk.pool.run(show_files, desk, request, (repo, name, version), text, after)
 
     @router.api_route("/{repo}/{name}/raw/{path:anything}", methods=READ)
-    def raw(request: Request, repo: str, name: str, version: str = "", show: str = "") -> Response:
+    async def raw(
+        request: Request, repo: str, name: str, version: str = "", show: str = ""
+    ) -> Response:
         """Return the content of a file: to be saved, or if it is an image, to be shown."""
-        asked = find_asked(desk, request, repo, name, version)
-        return send_file(desk, request, asked, path_of(request), is_shown=bool(show))
+        place = (repo, name, version)
+        return await desk.pool.run(send_file, desk, request, place, is_shown=bool(show))
 
     @router.api_route("/{repo}/{name}/changes", methods=READ)
-    def changes(
+    async def changes(
         request: Request,
         repo: str,
         name: str,
@@ -87,9 +82,23 @@ def make_router(desk: Desk) -> APIRouter:
         after: str = "",
     ) -> Response:
         """Show the differences between two versions."""
-        return show_changes(desk, request, repo, name, old, new, after)
+        return await desk.pool.run(show_changes, desk, request, (repo, name, new), old, after)
 
     return router
+
+
+def show_files(
+    desk: Desk, request: Request, place: tuple[str, str, str], text: str, after: int
+) -> Response:
+    """Return the page of a directory, of a file, or of a search."""
+    asked, path = find_asked(desk, request, *place), path_of(request)
+    with desk.open(asked.asking, asked.version.digest) as tree:
+        if text:
+            return show_search(request, asked, tree, text, after)
+        inode = find_inode(tree, path)
+        if inode.is_dir:
+            return show_folder(request, asked, tree, path, inode, after)
+        return show_file(desk, request, asked, tree, path, inode)
 
 
 def path_of(request: Request) -> bytes:
@@ -179,9 +188,10 @@ def preview_file(desk: Desk, tree: Tree, inode: Inode) -> Preview:
 
 
 def send_file(
-    desk: Desk, request: Request, asked: Asked, path: bytes, *, is_shown: bool
+    desk: Desk, request: Request, place: tuple[str, str, str], *, is_shown: bool
 ) -> Response:
     """Return the content of a file. Nothing of it is ever run by a browser."""
+    asked, path = find_asked(desk, request, *place), path_of(request)
     with contextlib.ExitStack() as stack:
         tree = stack.enter_context(desk.open(asked.asking, asked.version.digest))
         inode = find_inode(tree, path)
@@ -198,14 +208,24 @@ def send_file(
         return send_content(request, content, image or "application/octet-stream", headers)
 
 
+def find_before(desk: Desk, asked: Asked, digest: str) -> Version:
+    """Return the version with this digest, without one the version before the asked one."""
+    place = asked.entry.repository, asked.entry.name
+    if digest:
+        return desk.hub.flists.find_version(asked.asking, *place, digest)
+    every = list_versions(desk.hub.flists.history(asked.asking, *place))
+    before = next(row["before"] for row in every if row["version"].digest == asked.version.digest)
+    if not before:
+        raise AbsentError("there is no version before this one")
+    return desk.hub.flists.find_version(asked.asking, *place, before)
+
+
 def show_changes(
-    desk: Desk, request: Request, repo: str, name: str, old: str, new: str, after: str
+    desk: Desk, request: Request, place: tuple[str, str, str], old: str, after: str
 ) -> Response:
     """Return the page of the differences between two versions of a flist."""
-    asked = find_asked(desk, request, repo, name, new)
-    before = desk.hub.flists.find_version(
-        asked.asking, asked.entry.repository, asked.entry.name, old
-    )
+    asked = find_asked(desk, request, *place)
+    before = find_before(desk, asked, old)
     with (
         desk.open(asked.asking, before.digest) as old_tree,
         desk.open(asked.asking, asked.version.digest) as new_tree,

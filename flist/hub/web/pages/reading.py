@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from flist.errors import FlistError
@@ -48,25 +48,25 @@ def make_router(desk: Desk) -> APIRouter:
     router = APIRouter(include_in_schema=False, default_response_class=Response)
 
     @router.api_route("/", methods=READ)
-    def home(request: Request, q: str = "", after: str = "") -> Response:
+    async def home(request: Request, q: str = "", after: str = "") -> Response:
         """Show what is on this hub."""
-        return show_home(desk, request, q.strip()[:TEXT_CHARS], after[:TEXT_CHARS])
+        text = q.strip()[:TEXT_CHARS]
+        return await desk.pool.run(show_home, desk, request, text, after[:TEXT_CHARS])
 
     @router.api_route("/{repo}/tags/{tag}", methods=READ)
-    def of_tag(request: Request, repo: str, tag: str) -> Response:
+    async def of_tag(request: Request, repo: str, tag: str) -> Response:
         """Show the flists of a tag."""
-        return show_repository(desk, request, repo, tag, "")
+        return await desk.pool.run(show_repository, desk, request, repo, tag, "")
 
     @router.api_route("/{repo}/{name}.md", methods=READ)
-    def flist(request: Request, repo: str, name: str, version: str = "") -> Response:
+    async def flist(request: Request, repo: str, name: str, version: str = "") -> Response:
         """Show a flist."""
-        asked = find_asked(desk, request, repo, name, version)
-        return show_flist(desk, request, asked, f"{repo}/{name}")
+        return await desk.pool.run(find_and_show, desk, request, repo, name, version)
 
     @router.api_route("/{repo}", methods=READ)
-    def repository(request: Request, repo: str, after: str = Query("")) -> Response:
+    async def repository(request: Request, repo: str, after: str = "") -> Response:
         """Show a repository."""
-        return show_repository(desk, request, repo, "", after)
+        return await desk.pool.run(show_repository, desk, request, repo, "", after)
 
     return router
 
@@ -128,8 +128,8 @@ def say_publish(hub: str, repo: str) -> str:
     """Return how to publish from a terminal."""
     return (
         "export RFS_TOKEN=TOKEN\n"
-        f"zos flist pack -m NAME.fl -s '{hub}' DIRECTORY\n"
-        f"zos flist publish NAME.fl {hub} {repo}/NAME.fl"
+        f'zos flist pack -m NAME.fl -s "server://{hub}?token=$RFS_TOKEN" DIRECTORY\n'
+        f"zos flist publish -m NAME.fl -s {hub} {repo}/NAME.fl"
     )
 
 
@@ -140,6 +140,12 @@ def may_write(desk: Desk, asking: Viewer, repository: Repository) -> bool:
     except HubError:
         return False
     return True
+
+
+def find_and_show(desk: Desk, request: Request, repo: str, name: str, version: str) -> Response:
+    """Return the page of a flist's version."""
+    asked = find_asked(desk, request, repo, name, version)
+    return show_flist(desk, request, asked, f"{repo}/{name}")
 
 
 def show_flist(desk: Desk, request: Request, asked: Asked, name: str, error: str = "") -> Response:

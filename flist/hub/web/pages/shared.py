@@ -20,17 +20,24 @@ from flist.hub.web.viewers import viewer
 from flist.mount.reader import Reader
 from flist.mount.tree import Tree
 from flist.store.fetch import Fetcher
+from serving.pools import Pool
 
 ROOT, LOGIN = "/", "login"
+THREADS = 4
 PRIVATE = "private, no-cache"
 """No shared cache keeps a page: it depends on who asks."""
 
 
 @dataclass
 class Desk:
-    """The hub, with the flists that are open for the pages."""
+    """The hub, with the flists that are open for the pages.
+
+    Pages are made by few threads of their own: a search through half a million names must not keep
+    the nodes waiting.
+    """
 
     hub: Hub
+    pool: Pool = field(default_factory=lambda: Pool(THREADS))
     flists: OpenFlists = field(default_factory=OpenFlists)
     fetcher: Fetcher = field(init=False)
 
