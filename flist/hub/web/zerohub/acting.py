@@ -8,21 +8,12 @@ from dataclasses import dataclass
 
 from fastapi import Request
 
-from flist.hub.errors import ForbiddenError, HubError, NotSignedInError
+from flist.hub.errors import ForbiddenError, NotSignedInError, ReadOnlyError
 from flist.hub.state.viewer import Viewer
 from flist.hub.web.viewers import demand, viewer
 
 COOKIE = "active-user"
 """Upstream's name: it says in whose repository its client acts."""
-
-
-class ReadOnlyError(HubError):
-    """The hub takes no changes."""
-
-    http_status = 403
-
-    def __init__(self) -> None:
-        super().__init__("readonly mode")
 
 
 @dataclass(frozen=True, slots=True)
