@@ -3,10 +3,13 @@
 import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
+from anyio import to_thread
 from fastapi import FastAPI
 
 from flist.hub.folder.library import Library
+from flist.hub.library.collecting import Upkeep
 from flist.hub.library.hub import Hub, open_hub
 from flist.hub.settings import HubSettings
 from flist.hub.state.opening import has_state
@@ -55,13 +58,22 @@ def create_app(root: Path, settings: HubSettings | None = None) -> FastAPI:
 
 def create_hub_app(hub: Hub) -> FastAPI:
     """Return the application of a hub with accounts, which it closes when it ends."""
-    app, hub.kit = make_app(hub.settings)
+    downloads = Downloads()
+    upkeep = Upkeep(hub, lambda: hub.blocks.count_downloads(downloads.take()))
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        upkeep.start()
+        yield
+        await to_thread.run_sync(upkeep.stop)
+        hub.close()
+
+    app, hub.kit = make_app(hub.settings, lifespan)
     app.state.hub = hub
     hub.kit.readiness.checks["database"] = hub.database.check
     hub.contents.prepare()
     if hub.settings.open_to_all:
         let_everybody_in(hub)
-    downloads = Downloads()
     add_greeting(app)
     app.include_router(blocks.make_router(hub, downloads))
     kept = files.Files(hub.database)
@@ -70,7 +82,7 @@ def create_hub_app(hub: Hub) -> FastAPI:
     websites = website.Websites(hub, kept, downloads.add, hub.kit.pools.hashing)
     app.include_router(website.make_router(websites, hub.kit.pools.hashing))
     app.include_router(sessions.make_router(hub))
-    provider = oidc.make_provider(hub.settings)
+    provider = app.state.oidc = oidc.make_provider(hub.settings)
     if provider is not None:
         app.include_router(oidc.make_router(hub, provider))
     app.include_router(accounts.make_router(hub))
@@ -84,16 +96,8 @@ def create_hub_app(hub: Hub) -> FastAPI:
     return app
 
 
-def make_app(settings: HubSettings) -> tuple[FastAPI, Kit]:
+def make_app(settings: HubSettings, lifespan: Any = None) -> tuple[FastAPI, Kit]:
     """Return an application without routes of its own, and its kit."""
-
-    @contextlib.asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        yield
-        hub: Hub | None = getattr(app.state, "hub", None)
-        if hub is not None:
-            hub.close()
-
     # The interactive documentation would load scripts from other sites, and a redirect would be
     # built from the Host header, which a client chooses.
     app = FastAPI(

@@ -6,8 +6,9 @@ A store keeps encrypted blocks by id. It does not guarantee the bytes: the reade
 
 import contextlib
 import importlib
-from collections.abc import Callable, Hashable, Sequence
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+import re
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
 from common.errors import UsageError
 from flist.http.urls import hide_secrets, split_url
@@ -76,6 +77,34 @@ def is_down(store: Store | None, block_id: bytes) -> bool:
     """Return whether it is known that a block can't be read now: guesses do not wait for it."""
     method: Callable[[bytes], bool] | None = getattr(store, "is_down", None)
     return method is not None and method(block_id)
+
+
+BLOCK_NAME = re.compile(r"[0-9a-f]{64}|[0-9a-f]{32}")
+"""The name of a block of either format in a store."""
+
+
+class Stored(NamedTuple):
+    """A block in a store's list; `changed_s` says when it was written, or last relied on."""
+
+    id: bytes
+    size: int
+    changed_s: float
+
+
+@runtime_checkable
+class RemovingStore(Protocol):
+    """A store that can remove a block."""
+
+    def remove(self, block_id: bytes, /) -> None:
+        """Remove a block, if it is there; raises `StoreError`."""
+
+
+@runtime_checkable
+class ListingStore(Protocol):
+    """A store that can list its blocks."""
+
+    def stored(self) -> Iterator[Stored]:
+        """Yield all blocks, in any order; raises `StoreError`."""
 
 
 @runtime_checkable

@@ -12,14 +12,17 @@ import ctypes
 import errno
 import itertools
 import os
+import stat
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from common.errors import UsageError
 from flist.errors import BlockMissingError, StoreError, StoreUnavailableError
+from flist.store.base import BLOCK_NAME, Stored
 
+FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK  # a pipe in a block's place is not waited for
 YOUNG_S = 60.0
 """The time of a block this young is not renewed: that would cost a write."""
 
@@ -66,7 +69,7 @@ class FolderStore:
         layout."""
         name = block_id.hex()
         try:
-            handle = os.open(self.path(name), os.O_RDONLY | os.O_CLOEXEC)
+            handle = os.open(self.path(name), FLAGS)
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -101,9 +104,28 @@ class FolderStore:
                 continue
             except OSError as error:
                 raise refusal(error, f"cannot look for block {name} in {self.root}") from error
-            if status.st_size > 0:
+            if status.st_size > 0 and stat.S_ISREG(status.st_mode):
                 return place, status.st_mtime
         return None
+
+    def remove(self, block_id: bytes) -> None:
+        """Remove a block, in whichever layout it is."""
+        name = block_id.hex()
+        for place in (self.path(name), self.other_path(name)):
+            try:
+                os.unlink(place)  # noqa: PTH108
+            except (FileNotFoundError, NotADirectoryError):
+                continue
+            except OSError as error:
+                raise refusal(error, f"cannot remove block {name} in {self.root}") from error
+
+    def stored(self) -> Iterator[Stored]:
+        """Yield all blocks of both layouts."""
+        try:
+            for name in ("", *(f"{number:02x}" for number in range(256))):
+                yield from list_folder(f"{self.root_text}/{name}")
+        except OSError as error:
+            raise refusal(error, f"cannot list {self.root}") from error
 
     def put(self, block_id: bytes, data: bytes) -> None:
         """Keep a block; if a file of the same size is there, only renew its time."""
@@ -169,6 +191,19 @@ class FolderStore:
         """Do nothing: no file is kept open."""
 
 
+def list_folder(folder: str) -> Iterator[Stored]:
+    """Yield the blocks that are files in one folder."""
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if BLOCK_NAME.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
+                    with contextlib.suppress(FileNotFoundError):  # removed a moment ago
+                        status = entry.stat(follow_symlinks=False)
+                        yield Stored(bytes.fromhex(entry.name), status.st_size, status.st_mtime)
+    except (FileNotFoundError, NotADirectoryError):
+        return
+
+
 def refusal(error: OSError, what: str) -> StoreError:
     """Return the error for an `OSError`; missing permissions are not temporary."""
     is_final = isinstance(error, (PermissionError, NotADirectoryError, IsADirectoryError))
@@ -202,7 +237,7 @@ def renew(path: str, modified_s: float) -> bool:
 
 def read_file(path: str) -> bytes:
     """Return the content of a file (for many small files, faster than a file object)."""
-    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    handle = os.open(path, FLAGS)
     try:
         size = os.fstat(handle).st_size
         data = os.read(handle, size)

@@ -6,6 +6,7 @@ Upstream's `s3+tls` and `s3s+tls` are supported, too. Both keys are percent-deco
 """
 
 import re
+from collections.abc import Iterator
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import obstore
@@ -15,6 +16,7 @@ from obstore.store import S3Store
 from common.errors import UsageError
 from flist.errors import BlockError, BlockMissingError, StoreError, StoreUnavailableError
 from flist.model import MAX_BLOCK_BYTES
+from flist.store.base import BLOCK_NAME, Stored
 
 DEFAULT_REGION = "us-east-1"
 TIMEOUT = "20s"
@@ -32,13 +34,14 @@ class S3BlockStore:
     def __init__(self, bucket: S3Store, shown: str) -> None:
         self.bucket = bucket
         self.shown = shown
+        self.max_bytes = MAX_BLOCK_BYTES
 
     def get(self, block_id: bytes) -> bytes:
         """Return a block."""
         name = block_id.hex()
         try:
             answer = obstore.get(self.bucket, name)
-            if answer.meta["size"] > MAX_BLOCK_BYTES:
+            if answer.meta["size"] > self.max_bytes:
                 raise BlockError(f"block {name} is refused: it has {answer.meta['size']} bytes")
             return bytes(answer.bytes())
         except FileNotFoundError as error:
@@ -64,6 +67,27 @@ class S3BlockStore:
         """Keep a block."""
         try:
             obstore.put(self.bucket, block_id.hex(), data)
+        except (BaseError, OSError) as error:
+            raise self.refuse(error) from error
+
+    def remove(self, block_id: bytes) -> None:
+        """Remove a block."""
+        try:
+            obstore.delete(self.bucket, block_id.hex())
+        except FileNotFoundError as error:
+            if is_bucket_missing(error):
+                raise self.refuse(error) from error
+        except (BaseError, OSError) as error:
+            raise self.refuse(error) from error
+
+    def stored(self) -> Iterator[Stored]:
+        """Yield all blocks of the bucket."""
+        try:
+            for rows in obstore.list(self.bucket, chunk_size=1000):
+                for row in rows:
+                    if BLOCK_NAME.fullmatch(row["path"]):
+                        changed_s = row["last_modified"].timestamp()
+                        yield Stored(bytes.fromhex(row["path"]), row["size"], changed_s)
         except (BaseError, OSError) as error:
             raise self.refuse(error) from error
 

@@ -43,7 +43,8 @@ class Refusal(Exception):  # noqa: N818 it is an answer of the server
 class Connection:
     """One connection to a server."""
 
-    def __init__(self, address: Address, patience: Patience) -> None:
+    def __init__(self, address: Address, patience: Patience, max_bytes: int = MAX_BYTES) -> None:
+        self.max_bytes = max_bytes
         self.socket = PatientSocket(connect(address, patience.left()), patience)
         self.stream: BinaryIO = self.socket.makefile()
         try:
@@ -97,7 +98,7 @@ class Connection:
             return number
         if kind == b"$" and number == -1:
             return None
-        if kind != b"$" or not 0 <= number <= MAX_BYTES:
+        if kind != b"$" or not 0 <= number <= self.max_bytes:
             raise ConnectionError("the answer is not valid")
         data = self.stream.read(number + 2)
         if len(data) != number + 2:
@@ -132,6 +133,7 @@ class ZdbStore:
         self.address = address
         self.shown = shown
         self.timeout_s = timeout_s
+        self.max_bytes = MAX_BYTES
         self.idle: list[Connection] = []
         self.lock = threading.Lock()
 
@@ -161,6 +163,16 @@ class ZdbStore:
         """Keep a block; 0-db answers with the key, or with nil if it has the block already."""
         self.ask(b"SET", block_id, data)
 
+    def remove(self, block_id: bytes) -> None:
+        """Remove a block; 0-db refuses to remove what it does not have."""
+        try:
+            self.ask(b"DEL", block_id)
+        except StoreUnavailableError:
+            raise
+        except StoreError:
+            if self.has(block_id):
+                raise
+
     def ask(self, *words: bytes, patience_s: float = LONGEST_S) -> Answer:
         """Send one command and return the answer."""
         return self.ask_all([words], patience_s)[0]
@@ -180,7 +192,7 @@ class ZdbStore:
                     if isinstance(error, TimeoutError):
                         raise
                     # The server closed it while it was idle.
-            return self.exchange(Connection(self.address, patience), commands)
+            return self.exchange(Connection(self.address, patience, self.max_bytes), commands)
         except Refusal as refusal:
             raise self.refuse(refusal) from refusal
         except OSError as error:

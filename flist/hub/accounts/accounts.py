@@ -98,6 +98,7 @@ class Accounts:
             "created_s": self.clock(),
         }
         with self.database.writing() as connection:
+            self.lock_others(connection)
             # Names that differ in case only would be mistaken for one another.
             taken = select(ACCOUNTS.c.id).where(func.lower(ACCOUNTS.c.name) == name.lower())
             if connection.execute(taken).first():
@@ -173,6 +174,7 @@ class Accounts:
         """
         values = dict(self.prepare(key, value) for key, value in what.items())
         with self.database.writing() as connection:
+            self.lock_others(connection)
             account = self.read(connection, name)
             if account.kind == GROUP and what.keys() - OF_GROUPS:
                 raise InvalidError(f"{name} is a group, which cannot sign in")
@@ -196,6 +198,15 @@ class Accounts:
         first = change.where(TOKENS.c.revoked_s.is_(None))
         connection.execute(first.values(revoked_s=self.clock()))
 
+    def lock_others(self, connection: Connection) -> None:
+        """Let no other change of accounts happen before this one is over: all lock the same rows.
+
+        Else two administrators could disable one another at the same time, and two accounts get
+        names that differ in case only.
+        """
+        admins = select(ACCOUNTS.c.id).where(ACCOUNTS.c.is_admin).order_by(ACCOUNTS.c.id)
+        connection.execute(admins.with_for_update()).all()
+
     def demand_admin_left(self, connection: Connection, changed: Account) -> None:
         """Raise `ConflictError` if the last account was changed that administers the hub."""
         if not changed.is_admin or changed.is_disabled:
@@ -209,6 +220,7 @@ class Accounts:
     def delete(self, name: str) -> None:
         """Remove an account with its tokens. Raises `ConflictError` while it owns repositories."""
         with self.database.writing() as connection:
+            self.lock_others(connection)
             account = self.read(connection, name)
             owned = select(REPOSITORIES.c.name).where(REPOSITORIES.c.owner_id == account.id)
             names = list(connection.execute(owned.order_by(REPOSITORIES.c.name)).scalars())

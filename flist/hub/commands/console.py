@@ -5,17 +5,16 @@ import getpass
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from common.errors import UsageError
 from common.publickeys import parse_public_keys
 from common.text import printable
-from flist.hub.library.hub import Hub, open_hub
+from flist.hub.commands.shared import opened
+from flist.hub.library.hub import Hub
 from flist.hub.settings import HubSettings
-from flist.hub.state.opening import has_state
 
 if TYPE_CHECKING:
     Actions = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -50,21 +49,6 @@ def run(settings: HubSettings, options: dict[str, Any]) -> int:
     with opened(settings) as hub:
         options["call"](hub, options)
     return 0
-
-
-@contextmanager
-def opened(settings: HubSettings) -> Iterator[Hub]:
-    """Give the hub of the settings. Raises `UsageError` for a folder that is none."""
-    if not has_state(settings.root, settings.database):
-        raise UsageError(
-            f"cannot use {settings.root}: it is no hub with accounts",
-            hint="`zos hub init` makes one",
-        )
-    hub = open_hub(settings)
-    try:
-        yield hub
-    finally:
-        hub.close()
 
 
 def read_password() -> str:

@@ -1,6 +1,6 @@
 """Whole files in the block store, and copies of them on this machine.
 
-A file is kept as pieces of 1 MiB, each a block named by its own hash, so servers with the same
+A file is kept as pieces of 512 KiB, each a block named by its own hash, so servers with the same
 store and database have all files in common. To send one, or to open it as a flist, a server makes a
 copy in its cache, which it checks against the file's SHA-256.
 """
@@ -27,7 +27,9 @@ from flist.hub.state.objects import Objects
 from flist.hub.state.viewer import Viewer
 from serving.content import FileOpener, OpenFile
 
-PIECE_BYTES = 1 << 20
+PIECE_BYTES = 1 << 19  # every store takes a block of this size
+DRAFT_S = 86400.0
+"""Nothing was written to a draft for so long: nobody writes it any more."""
 USED_S = 60.0
 """A copy that was used so recently stays: somebody may be about to open it."""
 
@@ -201,6 +203,14 @@ class Contents:
                 return
             path.unlink(missing_ok=True)
             total -= size
+
+    def forget_drafts(self) -> None:
+        """Remove what a server that was killed has left of arriving files."""
+        limit_s = time.time() - DRAFT_S
+        for path in self.arriving.glob("*"):
+            with contextlib.suppress(FileNotFoundError):
+                if path.stat().st_mtime < limit_s:
+                    path.unlink()
 
     def prepare(self) -> None:
         """Make the folders."""

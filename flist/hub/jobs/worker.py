@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from common.errors import UsageError, ZosError
+from flist.archive.limits import Limits
 from flist.hub.jobs.confine import Confinement, confine
 from flist.model import Route
 from flist.oci.convert import convert
-from flist.oci.layer.apply import Limits
 from flist.oci.platform import parse_platform
 from flist.oci.source.auth import read_credentials
 from flist.oci.source.reference import parse_reference

@@ -18,7 +18,7 @@ from flist.hub.library.values import Entry, Repository, Version
 from flist.hub.names import is_flist
 from flist.hub.state import epoch
 from flist.hub.state.audit import Audit
-from flist.hub.state.blocks import batches
+from flist.hub.state.batches import batches
 from flist.hub.state.tables import (
     ENTRIES,
     OBJECTS,
@@ -52,6 +52,7 @@ class Flists:
         self.readers = readers
         self.audit = audit
         self.keep_versions = keep_versions
+        self.quotas = contents.blocks.quotas
 
     # -- reading ---------------------------------------------------------------------------------
 
@@ -132,10 +133,11 @@ class Flists:
         """
         if not is_flist(name):
             raise InvalidError("not the name of a flist", hint="NAME.fl, of letters, digits, ._+-")
-        self.repositories.demand_write(viewer, repo)
+        owned = self.repositories.demand_write(viewer, repo)
         parsed = parse_flist(draft.path)
         self.contents.blocks.adopt(parsed.blocks)
         check_blocks(parsed, parsed.blocks - self.readers.claimable(viewer, parsed.blocks))
+        self.quotas.demand_version(owned.owner_id, owned.owner, parsed.blocks)
         self.contents.send(viewer, draft)
         with self.database.writing() as connection:
             repository = self.repositories.find_in(connection, viewer, repo, is_locked=True)
@@ -220,6 +222,7 @@ class Flists:
             note_change(connection, repository.id)
             epoch.bump(connection)
             self.audit.note(viewer, "flist.delete", f"{repo}/{name}", "", connection)
+        self.quotas.forget()
         self.readers.refresh()
 
 

@@ -59,13 +59,21 @@ class Hub:
 def open_hub(settings: HubSettings) -> Hub:
     """Return the hub of `settings`, whose database is brought to this version."""
     store = open_store(settings.store_url)
+    allow_large(store, settings.max_block_bytes)
     return make_hub(settings, open_state(settings.root, settings.database), store)
+
+
+def allow_large(store: Store, max_bytes: int) -> None:
+    """Let a store give blocks that are larger than those of a flist: uploaded files have some."""
+    known = getattr(store, "max_bytes", None)
+    if known is not None:
+        store.max_bytes = max(known, max_bytes)  # type: ignore[attr-defined]
 
 
 def make_hub(settings: HubSettings, database: Database, store: Store) -> Hub:
     """Return a hub of its database and store."""
     audit, readers = Audit(database), Readers(database)
-    blocks, objects = Blocks(database, store), Objects(database)
+    blocks, objects = Blocks(database, store, settings.quota_bytes), Objects(database)
     contents = Contents(blocks, objects, settings.root, settings.cache_bytes)
     repositories = Repositories(database, readers, audit)
     flists = Flists(database, contents, repositories, readers, audit, settings.keep_versions)

@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, Exists, and_, exists, or_, select, true
 
 from flist.hub.library.values import Repository
 from flist.hub.state import epoch
-from flist.hub.state.blocks import batches
+from flist.hub.state.batches import batches
 from flist.hub.state.tables import BLOCKS, PIECES, REPOSITORIES, UPLOADS, USES, VERSIONS
 from flist.hub.state.viewer import ADMIN, READ, Viewer
 from serving.database import Database

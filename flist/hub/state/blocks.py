@@ -9,17 +9,18 @@ removes the block from the store, then the row. So an upload
 
 import errno
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, delete, func, select, update
 
 from flist.blocks.codec import digest
 from flist.errors import BlockError, BlockMissingError, StoreError, StoreUnavailableError
 from flist.hub.state import epoch
+from flist.hub.state.batches import batches
+from flist.hub.state.quotas import Quotas
 from flist.hub.state.tables import BLOCKS, UPLOADS
 from flist.hub.state.viewer import Viewer
 from flist.store.base import Store, get_range
@@ -27,7 +28,6 @@ from flist.store.folder import FolderStore
 from serving.content import Content, FileOpener, Pieces
 from serving.database import Database, insert_new
 
-BATCH = 500
 YOUNG_S = 60.0
 """A row this young is not made younger: that would cost a write."""
 WAIT_S = 60.0
@@ -36,7 +36,6 @@ ABANDONED_S = 600.0
 PAUSE_S = 0.05
 ADOPTERS = 8
 ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENXIO)
-T = TypeVar("T")
 
 
 class BusyError(StoreUnavailableError):
@@ -45,18 +44,12 @@ class BusyError(StoreUnavailableError):
     http_status = 503
 
 
-def batches(items: Iterable[T], size: int = BATCH) -> Iterator[list[T]]:
-    """Yield the items in lists of at most `size`."""
-    source = iter(items)
-    while batch := list(islice(source, size)):
-        yield batch
-
-
 class Blocks:
     """The blocks of a hub. Threads, and servers on the same database, may share them."""
 
-    def __init__(self, database: Database, store: Store) -> None:
+    def __init__(self, database: Database, store: Store, quota_bytes: int = 0) -> None:
         self.database = database
+        self.quotas = Quotas(database, quota_bytes)
         self.store = store
         self.opener = FileOpener()
 
@@ -66,8 +59,9 @@ class Blocks:
         """Keep a block, whose id the caller has computed; return whether it is new.
 
         The block can be relied on for as long as garbage collection leaves young ones alone, or
-        once something uses it. Raises `StoreError`.
+        once something uses it. Raises `StoreError`, and `TooLargeError` beyond the quota.
         """
+        self.quotas.demand_upload(viewer, block_id, len(data))
         deadline = time.monotonic() + WAIT_S
         while True:
             removals, state = self._touch(viewer, block_id, is_open=is_open)
@@ -264,6 +258,8 @@ class Blocks:
 
     def count_downloads(self, counts: dict[bytes, int]) -> None:
         """Add downloads to the blocks' rows, in one transaction."""
+        if not counts:
+            return
         with self.database.writing() as connection:
             for block_id, count in sorted(counts.items()):
                 mine = BLOCKS.c.id == block_id

@@ -4,9 +4,9 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, delete, func, insert, select, update
 
-from flist.hub.state.blocks import batches
+from flist.hub.state.batches import batches
 from flist.hub.state.tables import BLOCKS, OBJECTS, PIECES, USES
 from serving.database import Database, insert_new
 
@@ -63,6 +63,9 @@ class Objects:
             if connection.execute(mine.values(touched_s=now_s)).rowcount:
                 return
             # Garbage collection has removed the row in between.
+        # A client may have named parts of a file as it liked: what was uploaded whole counts.
+        for table in (PIECES, USES):
+            connection.execute(delete(table).where(table.c.object == digest))
         insert_all(
             connection,
             PIECES,

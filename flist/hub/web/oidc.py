@@ -20,6 +20,7 @@ from flist.hub.errors import NotSignedInError
 from flist.hub.library.hub import Hub
 from flist.hub.web.sessions import redirect
 from flist.hub.web.viewers import address_of, is_secure, keep_session
+from serving.openapi import describe_problems
 from serving.rates import RateLimit, TooManyRequestsError
 from serving.tokens import DAY_S
 
@@ -28,6 +29,7 @@ CALLBACK = f"{BEGIN}/callback"
 COOKIE = "zos_oidc"
 ATTEMPT_S = 600
 NEXT_CHARS = 500
+PROBLEMS = describe_problems(401, 403, 409, 502)
 
 
 def make_provider(settings: Any) -> Provider | None:
@@ -54,7 +56,7 @@ def make_router(hub: Hub, provider: Provider) -> APIRouter:
         if wait_s:
             raise TooManyRequestsError(wait_s)
 
-    @router.get(BEGIN, status_code=303, response_class=Response)
+    @router.get(BEGIN, status_code=303, response_class=Response, responses=PROBLEMS)
     def begin(request: Request, next: str = "") -> Response:  # noqa: A002 the query's word
         """Send the browser to the provider."""
         count(request)
@@ -67,7 +69,7 @@ def make_router(hub: Hub, provider: Provider) -> APIRouter:
         )  # fmt: skip
         return response
 
-    @router.get(CALLBACK, status_code=303, response_class=Response)
+    @router.get(CALLBACK, status_code=303, response_class=Response, responses=PROBLEMS)
     def come_back(request: Request) -> Response:
         """Sign in whom the provider vouches for."""
         count(request)

@@ -32,6 +32,7 @@ from flist.hub.web.viewers import (
 from flist.server import api
 from flist.server.signin import PURPOSE
 from serving.bodies import read_body
+from serving.openapi import describe_problems
 from serving.rates import RateLimit, TooManyRequestsError
 from serving.tokens import DAY_S
 
@@ -79,7 +80,12 @@ def host_of(request: Request) -> str:
 def add_sign_in(router: APIRouter, hub: Hub) -> None:
     """Add the route that gives out tokens."""
 
-    @router.post(f"/{api.SIGN_IN}", status_code=201, openapi_extra=describe_body(SignIn))
+    @router.post(
+        f"/{api.SIGN_IN}",
+        status_code=201,
+        openapi_extra=describe_body(SignIn),
+        responses=describe_problems(401),
+    )
     async def sign_in(request: Request) -> SignedIn:
         """Return a token for a user's name with a password, or a signed nonce."""
         body = await read_json(request, MAX_BODY_BYTES, is_guest=True)
@@ -114,7 +120,12 @@ async def check_password(hub: Hub, request: Request, name: str, password: str, w
 def add_sign_out(router: APIRouter, hub: Hub) -> None:
     """Add the route that ends a session."""
 
-    @router.post("/api/v1/signout", status_code=204, response_class=Response)
+    @router.post(
+        "/api/v1/signout",
+        status_code=204,
+        response_class=Response,
+        responses=describe_problems(401, 403),
+    )
     def sign_out(request: Request) -> Response:
         """Revoke the token of this request."""
         scheme, _, text = request.headers.get("authorization", "").partition(" ")
@@ -127,7 +138,13 @@ def add_sign_out(router: APIRouter, hub: Hub) -> None:
 def add_pages(router: APIRouter, hub: Hub) -> None:
     """Add the forms of the pages."""
 
-    @router.post("/login", status_code=303, response_class=Response, openapi_extra=describe_form())
+    @router.post(
+        "/login",
+        status_code=303,
+        response_class=Response,
+        openapi_extra=describe_form(),
+        responses=describe_problems(401, 403),
+    )
     async def log_in(request: Request) -> Response:
         """Begin a session of the pages."""
         check_form(request)
@@ -137,7 +154,9 @@ def add_pages(router: APIRouter, hub: Hub) -> None:
         keep_session(request, response, text, int(PAGES_DAYS * DAY_S))
         return response
 
-    @router.post("/logout", status_code=303, response_class=Response)
+    @router.post(
+        "/logout", status_code=303, response_class=Response, responses=describe_problems(401, 403)
+    )
     def log_out(request: Request) -> Response:
         """End the session of the pages."""
         check_form(request)

@@ -11,10 +11,14 @@ from fastapi import FastAPI
 from flist.hub.accounts.passwords import Passwords
 from flist.hub.app import create_hub_app
 from flist.hub.library.hub import Hub, open_hub
+from flist.hub.library.hub import make_hub as hub_of
 from flist.hub.settings import HubSettings
-from flist.hub.state.tables import TOKENS
+from flist.hub.state.tables import METADATA, TOKENS
 from flist.hub.state.viewer import PUBLISH, READ, SCOPES, UPLOAD, Viewer
-from serving.database import insert_new
+from flist.model import Route
+from flist.pack.pack import pack
+from flist.store.base import open_store
+from serving.database import create_tables, insert_new, open_database
 from serving.tokens import digest_of
 from tests.helpers.asgi import Answer, send_body
 from tests.helpers.flist.desk import Cheap
@@ -54,28 +58,45 @@ class LocalHub:
         return self.hub.tokens.find_viewer(self.tokens[user])
 
 
-def make_hub(root: Path, **settings: Any) -> LocalHub:
-    """Return a hub in the folder `root`."""
+def make_hub(root: Path, *, is_in_memory: bool = False, **settings: Any) -> LocalHub:
+    """Return a hub in the folder `root`; its database may be in memory."""
     root.mkdir(exist_ok=True)
     Passwords.time_cost, Passwords.memory_kib = Cheap.time_cost, Cheap.memory_kib
-    hub = open_hub(HubSettings(root=root, **settings))
+    hub = open_in_memory(root) if is_in_memory else open_hub(HubSettings(root=root, **settings))
     return LocalHub(create_hub_app(hub), hub, root, add_users(hub))
+
+
+def open_in_memory(root: Path) -> Hub:
+    """Return a hub whose database is in memory: quicker where many threads write."""
+    settings = HubSettings(root=root)
+    database = open_database("sqlite://")
+    create_tables(database, METADATA)
+    return hub_of(settings, database, open_store(settings.store_url))
 
 
 def make_root(root: Path, **settings: Any) -> Path:
     """Make the folder of a hub for a server to serve: with users, repositories and `TOKEN`."""
     hub = make_hub(root, **settings).hub
     account = hub.accounts.find(OPERATOR)
-    assert account is not None
     _, mark, secret = TOKEN.split("_")
     row = {"id": mark, "account_id": account.id, "name": "fixed", "digest": digest_of(secret),
-           "scopes": " ".join(SCOPES), "created_s": 0}  # fmt: skip
+           "scopes": " ".join(SCOPES), "is_session": False, "created_s": 0}  # fmt: skip
     with hub.database.writing() as connection:
         insert_new(connection, TOKENS, row)
     for name in REPOSITORIES:
         hub.repositories.create(hub.tokens.find_viewer(TOKEN), name)
     hub.close()
     return root
+
+
+def make_flist(folder: Path, root: Path, content: str) -> bytes:
+    """Return the bytes of a flist with one file, whose blocks are in the hub's folder `root`."""
+    tree = folder / "tree"
+    tree.mkdir(exist_ok=True)
+    (tree / "file").write_text(content)
+    meta = folder / "made.fl"
+    pack(tree, meta, [Route(0, 255, f"dir://{root}/blocks")], is_checksum=True, processes=1)
+    return meta.read_bytes()
 
 
 def fetch(url: str, **headers: str) -> bytes:

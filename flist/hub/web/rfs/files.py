@@ -41,10 +41,15 @@ class Files:
         self.database = database
 
     def note(self, viewer: Viewer, name: str, index: int, block: str) -> None:
-        """Record that `block` is part `index` of the file `name`."""
+        """Record that `block` is part `index` of the file `name`.
+
+        Nothing changes for a file that is whole, or that others have completed.
+        """
         key = {"object": name, "position": index}
         values = {**key, "block": bytes.fromhex(block)}
         with self.database.writing() as connection:
+            if is_object(connection, name) or is_others(connection, viewer, name):
+                return
             if not insert_new(connection, PIECES, values):
                 connection.execute(delete(PIECES).filter_by(**key))
                 insert_new(connection, PIECES, values)
@@ -81,6 +86,16 @@ def is_object(connection: Connection, name: str) -> bool:
     """Return whether a whole file of this name was uploaded."""
     wanted = select(OBJECTS.c.digest).where(OBJECTS.c.digest == name)
     return connection.execute(wanted).first() is not None
+
+
+def is_others(connection: Connection, viewer: Viewer, name: str) -> bool:
+    """Return whether a file is complete, and the viewer has sent nothing of it."""
+    wanted = select(FILES.c.account_id).where(FILES.c.object == name)
+    owners = {row.account_id for row in connection.execute(wanted)}
+    if not owners or viewer.account_id in owners:
+        return False
+    parts = select(PIECES.c.block).where(PIECES.c.object == name).order_by(PIECES.c.position)
+    return name_file(bytes(row.block).hex() for row in connection.execute(parts)) == name
 
 
 def claim(connection: Connection, viewer: Viewer, name: str) -> None:

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from flist.blocks.codec import digest
+from flist.hub.accounts.passwords import Passwords
 from flist.hub.library.hub import open_hub
 from flist.hub.settings import HubSettings
 from tests.helpers.flist.hub import TOKEN, make_root
@@ -26,11 +27,19 @@ SIGN_INS = 300
 READ_S = 1.0
 
 
+class Real(Passwords):
+    """The costs that a hub has; other tests have cheaper ones."""
+
+    time_cost, memory_kib = 3, 32 << 10
+
+
 @pytest.fixture(name="root", scope="module")
 def make_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Make a hub's folder with one block that everybody may read."""
     root = tmp_path_factory.mktemp("limits") / "hub"
     hub = open_hub(HubSettings(root=make_root(root)))
+    hub.accounts.passwords = Real()
+    hub.accounts.set_password("alice", PASSWORD)
     hub.blocks.put(hub.tokens.find_viewer(TOKEN), digest(b"block"), b"block", is_open=True)
     hub.close()
     return root

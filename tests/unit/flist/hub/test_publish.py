@@ -10,11 +10,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from flist.format.signing.sign import sign_flist
 from flist.hub.app import create_app
 from flist.hub.errors import ForbiddenError, InvalidError
-from flist.model import Route
-from flist.pack.pack import pack
 from flist.store.folder import FolderStore
 from tests.helpers.asgi import ask
-from tests.helpers.flist.hub import LocalHub, make_hub
+from tests.helpers.flist.hub import LocalHub, make_flist, make_hub
 
 NAME = "/me/tree.fl"
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(32))
@@ -25,16 +23,6 @@ def serve(tmp_path: Path) -> LocalHub:
     hub = make_hub(tmp_path / "hub", keep_versions=2)
     hub.hub.repositories.create(hub.viewer("alice"), "me")
     return hub
-
-
-def make_flist(folder: Path, content: str) -> bytes:
-    """Return the bytes of a flist with one file."""
-    tree = folder / "tree"
-    tree.mkdir(exist_ok=True)
-    (tree / "file").write_text(content)
-    meta = folder / "made.fl"
-    pack(tree, meta, [Route(0, 255, f"dir://{folder}/hub/blocks")], is_checksum=True, processes=1)
-    return meta.read_bytes()
 
 
 def sign(folder: Path, data: bytes) -> bytes:
@@ -59,7 +47,7 @@ def leftovers(hub: LocalHub) -> list[str]:
     "data", [b"", b"no flist", b"SQLite format 3\0" + bytes(5000), b"\x1f\x8b no gzip"]
 )
 def test_what_is_no_flist_is_refused(hub: LocalHub, tmp_path: Path, data: bytes) -> None:
-    good = make_flist(tmp_path, "one")
+    good = make_flist(tmp_path, tmp_path / "hub", "one")
     assert put(hub, good) == 201
     assert put(hub, data) == 422
     assert put(hub, data, name="/me/other.fl") == 422
@@ -78,7 +66,7 @@ def test_what_is_no_signature_is_refused(hub: LocalHub, data: bytes) -> None:
 def test_a_repository_whose_address_is_taken_is_refused(
     hub: LocalHub, tmp_path: Path, repo: str
 ) -> None:
-    data = make_flist(tmp_path, "one")
+    data = make_flist(tmp_path, tmp_path / "hub", "one")
     assert put(hub, data, "operator", f"/{repo}/tree.fl") in (400, 405)
     with pytest.raises(InvalidError):
         hub.hub.repositories.create(hub.viewer("operator"), repo)
@@ -90,7 +78,10 @@ def test_a_repository_whose_address_is_taken_is_refused(
 
 
 def test_only_its_owner_publishes_in_a_repository(hub: LocalHub, tmp_path: Path) -> None:
-    data, other = make_flist(tmp_path, "one"), make_flist(tmp_path, "two")
+    data, other = (
+        make_flist(tmp_path, tmp_path / "hub", "one"),
+        make_flist(tmp_path, tmp_path / "hub", "two"),
+    )
     assert put(hub, data, "alice") == 201
     assert put(hub, other, "bob") == 403
     assert put(hub, other, "bob", "/me/new.fl") == 403
@@ -112,7 +103,7 @@ def test_the_members_of_a_group_publish_in_its_repositories(hub: LocalHub, tmp_p
     with pytest.raises(ForbiddenError):
         repositories.create(hub.viewer("alice"), "images", owner="makers")
     repositories.create(hub.viewer("bob"), "images", owner="makers", is_private=True)
-    data = make_flist(tmp_path, "one")
+    data = make_flist(tmp_path, tmp_path / "hub", "one")
     assert put(hub, data, "alice", "/images/tree.fl") == 404  # it is private
     assert put(hub, data, "bob", "/images/tree.fl") == 201
     assert hub.send("GET", "/images/tree.fl", user="alice").status == 404
@@ -122,7 +113,7 @@ def test_the_members_of_a_group_publish_in_its_repositories(hub: LocalHub, tmp_p
 def test_nobody_opens_the_private_blocks_of_others(hub: LocalHub, tmp_path: Path) -> None:
     """A flist or a file that names them would, for whoever has learned their names."""
     hub.hub.repositories.change(hub.viewer("alice"), "me", is_private=True)
-    data = make_flist(tmp_path, "secret")
+    data = make_flist(tmp_path, tmp_path / "hub", "secret")
     (block,) = (path.name for path in (hub.root / "blocks").glob("*/*"))
     address = f"/blocks/{block[:2]}/{block}"
     assert put(hub, data) == 201
@@ -160,7 +151,7 @@ def versions(hub: LocalHub) -> list[tuple[str, bool, bool]]:
 
 def publish(hub: LocalHub, folder: Path, number: int, *, is_signed: bool = True) -> str:
     """Publish version `number` of the flist, signature first; return its digest."""
-    data = make_flist(folder, f"content {number}")
+    data = make_flist(folder, folder / "hub", f"content {number}")
     if is_signed:
         assert put(hub, sign(folder, data), name=f"{NAME}.sig") == 201
     assert put(hub, data) == 201
@@ -223,7 +214,7 @@ def test_the_blocks_are_on_the_disk_before_the_flist(
     hub: LocalHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The store that took the blocks is the one that is flushed."""
-    data = make_flist(tmp_path, "one")
+    data = make_flist(tmp_path, tmp_path / "hub", "one")
     stores: list[tuple[str, FolderStore]] = []
     put_first, flush_first = FolderStore.put, FolderStore.flush
 

@@ -1,8 +1,10 @@
 """Accounts, groups and passwords."""
 
 from functools import partial
+from typing import Literal
 
 import pytest
+from argon2 import PasswordHasher
 from sqlalchemy import insert, select, update
 
 from flist.hub.accounts.passwords import Passwords
@@ -32,6 +34,26 @@ def test_passwords_are_hashed_and_checked() -> None:
         ("alice", "x" * 5000), ("", PASSWORD),
     ]:  # fmt: skip
         assert desk.accounts.check_password(name, password) is None, (name, password[:9])
+
+
+def test_every_name_takes_the_same_work() -> None:
+    """Otherwise the time of an answer would tell which accounts there are."""
+    desk = Desk()
+    desk.accounts.create("keyless", public_key=KEY)
+    desk.accounts.create("team", kind="group")
+    desk.accounts.disable("bob")
+    costs: list[str] = []
+
+    class Counted(PasswordHasher):
+        def verify(self, hash: str | bytes, password: str | bytes) -> Literal[True]:  # noqa: A002
+            costs.append(str(hash).rpartition("$")[0].rpartition("$")[0])
+            return super().verify(hash, password)
+
+    desk.accounts.passwords.hasher = Counted(1, 8, 1)
+    for name in ("alice", "nobody", "keyless", "team", "bob", "x" * 100, ""):
+        desk.accounts.check_password(name, "a wrong password")
+    assert len(costs) == 7
+    assert set(costs) == {"$argon2id$v=19$m=8,t=1,p=1"}
 
 
 @pytest.mark.parametrize("password", ["short", "x" * 1025, "\udc80 not UTF-8"])

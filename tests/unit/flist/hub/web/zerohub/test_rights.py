@@ -5,8 +5,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from fastapi.routing import iter_route_contexts
+from starlette.routing import compile_path
 
 from flist.hub.state.viewer import PUBLISH, READ
+from flist.hub.web.zerohub import router as zerohub
 from tests.helpers.asgi import Answer
 from tests.helpers.flist.hub import make_hub
 from tests.helpers.flist.world import NO_ONE, World, make_world
@@ -45,6 +48,14 @@ SECRETS = (
 LISTS = ("/api/repositories", "/api/flist", "/api/fileslist", "/search?search=tree")
 
 
+OPEN = (
+    "/login-method", "/login-iyo", "/token", "/logout", "/readonly", "/upload", "/upload-flist",
+    "/merge", "/docker-convert", "/api/repositories/", "/api/flist/", "/api/fileslist/",
+    "/search", "/listen/x",
+)  # fmt: skip
+"""Forms and texts, the lists once more, and what only its own user finds."""
+
+
 @pytest.fixture(name="made", scope="module")
 def make_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """Make a hub on which alice has a flist and a tag of her own."""
@@ -54,6 +65,17 @@ def make_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         assert world.send("PUT", f"{ME}/{path}", token).status == 200
     yield world
     world.local.hub.close()
+
+
+def test_every_address_is_in_a_table(made: World) -> None:
+    tried = [*CHANGES, *READS, *(f"POST {path}" for path in OPEN)]
+    for path in (*SECRETS, *LISTS, *OPEN):
+        tried += [f"{method} {path.partition('?')[0]}" for method in ("GET", "INFO")]
+    for route in iter_route_contexts(zerohub.make_router(made.local.hub).routes):
+        form = compile_path(str(route.path))[0]
+        for method in set(getattr(route, "methods", None) or ()) - {"HEAD"}:
+            of_method = [line.split()[1] for line in tried if line.startswith(f"{method} ")]
+            assert any(form.match(path) for path in of_method), (method, route.path)
 
 
 def send(world: World, request: str, body: bytes, token: str, **more: str) -> Answer:
