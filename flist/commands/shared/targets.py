@@ -27,7 +27,7 @@ def read_targets(options: argparse.Namespace) -> list[Route]:
 
     Raises `UsageError` for a store that can only be read.
     """
-    routes = [parse_route(text) for text in options.targets]
+    routes = [parse_route(text) for text in options.targets or ()]
     for route in routes:
         if route.url.startswith(("http://", "https://")):
             open_store(route.url).close()  # reports an invalid URL first

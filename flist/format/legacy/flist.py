@@ -3,6 +3,7 @@
 It is read completely into memory.
 """
 
+import bisect
 import itertools
 import json
 import shutil
@@ -84,7 +85,9 @@ class LegacyFlist:
 
     def entries_after(self, folder: int, ino: int, limit: int) -> list[Inode]:
         """Return up to `limit` entries of directory `folder` after inode `ino`."""
-        return [inode for inode in self.children(folder) if inode.ino > ino][:limit]
+        entries = self.children(folder)
+        first = bisect.bisect_right(entries, ino, key=lambda entry: entry.ino)
+        return entries[first : first + limit]
 
     def is_large(self, _folder: int) -> bool:
         """Return False: listing a directory costs nothing, since all is in memory."""

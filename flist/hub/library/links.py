@@ -28,7 +28,7 @@ from flist.hub.library.flists import (
 from flist.hub.library.readers import readable
 from flist.hub.library.values import Entry, Repository, Version
 from flist.hub.names import NEW_SUFFIX, SUFFIX, is_flist, is_repo
-from flist.hub.state.blocks import batches
+from flist.hub.state.batches import batches
 from flist.hub.state.tables import ENTRIES, REPOSITORIES, SIGNATURES, VERSIONS
 from flist.hub.state.viewer import Viewer
 

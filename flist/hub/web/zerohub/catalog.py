@@ -16,7 +16,7 @@ from flist.hub.library.hub import Hub
 from flist.hub.library.links import Links, place_of
 from flist.hub.library.values import Entry
 from flist.hub.names import candidates, is_repo
-from flist.hub.state.blocks import batches
+from flist.hub.state.batches import batches
 from flist.hub.state.viewer import Viewer
 from flist.hub.web.zerohub import texts
 from flist.hub.web.zerohub.describe import read_metadata
