@@ -1,16 +1,25 @@
-"""What upstream's 0-hub answered, asked of this hub again: 318 requests to three servers."""
+"""0-hub's interface over HTTP.
+
+What upstream's answered to 318 requests is asked of three servers of ours again; and our client.
+"""
 
 import json
 import re
 import subprocess
 import sys
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 
+import pytest
+
+from common.errors import ZosError
+from flist.cli import main
 from flist.hub.library.hub import Hub, open_hub
 from flist.hub.settings import HubSettings
 from flist.hub.state.viewer import PUBLISH, READ, SCOPES, UPLOAD
+from tests.functional.flist.hub.test_serve import ask
 from tests.helpers.flist.mount import serving
+from tests.helpers.flist.zerohub import make_tar, member
 from tests.helpers.samples import samples_dir
 
 DEADLINE_S = 300
@@ -83,3 +92,51 @@ def test_the_recorded_requests_are_answered_as_upstream_did_or_better(tmp_path: 
     assert set(different) == set(DIFFERS), done.stdout + done.stderr
     assert "answers good" in done.stdout
     assert "skipped" not in done.stdout.splitlines()[-1]
+
+
+def test_the_client_does_what_upstreams_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tokens = fill(tmp_path / "hub", "official-apps")
+    archive = tmp_path / "app-1.0.tar.gz"
+    archive.write_bytes(make_tar([(member("bin/app"), b"#!/bin/sh\n"), (member("etc"), b"1")]))
+    with serving(tmp_path / "hub", "127.0.0.1:0", *PUBLIC) as hub:
+
+        def run(user: str, *words: str | Path, group: str = "", error: str = "") -> str:
+            """Run `zos flist hub` as a user; return what it prints. It has to fail with `error`."""
+            monkeypatch.setenv("ZFLIST_HUB", hub.url)
+            monkeypatch.setenv("ZFLIST_HUB_TOKEN", tokens[user])
+            monkeypatch.setenv("ZFLIST_HUB_USER", group)
+            refused = pytest.raises(ZosError) if error else nullcontext()
+            with refused as caught:
+                assert main(["hub", *map(str, words)], "zos flist") == 0
+            if caught is not None:
+                assert error in f"{caught.value.message} {caught.value.hint}"
+            return capsys.readouterr().out.strip()
+
+        assert run("alice", "username") == "alice.3bot"
+        assert run("official", "username", group="official-apps") == "official-apps"
+        assert run("alice", "upload", archive) == "app-1.0.flist"
+        run("alice", "symlink", "app-1.0", "app")
+        assert run("alice", "readlink", "alice.3bot/app") == "app-1.0.flist"
+        run("bob", "crosslink", "theirs", "alice.3bot", "app")
+        assert run("bob", "readlink", "bob.3bot/theirs") == "../alice.3bot/app.flist"
+        run("bob", "tag", "v1", "app", "alice.3bot", "app-1.0")
+        run("alice", "crosstag", "stable", "bob.3bot", "v1")
+        assert run("alice", "taglink", "alice.3bot/stable") == "bob.3bot/tags/v1"
+        run("bob", "untag", "v1", "app", "alice.3bot", "app-1.0")
+        run("official", "promote", "alice.3bot/app", "app", group="official-apps")
+        run("bob", "merge", "all", "official-apps/app", "alice.3bot/app-1.0.flist")
+        run("bob", "rename", "all", "everything")
+        run("bob", "delete", "everything")
+        saved = tmp_path / "saved.flist"
+        saved.write_bytes(ask(hub.url, "/alice.3bot/app.flist")[1])
+        assert run("bob", "upload", saved) == "saved.flist"
+        listed = json.loads(ask(hub.url, "/api/flist/bob.3bot")[1])
+        assert [row["name"] for row in listed] == ["saved.flist", "theirs.flist"]
+        run("bob", "delete", "nothing", error="source not found")
+        run("bob", "readlink", "bob.3bot/saved", error="not a link")
+        run("bob", "tag", "v1", error="TAG NAME REPO FLIST")
+        run("bob", "delete", "..", error="as a name")
+        tokens["bob"] = "wrong"
+        run("bob", "login", error="--token")
