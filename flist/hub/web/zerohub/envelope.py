@@ -9,9 +9,35 @@ from fastapi.routing import APIRoute
 from starlette.responses import JSONResponse, Response
 
 from common.errors import ZosError
+from serving.openapi import describe_problems
 from serving.problems import describe_http, describe_invalid, describe_zos
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
+SCHEMA = {
+    "type": "object",
+    "required": ["status", "message"],
+    "properties": {"status": {"const": "error"}, "message": {"type": "string"}},
+}
+
+
+def describe_errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Return what the description of the API says of these statuses.
+
+    What looks like an address of 0-hub may be none, and is answered as all others.
+    """
+    said = describe_problems(*statuses)
+    for row in said.values():
+        row["content"] = {**row["content"], "application/json": {"schema": SCHEMA}}
+    return said
+
+
+READING = describe_errors(400, 401, 403, 404, 422, 429, 503)
+CHANGING = describe_errors(400, 401, 403, 404, 405, 409, 411, 413, 415, 422, 429, 503, 507)
+IN_PARTS: dict[int | str, dict[str, Any]] = {
+    206: {"description": "A part of a file, by Range"},
+    304: {"description": "The file has not changed, by If-None-Match"},
+    **describe_errors(416),
+}
 
 
 def success(payload: object = None) -> Response:

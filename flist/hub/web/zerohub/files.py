@@ -11,17 +11,23 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
-from flist.hub.web.shared import BINARY, READ, headers_of
+from flist.hub.web.shared import BINARY, headers_of
 from flist.hub.web.viewers import viewer
 from flist.hub.web.zerohub.catalog import Catalog
-from flist.hub.web.zerohub.envelope import PublicRoute
+from flist.hub.web.zerohub.envelope import IN_PARTS, READING, PublicRoute
+from flist.hub.web.zerohub.public import add_reading
 from serving.pools import Pool
 from serving.respond import send_content
+
+AS_FILE: dict[str, Any] = {
+    "response_class": Response, "responses": IN_PARTS,
+}  # fmt: skip
+AS_TEXT: dict[str, Any] = {"response_class": PlainTextResponse}
 
 
 def make_router(catalog: Catalog, hashing: Pool) -> APIRouter:
     """Return the routes."""
-    router = APIRouter(route_class=PublicRoute)
+    router = APIRouter(route_class=PublicRoute, responses=READING)
     for suffix in (".flist", ".fl"):
         add_downloads(router, catalog, hashing, suffix)
     add_words(router, catalog, hashing)
@@ -49,9 +55,9 @@ def add_downloads(router: APIRouter, catalog: Catalog, hashing: Pool, suffix: st
         return PlainTextResponse(await hashing.run(read) + "\n")
 
     if suffix == ".flist":  # the others have versions, too: flist.hub.web.flists
-        router.add_api_route(f"/{{user}}/{{name}}{suffix}", download, methods=READ)
-    router.add_api_route(f"/{{user}}/tags/{{tag}}/{{name}}{suffix}", download_tagged, methods=READ)
-    router.add_api_route(f"/{{user}}/{{name}}{suffix}.md5", tell_md5, methods=READ)
+        add_reading(router, f"/{{user}}/{{name}}{suffix}", download, **AS_FILE)
+    add_reading(router, f"/{{user}}/tags/{{tag}}/{{name}}{suffix}", download_tagged, **AS_FILE)
+    add_reading(router, f"/{{user}}/{{name}}{suffix}.md5", tell_md5, **AS_TEXT)
 
 
 def send_flist(
@@ -87,8 +93,8 @@ def add_words(router: APIRouter, catalog: Catalog, hashing: Pool) -> None:
         """Tell what a flist is as JSON."""
         return JSONResponse(await hashing.run(read_facts, catalog, request, user, name))
 
-    router.add_api_route("/{user}/{name}.txt", tell_text, methods=READ)
-    router.add_api_route("/{user}/{name}.json", tell_json, methods=READ)
+    add_reading(router, "/{user}/{name}.txt", tell_text, **AS_TEXT)
+    add_reading(router, "/{user}/{name}.json", tell_json)
 
 
 def read_facts(catalog: Catalog, request: Request, user: str, name: str) -> dict[str, Any]:

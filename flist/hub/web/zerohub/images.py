@@ -17,7 +17,7 @@ from flist.hub.library.hub import Hub
 from flist.hub.names import NEW_SUFFIX
 from flist.hub.web.zerohub.acting import Actor
 from flist.hub.web.zerohub.building import Builder
-from flist.hub.web.zerohub.envelope import EnvelopeRoute, success
+from flist.hub.web.zerohub.envelope import CHANGING, EnvelopeRoute, success
 from flist.hub.web.zerohub.forms import receive_form
 from flist.hub.web.zerohub.me import ME, changes
 from flist.oci.source.reference import flist_name, parse_reference
@@ -73,7 +73,7 @@ async def wait(hub: Hub, kit: Kit, actor: Actor, job: str) -> dict[str, Any]:
 
 def make_router(builder: Builder, kit: Kit) -> APIRouter:
     """Return the route."""
-    router = APIRouter(route_class=EnvelopeRoute)
+    router = APIRouter(route_class=EnvelopeRoute, responses=CHANGING)
     hub = builder.hub
 
     @router.post(f"{ME}/docker")

@@ -18,7 +18,7 @@ from flist.hub.state.tables import EVENTS, JOBS
 from flist.hub.state.viewer import Viewer
 from flist.hub.web.viewers import viewer
 from flist.hub.web.zerohub.building import Built
-from flist.hub.web.zerohub.envelope import EnvelopeRoute
+from flist.hub.web.zerohub.envelope import READING, EnvelopeRoute
 from serving.database import Database
 
 KIND = "upload"
@@ -73,7 +73,7 @@ class Reports:
 
 def make_router(reports: Reports) -> APIRouter:
     """Return the route."""
-    router = APIRouter(route_class=EnvelopeRoute)
+    router = APIRouter(route_class=EnvelopeRoute, responses=READING)
 
     @router.get("/listen/{job}", response_class=Response)
     def listen(request: Request, job: str) -> Response:

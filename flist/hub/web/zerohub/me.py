@@ -12,33 +12,37 @@ GET, DELETE /api/flist/me/TAG/NAME/tag/REPO/FLIST      put a link into a tag; re
 Upstream's clients change things by GET; PUT does the same.
 """
 
+from collections.abc import Callable
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Depends, Request, Security
+from fastapi.security import HTTPAuthorizationCredentials
 from starlette.responses import Response
 
 from flist.hub.errors import AbsentError
 from flist.hub.library.links import Links, Place
 from flist.hub.state.viewer import PUBLISH, READ
 from flist.hub.web.shared import headers_of
+from flist.hub.web.viewers import BEARER
 from flist.hub.web.zerohub.acting import Actor, find_actor, find_changer
 from flist.hub.web.zerohub.catalog import Catalog
-from flist.hub.web.zerohub.envelope import EnvelopeRoute, success
+from flist.hub.web.zerohub.envelope import CHANGING, IN_PARTS, EnvelopeRoute, success
 from flist.hub.web.zerohub.names import with_suffix
 from flist.hub.web.zerohub.public import JSON
 from serving.pools import Pool
 from serving.respond import send_content
 
 ME = "/api/flist/me"
-CHANGE = ["GET", "PUT"]
+Endpoint = Callable[..., Response]
+Token = Annotated[HTTPAuthorizationCredentials | None, Security(BEARER)]
 
 
-def reads(request: Request) -> Actor:
+def reads(request: Request, _sent: Token) -> Actor:
     """Return who reads its own repository."""
     return find_actor(request, READ)
 
 
-def changes(request: Request) -> Actor:
+def changes(request: Request, _sent: Token) -> Actor:
     """Return who changes its own repository."""
     return find_changer(request, PUBLISH)
 
@@ -47,9 +51,21 @@ Reader = Annotated[Actor, Depends(reads)]
 Changer = Annotated[Actor, Depends(changes)]
 
 
+def change(router: APIRouter, path: str) -> Callable[[Endpoint], Endpoint]:
+    """Add an address that changes something, by PUT and by GET."""
+
+    def add(endpoint: Endpoint) -> Endpoint:
+        router.add_api_route(path, endpoint, methods=["PUT"])
+        by_get = f"{endpoint.__name__}_by_get"
+        router.add_api_route(path, endpoint, methods=["GET"], operation_id=by_get)
+        return endpoint
+
+    return add
+
+
 def make_router(catalog: Catalog, hashing: Pool) -> APIRouter:
     """Return the routes."""
-    router = APIRouter(route_class=EnvelopeRoute)
+    router = APIRouter(route_class=EnvelopeRoute, responses=CHANGING)
     add_own(router, catalog, hashing)
     add_links(router, catalog)
     add_tags(router, catalog)
@@ -65,7 +81,7 @@ def add_own(router: APIRouter, catalog: Catalog, hashing: Pool) -> None:
         """Tell in whose repository the token's owner acts."""
         return success({"username": actor.repo})
 
-    @router.get(f"{ME}/{{name}}")
+    @router.get(f"{ME}/{{name}}", response_class=Response, responses=IN_PARTS)
     async def list_contents(request: Request, actor: Reader, name: str) -> Response:
         """List everything in a flist."""
         found = await hashing.run(catalog.listing, actor.viewer, actor.repo, name)
@@ -111,14 +127,14 @@ def add_links(router: APIRouter, catalog: Catalog) -> None:
     """Add links to flists."""
     links: Links = catalog.links
 
-    @router.api_route(f"{ME}/{{source}}/link/{{name}}", methods=CHANGE)
+    @change(router, f"{ME}/{{source}}/link/{{name}}")
     def link(actor: Changer, source: str, name: str) -> Response:
         """Link a name to a flist of the same repository."""
         target = find_place(catalog, actor, actor.repo, source)
         links.link(actor.viewer, actor.repo, named_like(name, target[1]), target)
         return success()
 
-    @router.api_route(f"{ME}/{{name}}/crosslink/{{repo}}/{{source}}", methods=CHANGE)
+    @change(router, f"{ME}/{{name}}/crosslink/{{repo}}/{{source}}")
     def link_across(actor: Changer, name: str, repo: str, source: str) -> Response:
         """Link a name to another repository's flist."""
         target = find_source(catalog, actor, repo, source)
@@ -130,7 +146,7 @@ def add_tags(router: APIRouter, catalog: Catalog) -> None:
     """Add tags and links to them."""
     links: Links = catalog.links
 
-    @router.api_route(f"{ME}/{{name}}/crosstag/{{repo}}/{{tag}}", methods=CHANGE)
+    @change(router, f"{ME}/{{name}}/crosstag/{{repo}}/{{tag}}")
     def link_tag(actor: Changer, name: str, repo: str, tag: str) -> Response:
         """Let a name stand for another repository's tag."""
         if catalog.is_absent(actor.viewer, repo):
@@ -138,7 +154,7 @@ def add_tags(router: APIRouter, catalog: Catalog) -> None:
         links.link_tag(actor.viewer, actor.repo, name, (repo, tag))
         return success()
 
-    @router.api_route(f"{ME}/{{tag}}/{{name}}/tag/{{repo}}/{{source}}", methods=CHANGE)
+    @change(router, f"{ME}/{{tag}}/{{name}}/tag/{{repo}}/{{source}}")
     def put_into_tag(actor: Changer, tag: str, name: str, repo: str, source: str) -> Response:
         """Put a link to a flist into a tag."""
         target = find_source(catalog, actor, repo, source)
@@ -159,14 +175,14 @@ def add_moves(router: APIRouter, catalog: Catalog) -> None:
     """Add what gives a flist another name or place."""
     links: Links = catalog.links
 
-    @router.api_route(f"{ME}/{{name}}/rename/{{wanted}}", methods=CHANGE)
+    @change(router, f"{ME}/{{name}}/rename/{{wanted}}")
     def rename(actor: Changer, name: str, wanted: str) -> Response:
         """Give a flist or link another name."""
         found = catalog.file_of(actor.viewer, actor.repo, name)
         links.rename(actor.viewer, actor.repo, found, named_like(wanted, found))
         return success()
 
-    @router.api_route(f"{ME}/promote/{{repo}}/{{source}}/{{name}}", methods=CHANGE)
+    @change(router, f"{ME}/promote/{{repo}}/{{source}}/{{name}}")
     def promote(actor: Changer, repo: str, source: str, name: str) -> Response:
         """Copy another repository's flist."""
         found = find_place(catalog, actor, repo, source)

@@ -18,26 +18,32 @@ from starlette.responses import JSONResponse, Response
 from flist.hub.web.shared import headers_of
 from flist.hub.web.viewers import viewer
 from flist.hub.web.zerohub.catalog import Catalog
-from flist.hub.web.zerohub.envelope import PublicRoute
+from flist.hub.web.zerohub.envelope import IN_PARTS, READING, PublicRoute
 from serving.pools import Pool
 from serving.respond import send_content
 
-READ = ["GET", "HEAD"]
 JSON = "application/json"
 
 
 def make_router(catalog: Catalog, hashing: Pool) -> APIRouter:
     """Return the routes."""
-    router = APIRouter(route_class=PublicRoute)
+    router = APIRouter(route_class=PublicRoute, responses=READING)
     add_lists(router, catalog)
     add_flists(router, catalog, hashing)
     return router
 
 
-def add_get(router: APIRouter, path: str, endpoint: Callable[..., Any]) -> None:
+def add_reading(router: APIRouter, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
+    """Add an address that is read; HEAD is the same as GET, and described once."""
+    router.add_api_route(path, endpoint, methods=["GET"], **options)
+    options["include_in_schema"] = False
+    router.add_api_route(path, endpoint, methods=["HEAD"], **options)
+
+
+def add_list(router: APIRouter, path: str, endpoint: Callable[..., Any]) -> None:
     """Add an address, with and without a slash at its end, as upstream has them."""
-    router.add_api_route(path, endpoint, methods=READ)
-    router.add_api_route(f"{path}/", endpoint, methods=READ, include_in_schema=False)
+    add_reading(router, path, endpoint)
+    add_reading(router, f"{path}/", endpoint, include_in_schema=False)
 
 
 def add_lists(router: APIRouter, catalog: Catalog) -> None:
@@ -63,11 +69,11 @@ def add_lists(router: APIRouter, catalog: Catalog) -> None:
         """List the links in a tag."""
         return catalog.tag_rows(viewer(request), user, tag)
 
-    add_get(router, "/api/repositories", list_repositories)
-    add_get(router, "/api/flist", list_flists)
-    add_get(router, "/api/fileslist", list_everything)
-    add_get(router, "/api/flist/{user}", list_repository)
-    router.add_api_route("/api/flist/{user}/tags/{tag}", list_tag, methods=READ)
+    add_list(router, "/api/repositories", list_repositories)
+    add_list(router, "/api/flist", list_flists)
+    add_list(router, "/api/fileslist", list_everything)
+    add_list(router, "/api/flist/{user}", list_repository)
+    add_reading(router, "/api/flist/{user}/tags/{tag}", list_tag)
 
 
 def add_flists(router: APIRouter, catalog: Catalog, hashing: Pool) -> None:
@@ -104,9 +110,9 @@ def add_flists(router: APIRouter, catalog: Catalog, hashing: Pool) -> None:
         return catalog.tag_link(viewer(request), user, name)
 
     place = "/api/flist/{user}/{name}"
-    router.add_api_route(place, list_contents, methods=READ)
+    add_reading(router, place, list_contents, response_class=Response, responses=IN_PARTS)
     # OpenAPI knows no such method.
     router.add_api_route(place, tell, methods=["INFO"], include_in_schema=False)
-    router.add_api_route(f"{place}/light", tell, methods=READ)
-    router.add_api_route(f"{place}/metadata", tell_metadata, methods=READ)
-    router.add_api_route(f"{place}/taglink", tell_tag, methods=READ)
+    add_reading(router, f"{place}/light", tell)
+    add_reading(router, f"{place}/metadata", tell_metadata)
+    add_reading(router, f"{place}/taglink", tell_tag)

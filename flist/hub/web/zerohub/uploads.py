@@ -23,7 +23,7 @@ from flist.hub.names import NEW_SUFFIX, SUFFIX
 from flist.hub.web.zerohub.acting import Actor
 from flist.hub.web.zerohub.building import Builder, Built, Wish
 from flist.hub.web.zerohub.catalog import Catalog
-from flist.hub.web.zerohub.envelope import EnvelopeRoute, success
+from flist.hub.web.zerohub.envelope import CHANGING, EnvelopeRoute, success
 from flist.hub.web.zerohub.forms import Form, receive_form
 from flist.hub.web.zerohub.me import ME, changes
 from flist.hub.web.zerohub.names import (
@@ -45,7 +45,7 @@ Changer = Annotated[Actor, Depends(changes)]
 
 def make_router(builder: Builder, kit: Kit) -> APIRouter:
     """Return the routes."""
-    router = APIRouter(route_class=EnvelopeRoute)
+    router = APIRouter(route_class=EnvelopeRoute, responses=CHANGING)
     add_archives(router, builder, kit)
     add_flists(router, builder, kit)
     add_merges(router, builder, kit)
