@@ -1,7 +1,5 @@
 """The pages, their style sheet and their script."""
 
-from importlib.resources import files
-
 from fastapi import Request
 from starlette.responses import HTMLResponse, Response
 
@@ -11,6 +9,7 @@ from bootstrap_server.channels.sources import find_channels
 from bootstrap_server.images.kinds import Kind
 from bootstrap_server.nodes.views import show_machine
 from bootstrap_server.options.model import Options, parse_farm
+from bootstrap_server.pages import PAGES
 from bootstrap_server.pages.expert import show_addresses, show_expert
 from bootstrap_server.pages.farm import choose_farm, show_farm
 from bootstrap_server.pages.farmer import show_form
@@ -111,9 +110,8 @@ def script() -> Response:
 
 def send_own(name: str, media_type: str) -> Response:
     """Return a file of the pages."""
-    text = files("bootstrap_server").joinpath("pages", "templates", name).read_text()
     headers = {"Cache-Control": "max-age=3600", "X-Content-Type-Options": "nosniff"}
-    return Response(text, media_type=media_type, headers=headers)
+    return Response(PAGES.read(name), media_type=media_type, headers=headers)
 
 
 def measure(server: Server, kind: Kind, options: Options) -> tuple[int | None, str]:

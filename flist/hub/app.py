@@ -33,6 +33,9 @@ from flist.hub.web import (
     repositories,
     sessions,
 )
+from flist.hub.web.pages import assets
+from flist.hub.web.pages import router as pages
+from flist.hub.web.pages.errors import show_failure
 from flist.hub.web.rfs import browse, files, uploads, website
 from flist.hub.web.rfs import convert as convert_images
 from flist.hub.web.rfs.shelf import FolderShelf, HubShelf
@@ -59,6 +62,7 @@ def create_app(root: Path, settings: HubSettings | None = None) -> FastAPI:
     app, shared = make_app(settings)
     shared.readiness.checks["folder"] = lambda: check_folder(root)
     add_greeting(app)
+    app.include_router(assets.make_router())  # for its errors, which are pages
     shelf = FolderShelf(Library(root))
     app.include_router(browse.make_router(shelf, lambda _: ANYBODY, shared.pools.hashing))
     app.include_router(folder.make_router(root, shared.pools.hashing))
@@ -105,6 +109,7 @@ def create_hub_app(hub: Hub) -> FastAPI:
     app.include_router(audit.make_router(hub))
     app.include_router(history.make_router(hub))
     app.include_router(browse.make_router(HubShelf(hub), viewer, hub.kit.pools.hashing))
+    app.include_router(pages.make_router(hub))
     app.include_router(flists.make_router(hub))
     return app
 
@@ -130,7 +135,7 @@ def make_app(settings: HubSettings, lifespan: Any = None) -> tuple[FastAPI, Kit]
         redirect_slashes=False,
         lifespan=lifespan,
     )
-    return app, kit.install(app, settings)
+    return app, kit.install(app, settings, show_failure)
 
 
 def add_greeting(app: FastAPI) -> None:
