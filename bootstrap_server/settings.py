@@ -44,7 +44,9 @@ class BootstrapSettings(ServerSettings):
     kernels: Path | None = Field(
         default=None, description="folder of kernels that images can ask for by name"
     )
-    hub: str = Field(description="URL where nodes fetch their file systems")
+    hub: str = Field(
+        description="URL where nodes fetch their file systems; several with commas between them"
+    )
     allow_parameter: list[str] = Field(
         default=[],
         description="name of a further kernel parameter that farmers may set; can be repeated",
@@ -118,7 +120,8 @@ class StateSettings(BootstrapSettings):
 class Settings:
     """The addresses and the folder that one application works with.
 
-    Nodes reach the server at `public_url` and fetch their file systems from `hub_url`. `releases`
+    Nodes reach the server at `public_url` and fetch their file systems from `hub_url`, which may be
+    several URLs with commas between them. `releases`
     holds a folder `<run mode>/{vmlinuz,initramfs.zst}` for each channel. Browsers reach the server
     at `page_url`, which differs from `public_url` when the nodes are in a virtual network.
     `parameters` are the names of kernel parameters that farmers may set beside the documented ones.
@@ -151,7 +154,8 @@ class Settings:
     def __post_init__(self) -> None:
         """Check the addresses, and remove the slash at their ends."""
         object.__setattr__(self, "public_url", check_url(self.public_url, "public URL"))
-        object.__setattr__(self, "hub_url", check_url(self.hub_url, "hub's URL"))
+        hubs = [check_url(url.strip(), "hub's URL") for url in self.hub_url.split(",")]
+        object.__setattr__(self, "hub_url", ",".join(dict.fromkeys(hubs)))
         if (self.releases is None) == (self.store is None):
             raise SettingsError(
                 "cannot tell where releases are",

@@ -20,7 +20,7 @@ from flist.format.signing.keys import load_public_keys
 from node.admission import REFUSED, admit_release, read_about
 from node.backoff import backoff_delays
 from node.cmdline import parse_parameters
-from node.fetch import fetch_flist
+from node.hubs import fetch_from_any, rank_hubs
 from node.lockdown import close_early, close_modules
 from node.log import log as write_log
 from node.model import BootParameters, NodeError
@@ -65,7 +65,7 @@ log = partial(write_log, "bringup")
 def main() -> int:
     """Bring the node up, and again whenever its root file system is lost; never returns."""
     parameters = read_parameters()
-    log(f"farm {parameters.farm}, run mode {parameters.runmode}, hub {parameters.hub}")
+    log(f"farm {parameters.farm}, run mode {parameters.runmode}, hub {', '.join(parameters.hubs)}")
     reporter = Reporter(parameters, read_machine(), read_about().get("VERSION_ID", ""))
     trying = Trying(reporter)
     client = Client()
@@ -173,9 +173,10 @@ def bring_up(client: Client, parameters: BootParameters) -> list[str]:
     keys = load_public_keys(KEYS)
     limit_bytes = memory_bytes() // FLIST_SHARE
     name, proxy = parameters.flist_name, parameters.proxy
-    size = fetch_flist(parameters.hub, name, META, keys, limit_bytes, proxy)
-    log(f"flist {name} fetched ({size} bytes), signature good")
-    mount_flist(client, parameters.hub, proxy)
+    hubs = rank_hubs(parameters.hubs, name, proxy)
+    size, hub = fetch_from_any(hubs, name, META, keys, limit_bytes, proxy, log)
+    log(f"flist {name} fetched from {hub} ({size} bytes), signature good")
+    mount_flist(client, [hub, *(other for other in hubs if other != hub)], proxy)
     mount_root()
     NameServers().copy()
     log(f"flist mounted on {ROOT}")

@@ -1,4 +1,5 @@
-"""The kernel command line: upstream's keys (`runmode=`, `farmer_id=`), `hub=`, `bootstrap=`, and
+"""The kernel command line: upstream's keys (`runmode=`, `farmer_id=`), `hub=` (one address, or
+several with commas between them: the same flists are on each), `bootstrap=`, and
 words that a node can do without (`enrol=`, `net.proxy=`; `node/network/plan.py` has more of those).
 
 If a key is repeated, the first value counts. Upstream's components disagreed on that, so one extra
@@ -19,6 +20,7 @@ from node.model import BootParameters, NodeError
 
 DEFAULT_RUNMODE = "prod"
 HUB_HINT = "the boot script sets it; see --hub of `zos bootstrap serve`"
+HUBS_MAX = 8
 TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]{1,1024}")
 
 Tell = Callable[[str], None]
@@ -45,7 +47,7 @@ def parse_parameters(text: str, tell: Tell) -> BootParameters:
     return BootParameters(
         runmode=runmode,
         farm=parse_farm(words.get("farmer_id", "0")),
-        hub=parse_url("hub", words.get("hub", ""), HUB_HINT),
+        hubs=parse_hubs(words.get("hub", "")),
         bootstrap=parse_optional("bootstrap", words.get("bootstrap", ""), tell),
         enrol=parse_token(words.get("enrol", ""), tell),
         proxy=parse_proxy(words.get("net.proxy", ""), tell),
@@ -59,6 +61,14 @@ def parse_farm(text: str) -> int:
     if not (text.isascii() and text.isdigit() and is_short and int(digits or "0") <= FARM_MAX):
         raise NodeError(f"cannot use farmer_id={text}: a farm number is at most {FARM_MAX}")
     return int(digits or "0")
+
+
+def parse_hubs(text: str) -> tuple[str, ...]:
+    """Return the URLs of hubs, which commas separate, each once."""
+    hubs = tuple(dict.fromkeys(parse_url("hub", url, HUB_HINT) for url in text.split(",")))
+    if len(hubs) > HUBS_MAX:
+        raise NodeError(f"cannot use hub=: {len(hubs)} addresses, and at most {HUBS_MAX} work")
+    return hubs
 
 
 def parse_url(key: str, url: str, hint: str | None = None) -> str:

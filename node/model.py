@@ -23,13 +23,14 @@ class NodeError(ZosError):
 class BootParameters:
     """The boot script's parameters for this node; `farm` 0 is a node without a farm.
 
-    `bootstrap` is the URL of the bootstrap server, `enrol` the token that binds the farm's number
-    to the image, `proxy` the URL of an HTTP proxy; each may be empty.
+    `hubs` are the URLs of hubs that have the same flists, `bootstrap` is that of the bootstrap
+    server, `enrol` the token that binds the farm's number to the image, `proxy` the URL of an HTTP
+    proxy; each may be empty.
     """
 
     runmode: str
     farm: int
-    hub: str
+    hubs: tuple[str, ...]
     bootstrap: str = ""
     enrol: str = ""
     proxy: str = ""

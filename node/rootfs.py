@@ -3,6 +3,7 @@
 import contextlib
 import os
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 
 import yaml
@@ -28,9 +29,9 @@ CACHE_SHARE = 4  # the block cache may use a quarter of RAM
 MOUNT_DEADLINE_S = 60.0
 
 
-def mount_flist(client: Client, hub: str, proxy: str = "") -> None:
-    """Have zinit mount the flist on `LOWER`; its blocks are fetched from the hub when read."""
-    service = describe_mount(hub, proxy)
+def mount_flist(client: Client, hubs: Sequence[str], proxy: str = "") -> None:
+    """Have zinit mount the flist on `LOWER`; its blocks are fetched from a hub when read."""
+    service = describe_mount(hubs, proxy)
     write_atomic(SERVICES / f"{MOUNT_SERVICE}.yaml", yaml.dump(service).encode())
     client.monitor(MOUNT_SERVICE)
     wait_for_services(client, [MOUNT_SERVICE], MOUNT_DEADLINE_S)
@@ -39,12 +40,14 @@ def mount_flist(client: Client, hub: str, proxy: str = "") -> None:
     (process / "oom_score_adj").write_text("-1000")
 
 
-def describe_mount(hub: str, proxy: str) -> dict[str, object]:
-    """Return the service that mounts the flist."""
+def describe_mount(hubs: Sequence[str], proxy: str) -> dict[str, object]:
+    """Return the service that mounts the flist; it prefers the first hub."""
     size = str(memory_bytes() // CACHE_SHARE)
     call = ["zos", "flist", "mount", "--meta", str(META), "--cache", str(CACHE)]
     call += ["--allow-suid", "--allow-dev"]  # it is the root of the node's services
-    call += ["--cache-size", size, "--store", f"{hub}/blocks", str(LOWER)]
+    call += ["--cache-size", size, "--in-order"]
+    call += [word for hub in hubs for word in ("--store", f"{hub}/blocks")]
+    call.append(str(LOWER))
     service: dict[str, object] = {"exec": shlex.join(call), "ready": "notify", "log": "console"}
     if proxy:
         from flist.http.origin import PROXY

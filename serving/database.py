@@ -21,12 +21,14 @@ from sqlalchemy import (
     Table,
     create_engine,
     event,
+    literal_column,
     text,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import (
     ArgumentError,
+    DataError,
     DBAPIError,
     InterfaceError,
     NoSuchModuleError,
@@ -112,14 +114,24 @@ class Database:
                 ) from error
 
 
+class ValueRefusedError(ZosError):
+    """A value cannot be in the database: PostgreSQL has no text with a zero byte."""
+
+    http_status = 422
+
+
 @contextlib.contextmanager
 def explained() -> Iterator[None]:
-    """Turn the driver's errors about connections, locks and disks into `DatabaseError`."""
+    """Turn the driver's errors about connections, locks and disks into `DatabaseError`, and those
+    about values, which come from clients, into `ValueRefusedError`."""
     try:
         yield
     except (OperationalError, InterfaceError) as error:
         reason = str(error.orig).strip().partition("\n")[0]
         raise DatabaseError(f"cannot use the database: {reason}") from error
+    except DataError as error:
+        reason = str(error.orig).strip().partition("\n")[0]
+        raise ValueRefusedError(f"cannot use a value: {reason}") from error
     except DBAPIError as error:
         # sqlite3 raises no subclass for a file that is damaged or is none of its own.
         if type(error.orig).__name__ != "DatabaseError":
@@ -213,4 +225,5 @@ def insert_new(connection: Connection, table: Table, values: Mapping[str, object
     """Insert a row; return False, and change nothing, if its key is there already."""
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
     statement = dialect.insert(table).values(values).on_conflict_do_nothing()
-    return connection.execute(statement).rowcount > 0
+    # Where a key is numbered by the database, there is no reliable `rowcount`.
+    return connection.execute(statement.returning(literal_column("1"))).first() is not None

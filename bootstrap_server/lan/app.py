@@ -11,12 +11,12 @@ from starlette.responses import PlainTextResponse, Response
 
 from bootstrap_server.errors import NotThereError
 from bootstrap_server.lan.config import SCRIPT
-from bootstrap_server.lan.mirror.mirror import Mirror
-from bootstrap_server.lan.mirror.upstream import Upstream, UpstreamError
 from bootstrap_server.web.shared import BINARY, NEVER_CHANGES, answer, make_router, send_text
 from serving import kit
 from serving.bodies import read_body
 from serving.content import Pieces
+from serving.mirror.mirror import Mirror
+from serving.mirror.upstream import Upstream, UpstreamError
 from serving.respond import send_content
 from serving.settings import ServerSettings
 

@@ -7,16 +7,16 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from bootstrap_server.lan.addresses import HUB
 from bootstrap_server.lan.interface import LanError
-from bootstrap_server.lan.mirror.addresses import HUB
-from bootstrap_server.lan.mirror.upstream import Upstream, UpstreamError, read_body, read_size
 from common.errors import ZosError
 from common.files import write_atomic
+from serving.mirror.upstream import Upstream, UpstreamError, read_body, read_size
 
 SCRIPT_MAX_BYTES = 1 << 16
 FRESH_S = 5.0
 """For so long the server is not asked again, so ten machines at once are one request."""
-_HUB = re.compile(r"(?<!\S)hub=(https?://[^\s$]+)")
+_HUB = re.compile(r"(?<!\S)hub=(https?://[^\s$]+)")  # one, or several with commas
 _BOOTSTRAP = re.compile(r"(?<!\S)bootstrap=(https?://[^\s$]+)")
 _KERNEL = re.compile(r"(?<!\S)(https?://[^\s$]+?)/kernel/")
 _URL_GOES_ON = r"(?![A-Za-z0-9.:~_-])"
@@ -85,23 +85,25 @@ def keep_at(mirror: Path, server: str, path: str) -> Path:
     return mirror / f"script-{hashlib.sha256(f'{server}{path}'.encode()).hexdigest()[:16]}.ipxe"
 
 
-def find_hub(script: str) -> str:
-    """Return the hub's URL in a script. Raises `LanError` if it names none."""
+def find_hubs(script: str) -> list[str]:
+    """Return the URLs of a script's hubs. Raises `LanError` if it names none."""
     match = _HUB.search(script)
     if not match:
         raise LanError("cannot tell which hub the server's script uses", hint="--hub URL")
-    return match[1].rstrip("/")
+    return [url.rstrip("/") for url in match[1].split(",")]
 
 
 def localise(script: str, server: str, mirror: str) -> str:
-    """Return a script in which `mirror` takes the place of the bootstrap server and of the hub.
+    """Return a script in which `mirror` takes the place of the bootstrap server, and is a hub.
 
-    The server may call itself otherwise than `server`, the URL that this machine uses.
+    The script's own hubs come behind: nodes use them if the mirror fails. The server may call
+    itself otherwise than `server`, the URL that this machine uses.
     """
     named = _BOOTSTRAP.search(script) or _KERNEL.search(script)
     public = named[1].rstrip("/") if named else server
-    text, hubs = _HUB.subn(f"hub={mirror}{HUB}", script)
-    text, servers = re.subn(re.escape(public) + _URL_GOES_ON, mirror, text)
+    hubs = _HUB.search(script)
+    text, servers = re.subn(re.escape(public) + _URL_GOES_ON, mirror, script)
     if not hubs or not servers:
         raise ZosError("cannot put the mirror into the server's script: it has another form")
-    return text
+    # By the command line's limit, both fit: a script has room for what a release may add.
+    return _HUB.sub(lambda _: f"hub={mirror}{HUB},{hubs[1]}", text)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from fastapi import FastAPI
 
+from bootstrap_server.lan.addresses import rules_of
 from bootstrap_server.lan.app import Served, add_mirror, create_app
 from bootstrap_server.lan.config import LanConfig, parse_pool, render_config
 from bootstrap_server.lan.dnsmasq import Dnsmasq
@@ -21,15 +22,16 @@ from bootstrap_server.lan.interface import (
     demand_root,
     find_address,
 )
-from bootstrap_server.lan.mirror.mirror import Mirror
-from bootstrap_server.lan.mirror.shelf import Shelf
-from bootstrap_server.lan.mirror.upstream import Upstream
 from bootstrap_server.lan.probe import find_servers
-from bootstrap_server.lan.script import FarmScript, find_hub, keep_at, localise
+from bootstrap_server.lan.script import FarmScript, find_hubs, keep_at, localise
 from bootstrap_server.lan.settings import DAY_S, GIB, LanSettings
 from bootstrap_server.options.model import Options
 from bootstrap_server.options.parse import parse_mapping
 from serving.listen import open_listener, own_url
+from serving.mirror.addresses import Addresses
+from serving.mirror.mirror import Mirror
+from serving.mirror.shelf import Shelf
+from serving.mirror.upstream import Upstream
 from serving.run import run
 
 Tell = Callable[[str], None]
@@ -92,12 +94,12 @@ def open_app(settings: LanSettings, path: str, url: str, tell: Tell) -> Iterator
             yield create_app(Served(read_programs(), script.get), settings)
             return
         localise(text, settings.server, url)  # tell now if it can't be done
-        hub = Upstream(settings.hub or find_hub(text))
+        hub = Upstream(*(settings.hub.split(",") if settings.hub else find_hubs(text)))
         served = Served(read_programs(), lambda: localise(script.get(), settings.server, url))
         app = create_app(served, settings)
         pool, stale_s = app.state.kit.pools.hashing, settings.mirror_stale * DAY_S
         upstreams = {"server": server, "hub": hub}
-        proxy = Mirror(settings.runmode, shelf, upstreams, pool, stale_s, tell)
+        proxy = Mirror(Addresses(rules_of(settings.runmode)), shelf, upstreams, pool, stale_s, tell)
         stack.enter_context(contextlib.closing(proxy))
         add_mirror(app, proxy, server)
         tell(f"mirror of {server.url} and {hub.url} in {mirror}")

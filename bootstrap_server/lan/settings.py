@@ -50,7 +50,10 @@ class LanSettings(ServerSettings):
         ge=0,
         description="days for which it serves what it has while the server or the hub is away",
     )
-    hub: str = Field(default="", description="URL of the hub; empty: as the server's script says")
+    hub: str = Field(
+        default="",
+        description="URL of the hub, or several with commas; empty: as the server's script says",
+    )
 
     @field_validator("interface")
     @classmethod
@@ -58,11 +61,21 @@ class LanSettings(ServerSettings):
         """Refuse what can't be an interface's name."""
         return check_interface(name)
 
-    @field_validator("server", "hub")
+    @field_validator("server")
     @classmethod
     def check_address(cls, url: str) -> str:
         """Return a plain URL without a slash at its end."""
         return check_url(url, "server's or hub's URL") if url else ""
+
+    @field_validator("hub")
+    @classmethod
+    def check_hubs(cls, text: str) -> str:
+        """Return plain URLs without a slash at their ends."""
+        return (
+            ",".join(check_url(url, "server's or hub's URL") for url in text.split(","))
+            if text
+            else ""
+        )
 
     @field_validator("listen")
     @classmethod

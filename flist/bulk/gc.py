@@ -14,6 +14,7 @@ from flist.errors import FlistError
 from flist.format.opening import open_flist
 
 GRACE_S = 3600.0
+HUB_DATABASE = "hub.db"
 
 
 class Garbage(NamedTuple):
@@ -36,6 +37,7 @@ def collect_garbage(
     """
     if not folder.is_dir():
         raise FlistError(f"cannot collect in {folder}: it is not a directory")
+    refuse_state(folder)
     hub = find_hub(folder)
     if not metas and hub is None:
         raise UsageError(
@@ -63,6 +65,14 @@ def collect_garbage(
         if not is_dry:
             path.unlink(missing_ok=True)
     return Garbage(removed, size, kept)
+
+
+def refuse_state(folder: Path) -> None:
+    """Raise `UsageError` for the blocks of a hub with accounts: its database says what it needs."""
+    if (folder.resolve().parent / HUB_DATABASE).exists():
+        raise UsageError(
+            f"cannot collect in {folder}: it belongs to a hub with accounts", hint="`zos hub gc`"
+        )
 
 
 def needed_names(metas: Sequence[Path]) -> set[str]:

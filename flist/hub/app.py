@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,14 @@ from anyio import to_thread
 from fastapi import FastAPI
 
 from flist.hub.folder.library import Library
+from flist.hub.jobs.chores import Chores
+from flist.hub.jobs.convert import convert
+from flist.hub.jobs.follows import KIND, Follows, follow
+from flist.hub.jobs.jobs import Jobs
 from flist.hub.library.collecting import Upkeep
 from flist.hub.library.hub import Hub, open_hub
+from flist.hub.mirror.mirrors import Mirrors
+from flist.hub.mirror.through import create_mirror
 from flist.hub.settings import HubSettings
 from flist.hub.state.opening import has_state
 from flist.hub.state.viewer import ANYBODY
@@ -21,6 +28,7 @@ from flist.hub.web import (
     flists,
     folder,
     history,
+    jobs,
     oidc,
     repositories,
     sessions,
@@ -30,12 +38,17 @@ from flist.hub.web.pages import assets
 from flist.hub.web.pages import router as pages
 from flist.hub.web.pages.errors import show_failure
 from flist.hub.web.rfs import browse, files, uploads, website
+from flist.hub.web.rfs import convert as convert_images
 from flist.hub.web.rfs.shelf import FolderShelf, HubShelf
 from flist.hub.web.shared import Downloads
 from flist.hub.web.viewers import viewer
 from flist.hub.web.zerohub import router as zerohub
 from serving import kit
 from serving.kit import Kit
+
+KINDS = {"convert": convert, KIND: follow}
+FOLLOWS_S = 10.0
+MIRRORS_S = 30.0
 
 
 def create_app(root: Path, settings: HubSettings | None = None) -> FastAPI:
@@ -44,6 +57,8 @@ def create_app(root: Path, settings: HubSettings | None = None) -> FastAPI:
     It is a plain folder, unless `zos hub init` has made a hub with accounts of it.
     """
     settings = settings or HubSettings(root=root)
+    if settings.upstream:
+        return create_mirror(root, settings)
     if has_state(root, settings.database):
         return create_hub_app(open_hub(settings))
     app, shared = make_app(settings)
@@ -59,14 +74,20 @@ def create_app(root: Path, settings: HubSettings | None = None) -> FastAPI:
 def create_hub_app(hub: Hub) -> FastAPI:
     """Return the application of a hub with accounts, which it closes when it ends."""
     downloads = Downloads()
+    hub.jobs = Jobs(hub, KINDS, hub.settings.jobs)
     upkeep = Upkeep(hub, lambda: hub.blocks.count_downloads(downloads.take()))
+    chores = make_chores(hub)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         upkeep.start()
-        yield
-        await to_thread.run_sync(upkeep.stop)
-        hub.close()
+        chores.start()
+        hub.jobs.start()
+        try:
+            yield
+        finally:
+            for stop in (hub.jobs.close, chores.close, upkeep.stop, hub.close):
+                await to_thread.run_sync(stop)
 
     app, hub.kit = make_app(hub.settings, lifespan)
     app.state.hub = hub
@@ -81,6 +102,8 @@ def create_hub_app(hub: Hub) -> FastAPI:
     app.include_router(files.make_router(hub, kept, downloads.add))
     websites = website.Websites(hub, kept, downloads.add, hub.kit.pools.hashing)
     app.include_router(website.make_router(websites, hub.kit.pools.hashing))
+    app.include_router(jobs.make_router(hub))
+    app.include_router(convert_images.make_router(hub))
     app.include_router(sessions.make_router(hub))
     provider = app.state.oidc = oidc.make_provider(hub.settings)
     if provider is not None:
@@ -94,6 +117,15 @@ def create_hub_app(hub: Hub) -> FastAPI:
     app.include_router(pages.make_router(hub))
     app.include_router(flists.make_router(hub))
     return app
+
+
+def make_chores(hub: Hub) -> Chores:
+    """Return what the server does now and then."""
+    chores = Chores(lambda: hub.kit.log)
+    chores.add("follows", FOLLOWS_S, Follows(hub).run_due)
+    tell = partial(hub.jobs.log, "mirror")
+    chores.add("mirrors", MIRRORS_S, lambda: Mirrors(hub).run_due(lambda text: tell(said=text)))
+    return chores
 
 
 def make_app(settings: HubSettings, lifespan: Any = None) -> tuple[FastAPI, Kit]:

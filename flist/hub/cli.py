@@ -7,13 +7,25 @@ Each command's module has NAME, HELP, `add_arguments(parser)` and `run(settings,
 import argparse
 from collections.abc import Sequence
 
-from flist.hub.commands import audit, gc, group, init, repository, serve, token, user
+from flist.hub.commands import (
+    audit,
+    check,
+    export,
+    gc,
+    group,
+    init,
+    mirror,
+    repository,
+    serve,
+    token,
+    user,
+)
 from flist.hub.settings import HubSettings
 from serving.settings import add_flags, load_settings
 
 ABOUT = "Serve flists and their blocks over HTTP, and look after the server."
-COMMANDS = (init, serve, user, group, token, repository, audit, gc)
-OF_STATE = (user, group, token, repository, audit)
+COMMANDS = (init, serve, gc, check, user, group, token, repository, audit, mirror, export)
+OF_STATE = (user, group, token, repository, audit, mirror, export)
 """They name the hub by --root, and need no other settings on their command line."""
 
 

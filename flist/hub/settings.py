@@ -54,6 +54,19 @@ class HubSettings(ServerSettings):
     gc_older_than: float = Field(
         default=7 * 86400, ge=0, description="seconds for which nothing has needed what is removed"
     )
+    mirror_tokens: Path | None = Field(
+        default=None,
+        description="file of lines URL TOKEN, for private repositories of hubs that are followed",
+    )
+    upstream: list[str] = Field(
+        default=[],
+        description="URL of a hub whose flists and blocks `serve` keeps copies of; can be repeated",
+    )
+    upstream_stale: float = Field(
+        default=7 * 86400,
+        ge=0,
+        description="seconds for which flists are served that could not be checked",
+    )
     jobs: int = Field(default=2, ge=0, description="conversions at the same time; 0: none")
     job_seconds: float = Field(default=3600, gt=0, description="time that a conversion may take")
     job_memory_bytes: int = Field(

@@ -103,6 +103,8 @@ class FolderStore:
             except (FileNotFoundError, NotADirectoryError):
                 continue
             except OSError as error:
+                if error.errno == errno.ELOOP:  # a link that leads nowhere
+                    continue
                 raise refusal(error, f"cannot look for block {name} in {self.root}") from error
             if status.st_size > 0 and stat.S_ISREG(status.st_mode):
                 return place, status.st_mtime
@@ -215,9 +217,10 @@ def is_kept(path: str, size: int) -> bool:
     """Return whether there is a file of `size` bytes, and renew its time."""
     try:
         status = os.stat(path)  # noqa: PTH116
-    except FileNotFoundError:
-        return False
-    return status.st_size == size and renew(path, status.st_mtime)
+    except OSError:
+        return False  # writing it will tell what is wrong
+    is_whole = status.st_size == size and stat.S_ISREG(status.st_mode)
+    return is_whole and renew(path, status.st_mtime)
 
 
 def renew(path: str, modified_s: float) -> bool:

@@ -30,6 +30,15 @@ class HttpStore:
         self.broken_left = MAX_BROKEN
         self.lock = threading.Lock()
 
+    @property
+    def max_bytes(self) -> int:
+        """The size of the largest block that is taken."""
+        return self.client.max_bytes
+
+    @max_bytes.setter
+    def max_bytes(self, size: int) -> None:
+        self.client.max_bytes = size
+
     def paths(self, block_id: bytes) -> Sequence[str]:
         """Return where a block may be, likely places first."""
         name = block_id.hex()

@@ -1,8 +1,8 @@
 """Sharding and replication by routes, as in upstream's rfs.
 
 A block is written to every store whose route matches, and read from any of them: the matching
-stores are tried in random order until one returns bytes that pass the check. A store that failed is
-tried last for a while.
+stores are tried in random order, or in that of the routes, until one returns bytes that pass the
+check. A store that failed is tried last for a while.
 """
 
 import contextlib
@@ -36,10 +36,13 @@ class RoutedStore:
         check: Callable[[bytes, bytes], None],
         shuffle: Callable[[list[Store]], None] | None = None,
         clock: Callable[[], float] = time.monotonic,
+        *,
+        is_ordered: bool = False,
     ) -> None:
         self.routes = routes
         self.check = check
         self.shuffle = shuffle or shuffle_stores
+        self.is_ordered = is_ordered
         self.clock = clock
         self.by_first_byte: dict[int, list[Store]] = {}
         self.resting: dict[int, float] = {}  # id of a store -> until when it is tried last
@@ -93,14 +96,15 @@ class RoutedStore:
         raise worst(errors)
 
     def in_order(self, stores: Sequence[Store]) -> list[Store]:
-        """Return mirrors in the order to try them: random, then those that failed recently, by how
-        soon their rest ends."""
+        """Return mirrors in the order to try them: random or as named, then those that failed
+        recently, by how soon their rest ends."""
         now = self.clock()
         for key, until in self.resting.copy().items():
             if until <= now:
                 self.resting.pop(key, None)
         order = list(stores)
-        self.shuffle(order)
+        if not self.is_ordered:
+            self.shuffle(order)
         return sorted(order, key=lambda store: self.resting.get(id(store), 0.0))
 
     def get_range(self, block_id: bytes, start: int, length: int) -> bytes | None:
@@ -113,11 +117,13 @@ class RoutedStore:
 
     @contextlib.contextmanager
     def announce(self, block_ids: Sequence[bytes]) -> Iterator[None]:
-        """Tell each store which blocks will be read; blocks with mirrors are requested one by
-        one."""
+        """Tell each store which blocks will be read; blocks with mirrors are requested one by one,
+        unless the stores have an order."""
         by_store: dict[int, list[bytes]] = {id(store): [] for _, store in self.routes}
         for block_id in block_ids:
             stores = self.matching(block_id)
+            if len(stores) > 1 and self.is_ordered:
+                stores = self.in_order(stores)[:1]
             if len(stores) == 1:
                 by_store[id(stores[0])].append(block_id)
         with contextlib.ExitStack() as stack:
@@ -182,12 +188,15 @@ def parse_route(text: str) -> Route:
     return Route(int(start, 16), int(end, 16), url)
 
 
-def open_routes(routes: Sequence[Route], check: Callable[[bytes, bytes], None]) -> RoutedStore:
+def open_routes(
+    routes: Sequence[Route], check: Callable[[bytes, bytes], None], *, is_ordered: bool = False
+) -> RoutedStore:
     """Return the store behind `routes`; each URL is opened once."""
     if not routes:
         raise UsageError("no store is named", hint="--store URL, for example dir:///srv/blocks")
     stores = {url: open_store(url) for url in dict.fromkeys(route.url for route in routes)}
-    return RoutedStore([(route, stores[route.url]) for route in routes], check)
+    pairs = [(route, stores[route.url]) for route in routes]
+    return RoutedStore(pairs, check, is_ordered=is_ordered)
 
 
 def log_gets(store: RoutedStore) -> Store:

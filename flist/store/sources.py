@@ -17,7 +17,7 @@ from flist.store.routed import log_gets, open_routes, parse_route
 
 class Sources(NamedTuple):
     """Where blocks come from: `stores` (texts of routes) replace the flist's own routes. With
-    `is_logged`, every read of a store is logged."""
+    `is_logged`, every read of a store is logged; with `is_ordered`, mirrors are tried in order."""
 
     stores: Sequence[str] = ()
     cache: Path | None = None
@@ -25,6 +25,7 @@ class Sources(NamedTuple):
     wait_s: float = DEFAULT_WAIT_S
     is_offline: bool = False
     is_logged: bool = False
+    is_ordered: bool = False
 
 
 def choose_routes(flist: AnyFlist, stores: Sequence[str]) -> list[Route]:
@@ -72,7 +73,7 @@ def route_fetcher(
         cache = None  # a copy on the same machine would save nothing
     if cache is not None:
         cache.prepare()
-    routed = open_routes(routes, check_arrival)
+    routed = open_routes(routes, check_arrival, is_ordered=sources.is_ordered)
     inner = log_gets(routed) if sources.is_logged else routed
     store = RetryingStore(inner, sources.wait_s, group=routed.group)
     return Fetcher(store, cache, is_local=are_local)

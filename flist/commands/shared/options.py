@@ -82,6 +82,10 @@ def add_sources(
         "--wait", type=parse_seconds, default=DEFAULT_WAIT_S, metavar="SECONDS",
         help="how long a read waits for a store that is down (default 60)",
     )  # fmt: skip
+    parser.add_argument(
+        "--in-order", action="store_true",
+        help="prefer the stores in the order they are named; else mirrors share the reads",
+    )  # fmt: skip
     parser.add_argument("--offline", action="store_true", help="use the cache only")
 
 
@@ -91,7 +95,7 @@ def read_sources(options: argparse.Namespace) -> "Sources":
 
     return Sources(
         options.stores, options.cache, options.cache_size, options.wait, options.offline,
-        options.debug,
+        options.debug, options.in_order,
     )  # fmt: skip
 
 

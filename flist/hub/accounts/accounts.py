@@ -19,7 +19,7 @@ from flist.hub.accounts.names import NAME
 from flist.hub.accounts.passwords import Passwords
 from flist.hub.errors import AbsentError, ConflictError, InvalidError
 from flist.hub.state.tables import ACCOUNTS, MEMBERS, REPOSITORIES, TOKENS
-from flist.hub.state.viewer import ADMIN, Viewer
+from flist.hub.state.viewer import ADMIN, SCOPES, Viewer
 from serving.database import Database, insert_new
 
 PUBLIC_KEY = re.compile(rf"[0-9a-f]{{{2 * KEY_BYTES}}}")
@@ -63,13 +63,6 @@ class Accounts:
         self.database = database
         self.passwords = passwords or Passwords()
         self.clock = clock
-        self.checks: Mapping[str, Callable[[Any], Any]] = {
-            "password": self.passwords.hash,
-            "public_key": check_key,
-            "subject": check_subject,
-            "is_admin": bool,
-            "quota_bytes": check_quota,
-        }
 
     def create(
         self,
@@ -190,7 +183,9 @@ class Accounts:
         """Return a column and its value for what shall change. Raises `InvalidError`."""
         if key == "is_disabled":
             return "disabled_s", self.clock() if value else None
-        return key, self.checks[key](value)
+        if key == "password":
+            return key, self.passwords.hash(value)
+        return key, CHECKS[key](value)
 
     def end_sessions(self, connection: Connection, account: Account) -> None:
         """Revoke the tokens that a user got by signing in."""
@@ -278,7 +273,7 @@ class Accounts:
     def viewer_of(
         self,
         account: Account,
-        scopes: Iterable[str],
+        scopes: Iterable[str] = SCOPES,
         repository: str | None = None,
         address: str = "",
     ) -> Viewer:
@@ -346,3 +341,11 @@ def check_quota(quota_bytes: int | None) -> int | None:
     if quota_bytes is not None and not 0 <= quota_bytes <= MAX_QUOTA_BYTES:
         raise InvalidError("a quota is a number of bytes")
     return quota_bytes
+
+
+CHECKS: Mapping[str, Callable[[Any], Any]] = {
+    "public_key": check_key,
+    "subject": check_subject,
+    "is_admin": bool,
+    "quota_bytes": check_quota,
+}

@@ -3,10 +3,11 @@
 import argparse
 import getpass
 import sys
-from pathlib import Path
 
+from flist.hub.commands.shared import Line
 from flist.hub.errors import ConflictError
 from flist.hub.library.hub import open_hub
+from flist.hub.library.importing import Imported, import_folder, is_plain
 from flist.hub.settings import HubSettings
 
 NAME, HELP = "init", "make a hub with accounts of a folder"
@@ -26,12 +27,22 @@ def run(settings: HubSettings, options: dict[str, str]) -> int:
     try:
         if any(account.is_admin for account in hub.accounts.list()):
             raise ConflictError("this is a hub with accounts already", hint="`zos hub serve`")
-        hub.accounts.create(name, password=password, is_admin=True)
+        admin = hub.accounts.create(name, password=password, is_admin=True)
         hub.contents.prepare()
+        found = Imported()
+        if is_plain(settings.root):
+            with Line() as line:
+                owner = hub.accounts.viewer_of(admin)
+                found = import_folder(hub, owner, settings.root, line.show)
     finally:
         hub.close()
-    sys.stdout.write(f"{Path(settings.root)}\n")
-    return 0
+    for text in found.problems:
+        sys.stderr.write(f"not imported: {text}\n")
+    sys.stdout.write(
+        f"{settings.root}: a hub with {found.versions} versions of flists, {found.files} files and "
+        f"{found.blocks} blocks\n"
+    )
+    return 1 if found.problems else 0
 
 
 def ask(question: str) -> str:

@@ -35,9 +35,10 @@ def read_inside(folder: int, name: str, limit: int) -> Iterator[bytes]:
         handle = os.open(name, FILE, dir_fd=folder)
     except OSError as error:
         raise WorkError(f"the worker failed: it made no {name[:100]!r}") from error
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise WorkError(f"the worker failed: {name[:100]!r} is no file")
     with os.fdopen(handle, "rb") as stream:
-        if not stat.S_ISREG(os.fstat(handle).st_mode):
-            raise WorkError(f"the worker failed: {name[:100]!r} is no file")
         size = 0
         while piece := stream.read(PIECE_BYTES):
             size += len(piece)

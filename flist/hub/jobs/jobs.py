@@ -193,7 +193,7 @@ class Jobs:
             with self.hub.database.writing() as connection:
                 connection.execute(insert(JOBS).values(row))
             self._waiting.append(task)
-            self._changed.notify()
+            self._changed.notify_all()  # whoever looks after the jobs waits for it, too
 
     def find(self, viewer: Viewer, number: str) -> Job:
         """Return a job of the viewer's, or any to an administrator. Raises `AbsentError`."""
@@ -270,6 +270,8 @@ class Jobs:
             with self._folder() as folder:
                 result = self.kinds[task.kind](Context(self, task, folder))
         except ZosError as error:
+            for note in getattr(error, "__notes__", ()):
+                self.log("a worker failed", job=task.id, said=note)
             self._fail(task, error.message, error.hint or "")
         except OSError as error:
             self._fail(task, f"the server failed: {error.strerror or 'input or output'}")

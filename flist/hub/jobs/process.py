@@ -16,6 +16,7 @@ from flist.errors import FlistError
 from flist.hub.jobs.confine import NOBODY
 
 MODULE = "flist.hub.jobs.worker"
+HERE = "/proc/self/cwd"
 LINE_MAX_BYTES = 1 << 16
 SAID_MAX_BYTES = 4096
 POLL_S = 0.5
@@ -48,7 +49,7 @@ def run_worker(
     if os.geteuid() == 0:
         os.chown(folder, NOBODY, NOBODY)
     env = {name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ}
-    env["TMPDIR"] = env["HOME"] = str(folder)
+    env["TMPDIR"] = env["HOME"] = HERE
     with subprocess.Popen(
         [sys.executable, "-I", "-m", MODULE],
         cwd=folder,
@@ -84,7 +85,10 @@ def follow(
         if "error" in said:
             raise WorkError(str(said["error"])[:500], hint=str(said.get("hint", ""))[:500] or None)
         progress(float(said.get("progress", 0.0)), str(said.get("message", ""))[:500])
-    raise WorkError(explain_end(process))
+    text, trace = explain_end(process)
+    error = WorkError(text)
+    error.add_note(trace)  # for the server's log
+    raise error
 
 
 def parse_line(line: bytes) -> Spec:
@@ -128,17 +132,17 @@ def lines_of(
                         raise WorkError("the worker failed: it says too much")
 
 
-def explain_end(process: "subprocess.Popen[bytes]") -> str:
-    """Return why a worker ended without a result."""
+def explain_end(process: "subprocess.Popen[bytes]") -> tuple[str, str]:
+    """Return why a worker ended without a result, and the end of what it wrote to stderr."""
+    said = bytes(getattr(process, "said", b"")).decode(errors="replace")
     try:
         status = process.wait(END_WITHIN_S)
     except subprocess.TimeoutExpired:
-        return "the worker failed: it says nothing more"
-    text = bytes(getattr(process, "said", b"")).decode(errors="replace")
-    if "MemoryError" in text:
-        return "it needs more memory than a job may have"
+        return "the worker failed: it says nothing more", said
+    if "MemoryError" in said or status == -signal.SIGSEGV:
+        return "it needs more memory than a job may have", said
     if status in (-signal.SIGXCPU, -signal.SIGKILL):
-        return "it needs more time, or more memory, than a job may have"
+        return "it needs more time, or more memory, than a job may have", said
     if status == -signal.SIGXFSZ:
-        return "it makes a larger file than a job may have"
-    return f"the worker failed with status {status}"
+        return "it makes a larger file than a job may have", said
+    return f"the worker failed with status {status}", said

@@ -6,7 +6,9 @@ objects to stdout, a line each: {"progress": 0 to 100, "message": TEXT}, and as 
 blocks in `blocks/` there, as a `dir` store has them.
 """
 
+import encodings.idna
 import json
+import ssl
 import sys
 import time
 from collections.abc import Callable
@@ -23,7 +25,15 @@ from flist.oci.source.auth import read_credentials
 from flist.oci.source.reference import parse_reference
 from flist.oci.source.registry import Registry
 from flist.oci.source.session import Session
+from flist.store import folder as folder_store
 
+LOADED = (
+    encodings.idna,
+    ssl,
+    folder_store,
+)  # later, as nobody, this process might not be able to read them
+HERE = Path("/proc/self/cwd")
+"""The way to the folder by its path may lead through others that are closed to nobody."""
 META = "image.fl"
 BLOCKS = "blocks"
 TOLD_EVERY_S = 0.5
@@ -35,7 +45,7 @@ def main() -> int:
     spec: Spec = json.loads(sys.stdin.readline())
     confine(Confinement(**spec["limits"]))
     try:
-        say({"result": KINDS[spec["kind"]](spec, Path.cwd(), make_progress(spec["kind"]))})
+        say({"result": KINDS[spec["kind"]](spec, HERE, make_progress(spec["kind"]))})
     except ZosError as error:
         say({"error": error.message, "hint": error.hint or ""})
     except MemoryError:

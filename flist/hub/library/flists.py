@@ -4,7 +4,7 @@ import time
 from collections.abc import Set as AbstractSet
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, delete, exists, func, insert, select, update
 
 from flist.errors import SignatureError
 from flist.format.opening import AnyFlist, open_flist
@@ -19,7 +19,9 @@ from flist.hub.names import is_flist
 from flist.hub.state import epoch
 from flist.hub.state.audit import Audit
 from flist.hub.state.batches import batches
+from flist.hub.state.blocks import note_upload
 from flist.hub.state.tables import (
+    BLOCKS,
     ENTRIES,
     OBJECTS,
     REPOSITORIES,
@@ -116,6 +118,12 @@ class Flists:
             if connection.execute(wanted.limit(1)).first() is None:
                 raise AbsentError("there is no such file")
 
+    def is_version(self, digest: str) -> bool:
+        """Return whether an object is a version of some flist."""
+        wanted = select(VERSIONS.c.id).where(VERSIONS.c.object == digest).limit(1)
+        with self.database.reading() as connection:
+            return connection.execute(wanted).first() is not None
+
     def open_version(self, viewer: Viewer, digest: str) -> AnyFlist:
         """Return a version, open for reading; the caller closes it."""
         self.demand_object(viewer, digest)
@@ -147,6 +155,7 @@ class Flists:
             check_blocks(parsed, self.contents.blocks.rely_on(connection, parsed.blocks))
             self.contents.keep(viewer, connection, draft, parsed.format, parsed.blocks)
             self.put_version(connection, viewer, repository, name, draft.digest, text)
+            claim_blocks(connection, viewer, parsed)
             if repository.is_private:
                 close_uploads(connection, viewer, parsed)
             self.audit.note(viewer, "flist.publish", f"{repo}/{name}", draft.digest, connection)
@@ -331,6 +340,16 @@ def take_signature(
         text = connection.execute(select(SIGNATURES.c.text).filter_by(**mine)).scalar()
     connection.execute(delete(SIGNATURES).filter_by(**mine))
     return text
+
+
+def claim_blocks(connection: Connection, viewer: Viewer, parsed: Parsed) -> None:
+    """Note the blocks that were packed into the store itself as the publisher's: they are, also
+    when the flist has been removed."""
+    is_claimed = exists().where(UPLOADS.c.block == BLOCKS.c.id)
+    for ids in batches(sorted(parsed.blocks)):
+        wanted = select(BLOCKS.c.id).where(BLOCKS.c.id.in_(ids), ~is_claimed)
+        for row in connection.execute(wanted).all():
+            note_upload(connection, viewer, bytes(row.id), is_open=False)
 
 
 def close_uploads(connection: Connection, viewer: Viewer, parsed: Parsed) -> None:

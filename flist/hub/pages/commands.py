@@ -18,6 +18,7 @@ After=network-online.target
 
 [Service]
 Type=notify
+ExecStartPre=/usr/bin/env mkdir -p {target}
 ExecStart=/usr/bin/env {command}
 
 [Install]
@@ -54,6 +55,11 @@ class Place(NamedTuple):
         return self.name.rpartition(".")[0]
 
     @property
+    def target(self) -> str:
+        """Return where a service mounts the flist."""
+        return f"/srv/{self.stem}"
+
+    @property
     def store(self) -> str:
         """Return the address of the blocks."""
         return f"{self.hub}/blocks"
@@ -79,17 +85,25 @@ def list_ways(place: Place) -> Sequence[Way]:
             "Mount it at every start",
             f"A unit of systemd: /etc/systemd/system/{place.stem}.service",
             UNIT.format(
-                name=f"{place.repository}/{place.name}", command=place.mount(f"/srv/{place.stem}")
+                name=f"{place.repository}/{place.name}",
+                target=place.target,
+                command=place.mount(place.target),
             ),
         ),
         Way(
             "Mount it on a node",
             f"A service of zinit: /etc/zinit/{place.stem}.yaml",
-            f"exec: {json.dumps(place.mount(f'/srv/{place.stem}'))}\nready: notify\n",
+            service_of(place),
         ),
         with_rfs(place),
         *boot_node(place),
     ]
+
+
+def service_of(place: Place) -> str:
+    """Return a service file of zinit."""
+    steps = f"mkdir -p {place.target} && exec {place.mount(place.target)}"
+    return f"exec: {json.dumps(shlex.join(['sh', '-c', steps]))}\nready: notify\n"
 
 
 def keep_key(place: Place) -> Sequence[Way]:

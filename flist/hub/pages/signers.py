@@ -43,8 +43,12 @@ def read_signer(text: str, digest: str, keys: Mapping[str, str]) -> Signer:
     if signature.sha256 != digest:
         return Signer(signature.name, error="it is a signature of another file")
     key = next((key for key in keys if fits(signature, digest, key)), "")
-    shown = base64.b64encode(bytes.fromhex(key)).decode()
-    return Signer(signature.name, shown, keys.get(key, ""))
+    return Signer(signature.name, show_key(key), keys.get(key, ""))
+
+
+def show_key(key: str) -> str:
+    """Return a public key in hex as the files of `keygen` have it."""
+    return base64.b64encode(bytes.fromhex(key)).decode()
 
 
 def fits(signature: Signature, digest: str, key: str) -> bool:

@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, delete, func, select, update
+from sqlalchemy import ColumnElement, Connection, delete, func, or_, select, update
 
 from flist.blocks.codec import digest
 from flist.errors import BlockError, BlockMissingError, StoreError, StoreUnavailableError
@@ -122,17 +122,17 @@ class Blocks:
         return True
 
     def _wait_for_removal(self, block_id: bytes) -> None:
-        """Wait for a moment, or finish a removal whose server has died."""
-        with self.database.reading() as connection:
-            marked = select(BLOCKS.c.removing_s).where(BLOCKS.c.id == block_id)
-            since_s = connection.execute(marked).scalar()
-        if since_s is not None and time.time() - since_s > ABANDONED_S:
-            with self.database.writing() as connection:
-                connection.execute(
-                    delete(BLOCKS).where(BLOCKS.c.id == block_id, BLOCKS.c.removing_s == since_s)
-                )
-            return  # whether the store still has it does not matter: it is put again
-        time.sleep(PAUSE_S)
+        """Wait for a moment, or end a removal whose server has died."""
+        if not self._end_abandoned(block_id):
+            time.sleep(PAUSE_S)
+
+    def _end_abandoned(self, block_id: bytes) -> bool:
+        """Forget a block whose removal was begun by a server that has died; return whether it was
+        one. The store may have it or not."""
+        is_abandoned = BLOCKS.c.removing_s < time.time() - ABANDONED_S
+        with self.database.writing() as connection:
+            change = delete(BLOCKS).where(BLOCKS.c.id == block_id, is_abandoned)
+            return connection.execute(change).rowcount > 0
 
     # -- relying on blocks -----------------------------------------------------------------------
 
@@ -168,16 +168,20 @@ class Blocks:
                 pass
 
     def _unknown(self, block_ids: Iterable[bytes]) -> list[bytes]:
-        """Return the blocks without a row."""
+        """Return the blocks without a row, or whose removal has not come to its end."""
         unknown: list[bytes] = []
+        is_here = or_(
+            BLOCKS.c.removing_s.is_(None), BLOCKS.c.removing_s >= time.time() - ABANDONED_S
+        )
         with self.database.reading() as connection:
             for ids in batches(sorted(set(block_ids))):
-                known = connection.execute(select(BLOCKS.c.id).where(BLOCKS.c.id.in_(ids)))
+                known = connection.execute(select(BLOCKS.c.id).where(BLOCKS.c.id.in_(ids), is_here))
                 unknown += set(ids) - {bytes(row.id) for row in known}
         return unknown
 
     def _adopt(self, block_id: bytes) -> None:
         """Insert the row of one block, if the store has it undamaged."""
+        self._end_abandoned(block_id)
         with self.database.reading() as connection:
             removals = epoch.read(connection, epoch.REMOVALS)
         try:
@@ -191,9 +195,14 @@ class Blocks:
     def get(self, block_id: bytes) -> bytes:
         """Return a block, checked. Raises `BlockMissingError`, `BlockError`, `StoreError`."""
         data = self.store.get(block_id)
-        if digest(data, len(block_id)) != block_id:
+        if not self.has_hash(block_id, data):
             raise BlockError(f"block {block_id.hex()} is damaged in the store")
         return data
+
+    @staticmethod
+    def has_hash(block_id: bytes, data: bytes) -> bool:
+        """Return whether these are the bytes of a block."""
+        return digest(data, len(block_id)) == block_id
 
     def get_range(self, block_id: bytes, start: int, size: int) -> bytes:
         """Return bytes of a block, unchecked where the store can read a part of it."""

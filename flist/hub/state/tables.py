@@ -247,6 +247,7 @@ MIRRORS = Table(
     Column("id", NUMBER, primary_key=True),
     Column("url", String(500), nullable=False),
     Column("pattern", String(400), nullable=False),  # of REPO/NAME, with * and ?
+    Column("created_by", String(100), nullable=False),  # whose account pulls
     Column("interval_s", Double, nullable=False),
     Column("checked_s", Double, nullable=False),
     Column("message", String(500), nullable=False),

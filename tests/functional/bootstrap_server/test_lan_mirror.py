@@ -12,11 +12,13 @@ import pytest
 import urllib3
 
 from bootstrap_server.lan import app
-from bootstrap_server.lan.mirror import mirror as mirrors
-from bootstrap_server.lan.mirror import upstream as requests
-from bootstrap_server.lan.mirror.mirror import Mirror
-from bootstrap_server.lan.mirror.shelf import Shelf
+from bootstrap_server.lan.addresses import rules_of
 from serving.listen import open_listener, own_url
+from serving.mirror import mirror as mirrors
+from serving.mirror import upstream as requests
+from serving.mirror.addresses import Addresses
+from serving.mirror.mirror import Mirror
+from serving.mirror.shelf import Shelf
 from serving.run import serve_in_thread
 from serving.settings import ServerSettings
 from tests.helpers.lan.upstream import Upstream, open_upstream
@@ -78,7 +80,7 @@ def open_site(top: Path, upstream: Upstream, limit: int = 1 << 30) -> Iterator[S
         server = requests.Upstream(upstream.url)
         both = {"server": server, "hub": server}
         pool = served.state.kit.pools.hashing
-        mirror = Mirror("dev", shelf, both, pool, 7 * DAY_S, site.said.append)
+        mirror = Mirror(Addresses(rules_of("dev")), shelf, both, pool, 7 * DAY_S, site.said.append)
         stack.enter_context(contextlib.closing(mirror))
         app.add_mirror(served, mirror, server)
         stack.enter_context(serve_in_thread(served, listener))

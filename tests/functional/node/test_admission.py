@@ -24,7 +24,7 @@ class Booted:
     """A node that was booted with a release."""
 
     def __init__(self, maintainer: Maintainer, url: str, top: Path) -> None:
-        self.parameters = BootParameters("dev", 1, url, bootstrap=url)
+        self.parameters = BootParameters("dev", 1, (url,), bootstrap=url)
         folder = top / "node"
         self.image = Image(
             folder / "root.json", folder / "os-release", folder / "modules", folder / "run/state"
@@ -152,7 +152,7 @@ def take_root(node: Booted) -> None:
 
 
 def take_server(node: Booted) -> None:
-    node.parameters = BootParameters("dev", 1, "http://10.0.2.2")
+    node.parameters = BootParameters("dev", 1, ("http://10.0.2.2",))
 
 
 @pytest.mark.parametrize("lacking", [(take_root,), (take_root, take_server)])
@@ -169,12 +169,12 @@ def test_an_image_with_a_root_asks_its_channel(node: Booted) -> None:
     """To leave out the server's address is no way round the check."""
     take_server(node)
     assert "no bootstrap server is named" in refusal(node)
-    node.parameters = BootParameters("dev", 1, "", bootstrap="http://127.0.0.1:1")
+    node.parameters = BootParameters("dev", 1, (), bootstrap="http://127.0.0.1:1")
     assert "does not answer" in refusal(node, "ZB21")
 
 
 def test_a_certificate_that_nobody_vouches_for(node: Booted, tmp_path: Path) -> None:
     context = make_certificate(tmp_path / "tls").context
     with serve_handler(http.server.BaseHTTPRequestHandler, context) as port:
-        node.parameters = BootParameters("dev", 1, "", bootstrap=f"https://127.0.0.1:{port}")
+        node.parameters = BootParameters("dev", 1, (), bootstrap=f"https://127.0.0.1:{port}")
         assert "certificate of the bootstrap server is refused" in refusal(node, "ZB23")

@@ -1,5 +1,6 @@
 """A hub with something on every page: versions, signatures, links, tags, and hostile names."""
 
+import json
 import os
 import struct
 import zlib
@@ -7,6 +8,7 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from flist.format.legacy.blocks import encode_legacy
 from flist.format.signing.sign import sign_flist
 from flist.format.tables import Tables
 from flist.format.writer import write_flist
@@ -14,6 +16,14 @@ from flist.hub.library.flists import LINK, TAGLINK, put_entry
 from flist.model import ROOT_INO, Inode, Route
 from flist.pack.pack import pack
 from tests.helpers.flist.hub import LocalHub
+from tests.helpers.flist.legacy import (
+    Record,
+    directory,
+    directory_key,
+    entry,
+    rights_record,
+    write_legacy,
+)
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(31) + b"g")
 SCRIPT = "<script>alert(document.cookie)</script>"
@@ -104,6 +114,21 @@ def publish(hub: LocalHub, user: str, name: str, meta: Path, signature: str | No
         draft.discard()
 
 
+def publish_older(hub: LocalHub, folder: Path) -> None:
+    """Publish alice/older.flist, of the older format, with one file and a readme."""
+    content = b"an older text\n"
+    block, data = encode_legacy(content)
+    hub.hub.blocks.put(hub.viewer("alice"), block.id, data, is_open=True)
+    chunk = Record(struct.pack("<HHI", 128, 0, 0), ([Record(b"", (block.id, block.key))],))
+    records = {
+        directory_key(""): directory("", [entry("text", 1, len(content), chunk, "acl")], "acl"),
+        "acl": rights_record(0o100644, 0, 0),
+    }
+    readme = json.dumps({"readme": "# Older\n", "license": "none"})
+    write_legacy(folder / "older.flist", records, {"readme": readme})
+    publish(hub, "alice", "alice/older.flist", folder / "older.flist")
+
+
 def fill(hub: LocalHub, folder: Path) -> dict[str, str]:
     """Fill a hub; return the digests of alice/web.fl's two versions, "old" and "new"."""
     tree = make_tree(folder / "tree")
@@ -119,6 +144,7 @@ def fill(hub: LocalHub, folder: Path) -> dict[str, str]:
     public = KEY.public_key().public_bytes_raw().hex()
     hub.hub.accounts.set_key("alice", public)
     new = publish(hub, "alice", "alice/web.fl", meta, text)
+    publish_older(hub, folder)
     hub.hub.repositories.create(hub.viewer("bob"), "bob", is_private=True)
     publish(hub, "bob", "bob/secret.fl", meta)
     repository = hub.hub.repositories.find(hub.viewer("alice"), "alice")
@@ -129,7 +155,7 @@ def fill(hub: LocalHub, folder: Path) -> dict[str, str]:
     return {"old": old, "new": new}
 
 
-def write_large(path: Path, folders: int = 2_000, each: int = 200, one: int = 100_000) -> Path:
+def write_large(path: Path, *, one: int, folders: int = 0, each: int = 200) -> Path:
     """Write a flist of empty files: `folders` directories of `each`, and one of `one` entries."""
     inodes = [Inode(ROOT_INO, 0, b"", 0, 0, 0, FOLDER, 0, 0, 0)]
 

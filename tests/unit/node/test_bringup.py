@@ -16,7 +16,7 @@ from node.report import MachineNames, Reporter
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-PARAMETERS = BootParameters("dev", 1, "http://hub", bootstrap="http://boot")
+PARAMETERS = BootParameters("dev", 1, ("http://hub",), bootstrap="http://boot")
 
 
 @pytest.fixture

@@ -18,20 +18,24 @@ def parse(text: str) -> BootParameters:
 
 def test_the_words_of_the_boot_script() -> None:
     text = f"BOOT_IMAGE=vmlinuz runmode=dev farmer_id=7 {HUB}/ console=ttyS0\n"
-    assert parse(text) == BootParameters("dev", 7, "http://10.0.2.2:8080")
+    assert parse(text) == BootParameters("dev", 7, ("http://10.0.2.2:8080",))
 
 
 def test_the_defaults_are_upstreams() -> None:
-    assert parse(HUB) == BootParameters("prod", 0, "http://10.0.2.2:8080")
+    assert parse(HUB) == BootParameters("prod", 0, ("http://10.0.2.2:8080",))
 
 
 def test_the_first_of_repeated_keys_counts() -> None:
     parameters = parse(f"runmode=test farmer_id=1 {HUB} runmode=dev farmer_id=2 hub=x")
-    assert parameters == BootParameters("test", 1, "http://10.0.2.2:8080")
+    assert parameters == BootParameters("test", 1, ("http://10.0.2.2:8080",))
+
+
+def test_several_hubs_are_named_with_commas_each_once() -> None:
+    assert parse("hub=http://a,https://b/hub/,http://a/").hubs == ("http://a", "https://b/hub")
 
 
 def test_the_run_mode_names_the_flist() -> None:
-    names = {mode: BootParameters(mode, 1, "").flist_name for mode in ("dev", "qa", "test", "prod")}
+    names = {mode: BootParameters(mode, 1, ()).flist_name for mode in ("dev", "qa", "test", "prod")}
     assert names == {
         "dev": "tf-zos/development",
         "qa": "tf-zos/qa",
@@ -52,6 +56,9 @@ def test_the_run_mode_names_the_flist() -> None:
         ("hub=ftp://x", "hub=ftp://x"),
         ("hub=http://", "hub=http://"),
         ("hub=http://h:port", "hub=http://h:port"),
+        ("hub=http://h,", "hub="),
+        ("hub=http://h,ftp://x", "hub=ftp://x"),
+        ("hub=" + ",".join(f"http://h{n}" for n in range(9)), "hub="),
     ],
 )
 def test_an_invalid_word_is_named(text: str, named: str) -> None:
@@ -69,7 +76,7 @@ def test_the_words_of_a_bootstrap_server() -> None:
     assert parse(f"{HUB} {words}") == BootParameters(
         "prod",
         0,
-        "http://10.0.2.2:8080",
+        ("http://10.0.2.2:8080",),
         bootstrap="https://boot.example.com",
         enrol="zos1.Ab-_9.x=",
         proxy="http://proxy:3128",

@@ -8,7 +8,7 @@ from node.model import BootParameters
 from node.report import WAITING_MAX, MachineNames, Reporter, find_link, read_machine
 
 UUID = "4c4c4544-0042-3510-8054-b4c04f564433"
-PARAMETERS = BootParameters("dev", 7, "http://hub", bootstrap="http://boot", enrol="token")
+PARAMETERS = BootParameters("dev", 7, ("http://hub",), bootstrap="http://boot", enrol="token")
 MACHINE = MachineNames(UUID, "52:54:00:12:34:56", "")
 ROUTE = "Iface Destination Gateway Flags RefCnt Use Metric Mask MTU Window IRTT\n"
 SENT_S = 30.0
@@ -64,7 +64,7 @@ def test_a_server_that_never_answers_costs_little_memory() -> None:
 
 def test_without_a_server_there_are_no_reports() -> None:
     server = Server()
-    reporter = Reporter(BootParameters("dev", 7, "http://hub"), MACHINE, "1.0", server.take)
+    reporter = Reporter(BootParameters("dev", 7, ("http://hub",)), MACHINE, "1.0", server.take)
     reporter.reached("linux")
     assert reporter.thread is None and reporter.waiting.empty()
 

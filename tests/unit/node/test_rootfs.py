@@ -70,7 +70,12 @@ def test_services_get_the_name_servers_of_a_new_lease(
 
 
 def test_the_mount_is_told_the_proxy() -> None:
-    service = describe_mount("http://hub", "http://10.0.0.9:3128")
+    service = describe_mount(["http://hub"], "http://10.0.0.9:3128")
     assert service["env"] == {"ZOS_PROXY": "http://10.0.0.9:3128"}
     assert "--store http://hub/blocks" in str(service["exec"])
-    assert "env" not in describe_mount("http://hub", "")
+    assert "env" not in describe_mount(["http://hub"], "")
+
+
+def test_the_mount_prefers_the_hub_that_is_named_first() -> None:
+    text = str(describe_mount(["http://near", "http://far"], "")["exec"])
+    assert "--in-order --store http://near/blocks --store http://far/blocks /" in text

@@ -20,7 +20,10 @@ async def read_fields(request: Request) -> Mapping[str, list[str]]:
     """Return the fields of a form without files. Raises `InvalidError`."""
     body = await read_body(request, FORM_BYTES)
     try:
-        return parse_qs(body.decode(), keep_blank_values=True, max_num_fields=MAX_FIELDS)
+        text = body.decode()
+        if "%00" in text or "\0" in text:
+            raise ValueError("a zero byte")
+        return parse_qs(text, keep_blank_values=True, max_num_fields=MAX_FIELDS)
     except ValueError as error:
         raise InvalidError("this is not the form of a page") from error
 

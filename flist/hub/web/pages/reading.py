@@ -21,7 +21,7 @@ from flist.hub.pages.finding import (
 )
 from flist.hub.pages.opened import flist_of
 from flist.hub.pages.readme import TAG, find_readme, render_readme
-from flist.hub.pages.signers import Signer, read_inside, read_signer
+from flist.hub.pages.signers import Signer, read_inside, read_signer, show_key
 from flist.hub.pages.words import say_count, say_size
 from flist.hub.state.viewer import Viewer
 from flist.hub.web.pages.shared import Asked, Desk, find_asked, hub_url, show
@@ -105,7 +105,9 @@ def show_repository(desk: Desk, request: Request, repo: str, tag: str, after: st
     if not is_repo(repo):
         raise AbsentError("there is no such repository")
     repository = desk.hub.repositories.find(asking, repo)
-    entries = [entry for entry in desk.hub.flists.entries(asking, repo, tag) if entry.name]
+    every = desk.hub.flists.entries(asking, repo, tag)
+    # In the order of Python, which "behind" means here: a database may have another one.
+    entries = sorted((entry for entry in every if entry.name), key=lambda entry: entry.name)
     if tag and not entries:
         raise AbsentError(f"there is no such tag in {repo}")
     rest = [entry for entry in entries if entry.name > after]
@@ -116,6 +118,7 @@ def show_repository(desk: Desk, request: Request, repo: str, tag: str, after: st
         repository=repository,
         tag=tag,
         total=len(entries),
+        signers=[show_key(key) for key in repository.signers],
         entries=list_lines(rest[:PAGE_ROWS], with_repository=False),
         following=rest[PAGE_ROWS - 1].name if len(rest) > PAGE_ROWS else "",
         tags=[] if tag else list_tags(desk.hub.database, repository),

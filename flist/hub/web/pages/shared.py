@@ -1,6 +1,7 @@
 """What the pages' routes share."""
 
 import contextlib
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,6 +24,7 @@ from flist.store.fetch import Fetcher
 from serving.pools import Pool
 
 ROOT, LOGIN = "/", "login"
+HOST = re.compile(r"[A-Za-z0-9.:\[\]-]{1,255}")
 THREADS = 4
 PRIVATE = "private, no-cache"
 """No shared cache keeps a page: it depends on who asks."""
@@ -118,6 +120,7 @@ def ask_to_sign_in(request: Request) -> Response:
 
 
 def hub_url(request: Request, desk: Desk) -> str:
-    """Return the address under which the hub is reached."""
-    public: str = desk.hub.settings.public_url
-    return public.rstrip("/") or f"{request.url.scheme}://{request.url.netloc}"
+    """Return the address under which the hub is reached; it becomes part of commands."""
+    public = desk.hub.settings.public_url.rstrip("/")
+    host = request.url.netloc if HOST.fullmatch(request.url.netloc) else "localhost"
+    return public or f"{request.url.scheme}://{host}"

@@ -87,6 +87,12 @@ def test_without_a_hub_some_flist_must_be_named(tmp_path: Path) -> None:
     assert done.returncode == 2 and "no flist is named" in done.stderr
 
 
+def test_a_hub_with_accounts_collects_itself(hub: Path) -> None:
+    (hub / "hub.db").touch()
+    done = rfs("gc", hub / "blocks", check=False)
+    assert done.returncode == 2 and "zos hub gc" in done.stderr
+
+
 @pytest.mark.parametrize("place", ["flists/a/c.fl", f"files/{'2' * 64}.blocks"])
 def test_nothing_is_removed_if_something_is_unreadable(hub: Path, place: str) -> None:
     (hub / place).write_text("garbage")
@@ -94,3 +100,16 @@ def test_nothing_is_removed_if_something_is_unreadable(hub: Path, place: str) ->
     with pytest.raises(FlistError):
         collect_garbage(hub / "blocks", [])
     assert sorted((hub / "blocks").glob("*/*")) == before
+
+
+def test_blocks_of_older_flists_that_are_published_stay(hub: Path, tmp_path: Path) -> None:
+    before = collect_garbage(hub / "blocks", [], grace_s=0, is_dry=True)
+    newer = pack(hub, tmp_path, "older")
+    place = hub / "flists" / "a" / "old.flist"
+    rfs("convert", newer, place, "-s", f"dir://{hub}/blocks", "--from", f"dir://{hub}/blocks")
+    assert (
+        collect_garbage(hub / "blocks", [newer], grace_s=0, is_dry=True).removed == before.removed
+    )
+    place.unlink()
+    gone = collect_garbage(hub / "blocks", [newer], grace_s=0, is_dry=True)
+    assert gone.removed == before.removed + 1

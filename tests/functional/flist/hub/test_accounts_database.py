@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from common.errors import ZosError
 from flist.hub.accounts.signin import Wish
 from flist.hub.errors import ConflictError, HubError, NotSignedInError
 from flist.hub.state.opening import open_state
@@ -104,3 +105,20 @@ def test_administrators_who_remove_one_another_leave_one(desk: Desk) -> None:
     assert len(succeeded(results)) == 2
     left = [account for account in desk.accounts.list() if account.is_admin]
     assert len([account for account in left if not account.is_disabled]) == 1
+
+
+@pytest.mark.parametrize("name", ["a\0b", "\0"])
+def test_a_zero_byte_in_a_name_is_no_fault_of_the_hub(desk: Desk, name: str) -> None:
+    """PostgreSQL keeps no such text."""
+    calls: list[Callable[[], object]] = [
+        lambda: desk.accounts.find(name),
+        lambda: desk.accounts.create(name),
+        lambda: desk.sign_ins.by_password(name, PASSWORD, "192.0.2.1", Wish()),
+        lambda: desk.sign_ins.by_key("alice", name, "00", "hub", "192.0.2.1", Wish()),
+        lambda: desk.tokens.owner(name),
+        lambda: desk.accounts.change("alice", {"subject": name}),
+    ]
+    for call in calls:
+        with pytest.raises(ZosError) as caught:
+            call()
+        assert 400 <= getattr(caught.value, "http_status", 503) < 500, caught.value

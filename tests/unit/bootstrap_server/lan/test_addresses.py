@@ -2,10 +2,11 @@
 
 import pytest
 
-from bootstrap_server.lan.mirror.addresses import Address, Addresses
+from bootstrap_server.lan.addresses import rules_of
+from serving.mirror.addresses import Address, Addresses
 
 HEX = "0123456789abcdef" * 4
-ADDRESSES = Addresses("dev")
+ADDRESSES = Addresses(rules_of("dev"))
 
 
 @pytest.mark.parametrize(

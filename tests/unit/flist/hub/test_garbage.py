@@ -19,7 +19,6 @@ from flist.server.names import name_block, name_file
 from flist.store.folder import FolderStore
 from tests.helpers.flist.hub import LocalHub, make_flist, make_hub
 
-ROUNDS = 1000
 NEVER_S = 365 * 86400.0
 
 
@@ -191,7 +190,8 @@ class Racer:
         return True
 
 
-def test_uploads_of_a_block_and_collectors_race(tmp_path: Path) -> None:
+@pytest.mark.parametrize("rounds", [100, pytest.param(2000, marks=pytest.mark.matrix)])
+def test_uploads_of_a_block_and_collectors_race(tmp_path: Path, rounds: int) -> None:
     """Collectors take even what was touched a moment ago, and what has no row."""
     hub = make_hub(tmp_path / "hub", is_in_memory=True)
     racers = [Racer(hub, name) for name in ("alice", "bob")]
@@ -208,7 +208,7 @@ def test_uploads_of_a_block_and_collectors_race(tmp_path: Path) -> None:
 
     def race(racer: Racer) -> None:
         try:
-            racer.run(ROUNDS)
+            racer.run(rounds)
         except BaseException as error:
             failed.append(error)
 
@@ -216,12 +216,12 @@ def test_uploads_of_a_block_and_collectors_race(tmp_path: Path) -> None:
     for thread in [*collectors, *threads]:
         thread.start()
     for thread in threads:
-        thread.join(300)
+        thread.join(900)
     is_over.set()
     for thread in collectors:
         thread.join(60)
     assert not failed
-    assert sum(removed) > ROUNDS / 50
+    assert sum(removed) > rounds / 50
     with hub.hub.database.reading() as connection:
         assert connection.execute(select(BLOCKS.c.removing_s)).scalars().all() in ([], [None])
     collect(hub.hub, -NEVER_S)

@@ -22,6 +22,9 @@ Gallery = tuple[LocalHub, dict[str, str]]
 def make_gallery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gallery]:
     top = tmp_path_factory.mktemp("gallery")
     hub = make_hub(top / "hub")
+    scopes = ("read", "publish", "admin")
+    alice = hub.hub.accounts.find("alice")
+    hub.tokens["session"] = hub.hub.tokens.create(alice, "web", scopes, is_session=True)
     yield hub, fill(hub, top)
     hub.hub.close()
 
@@ -149,7 +152,7 @@ def test_what_is_no_file_is_not_sent(hub: LocalHub) -> None:
         "/alice/web.fl/files/../../../etc/passwd",
         "/alice/web.fl/files/%2e%2e/%2e%2e/etc/passwd",
         "/alice/web.fl/files/etc/motd/x",
-        "/alice/web.fl/files/%00",
+        "/alice/web.fl/files/x%00",
         "/alice/web.fl.md?version=x",
         "/bob/secret.fl/changes",
         "/alice/web.fl/changes?from=x&to=y",
@@ -157,6 +160,9 @@ def test_what_is_no_file_is_not_sent(hub: LocalHub) -> None:
         "/-/style.css",
         "/-/jobs/x/y",
         "/alice/web.fl%0A.md",
+        "/?q=%00",
+        "/%00",
+        "/alice/tags/%00",
     ],
 )
 def test_absurd_addresses_are_not_found(hub: LocalHub, path: str) -> None:
@@ -175,6 +181,14 @@ def test_the_changes_of_a_version_are_those_since_the_one_before(gallery: Galler
     assert "4 differences in all" in page
     assert ask(hub, "/alice/web.fl/changes").text == page
     assert ask(hub, f"/alice/web.fl/changes?to={digests['old']}").status == 404
+
+
+def test_a_flist_of_the_older_format_is_shown_like_others(hub: LocalHub) -> None:
+    page = ask(hub, "/alice/older.flist.md").text
+    assert "<h3>Older</h3>" in page and "in the older format" in page
+    assert "an older text" in ask(hub, "/alice/older.flist/files/text").text
+    assert ask(hub, "/alice/older.flist/raw/text").body == b"an older text\n"
+    assert "/text" in ask(hub, "/alice/older.flist/files/?q=TEX").text
 
 
 def test_errors_are_pages_for_browsers_only(hub: LocalHub) -> None:
@@ -255,9 +269,6 @@ def test_a_form_that_is_none_is_refused(hub: LocalHub) -> None:
 
 
 def test_a_token_is_shown_once_and_can_be_revoked(hub: LocalHub) -> None:
-    hub.tokens["session"] = hub.hub.tokens.create(
-        hub.hub.accounts.find("alice"), "web", ("read", "publish", "admin"), is_session=True
-    )
     fields = {"name": "robot", "scopes": "read", "days": "7", "repository": ""}
     assert post(hub, "/-/tokens", "alice", fields).status == 403  # this one lacks the scope admin
     made = post(hub, "/-/tokens", "session", fields)
@@ -290,3 +301,25 @@ def test_a_form_of_a_page_leads_back_to_it_after_signing_in(hub: LocalHub) -> No
     wrong = {"username": "alice", "password": "wrong-password"}
     failed = post(hub, "/login", "", wrong)
     assert failed.status == 401 and 'name="password"' in failed.text and "alert" in failed.text
+
+
+def test_a_repository_is_made_and_its_owner_says_who_has_to_sign(hub: LocalHub) -> None:
+    make, settings = "/-/repositories", "/-/repositories/team"
+    assert ask(hub, make).status == 303
+    for name in ("-/x", "bob", "api", "", "alice"):
+        assert post(hub, make, "alice", {"name": name}).status in (403, 409, 422), name
+    assert post(hub, make, "alice", {"name": "team", "is_private": "1"}).status == 303
+    assert ask(hub, "/team", "bob").status == 404
+    assert "private" in ask(hub, "/team", "alice").text
+    key = "A" * 43 + "="
+    fields = {"signers": f"{key}\n{'00' * 31}01", "threshold": "2"}
+    assert post(hub, settings, "bob", fields).status == 403
+    assert post(hub, settings, "alice", fields).status == 403  # the token lacks the scope admin
+    assert post(hub, settings, "session", fields, site="cross-site").status == 403
+    for wrong in ({"threshold": "3"}, {"threshold": "x"}, {"signers": "x"}, {"signers": key[:40]}):
+        assert post(hub, settings, "session", {**fields, **wrong}).status == 422
+    assert post(hub, settings, "session", fields).headers["location"] == "/team"
+    found = hub.hub.repositories.find(hub.viewer("bob"), "team")
+    assert (len(found.signers), found.threshold, found.is_private) == (2, 2, False)
+    assert key in ask(hub, settings, "session").text
+    assert ask(hub, settings, "bob").status == 403

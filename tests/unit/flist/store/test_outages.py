@@ -48,3 +48,24 @@ def test_mirrors_are_one_group() -> None:
     for _ in range(10):
         assert store.get(block.id) == data
     assert clock.now == 0
+
+
+def test_mirrors_with_an_order_are_used_in_it_until_one_fails() -> None:
+    block, data = encode(b"content")
+    clock = Clock()
+    stores = [FakeStore(), FakeStore()]
+    for store in stores:
+        store.put(block.id, data)
+    routes = [(Route(0, 255, "x"), store) for store in stores]
+    routed = RoutedStore(routes, check_arrival, clock=clock, is_ordered=True)
+    for _ in range(20):
+        routed.get(block.id)
+    assert [store.gets for store in stores] == [20, 0]
+    stores[0].fail = refuse
+    routed.get(block.id)
+    stores[0].fail = lambda: None
+    routed.get(block.id)
+    assert [store.gets for store in stores] == [21, 2]  # the first one rests
+    clock.now += 60
+    routed.get(block.id)
+    assert [store.gets for store in stores] == [22, 2]

@@ -204,3 +204,13 @@ def test_blocks_of_mirrors_are_not_announced(server: FaultyServer) -> None:
         assert list(stores[2].announced) == [low]
     for store in stores:
         store.close()
+
+
+def test_blocks_of_mirrors_with_an_order_are_announced_to_the_first(server: FaultyServer) -> None:
+    stores = [HttpStore(server.url) for _ in range(2)]
+    routes = [(Route(0, 255, "a"), stores[0]), (Route(0, 255, "b"), stores[1])]
+    routed = RoutedStore(routes, lambda *_: None, is_ordered=True)
+    with routed.announce([bytes(32)]):
+        assert list(stores[0].announced) == [bytes(32)]
+        assert not stores[1].announced
+    routed.close()

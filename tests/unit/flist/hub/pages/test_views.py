@@ -12,6 +12,7 @@ from flist.hub.pages.sniff import IMAGE_BYTES, TEXT_BYTES, find_image, make_prev
 from flist.hub.pages.words import say_count, say_extent, say_mode, say_size, say_time
 from flist.model import NAME_MAX_BYTES, Inode
 from tests.helpers.flist.gallery import HOSTILE, README, make_png
+from zinit.files.reading import parse_service
 
 
 @pytest.mark.parametrize(
@@ -156,3 +157,12 @@ def test_a_flist_of_nodes_says_how_they_boot_it() -> None:
     for place in (("tf-zos", "other.fl"), ("me", "production.fl")):
         titles = [way.title for way in list_ways(Place("https://hub.example", *place))]
         assert "Boot a node with it" not in titles
+
+
+def test_the_service_of_a_node_is_one() -> None:
+    place = Place("https://hub.example", "me", "web.fl", "me/web", "c2VjcmV0")
+    text = next(way.text for way in list_ways(place) if "zinit" in way.said)
+    service, warnings = parse_service("web", text)
+    shell, option, steps = shlex.split(service.exec)
+    assert (shell, option) == ("sh", "-c") and steps.endswith(place.mount("/srv/web"))
+    assert warnings == []

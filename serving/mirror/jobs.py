@@ -14,11 +14,11 @@ from typing import Any
 
 import urllib3
 
-from bootstrap_server.lan.mirror.addresses import Address
-from bootstrap_server.lan.mirror.arriving import Arriving
-from bootstrap_server.lan.mirror.shelf import Kept, Shelf
-from bootstrap_server.lan.mirror.upstream import Upstream, UpstreamError, read_body, read_size
 from common.errors import ZosError
+from serving.mirror.addresses import Address
+from serving.mirror.arriving import Arriving
+from serving.mirror.shelf import Kept, Shelf
+from serving.mirror.upstream import Upstream, UpstreamError, read_body, read_size
 
 THREADS = 16
 _STRONG = re.compile(r'"[\x21\x23-\x7e]{1,200}"')
@@ -91,8 +91,14 @@ class Jobs:
         finally:
             job.tell(self._end, job)
 
+    def _finish(self, job: Job, arriving: Arriving) -> None:
+        """Give readers the last byte. Whoever asks after that starts a request of its own."""
+        self._end(job)
+        arriving.finish()
+
     def _end(self, job: Job) -> None:
-        self._running.pop(job.address.path, None)
+        if self._running.get(job.address.path) is job:
+            self._running.pop(job.address.path)
         job.ended.set()
 
     def _fetch(self, job: Job, upstream: Upstream) -> None:
@@ -119,7 +125,7 @@ class Jobs:
                 sha256 = checks.finish()
                 row = Kept(address.path, sha256, size, strong or f'"{sha256}"', kind, asked)
                 self.shelf.add(row, Path(stream.name))
-                job.tell(arriving.finish)
+                job.tell(self._finish, job, arriving)
 
 
 class Checks:

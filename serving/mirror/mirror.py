@@ -8,19 +8,25 @@ import time
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from bootstrap_server.errors import NotThereError
-from bootstrap_server.lan.mirror.addresses import Address, Addresses
-from bootstrap_server.lan.mirror.arriving import Arriving, ArrivingContent
-from bootstrap_server.lan.mirror.jobs import Jobs
-from bootstrap_server.lan.mirror.shelf import Kept, Shelf
-from bootstrap_server.lan.mirror.upstream import Upstream, UpstreamError
+from common.errors import ZosError
 from serving.content import Content, FileOpener
+from serving.mirror.addresses import Address, Addresses
+from serving.mirror.arriving import Arriving, ArrivingContent
+from serving.mirror.jobs import Jobs
+from serving.mirror.shelf import Kept, Shelf
+from serving.mirror.upstream import Upstream, UpstreamError
 from serving.pools import Pool
 
 REST_S = 10.0
 """For so long an upstream that did not answer is not asked for what is kept."""
 TRIES = 3
 HOUR_S = 3600
+
+
+class NotMirroredError(ZosError):
+    """The mirror does not have such addresses."""
+
+    http_status = 404
 
 
 class Found(NamedTuple):
@@ -32,18 +38,18 @@ class Found(NamedTuple):
 
 
 class Mirror:
-    """Answers the addresses of one run mode. Its methods are called on one event loop."""
+    """Answers the addresses of a table. Its methods are called on one event loop."""
 
     def __init__(
         self,
-        run_mode: str,
+        addresses: Addresses,
         shelf: Shelf,
         upstreams: Mapping[str, Upstream],
         pool: Pool,
         stale_s: float,
         warn: Callable[[str], None],
     ) -> None:
-        self.addresses = Addresses(run_mode)
+        self.addresses = addresses
         self.shelf = shelf
         self.upstreams = upstreams
         self.pool = pool
@@ -57,10 +63,7 @@ class Mirror:
         """Return what is at a path of the mirror. Raises errors with an HTTP status."""
         address = self.addresses.find(path)
         if address is None:
-            raise NotThereError(
-                "this mirror has no such address",
-                hint="it has the kernel, channel and flists of its farm's run mode",
-            )
+            raise NotMirroredError("this mirror has no such address")
         for _ in range(TRIES):  # what is kept may go at any moment, to make room
             found = await self._open(address)
             if found is not None:

@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from bootstrap_server.lan.interface import LanError
+from common.errors import ZosError
 from common.files import sync_directory
 
 _SCHEMA = """
@@ -34,6 +34,10 @@ CREATE INDEX IF NOT EXISTS by_content ON answers (sha256);
 CREATE INDEX IF NOT EXISTS by_use ON answers (used);
 """
 _COLUMNS = "path, sha256, size, etag, media_type, checked"
+
+
+class MirrorError(ZosError):
+    """The mirror's folder cannot be used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +86,7 @@ class Shelf:
                 self._table.executescript(_SCHEMA)
                 self._tidy()
             except sqlite3.DatabaseError as error:
-                raise LanError(
+                raise MirrorError(
                     f"cannot use the mirror {self.top}: {error}",
                     hint="remove the folder: all that is in it can be downloaded again",
                 ) from error
@@ -95,7 +99,7 @@ class Shelf:
         try:
             fcntl.flock(guard, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise LanError(
+            raise MirrorError(
                 f"cannot use the mirror {self.top}: another process does", hint="end it first"
             ) from error
 

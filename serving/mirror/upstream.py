@@ -1,8 +1,8 @@
-"""Requests to the bootstrap server and the hub, each with deadlines."""
+"""Requests to the servers that are mirrored, each with deadlines."""
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import urllib3
 
@@ -14,6 +14,8 @@ LEAST_RATE = 4096  # bytes per second, after `GRACE_S`
 GRACE_S = 60.0
 CHUNK_BYTES = 1 << 16
 REDIRECTS = 3
+REST_S = 30.0
+AGENT = "zos-mirror"
 POOL_SIZE = 16
 AWAY = (429, 500, 502, 503, 504)
 """What says that the upstream can't answer now, and nothing of the address."""
@@ -31,15 +33,27 @@ class UpstreamError(ZosError):
 
 
 class Upstream:
-    """One server, by its URL without a slash at its end. Threads may share one."""
+    """A server by its URLs, which have the same content; threads may share one.
 
-    def __init__(self, url: str) -> None:
-        self.url = url
+    The first URL is used while it answers well. One that did not is tried last for a while.
+    """
+
+    def __init__(self, *urls: str, clock: Callable[[], float] = time.monotonic) -> None:
+        self.urls = urls
+        self._clock = clock
+        self._resting: dict[str, float] = {}  # URL -> until when
         timeout = urllib3.Timeout(connect=CONNECT_S, read=SILENCE_S)
         retries = urllib3.Retry(total=REDIRECTS, connect=1, read=0, status=0, other=0)
-        self._pool = urllib3.PoolManager(
-            maxsize=POOL_SIZE, timeout=timeout, retries=retries, headers={"User-Agent": "zos-lan"}
-        )
+        self._pool = urllib3.PoolManager(maxsize=POOL_SIZE, timeout=timeout, retries=retries)
+
+    @property
+    def url(self) -> str:
+        """Return the URL that is preferred now."""
+        return self._in_order()[0]
+
+    def _in_order(self) -> list[str]:
+        now = self._clock()
+        return sorted(self.urls, key=lambda url: max(self._resting.get(url, now), now))
 
     @contextlib.contextmanager
     def open(self, path: str, etag: str = "") -> Iterator[urllib3.BaseHTTPResponse]:
@@ -47,23 +61,48 @@ class Upstream:
 
         Raises `UpstreamError`, also for what goes wrong with the body in the block.
         """
-        headers = {"Accept-Encoding": "identity", "User-Agent": "zos-lan"}
+        url, response = self._ask(path, etag)
+        try:
+            yield response
+        except BaseException as error:
+            response.close()  # the rest of its body would be taken for the next answer
+            if isinstance(error, (UpstreamError, urllib3.exceptions.HTTPError)):
+                self._resting[url] = self._clock() + REST_S
+            if isinstance(error, urllib3.exceptions.HTTPError):
+                raise UpstreamError(f"cannot fetch {url}{path}: {error}") from error
+            raise
+        finally:
+            response.release_conn()
+
+    def _ask(self, path: str, etag: str) -> tuple[str, urllib3.BaseHTTPResponse]:
+        """Return the first good answer, and the URL that gave it.
+
+        What one server does not have, another one may. Raises `UpstreamError`: if they disagree,
+        what says that a server is away, since the answer may then come later.
+        """
+        headers = {"Accept-Encoding": "identity", "User-Agent": AGENT}
         if etag:
             headers["If-None-Match"] = etag
-        url = self.url + path
+        errors = []
+        for url in self._in_order():
+            try:
+                return url, self._ask_one(url + path, headers)
+            except UpstreamError as error:
+                errors.append(error)
+                if error.is_away:
+                    self._resting[url] = self._clock() + REST_S
+        raise next((error for error in errors if error.is_away), errors[0])
+
+    def _ask_one(self, url: str, headers: dict[str, str]) -> urllib3.BaseHTTPResponse:
         try:
             response = self._pool.request("GET", url, headers=headers, preload_content=False)
-            try:
-                if response.status not in (200, 304):
-                    raise UpstreamError(f"{url} answers {response.status}", response.status)
-                yield response
-            except BaseException:
-                response.close()  # the rest of its body would be taken for the next answer
-                raise
-            finally:
-                response.release_conn()
         except urllib3.exceptions.HTTPError as error:
             raise UpstreamError(f"cannot fetch {url}: {error}") from error
+        if response.status in (200, 304):
+            return response
+        response.close()
+        response.release_conn()
+        raise UpstreamError(f"{url} answers {response.status}", response.status)
 
     def send(self, method: str, path: str, body: bytes, headers: dict[str, str]) -> bytes:
         """Send a small message once, and return the start of the answer. Raises `UpstreamError`."""

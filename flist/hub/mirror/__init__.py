@@ -1,0 +1,1 @@
+"""Hubs that get what they have from other hubs, and what plain web servers need."""

@@ -1,0 +1,110 @@
+"""Several hubs: the first that answers well is used, and the next one when it fails."""
+
+import contextlib
+import shutil
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from flist.format.signing.keys import generate_key, load_private_key
+from flist.format.signing.sign import sign_flist
+from flist.hub.app import create_app
+from node import hubs
+from node.hubs import fetch_from_any, rank_hubs
+from node.model import NodeError
+from serving.listen import open_listener
+from serving.run import serve_in_thread
+
+NAME = "tf-zos/development"
+LIMIT = 1 << 20
+CONTENT = b"the content of a flist" * 100
+
+
+@contextlib.contextmanager
+def serve(root: Path) -> Iterator[str]:
+    """Serve a hub's folder; yield the URL."""
+    listener = open_listener("127.0.0.1", 0)
+    with serve_in_thread(create_app(root), listener):
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """Return a hub's folder with one signed flist."""
+    flist = tmp_path / "hub" / "flists" / f"{NAME}.fl"
+    flist.parent.mkdir(parents=True)
+    (tmp_path / "hub" / "blocks").mkdir()
+    flist.write_bytes(CONTENT)
+    private = generate_key(tmp_path / "key")
+    flist.with_suffix(".fl.sig").write_text(sign_flist(flist, NAME, private))
+    return tmp_path / "hub"
+
+
+@pytest.fixture
+def keys(root: Path) -> list[bytes]:
+    """Return the public key that signed the flist."""
+    return [load_private_key(root.parent / "key").public_key().public_bytes_raw()]
+
+
+@pytest.fixture
+def silent() -> Iterator[str]:
+    """Return the URL of a server that accepts and never answers."""
+    with open_listener("127.0.0.1", 0) as listener:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+
+@pytest.fixture
+def dead() -> str:
+    """Return a URL where nothing listens."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return f"http://127.0.0.1:{taken.getsockname()[1]}"
+
+
+def test_the_hub_that_answers_comes_first(root: Path, silent: str, dead: str) -> None:
+    began = time.monotonic()
+    with serve(root) as good:
+        assert rank_hubs([silent, dead, good], NAME) == [good, silent, dead]
+    assert time.monotonic() - began < hubs.FIRST_S
+
+
+def test_a_hub_without_the_flist_comes_last(root: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    with serve(root) as good, serve(tmp_path / "empty") as empty:
+        assert rank_hubs([empty, good], NAME) == [good, empty]
+
+
+def test_one_hub_is_not_asked_before(dead: str) -> None:
+    assert rank_hubs([dead], NAME) == [dead]
+
+
+def test_without_an_answer_the_order_stays(
+    silent: str, dead: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hubs, "FIRST_S", 0.3)
+    assert rank_hubs([silent, dead], NAME) == [silent, dead]
+
+
+def test_an_altered_flist_is_taken_from_another_hub(
+    root: Path, keys: list[bytes], tmp_path: Path
+) -> None:
+    shutil.copytree(root, tmp_path / "evil")
+    (tmp_path / "evil" / "flists" / f"{NAME}.fl").write_bytes(CONTENT + b"!")
+    told: list[str] = []
+    with serve(tmp_path / "evil") as evil, serve(root) as good:
+        wanted = ([evil, good], NAME, tmp_path / "got", keys, LIMIT, "", told.append)
+        assert fetch_from_any(*wanted) == (len(CONTENT), good)
+        assert (tmp_path / "got").read_bytes() == CONTENT
+        assert [line.startswith(f"{evil}: ") for line in told] == [True]
+
+
+def test_if_none_works_a_refused_signature_is_named_first(
+    root: Path, keys: list[bytes], tmp_path: Path, dead: str
+) -> None:
+    (root / "flists" / f"{NAME}.fl").write_bytes(CONTENT + b"!")
+    with serve(root) as evil, pytest.raises(NodeError) as caught:
+        fetch_from_any([dead, evil], NAME, tmp_path / "got", keys, LIMIT, "", lambda _: None)
+    assert caught.value.code == "ZB43"
