@@ -33,6 +33,7 @@ from flist.hub.web import (
     repositories,
     sessions,
 )
+from flist.hub.web.everybody import let_everybody_in
 from flist.hub.web.pages import assets
 from flist.hub.web.pages import router as pages
 from flist.hub.web.pages.errors import show_failure
@@ -41,6 +42,7 @@ from flist.hub.web.rfs import convert as convert_images
 from flist.hub.web.rfs.shelf import FolderShelf, HubShelf
 from flist.hub.web.shared import Downloads
 from flist.hub.web.viewers import viewer
+from flist.hub.web.zerohub import router as zerohub
 from serving import kit
 from serving.kit import Kit
 
@@ -91,6 +93,8 @@ def create_hub_app(hub: Hub) -> FastAPI:
     app.state.hub = hub
     hub.kit.readiness.checks["database"] = hub.database.check
     hub.contents.prepare()
+    if hub.settings.open_to_all:
+        let_everybody_in(hub)
     add_greeting(app)
     app.include_router(blocks.make_router(hub, downloads))
     kept = files.Files(hub.database)
@@ -109,6 +113,7 @@ def create_hub_app(hub: Hub) -> FastAPI:
     app.include_router(audit.make_router(hub))
     app.include_router(history.make_router(hub))
     app.include_router(browse.make_router(HubShelf(hub), viewer, hub.kit.pools.hashing))
+    app.include_router(zerohub.make_router(hub))
     app.include_router(pages.make_router(hub))
     app.include_router(flists.make_router(hub))
     return app
