@@ -6,6 +6,8 @@ from urllib.parse import urlencode
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.responses import HTMLResponse
 
+from bootstrap_server.pages.assets import name_asset
+
 # Nothing may run or be loaded but our own style sheet and script, and the icon within the page.
 _POLICY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src data:; "
@@ -38,6 +40,7 @@ _environment = Environment(
 )
 _environment.filters["sentence"] = sentence
 _environment.filters["query"] = make_query
+_environment.globals["asset"] = name_asset
 
 
 def render_page(name: str, status: int = 200, **values: object) -> HTMLResponse:
