@@ -1,7 +1,8 @@
-"""Runs all tests in pytest processes, two at a time: an emulated machine keeps one core busy.
+"""Runs all tests in pytest processes, three at a time: most tests wait for something.
 
-The machines' tests are the longest job, so they begin first. Each folder of other tests is a job,
-too, and a process that has ended makes room for the next one, so both cores are busy until the end.
+The machines' tests are the longest job, so they begin first, and the others give way to them: an
+emulated machine needs a core of its own. Each folder of other tests is a job, and a process that
+has ended makes room for the next one, so two cores are busy until the end.
 A job's output goes to a file, which is printed when the job has ended; the last lines have what
 failed and the totals. Ctrl-C ends what runs, and each cleans up.
 """
@@ -20,7 +21,9 @@ from typing import NamedTuple
 from xml.etree import ElementTree
 
 CALL = (sys.executable, "-m", "pytest", "-p", "no:cacheprovider")  # they would share the cache
-AT_ONCE = 2
+AT_ONCE = 3
+GIVING_WAY = ("nice", "-n", "5")
+MACHINES, OTHERS = ("-m", "vm"), ("-m", "not vm")
 END_WITHIN_S = 60
 NO_TESTS = 5  # pytest's exit status, of a folder whose tests all boot machines
 INTERRUPTED = 130
@@ -42,7 +45,8 @@ class Job:
         self.name = words[-1]
         self.report = folder / f"{number}.xml"
         self.output = folder / f"{number}.txt"
-        call = [*CALL, *words, f"--junitxml={self.report}"]
+        before = () if tuple(words) == MACHINES else GIVING_WAY
+        call = [*before, *CALL, *words, f"--junitxml={self.report}"]
         with open(self.output, "w") as output:
             # In its own process group, so that Ctrl-C reaches it only once, through us.
             self.process = subprocess.Popen(
@@ -85,8 +89,7 @@ def find_jobs(top: Path) -> list[list[str]]:
     files = [path.relative_to(top).parts for path in top.glob("*/*/**/test_*.py")]
     folders = sorted({str(top.joinpath(*parts[:2])) for parts in files})
     rest = [f"--ignore={folder}" for folder in folders]
-    others = ["-m", "not vm"]
-    return [["-m", "vm"], *([*others, folder] for folder in folders), [*rest, *others]]
+    return [[*MACHINES], *([*OTHERS, folder] for folder in folders), [*rest, *OTHERS]]
 
 
 def run_jobs(folder: Path, calls: Sequence[Sequence[str]], jobs: list[Job]) -> Iterator[Job]:

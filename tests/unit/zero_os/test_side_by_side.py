@@ -1,4 +1,4 @@
-"""All tests in processes, two at a time: which has what, totals, exit status, Ctrl-C."""
+"""All tests in processes, some at a time: which has what, totals, exit status, Ctrl-C."""
 
 import os
 import signal
@@ -42,6 +42,7 @@ def run(folder: Path) -> subprocess.Popen[str]:
 def write_tests(folder: Path, text: str) -> None:
     """Make `folder` with one file of tests."""
     folder.mkdir(parents=True)
+    (folder / "__init__.py").touch()
     (folder / "test_one.py").write_text(text)
 
 
@@ -60,15 +61,16 @@ def test_all_outputs_and_the_totals_are_shown(tmp_path: Path) -> None:
     assert totals == "2 passed, 1 failed, 1 skipped"
 
 
-def test_each_test_of_nested_folders_runs_once(tmp_path: Path) -> None:
-    vm = "import pytest\npytestmark = pytest.mark.vm\n"
-    write_tests(tmp_path / "tests/unit/a", "def test_it(): pass")
-    write_tests(tmp_path / "tests/unit/a/deeper", "def test_it(): pass")
-    write_tests(tmp_path / "tests/unit/vm_only", vm + "def test_it(): pass")
-    write_tests(tmp_path / "tests/vm", vm + "def test_it(): pass")
-    (tmp_path / "tests/unit/test_two.py").write_text("def test_it(): pass")
-    for folder in tmp_path.glob("tests/**/"):
-        (folder / "__init__.py").touch()
+def test_each_test_runs_once_and_gives_way_to_machines(tmp_path: Path) -> None:
+    level = os.nice(0)
+    text = "import os\ndef test_it(): assert os.nice(0) == {}\n"
+    machine = f"import pytest\npytestmark = pytest.mark.vm\n{text.format(level)}"
+    other = text.format(min(level + 5, 19))
+    write_tests(tmp_path / "tests/unit/a", other)
+    write_tests(tmp_path / "tests/unit/a/deeper", other)
+    write_tests(tmp_path / "tests/unit/vm_only", machine)
+    write_tests(tmp_path / "tests/vm", machine)
+    (tmp_path / "tests/unit/test_two.py").write_text(other)
     with run(tmp_path) as process:
         said, _ = process.communicate(timeout=DEADLINE_S)
     assert process.returncode == 0, said
