@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers.node.lab import Lab, open_lab
+from tests.helpers.node.lab import QUICK, Lab, open_lab
 from tests.helpers.waiting import wait_until
 
 pytestmark = pytest.mark.timeout(240)
 STATIC = "net.address=10.9.0.5/24 net.gateway=10.9.0.1 net.dns=10.9.0.2,10.9.0.3"
 SIX = "2001:db8:9::1/64"
-QUICK = "from node.network import selection\nselection.PATIENCE_S = 1.0\n"
+SHORT = {"1": "ffffff00", "58": "00000001", "59": "00000003"}  # extended each second
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def wait_for_extensions(lab: Lab) -> None:
 
 
 def test_a_static_address_takes_the_place_of_a_lease(lab: Lab) -> None:
-    node = lab.start_node(words=STATIC)
+    node = lab.start_node(QUICK, words=STATIC)
     wait_until(lambda: "up: wire0" in lab.said(), "the address")
     assert lab.addresses() == ["10.9.0.5/24"]
     assert lab.routes() == {"default": "10.9.0.1", "10.9.0.0/24": ""}
@@ -130,7 +130,7 @@ def test_a_lease_without_a_router_does_not_replace_what_a_router_advertises(lab:
     advertise(lab)
     lab.start_node(QUICK)
     wait_until(lambda: "up: wire0: 2001:db8:9:" in lab.said(), "an address")
-    lab.serve(seconds=6, options={"1": "ffffff00"})
+    lab.serve(seconds=6, options=SHORT)
     wait_until(lambda: "request" in [message["kind"] for message in lab.asked()], "a lease")
     wait_for_extensions(lab)
     assert "up: wire0: 10.9.0.50" not in lab.said()
@@ -138,7 +138,7 @@ def test_a_lease_without_a_router_does_not_replace_what_a_router_advertises(lab:
 
 
 def test_a_router_that_advertises_late_replaces_a_lease_without_one(lab: Lab) -> None:
-    lab.serve(seconds=6, options={"1": "ffffff00"})
+    lab.serve(seconds=6, options=SHORT)
     lab.start_node(QUICK)
     wait_until(lambda: "up: wire0: 10.9.0.50" in lab.said(), "a lease")
     advertise(lab)
