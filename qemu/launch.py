@@ -12,7 +12,7 @@ from typing import NamedTuple, Self
 from qemu.args import Wiring
 from qemu.errors import MachineError
 from qemu.firmware import find_uefi
-from qemu.model import IsoBoot, KernelBoot, MachineConfig, NetworkBoot, Nic, UsbBoot
+from qemu.model import DiskBoot, IsoBoot, KernelBoot, MachineConfig, NetworkBoot, Nic, UsbBoot
 
 INITRD_ALIGNMENT = 4  # the kernel looks for the next cpio archive at a multiple of this
 
@@ -132,7 +132,7 @@ def prepare_files(config: MachineConfig, folder: Path) -> PrivateFiles:
 def check_images(config: MachineConfig) -> None:
     """Raise `MachineError` for an image that is missing or empty."""
     match config.boot:
-        case UsbBoot(image) | IsoBoot(image):
+        case UsbBoot(image) | DiskBoot(image) | IsoBoot(image):
             images = [image]
         case KernelBoot(kernel, initrds, _):
             images = [kernel, *initrds]
