@@ -65,6 +65,7 @@ class Acceptor:
         tls: ssl.SSLContext | None,
         log: Any,
         throttle: Throttle,
+        batch: int = BATCH,
     ) -> None:
         self.listener = listener
         self.table = table
@@ -72,6 +73,7 @@ class Acceptor:
         self.tls = tls
         self.log = log
         self.throttle = throttle
+        self.batch = batch
         self.loop = asyncio.get_running_loop()
         self.tasks: set[asyncio.Task[None]] = set()
         self.is_closed = False
@@ -93,7 +95,7 @@ class Acceptor:
 
     def accept(self) -> None:
         """Take what waits at the listener, a batch at a time so that others get their turn."""
-        for _ in range(BATCH):
+        for _ in range(self.batch):
             try:
                 sock, name = self.listener.accept()
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):

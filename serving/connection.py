@@ -1,24 +1,36 @@
-"""One connection: uvicorn's h11 protocol with deadlines, caps and half-closing clients.
+"""One connection: uvicorn's h11 protocol with deadlines, caps, half-closing clients, and files that
+the kernel sends.
 
 The deadlines are checked by `Connections.sweep`, not by a timer per event, so a byte that arrives
 costs no more than in uvicorn. What is measured over a window of time is progress: bytes received
 for a request's body, bytes that the client's kernel has acknowledged for a response.
+
+A file is handed to the kernel as far as it takes it. If that is not all, the next few bytes go the
+usual way: they wait in this process, so all that is said of such bytes holds for files, too.
 """
 
 import asyncio
+import errno
 import logging
+import os
 import socket
 import sys
 import time
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import h11
 import uvicorn
+from starlette.types import Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
-from serving.connections import Connections, Peer
+from serving.connections import PROVEN_BYTES, Connections, Peer
+from serving.content import FilePart
+from serving.fast.cycle import Cycle, FastReads
+from serving.listen import PROVEN_UNSENT_BYTES
 from serving.problems import Problem, render
+from serving.respond import ZERO_COPY
+from serving.settings import MIN_CHUNK_BYTES
 
 READ_BYTES = 1 << 14
 """A connection is read in pieces of this size, and not while as much waits for the application."""
@@ -26,6 +38,7 @@ SILENT = logging.getLogger("serving.silent")  # the kit logs what uvicorn's prot
 SILENT.setLevel(logging.CRITICAL + 1)
 ACKED_OFFSET = 120  # of tcpi_bytes_acked in struct tcp_info, linux/tcp.h
 TCP_INFO_BYTES = 128
+GONE = (errno.EPIPE, errno.ECONNRESET, errno.ENOTCONN, errno.ETIMEDOUT)
 
 
 class StrictParser(h11.Connection):
@@ -45,6 +58,16 @@ class StrictParser(h11.Connection):
         return event
 
 
+class Length:
+    """Stands for bytes that the kernel sends where h11 counts a body's length."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+
+    def __len__(self) -> int:
+        return self.count
+
+
 class Window(NamedTuple):
     """The beginning of a span of time in which a client must make progress."""
 
@@ -57,9 +80,18 @@ class Connection(H11Protocol):
     """A client's connection, from accept to close."""
 
     def __init__(
-        self, config: uvicorn.Config, server_state: ServerState, table: Connections, before: Peer
+        self,
+        config: uvicorn.Config,
+        server_state: ServerState,
+        table: Connections,
+        before: Peer,
+        reads: FastReads | None = None,
     ) -> None:
         super().__init__(config, server_state, {"connection": self})
+        self.application, self.app = self.app, self.run_application
+        self.reads = reads
+        self.waiting = b""  # what came during an answer below ASGI
+        self.taken = 0  # bytes of files that the kernel has taken
         self.conn = StrictParser(h11.SERVER, table.settings.max_header_bytes)
         self.logger = SILENT
         self.access_log = False
@@ -81,7 +113,8 @@ class Connection(H11Protocol):
         """Begin."""
         super().connection_made(transport)
         # A response's next chunk is read only when the one before has left this process.
-        transport.set_write_buffer_limits(high=1, low=0)
+        # A file's part must not overtake even one byte; TLS, which sends none, refuses 0.
+        transport.set_write_buffer_limits(high=0 if self.can_send_files else 1, low=0)
         transport.max_size = READ_BYTES  # type: ignore[attr-defined]  # asyncio's default is 256 KiB
         self.table.remove(self.before)
         self.table.add(self)
@@ -99,10 +132,107 @@ class Connection(H11Protocol):
         if self.is_idle:
             self.is_idle = False
             self.since = time.monotonic()
+        if isinstance(self.cycle, Cycle) and not self.owes_request:
+            self.waiting += data
+            self.flow.pause_reading()
+            return
+        if self.answer_fast(data):
+            return
         super().data_received(data)
         if not self.owes_request and len(self.cycle.body) >= READ_BYTES:
             self.flow.pause_reading()  # until the application takes what is here
         self.table.set_owing(self, is_owing=self.owes_request)
+
+    def answer_fast(self, data: bytes) -> bool:
+        """Answer a request below ASGI; return whether `data` is one that can be."""
+        if self.reads is None or not self.is_between_requests:
+            return False
+        if len(data) > self.table.settings.max_header_bytes:
+            return False
+        cycle = self.reads.begin(self, data)
+        if cycle is None:
+            return False
+        self._unset_keepalive_if_required()
+        self.cycle = cycle  # type: ignore[assignment]
+        self.table.set_owing(self, is_owing=False)
+        cycle.start()
+        return True
+
+    def go_on(self, *, is_complete: bool) -> None:
+        """Go on after an answer below ASGI."""
+        self.server_state.total_requests += 1
+        self.is_idle = True
+        self.since = time.monotonic()
+        self.table.set_owing(self, is_owing=True)
+        if not (is_complete and self.cycle.keep_alive):
+            self.transport.close()
+        elif self.waiting:
+            data, self.waiting = self.waiting, b""
+            self.received -= len(data)
+            self.flow.resume_reading()
+            self.data_received(data)
+        if self.is_half_closed and self.owes_request:
+            self.transport.close()
+
+    async def run_application(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Run the application; it may let the kernel send files unless they must be encrypted."""
+        if not self.can_send_files:
+            return await self.application(scope, receive, send)  # type: ignore[no-any-return]
+
+        async def send_all(message: Message) -> None:
+            if message["type"] != ZERO_COPY:
+                await send(message)
+            elif not self.is_gone:
+                part = FilePart(message["file"], message["offset"], message["count"])
+                counted: Any = Length(part.size)
+                self.conn.send_with_data_passthrough(h11.Data(data=counted))
+                await self.send_piece(part)
+
+        scope["extensions"] = {ZERO_COPY: {}}
+        return await self.application(scope, receive, send_all)  # type: ignore[no-any-return]
+
+    async def send_piece(self, piece: FilePart | bytes) -> int:
+        """Send bytes; return how many have left, or wait to: all unless the client is gone."""
+        await self.wait_until_sent()
+        if not isinstance(piece, FilePart):
+            self.transport.write(piece)
+            return len(piece)
+        sent = 0
+        while sent < piece.size and not (self.is_gone or self.transport.is_closing()):
+            sent += self.push_file(FilePart(piece.handle, piece.start + sent, piece.size - sent))
+            await self.wait_until_sent()
+        return sent
+
+    def push_file(self, part: FilePart) -> int:
+        """Hand as much of a file to the kernel as it takes, and some more to the transport.
+
+        Return the length of both. All that was written before must have left. Raises OSError.
+        """
+        sock = self.transport.get_extra_info("socket")
+        count = 0
+        try:
+            count = os.sendfile(sock.fileno(), part.handle, part.start, part.size)
+        except BlockingIOError:
+            pass
+        except OSError as error:
+            if error.errno not in GONE:
+                raise
+            self.abort()
+            return 0
+        self.prove(sock, count)
+        if count == part.size:
+            return count
+        data = os.pread(part.handle, min(MIN_CHUNK_BYTES, part.size - count), part.start + count)
+        if not data:
+            raise OSError(errno.EIO, "the file became shorter while it was sent")
+        self.transport.write(data)
+        return count + len(data)
+
+    def prove(self, sock: socket.socket, count: int) -> None:
+        """Let the kernel hold more for a client that has taken much: it is asked less often."""
+        before, self.taken = self.taken, self.taken + count
+        if before < PROVEN_BYTES <= self.taken:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, PROVEN_UNSENT_BYTES)
 
     def eof_received(self) -> bool:  # type: ignore[override]
         """Keep a connection whose client only closed its sending half, until it is answered."""
@@ -158,6 +288,22 @@ class Connection(H11Protocol):
             self.cycle.keep_alive = False
 
     # What the table and the kit ask.
+
+    @property
+    def can_send_files(self) -> bool:
+        """Whether the kernel may send files by itself."""
+        return self.scheme == "http"
+
+    @property
+    def is_between_requests(self) -> bool:
+        """Whether the next byte begins a request, as the first or after an answer."""
+        return (
+            self.owes_request
+            and self.conn.our_state is h11.IDLE
+            and self.conn.their_state is h11.IDLE
+            and not self.conn.trailing_data[0]
+            and not self.transport.is_closing()
+        )
 
     @property
     def owes_request(self) -> bool:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from anyio import to_thread
 
@@ -41,6 +41,14 @@ class BeingWrittenError(ZosError):
         self.http_headers = {"Retry-After": "1"}
 
 
+class FilePart(NamedTuple):
+    """Bytes of an open file, which the kernel can send by itself."""
+
+    handle: int
+    start: int
+    size: int
+
+
 class Content(Protocol):
     """Bytes that can be sent in part. Its user calls `close` once, whether it was sent or not."""
 
@@ -60,6 +68,17 @@ class Content(Protocol):
 
     def close(self) -> None:
         """Close what is open."""
+
+
+@runtime_checkable
+class FileContent(Content, Protocol):
+    """A content that has parts of files in it."""
+
+    def part_at(self, start: int, size: int) -> FilePart | None:
+        """Return at most `size` bytes from `start` as part of a file that is never written to.
+
+        None: they must be read. Sending a part of a file must not wait for a disk.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +139,9 @@ class OpenFile:
     async def read(self, start: int, size: int) -> bytes:
         """Return bytes of the file: at once if the kernel has them in memory, else in a thread."""
         wanted = min(size, self.size - start)
-        data = read_cached(self.handle, wanted, start)
-        if data is None:
+        if is_cached(self.handle, start, wanted):
+            data = os.pread(self.handle, wanted, start)
+        else:
             data = await to_thread.run_sync(os.pread, self.handle, wanted, start)
         if not data:
             raise OSError(errno.EIO, "the file became shorter while it was sent")
@@ -130,21 +150,35 @@ class OpenFile:
             await to_thread.run_sync(self.watch.check, self.handle, self.etag)
         return data
 
+    def part_at(self, start: int, size: int) -> FilePart | None:
+        """Return bytes of a file that is written only once, if the kernel has them in memory.
+
+        Of another file, what the kernel has not sent yet could still change.
+        """
+        size = min(size, self.size - start)
+        if self.watch is not None or not is_cached(self.handle, start, size):
+            return None
+        return FilePart(self.handle, start, size)
+
     def close(self) -> None:
         """Close the file."""
         os.close(self.handle)
 
 
-def read_cached(handle: int, size: int, start: int) -> bytes | None:
-    """Return bytes of a file that are in the page cache; None if reading would wait for a disk."""
-    buffer = bytearray(size)
+def is_cached(handle: int, start: int, size: int) -> bool:
+    """Return whether the page cache has the first and last of some bytes of a file.
+
+    The kernel reads ahead, so as a rule it has those between them, too.
+    """
+    buffer = bytearray(1)
     try:
-        count = os.preadv(handle, [buffer], start, os.RWF_NOWAIT)
+        return all(
+            os.preadv(handle, [buffer], at, os.RWF_NOWAIT) for at in (start, start + size - 1)
+        )
     except OSError as error:
         if error.errno in NOT_CACHED:
-            return None
+            return False
         raise
-    return bytes(memoryview(buffer)[:count])
 
 
 def make_key(state: os.stat_result) -> FileKey:

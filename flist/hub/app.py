@@ -24,6 +24,7 @@ from starlette.responses import Response
 
 from flist.hub import browse, history
 from flist.hub.access import Access
+from flist.hub.hot import BINARY, HEADERS, make_finder
 from flist.hub.library import Library
 from flist.hub.settings import HubSettings
 from flist.hub.users import Users
@@ -34,8 +35,6 @@ from serving.content import FileOpener
 from serving.pools import Pool
 from serving.respond import send_content
 
-NEVER_CHANGES = "public, max-age=31536000, immutable"
-BINARY = "application/octet-stream"
 READ = ["GET", "HEAD"]
 COUNTED_BLOCKS = 1_000_000
 
@@ -86,6 +85,7 @@ def create_app(
     )
     shared = kit.install(app, settings)
     app.state.downloads = downloads
+    shared.find = make_finder(library.blocks, opener, downloads.add)
     shared.readiness.checks["folder"] = lambda: check_folder(root)
     app.include_router(blocks_router(library, opener, downloads))
     if tokens or users:
@@ -179,7 +179,7 @@ def send_block(
     if path and request.method == "GET":
         downloads.add(path.name)
     etag = f'"{path.name}"' if path else None
-    return send_file(opener, request, path, BINARY, {"Cache-Control": NEVER_CHANGES}, etag)
+    return send_file(opener, request, path, BINARY, HEADERS, etag)
 
 
 def send_file(
