@@ -10,6 +10,7 @@ usual way: they wait in this process, so all that is said of such bytes holds fo
 """
 
 import asyncio
+import contextlib
 import errno
 import logging
 import os
@@ -24,10 +25,10 @@ from starlette.types import Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
-from serving.connections import PROVEN_BYTES, Connections, Peer
+from serving.connections import FILE_PROVEN_BYTES, PROVEN_BYTES, Connections, Peer
 from serving.content import FilePart
 from serving.fast.cycle import Cycle, FastReads
-from serving.listen import PROVEN_UNSENT_BYTES
+from serving.listen import FILE_UNSENT_BYTES, PROVEN_UNSENT_BYTES, UNSENT_BYTES
 from serving.problems import Problem, render
 from serving.respond import ZERO_COPY
 from serving.settings import MIN_CHUNK_BYTES
@@ -92,6 +93,8 @@ class Connection(H11Protocol):
         self.reads = reads
         self.waiting = b""  # what came during an answer below ASGI
         self.taken = 0  # bytes of files that the kernel has taken
+        self.is_wide = False  # the kernel may hold more for this client
+        self.room = 0  # of `table.buffered_bytes`, for that
         self.conn = StrictParser(h11.SERVER, table.settings.max_header_bytes)
         self.logger = SILENT
         self.access_log = False
@@ -123,6 +126,7 @@ class Connection(H11Protocol):
         """End, whoever closed the connection."""
         self.table.remove(self)
         self.release_held()
+        self.narrow()
         super().connection_lost(exc)
         self.app_state = {}  # it refers to this object
 
@@ -176,6 +180,7 @@ class Connection(H11Protocol):
 
     async def run_application(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run the application; it may let the kernel send files unless they must be encrypted."""
+        self.narrow()
         if not self.can_send_files:
             return await self.application(scope, receive, send)  # type: ignore[no-any-return]
 
@@ -219,7 +224,9 @@ class Connection(H11Protocol):
                 raise
             self.abort()
             return 0
-        self.prove(sock, count)
+        self.taken += count
+        if self.taken >= FILE_PROVEN_BYTES:
+            self.widen(is_copied=False)
         if count == part.size:
             return count
         data = os.pread(part.handle, min(MIN_CHUNK_BYTES, part.size - count), part.start + count)
@@ -228,11 +235,29 @@ class Connection(H11Protocol):
         self.transport.write(data)
         return count + len(data)
 
-    def prove(self, sock: socket.socket, count: int) -> None:
-        """Let the kernel hold more for a client that has taken much: it is asked less often."""
-        before, self.taken = self.taken, self.taken + count
-        if before < PROVEN_BYTES <= self.taken:
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, PROVEN_UNSENT_BYTES)
+    def widen(self, *, is_copied: bool) -> None:
+        """Let the kernel hold more for a client that has taken much: it is asked less often.
+
+        It holds copies of bytes that are not in a file; they count as memory.
+        """
+        if self.is_wide or (is_copied and not self.table.take_room(PROVEN_UNSENT_BYTES)):
+            return
+        self.room = PROVEN_UNSENT_BYTES if is_copied else 0
+        self.set_unsent(PROVEN_UNSENT_BYTES if is_copied else FILE_UNSENT_BYTES)
+
+    def narrow(self) -> None:
+        """Let the kernel hold as much as for every client."""
+        if self.is_wide:
+            self.table.buffered_bytes -= self.room
+            self.room = 0
+            self.set_unsent(UNSENT_BYTES)
+
+    def set_unsent(self, count: int) -> None:
+        """Set how many bytes the kernel holds before it may send them."""
+        self.is_wide = count > UNSENT_BYTES
+        sock = self.transport.get_extra_info("socket")
+        with contextlib.suppress(OSError):  # the client is gone
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, count)
 
     def eof_received(self) -> bool:  # type: ignore[override]
         """Keep a connection whose client only closed its sending half, until it is answered."""
@@ -244,6 +269,7 @@ class Connection(H11Protocol):
         """Wait for the next request."""
         self.is_idle = True
         self.since = time.monotonic()
+        self.narrow()
         super().on_response_complete()  # it begins the next request, if that was pipelined
         self.table.set_owing(self, is_owing=self.owes_request)
         if self.is_half_closed and self.owes_request:
@@ -322,6 +348,8 @@ class Connection(H11Protocol):
 
     def chunk_bytes(self, taken: int) -> int:
         """Return the size of the next chunk of a response of which `taken` bytes have left."""
+        if taken >= PROVEN_BYTES:
+            self.widen(is_copied=True)
         return self.table.chunk_bytes(taken)
 
     async def wait_until_sent(self) -> None:

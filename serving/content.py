@@ -6,11 +6,13 @@ itself is written to, the download ends early: it never gets the bytes of two co
 """
 
 import errno
+import fcntl
 import hashlib
 import os
 import stat
 import threading
 import time
+import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
@@ -28,6 +30,7 @@ SETTLED_S = 0.1
 """A file system's clock ticks in steps of some milliseconds. A file that changed so shortly before
 it is read may change again without another time."""
 SETTLE_TRIES = 20
+SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
 FileKey = tuple[int, ...]
 
 
@@ -87,22 +90,49 @@ class Pieces:
 
     parts: Sequence[memoryview]
     etag: str
+    memory: "MemoryFile | None" = None
+    offsets: Sequence[int | None] = ()  # where each piece stands in `memory`, if it does
 
     @property
     def size(self) -> int:
         """Return the length of all pieces."""
         return sum(map(len, self.parts))
 
-    async def read(self, start: int, size: int) -> bytes:
-        """Return bytes of the piece that `start` lies in."""
-        for part in self.parts:
+    def find(self, start: int) -> tuple[int, int]:
+        """Return the piece that `start` lies in, and its place there."""
+        for number, part in enumerate(self.parts):
             if start < len(part):
-                return bytes(part[start : start + size])
+                return number, start
             start -= len(part)
         raise ValueError("start lies beyond the end")
 
+    async def read(self, start: int, size: int) -> bytes:
+        """Return bytes of the piece that `start` lies in."""
+        number, start = self.find(start)
+        return bytes(self.parts[number][start : start + size])
+
+    def part_at(self, start: int, size: int) -> FilePart | None:
+        """Return bytes of the piece that `start` lies in, if that stands in a file."""
+        number, start = self.find(start)
+        offset = self.offsets[number] if self.memory else None
+        if self.memory is None or offset is None:
+            return None
+        size = min(size, len(self.parts[number]) - start)
+        return FilePart(self.memory.handle, offset + start, size)
+
     def close(self) -> None:
         """Do nothing: memory is not open."""
+
+
+class MemoryFile:
+    """Bytes in memory that the kernel can send as it sends a file; they never change."""
+
+    def __init__(self, data: bytes) -> None:
+        self.handle = os.memfd_create("content", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        weakref.finalize(self, os.close, self.handle)
+        with os.fdopen(os.dup(self.handle), "wb") as stream:
+            stream.write(data)
+        fcntl.fcntl(self.handle, fcntl.F_ADD_SEALS, SEALS)
 
 
 @dataclass(slots=True)
@@ -159,6 +189,10 @@ class OpenFile:
         if self.watch is not None or not is_cached(self.handle, start, size):
             return None
         return FilePart(self.handle, start, size)
+
+    def kept(self) -> "OpenFile":
+        """Return the same file as one that is written only once, as its name tells its content."""
+        return OpenFile(self.handle, self.size, self.etag)
 
     def close(self) -> None:
         """Close the file."""
