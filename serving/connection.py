@@ -1,37 +1,26 @@
-"""One connection: uvicorn's h11 protocol with deadlines, caps, half-closing clients, and files that
-the kernel sends.
+"""One connection: uvicorn's h11 protocol with deadlines, caps and half-closing clients.
 
 The deadlines are checked by `Connections.sweep`, not by a timer per event, so a byte that arrives
 costs no more than in uvicorn. What is measured over a window of time is progress: bytes received
 for a request's body, bytes that the client's kernel has acknowledged for a response.
-
-A file is handed to the kernel as far as it takes it. If that is not all, the next few bytes go the
-usual way: they wait in this process, so all that is said of such bytes holds for files, too.
 """
 
 import asyncio
-import contextlib
 import errno
 import logging
-import os
 import socket
 import sys
 import time
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import h11
 import uvicorn
-from starlette.types import Message, Receive, Scope, Send
-from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
-from serving.connections import FILE_PROVEN_BYTES, PROVEN_BYTES, Connections, Peer
-from serving.content import FilePart
+from serving.connections import Connections, Peer
 from serving.fast.cycle import Cycle, FastReads
-from serving.listen import FILE_UNSENT_BYTES, PROVEN_UNSENT_BYTES, UNSENT_BYTES
+from serving.fast.sending import FileSender
 from serving.problems import Problem, render
-from serving.respond import ZERO_COPY
-from serving.settings import MIN_CHUNK_BYTES
 
 READ_BYTES = 1 << 14
 """A connection is read in pieces of this size, and not while as much waits for the application."""
@@ -59,16 +48,6 @@ class StrictParser(h11.Connection):
         return event
 
 
-class Length:
-    """Stands for bytes that the kernel sends where h11 counts a body's length."""
-
-    def __init__(self, count: int) -> None:
-        self.count = count
-
-    def __len__(self) -> int:
-        return self.count
-
-
 class Window(NamedTuple):
     """The beginning of a span of time in which a client must make progress."""
 
@@ -77,7 +56,7 @@ class Window(NamedTuple):
     progress: int  # bytes so far
 
 
-class Connection(H11Protocol):
+class Connection(FileSender):
     """A client's connection, from accept to close."""
 
     def __init__(
@@ -88,24 +67,18 @@ class Connection(H11Protocol):
         before: Peer,
         reads: FastReads | None = None,
     ) -> None:
-        super().__init__(config, server_state, {"connection": self})
-        self.application, self.app = self.app, self.run_application
+        super().__init__(config, server_state, table)
         self.reads = reads
         self.waiting = b""  # what came during an answer below ASGI
-        self.taken = 0  # bytes of files that the kernel has taken
-        self.is_wide = False  # the kernel may hold more for this client
-        self.room = 0  # of `table.buffered_bytes`, for that
         self.conn = StrictParser(h11.SERVER, table.settings.max_header_bytes)
         self.logger = SILENT
         self.access_log = False
-        self.table = table
         self.before = before  # stands for this connection in the table until it is made
         self.address = before.address
         self.since = time.monotonic()  # when the client began to owe a request
         self.is_idle = False  # it has had a response, and nothing of a next request has come
         self.is_half_closed = False  # the client sends nothing more
         self.received = 0
-        self.held = 0  # response bytes in this process' memory
         self.window: Window | None = None
         self.acked = -1  # at the last sweep
         self.is_stalled = False
@@ -178,87 +151,6 @@ class Connection(H11Protocol):
         if self.is_half_closed and self.owes_request:
             self.transport.close()
 
-    async def run_application(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Run the application; it may let the kernel send files unless they must be encrypted."""
-        self.narrow()
-        if not self.can_send_files:
-            return await self.application(scope, receive, send)  # type: ignore[no-any-return]
-
-        async def send_all(message: Message) -> None:
-            if message["type"] != ZERO_COPY:
-                await send(message)
-            elif not self.is_gone:
-                part = FilePart(message["file"], message["offset"], message["count"])
-                counted: Any = Length(part.size)
-                self.conn.send_with_data_passthrough(h11.Data(data=counted))
-                await self.send_piece(part)
-
-        scope["extensions"] = {ZERO_COPY: {}}
-        return await self.application(scope, receive, send_all)  # type: ignore[no-any-return]
-
-    async def send_piece(self, piece: FilePart | bytes) -> int:
-        """Send bytes; return how many have left, or wait to: all unless the client is gone."""
-        await self.wait_until_sent()
-        if not isinstance(piece, FilePart):
-            self.transport.write(piece)
-            return len(piece)
-        sent = 0
-        while sent < piece.size and not (self.is_gone or self.transport.is_closing()):
-            sent += self.push_file(FilePart(piece.handle, piece.start + sent, piece.size - sent))
-            await self.wait_until_sent()
-        return sent
-
-    def push_file(self, part: FilePart) -> int:
-        """Hand as much of a file to the kernel as it takes, and some more to the transport.
-
-        Return the length of both. All that was written before must have left. Raises OSError.
-        """
-        sock = self.transport.get_extra_info("socket")
-        count = 0
-        try:
-            count = os.sendfile(sock.fileno(), part.handle, part.start, part.size)
-        except BlockingIOError:
-            pass
-        except OSError as error:
-            if error.errno not in GONE:
-                raise
-            self.abort()
-            return 0
-        self.taken += count
-        if self.taken >= FILE_PROVEN_BYTES:
-            self.widen(is_copied=False)
-        if count == part.size:
-            return count
-        data = os.pread(part.handle, min(MIN_CHUNK_BYTES, part.size - count), part.start + count)
-        if not data:
-            raise OSError(errno.EIO, "the file became shorter while it was sent")
-        self.transport.write(data)
-        return count + len(data)
-
-    def widen(self, *, is_copied: bool) -> None:
-        """Let the kernel hold more for a client that has taken much: it is asked less often.
-
-        It holds copies of bytes that are not in a file; they count as memory.
-        """
-        if self.is_wide or (is_copied and not self.table.take_room(PROVEN_UNSENT_BYTES)):
-            return
-        self.room = PROVEN_UNSENT_BYTES if is_copied else 0
-        self.set_unsent(PROVEN_UNSENT_BYTES if is_copied else FILE_UNSENT_BYTES)
-
-    def narrow(self) -> None:
-        """Let the kernel hold as much as for every client."""
-        if self.is_wide:
-            self.table.buffered_bytes -= self.room
-            self.room = 0
-            self.set_unsent(UNSENT_BYTES)
-
-    def set_unsent(self, count: int) -> None:
-        """Set how many bytes the kernel holds before it may send them."""
-        self.is_wide = count > UNSENT_BYTES
-        sock = self.transport.get_extra_info("socket")
-        with contextlib.suppress(OSError):  # the client is gone
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, count)
-
     def eof_received(self) -> bool:  # type: ignore[override]
         """Keep a connection whose client only closed its sending half, until it is answered."""
         is_served = not self.owes_request and not self.owes_body and self.scheme == "http"
@@ -316,11 +208,6 @@ class Connection(H11Protocol):
     # What the table and the kit ask.
 
     @property
-    def can_send_files(self) -> bool:
-        """Whether the kernel may send files by itself."""
-        return self.scheme == "http"
-
-    @property
     def is_between_requests(self) -> bool:
         """Whether the next byte begins a request, as the first or after an answer."""
         return (
@@ -340,22 +227,6 @@ class Connection(H11Protocol):
     def owes_body(self) -> bool:
         """Whether a part of a request's body is still to come."""
         return self.conn.their_state is h11.SEND_BODY
-
-    @property
-    def is_gone(self) -> bool:
-        """Whether the client of the running response has disconnected."""
-        return self.cycle is not None and self.cycle.disconnected
-
-    def chunk_bytes(self, taken: int) -> int:
-        """Return the size of the next chunk of a response of which `taken` bytes have left."""
-        if taken >= PROVEN_BYTES:
-            self.widen(is_copied=True)
-        return self.table.chunk_bytes(taken)
-
-    async def wait_until_sent(self) -> None:
-        """Wait until all that was written has left this process, or the client is gone."""
-        if self.held and not self.is_gone:
-            await self.flow.drain()
 
     def overdue(self, now: float) -> str | None:
         """Return which time-out the client has reached, or None."""
@@ -408,10 +279,6 @@ class Connection(H11Protocol):
             self.abort()
         else:
             self.transport.close()
-
-    def abort(self) -> None:
-        """Cut the connection off."""
-        self.transport.abort()
 
     def release_held(self) -> None:
         """Forget the bytes that were held for the client."""

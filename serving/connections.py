@@ -18,7 +18,7 @@ CHUNK_BYTES = 1 << 16
 LARGE_CHUNK_BYTES = 1 << 18
 PROVEN_BYTES = 4 << 20
 """More than the kernels at both ends take, as a rule, for a client that reads nothing."""
-FILE_PROVEN_BYTES = 1 << 20
+FILE_PROVEN_BYTES = 1 << 19
 """The same where only the kernel holds them."""
 SHARE = 16
 """A chunk takes at most this fraction of the buffer memory that is left."""

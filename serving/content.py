@@ -232,6 +232,19 @@ def wait_until_settled(handle: int) -> FileKey:
     raise BeingWrittenError
 
 
+def open_named(path: Path | str, etag: str) -> OpenFile:
+    """Open a regular file whose name identifies its content, never through a symbolic link.
+
+    Raises OSError.
+    """
+    handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    state = os.fstat(handle)
+    if stat.S_ISREG(state.st_mode):
+        return OpenFile(handle, state.st_size, etag)
+    os.close(handle)
+    raise FileNotFoundError(f"{path} is not a regular file")
+
+
 class FileOpener:
     """Opens files, and remembers the digests of files that have not changed since.
 
@@ -249,19 +262,25 @@ class FileOpener:
         `etag`, with its quotes, is for a file whose name identifies its content; without it the
         file is read through once for its SHA-256.
         """
-        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-        handle = os.open(path, flags)
+        file = open_named(path, etag or "")
+        if etag:
+            return file
         try:
-            state = os.fstat(handle)
-            if not stat.S_ISREG(state.st_mode):
-                raise FileNotFoundError(f"{path} is not a regular file")
-            if etag:
-                return OpenFile(handle, state.st_size, etag)
-            digest, key = self.digest(handle)
-            return OpenFile(handle, key[2], f'"{digest}"', Watch(key, self.digest))
+            digest, key = self.digest(file.handle)
         except BaseException:
-            os.close(handle)
+            file.close()
             raise
+        return OpenFile(file.handle, key[2], f'"{digest}"', Watch(key, self.digest))
+
+    def open_known(self, path: str) -> OpenFile | None:
+        """Open a file whose digest is known; None: it must be read through. Raises OSError."""
+        file = open_named(path, "")
+        key = make_key(os.fstat(file.handle))
+        known = self._digests.get(key)
+        if known is None or not known.done() or known.exception():
+            file.close()
+            return None
+        return OpenFile(file.handle, key[2], f'"{known.result()}"', Watch(key, self.digest))
 
     def digest(self, handle: int) -> tuple[str, FileKey]:
         """Return the SHA-256 of an open file, and its key at that time.

@@ -22,7 +22,7 @@ from typing import Any, Protocol
 import uvicorn
 
 from common.errors import UsageError, ZosError
-from serving.acceptor import BATCH, Acceptor
+from serving.acceptor import Acceptor
 from serving.connection import Connection
 from serving.connections import Peer
 from serving.fast.cycle import FastReads
@@ -98,7 +98,7 @@ class Server(uvicorn.Server):
             self.tls,
             kit.log,
             kit.throttle,
-            1 if self.worker else BATCH,  # the others take theirs meanwhile
+            is_shared=self.worker is not None,
         )
         self.acceptor.start()
         if self.worker:

@@ -24,7 +24,7 @@ from starlette.responses import Response
 
 from flist.hub import browse, history
 from flist.hub.access import Access
-from flist.hub.hot import BINARY, HEADERS, make_finder
+from flist.hub.hot import BINARY, HEADERS, choose_type, make_finder
 from flist.hub.library import Library
 from flist.hub.settings import HubSettings
 from flist.hub.users import Users
@@ -85,7 +85,7 @@ def create_app(
     )
     shared = kit.install(app, settings)
     app.state.downloads = downloads
-    shared.find = make_finder(library.blocks, opener, downloads.add)
+    shared.find = make_finder(library, opener, downloads.add)
     shared.readiness.checks["folder"] = lambda: check_folder(root)
     app.include_router(blocks_router(library, opener, downloads))
     if tokens or users:
@@ -165,9 +165,8 @@ def flists_router(library: Library, opener: FileOpener, hashing: Pool) -> APIRou
     @router.api_route("/{repo}/{name}", methods=READ, response_class=Response)
     async def read_flist(request: Request, repo: str, name: str) -> Response:
         """Return a flist or its signature; its ETag is the SHA-256 of its content."""
-        kind = "text/plain; charset=utf-8" if name.endswith(".sig") else BINARY
         path = library.flist(repo, name)
-        return await hashing.run(send_file, opener, request, path, kind, {})
+        return await hashing.run(send_file, opener, request, path, choose_type(name), {})
 
     return router
 

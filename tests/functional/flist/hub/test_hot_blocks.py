@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from flist.hub.hot import block_path
+from flist.hub.hot import block_path, flist_path
 from tests.functional.flist.hub.test_serve import ask
 from tests.helpers.flist.mount import Hub, serving
 
@@ -67,11 +67,34 @@ def test_a_block_in_the_other_layout_is_found(hub: Hub, block: Path, tmp_path: P
         assert ask(hub.url, path)[1] == DATA
 
 
+def test_a_flist_that_is_replaced_is_another_one(hub: Hub, tmp_path: Path) -> None:
+    folder = tmp_path / "flists" / "me"
+    folder.mkdir(parents=True)
+    for data in (b"one", b"two!"):
+        (folder / "new").write_bytes(data)
+        (folder / "new").replace(folder / "it.fl")
+        for path in ("/me/it.fl", "/flists/me/it.fl") * 2:  # the first time, it is read through
+            answers = [ask(hub.url, target) for target in (path, f"{path}?")]
+            assert [body for _, body in answers] == [data, data]
+            tags = {answer.headers["ETag"] for answer, _ in answers}
+            assert tags == {f'"{hashlib.sha256(data).hexdigest()}"'}
+    (folder / "it.fl").unlink()
+    assert ask(hub.url, "/me/it.fl")[0].status == 404
+
+
+def test_which_addresses_name_a_flist() -> None:
+    found = flist_path("/f", "/me/a.fl.sig")
+    assert found == ("a.fl.sig", "/f/me/a.fl.sig", "/{repo}/{name}")
+    assert flist_path("/f", "/flists/me/a.fl") == ("a.fl", "/f/me/a.fl", "/flists/{repo}/{name}")
+    for path in ("/api/a.fl", "/me/a", "/../a.fl", "/me/../a.fl", "/me/a.fl/", "/x/me/a.fl"):
+        assert flist_path("/f", path) is None, path
+
+
 def test_which_addresses_name_a_block(tmp_path: Path) -> None:
     for path in PATHS:
-        found = block_path(tmp_path, path)
+        found = block_path(str(tmp_path), path)
         assert found is not None
-        assert (found.name, found.path) == (NAME, tmp_path / NAME[:2] / NAME)
+        assert (found.name, found.path) == (NAME, f"{tmp_path}/{NAME[:2]}/{NAME}")
     wrong = [f"/blocks/00/{NAME}", f"/blocks/{NAME[:-1]}", f"/blocks/{NAME}/", f"/blocks//{NAME}"]
     for path in (*wrong, f"/blocks/{NAME.upper()}", f"/api/v1/block/{NAME}/downloads"):
-        assert block_path(tmp_path, path) is None, path
+        assert block_path(str(tmp_path), path) is None, path
