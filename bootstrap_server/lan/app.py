@@ -40,7 +40,8 @@ class Served:
 def create_app(served: Served, settings: ServerSettings) -> FastAPI:
     """Return the application; `add_mirror` adds the mirror."""
     app = FastAPI(title="Zero-OS LAN boot", docs_url=None, redoc_url=None, redirect_slashes=False)
-    kit.install(app, settings)
+    shared = kit.install(app, settings)
+    shared.alone = ("dnsmasq and the mirror belong to one process", "leave `workers` at 1")
     app.state.programs = served.programs
     app.include_router(files_router(served))
     return app

@@ -30,11 +30,13 @@ def is_empty(server: Running) -> bool:
     return server.metric("zos_http_open_connections") <= 1
 
 
-@pytest.mark.parametrize("max_connections", [6000, 1000])
-def test_five_thousand_slow_clients(tmp_path: Path, max_connections: int) -> None:
+@pytest.mark.parametrize(
+    ("max_connections", "target"), [(6000, "/file/large"), (1000, "/hot/large")]
+)
+def test_five_thousand_slow_clients(tmp_path: Path, max_connections: int, target: str) -> None:
     words = ["--max-connections", str(max_connections), "--log-level", "warning"]
     with run_tiny(tmp_path, *words) as server:
-        check_crowd(server, "/file/large", "/number/7", max_connections)
+        check_crowd(server, target, "/number/7", max_connections)
         if max_connections < CLIENTS:
             assert server.metric('zos_http_rejected_total{reason="evicted"}') > 1000
 
