@@ -7,7 +7,6 @@ that carry no credentials; whoever sends some is told if they are wrong.
 
 import re
 from collections.abc import Callable
-from pathlib import Path
 from typing import NamedTuple
 
 from flist.hub.folder.library import Library
@@ -74,7 +73,7 @@ def find_in_folder(library: Library, opener: FileOpener, count: Callable[[str], 
         if found:
             return found
         place = flist_path(flists, head.path)
-        content = place and open_or_none(lambda: opener.open_known(Path(place.path)))
+        content = place and open_or_none(lambda: opener.open_known(place.path))
         if not place or not content:
             return None
         kind = TEXT if place.name.endswith(SIGNATURE) else BINARY
