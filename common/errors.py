@@ -27,7 +27,7 @@ HOST_MODULES = (
     *("pkcs11", "pkg_resources", "prometheus_client", "psycopg", "pydantic"),
     *("pydantic_core", "pydantic_settings", "python_multipart", "qemu.qmp", "rich"),
     *("securesystemslib", "segno", "setuptools", "starlette", "sqlalchemy", "structlog"),
-    *("sushy", "tuf", "uvicorn", "virt"),
+    *("sushy", "tuf", "uvicorn", "virt", "xxtea"),
 )
 
 REFUSAL_HINTS = {

@@ -28,6 +28,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import (
     ArgumentError,
+    DataError,
     DBAPIError,
     InterfaceError,
     NoSuchModuleError,
@@ -113,14 +114,24 @@ class Database:
                 ) from error
 
 
+class ValueRefusedError(ZosError):
+    """A value cannot be in the database: PostgreSQL has no text with a zero byte."""
+
+    http_status = 422
+
+
 @contextlib.contextmanager
 def explained() -> Iterator[None]:
-    """Turn the driver's errors about connections, locks and disks into `DatabaseError`."""
+    """Turn the driver's errors about connections, locks and disks into `DatabaseError`, and those
+    about values, which come from clients, into `ValueRefusedError`."""
     try:
         yield
     except (OperationalError, InterfaceError) as error:
         reason = str(error.orig).strip().partition("\n")[0]
         raise DatabaseError(f"cannot use the database: {reason}") from error
+    except DataError as error:
+        reason = str(error.orig).strip().partition("\n")[0]
+        raise ValueRefusedError(f"cannot use a value: {reason}") from error
     except DBAPIError as error:
         # sqlite3 raises no subclass for a file that is damaged or is none of its own.
         if type(error.orig).__name__ != "DatabaseError":

@@ -3,7 +3,7 @@
     blocks/                   the blocks
     files/<hash>.blocks       an upload: the names of its blocks, one per line
     files/<hash>/<index>      the same, one file per block, also while the upload runs
-    **/*.fl                   published flists, and earlier versions of them
+    **/*.fl, **/*.flist       published flists, and earlier versions of them
 
 An upload that is itself a flist (a website) needs the blocks of that flist, too.
 """
@@ -22,6 +22,7 @@ from flist.format.sqlitefile import MAGIC
 from flist.store.folder import FolderStore
 
 NAME = re.compile(r"[0-9a-f]{64}")
+SUFFIXES = (".fl", ".flist")
 BLOCKS, FILES = "blocks", "files"
 MAX_LIST_BYTES = 64 << 20
 MAX_FLIST_BYTES = 1 << 30
@@ -43,7 +44,7 @@ def published_flists(hub: Path) -> list[Path]:
         place = Path(folder)
         if place == hub:
             folders[:] = [name for name in folders if name not in (BLOCKS, FILES)]
-        found += [place / name for name in files if name.endswith(".fl")]
+        found += [place / name for name in files if name.endswith(SUFFIXES)]
     return sorted(found)
 
 

@@ -39,8 +39,8 @@ ROOMS = {
         "pack", "archive", "bulk", "unpack", "mount", "oci", "hub", "commands", "cli",
     ),
     "flist.hub": (
-        "errors", "names", "settings", "state", "accounts", "contents", "library", "folder", "jobs",
-        "pages", "web", "app", "commands", "cli",
+        "errors", "names", "settings", "state", "accounts", "contents", "folder", "library", "jobs",
+        "mirror", "pages", "web", "app", "commands", "cli",
     ),
     "flist.oci": (
         "errors", "digest", "platform", "manifest", "config", "image", "layer", "source",

@@ -19,7 +19,7 @@ from flist.hub.accounts.names import NAME
 from flist.hub.accounts.passwords import Passwords
 from flist.hub.errors import AbsentError, ConflictError, InvalidError
 from flist.hub.state.tables import ACCOUNTS, MEMBERS, REPOSITORIES, TOKENS
-from flist.hub.state.viewer import ADMIN, Viewer
+from flist.hub.state.viewer import ADMIN, SCOPES, Viewer
 from serving.database import Database, insert_new
 
 PUBLIC_KEY = re.compile(rf"[0-9a-f]{{{2 * KEY_BYTES}}}")
@@ -63,13 +63,6 @@ class Accounts:
         self.database = database
         self.passwords = passwords or Passwords()
         self.clock = clock
-        self.checks: Mapping[str, Callable[[Any], Any]] = {
-            "password": self.passwords.hash,
-            "public_key": check_key,
-            "subject": check_subject,
-            "is_admin": bool,
-            "quota_bytes": check_quota,
-        }
 
     def create(
         self,
@@ -98,6 +91,7 @@ class Accounts:
             "created_s": self.clock(),
         }
         with self.database.writing() as connection:
+            self.lock_others(connection)
             # Names that differ in case only would be mistaken for one another.
             taken = select(ACCOUNTS.c.id).where(func.lower(ACCOUNTS.c.name) == name.lower())
             if connection.execute(taken).first():
@@ -173,7 +167,7 @@ class Accounts:
         """
         values = dict(self.prepare(key, value) for key, value in what.items())
         with self.database.writing() as connection:
-            self.lock_admins(connection)
+            self.lock_others(connection)
             account = self.read(connection, name)
             if account.kind == GROUP and what.keys() - OF_GROUPS:
                 raise InvalidError(f"{name} is a group, which cannot sign in")
@@ -189,7 +183,9 @@ class Accounts:
         """Return a column and its value for what shall change. Raises `InvalidError`."""
         if key == "is_disabled":
             return "disabled_s", self.clock() if value else None
-        return key, self.checks[key](value)
+        if key == "password":
+            return key, self.passwords.hash(value)
+        return key, CHECKS[key](value)
 
     def end_sessions(self, connection: Connection, account: Account) -> None:
         """Revoke the tokens that a user got by signing in."""
@@ -197,10 +193,11 @@ class Accounts:
         first = change.where(TOKENS.c.revoked_s.is_(None))
         connection.execute(first.values(revoked_s=self.clock()))
 
-    def lock_admins(self, connection: Connection) -> None:
-        """Let no other change of administrators happen before this one is over.
+    def lock_others(self, connection: Connection) -> None:
+        """Let no other change of accounts happen before this one is over: all lock the same rows.
 
-        Two that disable one another at the same time would both see the other one.
+        Else two administrators could disable one another at the same time, and two accounts get
+        names that differ in case only.
         """
         admins = select(ACCOUNTS.c.id).where(ACCOUNTS.c.is_admin).order_by(ACCOUNTS.c.id)
         connection.execute(admins.with_for_update()).all()
@@ -218,7 +215,7 @@ class Accounts:
     def delete(self, name: str) -> None:
         """Remove an account with its tokens. Raises `ConflictError` while it owns repositories."""
         with self.database.writing() as connection:
-            self.lock_admins(connection)
+            self.lock_others(connection)
             account = self.read(connection, name)
             owned = select(REPOSITORIES.c.name).where(REPOSITORIES.c.owner_id == account.id)
             names = list(connection.execute(owned.order_by(REPOSITORIES.c.name)).scalars())
@@ -276,7 +273,7 @@ class Accounts:
     def viewer_of(
         self,
         account: Account,
-        scopes: Iterable[str],
+        scopes: Iterable[str] = SCOPES,
         repository: str | None = None,
         address: str = "",
     ) -> Viewer:
@@ -344,3 +341,11 @@ def check_quota(quota_bytes: int | None) -> int | None:
     if quota_bytes is not None and not 0 <= quota_bytes <= MAX_QUOTA_BYTES:
         raise InvalidError("a quota is a number of bytes")
     return quota_bytes
+
+
+CHECKS: Mapping[str, Callable[[Any], Any]] = {
+    "public_key": check_key,
+    "subject": check_subject,
+    "is_admin": bool,
+    "quota_bytes": check_quota,
+}

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Row, delete, func, insert, select, update
+from sqlalchemy import Row, bindparam, delete, func, insert, select, update
 
 from flist.hub.accounts.accounts import USER, Account, make_account, make_viewer
 from flist.hub.errors import AbsentError, ConflictError, InvalidError, NotSignedInError
@@ -46,6 +46,26 @@ class Token:
         if self.revoked_s is not None:
             return "revoked"
         return "expired" if self.expires_s is not None and now_s >= self.expires_s else None
+
+
+GROUPS = ACCOUNTS.alias("groups_of")
+OF_TOKEN = (
+    select(
+        TOKENS,
+        ACCOUNTS.c.name.label("account_name"),
+        ACCOUNTS.c.is_admin,
+        ACCOUNTS.c.disabled_s,
+        GROUPS.c.id.label("group_id"),
+        GROUPS.c.name.label("group_name"),
+    )
+    .select_from(
+        TOKENS.join(ACCOUNTS, TOKENS.c.account_id == ACCOUNTS.c.id)
+        .outerjoin(MEMBERS, MEMBERS.c.account_id == ACCOUNTS.c.id)
+        .outerjoin(GROUPS, (MEMBERS.c.group_id == GROUPS.c.id) & GROUPS.c.disabled_s.is_(None))
+    )
+    .where(TOKENS.c.id == bindparam("mark"))
+)
+"""A token with its account: a row for each of the account's groups, or one."""
 
 
 class Tokens:
@@ -145,19 +165,8 @@ class Tokens:
 
     def read(self, mark: str) -> Sequence[Row[Any]]:
         """Return a token with its account: a row for each of the account's groups, or one."""
-        group = ACCOUNTS.alias("of_groups")
-        joined = (
-            TOKENS.join(ACCOUNTS, TOKENS.c.account_id == ACCOUNTS.c.id)
-            .outerjoin(MEMBERS, MEMBERS.c.account_id == ACCOUNTS.c.id)
-            .outerjoin(group, (MEMBERS.c.group_id == group.c.id) & group.c.disabled_s.is_(None))
-        )
-        columns = (
-            ACCOUNTS.c.name.label("account_name"), ACCOUNTS.c.is_admin, ACCOUNTS.c.disabled_s,
-            group.c.id.label("group_id"), group.c.name.label("group_name"),
-        )  # fmt: skip
-        asked = select(TOKENS, *columns).select_from(joined).where(TOKENS.c.id == mark)
         with self.database.reading() as connection:
-            return connection.execute(asked).all()
+            return connection.execute(OF_TOKEN, {"mark": mark}).all()
 
 
 def check_wish(

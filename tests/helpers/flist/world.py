@@ -13,6 +13,8 @@ from typing import Any
 
 from sqlalchemy import select
 
+from flist.hub.jobs.follows import Follows
+from flist.hub.jobs.jobs import FAILED, Jobs
 from flist.hub.library.accepting import parse_flist
 from flist.hub.state.tables import METADATA
 from flist.hub.state.viewer import SCOPES
@@ -75,6 +77,7 @@ def make_world(root: Path, **settings: Any) -> World:
     hub.repositories.create(operator, "secret", owner="team", is_private=True)
     hub.repositories.create(alice, "shown")
     add_flists(world, root.parent)
+    add_work(world)
     add_tokens(world)
     hub.accounts.disable("carol")
     return world
@@ -101,6 +104,16 @@ def add_flists(world: World, folder: Path) -> None:
         }
         if repo == "secret":
             world.flist = data
+
+
+def add_work(world: World) -> None:
+    """Add a job of alice's that has ended, and a flist that follows an image."""
+    hub, alice = world.local.hub, world.local.viewer("alice")
+    waiting = Jobs(hub, {}, 0)
+    number = waiting.submit(alice, "convert", {"image": "secret"})
+    waiting.finish(number, FAILED, "secret")
+    Follows(hub).put(alice, "secret", "followed.fl", "app", interval_s=1e9)
+    world.names["job"] = number
 
 
 def add_tokens(world: World) -> None:

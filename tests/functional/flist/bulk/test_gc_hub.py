@@ -100,3 +100,16 @@ def test_nothing_is_removed_if_something_is_unreadable(hub: Path, place: str) ->
     with pytest.raises(FlistError):
         collect_garbage(hub / "blocks", [])
     assert sorted((hub / "blocks").glob("*/*")) == before
+
+
+def test_blocks_of_older_flists_that_are_published_stay(hub: Path, tmp_path: Path) -> None:
+    before = collect_garbage(hub / "blocks", [], grace_s=0, is_dry=True)
+    newer = pack(hub, tmp_path, "older")
+    place = hub / "flists" / "a" / "old.flist"
+    rfs("convert", newer, place, "-s", f"dir://{hub}/blocks", "--from", f"dir://{hub}/blocks")
+    assert (
+        collect_garbage(hub / "blocks", [newer], grace_s=0, is_dry=True).removed == before.removed
+    )
+    place.unlink()
+    gone = collect_garbage(hub / "blocks", [newer], grace_s=0, is_dry=True)
+    assert gone.removed == before.removed + 1

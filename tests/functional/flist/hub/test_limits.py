@@ -30,7 +30,7 @@ READ_S = 1.0
 class Real(Passwords):
     """The costs that a hub has; other tests have cheaper ones."""
 
-    time_cost, memory_kib = 3, 32 << 10
+    time_cost, memory_kib = 2, 19 << 10
 
 
 @pytest.fixture(name="root", scope="module")

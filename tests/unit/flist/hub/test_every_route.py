@@ -37,6 +37,7 @@ OPEN = {
     "GET /health", "GET /ready", "GET /metrics", "GET /api/openapi.json", "GET /api/v1",
     "POST /api/v1/challenge", "POST /api/v1/signin", "POST /login", "POST /logout",
     "POST /api/v1/block/verify",  # test_private.py
+    "POST /api/v1/hooks/{number}",  # its secret is the webhook's own
     "POST /api/v1/signout", "GET /login/oidc", "GET /login/oidc/callback",
 }  # fmt: skip
 LISTS = {
@@ -121,6 +122,20 @@ CHANGES = {
     "PATCH /api/v1/repositories/{name}": Row(
         ADMIN, "/api/v1/repositories/secret", {"is_private": False}
     ),
+    "POST /api/v1/convert": Row(
+        PUBLISH, "/api/v1/convert", {"image": "app", "repository": "secret", "name": "new.fl"}
+    ),
+    "POST /api/v1/fl": Row(PUBLISH, "/api/v1/fl", {"image_name": "app"}, is_own=True),
+    "GET /api/v1/fl/{number}": Row(READ, "/api/v1/fl/{job}", is_for_one=True),
+    "GET /api/v1/jobs": Row(READ, "/api/v1/jobs", is_own=True, is_for_one=True),
+    "GET /api/v1/jobs/{number}": Row(READ, "/api/v1/jobs/{job}", is_for_one=True),
+    "GET /api/v1/jobs/{number}/events": Row(READ, "/api/v1/jobs/{job}/events", is_for_one=True),
+    "DELETE /api/v1/jobs/{number}": Row(PUBLISH, "/api/v1/jobs/{job}", is_for_one=True),
+    "GET /api/v1/follows/{repo}": Row(PUBLISH, "/api/v1/follows/secret"),
+    "PUT /api/v1/follows/{repo}/{name}": Row(
+        PUBLISH, "/api/v1/follows/secret/tree.fl", {"image": "app", "has_hook": True}
+    ),
+    "DELETE /api/v1/follows/{repo}/{name}": Row(PUBLISH, "/api/v1/follows/secret/followed.fl"),
     "GET /api/v1/audit": Row(ADMIN, "/api/v1/audit", user="operator"),
 }
 
