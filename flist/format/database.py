@@ -3,6 +3,7 @@
 A file may come from anywhere, so nothing in it is trusted: `flist.format.rows` checks each value.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -184,6 +185,32 @@ class FlistFile(SqliteFile):
         some = "SELECT 1 FROM inode WHERE parent = ? LIMIT ?"
         rows = self.query(f"SELECT count(*) FROM ({some})", (folder, LARGE_FOLDER + 1))  # noqa: S608
         return bool(rows[0][0] > LARGE_FOLDER)
+
+    def count_entries(self, folder: int) -> int:
+        """Return how many entries directory `folder` has, as its index says."""
+        sql = "SELECT count(*) FROM inode WHERE parent = ? AND ino != 1"
+        return read_int(self.query(sql, (folder,))[0][0], "count")
+
+    def find_names(self, text: str, after: int, limit: int) -> list[Inode]:
+        """Return up to `limit` entries with `text` in their name, packed after inode `after`.
+
+        Small and capital letters of ASCII are the same. Reads up to the whole table.
+        """
+        if "\0" in text:  # SQLite would see its end there; no name has one
+            return []
+        pattern = "%" + re.sub(r"([%_\\])", r"\\\1", text) + "%"
+        where = " WHERE inode.ino > ? AND inode.ino != 1 AND inode.name LIKE ? ESCAPE '\\'"
+        order = " ORDER BY inode.ino LIMIT ?"
+        rows = self.query(self.select(EVERY) + where + order, (after, pattern, limit))
+        return list(map(read_inode, rows))
+
+    def folder_keys(self, folder: int) -> dict[int, bytes]:
+        """Return the keys of the blocks of each file in directory `folder`, joined, by inode."""
+        where = " WHERE near.parent = ? AND inode.ino = block.ino ORDER BY near.ino, block.rowid"
+        keys: dict[int, bytearray] = {}
+        for ino, key in self.query("SELECT inode.ino, block.key" + FILES + where, (folder,)):
+            keys.setdefault(ino, bytearray()).extend(read_bytes(key, "block"))
+        return {ino: bytes(joined) for ino, joined in keys.items()}
 
     def inodes(self) -> Iterator[Inode]:
         """Return every inode, including those that are in no directory."""

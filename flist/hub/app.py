@@ -33,12 +33,19 @@ from flist.hub.web import (
     repositories,
     sessions,
 )
+from flist.hub.web.everybody import let_everybody_in
+from flist.hub.web.hot import find_in_folder, find_in_hub
+from flist.hub.web.pages import assets
+from flist.hub.web.pages import router as pages
+from flist.hub.web.pages.errors import show_failure
 from flist.hub.web.rfs import browse, files, uploads, website
 from flist.hub.web.rfs import convert as convert_images
 from flist.hub.web.rfs.shelf import FolderShelf, HubShelf
 from flist.hub.web.shared import Downloads
 from flist.hub.web.viewers import viewer
+from flist.hub.web.zerohub import router as zerohub
 from serving import kit
+from serving.content import FileOpener
 from serving.kit import Kit
 
 KINDS = {"convert": convert, KIND: follow}
@@ -59,9 +66,13 @@ def create_app(root: Path, settings: HubSettings | None = None) -> FastAPI:
     app, shared = make_app(settings)
     shared.readiness.checks["folder"] = lambda: check_folder(root)
     add_greeting(app)
-    shelf = FolderShelf(Library(root))
-    app.include_router(browse.make_router(shelf, lambda _: ANYBODY, shared.pools.hashing))
-    app.include_router(folder.make_router(root, shared.pools.hashing))
+    app.include_router(assets.make_router())  # for its errors, which are pages
+    library, opener, downloads = Library(root), FileOpener(), Downloads()
+    app.state.downloads = downloads
+    shared.find = find_in_folder(library, opener, downloads.add)
+    hashing = shared.pools.hashing
+    app.include_router(browse.make_router(FolderShelf(library), lambda _: ANYBODY, hashing))
+    app.include_router(folder.make_router(library, opener, hashing, downloads))
     return app
 
 
@@ -86,7 +97,10 @@ def create_hub_app(hub: Hub) -> FastAPI:
     app, hub.kit = make_app(hub.settings, lifespan)
     app.state.hub = hub
     hub.kit.readiness.checks["database"] = hub.database.check
+    hub.kit.find = find_in_hub(hub, downloads.add)
     hub.contents.prepare()
+    if hub.settings.open_to_all:
+        let_everybody_in(hub)
     add_greeting(app)
     app.include_router(blocks.make_router(hub, downloads))
     kept = files.Files(hub.database)
@@ -105,6 +119,8 @@ def create_hub_app(hub: Hub) -> FastAPI:
     app.include_router(audit.make_router(hub))
     app.include_router(history.make_router(hub))
     app.include_router(browse.make_router(HubShelf(hub), viewer, hub.kit.pools.hashing))
+    app.include_router(zerohub.make_router(hub))
+    app.include_router(pages.make_router(hub))
     app.include_router(flists.make_router(hub))
     return app
 
@@ -130,7 +146,7 @@ def make_app(settings: HubSettings, lifespan: Any = None) -> tuple[FastAPI, Kit]
         redirect_slashes=False,
         lifespan=lifespan,
     )
-    return app, kit.install(app, settings)
+    return app, kit.install(app, settings, show_failure)
 
 
 def add_greeting(app: FastAPI) -> None:

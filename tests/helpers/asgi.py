@@ -77,12 +77,16 @@ async def _ask(
         "path": unquote(raw),
         "raw_path": raw.encode("ascii"),
         "query_string": query.encode("ascii"),
-        "headers": [(b"host", b"evil.example"), *pairs],
+        "headers": pairs if "host" in headers else [(b"host", b"evil.example"), *pairs],
     }
     sent: list[Any] = []
 
+    bodies = [{"type": "http.request", "body": body, "more_body": False}]
+
     async def receive() -> dict[str, Any]:
-        return {"type": "http.request", "body": body, "more_body": False}
+        if not bodies:
+            await asyncio.Future()  # the client stays until it is answered
+        return bodies.pop()
 
     async def send(message: Any) -> None:
         sent.append(message)

@@ -40,7 +40,7 @@ ROOMS = {
     ),
     "flist.hub": (
         "errors", "names", "settings", "state", "accounts", "contents", "library", "folder", "jobs",
-        "mirror", "web", "app", "commands", "cli",
+        "mirror", "pages", "web", "app", "commands", "cli",
     ),
     "flist.oci": (
         "errors", "digest", "platform", "manifest", "config", "image", "layer", "source",

@@ -4,6 +4,7 @@ It is read completely into memory.
 """
 
 import bisect
+import itertools
 import json
 import shutil
 import tarfile
@@ -18,7 +19,7 @@ from flist.format.legacy.archive import DATABASE, extract_database, read_records
 from flist.format.legacy.records import Decoded, RecordReader
 from flist.format.legacy.router import parse_router
 from flist.format.sqlitefile import Check
-from flist.model import NO_META, Block, Inode, Meta, Route
+from flist.model import NO_META, ROOT_INO, Block, Inode, Meta, Route
 
 DEFAULT_ROUTE = "zdb://hub.grid.tf:9900"
 
@@ -91,6 +92,26 @@ class LegacyFlist:
     def is_large(self, _folder: int) -> bool:
         """Return False: listing a directory costs nothing, since all is in memory."""
         return False
+
+    def count_entries(self, folder: int) -> int:
+        """Return how many entries directory `folder` has."""
+        return len(self.children(folder))
+
+    def find_names(self, text: str, after: int, limit: int) -> list[Inode]:
+        """Return up to `limit` entries with `text` in their name, after inode `after`. Small and
+        capital letters of ASCII are the same."""
+        wanted = text.encode(errors="replace").lower()
+        found = (
+            inode
+            for ino, inode in self.decoded.inodes.items()
+            if ino > after and ino != ROOT_INO and wanted in inode.name.lower()
+        )
+        return list(itertools.islice(found, limit))
+
+    def folder_keys(self, folder: int) -> dict[int, bytes]:
+        """Return the keys of the blocks of each file in directory `folder`, joined, by inode."""
+        found = {entry.ino: self.blocks(entry.ino) for entry in self.children(folder)}
+        return {ino: b"".join(b.key for b in blocks) for ino, blocks in found.items() if blocks}
 
     def inodes(self) -> Iterator[Inode]:
         """Return every inode."""
