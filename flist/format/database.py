@@ -23,7 +23,7 @@ from flist.format.rows import (
     read_xattr_name,
 )
 from flist.format.schema import CHECKS_TABLE, EXTENSION_TABLES, KEYED, PARTS_TABLE, TABLES
-from flist.format.sqlitefile import MAGIC, Check, SqliteFile, connect_copy
+from flist.format.sqlitefile import MAGIC, Check, SqliteFile, connect, connect_copy
 from flist.model import CHUNK_BYTES, HASH_BYTES, NO_META, ROOT_INO, Block, Inode, Meta, Route
 
 LARGE_FOLDER = 10_000
@@ -78,6 +78,16 @@ class FlistFile(SqliteFile):
                 connection = connect_copy(stream, path, check)
         except OSError as error:
             raise FlistError(f"cannot open {path}: {error.strerror}") from error
+        return cls.of_connection(path, connection)
+
+    @classmethod
+    def open_unchanging(cls, path: Path) -> "FlistFile":
+        """Open a file that nobody writes to, without a copy; it may be removed."""
+        return cls.of_connection(path, connect(path, path))
+
+    @classmethod
+    def of_connection(cls, path: Path, connection: Connection) -> "FlistFile":
+        """Return the flist in an open database, which is closed if it is none."""
         connection.text_factory = bytes
         flist = cls(path, connection)
         try:
@@ -267,6 +277,11 @@ class FlistFile(SqliteFile):
             index = index + 1 if ino == last else 0
             last = ino
             yield read_int(ino, "ino"), read_block(row, checks.get(ino, b""), index)
+
+    def block_ids(self) -> Iterator[bytes]:
+        """Yield the id of every block of every file, in no order, with next to no memory."""
+        for row in self.stream("SELECT id, key FROM block NOT INDEXED"):
+            yield read_block(row).id
 
     def parts(self, block_id: bytes) -> bytes | None:
         """Return a block's row of `zos_part`, or None."""

@@ -6,13 +6,23 @@ from typing import TYPE_CHECKING, Union
 from common.files import open_regular
 from flist.errors import FlistError
 from flist.format.database import FlistFile
-from flist.format.sqlitefile import Check
+from flist.format.sqlitefile import MAGIC, Check
 
 if TYPE_CHECKING:
     from flist.format.legacy.flist import LegacyFlist
 
 AnyFlist = Union[FlistFile, "LegacyFlist"]
 GZIP = b"\x1f\x8b"
+
+
+def open_unchanging(path: Path) -> AnyFlist:
+    """Open `path`, to which nobody writes: without making a copy first, as `open_flist` does."""
+    try:
+        with open_regular(path) as stream:
+            magic = stream.read(len(MAGIC))
+    except OSError as error:
+        raise FlistError(f"cannot open {path}: {error.strerror}") from error
+    return FlistFile.open_unchanging(path) if magic == MAGIC else open_flist(path)
 
 
 def open_flist(path: Path, check: Check | None = None) -> AnyFlist:

@@ -9,6 +9,7 @@ import io
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from io import BufferedReader
 from pathlib import Path
@@ -25,6 +26,7 @@ ROWID_NAMES = frozenset(("rowid", "oid", "_rowid_"))
 IN_MEMORY_BYTES = 8 << 20
 """A copy of at most this size is kept in memory: 40,000 inodes or so."""
 COPY_BYTES = 1 << 30
+PROGRESS_STEPS = 1000  # of SQLite's virtual machine, between two looks at the clock
 Check = Callable[[Path, BinaryIO], None]
 JOURNAL_MODES, WAL, NO_WAL = slice(18, 20), b"\2\2", b"\1\1"
 
@@ -47,6 +49,11 @@ class SqliteFile:
         """Close the file once a running query has ended; later queries fail."""
         with self.lock:  # Python's sqlite3 crashes if a connection is closed during a query
             self.connection.close()
+
+    def limit_time(self, deadline_s: float) -> None:
+        """Let queries fail that still run in `deadline_s`: a hostile file can make one long."""
+        end = time.monotonic() + deadline_s
+        self.connection.set_progress_handler(lambda: time.monotonic() > end, PROGRESS_STEPS)
 
     def table_names(self) -> set[str]:
         """Return the names of all tables; views are not tables."""

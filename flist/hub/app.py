@@ -34,6 +34,7 @@ from flist.hub.web import (
     sessions,
 )
 from flist.hub.web.everybody import let_everybody_in
+from flist.hub.web.hot import find_in_folder, find_in_hub
 from flist.hub.web.pages import assets
 from flist.hub.web.pages import router as pages
 from flist.hub.web.pages.errors import show_failure
@@ -44,6 +45,7 @@ from flist.hub.web.shared import Downloads
 from flist.hub.web.viewers import viewer
 from flist.hub.web.zerohub import router as zerohub
 from serving import kit
+from serving.content import FileOpener
 from serving.kit import Kit
 
 KINDS = {"convert": convert, KIND: follow}
@@ -65,9 +67,12 @@ def create_app(root: Path, settings: HubSettings | None = None) -> FastAPI:
     shared.readiness.checks["folder"] = lambda: check_folder(root)
     add_greeting(app)
     app.include_router(assets.make_router())  # for its errors, which are pages
-    shelf = FolderShelf(Library(root))
-    app.include_router(browse.make_router(shelf, lambda _: ANYBODY, shared.pools.hashing))
-    app.include_router(folder.make_router(root, shared.pools.hashing))
+    library, opener, downloads = Library(root), FileOpener(), Downloads()
+    app.state.downloads = downloads
+    shared.find = find_in_folder(library, opener, downloads.add)
+    hashing = shared.pools.hashing
+    app.include_router(browse.make_router(FolderShelf(library), lambda _: ANYBODY, hashing))
+    app.include_router(folder.make_router(library, opener, hashing, downloads))
     return app
 
 
@@ -92,6 +97,7 @@ def create_hub_app(hub: Hub) -> FastAPI:
     app, hub.kit = make_app(hub.settings, lifespan)
     app.state.hub = hub
     hub.kit.readiness.checks["database"] = hub.database.check
+    hub.kit.find = find_in_hub(hub, downloads.add)
     hub.contents.prepare()
     if hub.settings.open_to_all:
         let_everybody_in(hub)

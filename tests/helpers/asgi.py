@@ -81,8 +81,12 @@ async def _ask(
     }
     sent: list[Any] = []
 
+    bodies = [{"type": "http.request", "body": body, "more_body": False}]
+
     async def receive() -> dict[str, Any]:
-        return {"type": "http.request", "body": body, "more_body": False}
+        if not bodies:
+            await asyncio.Future()  # the client stays until it is answered
+        return bodies.pop()
 
     async def send(message: Any) -> None:
         sent.append(message)

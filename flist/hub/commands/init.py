@@ -6,9 +6,10 @@ import sys
 
 from flist.hub.commands.shared import Line
 from flist.hub.errors import ConflictError
+from flist.hub.folder.importing import Imported, import_folder, is_plain
 from flist.hub.library.hub import open_hub
-from flist.hub.library.importing import Imported, import_folder, is_plain
 from flist.hub.settings import HubSettings
+from flist.hub.state.viewer import SCOPES
 
 NAME, HELP = "init", "make a hub with accounts of a folder"
 
@@ -32,7 +33,7 @@ def run(settings: HubSettings, options: dict[str, str]) -> int:
         found = Imported()
         if is_plain(settings.root):
             with Line() as line:
-                owner = hub.accounts.viewer_of(admin)
+                owner = hub.accounts.viewer_of(admin, SCOPES)
                 found = import_folder(hub, owner, settings.root, line.show)
     finally:
         hub.close()

@@ -6,12 +6,13 @@ from pathlib import Path
 
 from flist.errors import FlistError, SignatureError
 from flist.format.database import FlistFile
-from flist.format.opening import open_flist
+from flist.format.opening import open_unchanging
 from flist.format.signing.signature import Signature, parse_signature
 from flist.format.signing.trailer import find_trailer, stream_sha256
-from flist.hub.errors import InvalidError, TooLargeError
+from flist.hub.errors import HubError, InvalidError, TooLargeError
 from flist.hub.library.values import Repository
 
+READ_WITHIN_S = 120.0
 MAX_BLOCKS = 4_000_000
 """That is 2 TB of files; their ids take 400 MB of memory."""
 
@@ -26,19 +27,28 @@ class Parsed:
 
 def parse_flist(path: Path) -> Parsed:
     """Read a flist through. Raises `InvalidError`, whose text names no file of this machine."""
-    blocks: set[bytes] = set()
     try:
-        with open_flist(path) as flist:
-            for _, block in flist.all_blocks():
-                blocks.add(block.id)
-                if len(blocks) > MAX_BLOCKS:
-                    raise TooLargeError(f"the flist names more than {MAX_BLOCKS} blocks")
-            kind = "fl" if isinstance(flist, FlistFile) else "flist"
-    except TooLargeError:
+        with open_unchanging(path) as flist:
+            if isinstance(flist, FlistFile):
+                flist.limit_time(READ_WITHIN_S)
+                if flist.find_damage():
+                    raise InvalidError("this flist is damaged")
+                return Parsed("fl", collect_ids(flist.block_ids()))
+            return Parsed("flist", collect_ids(block.id for _, block in flist.all_blocks()))
+    except HubError:
         raise
     except FlistError as error:
         raise InvalidError("this is not a flist") from error
-    return Parsed(kind, frozenset(blocks))
+
+
+def collect_ids(ids: Iterable[bytes]) -> frozenset[bytes]:
+    """Return the distinct ids. Raises `TooLargeError`."""
+    found: set[bytes] = set()
+    for block_id in ids:
+        found.add(block_id)
+        if len(found) > MAX_BLOCKS:
+            raise TooLargeError(f"the flist names more than {MAX_BLOCKS} blocks")
+    return frozenset(found)
 
 
 def signed_name(repo: str, name: str) -> str:

@@ -90,6 +90,8 @@ class Checker:
             self.progress("files", self.report.objects)
         self.check_copies()
         self.count_orphans()
+        self.report.problems.sort()
+        self.report.repaired.sort()
         return self.report
 
     def check_database(self) -> None:

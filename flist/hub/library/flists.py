@@ -4,15 +4,15 @@ import time
 from collections.abc import Set as AbstractSet
 from typing import Any
 
-from sqlalchemy import Connection, delete, exists, func, insert, select, update
+from sqlalchemy import Connection, and_, delete, exists, func, insert, select, update
 
 from flist.errors import SignatureError
-from flist.format.opening import AnyFlist, open_flist
+from flist.format.opening import AnyFlist, open_unchanging
 from flist.format.signing.signature import parse_signature
 from flist.hub.contents.contents import Contents, Draft
 from flist.hub.errors import AbsentError, BlocksMissingError, InvalidError
 from flist.hub.library.accepting import Parsed, check_signers, parse_flist
-from flist.hub.library.readers import Readers, readable
+from flist.hub.library.readers import Readers, readable, version_uses
 from flist.hub.library.repositories import Repositories
 from flist.hub.library.values import Entry, Repository, Version
 from flist.hub.names import is_flist
@@ -23,7 +23,9 @@ from flist.hub.state.blocks import note_upload
 from flist.hub.state.tables import (
     BLOCKS,
     ENTRIES,
+    FILES,
     OBJECTS,
+    PIECES,
     REPOSITORIES,
     SIGNATURES,
     UPLOADS,
@@ -127,7 +129,7 @@ class Flists:
     def open_version(self, viewer: Viewer, digest: str) -> AnyFlist:
         """Return a version, open for reading; the caller closes it."""
         self.demand_object(viewer, digest)
-        return open_flist(self.contents.path(digest))
+        return open_unchanging(self.contents.path(digest))
 
     # -- writing ---------------------------------------------------------------------------------
 
@@ -355,9 +357,12 @@ def claim_blocks(connection: Connection, viewer: Viewer, parsed: Parsed) -> None
 def close_uploads(connection: Connection, viewer: Viewer, parsed: Parsed) -> None:
     """Close the viewer's open uploads that a private flist names and nothing public needs."""
     closed = 0
+    kept = exists().where(PIECES.c.block == UPLOADS.c.block, FILES.c.object == PIECES.c.object)
+    is_public = version_uses(UPLOADS.c.block).where(REPOSITORIES.c.is_private.is_(False))
     for ids in batches(sorted(parsed.blocks)):
         mine = (UPLOADS.c.account_id == viewer.account_id) & UPLOADS.c.block.in_(ids)
-        change = update(UPLOADS).where(mine, UPLOADS.c.is_open).values(is_open=False)
+        wanted = and_(mine, UPLOADS.c.is_open, ~kept, ~is_public)
+        change = update(UPLOADS).where(wanted).values(is_open=False)
         closed += connection.execute(change).rowcount
     if closed:
         epoch.bump(connection)

@@ -71,7 +71,7 @@ class Quotas:
                 raise TooLargeError(
                     f"the account {name} keeps {found.used} bytes, and may keep {found.limit}: "
                     f"no room for {size} more",
-                    hint="remove flists or earlier versions, or ask the hub's operator",
+                    hint="remove flists; their blocks count until the next garbage collection",
                 )
             found.used += size
 
