@@ -139,7 +139,7 @@ def add_archives(router: APIRouter, builder: Builder, kit: Kit) -> None:
         actor = act(request, await pool.run(demand, request, PUBLISH))
         async with receive_form(request, builder.folder, builder.limit, pool) as form:
             wish = read_archive(request, form)
-            built = await pool.run(builder.build_archive, actor, wish)
+            built = await builder.pool.run(builder.build_archive, actor, wish)
         if "text/html" in request.headers.get("accept", ""):
             return await pool.run(
                 show_tool, request, tools.UPLOAD, "", f"{actor.repo}/{built.name}"
@@ -154,7 +154,7 @@ def add_flists(router: APIRouter, builder: Builder, kit: Kit) -> None:
 
     async def take(request: Request, actor: Actor, form: Form) -> str:
         wish = read_flist(request, form)
-        built = await kit.pools.uploads.run(builder.take_flist, actor, wish)
+        built = await builder.pool.run(builder.take_flist, actor, wish)
         return built.name
 
     add_post(router, tools.UPLOAD_FLIST, builder, kit, take)
@@ -173,7 +173,7 @@ def add_merges(router: APIRouter, builder: Builder, kit: Kit) -> None:
             raise HubError("missing build (target) name")
         if "/" in name:
             raise HubError("build name not allowed")
-        return await kit.pools.uploads.run(merge_sources, builder, actor, name, sources)
+        return await builder.pool.run(merge_sources, builder, actor, name, sources)
 
     add_post(router, tools.MERGE, builder, kit, take)
 

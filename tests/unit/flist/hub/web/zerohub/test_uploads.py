@@ -3,6 +3,7 @@
 import gzip
 import json
 import tarfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,16 @@ from sqlalchemy import func, select
 
 from flist.archive import limits
 from flist.format.opening import open_flist
+from flist.hub.errors import InvalidError
 from flist.hub.jobs.jobs import Jobs
+from flist.hub.state.blocks import Blocks
 from flist.hub.state.tables import BLOCKS, ENTRIES, OBJECTS
 from flist.hub.state.viewer import Viewer
-from tests.helpers.asgi import Answer
+from flist.hub.web.zerohub.building import Builder
+from tests.helpers.asgi import Answer, send_together
 from tests.helpers.flist.hub import LocalHub, make_hub
 from tests.helpers.flist.zerohub import (
+    FORM,
     ME,
     encode_form,
     make_flist,
@@ -157,6 +162,32 @@ def test_a_bomb_is_refused_by_its_ratio(hub: LocalHub, monkeypatch: pytest.Monke
     monkeypatch.setattr(limits, "RATIO_FREE_BYTES", 1 << 16)
     assert upload(hub, make_tar([(member("zeros"), bytes(LIMIT))])).status == 422
     assert count(hub) == [0, 0]
+
+
+def test_archives_do_not_keep_other_uploads_waiting(
+    hub: LocalHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As many as there are threads for uploads are packed until a block has arrived."""
+    has_arrived, seen = threading.Event(), []
+    put = Blocks.put
+
+    def build(*_words: object) -> None:
+        seen.append(has_arrived.wait(10))
+        raise InvalidError("enough")
+
+    def put_and_tell(*words: Any, **named: Any) -> bool:
+        is_new = put(*words, **named)
+        has_arrived.set()
+        return is_new
+
+    monkeypatch.setattr(Builder, "build_archive", build)
+    monkeypatch.setattr(Blocks, "put", put_and_tell)
+    token = {"authorization": f"Bearer {hub.tokens['alice']}"}
+    archive = (f"{ME}/upload", encode_form({}, "app.tar.gz", TREE), {**token, "content-type": FORM})
+    count_threads = hub.hub.settings.upload_threads
+    answers = send_together(hub.app, [archive] * count_threads + [("/api/v1/block", b"b", token)])
+    assert [answer.status for answer in answers] == [422] * count_threads + [201]
+    assert all(seen)
 
 
 def test_an_archive_beyond_the_limit_is_refused(hub: LocalHub) -> None:
