@@ -126,6 +126,19 @@ def test_upstreams_addresses_convert(hub: Running, registry: str) -> None:
     assert listed["alice"]
 
 
+def test_zero_hubs_clients_wait_for_the_flist(hub: Running, registry: str) -> None:
+    headers = {"authorization": f"bearer {hub.tokens['alice']}"}
+    for image, status in ((f"{registry}/team/app:1", 200), (f"{registry}/team/nothing:1", 422)):
+        answer = urllib3.request(
+            "POST", f"{hub.url}/api/flist/me/docker", fields={"image": image}, headers=headers,
+            retries=False, timeout=WITHIN_S,
+        )  # fmt: skip
+        assert answer.status == status, answer.data
+    name = f"{registry}/team/app:1".replace(":", "-").replace("/", "-") + ".fl"
+    listed = hub.ask("GET", f"/api/flist/alice/{name}", user="")
+    assert {row["path"] for row in listed["content"]} == {"/hello", "/.startup.toml"}
+
+
 def test_a_job_is_its_owners_alone(hub: Running, registry: str) -> None:
     number = hub.ask("POST", "/api/v1/convert", {"image": f"{registry}/team/app:1"})["id"]
     hub.end_of(number)
