@@ -39,7 +39,7 @@ ROOMS = {
         "pack", "archive", "bulk", "unpack", "mount", "oci", "hub", "commands", "cli",
     ),
     "flist.hub": (
-        "errors", "names", "settings", "state", "accounts", "contents", "folder", "library", "jobs",
+        "errors", "names", "settings", "state", "accounts", "contents", "library", "folder", "jobs",
         "mirror", "pages", "web", "app", "commands", "cli",
     ),
     "flist.oci": (
