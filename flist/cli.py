@@ -68,6 +68,7 @@ COMMANDS = {
         "flist.commands.track_website", "count downloads of a website's blocks"
     ),
     "sync": Command("flist.commands.sync", "copy blocks from one server to another"),
+    "hub": Command("flist.commands.hub", "upload, link, tag and merge flists on a hub"),
     "keygen": Command("flist.commands.keygen", "make a key pair for signing"),
 }
 

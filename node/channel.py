@@ -27,7 +27,15 @@ from common.releases.manifest import MAX_BYTES, NAME, Manifest
 from common.tuf.client import Fetch
 from common.tuf.metadata import FileInfo
 from common.tuf.trust import Trusted
-from node.fetch import HEAD_S, describe, open_pool, read_body, time_limit
+from node.fetch import (
+    CONNECT_S,
+    HEAD_S,
+    READ_S,
+    describe,
+    open_pool,
+    read_body,
+    time_limit,
+)
 from node.model import NodeError
 
 ROOT = Path("/etc/zero-os/keys/root.json")
@@ -70,7 +78,7 @@ def fetch_held(url: str, channel: Channel, proxy: str = "") -> frozenset[str]:
 @contextlib.contextmanager
 def reading(url: str, name: str, proxy: str) -> Iterator[urllib3.PoolManager]:
     """Open connections for a `with` block; a fault of the network becomes a `NodeError`."""
-    pool = open_pool(proxy)
+    pool = open_pool(proxy, CONNECT_S, READ_S)
     try:
         yield pool
     except (urllib3.exceptions.HTTPError, OSError) as error:

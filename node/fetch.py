@@ -40,9 +40,7 @@ def time_limit(seconds: float, who: str = "the hub") -> Iterator[None]:
         signal.signal(signal.SIGALRM, handler)
 
 
-def open_pool(
-    proxy: str = "", connect_s: float = CONNECT_S, read_s: float = READ_S
-) -> urllib3.PoolManager:
+def open_pool(proxy: str, connect_s: float, read_s: float) -> urllib3.PoolManager:
     """Return a pool of connections, through the proxy at the URL `proxy` if it is not empty."""
     timeout = urllib3.Timeout(connect=connect_s, read=read_s)
     if proxy:
@@ -55,7 +53,7 @@ class Hub:
 
     def __init__(self, url: str, proxy: str = "") -> None:
         self.url = url
-        self.pool = open_pool(proxy)
+        self.pool = open_pool(proxy, CONNECT_S, READ_S)
 
     def fetch(self, path: str, limit_bytes: int) -> Iterator[bytes]:
         """Yield the body at `path`; raise `NodeError` for one that is too large or too slow."""

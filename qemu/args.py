@@ -10,6 +10,7 @@ from pathlib import Path
 from qemu.model import (
     Architecture,
     Disk,
+    DiskBoot,
     Firmware,
     Forward,
     IsoBoot,
@@ -153,6 +154,9 @@ def boot_args(config: MachineConfig, wiring: Wiring) -> list[str]:
             drive = f"if=none,id=boot,format=raw,snapshot=on,file={escape(image)}"
             device = "usb-storage,bus=usb.0,drive=boot,bootindex=0,removable=on"
             return ["-device", "qemu-xhci,id=usb", "-drive", drive, "-device", device]
+        case DiskBoot(image):
+            drive = f"if=none,id=boot,format=raw,snapshot=on,file={escape(image)}"
+            return ["-drive", drive, "-device", "virtio-blk-pci,drive=boot,bootindex=0"]
         case IsoBoot(image):
             drive = f"if=none,id=boot,format=raw,media=cdrom,readonly=on,file={escape(image)}"
             return ["-drive", drive, "-device", "ide-cd,drive=boot,bootindex=0"]

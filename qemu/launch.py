@@ -12,8 +12,10 @@ from typing import NamedTuple, Self
 from qemu.args import Wiring
 from qemu.errors import MachineError
 from qemu.firmware import find_uefi
-from qemu.model import IsoBoot, KernelBoot, MachineConfig, NetworkBoot, Nic, UsbBoot
+from qemu.model import DiskBoot, IsoBoot, KernelBoot, MachineConfig, NetworkBoot, Nic, UsbBoot
 
+SO_SNDBUFFORCE = 32  # <asm-generic/socket.h>
+CONSOLE_BYTES = 16 << 20  # as the kernel counts, which is hundreds for each write
 INITRD_ALIGNMENT = 4  # the kernel looks for the next cpio archive at a multiple of this
 
 
@@ -32,6 +34,20 @@ class Channel(NamedTuple):
 def open_channel() -> Channel:
     """Create a connected pair of sockets."""
     return Channel(*socket.socketpair())
+
+
+def open_console() -> Channel:
+    """Create the pair of a serial port, to which QEMU writes each character by itself.
+
+    Linux waits 10 ms for the port and then overwrites the last character, so what it prints at once
+    must fit, or characters are lost whenever this process does not get to read. The usual buffer
+    holds 278. Without the right to go beyond the system's limit, the buffer has that size.
+    """
+    channel = open_channel()
+    for option in (socket.SO_SNDBUF, SO_SNDBUFFORCE):
+        with contextlib.suppress(PermissionError):
+            channel.theirs.setsockopt(socket.SOL_SOCKET, option, CONSOLE_BYTES)
+    return channel
 
 
 @dataclass(frozen=True)
@@ -58,7 +74,7 @@ class Channels:
         """Create the sockets; the caller closes them."""
         with contextlib.ExitStack() as undo:
             qmp = undo.enter_context(contextlib.closing(open_channel()))
-            console = undo.enter_context(contextlib.closing(open_channel()))
+            console = undo.enter_context(contextlib.closing(open_console()))
             agent, tpm = (
                 undo.enter_context(contextlib.closing(open_channel())) if is_wanted else None
                 for is_wanted in (has_agent, has_tpm)
@@ -132,7 +148,7 @@ def prepare_files(config: MachineConfig, folder: Path) -> PrivateFiles:
 def check_images(config: MachineConfig) -> None:
     """Raise `MachineError` for an image that is missing or empty."""
     match config.boot:
-        case UsbBoot(image) | IsoBoot(image):
+        case UsbBoot(image) | DiskBoot(image) | IsoBoot(image):
             images = [image]
         case KernelBoot(kernel, initrds, _):
             images = [kernel, *initrds]

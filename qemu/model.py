@@ -24,6 +24,13 @@ class UsbBoot:
 
 
 @dataclass(frozen=True)
+class DiskBoot:
+    """Boot from a virtio disk with this image; the guest's writes are discarded at the end."""
+
+    image: Path
+
+
+@dataclass(frozen=True)
 class IsoBoot:
     """Boot from a CD-ROM."""
 
@@ -47,7 +54,7 @@ class NetworkBoot:
     bootfile: str
 
 
-Boot = UsbBoot | IsoBoot | KernelBoot | NetworkBoot
+Boot = UsbBoot | DiskBoot | IsoBoot | KernelBoot | NetworkBoot
 
 
 @dataclass(frozen=True)

@@ -65,6 +65,8 @@ class Acceptor:
         tls: ssl.SSLContext | None,
         log: Any,
         throttle: Throttle,
+        *,
+        is_shared: bool = False,
     ) -> None:
         self.listener = listener
         self.table = table
@@ -72,6 +74,7 @@ class Acceptor:
         self.tls = tls
         self.log = log
         self.throttle = throttle
+        self.is_shared = is_shared  # other processes accept from it, too
         self.loop = asyncio.get_running_loop()
         self.tasks: set[asyncio.Task[None]] = set()
         self.is_closed = False
@@ -93,7 +96,7 @@ class Acceptor:
 
     def accept(self) -> None:
         """Take what waits at the listener, a batch at a time so that others get their turn."""
-        for _ in range(BATCH):
+        for _ in range(self.choose_batch()):
             try:
                 sock, name = self.listener.accept()
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
@@ -108,6 +111,14 @@ class Acceptor:
                 self.begin(sock, address)
             else:
                 self.refuse(sock, reason)
+
+    def choose_batch(self) -> int:
+        """Return how many connections to take at once.
+
+        Of those that come together, others shall get their share. But who has many answers them all
+        before it is asked again, and must not let new ones wait for that.
+        """
+        return max(1, min(BATCH, len(self.table.peers) // 4)) if self.is_shared else BATCH
 
     def begin(self, sock: socket.socket, address: str) -> None:
         """Set a connection up."""

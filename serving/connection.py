@@ -6,6 +6,7 @@ for a request's body, bytes that the client's kernel has acknowledged for a resp
 """
 
 import asyncio
+import errno
 import logging
 import socket
 import sys
@@ -14,10 +15,11 @@ from typing import NamedTuple
 
 import h11
 import uvicorn
-from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
 from serving.connections import Connections, Peer
+from serving.fast.cycle import Cycle, FastReads
+from serving.fast.sending import FileSender
 from serving.problems import Problem, render
 
 READ_BYTES = 1 << 14
@@ -26,6 +28,7 @@ SILENT = logging.getLogger("serving.silent")  # the kit logs what uvicorn's prot
 SILENT.setLevel(logging.CRITICAL + 1)
 ACKED_OFFSET = 120  # of tcpi_bytes_acked in struct tcp_info, linux/tcp.h
 TCP_INFO_BYTES = 128
+GONE = (errno.EPIPE, errno.ECONNRESET, errno.ENOTCONN, errno.ETIMEDOUT)
 
 
 class StrictParser(h11.Connection):
@@ -53,24 +56,29 @@ class Window(NamedTuple):
     progress: int  # bytes so far
 
 
-class Connection(H11Protocol):
+class Connection(FileSender):
     """A client's connection, from accept to close."""
 
     def __init__(
-        self, config: uvicorn.Config, server_state: ServerState, table: Connections, before: Peer
+        self,
+        config: uvicorn.Config,
+        server_state: ServerState,
+        table: Connections,
+        before: Peer,
+        reads: FastReads | None = None,
     ) -> None:
-        super().__init__(config, server_state, {"connection": self})
+        super().__init__(config, server_state, table)
+        self.reads = reads
+        self.waiting = b""  # what came during an answer below ASGI
         self.conn = StrictParser(h11.SERVER, table.settings.max_header_bytes)
         self.logger = SILENT
         self.access_log = False
-        self.table = table
         self.before = before  # stands for this connection in the table until it is made
         self.address = before.address
         self.since = time.monotonic()  # when the client began to owe a request
         self.is_idle = False  # it has had a response, and nothing of a next request has come
         self.is_half_closed = False  # the client sends nothing more
         self.received = 0
-        self.held = 0  # response bytes in this process' memory
         self.window: Window | None = None
         self.acked = -1  # at the last sweep
         self.is_stalled = False
@@ -81,7 +89,8 @@ class Connection(H11Protocol):
         """Begin."""
         super().connection_made(transport)
         # A response's next chunk is read only when the one before has left this process.
-        transport.set_write_buffer_limits(high=1, low=0)
+        # A file's part must not overtake even one byte; TLS, which sends none, refuses 0.
+        transport.set_write_buffer_limits(high=0 if self.can_send_files else 1, low=0)
         transport.max_size = READ_BYTES  # type: ignore[attr-defined]  # asyncio's default is 256 KiB
         self.table.remove(self.before)
         self.table.add(self)
@@ -90,6 +99,7 @@ class Connection(H11Protocol):
         """End, whoever closed the connection."""
         self.table.remove(self)
         self.release_held()
+        self.narrow()
         super().connection_lost(exc)
         self.app_state = {}  # it refers to this object
 
@@ -99,10 +109,47 @@ class Connection(H11Protocol):
         if self.is_idle:
             self.is_idle = False
             self.since = time.monotonic()
+        if isinstance(self.cycle, Cycle) and not self.owes_request:
+            self.waiting += data
+            self.flow.pause_reading()
+            return
+        if self.answer_fast(data):
+            return
         super().data_received(data)
         if not self.owes_request and len(self.cycle.body) >= READ_BYTES:
             self.flow.pause_reading()  # until the application takes what is here
         self.table.set_owing(self, is_owing=self.owes_request)
+
+    def answer_fast(self, data: bytes) -> bool:
+        """Answer a request below ASGI; return whether `data` is one that can be."""
+        if self.reads is None or not self.is_between_requests:
+            return False
+        if len(data) > self.table.settings.max_header_bytes:
+            return False
+        cycle = self.reads.begin(self, data)
+        if cycle is None:
+            return False
+        self._unset_keepalive_if_required()
+        self.cycle = cycle  # type: ignore[assignment]
+        self.table.set_owing(self, is_owing=False)
+        cycle.start()
+        return True
+
+    def go_on(self, *, is_complete: bool) -> None:
+        """Go on after an answer below ASGI."""
+        self.server_state.total_requests += 1
+        self.is_idle = True
+        self.since = time.monotonic()
+        self.table.set_owing(self, is_owing=True)
+        if not (is_complete and self.cycle.keep_alive):
+            self.transport.close()
+        elif self.waiting:
+            data, self.waiting = self.waiting, b""
+            self.received -= len(data)
+            self.flow.resume_reading()
+            self.data_received(data)
+        if self.is_half_closed and self.owes_request:
+            self.transport.close()
 
     def eof_received(self) -> bool:  # type: ignore[override]
         """Keep a connection whose client only closed its sending half, until it is answered."""
@@ -114,6 +161,7 @@ class Connection(H11Protocol):
         """Wait for the next request."""
         self.is_idle = True
         self.since = time.monotonic()
+        self.narrow()
         super().on_response_complete()  # it begins the next request, if that was pipelined
         self.table.set_owing(self, is_owing=self.owes_request)
         if self.is_half_closed and self.owes_request:
@@ -160,6 +208,17 @@ class Connection(H11Protocol):
     # What the table and the kit ask.
 
     @property
+    def is_between_requests(self) -> bool:
+        """Whether the next byte begins a request, as the first or after an answer."""
+        return (
+            self.owes_request
+            and self.conn.our_state is h11.IDLE
+            and self.conn.their_state is h11.IDLE
+            and not self.conn.trailing_data[0]
+            and not self.transport.is_closing()
+        )
+
+    @property
     def owes_request(self) -> bool:
         """Whether no request is being answered."""
         return self.cycle is None or self.cycle.response_complete
@@ -168,20 +227,6 @@ class Connection(H11Protocol):
     def owes_body(self) -> bool:
         """Whether a part of a request's body is still to come."""
         return self.conn.their_state is h11.SEND_BODY
-
-    @property
-    def is_gone(self) -> bool:
-        """Whether the client of the running response has disconnected."""
-        return self.cycle is not None and self.cycle.disconnected
-
-    def chunk_bytes(self, taken: int) -> int:
-        """Return the size of the next chunk of a response of which `taken` bytes have left."""
-        return self.table.chunk_bytes(taken)
-
-    async def wait_until_sent(self) -> None:
-        """Wait until all that was written has left this process, or the client is gone."""
-        if self.held and not self.is_gone:
-            await self.flow.drain()
 
     def overdue(self, now: float) -> str | None:
         """Return which time-out the client has reached, or None."""
@@ -234,10 +279,6 @@ class Connection(H11Protocol):
             self.abort()
         else:
             self.transport.close()
-
-    def abort(self) -> None:
-        """Cut the connection off."""
-        self.transport.abort()
 
     def release_held(self) -> None:
         """Forget the bytes that were held for the client."""

@@ -18,6 +18,8 @@ CHUNK_BYTES = 1 << 16
 LARGE_CHUNK_BYTES = 1 << 18
 PROVEN_BYTES = 4 << 20
 """More than the kernels at both ends take, as a rule, for a client that reads nothing."""
+FILE_PROVEN_BYTES = 1 << 19
+"""The same where only the kernel holds them."""
 SHARE = 16
 """A chunk takes at most this fraction of the buffer memory that is left."""
 
@@ -110,10 +112,21 @@ class Connections:
         up. `MIN_CHUNK_BYTES` are set aside for each connection, so `max_buffered_bytes` is never
         exceeded.
         """
-        reserve = self.max_open * MIN_CHUNK_BYTES
-        left = self.settings.max_buffered_bytes - reserve - self.buffered_bytes
         most = CHUNK_BYTES if taken < PROVEN_BYTES else LARGE_CHUNK_BYTES
-        return min(most, max(MIN_CHUNK_BYTES, left // SHARE))
+        return min(most, max(MIN_CHUNK_BYTES, self.left_bytes // SHARE))
+
+    @property
+    def left_bytes(self) -> int:
+        """Return how much buffer memory is left beside what is set aside."""
+        reserve = self.max_open * MIN_CHUNK_BYTES
+        return self.settings.max_buffered_bytes - reserve - self.buffered_bytes
+
+    def take_room(self, count: int) -> bool:
+        """Count bytes that a response may hold; False: that is too much of what is left."""
+        if count > self.left_bytes // SHARE:
+            return False
+        self.buffered_bytes += count
+        return True
 
     def sweep(self, now: float) -> None:
         """Close every connection whose client has reached a time-out."""

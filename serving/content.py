@@ -6,17 +6,19 @@ itself is written to, the download ends early: it never gets the bytes of two co
 """
 
 import errno
+import fcntl
 import hashlib
 import os
 import stat
 import threading
 import time
+import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from anyio import to_thread
 
@@ -28,6 +30,7 @@ SETTLED_S = 0.1
 """A file system's clock ticks in steps of some milliseconds. A file that changed so shortly before
 it is read may change again without another time."""
 SETTLE_TRIES = 20
+SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
 FileKey = tuple[int, ...]
 
 
@@ -39,6 +42,14 @@ class BeingWrittenError(ZosError):
     def __init__(self) -> None:
         super().__init__("this file is being written", hint="try again in a moment")
         self.http_headers = {"Retry-After": "1"}
+
+
+class FilePart(NamedTuple):
+    """Bytes of an open file, which the kernel can send by itself."""
+
+    handle: int
+    start: int
+    size: int
 
 
 class Content(Protocol):
@@ -62,28 +73,66 @@ class Content(Protocol):
         """Close what is open."""
 
 
+@runtime_checkable
+class FileContent(Content, Protocol):
+    """A content that has parts of files in it."""
+
+    def part_at(self, start: int, size: int) -> FilePart | None:
+        """Return at most `size` bytes from `start` as part of a file that is never written to.
+
+        None: they must be read. Sending a part of a file must not wait for a disk.
+        """
+
+
 @dataclass(frozen=True, slots=True)
 class Pieces:
     """Pieces of memory that follow one another and are shared by all requests."""
 
     parts: Sequence[memoryview]
     etag: str
+    memory: "MemoryFile | None" = None
+    offsets: Sequence[int | None] = ()  # where each piece stands in `memory`, if it does
 
     @property
     def size(self) -> int:
         """Return the length of all pieces."""
         return sum(map(len, self.parts))
 
-    async def read(self, start: int, size: int) -> bytes:
-        """Return bytes of the piece that `start` lies in."""
-        for part in self.parts:
+    def find(self, start: int) -> tuple[int, int]:
+        """Return the piece that `start` lies in, and its place there."""
+        for number, part in enumerate(self.parts):
             if start < len(part):
-                return bytes(part[start : start + size])
+                return number, start
             start -= len(part)
         raise ValueError("start lies beyond the end")
 
+    async def read(self, start: int, size: int) -> bytes:
+        """Return bytes of the piece that `start` lies in."""
+        number, start = self.find(start)
+        return bytes(self.parts[number][start : start + size])
+
+    def part_at(self, start: int, size: int) -> FilePart | None:
+        """Return bytes of the piece that `start` lies in, if that stands in a file."""
+        number, start = self.find(start)
+        offset = self.offsets[number] if self.memory else None
+        if self.memory is None or offset is None:
+            return None
+        size = min(size, len(self.parts[number]) - start)
+        return FilePart(self.memory.handle, offset + start, size)
+
     def close(self) -> None:
         """Do nothing: memory is not open."""
+
+
+class MemoryFile:
+    """Bytes in memory that the kernel can send as it sends a file; they never change."""
+
+    def __init__(self, data: bytes) -> None:
+        self.handle = os.memfd_create("content", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        weakref.finalize(self, os.close, self.handle)
+        with os.fdopen(os.dup(self.handle), "wb") as stream:
+            stream.write(data)
+        fcntl.fcntl(self.handle, fcntl.F_ADD_SEALS, SEALS)
 
 
 @dataclass(slots=True)
@@ -120,8 +169,9 @@ class OpenFile:
     async def read(self, start: int, size: int) -> bytes:
         """Return bytes of the file: at once if the kernel has them in memory, else in a thread."""
         wanted = min(size, self.size - start)
-        data = read_cached(self.handle, wanted, start)
-        if data is None:
+        if is_cached(self.handle, start, wanted):
+            data = os.pread(self.handle, wanted, start)
+        else:
             data = await to_thread.run_sync(os.pread, self.handle, wanted, start)
         if not data:
             raise OSError(errno.EIO, "the file became shorter while it was sent")
@@ -130,21 +180,39 @@ class OpenFile:
             await to_thread.run_sync(self.watch.check, self.handle, self.etag)
         return data
 
+    def part_at(self, start: int, size: int) -> FilePart | None:
+        """Return bytes of a file that is written only once, if the kernel has them in memory.
+
+        Of another file, what the kernel has not sent yet could still change.
+        """
+        size = min(size, self.size - start)
+        if self.watch is not None or not is_cached(self.handle, start, size):
+            return None
+        return FilePart(self.handle, start, size)
+
+    def kept(self) -> "OpenFile":
+        """Return the same file as one that is written only once, as its name tells its content."""
+        return OpenFile(self.handle, self.size, self.etag)
+
     def close(self) -> None:
         """Close the file."""
         os.close(self.handle)
 
 
-def read_cached(handle: int, size: int, start: int) -> bytes | None:
-    """Return bytes of a file that are in the page cache; None if reading would wait for a disk."""
-    buffer = bytearray(size)
+def is_cached(handle: int, start: int, size: int) -> bool:
+    """Return whether the page cache has the first and last of some bytes of a file.
+
+    The kernel reads ahead, so as a rule it has those between them, too.
+    """
+    buffer = bytearray(1)
     try:
-        count = os.preadv(handle, [buffer], start, os.RWF_NOWAIT)
+        return all(
+            os.preadv(handle, [buffer], at, os.RWF_NOWAIT) for at in (start, start + size - 1)
+        )
     except OSError as error:
         if error.errno in NOT_CACHED:
-            return None
+            return False
         raise
-    return bytes(memoryview(buffer)[:count])
 
 
 def make_key(state: os.stat_result) -> FileKey:
@@ -164,6 +232,19 @@ def wait_until_settled(handle: int) -> FileKey:
     raise BeingWrittenError
 
 
+def open_named(path: Path | str, etag: str) -> OpenFile:
+    """Open a regular file whose name identifies its content, never through a symbolic link.
+
+    Raises OSError.
+    """
+    handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    state = os.fstat(handle)
+    if stat.S_ISREG(state.st_mode):
+        return OpenFile(handle, state.st_size, etag)
+    os.close(handle)
+    raise FileNotFoundError(f"{path} is not a regular file")
+
+
 class FileOpener:
     """Opens files, and remembers the digests of files that have not changed since.
 
@@ -181,19 +262,25 @@ class FileOpener:
         `etag`, with its quotes, is for a file whose name identifies its content; without it the
         file is read through once for its SHA-256.
         """
-        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-        handle = os.open(path, flags)
+        file = open_named(path, etag or "")
+        if etag:
+            return file
         try:
-            state = os.fstat(handle)
-            if not stat.S_ISREG(state.st_mode):
-                raise FileNotFoundError(f"{path} is not a regular file")
-            if etag:
-                return OpenFile(handle, state.st_size, etag)
-            digest, key = self.digest(handle)
-            return OpenFile(handle, key[2], f'"{digest}"', Watch(key, self.digest))
+            digest, key = self.digest(file.handle)
         except BaseException:
-            os.close(handle)
+            file.close()
             raise
+        return OpenFile(file.handle, key[2], f'"{digest}"', Watch(key, self.digest))
+
+    def open_known(self, path: str) -> OpenFile | None:
+        """Open a file whose digest is known; None: it must be read through. Raises OSError."""
+        file = open_named(path, "")
+        key = make_key(os.fstat(file.handle))
+        known = self._digests.get(key)
+        if known is None or not known.done() or known.exception():
+            file.close()
+            return None
+        return OpenFile(file.handle, key[2], f'"{known.result()}"', Watch(key, self.digest))
 
     def digest(self, handle: int) -> tuple[str, FileKey]:
         """Return the SHA-256 of an open file, and its key at that time.

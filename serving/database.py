@@ -66,6 +66,8 @@ class Database:
         self.is_lasting = self.is_postgresql or engine.url.database is not None
         # Closes the connections; it is called at the latest when nobody has this object any more.
         self.close = weakref.finalize(self, engine.dispose)
+        if self.is_lasting:
+            _OPEN.add(self)
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -118,6 +120,18 @@ class ValueRefusedError(ZosError):
     """A value cannot be in the database: PostgreSQL has no text with a zero byte."""
 
     http_status = 422
+
+
+_OPEN: weakref.WeakSet[Database] = weakref.WeakSet()
+
+
+def close_idle() -> None:
+    """Close the connections that nobody uses: two processes must not share one."""
+    for database in list(_OPEN):
+        database.engine.dispose()
+
+
+os.register_at_fork(before=close_idle)
 
 
 @contextlib.contextmanager

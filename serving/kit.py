@@ -1,6 +1,6 @@
 """What the requests of one application share."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
 
@@ -16,6 +16,9 @@ from serving.problems import Page, install_problems
 from serving.requests import RequestMiddleware
 from serving.settings import ServerSettings
 
+if TYPE_CHECKING:
+    from serving.fast.cycle import Finder
+
 
 class Kit:
     """Settings, metrics, readiness, pools and connections of one application.
@@ -24,6 +27,9 @@ class Kit:
     """
 
     def __init__(self, settings: ServerSettings) -> None:
+        self.app: Any = None
+        self.find: Finder | None = None  # answers hot reads below ASGI
+        self.alone: tuple[str, str] | None = None  # why one process only can serve, and a hint
         self.settings = settings
         self.log: Any = make_silent_logger()
         self.throttle = Throttle()
@@ -41,6 +47,7 @@ def install(app: FastAPI, settings: ServerSettings, page: Page | None = None) ->
     """
     kit = Kit(settings)
     app.state.kit = kit
+    kit.app = app
     app.include_router(health.router)
     install_problems(app, page)
     describe(app)

@@ -9,6 +9,10 @@ BACKLOG = 4096
 MAX_PORT = 65535
 UNSENT_BYTES = 128 * 1024
 """Response bytes of one connection that the kernel holds before TCP may send them."""
+PROVEN_UNSENT_BYTES = 1 << 20
+"""The same for a client that has taken much."""
+FILE_UNSENT_BYTES = 4 << 20
+"""The same if they are those of a file, of which the kernel holds no copy."""
 
 
 def parse_address(text: str) -> tuple[str, int]:

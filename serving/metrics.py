@@ -1,6 +1,7 @@
 """Prometheus metrics of one application, in a registry of its own."""
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from prometheus_client import (
     CollectorRegistry,
@@ -10,6 +11,9 @@ from prometheus_client import (
     disable_created_metrics,
     generate_latest,
 )
+
+if TYPE_CHECKING:
+    from serving.workers.samples import Share
 
 METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"))
 UNMATCHED = "(none)"
@@ -24,6 +28,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry(auto_describe=True)
+        self.share: Share | None = None  # if this process is one of several workers
         self.requests = Counter(
             "zos_http_requests",
             "Requests by route template, method and status",
@@ -72,5 +77,5 @@ class Metrics:
         )
 
     def render(self) -> bytes:
-        """Return the metrics in Prometheus' text format."""
-        return generate_latest(self.registry)
+        """Return the metrics in Prometheus' text format: the sums over all workers."""
+        return generate_latest(self.share.total() if self.share else self.registry)

@@ -61,6 +61,12 @@ def add_problems(method: str, operation: dict[str, Any]) -> None:
     statuses = READING if method in ("get", "head") else WRITING
     if "security" in operation:
         statuses = (*statuses, 401, 403)
-    own = {status: said for status, said in operation["responses"].items() if status != "422"}
+    described = operation["responses"].items()
+    own = {status: said for status, said in described if not is_automatic(status, said)}
     problems = {str(status): said for status, said in describe_problems(*statuses).items()}
     operation["responses"] = {**problems, **own}
+
+
+def is_automatic(status: str, said: dict[str, Any]) -> bool:
+    """Return whether this is FastAPI's own form of what is said of wrong input."""
+    return status == "422" and MEDIA_TYPE not in said.get("content", {})

@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.metrics import UNMATCHED
 from serving.problems import Problem, render
+from serving.respond import ZERO_COPY
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,128}")
 PATH_MAX_CHARS = 500
@@ -23,20 +24,17 @@ QUIET = ("/health", "/ready", "/metrics")
 
 @dataclass(slots=True)
 class Exchange:
-    """What is known of one request while it is answered."""
+    """What is known of one request while it is answered; `route` is the template of its route."""
 
-    scope: Scope
+    client: str
+    method: str
+    path: str
     request_id: str
+    route: str = UNMATCHED
     began: float = field(default_factory=time.monotonic)
     status: int = 0
     sent_bytes: int = 0
     is_complete: bool = False
-
-    @property
-    def route(self) -> str:
-        """Return the template of the route, for example `/blocks/{name}`."""
-        route = self.scope.get("route")
-        return getattr(route, "path", None) or UNMATCHED
 
 
 class RequestMiddleware:
@@ -50,7 +48,8 @@ class RequestMiddleware:
         """Answer one request and record how that went."""
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
-        exchange = Exchange(scope, choose_id(scope))
+        client, path = scope.get("client"), scope["path"]
+        exchange = Exchange(client[0] if client else "", scope["method"], path, choose_id(scope))
         state = scope.setdefault("state", {})
         connection = state.get("connection")
 
@@ -63,23 +62,24 @@ class RequestMiddleware:
         with structlog.contextvars.bound_contextvars(request_id=exchange.request_id):
             self.kit.metrics.in_flight.inc()
             try:
-                await self.answer(exchange, receive, noted_send)
+                await self.answer(exchange, scope, receive, noted_send)
             finally:
                 self.kit.metrics.in_flight.dec()
                 self.kit.bodies.give_back(state)
-                self.finish(exchange)
+                exchange.route = find_route(scope)
+                record(self.kit, exchange)
 
-    async def answer(self, exchange: Exchange, receive: Receive, send: Send) -> None:
+    async def answer(self, exchange: Exchange, scope: Scope, receive: Receive, send: Send) -> None:
         """Run the application; an unexpected error is logged once and answered with 500."""
         try:
-            await self.app(exchange.scope, receive, send)
+            await self.app(scope, receive, send)
         except ClientDisconnect:
             pass
         except Exception as error:
-            self.kit.log.error("unexpected error", exc_info=error, route=exchange.route)
+            self.kit.log.error("unexpected error", exc_info=error, route=find_route(scope))
             if not exchange.status:
                 hint = f"the server's log has it under request id {exchange.request_id}"
-                await render(Problem(500, "an internal error", hint))(exchange.scope, receive, send)
+                await render(Problem(500, "an internal error", hint))(scope, receive, send)
 
     def note(self, exchange: Exchange, message: Message) -> None:
         """Note what is about to be sent, and put the request id into the head."""
@@ -90,35 +90,47 @@ class RequestMiddleware:
         elif message["type"] == "http.response.body":
             exchange.sent_bytes += len(message.get("body", b""))
             exchange.is_complete = not message.get("more_body", False)
+        elif message["type"] == ZERO_COPY:
+            exchange.sent_bytes += message["count"]
 
-    def finish(self, exchange: Exchange) -> None:
-        """Write the log line and the metrics of a request that is over."""
-        took_s = time.monotonic() - exchange.began
-        scope, metrics = exchange.scope, self.kit.metrics
-        status = exchange.status or CLIENT_GONE
-        metrics.note(exchange.route, scope["method"], status, took_s)
-        metrics.sent.labels(exchange.route).inc(exchange.sent_bytes)
-        client = scope.get("client")
-        fields: dict[str, object] = {
-            "client": client[0] if client else "",
-            "method": scope["method"],
-            "path": scope["path"][:PATH_MAX_CHARS],
-            "route": exchange.route,
-            "status": status,
-            "bytes": exchange.sent_bytes,
-            "duration": round(took_s, 6),
-        }
-        if not exchange.is_complete:
-            fields["aborted"] = True
-        log = self.kit.log.debug if scope["path"] in QUIET else self.kit.log.info
-        log("request", **fields)
+
+def find_route(scope: Scope) -> str:
+    """Return the template of the route, for example `/blocks/{name}`."""
+    return getattr(scope.get("route"), "path", None) or UNMATCHED
+
+
+def record(kit: Any, exchange: Exchange) -> None:
+    """Write the log line and the metrics of a request that is over."""
+    took_s = time.monotonic() - exchange.began
+    status = exchange.status or CLIENT_GONE
+    kit.metrics.note(exchange.route, exchange.method, status, took_s)
+    kit.metrics.sent.labels(exchange.route).inc(exchange.sent_bytes)
+    log = kit.log.debug if exchange.path in QUIET else kit.log.info
+    log(
+        "request",
+        client=exchange.client,
+        method=exchange.method,
+        path=exchange.path[:PATH_MAX_CHARS],
+        route=exchange.route,
+        status=status,
+        bytes=exchange.sent_bytes,
+        duration=round(took_s, 6),
+        request_id=exchange.request_id,
+        **({} if exchange.is_complete else {"aborted": True}),
+    )
 
 
 def choose_id(scope: Scope) -> str:
     """Return the client's X-Request-ID if it is a valid one, else a new id."""
-    for name, value in scope["headers"]:
-        if name == b"x-request-id":
-            text: str = value.decode("latin-1")
-            if REQUEST_ID.fullmatch(text):
-                return text
+    values = (value for name, value in scope["headers"] if name == b"x-request-id")
+    return next((text for v in values if (text := accept_id(v.decode("latin-1")))), make_id())
+
+
+def accept_id(text: str) -> str | None:
+    """Return a client's X-Request-ID, or None unless it is a valid one."""
+    return text if REQUEST_ID.fullmatch(text) else None
+
+
+def make_id() -> str:
+    """Return a new request id."""
     return uuid.uuid4().hex

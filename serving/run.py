@@ -7,6 +7,7 @@ at once. SIGHUP reads the TLS files again.
 
 import asyncio
 import contextlib
+import os
 import resource
 import signal
 import socket
@@ -20,14 +21,18 @@ from typing import Any, Protocol
 
 import uvicorn
 
-from common.errors import ZosError
+from common.errors import UsageError, ZosError
 from serving.acceptor import Acceptor
 from serving.connection import Connection
 from serving.connections import Peer
+from serving.fast.cycle import FastReads
 from serving.kit import Kit
-from serving.logs import QueuedSink, forwarded, make_logger
+from serving.logs import HastySink, QueuedSink, forwarded, make_logger
 from serving.pools import size_default_pool
 from serving.tls import load_files, make_context
+from serving.workers.parent import Parent
+from serving.workers.samples import Share
+from serving.workers.worker import Worker
 
 SPARE_FILES = 64
 FILES_PER_CONNECTION = 2  # its socket, and the file that is being sent
@@ -50,11 +55,17 @@ class Server(uvicorn.Server):
     """uvicorn's server with the kit's acceptor, time-outs and stop."""
 
     def __init__(
-        self, app: Application, listener: socket.socket, tls: ssl.SSLContext | None
+        self,
+        app: Application,
+        listener: socket.socket,
+        tls: ssl.SSLContext | None,
+        worker: Worker | None = None,
     ) -> None:
         self.kit: Kit = app.state.kit
+        self.application = app
         self.listener = listener
         self.tls = tls
+        self.worker = worker
         self.stop_at: float | None = None
         self.stop_timeout = self.kit.settings.stop_timeout
         self.must_reload = False
@@ -72,14 +83,29 @@ class Server(uvicorn.Server):
         table = self.kit.connections
         table.max_open = limit_connections(table.max_open)
 
-        def make_connection(before: Peer) -> Connection:
-            return Connection(self.config, self.server_state, table, before)
-
         kit = self.kit
+        # What is wrapped around the application sees every request.
+        is_own = self.application is kit.app
+        reads = FastReads(kit, kit.find) if kit.find and is_own else None
+
+        def make_connection(before: Peer) -> Connection:
+            return Connection(self.config, self.server_state, table, before, reads)
+
         self.acceptor = Acceptor(
-            self.listener, table, make_connection, self.tls, kit.log, kit.throttle
+            self.listener,
+            table,
+            make_connection,
+            self.tls,
+            kit.log,
+            kit.throttle,
+            is_shared=self.worker is not None,
         )
         self.acceptor.start()
+        if self.worker:
+            kit.metrics.share = Share(self.worker.slots, self.worker.number, kit.metrics.registry)
+            self.worker.listen(
+                lambda: self.handle_exit(0, None), lambda: self.handle_reload(0, None)
+            )
         self.started = True
 
     async def on_tick(self, counter: int) -> bool:
@@ -88,6 +114,8 @@ class Server(uvicorn.Server):
         now = time.monotonic()
         if counter % 10 == 0:
             self.kit.connections.sweep(now)
+            if self.kit.metrics.share:
+                self.kit.metrics.share.publish()
         if self.must_reload:
             self.must_reload = False
             self.reload()
@@ -116,6 +144,8 @@ class Server(uvicorn.Server):
         if tasks:
             await asyncio.wait(tasks, timeout=CANCEL_S)
         await self.lifespan.shutdown()
+        if self.kit.metrics.share:
+            self.kit.metrics.share.publish()
         self.kit.log.info("stopped", cut_off=cut)
 
     async def wait_for_transfers(self) -> None:
@@ -135,6 +165,10 @@ class Server(uvicorn.Server):
         """Stop after a first signal, at once after a second one."""
         del sig, frame
         self.force_exit = self.should_exit
+        self.should_exit = True
+
+    def stop_once(self) -> None:
+        """Stop; a second time is none."""
         self.should_exit = True
 
     def handle_reload(self, sig: int, frame: FrameType | None) -> None:
@@ -209,10 +243,36 @@ def run(app: Application, listener: socket.socket, announce: Callable[[], None])
     """Answer requests until SIGTERM or SIGINT; the listener is closed at the end.
 
     `announce` is called once signals are handled; a client that connects from then on is answered.
+    With several workers this process waits for them, and the function returns in each of them, too.
     """
     kit: Kit = app.state.kit
+    count = kit.settings.workers or len(os.sched_getaffinity(0))
+    if count == 1:
+        return serve(app, listener, announce)
+    if kit.alone:
+        reason, hint = kit.alone
+        raise UsageError(f"cannot serve with {count} workers: {reason}", hint=hint)
+    load_tls(app)  # say now if it cannot be used
     settings = kit.settings
-    server = Server(app, listener, load_tls(app))
+    log = make_logger(settings.log_level, settings.log_format, HastySink(sys.stderr))
+    with listener:
+        parent = Parent(listener, count, settings.stop_delay + settings.stop_timeout, log)
+        worker = parent.run(announce)
+        if worker:
+            serve(app, listener, lambda: None, worker)
+    return None
+
+
+def serve(
+    app: Application,
+    listener: socket.socket,
+    announce: Callable[[], None],
+    worker: Worker | None = None,
+) -> None:
+    """Answer requests in this process, until a signal or the parent of `worker` ends it."""
+    kit: Kit = app.state.kit
+    settings = kit.settings
+    server = Server(app, listener, load_tls(app), worker)
     with listener, QueuedSink(sys.stderr) as sink:
         kit.log = make_logger(settings.log_level, settings.log_format, sink)
         text = "Log lines that were dropped because they could not be written in time"
@@ -224,12 +284,19 @@ def run(app: Application, listener: socket.socket, announce: Callable[[], None])
 
 @contextlib.contextmanager
 def handled_signals(server: Server) -> Iterator[None]:
-    """Let signals stop and reload `server`, also before it has begun."""
-    handlers = {
+    """Let signals stop and reload `server`, also before it has begun.
+
+    A worker is told by its parent: a terminal and a supervisor send a signal to both, which would
+    count twice.
+    """
+    handlers: dict[signal.Signals, Any] = {
         signal.SIGTERM: server.handle_exit,
         signal.SIGINT: server.handle_exit,
         signal.SIGHUP: server.handle_reload,
     }
+    if server.worker:
+        handlers[signal.SIGTERM] = lambda *_: server.stop_once()  # for this worker alone
+        handlers[signal.SIGINT] = handlers[signal.SIGHUP] = signal.SIG_IGN
     kept = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     try:
         yield

@@ -74,6 +74,12 @@ class ServerSettings(BaseSettings):
         default=60, ge=0, description="how long running transfers may still take"
     )
 
+    workers: int = Field(
+        default=1,
+        ge=0,
+        le=256,
+        description="processes that serve; 0 is one for each processor. Limits are for each",
+    )
     max_connections: int = Field(
         default=4096,
         ge=1,

@@ -1,9 +1,13 @@
-"""Runs all tests in two pytest processes: emulated machines keep one core busy, the rest another.
+"""Runs all tests in pytest processes, three at a time: most tests wait for something.
 
-The output of the machines' tests goes to a file, which is printed when both processes have ended;
-the last line has the totals. Ctrl-C ends both, and each cleans up.
+The machines' tests are the longest job, so they begin first, and the others give way to them: an
+emulated machine needs a core of its own. Each folder of other tests is a job, and a process that
+has ended makes room for the next one, so two cores are busy until the end.
+A job's output goes to a file, which is printed when the job has ended; the last lines have what
+failed and the totals. Ctrl-C ends what runs, and each cleans up.
 """
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -11,14 +15,19 @@ import sys
 import tempfile
 import time
 import types
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple, TextIO
+from typing import NamedTuple
 from xml.etree import ElementTree
 
-CALL = (sys.executable, "-m", "pytest")
+CALL = (sys.executable, "-m", "pytest", "-p", "no:cacheprovider")  # they would share the cache
+AT_ONCE = 3
+GIVING_WAY = ("nice", "-n", "5")
+MACHINES, OTHERS = ("-m", "vm"), ("-m", "not vm")
 END_WITHIN_S = 60
+NO_TESTS = 5  # pytest's exit status, of a folder whose tests all boot machines
 INTERRUPTED = 130
+FAULTS = ("FAILED ", "ERROR ")  # how pytest's lines about them begin
 
 
 class Counts(NamedTuple):
@@ -29,50 +38,105 @@ class Counts(NamedTuple):
     skipped: int
 
 
-def run_everything() -> int:
-    """Run all tests; return the higher exit status of the two processes."""
-    started = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="zos-tests-") as name:
-        folder = Path(name)
-        sys.stdout.write("zos: the machines' tests run in parallel and are shown at the end\n")
+class Job:
+    """One pytest process, whose output and report are files in `folder`."""
+
+    def __init__(self, folder: Path, number: int, words: Sequence[str]) -> None:
+        self.name = words[-1]
+        self.report = folder / f"{number}.xml"
+        self.output = folder / f"{number}.txt"
+        before = () if tuple(words) == MACHINES else GIVING_WAY
+        call = [*before, *CALL, *words, f"--junitxml={self.report}"]
+        with open(self.output, "w") as output:
+            # In its own process group, so that Ctrl-C reaches it only once, through us.
+            self.process = subprocess.Popen(
+                call, stdin=subprocess.DEVNULL, stdout=output, stderr=output, process_group=0
+            )
+
+    def show(self) -> list[str]:
+        """Print the output; return its lines about what failed."""
+        text = self.output.read_text(errors="replace")
+        sys.stdout.write(f"zos: {self.name}\n{text}")
         sys.stdout.flush()
-        with open(folder / "vm.txt", "w") as shown_later:
-            machines = start(folder / "vm.xml", ["-m", "vm", "-p", "no:cacheprovider"], shown_later)
-            others = start(folder / "others.xml", ["-m", "not vm"], sys.stdout)
-            statuses = wait_for([others, machines])
-        sys.stdout.write((folder / "vm.txt").read_text(errors="replace"))
-        counts = [read_counts(folder / "others.xml"), read_counts(folder / "vm.xml")]
+        return [line for line in text.splitlines() if line.startswith(FAULTS)]
+
+
+def run_everything() -> int:
+    """Run all tests; return the highest exit status."""
+    started = time.monotonic()
+    sys.stdout.write("zos: what each folder's tests say is shown when they have ended\n")
+    sys.stdout.flush()
+    with tempfile.TemporaryDirectory(prefix="zos-tests-") as name:
+        jobs: list[Job] = []
+        failed: list[str] = []
+        try:
+            for job in run_jobs(Path(name), find_jobs(Path("tests")), jobs):
+                failed += job.show()
+            statuses = [job.process.returncode for job in jobs]
+        except KeyboardInterrupt:
+            statuses = [INTERRUPTED]
+            for job in interrupt(jobs):
+                failed += job.show()
+        counts = [read_counts(job.report) for job in jobs]
+    sys.stdout.write("".join(f"{line}\n" for line in failed))
     sys.stdout.write(summary(counts, time.monotonic() - started))
     sys.stdout.flush()
-    return max(statuses)
+    return max((status for status in statuses if status != NO_TESTS), default=NO_TESTS)
 
 
-def start(report: Path, words: Sequence[str], output: TextIO) -> subprocess.Popen[bytes]:
-    """Start pytest in its own process group, so that Ctrl-C reaches it only once, through us."""
-    call = [*CALL, *words, f"--junitxml={report}"]
-    return subprocess.Popen(
-        call, stdin=subprocess.DEVNULL, stdout=output, stderr=output, process_group=0
-    )
+def find_jobs(top: Path) -> list[list[str]]:
+    """Return the arguments of each pytest process; together they run every test once."""
+    files = [path.relative_to(top).parts for path in top.glob("*/*/**/test_*.py")]
+    folders = sorted({str(top.joinpath(*parts[:2])) for parts in files})
+    rest = [f"--ignore={folder}" for folder in folders]
+    return [[*MACHINES], *([*OTHERS, folder] for folder in folders), [*rest, *OTHERS]]
 
 
-def wait_for(processes: Sequence[subprocess.Popen[bytes]]) -> list[int]:
-    """Return the exit statuses; pass SIGTERM and Ctrl-C on as SIGINT."""
+def run_jobs(folder: Path, calls: Sequence[Sequence[str]], jobs: list[Job]) -> Iterator[Job]:
+    """Start each call as early as may be, keep it in `jobs`, and yield it when it has ended."""
+    with sigterm_as_interrupt():
+        running: dict[int, Job] = {}
+        for number, words in enumerate(calls):
+            if len(running) == AT_ONCE:
+                yield wait_for_one(running)
+            jobs.append(Job(folder, number, words))
+            running[jobs[-1].process.pid] = jobs[-1]
+        while running:
+            yield wait_for_one(running)
 
-    def pass_on(_number: int, _frame: types.FrameType | None) -> None:
+
+def wait_for_one(running: dict[int, Job]) -> Job:
+    """Return the first job that ends."""
+    while True:
+        ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT)
+        assert ended is not None
+        if job := running.pop(ended.si_pid, None):
+            job.process.wait()
+            return job
+
+
+@contextlib.contextmanager
+def sigterm_as_interrupt() -> Iterator[None]:
+    """Treat SIGTERM like Ctrl-C."""
+
+    def interrupt(_number: int, _frame: types.FrameType | None) -> None:
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, pass_on)
+    before = signal.signal(signal.SIGTERM, interrupt)
     try:
-        return [process.wait() for process in processes]
-    except KeyboardInterrupt:
-        for process in processes:
-            if process.poll() is None:
-                process.send_signal(signal.SIGINT)
-        for process in processes:
-            end(process)
-        return [INTERRUPTED]
+        yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def interrupt(jobs: Sequence[Job]) -> list[Job]:
+    """Interrupt what still runs, wait for it, and return it."""
+    running = [job for job in jobs if job.process.poll() is None]
+    for job in running:
+        job.process.send_signal(signal.SIGINT)
+    for job in running:
+        end(job.process)
+    return running
 
 
 def end(process: subprocess.Popen[bytes]) -> None:

@@ -19,6 +19,7 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,127}")
 OWN = re.compile(rf"own\.([0-9a-f]{{{IDENTITY_CHARS}}})\.({NAME.pattern})")
 # The end of a cpio archive, padded to a block: an initramfs that adds nothing to the kernel's own.
 _HEADER = b"070701" + b"%08X" * 13 % (0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 11, 0)
+# For images that were made when scripts asked for one.
 NOTHING = (_HEADER + b"TRAILER!!!\0").ljust(512, b"\0")
 NOTHING_ETAG = '"empty-initramfs"'
 
@@ -57,7 +58,7 @@ class Kernels:
         """Return a kernel as a release to boot; its identity changes with its content."""
         with contextlib.closing(self.open(name)) as file:
             digest = file.etag.strip('"')[:IDENTITY_CHARS]
-        return PublishedRelease(f"own.{digest}.{name}", name)
+        return PublishedRelease(f"own.{digest}.{name}", name, is_whole=True)
 
     def open_pinned(self, identity: str, name: str) -> OpenFile | Pieces | None:
         """Open the kernel that `find` has named, or its initramfs; None for another identity."""

@@ -35,12 +35,13 @@ class PublishedRelease(NamedTuple):
     """A release to boot: `version` is the manifest's, empty where it has none.
 
     `identity` is what the addresses of its boot files hold. `parameters` are words that the kernel
-    is given in any case.
+    is given in any case. `is_whole` says that the kernel has its initramfs inside.
     """
 
     identity: str
     version: str
     parameters: tuple[str, ...] = ()
+    is_whole: bool = False
 
 
 class LastFound:

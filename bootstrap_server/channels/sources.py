@@ -274,7 +274,7 @@ class StoreSource:
         if file.etag != f'"{sha256}"':
             file.close()
             raise NotReadyError(f"a file of the store is damaged: {sha256}")
-        return file
+        return file.kept()
 
     def _open_path(self, find: Callable[[str], Path], name: str, absent: str) -> OpenFile:
         """Open a file of the store; a lack of descriptors is not the lack of a file."""

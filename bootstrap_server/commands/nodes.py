@@ -35,7 +35,8 @@ def add_parser(verbs: "Verbs") -> None:
 def list_nodes(args: argparse.Namespace, _prog: str) -> int:
     """Print one line per node."""
     for node in open_table(args).list_all():
-        print(f"{node.identity}: {node.options.path if node.options else 'waits'}")
+        state = node.options.path if node.options else "waits"
+        print(f"{node.identity}: {f'cannot be read: {node.fault}' if node.fault else state}")
     return 0
 
 
@@ -62,7 +63,11 @@ def export_nodes(args: argparse.Namespace, _prog: str) -> int:
     """Print the table."""
     from bootstrap_server.nodes.sheet import render_sheet
 
-    sys.stdout.write(render_sheet(open_table(args).list_all()))
+    nodes = open_table(args).list_all()
+    for node in nodes:
+        if node.fault:
+            talk(f"left out: {node.trouble}")
+    sys.stdout.write(render_sheet(nodes))
     return 0
 
 

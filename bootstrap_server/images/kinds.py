@@ -11,6 +11,12 @@ TEXT = "text/plain; charset=utf-8"
 BIOS, UEFI = "bios", "uefi"
 AMD64, ARM64 = "amd64", "arm64"
 NAMED = "{name}"
+FIRMWARE_TYPES: Mapping[str, str] = {
+    ".efi": "application/efi",
+    ".iso": "application/vnd.efi-iso",
+    ".img": "application/vnd.efi-img",
+}
+"""By suffix, how UEFI HTTP Boot tells what it has loaded (UEFI specification 2.10, 24.7)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from serving.content import OpenFile
+from serving.content import FilePart, OpenFile
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +26,16 @@ class Patched:
         """Return bytes of the file, or of what replaces them."""
         data = await self.file.read(start, size)
         return self.patch(start, data)
+
+    def part_at(self, start: int, size: int) -> FilePart | None:
+        """Return bytes of the file up to the next one that is replaced."""
+        stop = start + size
+        for slot in self.slots:
+            if slot <= start < slot + len(self.text):
+                return None
+            if start < slot:
+                stop = min(stop, slot)
+        return self.file.part_at(start, stop - start)
 
     def patch(self, start: int, data: bytes) -> bytes:
         """Return what stands at `start` instead of these bytes of the file."""

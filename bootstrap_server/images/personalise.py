@@ -41,8 +41,10 @@ def personalise(template: Template, script: str) -> Pieces:
     slot = template.form(fill_slot(script)) if template.slots else b""
     data, at = memoryview(template.data), 0
     parts: list[memoryview] = []
+    offsets: list[int | None] = []
     for start in template.slots:
         parts += [data[at:start], memoryview(slot)]
+        offsets += [at, None]
         at = start + len(slot)
     identity = hashlib.sha256(template.digest.encode() + slot).hexdigest()
-    return Pieces((*parts, data[at:]), f'"{identity}"')
+    return Pieces((*parts, data[at:]), f'"{identity}"', template.memory, (*offsets, at))

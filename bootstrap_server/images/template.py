@@ -19,6 +19,7 @@ from bootstrap_server.script.boot import SLOT_BYTES
 from common.locks import hold_lock
 from common.paths import cache_dir
 from common.sealed import read_sealed, write_sealed
+from serving.content import MemoryFile
 
 LOCK_DEADLINE_S = 300
 LAYOUT = 5  # raise it when a builder changes
@@ -55,12 +56,16 @@ RECIPES: Mapping[str, Recipe] = {
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """An image in memory: `digest` is the SHA-256 of its bytes, `slots` the script's offsets."""
+    """An image in memory: `digest` is the SHA-256 of its bytes, `slots` the script's offsets.
+
+    `memory` has the bytes once more, for the kernel to send.
+    """
 
     data: bytes
     digest: str
     slots: tuple[int, ...]
     form: Form = bytes
+    memory: MemoryFile | None = None
 
 
 def load_templates(root: bytes = b"") -> dict[str, Template]:
@@ -119,4 +124,5 @@ def open_template(name: str, data: bytes) -> Template:
         raise TemplateError(
             f"the template {name} has {len(slots)} slots in one piece, not {recipe.slots}"
         )
-    return Template(data, hashlib.sha256(data).hexdigest(), tuple(slots), recipe.form)
+    digest = hashlib.sha256(data).hexdigest()
+    return Template(data, digest, tuple(slots), recipe.form, MemoryFile(data))

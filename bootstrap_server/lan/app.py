@@ -5,8 +5,8 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from anyio import to_thread
-from fastapi import APIRouter, FastAPI, Request
+from anyio import CapacityLimiter, to_thread
+from fastapi import APIRouter, Depends, FastAPI, Request
 from starlette.responses import PlainTextResponse, Response
 
 from bootstrap_server.errors import NotThereError
@@ -17,10 +17,14 @@ from serving.bodies import read_body
 from serving.content import Pieces
 from serving.mirror.mirror import Mirror
 from serving.mirror.upstream import Upstream, UpstreamError
+from serving.rates import RateLimit
 from serving.respond import send_content
 from serving.settings import ServerSettings
 
 REPORT_MAX_BYTES = 8192
+REPORTS_PER_MINUTE, REPORTS_AT_ONCE = 60, 30  # of one machine, whose boot has about ten
+REPORTS_OF_ALL_PER_MINUTE, REPORTS_OF_ALL_AT_ONCE = 6000, 2000
+SENDING_MAX = 8  # reports at once; a server that is slow must not take the threads of downloads
 NO_SCRIPT = "#!ipxe\n"
 STAGE = re.compile("[a-z]{1,20}")
 
@@ -36,7 +40,8 @@ class Served:
 def create_app(served: Served, settings: ServerSettings) -> FastAPI:
     """Return the application; `add_mirror` adds the mirror."""
     app = FastAPI(title="Zero-OS LAN boot", docs_url=None, redoc_url=None, redirect_slashes=False)
-    kit.install(app, settings)
+    shared = kit.install(app, settings)
+    shared.alone = ("dnsmasq and the mirror belong to one process", "leave `workers` at 1")
     app.state.programs = served.programs
     app.include_router(files_router(served))
     return app
@@ -78,7 +83,15 @@ def add_mirror(app: FastAPI, mirror: Mirror, server: Upstream) -> None:
     for prefix in ("kernel", "channel", "hub"):
         answer(router, f"/{prefix}/{{path:path}}")(mirrored)
 
-    @router.api_route("/boot/{stage}", methods=["GET", "POST"], response_class=Response)
+    limits = [
+        Depends(RateLimit(REPORTS_PER_MINUTE, REPORTS_AT_ONCE)),
+        Depends(RateLimit(REPORTS_OF_ALL_PER_MINUTE, REPORTS_OF_ALL_AT_ONCE, is_for_all=True)),
+    ]
+    sending = CapacityLimiter(SENDING_MAX)
+
+    @router.api_route(
+        "/boot/{stage}", methods=["GET", "POST"], response_class=Response, dependencies=limits
+    )
     async def report(request: Request, stage: str) -> Response:
         """Pass a node's report on; a node boots all the same if the server does not answer."""
         if not STAGE.fullmatch(stage):
@@ -90,7 +103,9 @@ def add_mirror(app: FastAPI, mirror: Mirror, server: Upstream) -> None:
         query = request.scope["query_string"].decode("latin-1")
         target = f"/boot/{stage}{'?' if query else ''}{query}"
         try:
-            said = await to_thread.run_sync(server.send, request.method, target, body, headers)
+            said = await to_thread.run_sync(
+                server.send, request.method, target, body, headers, limiter=sending
+            )
         except UpstreamError as error:
             mirror.warn(f"a report of a node is lost: {error}")
             return PlainTextResponse(NO_SCRIPT)

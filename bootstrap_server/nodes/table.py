@@ -15,10 +15,10 @@ from typing import Any
 from sqlalchemy import Connection, delete, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
-from bootstrap_server.errors import ConflictError, NotThereError
+from bootstrap_server.errors import ConflictError, InputError, NotThereError
 from bootstrap_server.nodes.identity import Identity
 from bootstrap_server.options.model import Options
-from bootstrap_server.options.parse import parse_mapping
+from bootstrap_server.options.parse import parse_json
 from bootstrap_server.state.tables import HISTORY, NODES
 from serving.database import Database
 
@@ -30,13 +30,28 @@ SELF = "the node"
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One row; `options` is None while the node waits to be claimed."""
+    """One row; `options` is None while the node waits to be claimed.
+
+    It is None, too, if the options can't be read, since another version has stored them: `fault`
+    says why. Such a row can be replaced and removed.
+    """
 
     id: int
     identity: Identity
     options: Options | None
     created_s: float
     asked_s: float | None
+    fault: str = ""
+
+    @property
+    def is_waiting(self) -> bool:
+        """Return whether a farmer can claim it."""
+        return self.options is None and not self.fault
+
+    @property
+    def trouble(self) -> str:
+        """Return what is wrong with the row, as a text for people."""
+        return f"the options of the node {self.identity} cannot be read: {self.fault}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +164,8 @@ class NodeTable:
     def provide(self, identity: Identity, default: Options | None) -> Options | None:
         """Return what a machine that asks is to boot; None: it waits, from now on in the list.
 
-        `default` is for machines without a row. Raises `ConflictError`.
+        `default` is for machines without a row. Raises `ConflictError`, and `InputError` for a
+        row that can't be read.
         """
         try:
             return self.provide_once(identity, default)
@@ -167,6 +183,8 @@ class NodeTable:
                 self.drop_waiting(connection)
                 self.add(connection, identity, None, "waiting", SELF)
                 return None
+            if node.fault:
+                raise InputError("options", node.trouble, hint="give the node its options again")
             names = Identity(**(identity.names | node.identity.names))
             change = update(NODES).where(NODES.c.id == node.id).values(asked_s=self.clock())
             if node.options is None:
@@ -265,9 +283,13 @@ def dump(options: Options) -> str:
 
 def make_node(row: Any) -> Node:
     """Return what a row says."""
-    options = None if row.options is None else parse_mapping(json.loads(row.options))
+    options, fault = None, ""
+    try:
+        options = None if row.options is None else parse_json(row.options)
+    except (InputError, NotThereError) as error:
+        fault = error.message
     identity = Identity(row.mac or "", row.uuid or "", row.serial or "")
-    return Node(row.id, identity, options, row.created_s, row.asked_s)
+    return Node(row.id, identity, options, row.created_s, row.asked_s, fault)
 
 
 def make_event(row: Any) -> Event:

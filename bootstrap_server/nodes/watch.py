@@ -5,17 +5,20 @@ Once a second, one query asks for the changes of all farms that are watched.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 
 from starlette.concurrency import run_in_threadpool
 
 from bootstrap_server.nodes.bootlog import BootLog, Machine
 from common.errors import ZosError
+from serving.rates import group_address
 
 POLL_S = 1.0
 LATE_S = 60.0  # a transaction may become visible so long after its time, or its clock be off
 WATCHERS_MAX = 256
+WATCHERS_OF_ONE = 16  # client address, so that nobody takes the places of all
 WAITING_MAX = 100
 
 Changes = asyncio.Queue[list[Machine] | None]
@@ -29,6 +32,19 @@ class WatchersFullError(ZosError):
 
     def __init__(self) -> None:
         super().__init__("too many clients watch farms at the moment", hint="try again later")
+        self.http_headers = {"Retry-After": "10"}
+
+
+class ClientWatchesError(ZosError):
+    """One client watches too often at once."""
+
+    http_status = 429
+
+    def __init__(self) -> None:
+        super().__init__(
+            f"this address watches farms {WATCHERS_OF_ONE} times already",
+            hint="close other pages that watch",
+        )
         self.http_headers = {"Retry-After": "10"}
 
 
@@ -58,16 +74,16 @@ class Watch:
         self.log = log
         self.is_stopping = is_stopping
         self.feeds: dict[int, Feed] = {}
-        self.count = 0  # of those who watch
+        self.counts: Counter[str] = Counter()  # of those who watch, by client
         self.task: asyncio.Task[None] | None = None
 
     @contextlib.asynccontextmanager
-    async def watching(self, farm: int) -> AsyncIterator[Changes]:
-        """Give the changes from now on. Raises `WatchersFullError`."""
-        if self.count >= WATCHERS_MAX:
-            raise WatchersFullError
-        self.count += 1  # before the wait, in which others come
-        try:
+    async def watching(self, farm: int, address: str) -> AsyncIterator[Changes]:
+        """Give the changes from now on to a client.
+
+        Raises `WatchersFullError` and `ClientWatchesError`.
+        """
+        with self.counting(group_address(address)):  # before the wait, in which others come
             feed = self.feeds.get(farm) or self.feeds.setdefault(
                 farm, await run_in_threadpool(self.open_feed, farm)
             )
@@ -79,8 +95,20 @@ class Watch:
                 yield changes
             finally:
                 feed.watchers.discard(changes)
+
+    @contextlib.contextmanager
+    def counting(self, client: str) -> Iterator[None]:
+        """Count one of those who watch."""
+        if self.counts.total() >= WATCHERS_MAX:
+            raise WatchersFullError
+        if self.counts[client] >= WATCHERS_OF_ONE:
+            raise ClientWatchesError
+        self.counts[client] += 1
+        try:
+            yield
         finally:
-            self.count -= 1
+            self.counts[client] -= 1
+            self.counts += Counter()  # drops those who watch no more
 
     def open_feed(self, farm: int) -> Feed:
         """Return a feed that has told everything so far."""

@@ -62,9 +62,12 @@ def render_script(options: Options, site: Site) -> str:
     return script
 
 
-def render_release(identity: str, version: str, parameters: Sequence[str] = ()) -> str:
+def render_release(
+    identity: str, version: str, parameters: Sequence[str] = (), is_whole: bool = False
+) -> str:
     """Return the script that a boot's script chains to learn which release it boots, and how."""
     more = [set_("release_parameters", *parameters)] if parameters else []
+    more += [set_("whole", "yes")] if is_whole else []
     shown = echo(f"Zero-OS: release {version or identity[:12]}")
     return render([set_("release", identity), *more, shown])
 

@@ -41,7 +41,7 @@ from bootstrap_server.script.commands import (
     set_number,
 )
 from bootstrap_server.script.download import diagnose, fetch, find_bases
-from bootstrap_server.script.names import BASE, CODE, ERROR, LAST_ERROR
+from bootstrap_server.script.names import BASE, CODE, ERROR, LAST_ERROR, WHOLE
 from bootstrap_server.script.site import Site
 from common.bootcodes import CODES
 
@@ -125,11 +125,23 @@ def after_address(options: Options, site: Site) -> list[Line]:
 
 
 def start(options: Options, site: Site) -> list[Line]:
-    """Start the kernel."""
+    """Start the kernel.
+
+    If it has its initramfs inside, it may be a UKI: that does not start where iPXE offers UEFI an
+    initramfs, and iPXE offers one as long as it has any file, even if that is the kernel.
+    """
     return [
         echo("Zero-OS: starting the kernel"),
+        isset(WHOLE).then(goto("whole")).ignored(),
         command("boot", "vmlinuz").ignored(),
         set_("error", LAST_ERROR),
+        goto("not_started"),
+        BLANK,
+        label("whole"),
+        command("boot", "vmlinuz", options=("--autofree",)).ignored(),
+        set_("error", LAST_ERROR),
+        BLANK,
+        label("not_started"),
         set_("code", "ZB32"),
         *report_failure(options, site),
         goto("failed"),

@@ -37,6 +37,7 @@ from bootstrap_server.script.names import (
     LAST_ERROR,
     PARAMETERS,
     TRY,
+    WHOLE,
 )
 from bootstrap_server.script.site import Site
 
@@ -106,6 +107,7 @@ def choose_server(path: str, *, is_one: bool) -> Block:
         set_("base", Ref("next")),
         echo(*told),
         command("clear", "release_parameters").ignored(),
+        command("clear", "whole").ignored(),
         chain((BASE, path), STALL_MS).otherwise(goto("fetch_failed")),
         set_("code", "ZB22"),
         set_("at", (BASE, "/", Ref("release"))),
@@ -115,6 +117,7 @@ def choose_server(path: str, *, is_one: bool) -> Block:
 
 INITRAMFS = block(
     [
+        isset(WHOLE).then(goto("start")).ignored(),
         initrd("initramfs.zst", (AT, "/initramfs.zst"), STALL_MS).then(goto("start")).ignored(),
         set_("error", LAST_ERROR),
         command("imgfree", "vmlinuz").ignored(),

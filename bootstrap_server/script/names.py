@@ -11,4 +11,5 @@ ADDRESS6, GATEWAY6 = Ref(CARD, "/ip6"), Ref(CARD, "/gateway6")
 MAC = Ref(CARD, "/mac")
 INDEX, ROUND, TRY = Ref("index"), Ref("round"), Ref("try")
 PARAMETERS = Ref("release_parameters")  # those of the release that is booted
+WHOLE = Ref("whole")  # set if the kernel has its initramfs inside
 LAST_ERROR = Ref("errno:hexraw")

@@ -20,6 +20,8 @@ def create_app(settings: Settings, common: ServerSettings | None = None) -> Fast
     shared = kit.install(app, common or ServerSettings(), show_failure)
     server = app.state.server = Server(settings, shared.pools.hashing)
     app.state.tokens = server.tokens
+    if not server.database.is_lasting:
+        shared.alone = ("the state is in memory", "--state DIR, or --database URL")
     shared.readiness.checks["template"] = server.check_template
     shared.readiness.checks["database"] = server.database.check
     shared.readiness.facts = server.describe

@@ -10,7 +10,7 @@ from bootstrap_server.channels.bootable import KINDS as OF_RELEASES
 from bootstrap_server.channels.bootable import UKI
 from bootstrap_server.errors import NotThereError
 from bootstrap_server.images.keys import render_public
-from bootstrap_server.images.kinds import BIOS, KINDS, OCTETS, TEXT, Kind
+from bootstrap_server.images.kinds import BIOS, FIRMWARE_TYPES, KINDS, OCTETS, TEXT, Kind
 from bootstrap_server.images.make import (
     BESIDE,
     CHECKSUM,
@@ -27,6 +27,7 @@ from serving.content import Content
 from serving.respond import send_content
 
 router = make_router()
+FIRMWARE_AGENT = "UefiHttpBoot/"  # EDK II's, from which vendors make their firmware
 PLACES = ("/{run_mode}", "/{run_mode}/", "/{run_mode}/{farm}", "/{run_mode}/{farm}/{extra:path}")
 
 
@@ -55,8 +56,8 @@ async def send_kind(request: Request, server: Server, kind: Kind) -> Response:
         content.close()
         content, media_type, name = *describe(server, digest, name, end), name + end
     else:
-        media_type = kind.media_type
-    headers = {"Vary": "Accept"}
+        media_type = choose_type(request, kind)
+    headers = {"Vary": "Accept, User-Agent"}
     if kind.source != "script":  # which a browser may show
         headers["Content-Disposition"] = (
             f'attachment; filename="{name}"' if wants_page(request) else f"inline; filename={name}"
@@ -104,6 +105,15 @@ def describe(server: Server, digest: str, name: str, end: str) -> tuple[Content,
 def wants_page(request: Request) -> bool:
     """Return whether a browser asks, which shows a person the name of what it saves."""
     return "text/html" in request.headers.get("accept", "")
+
+
+def choose_type(request: Request, kind: Kind) -> str:
+    """Return the media type of an image: the one that UEFI's own HTTP client boots, or upstream's.
+
+    That client takes a program without it only from an address that ends in `.efi`.
+    """
+    is_firmware = request.headers.get("user-agent", "").startswith(FIRMWARE_AGENT)
+    return FIRMWARE_TYPES.get(kind.suffix, kind.media_type) if is_firmware else kind.media_type
 
 
 def choose_name(request: Request, kind: Kind, options: Options | None) -> str:

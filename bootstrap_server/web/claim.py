@@ -79,7 +79,7 @@ def claim_page(
         {"runmode": default_run_mode(channels), **typed},
         errors=errors,
         run_modes=say_run_modes(channels),
-        nodes=[node for node in nodes if node.options is None] if with_nodes else None,
+        nodes=[node for node in nodes if node.is_waiting] if with_nodes else None,
         claimed=claimed,
     )
 

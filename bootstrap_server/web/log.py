@@ -179,7 +179,8 @@ def show_node(
 async def follow_nodes(request: Request, farm: str, token: Reader) -> StreamingResponse:
     """Send each of a farm's nodes when it has reported, as server-sent events."""
     watch: Watch = request.app.state.watch
-    manager = watch.watching(parse_farm(farm))
+    client = request.client.host if request.client else ""
+    manager = watch.watching(parse_farm(farm), client)
     changes = await manager.__aenter__()  # an error must be told before the response begins
 
     async def stream() -> AsyncIterator[str]:

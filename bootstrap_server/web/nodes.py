@@ -166,9 +166,11 @@ def join_names(identity: Identity, said: Mapping[str, Any]) -> Identity:
 
 
 def show_node(node: Node) -> dict[str, Any]:
-    """Return a row as JSON."""
+    """Return a row as JSON: it waits, is claimed, or can't be read."""
+    state = "unreadable" if node.fault else "waiting" if node.is_waiting else "claimed"
     return {
-        "state": "waiting" if node.options is None else "claimed",
+        "state": state,
+        **({"fault": node.fault} if node.fault else {}),
         **node.identity.names,
         "options": node.options.as_mapping() if node.options else None,
         "identity": node.options.identity if node.options else None,

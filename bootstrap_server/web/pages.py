@@ -17,9 +17,13 @@ from bootstrap_server.pages.form import reason_of
 from bootstrap_server.pages.help import show_code, show_codes
 from bootstrap_server.pages.releases import show_releases
 from bootstrap_server.web.boot import make
-from bootstrap_server.web.shared import Server, Shared, answer, make_router
+from bootstrap_server.web.shared import NEVER_CHANGES, Server, Shared, answer, make_router
 from common.errors import ZosError
+from serving.content import Pieces
+from serving.pages import DIGEST_CHARS
+from serving.respond import send_content
 
+MEDIA_TYPES = {"style.css": "text/css", "page.js": "text/javascript"}
 router = make_router()
 
 
@@ -97,21 +101,30 @@ def one_code(code: str, server: Shared) -> HTMLResponse:
 
 
 @answer(router, "/style.css")
-def style() -> Response:
+@answer(router, "/style-{digest}.css")
+async def style(request: Request, digest: str = "") -> Response:
     """Return the pages' style sheet."""
-    return send_own("style.css", "text/css")
+    return send_asset(request, "style.css", digest)
 
 
 @answer(router, "/page.js")
-def script() -> Response:
+@answer(router, "/page-{digest}.js")
+async def script(request: Request, digest: str = "") -> Response:
     """Return the script that keeps pages current."""
-    return send_own("page.js", "text/javascript")
+    return send_asset(request, "page.js", digest)
 
 
-def send_own(name: str, media_type: str) -> Response:
-    """Return a file of the pages."""
-    headers = {"Cache-Control": "max-age=3600", "X-Content-Type-Options": "nosniff"}
-    return Response(PAGES.read(name), media_type=media_type, headers=headers)
+def send_asset(request: Request, name: str, digest: str) -> Response:
+    """Return a file of the pages, which may be kept only under the name that its content has.
+
+    A server of another release may have made the page: then its version is asked for in vain.
+    """
+    whole = PAGES.digest(name)
+    is_named = digest and whole.startswith(digest) and len(digest) >= DIGEST_CHARS
+    caching = NEVER_CHANGES if is_named else "no-cache"
+    headers = {"Cache-Control": caching, "X-Content-Type-Options": "nosniff"}
+    content = Pieces([memoryview(PAGES.read(name).encode())], f'"{whole}"')
+    return send_content(request, content, MEDIA_TYPES[name], headers)
 
 
 def measure(server: Server, kind: Kind, options: Options) -> tuple[int | None, str]:

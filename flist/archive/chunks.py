@@ -38,7 +38,7 @@ class ChunkWriter:
         self.pool: ThreadPoolExecutor
 
     def __enter__(self) -> "ChunkWriter":
-        self.store = open_routes(self.routes, check_arrival)
+        self.store = self.open_stores()
         self.pool = ThreadPoolExecutor(self.threads, thread_name_prefix="encode")
         return self
 
@@ -50,6 +50,10 @@ class ChunkWriter:
     ) -> None:
         self.pool.shutdown(wait=error is None, cancel_futures=True)  # as in `thread_pool`
         self.store.close()
+
+    def open_stores(self) -> RoutedStore:
+        """Return the stores, which are closed at the end."""
+        return open_routes(self.routes, check_arrival)
 
     def add(self, chunk: bytes, blocks: list[Block], file_size: int = 0) -> None:
         """Store `chunk`; after `wait`, its block is in `blocks`, in the order of the calls.

@@ -33,6 +33,8 @@ from flist.hub.web import (
     repositories,
     sessions,
 )
+from flist.hub.web.everybody import let_everybody_in
+from flist.hub.web.hot import find_in_folder, find_in_hub
 from flist.hub.web.pages import assets
 from flist.hub.web.pages import router as pages
 from flist.hub.web.pages.errors import show_failure
@@ -41,7 +43,9 @@ from flist.hub.web.rfs import convert as convert_images
 from flist.hub.web.rfs.shelf import FolderShelf, HubShelf
 from flist.hub.web.shared import Downloads
 from flist.hub.web.viewers import viewer
+from flist.hub.web.zerohub import router as zerohub
 from serving import kit
+from serving.content import FileOpener
 from serving.kit import Kit
 
 KINDS = {"convert": convert, KIND: follow}
@@ -63,9 +67,12 @@ def create_app(root: Path, settings: HubSettings | None = None) -> FastAPI:
     shared.readiness.checks["folder"] = lambda: check_folder(root)
     add_greeting(app)
     app.include_router(assets.make_router())  # for its errors, which are pages
-    shelf = FolderShelf(Library(root))
-    app.include_router(browse.make_router(shelf, lambda _: ANYBODY, shared.pools.hashing))
-    app.include_router(folder.make_router(root, shared.pools.hashing))
+    library, opener, downloads = Library(root), FileOpener(), Downloads()
+    app.state.downloads = downloads
+    shared.find = find_in_folder(library, opener, downloads.add)
+    hashing = shared.pools.hashing
+    app.include_router(browse.make_router(FolderShelf(library), lambda _: ANYBODY, hashing))
+    app.include_router(folder.make_router(library, opener, hashing, downloads))
     return app
 
 
@@ -90,7 +97,10 @@ def create_hub_app(hub: Hub) -> FastAPI:
     app, hub.kit = make_app(hub.settings, lifespan)
     app.state.hub = hub
     hub.kit.readiness.checks["database"] = hub.database.check
+    hub.kit.find = find_in_hub(hub, downloads.add)
     hub.contents.prepare()
+    if hub.settings.open_to_all:
+        let_everybody_in(hub)
     add_greeting(app)
     app.include_router(blocks.make_router(hub, downloads))
     kept = files.Files(hub.database)
@@ -109,6 +119,7 @@ def create_hub_app(hub: Hub) -> FastAPI:
     app.include_router(audit.make_router(hub))
     app.include_router(history.make_router(hub))
     app.include_router(browse.make_router(HubShelf(hub), viewer, hub.kit.pools.hashing))
+    app.include_router(zerohub.make_router(hub))
     app.include_router(pages.make_router(hub))
     app.include_router(flists.make_router(hub))
     return app

@@ -56,3 +56,14 @@ class InvalidError(HubError):
     """The request can be read, but not what it says."""
 
     http_status = 422
+
+
+class BlocksMissingError(InvalidError):
+    """A flist names blocks that the hub does not have, or that its sender may not read."""
+
+
+class ReadOnlyError(ForbiddenError):
+    """The hub takes no changes at the moment."""
+
+    def __init__(self) -> None:
+        super().__init__("readonly mode")

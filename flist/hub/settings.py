@@ -7,6 +7,7 @@ from urllib.parse import quote, urlsplit
 from pydantic import Field, model_validator
 from pydantic_settings import SettingsConfigDict
 
+from serving.listen import parse_address
 from serving.settings import MIB, ServerSettings
 
 GIB = 1 << 30
@@ -25,6 +26,13 @@ class HubSettings(ServerSettings):
     store: str = Field(
         default="", description="URL of the blocks' store (zdb, s3, dir); without it: ROOT/blocks"
     )
+    public_store: str = Field(
+        default="", description="URL of the blocks' zdb that clients of 0-hub are told"
+    )
+    read_only: bool = Field(default=False, description="take no changes")
+    open_to_all: bool = Field(
+        default=False, description="whoever can connect is Administrator: on the loopback only"
+    )
     cache_bytes: int = Field(
         default=10 * GIB, ge=0, description="files in ROOT/cache, which come from the store"
     )
@@ -34,6 +42,9 @@ class HubSettings(ServerSettings):
     )
     max_flist_bytes: int = Field(default=GIB, ge=1, description="size of one flist")
     max_file_bytes: int = Field(default=GIB, ge=1, description="size of one uploaded file")
+    max_archive_bytes: int = Field(
+        default=64 * GIB, ge=1, description="size of what one uploaded archive holds"
+    )
     max_block_bytes: int = Field(
         default=4 * MIB, ge=1, le=64 * MIB, description="size of one block that is uploaded"
     )
@@ -76,6 +87,14 @@ class HubSettings(ServerSettings):
         default=30, ge=0, description="sign-ins of one client address; 0 is no limit"
     )
     sign_in_burst: int = Field(default=30, ge=1, description="sign-ins of one address at once")
+
+    @model_validator(mode="after")
+    def check_open(self) -> Self:
+        """Refuse to let everybody in who is not on this machine."""
+        host = parse_address(self.listen)[0]
+        if self.open_to_all and host not in ("127.0.0.1", "::1", "localhost"):
+            raise ValueError("open_to_all needs a listen address of the loopback")
+        return self
 
     public_url: str = Field(
         default="", description="URL of the hub as browsers see it, such as https://hub.example.org"

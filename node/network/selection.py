@@ -3,7 +3,8 @@
 Each link with a carrier has its own DHCP client, or holds the static address of the command line.
 The first complete lease wins: with address, router and name server, or static with a router that
 answers. If none is complete after `PATIENCE_S`, the best incomplete one wins, or what a router has
-advertised for IPv6; the DHCP client of that link goes on, and its lease is used when it comes.
+advertised for IPv6; the DHCP client of that link goes on, and its lease is used when it comes. What
+a router advertises later replaces a lease with which less can be done.
 Every attempt and its outcome is logged. Links are tried for as long as the node runs, since a cable
 may be plugged in at any time.
 """
@@ -244,9 +245,21 @@ class Network:
 
     async def is_alive(self, name: str) -> bool:
         """Return whether the lease in use, on link `name`, can be used still."""
+        if self.chosen and self.chosen.source is Source.DHCP:
+            await self.prefer_automatic(self.chosen)
         if self.chosen and self.chosen.source is Source.ROUTER:
             return await self.keep_automatic(name) and has_carrier(name)
         return has_carrier(name)
+
+    async def prefer_automatic(self, lease: Lease) -> None:
+        """Replace the lease by what a router has advertised since, if more can be done with that.
+
+        A router may start or answer late; without one, the lease leads nowhere.
+        """
+        found = self.find_automatic()
+        if found and found[0].rank > lease.rank:
+            await self.interfaces.clear(lease.link)
+            await self.apply(found[0])
 
     async def keep_automatic(self, name: str) -> bool:
         """Follow what routers advertise on link `name`; return whether there is an address."""

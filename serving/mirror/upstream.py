@@ -121,7 +121,7 @@ class Upstream:
                 data = response.read(CHUNK_BYTES)
         except urllib3.exceptions.HTTPError as error:
             raise UpstreamError(f"cannot reach {url}: {error}") from error
-        if response.status != 200:
+        if response.status not in (200, 204):
             raise UpstreamError(f"{url} answers {response.status}", response.status)
         return data
 

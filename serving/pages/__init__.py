@@ -14,6 +14,7 @@ from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from starlette.responses import HTMLResponse
 
 STYLE = "style.css"
+DIGEST_CHARS = 12
 POLICY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; "
     "img-src {images}; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -74,6 +75,14 @@ class Pages:
         return files(__name__).joinpath("base.css").read_text() + own if name == STYLE else own
 
     def name_asset(self, name: str) -> str:
-        """Return the name of a file with a part that changes with its content."""
+        """Return the name of a file with a part that changes with its content.
+
+        A browser may keep what it gets under this name for ever, and never shows a page of a new
+        release with the style of an old one.
+        """
         stem, _, suffix = name.rpartition(".")
-        return f"{stem}-{hashlib.sha256(self.read(name).encode()).hexdigest()[:12]}.{suffix}"
+        return f"{stem}-{self.digest(name)[:DIGEST_CHARS]}.{suffix}"
+
+    def digest(self, name: str) -> str:
+        """Return the SHA-256 of a file."""
+        return hashlib.sha256(self.read(name).encode()).hexdigest()

@@ -77,7 +77,7 @@ async def _ask(
         "path": unquote(raw),
         "raw_path": raw.encode("ascii"),
         "query_string": query.encode("ascii"),
-        "headers": [(b"host", b"evil.example"), *pairs],
+        "headers": pairs if "host" in headers else [(b"host", b"evil.example"), *pairs],
     }
     sent: list[Any] = []
 

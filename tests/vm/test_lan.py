@@ -1,31 +1,31 @@
-"""Machines that boot from the network of `zos bootstrap lan`: from DHCP to the farm's script."""
+"""Machines that boot from a LAN: from DHCP to the farm's script, or to a node that is ready."""
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from bootstrap_server.images import inputs
 from common.debian.archive import open_archive
+from image.model import Release
 from qemu.machine import QemuMachine
 from qemu.model import Architecture, Boot, Firmware, KernelBoot, MachineConfig, NetworkBoot, Nic
-from tests.helpers.lan.cable import Bridge, open_bridge
-from tests.helpers.lan.lab import LAN, LanLab, open_lan
+from serving.listen import open_listener
+from tests.helpers.lan.cable import Bridge, inside, open_bridge
+from tests.helpers.lan.lab import LAN, SERVER, LanLab, open_lan
 from tests.helpers.needs import need_tool, need_uefi
+from tests.helpers.vm.pxe import NO_PXE, NO_ROM
+from tests.helpers.vm.served import FARM, SAID, SHORT, UPSTREAMS, Served, serve_release
+from zero_os.boot.hub import LocalHub
 
-pytestmark = [pytest.mark.vm, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.vm, pytest.mark.timeout(1800)]
 STAGE_S = 400
+READY_S = 900
 FETCHING = "Zero-OS: fetching kernel and initramfs"
 MAC = "52:54:00:7a:05:77"
 # What is booted comes from the bridge; the harness wants a file all the same.
 FROM_CARD = NetworkBoot(Path(__file__).parent, Path(__file__).name)
-# Else the card brings an iPXE of its own, and the firmware's network stack is not used.
-NO_ROM = ("-global", "virtio-net-pci.romfile=")
-NO_PXE = tuple(
-    word
-    for family in ("IPv4", "IPv6")
-    for word in ("-fw_cfg", f"name=opt/org.tianocore/{family}PXESupport,string=n")
-)
 
 
 @pytest.fixture(scope="module")
@@ -130,3 +130,53 @@ def test_uefi_http_boot(lab: LanLab, bridge: Bridge, artefacts: Path, mode: str)
     lab.lan("--dhcp", mode)
     shown = boots(bridge, artefacts, firmware="uefi", extra_args=(*NO_ROM, *NO_PXE))
     assert f"URI: {LAN}/ipxe.efi" in shown
+
+
+@pytest.fixture(scope="module")
+def served(
+    lab: LanLab, release: Release, hub: LocalHub, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Served]:
+    """Return a server on the LAN whose release machines can run."""
+    host = SERVER.removeprefix("http://").partition(":")[0]
+    listen = partial(inside, lab.host, partial(open_listener, host, 0))
+    with serve_release(release, hub.root, tmp_path_factory.mktemp("served"), host, listen) as found:
+        yield found
+
+
+@pytest.mark.matrix
+@pytest.mark.parametrize(
+    ("kind", "address"),
+    [
+        ("uefi", SHORT),
+        ("uefi", UPSTREAMS),
+        ("uki", SHORT),
+        ("uki", UPSTREAMS),
+        ("snponly", UPSTREAMS),
+        # These become disks in memory.
+        ("iso", UPSTREAMS),
+        ("usb", SHORT),
+        ("full", UPSTREAMS),
+    ],
+)
+def test_uefi_http_boot_of_an_image(
+    lab: LanLab, bridge: Bridge, served: Served, artefacts: Path, kind: str, address: str
+) -> None:
+    """The farmer's own DHCP server names the address of an image."""
+    need_uefi()
+    url = f"{served.url}/{kind}/{address}"
+    lab.start_router(
+        *("--dhcp-match=set:http,option:client-arch,16", f"--dhcp-boot=tag:http,{url}"),
+        "--dhcp-option-force=tag:http,60,HTTPClient",
+    )
+    config = MachineConfig(
+        boot=FROM_CARD,
+        firmware="uefi",
+        nics=(Nic(network=bridge, mac=MAC),),
+        memory_mib=2048,
+        extra_args=(*NO_ROM, *NO_PXE),
+    )
+    with QemuMachine(config, artefacts=artefacts) as machine:
+        machine.wait_for_console_text(f"URI: {url}", STAGE_S)
+        line = machine.wait_for_console_text("Kernel command line: ", READY_S)
+        machine.wait_for_console_text(f"bringup: node ready: farm {FARM}", READY_S)
+    assert (SAID in line.text) == (address != SHORT), line.text

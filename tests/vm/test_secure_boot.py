@@ -17,18 +17,16 @@ from common.efi.authenticode import sign_image, strip_signatures
 from common.run import run
 from flist.hub.app import create_app
 from image.cli import main
-from image.efi.enroll import write_ovmf_variables
 from image.efi.uki import replace_sections
 from image.efi.variables import ATTRIBUTES, VENDORS
 from image.model import Release
-from qemu.firmware import find_uefi
 from qemu.machine import QemuMachine
 from qemu.model import Firmware, KernelBoot, MachineConfig, UsbBoot
 from serving.content import FileOpener
 from serving.listen import open_listener
 from serving.run import serve_in_thread
 from tests.helpers.efi import secure_boot_keys, signer
-from tests.helpers.needs import need_tool, need_uefi
+from tests.helpers.needs import need_tool
 from tests.helpers.vm.esp import write_esp
 from zero_os.boot.hub import LocalHub
 
@@ -43,15 +41,6 @@ assert libc.mount(b"none", b"{1}", b"{0}", 0, None) == 0, ctypes.get_errno()
 EFIVARS = "/sys/firmware/efi/efivars"
 LOG = "/sys/kernel/security/tpm0/binary_bios_measurements"
 REGISTER = "/sys/class/tpm/tpm0/pcr-sha256/{}"
-
-
-@pytest.fixture(scope="module")
-def variables(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return OVMF's variables with the tests' keys enrolled."""
-    need_uefi()
-    path = tmp_path_factory.mktemp("variables") / "vars.fd"
-    write_ovmf_variables(find_uefi(is_secure=True).variables, path, secure_boot_keys())
-    return path
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ class Library:
     """The flists and blocks in a hub folder."""
 
     def __init__(self, root: Path) -> None:
+        self.root = root
         self.flists = root / "flists"
         self.blocks = root / "blocks"
 

@@ -10,7 +10,7 @@ from flist.errors import SignatureError
 from flist.format.opening import AnyFlist, open_unchanging
 from flist.format.signing.signature import parse_signature
 from flist.hub.contents.contents import Contents, Draft
-from flist.hub.errors import AbsentError, InvalidError
+from flist.hub.errors import AbsentError, BlocksMissingError, InvalidError
 from flist.hub.library.accepting import Parsed, check_signers, parse_flist
 from flist.hub.library.readers import Readers, readable, version_uses
 from flist.hub.library.repositories import Repositories
@@ -238,9 +238,9 @@ class Flists:
 
 
 def check_blocks(parsed: Parsed, missing: AbstractSet[bytes]) -> None:
-    """Raise `InvalidError` if blocks are missing, or are others' private ones."""
+    """Raise `BlocksMissingError` if blocks are missing, or are others' private ones."""
     if missing:
-        raise InvalidError(
+        raise BlocksMissingError(
             f"{len(missing)} of its {len(parsed.blocks)} blocks are not on this hub, "
             f"for example {min(missing).hex()}",
             hint="upload the blocks first",
@@ -319,9 +319,10 @@ def note_change(connection: Connection, repository_id: int) -> None:
 
 
 def prune(connection: Connection, repository_id: int, name: str, limit: int) -> int:
-    """Remove the oldest versions of a name beyond `limit`, but none that an entry stands for."""
-    is_entry = select(ENTRIES.c.id).where(ENTRIES.c.object == VERSIONS.c.object).exists()
-    old = versions_of(repository_id, name).where(~is_entry)
+    """Remove the oldest versions of a name beyond `limit`, but not the one that is published."""
+    own = {"repository_id": repository_id, "name": name, "tag": ""}
+    published = select(ENTRIES.c.object).filter_by(**own).where(ENTRIES.c.object.is_not(None))
+    old = versions_of(repository_id, name).where(VERSIONS.c.object.not_in(published))
     ids = [row.id for row in connection.execute(old)][limit:]
     for batch in batches(ids):
         connection.execute(delete(VERSIONS).where(VERSIONS.c.id.in_(batch)))

@@ -20,6 +20,7 @@ from flist.hub.state.audit import Audit
 from flist.hub.state.blocks import Blocks
 from flist.hub.state.objects import Objects
 from flist.hub.state.opening import open_state
+from flist.hub.state.viewer import Viewer
 from flist.store.base import Store, open_store
 from serving.database import Database
 
@@ -27,7 +28,8 @@ from serving.database import Database
 @dataclass
 class Hub:
     """The parts of a hub. `kit` is the server's, None for a command; `jobs` is set by the server
-    or command that runs some."""
+    or command that runs some. `everybody` is who a request without a token is by, if anybody may
+    change things."""
 
     settings: HubSettings
     database: Database
@@ -45,6 +47,7 @@ class Hub:
     administration: Administration
     jobs: Any = None
     kit: Any = None
+    everybody: Viewer | None = None
 
     def close(self) -> None:
         """Close the database and the store."""

@@ -57,6 +57,13 @@ class Readers:
             self.remember(block_id, at)
         return is_open
 
+    def is_known_open(self, block_id: bytes) -> bool:
+        """Return whether a block is known to be open, without asking the database.
+
+        Once a second somebody has to ask it, who then looks for a new epoch.
+        """
+        return time.monotonic() - self.polled < POLL_S and block_id in self.open_ids
+
     def remember(self, block_id: bytes, at: int) -> None:
         """Remember an open block, if this is still the epoch in which it was found to be so."""
         with self.lock:

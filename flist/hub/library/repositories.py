@@ -91,7 +91,8 @@ class Repositories:
     def demand_write(self, viewer: Viewer, name: str) -> Repository:
         """Return a repository that the viewer may publish in.
 
-        A user's first publication in the repository of its own name makes it.
+        A user's first publication in the repository of its own name makes it, or a member's in
+        that of a group's name.
         """
         self.demand_scope(viewer, name)
         with self.database.reading() as connection:
@@ -118,13 +119,13 @@ class Repositories:
             raise ForbiddenError(f"the repository {repository.name} belongs to somebody else")
 
     def make_own(self, viewer: Viewer, name: str) -> Repository:
-        """Make the repository of the viewer's own name."""
-        if name != viewer.name:
+        """Make the repository of the viewer's own name, or of a group that it is a member of."""
+        if name != viewer.name and name not in viewer.groups:
             raise AbsentError(
                 f"there is no repository {name[:100]}", hint="an owner has to create it first"
             )
         try:
-            return self.create(viewer, name)
+            return self.create(viewer, name, owner=name)
         except ConflictError:  # another request was faster
             return self.find(viewer, name)
 

@@ -78,7 +78,8 @@ def create_mirror(root: Path, settings: HubSettings) -> FastAPI:
         redirect_slashes=False,
         lifespan=lifespan,
     )
-    serving_kit.install(app, settings)
+    installed = serving_kit.install(app, settings)
+    installed.alone = ("a folder of copies is one process's", "more hubs need folders of their own")
     app.include_router(make_router())
     return app
 

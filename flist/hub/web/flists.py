@@ -4,7 +4,6 @@ GET    /<repo>/<name>.fl, .fl.sig     a flist or its signature: may change
 GET    /<repo>/<name>.fl?version=D    one version of it
 GET    /flists/<repo>/<name>.fl       the same, at the path of upstream's server
 GET    /objects/<digest>              a version by its SHA-256: never changes
-GET    /api/flist                     the names of all flists
 PUT    /<repo>/<name>.fl, .fl.sig     publish it; the signature is best sent first
 DELETE /<repo>/<name>.fl              remove it with all its versions
 """
@@ -37,11 +36,6 @@ def make_router(hub: Hub) -> APIRouter:
 
 def add_reading(router: APIRouter, hub: Hub) -> None:
     """Add the routes that read."""
-
-    @router.get("/api/flist")
-    def list_flists(request: Request) -> list[str]:
-        """List every flist as repo/name.fl."""
-        return hub.flists.names(viewer(request))
 
     @router.api_route("/objects/{digest}", methods=READ, response_class=Response)
     def read_object(request: Request, digest: str) -> Response:

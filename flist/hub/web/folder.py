@@ -24,11 +24,13 @@ from serving.pools import Pool
 from serving.respond import send_content
 
 
-def make_router(root: Path, hashing: Pool) -> APIRouter:
+def make_router(
+    library: Library, opener: FileOpener, hashing: Pool, downloads: Downloads
+) -> APIRouter:
     """Return the routes; the last of them matches every path of two parts."""
-    router, library, opener = APIRouter(), Library(root), FileOpener()
-    add_blocks(router, library, opener)
-    add_history(router, Versions(root), hashing)
+    router = APIRouter()
+    add_blocks(router, library, opener, downloads)
+    add_history(router, Versions(library.root), hashing)
 
     @router.get("/api/flist")
     def list_flists() -> list[str]:
@@ -46,9 +48,10 @@ def make_router(root: Path, hashing: Pool) -> APIRouter:
     return router
 
 
-def add_blocks(router: APIRouter, library: Library, opener: FileOpener) -> None:
+def add_blocks(
+    router: APIRouter, library: Library, opener: FileOpener, downloads: Downloads
+) -> None:
     """Add the routes of blocks."""
-    downloads = Downloads()
 
     @router.api_route("/blocks/{prefix}/{name}", methods=READ, response_class=Response)
     def read_sharded(request: Request, prefix: str, name: str) -> Response:

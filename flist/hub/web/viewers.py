@@ -12,8 +12,9 @@ from fastapi import Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.responses import Response
 
-from flist.hub.errors import ForbiddenError, NotSignedInError, ScopeError
+from flist.hub.errors import ForbiddenError, NotSignedInError, ReadOnlyError, ScopeError
 from flist.hub.state.viewer import ANYBODY, Viewer
+from flist.hub.web.everybody import find_everybody
 
 COOKIE = "zos_session"
 SAFE_COOKIE = "__Host-zos_session"
@@ -36,6 +37,8 @@ def viewer(request: Request) -> Viewer:
 def demand(request: Request, scope: str) -> Viewer:
     """Return who a request is by; its token must have the scope. Raises as `viewer` does."""
     found = viewer(request)
+    if request.app.state.kit.settings.read_only and request.method not in READING:
+        raise ReadOnlyError
     if not found.is_known:
         raise NotSignedInError(
             "a token is needed", hint="the header is: Authorization: Bearer TOKEN"
@@ -80,7 +83,7 @@ def find_viewer(request: Request) -> Viewer:
         return found
     text = session_of(request)
     if not text:
-        return Viewer(address=address)
+        return find_everybody(request) or Viewer(address=address)
     if request.method not in READING:
         check_origin(request)
     try:

@@ -10,7 +10,7 @@ import pytest
 from fastapi import FastAPI
 
 from bootstrap_server.channels.releases import BOOT_FILES
-from bootstrap_server.images.kinds import KINDS, Kind
+from bootstrap_server.images.kinds import FIRMWARE_TYPES, KINDS, Kind
 from bootstrap_server.images.make import SIGNED
 from bootstrap_server.images.template import RECIPES as TEMPLATES
 from bootstrap_server.images.template import load_templates
@@ -93,6 +93,16 @@ def test_a_kind_is_the_same_whole_in_parts_and_again(server: Server, name: str) 
     assert server.ask(path, If_None_Match=whole.headers["etag"]).status == 304
     offset, mark = MARKS.get(KINDS[name].suffix, (0, b""))
     assert whole.data[offset:].startswith(mark)
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_the_http_client_of_uefi_is_told_what_it_boots(server: Server, name: str) -> None:
+    """EDK II boots nothing else from an address without `.efi` at its end."""
+    kind = KINDS[name]
+    for method in ("HEAD", "GET"):
+        head = server.ask(address(kind), method, User_Agent="UefiHttpBoot/1.0").headers
+        assert head["content-type"] == FIRMWARE_TYPES.get(kind.suffix, kind.media_type)
+        assert head["vary"] == "Accept, User-Agent"
 
 
 @pytest.mark.parametrize("name", EVERY)

@@ -292,9 +292,43 @@ def test_reports_of_nodes_are_passed_on(site: Site, upstream: Upstream) -> None:
     body = b'{"mac": "52:54:00:00:00:01"}'
     assert site.pool.request("POST", f"{site.url}/boot/ready", body=body).status == 200
     assert upstream.reports == [("/boot/ready", body)]
+    assert site.said == []
     upstream.files["/boot/kernel?mac=1"] = b"#!ipxe\n"
     assert site.ask("/boot/kernel?mac=1").data == b"#!ipxe\n"
     lost = site.ask("/boot/initramfs")  # the upstream says 404: the node boots all the same
     assert (lost.status, lost.data) == (200, b"#!ipxe\n")
     assert site.ask("/boot/..%2fkernel").status == 404
     assert site.pool.request("POST", f"{site.url}/boot/ready", body=bytes(9000)).status == 413
+
+
+def test_a_machine_that_reports_without_end_is_stopped(site: Site, upstream: Upstream) -> None:
+    upstream.files["/boot/kernel"] = b"#!ipxe\n"
+    found = [site.ask("/boot/kernel").status for _ in range(2 * app.REPORTS_AT_ONCE)]
+    assert found[: app.REPORTS_AT_ONCE] == [200] * app.REPORTS_AT_ONCE
+    assert 429 in found
+    assert upstream.asked["/boot/kernel"] == found.count(200)
+    assert site.ask(PINNED).status == 200, "it may fetch all the same"
+
+
+def test_reports_to_a_slow_server_leave_threads_for_downloads(
+    site: Site, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entered: list[int] = []
+    gate = threading.Event()
+
+    def send(*_: object) -> bytes:
+        entered.append(1)
+        gate.wait(60)
+        return b""
+
+    monkeypatch.setattr(requests.Upstream, "send", send)
+    count = app.SENDING_MAX + 4
+    with ThreadPoolExecutor(count) as threads:
+        try:
+            jobs = [threads.submit(site.ask, "/boot/kernel") for _ in range(count)]
+            wait_until(lambda: len(entered) == app.SENDING_MAX, "as many as may be sent at once")
+            assert site.ask(PINNED).data == KERNEL
+            assert len(entered) == app.SENDING_MAX
+        finally:
+            gate.set()
+        assert {job.result().status for job in jobs} == {200}

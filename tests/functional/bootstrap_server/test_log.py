@@ -9,7 +9,7 @@ from sqlalchemy import func, select
 from bootstrap_server.nodes import bootlog
 from bootstrap_server.nodes.bootlog import BootLog, Machine
 from bootstrap_server.nodes.report import NodeReport
-from bootstrap_server.nodes.watch import Watch, WatchersFullError
+from bootstrap_server.nodes.watch import ClientWatchesError, Watch, WatchersFullError
 from bootstrap_server.state.opening import open_state
 from bootstrap_server.state.tables import BOOTS, REPORTS
 from serving.database import Database
@@ -161,7 +161,10 @@ def test_who_watches_a_farm_is_told_also_of_what_another_server_took(shared_url:
     async def work() -> None:
         watch = Watch(here, lambda: False)
         there.record("script", report(1))
-        async with watch.watching(FARM) as changes, watch.watching(FARM + 1) as others:
+        async with (
+            watch.watching(FARM, "192.0.2.1") as changes,
+            watch.watching(FARM + 1, "192.0.2.1") as others,
+        ):
             there.record("kernel", report(1))
             assert await take(changes) == ["kernel"]
             there.record("linux", report(2))
@@ -176,7 +179,7 @@ def test_a_server_that_stops_lets_go_who_watches(log: BootLog) -> None:
 
     async def work() -> None:
         watch = Watch(log, lambda: bool(stopping))
-        async with watch.watching(FARM) as changes:
+        async with watch.watching(FARM, "192.0.2.1") as changes:
             stopping.append(True)
             assert await take(changes) is None
 
@@ -188,11 +191,11 @@ def test_so_many_may_watch(log: BootLog, monkeypatch: pytest.MonkeyPatch) -> Non
 
     async def work() -> None:
         watch = Watch(log, lambda: False)
-        async with watch.watching(FARM):
+        async with watch.watching(FARM, "192.0.2.1"):
             with pytest.raises(WatchersFullError):
-                async with watch.watching(FARM):
+                async with watch.watching(FARM, "192.0.2.1"):
                     pass
-        async with watch.watching(FARM):
+        async with watch.watching(FARM, "192.0.2.1"):
             pass
 
     asyncio.run(work())
@@ -206,8 +209,31 @@ def test_of_those_who_come_at_once_only_so_many_may_watch(
     async def work() -> None:
         watch = Watch(log, lambda: False)
         async with contextlib.AsyncExitStack() as stack:
-            entering = (stack.enter_async_context(watch.watching(FARM)) for _ in range(8))
+            entering = (
+                stack.enter_async_context(watch.watching(FARM, "192.0.2.1")) for _ in range(8)
+            )
             found = await asyncio.gather(*entering, return_exceptions=True)
             assert [isinstance(one, WatchersFullError) for one in found].count(False) == 3
+
+    asyncio.run(work())
+
+
+def test_one_client_does_not_take_the_places_of_all(
+    log: BootLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bootstrap_server.nodes.watch.WATCHERS_OF_ONE", 2)
+    here = ("2001:db8::1", "2001:db8::2")  # one client's network
+
+    async def work() -> None:
+        watch = Watch(log, lambda: False)
+        async with contextlib.AsyncExitStack() as stack:
+            for address in here:
+                await stack.enter_async_context(watch.watching(FARM, address))
+            with pytest.raises(ClientWatchesError):
+                await stack.enter_async_context(watch.watching(FARM + 1, here[0]))
+            await stack.enter_async_context(watch.watching(FARM, "2001:db8:1::1"))
+        async with watch.watching(FARM, here[0]):
+            pass
+        assert not watch.counts
 
     asyncio.run(work())

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import urllib3
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from bootstrap_server.errors import ConflictError, InputError
 from bootstrap_server.nodes import table as table_module
@@ -20,7 +20,7 @@ from bootstrap_server.nodes.sheet import import_sheet
 from bootstrap_server.nodes.table import NodeTable
 from bootstrap_server.options.model import Options
 from bootstrap_server.state.opening import SCOPES, open_state
-from bootstrap_server.state.tables import HISTORY
+from bootstrap_server.state.tables import HISTORY, NODES
 from serving.database import Database
 from serving.tokens import Tokens
 from tests.helpers.needs import need_tool
@@ -144,6 +144,33 @@ def test_an_import_with_one_conflict_changes_nothing(table: NodeTable) -> None:
     assert events(table, node.id) == ["created"]
 
 
+def spoil(database: Database, identity: Identity, options: str) -> None:
+    """Store options that this version refuses."""
+    with database.writing() as connection:
+        change = update(NODES).where(NODES.c.mac == identity.mac)
+        connection.execute(change.values(options=options))
+
+
+@pytest.mark.parametrize("stored", ['{"colour":"red","runmode":"dev"}', '{"runmode":"gone"}', "{"])
+def test_a_row_of_another_version_does_not_break_the_others(table: NodeTable, stored: str) -> None:
+    for number in (1, 2):
+        table.put(card(number), OPTIONS, "me")
+    spoil(table.database, card(1), stored)
+    bad, good = table.list_all()
+    assert (bad.identity, bad.options, bad.is_waiting) == (card(1), None, False)
+    assert bad.fault
+    assert good.options == OPTIONS
+    with pytest.raises(InputError, match="cannot be read"):
+        table.provide(card(1), None)
+    with pytest.raises(ConflictError):
+        table.claim(card(1), OPTIONS, "a farmer")
+    assert not table.put(card(1), OPTIONS, "me")
+    assert table.provide(card(1), None) == OPTIONS
+    spoil(table.database, card(1), stored)
+    table.remove(card(1), "me")
+    assert table.list_all() == [good]
+
+
 def test_servers_of_one_database_share_the_nodes(shared_url: str) -> None:
     here, there = (NodeTable(open_state(None, shared_url)) for _ in range(2))
     here.provide(card(1), None)
@@ -172,6 +199,11 @@ def test_the_command_imports_lists_and_exports(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     for endless in (tmp_path / "pipe", "/dev/zero"):
         assert "not a regular file" in zos("import", endless, *place).stderr
+    spoil(open_state(tmp_path / "state", ""), parse_identity(MAC), '{"runmode":"gone"}')
+    assert zos("list", *place).stdout.startswith(f"mac {MAC}: cannot be read: the run mode is")
+    left = zos("export", *place)
+    assert len(left.stdout.splitlines()) == 1
+    assert f"left out: the options of the node mac {MAC} cannot be read" in left.stderr
     missing = zos("import", tmp_path / "none.csv", *place)
     assert missing.returncode == 1 and "none.csv" in missing.stderr
 

@@ -219,7 +219,7 @@ def test_image_download(server: Server, tmp_path: Path) -> None:
     assert plain == 'attachment; filename="zero-os-dev-farm42.img"'
     upstream = server.ask("/usb/dev/42", "HEAD").headers
     assert upstream["content-disposition"] == "inline; filename=ipxe-dev.img"
-    assert upstream["vary"] == "Accept"
+    assert upstream["vary"] == "Accept, User-Agent"
     script = server.ask("/ipxe/dev/42/zos-debug").data
     assert script in answer.data
     assert b"http://boot.example/kernel/dev" in script

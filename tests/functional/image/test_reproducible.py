@@ -114,6 +114,7 @@ def build_by(
         assert path.read_bytes() == (release.folder / path.name).read_bytes(), path.name
 
 
+@pytest.mark.matrix
 def test_other_modes_of_python_give_the_same_bytes(
     release: Release, frozen: Frozen, keys: Path, tmp_path: Path
 ) -> None:

@@ -10,7 +10,12 @@ import pytest
 
 from tests.helpers.flist.servers import make_certificate
 from tests.helpers.needs import need_tool
-from tests.helpers.serving.checks import check_crowd, check_operation, check_stop_under_download
+from tests.helpers.serving.checks import (
+    PATIENT,
+    check_crowd,
+    check_operation,
+    check_stop_under_download,
+)
 from tests.helpers.serving.process import Running, running
 
 pytestmark = pytest.mark.timeout(900)
@@ -84,6 +89,6 @@ def test_a_download_completes_while_the_server_stops(site: Site) -> None:
 
 
 def test_five_thousand_slow_clients(site: Site) -> None:
-    with run(site, "--max-connections", "3000", "--log-level", "warning") as server:
+    with run(site, "--max-connections", "3000", "--log-level", "warning", *PATIENT) as server:
         assert server.ask(site.large).data == CONTENT
         check_crowd(server, site.large, site.small, 3000)

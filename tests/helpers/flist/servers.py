@@ -56,10 +56,10 @@ def redis_server(folder: Path, *words: str) -> Iterator[int]:
 
 
 NGINX = """
-daemon off; pid {folder}/nginx.pid; error_log stderr; worker_processes 1;
+daemon off; pid {folder}/nginx.pid; error_log stderr; worker_processes {workers};
 events {{ {events} }}
 http {{
-  access_log off; default_type application/octet-stream;
+  access_log off; sendfile on; default_type application/octet-stream;
   client_body_temp_path {folder}/t1; proxy_temp_path {folder}/t2; fastcgi_temp_path {folder}/t3;
   uwsgi_temp_path {folder}/t4; scgi_temp_path {folder}/t5;
   server {{ listen 127.0.0.1:{port}{more} }}
@@ -78,16 +78,18 @@ def nginx_server(folder: Path, root: Path, events: str = "") -> Iterator[int]:
 
 
 @contextlib.contextmanager
-def run_nginx(folder: Path, more: str, events: str = "") -> Iterator[int]:
+def run_nginx(folder: Path, more: str, events: str = "", workers: int = 1) -> Iterator[int]:
     """Run nginx with the text `more` after the address in its `listen` directive.
 
-    `events` is added to its events block.
+    `events` is added to its events block; `workers` are its processes.
     """
     port = free_port()
     folder.mkdir(parents=True, exist_ok=True)
     folder.chmod(0o755)
     config = folder / "nginx.conf"
-    config.write_text(NGINX.format(folder=folder, more=more, port=port, events=events))
+    config.write_text(
+        NGINX.format(folder=folder, more=more, port=port, events=events, workers=workers)
+    )
     with running([need_tool("nginx"), "-c", str(config), "-e", "stderr"], port):
         yield port
 

@@ -16,7 +16,8 @@ class Machine:
     """What a script meets.
 
     `fails` maps the beginning of a command to iPXE's error; a list of errors is used up, one a
-    call, and 0 is success. `gateway` is what DHCP tells.
+    call, and 0 is success. `gateway` is what DHCP tells. `is_whole`: the release's kernel has its
+    initramfs inside.
     """
 
     cards: Mapping[str, str] = field(default_factory=lambda: {"net0": "52:54:00:00:00:01"})
@@ -24,6 +25,7 @@ class Machine:
     gateway: str = "10.0.2.2"
     dns: str = "10.0.2.3"
     is_too_old: bool = False
+    is_whole: bool = False
 
     def __post_init__(self) -> None:
         self.settings: dict[str, str] = {f"{card}/mac": mac for card, mac in self.cards.items()}
@@ -135,6 +137,7 @@ class Machine:
 
     def do_chain(self, *_: str) -> None:
         self.settings["release"] = "0123456789abcdef"
+        self.settings["whole"] = "yes" if self.is_whole else ""
 
     def do_kernel(self, _option: str, name: str, *_: str) -> None:
         self.images.append(name)

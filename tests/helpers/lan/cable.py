@@ -7,12 +7,15 @@ thread opened inside the namespace, so QEMU itself stays outside.
 import contextlib
 import ctypes
 import fcntl
+import functools
 import os
 import selectors
 import socket
 import struct
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 from tests.helpers.lan.lab import LanLab
 
@@ -23,6 +26,7 @@ HEADER_BYTES = 4
 MOST_BYTES = 1 << 16
 POLL_S = 0.2
 JOIN_S = 10
+T = TypeVar("T")
 
 
 class Bridge:
@@ -36,7 +40,7 @@ class Bridge:
     def plug(self) -> socket.socket:
         """Return the machine's end of a new cable, which the caller closes."""
         name, self._count = f"tap{self._count}", self._count + 1
-        tap = open_tap(self.lab.host, name)
+        tap = inside(self.lab.host, functools.partial(open_tap, name))
         self.lab.ip(self.lab.host, "link", "set", name, "master", self.lab.bridge, "up")
         ours, theirs = socket.socketpair()
         self._stack.enter_context(carrying(tap, ours))
@@ -57,30 +61,29 @@ def open_bridge(lab: LanLab) -> Iterator[Bridge]:
         bridge.close()
 
 
-def open_tap(namespace: str, name: str) -> int:
-    """Return a new TAP device, made by a thread that has entered the namespace."""
-    found: list[int | OSError] = []
+def inside(namespace: str, work: Callable[[], T]) -> T:
+    """Return what `work` returns in a thread that has entered a network namespace."""
 
-    def enter() -> None:
+    def enter() -> T:
         libc = ctypes.CDLL(None, use_errno=True)
-        place = os.open(f"/run/netns/{namespace}", os.O_RDONLY)
-        try:
-            if libc.setns(place, CLONE_NEWNET):
+        with open(f"/run/netns/{namespace}", "rb") as place:
+            if libc.setns(place.fileno(), CLONE_NEWNET):
                 raise OSError(ctypes.get_errno(), "setns")
-            tap = os.open("/dev/net/tun", os.O_RDWR | os.O_CLOEXEC)
-            fcntl.ioctl(tap, TUNSETIFF, struct.pack("16sH22x", name.encode(), IFF_TAP | IFF_NO_PI))
-            found.append(tap)
-        except OSError as error:
-            found.append(error)
-        finally:
-            os.close(place)
+        return work()
 
-    thread = threading.Thread(target=enter)
-    thread.start()
-    thread.join()
-    if isinstance(found[0], OSError):
-        raise found[0]
-    return found[0]
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(enter).result()
+
+
+def open_tap(name: str) -> int:
+    """Return a new TAP device."""
+    tap = os.open("/dev/net/tun", os.O_RDWR | os.O_CLOEXEC)
+    try:
+        fcntl.ioctl(tap, TUNSETIFF, struct.pack("16sH22x", name.encode(), IFF_TAP | IFF_NO_PI))
+    except OSError:
+        os.close(tap)
+        raise
+    return tap
 
 
 @contextlib.contextmanager

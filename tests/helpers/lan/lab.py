@@ -94,15 +94,15 @@ class LanLab:
             lambda: text in self.said(log) or process.poll() is not None, text, timeout_s=timeout_s
         )
 
-    def start_router(self) -> subprocess.Popen[bytes]:
-        """Start another DHCP server, as the router of a home has one."""
+    def start_router(self, *words: str) -> subprocess.Popen[bytes]:
+        """Start another DHCP server, as the router of a home has one; `words` are more options."""
         process = self.start(
             self.router,
             "router.log",
             *(need_tool("dnsmasq"), "--keep-in-foreground", "--conf-file=/dev/null", "--port=0"),
             *("--interface=wire0", "--bind-interfaces", "--log-facility=-", "--user=root"),
             *("--pid-file", "--no-ping", f"--dhcp-leasefile={self.folder / 'router.leases'}"),
-            "--dhcp-range=10.9.0.50,10.9.0.60,255.255.255.0,2m",
+            *("--dhcp-range=10.9.0.50,10.9.0.60,255.255.255.0,2m", *words),
         )
         self.wait_for(process, "router.log", "sockets bound", 60)
         return process

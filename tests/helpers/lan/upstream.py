@@ -70,7 +70,7 @@ def open_upstream(port: int = 0) -> Iterator[Upstream]:
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             upstream.reports.append((self.path, body))
-            self.send_head(200, 0)
+            self.send_head(204, None)
 
         def send_head(self, status: int, size: int | None, etag: str = "") -> None:
             self.send_response(status)

@@ -26,6 +26,13 @@ def links():
 sys.exit(serve(links, Path(sys.argv[1]), plan))
 """
 
+# Code for `Lab.start_node`: the node waits for shorter times than a real one.
+QUICK = """
+from node.network import selection
+selection.PATIENCE_S, selection.FIRST_PAUSE_S = 1.0, 0.3
+selection.CARRIER_INTERVAL_S, selection.CARRIER_PATIENCE_S = 0.2, 1.0
+"""
+
 
 class Lab:
     """The namespaces, and the programs that run in them."""

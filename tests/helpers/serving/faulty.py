@@ -50,6 +50,7 @@ class FaultyApp:
         if fault.kind == "refuse":
             await PlainTextResponse("come back later", 503)(scope, receive, send)
             return
+        scope = {**scope, "extensions": {}}  # the bytes must come through here
         sent = 0
 
         async def faulty_send(message: Any) -> None:

@@ -64,6 +64,20 @@ def test_every_code_has_a_page(app: FastAPI) -> None:
     assert ask(app, "/help/ZB99").status == 404
 
 
+def test_style_and_script_are_kept_only_under_the_name_of_their_content(app: FastAPI) -> None:
+    page = ask(app, "/expert").text
+    for stem, suffix in (("style", "css"), ("page", "js")):
+        (named,) = re.findall(rf'"/boot/({stem}-[0-9a-f]{{16}}\.{suffix})"', page)
+        plain, kept = ask(app, f"/{stem}.{suffix}"), ask(app, f"/{named}")
+        assert (plain.status, kept.status, plain.text) == (200, 200, kept.text)
+        assert plain.headers["cache-control"] == "no-cache"
+        assert kept.headers["cache-control"] == "public, max-age=31536000, immutable"
+        other = ask(app, f"/{stem}-{'0' * 16}.{suffix}")
+        assert (other.status, other.text) == (200, plain.text), "a page of another release"
+        assert other.headers["cache-control"] == "no-cache"
+        assert kept.headers["etag"] == plain.headers["etag"]
+
+
 def test_the_screen_on_the_page_is_that_of_the_script() -> None:
     options = Options("prod", 4711, ("zos-debug",))
     script = render_script(options, Site("http://boot.example", "http://hub"))

@@ -10,6 +10,7 @@ from qemu.args import Wiring, build_args
 from qemu.model import (
     Boot,
     Disk,
+    DiskBoot,
     Forward,
     IsoBoot,
     KernelBoot,
@@ -111,6 +112,10 @@ def test_a_machine_with_secure_boot_and_a_tpm() -> None:
 @pytest.mark.parametrize(
     ("boot", "words"),
     [
+        (
+            DiskBoot(Path("/farm.img")),
+            "id=boot,format=raw,snapshot=on,file=/farm.img -device virtio-blk-pci,drive=boot,boot",
+        ),
         (
             IsoBoot(Path("/farm.iso")),
             "id=boot,format=raw,media=cdrom,readonly=on,file=/farm.iso -device ide-cd,drive=boot",

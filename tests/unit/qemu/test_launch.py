@@ -1,5 +1,6 @@
 """What is prepared before QEMU starts: images, initrds, sockets."""
 
+import contextlib
 import os
 import socket
 from pathlib import Path
@@ -57,3 +58,15 @@ def test_sockets_are_closed_if_one_can_not_be_opened(monkeypatch: pytest.MonkeyP
     with pytest.raises(OSError, match="Too many open files"):
         Channels.open(has_agent=True)
     assert [end.fileno() for end in opened] == [-1] * 4
+
+
+def test_a_console_takes_a_boots_messages_while_nobody_reads() -> None:
+    """QEMU writes each character by itself, and what does not fit is lost."""
+    with contextlib.closing(Channels.open(has_agent=False)) as channels:
+        console = channels.console.theirs
+        console.setblocking(False)
+        sent = 0
+        with contextlib.suppress(BlockingIOError):
+            while sent < 10_000:
+                sent += console.send(b"x")
+    assert sent > 500

@@ -1,4 +1,4 @@
-"""All tests in two processes: totals, exit status, Ctrl-C."""
+"""All tests in processes, some at a time: which has what, totals, exit status, Ctrl-C."""
 
 import os
 import signal
@@ -10,7 +10,7 @@ import pytest
 
 from tests.helpers.checkout import TOP
 from tests.helpers.waiting import wait_until
-from zero_os.side_by_side import Counts, read_counts, summary
+from zero_os.side_by_side import Counts, find_jobs, read_counts, summary
 
 DEADLINE_S = 120
 SLOW = """
@@ -25,7 +25,7 @@ def test_it(tmp_path):
 
 
 def run(folder: Path) -> subprocess.Popen[str]:
-    """Run the tests in `folder` in two processes."""
+    """Run all tests in `folder`."""
     (folder / "pytest.ini").write_text("[pytest]\nmarkers =\n    vm: a machine\n")
     env = {**os.environ, "PYTHONPATH": str(TOP)}
     env["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # plugins are slow to load
@@ -39,7 +39,14 @@ def run(folder: Path) -> subprocess.Popen[str]:
     )
 
 
-def test_both_outputs_and_the_totals_are_shown(tmp_path: Path) -> None:
+def write_tests(folder: Path, text: str) -> None:
+    """Make `folder` with one file of tests."""
+    folder.mkdir(parents=True)
+    (folder / "__init__.py").touch()
+    (folder / "test_one.py").write_text(text)
+
+
+def test_all_outputs_and_the_totals_are_shown(tmp_path: Path) -> None:
     (tmp_path / "test_one.py").write_text(
         "import pytest\ndef test_a(): pass\ndef test_b(): assert 0\n"
         "@pytest.mark.vm\ndef test_c(): pass\n@pytest.mark.vm\ndef test_d(): pytest.skip('no')\n"
@@ -47,8 +54,43 @@ def test_both_outputs_and_the_totals_are_shown(tmp_path: Path) -> None:
     with run(tmp_path) as process:
         said, _ = process.communicate(timeout=DEADLINE_S)
     assert process.returncode == 1
-    assert said.splitlines()[-1] == "2 passed, 1 failed, 1 skipped"
     assert "1 passed, 1 skipped, 2 deselected" in said
+    *_, fault, took, totals = said.splitlines()
+    assert fault.startswith("FAILED test_one.py::test_b")
+    assert took.startswith("zos: all tests took ")
+    assert totals == "2 passed, 1 failed, 1 skipped"
+
+
+def test_each_test_runs_once_and_gives_way_to_machines(tmp_path: Path) -> None:
+    level = os.nice(0)
+    text = "import os\ndef test_it(): assert os.nice(0) == {}\n"
+    machine = f"import pytest\npytestmark = pytest.mark.vm\n{text.format(level)}"
+    other = text.format(min(level + 5, 19))
+    write_tests(tmp_path / "tests/unit/a", other)
+    write_tests(tmp_path / "tests/unit/a/deeper", other)
+    write_tests(tmp_path / "tests/unit/vm_only", machine)
+    write_tests(tmp_path / "tests/vm", machine)
+    (tmp_path / "tests/unit/test_two.py").write_text(other)
+    with run(tmp_path) as process:
+        said, _ = process.communicate(timeout=DEADLINE_S)
+    assert process.returncode == 0, said
+    assert said.splitlines()[-1] == "5 passed, 0 failed, 0 skipped"
+
+
+def test_no_test_at_all_is_a_failure(tmp_path: Path) -> None:
+    with run(tmp_path) as process:
+        process.communicate(timeout=DEADLINE_S)
+    assert process.returncode == 5
+
+
+def test_the_machines_begin_and_each_folder_is_a_job() -> None:
+    first, *folders, rest = find_jobs(TOP / "tests")
+    assert first == ["-m", "vm"]
+    assert ["-m", "not vm", str(TOP / "tests/functional/flist")] in folders
+    assert len(folders) > 10
+    left_out = {f"--ignore={words[-1]}" for words in folders}
+    assert left_out == set(rest[:-2])
+    assert rest[-2:] == ["-m", "not vm"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

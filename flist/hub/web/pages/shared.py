@@ -13,7 +13,7 @@ from starlette.responses import RedirectResponse, Response
 from flist.hub.errors import AbsentError
 from flist.hub.library.hub import Hub
 from flist.hub.library.values import Entry, Version
-from flist.hub.names import is_flist, is_repo
+from flist.hub.names import candidates, is_flist, is_repo
 from flist.hub.pages import render_page
 from flist.hub.pages.opened import OpenFlists
 from flist.hub.state.viewer import Viewer
@@ -81,11 +81,18 @@ class Asked:
 def find_asked(desk: Desk, request: Request, repo: str, name: str, version: str) -> Asked:
     """Return which version an address is about. Raises `AbsentError`, whatever the reason."""
     asking = viewer(request)
-    if not is_repo(repo) or not is_flist(name):
-        raise AbsentError("there is no such flist")
-    entry = desk.hub.flists.find(asking, repo, name)
+    entry = find_named(desk, asking, repo, name)
     found = desk.hub.flists.find_version(asking, entry.repository, entry.name, version)
     return Asked(asking, entry, found, bool(version))
+
+
+def find_named(desk: Desk, asking: Viewer, repo: str, name: str) -> Entry:
+    """Return the flist of a name, which may lack its suffix: 0-hub's addresses do."""
+    for file in candidates(name):
+        if is_repo(repo) and is_flist(file):
+            with contextlib.suppress(AbsentError):
+                return desk.hub.flists.find(asking, repo, file)
+    raise AbsentError("there is no such flist")
 
 
 def show(request: Request, name: str, status: int = 200, **values: Any) -> Response:

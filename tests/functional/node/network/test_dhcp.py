@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers.node.lab import Lab, open_lab
+from tests.helpers.node.lab import QUICK, Lab, open_lab
 from tests.helpers.waiting import wait_until
 
 pytestmark = pytest.mark.timeout(240)
@@ -49,7 +49,7 @@ def test_everything_that_dnsmasq_offers(lab: Lab) -> None:
 SOON = """
 from node.network.dhcp import machine
 machine.SHORTEST_RENEWAL_S = 1000  # more than dnsmasq says, so the shares count
-machine.RENEWAL_SHARE = 0.02
+machine.RENEWAL_SHARE = 0.01
 """
 
 
@@ -69,7 +69,7 @@ def test_dnsmasq_extends_a_lease(lab: Lab) -> None:
 def test_every_loss_of_a_lease_takes_the_address_and_the_next_one_brings_it_back(lab: Lab) -> None:
     options = {**ROUTED, "58": "00000002", "59": "00000004"}
     server = lab.serve(seconds=6, options=options)
-    node = lab.start_node()
+    node = lab.start_node(QUICK)
     pid = find_server(server.pid)
     for losses in (1, 2, 3):
         wait_until(lambda: lab.addresses() == ADDRESS, "the address")
@@ -113,7 +113,7 @@ def test_a_server_that_refuses_is_asked_less_and_less_often(lab: Lab) -> None:
 
 def test_a_refusal_that_ends_is_forgotten(lab: Lab) -> None:
     lab.serve(options=ROUTED, answers={"request": ["nak", "nak", "ack"]})
-    lab.start_node()
+    lab.start_node(QUICK)
     wait_until(lambda: lab.addresses() == ADDRESS, "the address")
     assert lab.said().count("refuses") == 2
 

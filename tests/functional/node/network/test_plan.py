@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers.node.lab import Lab, open_lab
+from tests.helpers.node.lab import QUICK, Lab, open_lab
 from tests.helpers.waiting import wait_until
 
 pytestmark = pytest.mark.timeout(240)
 STATIC = "net.address=10.9.0.5/24 net.gateway=10.9.0.1 net.dns=10.9.0.2,10.9.0.3"
 SIX = "2001:db8:9::1/64"
-QUICK = "from node.network import selection\nselection.PATIENCE_S = 1.0\n"
+SHORT = {"1": "ffffff00", "58": "00000001", "59": "00000003"}  # extended each second
 
 
 @pytest.fixture
@@ -29,8 +29,20 @@ def mac(lab: Lab) -> str:
     return str(links[0]["address"])
 
 
+def advertise(lab: Lab) -> None:
+    """Make the host a router that advertises itself."""
+    lab.ip(lab.host, "addr", "add", SIX, "dev", "peer", "nodad")
+    lab.start_dnsmasq("peer", "--enable-ra", "--dhcp-range=2001:db8:9::,ra-only,64,10m")
+
+
+def wait_for_extensions(lab: Lab) -> None:
+    """Wait until the DHCP server has extended its lease twice."""
+    before = len(lab.asked())
+    wait_until(lambda: len(lab.asked()) > before + 2, "extensions of the lease")
+
+
 def test_a_static_address_takes_the_place_of_a_lease(lab: Lab) -> None:
-    node = lab.start_node(words=STATIC)
+    node = lab.start_node(QUICK, words=STATIC)
     wait_until(lambda: "up: wire0" in lab.said(), "the address")
     assert lab.addresses() == ["10.9.0.5/24"]
     assert lab.routes() == {"default": "10.9.0.1", "10.9.0.0/24": ""}
@@ -108,20 +120,29 @@ def test_a_network_with_ipv6_only_and_a_dhcp_server_that_comes_later(lab: Lab) -
 
 
 def test_ipv6_can_be_switched_off(lab: Lab) -> None:
-    lab.ip(lab.host, "addr", "add", SIX, "dev", "peer", "nodad")
-    lab.start_dnsmasq("peer", "--enable-ra", "--dhcp-range=2001:db8:9::,ra-only,64,10m")
+    advertise(lab)
     lab.start_node(words=f"{STATIC} net.ipv6=off")
     wait_until(lambda: lab.addresses() == ["10.9.0.5/24"], "the address")
     assert json.loads(lab.ip(lab.node, "-6", "-json", "addr", "show", "dev", "wire0")) in ([], [{}])
 
 
 def test_a_lease_without_a_router_does_not_replace_what_a_router_advertises(lab: Lab) -> None:
-    lab.ip(lab.host, "addr", "add", SIX, "dev", "peer", "nodad")
-    lab.start_dnsmasq("peer", "--enable-ra", "--dhcp-range=2001:db8:9::,ra-only,64,10m")
-    lab.serve(seconds=6, options={"1": "ffffff00"})
-    lab.start_node()
+    advertise(lab)
+    lab.start_node(QUICK)
     wait_until(lambda: "up: wire0: 2001:db8:9:" in lab.said(), "an address")
-    kinds = [message["kind"] for message in lab.asked()]
-    wait_until(lambda: len(lab.asked()) > len(kinds) + 2, "extensions of the lease")
+    lab.serve(seconds=6, options=SHORT)
+    wait_until(lambda: "request" in [message["kind"] for message in lab.asked()], "a lease")
+    wait_for_extensions(lab)
     assert "up: wire0: 10.9.0.50" not in lab.said()
     assert lab.addresses() == []
+
+
+def test_a_router_that_advertises_late_replaces_a_lease_without_one(lab: Lab) -> None:
+    lab.serve(seconds=6, options=SHORT)
+    lab.start_node(QUICK)
+    wait_until(lambda: "up: wire0: 10.9.0.50" in lab.said(), "a lease")
+    advertise(lab)
+    wait_until(lambda: "up: wire0: 2001:db8:9:" in lab.said(), "an address")
+    assert lab.addresses() == []
+    wait_for_extensions(lab)
+    assert lab.said().count("up: ") == 2

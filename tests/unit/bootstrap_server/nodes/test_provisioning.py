@@ -7,10 +7,12 @@ from urllib.parse import quote
 
 import pytest
 from fastapi import FastAPI
+from sqlalchemy import update
 
 from bootstrap_server.errors import SettingsError
 from bootstrap_server.script.waiting import LONGEST_PAUSE_S, pause_s, render_waiting
 from bootstrap_server.settings import Settings
+from bootstrap_server.state.tables import NODES
 from bootstrap_server.web.app import create_app
 from tests.helpers.asgi import Answer, ask, send_body
 
@@ -66,6 +68,23 @@ def test_a_node_gets_what_its_row_says(app: FastAPI, api: Api) -> None:
         ("given", "the node"),
         ("created", "me"),
     ]
+
+
+def test_a_row_that_cannot_be_read_is_shown_and_can_be_replaced(app: FastAPI, api: Api) -> None:
+    for mac in (MAC, "52:54:00:00:00:02"):
+        api.send("PUT", f"/{mac}", OPTIONS)
+    with app.state.server.database.writing() as connection:
+        spoiled = update(NODES).where(NODES.c.mac == MAC).values(options='{"runmode":"gone"}')
+        connection.execute(spoiled)
+    bad, good = api.json("")["nodes"]
+    assert (bad["mac"], bad["state"], bad["options"]) == (MAC, "unreadable", None)
+    assert bad["fault"].startswith("the run mode is one of")
+    assert (good["state"], good["options"]) == ("claimed", OPTIONS)
+    assert len(api.send("GET", "/export").text.splitlines()) == 2
+    assert "ZB52" in ask(app, f"/provision/{MAC}").text
+    assert api.json(f"/{MAC}")["state"] == "unreadable"
+    assert api.send("PUT", f"/{MAC}", OPTIONS).status == 200
+    assert api.json(f"/{MAC}")["state"] == "claimed"
 
 
 def test_an_unknown_node_waits_until_it_is_claimed(app: FastAPI, api: Api) -> None:

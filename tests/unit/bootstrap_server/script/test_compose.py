@@ -94,6 +94,12 @@ def test_a_machine_where_nothing_fails_starts_the_kernel(name: str) -> None:
     assert machine.slept_s == 0
 
 
+def test_a_kernel_with_its_initramfs_inside_starts_alone() -> None:
+    """A UKI does not start beside any file of iPXE's, not even its own."""
+    machine = boot(Options("dev", 1), is_whole=True)
+    assert (machine.images, machine.ran[-1]) == (["vmlinuz"], "boot --autofree vmlinuz")
+
+
 @pytest.mark.parametrize(
     ("code", "machine"),
     [
@@ -115,6 +121,7 @@ def test_a_machine_where_nothing_fails_starts_the_kernel(name: str) -> None:
         ("ZB31", {"fails": {"kernel": 0x2E008081}}),
         ("ZB31", {"fails": {"initrd": 0x1D0C6239}}),
         ("ZB32", {"fails": {"boot": 0x2E008081}}),
+        ("ZB32", {"fails": {"boot": 0x2E008081}, "is_whole": True}),
     ],
 )
 def test_what_the_screen_says_last(code: str, machine: dict[str, Any]) -> None:

@@ -56,6 +56,7 @@ def test_the_release_script_names_the_release_and_nothing_else() -> None:
         Command("", "echo", ("Zero-OS:", "release", "0123456789ab")),
     ]
     assert "echo Zero-OS: release 1.0+ab\n" in render_release("0123456789abcdef", "1.0+ab")
+    assert "set whole yes\n" in render_release("own.1.a", "a", is_whole=True)
 
 
 def test_an_old_ipxe_is_told_before_it_fails() -> None:

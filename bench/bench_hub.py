@@ -1,0 +1,230 @@
+"""The hub beside nginx with sendfile, which serves the same files with as many processes.
+
+    blocks    blocks of 200 KB to 512 KiB on 1, 16 and 64 connections that are kept
+    flist     one flist of 20 MB on 4 connections
+    uploads   blocks of 512 KiB, beside plain PUT to nginx (its dav module)
+    nodes     1,000 nodes that fetch a flist and its blocks at once
+
+The load comes from wrk, which is written in C, and for the nodes from two processes that drop the
+bodies in the kernel. Servers and clients share the processors of this machine, so the ratios count,
+and beside each is the processor time that the server took for a request.
+
+    zos bench hub [--quick] [--json]
+"""
+
+import contextlib
+import hashlib
+import itertools
+import json
+import os
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import psutil
+
+from bench.bench_bootstrap import percentiles
+from bench.helpers import DEADLINE_S, need, read_options, talk
+from bench.wrk import Wrk
+from tests.helpers.flist.servers import run_nginx
+from tests.helpers.serving.process import running
+
+BLOCKS, LEAST_BYTES, MOST_BYTES = 200, 200_000, 512 << 10
+FLIST_BYTES = 20_000_000
+NODES, NODE_BLOCKS, CLIENTS = 1000, 10, 2
+CONNECTIONS = (1, 16, 64)
+AIM = 0.8
+TOKEN = "a-token-of-the-benchmark"
+NGINX = "; root {root}; sendfile on; keepalive_requests 1000000; client_max_body_size 8m;"
+NGINX += " client_body_buffer_size 1m; dav_methods PUT;"
+Row = dict[str, float]
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A server that runs, and its processes."""
+
+    name: str
+    url: str
+    process: psutil.Process
+
+    def family(self) -> list[psutil.Process]:
+        """Return all its processes."""
+        return [self.process, *self.process.children(recursive=True)]
+
+    def cpu_s(self) -> float:
+        """Return the processor time that they have used."""
+        times = [process.cpu_times() for process in self.family()]
+        return float(sum(found.user + found.system for found in times))
+
+    def pss_bytes(self) -> int:
+        """Return their memory; what several share is counted once."""
+        return int(sum(process.memory_full_info().pss for process in self.family()))
+
+
+def write_hub(root: Path) -> tuple[list[str], str]:
+    """Make a hub folder; return the paths of its blocks and of its flist."""
+    rng, paths = random.Random(7), []
+    for _ in range(BLOCKS):
+        data = rng.randbytes(rng.randint(LEAST_BYTES, MOST_BYTES))
+        name = hashlib.blake2b(data, digest_size=32).hexdigest()
+        paths.append(f"/blocks/{name[:2]}/{name}")
+        path = root / paths[-1][1:]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    (root / "put").mkdir()
+    (root / "put").chmod(0o777)  # nginx' workers are another user
+    (root / "flists" / "me").mkdir(parents=True)
+    (root / "flists" / "me" / "large.fl").write_bytes(rng.randbytes(FLIST_BYTES))
+    return paths, "/flists/me/large.fl"
+
+
+@contextlib.contextmanager
+def run_both(folder: Path, root: Path) -> Iterator[list[Contender]]:
+    """Run both servers, each with as many processes as there are processors."""
+    count = len(os.sched_getaffinity(0))
+    (folder / "tokens").write_text(f"{TOKEN}\n")
+    call = [sys.executable, "-m", "zero_os", "hub", "serve", str(root), "--listen", "127.0.0.1:0"]
+    call += ["--tokens", str(folder / "tokens"), "--workers", "0", "--log-level", "warning"]
+    more = NGINX.format(root=root)
+    with (
+        running(call, folder / "log") as ours,
+        run_nginx(folder / "nginx", more, "worker_connections 4096;", workers=count) as port,
+    ):
+        process = psutil.Process(int((folder / "nginx" / "nginx.pid").read_text()))
+        yield [
+            Contender("ours", ours.url, psutil.Process(ours.process.pid)),
+            Contender("nginx", f"http://127.0.0.1:{port}", process),
+        ]
+
+
+def compare(
+    title: str, rounds: int, servers: list[Contender], measure: Callable[[Contender], Row]
+) -> dict[str, Row]:
+    """Measure both in turns; print and return the medians and the ratios."""
+    rows: dict[str, list[Row]] = {server.name: [] for server in servers}
+    for number in range(rounds):
+        for server in servers:
+            before = server.cpu_s()
+            row = measure(server)
+            row["cpu_ms"] = 1000 * (server.cpu_s() - before) / max(1.0, row["requests"])
+            rows[server.name].append(row)
+            talk(f"  {title}, round {number + 1}: {server.name} {row['rps']:.0f} requests/s")
+    found = {
+        name: {key: statistics.median(row[key] for row in all_) for key in all_[0]}
+        for name, all_ in rows.items()
+    }
+    for name, row in found.items():
+        failed = f"  failed {row['failed']:.0f}" if row["failed"] else ""
+        print(
+            f"  {title:<26}{name:<7}{row['rps']:8.0f} requests/s{row['mbps']:8.0f} MB/s"
+            f"{row['p50_ms']:8.1f} ms p50{row['p99_ms']:8.1f} ms p99"
+            f"{row['cpu_ms']:8.3f} ms of CPU{failed}"
+        )
+    ours, theirs = found["ours"], found["nginx"]
+    shown = {key: ours[key] / theirs[key] for key in ("rps", "mbps", "cpu_ms")}
+    print(
+        f"  {'':<26}ratio  {shown['rps']:8.2f}{'':<11}{shown['mbps']:8.2f}{'':<36}"
+        f"{shown['cpu_ms']:8.2f}"
+    )
+    return {**found, "ratio": shown}
+
+
+def bench_uploads(wrk: Wrk, servers: list[Contender], rounds: int, seconds: int) -> dict[str, Row]:
+    """Send new blocks to both."""
+    starts = itertools.count(0, 10_000_000)
+    header = f'["Authorization"] = "Bearer {TOKEN}", ["Content-Type"] = "application/octet-stream"'
+
+    def measure(server: Contender) -> Row:
+        start = next(starts)
+        ours = ("POST", "/api/v1/block?number=%d", header)
+        words = ours if server.name == "ours" else ("PUT", f"/put/{start}-%d", "")
+        return wrk.send(server.url, *words, MOST_BYTES, start, 4, seconds)
+
+    return compare("uploads, 4 connections", rounds, servers, measure)
+
+
+def bench_nodes(folder: Path, server: Contender, nodes: int, paths: list[str]) -> dict[str, Any]:
+    """Let nodes fetch at once, and print what they waited for."""
+    places = folder / "node-paths"
+    places.write_text("".join(f"{path}\n" for path in paths))
+    place = urlsplit(server.url)
+    call = [sys.executable, "-m", "bench.hub_nodes", str(place.hostname), str(place.port)]
+    call += [str(places), "--nodes", str(nodes // CLIENTS)]
+    before = server.cpu_s()
+    started = [subprocess.Popen(call, stdout=subprocess.PIPE, text=True) for _ in range(CLIENTS)]
+    told = [json.loads(client.communicate(timeout=DEADLINE_S)[0]) for client in started]
+    times = {
+        what: percentiles([value for row in told for value in row[what]])
+        for what in ("nodes", "requests")
+    }
+    failures = [failure for row in told for failure in row["failures"].items()]
+    print(f"  {nodes} nodes, {len(paths)} files each: {server.name}")
+    for what, row in times.items():
+        print(f"    {what:<10}" + "".join(f"{key:>6} {value:7.3f} s" for key, value in row.items()))
+    received = sum(row["bytes"] for row in told)
+    print(
+        f"    {received / 1e9:.2f} GB, {server.cpu_s() - before:.1f} s of CPU of the server", end=""
+    )
+    print(f", memory {server.pss_bytes() / 1e6:.0f} MB (PSS), failed: {failures or 'nothing'}")
+    return {**times, "failures": failures, "pss_bytes": server.pss_bytes()}
+
+
+def bench(folder: Path, *, is_quick: bool) -> dict[str, Any]:
+    """Measure everything."""
+    rounds, seconds = (2, 1) if is_quick else (5, 3)
+    root = folder / "hub"
+    paths, flist = write_hub(root)
+    wrk = Wrk(folder / "wrk")
+    told: dict[str, Any] = {}
+    with run_both(folder, root) as servers:
+        for server in servers:  # everything is in the page cache, and the flist's digest known
+            wrk.get(server.url, [flist, *paths], 1, 2)
+            print(f"{server.name}: {len(server.family())} processes", end="  ")
+            print(f"memory {server.pss_bytes() / 1e6:.0f} MB (PSS) at first")
+        print("medians; the ratios are ours / nginx")
+        for count in CONNECTIONS:
+            told[f"blocks {count}"] = compare(
+                f"blocks, {count} connections",
+                rounds,
+                servers,
+                lambda server, count=count: wrk.get(server.url, paths, count, seconds),  # type: ignore[misc]
+            )
+        told["flist"] = compare(
+            "flist, 4 connections", rounds, servers, lambda s: wrk.get(s.url, [flist], 4, seconds)
+        )
+        told["uploads"] = bench_uploads(wrk, servers, rounds, seconds)
+        nodes = NODES // 10 if is_quick else NODES
+        (root / "flists" / "me" / "cold.fl").write_bytes(random.Random(8).randbytes(1_000_000))
+        cold = ["/flists/me/cold.fl", *paths[:NODE_BLOCKS]]
+        told["nodes"] = {s.name: bench_nodes(folder, s, nodes, cold) for s in servers}
+    return told
+
+
+def main() -> int:
+    """Measure and print; the exit status is 1 if an aim is missed or a request failed."""
+    options = read_options("hub", __doc__, "fewer and shorter rounds, a tenth of the nodes")
+    need("nginx", "wrk")
+    # Servers have their files on disks, and the kernel has those that are asked for in memory.
+    with tempfile.TemporaryDirectory(prefix="bench-hub-", dir="/var/tmp") as name:
+        Path(name).chmod(0o755)
+        with contextlib.redirect_stdout(sys.stderr if options.json else sys.stdout):
+            told = bench(Path(name), is_quick=options.quick)
+    if options.json:
+        print(json.dumps(told))
+    reads = [row["ratio"] for name, row in told.items() if name.startswith(("blocks", "flist"))]
+    failures = [row["failures"] for row in told["nodes"].values()]
+    is_met = min(min(row["rps"], row["mbps"]) for row in reads) >= AIM and not any(failures)
+    print(f"downloads at least {AIM:g} of nginx, nothing failed: {'yes' if is_met else 'no'}")
+    return 0 if is_met else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

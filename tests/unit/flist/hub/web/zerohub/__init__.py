@@ -1,0 +1,1 @@
+"""0-hub's interface."""
