@@ -14,7 +14,8 @@ from typing import Any
 from sqlalchemy import select
 
 from flist.hub.jobs.follows import Follows
-from flist.hub.jobs.jobs import FAILED, Jobs
+from flist.hub.jobs.jobs import Jobs
+from flist.hub.jobs.model import FAILED
 from flist.hub.library.accepting import parse_flist
 from flist.hub.state.tables import METADATA
 from flist.hub.state.viewer import SCOPES

@@ -13,6 +13,7 @@ import urllib3
 from flist.hub.app import create_hub_app
 from flist.hub.jobs import jobs as job_table
 from flist.hub.jobs.follows import Follows
+from flist.hub.jobs.model import ACCEPTED, RUNNING, BusyError
 from flist.hub.library.hub import open_hub
 from flist.hub.settings import HubSettings
 from flist.store.folder import FolderStore
@@ -330,17 +331,17 @@ def test_too_many_jobs_are_refused(hub: Running) -> None:
     viewer = hub.viewer("alice")
     for _ in range(job_table.QUEUE_MAX_OF_ACCOUNT):
         waiting.submit(viewer, "convert", {})
-    with pytest.raises(job_table.BusyError):
+    with pytest.raises(BusyError):
         waiting.submit(viewer, "convert", {})
     waiting.submit(hub.viewer("bob"), "convert", {})  # others are not held up
     waiting.close()
-    left = [job for job in hub.hub.jobs.list_all(viewer) if job.state == job_table.ACCEPTED]
+    left = [job for job in hub.hub.jobs.list_all(viewer) if job.state == ACCEPTED]
     assert left == []
 
 
 def test_a_server_without_workers_says_so(hub: Running) -> None:
     none = job_table.Jobs(hub.hub, {}, 0)
-    with pytest.raises(job_table.BusyError, match="converts nothing"):
+    with pytest.raises(BusyError, match="converts nothing"):
         none.submit(hub.viewer("alice"), "convert", {})
 
 
@@ -359,6 +360,6 @@ def test_a_job_that_has_ended_changes_no_more(hub: Running) -> None:
     number = waiting.submit(hub.viewer("alice"), "convert", {})
     waiting.close()
     count = len(hub.hub.jobs.events(hub.viewer("alice"), number))
-    waiting.tell(number, job_table.RUNNING, 50, "late")
+    waiting.tell(number, RUNNING, 50, "late")
     assert hub.ask("GET", f"/api/v1/jobs/{number}")["state"] == "failed"
     assert len(hub.hub.jobs.events(hub.viewer("alice"), number)) == count
