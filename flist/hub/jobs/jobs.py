@@ -122,6 +122,7 @@ class Jobs:
         self._waiting: deque[Task] = deque()
         self._running: dict[str, Task] = {}
         self._changed = threading.Condition()
+        self.has_workers = workers > 0
         self._threads = [
             threading.Thread(target=self._work, name=f"job-{number}", daemon=True)
             for number in range(workers)
@@ -172,6 +173,8 @@ class Jobs:
 
     def _enter(self, task: Task) -> None:
         with self._changed:
+            if not self.has_workers:
+                raise BusyError("this server converts nothing: its setting `jobs` is 0")
             own = sum(t.viewer.account_id == task.viewer.account_id for t in self._waiting)
             if self.is_stopping or len(self._waiting) >= QUEUE_MAX:
                 raise BusyError("too many jobs are waiting on this server")
@@ -194,6 +197,12 @@ class Jobs:
                 connection.execute(insert(JOBS).values(row))
             self._waiting.append(task)
             self._changed.notify_all()  # whoever looks after the jobs waits for it, too
+
+    def find_waiting(self, kind: str, spec: dict[str, Any]) -> str | None:
+        """Return the id of a job for the same thing that waits on this server, or None."""
+        with self._changed:
+            same = (task.id for task in self._waiting if (task.kind, task.spec) == (kind, spec))
+            return next(same, None)
 
     def find(self, viewer: Viewer, number: str) -> Job:
         """Return a job of the viewer's, or any to an administrator. Raises `AbsentError`."""
@@ -321,7 +330,8 @@ class Jobs:
         values["message"] = str(values["message"])[:MESSAGE_MAX_CHARS]
         mine = (JOBS.c.id == number) & JOBS.c.state.not_in(FINAL)
         with self.hub.database.writing() as connection:
-            if connection.execute(update(JOBS).where(mine).values(**values, updated_s=now_s)):
+            change = update(JOBS).where(mine).values(**values, updated_s=now_s)
+            if connection.execute(change).rowcount:
                 row = {"job": number, "at_s": now_s, "event": json.dumps(event)}
                 connection.execute(insert(EVENTS).values(row))
 

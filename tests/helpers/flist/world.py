@@ -109,7 +109,7 @@ def add_flists(world: World, folder: Path) -> None:
 def add_work(world: World) -> None:
     """Add a job of alice's that has ended, and a flist that follows an image."""
     hub, alice = world.local.hub, world.local.viewer("alice")
-    waiting = Jobs(hub, {}, 0)
+    waiting = Jobs(hub, {}, 1)
     number = waiting.submit(alice, "convert", {"image": "secret"})
     waiting.finish(number, FAILED, "secret")
     Follows(hub).put(alice, "secret", "followed.fl", "app", interval_s=1e9)
