@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, cast
 
+from flist.format.digests import make_digests
 from flist.format.legacy.flist import LegacyFlist
 from flist.format.opening import AnyFlist
-from flist.hub.pages.digests import make_digests
 from flist.mount.tree import Tree
 
 if TYPE_CHECKING:
@@ -25,9 +25,19 @@ PER_UNIT = 100_000
 class OpenTree(Tree):
     """An open flist as a tree; what was once computed of it is kept as long as it is open."""
 
-    @cached_property
+    def __init__(self, source: AnyFlist) -> None:
+        super().__init__(source)
+        self.digesting = threading.Lock()
+
+    @property
     def digests(self) -> dict[int, bytes]:
-        """A digest of each directory with all that is below it (`flist.hub.pages.digests`)."""
+        """A digest of each directory with all that is below it (`flist.format.digests`)."""
+        with self.digesting:
+            return self.made_digests
+
+    @cached_property
+    def made_digests(self) -> dict[int, bytes]:
+        """The digests; one thread at a time may ask for them."""
         return make_digests(flist_of(self))
 
 
