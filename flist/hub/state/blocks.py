@@ -135,34 +135,41 @@ class Blocks:
         self, viewer: Viewer, block_id: bytes, size: int, removals: int, *, is_open: bool
     ) -> bool:
         """Insert the row of a block that the store has; return False if that is not so any more."""
-        now_s = time.time()
-        values = {"id": block_id, "size": size, "created_s": now_s, "touched_s": now_s,
-                  "removing_s": None, "downloads": 0}  # fmt: skip
         with self.database.writing() as connection:
-            is_new = insert_new(connection, BLOCKS, values)
-            if not is_new:
-                row = lock_rows(connection, [block_id]).get(block_id)
-                if row is None or row.removing_s is not None:
-                    return False
-                touch(connection, [row])
-            elif epoch.read(connection, epoch.REMOVALS) != removals and not self._has(block_id):
-                # No removal of this block can begin or run now: there is a row without a mark.
-                connection.execute(delete(BLOCKS).where(BLOCKS.c.id == block_id))
+            if not self._insert_row(connection, block_id, size, removals):
                 return False
             note_upload(connection, viewer, block_id, is_open=is_open)
         return True
 
+    def _insert_row(
+        self, connection: Connection, block_id: bytes, size: int, removals: int
+    ) -> bool:
+        """Do so in a transaction."""
+        now_s = time.time()
+        values = {"id": block_id, "size": size, "created_s": now_s, "touched_s": now_s,
+                  "removing_s": None, "downloads": 0}  # fmt: skip
+        if not insert_new(connection, BLOCKS, values):
+            row = lock_rows(connection, [block_id]).get(block_id)
+            if row is None or row.removing_s is not None:
+                return False
+            touch(connection, [row])
+        elif epoch.read(connection, epoch.REMOVALS) != removals and not self._has(block_id):
+            # No removal of this block can begin or run now: there is a row without a mark.
+            connection.execute(delete(BLOCKS).where(BLOCKS.c.id == block_id))
+            return False
+        return True
+
     def _wait_for_removal(self, block_id: bytes) -> None:
         """Wait for a moment, or end a removal whose server has died."""
-        if not self._end_abandoned(block_id):
+        if not self._end_abandoned([block_id]):
             time.sleep(PAUSE_S)
 
-    def _end_abandoned(self, block_id: bytes) -> bool:
-        """Forget a block whose removal was begun by a server that has died; return whether it was
-        one. The store may have it or not."""
+    def _end_abandoned(self, block_ids: Sequence[bytes]) -> bool:
+        """Forget blocks whose removal was begun by a server that has died; return whether there
+        were some. The store may have them or not."""
         is_abandoned = BLOCKS.c.removing_s < time.time() - ABANDONED_S
         with self.database.writing() as connection:
-            change = delete(BLOCKS).where(BLOCKS.c.id == block_id, is_abandoned)
+            change = delete(BLOCKS).where(BLOCKS.c.id.in_(block_ids), is_abandoned)
             return connection.execute(change).rowcount > 0
 
     # -- relying on blocks -----------------------------------------------------------------------
@@ -195,8 +202,8 @@ class Blocks:
         if not unknown:
             return
         with ThreadPoolExecutor(ADOPTERS) as pool:
-            for _ in pool.map(self._adopt, unknown):
-                pass
+            for ids in batches(unknown):
+                self._adopt(pool, ids)
 
     def _unknown(self, block_ids: Iterable[bytes]) -> list[bytes]:
         """Return the blocks without a row, or whose removal has not come to its end."""
@@ -210,16 +217,23 @@ class Blocks:
                 unknown += set(ids) - {bytes(row.id) for row in known}
         return unknown
 
-    def _adopt(self, block_id: bytes) -> None:
-        """Insert the row of one block, if the store has it undamaged."""
-        self._end_abandoned(block_id)
+    def _adopt(self, pool: ThreadPoolExecutor, block_ids: Sequence[bytes]) -> None:
+        """Insert the rows of those blocks that the store has undamaged."""
+        self._end_abandoned(block_ids)
         with self.database.reading() as connection:
             removals = epoch.read(connection, epoch.REMOVALS)
+        sizes = list(pool.map(self._sound_size, block_ids))
+        with self.database.writing() as connection:
+            for block_id, size in zip(block_ids, sizes, strict=True):
+                if size is not None:
+                    self._insert_row(connection, block_id, size, removals)
+
+    def _sound_size(self, block_id: bytes) -> int | None:
+        """Return the size of a block that the store has undamaged, or None."""
         try:
-            data = self.get(block_id)
+            return len(self.get(block_id))
         except (BlockMissingError, BlockError):
-            return
-        self._insert(Viewer(), block_id, len(data), removals, is_open=False)
+            return None
 
     # -- reading ---------------------------------------------------------------------------------
 
