@@ -48,7 +48,7 @@ class Files:
         key = {"object": name, "position": index}
         values = {**key, "block": bytes.fromhex(block)}
         with self.database.writing() as connection:
-            if is_object(connection, name):
+            if not hold_name(connection, name):
                 return False
             known = connection.execute(select(PIECES.c.block).filter_by(**key)).scalar()
             if known is not None and bytes(known) == values["block"]:
@@ -92,6 +92,18 @@ def is_object(connection: Connection, name: str) -> bool:
     """Return whether a whole file of this name was uploaded."""
     wanted = select(OBJECTS.c.digest).where(OBJECTS.c.digest == name)
     return connection.execute(wanted).first() is not None
+
+
+def hold_name(connection: Connection, name: str) -> bool:
+    """Keep others from recording a whole file of this name while parts of it change.
+
+    Return False if there is one. Who inserts a row waits for others that have inserted the same.
+    """
+    row = {"digest": name, "size": 0, "format": "", "uses_bytes": 0, "created_s": 0, "touched_s": 0}
+    is_free = insert_new(connection, OBJECTS, row)
+    if is_free:
+        connection.execute(delete(OBJECTS).filter_by(digest=name))
+    return is_free
 
 
 def is_others(connection: Connection, viewer: Viewer, name: str) -> bool:
