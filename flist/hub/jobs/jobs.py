@@ -36,7 +36,7 @@ from flist.hub.jobs.model import (
 from flist.hub.jobs.process import CancelledError
 from flist.hub.library.hub import Hub
 from flist.hub.state.tables import EVENTS, JOBS
-from flist.hub.state.viewer import Viewer
+from flist.hub.state.viewer import ADMIN, Viewer
 
 HEARTBEAT_S = 10.0
 LOST_S = 60.0
@@ -187,7 +187,7 @@ class Jobs:
         with self.hub.database.reading() as connection:
             row = connection.execute(query().where(JOBS.c.id == number[:36])).first()
         job = None if row is None else make_job(row)
-        if job is None or not (job.account == viewer.name or viewer.is_admin):
+        if job is None or not may_know(viewer, job):
             raise AbsentError("there is no such job")
         return job
 
@@ -197,7 +197,8 @@ class Jobs:
         if not viewer.is_admin:
             wanted = wanted.where(JOBS.c.account_id == viewer.account_id)
         with self.hub.database.reading() as connection:
-            return [make_job(row) for row in connection.execute(wanted)]
+            jobs = [make_job(row) for row in connection.execute(wanted)]
+        return [job for job in jobs if may_know(viewer, job)]
 
     def events(self, viewer: Viewer, number: str, after: int = 0) -> list[tuple[int, Any]]:
         """Return the events of a job with their numbers, those after `after`."""
@@ -353,6 +354,12 @@ class Jobs:
 
 
 CANCEL = "cancelled, not ended yet"
+
+
+def may_know(viewer: Viewer, job: Job) -> bool:
+    """Return whether a viewer may know of a job: its own, and for its token's repository."""
+    is_own = job.account == viewer.name or (viewer.is_admin and ADMIN in viewer.scopes)
+    return is_own and viewer.repository in (None, job.spec.get("repository"))
 
 
 def discard(task: Task) -> None:

@@ -156,11 +156,11 @@ CHANGES = {
         PUBLISH, "/api/v1/convert", {"image": "app", "repository": "secret", "name": "new.fl"}
     ),
     "POST /api/v1/fl": Row(PUBLISH, "/api/v1/fl", {"image_name": "app"}, is_own=True),
-    "GET /api/v1/fl/{number}": Row(READ, "/api/v1/fl/{job}", is_for_one=True),
+    "GET /api/v1/fl/{number}": Row(READ, "/api/v1/fl/{job}"),
     "GET /api/v1/jobs": Row(READ, "/api/v1/jobs", is_own=True, is_for_one=True),
-    "GET /api/v1/jobs/{number}": Row(READ, "/api/v1/jobs/{job}", is_for_one=True),
-    "GET /api/v1/jobs/{number}/events": Row(READ, "/api/v1/jobs/{job}/events", is_for_one=True),
-    "DELETE /api/v1/jobs/{number}": Row(PUBLISH, "/api/v1/jobs/{job}", is_for_one=True),
+    "GET /api/v1/jobs/{number}": Row(READ, "/api/v1/jobs/{job}"),
+    "GET /api/v1/jobs/{number}/events": Row(READ, "/api/v1/jobs/{job}/events"),
+    "DELETE /api/v1/jobs/{number}": Row(PUBLISH, "/api/v1/jobs/{job}"),
     "GET /api/v1/follows/{repo}": Row(PUBLISH, "/api/v1/follows/secret"),
     "PUT /api/v1/follows/{repo}/{name}": Row(
         PUBLISH, "/api/v1/follows/secret/tree.fl", {"image": "app", "has_hook": True}
@@ -185,7 +185,7 @@ CHANGES = {
     "POST /-/convert": Row(
         PUBLISH, "/-/convert", "image=app&repository=secret&name=new.fl", kind=FORM, is_page=True
     ),
-    "GET /-/jobs/{number}": Row("", "/-/jobs/{job}", is_page=True, is_for_one=True),
+    "GET /-/jobs/{number}": Row("", "/-/jobs/{job}", is_page=True),
     "POST /-/jobs/{number}/cancel": Row(
         PUBLISH, "/-/jobs/{job}/cancel", "", kind=FORM, is_page=True, is_for_one=True
     ),

@@ -111,7 +111,7 @@ def add_work(world: World) -> None:
     """Add a job of alice's that has ended, and a flist that follows an image."""
     hub, alice = world.local.hub, world.local.viewer("alice")
     waiting = Jobs(hub, {}, 1)
-    number = waiting.submit(alice, "convert", {"image": "secret"})
+    number = waiting.submit(alice, "convert", {"image": "secret", "repository": "secret"})
     waiting.finish(number, FAILED, "secret")
     Follows(hub).put(alice, "secret", "followed.fl", "app", interval_s=1e9)
     world.names["job"] = number

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from flist.hub.errors import HubError
 from flist.hub.jobs.model import DONE, FAILED, Job
 from flist.hub.pages.finding import list_own
-from flist.hub.state.viewer import PUBLISH, Viewer
+from flist.hub.state.viewer import PUBLISH, READ, Viewer
 from flist.hub.web.jobs import Conversion, start_conversion
 from flist.hub.web.pages.forms import read_fields, take
 from flist.hub.web.pages.shared import ROOT, Desk, ask_to_sign_in, go, show
@@ -47,7 +47,8 @@ def make_router(desk: Desk) -> APIRouter:
         asking = viewer(request)
         if not asking.is_known:
             return ask_to_sign_in(request)
-        return show(request, "job.html", here=HERE, **describe(desk.hub.jobs.find(asking, number)))
+        found = desk.hub.jobs.find(demand(request, READ), number)
+        return show(request, "job.html", here=HERE, **describe(found))
 
     @router.post("/-/jobs/{number}/cancel")
     def cancel(request: Request, number: str) -> Response:
