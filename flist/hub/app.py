@@ -41,7 +41,7 @@ from flist.hub.web.pages.errors import show_failure
 from flist.hub.web.rfs import browse, files, uploads, website
 from flist.hub.web.rfs import convert as convert_images
 from flist.hub.web.rfs.shelf import FolderShelf, HubShelf
-from flist.hub.web.shared import Downloads
+from flist.hub.web.shared import SIGNED_IN, Downloads
 from flist.hub.web.viewers import viewer
 from flist.hub.web.zerohub import router as zerohub
 from serving import kit
@@ -102,26 +102,27 @@ def create_hub_app(hub: Hub) -> FastAPI:
     if hub.settings.open_to_all:
         let_everybody_in(hub)
     add_greeting(app)
-    app.include_router(blocks.make_router(hub, downloads))
+    add = partial(app.include_router, responses=SIGNED_IN)
+    add(blocks.make_router(hub, downloads))
     kept = files.Files(hub.database)
-    app.include_router(uploads.make_router(hub, kept))
-    app.include_router(files.make_router(hub, kept, downloads.add))
+    add(uploads.make_router(hub, kept))
+    add(files.make_router(hub, kept, downloads.add))
     websites = website.Websites(hub, kept, downloads.add, hub.kit.pools.hashing)
-    app.include_router(website.make_router(websites, hub.kit.pools.hashing))
-    app.include_router(jobs.make_router(hub))
-    app.include_router(convert_images.make_router(hub))
-    app.include_router(sessions.make_router(hub))
+    add(website.make_router(websites, hub.kit.pools.hashing))
+    add(jobs.make_router(hub))
+    add(convert_images.make_router(hub))
+    add(sessions.make_router(hub))
     provider = app.state.oidc = oidc.make_provider(hub.settings)
     if provider is not None:
-        app.include_router(oidc.make_router(hub, provider))
-    app.include_router(accounts.make_router(hub))
-    app.include_router(repositories.make_router(hub))
-    app.include_router(audit.make_router(hub))
-    app.include_router(history.make_router(hub))
-    app.include_router(browse.make_router(HubShelf(hub), viewer, hub.kit.pools.hashing))
+        add(oidc.make_router(hub, provider))
+    add(accounts.make_router(hub))
+    add(repositories.make_router(hub))
+    add(audit.make_router(hub))
+    add(history.make_router(hub))
+    add(browse.make_router(HubShelf(hub), viewer, hub.kit.pools.hashing))
     app.include_router(zerohub.make_router(hub))
     app.include_router(pages.make_router(hub))
-    app.include_router(flists.make_router(hub))
+    add(flists.make_router(hub))
     return app
 
 

@@ -50,6 +50,14 @@ def drop_privileges() -> None:
         os.setresuid(NOBODY, NOBODY, NOBODY)
 
 
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+WITH_IPV4 = tuple(
+    ipaddress.IPv6Network(text)
+    for text in ("::/96", "::ffff:0:0/96", "::ffff:0:0:0/96", "64:ff9b::/96")
+)
+"""Networks whose addresses end in an IPv4 address, to which a gateway (NAT64) may lead."""
+
+
 def restrict_hosts(allowed: Sequence[str]) -> None:
     """Let this process connect to public addresses only, and to the hosts of `allowed`.
 
@@ -77,6 +85,15 @@ def is_public(address: str) -> bool:
     """Return whether an address is one of the internet, and not of this machine or network."""
     with contextlib.suppress(ValueError):
         found = ipaddress.ip_address(address.partition("%")[0])
-        mapped = getattr(found, "ipv4_mapped", None)
-        return (mapped or found).is_global and not found.is_multicast
+        target = find_target(found)
+        return target.is_global and not (target.is_multicast or found.is_multicast)
     return False
+
+
+def find_target(address: Address) -> Address:
+    """Return the IPv4 address that an IPv6 address stands for, or the address itself."""
+    if isinstance(address, ipaddress.IPv4Address):
+        return address
+    if any(address in network for network in WITH_IPV4):
+        return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+    return address.sixtofour or address

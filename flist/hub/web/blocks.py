@@ -13,7 +13,7 @@ from starlette.responses import Response
 from flist.hub.library.hub import Hub
 from flist.hub.names import BLOCK
 from flist.hub.state.viewer import Viewer
-from flist.hub.web.shared import READ, Downloads, send_immutable
+from flist.hub.web.shared import CONTENT, Downloads, reading, send_immutable
 from flist.hub.web.viewers import viewer
 from serving.content import Content
 
@@ -34,13 +34,13 @@ def make_router(hub: Hub, downloads: Downloads) -> APIRouter:
 
     router = APIRouter()
 
-    @router.api_route("/blocks/{prefix}/{name}", methods=READ, response_class=Response)
+    @reading(router, "/blocks/{prefix}/{name}", **CONTENT)
     def read_sharded(request: Request, prefix: str, name: str) -> Response:
         """Return a block."""
         return send(request, name if name[:2] == prefix else "")
 
-    @router.api_route("/blocks/{name}", methods=READ, response_class=Response)
-    @router.api_route("/api/v1/block/{name}", methods=READ, response_class=Response)
+    @reading(router, "/blocks/{name}", **CONTENT)
+    @reading(router, "/api/v1/block/{name}", **CONTENT)
     def read_block(request: Request, name: str) -> Response:
         """Return a block."""
         return send(request, name)
@@ -52,7 +52,7 @@ def make_router(hub: Hub, downloads: Downloads) -> APIRouter:
         is_open = content is not None and hub.readers.is_open(bytes.fromhex(name))
         return send_immutable(request, content, is_open=is_open)
 
-    @router.api_route("/api/v1/block/{name}/downloads", methods=READ)
+    @reading(router, "/api/v1/block/{name}/downloads")
     def count_downloads(request: Request, name: str) -> dict[str, object]:
         """Return how often a block was fetched."""
         asking = viewer(request)

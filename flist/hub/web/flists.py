@@ -18,7 +18,15 @@ from flist.hub.errors import AbsentError, InvalidError
 from flist.hub.library.hub import Hub
 from flist.hub.names import DIGEST, FILE, SIGNATURE, is_repo
 from flist.hub.state.viewer import PUBLISH, Viewer
-from flist.hub.web.shared import BINARY, READ, TEXT, headers_of, receive_body, send_immutable
+from flist.hub.web.shared import (
+    BINARY,
+    CONTENT,
+    TEXT,
+    headers_of,
+    reading,
+    receive_body,
+    send_immutable,
+)
 from flist.hub.web.viewers import demand, viewer
 from serving.bodies import read_body
 from serving.content import Content, Pieces
@@ -37,7 +45,7 @@ def make_router(hub: Hub) -> APIRouter:
 def add_reading(router: APIRouter, hub: Hub) -> None:
     """Add the routes that read."""
 
-    @router.api_route("/objects/{digest}", methods=READ, response_class=Response)
+    @reading(router, "/objects/{digest}", **CONTENT)
     def read_object(request: Request, digest: str) -> Response:
         """Return a version of a flist by its SHA-256."""
         asking = viewer(request)
@@ -46,8 +54,8 @@ def add_reading(router: APIRouter, hub: Hub) -> None:
         hub.flists.demand_object(asking, digest)
         return send_immutable(request, hub.contents.open(digest), is_open=not asking.is_known)
 
-    @router.api_route("/flists/{repo}/{name}", methods=READ, response_class=Response)
-    @router.api_route("/{repo}/{name}", methods=READ, response_class=Response)
+    @reading(router, "/flists/{repo}/{name}", **CONTENT)
+    @reading(router, "/{repo}/{name}", **CONTENT)
     def read_flist(request: Request, repo: str, name: str, version: str = "") -> Response:
         """Return a flist or its signature; its ETag is the SHA-256 of its content."""
         asking = viewer(request)

@@ -17,7 +17,7 @@ from starlette.responses import Response
 from flist.hub.folder.library import Library
 from flist.hub.folder.versions import Versions
 from flist.hub.names import SIGNATURE, is_flist, is_repo
-from flist.hub.web.shared import BINARY, NEVER_CHANGES, READ, TEXT, Downloads
+from flist.hub.web.shared import BINARY, CONTENT, NEVER_CHANGES, TEXT, Downloads, reading
 from flist.server import api
 from serving.content import FileOpener
 from serving.pools import Pool
@@ -37,8 +37,8 @@ def make_router(
         """List every flist as repo/name.fl."""
         return library.names()
 
-    @router.api_route("/flists/{repo}/{name}", methods=READ, response_class=Response)
-    @router.api_route("/{repo}/{name}", methods=READ, response_class=Response)
+    @reading(router, "/flists/{repo}/{name}", **CONTENT)
+    @reading(router, "/{repo}/{name}", **CONTENT)
     async def read_flist(request: Request, repo: str, name: str) -> Response:
         """Return a flist or its signature; its ETag is the SHA-256 of its content."""
         kind = TEXT if name.endswith(SIGNATURE) else BINARY
@@ -53,13 +53,13 @@ def add_blocks(
 ) -> None:
     """Add the routes of blocks."""
 
-    @router.api_route("/blocks/{prefix}/{name}", methods=READ, response_class=Response)
+    @reading(router, "/blocks/{prefix}/{name}", **CONTENT)
     def read_sharded(request: Request, prefix: str, name: str) -> Response:
         """Return a block."""
         return send_block(request, library.block(name) if name[:2] == prefix else None)
 
-    @router.api_route("/blocks/{name}", methods=READ, response_class=Response)
-    @router.api_route("/api/v1/block/{name}", methods=READ, response_class=Response)
+    @reading(router, "/blocks/{name}", **CONTENT)
+    @reading(router, "/api/v1/block/{name}", **CONTENT)
     def read_block(request: Request, name: str) -> Response:
         """Return a block."""
         return send_block(request, library.block(name))
@@ -70,7 +70,7 @@ def add_blocks(
         etag = f'"{path.name}"' if path else None
         return send_file(opener, request, path, BINARY, {"Cache-Control": NEVER_CHANGES}, etag)
 
-    @router.api_route("/api/v1/block/{name}/downloads", methods=READ)
+    @reading(router, "/api/v1/block/{name}/downloads")
     def count_downloads(name: str) -> dict[str, object]:
         """Return how often a block was fetched since this server started."""
         path = library.block(name)

@@ -3,14 +3,16 @@
 import contextlib
 import hashlib
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
-from fastapi import HTTPException, Request
+from fastapi import APIRouter, HTTPException, Request
 from starlette.responses import Response
 
 from flist.hub.contents.contents import Contents, Draft
 from serving.bodies import PIECE_BYTES, read_pieces
 from serving.content import Content
+from serving.openapi import IN_PARTS, describe_problems
 from serving.pools import Pool
 from serving.respond import send_content
 
@@ -18,8 +20,22 @@ NEVER_CHANGES = "public, max-age=31536000, immutable"
 PRIVATE = "private, max-age=31536000, immutable"
 BINARY = "application/octet-stream"
 TEXT = "text/plain; charset=utf-8"
-READ = ["GET", "HEAD"]
 COUNTED_BLOCKS = 1_000_000
+CONTENT: dict[str, Any] = {"response_class": Response, "responses": IN_PARTS}
+"""The options of an address that sends files."""
+SIGNED_IN: dict[int | str, dict[str, Any]] = describe_problems(400, 401, 403)
+"""What an address answers to a token that is wrong, or may too little."""
+Endpoint = Callable[..., Any]
+
+
+def reading(router: APIRouter, path: str, **options: Any) -> Callable[[Endpoint], Endpoint]:
+    """Register a function for GET and HEAD of `path`, which are described once."""
+
+    def register(endpoint: Endpoint) -> Endpoint:
+        router.head(path, include_in_schema=False, **options)(endpoint)
+        return router.get(path, **options)(endpoint)
+
+    return register
 
 
 class Downloads:

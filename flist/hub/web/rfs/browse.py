@@ -21,6 +21,7 @@ from flist.format.signing.trailer import file_sha256
 from flist.hub.errors import HubError
 from flist.hub.names import is_flist, is_repo
 from flist.hub.state.viewer import Viewer
+from flist.hub.web.shared import reading
 from flist.model import ROOT_INO
 from flist.server import api
 from serving.content import FileKey, make_key
@@ -32,7 +33,6 @@ MAX_PREVIEWED = 100_000
 MAX_PATH_CHARS = 32 << 20
 """In all. In a tree of deep directories, the paths take far more than the names."""
 KEPT_PREVIEWS = 8
-READ = ["GET", "HEAD"]
 
 
 class Shelf(Protocol):
@@ -74,13 +74,13 @@ def make_router(shelf: Shelf, viewer: ViewerOf, hashing: Pool) -> APIRouter:
         except FlistError as error:
             raise HTTPException(422, f"cannot read {path}: it is not a good flist") from error
 
-    @router.api_route(f"/{PLACE}/", methods=READ, response_class=HTMLResponse)
+    @reading(router, f"/{PLACE}/", response_class=HTMLResponse)
     def list_repos(request: Request) -> HTMLResponse:
         """Show the repositories."""
         repos = {name.partition("/")[0] for name in shelf.names(viewer(request))}
         return show("Repositories", (f"{name}/" for name in sorted(repos)))
 
-    @router.api_route(f"/{PLACE}/{{repo}}/", methods=READ, response_class=HTMLResponse)
+    @reading(router, f"/{PLACE}/{{repo}}/", response_class=HTMLResponse)
     def list_repo(request: Request, repo: str) -> HTMLResponse:
         """Show the flists of a repository."""
         every = shelf.names(viewer(request))

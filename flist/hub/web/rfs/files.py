@@ -27,7 +27,7 @@ from flist.hub.names import DIGEST
 from flist.hub.state.blocks import Blocks, note_upload
 from flist.hub.state.tables import FILES, OBJECTS, PIECES
 from flist.hub.state.viewer import UPLOAD, Viewer
-from flist.hub.web.shared import READ, receive_body, send_immutable
+from flist.hub.web.shared import CONTENT, reading, receive_body, send_immutable
 from flist.hub.web.viewers import demand, viewer
 from flist.server import api
 from flist.server.names import name_file
@@ -40,20 +40,26 @@ class Files:
     def __init__(self, database: Database) -> None:
         self.database = database
 
-    def note(self, viewer: Viewer, name: str, index: int, block: str) -> None:
-        """Record that `block` is part `index` of the file `name`.
+    def note(self, viewer: Viewer, name: str, index: int, block: str) -> bool:
+        """Record that `block` is part `index` of a file, which the viewer keeps; is that new?
 
-        Nothing changes for a file that is whole, or that others have completed.
+        No part changes of a file that is whole, or that others have completed.
         """
         key = {"object": name, "position": index}
         values = {**key, "block": bytes.fromhex(block)}
         with self.database.writing() as connection:
-            if is_object(connection, name) or is_others(connection, viewer, name):
-                return
+            if not hold_name(connection, name):
+                return False
+            known = connection.execute(select(PIECES.c.block).filter_by(**key)).scalar()
+            if known is not None and bytes(known) == values["block"]:
+                return claim(connection, viewer, name)
+            if is_others(connection, viewer, name):
+                return False
             if not insert_new(connection, PIECES, values):
                 connection.execute(delete(PIECES).filter_by(**key))
                 insert_new(connection, PIECES, values)
             claim(connection, viewer, name)
+        return True
 
     def block_at(self, name: str, index: int) -> str | None:
         """Return the block that is known as part `index` of the file `name`, or None."""
@@ -88,6 +94,18 @@ def is_object(connection: Connection, name: str) -> bool:
     return connection.execute(wanted).first() is not None
 
 
+def hold_name(connection: Connection, name: str) -> bool:
+    """Keep others from recording a whole file of this name while parts of it change.
+
+    Return False if there is one. Who inserts a row waits for others that have inserted the same.
+    """
+    row = {"digest": name, "size": 0, "format": "", "uses_bytes": 0, "created_s": 0, "touched_s": 0}
+    is_free = insert_new(connection, OBJECTS, row)
+    if is_free:
+        connection.execute(delete(OBJECTS).filter_by(digest=name))
+    return is_free
+
+
 def is_others(connection: Connection, viewer: Viewer, name: str) -> bool:
     """Return whether a file is complete, and the viewer has sent nothing of it."""
     wanted = select(FILES.c.account_id).where(FILES.c.object == name)
@@ -98,10 +116,10 @@ def is_others(connection: Connection, viewer: Viewer, name: str) -> bool:
     return name_file(bytes(row.block).hex() for row in connection.execute(parts)) == name
 
 
-def claim(connection: Connection, viewer: Viewer, name: str) -> None:
-    """Note that an account keeps a file."""
+def claim(connection: Connection, viewer: Viewer, name: str) -> bool:
+    """Note that an account keeps a file; return whether it did not before."""
     values = {"object": name, "account_id": viewer.account_id, "at_s": time.time()}
-    insert_new(connection, FILES, values)
+    return insert_new(connection, FILES, values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +163,7 @@ def make_router(hub: Hub, files: Files, count: Callable[[str], None]) -> APIRout
     """Return the routes of files; `count` is called for each block that is sent."""
     router = APIRouter()
 
-    @router.api_route(f"/{api.FILE}/{{name}}", methods=READ, response_class=Response)
+    @reading(router, f"/{api.FILE}/{{name}}", **CONTENT)
     def read_file(request: Request, name: str) -> Response:
         """Return a file."""
         asking = viewer(request)

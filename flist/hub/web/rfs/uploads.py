@@ -80,9 +80,8 @@ def add_block_upload(router: APIRouter, hub: Hub, files: Files) -> None:
         # To whom may not read it, a block is new, whether the hub has it or not.
         is_known = hub.readers.may_read_block(asking, block_id)
         is_new = hub.blocks.put(asking, block_id, body, is_open=True) or not is_known
-        if place.has_place and files.block_at(file_hash, index) != place.block_hash:
-            files.note(asking, file_hash, index, place.block_hash)
-            is_new = True
+        if place.has_place:
+            is_new |= files.note(asking, file_hash, index, place.block_hash)
         return place.block_hash, is_new
 
     @router.post(f"/{api.BLOCK}", status_code=201)

@@ -27,6 +27,7 @@ from flist.hub.library.hub import Hub
 from flist.hub.names import DIGEST
 from flist.hub.state.blocks import Blocks
 from flist.hub.web.rfs.files import Files
+from flist.hub.web.shared import CONTENT, reading
 from flist.model import CHUNK_BYTES, Block, Inode, chunk_count, chunk_size
 from flist.mount.tree import Tree
 from serving.pools import Pool
@@ -170,10 +171,8 @@ def make_router(websites: Websites, pool: Pool) -> APIRouter:
     """Return the route of websites."""
     router = APIRouter()
 
-    @router.api_route("/website/{name}", methods=["GET", "HEAD"], response_class=Response)
-    @router.api_route(
-        "/website/{name}/{path:path}", methods=["GET", "HEAD"], response_class=Response
-    )
+    @reading(router, "/website/{name}", **CONTENT)
+    @reading(router, "/website/{name}/{path:path}", **CONTENT)
     async def read_page(request: Request, name: str, path: str | None = None) -> Response:
         """Return a page of a website."""
         if not DIGEST.fullmatch(name):

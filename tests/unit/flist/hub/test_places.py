@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from flist.hub.state.tables import PIECES
+from flist.hub.contents.contents import PIECE_BYTES
+from flist.hub.state.tables import FILES, PIECES
 from flist.server.names import name_block, name_file
 from tests.helpers.flist.hub import LocalHub, make_hub
 
@@ -66,10 +67,10 @@ def test_a_question_without_a_token_writes_nothing(hub: LocalHub) -> None:
 
 
 def test_a_whole_files_blocks_are_at_their_places(hub: LocalHub) -> None:
-    content = bytes(1 << 20) + b"end"
+    content = bytes(PIECE_BYTES) + b"end"
     assert hub.send("POST", "/api/v1/file", content, user="alice").status == 201
     name = hashlib.sha256(content).hexdigest()
-    names = [name_block(content[: 1 << 20]), name_block(b"end")]
+    names = [name_block(bytes(PIECE_BYTES)), name_block(b"end")]
     rows = [
         {"block_hash": block, "file_hash": name, "block_index": index}
         for index, block in enumerate(names)
@@ -93,3 +94,14 @@ def test_a_new_place_of_a_known_block_is_201(hub: LocalHub) -> None:
     paths = [f"/api/v1/block?file_hash={digit * 64}&idx=0" for digit in "1122"]
     found = [hub.send("POST", path, b"block", user="alice").status for path in paths]
     assert found == [201, 200, 201, 200]
+
+
+def test_a_file_is_kept_for_everybody_who_sent_a_part_of_it(hub: LocalHub) -> None:
+    name = name_file([name_block(BLOCKS[0])])
+    place = f"/api/v1/block?file_hash={name}&idx=0"
+    sent = [hub.send("POST", place, BLOCKS[0], user=user).status for user in ("alice", "bob")]
+    assert sent == [201, 201]
+    assert hub.send("POST", place, BLOCKS[0], user="bob").status == 200
+    with hub.hub.database.reading() as connection:
+        keepers = connection.execute(select(FILES.c.account_id).filter_by(object=name)).all()
+    assert len(keepers) == 2

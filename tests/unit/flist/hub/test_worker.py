@@ -25,6 +25,12 @@ from flist.hub.jobs.process import WorkError, parse_line
         ("fe80::1%eth0", False),
         ("fd00::1", False),
         ("::ffff:127.0.0.1", False),
+        ("::10.1.2.3", False),
+        ("::ffff:0:10.1.2.3", False),
+        ("64:ff9b::10.1.2.3", False),
+        ("64:ff9b::1.1.1.1", True),
+        ("2002:a01:203::1", False),
+        ("2002:101:101::1", True),
         ("no address", False),
     ],
 )

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 
 import pytest
@@ -10,12 +11,14 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import select, text
 
+from flist.blocks.codec import digest
 from flist.hub.library.checking import check_hub
 from flist.hub.library.collecting import collect
 from flist.hub.library.hub import open_hub
 from flist.hub.settings import HubSettings
 from flist.hub.state.opening import open_state
 from flist.hub.state.tables import BLOCKS, METADATA, USES
+from flist.hub.web.rfs.files import Files
 from serving.database import Database
 from tests.helpers.flist.hub import TOKEN, fetch, make_flist, make_hub, make_root
 from tests.helpers.flist.mount import rfs, serving
@@ -24,6 +27,7 @@ from tests.helpers.services.postgres import Postgres, run_postgres
 NAMES = ("alice", "bob")
 ROUNDS = 8
 DEADLINE_S = 240
+BLOCKED_S = 2.0
 
 
 @pytest.fixture(scope="module", name="postgres")
@@ -117,4 +121,24 @@ def test_two_servers_on_one_database_and_store(tmp_path: Path, postgres: Postgre
         rfs("publish", "-m", meta, "-s", two.url, "--token", TOKEN, "me/again.fl")
     hub = open_hub(HubSettings(root=first, database=url, store=store))
     assert check_hub(hub).problems == []
+    hub.close()
+
+
+def test_parts_named_while_a_file_is_kept_do_not_damage_it(
+    tmp_path: Path, postgres: Postgres
+) -> None:
+    local = make_hub(tmp_path / "hub", database=postgres.make_database())
+    hub, mallory = local.hub, local.viewer("bob")
+    part = digest(b"part")
+    hub.blocks.put(mallory, part, b"part", is_open=True)
+    draft = hub.contents.receive([b"a file"])
+    hub.contents.send(mallory, draft)
+    files = Files(hub.database)
+    with ThreadPoolExecutor(1) as pool:
+        with hub.database.writing() as connection:
+            hub.contents.keep(mallory, connection, draft, "")
+            noted = pool.submit(files.note, mallory, draft.digest, 7, part.hex())
+            wait([noted], BLOCKED_S)
+        assert noted.result(DEADLINE_S) is False
+    assert hub.contents.path(draft.digest).read_bytes() == b"a file"
     hub.close()

@@ -1,0 +1,1 @@
+"""The hub as its clients see it: recordings, descriptions, hostile clients, killed servers."""
