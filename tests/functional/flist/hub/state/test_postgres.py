@@ -61,7 +61,15 @@ def test_the_migrations_make_the_tables_that_the_code_wants(tmp_path: Path, url:
 
 def run_racer(root: Path, url: str, task: str, name: str, rounds: int) -> "subprocess.Popen[str]":
     """Start one process of the race."""
-    call = [sys.executable, "-m", "tests.functional.flist.hub.racing", str(root), url, task, name]
+    call = [
+        sys.executable,
+        "-m",
+        "tests.functional.flist.hub.state.racing",
+        str(root),
+        url,
+        task,
+        name,
+    ]
     return subprocess.Popen([*call, str(rounds)], stdout=subprocess.PIPE, text=True)
 
 

@@ -1,6 +1,6 @@
 """One process of the race in `test_postgres.py`: it publishes, or it collects garbage.
 
-python -m tests.functional.flist.hub.racing ROOT DATABASE publish|collect NAME ROUNDS
+python -m tests.functional.flist.hub.state.racing ROOT DATABASE publish|collect NAME ROUNDS
 """
 
 import hashlib

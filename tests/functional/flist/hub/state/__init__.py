@@ -1,0 +1,1 @@
+"""The hub's state: killed servers, several servers on one database."""
