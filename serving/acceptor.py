@@ -17,6 +17,9 @@ from serving.connections import Connections, Peer
 from serving.logs import Throttle
 
 BATCH = 64
+SHARED_BATCH = 8
+"""Of connections that come together, other workers shall get their share. With fewer at once, new
+ones would wait for many rounds of answers to those that are in."""
 BACK_OFF_S = 0.5
 EVICTED_AT_ONCE = 16
 EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
@@ -96,7 +99,7 @@ class Acceptor:
 
     def accept(self) -> None:
         """Take what waits at the listener, a batch at a time so that others get their turn."""
-        for _ in range(self.choose_batch()):
+        for _ in range(SHARED_BATCH if self.is_shared else BATCH):
             try:
                 sock, name = self.listener.accept()
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
@@ -111,14 +114,6 @@ class Acceptor:
                 self.begin(sock, address)
             else:
                 self.refuse(sock, reason)
-
-    def choose_batch(self) -> int:
-        """Return how many connections to take at once.
-
-        Of those that come together, others shall get their share. But who has many answers them all
-        before it is asked again, and must not let new ones wait for that.
-        """
-        return max(1, min(BATCH, len(self.table.peers) // 4)) if self.is_shared else BATCH
 
     def begin(self, sock: socket.socket, address: str) -> None:
         """Set a connection up."""

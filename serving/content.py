@@ -186,7 +186,11 @@ class OpenFile:
         Of another file, what the kernel has not sent yet could still change.
         """
         size = min(size, self.size - start)
-        if self.watch is not None or not is_cached(self.handle, start, size):
+        if self.watch is not None:
+            return None
+        if not is_cached(self.handle, start, size):
+            # The first bytes are read in a thread; the kernel fetches the others meanwhile.
+            os.posix_fadvise(self.handle, start, size, os.POSIX_FADV_WILLNEED)
             return None
         return FilePart(self.handle, start, size)
 

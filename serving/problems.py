@@ -59,7 +59,10 @@ def install_problems(app: FastAPI, page: Page | None = None) -> None:
 
     async def on_zos(request: Request, error: Exception) -> Response:
         assert isinstance(error, ZosError)
-        return answer(request, describe_zos(error))
+        problem = describe_zos(error)
+        if problem.status >= 500:
+            log_once(request, f"error {error.message}", error.__cause__ or error, problem.status)
+        return answer(request, problem)
 
     async def on_invalid(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
@@ -68,16 +71,21 @@ def install_problems(app: FastAPI, page: Page | None = None) -> None:
     async def on_refusal(request: Request, error: Exception) -> Response:
         assert isinstance(error, OSError)
         problem = describe_refusal(error)
-        kit = request.app.state.kit
-        held = kit.throttle.take(f"system error {error.errno}")
-        if held is not None:
-            kit.log.error("system error", error=str(error), status=problem.status, repeated=held)
+        log_once(request, f"system error {error.errno}", error, problem.status)
         return answer(request, problem)
 
     app.add_exception_handler(HTTPException, on_http)
     app.add_exception_handler(ZosError, on_zos)
     app.add_exception_handler(RequestValidationError, on_invalid)
     app.add_exception_handler(OSError, on_refusal)
+
+
+def log_once(request: Request, kind: str, error: BaseException, status: int) -> None:
+    """Log an error of this machine, with what the client does not see; each kind now and then."""
+    kit = request.app.state.kit
+    held = kit.throttle.take(kind)
+    if held is not None:
+        kit.log.error("system error", error=str(error), status=status, repeated=held)
 
 
 def render(problem: Problem) -> Response:

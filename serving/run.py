@@ -103,9 +103,7 @@ class Server(uvicorn.Server):
         self.acceptor.start()
         if self.worker:
             kit.metrics.share = Share(self.worker.slots, self.worker.number, kit.metrics.registry)
-            self.worker.listen(
-                lambda: self.handle_exit(0, None), lambda: self.handle_reload(0, None)
-            )
+            self.worker.listen(self.stop, lambda: self.handle_reload(0, None))
         self.started = True
 
     async def on_tick(self, counter: int) -> bool:
@@ -167,9 +165,10 @@ class Server(uvicorn.Server):
         self.force_exit = self.should_exit
         self.should_exit = True
 
-    def stop_once(self) -> None:
-        """Stop; a second time is none."""
+    def stop(self, is_second: bool) -> None:
+        """Stop, at once if this is the second time."""
         self.should_exit = True
+        self.force_exit |= is_second
 
     def handle_reload(self, sig: int, frame: FrameType | None) -> None:
         """Read the TLS files again, soon."""
@@ -295,7 +294,7 @@ def handled_signals(server: Server) -> Iterator[None]:
         signal.SIGHUP: server.handle_reload,
     }
     if server.worker:
-        handlers[signal.SIGTERM] = lambda *_: server.stop_once()  # for this worker alone
+        handlers[signal.SIGTERM] = lambda *_: server.stop(is_second=False)  # for this worker alone
         handlers[signal.SIGINT] = handlers[signal.SIGHUP] = signal.SIG_IGN
     kept = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     try:

@@ -26,7 +26,8 @@ class Found(NamedTuple):
 
 
 Finder = Callable[[Head], Found | None]
-"""Returns what answers a request, or None: the application answers it. It must not block."""
+"""Returns what answers a request, or None: the application answers it. It must not block, and knows
+nothing of the application's own checks: what needs a token is None."""
 
 
 class Way(Protocol):

@@ -16,9 +16,14 @@ class Worker:
         self.number = number
         self.channel = channel
         self.slots = slots
+        self.is_told = False  # to stop
 
-    def listen(self, stop: Callable[[], None], reload: Callable[[], None]) -> None:
-        """Call `stop` or `reload` when the parent says so, and `stop` when it is gone."""
+    def listen(self, stop: Callable[[bool], None], reload: Callable[[], None]) -> None:
+        """Call `stop` or `reload` when the parent says so, and `stop` when it is gone.
+
+        `stop` gets whether the parent has said so before. A signal to this process does not count:
+        a supervisor sends the same one to both.
+        """
         loop = asyncio.get_running_loop()
 
         def hear() -> None:
@@ -30,9 +35,13 @@ class Worker:
                 words = b""
             if not words:
                 loop.remove_reader(self.channel)
-                stop()
+                stop(False)
             for word in words:
-                (stop if word == STOP[0] else reload)()
+                if word == STOP[0]:
+                    stop(self.is_told)
+                    self.is_told = True
+                else:
+                    reload()
 
         self.channel.setblocking(False)
         loop.add_reader(self.channel, hear)

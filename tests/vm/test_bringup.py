@@ -110,6 +110,29 @@ def test_every_wired_card_is_tried(release: Release, hub: LocalHub, artefacts: P
         machine.wait_for_console_text("bringup: node ready", timeout_s=BOOT_S)
 
 
+@pytest.mark.matrix
+def test_of_several_hubs_one_that_answers_is_used(
+    release: Release, hub: LocalHub, tmp_path: Path, artefacts: Path
+) -> None:
+    """The first hub is down, the second has an altered flist, the third is good."""
+    flip_a_byte(copy_hub(hub, tmp_path / "altered"))
+    altered, good = open_listener("127.0.0.1", 0), open_listener("127.0.0.1", 0)
+    with socket.socket() as dead:
+        dead.bind(("127.0.0.1", 0))  # nothing listens: connections are refused
+        ports = [door.getsockname()[1] for door in (dead, altered, good)]
+        hubs = ",".join(f"http://10.0.2.2:{port}" for port in ports)
+        words = f"runmode=dev farmer_id=1 hub={hubs}"
+        with (
+            serve_in_thread(create_app(tmp_path / "altered"), altered),
+            serve_in_thread(create_app(hub.root), good),
+            boot_node(release, artefacts, append=words, forwards=(REDIS_PORT,)) as machine,
+        ):
+            fetched = f"fetched from http://10.0.2.2:{ports[2]}"
+            machine.wait_for_console_text(fetched, timeout_s=BOOT_S)
+            machine.wait_for_console_text("bringup: node ready", timeout_s=BOOT_S)
+            wait_until(lambda: answers(machine), "Redis answers", BOOT_S)
+
+
 INSIDE = """
 import os, pathlib
 (pid,) = [p for p in os.listdir("/proc") if p.isdigit()

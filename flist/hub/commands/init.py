@@ -1,16 +1,22 @@
 """Makes a hub with accounts: its database, and the first administrator."""
 
 import argparse
+import contextlib
 import getpass
 import sys
+from collections.abc import Iterator
+from pathlib import Path
 
+from common.files import sync_directory
 from flist.hub.commands.shared import Line
 from flist.hub.errors import ConflictError
 from flist.hub.folder.importing import Imported, import_folder, is_plain
 from flist.hub.library.hub import open_hub
 from flist.hub.settings import HubSettings
+from flist.hub.state.opening import FILE_NAME, has_state
 from flist.hub.state.viewer import SCOPES
 
+ALREADY = ConflictError("this is a hub with accounts already", hint="`zos hub serve`")
 NAME, HELP = "init", "make a hub with accounts of a folder"
 
 
@@ -21,22 +27,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(settings: HubSettings, options: dict[str, str]) -> int:
     """Make the hub. A terminal does not show the password; else it is read from stdin."""
+    if not settings.database and has_state(settings.root, ""):
+        raise ALREADY
     settings.root.mkdir(parents=True, exist_ok=True)
     name = options.get("admin") or ask("Administrator: ")
     password = read_password()
-    hub = open_hub(settings)
-    try:
-        if any(account.is_admin for account in hub.accounts.list()):
-            raise ConflictError("this is a hub with accounts already", hint="`zos hub serve`")
-        admin = hub.accounts.create(name, password=password, is_admin=True)
-        hub.contents.prepare()
-        found = Imported()
-        if is_plain(settings.root):
-            with Line() as line:
-                owner = hub.accounts.viewer_of(admin, SCOPES)
-                found = import_folder(hub, owner, settings.root, line.show)
-    finally:
-        hub.close()
+    with making_state(settings) as chosen:
+        found = make(chosen, name, password)
     for text in found.problems:
         sys.stderr.write(f"not imported: {text}\n")
     sys.stdout.write(
@@ -44,6 +41,47 @@ def run(settings: HubSettings, options: dict[str, str]) -> int:
         f"{found.blocks} blocks\n"
     )
     return 1 if found.problems else 0
+
+
+@contextlib.contextmanager
+def making_state(settings: HubSettings) -> Iterator[HubSettings]:
+    """Give the settings with which the hub is made. A new SQLite file gets its name in the end: the
+    folder stays a plain one if this fails, or is interrupted."""
+    if settings.database:
+        yield settings
+        return
+    place = settings.root / FILE_NAME
+    new = place.with_name(f"{FILE_NAME}.new")
+    try:
+        remove_state(new)
+        yield settings.model_copy(update={"database": f"sqlite:///{new.absolute()}"})
+        new.replace(place)
+        sync_directory(settings.root)
+    finally:
+        remove_state(new)
+
+
+def remove_state(place: Path) -> None:
+    """Remove an SQLite file and what belongs to it."""
+    for suffix in ("", "-wal", "-shm"):
+        Path(f"{place}{suffix}").unlink(missing_ok=True)
+
+
+def make(settings: HubSettings, name: str, password: str) -> Imported:
+    """Make the administrator, who gets what the folder holds."""
+    hub = open_hub(settings)
+    try:
+        if any(account.is_admin for account in hub.accounts.list()):
+            raise ALREADY
+        admin = hub.accounts.create(name, password=password, is_admin=True)
+        hub.contents.prepare()
+        if not is_plain(settings.root):
+            return Imported()
+        with Line() as line:
+            owner = hub.accounts.viewer_of(admin, SCOPES)
+            return import_folder(hub, owner, settings.root, line.show)
+    finally:
+        hub.close()
 
 
 def ask(question: str) -> str:

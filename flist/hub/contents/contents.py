@@ -104,7 +104,7 @@ class Contents:
                 block_id = digest(piece)
                 self.blocks.put(viewer, block_id, piece, is_open=is_open)
                 pieces.append(block_id)
-        self.blocks.store.flush()
+        self.blocks.flush()
         draft.pieces = tuple(pieces)
 
     def keep(

@@ -163,8 +163,9 @@ class Follows:
             "name": follow.name,
             "seen": follow.seen,
         }
-        number: str = self.hub.jobs.submit(viewer, KIND, spec)
-        return number
+        # However often a webhook is called, one job that has not begun is enough.
+        waiting: str | None = self.hub.jobs.find_waiting(KIND, spec)
+        return waiting or str(self.hub.jobs.submit(viewer, KIND, spec))
 
     def note(self, number: int, message: str, seen: str | None = None) -> None:
         """Note how a check went, and which image was converted."""

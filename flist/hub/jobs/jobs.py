@@ -21,14 +21,23 @@ from typing import Any
 from sqlalchemy import delete, insert, select, update
 
 from common.errors import ZosError
-from flist.hub.errors import AbsentError, HubError
+from flist.hub.errors import AbsentError
+from flist.hub.jobs.model import (
+    ACCEPTED,
+    DONE,
+    FAILED,
+    FINAL,
+    RUNNING,
+    BusyError,
+    Job,
+    make_job,
+    query,
+)
 from flist.hub.jobs.process import CancelledError
 from flist.hub.library.hub import Hub
-from flist.hub.state.tables import ACCOUNTS, EVENTS, JOBS
+from flist.hub.state.tables import EVENTS, JOBS
 from flist.hub.state.viewer import Viewer
 
-ACCEPTED, RUNNING, DONE, FAILED = "accepted", "running", "done", "failed"
-FINAL = (DONE, FAILED)
 HEARTBEAT_S = 10.0
 LOST_S = 60.0
 """A job whose server has been silent for so long has failed."""
@@ -38,37 +47,6 @@ QUEUE_MAX = 64
 QUEUE_MAX_OF_ACCOUNT = 16
 MESSAGE_MAX_CHARS = 500
 STOP_S = 10.0
-
-
-class BusyError(HubError):
-    """Too many jobs are waiting."""
-
-    http_status = 429
-
-    def __init__(self, message: str) -> None:
-        super().__init__(message, hint="wait until others are done")
-        self.http_headers = {"Retry-After": "30"}
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """What is known of a job; `result` is there when it is done."""
-
-    id: str
-    account: str
-    kind: str
-    spec: dict[str, Any]
-    state: str
-    progress: float
-    message: str
-    result: dict[str, Any]
-    created_s: float
-    updated_s: float
-
-    @property
-    def is_final(self) -> bool:
-        """Return whether it has ended."""
-        return self.state in FINAL
 
 
 @dataclass
@@ -122,6 +100,7 @@ class Jobs:
         self._waiting: deque[Task] = deque()
         self._running: dict[str, Task] = {}
         self._changed = threading.Condition()
+        self.has_workers = workers > 0
         self._threads = [
             threading.Thread(target=self._work, name=f"job-{number}", daemon=True)
             for number in range(workers)
@@ -172,6 +151,8 @@ class Jobs:
 
     def _enter(self, task: Task) -> None:
         with self._changed:
+            if not self.has_workers:
+                raise BusyError("this server converts nothing: its setting `jobs` is 0")
             own = sum(t.viewer.account_id == task.viewer.account_id for t in self._waiting)
             if self.is_stopping or len(self._waiting) >= QUEUE_MAX:
                 raise BusyError("too many jobs are waiting on this server")
@@ -194,6 +175,12 @@ class Jobs:
                 connection.execute(insert(JOBS).values(row))
             self._waiting.append(task)
             self._changed.notify_all()  # whoever looks after the jobs waits for it, too
+
+    def find_waiting(self, kind: str, spec: dict[str, Any]) -> str | None:
+        """Return the id of a job for the same thing that waits on this server, or None."""
+        with self._changed:
+            same = (task.id for task in self._waiting if (task.kind, task.spec) == (kind, spec))
+            return next(same, None)
 
     def find(self, viewer: Viewer, number: str) -> Job:
         """Return a job of the viewer's, or any to an administrator. Raises `AbsentError`."""
@@ -321,7 +308,8 @@ class Jobs:
         values["message"] = str(values["message"])[:MESSAGE_MAX_CHARS]
         mine = (JOBS.c.id == number) & JOBS.c.state.not_in(FINAL)
         with self.hub.database.writing() as connection:
-            if connection.execute(update(JOBS).where(mine).values(**values, updated_s=now_s)):
+            change = update(JOBS).where(mine).values(**values, updated_s=now_s)
+            if connection.execute(change).rowcount:
                 row = {"job": number, "at_s": now_s, "event": json.dumps(event)}
                 connection.execute(insert(EVENTS).values(row))
 
@@ -372,15 +360,3 @@ def discard(task: Task) -> None:
     if task.file is not None:
         with contextlib.suppress(OSError):
             task.file.unlink(missing_ok=True)
-
-
-def query() -> Any:
-    """Return the query of jobs with the names of their accounts."""
-    return select(*JOBS.c, ACCOUNTS.c.name).join(ACCOUNTS, ACCOUNTS.c.id == JOBS.c.account_id)
-
-
-def make_job(row: Any) -> Job:
-    """Return what a row says."""
-    return Job(row.id, row.name, row.kind, json.loads(row.spec), row.state, row.progress,
-               row.message, json.loads(row.result or "{}"), row.created_s,
-               row.updated_s)  # fmt: skip

@@ -83,6 +83,15 @@ def check_signers(
         )
 
 
+def check_signature(repository: Repository, name: str, text: str) -> None:
+    """Raise `InvalidError` if a signature beside a flist is by none of those who have to sign."""
+    found = parse(text)
+    if repository.threshold and found is not None:
+        wanted = signed_name(repository.name, name)
+        if not any(has_signed(key, [(found, found.sha256)], wanted) for key in repository.signers):
+            raise InvalidError(f"none of the repository's signers has signed this as {wanted}")
+
+
 def has_signed(key: str, found: list[tuple[Signature | None, str]], name: str) -> bool:
     """Return whether one of the signatures is the key's, of that digest and under that name."""
     for signature, digest in found:

@@ -142,7 +142,7 @@ class Checker:
             self.report.tell(f"block {name} {what}", is_mended=self.mend(block_id))
             return
         except StoreError as error:
-            what = f"block {name} cannot be read: {error.message}"
+            what = f"block {name} cannot be read: {error.__cause__ or error}"
             self.report.tell(what, is_mended=self.mend(block_id))
             return
         if found != size:

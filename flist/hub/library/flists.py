@@ -11,7 +11,7 @@ from flist.format.opening import AnyFlist, open_unchanging
 from flist.format.signing.signature import parse_signature
 from flist.hub.contents.contents import Contents, Draft
 from flist.hub.errors import AbsentError, BlocksMissingError, InvalidError
-from flist.hub.library.accepting import Parsed, check_signers, parse_flist
+from flist.hub.library.accepting import Parsed, check_signature, check_signers, parse_flist
 from flist.hub.library.readers import Readers, readable, version_uses
 from flist.hub.library.repositories import Repositories
 from flist.hub.library.values import Entry, Repository, Version
@@ -196,6 +196,7 @@ class Flists:
         except SignatureError as error:
             raise InvalidError("this is not a signature") from error
         repository = self.repositories.demand_write(viewer, repo)
+        check_signature(repository, name, text)
         mine = {"repository_id": repository.id, "name": name}
         with self.database.writing() as connection:
             change = update(VERSIONS).filter_by(**mine, object=digest).values(signature=text)
@@ -206,8 +207,13 @@ class Flists:
             self.audit.note(viewer, "flist.sign", f"{repo}/{name}", digest[:64], connection)
 
     def roll_back(self, viewer: Viewer, repo: str, name: str, digest: str) -> Version:
-        """Publish a version again, with its signature. Raises `AbsentError` if it is not kept."""
-        self.repositories.demand_write(viewer, repo)
+        """Publish a version again, with its signature. Raises `AbsentError` if it is not kept, and
+        `InvalidError` if the repository's signers have not signed it."""
+        owned = self.repositories.demand_write(viewer, repo)
+        if owned.threshold:
+            old = self.find_version(viewer, repo, name, digest)
+            beside = [old.signature] if old.signature else []
+            check_signers(owned, name, self.contents.path(digest), digest, beside)
         with self.database.writing() as connection:
             repository = self.repositories.find_in(connection, viewer, repo, is_locked=True)
             self.repositories.check_write(viewer, repository)

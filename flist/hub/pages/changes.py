@@ -1,8 +1,9 @@
 """The differences between two versions of a flist, page by page.
 
-Both trees are walked at once, names in order, a directory before its entries. A page ends after
-some differences, or when many entries were compared, with the path behind which the next one goes
-on. What is in a directory that only one version has is not listed.
+Both trees are walked at once, names in order, a directory before its entries. Directories that are
+the same are passed over. A page ends after some differences, or when many entries were compared,
+with the path behind which the next one goes on. What is in a directory that only one version has is
+not listed.
 """
 
 import stat
@@ -10,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from flist.format.diff import COMPARED
-from flist.hub.pages.opened import flist_of
+from flist.hub.pages.opened import OpenTree, flist_of
 from flist.model import ROOT_INO, Inode
 from flist.mount.tree import Tree
 
@@ -73,7 +74,7 @@ class Side(NamedTuple):
 Step = tuple[bytes, Change | None]
 
 
-def compare(old: Tree, new: Tree, after: bytes = b"") -> Changes:
+def compare(old: OpenTree, new: OpenTree, after: bytes = b"") -> Changes:
     """Return the differences from `old` to `new` behind the path `after` (empty: all)."""
     rows: list[Change] = []
     compared = 0
@@ -86,7 +87,7 @@ def compare(old: Tree, new: Tree, after: bytes = b"") -> Changes:
     return Changes(rows, compared)
 
 
-def walk(old: Tree, new: Tree, after: Sequence[bytes]) -> Iterator[Step]:
+def walk(old: OpenTree, new: OpenTree, after: Sequence[bytes]) -> Iterator[Step]:
     """Yield each path behind `after`, with what has changed at it."""
     stack = [list_pair(old, new, Pair(b"", ROOT_INO, ROOT_INO, after))]
     while stack:
@@ -99,8 +100,11 @@ def walk(old: Tree, new: Tree, after: Sequence[bytes]) -> Iterator[Step]:
             stack.append(list_pair(old, new, step))
 
 
-def list_pair(old: Tree, new: Tree, pair: Pair) -> Iterator[Step | Pair]:
+def list_pair(old: OpenTree, new: OpenTree, pair: Pair) -> Iterator[Step | Pair]:
     """Yield the entries of a directory, and the directories in it that both trees have."""
+    digest = old.digests.get(pair.old)
+    if digest is not None and digest == new.digests.get(pair.new):
+        return
     before, now = open_side(old, pair.old), open_side(new, pair.new)
     first = pair.after[0] if pair.after else b""
     for name in sorted({*before.entries, *now.entries}):

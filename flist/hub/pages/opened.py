@@ -6,8 +6,10 @@ import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, cast
 
+from flist.format.digests import make_digests
 from flist.format.legacy.flist import LegacyFlist
 from flist.format.opening import AnyFlist
 from flist.mount.tree import Tree
@@ -20,12 +22,31 @@ PER_UNIT = 100_000
 """An older flist is in memory as a whole: it counts once more for so many entries."""
 
 
+class OpenTree(Tree):
+    """An open flist as a tree; what was once computed of it is kept as long as it is open."""
+
+    def __init__(self, source: AnyFlist) -> None:
+        super().__init__(source)
+        self.digesting = threading.Lock()
+
+    @property
+    def digests(self) -> dict[int, bytes]:
+        """A digest of each directory with all that is below it (`flist.format.digests`)."""
+        with self.digesting:
+            return self.made_digests
+
+    @cached_property
+    def made_digests(self) -> dict[int, bytes]:
+        """The digests; one thread at a time may ask for them."""
+        return make_digests(flist_of(self))
+
+
 @dataclass
 class Lease:
     """An open flist, and how many requests use it."""
 
     opening: threading.Lock = field(default_factory=threading.Lock)
-    tree: Tree | None = None
+    tree: OpenTree | None = None
     users: int = 0
     weight: int = 1
 
@@ -43,7 +64,7 @@ class OpenFlists:
         weakref.finalize(self, close_all, self.leases)
 
     @contextlib.contextmanager
-    def use(self, digest: str, open_flist: Callable[[], AnyFlist]) -> Iterator[Tree]:
+    def use(self, digest: str, open_flist: Callable[[], AnyFlist]) -> Iterator[OpenTree]:
         """Give the flist with this digest; it stays open for the block. `open_flist` opens it if it
         is not open yet."""
         with self.lock:
@@ -54,7 +75,7 @@ class OpenFlists:
             with lease.opening:
                 if lease.tree is None:
                     flist = open_flist()
-                    lease.tree, lease.weight = Tree(flist), weigh(flist)
+                    lease.tree, lease.weight = OpenTree(flist), weigh(flist)
             yield lease.tree
         finally:
             with self.lock:

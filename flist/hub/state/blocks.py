@@ -7,9 +7,10 @@ removes the block from the store, then the row. So an upload
   3. inserts the row; if blocks were removed meanwhile and this one is gone, it begins again.
 """
 
+import contextlib
 import errno
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,8 @@ ABANDONED_S = 600.0
 """Whoever has marked a block for so long does not live any more."""
 PAUSE_S = 0.05
 ADOPTERS = 8
+REFUSED = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.ENOTDIR, errno.EISDIR)
+"""What the folder of blocks refuses, and a client may know of."""
 ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENXIO)
 
 
@@ -42,6 +45,30 @@ class BusyError(StoreUnavailableError):
     """The block is being removed all the time."""
 
     http_status = 503
+
+
+class StoreDownError(StoreUnavailableError):
+    """The store does not do what it should; its own error, with places and hosts, is the cause."""
+
+    http_status = 503
+
+    def __init__(self) -> None:
+        super().__init__("the hub's store of blocks cannot be used now", hint="try again later")
+        self.http_headers = {"Retry-After": "5"}
+
+
+@contextlib.contextmanager
+def hiding(*, is_writing: bool = False) -> Iterator[None]:
+    """Raise a store's errors as clients may see them, and an `OSError` of writing as it is."""
+    try:
+        yield
+    except BlockMissingError as error:
+        raise BlockMissingError("the block is not in the store") from error
+    except StoreError as error:
+        cause = error.__cause__
+        if is_writing and isinstance(cause, OSError) and cause.errno in REFUSED:
+            raise cause from error
+        raise StoreDownError from error
 
 
 class Blocks:
@@ -65,7 +92,7 @@ class Blocks:
         deadline = time.monotonic() + WAIT_S
         while True:
             removals, state = self._touch(viewer, block_id, is_open=is_open)
-            if state == "known" and self.store.has(block_id):
+            if state == "known" and self._has(block_id):
                 return False
             if state != "removing":
                 self._put(block_id, data)
@@ -77,13 +104,19 @@ class Blocks:
                 self._wait_for_removal(block_id)
 
     def _put(self, block_id: bytes, data: bytes) -> None:
-        """Put a block into the store. What the system refuses is raised without a path."""
-        try:
+        """Put a block into the store."""
+        with hiding(is_writing=True):
             self.store.put(block_id, data)
-        except StoreError as error:
-            if isinstance(error.__cause__, OSError):
-                raise error.__cause__ from error
-            raise
+
+    def flush(self) -> None:
+        """Return when all that was put would survive a power cut."""
+        with hiding(is_writing=True):
+            self.store.flush()
+
+    def _has(self, block_id: bytes) -> bool:
+        """Return whether the store has a block."""
+        with hiding():
+            return self.store.has(block_id)
 
     def _touch(self, viewer: Viewer, block_id: bytes, *, is_open: bool) -> tuple[int, str]:
         """Make a block's row young; return the count of removals, and what the row says."""
@@ -102,36 +135,41 @@ class Blocks:
         self, viewer: Viewer, block_id: bytes, size: int, removals: int, *, is_open: bool
     ) -> bool:
         """Insert the row of a block that the store has; return False if that is not so any more."""
-        now_s = time.time()
-        values = {"id": block_id, "size": size, "created_s": now_s, "touched_s": now_s,
-                  "removing_s": None, "downloads": 0}  # fmt: skip
         with self.database.writing() as connection:
-            is_new = insert_new(connection, BLOCKS, values)
-            if not is_new:
-                row = lock_rows(connection, [block_id]).get(block_id)
-                if row is None or row.removing_s is not None:
-                    return False
-                touch(connection, [row])
-            elif epoch.read(connection, epoch.REMOVALS) != removals and not self.store.has(
-                block_id
-            ):
-                # No removal of this block can begin or run now: there is a row without a mark.
-                connection.execute(delete(BLOCKS).where(BLOCKS.c.id == block_id))
+            if not self._insert_row(connection, block_id, size, removals):
                 return False
             note_upload(connection, viewer, block_id, is_open=is_open)
         return True
 
+    def _insert_row(
+        self, connection: Connection, block_id: bytes, size: int, removals: int
+    ) -> bool:
+        """Do so in a transaction."""
+        now_s = time.time()
+        values = {"id": block_id, "size": size, "created_s": now_s, "touched_s": now_s,
+                  "removing_s": None, "downloads": 0}  # fmt: skip
+        if not insert_new(connection, BLOCKS, values):
+            row = lock_rows(connection, [block_id]).get(block_id)
+            if row is None or row.removing_s is not None:
+                return False
+            touch(connection, [row])
+        elif epoch.read(connection, epoch.REMOVALS) != removals and not self._has(block_id):
+            # No removal of this block can begin or run now: there is a row without a mark.
+            connection.execute(delete(BLOCKS).where(BLOCKS.c.id == block_id))
+            return False
+        return True
+
     def _wait_for_removal(self, block_id: bytes) -> None:
         """Wait for a moment, or end a removal whose server has died."""
-        if not self._end_abandoned(block_id):
+        if not self._end_abandoned([block_id]):
             time.sleep(PAUSE_S)
 
-    def _end_abandoned(self, block_id: bytes) -> bool:
-        """Forget a block whose removal was begun by a server that has died; return whether it was
-        one. The store may have it or not."""
+    def _end_abandoned(self, block_ids: Sequence[bytes]) -> bool:
+        """Forget blocks whose removal was begun by a server that has died; return whether there
+        were some. The store may have them or not."""
         is_abandoned = BLOCKS.c.removing_s < time.time() - ABANDONED_S
         with self.database.writing() as connection:
-            change = delete(BLOCKS).where(BLOCKS.c.id == block_id, is_abandoned)
+            change = delete(BLOCKS).where(BLOCKS.c.id.in_(block_ids), is_abandoned)
             return connection.execute(change).rowcount > 0
 
     # -- relying on blocks -----------------------------------------------------------------------
@@ -164,8 +202,8 @@ class Blocks:
         if not unknown:
             return
         with ThreadPoolExecutor(ADOPTERS) as pool:
-            for _ in pool.map(self._adopt, unknown):
-                pass
+            for ids in batches(unknown):
+                self._adopt(pool, ids)
 
     def _unknown(self, block_ids: Iterable[bytes]) -> list[bytes]:
         """Return the blocks without a row, or whose removal has not come to its end."""
@@ -179,22 +217,30 @@ class Blocks:
                 unknown += set(ids) - {bytes(row.id) for row in known}
         return unknown
 
-    def _adopt(self, block_id: bytes) -> None:
-        """Insert the row of one block, if the store has it undamaged."""
-        self._end_abandoned(block_id)
+    def _adopt(self, pool: ThreadPoolExecutor, block_ids: Sequence[bytes]) -> None:
+        """Insert the rows of those blocks that the store has undamaged."""
+        self._end_abandoned(block_ids)
         with self.database.reading() as connection:
             removals = epoch.read(connection, epoch.REMOVALS)
+        sizes = list(pool.map(self._sound_size, block_ids))
+        with self.database.writing() as connection:
+            for block_id, size in zip(block_ids, sizes, strict=True):
+                if size is not None:
+                    self._insert_row(connection, block_id, size, removals)
+
+    def _sound_size(self, block_id: bytes) -> int | None:
+        """Return the size of a block that the store has undamaged, or None."""
         try:
-            data = self.get(block_id)
+            return len(self.get(block_id))
         except (BlockMissingError, BlockError):
-            return
-        self._insert(Viewer(), block_id, len(data), removals, is_open=False)
+            return None
 
     # -- reading ---------------------------------------------------------------------------------
 
     def get(self, block_id: bytes) -> bytes:
         """Return a block, checked. Raises `BlockMissingError`, `BlockError`, `StoreError`."""
-        data = self.store.get(block_id)
+        with hiding():
+            data = self.store.get(block_id)
         if not self.has_hash(block_id, data):
             raise BlockError(f"block {block_id.hex()} is damaged in the store")
         return data
@@ -206,7 +252,8 @@ class Blocks:
 
     def get_range(self, block_id: bytes, start: int, size: int) -> bytes:
         """Return bytes of a block, unchecked where the store can read a part of it."""
-        data = get_range(self.store, block_id, start, size)
+        with hiding():
+            data = get_range(self.store, block_id, start, size)
         return self.get(block_id)[start : start + size] if data is None else data
 
     def open(self, block_id: bytes) -> Content | None:
@@ -218,9 +265,7 @@ class Blocks:
                     return self.opener.open(Path(path), f'"{name}"')
                 except OSError as error:
                     if not is_absent(error):
-                        raise StoreUnavailableError(f"cannot read a block: {error.strerror}") from (
-                            error
-                        )
+                        raise StoreDownError from error
             return None
         try:
             return Pieces((memoryview(self.get(block_id)),), f'"{name}"')
@@ -238,7 +283,7 @@ class Blocks:
         A folder is asked, too; a store on the network has what the database says.
         """
         row = self.find(block_id)
-        is_gone = isinstance(self.store, FolderStore) and not self.store.has(block_id)
+        is_gone = isinstance(self.store, FolderStore) and not self._has(block_id)
         return None if row is None or is_gone else int(row.size)
 
     def page(

@@ -30,7 +30,7 @@ from flist.errors import FlistError
 from flist.hub.errors import InvalidError
 from flist.hub.jobs.convert import CREDENTIALS, check_image
 from flist.hub.jobs.follows import Follow, Follows
-from flist.hub.jobs.jobs import BusyError, Job
+from flist.hub.jobs.model import BusyError, Job
 from flist.hub.library.hub import Hub
 from flist.hub.names import is_flist, is_repo
 from flist.hub.state.viewer import PUBLISH, READ, Viewer

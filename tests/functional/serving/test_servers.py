@@ -2,6 +2,8 @@
 
 import contextlib
 import hashlib
+import os
+import subprocess
 import sys
 from pathlib import Path
 from typing import NamedTuple
@@ -10,7 +12,12 @@ import pytest
 
 from tests.helpers.flist.servers import make_certificate
 from tests.helpers.needs import need_tool
-from tests.helpers.serving.checks import check_crowd, check_operation, check_stop_under_download
+from tests.helpers.serving.checks import (
+    PATIENT,
+    check_crowd,
+    check_operation,
+    check_stop_under_download,
+)
 from tests.helpers.serving.process import Running, running
 
 pytestmark = pytest.mark.timeout(900)
@@ -84,6 +91,26 @@ def test_a_download_completes_while_the_server_stops(site: Site) -> None:
 
 
 def test_five_thousand_slow_clients(site: Site) -> None:
-    with run(site, "--max-connections", "3000", "--log-level", "warning") as server:
+    with run(site, "--max-connections", "3000", "--log-level", "warning", *PATIENT) as server:
         assert server.ask(site.large).data == CONTENT
         check_crowd(server, site.large, site.small, 3000)
+
+
+def test_several_workers_serve_and_stop(site: Site) -> None:
+    state = ["--state", "state"] if "bootstrap" in site.command else []
+    with run(site, "--workers", "2", *state) as server:
+        assert server.ask(site.large).data == CONTENT
+        check_stop_under_download(server, site.large, hashlib.sha256(CONTENT).hexdigest())
+        assert len(server.find_lines(event="stopped", cut_off=0)) == 2
+
+
+def test_state_in_memory_is_for_one_process(tmp_path: Path) -> None:
+    need_tool("apt-get")
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
+    call = [*SITES["bootstrap"].command, "--listen", "127.0.0.1:0", "--workers", "2"]
+    done = subprocess.run(
+        call, capture_output=True, text=True, timeout=START_S, cwd=tmp_path, env=env
+    )
+    assert done.returncode == 2
+    assert "cannot serve with 2 workers: the state is in memory" in done.stderr
+    assert "--state DIR" in done.stderr

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.helpers.flist.servers import make_certificate
-from tests.helpers.serving.checks import CLIENTS, check_crowd, check_good_client
+from tests.helpers.serving.checks import CLIENTS, PATIENT, check_crowd, check_good_client
 from tests.helpers.serving.crowd import crowd, raise_file_limit
 from tests.helpers.serving.process import ANSWER_S, Running, run_tiny
 from tests.helpers.waiting import wait_until
@@ -34,7 +34,7 @@ def is_empty(server: Running) -> bool:
     ("max_connections", "target"), [(6000, "/file/large"), (1000, "/hot/large")]
 )
 def test_five_thousand_slow_clients(tmp_path: Path, max_connections: int, target: str) -> None:
-    words = ["--max-connections", str(max_connections), "--log-level", "warning"]
+    words = ["--max-connections", str(max_connections), "--log-level", "warning", *PATIENT]
     with run_tiny(tmp_path, *words) as server:
         check_crowd(server, target, "/number/7", max_connections)
         if max_connections < CLIENTS:

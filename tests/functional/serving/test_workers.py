@@ -14,8 +14,9 @@ import psutil
 import pytest
 import urllib3
 
-from tests.helpers.serving.checks import check_stop_under_download
+from tests.helpers.serving.checks import check_stop_under_download, is_refused, start_download
 from tests.helpers.serving.process import ANSWER_S, TINY, Running, run_tiny
+from tests.helpers.tcp import read_all
 from tests.helpers.waiting import wait_until
 
 WORKERS = 3
@@ -105,17 +106,30 @@ def test_every_worker_serves_and_the_metrics_are_sums(server: Running) -> None:
     wait_until(lambda: server.metric(COUNT) == ask.count, "the sum")  # type: ignore[attr-defined]
 
 
-def test_a_signal_to_all_is_one_signal(server: Running, tmp_path: Path) -> None:
-    """A terminal's Ctrl-C reaches every process; downloads still finish."""
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_to_all_is_one_signal(
+    server: Running, tmp_path: Path, number: signal.Signals
+) -> None:
+    """A terminal and a supervisor signal every process; downloads still finish."""
+    content = os.urandom(30_000_000)
+    (tmp_path / "large").write_bytes(content)
+    everyone = [*workers(server), server.process.pid]
+    sock, data = start_download(server, "/hot/large")
+    with sock:
+        for pid in everyone:
+            os.kill(pid, number)
+        wait_until(lambda: is_refused(server), "the listener's end")
+        data += read_all(sock)
+    assert data.endswith(content)
+    assert server.process.wait(ANSWER_S) == 0
+    assert not any(psutil.pid_exists(pid) for pid in everyone)
+    assert len(server.find_lines(event="stopped", cut_off=0)) >= WORKERS
+
+
+def test_a_download_completes_while_the_server_stops(server: Running, tmp_path: Path) -> None:
     data = os.urandom(30_000_000)
     (tmp_path / "large").write_bytes(data)
-    everyone = [*workers(server), server.process.pid]
-
-    for pid in everyone[:-1]:  # a worker would take SIGTERM for its own
-        os.kill(pid, signal.SIGINT)
     check_stop_under_download(server, "/hot/large", hashlib.sha256(data).hexdigest())
-    assert not any(psutil.pid_exists(pid) for pid in everyone[:-1])
-    assert len(server.find_lines(event="stopped", cut_off=0)) == WORKERS
 
 
 def test_a_second_signal_ends_transfers(server: Running, tmp_path: Path) -> None:

@@ -14,7 +14,8 @@ from typing import Any
 from sqlalchemy import select
 
 from flist.hub.jobs.follows import Follows
-from flist.hub.jobs.jobs import FAILED, Jobs
+from flist.hub.jobs.jobs import Jobs
+from flist.hub.jobs.model import FAILED
 from flist.hub.library.accepting import parse_flist
 from flist.hub.state.tables import METADATA
 from flist.hub.state.viewer import SCOPES
@@ -109,7 +110,7 @@ def add_flists(world: World, folder: Path) -> None:
 def add_work(world: World) -> None:
     """Add a job of alice's that has ended, and a flist that follows an image."""
     hub, alice = world.local.hub, world.local.viewer("alice")
-    waiting = Jobs(hub, {}, 0)
+    waiting = Jobs(hub, {}, 1)
     number = waiting.submit(alice, "convert", {"image": "secret"})
     waiting.finish(number, FAILED, "secret")
     Follows(hub).put(alice, "secret", "followed.fl", "app", interval_s=1e9)

@@ -13,26 +13,37 @@ from tests.helpers.waiting import wait_until
 
 CLIENTS = 5000
 COME_S = 240  # for all of them; half a minute of a processor, which others use, too
+# Flags: with the usual time-outs, the first of a crowd are gone before the last has come.
+PATIENT = [
+    word for name in ("header", "idle", "body", "write") for word in (f"--{name}-timeout", "600")
+]
 GOOD_REQUESTS = 20
-GOOD_S = 2.0  # a few milliseconds; a busy machine adds its own (see bench/bench_serving.py)
+# A few milliseconds; a busy machine adds its own (see bench/bench_serving.py), most of all to the
+# one request during which thousands of clients go.
+GOOD_S, LONGEST_S = 0.2, 10.0
 GROWTH_BYTES = 200_000_000
 SPARE_FILES = 64
 STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z")
 
 
 def check_good_client(server: Running, path: str) -> float:
-    """Return the median time of a few requests in seconds; each of them must be quick."""
+    """Return the median time of a few requests in seconds; it must be short, and none be long."""
     times = []
     for _ in range(GOOD_REQUESTS):
         began = time.monotonic()
         assert server.ask(path).status == 200
         times.append(time.monotonic() - began)
-    assert max(times) < GOOD_S, times
-    return statistics.median(times)
+    assert max(times) < LONGEST_S, times
+    median_s = statistics.median(times)
+    assert median_s < GOOD_S, times
+    return median_s
 
 
 def check_crowd(server: Running, large: str, good: str, max_connections: int) -> None:
-    """Let 5,000 bad clients come, and check what a good one and the machine notice of them."""
+    """Let 5,000 bad clients come, and check what a good one and the machine notice of them.
+
+    The server is `PATIENT`.
+    """
     check_good_client(server, good)
     before = server.rss_bytes()
     with crowd(server.address, CLIENTS, large):

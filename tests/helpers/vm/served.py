@@ -71,7 +71,7 @@ def serve_release(
     (channel / "zos.efi").write_bytes(sign_image(program, signer()))
     os.link(channel / "zos.efi", kernels / KERNEL)
     listeners = [listen(), listen()]
-    hub_url, url = (f"http://{host}:{socket.getsockname()[1]}" for socket in listeners)
+    hub_url, url = (f"http://{host}:{each.getsockname()[1]}" for each in listeners)
     settings = Settings(
         *(url, hub_url, folder / "releases"),
         secure_boot=signer(),

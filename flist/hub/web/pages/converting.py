@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from starlette.responses import Response
 
 from flist.hub.errors import HubError
-from flist.hub.jobs.jobs import DONE, FAILED, Job
+from flist.hub.jobs.model import DONE, FAILED, Job
 from flist.hub.pages.finding import list_own
 from flist.hub.state.viewer import PUBLISH, Viewer
 from flist.hub.web.jobs import Conversion, start_conversion

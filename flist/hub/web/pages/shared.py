@@ -15,7 +15,7 @@ from flist.hub.library.hub import Hub
 from flist.hub.library.values import Entry, Version
 from flist.hub.names import candidates, is_flist, is_repo
 from flist.hub.pages import render_page
-from flist.hub.pages.opened import OpenFlists
+from flist.hub.pages.opened import OpenFlists, OpenTree
 from flist.hub.state.viewer import Viewer
 from flist.hub.web.viewers import viewer
 from flist.mount.reader import Reader
@@ -47,7 +47,7 @@ class Desk:
         self.fetcher = Fetcher(self.hub.store, None)
 
     @contextlib.contextmanager
-    def open(self, asking: Viewer, digest: str) -> Iterator[Tree]:
+    def open(self, asking: Viewer, digest: str) -> Iterator[OpenTree]:
         """Give a version that the viewer may read."""
         self.hub.flists.demand_object(asking, digest)
         with self.flists.use(digest, lambda: self.hub.flists.open_version(asking, digest)) as tree:

@@ -11,7 +11,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
 
-from flist.hub.jobs.jobs import ACCEPTED, DONE, FAILED, Job
+from flist.hub.jobs.model import ACCEPTED, DONE, FAILED, Job
 from flist.hub.library.hub import Hub
 from flist.hub.state.viewer import PUBLISH, READ
 from flist.hub.web.bodies import MAX_JSON_BYTES, parse_model, read_json

@@ -29,11 +29,13 @@ from flist.hub.web.zerohub.acting import Actor
 from flist.hub.web.zerohub.catalog import Catalog
 from flist.hub.web.zerohub.writer import HubWriter
 from flist.model import CHUNK_BYTES, ROOT_INO, Block, Route
+from serving.pools import Pool
 
 if TYPE_CHECKING:
     from flist.format.opening import AnyFlist
 
 MISSING = "unauthorized upload, contents is not fully present on backend"
+BUILDERS = 2
 README = b".README.md"
 MAX_README_BYTES = CHUNK_BYTES
 """A readme is one block."""
@@ -57,13 +59,17 @@ class Built:
 
 
 class Builder:
-    """Builds flists on a hub. `folder` is where files arrive, `limit` their largest size."""
+    """Builds flists on a hub. `folder` is where files arrive, `limit` their largest size.
+
+    The work is done in the threads of `pool`, its own: it may take minutes, and others upload.
+    """
 
     def __init__(self, catalog: Catalog) -> None:
         self.catalog = catalog
         self.hub = catalog.hub
         self.folder = self.hub.contents.arriving
         self.limit = self.hub.settings.max_file_bytes
+        self.pool = Pool(BUILDERS)
 
     def build_archive(self, actor: Actor, wish: Wish) -> Built:
         """Publish what is in an archive, and count it. Raises `InvalidError` for a hostile one."""

@@ -11,50 +11,35 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
-from common.errors import UsageError
 from flist.hub.errors import HubError, InvalidError
 from flist.hub.library.hub import Hub
 from flist.hub.names import NEW_SUFFIX
+from flist.hub.web.jobs import Conversion, start_conversion
 from flist.hub.web.zerohub.acting import Actor
 from flist.hub.web.zerohub.building import Builder
 from flist.hub.web.zerohub.envelope import CHANGING, EnvelopeRoute, success
 from flist.hub.web.zerohub.forms import receive_form
 from flist.hub.web.zerohub.me import ME, changes
-from flist.oci.source.reference import flist_name, parse_reference
+from flist.hub.web.zerohub.names import MAX_NAME
 from serving.kit import Kit
 
 NO_IMAGE = "missing docker image name"
 POLL_S = 0.5
 WAIT_S = 3600.0
+MAX_IMAGE_CHARS = 500
 UNFIT = re.compile(r"[^A-Za-z0-9._+-]")
 Changer = Annotated[Actor, Depends(changes)]
-
-
-class NoConversionError(HubError):
-    """This hub runs no jobs."""
-
-    http_status = 503
-
-    def __init__(self) -> None:
-        super().__init__("this hub converts no images")
 
 
 def start(hub: Hub, actor: Actor, image: str | None) -> str:
     """Submit the job of a conversion; return its id. Raises `HubError`."""
     if not image:
         raise HubError(NO_IMAGE)
-    if hub.jobs is None:
-        raise NoConversionError
-    try:
-        full = str(parse_reference(image))
-    except UsageError as error:
-        raise InvalidError(error.message, hint=error.hint) from error
-    name = UNFIT.sub("-", flist_name(image))[-180:].lstrip("-._+")
-    hub.repositories.demand_write(actor.viewer, actor.repo)
-    wanted = name if name.endswith(NEW_SUFFIX) else name + NEW_SUFFIX
-    spec = {"image": full, "repository": actor.repo, "name": wanted, "platform": ""}
-    job: str = hub.jobs.submit(actor.viewer, "convert", spec)
-    return job
+    if len(image) > MAX_IMAGE_CHARS:
+        raise InvalidError("the image's name is too long")
+    name = UNFIT.sub("-", image)[-MAX_NAME:].lstrip("-._+") + NEW_SUFFIX  # as upstream names it
+    wanted = Conversion(image=image, repository=actor.repo, name=name)
+    return start_conversion(hub, actor.viewer, wanted)
 
 
 async def wait(hub: Hub, kit: Kit, actor: Actor, job: str) -> dict[str, Any]:

@@ -8,12 +8,14 @@ import json
 import time
 import uuid
 from collections.abc import Sequence
+from urllib.parse import quote
 
 from fastapi import APIRouter, Request
 from sqlalchemy import delete, insert, select
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 
 from flist.hub.errors import AbsentError
+from flist.hub.library.hub import Hub
 from flist.hub.state.tables import EVENTS, JOBS
 from flist.hub.state.viewer import Viewer
 from flist.hub.web.viewers import viewer
@@ -71,15 +73,30 @@ class Reports:
         return events
 
 
-def make_router(reports: Reports) -> APIRouter:
+def make_router(hub: Hub) -> APIRouter:
     """Return the route."""
     router = APIRouter(route_class=EnvelopeRoute, responses=READING)
+    reports = Reports(hub.database)
 
     @router.get("/listen/{job}", response_class=Response)
     def listen(request: Request, job: str) -> Response:
-        """Return the events of an upload."""
-        events = reports.take(viewer(request), job)
+        """Return the events of an upload, or lead to those of a conversion."""
+        asking = viewer(request)
+        try:
+            events = reports.take(asking, job)
+        except AbsentError:
+            if not has_job(hub, asking, job):
+                raise
+            return RedirectResponse(f"/api/v1/jobs/{quote(job, safe='')}/events", 307)
         text = "".join(f"data: {event}\n\n" for event in events)
         return Response(text, media_type=EVENT_STREAM, headers={"Cache-Control": "no-store"})
 
     return router
+
+
+def has_job(hub: Hub, asking: Viewer, job: str) -> bool:
+    """Return whether the viewer has such a job."""
+    try:
+        return hub.jobs is not None and hub.jobs.find(asking, job).kind != KIND
+    except AbsentError:
+        return False

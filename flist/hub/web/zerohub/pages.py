@@ -139,7 +139,7 @@ def add_archives(router: APIRouter, builder: Builder, kit: Kit) -> None:
         actor = act(request, await pool.run(demand, request, PUBLISH))
         async with receive_form(request, builder.folder, builder.limit, pool) as form:
             wish = read_archive(request, form)
-            built = await pool.run(builder.build_archive, actor, wish)
+            built = await builder.pool.run(builder.build_archive, actor, wish)
         if "text/html" in request.headers.get("accept", ""):
             return await pool.run(
                 show_tool, request, tools.UPLOAD, "", f"{actor.repo}/{built.name}"
@@ -154,7 +154,7 @@ def add_flists(router: APIRouter, builder: Builder, kit: Kit) -> None:
 
     async def take(request: Request, actor: Actor, form: Form) -> str:
         wish = read_flist(request, form)
-        built = await kit.pools.uploads.run(builder.take_flist, actor, wish)
+        built = await builder.pool.run(builder.take_flist, actor, wish)
         return built.name
 
     add_post(router, tools.UPLOAD_FLIST, builder, kit, take)
@@ -173,7 +173,7 @@ def add_merges(router: APIRouter, builder: Builder, kit: Kit) -> None:
             raise HubError("missing build (target) name")
         if "/" in name:
             raise HubError("build name not allowed")
-        return await kit.pools.uploads.run(merge_sources, builder, actor, name, sources)
+        return await builder.pool.run(merge_sources, builder, actor, name, sources)
 
     add_post(router, tools.MERGE, builder, kit, take)
 
@@ -182,10 +182,10 @@ def add_images(router: APIRouter, builder: Builder, kit: Kit) -> None:
     """Add the form of container images."""
     add_form(router, tools.DOCKER)
 
-    async def take(_request: Request, actor: Actor, form: Form) -> str:
+    async def take(_request: Request, actor: Actor, form: Form) -> Response:
         pool, hub = kit.pools.uploads, builder.hub
         job = await pool.run(images.start, hub, actor, form.first("docker-input"))
-        return str((await images.wait(hub, kit, actor, job))["name"])
+        return RedirectResponse(f"/-/jobs/{job}", 303)
 
     add_post(router, tools.DOCKER, builder, kit, take)
 
@@ -195,9 +195,10 @@ def add_post(
     tool: Tool,
     builder: Builder,
     kit: Kit,
-    take: Callable[[Request, Actor, Form], Awaitable[str]],
+    take: Callable[[Request, Actor, Form], Awaitable[str | Response]],
 ) -> None:
-    """Add what is done with a form: `take` returns the name of the flist that it has published."""
+    """Add what is done with a form: `take` returns the name of the flist that it has published, or
+    the answer."""
     pool = kit.pools.uploads
 
     async def answer(request: Request) -> Response:
@@ -208,9 +209,11 @@ def add_post(
         actor = act(request, await pool.run(demand, request, PUBLISH))
         try:
             async with receive_form(request, builder.folder, builder.limit, pool) as form:
-                name = await take(request, actor, form)
+                done = await take(request, actor, form)
         except HubError as error:
             return await pool.run(show_tool, request, tool, error.message)
-        return await pool.run(show_tool, request, tool, "", f"{actor.repo}/{name}")
+        if isinstance(done, Response):
+            return done
+        return await pool.run(show_tool, request, tool, "", f"{actor.repo}/{done}")
 
     router.add_api_route(f"/{tool.action}", answer, methods=["POST"])

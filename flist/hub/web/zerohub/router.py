@@ -16,7 +16,7 @@ def make_router(hub: Hub) -> APIRouter:
     router.include_router(uploads.make_router(builder, hub.kit))
     router.include_router(images.make_router(builder, hub.kit))
     router.include_router(pages.make_router(builder, hub.kit))
-    router.include_router(listening.make_router(listening.Reports(hub.database)))
+    router.include_router(listening.make_router(hub))
     router.include_router(me.make_router(catalog, hashing))
     router.include_router(public.make_router(catalog, hashing))
     router.include_router(files.make_router(catalog, hashing))

@@ -48,7 +48,7 @@ def make_router(builder: Builder, kit: Kit) -> APIRouter:
     router = APIRouter(route_class=EnvelopeRoute, responses=CHANGING)
     add_archives(router, builder, kit)
     add_flists(router, builder, kit)
-    add_merges(router, builder, kit)
+    add_merges(router, builder)
     return router
 
 
@@ -94,7 +94,7 @@ def add_archives(router: APIRouter, builder: Builder, kit: Kit) -> None:
         """Make a flist of an archive."""
         async with receive_form(request, builder.folder, builder.limit, pool) as form:
             wish = read_archive(request, form)
-            built = await pool.run(builder.build_archive, actor, wish)
+            built = await builder.pool.run(builder.build_archive, actor, wish)
         return success(show_built(built))
 
 
@@ -107,18 +107,18 @@ def add_flists(router: APIRouter, builder: Builder, kit: Kit) -> None:
         """Publish a flist, whose blocks are on the hub."""
         async with receive_form(request, builder.folder, builder.limit, pool) as form:
             wish = read_flist(request, form)
-            built = await pool.run(builder.take_flist, actor, wish)
+            built = await builder.pool.run(builder.take_flist, actor, wish)
         return success(show_built(built))
 
 
-def add_merges(router: APIRouter, builder: Builder, kit: Kit) -> None:
+def add_merges(router: APIRouter, builder: Builder) -> None:
     """Add merges."""
 
     @router.post(f"{ME}/merge/{{name}}")
     async def merge(request: Request, actor: Changer, name: str) -> Response:
         """Merge flists into one."""
         sources = read_sources(await read_body(request, MAX_MERGE_BYTES))
-        await kit.pools.uploads.run(merge_sources, builder, actor, name, sources)
+        await builder.pool.run(merge_sources, builder, actor, name, sources)
         return success()
 
 

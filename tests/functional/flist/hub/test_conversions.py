@@ -13,6 +13,7 @@ import urllib3
 from flist.hub.app import create_hub_app
 from flist.hub.jobs import jobs as job_table
 from flist.hub.jobs.follows import Follows
+from flist.hub.jobs.model import ACCEPTED, RUNNING, BusyError
 from flist.hub.library.hub import open_hub
 from flist.hub.settings import HubSettings
 from flist.store.folder import FolderStore
@@ -124,6 +125,19 @@ def test_upstreams_addresses_convert(hub: Running, registry: str) -> None:
     assert hub.ask("POST", "/api/v1/fl", {"image_name": 5})["_status"] == 422
     listed = hub.ask("GET", "/api/v1/fl", user="")
     assert listed["alice"]
+
+
+def test_zero_hubs_clients_wait_for_the_flist(hub: Running, registry: str) -> None:
+    headers = {"authorization": f"bearer {hub.tokens['alice']}"}
+    for image, status in ((f"{registry}/team/app:1", 200), (f"{registry}/team/nothing:1", 422)):
+        answer = urllib3.request(
+            "POST", f"{hub.url}/api/flist/me/docker", fields={"image": image}, headers=headers,
+            retries=False, timeout=WITHIN_S,
+        )  # fmt: skip
+        assert answer.status == status, answer.data
+    name = f"{registry}/team/app:1".replace(":", "-").replace("/", "-") + ".fl"
+    listed = hub.ask("GET", f"/api/flist/alice/{name}", user="")
+    assert {row["path"] for row in listed["content"]} == {"/hello", "/.startup.toml"}
 
 
 def test_a_job_is_its_owners_alone(hub: Running, registry: str) -> None:
@@ -303,7 +317,7 @@ def test_a_schedule_asks_when_its_time_has_come(hub: Running, registry: str) -> 
 
 
 def test_a_job_of_a_server_that_is_gone_has_failed(hub: Running) -> None:
-    lost = job_table.Jobs(hub.hub, {"convert": lambda _: {}}, 0)
+    lost = job_table.Jobs(hub.hub, {"convert": lambda _: {}}, 1)  # never started
     number = lost.submit(hub.viewer("alice"), "convert", {"image": "x"})
     hub.hub.jobs.beat(time.time())
     assert not hub.ask("GET", f"/api/v1/jobs/{number}")["is_final"]
@@ -313,13 +327,39 @@ def test_a_job_of_a_server_that_is_gone_has_failed(hub: Running) -> None:
 
 
 def test_too_many_jobs_are_refused(hub: Running) -> None:
-    waiting = job_table.Jobs(hub.hub, {}, 0)
+    waiting = job_table.Jobs(hub.hub, {}, 1)  # never started
     viewer = hub.viewer("alice")
     for _ in range(job_table.QUEUE_MAX_OF_ACCOUNT):
         waiting.submit(viewer, "convert", {})
-    with pytest.raises(job_table.BusyError):
+    with pytest.raises(BusyError):
         waiting.submit(viewer, "convert", {})
     waiting.submit(hub.viewer("bob"), "convert", {})  # others are not held up
     waiting.close()
-    left = [job for job in hub.hub.jobs.list_all(viewer) if job.state == job_table.ACCEPTED]
+    left = [job for job in hub.hub.jobs.list_all(viewer) if job.state == ACCEPTED]
     assert left == []
+
+
+def test_a_server_without_workers_says_so(hub: Running) -> None:
+    none = job_table.Jobs(hub.hub, {}, 0)
+    with pytest.raises(BusyError, match="converts nothing"):
+        none.submit(hub.viewer("alice"), "convert", {})
+
+
+def test_what_waits_is_found_by_what_it_is_for(hub: Running) -> None:
+    """So a webhook that is called a thousand times is one job."""
+    waiting = job_table.Jobs(hub.hub, {}, 1)  # never started
+    number = waiting.submit(hub.viewer("alice"), "follow", {"follow": 1})
+    assert waiting.find_waiting("follow", {"follow": 1}) == number
+    assert waiting.find_waiting("follow", {"follow": 2}) is None
+    waiting.close()
+    assert waiting.find_waiting("follow", {"follow": 1}) is None
+
+
+def test_a_job_that_has_ended_changes_no_more(hub: Running) -> None:
+    waiting = job_table.Jobs(hub.hub, {}, 1)  # never started
+    number = waiting.submit(hub.viewer("alice"), "convert", {})
+    waiting.close()
+    count = len(hub.hub.jobs.events(hub.viewer("alice"), number))
+    waiting.tell(number, RUNNING, 50, "late")
+    assert hub.ask("GET", f"/api/v1/jobs/{number}")["state"] == "failed"
+    assert len(hub.hub.jobs.events(hub.viewer("alice"), number)) == count

@@ -1,5 +1,6 @@
 """What a repository accepts: no crafted file, only what its signers have signed."""
 
+import hashlib
 from pathlib import Path
 
 import pytest
@@ -46,11 +47,24 @@ def test_a_signature_beside_is_sent_first(hub: LocalHub, tmp_path: Path) -> None
     assert put(hub, data) == 422
     for name, key, status in (("alice/a", 2, 422), ("alice/b", 0, 422), ("alice/a", 1, 201)):
         text = sign_flist(meta, name, KEYS[key]).encode()
-        assert put(hub, text, "/alice/a.fl.sig") == 201
+        assert put(hub, text, "/alice/a.fl.sig") == status
         assert put(hub, data) == status
     assert hub.send("GET", "/alice/a.fl.sig").body == text
     assert put(hub, data, "/alice/b.fl") == 422  # signed under another name
     assert hub.get("/api/flist") == ["alice/a.fl"]
+
+
+def test_no_rollback_goes_around_the_signers(hub: LocalHub, tmp_path: Path) -> None:
+    old = hashlib.sha256(make_flist(tmp_path, hub.root, "old")).hexdigest()
+    assert put(hub, (tmp_path / "made.fl").read_bytes()) == 201
+    demand(hub, 1, 0)
+    data = make_flist(tmp_path, hub.root, "new")
+    text = sign_flist(tmp_path / "made.fl", "alice/a", KEYS[0]).encode()
+    assert put(hub, text, "/alice/a.fl.sig") == put(hub, data) == 201
+    path = "/api/v1/fl/rollback/alice/a.fl"
+    assert hub.send("POST", path, {"digest": old}, user="alice").status == 422
+    new = hashlib.sha256(data).hexdigest()
+    assert hub.send("POST", path, {"digest": new}, user="alice").status == 200
 
 
 def test_several_have_to_sign(hub: LocalHub, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from common.errors import ZosError
 from flist.format.signing.keys import generate_key, load_private_key
 from flist.format.signing.sign import sign_flist
 from flist.hub import cli
+from flist.hub.commands import init as init_command
 from flist.hub.library.checking import check_hub
 from flist.hub.library.hub import open_hub
 from flist.hub.settings import HubSettings
@@ -107,6 +108,26 @@ def test_an_empty_hub_has_nobody_but_its_administrator(
     hub.close()
     with pytest.raises(ZosError, match="already"):
         init(tmp_path / "new", monkeypatch)
+
+
+def test_an_init_that_fails_leaves_a_plain_folder(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = sorted(path.name for path in root.iterdir())
+    monkeypatch.setattr("sys.stdin", io.StringIO("short\n"))
+    with pytest.raises(ZosError, match="password"):
+        cli.main(["init", str(root), "--admin", "chief"], "zos hub")
+    assert sorted(path.name for path in root.iterdir()) == before
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(init_command, "import_folder", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        init(root, monkeypatch)
+    assert not list(root.glob("hub.db*"))
+    monkeypatch.undo()
+    assert init(root, monkeypatch) == 0
 
 
 def test_a_hub_that_keeps_its_blocks_elsewhere_copies_them(

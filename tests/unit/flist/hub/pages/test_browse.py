@@ -14,7 +14,7 @@ from flist.format.nodes import load_nodes
 from flist.format.opening import AnyFlist, open_flist
 from flist.hub.pages import browse, changes
 from flist.hub.pages.browse import list_folder, search
-from flist.hub.pages.opened import OpenFlists, flist_of
+from flist.hub.pages.opened import OpenFlists, OpenTree, flist_of
 from flist.model import ROOT_INO, Inode, Route
 from flist.mount.tree import Tree
 from flist.pack.pack import pack
@@ -165,7 +165,7 @@ def test_the_differences_are_those_of_the_command_on_pages_of_any_size(
         found: dict[bytes, changes.Change] = {}
         after = b""
         while True:
-            page = changes.compare(Tree(old), Tree(new), after)
+            page = changes.compare(OpenTree(old), OpenTree(new), after)
             assert len(page.rows) <= 3 and page.compared <= budget
             assert not found.keys() & {row.path for row in page.rows}
             found |= {row.path: row for row in page.rows}
@@ -180,6 +180,37 @@ def test_the_differences_are_those_of_the_command_on_pages_of_any_size(
     assert found[b"/name-06"].fields == ("type",)
     assert "target" in found[b"/link"].fields
     assert found[b"/name-07"].fields == ["time"]
+
+
+def test_directories_that_are_the_same_are_not_compared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    top = tmp_path / "tree"
+    for folder in ("a", "b", "c/d"):
+        (top / folder).mkdir(parents=True)
+        for name in NAMES:
+            (top / folder / name).write_text(name)
+    metas = [make(tmp_path, top, "old.fl")]
+    before = (top / "c/d/name-07").stat()
+    (top / "c/d/name-07").write_text("name-77")
+    os.utime(top / "c/d/name-07", ns=(before.st_atime_ns, before.st_mtime_ns))
+    metas.append(make(tmp_path, top, "new.fl"))
+    opened: list[bytes] = []
+    entries = Tree.entries
+
+    def note(tree: Tree, ino: int) -> dict[bytes, Inode]:
+        opened.append(tree.inode(ino).name)
+        return entries(tree, ino)
+
+    monkeypatch.setattr(Tree, "entries", note)
+    with open_flist(metas[0]) as old, open_flist(metas[1]) as new:
+        page = changes.compare(OpenTree(old), OpenTree(new))
+        same = changes.compare(OpenTree(old), OpenTree(old))
+        assert {b"a", b"b"}.isdisjoint(opened)
+        older = changes.compare(OpenTree(as_legacy(old)), OpenTree(new))
+    assert [(row.path, row.fields) for row in page.rows] == [(b"/c/d/name-07", ["content"])]
+    assert page.rows == older.rows
+    assert same.compared == 0
 
 
 def test_open_flists_are_shared_and_closed_when_there_are_too_many(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import gzip
 import json
 import tarfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,16 @@ from sqlalchemy import func, select
 
 from flist.archive import limits
 from flist.format.opening import open_flist
+from flist.hub.errors import InvalidError
+from flist.hub.jobs.jobs import Jobs
+from flist.hub.state.blocks import Blocks
 from flist.hub.state.tables import BLOCKS, ENTRIES, OBJECTS
-from tests.helpers.asgi import Answer
+from flist.hub.state.viewer import Viewer
+from flist.hub.web.zerohub.building import Builder
+from tests.helpers.asgi import Answer, send_together
 from tests.helpers.flist.hub import LocalHub, make_hub
 from tests.helpers.flist.zerohub import (
+    FORM,
     ME,
     encode_form,
     make_flist,
@@ -157,6 +164,32 @@ def test_a_bomb_is_refused_by_its_ratio(hub: LocalHub, monkeypatch: pytest.Monke
     assert count(hub) == [0, 0]
 
 
+def test_archives_do_not_keep_other_uploads_waiting(
+    hub: LocalHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As many as there are threads for uploads are packed until a block has arrived."""
+    has_arrived, seen = threading.Event(), []
+    put = Blocks.put
+
+    def build(*_words: object) -> None:
+        seen.append(has_arrived.wait(10))
+        raise InvalidError("enough")
+
+    def put_and_tell(*words: Any, **named: Any) -> bool:
+        is_new = put(*words, **named)
+        has_arrived.set()
+        return is_new
+
+    monkeypatch.setattr(Builder, "build_archive", build)
+    monkeypatch.setattr(Blocks, "put", put_and_tell)
+    token = {"authorization": f"Bearer {hub.tokens['alice']}"}
+    archive = (f"{ME}/upload", encode_form({}, "app.tar.gz", TREE), {**token, "content-type": FORM})
+    count_threads = hub.hub.settings.upload_threads
+    answers = send_together(hub.app, [archive] * count_threads + [("/api/v1/block", b"b", token)])
+    assert [answer.status for answer in answers] == [422] * count_threads + [201]
+    assert all(seen)
+
+
 def test_an_archive_beyond_the_limit_is_refused(hub: LocalHub) -> None:
     assert upload(hub, bytes(LIMIT + 1)).status == 413
     assert count(hub) == [0, 0]
@@ -253,12 +286,36 @@ def test_a_merge_of_something_else_is_refused(
     assert json.loads(answer.body) == {"status": "error", "message": message}
 
 
-def test_an_image_needs_a_name_and_a_hub_that_converts(hub: LocalHub) -> None:
-    answer = send_form(hub, f"{ME}/docker", encode_form({}, None))
-    assert (answer.status, json.loads(answer.body)["message"]) == (
-        400, "missing docker image name",
-    )  # fmt: skip
-    assert send_form(hub, f"{ME}/docker", encode_form({"image": "busybox"}, None)).status == 503
+class Converted(Jobs):
+    """Jobs of which each has ended when it is accepted."""
+
+    def submit(self, viewer: Viewer, kind: str, spec: dict[str, Any], **_more: Any) -> str:
+        """Note the job as done, or as failed if its image has a bad name."""
+        number = super().submit(viewer, kind, spec)
+        is_bad = "bad" in spec["image"]
+        self.finish(number, "failed" if is_bad else "done", "no such image", spec)
+        return number
+
+
+def test_an_image_is_converted_by_a_job(hub: LocalHub) -> None:
+    hub.hub.jobs = Converted(hub.hub, {}, 0)
+    for fields in ({}, {"image": ""}):
+        answer = send_form(hub, f"{ME}/docker", encode_form(fields, None))
+        assert answer.status == 400
+        assert json.loads(answer.body)["message"] == "missing docker image name"
+    done = payload(send_form(hub, f"{ME}/docker", encode_form({"image": "busybox"}, None)))
+    assert done["name"] == "busybox.fl"
+    for image, message in (("bad", "no such image"), ("A B", ""), ("x" * 501, "too long")):
+        answer = send_form(hub, f"{ME}/docker", encode_form({"image": image}, None))
+        assert answer.status == 422
+        assert message in json.loads(answer.body)["message"]
+    form = encode_form({"docker-input": "busybox"}, None)
+    answer = send_form(hub, "/docker-convert", form)
+    assert answer.status == 303
+    job = answer.headers["location"].removeprefix("/-/jobs/")
+    heard = hub.send("GET", f"/listen/{job}", user="alice")
+    assert (heard.status, heard.headers["location"]) == (307, f"/api/v1/jobs/{job}/events")
+    assert hub.send("GET", f"/listen/{job}", user="bob").status == 404
 
 
 def test_events_of_an_upload_are_heard_once_and_by_its_user(hub: LocalHub) -> None:
