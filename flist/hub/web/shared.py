@@ -23,8 +23,8 @@ TEXT = "text/plain; charset=utf-8"
 COUNTED_BLOCKS = 1_000_000
 CONTENT: dict[str, Any] = {"response_class": Response, "responses": IN_PARTS}
 """The options of an address that sends files."""
-SIGNED_IN: dict[int | str, dict[str, Any]] = describe_problems(400, 401, 403)
-"""What an address answers to a token that is wrong, or may too little."""
+SIGNED_IN: dict[int | str, dict[str, Any]] = describe_problems(400, 401, 403, 405)
+"""What an address answers to a token that is wrong or may too little, and to a slash in a name."""
 Endpoint = Callable[..., Any]
 
 

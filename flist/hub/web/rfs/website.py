@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 from fastapi import APIRouter, HTTPException, Request
@@ -27,9 +28,10 @@ from flist.hub.library.hub import Hub
 from flist.hub.names import DIGEST
 from flist.hub.state.blocks import Blocks
 from flist.hub.web.rfs.files import Files
-from flist.hub.web.shared import CONTENT, reading
+from flist.hub.web.shared import reading
 from flist.model import CHUNK_BYTES, Block, Inode, chunk_count, chunk_size
 from flist.mount.tree import Tree
+from serving.openapi import IN_PARTS
 from serving.pools import Pool
 from serving.respond import send_content
 
@@ -38,6 +40,10 @@ KEPT_FLISTS = 16
 KEPT_CHUNKS = 64
 INDEX = b"index.html"
 SANDBOX = "sandbox allow-scripts allow-forms allow-popups"
+MOVED: dict[str, Any] = {
+    "response_class": Response,
+    "responses": {**IN_PARTS, 307: {"description": "The same address with a slash at its end"}},
+}
 HEADERS = {"Content-Security-Policy": SANDBOX, "X-Content-Type-Options": "nosniff"}
 
 
@@ -171,8 +177,8 @@ def make_router(websites: Websites, pool: Pool) -> APIRouter:
     """Return the route of websites."""
     router = APIRouter()
 
-    @reading(router, "/website/{name}", **CONTENT)
-    @reading(router, "/website/{name}/{path:path}", **CONTENT)
+    @reading(router, "/website/{name}", **MOVED)
+    @reading(router, "/website/{name}/{path:path}", **MOVED)
     async def read_page(request: Request, name: str, path: str | None = None) -> Response:
         """Return a page of a website."""
         if not DIGEST.fullmatch(name):

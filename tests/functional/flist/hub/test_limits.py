@@ -17,7 +17,7 @@ from flist.blocks.codec import digest
 from flist.hub.accounts.passwords import Passwords
 from flist.hub.library.hub import open_hub
 from flist.hub.settings import HubSettings
-from tests.helpers.flist.hub import TOKEN, make_root
+from tests.helpers.flist.hub import TOKEN, fetch, make_flist, make_root
 from tests.helpers.flist.mount import Hub, serving
 from tests.helpers.waiting import wait_until
 
@@ -35,12 +35,16 @@ class Real(Passwords):
 
 @pytest.fixture(name="root", scope="module")
 def make_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make a hub's folder with one block that everybody may read."""
-    root = tmp_path_factory.mktemp("limits") / "hub"
-    hub = open_hub(HubSettings(root=make_root(root)))
+    """Make a hub's folder with a block and a flist that everybody may read."""
+    folder = tmp_path_factory.mktemp("limits")
+    root = make_root(folder / "hub")
+    data = make_flist(folder, root, "content")
+    hub = open_hub(HubSettings(root=root))
     hub.accounts.passwords = Real()
     hub.accounts.set_password("alice", PASSWORD)
-    hub.blocks.put(hub.tokens.find_viewer(TOKEN), digest(b"block"), b"block", is_open=True)
+    operator = hub.tokens.find_viewer(TOKEN)
+    hub.blocks.put(operator, digest(b"block"), b"block", is_open=True)
+    hub.flists.publish(operator, "me", "tree.fl", hub.contents.receive([data]))
     hub.close()
     return root
 
@@ -67,12 +71,20 @@ def read_block(hub: Hub) -> float:
     return time.monotonic() - began
 
 
+def read_flist(hub: Hub) -> float:
+    """Return how long a flist takes, in seconds."""
+    began = time.monotonic()
+    assert fetch(f"{hub.url}/me/tree.fl").startswith(b"SQLite format 3")
+    return time.monotonic() - began
+
+
 def read_while(hub: Hub, pool: ThreadPoolExecutor) -> Iterator[float]:
     """Yield the time of reads while many sign-ins are being checked."""
     running = [pool.submit(sign_in, hub, "wrong password") for _ in range(SIGN_INS)]
     wait_until(lambda: any(future.done() for future in running), "the first sign-in")
     while not all(future.done() for future in running):
         yield read_block(hub)
+        yield read_flist(hub)
     assert {future.result() for future in running} == {401}
 
 
@@ -81,6 +93,8 @@ def test_many_sign_ins_do_not_hold_up_reads(root: Path) -> None:
     with serving(root, "127.0.0.1:0", *words) as hub, ThreadPoolExecutor(SIGN_INS) as pool:
         times = list(read_while(hub, pool))
         assert len(times) > 10
+        last = statistics.quantiles(times, n=100)[-1]
+        print(f"{len(times)} reads during {SIGN_INS} sign-ins: 99 of 100 within {last:.3f} s")
         assert statistics.median(times) < READ_S
 
 
