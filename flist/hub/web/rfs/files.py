@@ -9,7 +9,7 @@ after the other.
 
 import time
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 
@@ -24,7 +24,9 @@ from flist.hub.errors import InvalidError
 from flist.hub.library.accepting import parse_flist
 from flist.hub.library.hub import Hub
 from flist.hub.names import DIGEST
+from flist.hub.state.batches import batches
 from flist.hub.state.blocks import Blocks, note_upload
+from flist.hub.state.objects import insert_all
 from flist.hub.state.tables import FILES, OBJECTS, PIECES
 from flist.hub.state.viewer import UPLOAD, Viewer
 from flist.hub.web.shared import CONTENT, reading, receive_body, send_immutable
@@ -40,33 +42,28 @@ class Files:
     def __init__(self, database: Database) -> None:
         self.database = database
 
-    def note(self, viewer: Viewer, name: str, index: int, block: str) -> bool:
-        """Record that `block` is part `index` of a file, which the viewer keeps; is that new?
+    def note(self, viewer: Viewer, name: str, places: Mapping[int, str]) -> bool:
+        """Record which blocks are at which places of a file, which the viewer keeps; is that new?
 
         No part changes of a file that is whole, or that others have completed.
         """
-        key = {"object": name, "position": index}
-        values = {**key, "block": bytes.fromhex(block)}
         with self.database.writing() as connection:
             if not hold_name(connection, name):
                 return False
-            known = connection.execute(select(PIECES.c.block).filter_by(**key)).scalar()
-            if known is not None and bytes(known) == values["block"]:
+            known = find_places(connection, name, places)
+            changed = {index: block for index, block in places.items() if known.get(index) != block}
+            if not changed:
                 return claim(connection, viewer, name)
             if is_others(connection, viewer, name):
                 return False
-            if not insert_new(connection, PIECES, values):
-                connection.execute(delete(PIECES).filter_by(**key))
-                insert_new(connection, PIECES, values)
+            put_places(connection, name, changed)
             claim(connection, viewer, name)
         return True
 
-    def block_at(self, name: str, index: int) -> str | None:
-        """Return the block that is known as part `index` of the file `name`, or None."""
-        wanted = select(PIECES.c.block).filter_by(object=name, position=index)
+    def places(self, name: str, indexes: Iterable[int]) -> dict[int, str]:
+        """Return which blocks are known to be at these places of a file."""
         with self.database.reading() as connection:
-            found = connection.execute(wanted).scalar()
-        return None if found is None else bytes(found).hex()
+            return find_places(connection, name, indexes)
 
     def parts(self, name: str) -> list[tuple[str, int]] | None:
         """Return the known blocks of a file with their indexes, in order; None: no such file."""
@@ -86,6 +83,28 @@ class Files:
         with self.database.reading() as connection:
             is_whole = is_object(connection, name)
         return blocks if is_whole or name_file(blocks) == name else None
+
+
+def find_places(connection: Connection, name: str, indexes: Iterable[int]) -> dict[int, str]:
+    """Return which blocks are known to be at these places of a file."""
+    found: dict[int, str] = {}
+    for some in batches(indexes):
+        wanted = select(PIECES.c.position, PIECES.c.block).where(
+            PIECES.c.object == name, PIECES.c.position.in_(some)
+        )
+        found.update((row.position, bytes(row.block).hex()) for row in connection.execute(wanted))
+    return found
+
+
+def put_places(connection: Connection, name: str, places: Mapping[int, str]) -> None:
+    """Put blocks in places of a file."""
+    for some in batches(places):
+        connection.execute(
+            delete(PIECES).where(PIECES.c.object == name, PIECES.c.position.in_(some))
+        )
+    rows = ({"object": name, "position": index, "block": bytes.fromhex(block)}
+            for index, block in places.items())  # fmt: skip
+    insert_all(connection, PIECES, rows)
 
 
 def is_object(connection: Connection, name: str) -> bool:

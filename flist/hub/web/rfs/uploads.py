@@ -81,7 +81,7 @@ def add_block_upload(router: APIRouter, hub: Hub, files: Files) -> None:
         is_known = hub.readers.may_read_block(asking, block_id)
         is_new = hub.blocks.put(asking, block_id, body, is_open=True) or not is_known
         if place.has_place:
-            is_new |= files.note(asking, file_hash, index, place.block_hash)
+            is_new |= files.note(asking, file_hash, {index: place.block_hash})
         return place.block_hash, is_new
 
     @router.post(f"/{api.BLOCK}", status_code=201)
@@ -105,17 +105,32 @@ def find_missing(hub: Hub, files: Files, asking: Viewer, asked: Sequence[BlockPl
     block_ids = {bytes.fromhex(place.block_hash) for place in asked}
     missing = hub.blocks.missing(block_ids)
     missing |= block_ids - hub.readers.claimable(asking, block_ids)
-    may_note = UPLOAD in asking.scopes
-    found = []
-    for place in asked:
-        is_missing = bytes.fromhex(place.block_hash) in missing
-        if not is_missing and place.has_place:
-            is_known = files.block_at(place.file_hash, place.block_index) == place.block_hash
-            if not is_known and may_note:
-                files.note(asking, place.file_hash, place.block_index, place.block_hash)
-            is_missing = not is_known and not may_note
-        if is_missing:
-            found.append(place.block_hash)
+    there = [place for place in asked if bytes.fromhex(place.block_hash) not in missing]
+    unplaced = find_unplaced(files, there)
+    if UPLOAD in asking.scopes:
+        for name, places in unplaced.items():
+            files.note(asking, name, places)
+        unplaced = {}
+    return [
+        place.block_hash
+        for place in asked
+        if bytes.fromhex(place.block_hash) in missing
+        or (place.has_place and place.block_index in unplaced.get(place.file_hash, ()))
+    ]
+
+
+def find_unplaced(files: Files, there: Sequence[BlockPlace]) -> dict[str, dict[int, str]]:
+    """Return, by file, the places of which it is not known that the blocks are there."""
+    asked: dict[str, dict[int, str]] = {}
+    for place in there:
+        if place.has_place:
+            asked.setdefault(place.file_hash, {})[place.block_index] = place.block_hash
+    found = {}
+    for name, places in asked.items():
+        known = files.places(name, places)
+        unknown = {index: block for index, block in places.items() if known.get(index) != block}
+        if unknown:
+            found[name] = unknown
     return found
 
 

@@ -17,7 +17,7 @@ from starlette.responses import RedirectResponse, Response
 from flist.hub.errors import AbsentError
 from flist.hub.library.hub import Hub
 from flist.hub.state.tables import EVENTS, JOBS
-from flist.hub.state.viewer import Viewer
+from flist.hub.state.viewer import READ, Viewer
 from flist.hub.web.viewers import viewer
 from flist.hub.web.zerohub.building import Built
 from flist.hub.web.zerohub.envelope import READING, EnvelopeRoute
@@ -95,7 +95,9 @@ def make_router(hub: Hub) -> APIRouter:
 
 
 def has_job(hub: Hub, asking: Viewer, job: str) -> bool:
-    """Return whether the viewer has such a job."""
+    """Return whether the viewer has such a job, and may follow it."""
+    if READ not in asking.scopes:
+        return False
     try:
         return hub.jobs is not None and hub.jobs.find(asking, job).kind != KIND
     except AbsentError:

@@ -5,10 +5,11 @@ import json
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import Connection, select
 
 from flist.hub.contents.contents import PIECE_BYTES
 from flist.hub.state.tables import FILES, PIECES
+from flist.hub.web.rfs import files
 from flist.server.names import name_block, name_file
 from tests.helpers.flist.hub import LocalHub, make_hub
 
@@ -105,3 +106,22 @@ def test_a_file_is_kept_for_everybody_who_sent_a_part_of_it(hub: LocalHub) -> No
     with hub.hub.database.reading() as connection:
         keepers = connection.execute(select(FILES.c.account_id).filter_by(object=name)).all()
     assert len(keepers) == 2
+
+
+def test_a_question_about_a_large_file_is_one_change(
+    hub: LocalHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert hub.send("POST", "/api/v1/block", BLOCKS[0], user="alice").status == 201
+    block, count = name_block(BLOCKS[0]), 1200
+    rows = [{"block_hash": block, "file_hash": "a" * 64, "block_index": n} for n in range(count)]
+    changes, hold = [], files.hold_name
+
+    def counted(connection: Connection, name: str) -> bool:
+        changes.append(name)
+        return hold(connection, name)
+
+    monkeypatch.setattr(files, "hold_name", counted)
+    for _ in range(2):
+        answer = hub.send("POST", "/api/v1/block/verify", {"blocks": rows}, user="alice")
+        assert json.loads(answer.body) == {"missing": []}
+    assert (len(changes), count_parts(hub)) == (1, count)

@@ -137,7 +137,7 @@ def test_parts_named_while_a_file_is_kept_do_not_damage_it(
     with ThreadPoolExecutor(1) as pool:
         with hub.database.writing() as connection:
             hub.contents.keep(mallory, connection, draft, "")
-            noted = pool.submit(files.note, mallory, draft.digest, 7, part.hex())
+            noted = pool.submit(files.note, mallory, draft.digest, {7: part.hex()})
             wait([noted], BLOCKED_S)
         assert noted.result(DEADLINE_S) is False
     assert hub.contents.path(draft.digest).read_bytes() == b"a file"
