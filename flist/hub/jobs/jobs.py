@@ -356,9 +356,14 @@ class Jobs:
 CANCEL = "cancelled, not ended yet"
 
 
+def is_operator(viewer: Viewer) -> bool:
+    """Return whether a viewer may know of all jobs."""
+    return viewer.is_admin and ADMIN in viewer.scopes
+
+
 def may_know(viewer: Viewer, job: Job) -> bool:
     """Return whether a viewer may know of a job: its own, and for its token's repository."""
-    is_own = job.account == viewer.name or (viewer.is_admin and ADMIN in viewer.scopes)
+    is_own = job.account == viewer.name or is_operator(viewer)
     return is_own and viewer.repository in (None, job.spec.get("repository"))
 
 

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, delete, func, insert, select, update
@@ -61,6 +62,7 @@ class Objects:
         mine = update(OBJECTS).where(OBJECTS.c.digest == digest)
         while not insert_new(connection, OBJECTS, values):
             if connection.execute(mine.values(touched_s=now_s)).rowcount:
+                add_uses(connection, digest, {*pieces, *uses})
                 return
             # Garbage collection has removed the row in between.
         # A client may have named parts of a file as it liked: what was uploaded whole counts.
@@ -71,12 +73,22 @@ class Objects:
             PIECES,
             ({"object": digest, "position": at, "block": b} for at, b in enumerate(pieces)),
         )
-        needed = {*pieces, *uses}
-        insert_all(connection, USES, ({"block": b, "object": digest} for b in sorted(needed)))
-        blocks = select(USES.c.block).where(USES.c.object == digest)
-        total = select(func.coalesce(func.sum(BLOCKS.c.size), 0)).where(BLOCKS.c.id.in_(blocks))
-        size_of = connection.execute(total).scalar()
-        connection.execute(mine.values(uses_bytes=size_of))
+        add_uses(connection, digest, {*pieces, *uses})
+
+
+def add_uses(connection: Connection, digest: str, needed: AbstractSet[bytes]) -> None:
+    """Note which blocks an object needs, whose row the caller has inserted or changed.
+
+    It may have come before its blocks, or from somebody who could not name all of them.
+    """
+    blocks = select(USES.c.block).where(USES.c.object == digest)
+    missing = needed - {bytes(row.block) for row in connection.execute(blocks)}
+    if not missing:
+        return
+    insert_all(connection, USES, ({"block": b, "object": digest} for b in sorted(missing)))
+    total = select(func.coalesce(func.sum(BLOCKS.c.size), 0)).where(BLOCKS.c.id.in_(blocks))
+    change = update(OBJECTS).where(OBJECTS.c.digest == digest)
+    connection.execute(change.values(uses_bytes=connection.execute(total).scalar()))
 
 
 def insert_all(connection: Connection, table: object, rows: Iterable[dict[str, object]]) -> None:

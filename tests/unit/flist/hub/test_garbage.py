@@ -229,3 +229,19 @@ def test_uploads_of_a_block_and_collectors_race(tmp_path: Path, rounds: int) -> 
     assert stored(hub.hub) == set()
     with hub.hub.database.reading() as connection:
         assert connection.execute(select(UPLOADS)).all() == []
+
+
+def test_a_flist_that_came_as_a_file_before_its_blocks_keeps_them(
+    hub: LocalHub, tmp_path: Path
+) -> None:
+    """Also if it was somebody else who sent it, and could not name its blocks yet."""
+    (tmp_path / "other").mkdir()
+    data = make_flist(tmp_path, tmp_path / "other", "content")
+    assert hub.send("POST", "/api/v1/file", data, user="bob").status == 201
+    blocks = {path.name: path.read_bytes() for path in tmp_path.glob("other/blocks/*/*")}
+    for body in blocks.values():
+        assert hub.send("POST", "/api/v1/block", body, user="alice").status == 201
+    assert hub.send("PUT", "/alice/a.fl", data, user="alice").status == 201
+    make_old(hub.hub)
+    collect(hub.hub, 60.0)
+    assert stored(hub.hub) == {*blocks, name_block(data)}
