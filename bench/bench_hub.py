@@ -13,7 +13,6 @@ and beside each is the processor time that the server took for a request.
 """
 
 import contextlib
-import hashlib
 import itertools
 import json
 import os
@@ -33,15 +32,19 @@ import psutil
 from bench.bench_bootstrap import percentiles
 from bench.helpers import DEADLINE_S, need, read_options, talk
 from bench.wrk import Wrk
+from flist.blocks.codec import digest
+from flist.hub.library.hub import open_hub
+from flist.hub.settings import HubSettings
+from flist.hub.state.viewer import SCOPES
+from tests.helpers.flist.gallery import write_large
 from tests.helpers.flist.servers import run_nginx
 from tests.helpers.serving.process import running
 
 BLOCKS, LEAST_BYTES, MOST_BYTES = 200, 200_000, 512 << 10
-FLIST_BYTES = 20_000_000
+FLIST_ENTRIES, COLD_ENTRIES = 250_000, 12_000  # about 20 MB and 1 MB
 NODES, NODE_BLOCKS, CLIENTS = 1000, 10, 2
 CONNECTIONS = (1, 16, 64)
 AIM = 0.8
-TOKEN = "a-token-of-the-benchmark"
 NGINX = "; root {root}; sendfile on; keepalive_requests 1000000; client_max_body_size 8m;"
 NGINX += " client_body_buffer_size 1m; dav_methods PUT;"
 Row = dict[str, float]
@@ -69,30 +72,49 @@ class Contender:
         return int(sum(process.memory_full_info().pss for process in self.family()))
 
 
-def write_hub(root: Path) -> tuple[list[str], str]:
-    """Make a hub folder; return the paths of its blocks and of its flist."""
-    rng, paths = random.Random(7), []
-    for _ in range(BLOCKS):
-        data = rng.randbytes(rng.randint(LEAST_BYTES, MOST_BYTES))
-        name = hashlib.blake2b(data, digest_size=32).hexdigest()
-        paths.append(f"/blocks/{name[:2]}/{name}")
-        path = root / paths[-1][1:]
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
-    (root / "put").mkdir()
-    (root / "put").chmod(0o777)  # nginx' workers are another user
-    (root / "flists" / "me").mkdir(parents=True)
-    (root / "flists" / "me" / "large.fl").write_bytes(rng.randbytes(FLIST_BYTES))
-    return paths, "/flists/me/large.fl"
+class Stock:
+    """A hub with accounts in the folder `root`, whose public files nginx has in the same places."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        root.mkdir()
+        (root / "put").mkdir()
+        (root / "put").chmod(0o777)  # nginx' workers are another user
+        self.hub = open_hub(HubSettings(root=root))
+        account = self.hub.accounts.create("me", is_admin=True)
+        self.viewer = self.hub.accounts.viewer_of(account, SCOPES)
+        self.token = self.hub.tokens.create(account, "bench", SCOPES)
+
+    def add_blocks(self) -> list[str]:
+        """Add blocks that everybody may read; return their paths."""
+        rng, paths = random.Random(7), []
+        for _ in range(BLOCKS):
+            data = rng.randbytes(rng.randint(LEAST_BYTES, MOST_BYTES))
+            block_id = digest(data)
+            self.hub.blocks.put(self.viewer, block_id, data, is_open=True)
+            paths.append(f"/blocks/{block_id.hex()[:2]}/{block_id.hex()}")
+        return paths
+
+    def add_flist(self, name: str, entries: int) -> str:
+        """Publish a flist of so many entries; return its path."""
+        place = self.root / "me" / name
+        place.parent.mkdir(exist_ok=True)
+        write_large(place, one=entries)
+        place.chmod(0o644)
+        draft = self.hub.contents.receive([place.read_bytes()])
+        try:
+            self.hub.flists.publish(self.viewer, "me", name, draft)
+        finally:
+            draft.discard()
+        return f"/me/{name}"
 
 
 @contextlib.contextmanager
 def run_both(folder: Path, root: Path) -> Iterator[list[Contender]]:
     """Run both servers, each with as many processes as there are processors."""
     count = len(os.sched_getaffinity(0))
-    (folder / "tokens").write_text(f"{TOKEN}\n")
     call = [sys.executable, "-m", "zero_os", "hub", "serve", str(root), "--listen", "127.0.0.1:0"]
-    call += ["--tokens", str(folder / "tokens"), "--workers", "0", "--log-level", "warning"]
+    call += ["--workers", "0", "--log-level", "warning"]
     more = NGINX.format(root=root)
     with (
         running(call, folder / "log") as ours,
@@ -143,10 +165,12 @@ def compare(
     return {**found, "ratio": shown}
 
 
-def bench_uploads(wrk: Wrk, servers: list[Contender], rounds: int, seconds: int) -> dict[str, Row]:
+def bench_uploads(
+    wrk: Wrk, servers: list[Contender], rounds: int, seconds: int, token: str
+) -> dict[str, Row]:
     """Send new blocks to both."""
     starts = itertools.count(0, 10_000_000)
-    header = f'["Authorization"] = "Bearer {TOKEN}", ["Content-Type"] = "application/octet-stream"'
+    header = f'["Authorization"] = "Bearer {token}", ["Content-Type"] = "application/octet-stream"'
 
     def measure(server: Contender) -> Row:
         start = next(starts)
@@ -188,7 +212,8 @@ def bench(folder: Path, *, is_quick: bool) -> dict[str, Any]:
     rounds = 2 if is_quick else 11
     seconds = 1
     root = folder / "hub"
-    paths, flist = write_hub(root)
+    stock = Stock(root)
+    paths, flist = stock.add_blocks(), stock.add_flist("large.fl", FLIST_ENTRIES)
     wrk = Wrk(folder / "wrk")
     told: dict[str, Any] = {}
     with run_both(folder, root) as servers:
@@ -207,10 +232,9 @@ def bench(folder: Path, *, is_quick: bool) -> dict[str, Any]:
         told["flist"] = compare(
             "flist, 4 connections", rounds, servers, lambda s: wrk.get(s.url, [flist], 4, seconds)
         )
-        told["uploads"] = bench_uploads(wrk, servers, rounds, seconds)
+        told["uploads"] = bench_uploads(wrk, servers, rounds, seconds, stock.token)
         nodes = NODES // 10 if is_quick else NODES
-        (root / "flists" / "me" / "cold.fl").write_bytes(random.Random(8).randbytes(1_000_000))
-        cold = ["/flists/me/cold.fl", *paths[:NODE_BLOCKS]]
+        cold = [stock.add_flist("cold.fl", COLD_ENTRIES), *paths[:NODE_BLOCKS]]
         told["nodes"] = {s.name: bench_nodes(folder, s, nodes, cold) for s in servers}
     return told
 
