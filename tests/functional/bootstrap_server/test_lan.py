@@ -202,7 +202,7 @@ def test_a_mirror_takes_the_place_of_the_server(lab: LanLab, tmp_path: Path) -> 
     words = ["--dhcp", "proxy", "--server", url, "--mirror", str(tmp_path / "mirror")]
     process = lab.lan(*words)
     script = lab.fetch(f"{LAN}/autoexec.ipxe").decode()
-    assert f"set base1 {LAN}/kernel/dev\n" in script and f"hub={LAN}/hub " in script
+    assert f"set base1 {LAN}/kernel/dev\n" in script and f"hub={LAN}/hub," in script
     assert url not in script
     release = lab.fetch(f"{LAN}/kernel/dev/release.ipxe")
     kernel = f"{LAN}/kernel/dev/{release.split()[3].decode()}/vmlinuz"
