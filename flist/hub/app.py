@@ -91,7 +91,13 @@ def create_hub_app(hub: Hub) -> FastAPI:
         try:
             yield
         finally:
-            for stop in (hub.jobs.close, chores.close, upkeep.stop, hub.close):
+            for stop in (
+                websites.ending.close,
+                hub.jobs.close,
+                chores.close,
+                upkeep.stop,
+                hub.close,
+            ):
                 await to_thread.run_sync(stop)
 
     app, hub.kit = make_app(hub.settings, lifespan)

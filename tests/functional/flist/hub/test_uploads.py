@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from flist.hub.contents.contents import PIECE_BYTES
 from flist.hub.web.bodies import MAX_JSON_BYTES
 from tests.helpers.flist.hub import TOKEN, fetch, make_root
 from tests.helpers.flist.mount import Hub, rfs, serving
@@ -124,7 +125,7 @@ def test_a_whole_file_goes_up_and_comes_down(hub: Hub, tmp_path: Path, size: int
     assert send(f"{hub.url}/api/v1/file", content)["file_hash"] == name
     assert fetch(f"{hub.url}/api/v1/file/{name}") == content
     listed = json.loads(fetch(f"{hub.url}/api/v1/blocks/{name}"))["blocks"]
-    assert [index for _, index in listed] == list(range(-(-size // (1 << 20))))
+    assert [index for _, index in listed] == list(range(-(-size // PIECE_BYTES)))
     if size > 1 << 20:
         part = fetch(f"{hub.url}/api/v1/file/{name}", Range="bytes=1048570-1048580")
         assert part == content[1048570:1048581]
