@@ -16,6 +16,7 @@ from flist.format.signing.keys import generate_key, load_private_key
 from flist.format.signing.sign import sign_flist
 from flist.hub.app import create_app
 from flist.hub.library.accepting import parse_flist
+from flist.hub.library.links import Links
 from flist.hub.mirror.export import Exporter
 from flist.hub.mirror.follow import Follower
 from flist.hub.mirror.mirrors import Mirrors
@@ -177,6 +178,25 @@ def test_an_export_has_nothing_private_and_prunes(tmp_path: Path) -> None:
     assert done.flists == 0 and done.removed > 0
     assert [p for p in target.rglob("*") if p.is_file()] == [target / "api" / "flist"]
     assert json.loads((target / "api" / "flist").read_text()) == []
+
+
+def test_an_export_has_links_to_what_is_public_and_leaves_out_the_others(tmp_path: Path) -> None:
+    hub = make_hub(tmp_path / "hub")
+    fill(hub, make_source(tmp_path / "source", TEXTS))
+    operator, links = hub.viewer("operator"), Links(hub.hub.flists)
+    hub.hub.repositories.create(operator, "me")
+    links.link(operator, "me", "good.fl", ("tf-zos", "production.fl"))
+    links.link(operator, "tf-zos", "zos.fl", ("tf-zos", "production.fl"), "v1")
+    links.link_tag(operator, "me", "latest", ("tf-zos", "v1"))
+    links.promote(operator, ("tf-zos", "production.fl"), "me", "copy.fl")
+    links.link(operator, "tf-zos", "gone.fl", ("me", "copy.fl"))
+    hub.hub.flists.delete(operator, "me", "copy.fl")
+    target = tmp_path / "export"
+    assert Exporter(hub.hub, FolderTarget(target)).run().flists == 2
+    listed = json.loads((target / "api" / "flist").read_text())
+    assert listed == ["me/good.fl", "tf-zos/production.fl"]
+    good, real = (target / "flists" / name for name in listed)
+    assert good.read_bytes() == real.read_bytes()
 
 
 def is_open(port: int) -> bool:
