@@ -14,7 +14,9 @@ import urllib3
 from flist.errors import StoreError
 from flist.format.signing.keys import generate_key, load_private_key
 from flist.format.signing.sign import sign_flist
+from flist.hub.accounts.administration import CONSOLE
 from flist.hub.app import create_app
+from flist.hub.cli import main
 from flist.hub.library.accepting import parse_flist
 from flist.hub.library.links import Links
 from flist.hub.mirror.export import Exporter
@@ -134,7 +136,7 @@ def test_of_several_servers_one_pulls(tmp_path: Path) -> None:
     now = [1000.0]
     mirrors = Mirrors(hub.hub, clock=lambda: now[0])
     with serve(source) as url:
-        number = mirrors.add(hub.viewer("operator"), url, "*", 60)
+        number = mirrors.add(CONSOLE, "operator", url, "*", 60)
         assert mirrors.run_due(lambda _: None) == 1
         assert mirrors.run_due(lambda _: None) == 0
         now[0] += 60
@@ -152,6 +154,19 @@ def fill(hub: LocalHub, source: Path) -> None:
     """Publish the flist of a plain folder on a hub."""
     with serve(source) as url:
         assert Follower(hub.hub, hub.viewer("operator")).pull(url).changed == 1
+
+
+def test_a_mirror_ends_with_the_account_that_it_publishes_as(tmp_path: Path) -> None:
+    hub = make_hub(tmp_path / "hub")
+    mirrors = Mirrors(hub.hub)
+    number = mirrors.add(CONSOLE, "bob", "http://127.0.0.1:9", "*", 60)
+    hub.hub.accounts.disable("bob")
+    assert mirrors.run(mirrors.find(number), lambda _: None) is None
+    assert mirrors.find(number).message == "failed: the account bob is disabled"
+    hub.hub.accounts.delete("bob")
+    status = main(["mirror", "remove", str(number), "--root", str(tmp_path / "hub")], "zos hub")
+    assert status == 0 and mirrors.list_all() == []
+    assert hub.hub.audit.page(action="mirror.remove")[0].account == "(console)"
 
 
 def test_an_export_is_a_plain_folder_that_another_hub_follows(tmp_path: Path, key: Path) -> None:
