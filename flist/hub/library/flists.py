@@ -134,9 +134,19 @@ class Flists:
     # -- writing ---------------------------------------------------------------------------------
 
     def publish(
-        self, viewer: Viewer, repo: str, name: str, draft: Draft, signature: str | None = None
+        self,
+        viewer: Viewer,
+        repo: str,
+        name: str,
+        draft: Draft,
+        signature: str | None = None,
+        *,
+        shown: AbstractSet[bytes] = frozenset(),
     ) -> Version:
         """Publish a draft under a name, whole or not at all.
+
+        The flist may name what the viewer can claim, and the blocks `shown`: it has sent what is in
+        them for this flist.
 
         Raises `InvalidError` for what is no flist, names blocks that are not there, or is not
         signed as the repository demands.
@@ -146,7 +156,8 @@ class Flists:
         owned = self.repositories.demand_write(viewer, repo)
         parsed = parse_flist(draft.path)
         self.contents.blocks.adopt(parsed.blocks)
-        check_blocks(parsed, parsed.blocks - self.readers.claimable(viewer, parsed.blocks))
+        foreign = parsed.blocks - shown
+        check_blocks(parsed, foreign - self.readers.claimable(viewer, foreign))
         self.quotas.demand_version(owned.owner_id, owned.owner, parsed.blocks)
         self.contents.send(viewer, draft)
         with self.database.writing() as connection:
