@@ -252,7 +252,7 @@ def test_upkeep_goes_on_after_an_unexpected_error(
     hub: LocalHub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(collecting, "TICK_S", 0.0)
-    calls = []
+    calls: list[None] = []
 
     def flush() -> None:
         calls.append(None)
