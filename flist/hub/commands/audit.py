@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Any
 
+from common.errors import UsageError
 from flist.hub.commands import console
 from flist.hub.library.hub import Hub
 from flist.hub.state.audit import Audit, Event
@@ -29,6 +30,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def show(hub: Hub, options: Mapping[str, Any]) -> None:
     """Print the newest lines, the newest last."""
+    if options["lines"] < 0:
+        raise UsageError(f"cannot show {options['lines']} lines", hint="0 shows all")
     chosen = {key: options[key] for key in ("subject", "account", "action")}
     found = list(islice(every_line(hub.audit, chosen), options["lines"] or None))
     console.show([describe(event) for event in reversed(found)], is_json=options["json"])

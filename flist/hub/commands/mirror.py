@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from flist.errors import FlistError
+from flist.hub.accounts.administration import CONSOLE
 from flist.hub.commands import console
 from flist.hub.library.hub import Hub
 from flist.hub.mirror.mirrors import Mirror, Mirrors
-from flist.hub.state.viewer import SCOPES
 from flist.values import parse_seconds
 
 NAME, HELP = "mirror", "follow other hubs: pull what is missing here"
@@ -38,8 +38,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def add(hub: Hub, options: Mapping[str, Any]) -> None:
     """Follow a hub."""
-    viewer = hub.accounts.viewer_of(hub.accounts.find(options["user"]), SCOPES)
-    number = Mirrors(hub).add(viewer, options["urls"], options["pattern"], options["every"])
+    given = (options[key] for key in ("user", "urls", "pattern", "every"))
+    number = Mirrors(hub).add(CONSOLE, *given)
     console.talk(f"mirror {number} is added")
 
 
@@ -64,11 +64,7 @@ def describe(mirror: Mirror) -> dict[str, Any]:
 
 def remove(hub: Hub, options: Mapping[str, Any]) -> None:
     """Follow a hub no longer."""
-    mirrors = Mirrors(hub)
-    viewer = hub.accounts.viewer_of(
-        hub.accounts.find(mirrors.find(options["number"]).created_by), SCOPES
-    )
-    mirrors.remove(viewer, options["number"])
+    Mirrors(hub).remove(CONSOLE, options["number"])
 
 
 def pull_now(hub: Hub, options: Mapping[str, Any]) -> None:

@@ -157,11 +157,13 @@ class Contents:
         """Let one thread at a time fetch an object."""
         with self.lock:
             mine = self.fetching.setdefault(name, threading.Lock())
-        with mine:
-            yield
-        with self.lock:
-            if not mine.locked():
-                self.fetching.pop(name, None)
+        try:
+            with mine:
+                yield
+        finally:
+            with self.lock:
+                if not mine.locked():
+                    self.fetching.pop(name, None)
 
     def is_fresh(self, place: Path) -> bool:
         """Return whether the copy is there, and note that it is used."""

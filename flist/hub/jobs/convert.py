@@ -25,12 +25,12 @@ def convert(context: Context) -> dict[str, Any]:
     spec = context.task.spec
     done = work(context, {"kind": "convert", "platform": spec.get("platform", "")})
     with open_folder(context.folder) as folder:
-        count = store_blocks(context, folder)
+        stored = store_blocks(context, folder)
         limit = context.hub.settings.max_flist_bytes
         draft = context.hub.contents.receive(read_inside(folder, META, limit))
     try:
         version = context.hub.flists.publish(
-            context.task.viewer, spec["repository"], spec["name"], draft
+            context.task.viewer, spec["repository"], spec["name"], draft, shown=stored
         )
     finally:
         draft.discard()
@@ -43,7 +43,7 @@ def convert(context: Context) -> dict[str, Any]:
         "digest": version.digest,
         "image": spec["image"],
         "image_digest": str(done.get("digest", ""))[:200],
-        "blocks": count,
+        "blocks": len(stored),
         "entries": int(done.get("inodes", 0)),
         "size_bytes": int(done.get("size_bytes", 0)),
     }
@@ -83,17 +83,17 @@ def limits_of(settings: HubSettings) -> dict[str, Any]:
     }
 
 
-def store_blocks(context: Context, folder: int) -> int:
-    """Put the blocks that a worker has made into the store; return how many."""
-    count = 0
+def store_blocks(context: Context, folder: int) -> set[bytes]:
+    """Put the blocks that a worker has made into the store; return their ids."""
+    stored: set[bytes] = set()
     for name, data in read_blocks(folder, MAX_BLOCK_BYTES):
         block_id = digest(data)
         if block_id.hex() != name:
             raise WorkError("the worker failed: a block has another hash than its name")
         context.hub.blocks.put(context.task.viewer, block_id, data, is_open=False)
-        count += 1
-        context.progress(WORKED, f"storing blocks: {count}")
-    return count
+        stored.add(block_id)
+        context.progress(WORKED, f"storing blocks: {len(stored)}")
+    return stored
 
 
 def check_image(text: str) -> str:

@@ -257,6 +257,7 @@ class Jobs:
             self.tell(task.id, RUNNING, 0.0, "started")
             with self._folder() as folder:
                 result = self.kinds[task.kind](Context(self, task, folder))
+            self.finish(task.id, DONE, "done", result)
         except ZosError as error:
             for note in getattr(error, "__notes__", ()):
                 self.log("a worker failed", job=task.id, said=note)
@@ -266,8 +267,6 @@ class Jobs:
         except Exception as error:  # the job's owner must hear of it, and the others go on
             self.log("job failed", job=task.id, error=repr(error))
             self._fail(task, "the server failed; its log says why")
-        else:
-            self.finish(task.id, DONE, "done", result)
 
     @contextlib.contextmanager
     def _folder(self) -> Iterator[Path]:
@@ -288,7 +287,7 @@ class Jobs:
 
     def tell(self, number: str, state: str, percent: float, message: str) -> None:
         """Note how far a job is, and tell those who watch it."""
-        percent = min(max(percent, 0.0), 100.0)
+        percent = min(max(0.0, percent), 100.0)  # in this order, NaN becomes 0
         event = {"status": "update", "message": message, "progress": round(percent, 1)}
         self._note(number, event, state=state, progress=percent, message=message)
 
@@ -308,6 +307,8 @@ class Jobs:
         now_s = time.time()
         values["message"] = str(values["message"])[:MESSAGE_MAX_CHARS]
         mine = (JOBS.c.id == number) & JOBS.c.state.not_in(FINAL)
+        if values["state"] not in FINAL:  # else this server would never see that it is cancelled
+            mine &= JOBS.c.message != CANCEL
         with self.hub.database.writing() as connection:
             change = update(JOBS).where(mine).values(**values, updated_s=now_s)
             if connection.execute(change).rowcount:

@@ -238,6 +238,9 @@ class Checker:
         except InvalidError:
             self.tell_object(found, "it is no flist")
             return
+        except FlistError:  # removed, or the store has failed, since it was put together
+            self.tell_object(found, "it cannot be read")
+            return
         wanted = select(USES.c.block).where(USES.c.object == found.digest)
         with self.hub.database.reading() as connection:
             known = {bytes(row.block) for row in connection.execute(wanted)}

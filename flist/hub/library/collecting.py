@@ -117,6 +117,8 @@ class Upkeep:
                 return
             except (ZosError, OSError) as error:
                 self.hub.kit.log.error("upkeep", error=str(error))
+            except Exception as error:  # the next time it may go well, and the server goes on
+                self.hub.kit.log.error("upkeep", error=repr(error))
 
     def is_due(self) -> bool:
         """Return whether this server shall collect garbage now."""

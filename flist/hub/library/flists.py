@@ -4,7 +4,7 @@ import time
 from collections.abc import Set as AbstractSet
 from typing import Any
 
-from sqlalchemy import Connection, and_, delete, exists, func, insert, select, update
+from sqlalchemy import Connection, delete, exists, func, insert, select, update
 
 from flist.errors import SignatureError
 from flist.format.opening import AnyFlist, open_unchanging
@@ -12,7 +12,7 @@ from flist.format.signing.signature import parse_signature
 from flist.hub.contents.contents import Contents, Draft
 from flist.hub.errors import AbsentError, BlocksMissingError, InvalidError
 from flist.hub.library.accepting import Parsed, check_signature, check_signers, parse_flist
-from flist.hub.library.readers import Readers, readable, version_uses
+from flist.hub.library.readers import Readers, is_closable, readable
 from flist.hub.library.repositories import Repositories
 from flist.hub.library.values import Entry, Repository, Version
 from flist.hub.names import is_flist
@@ -23,9 +23,7 @@ from flist.hub.state.blocks import note_upload
 from flist.hub.state.tables import (
     BLOCKS,
     ENTRIES,
-    FILES,
     OBJECTS,
-    PIECES,
     REPOSITORIES,
     SIGNATURES,
     UPLOADS,
@@ -134,9 +132,19 @@ class Flists:
     # -- writing ---------------------------------------------------------------------------------
 
     def publish(
-        self, viewer: Viewer, repo: str, name: str, draft: Draft, signature: str | None = None
+        self,
+        viewer: Viewer,
+        repo: str,
+        name: str,
+        draft: Draft,
+        signature: str | None = None,
+        *,
+        shown: AbstractSet[bytes] = frozenset(),
     ) -> Version:
         """Publish a draft under a name, whole or not at all.
+
+        The flist may name what the viewer can claim, and the blocks `shown`: it has sent what is in
+        them for this flist.
 
         Raises `InvalidError` for what is no flist, names blocks that are not there, or is not
         signed as the repository demands.
@@ -146,7 +154,8 @@ class Flists:
         owned = self.repositories.demand_write(viewer, repo)
         parsed = parse_flist(draft.path)
         self.contents.blocks.adopt(parsed.blocks)
-        check_blocks(parsed, parsed.blocks - self.readers.claimable(viewer, parsed.blocks))
+        foreign = parsed.blocks - shown
+        check_blocks(parsed, foreign - self.readers.claimable(viewer, foreign))
         self.quotas.demand_version(owned.owner_id, owned.owner, parsed.blocks)
         self.contents.send(viewer, draft)
         with self.database.writing() as connection:
@@ -363,12 +372,9 @@ def claim_blocks(connection: Connection, viewer: Viewer, parsed: Parsed) -> None
 def close_uploads(connection: Connection, viewer: Viewer, parsed: Parsed) -> None:
     """Close the viewer's open uploads that a private flist names and nothing public needs."""
     closed = 0
-    kept = exists().where(PIECES.c.block == UPLOADS.c.block, FILES.c.object == PIECES.c.object)
-    is_public = version_uses(UPLOADS.c.block).where(REPOSITORIES.c.is_private.is_(False))
     for ids in batches(sorted(parsed.blocks)):
         mine = (UPLOADS.c.account_id == viewer.account_id) & UPLOADS.c.block.in_(ids)
-        wanted = and_(mine, UPLOADS.c.is_open, ~kept, ~is_public)
-        change = update(UPLOADS).where(wanted).values(is_open=False)
+        change = update(UPLOADS).where(mine, is_closable()).values(is_open=False)
         closed += connection.execute(change).rowcount
     if closed:
         epoch.bump(connection)

@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, Exists, and_, exists, or_, select, true
 from flist.hub.library.values import Repository
 from flist.hub.state import epoch
 from flist.hub.state.batches import batches
-from flist.hub.state.tables import BLOCKS, PIECES, REPOSITORIES, UPLOADS, USES, VERSIONS
+from flist.hub.state.tables import BLOCKS, FILES, PIECES, REPOSITORIES, UPLOADS, USES, VERSIONS
 from flist.hub.state.viewer import ADMIN, READ, Viewer
 from serving.database import Database
 
@@ -110,6 +110,14 @@ class Readers:
             if current != self.epoch:
                 self.epoch = current
                 self.open_ids.clear()
+
+
+def is_closable() -> ColumnElement[bool]:
+    """Return the condition that an open upload is of a block that no uploaded file and no public
+    flist needs."""
+    kept = exists().where(PIECES.c.block == UPLOADS.c.block, FILES.c.object == PIECES.c.object)
+    is_public = version_uses(UPLOADS.c.block).where(REPOSITORIES.c.is_private.is_(False))
+    return and_(UPLOADS.c.is_open, ~kept, ~is_public)
 
 
 def reads_private(viewer: Viewer, name: str) -> bool:

@@ -6,12 +6,12 @@ from typing import Any
 from sqlalchemy import Connection, Select, select, update
 
 from flist.hub.errors import AbsentError, ConflictError, ForbiddenError, InvalidError
-from flist.hub.library.readers import Readers, readable
+from flist.hub.library.readers import Readers, is_closable, readable
 from flist.hub.library.values import Repository
 from flist.hub.names import is_repo
 from flist.hub.state import epoch
 from flist.hub.state.audit import Audit
-from flist.hub.state.tables import ACCOUNTS, REPOSITORIES
+from flist.hub.state.tables import ACCOUNTS, REPOSITORIES, UPLOADS, USES, VERSIONS
 from flist.hub.state.viewer import ADMIN, PUBLISH, Viewer
 from serving.database import Database, insert_new
 
@@ -83,9 +83,12 @@ class Repositories:
             connection.execute(
                 update(REPOSITORIES).where(mine).values(**what, updated_s=time.time())
             )
+            if what.get("is_private"):
+                close_uploads(connection, repository.id)
             epoch.bump(connection)
             detail = ", ".join(f"{key}={value}" for key, value in what.items())
             self.audit.note(viewer, "repository.change", name, detail, connection)
+        self.readers.refresh()
         return self.find(viewer, name)
 
     def demand_write(self, viewer: Viewer, name: str) -> Repository:
@@ -153,6 +156,22 @@ def insert_repository(
               "signers": "", "threshold": 0, "created_s": now_s, "updated_s": now_s}  # fmt: skip
     if not insert_new(connection, REPOSITORIES, values):
         raise ConflictError(f"the repository {name} is there already")
+
+
+def close_uploads(connection: Connection, repository_id: int) -> None:
+    """Close what the publishers of a repository, now private, had uploaded openly for it."""
+    needed = (
+        select(USES.c.block)
+        .join(VERSIONS, VERSIONS.c.object == USES.c.object)
+        .where(VERSIONS.c.repository_id == repository_id)
+    )
+    publishers = (
+        select(ACCOUNTS.c.id)
+        .join(VERSIONS, VERSIONS.c.published_by == ACCOUNTS.c.name)
+        .where(VERSIONS.c.repository_id == repository_id)
+    )
+    mine = (UPLOADS.c.block.in_(needed), UPLOADS.c.account_id.in_(publishers))
+    connection.execute(update(UPLOADS).where(*mine, is_closable()).values(is_open=False))
 
 
 def find_account(connection: Connection, name: str) -> int:

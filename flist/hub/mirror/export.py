@@ -8,15 +8,19 @@ What is there already is not written again. A flist is written after all its blo
 read while an export runs. `prune` removes what the hub no longer has.
 """
 
+import contextlib
 import fnmatch
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from flist.hub.errors import AbsentError
 from flist.hub.library.accepting import parse_flist
 from flist.hub.library.hub import Hub
 from flist.hub.mirror.targets import BLOCKS, LIST, Target, hash_pieces, read_pieces
+from flist.hub.names import is_flist
+from flist.hub.state.batches import batches
 from flist.hub.state.viewer import ANYBODY
 from flist.store.threads import thread_pool
 
@@ -52,9 +56,13 @@ class Exporter:
         """Export the public flists that a shell pattern matches."""
         there = self.target.keys()
         wanted: set[str] = {LIST}
-        names = [n for n in self.hub.flists.names(ANYBODY) if fnmatch.fnmatchcase(n, pattern)]
-        for name in names:
-            wanted |= self.export_flist(name, there)
+        names = []
+        for name in self.hub.flists.names(ANYBODY):
+            # Tag links are no files; a link may lead to what is gone, or private.
+            if fnmatch.fnmatchcase(name, pattern) and is_flist(name.partition("/")[2]):
+                with contextlib.suppress(AbsentError):
+                    wanted |= self.export_flist(name, there)
+                    names.append(name)
         self.write_if_new(LIST, json.dumps(names).encode())
         if is_pruning:
             for key in sorted(there - wanted):
@@ -66,7 +74,6 @@ class Exporter:
         """Export one flist, its blocks first; return the keys that belong to it."""
         repo, _, file = name.partition("/")
         entry = self.hub.flists.find(ANYBODY, repo, file)
-        assert entry.digest is not None
         path = self.hub.contents.path(entry.digest)
         ids = parse_flist(path).blocks
         keys = {f"{BLOCKS}{id_.hex()[:2]}/{id_.hex()}": id_ for id_ in ids}
@@ -77,7 +84,7 @@ class Exporter:
             self.done.written += 1
             self.tell(f"{name}: exported")
         signature = f"{name}.sig"
-        versions = self.hub.flists.history(ANYBODY, repo, entry.name)
+        versions = self.hub.flists.history(ANYBODY, entry.repository, entry.name)
         text = next((v.signature for v in versions if v.is_current), None)
         if text is None:
             return {*keys, name}
@@ -91,8 +98,9 @@ class Exporter:
             self.target.write(key, self.hub.blocks.get(keys[key]))
 
         with thread_pool(THREADS) as pool:
-            for _ in pool.map(write, keys):
-                self.done.blocks += 1
+            for batch in batches(keys):  # each job takes memory until it is done
+                for _ in pool.map(write, batch):
+                    self.done.blocks += 1
 
     def write_if_new(self, key: str, data: bytes | Path) -> bool:
         """Write a file unless it is there with the same content; return whether it was written."""

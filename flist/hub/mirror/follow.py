@@ -13,6 +13,7 @@ from flist.hub.errors import AbsentError
 from flist.hub.library.accepting import parse_flist
 from flist.hub.library.hub import Hub
 from flist.hub.mirror.peer import Peer, open_peer
+from flist.hub.state.batches import batches
 from flist.hub.state.viewer import Viewer
 from flist.store.base import Store
 from flist.store.threads import thread_pool
@@ -112,9 +113,10 @@ class Follower:
             return len(data)
 
         with thread_pool(THREADS) as pool:
-            for size in pool.map(fetch, ids):
-                done.blocks += 1
-                done.bytes += size
+            for batch in batches(ids):  # each job takes memory until it is done
+                for size in pool.map(fetch, batch):
+                    done.blocks += 1
+                    done.bytes += size
         self.hub.store.flush()
 
     def make_repository(self, repo: str) -> None:

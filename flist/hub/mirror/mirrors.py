@@ -8,7 +8,7 @@ from sqlalchemy import Row, delete, insert, select, update
 
 from common.errors import UsageError, ZosError
 from flist.http.urls import split_url
-from flist.hub.errors import AbsentError, ConflictError
+from flist.hub.errors import AbsentError, ConflictError, ForbiddenError
 from flist.hub.library.hub import Hub
 from flist.hub.mirror.follow import Follower, Pulled
 from flist.hub.mirror.tokens import read_tokens
@@ -41,8 +41,11 @@ class Mirrors:
         self.hub = hub
         self.clock = clock
 
-    def add(self, viewer: Viewer, urls: str, pattern: str, interval_s: float) -> int:
-        """Follow a hub; return the number of the row. Raises `ConflictError`, `UsageError`."""
+    def add(self, viewer: Viewer, user: str, urls: str, pattern: str, interval_s: float) -> int:
+        """Follow a hub, and publish as `user`; return the number of the row.
+
+        Raises `AbsentError`, `ConflictError`, `UsageError`.
+        """
         check_urls(urls)
         if interval_s < MIN_INTERVAL_S:
             raise UsageError(f"cannot pull more often than every {MIN_INTERVAL_S:g} s")
@@ -51,7 +54,7 @@ class Mirrors:
         values = {
             "url": urls,
             "pattern": pattern,
-            "created_by": viewer.name,
+            "created_by": self.hub.accounts.find(user).name,
             "interval_s": interval_s,
             "checked_s": 0.0,
             "message": "not pulled yet",
@@ -104,7 +107,7 @@ class Mirrors:
         """Pull from one hub, and note how it went; None if the hub could not be reached."""
         done: Pulled | None = None
         try:
-            viewer = self.hub.accounts.viewer_of(self.hub.accounts.find(mirror.created_by), SCOPES)
+            viewer = self.puller(mirror)
             token = read_tokens(self.hub.settings.mirror_tokens).get(mirror.urls, "")
             done = Follower(self.hub, viewer, tell).pull(mirror.urls, mirror.pattern, token)
             text = done.describe()
@@ -117,6 +120,13 @@ class Mirrors:
                 change.values(message=text[:MESSAGE_MAX_CHARS], checked_s=self.clock())
             )
         return done
+
+    def puller(self, mirror: Mirror) -> Viewer:
+        """Return as whom a mirror publishes. Raises `AbsentError` and `ForbiddenError`."""
+        account = self.hub.accounts.find(mirror.created_by)
+        if account.is_disabled:
+            raise ForbiddenError(f"the account {mirror.created_by} is disabled")
+        return self.hub.accounts.viewer_of(account, SCOPES)
 
 
 def make_mirror(row: Row[tuple[object, ...]]) -> Mirror:

@@ -3,6 +3,7 @@
 import contextlib
 import json
 from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -75,21 +76,19 @@ class Builder:
         """Publish what is in an archive, and count it. Raises `InvalidError` for a hostile one."""
         self.hub.repositories.demand_write(actor.viewer, actor.repo)
         try:
-            tables = self.pack(actor, wish)
+            tables, stored = self.pack(actor, wish)
         except ArchiveError as error:
             raise InvalidError(error.message) from error
         tags = {**wish.metadata, **self.find_readme(tables)}
-        self.publish(actor, wish.name, tables._replace(tags=tags))
+        self.publish(actor, wish.name, tables._replace(tags=tags), stored)
         return Built(wish.name, count_entries(tables.inodes)._asdict())
 
-    def pack(self, actor: Actor, wish: Wish) -> Tables:
-        """Put the contents of an archive into the store; return its tree."""
+    def pack(self, actor: Actor, wish: Wish) -> tuple[Tables, set[bytes]]:
+        """Put the contents of an archive into the store; return its tree, and its blocks' ids."""
         is_legacy = not wish.name.endswith(NEW_SUFFIX)
         limits = Limits(size_bytes=self.hub.settings.max_archive_bytes)
-        with (
-            wish.path.open("rb") as stream,
-            HubWriter(self.hub.blocks, actor.viewer, is_legacy=is_legacy) as writer,
-        ):
+        writer = HubWriter(self.hub.blocks, actor.viewer, is_legacy=is_legacy)
+        with wish.path.open("rb") as stream, writer:
             work = ArchiveWork(writer, limits, Watched(stream))
             with reported():
                 work.read()
@@ -97,9 +96,8 @@ class Builder:
         tables = make_content(work.layer.root, {}, [])
         if len(tables.inodes) < 2:
             raise InvalidError("the archive is empty")
-        return tables._replace(
-            parts=rows_of_large_files(tables.inodes, tables.blocks, writer.parts)
-        )
+        parts = rows_of_large_files(tables.inodes, tables.blocks, writer.parts)
+        return tables._replace(parts=parts), writer.opened.ids
 
     def find_readme(self, tables: Tables) -> dict[str, str]:
         """Return the metadata of the file `.README.md` at the top of a tree, if there is one."""
@@ -137,10 +135,12 @@ class Builder:
             tables = merge(flists)
         return self.publish(actor, name, tables)
 
-    def publish(self, actor: Actor, name: str, tables: Tables) -> Version:
-        """Write and publish a flist, whose stores are this hub's."""
+    def publish(
+        self, actor: Actor, name: str, tables: Tables, shown: AbstractSet[bytes] = frozenset()
+    ) -> Version:
+        """Write and publish a flist, whose stores are this hub's; see `Flists.publish`."""
         with self.drafted(name, tables._replace(routes=self.routes())) as draft:
-            return self.hub.flists.publish(actor.viewer, actor.repo, name, draft)
+            return self.hub.flists.publish(actor.viewer, actor.repo, name, draft, shown=shown)
 
     @contextlib.contextmanager
     def drafted(self, name: str, tables: Tables) -> Iterator[Draft]:

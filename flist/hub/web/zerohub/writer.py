@@ -16,6 +16,7 @@ class UploadStore:
     def __init__(self, blocks: Blocks, viewer: Viewer) -> None:
         self.blocks = blocks
         self.viewer = viewer
+        self.ids: set[bytes] = set()
 
     def get(self, block_id: bytes) -> bytes:
         """Return a block."""
@@ -28,6 +29,7 @@ class UploadStore:
     def put(self, block_id: bytes, data: bytes) -> None:
         """Keep a block."""
         self.blocks.put(self.viewer, block_id, data, is_open=False)
+        self.ids.add(block_id)
 
     def flush(self) -> None:
         """Return when everything that was put would survive a power cut."""

@@ -14,8 +14,11 @@ import urllib3
 from flist.errors import StoreError
 from flist.format.signing.keys import generate_key, load_private_key
 from flist.format.signing.sign import sign_flist
+from flist.hub.accounts.administration import CONSOLE
 from flist.hub.app import create_app
+from flist.hub.cli import main
 from flist.hub.library.accepting import parse_flist
+from flist.hub.library.links import Links
 from flist.hub.mirror.export import Exporter
 from flist.hub.mirror.follow import Follower
 from flist.hub.mirror.mirrors import Mirrors
@@ -133,7 +136,7 @@ def test_of_several_servers_one_pulls(tmp_path: Path) -> None:
     now = [1000.0]
     mirrors = Mirrors(hub.hub, clock=lambda: now[0])
     with serve(source) as url:
-        number = mirrors.add(hub.viewer("operator"), url, "*", 60)
+        number = mirrors.add(CONSOLE, "operator", url, "*", 60)
         assert mirrors.run_due(lambda _: None) == 1
         assert mirrors.run_due(lambda _: None) == 0
         now[0] += 60
@@ -151,6 +154,19 @@ def fill(hub: LocalHub, source: Path) -> None:
     """Publish the flist of a plain folder on a hub."""
     with serve(source) as url:
         assert Follower(hub.hub, hub.viewer("operator")).pull(url).changed == 1
+
+
+def test_a_mirror_ends_with_the_account_that_it_publishes_as(tmp_path: Path) -> None:
+    hub = make_hub(tmp_path / "hub")
+    mirrors = Mirrors(hub.hub)
+    number = mirrors.add(CONSOLE, "bob", "http://127.0.0.1:9", "*", 60)
+    hub.hub.accounts.disable("bob")
+    assert mirrors.run(mirrors.find(number), lambda _: None) is None
+    assert mirrors.find(number).message == "failed: the account bob is disabled"
+    hub.hub.accounts.delete("bob")
+    status = main(["mirror", "remove", str(number), "--root", str(tmp_path / "hub")], "zos hub")
+    assert status == 0 and mirrors.list_all() == []
+    assert hub.hub.audit.page(action="mirror.remove")[0].account == "(console)"
 
 
 def test_an_export_is_a_plain_folder_that_another_hub_follows(tmp_path: Path, key: Path) -> None:
@@ -177,6 +193,25 @@ def test_an_export_has_nothing_private_and_prunes(tmp_path: Path) -> None:
     assert done.flists == 0 and done.removed > 0
     assert [p for p in target.rglob("*") if p.is_file()] == [target / "api" / "flist"]
     assert json.loads((target / "api" / "flist").read_text()) == []
+
+
+def test_an_export_has_links_to_what_is_public_and_leaves_out_the_others(tmp_path: Path) -> None:
+    hub = make_hub(tmp_path / "hub")
+    fill(hub, make_source(tmp_path / "source", TEXTS))
+    operator, links = hub.viewer("operator"), Links(hub.hub.flists)
+    hub.hub.repositories.create(operator, "me")
+    links.link(operator, "me", "good.fl", ("tf-zos", "production.fl"))
+    links.link(operator, "tf-zos", "zos.fl", ("tf-zos", "production.fl"), "v1")
+    links.link_tag(operator, "me", "latest", ("tf-zos", "v1"))
+    links.promote(operator, ("tf-zos", "production.fl"), "me", "copy.fl")
+    links.link(operator, "tf-zos", "gone.fl", ("me", "copy.fl"))
+    hub.hub.flists.delete(operator, "me", "copy.fl")
+    target = tmp_path / "export"
+    assert Exporter(hub.hub, FolderTarget(target)).run().flists == 2
+    listed = json.loads((target / "api" / "flist").read_text())
+    assert listed == ["me/good.fl", "tf-zos/production.fl"]
+    good, real = (target / "flists" / name for name in listed)
+    assert good.read_bytes() == real.read_bytes()
 
 
 def is_open(port: int) -> bool:

@@ -9,6 +9,7 @@ import pytest
 from flist.format.tables import Tables
 from flist.format.writer import write_flist
 from flist.hub.app import create_app
+from flist.hub.errors import AbsentError
 from flist.hub.folder.library import Library
 from flist.model import ROOT_INO, Inode
 from flist.server.names import name_block
@@ -83,3 +84,9 @@ def test_a_preview_of_deep_directories_is_refused(tmp_path: Path) -> None:
     ]
     write_flist(folder / "deep.fl", Tables(inodes, {}, {}, {}, []))
     assert ask(app, "/api/v1/fl/preview/flists%2Fme%2Fdeep.fl").status == 422
+
+
+def test_a_copy_that_cannot_be_made_leaves_no_lock(hub: LocalHub) -> None:
+    with pytest.raises(AbsentError):
+        hub.hub.contents.path("00" * 32)
+    assert hub.hub.contents.fetching == {}

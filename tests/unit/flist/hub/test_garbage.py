@@ -10,7 +10,8 @@ from sqlalchemy import delete, insert, select, update
 
 from flist.blocks.codec import digest
 from flist.errors import StoreError
-from flist.hub.library.collecting import collect
+from flist.hub.library import collecting
+from flist.hub.library.collecting import Upkeep, collect
 from flist.hub.library.hub import Hub
 from flist.hub.state.blocks import ABANDONED_S
 from flist.hub.state.garbage import Collector, Garbage
@@ -245,3 +246,20 @@ def test_a_flist_that_came_as_a_file_before_its_blocks_keeps_them(
     make_old(hub.hub)
     collect(hub.hub, 60.0)
     assert stored(hub.hub) == {*blocks, name_block(data)}
+
+
+def test_upkeep_goes_on_after_an_unexpected_error(
+    hub: LocalHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(collecting, "TICK_S", 0.0)
+    calls: list[None] = []
+
+    def flush() -> None:
+        calls.append(None)
+        if len(calls) == 1:
+            raise ValueError("a driver's own")
+        upkeep.stopping.set()
+
+    upkeep = Upkeep(hub.hub, flush)
+    upkeep.run()
+    assert len(calls) == 2

@@ -209,6 +209,7 @@ def test_groups_and_repositories_change_while_the_hub_serves(site: Site) -> None
         (["user", "add", "alice"], "already"),
         (["user", "add", "a/b"], "cannot name an account"),
         (["user", "password", "nobody"], "no account"),
+        (["audit", "--lines", "-1"], "cannot show -1 lines"),
         (["user", "remove", "operator"], "only administrator"),
         (["user", "key", "alice", "/nowhere"], "cannot read keys"),
         (["user", "quota", "alice", "much"], "is not a size"),

@@ -17,7 +17,7 @@ from flist.hub.errors import InvalidError
 from flist.hub.jobs.jobs import Jobs
 from flist.hub.state.blocks import Blocks
 from flist.hub.state.tables import BLOCKS, ENTRIES, OBJECTS
-from flist.hub.state.viewer import Viewer
+from flist.hub.state.viewer import SCOPES, Viewer
 from flist.hub.web.zerohub.building import Builder
 from tests.helpers.asgi import Answer, send_together
 from tests.helpers.flist.hub import LocalHub, make_hub
@@ -286,6 +286,21 @@ def test_a_merge_of_something_else_is_refused(
     assert json.loads(answer.body) == {"status": "error", "message": message}
 
 
+def test_a_token_for_one_private_repository_uploads_an_archive(hub: LocalHub) -> None:
+    """And still names nothing else that the account has uploaded."""
+    hub.hub.repositories.create(hub.viewer("alice"), "alice", is_private=True)
+    account = hub.hub.accounts.find("alice")
+    hub.tokens["ci"] = hub.hub.tokens.create(account, "ci", SCOPES[:3], repository="alice")
+    data = make_tar([(member("file"), b"of the archive\n" * 5000)])
+    answer = send_form(hub, f"{ME}/upload", encode_form({}, "app.tar.gz", data), user="ci")
+    payload(answer)
+    hub.hub.repositories.create(hub.viewer("alice"), "other", is_private=True)
+    assert hub.send("GET", "/alice/app.flist", user="ci").status == 200
+    secret = make_flist(hub.root.parent, hub, {"file": "of the other\n" * 5000})
+    assert hub.send("PUT", "/other/secret.fl", secret, user="alice").status == 201
+    assert hub.send("PUT", "/alice/secret.fl", secret, user="ci").status == 422
+
+
 class Converted(Jobs):
     """Jobs of which each has ended when it is accepted."""
 
@@ -298,7 +313,7 @@ class Converted(Jobs):
 
 
 def test_an_image_is_converted_by_a_job(hub: LocalHub) -> None:
-    hub.hub.jobs = Converted(hub.hub, {}, 0)
+    hub.hub.jobs = Converted(hub.hub, {}, 1)  # which never begins
     for fields in ({}, {"image": ""}):
         answer = send_form(hub, f"{ME}/docker", encode_form(fields, None))
         assert answer.status == 400
