@@ -11,10 +11,12 @@ read while an export runs. `prune` removes what the hub no longer has.
 import contextlib
 import fnmatch
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from common.errors import UsageError
 from flist.hub.errors import AbsentError
 from flist.hub.library.accepting import parse_flist
 from flist.hub.library.hub import Hub
@@ -25,6 +27,8 @@ from flist.hub.state.viewer import ANYBODY
 from flist.store.threads import thread_pool
 
 THREADS = 8
+EXPORTED = re.compile(r"blocks/[0-9a-f]{2}/[0-9a-f]{32,64}|[^/]+/[^/]+\.(fl|flist)(\.sig)?")
+"""What an export writes, beside its list."""
 Tell = Callable[[str], None]
 
 
@@ -53,7 +57,13 @@ class Exporter:
         self.done = Exported()
 
     def run(self, pattern: str = "*", *, is_pruning: bool = False) -> Exported:
-        """Export the public flists that a shell pattern matches."""
+        """Export the public flists that a shell pattern matches.
+
+        Only all of them can be pruned: what else was exported may need the same blocks. Files
+        that no export has written are left alone.
+        """
+        if is_pruning and pattern != "*":
+            raise UsageError("cannot prune with a pattern", hint="export all, or do not prune")
         there = self.target.keys()
         wanted: set[str] = {LIST}
         names = []
@@ -65,7 +75,7 @@ class Exporter:
                     names.append(name)
         self.write_if_new(LIST, json.dumps(names).encode())
         if is_pruning:
-            for key in sorted(there - wanted):
+            for key in sorted(filter(EXPORTED.fullmatch, there - wanted)):
                 self.target.remove(key)
                 self.done.removed += 1
         return self.done

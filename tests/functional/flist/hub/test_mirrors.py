@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import urllib3
 
+from common.errors import UsageError
 from flist.errors import StoreError
 from flist.format.signing.keys import generate_key, load_private_key
 from flist.format.signing.sign import sign_flist
@@ -189,9 +190,15 @@ def test_an_export_has_nothing_private_and_prunes(tmp_path: Path) -> None:
     target = tmp_path / "export"
     Exporter(hub.hub, FolderTarget(target)).run()
     hub.hub.repositories.change(hub.viewer("operator"), "tf-zos", is_private=True)
+    (target / "index.html").write_text("somebody's own")
+    (target / "photos").mkdir()
+    (target / "photos" / "a.jpg").write_text("somebody's own")
+    with pytest.raises(UsageError, match="cannot prune with a pattern"):
+        Exporter(hub.hub, FolderTarget(target)).run("tf-*", is_pruning=True)
     done = Exporter(hub.hub, FolderTarget(target)).run(is_pruning=True)
     assert done.flists == 0 and done.removed > 0
-    assert [p for p in target.rglob("*") if p.is_file()] == [target / "api" / "flist"]
+    left = sorted(str(p.relative_to(target)) for p in target.rglob("*") if p.is_file())
+    assert left == ["api/flist", "index.html", "photos/a.jpg"]
     assert json.loads((target / "api" / "flist").read_text()) == []
 
 
