@@ -5,7 +5,6 @@ Source: RFC 9110 section 11; the distribution project's "Token Authentication Sp
 """
 
 import base64
-import binascii
 import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -52,7 +51,7 @@ def read_credentials(
     if auth:
         try:
             decoded = base64.b64decode(auth, validate=True).decode()
-        except (binascii.Error, UnicodeDecodeError) as error:
+        except ValueError as error:  # also what is not ASCII, or no UTF-8 inside
             raise UsageError("cannot read --auth: it is not base64 of USER:PASSWORD") from error
         name, colon, secret = decoded.partition(":")
         if not colon:

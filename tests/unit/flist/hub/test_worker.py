@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from common.errors import UsageError
 from flist.hub.jobs.confine import is_public
 from flist.hub.jobs.inside import open_folder, read_blocks, read_inside
 from flist.hub.jobs.process import WorkError, parse_line
+from flist.oci.source.auth import read_credentials
 
 
 @pytest.mark.parametrize(
@@ -63,3 +65,9 @@ def test_blocks_behind_a_link_are_not_read(tmp_path: Path) -> None:
 def test_a_worker_that_says_nonsense_has_failed(line: bytes) -> None:
     with pytest.raises(WorkError):
         parse_line(line)
+
+
+@pytest.mark.parametrize("auth", ["é", "YQ==", "!", "gIA=", "\U0001f600"])
+def test_credentials_that_are_no_base64_of_a_pair_are_refused(auth: str) -> None:
+    with pytest.raises(UsageError, match="--auth"):
+        read_credentials(username="", password="", auth=auth, identity_token="", registry_token="")
