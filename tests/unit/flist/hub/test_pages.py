@@ -194,6 +194,7 @@ def test_a_flist_of_the_older_format_is_shown_like_others(hub: LocalHub) -> None
 def test_errors_are_pages_for_browsers_only(hub: LocalHub) -> None:
     answer = send_body(hub.app, "GET", "/nothing/at.fl.md", b"", {"accept": "*/*"})
     assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.headers["cache-control"] == "no-store"  # soon there may be such a flist
     assert ask(hub, "/nothing/at.fl").headers["content-type"].startswith("text/html")
 
 
@@ -316,7 +317,8 @@ def test_a_repository_is_made_and_its_owner_says_who_has_to_sign(hub: LocalHub) 
     assert post(hub, settings, "bob", fields).status == 403
     assert post(hub, settings, "alice", fields).status == 403  # the token lacks the scope admin
     assert post(hub, settings, "session", fields, site="cross-site").status == 403
-    for wrong in ({"threshold": "3"}, {"threshold": "x"}, {"signers": "x"}, {"signers": key[:40]}):
+    thresholds = ({"threshold": text} for text in ("3", "x", "0" * 9 + "3", "0" * 5000))
+    for wrong in (*thresholds, {"signers": "x"}, {"signers": key[:40]}):
         assert post(hub, settings, "session", {**fields, **wrong}).status == 422
     assert post(hub, settings, "session", fields).headers["location"] == "/team"
     found = hub.hub.repositories.find(hub.viewer("bob"), "team")
