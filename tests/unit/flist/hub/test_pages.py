@@ -299,9 +299,19 @@ def test_a_form_of_a_page_leads_back_to_it_after_signing_in(hub: LocalHub) -> No
     answer = ask(hub, "/-/upload?repository=a%26b")
     assert answer.headers["location"] == "/login?next=%2F-%2Fupload%3Frepository%3Da%2526b"
     assert 'value="/-/upload?repository=a%26b"' in ask(hub, answer.headers["location"]).text
-    wrong = {"username": "alice", "password": "wrong-password"}
+    wrong = {"username": "alice", "password": "wrong-password", "next": "/a?b=<"}
     failed = post(hub, "/login", "", wrong)
+    assert 'value="/a?b=&lt;"' in failed.text and 'value="alice"' in failed.text
     assert failed.status == 401 and 'name="password"' in failed.text and "alert" in failed.text
+
+
+def test_the_way_to_an_organisations_sign_in_leads_back_too(
+    hub: LocalHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "/login/oidc" not in ask(hub, "/login").text
+    monkeypatch.setattr(hub.app.state, "oidc", object())
+    assert 'href="/login/oidc?next=%2F-%2Fupload"' in ask(hub, "/login?next=/-/upload").text
+    assert 'href="/login/oidc"' in post(hub, "/login", "", {"username": "x", "password": "y"}).text
 
 
 def test_a_repository_is_made_and_its_owner_says_who_has_to_sign(hub: LocalHub) -> None:
