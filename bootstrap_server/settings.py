@@ -154,7 +154,7 @@ class Settings:
     def __post_init__(self) -> None:
         """Check the addresses, and remove the slash at their ends."""
         object.__setattr__(self, "public_url", check_url(self.public_url, "public URL"))
-        hubs = [check_url(url.strip(), "hub's URL") for url in self.hub_url.split(",")]
+        hubs = [check_url(url, "hub's URL") for url in self.hub_url.split(",")]
         object.__setattr__(self, "hub_url", ",".join(dict.fromkeys(hubs)))
         if (self.releases is None) == (self.store is None):
             raise SettingsError(

@@ -1,8 +1,8 @@
 """Runs all tests in pytest processes, three at a time: most tests wait for something.
 
 The machines' tests are the longest job, so they begin first, and the others give way to them: an
-emulated machine needs a core of its own. Each folder of other tests is a job, and a process that
-has ended makes room for the next one, so two cores are busy until the end.
+emulated machine needs a core of its own. Each folder of other tests is a job, the largest first,
+and a process that has ended makes room for the next one, so two cores are busy until the end.
 A job's output goes to a file, which is printed when the job has ended; the last lines have what
 failed and the totals. Ctrl-C ends what runs, and each cleans up.
 """
@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 import types
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -24,6 +25,7 @@ CALL = (sys.executable, "-m", "pytest", "-p", "no:cacheprovider")  # they would 
 AT_ONCE = 3
 GIVING_WAY = ("nice", "-n", "5")
 MACHINES, OTHERS = ("-m", "vm"), ("-m", "not vm")
+LARGE = 30  # files
 END_WITHIN_S = 60
 NO_TESTS = 5  # pytest's exit status, of a folder whose tests all boot machines
 INTERRUPTED = 130
@@ -85,11 +87,22 @@ def run_everything() -> int:
 
 
 def find_jobs(top: Path) -> list[list[str]]:
-    """Return the arguments of each pytest process; together they run every test once."""
-    files = [path.relative_to(top).parts for path in top.glob("*/*/**/test_*.py")]
-    folders = sorted({str(top.joinpath(*parts[:2])) for parts in files})
-    rest = [f"--ignore={folder}" for folder in folders]
-    return [[*MACHINES], *([*OTHERS, folder] for folder in folders), [*rest, *OTHERS]]
+    """Return the arguments of each pytest process; together they run every test once.
+
+    A folder `tests/X/Y` is a job, and of one with many files each folder in it; unit tests are
+    quick enough to stay together. Jobs with most files begin first: none is left for the end.
+    """
+    places = [path.relative_to(top).parent.parts for path in top.glob("*/*/**/test_*.py")]
+    whole = Counter(parts[:2] for parts in places)
+    large = {parts for parts, count in whole.items() if count > LARGE and "unit" not in parts}
+    counts = Counter(parts[: 3 if parts[:2] in large else 2] for parts in places)
+    folders = [str(top.joinpath(*parts)) for parts, _ in counts.most_common()]
+    jobs = [[*MACHINES]]
+    for folder in folders:
+        inner = sorted(other for other in folders if other.startswith(f"{folder}/"))
+        jobs.append([*(f"--ignore={name}" for name in inner), *OTHERS, folder])
+    rest = sorted(f"--ignore={top.joinpath(*parts)}" for parts in whole)
+    return [*jobs, [*rest, *OTHERS]]
 
 
 def run_jobs(folder: Path, calls: Sequence[Sequence[str]], jobs: list[Job]) -> Iterator[Job]:

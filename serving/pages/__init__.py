@@ -14,7 +14,7 @@ from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from starlette.responses import HTMLResponse
 
 STYLE = "style.css"
-DIGEST_CHARS = 12
+DIGEST_CHARS = 16
 POLICY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; "
     "img-src {images}; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"

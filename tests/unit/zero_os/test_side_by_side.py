@@ -83,14 +83,29 @@ def test_no_test_at_all_is_a_failure(tmp_path: Path) -> None:
     assert process.returncode == 5
 
 
-def test_the_machines_begin_and_each_folder_is_a_job() -> None:
-    first, *folders, rest = find_jobs(TOP / "tests")
+def takes(words: list[str], path: str) -> bool:
+    """Return whether a job runs the tests of a file."""
+    ignored = [word.removeprefix("--ignore=") for word in words if word.startswith("--ignore=")]
+    folder = words[-1] if words[-1].startswith("/") else str(TOP / "tests")
+    is_ignored = any(path.startswith(f"{other}/") for other in ignored)
+    return path.startswith(f"{folder}/") and not is_ignored
+
+
+def test_the_machines_begin_and_each_file_is_in_one_job() -> None:
+    first, *others = find_jobs(TOP / "tests")
     assert first == ["-m", "vm"]
-    assert ["-m", "not vm", str(TOP / "tests/functional/flist")] in folders
-    assert len(folders) > 10
-    left_out = {f"--ignore={words[-1]}" for words in folders}
-    assert left_out == set(rest[:-2])
-    assert rest[-2:] == ["-m", "not vm"]
+    assert all({"-m", "not vm"} < {*words, ""} for words in others)
+    files = sorted(map(str, (TOP / "tests").rglob("test_*.py")))
+    assert len(files) > 300
+    for path in files:
+        assert sum(takes(words, path) for words in others) == 1, path
+
+
+def test_a_large_folder_is_a_job_for_each_folder_in_it() -> None:
+    folders = [words[-1] for words in find_jobs(TOP / "tests")]
+    assert str(TOP / "tests/functional/flist/hub") in folders
+    assert str(TOP / "tests/functional/zinit") in folders
+    assert folders.index(str(TOP / "tests/functional/flist/hub")) < len(folders) / 2
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
