@@ -30,7 +30,16 @@ def test_a_refusal_is_told_in_the_hubs_words(tmp_path: Path) -> None:
     tree = make_small_tree(tmp_path / "tree")
     rfs("pack", "-m", tmp_path / "a.fl", "-s", f"dir://{tmp_path}/blocks", tree)
     with serving(make_root(tmp_path / "hub")) as hub:
-        words = ["publish", "-m", tmp_path / "a.fl", "-s", hub.url, "--token", TOKEN, "me/a.fl"]
+        words: list[str | Path] = [
+            "publish",
+            "-m",
+            tmp_path / "a.fl",
+            "-s",
+            hub.url,
+            "--token",
+            TOKEN,
+            "me/a.fl",
+        ]
         done = rfs(*words, check=False)
     assert done.returncode == 1
     assert f"cannot write to {hub.url}: it answered 422: " in done.stderr
