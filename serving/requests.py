@@ -1,4 +1,8 @@
-"""The middleware around one application: request id, log line, metrics, unexpected errors."""
+"""The middleware around one application: request id, log line, metrics, unexpected errors.
+
+What an answer does not say about caches, none may keep: it may be for this client only, or an error
+that is soon over.
+"""
 
 import re
 import time
@@ -16,6 +20,7 @@ from serving.respond import ZERO_COPY
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,128}")
 PATH_MAX_CHARS = 500
+CACHES = b"cache-control"
 CLIENT_GONE = 499
 """The status in log and metrics if the client disconnected before the response began."""
 QUIET = ("/health", "/ready", "/metrics")
@@ -82,11 +87,13 @@ class RequestMiddleware:
                 await render(Problem(500, "an internal error", hint))(scope, receive, send)
 
     def note(self, exchange: Exchange, message: Message) -> None:
-        """Note what is about to be sent, and put the request id into the head."""
+        """Note what is about to be sent, and complete the head."""
         if message["type"] == "http.response.start":
             exchange.status = message["status"]
-            header = (b"x-request-id", exchange.request_id.encode())
-            message["headers"] = [*message.get("headers", ()), header]
+            said = list(message.get("headers", ()))
+            if all(name != CACHES for name, _ in said):
+                said.append((CACHES, b"no-store"))
+            message["headers"] = [*said, (b"x-request-id", exchange.request_id.encode())]
         elif message["type"] == "http.response.body":
             exchange.sent_bytes += len(message.get("body", b""))
             exchange.is_complete = not message.get("more_body", False)

@@ -61,6 +61,12 @@ def pair_up(words: list[bytes]) -> Pairs:
     return [(o, n) for o, n in zip(numbers[::2], numbers[1::2], strict=True) if n]
 
 
+def check_count(pairs: Pairs) -> None:
+    """Raise `ArchiveError` for more pairs than memory is given to."""
+    if len(pairs) > MAX_EXTENTS:
+        raise ArchiveError(f"the archive holds a file with more than {MAX_EXTENTS} holes")
+
+
 def check_extents(pairs: Pairs, size: int, stored: int) -> tuple[int, tuple[Extent, ...] | None]:
     """Return size and extents of a sparse file, without extents if it has no holes.
 
@@ -68,11 +74,12 @@ def check_extents(pairs: Pairs, size: int, stored: int) -> tuple[int, tuple[Exte
     """
     end = 0
     for start, length in pairs:
-        if start < end:
+        if start < end or length < 0:  # GNU's base-256 form has negative numbers
             raise ArchiveError("the archive is broken: a sparse file's map is wrong")
         end = start + length
     total = sum(length for _, length in pairs)
-    if len(pairs) > MAX_EXTENTS or not end <= size < 2**62 or total != stored:
+    check_count(pairs)
+    if not end <= size < 2**62 or total != stored:
         raise ArchiveError("the archive is broken: a sparse file's map is wrong")
     extents = tuple(Extent(start, length) for start, length in pairs)
     return size, None if extents == ((0, size),) else extents

@@ -14,6 +14,7 @@ from flist.archive.pax import parse_mtime, parse_number, parse_pax, parse_pax_nu
 from flist.archive.sparse import (
     OLD_EXTRA,
     SPARSE_KEYS,
+    check_count,
     check_extents,
     parse_old_map,
     read_pax_map,
@@ -171,6 +172,7 @@ class TarReader:
             while is_extended:
                 extra = self.source.read(BLOCK)
                 pairs += parse_old_map(extra[:OLD_EXTRA])
+                check_count(pairs)
                 is_extended = len(extra) == BLOCK and extra[OLD_EXTRA] == 1
             return check_extents(pairs, parse_number(block[483:495]), self.left)
         if not SPARSE_KEYS.isdisjoint(records):

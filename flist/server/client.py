@@ -54,7 +54,7 @@ class ServerClient:
                 hint="--token, $RFS_TOKEN, `login`, or the password",
             )
         if status not in DONE:
-            raise write_refusal(status, self.url)
+            raise write_refusal(status, self.url, answer)
         return self.parse(answer)
 
     def parse(self, answer: bytes) -> Any:
@@ -91,15 +91,17 @@ class ServerClient:
     def roll_back(self, name: str, digest: str) -> None:
         """Publish a version of the flist REPO/NAME.fl again, which our hub has kept."""
         body = json.dumps({"digest": digest}).encode()
-        status, _ = self.http.ask("POST", f"{api.ROLLBACK}/{name}", body, JSON, secret=self.secret)
+        status, answer = self.http.ask(
+            "POST", f"{api.ROLLBACK}/{name}", body, JSON, secret=self.secret
+        )
         if status not in DONE:
-            raise write_refusal(status, self.url)
+            raise write_refusal(status, self.url, answer)
 
     def send(self, method: str, path: str, data: bytes) -> None:
         """Send bytes to the server."""
-        status, _ = self.http.ask(method, path, data, BINARY, secret=self.secret)
+        status, answer = self.http.ask(method, path, data, BINARY, secret=self.secret)
         if status not in DONE:
-            raise write_refusal(status, self.url)
+            raise write_refusal(status, self.url, answer)
 
     def verify(self, names: Sequence[str]) -> list[str]:
         """Return which of at most `MAX_PER_PAGE` blocks the server calls missing: all, if it

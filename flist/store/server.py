@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from urllib.parse import parse_qs, urlsplit
 
 from common.errors import UsageError
+from flist.server import kept
 from flist.server.api import block_path
 from flist.server.client import ServerClient
 from flist.store.http import HttpStore
@@ -46,7 +47,7 @@ class ServerStore(HttpStore):
 
 
 def open_store(url: str) -> ServerStore:
-    """Return the store at `url`; the token may also be in $RFS_TOKEN."""
+    """Return the store at `url`; the token may also be in $RFS_TOKEN, or from `login`."""
     inner = url.removeprefix(PREFIX)
     if urlsplit(inner).scheme not in ("http", "https"):
         raise UsageError(
@@ -54,5 +55,6 @@ def open_store(url: str) -> ServerStore:
             hint="server://http://host:port?token=T",
         )
     parts = urlsplit(inner)
-    token = parse_qs(parts.query).get("token", [os.environ.get("RFS_TOKEN", "")])[0]
-    return ServerStore(parts._replace(query="").geturl(), token)
+    server = parts._replace(query="").geturl()
+    named = parse_qs(parts.query).get("token", [os.environ.get("RFS_TOKEN", "")])[0]
+    return ServerStore(server, named or kept.find_token(server))

@@ -16,6 +16,25 @@ MAX_DATABASE_BYTES = 4 << 30
 MAX_ROW_BYTES = MAX_MESSAGE_BYTES + 1024
 MAX_MEMBERS = 64
 MAX_OTHER_BYTES = 16 << 20
+MAX_HEADERS_BYTES = 16 << 20
+"""Of all members. `tarfile` reads a long name or a pax header into memory, whatever its size."""
+
+
+class Metered(gzip.GzipFile):
+    """An archive of which only so much may be read; `left` grows with the members in it."""
+
+    def __init__(self, path: Path, shown: Path) -> None:
+        super().__init__(path, "rb")
+        self.shown = shown  # in errors
+        self.left = MAX_HEADERS_BYTES
+
+    def read(self, size: int | None = -1) -> bytes:
+        """Return up to `size` bytes. Raises `FormatError`."""
+        data = super().read(size)
+        self.left -= len(data)
+        if self.left < 0:
+            raise FormatError(f"cannot open {self.shown}: the headers in it are too large")
+        return data
 
 
 def extract_database(path: Path, database: Path, archive_file: Path) -> bytes | None:
@@ -25,9 +44,13 @@ def extract_database(path: Path, database: Path, archive_file: Path) -> bytes | 
     Raises `FormatError` if the archive has no database, and what `tarfile` and `gzip` raise.
     """
     router, is_found = None, False
-    with gzip.open(archive_file) as unpacked, tarfile.open(fileobj=unpacked, mode="r|") as archive:
+    with (
+        Metered(archive_file, path) as unpacked,
+        tarfile.open(fileobj=unpacked, mode="r|") as archive,
+    ):
         for member in itertools.islice(archive, MAX_MEMBERS):
             name = Path(member.name).name if member.isreg() else ""
+            unpacked.left += min(member.size, MAX_DATABASE_BYTES)
             if name == DATABASE and not is_found:
                 copy_member(path, archive, member, database)
                 is_found = True

@@ -149,6 +149,7 @@ def add_pages(router: APIRouter, hub: Hub) -> None:
         """Begin a session of the pages."""
         check_form(request)
         form = parse_form(await read_body(request, MAX_BODY_BYTES, is_guest=True))
+        request.state.typed = form  # for the page that tells of a failure
         text = await check_password(hub, request, form["username"], form["password"], PAGES)
         response = redirect(form.get("next", ""))
         keep_session(request, response, text, int(PAGES_DAYS * DAY_S))

@@ -10,12 +10,20 @@ from starlette.responses import Response
 from flist.hub.errors import ForbiddenError, HubError, InvalidError
 from flist.hub.state.viewer import ADMIN, PUBLISH, READ, SCOPES, UPLOAD, Viewer
 from flist.hub.web.pages.forms import read_fields, take
-from flist.hub.web.pages.shared import LOGIN, ROOT, Desk, ask_to_sign_in, go, show
+from flist.hub.web.pages.shared import (
+    LOGIN,
+    NEXT_CHARS,
+    ROOT,
+    Desk,
+    ask_to_sign_in,
+    find_provider,
+    go,
+    show,
+)
 from flist.hub.web.viewers import demand, viewer
 
 HERE, AUDIT = "-/account", "-/audit"
 DAYS = "90"
-NEXT_CHARS = 500
 AUDIT_ROWS = 100
 SAID = {
     READ: "read private repositories",
@@ -29,19 +37,18 @@ SAID = {
 def make_router(desk: Desk) -> APIRouter:
     """Return the routes."""
     router = APIRouter(include_in_schema=False, default_response_class=Response)
-    add_sign_in(router, desk)
+    add_sign_in(router)
     add_tokens(router, desk)
     add_audit(router, desk)
     return router
 
 
-def add_sign_in(router: APIRouter, desk: Desk) -> None:
+def add_sign_in(router: APIRouter) -> None:
     """Add the form that begins a session; `flist.hub.web.sessions` takes it."""
 
     @router.get(f"/{LOGIN}")
     def sign_in(request: Request, next: str = "") -> Response:  # noqa: A002 the query's word
         """Show the form."""
-        issuer = desk.hub.settings.oidc_issuer
         return show(
             request,
             "signin.html",
@@ -49,7 +56,7 @@ def add_sign_in(router: APIRouter, desk: Desk) -> None:
             errors={},
             typed="",
             next=next[:NEXT_CHARS],
-            oidc_at=f"{ROOT}{LOGIN}/oidc" if issuer else "",
+            oidc_at=find_provider(request),
         )
 
 

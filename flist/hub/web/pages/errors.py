@@ -6,9 +6,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from flist.hub.state.viewer import ANYBODY, Viewer
-from flist.hub.web.pages.shared import LOGIN, ROOT, show_for
+from flist.hub.web.pages.shared import LOGIN, NEXT_CHARS, ROOT, find_provider, show_for
 from serving.problems import Problem
 
+TYPED_CHARS = 100
 TITLES = {
     400: "This does not work",
     401: "Sign in first",
@@ -33,9 +34,18 @@ def show_failure(request: Request, problem: Problem) -> Response:
     me: Viewer = getattr(request.state, "viewer", None) or ANYBODY
     values: dict[str, Any]
     if request.url.path == f"{ROOT}{LOGIN}":
-        said = {"password": problem.detail}
-        values = {"here": LOGIN, "errors": said, "typed": "", "next": "", "oidc_at": ""}
-        page = show_for(request, me, "signin.html", problem.status, **values)
+        typed = getattr(request.state, "typed", {})
+        page = show_for(
+            request,
+            me,
+            "signin.html",
+            problem.status,
+            here=LOGIN,
+            errors={"password": problem.detail},
+            typed=typed.get("username", "")[:TYPED_CHARS],
+            next=typed.get("next", "")[:NEXT_CHARS],
+            oidc_at=find_provider(request),
+        )
     else:
         values = {
             "title": TITLES.get(problem.status, problem.title),

@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,6 +20,7 @@ from flist.hub.web.viewers import demand, viewer
 HERE = "-/repositories"
 KEY_BYTES = 32
 MAX_SIGNERS = 100
+COUNT = re.compile("[0-9]{1,3}")
 NEW = {"name": "", "owner": "", "is_private": False}
 Fields = Mapping[str, list[str]]
 
@@ -107,7 +109,7 @@ def read_signers(text: str, threshold: str) -> dict[str, Any]:
     keys = [read_key(line.strip()) for line in text.splitlines() if line.strip()]
     if len(keys) > MAX_SIGNERS:
         raise InvalidError(f"at most {MAX_SIGNERS} keys")
-    if not threshold.isascii() or not threshold.isdigit() or int(threshold[:9]) > len(set(keys)):
+    if not COUNT.fullmatch(threshold) or int(threshold) > len(set(keys)):
         raise InvalidError(f"how many have to sign is a number from 0 to {len(set(keys))}")
     return {"signers": sorted(set(keys)), "threshold": int(threshold)}
 

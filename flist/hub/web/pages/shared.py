@@ -24,6 +24,7 @@ from flist.store.fetch import Fetcher
 from serving.pools import Pool
 
 ROOT, LOGIN = "/", "login"
+NEXT_CHARS = 500
 HOST = re.compile(r"[A-Za-z0-9.:\[\]-]{1,255}")
 THREADS = 4
 PRIVATE = "private, no-cache"
@@ -117,6 +118,11 @@ def ask_to_sign_in(request: Request) -> Response:
     """Return the way to the form of the session, which leads back."""
     place = request.url.path + (f"?{request.url.query}" if request.url.query else "")
     return go(f"{ROOT}{LOGIN}?next={quote(place, safe='')}")
+
+
+def find_provider(request: Request) -> str:
+    """Return where one signs in at an OpenID Connect provider, "" if there is none."""
+    return f"{ROOT}{LOGIN}/oidc" if getattr(request.app.state, "oidc", None) else ""
 
 
 def hub_url(request: Request, desk: Desk) -> str:

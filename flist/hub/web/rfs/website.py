@@ -88,14 +88,14 @@ class DecodedChunks:
     def __init__(self, blocks: Blocks, pool: Pool) -> None:
         self.blocks = blocks
         self.pool = pool
-        self.kept: OrderedDict[bytes, bytes] = OrderedDict()
+        self.kept: OrderedDict[Block, bytes] = OrderedDict()  # who has no key gets nothing
 
     async def get(self, block: Block, length: int) -> bytes:
         """Return the plain bytes of a block."""
-        plain = self.kept.get(block.id)
+        plain = self.kept.get(block)
         if plain is None:
-            plain = self.kept[block.id] = await self.pool.run(self.decode, block, length)
-        self.kept.move_to_end(block.id)
+            plain = self.kept[block] = await self.pool.run(self.decode, block, length)
+        self.kept.move_to_end(block)
         while len(self.kept) > KEPT_CHUNKS:
             self.kept.popitem(last=False)
         return plain

@@ -26,6 +26,26 @@ def test_uploads_to_a_read_only_hub_name_the_missing_flag(tmp_path: Path) -> Non
         assert done.returncode in (0, 1)
 
 
+def test_a_refusal_is_told_in_the_hubs_words(tmp_path: Path) -> None:
+    tree = make_small_tree(tmp_path / "tree")
+    rfs("pack", "-m", tmp_path / "a.fl", "-s", f"dir://{tmp_path}/blocks", tree)
+    with serving(make_root(tmp_path / "hub")) as hub:
+        words: list[str | Path] = [
+            "publish",
+            "-m",
+            tmp_path / "a.fl",
+            "-s",
+            hub.url,
+            "--token",
+            TOKEN,
+            "me/a.fl",
+        ]
+        done = rfs(*words, check=False)
+    assert done.returncode == 1
+    assert f"cannot write to {hub.url}: it answered 422: " in done.stderr
+    assert "block" in done.stderr
+
+
 def test_an_empty_file_comes_back(tmp_path: Path) -> None:
     (tmp_path / "hub").mkdir()
     (tmp_path / "empty").touch()

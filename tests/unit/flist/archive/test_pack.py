@@ -18,6 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from flist.archive import limits as archive_limits
+from flist.archive import sparse
 from flist.archive.errors import ArchiveError, CancelledError
 from flist.archive.limits import Limits
 from flist.archive.pack import PackedArchive, pack_archive
@@ -273,6 +274,39 @@ def test_sparse_files_keep_their_holes(tmp_path: Path) -> None:
         extents = flist.meta(inode.ino).extents
         assert extents == ((1048576, 5), (3145723, 5))
         assert len({block.id for block in flist.blocks(inode.ino)}) == 3
+
+
+def old_sparse(first: bytes, *more: bytes, real_size: int, data: bytes) -> bytes:
+    """Return an archive with a sparse file of GNU's old form; the maps are given as they are."""
+    info, _ = member("s", data, type=b"S")
+    block = bytearray(info.tobuf(tarfile.GNU_FORMAT))
+    block[386:495] = first.ljust(96, b"\0") + bytes([bool(more)]) + b"%011o\0" % real_size
+    block[148:156] = b" " * 8
+    block[148:156] = b"%06o\0 " % sum(block)
+    extras = [part.ljust(504, b"\0") + bytes([at < len(more)]) for at, part in enumerate(more, 1)]
+    pieces = [bytes(block), *(extra.ljust(512, b"\0") for extra in extras)]
+    return b"".join(pieces) + data.ljust(-(-len(data) // 512) * 512, b"\0") + bytes(1024)
+
+
+def test_a_map_of_holes_has_no_negative_lengths(tmp_path: Path) -> None:
+    def number(value: int) -> bytes:
+        return b"\xff" + value.to_bytes(11, "big", signed=True) if value < 0 else b"%011o\0" % value
+
+    good = b"".join(map(number, (0, 10, 20, 10)))
+    pack(old_sparse(good, real_size=40, data=b"x" * 20), tmp_path / "good.fl")
+    bad = b"".join(map(number, (0, 20, 20, -10, 10, 10)))
+    refused(old_sparse(bad, real_size=40, data=b"x" * 20), tmp_path, "map is wrong")
+
+
+def test_an_endless_map_of_holes_is_not_kept_in_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sparse, "MAX_EXTENTS", 50)
+    pair = b"%011o\0%011o\0" % (0, 1)
+    endless = old_sparse(pair * 4, *[pair * 21] * 4, real_size=9, data=b"")[
+        :2048
+    ]  # its end is not seen
+    refused(endless, tmp_path, "more than 50")
 
 
 def test_progress_is_the_number_of_bytes_read(tmp_path: Path) -> None:

@@ -194,6 +194,7 @@ def test_a_flist_of_the_older_format_is_shown_like_others(hub: LocalHub) -> None
 def test_errors_are_pages_for_browsers_only(hub: LocalHub) -> None:
     answer = send_body(hub.app, "GET", "/nothing/at.fl.md", b"", {"accept": "*/*"})
     assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.headers["cache-control"] == "no-store"  # soon there may be such a flist
     assert ask(hub, "/nothing/at.fl").headers["content-type"].startswith("text/html")
 
 
@@ -298,9 +299,19 @@ def test_a_form_of_a_page_leads_back_to_it_after_signing_in(hub: LocalHub) -> No
     answer = ask(hub, "/-/upload?repository=a%26b")
     assert answer.headers["location"] == "/login?next=%2F-%2Fupload%3Frepository%3Da%2526b"
     assert 'value="/-/upload?repository=a%26b"' in ask(hub, answer.headers["location"]).text
-    wrong = {"username": "alice", "password": "wrong-password"}
+    wrong = {"username": "alice", "password": "wrong-password", "next": "/a?b=<"}
     failed = post(hub, "/login", "", wrong)
+    assert 'value="/a?b=&lt;"' in failed.text and 'value="alice"' in failed.text
     assert failed.status == 401 and 'name="password"' in failed.text and "alert" in failed.text
+
+
+def test_the_way_to_an_organisations_sign_in_leads_back_too(
+    hub: LocalHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "/login/oidc" not in ask(hub, "/login").text
+    monkeypatch.setattr(hub.app.state, "oidc", object())
+    assert 'href="/login/oidc?next=%2F-%2Fupload"' in ask(hub, "/login?next=/-/upload").text
+    assert 'href="/login/oidc"' in post(hub, "/login", "", {"username": "x", "password": "y"}).text
 
 
 def test_a_repository_is_made_and_its_owner_says_who_has_to_sign(hub: LocalHub) -> None:
@@ -316,7 +327,8 @@ def test_a_repository_is_made_and_its_owner_says_who_has_to_sign(hub: LocalHub) 
     assert post(hub, settings, "bob", fields).status == 403
     assert post(hub, settings, "alice", fields).status == 403  # the token lacks the scope admin
     assert post(hub, settings, "session", fields, site="cross-site").status == 403
-    for wrong in ({"threshold": "3"}, {"threshold": "x"}, {"signers": "x"}, {"signers": key[:40]}):
+    thresholds = ({"threshold": text} for text in ("3", "x", "0" * 9 + "3", "0" * 5000))
+    for wrong in (*thresholds, {"signers": "x"}, {"signers": key[:40]}):
         assert post(hub, settings, "session", {**fields, **wrong}).status == 422
     assert post(hub, settings, "session", fields).headers["location"] == "/team"
     found = hub.hub.repositories.find(hub.viewer("bob"), "team")

@@ -1,11 +1,20 @@
 """Websites that cannot be shown are refused before the first byte, without a path of the hub."""
 
+import asyncio
 import hashlib
+import os
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from common.paths import cache_dir
+from flist.blocks.codec import encode
+from flist.errors import BlockError
+from flist.hub.web.rfs.website import DecodedChunks
 from flist.model import Route
 from flist.pack.pack import pack
+from serving.pools import Pool
 from tests.helpers.flist.hub import LocalHub, make_hub
 
 
@@ -35,3 +44,22 @@ def test_a_page_whose_blocks_are_not_there_is_not_begun(tmp_path: Path) -> None:
     assert hub.send("GET", address).body == b"<p>page"
     page.unlink()
     assert hub.send("GET", address).status == 404
+
+
+def test_a_chunk_in_memory_is_only_for_who_has_its_key() -> None:
+    plain = os.urandom(1000)
+    found = encode(plain)
+
+    class Store:
+        def get(self, _block_id: bytes) -> bytes:
+            return bytes(found.data)
+
+    store: Any = Store()
+
+    async def ask() -> None:
+        chunks = DecodedChunks(store, Pool(1))
+        assert await chunks.get(found.block, len(plain)) == plain
+        with pytest.raises(BlockError):
+            await chunks.get(found.block._replace(key=bytes(32)), len(plain))
+
+    asyncio.run(ask())

@@ -114,6 +114,9 @@ def test_who_has_signed_in_uploads_without_naming_a_token(site: Site, tmp_path: 
     assert (row["user"], row["is_session"]) == ("alice", True)
     done = upload(site, tmp_path, "one")
     assert done.returncode == 0, done.stderr
+    store = f"server://{site.server.url}"
+    done = site.zos("flist", "pack", "-m", tmp_path / "a.fl", "-s", store, tmp_path)
+    assert done.returncode == 0, done.stderr
     assert site.zos("flist", "logout", f"{site.server.url}/").returncode == 0
     assert kept(site) == {}
     assert site.ask("/api/v1/account", str(row["token"])) == 401

@@ -197,6 +197,19 @@ def test_malicious_databases_are_refused(sample: Path, tmp_path: Path, statement
     assert not exercise(archive(tmp_path / "made.flist", path.read_bytes()))
 
 
+@pytest.mark.parametrize("kind", [tarfile.XHDTYPE, tarfile.GNUTYPE_LONGNAME])
+def test_a_header_is_not_read_into_memory_whatever_its_size(tmp_path: Path, kind: bytes) -> None:
+    long = tarfile.TarInfo("long")
+    long.type, long.size = kind, 1 << 30
+    place = tmp_path / "a.flist"
+    with gzip.open(place, "wb", compresslevel=1) as stream:
+        stream.write(long.tobuf(tarfile.USTAR_FORMAT))
+        for _ in range(64):
+            stream.write(bytes(1 << 20))
+    with pytest.raises(FormatError, match="headers in it are too large"):
+        open_flist(place)
+
+
 def test_impossible_user_names_give_the_default_owner(tmp_path: Path) -> None:
     """User names are looked up on this machine, where `getpwnam` refuses a zero byte."""
     record = rights_record(0o755, -1, -1)
