@@ -107,6 +107,12 @@ def create_hub_app(hub: Hub) -> FastAPI:
     hub.contents.prepare()
     if hub.settings.open_to_all:
         let_everybody_in(hub)
+    websites = add_routes(app, hub, downloads)
+    return app
+
+
+def add_routes(app: FastAPI, hub: Hub, downloads: Downloads) -> website.Websites:
+    """Add all routes; the last ones match any path of two parts. Returns what has to be closed."""
     add_greeting(app)
     add = partial(app.include_router, responses=SIGNED_IN)
     add(blocks.make_router(hub, downloads))
@@ -129,7 +135,7 @@ def create_hub_app(hub: Hub) -> FastAPI:
     app.include_router(zerohub.make_router(hub))
     app.include_router(pages.make_router(hub))
     add(flists.make_router(hub))
-    return app
+    return websites
 
 
 def make_chores(hub: Hub) -> Chores:

@@ -78,15 +78,16 @@ def follow(
     with contextlib.suppress(BrokenPipeError):  # its end says more
         process.stdin.write(json.dumps(spec).encode() + b"\n")
         process.stdin.close()
-    for line in lines_of(process, time.monotonic() + within_s, is_cancelled):
+    complaints = bytearray()
+    for line in lines_of(process, complaints, time.monotonic() + within_s, is_cancelled):
         said = parse_line(line)
         if "result" in said:
             return dict(said["result"])
         if "error" in said:
             raise WorkError(str(said["error"])[:500], hint=str(said.get("hint", ""))[:500] or None)
-        progress(float(said.get("progress", 0.0)), str(said.get("message", ""))[:500])
-    text, trace = explain_end(process)
-    error = WorkError(text)
+        progress(said.get("progress", 0.0), str(said.get("message", ""))[:500])
+    trace = complaints.decode(errors="replace")
+    error = WorkError(explain_end(process, trace))
     error.add_note(trace)  # for the server's log
     raise error
 
@@ -97,19 +98,28 @@ def parse_line(line: bytes) -> Spec:
         value = json.loads(line)
     except (ValueError, RecursionError):
         value = None
-    if not isinstance(value, dict) or not isinstance(value.get("result", {}), dict):
+    is_answer = (
+        isinstance(value, dict)
+        and isinstance(value.get("result", {}), dict)
+        and isinstance(value.get("progress", 0.0), (int, float))
+    )
+    if not is_answer:
         raise WorkError("the worker failed: it said something that is no answer")
-    return value
+    return dict(value)
 
 
 def lines_of(
-    process: "subprocess.Popen[bytes]", deadline: float, is_cancelled: Callable[[], bool]
+    process: "subprocess.Popen[bytes]",
+    complaints: bytearray,
+    deadline: float,
+    is_cancelled: Callable[[], bool],
 ) -> Iterator[bytes]:
-    """Yield the lines of a worker's stdout. Raises `WorkError` at the deadline."""
+    """Yield the lines of a worker's stdout; the end of its stderr goes to `complaints`.
+
+    Raises `WorkError` at the deadline.
+    """
     assert process.stdout is not None and process.stderr is not None
     pending = b""
-    said = bytearray()
-    process.said = said  # type: ignore[attr-defined]
     with selectors.DefaultSelector() as selector:
         selector.register(process.stdout, selectors.EVENT_READ)
         selector.register(process.stderr, selectors.EVENT_READ)
@@ -123,8 +133,8 @@ def lines_of(
                 if not data:
                     selector.unregister(key.fileobj)
                 elif key.fileobj is process.stderr:
-                    said += data
-                    del said[:-SAID_MAX_BYTES]
+                    complaints += data
+                    del complaints[:-SAID_MAX_BYTES]
                 else:
                     *lines, pending = (pending + data).split(b"\n")
                     yield from lines
@@ -132,17 +142,16 @@ def lines_of(
                         raise WorkError("the worker failed: it says too much")
 
 
-def explain_end(process: "subprocess.Popen[bytes]") -> tuple[str, str]:
-    """Return why a worker ended without a result, and the end of what it wrote to stderr."""
-    said = bytes(getattr(process, "said", b"")).decode(errors="replace")
+def explain_end(process: "subprocess.Popen[bytes]", trace: str) -> str:
+    """Return why a worker ended without a result; `trace` is what it wrote to stderr."""
     try:
         status = process.wait(END_WITHIN_S)
     except subprocess.TimeoutExpired:
-        return "the worker failed: it says nothing more", said
-    if "MemoryError" in said or status == -signal.SIGSEGV:
-        return "it needs more memory than a job may have", said
+        return "the worker failed: it says nothing more"
+    if "MemoryError" in trace or status == -signal.SIGSEGV:
+        return "it needs more memory than a job may have"
     if status in (-signal.SIGXCPU, -signal.SIGKILL):
-        return "it needs more time, or more memory, than a job may have", said
+        return "it needs more time, or more memory, than a job may have"
     if status == -signal.SIGXFSZ:
-        return "it makes a larger file than a job may have", said
-    return f"the worker failed with status {status}", said
+        return "it makes a larger file than a job may have"
+    return f"the worker failed with status {status}"

@@ -61,7 +61,9 @@ def test_blocks_behind_a_link_are_not_read(tmp_path: Path) -> None:
         list(read_blocks(folder, 10))
 
 
-@pytest.mark.parametrize("line", [b"", b"no json", b"[]", b"5", b'{"result": 1}', b"[" * 100_000])
+@pytest.mark.parametrize(
+    "line", [b"", b"no json", b"[]", b"5", b'{"result": 1}', b'{"progress": "x"}', b"[" * 100_000]
+)
 def test_a_worker_that_says_nonsense_has_failed(line: bytes) -> None:
     with pytest.raises(WorkError):
         parse_line(line)
