@@ -9,14 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from flist.format.signing.keys import generate_key, load_private_key
-from flist.format.signing.sign import sign_flist
 from flist.hub.app import create_app
 from node import hubs
 from node.hubs import fetch_from_any, rank_hubs
 from node.model import NodeError
 from serving.listen import open_listener
 from serving.run import serve_in_thread
+from tests.helpers.node.hub import make_signed_hub, read_keys
 
 NAME = "tf-zos/development"
 LIMIT = 1 << 20
@@ -34,19 +33,13 @@ def serve(root: Path) -> Iterator[str]:
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     """Return a hub's folder with one signed flist."""
-    flist = tmp_path / "hub" / "flists" / f"{NAME}.fl"
-    flist.parent.mkdir(parents=True)
-    (tmp_path / "hub" / "blocks").mkdir()
-    flist.write_bytes(CONTENT)
-    private = generate_key(tmp_path / "key")
-    flist.with_suffix(".fl.sig").write_text(sign_flist(flist, NAME, private))
-    return tmp_path / "hub"
+    return make_signed_hub(tmp_path, NAME, CONTENT)
 
 
 @pytest.fixture
 def keys(root: Path) -> list[bytes]:
     """Return the public key that signed the flist."""
-    return [load_private_key(root.parent / "key").public_key().public_bytes_raw()]
+    return read_keys(root)
 
 
 @pytest.fixture
