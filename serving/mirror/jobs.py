@@ -91,6 +91,11 @@ class Jobs:
         finally:
             job.tell(self._end, job)
 
+    def _confirm(self, job: Job) -> None:
+        """Tell readers that what is kept is current. Whoever asks after that asks anew."""
+        self._end(job)
+        job.start(None)
+
     def _finish(self, job: Job, arriving: Arriving) -> None:
         """Give readers the last byte. Whoever asks after that starts a request of its own."""
         self._end(job)
@@ -107,7 +112,7 @@ class Jobs:
         with upstream.open(address.target, kept.etag if kept else "") as response:
             if response.status == 304 and kept:
                 self.shelf.confirm(address.path, asked)
-                job.tell(job.start, None)
+                job.tell(self._confirm, job)
                 return
             size, etag = read_size(response), response.headers.get("etag", "")
             if size > self.shelf.limit_bytes:
