@@ -10,10 +10,12 @@ from tests.helpers.checkout import TOP
 PACKAGES = (
     "bootstrap_server",
     "common",
+    "core",
     "flist",
     "image",
     "node",
     "qemu",
+    "registry",
     "serving",
     "zero_os",
     "zinit",

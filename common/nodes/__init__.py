@@ -1,0 +1,1 @@
+"""What nodes, the registry and the tools of farmers agree on: names, signed messages."""

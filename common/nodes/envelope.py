@@ -1,0 +1,105 @@
+"""Signed messages: JSON with the payload's bytes, the Ed25519 key, and its signature over them.
+
+The signature covers `Zero-OS KIND` and a zero byte before the payload, so a message of one kind is
+never taken for another. The payload travels as bytes, so nothing depends on how JSON is written.
+"""
+
+import base64
+import binascii
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from common.errors import ZosError
+
+MAX_BYTES = 256 << 10
+KEY_BYTES = 32
+_KIND = re.compile(r"[a-z][a-z-]{0,30}")
+
+
+class EnvelopeError(ZosError):
+    """A message that is malformed."""
+
+    http_status = 422
+
+
+class ForgedError(EnvelopeError):
+    """A message whose signature is wrong."""
+
+    http_status = 403
+
+
+@dataclass(frozen=True)
+class Envelope:
+    """A verified message: who signed it, and what it says."""
+
+    key: bytes
+    payload: Mapping[str, Any]
+    signed: bytes
+
+
+def seal(
+    sign: Callable[[bytes], bytes], public: bytes, kind: str, payload: Mapping[str, Any]
+) -> bytes:
+    """Return the message of `payload`; `sign` is the method of the private key to `public`."""
+    data = json.dumps(payload, separators=(",", ":"), allow_nan=False).encode()
+    signature = sign(signed_bytes(kind, data))
+    fields = {"payload": data, "key": public, "signature": signature}
+    return json.dumps(
+        {name: base64.b64encode(value).decode() for name, value in fields.items()}
+    ).encode()
+
+
+def open_envelope(data: bytes, kind: str) -> Envelope:
+    """Return the message in `data` if it is a good one of this kind.
+
+    Raises `EnvelopeError`, and `ForgedError` for a wrong signature. Whose key may sign is the
+    caller's question.
+    """
+    if len(data) > MAX_BYTES:
+        raise EnvelopeError(f"cannot read the message: it has more than {MAX_BYTES} bytes")
+    fields = parse_object(data)
+    if set(fields) != {"payload", "key", "signature"}:
+        raise EnvelopeError("cannot read the message: it has payload, key and signature only")
+    payload, key, signature = (decode(fields, name) for name in ("payload", "key", "signature"))
+    if len(key) != KEY_BYTES:
+        raise EnvelopeError("cannot read the message: its key is no Ed25519 key")
+    try:
+        Ed25519PublicKey.from_public_bytes(key).verify(signature, signed_bytes(kind, payload))
+    except (InvalidSignature, ValueError):
+        raise ForgedError("the message's signature is wrong") from None
+    return Envelope(key, parse_object(payload), payload)
+
+
+def signed_bytes(kind: str, payload: bytes) -> bytes:
+    """Return what is signed."""
+    assert _KIND.fullmatch(kind), kind
+    return f"Zero-OS {kind}".encode() + b"\0" + payload
+
+
+def parse_object(data: bytes) -> dict[str, Any]:
+    """Return an object in JSON, without the numbers that JSON does not have."""
+
+    def refuse(word: str) -> None:
+        raise ValueError(word)
+
+    try:
+        value = json.loads(data, parse_constant=refuse)
+    except (ValueError, RecursionError):
+        value = None
+    if not isinstance(value, dict):
+        raise EnvelopeError("cannot read the message: it is not an object in JSON")
+    return value
+
+
+def decode(fields: Mapping[str, Any], name: str) -> bytes:
+    """Return the bytes of a field in base64."""
+    try:
+        return base64.b64decode(str(fields[name]), validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise EnvelopeError(f"cannot read the message: {name} is not base64") from error

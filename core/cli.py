@@ -1,0 +1,17 @@
+"""`zos core`: the daemons of Core-0, which zinit starts on a node."""
+
+import argparse
+import importlib
+from collections.abc import Sequence
+
+# daemon -> its module, which has `main() -> exit status`
+DAEMONS: dict[str, str] = {}
+
+
+def main(argv: Sequence[str], prog: str) -> int:
+    """Run one daemon."""
+    parser = argparse.ArgumentParser(prog=prog, description="a daemon of a node, run by zinit")
+    parser.add_argument("daemon", choices=sorted(DAEMONS))
+    name = parser.parse_args(argv).daemon
+    status: int = importlib.import_module(DAEMONS[name]).main()
+    return status
