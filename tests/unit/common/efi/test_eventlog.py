@@ -11,7 +11,7 @@ from common.efi.errors import FormatError
 from common.efi.eventlog import SECURE_BOOT_IS, SEPARATOR, is_secure_boot_on, parse_log, replay
 from image.efi.measure import foretell
 from tests.helpers.efi import small_sections, small_uki
-from tests.helpers.eventlog import boot_of, encode_event, encode_log, hashed
+from tests.helpers.tpm.eventlog import boot_of, encode_event, encode_log, hashed
 
 
 @pytest.mark.parametrize("secure", [True, False])

@@ -30,9 +30,9 @@ def hashed(pcr: int, kind: int, data: bytes) -> bytes:
     return encode_event(pcr, kind, hashlib.sha256(data).digest(), data)
 
 
-def boot_of(uki: bytes, sections: dict[str, bytes], *, secure: bool) -> bytes:
-    """Return the log of a boot of a UKI."""
-    events = [encode_event(0, 3, bytes(32), b"StartupLocality\0\3")]
+def boot_of(uki: bytes, sections: dict[str, bytes], *, secure: bool, locality: int = 3) -> bytes:
+    """Return the log of a boot of a UKI, by a firmware that starts the TPM from `locality`."""
+    events = [encode_event(0, 3, bytes(32), b"StartupLocality\0" + bytes([locality]))]
     events.append(hashed(7, 0x80000001, SECURE_BOOT_IS + bytes([secure])))
     events.append(hashed(7, 4, SEPARATOR))
     events += [hashed(4, 0x80000007, CALLING), hashed(4, 4, SEPARATOR)]
