@@ -5,7 +5,10 @@ import importlib
 from collections.abc import Sequence
 
 # daemon -> its module, which has `main() -> exit status`
-DAEMONS: dict[str, str] = {}
+DAEMONS: dict[str, str] = {
+    "identity": "core.identity.daemon",
+    "identity-prepare": "core.identity.prepare",
+}
 
 
 def main(argv: Sequence[str], prog: str) -> int:

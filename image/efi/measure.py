@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from common.efi.authenticode import image_digest
 from common.efi.eventlog import ALGORITHM_SHA256, SEPARATOR, ZERO, extend
-from common.efi.keys import Key
+from common.efi.keys import Key, fingerprint
 from image.efi.uki import MEASURED, read_sections
 
 BOOT_APPLICATIONS = 4
@@ -97,8 +97,3 @@ def policy_digest(value: bytes) -> bytes:
 def encode_public(key: RSAPublicKey) -> bytes:
     """Return a public key as PEM."""
     return key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-
-
-def fingerprint(key: RSAPublicKey) -> str:
-    """Return the SHA-256 by which systemd names a public key: of its PKCS #1 form."""
-    return hashlib.sha256(key.public_bytes(Encoding.DER, PublicFormat.PKCS1)).hexdigest()
