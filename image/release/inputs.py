@@ -196,6 +196,6 @@ def choose_python(
         modules |= scan_modules(inputs.sources, tools(), known)
         store_known(notes, inputs.sources, known)
         starts = [*start_modules(inputs.recipe), *added_modules(inputs)]
-        return "\n".join(choose_modules(modules, starts)).encode()
+        return "\n".join(choose_modules(modules, starts, inputs.recipe.kind)).encode()
 
     return cached_layer("reach", inputs.reach_id, chosen).decode().splitlines()
