@@ -14,6 +14,7 @@ from image.formats.cpio import Member
 from image.model import Device, Directory, Entry, File, Symlink
 from image.tree import Tree
 
+END = bytes(2 * tarfile.BLOCKSIZE)
 TYPES = {"c": tarfile.CHRTYPE, "b": tarfile.BLKTYPE}
 MODES = {
     tarfile.REGTYPE: stat.S_IFREG,
@@ -47,6 +48,8 @@ def read_tar(data: bytes) -> list[Member]:
 
     Raises `FormatError`.
     """
+    if not data.endswith(END):
+        raise FormatError("cannot read the archive: its end mark is missing")
     try:
         with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as archive:
             return [_member(archive, info) for info in archive]

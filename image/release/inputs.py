@@ -118,7 +118,8 @@ def gather_inputs(
         gather_packages(part, progress, mirror, allow_unlocked=allow_unlocked)
         for part in lock.parts
     ]
-    base = digest(*(part.identity for part, _ in used), recipe_identity(), str(level))
+    about = (recipe_identity(), recipe.product, str(level))
+    base = digest(*(part.identity for part, _ in used), *about)
     return Inputs(
         recipe=recipe,
         debian=used[0][0],
