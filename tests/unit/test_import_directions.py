@@ -53,7 +53,7 @@ ROOMS = {
     ),
     "image": (
         "errors", "files", "model", "tree", "formats", "recipe", "lock", "parts", "efi", "release",
-        "compare", "channel", "commands", "cli",
+        "core", "compare", "channel", "commands", "cli",
     ),
     "registry": (
         "errors",
