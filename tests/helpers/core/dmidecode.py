@@ -3,6 +3,7 @@
 import random
 import struct
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -57,8 +58,9 @@ def parse_text(text: str) -> list[dict[str, Any]]:
     return sections
 
 
-def _parts(lines: list[str]) -> Any:
-    title, properties, name = "", {}, ""
+def _parts(lines: list[str]) -> Iterator[tuple[str, Properties]]:
+    title, name = "", ""
+    properties: Properties = {}
     for line in lines:
         if not line.startswith("\t"):
             if title:
