@@ -12,7 +12,9 @@ from common.ipc.errors import IpcError
 from common.ipc.server import Peer
 from zinit.client.line import Client
 
-LINES_MAX = 2000
+LINES_MAX = 2000  # as many as zinit keeps
+SETTLE_S = 0.5
+QUIET_S = 5.0
 MARK = re.compile(r"\[[+-]\] ([^:]*): (.*)", re.DOTALL)
 NODE = "node"
 
@@ -41,14 +43,17 @@ class Services:
     ) -> Iterator[Row]:
         """Yield the last lines of a service or of all; with `follow`, go on with new ones.
 
-        Lines that were there before have no time.
+        Lines that were there before have no time. While there are no new lines, an empty one with
+        no name comes every `QUIET_S`, so that either side notices when the other has gone.
         """
         if type(lines) is not int or not 0 <= lines <= LINES_MAX:
             raise IpcError(f"lines must be from 0 to {LINES_MAX}", code="params")
-        rows = (row for line in self.client.log() if (row := parse_line(line, name)))
-        yield from deque(rows, maxlen=lines)
+        if not isinstance(name, str | None) or not isinstance(follow, bool):
+            raise IpcError("name must be a text and follow true or false", code="params")
+        batches = self.client.follow_log(SETTLE_S)
+        yield from read_history(batches, name, lines)
         if follow:
-            raise IpcError("following a log is not possible yet", code="params")
+            yield from read_news(batches, name)
 
     def restart(self, _: Peer, name: str) -> Row:
         """Restart a service of a flist; those of the node itself stay."""
@@ -62,6 +67,29 @@ class Services:
             )
         self.client.restart(name)
         return {}
+
+
+def read_history(batches: Iterator[tuple[str, ...]], name: str | None, count: int) -> deque[Row]:
+    """Return the last lines of what the log holds: it comes at once, and then there is a pause."""
+    found: deque[Row] = deque(maxlen=count)
+    seen = 0
+    while seen < LINES_MAX and (batch := next(batches, ())):
+        found.extend(row for line in batch if (row := parse_line(line, name)))
+        seen += len(batch)
+    return found
+
+
+def read_news(batches: Iterator[tuple[str, ...]], name: str | None) -> Iterator[Row]:
+    """Yield new lines with the time of their arrival."""
+    told = time.monotonic()
+    for batch in batches:
+        now = time.time()
+        rows = [row | {"time": now} for line in batch if (row := parse_line(line, name))]
+        if not rows and time.monotonic() > told + QUIET_S:
+            rows = [{"time": now, "name": "", "text": ""}]
+        if rows:
+            told = time.monotonic()
+        yield from rows
 
 
 def parse_line(line: str, wanted: str | None) -> Row | None:
