@@ -1,5 +1,6 @@
 """Starts and stops the services of a mounted flist in the node's zinit."""
 
+import os
 from functools import partial
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from node.flists.services import (
     find_installed,
     install_services,
     override_text,
+    read_regular,
     read_services,
     remove_service,
     sort_out,
@@ -17,6 +19,8 @@ from node.log import log as write_log
 from node.model import NodeError
 from node.supervision import SERVICES, stop_service
 from zinit.client.line import Client
+
+USER_PREFIX = "zos-"
 
 log = partial(write_log, "bringup")
 
@@ -28,6 +32,8 @@ def start_services(client: Client, flist: Flist) -> list[str]:
     """
     if flist.role == FIRMWARE:
         return []
+    if flist.role == CORE:
+        make_folders(flist.root, flist.home.parent)
     services = read_services(flist.root)
     if not services:
         raise NodeError("cannot start services: the flist has none in etc/zinit")
@@ -44,6 +50,18 @@ def start_services(client: Client, flist: Flist) -> list[str]:
             log(f"cannot start {ascii(name)[1:-1]}: {explain(client, name) or error}")
     known = client.list()
     return [name for name in names if name in known]
+
+
+def make_folders(root: Path, run: Path) -> None:
+    """Make the folder of each of Core-0's users, `NAME` in `run` for `zos-NAME`: the user's own,
+    where the socket of its daemon is."""
+    for line in read_regular(root / "etc" / "passwd").decode().splitlines():
+        name, _, user, group, *_ = line.split(":")
+        daemon = name.removeprefix(USER_PREFIX)
+        if daemon != name and daemon.isalpha():
+            folder = run / daemon
+            folder.mkdir(mode=0o755, exist_ok=True)
+            os.chown(folder, int(user), int(group), follow_symlinks=False)
 
 
 def own_services(client: Client, flists: Path) -> set[str]:
