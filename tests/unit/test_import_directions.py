@@ -37,7 +37,7 @@ ROOMS = {
         "pages", "web", "lan", "redfish", "commands", "cli",
     ),
     "core": (
-        "errors", "places", "cli",
+        "errors", "places", "sandbox", "daemon", "identity", "capacity", "cli",
     ),
     "flist": (
         "errors", "values", "folders", "model", "format", "blocks", "http", "server", "store",
@@ -53,7 +53,7 @@ ROOMS = {
     ),
     "image": (
         "errors", "files", "model", "tree", "formats", "recipe", "lock", "parts", "efi", "release",
-        "compare", "channel", "commands", "cli",
+        "core", "compare", "channel", "commands", "cli",
     ),
     "registry": (
         "errors", "names", "settings", "state", "log", "farms", "nodes", "availability",
