@@ -4,11 +4,15 @@ Both are checked before the report is written, since they take time, and neither
 refuse a report: the node is shown as `unproven`, or as not attested, with the reason.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
 from common.errors import ZosError
+from common.nodes.enrolment import TokenError, verify_token
+from common.nodes.quote import verify
 from registry.nodes.model import Body, Register, Report
 
 WHY_CHARS = 200
@@ -34,7 +38,7 @@ NOTHING = Proofs(None, "", "", "the report has no quote")
 
 
 def check_proofs(
-    report: Report, body: Body, check_token: CheckToken | None, check_quote: CheckQuote | None
+    report: Report, body: Body, check_token: CheckToken | None, check_quote: CheckQuote
 ) -> Proofs:
     """Return what a report proves; only a registration can."""
     if not isinstance(body, Register):
@@ -61,15 +65,32 @@ def find_enrolment(
     return farm, ""
 
 
-def find_attestation(
-    report: Report, body: Register, check_quote: CheckQuote | None
-) -> tuple[str, str]:
+def find_attestation(report: Report, body: Register, check_quote: CheckQuote) -> tuple[str, str]:
     """Return the key of the TPM that has vouched for what was booted, or why none has."""
     if body.quote is None:
         return "", "the node has no TPM that vouches for it"
-    if check_quote is None:
-        return "", "this registry does not verify quotes"
     try:
         return check_quote(body.quote, report.node, report.nonce), ""
     except ZosError as error:
         return "", error.message
+
+
+def make_token_check(keys: Sequence[Ed25519PublicKey]) -> CheckToken | None:
+    """Return the check by the keys of some bootstrap servers; None without any."""
+
+    def check(token: str) -> int:
+        fault: ZosError | None = None
+        for key in keys:
+            try:
+                return verify_token(key, token).farm
+            except TokenError as error:
+                fault = error
+        assert fault is not None
+        raise fault
+
+    return check if keys else None
+
+
+def check_tpm_quote(said: Mapping[str, Any], node: str, nonce: str) -> str:
+    """Return the attestation key of a quote. Raises `QuoteError`."""
+    return verify(said, node, nonce).ak

@@ -3,13 +3,14 @@
 import hashlib
 from pathlib import Path
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
     PrivateFormat,
     PublicFormat,
     load_pem_private_key,
+    load_pem_public_key,
 )
 
 from common.files import read_regular, write_atomic
@@ -49,9 +50,7 @@ def load_key(file: Path | None, state: Path) -> RegistryKey:
 def read_key(path: Path) -> Ed25519PrivateKey:
     """Return a private key in PEM. Raises `SettingsError`."""
     try:
-        key = load_pem_private_key(read_regular(path), None)
-    except OSError as error:
-        raise SettingsError(f"cannot read {path}: {error.strerror}") from error
+        key = load_pem_private_key(read_file(path), None)
     except (ValueError, TypeError):
         key = None
     if not isinstance(key, Ed25519PrivateKey):
@@ -60,3 +59,25 @@ def read_key(path: Path) -> Ed25519PrivateKey:
             hint="openssl genpkey -algorithm ed25519 -out FILE makes one",
         )
     return key
+
+
+def read_public_key(path: Path) -> Ed25519PublicKey:
+    """Return a public key in PEM. Raises `SettingsError`."""
+    try:
+        key = load_pem_public_key(read_file(path))
+    except (ValueError, TypeError):
+        key = None
+    if not isinstance(key, Ed25519PublicKey):
+        raise SettingsError(
+            f"cannot use {path}: it is no Ed25519 public key",
+            hint="openssl pkey -in KEY -pubout makes one of a private key",
+        )
+    return key
+
+
+def read_file(path: Path) -> bytes:
+    """Return the content of a key's file. Raises `SettingsError`."""
+    try:
+        return read_regular(path)
+    except OSError as error:
+        raise SettingsError(f"cannot read {path}: {error.strerror}") from error

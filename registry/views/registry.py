@@ -11,9 +11,14 @@ from registry.farms.farms import Farms
 from registry.log.log import Log
 from registry.log.scribe import Scribe
 from registry.nodes.nodes import Nodes
-from registry.nodes.proofs import CheckQuote, CheckToken
+from registry.nodes.proofs import (
+    CheckQuote,
+    CheckToken,
+    check_tpm_quote,
+    make_token_check,
+)
 from registry.settings import RegistrySettings
-from registry.state.key import RegistryKey, load_key
+from registry.state.key import RegistryKey, load_key, read_public_key
 from registry.state.opening import SCOPES, has_state, open_state
 from serving.database import Database
 from serving.tokens import Tokens
@@ -32,8 +37,8 @@ class Registry:
     nodes: Nodes
     availability: Availability
     tokens: Tokens
-    check_token: CheckToken | None = None
-    check_quote: CheckQuote | None = None
+    check_token: CheckToken | None
+    check_quote: CheckQuote
     kit: Any = None
 
     def close(self) -> None:
@@ -70,4 +75,6 @@ def make_registry(
         Nodes(database, key.secret, is_strict=settings.enrolled_only),
         Availability(database, key, settings.origin, clock),
         Tokens(database, SCOPES),
+        make_token_check([read_public_key(path) for path in settings.enrolment_key]),
+        check_tpm_quote,
     )
