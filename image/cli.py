@@ -11,6 +11,7 @@ from image.commands import (
     core,
     diff,
     enroll,
+    flists,
     gc,
     history,
     inspect,
@@ -33,6 +34,7 @@ from image.commands import (
 VERBS = (
     build,
     core,
+    flists,
     check,
     inspect,
     diff,
