@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from node.cmdline import hide_user
-from node.fetch import open_pool
+from node.http import open_pool
 from node.model import BootParameters
 
 CONNECT_S = 3.0

@@ -10,14 +10,17 @@ from pathlib import Path
 import pytest
 
 from flist.hub.app import create_app
-from node import hubs
-from node.hubs import fetch_from_any, rank_hubs
+from node.flists import hubs
+from node.flists.fetch import fetch_from_any
+from node.flists.hubs import rank_hubs
+from node.flists.model import WORKLOAD, Wanted
 from node.model import NodeError
 from serving.listen import open_listener
 from serving.run import serve_in_thread
 from tests.helpers.node.hub import make_signed_hub, read_keys
 
 NAME = "tf-zos/development"
+WANTED = Wanted(WORKLOAD, NAME)
 LIMIT = 1 << 20
 CONTENT = b"the content of a flist" * 100
 
@@ -60,25 +63,25 @@ def dead() -> str:
 def test_the_hub_that_answers_comes_first(root: Path, silent: str, dead: str) -> None:
     began = time.monotonic()
     with serve(root) as good:
-        assert rank_hubs([silent, dead, good], NAME) == [good, silent, dead]
+        assert list(rank_hubs([silent, dead, good], WANTED)) == [good, silent, dead]
     assert time.monotonic() - began < hubs.FIRST_S
 
 
 def test_a_hub_without_the_flist_comes_last(root: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with serve(root) as good, serve(tmp_path / "empty") as empty:
-        assert rank_hubs([empty, good], NAME) == [good, empty]
+        assert list(rank_hubs([empty, good], WANTED)) == [good, empty]
 
 
 def test_one_hub_is_not_asked_before(dead: str) -> None:
-    assert rank_hubs([dead], NAME) == [dead]
+    assert list(rank_hubs([dead], WANTED)) == [dead]
 
 
 def test_without_an_answer_the_order_stays(
     silent: str, dead: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(hubs, "FIRST_S", 0.3)
-    assert rank_hubs([silent, dead], NAME) == [silent, dead]
+    assert list(rank_hubs([silent, dead], WANTED)) == [silent, dead]
 
 
 def test_an_altered_flist_is_taken_from_another_hub(
@@ -88,7 +91,7 @@ def test_an_altered_flist_is_taken_from_another_hub(
     (tmp_path / "evil" / "flists" / f"{NAME}.fl").write_bytes(CONTENT + b"!")
     told: list[str] = []
     with serve(tmp_path / "evil") as evil, serve(root) as good:
-        wanted = ([evil, good], NAME, tmp_path / "got", keys, LIMIT, "", told.append)
+        wanted = ([evil, good], WANTED, tmp_path / "got", keys, LIMIT, "", told.append)
         assert fetch_from_any(*wanted) == (len(CONTENT), good)
         assert (tmp_path / "got").read_bytes() == CONTENT
         assert [line.startswith(f"{evil}: ") for line in told] == [True]
@@ -99,5 +102,5 @@ def test_if_none_works_a_refused_signature_is_named_first(
 ) -> None:
     (root / "flists" / f"{NAME}.fl").write_bytes(CONTENT + b"!")
     with serve(root) as evil, pytest.raises(NodeError) as caught:
-        fetch_from_any([dead, evil], NAME, tmp_path / "got", keys, LIMIT, "", lambda _: None)
+        fetch_from_any([dead, evil], WANTED, tmp_path / "got", keys, LIMIT, "", lambda _: None)
     assert caught.value.code == "ZB43"

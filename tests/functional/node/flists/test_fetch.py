@@ -11,8 +11,10 @@ import pytest
 
 from flist.format.signing.keys import generate_key
 from flist.hub.app import create_app
-from node import fetch
-from node.fetch import fetch_flist
+from node import http
+from node.flists import fetch
+from node.flists.fetch import fetch_flist
+from node.flists.model import WORKLOAD, Wanted
 from node.model import NodeError
 from serving.listen import open_listener
 from serving.run import serve_in_thread
@@ -20,6 +22,7 @@ from tests.helpers.node.hub import make_signed_hub, read_keys
 from tests.helpers.proxy import serve_proxy
 
 NAME = "tf-zos/development"
+WANTED = Wanted(WORKLOAD, NAME)
 LIMIT = 1 << 20
 CONTENT = b"any bytes will do: the signature is checked before any parsing" * 1000
 
@@ -45,16 +48,16 @@ def keys(root: Path) -> list[bytes]:
 
 
 def test_a_signed_flist_is_fetched(url: str, keys: list[bytes], tmp_path: Path) -> None:
-    assert fetch_flist(url, NAME, tmp_path / "got", keys, LIMIT) == len(CONTENT)
+    assert fetch_flist(url, WANTED, tmp_path / "got", keys, LIMIT) == len(CONTENT)
     assert (tmp_path / "got").read_bytes() == CONTENT
 
 
 def test_a_flist_comes_through_a_proxy(url: str, keys: list[bytes], tmp_path: Path) -> None:
     with serve_proxy() as (proxy, asked):
-        assert fetch_flist(url, NAME, tmp_path / "got", keys, LIMIT, proxy) == len(CONTENT)
+        assert fetch_flist(url, WANTED, tmp_path / "got", keys, LIMIT, proxy) == len(CONTENT)
     assert asked == [f"{url}/{NAME}.fl.sig", f"{url}/{NAME}.fl"]
     with pytest.raises(NodeError, match="the proxy refuses, or does not answer") as caught:
-        fetch_flist(url, NAME, tmp_path / "got", keys, LIMIT, proxy)
+        fetch_flist(url, WANTED, tmp_path / "got", keys, LIMIT, proxy)
     assert caught.value.code == "ZB42"
 
 
@@ -67,7 +70,7 @@ def test_one_flipped_bit_is_refused(
     (root / "flists" / f"{NAME}.fl").write_bytes(data)
     (tmp_path / "got").write_bytes(b"before")
     with pytest.raises(NodeError, match=f"flist {NAME} refused"):
-        fetch_flist(url, NAME, tmp_path / "got", keys, LIMIT)
+        fetch_flist(url, WANTED, tmp_path / "got", keys, LIMIT)
     assert (tmp_path / "got").read_bytes() == b"before"
     assert not list(tmp_path.glob(".got*"))
 
@@ -80,24 +83,24 @@ def test_another_channels_flist_is_refused(
     for suffix in (".fl", ".fl.sig"):
         (folder / f"production{suffix}").write_bytes((folder / f"development{suffix}").read_bytes())
     with pytest.raises(NodeError, match="flist tf-zos/production refused"):
-        fetch_flist(url, "tf-zos/production", tmp_path / "got", keys, LIMIT)
+        fetch_flist(url, Wanted(WORKLOAD, "tf-zos/production"), tmp_path / "got", keys, LIMIT)
 
 
 def test_a_strangers_signature_is_refused(url: str, tmp_path: Path) -> None:
     stranger = generate_key(tmp_path / "stranger").public_key().public_bytes_raw()
     for trusted in ([stranger], []):
         with pytest.raises(NodeError, match="refused"):
-            fetch_flist(url, NAME, tmp_path / "got", trusted, LIMIT)
+            fetch_flist(url, WANTED, tmp_path / "got", trusted, LIMIT)
 
 
 def test_a_missing_flist(url: str, keys: list[bytes], tmp_path: Path) -> None:
     with pytest.raises(NodeError, match=r"testing\.fl\.sig: the hub answered 404"):
-        fetch_flist(url, "tf-zos/testing", tmp_path / "got", keys, LIMIT)
+        fetch_flist(url, Wanted(WORKLOAD, "tf-zos/testing"), tmp_path / "got", keys, LIMIT)
 
 
 def test_a_flist_above_the_limit(url: str, keys: list[bytes], tmp_path: Path) -> None:
     with pytest.raises(NodeError, match="larger than"):
-        fetch_flist(url, NAME, tmp_path / "got", keys, len(CONTENT) - 1)
+        fetch_flist(url, WANTED, tmp_path / "got", keys, len(CONTENT) - 1)
     assert not (tmp_path / "got").exists()
 
 
@@ -106,7 +109,7 @@ def test_a_hub_that_is_down(keys: list[bytes], tmp_path: Path) -> None:
         taken.bind(("127.0.0.1", 0))
         port = taken.getsockname()[1]
         with pytest.raises(NodeError, match="the hub does not answer"):
-            fetch_flist(f"http://127.0.0.1:{port}", NAME, tmp_path / "got", keys, LIMIT)
+            fetch_flist(f"http://127.0.0.1:{port}", WANTED, tmp_path / "got", keys, LIMIT)
 
 
 @contextlib.contextmanager
@@ -140,7 +143,7 @@ def test_a_hub_that_stalls(
     monkeypatch.setattr(fetch, "READ_S", 0.3)
     began = time.monotonic()
     with silent_hub(said) as url, pytest.raises(NodeError, match="cannot fetch"):
-        fetch_flist(url, NAME, tmp_path / "got", keys, LIMIT)
+        fetch_flist(url, WANTED, tmp_path / "got", keys, LIMIT)
     assert time.monotonic() - began < 10
     assert not (tmp_path / "got").exists()
 
@@ -166,7 +169,7 @@ def test_a_hub_that_drips(
 ) -> None:
     """Single bytes keep every read below its time-out, but the whole fetch has a deadline."""
     monkeypatch.setattr(fetch, "FETCH_DEADLINE_S", 1.0)
-    monkeypatch.setattr(fetch, "HEAD_S", 1.0)
+    monkeypatch.setattr(http, "HEAD_S", 1.0)
 
     def drip(listener: socket.socket) -> None:
         with contextlib.suppress(OSError):
@@ -182,5 +185,5 @@ def test_a_hub_that_drips(
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         begin = time.monotonic()
         with pytest.raises(NodeError, match=error):
-            fetch_flist(url, NAME, tmp_path / "got", keys, LIMIT)
+            fetch_flist(url, WANTED, tmp_path / "got", keys, LIMIT)
         assert time.monotonic() - begin < 5

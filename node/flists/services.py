@@ -1,7 +1,8 @@
 """Installs the services of a flist's root file system in the node's zinit.
 
-Service files are handed over byte for byte: zinit alone reads them, and names the file and the line
-as their author knows them. What the node sets over each file stands beside it, in an override.
+Core-0's services are those named `core-…`; no other flist may have such a name. Service files are
+handed over byte for byte: zinit alone reads them, and names the file and the line as their author
+knows them. What the node sets over each file stands beside it, in an override.
 """
 
 import os
@@ -11,6 +12,7 @@ from pathlib import Path
 import yaml
 
 from common.files import write_atomic
+from node.flists.model import CORE_PREFIX, MOUNT_PREFIX
 from node.model import NodeError
 
 SUFFIX = ".yaml"
@@ -60,17 +62,45 @@ def override_text(root: Path, after: str) -> bytes:
     return yaml.dump({"root": str(root), "after": [after]}, default_flow_style=False).encode()
 
 
-def find_installed(folder: Path, override: bytes) -> list[str]:
-    """Return the names of the services in `folder` that have this override."""
+def find_installed(folder: Path, root: Path) -> list[str]:
+    """Return the names of the services in `folder` that run in `root` or below it."""
     names = []
     for file in sorted(folder.glob(f"*{OVERRIDE_SUFFIX}")):
         try:
-            is_ours = is_file(file) and read_regular(file) == override
+            place = read_root(read_regular(file)) if is_file(file) else ""
         except OSError:
             continue
-        if is_ours:
+        if place and ".." not in place and Path(place).is_relative_to(root):
             names.append(file.name.removesuffix(OVERRIDE_SUFFIX))
     return names
+
+
+def read_root(override: bytes) -> str:
+    """Return the root that an override sets, "" if it sets none."""
+    try:
+        value = yaml.safe_load(override)
+    except yaml.YAMLError:
+        return ""
+    return str(value.get("root", "")) if isinstance(value, dict) else ""
+
+
+def sort_out(
+    services: dict[str, bytes], is_core: bool, taken: set[str]
+) -> tuple[dict[str, bytes], dict[str, str]]:
+    """Return the services that may be installed, and why each of the others may not.
+
+    `taken` are the names of the node's own services.
+    """
+    refused = {}
+    for name in services:
+        if name in taken or name.startswith(MOUNT_PREFIX):
+            refused[name] = "the node itself has a service of that name"
+        elif name.startswith(CORE_PREFIX) != is_core:
+            whose = "are Core-0's alone" if not is_core else "are all that Core-0 may have"
+            refused[name] = f"names that begin with {CORE_PREFIX} {whose}"
+        elif is_long(name):
+            refused[name] = "its name is too long"
+    return {name: services[name] for name in services if name not in refused}, refused
 
 
 def install_services(services: dict[str, bytes], folder: Path, override: bytes) -> list[str]:

@@ -5,14 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from node.model import NodeError
-from node.services import (
+from node.flists.services import (
     find_installed,
     install_services,
     override_text,
     read_services,
     remove_service,
+    sort_out,
 )
+from node.model import NodeError
 from tests.helpers.checkout import TOP
 from zinit.files.folder import Folder
 from zinit.files.reading import parse_service
@@ -104,9 +105,32 @@ def test_installed_services_are_found_again_and_removed(root: Path, tmp_path: Pa
     (tmp_path / "link.override").symlink_to("/etc/passwd")
     (root / "etc/zinit/broken.yaml").write_text("exec: [\n")
     install(root, tmp_path)
-    names = find_installed(tmp_path, override_text(root, "rootfs"))
+    names = find_installed(tmp_path, root)
     assert names == ["broken", "redis"]
     for name in names:
         remove_service(tmp_path, name)
     left = sorted(path.name for path in tmp_path.iterdir() if path != root)
     assert left == ["link.override", "network.yaml", "other.override"]
+
+
+def test_an_override_elsewhere_is_not_a_flists(root: Path, tmp_path: Path) -> None:
+    install_services({"a": b"exec: a\n"}, tmp_path, override_text(root / "deep", "rootfs"))
+    install_services({"b": b"exec: b\n"}, tmp_path, override_text(Path("/elsewhere"), "rootfs"))
+    for name, text in {"c": "[", "d": "- root", "e": f"root: {root}/../x"}.items():
+        (tmp_path / f"{name}.override").write_text(text)
+    assert find_installed(tmp_path, root) == ["a"]
+
+
+def test_names_of_core_services_are_cores_alone() -> None:
+    services = dict.fromkeys(("core-api", "redis", "flist-1", "network", "x" * 250), b"")
+    allowed, refused = sort_out(services, is_core=False, taken={"network"})
+    assert list(allowed) == ["redis"]
+    assert refused == {
+        "core-api": "names that begin with core- are Core-0's alone",
+        "flist-1": "the node itself has a service of that name",
+        "network": "the node itself has a service of that name",
+        "x" * 250: "its name is too long",
+    }
+    allowed, refused = sort_out(services, is_core=True, taken=set())
+    assert list(allowed) == ["core-api"]
+    assert refused["redis"] == "names that begin with core- are all that Core-0 may have"

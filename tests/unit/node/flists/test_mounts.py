@@ -4,9 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from node.bringup import NameServers
+from node.flists.model import CORE, WORKLOAD, Flist
+from node.flists.mounts import Sources, copy_resolv_conf, describe_mount, make_mount_point
 from node.model import NodeError
-from node.rootfs import copy_resolv_conf, describe_mount, make_mount_point
+from node.nameservers import NameServers
+
+FLIST = Flist(WORKLOAD, "tf-zos/development", "ab" * 32)
 
 
 @pytest.fixture
@@ -70,12 +73,18 @@ def test_services_get_the_name_servers_of_a_new_lease(
 
 
 def test_the_mount_is_told_the_proxy() -> None:
-    service = describe_mount(["http://hub"], "http://10.0.0.9:3128")
+    service = describe_mount(FLIST, Sources(("http://hub",), "http://10.0.0.9:3128"))
     assert service["env"] == {"ZOS_PROXY": "http://10.0.0.9:3128"}
     assert "--store http://hub/blocks" in str(service["exec"])
-    assert "env" not in describe_mount(["http://hub"], "")
+    assert "env" not in describe_mount(FLIST, Sources(("http://hub",)))
 
 
 def test_the_mount_prefers_the_hub_that_is_named_first() -> None:
-    text = str(describe_mount(["http://near", "http://far"], "")["exec"])
+    text = str(describe_mount(FLIST, Sources(("http://near", "http://far")))["exec"])
     assert "--in-order --store http://near/blocks --store http://far/blocks /" in text
+
+
+def test_only_the_workload_may_have_setuid_programs_and_devices() -> None:
+    sources = Sources(("http://hub",))
+    assert "--allow-suid --allow-dev" in str(describe_mount(FLIST, sources)["exec"])
+    assert "--allow" not in str(describe_mount(Flist(CORE, "core", "cd" * 32), sources)["exec"])
