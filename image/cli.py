@@ -11,7 +11,6 @@ from image.commands import (
     core,
     diff,
     enroll,
-    flists,
     gc,
     history,
     inspect,
@@ -30,11 +29,12 @@ from image.commands import (
     verify,
     withdraw,
 )
+from image.commands import set as set_flists
 
 VERBS = (
     build,
     core,
-    flists,
+    set_flists,
     check,
     inspect,
     diff,

@@ -1,4 +1,4 @@
-"""A node with both flists: Core-0's daemons run beside the workload, each confined in their root."""
+"""A node with both flists: Core-0's daemons run beside the workload, confined in their root."""
 
 import errno
 import json
