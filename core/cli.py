@@ -7,6 +7,7 @@ from collections.abc import Sequence
 # daemon -> its module, which has `main() -> exit status`
 DAEMONS: dict[str, str] = {
     "capacity": "core.capacity.daemon",
+    "report": "core.report.daemon",
 }
 
 
