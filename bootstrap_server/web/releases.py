@@ -10,6 +10,7 @@ from bootstrap_server.web.shared import (
     Shared,
     answer,
     make_router,
+    open_pinned,
     send_text,
 )
 from serving.respond import send_content
@@ -36,7 +37,9 @@ async def pinned_file(
     request: Request, run_mode: str, release: str, name: str, server: Shared
 ) -> Response:
     """Return vmlinuz or initramfs.zst of this release, as long as the channel holds it."""
-    content = await server.hashing.run(server.open_pinned, run_mode, release, name)
+    content = await server.hashing.run(
+        open_pinned, server.source, server.kernels, run_mode, release, name
+    )
     return send_content(request, content, BINARY, {"Cache-Control": NEVER_CHANGES})
 
 
