@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple, Protocol
 
 from anyio import to_thread
 
@@ -79,7 +79,6 @@ class Content(Protocol):
         """Close what is open."""
 
 
-@runtime_checkable
 class FileContent(Content, Protocol):
     """A content that has parts of files in it."""
 
