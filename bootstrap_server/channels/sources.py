@@ -144,6 +144,7 @@ class StoreSource:
         """Return the same source, which goes by what this one has verified."""
         other = copy.copy(self)  # both have the same dictionaries and lock
         other.opener = opener
+        other.clock = lambda: self.clock()
         other._may_wait = False
         return other
 

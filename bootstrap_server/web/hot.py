@@ -35,7 +35,7 @@ from bootstrap_server.web.shared import (
     parse_image_address,
 )
 from common.errors import ZosError
-from serving.content import FileContent, KnownFiles, Pieces
+from serving.content import FileContent, Pieces
 from serving.fast.cycle import Finder, Found
 from serving.fast.head import Head
 
@@ -63,10 +63,9 @@ class Files(NamedTuple):
 
 def find_hot(server: Server) -> Finder:
     """Return what finds scripts, images and files of releases."""
-    opener = KnownFiles(server.opener)
-    source, kernels = server.source.at_once(opener), Kernels(server.settings.kernels, opener)
+    source = server.known_source
     images = lru_cache(IMAGES_KEPT)(partial(resolve_image, server))
-    files = list_files(source, kernels)
+    files = list_files(source, server.known_kernels)
 
     def find(head: Head) -> Found | None:
         if not server.templates.is_loaded:

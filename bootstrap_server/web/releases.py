@@ -21,7 +21,7 @@ router = make_router()
 @answer(router, "/kernel/{run_mode}/release.ipxe")
 async def release_script(run_mode: str, server: Shared) -> Response:
     """Return the script that says which release a run mode boots at this moment."""
-    release = await server.hashing.run(server.source.find, run_mode)
+    release = await server.find_current(run_mode)
     return send_text(render_release(*release))
 
 

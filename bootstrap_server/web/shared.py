@@ -30,7 +30,14 @@ from bootstrap_server.script.site import Site
 from bootstrap_server.settings import Settings
 from bootstrap_server.state.opening import SCOPES, open_state
 from bootstrap_server.trust.enrolment import Enroller, load_key
-from serving.content import BeingWrittenError, FileOpener, OpenFile, Pieces
+from serving.content import (
+    BeingWrittenError,
+    FileOpener,
+    KnownFiles,
+    NotAtOnceError,
+    OpenFile,
+    Pieces,
+)
 from serving.openapi import IN_PARTS
 from serving.pools import Pool
 from serving.tokens import Tokens
@@ -54,10 +61,13 @@ class Server:
         self.settings = settings
         self.templates = TemplateHolder(settings.tls_root)
         self.digests = Digests()
-        self.opener = opener = FileOpener()
+        opener = FileOpener()
         self.source = open_source(settings, opener)
         self.publishing = open_publishing(settings, opener)
         self.kernels = Kernels(settings.kernels, opener)
+        known = KnownFiles(opener)  # the same once more, to ask without waiting
+        self.known_source = self.source.at_once(known)
+        self.known_kernels = Kernels(settings.kernels, known)
         self.hashing = hashing
         self.building = Pool(1)
         self.releases = ReleaseImages(self.source, settings.secure_boot)
@@ -128,6 +138,17 @@ class Server:
             return  # `check_options` has found it
         with contextlib.suppress(NotReadyError, BeingWrittenError):
             self.source.find(options.run_mode)
+
+    async def find_current(self, run_mode: str) -> PublishedRelease:
+        """Return what a run mode boots now, as a rule at once.
+
+        A thread would have to wait for this one at each look at a file, which takes seconds while
+        hundreds of nodes boot.
+        """
+        try:
+            return self.known_source.find(run_mode)
+        except NotAtOnceError:
+            return await self.hashing.run(self.source.find, run_mode)
 
     def find_release(self, run_mode: str, name: str) -> PublishedRelease:
         """Return an operator's kernel of this name, or an earlier release of the run mode."""

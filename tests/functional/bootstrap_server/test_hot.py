@@ -21,6 +21,7 @@ from serving.content import Pieces
 from serving.fast.cycle import Finder, Found
 from serving.fast.head import Head
 from serving.listen import open_listener
+from serving.pools import Pool
 from serving.run import serve_in_thread
 from tests.helpers.needs import need_tool
 from tests.helpers.releases.store import Maintainer, write_release
@@ -206,6 +207,28 @@ def test_the_files_of_a_channel_change_with_it(stack: ExitStack, tmp_path: Path)
     site.learn()
     assert site.ask(f"/kernel/dev/{site.identity}/vmlinuz")[1].startswith(b"vmlinuz of 1.1")
     assert site.is_hot("/kernel/dev/vmlinuz")
+
+
+def test_the_current_release_is_named_without_a_thread(
+    stack: ExitStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = serve_store(stack, tmp_path)
+    names: list[str] = []
+    real = Pool.run
+
+    async def run(pool: Pool, call: Any, *words: Any) -> Any:
+        names.append(call.__name__)
+        return await real(pool, call, *words)
+
+    monkeypatch.setattr(Pool, "run", run)
+    before = site.identity
+    site.learn()
+    assert (names, site.identity) == ([], before)
+    site.change.publish("dev", "1.1")
+    site.learn()
+    site.learn()
+    assert names == ["find"]
+    assert site.identity != before
 
 
 def test_the_files_of_a_folder_change_with_it(stack: ExitStack, tmp_path: Path) -> None:
