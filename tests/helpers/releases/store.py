@@ -21,19 +21,26 @@ from image.channel.staging import commit_or_stage
 from image.release.store import add_release, hold_store
 
 DAY_S = 86_400.0
+BOOT_FILES = ("vmlinuz", "initramfs.zst")
 
 
 def write_release(folder: Path, version: str, **fields: Any) -> Path:
     """Write a release that any channel may hold; `fields` are further ones of its manifest."""
     folder.mkdir(parents=True, exist_ok=True)
+    for name in BOOT_FILES:
+        (folder / name).write_bytes(f"{name} of {version}\n".encode() * 20)
+    write_manifest(folder, version, **fields)
+    return folder
+
+
+def write_manifest(folder: Path, version: str, **fields: Any) -> None:
+    """Write the manifest of the boot files in `folder`."""
     files = {}
-    for name in ("vmlinuz", "initramfs.zst"):
-        data = f"{name} of {version}\n".encode() * 20
-        (folder / name).write_bytes(data)
+    for name in BOOT_FILES:
+        data = (folder / name).read_bytes()
         files[name] = {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
     value = {"version": version, "debug": False, "locked": True, "files": files, **fields}
     (folder / "manifest.json").write_text(json.dumps(value))
-    return folder
 
 
 @dataclass
@@ -93,11 +100,19 @@ class Maintainer:
     def add(self, version: str, **fields: Any) -> None:
         """Put a release into the store."""
         folder = Path(tempfile.mkdtemp(dir=self.top))
+        self.add_folder(write_release(folder, version, **fields))
+
+    def add_folder(self, folder: Path) -> None:
+        """Put the release in a folder into the store."""
         with hold_store(self.layout, "a test"):
-            add_release(self.layout, write_release(folder, version, **fields), lambda _: None)
+            add_release(self.layout, folder, lambda _: None)
 
     def publish(self, channel: str, version: str, **fields: Any) -> None:
         self.add(version, **fields)
+        self.hold(channel, version)
+
+    def hold(self, channel: str, version: str) -> None:
+        """Make a channel hold a release that the store has."""
         self.change(lambda it: publish(it, channel, version, self.reason()))
 
     def promote(self, source: str, channel: str) -> None:
