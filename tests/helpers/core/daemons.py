@@ -74,7 +74,8 @@ def served(name: str, methods: Mapping[str, Method]) -> Iterator[None]:
 def daemon(profile: Profile, main: Callable[[], Any]) -> Iterator[int]:
     """Run a daemon until the block ends; yield its process. It answers once the block begins."""
     folder = RUN / profile.name
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
+    (folder / "socket").unlink(missing_ok=True)  # of an earlier one
     os.chown(folder, profile.user.number, profile.user.number)
     child = os.fork()
     if child == 0:
