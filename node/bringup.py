@@ -6,6 +6,7 @@ altered flist is never mounted. It alone may change the node; others ask it thro
 
 import threading
 import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -14,7 +15,9 @@ from common.notify import notify_ready
 from node.admission import admit_release, read_about
 from node.cmdline import parse_parameters
 from node.door.door import Door
+from node.flists.cache import DiskCache
 from node.flists.choose import choose_signed
+from node.flists.giving import Search
 from node.flists.model import WORKLOAD, Wanted
 from node.flists.mounts import unmount_everything
 from node.flists.part import Part
@@ -46,6 +49,8 @@ def main() -> int:
     status = Status(parameters, problems, ignored)
     trying.until_done(close_early)  # nothing is fetched before
     trying.until_done(lambda: clean_up(client))
+    search = Search(problems)
+    search.start()
     reporter.reached("linux")
     status.reach("network")
     reporter.reached("network")
@@ -53,7 +58,7 @@ def main() -> int:
         trying.until_done(lambda: admit_release(parameters))
         status.reach("channel")
         reporter.reached("channel")
-        node = Node(client, parameters, reporter, status)
+        node = Node(client, parameters, reporter, status, search.result)
         node.start(choose_signed(parameters))
         node.run()
     return 0
@@ -86,13 +91,19 @@ class Node:
     """The parts of the node: a thread brings up each, this one does what concerns all of them."""
 
     def __init__(
-        self, client: Client, parameters: BootParameters, reporter: Reporter, status: Status
+        self,
+        client: Client,
+        parameters: BootParameters,
+        reporter: Reporter,
+        status: Status,
+        find_cache: Callable[[], DiskCache | None],
     ) -> None:
         self.client = client
         self.parameters = parameters
         self.reporter = reporter
         self.status = status
-        self.preparer = Preparer(parameters)
+        self.find_cache = find_cache
+        self.preparer = Preparer(parameters, find_cache)
         status.hubs = self.preparer.answers_s
         self.close_at = float("inf")
         self.is_changed = threading.Event()
@@ -134,10 +145,17 @@ class Node:
             self.look()
 
     def look(self) -> None:
-        """Close the kernel to modules when all is up, or after a time even if something is not."""
+        """Close the kernel to modules when all is up, or after a time even if something is not; say
+        what is wrong with the disk of the cache."""
         is_settled = all(part.is_settled for part in self.status.parts)
         if is_settled or time.monotonic() > self.close_at:
             try_to_close()
+        self.status.cache = self.find_cache()
+        fault = self.status.cache.fault() if self.status.cache else ""
+        if fault and self.status.problems.note("cache", f"the disk of the cache: {fault}"):
+            log(f"the disk of the cache: {fault}; the node goes on without it")
+        elif self.status.cache and not fault:
+            self.status.problems.clear("cache")
 
 
 def try_to_close() -> None:

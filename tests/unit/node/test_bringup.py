@@ -28,7 +28,7 @@ def closed(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
 def node() -> Node:
     """Return a node that waits for its flists."""
     reporter = Reporter(PARAMETERS, MachineNames("", "", ""), "1.0")
-    made = Node(Client(), PARAMETERS, reporter, Status(PARAMETERS, Problems(), []))
+    made = Node(Client(), PARAMETERS, reporter, Status(PARAMETERS, Problems(), []), lambda: None)
     made.status.parts = [
         Part(made.client, Wanted(role, role), made.preparer, made.trying(role), made.told)
         for role in (FIRMWARE, CORE, WORKLOAD)
