@@ -5,7 +5,11 @@ import importlib
 from collections.abc import Sequence
 
 # daemon -> its module, which has `main() -> exit status`
-DAEMONS: dict[str, str] = {}
+DAEMONS: dict[str, str] = {
+    "capacity": "core.capacity.daemon",
+    "identity": "core.identity.daemon",
+    "identity-prepare": "core.identity.prepare",
+}
 
 
 def main(argv: Sequence[str], prog: str) -> int:

@@ -1,5 +1,6 @@
 """What all daemons share: confinement, the socket, readiness, and the end on SIGTERM."""
 
+import contextlib
 import os
 import select
 import signal
@@ -30,6 +31,7 @@ class Stop:
         self.within_s = within_s
         self.is_asked = False
         self._reader, self._writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._woken = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
 
     def listen(self) -> None:
         """Handle the signals from now on. Only the main thread can."""
@@ -42,16 +44,22 @@ class Stop:
         return self._reader
 
     def wait(self, timeout_s: float | None = None) -> bool:
-        """Wait, at most for `timeout_s`; return whether the daemon is to end."""
+        """Wait, at most for `timeout_s`, or for `wake`; return whether the daemon is to end."""
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
         poll = select.poll()
-        poll.register(self._reader, select.POLLIN)
+        for source in (self._reader, self._woken):
+            poll.register(source, select.POLLIN)
         while not self.is_asked:
             left_ms = None if deadline is None else (deadline - time.monotonic()) * 1000
-            if left_ms is not None and left_ms <= 0:
+            if (left_ms is not None and left_ms <= 0) or poll.poll(left_ms):
                 break
-            poll.poll(left_ms)
+        with contextlib.suppress(BlockingIOError):
+            os.eventfd_read(self._woken)
         return self.is_asked
+
+    def wake(self) -> None:
+        """Let the main thread come back from `wait`; for other threads."""
+        os.eventfd_write(self._woken, 1)
 
     def _ask(self, *_: object) -> None:
         if not self.is_asked:

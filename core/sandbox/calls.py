@@ -34,9 +34,9 @@ SIGNALS = (
     "rt_sigsuspend rt_sigtimedwait rt_tgsigqueueinfo sigaltstack signalfd signalfd4 tgkill tkill"
 )
 PROCESS = (
-    "arch_prctl capget exit exit_group get_robust_list getcpu getegid geteuid getgid getgroups "
-    "getpgid getpgrp getpid getppid getpriority getrandom getresgid getresuid getrlimit getrusage "
-    "getsid gettid getuid prctl prlimit64 riscv_hwprobe rseq sched_get_priority_max "
+    "arch_prctl capget capset exit exit_group get_robust_list getcpu getegid geteuid getgid "
+    "getgroups getpgid getpgrp getpid getppid getpriority getrandom getresgid getresuid getrlimit "
+    "getrusage getsid gettid getuid prctl prlimit64 riscv_hwprobe rseq sched_get_priority_max "
     "sched_get_priority_min sched_getaffinity sched_getparam sched_getscheduler sched_setaffinity "
     "sched_yield set_robust_list set_tid_address setpriority setrlimit sysinfo uname"
 )

@@ -14,6 +14,7 @@ UNCONFINED = "ZOS_UNCONFINED"  # for tests on a host; nothing on a node sets it
 STATUS = Path("/proc/self/status")
 PR_SET_DUMPABLE = 4
 PR_SET_NO_NEW_PRIVS = 38
+CAPABILITY_VERSION = 0x20080522  # _LINUX_CAPABILITY_VERSION_3
 FILTERED = "2"  # SECCOMP_MODE_FILTER
 
 
@@ -30,6 +31,16 @@ def confine(profile: Profile) -> None:
     control(PR_SET_NO_NEW_PRIVS, 1)
     load_filter(profile)
     check_limits(STATUS.read_text(), profile)
+
+
+def drop_capabilities() -> None:
+    """Give up every capability: what needed them is done. No program can bring them back."""
+    if os.environ.get(UNCONFINED) == "1":
+        return
+    none = (ctypes.c_uint32 * 6)()
+    header = (ctypes.c_uint32 * 2)(CAPABILITY_VERSION, 0)
+    if ctypes.CDLL(None, use_errno=True).capset(header, none) != 0:
+        raise SandboxError(f"cannot drop capabilities: {os.strerror(ctypes.get_errno())}")
 
 
 def forbid_dumps() -> None:

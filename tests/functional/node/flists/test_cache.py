@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from common.mounts import unmount
+from flist.format.signing.keys import load_private_key, public_text
 from flist.hub.app import create_app
 from node.flists.fetch import key_of
 from node.flists.giving import Search
@@ -86,11 +87,7 @@ def node(
     hub: Path, app: CountedApp, device: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Node]:
     keys = tmp_path / "flist.pub"
-    keys.write_text("".join(f"{key.hex()}\n" for key in read_keys(hub)))
-    monkeypatch.setattr(
-        "node.flists.disks.find_disk.__defaults__", (tmp_path / "sys", Path("/dev"))
-    )
-    monkeypatch.setattr("node.flists.prepare.load_public_keys", lambda _: read_keys(hub))
+    keys.write_text(f"{public_text(load_private_key(hub.parent / 'key'))}\n")
     monkeypatch.setattr("node.flists.prepare.keep_soon", keep_now)
     listener = open_listener("127.0.0.1", 0)
     with serve_in_thread(app, listener):
