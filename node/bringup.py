@@ -16,7 +16,7 @@ from node.admission import admit_release, read_about
 from node.cmdline import parse_parameters
 from node.door.door import Door
 from node.flists.cache import DiskCache
-from node.flists.choose import choose_signed
+from node.flists.choose import choose
 from node.flists.giving import Search
 from node.flists.model import WORKLOAD, Wanted
 from node.flists.mounts import unmount_everything
@@ -55,11 +55,11 @@ def main() -> int:
     status.reach("network")
     reporter.reached("network")
     with Door(client, status):
-        trying.until_done(lambda: admit_release(parameters))
+        manifest = trying.until_done(lambda: admit_release(parameters, cache=search.result()))
         status.reach("channel")
         reporter.reached("channel")
         node = Node(client, parameters, reporter, status, search.result)
-        node.start(choose_signed(parameters))
+        node.start(choose(parameters, manifest))
         node.run()
     return 0
 

@@ -16,7 +16,7 @@ import os
 import stat
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -127,7 +127,7 @@ class DiskCache:
                 return value
         return {}
 
-    def write(self, name: str, value: dict[str, object]) -> None:
+    def write(self, name: str, value: Mapping[str, object]) -> None:
         """Keep something small under a name, if the disk takes it."""
         with contextlib.suppress(OSError), self.folder("kept") as folder:
             with write_kept(f"{name}.json", folder) as target:
