@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from common.bootcodes import describe
+from common.errors import ZosError
 from common.notify import notify_ready
 from node.admission import admit_release, read_about
 from node.cmdline import parse_parameters
@@ -34,6 +35,7 @@ from zinit.client.line import Client
 
 CLOSE_AFTER_S = 300.0
 LOOK_S = 5.0
+RENEW_S = 600.0
 
 log = partial(write_log, "bringup")
 
@@ -106,6 +108,7 @@ class Node:
         self.preparer = Preparer(parameters, find_cache)
         status.hubs = self.preparer.answers_s
         self.close_at = float("inf")
+        self.renew_at = time.monotonic() + RENEW_S
         self.is_changed = threading.Event()
 
     def start(self, wanted: tuple[Wanted, ...]) -> None:
@@ -143,6 +146,22 @@ class Node:
             self.is_changed.wait(LOOK_S)
             self.is_changed.clear()
             self.look()
+            self.renew()
+
+    def renew(self) -> None:
+        """Ask the channel again while a flist can't be had: it may name another one by now."""
+        missing = [part for part in self.status.parts if not part.flist and not part.is_settled]
+        if not missing or time.monotonic() < self.renew_at:
+            return
+        self.renew_at = time.monotonic() + RENEW_S
+        try:
+            manifest = admit_release(self.parameters, cache=self.find_cache())
+        except (ZosError, OSError) as error:
+            log(f"{error}")
+            return
+        wanted = {one.role: one for one in choose(self.parameters, manifest)}
+        for part in missing:
+            part.wanted = wanted.get(part.wanted.role, part.wanted)
 
     def look(self) -> None:
         """Close the kernel to modules when all is up, or after a time even if something is not; say

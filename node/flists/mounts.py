@@ -46,7 +46,7 @@ class Sources:
 
 
 def mount_flist(client: Client, flist: Flist, sources: Sources) -> None:
-    """Mount a flist and make its root; what is left of an earlier attempt goes first."""
+    """Mount a flist and make its root; if it is mounted already, that goes first."""
     unmount_flist(client, flist)
     flist.lower.mkdir(parents=True, exist_ok=True)
     if not sources.is_shared:
