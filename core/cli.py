@@ -5,7 +5,9 @@ import importlib
 from collections.abc import Sequence
 
 # daemon -> its module, which has `main() -> exit status`
-DAEMONS: dict[str, str] = {}
+DAEMONS: dict[str, str] = {
+    "capacity": "core.capacity.daemon",
+}
 
 
 def main(argv: Sequence[str], prog: str) -> int:

@@ -8,6 +8,7 @@ from image.commands import (
     audit,
     build,
     check,
+    core,
     diff,
     enroll,
     gc,
@@ -31,6 +32,7 @@ from image.commands import (
 
 VERBS = (
     build,
+    core,
     check,
     inspect,
     diff,

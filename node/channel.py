@@ -27,15 +27,7 @@ from common.releases.manifest import MAX_BYTES, NAME, Manifest
 from common.tuf.client import Fetch
 from common.tuf.metadata import FileInfo
 from common.tuf.trust import Trusted
-from node.fetch import (
-    CONNECT_S,
-    HEAD_S,
-    READ_S,
-    describe,
-    open_pool,
-    read_body,
-    time_limit,
-)
+from node.http import CONNECT_S, READ_S, describe, open_pool, read_body
 from node.model import NodeError
 
 ROOT = Path("/etc/zero-os/keys/root.json")
@@ -133,8 +125,7 @@ def fetch_target(
 def fetch_file(pool: urllib3.PoolManager, url: str, limit: int) -> bytes | None:
     """Return a small file, or None if the server does not have it."""
     began = time.monotonic()
-    with time_limit(HEAD_S, SERVER):
-        response = pool.request("GET", url, preload_content=False)
+    response = pool.request("GET", url, preload_content=False)
     try:
         if response.status == 404:
             return None

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from node.fetch import open_pool
+from node.http import open_pool
 from node.model import BootParameters
 from node.words import hide_user
 

@@ -11,6 +11,7 @@ wheels = [
 
 import importlib.metadata
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -102,8 +103,9 @@ def find_request(profile: str | Path) -> Request:
 
 def request_of(recipe: Recipe, lock: Path) -> Request:
     """Return what a recipe asks for; its lock is in the file `lock`."""
-    kernel = plan.KERNEL_PACKAGE.format(architecture=recipe.architecture)
-    packages = {*plan.PACKAGES, kernel, *recipe.packages}
+    packages = {*recipe.kind.packages, *recipe.packages}
+    if recipe.kind.has_kernel:
+        packages.add(plan.KERNEL_PACKAGE.format(architecture=recipe.architecture))
     if recipe.microcode:
         packages |= set(plan.MICROCODE_PACKAGES)
     return Request(
@@ -112,18 +114,18 @@ def request_of(recipe: Recipe, lock: Path) -> Request:
         tuple(sorted(packages)),
         tuple(sorted(set(recipe.components))),
         recipe.architecture,
-        tuple(sorted({*project_requirements(), *recipe.wheels})),
+        tuple(sorted({*project_requirements(recipe.kind.extras), *recipe.wheels})),
     )
 
 
-def project_requirements() -> tuple[str, ...]:
-    """Return what the project itself needs on a node."""
-    words = importlib.metadata.requires("zero-os") or []
-    return tuple(
-        word.replace('"', "'")
-        for word in words
-        if "extra ==" not in word and not word.startswith(plan.FROM_DEBIAN)
-    )
+def project_requirements(extras: Collection[str] = ()) -> tuple[str, ...]:
+    """Return what the project itself needs on a node, with some of its extras."""
+    found = []
+    for line in importlib.metadata.requires("zero-os") or []:
+        word, _, extra = line.replace('"', "'").partition("; extra == ")
+        if (not extra or extra.strip("'") in extras) and not word.startswith(plan.FROM_DEBIAN):
+            found.append(word)
+    return tuple(found)
 
 
 def load_lock(request: Request) -> ReleaseLock:

@@ -11,6 +11,7 @@ from common.sealed import read_sealed, write_sealed
 from image.parts import scan
 from image.parts.reach import Import, Module, module_of, reach
 from image.recipe import python
+from image.recipe.kind import Kind
 from image.recipe.plan import PYTHON
 from image.tree import Tree
 
@@ -42,9 +43,9 @@ def scan_modules(tree: Tree, tools: Path, known: Known | None = None) -> dict[st
     }
 
 
-def choose_modules(modules: Mapping[str, Module], starts: Iterable[str]) -> list[str]:
+def choose_modules(modules: Mapping[str, Module], starts: Iterable[str], kind: Kind) -> list[str]:
     """Return the paths of the modules that a node reaches from `starts`, sorted."""
-    names = reach(modules, [*starts, *python.STARTS], python.HIDDEN, python.BARRED)
+    names = reach(modules, [*starts, *python.STARTS], kind.hidden, kind.barred)
     return sorted(modules[name].path for name in names)
 
 

@@ -7,6 +7,7 @@ from image.model import File
 from image.parts.bytecode import compile_tree
 from image.parts.reach import module_of
 from image.recipe import plan, python
+from image.recipe.kind import RELEASE, Kind
 from image.recipe.recipe import Recipe
 from image.tree import Tree, matches
 
@@ -25,14 +26,6 @@ from {module} import {function}
 sys.exit({function}({arguments}))
 """
 
-# path = module, function, arguments
-PROGRAMS = {
-    "init": ("zinit.boot", "main", f'last_file="/{plan.LAST_FILE}", needs_mib={plan.MEMORY_MIB}'),
-    "usr/bin/rfs": ("flist.cli", "entry", ""),
-    "usr/bin/zinit": ("zinit.client.cli", "entry", ""),
-    "usr/bin/zos": ("zero_os.cli", "main", ""),
-}
-
 # Not below the project's packages, since it is not byte-compiled with them.
 AGENT = f"{python.DEBUG_FOLDER}/agent.py"
 AGENT_SERVICE = f"""# The agent of the test driver, which only debug releases have.
@@ -49,16 +42,16 @@ VARIANT_ID={profile}
 DEBUG_MARK = "ZERO_OS_DEBUG=1\n"
 
 
-def collect_sources(top: Path = TOP) -> Tree:
-    """Return the project's files for a node, uncompiled: packages and node/etc."""
+def collect_sources(kind: Kind = RELEASE, top: Path = TOP) -> Tree:
+    """Return the project's files for a kind, uncompiled: its packages, and its /etc."""
     tree = Tree()
-    for package in python.NODE_PACKAGES:
+    for package in kind.project:
         for path in _files_below(top / package):
             name = path.relative_to(top).as_posix()
-            if not matches(name, python.NODE_WITHOUT):
+            if not matches(name, kind.without):
                 tree.add(f"{plan.PROJECT}/{name}", File(path.read_bytes()))
-    for path in _files_below(top / "node" / "etc"):
-        name = path.relative_to(top / "node").as_posix()
+    for path in _files_below(top / kind.etc):
+        name = path.relative_to((top / kind.etc).parent).as_posix()
         mode = 0o755 if path.stat().st_mode & 0o100 else 0o644
         tree.add(name, File(path.read_bytes(), mode))
     return tree
@@ -86,7 +79,7 @@ def _files_below(folder: Path) -> list[Path]:
 
 def compose(recipe: Recipe) -> Tree:
     """Return all sources of the layer: the project's, and what the profile adds."""
-    sources = collect_sources()
+    sources = collect_sources(recipe.kind)
     tree = add_agent(sources) if recipe.debug else sources
     for item in (*recipe.files, *recipe.services):
         tree.add(item.path, File(item.content, item.mode))
@@ -98,7 +91,7 @@ def start_modules(recipe: Recipe) -> list[str]:
 
     A debug release has the whole standard library, for what the test driver runs there.
     """
-    starts = [module for module, _, _ in PROGRAMS.values()]
+    starts = [module for module, _, _ in recipe.kind.programs.values()]
     return [*starts, *recipe.python, *(["*"] if recipe.debug else [])]
 
 
@@ -127,13 +120,13 @@ def build_project(
 def own_files(recipe: Recipe, about: str) -> Tree:
     """Return what is made for this release: launchers, its description, keys."""
     tree = Tree()
-    for path, (module, function, arguments) in PROGRAMS.items():
+    for path, (module, function, arguments) in recipe.kind.programs.items():
         script = LAUNCHER.format(
             project=plan.PROJECT, module=module, function=function, arguments=arguments
         )
         tree.add(path, File(script.encode(), 0o755))
     tree.add("etc/os-release", File(about.encode()))
-    if recipe.lockdown:
+    if recipe.lockdown and recipe.kind.has_kernel:
         tree.add(LOCKDOWN_MARK, File(b""))
     if recipe.keys:
         tree.add(KEY_FILE, File(recipe.keys.encode()))

@@ -22,7 +22,11 @@ def check_services(recipe: Recipe) -> None:
     if not recipe.services:
         return
     with scratch("services") as folder:
-        own = {p: f.content for p, f in collect_sources().files() if p.startswith(SERVICES_FOLDER)}
+        own = {
+            p: f.content
+            for p, f in collect_sources(recipe.kind).files()
+            if p.startswith(SERVICES_FOLDER)
+        }
         added = {item.path: item.content for item in recipe.services}
         for path, content in (own | added).items():
             (folder / Path(path).name).write_bytes(content)

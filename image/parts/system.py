@@ -1,6 +1,6 @@
 """The layer of the initramfs from packages: libraries, Python, tools, certificates."""
 
-from collections.abc import Container
+from collections.abc import Container, Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,22 +17,10 @@ from image.recipe.gate import check_paths
 from image.recipe.recipe import Recipe, is_chosen
 from image.tree import Tree
 
-USERS = "root:x:0:0:root:/root:/usr/bin/zos\nnobody:x:65534:65534:nobody:/:/usr/sbin/nologin\n"
-GROUP = "root:x:0:\ntty:x:5:\ndisk:x:6:\nkvm:x:104:\nnogroup:x:65534:\n"
-HOSTS = "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n"
-NSSWITCH = "passwd: files\ngroup: files\nhosts: files dns\n"
-SMALL_FILES = {
-    "etc/passwd": USERS,
-    "etc/group": GROUP,
-    "etc/hosts": HOSTS,
-    "etc/nsswitch.conf": NSSWITCH,
-    "etc/hostname": "zero-os\n",
-}
-
 
 def build_system(
     archive: PackageArchive,
-    target: Architecture,
+    recipe: Recipe,
     libraries: Tree,
     chosen: Container[str],
     extra: Tree,
@@ -43,12 +31,13 @@ def build_system(
     Of the Python modules in `libraries` only those at the paths `chosen` are included. `extra` is
     what the profile takes out of packages.
     """
-    tree = build_skeleton(target)
-    copy_files(archive, select_paths(archive, plan.system_files(target)), tree)
+    tree = build_skeleton(recipe)
+    files = plan.system_files(recipe.target, recipe.kind.system_files)
+    copy_files(archive, select_paths(archive, files), tree)
     tree.add(plan.CERTIFICATE_BUNDLE, File(bundle_certificates(archive)))
     tree.merge(extra)
     tree.merge(compile_tree(prune(libraries, chosen), tools, keep_sources=False))
-    add_libraries(archive, target, tree)
+    add_libraries(archive, recipe.target, tree, recipe.kind.libraries)
     return strip_files(tree)
 
 
@@ -95,16 +84,16 @@ def take_files(archive: PackageArchive, recipe: Recipe) -> Tree:
     return tree
 
 
-def build_skeleton(target: Architecture) -> Tree:
+def build_skeleton(recipe: Recipe) -> Tree:
     """Return the directories, links, device nodes and small files that no package contains."""
     tree = Tree()
-    for path, mode in plan.DIRECTORIES.items():
+    for path, mode in recipe.kind.directories.items():
         tree.add(path, Directory(mode))
-    for path, leads_to in plan.symlinks(target).items():
+    for path, leads_to in plan.symlinks(recipe.target, recipe.kind.symlinks).items():
         tree.add(path, Symlink(leads_to))
-    for path, device in plan.DEVICES.items():
+    for path, device in recipe.kind.devices.items():
         tree.add(path, device)
-    for path, text in SMALL_FILES.items():
+    for path, text in recipe.kind.small_files.items():
         tree.add(path, File(text.encode()))
     return tree
 
@@ -132,13 +121,16 @@ def bundle_certificates(archive: PackageArchive) -> bytes:
     return b"".join(archive.read(path).rstrip(b"\n") + b"\n" for path in paths)
 
 
-def add_libraries(archive: PackageArchive, target: Architecture, tree: Tree) -> None:
-    """Add every shared library that a file of `tree`, or another library, needs.
+def add_libraries(
+    archive: PackageArchive, target: Architecture, tree: Tree, loaded: Iterable[str]
+) -> None:
+    """Add every shared library that is `loaded` by name, or that a file of `tree` or another
+    library needs.
 
     Libraries in wheels are already in the tree, under their names.
     """
     present = {path.rpartition("/")[2] for path, _ in tree.files()}
-    todo = list(plan.LOADED_LIBRARIES)
+    todo = list(loaded)
     for _, file in tree.files():
         todo += needed_libraries(file)
     while todo:

@@ -4,6 +4,7 @@ Nothing of a release for another architecture can be run. Byte code and the inde
 the same for every architecture.
 """
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from common.debian.architecture import AMD64
@@ -18,15 +19,15 @@ from image.tree import Tree
 BYTE_CODE = f"{plan.STDLIB}/importlib/_bootstrap_external.py"
 
 
-def unpack_tools(archive: PackageArchive, folder: Path) -> None:
-    """Unpack Python, kmod and their libraries into the empty `folder`.
+def unpack_tools(archive: PackageArchive, programs: Iterable[str], folder: Path) -> None:
+    """Unpack Python, `programs` and their libraries into the empty `folder`.
 
     It takes half a second. A cached folder would have to be compared with the archive, which takes
     as long.
     """
     tree = Tree()
-    copy_files(archive, [AMD64.loader, plan.PYTHON, "usr/bin/kmod", *select_stdlib(archive)], tree)
-    add_libraries(archive, AMD64, tree)
+    copy_files(archive, [AMD64.loader, *programs, *select_stdlib(archive)], tree)
+    add_libraries(archive, AMD64, tree, plan.LOADED_LIBRARIES)
     paths = [path for path, entry in tree.items() if not isinstance(entry, Directory)]
     archive.unpack(paths, folder)
 

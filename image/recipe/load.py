@@ -13,6 +13,7 @@ from typing import Any
 from common.debian.architecture import ARCHITECTURES
 from image.errors import ImageError
 from image.recipe.gate import check_production
+from image.recipe.kind import KINDS, Kind
 from image.recipe.lines import line_of
 from image.recipe.recipe import Addition, Recipe
 from image.recipe.values import (
@@ -60,6 +61,12 @@ def _read_architecture(value: Any, _folder: Path) -> str:
     return str(value)
 
 
+def _read_product(value: Any, _folder: Path) -> str:
+    if value not in KINDS:
+        raise BadValueError(f"must be one of: {', '.join(KINDS)}")
+    return str(value)
+
+
 def _read_files(value: Any, folder: Path) -> tuple[Addition, ...]:
     if not isinstance(value, dict):
         raise BadValueError("must be a table of paths")
@@ -81,6 +88,7 @@ def _read_services(value: Any, folder: Path) -> tuple[Addition, ...]:
 
 # One reader per key of a profile; a key is a field of `Recipe`.
 READERS: Mapping[str, Reader] = {
+    "product": _read_product,
     "architecture": _read_architecture,
     "components": read_names,
     "packages": read_names,
@@ -103,15 +111,22 @@ READERS: Mapping[str, Reader] = {
 KEYS = ("extends", *READERS)
 
 
-def load_recipe(profile: str | Path, *, debug: bool = False) -> Recipe:
+def load_recipe(profile: str | Path, *, debug: bool = False, kind: Kind | None = None) -> Recipe:
     """Return the profile with this name or in this file; `debug` makes it a debug one.
 
-    Raises `ImageError` for a mistake, and for a profile with a way in that is not a debug one.
+    Raises `ImageError` for a mistake, for a profile with a way in that is not a debug one, and for
+    one of another kind than `kind`.
     """
     documents = _read_chain(find_profile(profile))
     recipe = Recipe(name=documents[-1].path.stem)
     for document in documents:
         recipe = _apply(recipe, document)
+    if kind and recipe.kind is not kind:
+        raise ImageError(
+            f"cannot use the profile {recipe.name}: it is one of a {recipe.product}, "
+            f"not of a {kind.name}",
+            hint="zos image build makes releases, zos image core makes zos-core",
+        )
     recipe = replace(recipe, debug=debug or recipe.debug)
     check_production(recipe)
     return recipe

@@ -1,5 +1,5 @@
 """What goes into every release, whatever its profile; paths are globs, in which "*" also matches
-slashes.
+slashes. `kind.py` says what of it is in the flist `zos-core`.
 """
 
 from collections.abc import Mapping
@@ -62,9 +62,9 @@ SYSTEM_FILES = (
 )
 
 
-def system_files(target: Architecture) -> tuple[str, ...]:
+def system_files(target: Architecture, files: tuple[str, ...] = SYSTEM_FILES) -> tuple[str, ...]:
     """Return the files of the system, or globs; `cryptography` needs OpenSSL's legacy module."""
-    return (*SYSTEM_FILES, target.loader, f"{target.libraries}/ossl-modules/legacy.so")
+    return (*files, target.loader, f"{target.libraries}/ossl-modules/legacy.so")
 
 
 # Loaded by name at run time, so no file lists them as needed: for thread cancellation in glibc, and
@@ -84,9 +84,9 @@ SYMLINKS = {
 }
 
 
-def symlinks(target: Architecture) -> Mapping[str, str]:
+def symlinks(target: Architecture, links: Mapping[str, str] = SYMLINKS) -> Mapping[str, str]:
     """Return the links of the system; programs find their loader by one."""
-    links = SYMLINKS | {target.interpreter: f"/{target.loader}"}
+    links = {**links, target.interpreter: f"/{target.loader}"}
     if target.interpreter.startswith("usr/lib64/"):
         links["lib64"] = "usr/lib64"
     return links
@@ -114,6 +114,15 @@ DEVICES = {
     "dev/kmsg": Device("c", 1, 11, 0o600),
     "dev/null": Device("c", 1, 3, 0o666),
     "dev/urandom": Device("c", 1, 9, 0o666),
+}
+
+SMALL_FILES = {
+    "etc/passwd": "root:x:0:0:root:/root:/usr/bin/zos\n"
+    "nobody:x:65534:65534:nobody:/:/usr/sbin/nologin\n",
+    "etc/group": "root:x:0:\ntty:x:5:\ndisk:x:6:\nkvm:x:104:\nnogroup:x:65534:\n",
+    "etc/hosts": "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n",
+    "etc/nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\n",
+    "etc/hostname": "zero-os\n",
 }
 
 # The last file of the initramfs: it is missing where the memory did not suffice to unpack all.

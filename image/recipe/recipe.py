@@ -3,6 +3,7 @@
 from dataclasses import dataclass, fields
 
 from common.debian.architecture import ARCHITECTURES, Architecture
+from image.recipe.kind import KINDS, RELEASE, Kind
 from image.tree import matches
 
 
@@ -24,6 +25,7 @@ class Recipe:
     """
 
     name: str
+    product: str = RELEASE.name
     architecture: str = "amd64"
     components: tuple[str, ...] = ("main",)
     packages: tuple[str, ...] = ()
@@ -42,6 +44,11 @@ class Recipe:
     python: tuple[str, ...] = ()  # globs of modules that the profile's own programs import
     debug: bool = False
     lockdown: bool = True
+
+    @property
+    def kind(self) -> Kind:
+        """Return the kind of what is built."""
+        return KINDS[self.product]
 
     @property
     def target(self) -> Architecture:

@@ -1,21 +1,20 @@
 """Assembles the initramfs of a release out of its layers, each from the cache if possible."""
 
-import contextlib
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from common.debian.archive import PackageArchive, open_archive
+from common.debian.archive import PackageArchive
 from image.formats.cpio import write_archive
 from image.parts.firmware import collect_microcode
 from image.parts.kernel import build_modules
 from image.parts.layers import cached_layer, pack_layer
-from image.parts.project import build_project, last_file
-from image.parts.system import build_system, python_libraries, split_system, take_files
-from image.parts.tools import check_python, unpack_tools
+from image.parts.project import last_file
+from image.parts.system import split_system
 from image.release.identity import digest
-from image.release.inputs import Inputs, Progress, choose_python, unpack_all_wheels
+from image.release.inputs import Inputs, Progress
+from image.release.trees import Trees
 from image.tree import Tree
 
 
@@ -45,43 +44,21 @@ class Assembly:
         ]
         return b"".join(parts)
 
-    @functools.cached_property
-    def _tools(self) -> Path:
-        """The folder with the programs that a build runs; unpacked when first asked for."""
-        is_same = self.inputs.tools == self.inputs.packages
-        opened = (
-            contextlib.nullcontext(self.archive) if is_same else open_archive(self.inputs.tools)
-        )
-        with opened as programs:
-            check_python(programs, self.archive)
-            unpack_tools(programs, self.place / "tools")
-        return self.place / "tools"
-
-    @functools.cached_property
-    def _chosen(self) -> list[str]:
-        """The paths of the Python modules that a node reaches."""
-        return choose_python(self.inputs, self.archive, lambda: self._tools, self.progress)
-
     def _system_id(self) -> str:
-        return self.inputs.system_id(self._chosen)
+        return self.inputs.system_id(self._trees.chosen)
 
     def _modules(self) -> list[Tree]:
-        return [build_modules(self.archive, self.kernel, self.inputs.recipe, self._tools)]
+        return [build_modules(self.archive, self.kernel, self.inputs.recipe, self._trees.tools)]
 
     def _system(self) -> list[Tree]:
-        recipe = self.inputs.recipe
-        libraries = python_libraries(self.archive, unpack_all_wheels(self.inputs))
-        self.progress("byte-compiling Python and the wheels")
-        extra = take_files(self.archive, recipe)
-        chosen = frozenset(self._chosen)
-        return split_system(
-            build_system(self.archive, recipe.target, libraries, chosen, extra, self._tools)
-        )
+        return split_system(self._trees.system())
 
     def _project(self) -> list[Tree]:
-        inputs = self.inputs
-        chosen = frozenset(self._chosen)
-        return [build_project(inputs.sources, inputs.recipe, chosen, inputs.about, self._tools)]
+        return [self._trees.project()]
+
+    @functools.cached_property
+    def _trees(self) -> Trees:
+        return Trees(self.inputs, self.archive, self.place, self.progress)
 
     def _layer(self, name: str, identity: str, what: str, make: Callable[[], list[Tree]]) -> bytes:
         def packed() -> bytes:

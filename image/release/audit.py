@@ -79,7 +79,7 @@ class Auditor:
         self._archive = archive
         self._origins = origins
         self._own = Tree()
-        made = (build_skeleton(recipe.target), own_files(recipe, about), last_file())
+        made = (build_skeleton(recipe), own_files(recipe, about), last_file())
         for part in (compose(recipe), *made):
             self._own.merge(part)
         if recipe.microcode:

@@ -21,6 +21,7 @@ from image.parts.kernel import find_kernel
 from image.parts.layers import LEVEL
 from image.parts.services import check_services
 from image.recipe import plan
+from image.recipe.kind import RELEASE
 from image.recipe.load import DEFAULT_PROFILE, load_recipe
 from image.recipe.recipe import Recipe
 from image.recipe.values import read_key_file, read_root_file
@@ -79,7 +80,7 @@ def prepare_recipe(
     profile: str | Path, flist_keys: Path | None, channel_root: Path | None, *, is_debug: bool
 ) -> Recipe:
     """Return the profile with what the command line adds to it."""
-    recipe = load_recipe(profile, debug=is_debug)
+    recipe = load_recipe(profile, debug=is_debug, kind=RELEASE)
     added = read_key_file(flist_keys) if flist_keys else ""
     root = read_root_file(channel_root) if channel_root else recipe.root
     return replace(recipe, keys=recipe.keys + added, root=root)

@@ -10,6 +10,7 @@ from image.parts.kernel import choose_modules, find_kernel
 from image.parts.modules import below_kernel
 from image.parts.services import check_services
 from image.parts.system import take_files
+from image.recipe.kind import RELEASE
 from image.recipe.load import load_recipe
 from image.release.inputs import gather_packages
 
@@ -31,7 +32,7 @@ class Report:
 
 def check_profile(profile: str, progress: Callable[[str], None]) -> Report:
     """Check a profile. Raises `ImageError` for a mistake in it."""
-    recipe = load_recipe(profile)
+    recipe = load_recipe(profile, kind=RELEASE)
     check_services(recipe)
     lock = load_lock(request_of(recipe, lock_of(profile)))
     _, packages = gather_packages(lock.debian, progress)

@@ -118,7 +118,8 @@ def gather_inputs(
         gather_packages(part, progress, mirror, allow_unlocked=allow_unlocked)
         for part in lock.parts
     ]
-    base = digest(*(part.identity for part, _ in used), recipe_identity(), str(level))
+    about = (recipe_identity(), recipe.product, str(level))
+    base = digest(*(part.identity for part, _ in used), *about)
     return Inputs(
         recipe=recipe,
         debian=used[0][0],
@@ -196,6 +197,6 @@ def choose_python(
         modules |= scan_modules(inputs.sources, tools(), known)
         store_known(notes, inputs.sources, known)
         starts = [*start_modules(inputs.recipe), *added_modules(inputs)]
-        return "\n".join(choose_modules(modules, starts)).encode()
+        return "\n".join(choose_modules(modules, starts, inputs.recipe.kind)).encode()
 
     return cached_layer("reach", inputs.reach_id, chosen).decode().splitlines()

@@ -1,7 +1,7 @@
 """sbom.spdx.json: what a release contains, from which packages and under which licences."""
 
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from common.debian.archive import PackageArchive
@@ -35,9 +35,22 @@ def make_sbom(
     The same inputs give the same bytes; `time` is that of the files.
     """
     files = [m.name for m in list_members(initramfs) if not stat.S_ISDIR(m.mode)]
+    files += [f"boot/vmlinuz-{find_kernel(archive)}", *select_paths(archive, [STUBS])]
+    return list_origins("zero-os-release", version, identity, time, files, archive, wheels)
+
+
+def list_origins(
+    name: str,
+    version: str,
+    identity: str,
+    time: int,
+    files: Iterable[str],
+    archive: PackageArchive,
+    wheels: Mapping[LockedWheel, Path],
+) -> bytes:
+    """Return the SBOM `name` of `files`."""
     origins = Origins(archive, wheels)
-    kernel = f"boot/vmlinuz-{find_kernel(archive)}"
-    found = map(origins.find, [*files, kernel, *select_paths(archive, [STUBS])])
+    found = map(origins.find, files)
     project = version.partition("+")[0]
     own = make_purl("generic", "zero-os", version=project)
     components = [Component("generic", "zero-os", project, own, LICENCE)]
@@ -46,9 +59,7 @@ def make_sbom(
             components.append(_wheel(origin, wheels[origin]))
         elif origin is not None:
             components.append(_package(origin, archive))
-    return encode_document(
-        "zero-os-release", version, identity, time, f"zos-image-{project}", components
-    )
+    return encode_document(name, version, identity, time, f"zos-image-{project}", components)
 
 
 def _package(package: LockedPackage, archive: PackageArchive) -> Component:

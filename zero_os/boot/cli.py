@@ -23,6 +23,7 @@ from flist.hub.app import create_app as create_hub
 from image.release.build import build_release
 from serving.listen import open_listener
 from serving.run import serve_in_thread
+from zero_os.boot.core import add_core
 from zero_os.boot.hub import LocalHub, prepare_hub
 from zero_os.boot.node import REDIS_PORT, Node, boot_node
 from zero_os.boot.options import Options, parse_options
@@ -73,6 +74,8 @@ def main(argv: Sequence[str], prog: str) -> int:
         page = stack.enter_context(open_listener(LOOPBACK, options.port))  # or fail before all work
         run = stack.enter_context(scratch("boot"))
         hub = prepare_hub(talk.say, run / "hub")
+        if options.has_core:
+            hub = add_core(hub, talk.say)
         releases = prepare_release(hub, run, talk, options.profile)
         timeline.reach("image built", talk.clock())
         talk.say("starting the hub and the bootstrap server")

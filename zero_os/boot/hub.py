@@ -150,7 +150,7 @@ def finish_tree(tree: Path) -> None:
     (tree / "tmp").chmod(0o1777)
 
 
-def sign_flist_file(flist: Path, key: Path) -> None:
-    """Write the signature of `flist` beside it."""
-    signature = sign_flist(flist, NAME, load_private_key(key))
+def sign_flist_file(flist: Path, key: Path, name: str = NAME) -> None:
+    """Write the signature of `flist`, which the hub has as `name`, beside it."""
+    signature = sign_flist(flist, name, load_private_key(key))
     write_atomic(flist.with_suffix(".fl.sig"), signature.encode())

@@ -25,6 +25,7 @@ class Options:
     timeout_s: float
     port: int = 0  # of the page; 0 takes a free one
     profile: str = DEFAULT_PROFILE  # of the release
+    has_core: bool = True
 
 
 def parse_options(argv: Sequence[str], prog: str) -> Options:
@@ -42,6 +43,11 @@ def parse_options(argv: Sequence[str], prog: str) -> Options:
         help="profile of the release, as of zos image build (%(default)s)",
     )
     parser.add_argument("--farm", type=int, default=1, metavar="N", help="the node's farm (1)")
+    parser.add_argument(
+        "--no-core",
+        action="store_true",
+        help="serve no zos-core: the node has neither identity nor API, and takes less memory",
+    )
     parser.add_argument("--exit", action="store_true", help="stop once the workload answers")
     parser.add_argument(
         "--json", action="store_true", help="print one JSON object instead of a table"
@@ -76,4 +82,5 @@ def parse_options(argv: Sequence[str], prog: str) -> Options:
         timeout_s=typed.timeout,
         port=typed.port,
         profile=typed.profile,
+        has_core=not typed.no_core,
     )

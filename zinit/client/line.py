@@ -159,6 +159,20 @@ class Client:
         if rest:
             yield rest.decode(errors="replace")
 
+    def follow_log(self, quiet_s: float) -> "Iterator[tuple[str, ...]]":
+        """Yield the log's lines and then new ones as they come; nothing after each `quiet_s`
+        without any. It ends when the daemon does."""
+        sock = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC)
+        try:
+            sock.settimeout(self.timeout_s)
+            sock.connect(self.path)
+            sock.sendall(b"log\n")
+            yield from _read_batches(sock, quiet_s)
+        except OSError as error:
+            raise fail_to_talk(self.path, error) from None
+        finally:
+            sock.close()
+
     def ask_mapping(self, *words: str, keys: "tuple[str, ...]" = ()) -> "dict[str, Any]":
         """Send a command whose result is a mapping with at least `keys`."""
         body = self.call(*words)
@@ -225,6 +239,23 @@ class Client:
             if self._is_rpc_only:
                 raise OtherProtocolError from None
         sock.settimeout(timeout_s)
+
+
+def _read_batches(sock: "_socket.socket", quiet_s: float) -> "Iterator[tuple[str, ...]]":
+    """Yield the lines that arrive together, and none after each silence."""
+    sock.settimeout(quiet_s)
+    rest = b""
+    while True:
+        try:
+            data = sock.recv(65536)
+        except TimeoutError:
+            yield ()
+            continue
+        if not data:
+            return
+        *lines, rest = (rest + data).split(b"\n")
+        if lines:
+            yield tuple(line.decode(errors="replace") for line in lines)
 
 
 def quote(word: str) -> str:

@@ -91,7 +91,7 @@ def read_limit(text: str, node: Node) -> int:
 
 def read_capabilities(node: Node) -> tuple[str, ...]:
     """Return the names of capabilities in upper case, without CAP_."""
-    from zinit.files.capabilities import NUMBERS
+    from common.capabilities import NUMBERS
 
     names = tuple(name.upper().removeprefix("CAP_") for name in read_names(node))
     for name in names:

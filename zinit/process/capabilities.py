@@ -1,6 +1,6 @@
 """The capabilities of Linux by name, and how a process drops those it must not have."""
 
-from zinit.files.capabilities import NUMBERS
+from common.capabilities import NUMBERS
 
 LAST = len(NUMBERS) - 1
 

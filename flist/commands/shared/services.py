@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 FOLDER = "etc/zinit"
 SUFFIX = ".yaml"
 MAX_BYTES = (1 << 20) + 1  # one more than zinit takes
-NODE_SERVICES = ("bringup", "network", "rootfs")
-INSIDE = "root: /run/zero-os/root\n"  # programs and accounts are not this machine's
+NODE_SERVICES = ("bringup", "network")
+INSIDE = "root: /run/zero-os/flists/0/root\n"  # programs and accounts are not this machine's
 CHECK_S = 60.0
 STORE_WAIT_S = 5.0
 

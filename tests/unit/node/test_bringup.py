@@ -1,67 +1,77 @@
-"""What a node says about what keeps it from booting: on the screen, and to the server."""
-
-from itertools import repeat
-from typing import TYPE_CHECKING
+"""When a node closes its kernel, and what it says when a part of it is up."""
 
 import pytest
 
-from common.releases.layout import StoreError
-from common.releases.manifest import UnfitError
-from common.tuf.errors import ExpiredError
 from node import bringup
-from node.bringup import Trying, code_of
-from node.model import BootParameters, NodeError
+from node.bringup import Node
+from node.flists.model import CORE, FIRMWARE, WORKLOAD, Wanted
+from node.flists.part import Part
+from node.model import BootParameters
+from node.problems import Problems
 from node.report import MachineNames, Reporter
+from node.status import Status
+from zinit.client.line import Client
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-PARAMETERS = BootParameters("dev", 1, ("http://hub",), bootstrap="http://boot")
+PARAMETERS = BootParameters("dev", 7, ("http://hub",))
 
 
 @pytest.fixture
-def sent(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, object]]]:
-    """Return the reports that are sent; there are no pauses."""
-    monkeypatch.setattr(bringup, "backoff_delays", lambda: repeat(0.0))
-    return []
+def closed(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """Return a list that grows when the kernel is closed."""
+    times: list[bool] = []
+    monkeypatch.setattr(bringup, "close_modules", lambda: times.append(True))
+    monkeypatch.setattr(bringup, "notify_ready", lambda: None)
+    return times
 
 
-def test_a_reason_is_told_once_and_logged_each_time(
-    sent: list[tuple[str, dict[str, object]]], capsys: pytest.CaptureFixture[str]
+@pytest.fixture
+def node() -> Node:
+    """Return a node that waits for its flists."""
+    reporter = Reporter(PARAMETERS, MachineNames("", "", ""), "1.0")
+    made = Node(Client(), PARAMETERS, reporter, Status(PARAMETERS, Problems(), []))
+    made.status.parts = [
+        Part(made.client, Wanted(role, role), made.preparer, made.trying(role), made.told)
+        for role in (FIRMWARE, CORE, WORKLOAD)
+    ]
+    return made
+
+
+def test_the_kernel_is_closed_when_all_parts_are_up(node: Node, closed: list[bool]) -> None:
+    for part in node.status.parts:
+        node.look()
+        assert closed == []
+        part.is_settled = True
+    node.look()
+    assert closed == [True]
+
+
+def test_a_part_that_never_gets_ready_does_not_keep_the_kernel_open(
+    node: Node, closed: list[bool], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    reporter = Reporter(
-        PARAMETERS, MachineNames("", "", ""), "1.0", lambda *report: sent.append(report)
-    )
-    down = NodeError("cannot fetch it: the hub does not answer", code="ZB42")
-    refused = NodeError("flist x refused", code="ZB43", hint="ask the hub's operator")
-    faults: Iterator[Exception | None] = iter([down, down, refused, OSError("no space"), None])
+    monkeypatch.setattr(bringup, "CLOSE_AFTER_S", -1.0)
+    node.look()
+    assert closed == []
+    node.told(node.status.parts[2], "mounted")
+    node.look()
+    assert closed == [True]
 
-    def step() -> str:
-        fault = next(faults)
-        if fault:
-            raise fault
-        return "done"
 
-    assert Trying(reporter).until_done(step) == "done"
-    reporter.waiting.join()
-    said = capsys.readouterr().out.splitlines()
-    assert [line for line in said if line.startswith("Zero-OS:")] == [
-        "Zero-OS: cannot boot (ZB42): the hub could not be reached",
-        "Zero-OS: cannot boot (ZB43): the signature of the node's file system is missing or wrong",
+def test_the_node_is_ready_when_its_workload_is(
+    node: Node, closed: list[bool], capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, core, workload = node.status.parts
+    core.names, workload.names = ["core-api"], ["web", "redis"]
+    node.told(workload, "mounted")
+    assert node.status.stage == "flist"
+    node.told(workload, "ready")
+    node.told(core, "ready")
+    assert node.status.stage == "ready"
+    assert capsys.readouterr().out.splitlines() == [
+        "bringup: node ready: farm 7, services redis, web",
+        "bringup: core ready: services core-api",
     ]
-    assert said.count("bringup: hint: ask the hub's operator") == 1
-    again = "bringup: cannot fetch it: the hub does not answer; trying again in 0.0 s"
-    assert said.count(again) == 2
-    failures = [(fields.get("code"), fields["detail"]) for _, fields in sent]
-    assert failures == [
-        ("ZB42", "cannot fetch it: the hub does not answer"),
-        ("ZB43", "flist x refused"),
-        (None, "no space"),
+    assert [node.status.role_of(name) for name in ("core-api", "redis", "network")] == [
+        "core",
+        "workload",
+        "node",
     ]
-
-
-def test_every_code_that_a_node_gives_is_explained() -> None:
-    assert code_of(ExpiredError("it has expired")) == "ZB44"
-    assert code_of(UnfitError("it is a debug release")) == "ZB41"
-    assert code_of(StoreError("cannot use the manifest")) == "ZB41"
-    assert code_of(OSError()) == ""

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from node import bringup, lockdown
+from node import lockdown
 from node.lockdown import EARLY, LATE, MODULES, close_early, close_modules
 from node.model import NodeError
 
@@ -76,26 +76,3 @@ def test_a_missing_switch_is_an_error(folder: Path, mark: Path) -> None:
 
 def test_no_module_stands_twice() -> None:
     assert len(set(MODULES)) == len(MODULES)
-
-
-def test_a_service_that_never_gets_ready_does_not_keep_the_kernel_open(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    closed: list[bool] = []
-
-    class Zinit:
-        """A stand-in that knows no service."""
-
-        def list(self) -> list[str]:
-            return []
-
-    def wait(*_: object) -> None:
-        if not closed:
-            raise NodeError("redis is not ready")
-
-    monkeypatch.setattr(bringup, "wait_for_services", wait)
-    monkeypatch.setattr(bringup, "close_modules", lambda: closed.append(True))
-    monkeypatch.setattr(bringup, "CLOSE_AFTER_S", 0.0)
-    monkeypatch.setattr(bringup, "RETRY_S", 0.0)
-    bringup.wait_and_report(Zinit(), ["redis"])  # type: ignore[arg-type]
-    assert closed == [True]

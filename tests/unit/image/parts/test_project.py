@@ -1,6 +1,7 @@
 """The project's layer: its sources, and the keys built into it."""
 
-from image.parts.project import AGENT, PROGRAMS, add_agent, collect_sources
+from image.parts.project import AGENT, add_agent, collect_sources
+from image.recipe.kind import RELEASE
 from image.release.identity import tree_identity
 
 
@@ -29,5 +30,5 @@ def test_a_node_gets_the_project_without_the_servers() -> None:
         "node/etc",
     )
     assert not [p for p in paths for name in unwanted if p.startswith(f"{top}/{name}/")]
-    for module, _, _ in PROGRAMS.values():
+    for module, _, _ in RELEASE.programs.values():
         assert f"{top}/{module.replace('.', '/')}.py" in paths

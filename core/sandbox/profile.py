@@ -1,0 +1,26 @@
+"""A daemon's profile: who it is and what it may do."""
+
+import socket
+from dataclasses import dataclass
+
+from core.places import User
+
+LOCAL = frozenset({socket.AF_UNIX})
+INTERNET = frozenset({socket.AF_INET, socket.AF_INET6})
+NETLINK = frozenset({socket.AF_NETLINK})  # links, addresses and routes
+
+
+@dataclass(frozen=True)
+class Profile:
+    """What the daemon `name` runs as and may do; zinit gives it user and capabilities.
+
+    `families` are the kinds of sockets that it may make, `capabilities` the exact set that it has.
+    `has_programs` allows it to run other programs, which inherit the limits.
+    """
+
+    name: str
+    user: User
+    families: frozenset[socket.AddressFamily] = LOCAL
+    capabilities: frozenset[str] = frozenset()
+    groups: frozenset[int] = frozenset()
+    has_programs: bool = False

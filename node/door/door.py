@@ -1,0 +1,64 @@
+"""The door's server and its table: who may call what."""
+
+from pathlib import Path
+from typing import Protocol
+
+from common.ipc.errors import IpcError
+from common.ipc.server import Method, Peer, Server
+from node.door.callers import CHANGERS, EVERYBODY, OPERATORS
+from node.door.services import Services
+from zinit.client.line import Client
+
+SOCKET = Path("/run/zero-os/door/socket")
+
+
+class Shown(Protocol):
+    """What the door shows of the node."""
+
+    def rows(self) -> dict[str, object]:
+        """Return the status."""
+        ...
+
+    def role_of(self, service: str) -> str:
+        """Return the role of the flist that a service is from."""
+        ...
+
+
+class Door(Server):
+    """Serves the node's methods on its socket."""
+
+    def __init__(self, client: Client, shown: Shown, path: Path = SOCKET) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o755)
+        services, power = Services(client, shown.role_of), Power(client)
+        methods = {
+            "status": Method(lambda _: shown.rows(), EVERYBODY),
+            "services.list": Method(services.list, EVERYBODY),
+            "services.logs": Method(services.logs, OPERATORS),
+            "services.restart": Method(services.restart, OPERATORS),
+            "power.reboot": Method(power.reboot, CHANGERS),
+            "power.off": Method(power.off, CHANGERS),
+        }
+        super().__init__(path, methods)
+
+
+class Power:
+    """Ends the node; zinit stops the services first."""
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+
+    def reboot(self, _: Peer, kexec: bool = False) -> dict[str, object]:
+        """Restart the machine."""
+        if kexec:
+            raise IpcError(
+                "cannot start another kernel without the firmware: this release forbids it",
+                hint="reboot without kexec",
+                code="refused",
+            )
+        self.client.reboot()
+        return {}
+
+    def off(self, _: Peer) -> dict[str, object]:
+        """Switch the machine off."""
+        self.client.shutdown()
+        return {}

@@ -1,0 +1,198 @@
+"""Mounts flists and makes root file systems of them.
+
+zinit runs a mount process for each. The workload's root is the flist below a writable layer in RAM;
+Core-0's is the flist itself, read-only, with the node's own /run; firmware has no root.
+"""
+
+import contextlib
+import os
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from common.files import write_atomic
+from common.mounts import MS_BIND, MS_REC, mount, mount_overlay, read_mounts, unmount
+from node.flists.model import CORE, FIRMWARE, FLISTS, MOUNT_PREFIX, WORKLOAD, Flist
+from node.flists.services import is_inside
+from node.model import NodeError
+from node.supervision import SERVICES, stop_service, wait_for_services
+from zinit.client.line import Client
+
+BLOCKS = Path("/run/zero-os/blocks")
+RESOLV_CONF = Path("/etc/resolv.conf")
+DRAFT = ".resolv.conf.zero-os"
+FIRMWARE_PATH = Path("/sys/module/firmware_class/parameters/path")
+FIRMWARE_FOLDER = "usr/lib/firmware"
+KERNEL_FOLDERS = ("proc", "sys", "dev")
+OVERLAY_SIZE = "50%"
+CACHE_SHARE = 4  # the block cache may use a quarter of RAM
+MOUNT_DEADLINE_S = 60.0
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Where blocks come from, the preferred hub first, and where they are kept."""
+
+    hubs: tuple[str, ...]
+    proxy: str = ""
+    cache: Path = BLOCKS
+    cache_bytes: int = 0  # 0 is a share of RAM
+
+
+def mount_flist(client: Client, flist: Flist, sources: Sources) -> None:
+    """Mount a flist and make its root; what is left of an earlier attempt goes first."""
+    unmount_flist(client, flist)
+    flist.lower.mkdir(parents=True, exist_ok=True)
+    sources.cache.mkdir(mode=0o700, parents=True, exist_ok=True)
+    service = describe_mount(flist, sources)
+    write_atomic(SERVICES / f"{flist.service}.yaml", yaml.dump(service).encode())
+    client.monitor(flist.service)
+    wait_for_services(client, [flist.service], MOUNT_DEADLINE_S)
+    # Every file of its services depends on this process, so the OOM killer must spare it.
+    process = Path("/proc") / str(client.status(flist.service)["pid"])
+    (process / "oom_score_adj").write_text("-1000")
+    ROOTS[flist.role](flist)
+
+
+def describe_mount(flist: Flist, sources: Sources) -> dict[str, object]:
+    """Return the service that mounts the flist."""
+    size = str(sources.cache_bytes or memory_bytes() // CACHE_SHARE)
+    call = ["zos", "flist", "mount", "--meta", str(flist.meta), "--cache", str(sources.cache)]
+    if flist.role == WORKLOAD:
+        call += ["--allow-suid", "--allow-dev"]  # it is the root of the node's services
+    call += ["--cache-size", size, "--in-order"]
+    call += [word for hub in sources.hubs for word in ("--store", f"{hub}/blocks")]
+    call.append(str(flist.lower))
+    service: dict[str, object] = {"exec": shlex.join(call), "ready": "notify", "log": "console"}
+    if sources.proxy:
+        from flist.http.origin import PROXY
+
+        service["env"] = {PROXY: sources.proxy}
+    return service
+
+
+def make_workload_root(flist: Flist) -> None:
+    """Mount the overlay, with the kernel's file systems inside."""
+    for folder in (flist.writable, flist.root):
+        folder.mkdir(exist_ok=True)
+    mount("tmpfs", flist.writable, "tmpfs", options=f"size={OVERLAY_SIZE},mode=755")
+    upper, work = flist.writable / "upper", flist.writable / "work"
+    upper.mkdir()
+    work.mkdir()
+    mount_overlay(flist.lower, upper, work, flist.root)
+    for name in KERNEL_FOLDERS:
+        mount(f"/{name}", make_mount_point(flist.root, name), "", MS_BIND | MS_REC)
+    mount("tmpfs", make_mount_point(flist.root, "run"), "tmpfs", options="mode=755")
+
+
+def make_core_root(flist: Flist) -> None:
+    """Bind the read-only flist, with the kernel's file systems and the node's /run inside."""
+    flist.root.mkdir(exist_ok=True)
+    mount(str(flist.lower), flist.root, "", MS_BIND)
+    for name in (*KERNEL_FOLDERS, "run"):
+        place = flist.root / name
+        if not is_inside(flist.root, place) or not place.is_dir():
+            raise NodeError(f"cannot use the flist {flist.name}: it has no folder /{name}")
+        mount(f"/{name}", place, "", MS_BIND | MS_REC)
+
+
+def point_to_firmware(flist: Flist) -> None:
+    """Let the kernel's drivers load firmware from the flist."""
+    folder = flist.lower / FIRMWARE_FOLDER
+    if not is_inside(flist.lower, folder) or not folder.is_dir():
+        raise NodeError(f"cannot use the flist {flist.name}: it has no folder /{FIRMWARE_FOLDER}")
+    FIRMWARE_PATH.write_text(str(folder))
+
+
+ROOTS = {CORE: make_core_root, FIRMWARE: point_to_firmware, WORKLOAD: make_workload_root}
+
+
+def make_mount_point(root: Path, name: str) -> Path:
+    """Return the folder `name` of a root file system, made if it is missing.
+
+    With a link to /run the node's own /run would be mounted over, and zinit lost with it.
+    """
+    place = root / name
+    if not is_inside(root, place):
+        raise NodeError(f"cannot use the flist: /{name} is a link that leads out of it")
+    place.mkdir(exist_ok=True)
+    return place
+
+
+def copy_resolv_conf(root: Path, source: Path = RESOLV_CONF) -> None:
+    """Give the services the node's name servers; raises `OSError`.
+
+    Nothing is followed: `resolv.conf` is often a link, and what is inside the root is not trusted.
+    """
+    data = source.read_bytes()
+    folder = os.open(root / "etc", os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_NONBLOCK
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(DRAFT, dir_fd=folder)
+        draft = os.open(DRAFT, flags | os.O_EXCL, 0o644, dir_fd=folder)
+        with os.fdopen(draft, "wb") as stream:
+            stream.write(data)
+        os.replace(DRAFT, "resolv.conf", src_dir_fd=folder, dst_dir_fd=folder)
+    finally:
+        os.close(folder)
+
+
+def unmount_flist(client: Client, flist: Flist) -> None:
+    """Unmount a flist and what was mounted over it; its file stays. Its services must be down."""
+    unmount_below(flist.top, keep=flist.lower)
+    if flist.service in client.list():
+        stop_service(client, flist.service)
+    (SERVICES / f"{flist.service}.yaml").unlink(missing_ok=True)
+    unmount_below(flist.top)
+
+
+def forget_flist(client: Client, flist: Flist) -> None:
+    """Unmount a flist and remove its folder."""
+    unmount_flist(client, flist)
+    remove_folder(flist.top)
+
+
+def unmount_everything(client: Client) -> None:
+    """Unmount all flists, whoever has mounted them, and remove their folders."""
+    mounts = [name for name in client.list() if name.startswith(MOUNT_PREFIX)]
+    unmount_roots()
+    for name in mounts:
+        stop_service(client, name)
+    for file in SERVICES.glob(f"{MOUNT_PREFIX}*.yaml"):
+        file.unlink()
+    unmount_below(FLISTS)
+    for folder in FLISTS.glob("*"):
+        remove_folder(folder)
+
+
+def unmount_roots() -> None:
+    """Unmount the roots and writable layers of all flists."""
+    for top in FLISTS.glob("*"):
+        unmount_below(top, keep=top / "lower")
+
+
+def unmount_below(top: Path, keep: Path | None = None) -> None:
+    """Detach all mounts below a folder but the one on `keep`, the newest first."""
+    targets = [Path(entry.target) for entry in read_mounts()]
+    for target in reversed(targets):
+        if target.is_relative_to(top) and target != keep:
+            unmount(target)
+
+
+def remove_folder(top: Path) -> None:
+    """Remove the folder of a flist that is not mounted."""
+    for name in ("lower", "rw", "root"):
+        with contextlib.suppress(FileNotFoundError):
+            (top / name).rmdir()
+    for file in top.glob("*"):
+        file.unlink()
+    top.rmdir()
+
+
+def memory_bytes() -> int:
+    """Return the size of RAM."""
+    words = Path("/proc/meminfo").read_text().split()
+    return int(words[1]) * 1024

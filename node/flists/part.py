@@ -1,0 +1,135 @@
+"""One flist of the set: brought up by a thread of its own, and again whenever its mount is lost.
+
+So whatever is wrong with one of them keeps no other from running.
+"""
+
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from functools import partial
+
+from common.errors import ZosError
+from node.flists.fetch import MissingError
+from node.flists.model import FIRMWARE, WORKLOAD, Flist, Wanted
+from node.flists.mounts import forget_flist, mount_flist
+from node.flists.prepare import Preparer
+from node.flists.start import start_services, stop_services
+from node.log import log as write_log
+from node.nameservers import NameServers, name_servers_of
+from node.supervision import wait_for_end, wait_for_services
+from node.trying import Trying
+from zinit.client.line import Client
+
+REPORT_INTERVAL_S = 30.0
+RETRY_S = 1.0
+FAULT_PAUSE_S = 30.0
+
+log = partial(write_log, "bringup")
+
+
+class Part:
+    """Brings up what is wanted; `told` is called with it whenever it has got further.
+
+    `flist` is what is mounted, `names` are its services. `is_settled`: there is nothing more to
+    wait for, as all of them run, or as no hub has this flist and the node can do without it.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        wanted: Wanted,
+        preparer: Preparer,
+        trying: Trying,
+        told: Callable[["Part", str], None],
+    ) -> None:
+        self.client = client
+        self.wanted = wanted
+        self.preparer = preparer
+        self.trying = trying
+        self.told = told
+        self.flist: Flist | None = None
+        self.names: list[str] = []
+        self.servers: list[NameServers] = []
+        self.is_settled = False
+
+    def start(self) -> None:
+        """Begin, in a thread."""
+        threading.Thread(target=self.run, name=self.wanted.role, daemon=True).start()
+
+    def run(self) -> None:
+        """Keep the part up; returns only if no hub has it."""
+        while True:
+            try:
+                if not self.trying.until_done(self.bring_up):
+                    self.is_settled = True
+                    return
+                self.settle()
+                self.watch()
+            except Exception as error:  # a fault of ours must not end the thread
+                traceback.print_exc()
+                self.trying.tell(error)
+                time.sleep(FAULT_PAUSE_S)
+
+    def bring_up(self) -> bool:
+        """Fetch, verify and mount the flist and start its services; False if there is none."""
+        self.clean_up()
+        try:
+            flist, sources = self.preparer.fetch(self.wanted)
+        except MissingError:
+            if not self.wanted.is_optional:
+                raise
+            log(
+                f"the hub has no flist {self.wanted.name}: the node runs without {self.wanted.role}"
+            )
+            return False
+        self.flist = flist
+        mount_flist(self.client, flist, sources)
+        self.servers = name_servers_of(flist)
+        for servers in self.servers:
+            servers.copy()
+        what = "flist" if flist.role == WORKLOAD else f"{flist.role} flist"
+        log(f"{what} mounted on {flist.root if flist.role != FIRMWARE else flist.lower}")
+        self.names = start_services(self.client, flist)
+        self.told(self, "mounted")
+        return True
+
+    def clean_up(self) -> None:
+        """Stop the services and unmount what an earlier attempt has mounted."""
+        self.names = []
+        if self.flist:
+            stop_services(self.client, self.flist.top)
+            forget_flist(self.client, self.flist)
+            self.flist = None
+
+    def settle(self) -> None:
+        """Wait until every service runs or has succeeded; log the missing ones.
+
+        There is no deadline: zinit restarts services that fail. One that somebody has removed since
+        is not waited for.
+        """
+        while True:
+            try:
+                known = self.client.list()
+                left = [name for name in self.names if name in known]
+                wait_for_services(self.client, left, REPORT_INTERVAL_S)
+            except ZosError as error:
+                self.trying.tell(error)
+                log(f"{error}")
+                time.sleep(RETRY_S)
+            else:
+                self.trying.problems.clear(self.trying.part)
+                self.is_settled = True
+                return self.told(self, "ready")
+
+    def watch(self) -> None:
+        """Sleep until the mount ends."""
+        assert self.flist is not None
+        wait_for_end(self.client, self.flist.service, self.follow)
+        what = "node" if self.flist.role == WORKLOAD else self.flist.role
+        log(f"the mount of the flist has ended: bringing the {what} up again")
+
+    def follow(self) -> None:
+        """Hand over the name servers if they have changed."""
+        for servers in self.servers:
+            servers.follow()

@@ -1,0 +1,78 @@
+"""What a node says about itself: the answer to `status` at its door."""
+
+import contextlib
+import json
+import time
+from pathlib import Path
+
+from node.admission import read_about
+from node.flists.part import Part
+from node.model import BootParameters
+from node.problems import Problems
+
+NETWORK = Path("/run/zero-os/network.json")  # of the network service
+NODE = "node"  # the role of the services in the initramfs
+
+
+class Status:
+    """The state of the whole node; `parts` are its flists."""
+
+    def __init__(self, parameters: BootParameters, problems: Problems, ignored: list[str]) -> None:
+        self.parameters = parameters
+        self.problems = problems
+        self.ignored = ignored
+        self.parts: list[Part] = []
+        self.hubs: dict[str, float | None] = dict.fromkeys(parameters.hubs)
+        self.about = read_about()
+        self.reach("linux")
+
+    def reach(self, stage: str) -> None:
+        """Note how far the node has got: linux, network, channel, flist, ready."""
+        self.stage, self.since = stage, time.time()
+
+    def role_of(self, service: str) -> str:
+        """Return the role of the flist that a service is from."""
+        return next((part.wanted.role for part in self.parts if service in part.names), NODE)
+
+    def rows(self) -> dict[str, object]:
+        """Return everything."""
+        network = read_network()
+        ignored = network.get("parameters_ignored")
+        return {
+            "release": self.about.get("VERSION_ID", ""),
+            "boot_version": self.about.get("VERSION_ID", ""),
+            "set": [describe_part(part) for part in self.parts if part.flist],
+            "stage": self.stage,
+            "since": self.since,
+            "hubs": [{"url": hub, "ms": in_ms(answer)} for hub, answer in self.hubs.items()],
+            "network": network,
+            "cache": {"place": None, "size": 0, "used": 0},
+            "problems": self.problems.rows(),
+            "generation": 1,
+            "update": {"state": "idle"},
+            "farm": self.parameters.farm,
+            "run_mode": self.parameters.runmode,
+            "parameters_ignored": [*self.ignored, *(ignored if isinstance(ignored, list) else ())],
+        }
+
+
+def describe_part(part: Part) -> dict[str, object]:
+    """Return what is mounted for a role."""
+    flist = part.flist
+    assert flist is not None
+    fields = ("role", "name", "sha256", "version")
+    return {name: getattr(flist, name) for name in fields}
+
+
+def in_ms(seconds: float | None) -> float | None:
+    """Return an answer's time in milliseconds, None if there was none."""
+    return None if seconds is None else round(seconds * 1000, 1)
+
+
+def read_network(path: Path = NETWORK) -> dict[str, object]:
+    """Return what the network service says."""
+    with contextlib.suppress(OSError, ValueError):
+        value = json.loads(path.read_bytes())
+        if isinstance(value, dict):
+            return value
+    return {}
