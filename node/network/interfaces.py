@@ -111,6 +111,11 @@ class Interfaces:
             for (link, _), one in self.assigned.items()
         )
 
+    def own_addresses(self) -> set[Any]:
+        """Return the addresses that leases have set; those by advertisements are the kernel's."""
+        assigned = self.assigned.items()
+        return {one.lease.interface.ip for (_, by), one in assigned if by is not Source.ROUTER}
+
     async def set_address(self, lease: Lease, metric: int, index: int) -> None:
         """Set the address; the kernel has set it itself if routers have advertised it."""
         if lease.source is not Source.ROUTER:

@@ -38,7 +38,6 @@ from node.network.table import (
 )
 
 SCAN_S = 2.0  # the kernel tells of changes; this is for what it does not
-MISSED_S = 1.0  # a table of /proc that changes while it is read may lack a row
 WAKE_S = 0.02  # changes come in bursts
 
 log = partial(write_log, "network")
@@ -74,7 +73,6 @@ class Network:
         self.probes = Probes(self.feed)
         self.machine = Machine(time.monotonic())
         self.refused: dict[str, str] = {}  # links whose leases the kernel has just refused
-        self.missed_at: dict[str, float] = {}  # links whose router's route is not there
         self.unwritten = ""  # /etc/resolv.conf, if that could not be written
         self.write_fault = ""
 
@@ -146,10 +144,8 @@ class Network:
         if heard.is_managed or heard.has_other:
             self.clients.ask_6(name, is_stateful=heard.is_managed)
         known = link.leases.get(Source.ROUTER)
-        lease = find_automatic(name, ())
-        if lease or not known:
-            self.missed_at.pop(name, None)
-        elif time.monotonic() - self.missed_at.setdefault(name, time.monotonic()) > MISSED_S:
+        lease = find_automatic(name, (), others=self.interfaces.own_addresses())
+        if known and not lease:
             self.decide(f"{name}: no router advertises")
             self.feed(Event.WITHDRAWN, name, Source.ROUTER, "no router advertises")
         for found in (lease, link.leases.get(Source.DHCP6)):

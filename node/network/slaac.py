@@ -1,6 +1,7 @@
 """What the kernel has made of routers' advertisements (SLAAC, RFC 4862): read from /proc."""
 
 import ipaddress
+from collections.abc import Container
 from pathlib import Path
 
 from node.network.leases import Lease, Source
@@ -21,9 +22,14 @@ def find_automatic(
     name_servers: tuple[str, ...],
     addresses: Path = ADDRESSES,
     routes: Path = ROUTES,
+    others: Container[ipaddress.IPv6Address] = (),
 ) -> Lease | None:
-    """Return the link's own address and router as a lease; None unless it has both."""
-    found = find_address(link, read_rows(addresses, ADDRESS_FIELDS))
+    """Return the link's own address and router as a lease; None unless it has both.
+
+    `others` are addresses that the node has set by itself.
+    """
+    rows = read_rows(addresses, ADDRESS_FIELDS)
+    found = find_address(link, rows, others)
     router = find_kernel_router(link, routes)
     if found is None or not router:
         return None
@@ -44,11 +50,15 @@ def read_rows(path: Path, fields: int) -> list[list[str]]:
     return [row for row in rows if len(row) == fields]
 
 
-def find_address(link: str, rows: list[list[str]]) -> ipaddress.IPv6Interface | None:
-    """Return the first global address of a link that can be used."""
+def find_address(
+    link: str, rows: list[list[str]], others: Container[ipaddress.IPv6Address] = ()
+) -> ipaddress.IPv6Interface | None:
+    """Return the first global address of a link that can be used, and is not among `others`."""
     for address, _, prefix, scope, flags, name in rows:
         if name == link and int(scope, 16) == GLOBAL_SCOPE and not int(flags, 16) & UNUSABLE:
-            return ipaddress.IPv6Interface((int(address, 16), int(prefix, 16)))
+            found = ipaddress.IPv6Interface((int(address, 16), int(prefix, 16)))
+            if found.ip not in others:
+                return found
     return None
 
 

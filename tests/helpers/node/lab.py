@@ -69,9 +69,14 @@ class Lab:
         self.running.append(process)
         return process
 
-    def start_dnsmasq(self, link: str, *words: str) -> None:
+    def run(self, where: str, *words: str) -> str:
+        """Run a program in a namespace to its end; return its output."""
+        call = ["ip", "netns", "exec", where, *words]
+        return subprocess.run(call, capture_output=True, text=True, timeout=60, check=True).stdout
+
+    def start_dnsmasq(self, link: str, *words: str) -> subprocess.Popen[bytes]:
         """Start dnsmasq on a link of the host, without a name server."""
-        self.start(
+        return self.start(
             self.host,
             "dnsmasq.log",
             *(need_tool("dnsmasq"), "--keep-in-foreground", "--conf-file=/dev/null", "--port=0"),
@@ -146,6 +151,9 @@ def open_lab(folder: Path) -> Iterator[Lab]:
         for name in (lab.node, lab.host):
             subprocess.run(["ip", "netns", "add", name], timeout=60, check=True)
             stack.callback(subprocess.run, ["ip", "netns", "delete", name], timeout=60, check=False)
+        # A neighbour that says that it is no router loses the default route.
+        setting = "/proc/sys/net/ipv6/conf/all/forwarding"
+        lab.run(lab.host, "sh", "-c", f"echo 1 > {setting}")
         lab.add_cable("peer", "wire0", "10.9.0.1/24")
         stack.callback(lab.close)
         yield lab
