@@ -5,21 +5,23 @@ node compares what it was booted with, as its os-release and its kernel say, wit
 keys have signed:
 
 - a release that was withdrawn is refused, whatever the channel holds now;
-- the release that the channel holds must have the identity and the kernel of its manifest;
+- the release that the channel holds must have the identity and the kernel of its manifest. It may
+  name a set of flists; what was booted is the same in all releases that differ in that alone;
 - an earlier one may run, since a farmer may have chosen it, and since another one may be published
   while a node boots. A maintainer who wants it gone withdraws it;
-- what the channel never held is refused.
+- what the channel never held, or held only in releases that were withdrawn, is refused.
 
 In every case the kernel must be the one whose modules are in the initramfs.
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from common.releases.channel import Channel
+from common.releases.layout import boot_version
 from common.releases.manifest import Manifest
 from node.channel import OS_RELEASE, ROOT, STATE, check_channel, fetch_held
 from node.log import log as write_log
@@ -101,16 +103,14 @@ def judge(
     `held` returns the releases that the channel has held.
     """
     version, name = running.version, channel.name
-    if version in channel.withdrawn:
-        why = channel.withdrawn[version] or "no reason is given"
-        raise NodeError(
-            f"cannot run release {version}: it was withdrawn from {name}: {why!a}", code=REFUSED
-        )
-    if manifest is None or version != channel.release:
-        if version not in held():
+    demand_good(version, [version], channel)
+    if manifest is None or version != boot_version(channel.release):
+        same = [release for release in sorted(held()) if boot_version(release) == version]
+        if not same:
             raise NodeError(
                 f"cannot run release {version}: the channel {name} has never held it", code=REFUSED
             )
+        demand_good(version, same, channel)
         return f"the channel {name} has held release {version}; now it holds {channel.release}"
     wanted = Running(version, manifest.identity, manifest.kernel)
     if running != wanted:
@@ -120,4 +120,14 @@ def judge(
             f"{wanted.identity[:12]} and {wanted.kernel})",
             code=REFUSED,
         )
-    return f"the channel {name} holds this release, {version}"
+    return f"the channel {name} holds this release, {channel.release}"
+
+
+def demand_good(version: str, releases: Sequence[str], channel: Channel) -> None:
+    """Raise `NodeError` if all `releases`, which boot `version`, were withdrawn."""
+    if set(releases) <= channel.withdrawn.keys():
+        why = channel.withdrawn[releases[-1]] or "no reason is given"
+        raise NodeError(
+            f"cannot run release {version}: it was withdrawn from {channel.name}: {why!a}",
+            code=REFUSED,
+        )

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from common.releases.channel import Channel, read_channel
+from common.releases.flists import ReleaseFlist, set_version
 from common.releases.layout import Layout
 from common.tuf.trust import Trusted
 from image.channel.actions import Reason, promote, publish, refresh, rollback, withdraw
@@ -31,6 +32,8 @@ def write_release(folder: Path, version: str, **fields: Any) -> Path:
         data = f"{name} of {version}\n".encode() * 20
         (folder / name).write_bytes(data)
         files[name] = {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+    flists = [ReleaseFlist(**row) for row in fields.get("flists", [])]
+    version = set_version(version, flists)
     value = {"version": version, "debug": False, "locked": True, "files": files, **fields}
     (folder / "manifest.json").write_text(json.dumps(value))
     return folder
@@ -90,15 +93,17 @@ class Maintainer:
     def reason(self, why: str = "") -> Reason:
         return Reason("somebody@test", self.now, why)
 
-    def add(self, version: str, **fields: Any) -> None:
-        """Put a release into the store."""
+    def add(self, version: str, **fields: Any) -> str:
+        """Put a release into the store; return its version, which may name its set of flists."""
         folder = Path(tempfile.mkdtemp(dir=self.top))
         with hold_store(self.layout, "a test"):
-            add_release(self.layout, write_release(folder, version, **fields), lambda _: None)
+            write_release(folder, version, **fields)
+            return add_release(self.layout, folder, lambda _: None).version
 
-    def publish(self, channel: str, version: str, **fields: Any) -> None:
-        self.add(version, **fields)
-        self.change(lambda it: publish(it, channel, version, self.reason()))
+    def publish(self, channel: str, version: str, **fields: Any) -> str:
+        added = self.add(version, **fields)
+        self.change(lambda it: publish(it, channel, added, self.reason()))
+        return added
 
     def promote(self, source: str, channel: str) -> None:
         self.change(lambda it: promote(it, source, channel, self.reason()))
