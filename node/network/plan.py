@@ -28,7 +28,7 @@ NO_VLAN = ("none", "untagged", "un")  # upstream's words
 IPV6_WORDS = ("auto", "off")
 BOND_MODES = ("active-backup", "802.3ad")
 PUBLIC_MACS = ("random", "swap")  # upstream's words
-MTU_MAX = 65535
+MTU_MAX = 9999
 MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
 
 Tell = Callable[[str], None]
@@ -166,7 +166,7 @@ def parse_ipv6(text: str) -> bool:
 
 def parse_mtu(text: str) -> int:
     """Return an MTU."""
-    if not re.fullmatch(r"[0-9]{3,5}", text) or not LEAST_MTU <= int(text) <= MTU_MAX:
+    if not re.fullmatch(r"[0-9]{3,4}", text) or not LEAST_MTU <= int(text) <= MTU_MAX:
         raise ValueError(f"an MTU is a number from {LEAST_MTU} to {MTU_MAX}")
     return int(text)
 
