@@ -18,8 +18,8 @@ NOT_FORWARDED = 255
 MOST_BYTES = 1500
 
 
-async def wait_for_neighbour_6(link: str, address: str) -> None:
-    """Ask once, and return when the machine with an IPv6 address answers on `link`.
+async def wait_for_neighbour_6(link: str, address: str, again_s: float) -> None:
+    """Return once the machine with an IPv6 address answers on `link`; asks every `again_s`.
 
     Raises `OSError` if the link can't be used.
     """
@@ -29,9 +29,15 @@ async def wait_for_neighbour_6(link: str, address: str) -> None:
     with open_socket(ADVERTISEMENT) as wire:
         wire.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_IF, index)
         question = build_question(read_mac(link), target)
-        wire.sendto(question, (str(solicited_group(target)), 0, 0, index))
-        while not is_answer(await loop.sock_recv(wire, MOST_BYTES), target):
-            await asyncio.sleep(0)  # a flood must not keep other links waiting
+        while True:
+            wire.sendto(question, (str(solicited_group(target)), 0, 0, index))
+            try:
+                async with asyncio.timeout(again_s):
+                    while not is_answer(await loop.sock_recv(wire, MOST_BYTES), target):
+                        await asyncio.sleep(0)  # a flood must not keep other links waiting
+            except TimeoutError:
+                continue
+            return
 
 
 def open_socket(kind: int) -> socket.socket:

@@ -215,6 +215,8 @@ class Machine:
         if wanted == self.probed:
             return []
         self.probed = wanted
+        for link in self.links.values() if not wanted else ():
+            link.is_silent = False  # nothing asks any more
         return [Probe(wanted)]
 
     def _report(self, now: float) -> list[Action]:

@@ -1,7 +1,6 @@
 """Watches whether the routers of several links answer: by ARP, or by IPv6's neighbour discovery."""
 
 import asyncio
-import contextlib
 import time
 from typing import TYPE_CHECKING
 
@@ -12,8 +11,10 @@ from node.network.table import Event
 if TYPE_CHECKING:
     from node.network.clients import Feed
 
-PROBE_S = 0.75
-SILENT_S = 2.2  # since the last answer
+PAUSE_S = 0.75  # between an answer and the next question
+AGAIN_S = 0.75  # before a question is asked again
+SILENT_S = 2.5  # without an answer
+BUSY_S = 0.5
 NOBODY = "0.0.0.0"  # noqa: S104 - an ARP probe (RFC 5227): the address may be another link's
 
 Key = tuple[str, str]  # a link and its router
@@ -37,26 +38,36 @@ class Probes:
 
     async def probe(self, lease: Lease) -> None:
         """Ask again and again; tell when the router falls silent, and when it answers."""
-        seen_at, is_silent = time.monotonic(), False
+        before: bool | None = None
         while True:
-            began_at = time.monotonic()
-            with contextlib.suppress(OSError, TimeoutError):
-                async with asyncio.timeout(PROBE_S):
-                    await ask(lease)
-                seen_at = time.monotonic()
-            was_silent, is_silent = is_silent, time.monotonic() - seen_at >= SILENT_S
-            if is_silent != was_silent:
-                event = Event.SILENT if is_silent else Event.ANSWERED
+            answers = await self.does_answer(lease)
+            if answers not in (before, None):
+                before = answers
+                event = Event.ANSWERED if answers else Event.SILENT
                 self.feed(event, lease.link, None, "")
-            await asyncio.sleep(max(began_at + PROBE_S - time.monotonic(), 0.0))
+            await asyncio.sleep(PAUSE_S)
+
+    @staticmethod
+    async def does_answer(lease: Lease) -> bool | None:
+        """Return whether the router answers; None if that can't be told."""
+        begun_at = time.monotonic()
+        try:
+            async with asyncio.timeout(SILENT_S):
+                await ask(lease)
+        except TimeoutError:
+            is_busy = time.monotonic() - begun_at > SILENT_S + BUSY_S
+            return None if is_busy else False  # a node that is too busy may have missed it
+        except OSError:
+            return None
+        return True
 
 
 async def ask(lease: Lease) -> None:
-    """Ask the lease's router, and return when it has answered."""
+    """Ask the lease's router until it has answered."""
     if lease.interface.version == 4:
         own = NOBODY if lease.source is Source.STATIC else str(lease.interface.ip)
-        await wait_for_neighbour(lease.link, own, lease.router)
+        await wait_for_neighbour(lease.link, own, lease.router, AGAIN_S)
         return
     from node.network.discovery import wait_for_neighbour_6  # most networks are of IPv4
 
-    await wait_for_neighbour_6(lease.link, lease.router)
+    await wait_for_neighbour_6(lease.link, lease.router, AGAIN_S)

@@ -217,6 +217,13 @@ def test_a_silent_router_loses_to_one_that_answers_only() -> None:
     ]
 
 
+def test_a_router_that_nobody_watches_any_more_is_not_silent() -> None:
+    scene = both()
+    scene.give(Event.SILENT, "eth0")
+    assert Probe(()) in scene.give(Event.GONE, "eth1")
+    assert not scene.machine.links["eth0"].is_silent
+
+
 def test_a_lease_that_is_lost() -> None:
     scene = both()
     done = scene.give(Event.WITHDRAWN, "eth0", Source.DHCP)
