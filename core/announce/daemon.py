@@ -4,12 +4,13 @@ import contextlib
 import select
 import socket
 from collections.abc import Iterator
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from zeroconf import NonUniqueNameException, ServiceInfo, Zeroconf
 
 from common.ipc.client import call
 from common.ipc.errors import IpcError
+from common.ipc.server import Method
 from core.announce.addresses import Addresses, open_changes, read_addresses, wait_for_quiet
 from core.announce.record import SERVICE, Record, make_record
 from core.daemon import Stop, Work, run_daemon, tell
@@ -25,7 +26,14 @@ STOP_S = 3.0  # for the goodbye
 
 def main() -> NoReturn:
     """Announce until SIGTERM."""
-    run_daemon(PROFILE, lambda: Work(loop=follow, stop_within_s=STOP_S))
+    run_daemon(PROFILE, begin)
+
+
+def begin() -> Work:
+    """Return the daemon's work; `status` says what is announced."""
+    shown: dict[str, Any] = {"announced": None}
+    methods = {"status": Method(lambda _: shown)}
+    return Work(methods, lambda stop: follow(stop, shown), STOP_S)
 
 
 def read_record() -> Record:
@@ -33,13 +41,14 @@ def read_record() -> Record:
     return make_record(call(socket_of("identity"), "describe"), call(DOOR, "status"))
 
 
-def follow(stop: Stop) -> None:
+def follow(stop: Stop, shown: dict[str, Any]) -> None:
     """Announce what there is, and again whenever that changes."""
     with open_changes() as changes:
         while not stop.is_asked:
             try:
                 record, addresses = read_record(), read_addresses()
                 with announced(record, addresses):
+                    shown["announced"] = {**record.texts, "addresses": addresses.all}
                     wait_for_change(stop, changes, record, addresses)
             except (IpcError, OSError, NonUniqueNameException) as error:
                 tell(NAME, f"cannot announce the node: {error}")

@@ -1,9 +1,10 @@
 """What the kernel's command line says of the API. No I/O."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 
+from common.bootwords import read_words, split_words
 from common.farms import FARM_MAX
 from core.certificates.farmkey import parse_public
 from core.certificates.names import CertificateError
@@ -26,9 +27,7 @@ class Parameters:
 
 def parse_parameters(text: str) -> Parameters:
     """Return what the command line `text` says; what is malformed counts as missing."""
-    words: dict[str, str] = {}
-    for name, value in split_words(text):
-        words.setdefault(name, value)
+    words = read_words(text).chosen()
     digits = words.get("farmer_id", "0")
     is_number = digits.isascii() and digits.isdigit() and len(digits) <= len(str(FARM_MAX))
     farm = int(digits) if is_number and int(digits) <= FARM_MAX else 0
@@ -40,18 +39,13 @@ def parse_parameters(text: str) -> Parameters:
     return Parameters(farm, key, registry)
 
 
-def split_words(text: str) -> Iterable[tuple[str, str]]:
-    """Yield the words of a command line as name and value."""
-    for word in text.split():
-        name, _, value = word.partition("=")
-        yield name, value
-
-
 def secrets_of(text: str) -> frozenset[str]:
     """Return the secret values of a command line: tokens, passwords, users of URLs."""
-    found = {value for name, value in split_words(text) if _SECRET.fullmatch(name)}
-    found |= set(_USER.findall(text))
-    return frozenset(value for value in found if value)
+    found = set(_USER.findall(text))
+    for name, values in read_words(text).values.items():
+        if _SECRET.fullmatch(name):
+            found |= {value for value in values if value}
+    return frozenset(found)
 
 
 def mask(value: str, secrets: Iterable[str]) -> str:
@@ -65,13 +59,7 @@ def mask(value: str, secrets: Iterable[str]) -> str:
 def mask_command_line(text: str) -> str:
     """Return a command line without the values of its secrets, however short."""
     words = []
-    for word in text.split():
+    for word in split_words(text)[0]:
         name, is_there, _ = word.partition("=")
         words.append(f"{name}={MASK}" if is_there and _SECRET.fullmatch(name) else word)
     return _USER.sub(f"//{MASK}@", " ".join(words))
-
-
-def describe(parameters: Parameters) -> Mapping[str, object]:
-    """Return where the farm's key comes from."""
-    source = "farm.key=" if parameters.key else "registry" if parameters.registry else None
-    return {"farm": parameters.farm, "key_from": source}
