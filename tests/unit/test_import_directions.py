@@ -38,7 +38,7 @@ ROOMS = {
     ),
     "core": (
         "errors", "places", "sandbox", "daemon", "identity", "capacity", "report", "certificates",
-        "api", "announce", "remote", "cli",
+        "api", "announce", "screen", "remote", "cli",
     ),
     "flist": (
         "errors", "values", "folders", "model", "format", "blocks", "http", "server", "store",
