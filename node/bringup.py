@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from common.bootcodes import describe
+from common.errors import ZosError
 from common.notify import notify_ready
 from common.releases.channel import Channel
 from common.releases.manifest import Manifest
@@ -27,11 +28,11 @@ from node.flists.prepare import Preparer
 from node.flists.start import stop_services
 from node.generations.health import is_any_there
 from node.generations.held import Held, Source, from_channel
+from node.generations.leftovers import mount_beside
 from node.generations.machine import Record
 from node.generations.saved import Saved, load
 from node.generations.switch import READY_WITHIN_S, Services
-from node.generations.updater import Node as Generations
-from node.generations.updater import Updater
+from node.generations.updater import Site, Updater
 from node.lockdown import close_early, close_modules
 from node.log import log as write_log
 from node.model import BootParameters, NodeError
@@ -44,6 +45,7 @@ from zinit.client.line import Client
 
 CLOSE_AFTER_S = 300.0
 LOOK_S = 5.0
+RENEW_S = 600.0
 
 log = partial(write_log, "bringup")
 
@@ -118,6 +120,7 @@ class Node:
         self.preparer = Preparer(parameters, find_cache)
         status.hubs = self.preparer.answers_s
         self.close_at = float("inf")
+        self.renew_at = time.monotonic() + RENEW_S
         self.is_changed = threading.Event()
 
     def start(self, wanted: tuple[Wanted, ...]) -> None:
@@ -157,6 +160,23 @@ class Node:
             self.is_changed.wait(LOOK_S)
             self.is_changed.clear()
             self.look()
+            self.renew()
+
+    def renew(self) -> None:
+        """Ask the channel again while a flist can't be had: it may name another one by now."""
+        missing = [part for part in self.status.parts if not part.flist and not part.is_settled]
+        if not missing or time.monotonic() < self.renew_at:
+            return
+        self.renew_at = time.monotonic() + RENEW_S
+        try:
+            found = admit_release(self.parameters, cache=self.find_cache())
+        except (ZosError, OSError) as error:
+            log(f"{error}")
+            return
+        manifest = found[1] if found else None
+        wanted = {one.role: one for one in choose(self.parameters, manifest)}
+        for part in missing:
+            part.wanted = wanted.get(part.wanted.role, part.wanted)
 
     def look(self) -> None:
         """Close the kernel to modules when all is up, or after a time even if something is not; say
@@ -182,9 +202,10 @@ def start_updates(node: Node, found: tuple[Channel, Manifest | None] | None) -> 
     flists = saved.running or choose(parameters, None)
     source = Source(node.preparer, boot, found is not None)
     updater = Updater(
-        Generations(
+        Site(
             parts=status.parts,
             make_part=node.make_part,
+            mount_beside=partial(mount_beside, node.client, node.preparer),
             look=source.look,
             name_running=source.name_running,
             is_hub_there=partial(is_any_there, parameters.hubs, parameters.proxy),

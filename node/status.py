@@ -13,6 +13,7 @@ from node.model import BootParameters
 from node.problems import Problems
 
 NETWORK = Path("/run/zero-os/network.json")  # of the network service
+Generations = Callable[[], tuple[int, dict[str, object]]]
 NODE = "node"  # the role of the services in the initramfs
 
 
@@ -27,7 +28,7 @@ class Status:
         self.hubs: dict[str, float | None] = dict.fromkeys(parameters.hubs)
         self.cache: DiskCache | None = None
         self.about = read_about()
-        self.generations: Callable[[], tuple[int, dict[str, object]]] = first_generation
+        self.generations: Generations = first_generation
         self.reach("linux")
 
     def reach(self, stage: str) -> None:

@@ -2,8 +2,9 @@
 
 A channel is a delegated role of the repository, with keys of its own. Its targets are the files of
 the release, `manifest.json` and `history.jsonl`, all as "CHANNEL/NAME". The `custom` part of the
-history is {"release": VERSION or null, "withdrawn": {VERSION: WHY}}, and may have "waves"
-(`common.releases.waves`), which are for running nodes: those that boot take it at once. `sequence`, the version of the role's metadata, only grows: a signed roll-back is a higher sequence that names an earlier release.
+history is {"release": VERSION or null, "withdrawn": {VERSION: WHY}}; it may have "waves", too
+(`common.releases.waves`). `sequence`, the version of the role's metadata, only grows: a signed
+roll-back is a higher sequence that names an earlier release.
 """
 
 import json

@@ -223,7 +223,8 @@ def take(incoming: Path, wanted: Wanted) -> Flist:
     """Move a verified file from the folder of all flists to its own; return the flist."""
     with open(incoming, "rb") as stream:
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
-    flist = Flist(wanted.role, wanted.name, digest, wanted.version, incoming.parent)
+    size = incoming.stat().st_size
+    flist = Flist(wanted.role, wanted.name, digest, wanted.version, incoming.parent, size)
     flist.top.mkdir(parents=True, exist_ok=True)
     incoming.replace(flist.meta)
     return flist

@@ -48,6 +48,7 @@ class Flist:
     sha256: str
     version: str = ""
     home: Path = FLISTS
+    size: int = 0
 
     @property
     def top(self) -> Path:

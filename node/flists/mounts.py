@@ -48,7 +48,7 @@ class Sources:
 def mount_flist(
     client: Client, flist: Flist, sources: Sources, beside: Flist | None = None
 ) -> None:
-    """Mount a flist and make its root; what is left of an earlier attempt goes first.
+    """Mount a flist and make its root; if it is mounted already, that goes first.
 
     The services of a workload `beside` it go on: those of both have one /run, with their sockets.
     """

@@ -33,9 +33,6 @@ class Part:
 
     `flist` is what is mounted, `names` are its services. `is_settled`: there is nothing more to
     wait for, as all of them run, or as no hub has this flist and the node can do without it.
-
-    While an update is under way both the old and the new part of a role rest: nothing is brought up
-    again by them. Then one of them goes on, and the other retires.
     """
 
     def __init__(
@@ -56,18 +53,17 @@ class Part:
         self.servers: list[NameServers] = []
         self.is_settled = False
         self.is_retired = False
-        self.may_act = threading.Event()
-        self.may_act.set()
+        self.lock = threading.RLock()  # whoever changes what is mounted holds it
 
     def start(self) -> None:
-        """Begin, in a thread. One that is mounted already is watched."""
+        """Begin, in a thread; after `adopt`, to watch what was adopted."""
         threading.Thread(target=self.run, name=self.wanted.role, daemon=True).start()
 
     def run(self) -> None:
         """Keep the part up; returns only if no hub has it, or if it has retired."""
-        if self.is_settled:
+        if self.flist is not None:
             self.watch()
-        while self.may_act.wait() and not self.is_retired:
+        while not self.is_retired:
             try:
                 if not self.trying.until_done(self.bring_up):
                     self.is_settled = True
@@ -79,64 +75,41 @@ class Part:
                 self.trying.tell(error)
                 time.sleep(FAULT_PAUSE_S)
 
-    def rest(self) -> None:
-        """Leave the services alone from now on, for an update."""
-        self.may_act.clear()
-
-    def go_on(self) -> None:
-        """Keep the services up again."""
-        self.may_act.set()
-
-    def retire(self) -> None:
-        """Do nothing any more, as another part has taken over."""
-        self.is_retired = True
-        self.may_act.set()
-
     def bring_up(self) -> bool:
         """Fetch, verify and mount the flist and start its services; False if there is none."""
         self.is_settled = False
-        self.clean_up()
+        with self.lock:
+            self.clean_up()
         try:
-            self.prepare()
+            flist, sources = self.preparer.fetch(self.wanted)
         except MissingError:
+            role, name = self.wanted.role, self.wanted.name
             if not self.wanted.is_optional:
                 raise
-            log(
-                f"the hub has no flist {self.wanted.name}: the node runs without {self.wanted.role}"
-            )
+            log(f"the hub has no flist {name}: the node runs without {role}")
             return False
-        assert self.flist is not None
-        self.names = start_services(self.client, self.flist)
+        with self.lock:
+            if self.flist is None:  # else another one was adopted meanwhile
+                self.flist = flist
+                self.mount(flist, sources)
         self.told(self, "mounted")
         return True
 
-    def prepare(self) -> None:
-        """Fetch, verify and mount the flist; its services do not run yet."""
-        self.mount(*self.preparer.fetch(self.wanted))
-
-    def prepare_beside(self, old: Flist | None, find: Callable[[str], Flist | None]) -> bool:
-        """Do the same beside the flist `old` that runs; return False if it is the same one.
-
-        `find` returns one that is still mounted, by its digest.
-        """
-        flist, sources = self.preparer.fetch(self.wanted)
-        if old and old.sha256 == flist.sha256:
-            return False
-        if mounted := find(flist.sha256):
-            self.flist, self.servers = mounted, name_servers_of(mounted)
-        else:
-            self.mount(flist, sources, old)
-        return True
-
-    def mount(self, flist: Flist, sources: Sources, beside: Flist | None = None) -> None:
-        """Mount a flist, and give its root the name servers."""
-        self.flist = flist
-        mount_flist(self.client, flist, sources, beside)
+    def mount(self, flist: Flist, sources: Sources) -> None:
+        """Mount the flist and start its services."""
+        mount_flist(self.client, flist, sources)
         self.servers = name_servers_of(flist)
         for servers in self.servers:
             servers.copy()
         what = "flist" if flist.role == WORKLOAD else f"{flist.role} flist"
         log(f"{what} mounted on {flist.root if flist.role != FIRMWARE else flist.lower}")
+        self.names = start_services(self.client, flist)
+
+    def retire(self) -> Flist | None:
+        """Do nothing any more: the set has no such role now. What was mounted is the caller's."""
+        self.is_retired = True
+        before, self.flist, self.names = self.flist, None, []
+        return before
 
     def clean_up(self) -> None:
         """Stop the services and unmount what an earlier attempt has mounted."""
@@ -158,7 +131,7 @@ class Part:
                 left = [name for name in self.names if name in known]
                 wait_for_services(self.client, left, REPORT_INTERVAL_S)
             except ZosError as error:
-                self.trying.tell(error)
+                self.trying.problems.note(self.trying.part, str(error))
                 log(f"{error}")
                 time.sleep(RETRY_S)
             else:
@@ -167,15 +140,31 @@ class Part:
                 return self.told(self, "ready")
 
     def watch(self) -> None:
-        """Sleep until the mount ends."""
-        assert self.flist is not None
-        wait_for_end(self.client, self.flist.service, self.follow)
-        if self.is_retired:
-            return
-        what = "node" if self.flist.role == WORKLOAD else self.flist.role
-        log(f"the mount of the flist has ended: bringing the {what} up again")
+        """Sleep until the mount ends; after `adopt`, that of the flist that was adopted."""
+        while flist := self.flist:
+            if not wait_for_end(self.client, flist.service, partial(self.follow, flist)):
+                continue
+            with self.lock:
+                if flist is self.flist:
+                    what = "node" if flist.role == WORKLOAD else flist.role
+                    log(f"the mount of the flist has ended: bringing the {what} up again")
+                    return
 
-    def follow(self) -> None:
-        """Hand over the name servers if they have changed."""
+    def follow(self, flist: Flist) -> bool:
+        """Hand over the name servers if they have changed; False if another flist was adopted."""
         for servers in self.servers:
             servers.follow()
+        return flist is self.flist
+
+    def adopt(self, flist: Flist, names: list[str]) -> Flist | None:
+        """Go on with another flist, which is mounted, and its services; return the one before.
+
+        That one and its services are the caller's from now on. Hold `lock` meanwhile, so that the
+        part does not bring itself up.
+        """
+        before, self.flist, self.names = self.flist, flist, names
+        self.wanted = Wanted(flist.role, flist.name, flist.sha256, flist.size, flist.version)
+        self.servers = name_servers_of(flist)
+        for servers in self.servers:
+            servers.copy()
+        return before

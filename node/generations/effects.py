@@ -127,7 +127,6 @@ def edges_of(data: bytes, words: tuple[str, ...] = WORDS) -> list[str]:
     value, names = read_file(data), list[str]()
     for word in words:
         found = value.get(word)
-        names += [found] if isinstance(found, str) else []
         names += [str(name) for name in found] if isinstance(found, list) else []
     return names
 
@@ -166,7 +165,7 @@ def members_of(pid: int, proc: Path) -> list[int]:
 def paths_of(process: Path) -> Iterator[bytes]:
     """Yield the program of a process, and the files that it has mapped or open."""
     with contextlib.suppress(OSError):
-        yield os.fsencode(os.readlink(process / "exe"))
+        yield os.fsencode((process / "exe").readlink())
     with contextlib.suppress(OSError):
         for line in (process / "maps").read_bytes().splitlines():
             fields = line.split(None, 5)
@@ -175,4 +174,4 @@ def paths_of(process: Path) -> Iterator[bytes]:
     with contextlib.suppress(OSError):
         for handle in (process / "fd").iterdir():
             with contextlib.suppress(OSError):
-                yield os.fsencode(os.readlink(handle))
+                yield os.fsencode(handle.readlink())

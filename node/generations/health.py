@@ -12,7 +12,7 @@ from common.ipc.client import call
 from common.ipc.errors import IpcError, UnreachableError
 from node.flists.model import CORE_PREFIX, FLISTS
 from node.http import open_pool
-from node.supervision import SETTLED
+from node.supervision import SETTLED, SUCCESS
 from zinit.client.line import Client
 
 SETTLE_WITHIN_S = 10.0  # for a service that was not moved
@@ -24,8 +24,8 @@ ANSWER_S = 5.0
 class Health:
     """Looks at the node; what was wrong before the update does not count.
 
-    `pids` are the processes of the services that were moved, which must stay; `names` are all
-    services of the set.
+    `pids` are the processes of the services that were moved, which must stay, 0 for a oneshot that
+    has succeeded; `names` are all services of the set.
     """
 
     def __init__(
@@ -57,7 +57,10 @@ class Health:
     def crashed(self, states: Mapping[str, str]) -> str:
         """Return which of the services that were moved has ended since."""
         for name, pid in self.pids.items():
-            if name not in states or self.client.status(name)["pid"] != pid:
+            state = states.get(name, "gone")
+            if state not in SETTLED:
+                return f"{name} is {state}"
+            if state != SUCCESS and self.client.status(name)["pid"] != pid:
                 return f"{name} crashed"
         return ""
 

@@ -19,7 +19,7 @@ from node.model import BootParameters
 class Held:
     """A release and its set; `turn` is when this farm's turn comes (Unix time), 0 at once.
 
-    `sequence` is the channel's, 0 without a channel. `flists` is empty if the channel holds nothing.
+    `sequence` is the channel's, 0 without a channel. `flists` is empty if there is no release.
     """
 
     release: str

@@ -3,11 +3,14 @@
 from collections.abc import Iterable, Mapping
 from functools import partial
 
-from node.flists.model import FIRMWARE, Flist
-from node.flists.mounts import forget_flist
+from node.flists.model import FIRMWARE, Flist, Wanted
+from node.flists.mounts import forget_flist, mount_flist
+from node.flists.prepare import Preparer
 from node.flists.services import find_installed, override_text, read_services
 from node.generations.switch import Files, Services
 from node.log import log as write_log
+from node.nameservers import name_servers_of
+from zinit.client.line import Client
 
 log = partial(write_log, "bringup")
 
@@ -61,6 +64,30 @@ class Leftovers:
         self.pids.pop(name, None)
         data = read_services(now.lower).get(name) if now else None
         if now is None or data is None:
-            return self.services.put(name, None)
+            self.services.put(name, None)
+            return
         log(f"update: {name} has ended, and goes on from the newest flist")
         self.services.put(name, Files(data, override_text(now.root, now.service)))
+
+
+def mount_beside(
+    client: Client, preparer: Preparer, wanted: Wanted, old: Flist | None, leftovers: Leftovers
+) -> Flist | None:
+    """Fetch, verify and mount a flist beside the one of its role that runs; return it.
+
+    None: it is the same one. One that is still mounted from an earlier set is used as it is.
+    """
+    flist, sources = preparer.fetch(wanted)
+    if old and old.sha256 == flist.sha256:
+        return None
+    if mounted := leftovers.find(flist.sha256):
+        return mounted
+    try:
+        mount_flist(client, flist, sources, old)
+    except BaseException:
+        forget_flist(client, flist)
+        raise
+    for servers in name_servers_of(flist):
+        servers.copy()
+    log(f"{flist.role} flist mounted on {flist.root}")
+    return flist

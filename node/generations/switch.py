@@ -7,7 +7,7 @@ needs no flist to be read.
 
 import contextlib
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from graphlib import CycleError, TopologicalSorter
@@ -99,18 +99,22 @@ class Services:
             # The override comes first: zinit never sees a file without it.
             write_atomic(self.folder / f"{name}{OVERRIDE_SUFFIX}", files.override)
             write_atomic(self.folder / f"{name}{SUFFIX}", files.service)
+        before = self.pid(name)
         failed = self.client.reload()["failed"]
         if isinstance(failed, dict) and name in failed:
             raise NodeError(f"cannot start {ascii(name)[1:-1]}: {failed[name]}")
         if files is None:
-            self.wait_until_gone(name)
+            self.wait_for_end(name, lambda: name not in self.client.list())
+            return
+        if before:
+            self.wait_for_end(name, lambda: self.pid(name) != before)
         elif self.client.status(name)["pid"] == 0:
             self.client.start(name)  # a oneshot that has succeeded runs again
 
-    def wait_until_gone(self, name: str) -> None:
-        """Wait until zinit has stopped and forgotten a service; it kills what does not stop."""
+    def wait_for_end(self, name: str, has_ended: Callable[[], bool]) -> None:
+        """Wait until zinit has stopped a process; it kills what does not stop."""
         deadline = time.monotonic() + self.ready_within_s
-        while name in self.client.list():
+        while not has_ended():
             if time.monotonic() > deadline:
                 raise NodeError(f"cannot stop {name}: it runs after {self.ready_within_s:g} s")
             time.sleep(POLL_S)

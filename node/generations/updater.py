@@ -3,11 +3,12 @@
 One thread does all of it. The door's callers ask what could run, and say what shall.
 """
 
+import contextlib
 import queue
 import threading
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 
@@ -23,7 +24,7 @@ from node.generations.health import Health
 from node.generations.held import Held
 from node.generations.leftovers import Leftovers
 from node.generations.machine import Action, BusyError, Event, Kind, Record, State, step
-from node.generations.saved import Saved, load, save
+from node.generations.saved import Saved, save
 from node.generations.switch import Move, Services, Switch, plan_role
 from node.log import log as write_log
 from node.problems import Problems
@@ -37,16 +38,17 @@ log = partial(write_log, "bringup")
 
 
 @dataclass
-class Node:
+class Site:
     """What an update needs of the node.
 
-    `parts` are its flists, which an update replaces; `make_part` makes one. `look` asks what the
-    channel or the hub has, `name_running` what is running if no channel has named it. `is_hub_there`
-    says whether a hub answers, at this moment.
+    `parts` are its flists, which an update changes; `make_part` makes one, `mount_beside` fetches
+    and mounts a flist. `look` asks what the channel or the hub has, `name_running` says what runs
+    if no channel has named it. `is_hub_there` says whether a hub answers, at this moment.
     """
 
     parts: list[Part]
     make_part: Callable[[Wanted], Part]
+    mount_beside: Callable[[Wanted, Flist | None, Leftovers], Flist | None]
     look: Callable[[], Held]
     is_hub_there: Callable[[], bool]
     name_running: Callable[[], str]
@@ -59,17 +61,19 @@ class Node:
 class Updater:
     """The node's generations."""
 
-    def __init__(self, node: Node, saved: Saved) -> None:
-        self.node = node
+    def __init__(self, site: Site, saved: Saved) -> None:
+        self.site = site
         self.saved = saved
         self.lock = threading.RLock()
         self.actions: queue.Queue[Action] = queue.Queue()
         self.held = Held("")
         self.target = Held("")
-        self.new: dict[str, Part] = {}
+        self.new: dict[str, Flist] = {}
+        self.names: dict[str, frozenset[str]] = {}
         self.switch: Switch | None = None
-        self.names: frozenset[str] = frozenset()
-        self.leftovers = Leftovers(node.services)
+        self.locked = contextlib.ExitStack()
+        self.is_over = False
+        self.leftovers = Leftovers(site.services)
         self.tell_problem(saved.record)
 
     @property
@@ -91,15 +95,15 @@ class Updater:
 
     def look(self, _: Peer) -> dict[str, object]:
         """Ask the channel or the hub what the node could run."""
-        held = self.node.look()
+        held = self.site.look()
         with self.lock:
             self.held = held
             if not self.record.running:
-                running = replace(self.record, running=self.node.name_running())
+                running = replace(self.record, running=self.site.name_running())
                 self.remember(replace(self.saved, record=running))
             self.feed(Event(Kind.SEQUENCE, held.release, held.sequence))
-            boot = boot_version(held.release) if held.sequence else self.node.boot_version
-            is_other = bool(held.release) and boot != self.node.boot_version
+            boot = boot_version(held.release) if held.sequence else self.site.boot_version
+            is_other = bool(held.release) and boot != self.site.boot_version
             return {"held": held.rows(), "running": self.rows()[1], "kernel_changes": is_other}
 
     def apply(self, peer: Peer, release: str) -> dict[str, object]:
@@ -133,7 +137,7 @@ class Updater:
 
     def demand_settled(self) -> None:
         """Raise `BusyError` unless all of the node has come up: only that can be compared."""
-        late = [part.wanted.role for part in self.node.parts if not part.is_settled]
+        late = [part.wanted.role for part in self.site.parts if not part.is_settled]
         if late:
             raise BusyError(f"cannot update: {', '.join(late)} is not up yet", hint="see status")
 
@@ -177,15 +181,15 @@ class Updater:
     def tell_problem(self, record: Record) -> None:
         """Note for the status that an update has failed."""
         if record.bad and record.reason:
-            self.node.problems.note(PROBLEM, f"rolled back from {record.bad}: {record.reason}")
+            self.site.problems.note(PROBLEM, f"rolled back from {record.bad}: {record.reason}")
         elif record.reason:
-            self.node.problems.note(PROBLEM, f"the last update failed: {record.reason}")
+            self.site.problems.note(PROBLEM, f"the last update failed: {record.reason}")
         else:
-            self.node.problems.clear(PROBLEM)
+            self.site.problems.clear(PROBLEM)
 
     def run(self) -> None:
         """Carry out actions as they come; look after what is left of earlier sets meanwhile."""
-        while True:
+        while not self.is_over:
             try:
                 action = self.actions.get(timeout=KEEP_S)
             except queue.Empty:
@@ -199,6 +203,8 @@ class Updater:
                 if not isinstance(error, ZosError | OSError):
                     traceback.print_exc()
                 self.fail(action, str(error) or type(error).__name__)
+            if action is not None:
+                self.actions.task_done()
 
     def fail(self, action: Action | None, reason: str) -> None:
         """Say that an action has failed; the last ones of an update may."""
@@ -209,7 +215,7 @@ class Updater:
 
     def flists(self) -> dict[str, Flist]:
         """Return what is mounted for each role of the generation that runs."""
-        return {part.wanted.role: part.flist for part in self.node.parts if part.flist}
+        return {part.wanted.role: part.flist for part in self.site.parts if part.flist}
 
     def fetch(self) -> None:
         """Fetch, verify and mount what the new set has and the old one has not."""
@@ -219,70 +225,71 @@ class Updater:
             old = running.get(wanted.role)
             if old and old.sha256 == wanted.sha256:
                 continue
-            part = self.node.make_part(wanted)
-            self.new[wanted.role] = part
             try:
-                if not part.prepare_beside(old, self.leftovers.find):
-                    del self.new[wanted.role]
+                flist = self.site.mount_beside(wanted, old, self.leftovers)
             except MissingError:
                 if old or not wanted.is_optional:
                     raise
-                del self.new[wanted.role]
+            else:
+                if flist:
+                    self.new[wanted.role] = flist
         self.feed(Event(Kind.FETCHED))
 
     def move(self) -> None:
-        """Move the services."""
-        for part in self.node.parts:
-            part.rest()
-        services = self.node.services
+        """Move the services. Until the end of the update no part brings itself up again."""
+        for part in self.site.parts:
+            self.locked.enter_context(part.lock)
+        self.demand_settled()
+        services = self.site.services
         down = services.unsettled()
-        moves, names = self.plan()
-        self.names = names - down
+        moves = self.plan()
         self.switch = Switch(services, moves, down)
         self.switch.carry_out()
         self.feed(Event(Kind.SWITCHED))
 
-    def plan(self) -> tuple[list[Move], frozenset[str]]:
-        """Return what changes, Core-0 first, and all services of the new set."""
+    def plan(self) -> list[Move]:
+        """Return what changes, Core-0 first; note the services of each role."""
         running = self.flists()
-        wanted = {one.role for one in self.target.flists}
-        moves, names = list[Move](), frozenset[str]()
+        moves: list[Move] = []
+        self.names = {}
         for role in ROOTS:
-            part = self.new.get(role)
-            is_gone = role in running and role not in wanted
-            if part is None and not is_gone:
-                names |= self.names_of(role)
+            new, old = self.new.get(role), running.get(role)
+            if new is None and not (old and self.is_gone(role)):
+                self.names[role] = self.names_of(role)
                 continue
-            mounted = self.leftovers.of(role, running.get(role))
-            more, found = plan_role(self.node.services, mounted, part.flist if part else None, role)
-            moves, names = moves + more, names | found
-            if part:
-                part.names = sorted(found)
-        return moves, names
+            mounted = self.leftovers.of(role, old)
+            more, self.names[role] = plan_role(self.site.services, mounted, new, role)
+            moves += more
+        return moves
+
+    def is_gone(self, role: str) -> bool:
+        """Return whether the new set lacks a role."""
+        return all(one.role != role for one in self.target.flists)
 
     def names_of(self, role: str) -> frozenset[str]:
         """Return the services of a role of the generation that runs."""
-        parts = (part for part in self.node.parts if part.wanted.role == role)
+        parts = (part for part in self.site.parts if part.wanted.role == role)
         return frozenset(name for part in parts for name in part.names)
 
     def watch(self) -> None:
         """See for a time whether all is well."""
         assert self.switch is not None
-        node, services = self.node, self.node.services
-        log(f"update: {self.record.target} runs; it is watched for {node.watch_s:g} s")
-        moved = [move.name for move in self.switch.moves if move.files]
-        pids = {name: services.pid(name) for name in moved if name in self.names}
-        is_there = node.is_hub_there if node.is_hub_there() else None
-        health = Health(
-            services.client, self.names, {n: pid for n, pid in pids.items() if pid}, is_there
-        )
-        deadline = time.monotonic() + node.watch_s
+        site, services = self.site, self.site.services
+        log(f"update: {self.record.target} runs; it is watched for {site.watch_s:g} s")
+        names = frozenset(name for found in self.names.values() for name in found)
+        names -= self.switch.down
+        moved = [move.name for move in self.switch.moves if move.files and move.name in names]
+        pids = {name: services.pid(name) for name in moved}
+        is_there = site.is_hub_there if site.is_hub_there() else None
+        health = Health(services.client, names, pids, is_there)
+        deadline = time.monotonic() + site.watch_s
         while time.monotonic() < deadline:
             time.sleep(LOOK_S)
             if self.record.state != State.WATCHING:
                 return
             if fault := health.find_fault():
-                return self.end_watch(Event(Kind.FAILED, reason=fault))
+                self.end_watch(Event(Kind.FAILED, reason=fault))
+                return
         self.end_watch(Event(Kind.HEALTHY))
 
     def end_watch(self, event: Event) -> None:
@@ -292,27 +299,29 @@ class Updater:
                 self.feed(event)
 
     def confirm(self) -> None:
-        """Keep the new set: its parts take over, and what nothing runs from is unmounted."""
+        """Keep the new set: the parts go on with it, and what nothing runs from is unmounted."""
         before = self.flists()
-        wanted = {one.role for one in self.target.flists}
-        kept = []
-        for part in self.node.parts:
-            if part.wanted.role in self.new or part.wanted.role not in wanted:
-                part.retire()
-            else:
-                kept.append(part)
-                part.go_on()
-        for part in self.new.values():
+        for part in [part for part in self.site.parts if self.is_gone(part.wanted.role)]:
+            part.retire()
+            self.site.parts.remove(part)
+        known = {part.wanted.role: part for part in self.site.parts}
+        for role, flist in self.new.items():
+            part = known.get(role) or self.add_part(flist)
+            is_watched = part.flist is not None
+            part.adopt(flist, sorted(self.names[role]))
             part.is_settled = True
-            part.start()
-        self.node.parts[:] = [*kept, *self.new.values()]
-        self.remember(
-            Saved(self.record, by_digest(self.flists()), by_digest(before))
-            if self.record.before
-            else Saved(self.record, by_digest(self.flists()))
-        )
-        self.leftovers.add(before.values())
-        self.leftovers.look(self.flists())
+            if not is_watched:
+                part.start()
+        self.locked.close()
+        earlier = by_digest(before) if self.record.before else ()
+        self.remember(Saved(self.record, by_digest(self.flists()), earlier))
+        self.clear_away(before.values())
+
+    def add_part(self, flist: Flist) -> Part:
+        """Return the part of a role that the node did not have."""
+        part = self.site.make_part(Wanted(flist.role, flist.name))
+        self.site.parts.append(part)
+        return part
 
     def go_back(self) -> None:
         """Move the services back."""
@@ -322,23 +331,24 @@ class Updater:
             if FIRMWARE in self.new and (old := self.flists().get(FIRMWARE)):
                 ROOTS[FIRMWARE](old)
         finally:
-            for part in self.node.parts:
-                part.go_on()
+            self.locked.close()
         self.feed(Event(Kind.BACK))
 
     def abandon(self) -> None:
         """Unmount what was fetched for nothing."""
-        self.switch = None
-        new = [part.flist for part in self.new.values() if part.flist]
-        self.new = {}
-        self.leftovers.add(new)
+        self.clear_away(self.new.values())
+
+    def clear_away(self, flists: Iterable[Flist]) -> None:
+        """Unmount what is not used any more."""
+        self.leftovers.add(flists)
+        self.new, self.switch = {}, None
         self.leftovers.look(self.flists())
 
 
 def by_digest(flists: Mapping[str, Flist]) -> tuple[Wanted, ...]:
     """Return how the same flists are asked for again."""
     return tuple(
-        Wanted(flist.role, flist.name, flist.sha256, flist.meta.stat().st_size, flist.version)
+        Wanted(flist.role, flist.name, flist.sha256, flist.size, flist.version)
         for flist in flists.values()
     )
 

@@ -37,7 +37,7 @@ ROOMS = {
         "pages", "web", "lan", "redfish", "commands", "cli",
     ),
     "core": (
-        "errors", "places", "sandbox", "daemon", "identity", "capacity", "cli",
+        "errors", "places", "sandbox", "daemon", "identity", "capacity", "report", "update", "cli",
     ),
     "flist": (
         "errors", "values", "folders", "model", "format", "blocks", "http", "server", "store",
