@@ -72,10 +72,12 @@ def describe_flists(layout: "Layout", channel: "Channel") -> list[dict[str, Any]
 
 def render_waves(waves: dict[str, Any]) -> list[str]:
     """Return when how many of the farms take the release."""
+    from common.releases.waves import percent
+
     return [
-        f"      {fraction * 100:g} % of the farms from "
+        f"      {percent(parts)} of the farms from "
         f"{datetime.fromtimestamp(waves['published'] + after_s, UTC):%Y-%m-%dT%H:%M:%SZ}"
-        for fraction, after_s in waves["steps"]
+        for parts, after_s in waves["steps"]
     ]
 
 

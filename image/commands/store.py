@@ -65,15 +65,15 @@ def add_waves(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def parse_wave(text: str) -> tuple[float, int]:
-    """Return the fraction and the seconds of `10%@1d`."""
+def parse_wave(text: str) -> tuple[int, int]:
+    """Return the parts of a million and the seconds of `10%@1d`."""
     found = WAVE.fullmatch(text)
     if not found:
         raise argparse.ArgumentTypeError(
             f"{text!r:.40} is no wave: PERCENT%@NUMBER and one of s, m, h, d, as 10%@1d"
         )
     percent, number, unit = found.groups()
-    return float(percent) / 100, int(number) * UNITS_S[unit]
+    return round(float(percent) * 10_000), int(number) * UNITS_S[unit]
 
 
 def read_waves(args: argparse.Namespace, now: float) -> "Waves | None":

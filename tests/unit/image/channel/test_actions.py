@@ -262,7 +262,7 @@ def test_a_stranger_s_key_publishes_nothing(maintainer: Maintainer) -> None:
 
 
 def test_a_release_is_given_to_farms_in_waves(maintainer: Maintainer) -> None:
-    waves = Waves(int(maintainer.now), ((0.1, 0), (1.0, 60)))
+    waves = Waves(int(maintainer.now), ((100_000, 0), (1_000_000, 60)))
     maintainer.publish("dev", "1.0")
     assert maintainer.read("dev").waves is None
     version = maintainer.add("1.1")
@@ -283,7 +283,7 @@ def test_a_release_is_given_to_farms_in_waves(maintainer: Maintainer) -> None:
 def test_a_roll_back_is_for_all_farms_at_once(maintainer: Maintainer) -> None:
     maintainer.publish("dev", "1.0")
     version = maintainer.add("1.1")
-    waves = Waves(int(maintainer.now), ((0.1, 0), (1.0, 60)))
+    waves = Waves(int(maintainer.now), ((100_000, 0), (1_000_000, 60)))
     maintainer.change(lambda it: publish(it, "dev", version, maintainer.reason(), waves))
     maintainer.rollback("dev")
     assert maintainer.read("dev").waves is None
