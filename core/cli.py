@@ -7,6 +7,8 @@ from collections.abc import Sequence
 # daemon -> its module, which has `main() -> exit status`
 DAEMONS: dict[str, str] = {
     "capacity": "core.capacity.daemon",
+    "identity": "core.identity.daemon",
+    "identity-prepare": "core.identity.prepare",
 }
 
 

@@ -1,6 +1,7 @@
 """Keys and signers, wherever the private halves are. Pure."""
 
 import contextlib
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -9,6 +10,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 URI = "pkcs11:"
 
@@ -34,6 +36,11 @@ def public_key(certificate: x509.Certificate) -> RSAPublicKey:
     key = certificate.public_key()
     assert isinstance(key, RSAPublicKey)
     return key
+
+
+def fingerprint(key: RSAPublicKey) -> str:
+    """Return the SHA-256 by which systemd names a public key: of its PKCS #1 form."""
+    return hashlib.sha256(key.public_bytes(Encoding.DER, PublicFormat.PKCS1)).hexdigest()
 
 
 def is_signature(public: RSAPublicKey, signature: bytes, data: bytes) -> bool:

@@ -21,25 +21,18 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from common.efi.authenticode import image_digest
-from common.efi.keys import Key
+from common.efi.eventlog import ALGORITHM_SHA256, SEPARATOR, ZERO, extend
+from common.efi.keys import Key, fingerprint
 from image.efi.uki import MEASURED, read_sections
 
 BOOT_APPLICATIONS = 4
 KERNEL = 11
-ZERO = bytes(32)
 # TCG PC Client Platform Firmware Profile, 8.2.4: before a boot option, and between two phases.
 CALLING = b"Calling EFI Application from Boot Option"
-SEPARATOR = bytes(4)
 
 # TPM 2.0 Library, Part 2: TPM2_PolicyPCR of one SHA-256 register.
 POLICY_PCR = 0x0000017F
-ALGORITHM_SHA256 = 0x000B
 SELECT_BYTES = 3
-
-
-def extend(value: bytes, digest: bytes) -> bytes:
-    """Return a register after a digest was extended into it."""
-    return hashlib.sha256(value + digest).digest()
 
 
 class Forecast(NamedTuple):
@@ -104,8 +97,3 @@ def policy_digest(value: bytes) -> bytes:
 def encode_public(key: RSAPublicKey) -> bytes:
     """Return a public key as PEM."""
     return key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-
-
-def fingerprint(key: RSAPublicKey) -> str:
-    """Return the SHA-256 by which systemd names a public key: of its PKCS #1 form."""
-    return hashlib.sha256(key.public_bytes(Encoding.DER, PublicFormat.PKCS1)).hexdigest()

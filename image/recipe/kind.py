@@ -82,7 +82,7 @@ CORE = Kind(
     ),
     extras=("core",),
     has_kernel=False,
-    system_files=(plan.PYTHON, "usr/bin/tpm2", "usr/bin/tpm2_*"),
+    system_files=(plan.PYTHON, "usr/bin/tpm2"),
     libraries=("libgcc_s.so.1", "libseccomp.so.2", "libtss2-tcti-device.so.0"),
     symlinks={
         **{path: plan.SYMLINKS[path] for path in plan.SYMLINKS if path != "etc/mtab"},

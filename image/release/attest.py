@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from common.efi.eventlog import Event, is_secure_boot_on, parse_log, replay
 from common.efi.pe import MAX_BYTES
-from image.efi.eventlog import Event, is_secure_boot_on, parse_log, replay
 from image.errors import FormatError, ImageError
 from image.files import read_file
 from image.release.manifest import NAME

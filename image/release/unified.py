@@ -8,8 +8,8 @@ from typing import Any
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from common.efi.authenticode import sign_image, strip_signatures
-from common.efi.keys import Key, Signer
-from image.efi.measure import fingerprint, foretell, sign_policy
+from common.efi.keys import Key, Signer, fingerprint
+from image.efi.measure import foretell, sign_policy
 from image.efi.uki import build_uki, extend_sbat, read_sections, replace_sections
 
 NAME = "zos.efi"

@@ -37,7 +37,7 @@ ROOMS = {
         "pages", "web", "lan", "redfish", "commands", "cli",
     ),
     "core": (
-        "errors", "places", "sandbox", "daemon", "capacity", "cli",
+        "errors", "places", "sandbox", "daemon", "identity", "capacity", "cli",
     ),
     "flist": (
         "errors", "values", "folders", "model", "format", "blocks", "http", "server", "store",
@@ -56,7 +56,8 @@ ROOMS = {
         "core", "compare", "channel", "commands", "cli",
     ),
     "registry": (
-        "errors",
+        "errors", "names", "settings", "state", "log", "farms", "nodes", "availability",
+        "checking", "views", "web", "app", "commands", "cli",
     ),
     "zinit": (
         "files", "life", "loop", "process", "log", "control", "buttons", "daemon", "modules",

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from bootstrap_server.errors import InputError, SettingsError
 from bootstrap_server.options.model import Options
 from bootstrap_server.settings import Settings
-from bootstrap_server.trust.enrolment import CONTEXT, FILE_NAME, HEAD, Enroller, load_key
+from bootstrap_server.trust.enrolment import FILE_NAME, Enroller, load_key
 from bootstrap_server.web.app import create_app
+from common.nodes.enrolment import CONTEXT, HEAD
 from tests.helpers.asgi import ask, send_body
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))

@@ -24,8 +24,8 @@ from image.release.unified import (
     strip,
 )
 from tests.helpers.efi import secure_boot_keys, signer, small_sections, small_uki
-from tests.helpers.eventlog import boot_of
 from tests.helpers.pe import make_kernel, make_stub
+from tests.helpers.tpm.eventlog import boot_of
 
 
 def run(*words: str | Path) -> int:

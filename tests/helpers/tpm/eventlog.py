@@ -4,14 +4,14 @@ import hashlib
 import struct
 
 from common.efi.authenticode import image_digest
-from image.efi.measure import CALLING, SEPARATOR
+from common.efi.eventlog import SECURE_BOOT_IS, SEPARATOR
+from image.efi.measure import CALLING
 from image.efi.uki import MEASURED
 
 SHA1, SHA256 = 4, 11
 HEADER = struct.pack(
     "<16sIBBBBIHHHHB", b"Spec ID Event03\0", 0, 0, 2, 0, 2, 2, SHA1, 20, SHA256, 32, 0
 )
-SECURE_BOOT = "SecureBoot".encode("utf-16-le")
 
 
 def encode_event(pcr: int, kind: int, digest: bytes, data: bytes = b"") -> bytes:
@@ -30,10 +30,11 @@ def hashed(pcr: int, kind: int, data: bytes) -> bytes:
     return encode_event(pcr, kind, hashlib.sha256(data).digest(), data)
 
 
-def boot_of(uki: bytes, sections: dict[str, bytes], *, secure: bool) -> bytes:
-    """Return the log of a boot of a UKI."""
-    events = [encode_event(0, 3, bytes(32), b"StartupLocality\0\3")]
-    events.append(hashed(7, 0x80000001, b"GUID" + SECURE_BOOT + bytes([secure])))
+def boot_of(uki: bytes, sections: dict[str, bytes], *, secure: bool, locality: int = 3) -> bytes:
+    """Return the log of a boot of a UKI, by a firmware that starts the TPM from `locality`."""
+    events = [encode_event(0, 3, bytes(32), b"StartupLocality\0" + bytes([locality]))]
+    events.append(hashed(7, 0x80000001, SECURE_BOOT_IS + bytes([secure])))
+    events.append(hashed(7, 4, SEPARATOR))
     events += [hashed(4, 0x80000007, CALLING), hashed(4, 4, SEPARATOR)]
     images = [uki] if secure else [uki, sections[".linux"]]
     events += [encode_event(4, 0x80000003, image_digest(image), b"path") for image in images]

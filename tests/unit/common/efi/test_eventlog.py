@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.efi.errors import FormatError
-from image.efi.eventlog import is_secure_boot_on, parse_log, replay
+from common.efi.eventlog import SECURE_BOOT_IS, SEPARATOR, is_secure_boot_on, parse_log, replay
 from image.efi.measure import foretell
 from tests.helpers.efi import small_sections, small_uki
-from tests.helpers.eventlog import SECURE_BOOT, boot_of, encode_event, encode_log, hashed
+from tests.helpers.tpm.eventlog import boot_of, encode_event, encode_log, hashed
 
 
 @pytest.mark.parametrize("secure", [True, False])
@@ -26,8 +26,18 @@ def test_the_replay_of_a_boot_leads_to_the_foretold_registers(secure: bool) -> N
 
 
 def test_secure_boot_is_not_believed_if_something_else_was_measured() -> None:
-    event = encode_event(7, 0x80000001, bytes(32), b"GUID" + SECURE_BOOT + b"\1")
-    assert not is_secure_boot_on(parse_log(encode_log(event)))
+    event = encode_event(7, 0x80000001, bytes(32), SECURE_BOOT_IS + b"\1")
+    assert not is_secure_boot_on(parse_log(encode_log(event, hashed(7, 4, SEPARATOR))))
+
+
+def test_secure_boot_is_not_believed_if_it_was_measured_after_the_firmwares_phase() -> None:
+    """A program extends the register, and gives the firmware's own event another kind."""
+    hidden = hashed(7, 0x80000002, SECURE_BOOT_IS + b"\0")
+    claim = hashed(7, 0x80000001, SECURE_BOOT_IS + b"\1")
+    for events in ((hidden, hashed(7, 4, SEPARATOR), claim), (hidden, claim)):
+        assert not is_secure_boot_on(parse_log(encode_log(*events)))
+    both = (hashed(7, 0x80000001, SECURE_BOOT_IS + b"\0"), claim, hashed(7, 4, SEPARATOR))
+    assert not is_secure_boot_on(parse_log(encode_log(*both)))
 
 
 def test_an_event_is_described() -> None:

@@ -6,16 +6,25 @@ the TPM.
 """
 
 import hashlib
+import struct
+import uuid
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from common.efi.errors import FormatError
-from image.efi.measure import ALGORITHM_SHA256, ZERO, extend
 
+ALGORITHM_SHA256 = 0x000B
+ZERO = bytes(32)
 NO_ACTION = 3
 VARIABLE = 0x8000_0001
 POLICY = 7
 SECURE_BOOT = "SecureBoot".encode("utf-16-le")
+# UEFI_VARIABLE_DATA of SecureBoot, without the value: vendor, lengths of the name and of the value.
+VENDOR = uuid.UUID("8be4df61-93ca-11d2-aa0d-00e098032b8c")
+SECURE_BOOT_IS = VENDOR.bytes_le + struct.pack("<QQ", len(SECURE_BOOT) // 2, 1) + SECURE_BOOT
+SEPARATOR = bytes(
+    4
+)  # the firmware measures it into each of its registers before it starts a loader
 SPEC_ID = b"Spec ID Event03\0"
 LOCALITY = b"StartupLocality\0"
 DIGESTS_MAX = 16
@@ -82,7 +91,7 @@ def parse_log(data: bytes) -> list[Event]:
     """Return the events with SHA-256 digests. Raises `FormatError` for another kind of log."""
     reader = Reader(data)
     sizes = read_header(reader)
-    if ALGORITHM_SHA256 not in sizes:
+    if sizes.get(ALGORITHM_SHA256) != len(ZERO):
         raise FormatError("the event log has no SHA-256 digests")
     return list(read_events(reader, sizes))
 
@@ -119,12 +128,24 @@ def read_events(reader: Reader, sizes: Mapping[int, int]) -> Iterator[Event]:
 
 
 def is_secure_boot_on(events: list[Event]) -> bool:
-    """Return whether the firmware measured Secure Boot as on."""
-    for event in events:
-        if event.pcr == POLICY and event.kind == VARIABLE and SECURE_BOOT in event.data:
-            is_true = hashlib.sha256(event.data).digest() == event.digest
-            return is_true and event.data.endswith(b"\x01")
+    """Return whether the firmware measured Secure Boot as on.
+
+    Only what comes before the separator counts: programs that run later can extend the register
+    as they like. A kind is not measured, but a digest is, so the separator can't be hidden.
+    """
+    said: set[bytes] = set()
+    for event in (event for event in events if event.pcr == POLICY and event.kind != NO_ACTION):
+        if event.digest == hashlib.sha256(SEPARATOR).digest():
+            return said == {b"\1"}
+        is_true = hashlib.sha256(event.data).digest() == event.digest
+        if event.kind == VARIABLE and is_true and event.data.startswith(SECURE_BOOT_IS):
+            said.add(event.data.removeprefix(SECURE_BOOT_IS))
     return False
+
+
+def extend(value: bytes, digest: bytes) -> bytes:
+    """Return a register after a digest was extended into it."""
+    return hashlib.sha256(value + digest).digest()
 
 
 def replay(events: list[Event]) -> dict[int, bytes]:

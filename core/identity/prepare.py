@@ -1,0 +1,88 @@
+"""Runs once as root before the identity daemon, and gives it what only root can get.
+
+- its folder for the socket, and the TPM's device;
+- the signed policies of the UKI that was booted, which are in the initramfs;
+- the firmware's event log;
+- its folder on the disk of the farmer, if there is one.
+"""
+
+import os
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+
+from common.errors import ZosError, render_error
+from common.files import read_regular, write_atomic
+from common.mounts import MS_NODEV, MS_NOSUID, MS_RDONLY, mount, unmount
+from core.identity.daemon import NAME, disk_folder
+from core.identity.measured import EVENT_LOG, FOLDER, PUBLIC_KEY, SIGNATURES
+from core.identity.tools import DEVICE
+from core.places import DOOR, IDENTITY, User, socket_of
+
+# What systemd-stub hands to the initramfs, which is the root of PID 1.
+EXTRA = Path("/proc/1/root/.extra")
+COPIES = {"tpm2-pcr-signature.json": SIGNATURES, "tpm2-pcr-public-key.pem": PUBLIC_KEY}
+LOG = "tpm0/binary_bios_measurements"
+DEVICE_MODE, COPY_MODE = 0o600, 0o400
+
+
+def main() -> int:
+    """Prepare; what this machine does not have is left out. Return the exit status."""
+    try:
+        make_folder(socket_of(NAME).parent, 0o755, IDENTITY)
+        give_device(DEVICE, IDENTITY)
+        copy_measurements(EXTRA, FOLDER, IDENTITY)
+        copy_log(FOLDER, IDENTITY)
+        if folder := disk_folder(DOOR):
+            make_folder(folder, 0o700, IDENTITY)
+    except ZosError as error:
+        sys.stderr.write(render_error(error, "identity"))
+        return error.exit_code
+    return 0
+
+
+def make_folder(path: Path, mode: int, user: User) -> None:
+    """Make a folder of the user; one that is there is the user's alone afterwards."""
+    path.mkdir(mode=mode, exist_ok=True)
+    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        os.fchown(handle, user.number, user.number)
+        os.fchmod(handle, mode)
+    finally:
+        os.close(handle)
+
+
+def give_device(device: Path, user: User) -> None:
+    """Let the user alone, beside root, use the TPM."""
+    if device.exists():
+        os.chown(device, user.number, user.number)
+        device.chmod(DEVICE_MODE)
+
+
+def copy_measurements(extra: Path, folder: Path, user: User) -> None:
+    """Copy the signed policies for the user."""
+    folder.mkdir(mode=0o755, exist_ok=True)
+    for theirs, ours in COPIES.items():
+        copy(extra / theirs, folder / ours, user)
+
+
+def copy_log(folder: Path, user: User) -> None:
+    """Copy the event log for the user; securityfs is mounted for as long as that takes."""
+    place = folder / "securityfs"
+    place.mkdir(exist_ok=True)
+    with ExitStack() as undo:
+        undo.callback(place.rmdir)
+        mount("securityfs", place, "securityfs", MS_NOSUID | MS_NODEV | MS_RDONLY)
+        undo.callback(unmount, place)
+        copy(place / LOG, folder / EVENT_LOG, user)
+
+
+def copy(source: Path, target: Path, user: User) -> None:
+    """Copy a file for the user; one that is not there leaves no copy."""
+    try:
+        data = read_regular(source)
+    except FileNotFoundError:
+        target.unlink(missing_ok=True)
+        return
+    write_atomic(target, data, COPY_MODE)
+    os.chown(target, user.number, user.number)

@@ -1,0 +1,1 @@
+"""Software TPMs, boots that are measured into them, and quotes."""

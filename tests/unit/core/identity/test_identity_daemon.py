@@ -1,0 +1,105 @@
+"""The identity daemon's methods, and who may call which."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from common.ipc.client import call
+from common.ipc.errors import IpcError, UnreachableError
+from common.ipc.server import Method, Peer, Server
+from common.nodes.envelope import open_envelope
+from core.identity.daemon import Keeper, disk_folder
+from core.identity.measured import Measured
+from core.identity.model import Identity
+from core.places import API, CAPACITY, IDENTITY, REPORT, SCREEN, USERS
+
+KEEPER = Keeper(Identity(bytes(range(32)), "ephemeral", "no place"), Measured())
+REPORTER = Peer(1, REPORT.number, REPORT.number)
+
+
+def test_it_describes_itself_without_its_key() -> None:
+    said = KEEPER.describe(REPORTER)
+    assert said == {
+        "node": KEEPER._identity.node,
+        "public": said["public"],
+        "address": said["address"],
+        "kind": "ephemeral",
+        "why": "no place",
+    }
+    assert bytes(range(32)).hex() not in str(said)
+
+
+def test_a_report_is_signed_for_the_daemon_that_reports() -> None:
+    sealed = KEEPER.sign(REPORTER, "report", {"sequence": 1})
+    envelope = open_envelope(sealed.encode(), "report")
+    assert envelope.payload == {"sequence": 1}
+    assert envelope.key == KEEPER._identity.public
+
+
+@pytest.mark.parametrize("uid", [0, *(user.number for user in USERS if user != REPORT)])
+def test_nobody_else_has_anything_signed(uid: int) -> None:
+    with pytest.raises(IpcError, match="may not have 'report' signed"):
+        KEEPER.sign(Peer(1, uid, uid), "report", {})
+
+
+@pytest.mark.parametrize("kind", ["farm", "", "report\0", "x" * 500])
+def test_nothing_else_is_signed(kind: str) -> None:
+    with pytest.raises(IpcError, match="may not have"):
+        KEEPER.sign(REPORTER, kind, {})
+
+
+def test_each_method_is_open_to_its_callers_only() -> None:
+    methods = KEEPER.methods()
+    everybody = {user.number for user in USERS} - {IDENTITY.number}
+    callers = {
+        name: everybody if method.callers is None else set(method.callers)
+        for name, method in methods.items()
+    }
+    assert callers == {
+        "describe": everybody,
+        "authority": everybody,
+        "sign": {REPORT.number},
+        "quote": {REPORT.number},
+        "certificate": {API.number},
+    }
+    for user in (CAPACITY, SCREEN):
+        assert not methods["certificate"].is_open_to(user.number)
+
+
+def test_without_a_tpm_there_is_no_quote() -> None:
+    assert KEEPER.quote(REPORTER, "nonce") is None
+    for nonce in ("x" * 257, 7):
+        with pytest.raises(IpcError, match="a nonce is"):
+            KEEPER.quote(REPORTER, nonce)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def door(tmp_path: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """Yield bring-up's door, and the status that it tells."""
+    status: dict[str, Any] = {"cache": {"place": None}}
+    path = tmp_path / "door"
+    with Server(path, {"status": Method(lambda peer: status)}):
+        yield path, status
+
+
+def test_the_disk_is_the_one_that_bringup_mounted(door: tuple[Path, dict[str, Any]]) -> None:
+    path, status = door
+    assert disk_folder(path) is None
+    status["cache"]["place"] = "/run/zero-os/cache"
+    assert disk_folder(path) == Path("/run/zero-os/cache/identity")
+
+
+def test_without_bringups_answer_there_is_no_identity(tmp_path: Path) -> None:
+    """A seed may be on the disk, so none is made."""
+    with pytest.raises(UnreachableError):
+        disk_folder(tmp_path / "none")
+
+
+def test_a_client_gets_what_it_asks_for(tmp_path: Path) -> None:
+    with Server(tmp_path / "socket", KEEPER.methods()):
+        assert call(tmp_path / "socket", "describe")["kind"] == "ephemeral"
+        assert "BEGIN CERTIFICATE" in call(tmp_path / "socket", "authority")
+        with pytest.raises(IpcError, match="cannot make the certificate"):
+            call(tmp_path / "socket", "certificate", public="x", names=["a"])
