@@ -24,6 +24,7 @@ from common.releases.channel import Channel
 from common.releases.layout import boot_version
 from common.releases.manifest import Manifest
 from node.channel import OS_RELEASE, ROOT, STATE, check_channel, fetch_held
+from node.flists.cache import DiskCache
 from node.log import log as write_log
 from node.model import BootParameters, NodeError
 
@@ -51,16 +52,20 @@ class Running:
     kernel: str
 
 
-def admit_release(parameters: BootParameters, image: Image | None = None) -> None:
+def admit_release(
+    parameters: BootParameters, image: Image | None = None, cache: DiskCache | None = None
+) -> Manifest | None:
     """Return if the channel of the run mode lets this release run; else raise `ZosError`.
 
-    An image without a trusted root, which only development releases are, has no channel.
+    The result is the manifest of the release that the channel holds now, None if it holds none. An
+    image without a trusted root, which only development releases are, has no channel. What the
+    channel was verified with is kept in the cache, which stands in for a server that is away.
     """
     image = image or Image()
     if not image.root.exists():
         log("this image trusts no channel, so its release is not checked")
-        return
-    url, name = parameters.bootstrap, parameters.runmode
+        return None
+    url, name, proxy = parameters.bootstrap, parameters.runmode, parameters.proxy
     if not url:
         raise NodeError(
             f"cannot ask the channel {name} about this release: no bootstrap server is named",
@@ -68,10 +73,10 @@ def admit_release(parameters: BootParameters, image: Image | None = None) -> Non
             code=REFUSED,
         )
     running = read_running(image)
-    channel, manifest = check_channel(
-        url, name, root=image.root, state=image.state, image=image.about, proxy=parameters.proxy
-    )
-    log(judge(running, channel, manifest, lambda: fetch_held(url, channel, parameters.proxy)))
+    places = {"root": image.root, "state": image.state, "image": image.about}
+    channel, manifest = check_channel(url, name, **places, proxy=proxy, cache=cache)
+    log(judge(running, channel, manifest, lambda: fetch_held(url, channel, proxy, cache)))
+    return manifest
 
 
 def read_running(image: Image) -> Running:
