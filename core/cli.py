@@ -9,6 +9,7 @@ DAEMONS: dict[str, str] = {
     "capacity": "core.capacity.daemon",
     "identity": "core.identity.daemon",
     "identity-prepare": "core.identity.prepare",
+    "report": "core.report.daemon",
 }
 
 
