@@ -13,6 +13,7 @@ DAEMONS: dict[str, str] = {
     "identity-prepare": "core.identity.prepare",
     "report": "core.report.daemon",
     "screen": "core.screen.daemon",
+    "update": "core.update.daemon",
 }
 
 
