@@ -12,7 +12,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
-from common.ipc.client import call
 from common.ipc.errors import IpcError
 from common.ipc.server import Method, Peer
 from common.nodes.envelope import seal
@@ -24,11 +23,11 @@ from core.identity.model import Identity
 from core.identity.quoting import quote
 from core.identity.tools import DEVICE, Tools, TpmError
 from core.identity.vault import Vault
-from core.places import API, DOOR, IDENTITY, REPORT, socket_of
+from core.places import API, IDENTITY, REPORT, socket_of
 from core.sandbox.profile import Profile
 
 NAME = "identity"
-FOLDER = "identity"  # in the cache's place; `core.identity.prepare` makes it
+DISK = socket_of(NAME).parent / "disk"  # `core.identity.prepare` mounts it, if there is one
 PROFILE = Profile(NAME, IDENTITY, has_programs=True)  # tpm2-tools
 # The kinds of messages that a daemon may have signed, by its user.
 KINDS: Mapping[int, frozenset[str]] = {REPORT.number: frozenset({"report"})}
@@ -45,7 +44,9 @@ def begin() -> Work:
     measured = read_measured()
     with opened_tools() as tools:
         vault = Vault(tools, measured) if tools else None
-        identity = choose(Places(vault, disk_folder(), measured.is_secure_boot_on))
+        identity = choose(
+            Places(vault, DISK if DISK.is_dir() else None, measured.is_secure_boot_on)
+        )
     tell(NAME, f"this is node {identity.node}: {identity.kind}")
     if identity.why:
         tell(NAME, identity.why)
@@ -60,15 +61,6 @@ def opened_tools(device: Path = DEVICE) -> Iterator[Tools | None]:
         return
     with tempfile.TemporaryDirectory(prefix="tpm-", dir=socket_of(NAME).parent) as folder:
         yield Tools(Path(folder))
-
-
-def disk_folder(door: Path = DOOR) -> Path | None:
-    """Return the folder of the seed on the disk that bring-up has mounted. Raises `IpcError`.
-
-    Without bring-up's answer there is no identity: another one might be made in its place.
-    """
-    place = call(door, "status")["cache"]["place"]
-    return Path(place) / FOLDER if place else None
 
 
 class Keeper:
