@@ -5,7 +5,7 @@
 3. A new seed: in the TPM, else on the disk, else in memory, for this boot only.
 
 If a place fails where the node's seed may be, the identity is ephemeral, and says so: a second
-lasting identity would not be better.
+lasting identity would not be better. It outlives the daemon, which an update starts again.
 """
 
 import os
@@ -22,24 +22,29 @@ NO_TPM = "the machine has no TPM 2.0"
 NO_DISK = "there is no disk for it"
 OLDER = "the seed on the disk was there first"
 BY_STATE = "the TPM opens the seed for other releases, too: it was no zos.efi with signed PCRs"
+EARLIER = "there was no place for it when this boot began"
 INSECURE = "Secure Boot is off: another system on this machine could open the seed"
 
 
 @dataclass(frozen=True)
 class Places:
-    """Where a seed may be: the TPM, and a folder on a disk."""
+    """Where a seed may be: the TPM, a folder on a disk, and one in memory for this boot."""
 
     vault: Vault | None = None
     folder: Path | None = None
+    memory: Path | None = None
     secure_boot: bool = False
 
 
 def choose(places: Places) -> Identity:
     """Return the node's identity."""
     try:
-        return find(places) or make(places)
+        found = find(places)
     except (TpmError, IdentityError) as error:
-        return Identity(new_seed(), "ephemeral", reason_of(error))
+        return make_ephemeral(places, reason_of(error))
+    if found is None and places.memory and (places.memory / NAME).exists():
+        return make_ephemeral(places, EARLIER)
+    return found or make(places)
 
 
 def find(places: Places) -> Identity | None:
@@ -71,7 +76,18 @@ def make(places: Places) -> Identity:
             reasons.append(reason_of(error))
     else:
         reasons.append(NO_DISK)
-    return Identity(seed, "ephemeral", "; ".join(reasons))
+    return make_ephemeral(places, "; ".join(reasons))
+
+
+def make_ephemeral(places: Places, why: str) -> Identity:
+    """Return the identity of this boot: that of the daemon's earlier start, or a new one."""
+    path = places.memory / NAME if places.memory else None
+    seed = read_seed(path) if path else None
+    if seed is None:
+        seed = new_seed()
+        if path:
+            write_seed(path, seed)
+    return Identity(seed, "ephemeral", why)
 
 
 def new_seed() -> bytes:

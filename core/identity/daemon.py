@@ -44,13 +44,17 @@ def begin() -> Work:
     measured = read_measured()
     with opened_tools() as tools:
         vault = Vault(tools, measured) if tools else None
-        identity = choose(
-            Places(vault, DISK if DISK.is_dir() else None, measured.is_secure_boot_on)
-        )
+        identity = choose(places_of(vault, measured))
     tell(NAME, f"this is node {identity.node}: {identity.kind}")
     if identity.why:
         tell(NAME, identity.why)
     return Work(Keeper(identity, measured).methods())
+
+
+def places_of(vault: Vault | None, measured: Measured) -> Places:
+    """Return where the seed may be on this node."""
+    disk = DISK if DISK.is_dir() else None
+    return Places(vault, disk, socket_of(NAME).parent, measured.is_secure_boot_on)
 
 
 @contextlib.contextmanager

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from core.identity.choose import BY_STATE, INSECURE, NO_DISK, NO_TPM, OLDER, Places, choose
+from core.identity.choose import BY_STATE, EARLIER, INSECURE, NO_DISK, NO_TPM, OLDER, Places, choose
 from core.identity.measured import Measured
 from core.identity.model import IdentityError
 from core.identity.sealed import Policy, Sealed, decode, encode
@@ -46,6 +46,16 @@ def test_without_a_place_it_is_of_this_boot_only() -> None:
     first, second = choose(Places()), choose(Places())
     assert first.kind == "ephemeral" and first.node != second.node
     assert first.why == f"{NO_TPM}; {NO_DISK}"
+
+
+def test_an_identity_of_this_boot_outlives_the_daemon(tmp_path: Path) -> None:
+    first = choose(Places(memory=tmp_path))
+    again = choose(Places(FakeVault(), memory=tmp_path))  # it could be sealed now
+    assert (again.node, again.kind, again.why) == (first.node, "ephemeral", EARLIER)
+    failed = choose(Places(FakeVault(SEED, fails="open"), memory=tmp_path))
+    assert (failed.node, failed.why) == (first.node, "it fails to open")
+    assert choose(Places(FakeVault(SEED), memory=tmp_path)).seed == SEED
+    assert (tmp_path / NAME).stat().st_mode & 0o777 == 0o400
 
 
 def test_the_disk_keeps_it_where_there_is_no_tpm(tmp_path: Path) -> None:
@@ -109,7 +119,7 @@ def test_a_disk_that_cannot_be_written_is_said(tmp_path: Path) -> None:
 def test_what_the_policy_does_not_hold_off_is_said(
     policy: Policy, secure_boot: bool, why: str
 ) -> None:
-    assert choose(Places(FakeVault(SEED, policy), None, secure_boot)).why == why
+    assert choose(Places(FakeVault(SEED, policy), secure_boot=secure_boot)).why == why
 
 
 def test_what_stands_in_the_tpm_is_whole_or_refused() -> None:
