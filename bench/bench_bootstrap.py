@@ -2,7 +2,8 @@
 
     make     CPU time to make a farm's image of each kind, beside mcopy into a copy of the stick's
              template, and xorriso with the same files
-    send     the kernel and an image beside nginx with the same files, on one connection
+    send     an image, and the kernel of a store and of a folder, beside nginx with the same files,
+             and a bare loop in Python: one process each, one connection that is kept
     storm    1,000 nodes that boot within a minute (bench/boot_storm.py), with a small release and
              with one of real size; each asks for all that its script would
     model    10,000 nodes, from what the storm cost here and from assumptions that are printed
@@ -24,7 +25,9 @@ import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+import psutil
 
 from bench.boot_model import Site, simulate
 from bench.boot_storm import fetch
@@ -39,7 +42,7 @@ from bench.helpers import (
     take_turns,
     talk,
 )
-from bootstrap_server.channels.bootable import UKI
+from bootstrap_server.channels.bootable import SECURE, UKI
 from bootstrap_server.images import disk
 from bootstrap_server.images.kinds import KINDS, Kind
 from bootstrap_server.images.personalise import TemplateHolder
@@ -50,6 +53,7 @@ from bootstrap_server.settings import Settings
 from bootstrap_server.web.app import create_app
 from bootstrap_server.web.boot import make
 from tests.helpers.flist.servers import nginx_server
+from tests.helpers.releases.store import Maintainer, write_manifest
 from tests.helpers.serving.process import Running, running
 
 URL = "http://boot.example"
@@ -59,6 +63,7 @@ AIM_RATE = 1 / 0.9  # the time of nginx, so 0.9 of its throughput
 KERNEL_BYTES, ARCHIVE_BYTES = 12 << 20, 19 << 20  # about a release of the default profile
 SMALL_BYTES = 50_000
 SEND_BYTES = 500_000_000  # for one value
+SEND_ROUNDS = 3  # for one of the others: the values are short, and differ much
 NODES, OVER_S = 1000, 60.0
 MODEL_NODES = 10_000
 GIGABIT = 125_000_000
@@ -88,7 +93,8 @@ def make_makers(releases: Path) -> dict[str, Callable[[], int]]:
         content.close()
         return content.size
 
-    kinds = {name: kind for name, kind in KINDS.items() if name != UKI}  # which needs a real kernel
+    # The others need a release's program for UEFI, and a key.
+    kinds = {name: kind for name, kind in KINDS.items() if kind.source not in (SECURE, UKI)}
     return {name: partial(make_image, kind) for name, kind in kinds.items()}
 
 
@@ -136,10 +142,10 @@ def bench_make(folder: Path, rounds: int) -> Result:
 
 
 @contextlib.contextmanager
-def serve(folder: Path, log: Path) -> Iterator[Running]:
-    """Run the bootstrap server on the releases in `folder`."""
+def serve(log: Path, *source: str | Path) -> Iterator[Running]:
+    """Run the bootstrap server on releases: `source` are its flags."""
     call = [sys.executable, "-m", "zero_os", "bootstrap", "serve", "--listen", "127.0.0.1:0"]
-    call += ["--releases", str(folder), "--hub", URL, "--log-level", "warning"]
+    call += [*map(str, source), "--hub", URL, "--log-level", "warning"]
     with running(call, log, start_s=600) as server:
         yield server
 
@@ -152,44 +158,92 @@ def write_release(folder: Path, kernel: int, archive: int) -> Path:
     return folder
 
 
-def bench_send(folder: Path, rounds: int) -> Result:
-    """Return the seconds that each server takes for a gigabyte of each file."""
+def make_store(folder: Path, releases: Path) -> list[str | Path]:
+    """Put the release of a folder into a new store; return the flags that serve it."""
+    maintainer = Maintainer.begin(folder)
+    write_manifest(releases / "dev", "1.0")
+    maintainer.add_folder(releases / "dev")
+    maintainer.hold("dev", "1.0")
+    return ["--store", maintainer.layout.top, "--store-root", folder / "keys" / "root.json"]
+
+
+class Sender(NamedTuple):
+    """A file at a URL, and the processes that send it."""
+
+    url: str
+    processes: list[psutil.Process]
+
+    def used_s(self) -> float:
+        """Return the processor time that the processes have used."""
+        return sum(sum(process.cpu_times()[:2]) for process in self.processes)
+
+    def take_gigabyte(self, used: list[float]) -> float:
+        """Return the seconds for a gigabyte, measured with half of one; note the processor's."""
+        before, began = self.used_s(), time.perf_counter()
+        received = fetch(self.url, SEND_BYTES)
+        took_s = time.perf_counter() - began
+        used.append((self.used_s() - before) * 1e9 / received)
+        return took_s * 1e9 / received
+
+
+@contextlib.contextmanager
+def run_senders(folder: Path) -> Iterator[dict[str, Sender]]:
+    """Run the servers, with one process each that sends."""
     releases = write_release(folder / "releases", KERNEL_BYTES, ARCHIVE_BYTES)
-    with (
-        serve(releases, folder / "log") as server,
-        nginx_server(folder / "nginx", releases) as port,
-    ):
-        (releases / "image").write_bytes(server.ask("/usb/dev/1").data)
-        peer = f"http://127.0.0.1:{port}"
-        places = {
-            "kernel": (f"{server.url}/kernel/dev/vmlinuz", f"{peer}/dev/vmlinuz"),
-            "image": (f"{server.url}/usb/dev/1", f"{peer}/image"),
+    flags = make_store(folder / "store", releases)
+    with contextlib.ExitStack() as stack:
+        store = stack.enter_context(serve(folder / "store.log", *flags))
+        plain = stack.enter_context(serve(folder / "folder.log", "--releases", releases))
+        image = releases / "image"
+        image.write_bytes(store.ask("/usb/dev/1").data)
+        port = stack.enter_context(nginx_server(folder / "nginx", releases))
+        call: list[str | Path] = [sys.executable, "-m", "bench.bare_sender", image]
+        bare = stack.enter_context(running(call, folder / "bare.log"))
+        config = str(folder / "nginx" / "nginx.conf")
+        (nginx,) = [p for p in psutil.Process().children() if config in p.cmdline()]
+
+        def ours(server: Running, path: str) -> Sender:
+            return Sender(server.url + path, [psutil.Process(server.process.pid)])
+
+        def peer(path: str) -> Sender:
+            return Sender(f"http://127.0.0.1:{port}{path}", nginx.children())
+
+        yield {
+            "image": ours(store, "/usb/dev/1"),
+            "image, nginx": peer("/image"),
+            "image, bare loop in Python": ours(bare, "/image"),
+            "kernel of a store": ours(store, "/kernel/dev/vmlinuz"),
+            "kernel of a folder": ours(plain, "/kernel/dev/vmlinuz"),
+            "kernel, nginx": peer("/dev/vmlinuz"),
         }
-        contenders: dict[str, Callable[[], float]] = {}
-        for what, urls in places.items():
-            for who, url in zip(("ours", "nginx"), urls, strict=True):
-                contenders[f"{what}, {who}"] = lambda url=url: take_gigabyte_s(url)  # type: ignore[misc]
-        times = take_turns(rounds, contenders)
+
+
+def bench_send(folder: Path, rounds: int) -> Result:
+    """Return the seconds, and those of the processor, that a gigabyte takes from each server."""
+    used: dict[str, list[float]] = {}
+    with run_senders(folder) as senders:
+        contenders = {}
+        for name, sender in senders.items():
+            fetch(sender.url, 1)  # what is read once is read now
+            contenders[name] = partial(sender.take_gigabyte, used.setdefault(name, []))
+        times = take_turns(SEND_ROUNDS * rounds, contenders)
+    cpu = {name: statistics.median(values) for name, values in used.items()}
     print(render("one gigabyte on one connection", times))
+    print(render("processor time of the server for it", cpu))
     aims = [
-        Aim(f"{what}: ours / nginx", f"{what}, ours", f"{what}, nginx", AIM_RATE) for what in places
+        Aim(f"{name} / nginx", name, f"{name.split()[0].rstrip(',')}, nginx", AIM_RATE)
+        for name in senders
+        if "nginx" not in name
     ]
     print(render_aims(aims, times))
-    return {"send_s": times}
-
-
-def take_gigabyte_s(url: str) -> float:
-    """Return the seconds for a gigabyte, measured with half of one."""
-    began = time.perf_counter()
-    received = fetch(url, SEND_BYTES)
-    return (time.perf_counter() - began) * 1e9 / received
+    return {"send_s": times, "send_cpu_s": cpu}
 
 
 def bench_storm(folder: Path, name: str, nodes: int, sizes: tuple[int, int]) -> Result:
     """Boot nodes at once; return percentiles, what the server used, and what failed."""
     releases = write_release(folder / name, *sizes)
     over_s = OVER_S * nodes / NODES
-    with serve(releases, folder / f"{name}.log") as server:
+    with serve(folder / f"{name}.log", "--releases", releases) as server:
         server.ask("/usb/dev/1")
         has_log = server.ask("/boot/script?mac=52:54:00:ff:ff:ff&mode=dev").status == 200
         cpu_s, rss = server.cpu_s(), server.rss_bytes()

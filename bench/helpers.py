@@ -110,10 +110,13 @@ def take_time(work: Callable[[], object]) -> float:
 
 
 def take_turns(rounds: int, contenders: Mapping[str, Callable[[], float]]) -> dict[str, float]:
-    """Measure every contender once per round, in turns; return the medians."""
+    """Measure every contender once per round, in turns; return the medians.
+
+    Every other round goes backwards: none is always measured after the same one.
+    """
     times: dict[str, list[float]] = {name: [] for name in contenders}
     for number in range(rounds):
-        for name, measure in contenders.items():
+        for name, measure in list(contenders.items())[:: -1 if number % 2 else 1]:
             times[name].append(measure())
             talk(f"  round {number + 1}: {name} {times[name][-1]:.3f}")
     return {name: statistics.median(values) for name, values in times.items()}

@@ -29,10 +29,12 @@ from image.commands import (
     verify,
     withdraw,
 )
+from image.commands import set as set_flists
 
 VERBS = (
     build,
     core,
+    set_flists,
     check,
     inspect,
     diff,

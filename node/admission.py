@@ -5,23 +5,26 @@ node compares what it was booted with, as its os-release and its kernel say, wit
 keys have signed:
 
 - a release that was withdrawn is refused, whatever the channel holds now;
-- the release that the channel holds must have the identity and the kernel of its manifest;
+- the release that the channel holds must have the identity and the kernel of its manifest. It may
+  name a set of flists; what was booted is the same in all releases that differ in that alone;
 - an earlier one may run, since a farmer may have chosen it, and since another one may be published
   while a node boots. A maintainer who wants it gone withdraws it;
-- what the channel never held is refused.
+- what the channel never held, or held only in releases that were withdrawn, is refused.
 
 In every case the kernel must be the one whose modules are in the initramfs.
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from common.releases.channel import Channel
+from common.releases.layout import boot_version
 from common.releases.manifest import Manifest
 from node.channel import OS_RELEASE, ROOT, STATE, check_channel, fetch_held
+from node.flists.cache import DiskCache
 from node.log import log as write_log
 from node.model import BootParameters, NodeError
 
@@ -49,16 +52,20 @@ class Running:
     kernel: str
 
 
-def admit_release(parameters: BootParameters, image: Image | None = None) -> None:
+def admit_release(
+    parameters: BootParameters, image: Image | None = None, cache: DiskCache | None = None
+) -> Manifest | None:
     """Return if the channel of the run mode lets this release run; else raise `ZosError`.
 
-    An image without a trusted root, which only development releases are, has no channel.
+    The result is the manifest of the release that the channel holds now, None if it holds none. An
+    image without a trusted root, which only development releases are, has no channel. What the
+    channel was verified with is kept in the cache, which stands in for a server that is away.
     """
     image = image or Image()
     if not image.root.exists():
         log("this image trusts no channel, so its release is not checked")
-        return
-    url, name = parameters.bootstrap, parameters.runmode
+        return None
+    url, name, proxy = parameters.bootstrap, parameters.runmode, parameters.proxy
     if not url:
         raise NodeError(
             f"cannot ask the channel {name} about this release: no bootstrap server is named",
@@ -66,10 +73,10 @@ def admit_release(parameters: BootParameters, image: Image | None = None) -> Non
             code=REFUSED,
         )
     running = read_running(image)
-    channel, manifest = check_channel(
-        url, name, root=image.root, state=image.state, image=image.about, proxy=parameters.proxy
-    )
-    log(judge(running, channel, manifest, lambda: fetch_held(url, channel, parameters.proxy)))
+    places = {"root": image.root, "state": image.state, "image": image.about}
+    channel, manifest = check_channel(url, name, **places, proxy=proxy, cache=cache)
+    log(judge(running, channel, manifest, lambda: fetch_held(url, channel, proxy, cache)))
+    return manifest
 
 
 def read_running(image: Image) -> Running:
@@ -101,16 +108,14 @@ def judge(
     `held` returns the releases that the channel has held.
     """
     version, name = running.version, channel.name
-    if version in channel.withdrawn:
-        why = channel.withdrawn[version] or "no reason is given"
-        raise NodeError(
-            f"cannot run release {version}: it was withdrawn from {name}: {why!a}", code=REFUSED
-        )
-    if manifest is None or version != channel.release:
-        if version not in held():
+    demand_good(version, [version], channel)
+    if manifest is None or version != boot_version(channel.release):
+        same = [release for release in sorted(held()) if boot_version(release) == version]
+        if not same:
             raise NodeError(
                 f"cannot run release {version}: the channel {name} has never held it", code=REFUSED
             )
+        demand_good(version, same, channel)
         return f"the channel {name} has held release {version}; now it holds {channel.release}"
     wanted = Running(version, manifest.identity, manifest.kernel)
     if running != wanted:
@@ -120,4 +125,14 @@ def judge(
             f"{wanted.identity[:12]} and {wanted.kernel})",
             code=REFUSED,
         )
-    return f"the channel {name} holds this release, {version}"
+    return f"the channel {name} holds this release, {channel.release}"
+
+
+def demand_good(version: str, releases: Sequence[str], channel: Channel) -> None:
+    """Raise `NodeError` if all `releases`, which boot `version`, were withdrawn."""
+    if set(releases) <= channel.withdrawn.keys():
+        why = channel.withdrawn[releases[-1]] or "no reason is given"
+        raise NodeError(
+            f"cannot run release {version}: it was withdrawn from {channel.name}: {why!a}",
+            code=REFUSED,
+        )

@@ -6,15 +6,19 @@ altered flist is never mounted. It alone may change the node; others ask it thro
 
 import threading
 import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 from common.bootcodes import describe
+from common.errors import ZosError
 from common.notify import notify_ready
 from node.admission import admit_release, read_about
 from node.cmdline import parse_parameters
 from node.door.door import Door
-from node.flists.choose import choose_signed
+from node.flists.cache import DiskCache
+from node.flists.choose import choose
+from node.flists.giving import Search
 from node.flists.model import WORKLOAD, Wanted
 from node.flists.mounts import unmount_everything
 from node.flists.part import Part
@@ -31,6 +35,7 @@ from zinit.client.line import Client
 
 CLOSE_AFTER_S = 300.0
 LOOK_S = 5.0
+RENEW_S = 600.0
 
 log = partial(write_log, "bringup")
 
@@ -46,15 +51,17 @@ def main() -> int:
     status = Status(parameters, problems, ignored)
     trying.until_done(close_early)  # nothing is fetched before
     trying.until_done(lambda: clean_up(client))
+    search = Search(problems)
+    search.start()
     reporter.reached("linux")
     status.reach("network")
     reporter.reached("network")
     with Door(client, status):
-        trying.until_done(lambda: admit_release(parameters))
+        manifest = trying.until_done(lambda: admit_release(parameters, cache=search.result()))
         status.reach("channel")
         reporter.reached("channel")
-        node = Node(client, parameters, reporter, status)
-        node.start(choose_signed(parameters))
+        node = Node(client, parameters, reporter, status, search.result)
+        node.start(choose(parameters, manifest))
         node.run()
     return 0
 
@@ -86,15 +93,22 @@ class Node:
     """The parts of the node: a thread brings up each, this one does what concerns all of them."""
 
     def __init__(
-        self, client: Client, parameters: BootParameters, reporter: Reporter, status: Status
+        self,
+        client: Client,
+        parameters: BootParameters,
+        reporter: Reporter,
+        status: Status,
+        find_cache: Callable[[], DiskCache | None],
     ) -> None:
         self.client = client
         self.parameters = parameters
         self.reporter = reporter
         self.status = status
-        self.preparer = Preparer(parameters)
+        self.find_cache = find_cache
+        self.preparer = Preparer(parameters, find_cache)
         status.hubs = self.preparer.answers_s
         self.close_at = float("inf")
+        self.renew_at = time.monotonic() + RENEW_S
         self.is_changed = threading.Event()
 
     def start(self, wanted: tuple[Wanted, ...]) -> None:
@@ -132,12 +146,35 @@ class Node:
             self.is_changed.wait(LOOK_S)
             self.is_changed.clear()
             self.look()
+            self.renew()
+
+    def renew(self) -> None:
+        """Ask the channel again while a flist can't be had: it may name another one by now."""
+        missing = [part for part in self.status.parts if not part.flist and not part.is_settled]
+        if not missing or time.monotonic() < self.renew_at:
+            return
+        self.renew_at = time.monotonic() + RENEW_S
+        try:
+            manifest = admit_release(self.parameters, cache=self.find_cache())
+        except (ZosError, OSError) as error:
+            log(f"{error}")
+            return
+        wanted = {one.role: one for one in choose(self.parameters, manifest)}
+        for part in missing:
+            part.wanted = wanted.get(part.wanted.role, part.wanted)
 
     def look(self) -> None:
-        """Close the kernel to modules when all is up, or after a time even if something is not."""
+        """Close the kernel to modules when all is up, or after a time even if something is not; say
+        what is wrong with the disk of the cache."""
         is_settled = all(part.is_settled for part in self.status.parts)
         if is_settled or time.monotonic() > self.close_at:
             try_to_close()
+        self.status.cache = self.find_cache()
+        fault = self.status.cache.fault() if self.status.cache else ""
+        if fault and self.status.problems.note("cache", f"the disk of the cache: {fault}"):
+            log(f"the disk of the cache: {fault}; the node goes on without it")
+        elif self.status.cache and not fault:
+            self.status.problems.clear("cache")
 
 
 def try_to_close() -> None:

@@ -1,18 +1,25 @@
 """Which release the node's channel holds, verified from the root that the node's image carries.
 
-A node keeps nothing over a restart. While it runs, the versions that it has seen are in /run, so
-that nobody can show it an older state. After a restart only expiry limits how old a state it may be
-shown: two weeks, as the timestamp is signed for no longer. A clock that is slow would lengthen
-that, so it counts from the date of the image at least.
+While a node runs, the versions that it has seen are in /run, so that nobody can show it an older
+state. After a restart only expiry limits how old a state it may be shown: two weeks, as the
+timestamp is signed for no longer. A clock that is slow would lengthen that, so it counts from the
+date of the image at least.
+
+A node with a cache on a disk keeps the files there that it has verified. If the server does not
+answer, they are verified again, from the root of the image, in place of the server's.
 """
 
+import base64
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
+from typing import Generic, TypeVar
 
 import urllib3
 
+from common.errors import ZosError
 from common.files import write_atomic
 from common.releases.channel import (
     HISTORY,
@@ -27,13 +34,18 @@ from common.releases.manifest import MAX_BYTES, NAME, Manifest
 from common.tuf.client import Fetch
 from common.tuf.metadata import FileInfo
 from common.tuf.trust import Trusted
+from node.flists.cache import DiskCache
 from node.http import CONNECT_S, READ_S, describe, open_pool, read_body
+from node.log import log
 from node.model import NodeError
+
+T = TypeVar("T")
 
 ROOT = Path("/etc/zero-os/keys/root.json")
 OS_RELEASE = Path("/etc/os-release")
 STATE = Path("/run/zero-os/channel.json")
 SERVER = "the bootstrap server"
+AWAY = ("ZB21", "ZB23", "ZB25")  # it does not answer, or nothing that helps
 DEADLINE_S = 60.0  # for one file of metadata
 
 
@@ -45,34 +57,143 @@ def check_channel(
     state: Path = STATE,
     image: Path = OS_RELEASE,
     proxy: str = "",
+    cache: DiskCache | None = None,
 ) -> tuple[Channel, Manifest | None]:
     """Return the channel `name` of the bootstrap server at `url`, and its release's manifest.
 
     What it was verified with is kept in `state`. Raises `ZosError`; nothing has changed then.
     """
-    with reading(url, name, proxy) as pool:
-        trusted = read_state(root, state)
-        now = read_clock(image)
-        channel = read_channel(trusted, name, fetch_metadata(pool, url), now)
-        manifest = fetch_manifest(pool, url, channel)
+
+    def verify(trusted: Trusted, fetch: Fetch) -> tuple[Channel, Manifest | None]:
+        channel = read_channel(trusted, name, partial(fetch_metadata, fetch), read_clock(image))
+        return channel, fetch_manifest(fetch, channel)
+
+    channel, manifest = read_files(
+        reading(url, name, proxy),
+        partial(verify, read_state(root, state)),
+        Kept(cache, f"channel-{name}", partial(verify, Trusted(root.read_bytes()))),
+    )
     state.parent.mkdir(parents=True, exist_ok=True)
     write_atomic(state, channel.trusted.to_json(), mode=0o600)
     return channel, manifest
 
 
-def fetch_held(url: str, channel: Channel, proxy: str = "") -> frozenset[str]:
+def fetch_held(
+    url: str, channel: Channel, proxy: str = "", cache: DiskCache | None = None
+) -> frozenset[str]:
     """Return the releases that the channel has held, as its keys have signed it."""
-    with reading(url, channel.name, proxy) as pool:
-        data = fetch_target(pool, url, channel, HISTORY, channel.history, HISTORY_MAX_BYTES)
-        return open_history(channel, data)
+
+    def verify(fetch: Fetch) -> tuple[Channel, frozenset[str]]:
+        data = fetch_target(fetch, channel, HISTORY, channel.history, HISTORY_MAX_BYTES)
+        return channel, open_history(channel, data)
+
+    kept = Kept(cache, f"history-{channel.name}", verify)
+    return read_files(reading(url, channel.name, proxy), verify, kept)[1]
+
+
+class Kept(Generic[T]):
+    """Files of a channel on the cache's disk, if there is one. `verify` is what a node does with
+    them that has just started, so they are all that it will read."""
+
+    def __init__(
+        self, cache: DiskCache | None, name: str, verify: Callable[[Fetch], tuple[Channel, T]]
+    ) -> None:
+        self.cache = cache
+        self.name = name
+        self.verify = verify
+
+    def read(self) -> dict[str, bytes]:
+        """Return the files; they may be anything."""
+        value = self.cache.read(self.name) if self.cache else {}
+        try:
+            return {path: base64.b64decode(str(text)) for path, text in value.items()}
+        except ValueError:
+            return {}
+
+    def update(self, seen: Mapping[str, bytes]) -> None:
+        """Keep what the next start needs of the old files and those that were seen now."""
+        if self.cache is None:
+            return
+        kept, used = self.read(), dict[str, bytes]()
+        try:
+            self.verify(partial(pick, {**kept, **seen}, used))
+        except ZosError:
+            return
+        if used != kept:
+            packed = {path: base64.b64encode(data).decode() for path, data in used.items()}
+            self.cache.write(self.name, packed)
+
+    def use(self, why: NodeError) -> tuple[Channel, T]:
+        """Return what the files say in place of the server's, which can't be had: `why`."""
+        files = self.read()
+        if not files or why.code not in AWAY:
+            raise why
+        try:
+            found = self.verify(partial(pick, files, {}))
+        except ZosError as error:
+            hint = f"what the cache on the disk has does not help: {error}"
+            raise NodeError(str(why), hint=hint, code=why.code) from error
+        until = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(found[0].expires))
+        log("bringup", f"{why}; it is taken from the cache, channel valid until {until}")
+        return found
+
+
+def pick(files: Mapping[str, bytes], used: dict[str, bytes], path: str, limit: int) -> bytes | None:
+    """Return one of `files`, and add it to `used`."""
+    data = files.get(path, b"")
+    if not 0 < len(data) <= limit:
+        return None
+    used[path] = data
+    return data
+
+
+class Fetcher:
+    """Fetches files of channels from a bootstrap server; `seen` are those that it has."""
+
+    def __init__(self, pool: urllib3.PoolManager, url: str) -> None:
+        self.pool = pool
+        self.top = f"{url}/channel"
+        self.seen: dict[str, bytes] = {}
+
+    def fetch(self, path: str, limit: int) -> bytes | None:
+        """Return a small file, or None if the server does not have it."""
+        url, began = f"{self.top}/{path}", time.monotonic()
+        response = self.pool.request("GET", url, preload_content=False)
+        try:
+            if response.status == 404:
+                return None
+            if response.status != 200:
+                raise NodeError(
+                    f"cannot fetch {url}: the server answered {response.status}", code="ZB25"
+                )
+            self.seen[path] = b"".join(read_body(response, url, limit, began, DEADLINE_S))
+            return self.seen[path]
+        finally:
+            response.close()
+
+
+def read_files(
+    server: contextlib.AbstractContextManager[Fetcher],
+    verify: Callable[[Fetch], tuple[Channel, T]],
+    kept: Kept[T],
+) -> tuple[Channel, T]:
+    """Return what `verify` makes of the server's files, or of those that were kept if it does not
+    answer."""
+    try:
+        with server as fetcher:
+            found = verify(fetcher.fetch)
+    except NodeError as error:
+        return kept.use(error)
+    kept.update(fetcher.seen)
+    return found
 
 
 @contextlib.contextmanager
-def reading(url: str, name: str, proxy: str) -> Iterator[urllib3.PoolManager]:
+def reading(url: str, name: str, proxy: str) -> Iterator[Fetcher]:
     """Open connections for a `with` block; a fault of the network becomes a `NodeError`."""
     pool = open_pool(proxy, CONNECT_S, READ_S)
     try:
-        yield pool
+        yield Fetcher(pool, url)
     except (urllib3.exceptions.HTTPError, OSError) as error:
         reason = describe(error, SERVER)
         code = "ZB23" if isinstance(error, urllib3.exceptions.SSLError) else "ZB21"
@@ -94,45 +215,23 @@ def read_clock(image: Path) -> float:
     return max(time.time(), image.stat().st_mtime)
 
 
-def fetch_metadata(pool: urllib3.PoolManager, url: str) -> Fetch:
-    """Return a function that fetches metadata from a bootstrap server."""
-
-    def fetch(name: str, limit: int) -> bytes | None:
-        return fetch_file(pool, f"{url}/channel/metadata/{name}", limit)
-
-    return fetch
+def fetch_metadata(fetch: Fetch, name: str, limit: int) -> bytes | None:
+    """Return a file of metadata, None if the server does not have it."""
+    return fetch(f"metadata/{name}", limit)
 
 
-def fetch_manifest(pool: urllib3.PoolManager, url: str, channel: Channel) -> Manifest | None:
+def fetch_manifest(fetch: Fetch, channel: Channel) -> Manifest | None:
     """Return the manifest of the channel's release, verified; None if it holds none."""
     if channel.manifest is None:
         return None
-    data = fetch_target(pool, url, channel, NAME, channel.manifest, MAX_BYTES)
+    data = fetch_target(fetch, channel, NAME, channel.manifest, MAX_BYTES)
     return open_manifest(channel, data)
 
 
-def fetch_target(
-    pool: urllib3.PoolManager, url: str, channel: Channel, name: str, info: FileInfo, limit: int
-) -> bytes:
+def fetch_target(fetch: Fetch, channel: Channel, name: str, info: FileInfo, limit: int) -> bytes:
     """Return a file that the channel names; its reader compares the digest."""
-    place = f"{url}/channel/targets/{channel.name}/{digest_of(info)}.{name}"
-    data = fetch_file(pool, place, min(info.length or 0, limit))
+    place = f"targets/{channel.name}/{digest_of(info)}.{name}"
+    data = fetch(place, min(info.length or 0, limit))
     if data is None:
-        raise NodeError(f"cannot fetch {place}: the server does not have it", code="ZB24")
+        raise NodeError(f"cannot fetch {place}: {SERVER} does not have it", code="ZB24")
     return data
-
-
-def fetch_file(pool: urllib3.PoolManager, url: str, limit: int) -> bytes | None:
-    """Return a small file, or None if the server does not have it."""
-    began = time.monotonic()
-    response = pool.request("GET", url, preload_content=False)
-    try:
-        if response.status == 404:
-            return None
-        if response.status != 200:
-            raise NodeError(
-                f"cannot fetch {url}: the server answered {response.status}", code="ZB25"
-            )
-        return b"".join(read_body(response, url, limit, began, DEADLINE_S))
-    finally:
-        response.close()

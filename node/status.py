@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 from node.admission import read_about
+from node.flists.cache import DiskCache
 from node.flists.part import Part
 from node.model import BootParameters
 from node.problems import Problems
@@ -23,6 +24,7 @@ class Status:
         self.ignored = ignored
         self.parts: list[Part] = []
         self.hubs: dict[str, float | None] = dict.fromkeys(parameters.hubs)
+        self.cache: DiskCache | None = None
         self.about = read_about()
         self.reach("linux")
 
@@ -44,7 +46,7 @@ class Status:
             "since": self.since,
             "hubs": [{"url": hub, "ms": in_ms(answer)} for hub, answer in self.hubs.items()],
             "network": read_network(),
-            "cache": {"place": None, "size": 0, "used": 0},
+            "cache": describe_cache(self.cache),
             "problems": self.problems.rows(),
             "generation": 1,
             "update": {"state": "idle"},
@@ -60,6 +62,13 @@ def describe_part(part: Part) -> dict[str, object]:
     assert flist is not None
     fields = ("role", "name", "sha256", "version")
     return {name: getattr(flist, name) for name in fields}
+
+
+def describe_cache(cache: DiskCache | None) -> dict[str, object]:
+    """Return where the cache is, and the bytes of its disk and those in use."""
+    if cache is None:
+        return {"place": None, "size": 0, "used": 0}
+    return {"place": cache.device, "size": cache.room.size, "used": cache.room.used}
 
 
 def in_ms(seconds: float | None) -> float | None:

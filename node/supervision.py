@@ -41,15 +41,20 @@ def wait_for_services(client: Client, names: list[str], deadline_s: float) -> No
         time.sleep(POLL_S)
 
 
-def wait_for_end(client: Client, name: str, meanwhile: Callable[[], None]) -> None:
-    """Sleep until the process of service `name` ends; call `meanwhile` every `MEANWHILE_S`."""
+def wait_for_end(client: Client, name: str, meanwhile: Callable[[], bool]) -> bool:
+    """Sleep until the process of service `name` ends; return whether it has.
+
+    `meanwhile` is called every `MEANWHILE_S`; if it says False, nobody wants to wait any more.
+    """
     pid = int(str(client.status(name)["pid"]))
     try:
         process = os.pidfd_open(pid)
     except OSError:
-        return
+        return True
     try:
         while not select.select([process], [], [], MEANWHILE_S)[0]:
-            meanwhile()
+            if not meanwhile():
+                return False
+        return True
     finally:
         os.close(process)

@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple, Protocol
 
 from anyio import to_thread
 
@@ -42,6 +42,12 @@ class BeingWrittenError(ZosError):
     def __init__(self) -> None:
         super().__init__("this file is being written", hint="try again in a moment")
         self.http_headers = {"Retry-After": "1"}
+
+
+class NotAtOnceError(ZosError):
+    """The answer is not known: finding it out takes a while."""
+
+    http_status = 503
 
 
 class FilePart(NamedTuple):
@@ -73,7 +79,6 @@ class Content(Protocol):
         """Close what is open."""
 
 
-@runtime_checkable
 class FileContent(Content, Protocol):
     """A content that has parts of files in it."""
 
@@ -249,6 +254,27 @@ def open_named(path: Path | str, etag: str) -> OpenFile:
     raise FileNotFoundError(f"{path} is not a regular file")
 
 
+class Opener(Protocol):
+    """Opens regular files."""
+
+    def open(self, path: Path, etag: str | None = None, /) -> OpenFile:
+        """Open a file, never through a symbolic link. Raises OSError."""
+
+
+class KnownFiles:
+    """Opens files whose digests another opener knows; waits for nothing."""
+
+    def __init__(self, opener: "FileOpener") -> None:
+        self._opener = opener
+
+    def open(self, path: Path, etag: str | None = None) -> OpenFile:
+        """Open a file. Raises OSError, and `NotAtOnceError` if it must be read through."""
+        file = open_named(path, etag) if etag else self._opener.open_known(path)
+        if file is None:
+            raise NotAtOnceError(f"{path} has not been read through")
+        return file
+
+
 class FileOpener:
     """Opens files, and remembers the digests of files that have not changed since.
 
@@ -276,7 +302,7 @@ class FileOpener:
             raise
         return OpenFile(file.handle, key[2], f'"{digest}"', Watch(key, self.digest))
 
-    def open_known(self, path: str) -> OpenFile | None:
+    def open_known(self, path: Path | str) -> OpenFile | None:
         """Open a file whose digest is known; None: it must be read through. Raises OSError."""
         file = open_named(path, "")
         key = make_key(os.fstat(file.handle))

@@ -1,7 +1,8 @@
 """Errors as problem+json (RFC 9457), and as a page for browsers where the server has one.
 
 An error of the project's family (`ZosError`) may carry `http_status` (default 503: the fault is
-this machine's, not the client's), `http_headers` and `field`, the name of the wrong input.
+this machine's, not the client's), `http_headers`, `field`, the name of the wrong input, and
+`http_members`, what else the client is told.
 """
 
 import dataclasses
@@ -35,6 +36,7 @@ class Problem:
     hint: str | None = None
     field: str | None = None
     headers: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    more: Mapping[str, object] = dataclasses.field(default_factory=dict)
 
     @property
     def title(self) -> str:
@@ -96,6 +98,7 @@ def render(problem: Problem) -> Response:
         "detail": problem.detail,
         "hint": problem.hint,
         "field": problem.field,
+        **problem.more,
     }
     return JSONResponse(
         {key: value for key, value in said.items() if value is not None},
@@ -142,6 +145,7 @@ def describe_zos(error: ZosError) -> Problem:
         error.hint,
         getattr(error, "field", None),
         dict(getattr(error, "http_headers", {})),
+        dict(getattr(error, "http_members", {})),
     )
 
 

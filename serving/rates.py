@@ -46,19 +46,24 @@ class RateLimit:
         self.is_for_all = is_for_all
         self.buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
-    def take(self, address: str) -> float:
-        """Take a token of `address`; return 0, or the seconds until there is one."""
+    def take(self, address: str, count: float = 1) -> float:
+        """Take `count` tokens of `address`; return 0, or the seconds until they are there."""
         if self.rate <= 0:
             return 0.0
+        tokens = self.count(address)
+        wait_s = 0.0 if tokens >= count else (count - tokens) / self.rate
         key = group_address(address)
-        now = self.clock()
-        tokens, at = self.buckets.pop(key, (float(self.burst), now))
-        tokens = min(float(self.burst), tokens + (now - at) * self.rate)
-        wait_s = 0.0 if tokens >= 1 else (1 - tokens) / self.rate
-        self.buckets[key] = (tokens - 1 if tokens >= 1 else tokens, now)
+        self.buckets.pop(key, None)  # the newest is the last
+        self.buckets[key] = (tokens - count if tokens >= count else tokens, self.clock())
         if len(self.buckets) > TABLE_SIZE:
             self.buckets.popitem(last=False)
         return wait_s
+
+    def count(self, address: str) -> float:
+        """Return how many tokens `address` has."""
+        now = self.clock()
+        tokens, at = self.buckets.get(group_address(address), (float(self.burst), now))
+        return min(float(self.burst), tokens + (now - at) * self.rate)
 
     async def __call__(self, request: Request) -> None:
         """Raise `TooManyRequestsError` when the client's bucket is empty."""

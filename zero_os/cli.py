@@ -25,6 +25,7 @@ VERBS = {
     "bootstrap": Verb("bootstrap_server.cli", "serve personalised boot images and releases"),
     "flist": Verb("flist.cli", "pack, unpack, mount and list flists"),
     "hub": Verb("flist.hub.cli", "serve flists and their blocks"),
+    "registry": Verb("registry.cli", "serve farms, nodes and the log of their reports"),
     "core": Verb("core.cli", "the daemons of a node: identity, updates, its API (run by zinit)"),
     "zinit": Verb("zinit.client.cli", "run or control the process manager"),
     "node": Verb("node.cli", "the services of a node: network, bring-up (run by zinit)"),

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from bootstrap_server.channels.releases import IDENTITY_CHARS, NOT_ABSENT, PublishedRelease
 from bootstrap_server.errors import ConflictError, InputError, NotThereError
-from serving.content import FileOpener, OpenFile, Pieces
+from serving.content import Opener, OpenFile, Pieces
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,127}")
 OWN = re.compile(rf"own\.([0-9a-f]{{{IDENTITY_CHARS}}})\.({NAME.pattern})")
@@ -27,7 +27,7 @@ NOTHING_ETAG = '"empty-initramfs"'
 class Kernels:
     """The kernels in a folder; None: there are none."""
 
-    def __init__(self, folder: Path | None, opener: FileOpener) -> None:
+    def __init__(self, folder: Path | None, opener: Opener) -> None:
         self.folder = folder
         self.opener = opener
 

@@ -20,7 +20,7 @@ from bootstrap_server.errors import NotReadyError, NotThereError
 from bootstrap_server.options.model import parse_run_mode
 from common.releases.layout import StoreError
 from common.releases.manifest import MAX_BYTES, parse_parameters
-from serving.content import FileKey, FileOpener, OpenFile, make_key
+from serving.content import FileKey, Opener, OpenFile, make_key
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+_-]{0,63}")  # appears in a script unescaped
@@ -76,7 +76,7 @@ def look_at(path: Path) -> FileKey | None:
         return None
 
 
-def open_release_file(releases: Path, run_mode: str, name: str, opener: FileOpener) -> OpenFile:
+def open_release_file(releases: Path, run_mode: str, name: str, opener: Opener) -> OpenFile:
     """Open a file of a channel. Raises `NotThereError`, also for a link that leads outside."""
     parse_run_mode(run_mode)
     absent = NotThereError("this channel has no such file")
@@ -96,7 +96,7 @@ def open_release_file(releases: Path, run_mode: str, name: str, opener: FileOpen
         raise absent from error
 
 
-def find_release(releases: Path, run_mode: str, opener: FileOpener) -> PublishedRelease:
+def find_release(releases: Path, run_mode: str, opener: Opener) -> PublishedRelease:
     """Return what a channel holds now.
 
     Raises `NotThereError` if a boot file is missing, and `NotReadyError` if one is empty, or if the
@@ -115,7 +115,7 @@ def find_release(releases: Path, run_mode: str, opener: FileOpener) -> Published
 
 
 def open_pinned_file(
-    releases: Path, run_mode: str, identity: str, name: str, opener: FileOpener
+    releases: Path, run_mode: str, identity: str, name: str, opener: Opener
 ) -> OpenFile:
     """Open a boot file of exactly the release `identity`. Raises `NotThereError` for any other."""
     if name not in BOOT_FILES:
@@ -130,9 +130,7 @@ def open_pinned_file(
 
 
 @contextmanager
-def open_boot_files(
-    releases: Path, run_mode: str, opener: FileOpener
-) -> Iterator[dict[str, OpenFile]]:
+def open_boot_files(releases: Path, run_mode: str, opener: Opener) -> Iterator[dict[str, OpenFile]]:
     """Yield both boot files, open. Files that the caller did not take out are closed at the end."""
     files: dict[str, OpenFile] = {}
     try:
@@ -163,7 +161,7 @@ class Manifest(NamedTuple):
     parameters: tuple[str, ...]
 
 
-def read_manifest(releases: Path, run_mode: str, opener: FileOpener) -> Manifest | None:
+def read_manifest(releases: Path, run_mode: str, opener: Opener) -> Manifest | None:
     """Return a channel's manifest, or None: a channel need not have one.
 
     Raises `NotReadyError` if it cannot be parsed.

@@ -5,6 +5,7 @@ the store can't make a node boot anything else. Metadata is verified again when 
 expires.
 """
 
+import copy
 import re
 import threading
 import time
@@ -35,7 +36,7 @@ from common.releases.layout import Layout, StoreError
 from common.releases.manifest import MAX_BYTES, NAME
 from common.runmodes import RUN_MODES
 from common.tuf.trust import Trusted
-from serving.content import BeingWrittenError, FileOpener, OpenFile
+from serving.content import BeingWrittenError, NotAtOnceError, Opener, OpenFile
 
 VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+_-]{0,63}")
 PINNED_MAX = 64  # releases whose addresses go on working after another one was published
@@ -43,6 +44,12 @@ PINNED_MAX = 64  # releases whose addresses go on working after another one was 
 
 class Source(Protocol):
     """Releases by run mode. All of these may block, and raise `ZosError`s with an HTTP status."""
+
+    def at_once(self, opener: Opener, /) -> "Source":
+        """Return the same source with an opener that does not wait.
+
+        It waits for nothing itself: what it would have to find out raises `NotAtOnceError`.
+        """
 
     def find(self, run_mode: str) -> PublishedRelease:
         """Return what a run mode boots now."""
@@ -69,10 +76,14 @@ class Source(Protocol):
 class FolderSource:
     """A folder below `releases` for each run mode; nothing is signed."""
 
-    def __init__(self, releases: Path, opener: FileOpener) -> None:
+    def __init__(self, releases: Path, opener: Opener) -> None:
         self.releases = releases
         self.opener = opener
         self._found = LastFound()
+
+    def at_once(self, opener: Opener) -> "FolderSource":
+        """Return the same source, which waits for nothing if `opener` doesn't."""
+        return FolderSource(self.releases, opener)
 
     def find(self, run_mode: str) -> PublishedRelease:
         """Return what a run mode boots now."""
@@ -115,7 +126,7 @@ class StoreSource:
         self,
         store: Path,
         root: bytes,
-        opener: FileOpener,
+        opener: Opener,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.layout = Layout(store)
@@ -127,6 +138,15 @@ class StoreSource:
         self._pinned: OrderedDict[tuple[str, str], Channel] = OrderedDict()
         self._earlier: OrderedDict[tuple[str, str], tuple[int, Channel]] = OrderedDict()
         self._lock = threading.Lock()
+        self._may_wait = True
+
+    def at_once(self, opener: Opener) -> "StoreSource":
+        """Return the same source, which goes by what this one has verified."""
+        other = copy.copy(self)  # both have the same dictionaries and lock
+        other.opener = opener
+        other.clock = lambda: self.clock()
+        other._may_wait = False
+        return other
 
     def find(self, run_mode: str) -> PublishedRelease:
         """Return what a run mode boots now, if its files are there and whole."""
@@ -214,6 +234,7 @@ class StoreSource:
             known, channel = self._earlier.get((run_mode, version), (None, None))
             if channel is not None and known == current.sequence:
                 return channel
+            self._check_may_wait()
             channel = read_earlier(self._trusted, self.layout, current, version, self.clock())
             self._earlier[run_mode, version] = current.sequence, channel
             if len(self._earlier) > PINNED_MAX:
@@ -224,10 +245,11 @@ class StoreSource:
     def _told(self, run_mode: str) -> Iterator[None]:
         """Verify alone, and turn what is wrong into an answer for nodes."""
         parse_run_mode(run_mode)
+        if not self._lock.acquire(blocking=self._may_wait):
+            raise NotAtOnceError("a channel is being verified")
         try:
-            with self._lock:
-                yield
-        except NotThereError:
+            yield
+        except (NotThereError, NotAtOnceError):
             raise
         except OSError as error:
             if error.errno in NOT_ABSENT:
@@ -235,6 +257,12 @@ class StoreSource:
             raise NotReadyError(f"the channel {run_mode} can't be read: {error}") from error
         except ZosError as error:
             raise NotReadyError(f"the channel {run_mode} can't be trusted: {error}") from error
+        finally:
+            self._lock.release()
+
+    def _check_may_wait(self) -> None:
+        if not self._may_wait:
+            raise NotAtOnceError("a channel must be verified")
 
     def _parameters(self, channel: Channel) -> tuple[str, ...]:
         """Return the kernel parameters of a channel's release."""
@@ -247,6 +275,7 @@ class StoreSource:
         known, channel = self._known.get(run_mode, (None, None))
         if channel is not None and known == stamp and self.clock() < channel.expires:
             return channel
+        self._check_may_wait()
         channel = read_channel(self._trusted, run_mode, self.layout.fetch, self.clock())
         if channel.manifest is not None:
             open_manifest(channel, self.layout.read(digest_of(channel.manifest), MAX_BYTES))

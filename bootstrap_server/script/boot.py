@@ -7,13 +7,16 @@ from bootstrap_server.errors import InputError, TemplateError
 from bootstrap_server.options.model import Options
 from bootstrap_server.script.commands import echo, render, set_
 from bootstrap_server.script.compose import compose
+from bootstrap_server.script.download import INITRD_WORD
+from bootstrap_server.script.names import KERNEL
 from bootstrap_server.script.site import Site
 from common.releases.manifest import PARAMETERS_MAX_BYTES
 
 SCRIPTS_KEPT = 128  # about 2 MB: the nodes of a farm, which boot together, have the same
 SLOT_BYTES = 16384  # of a template image; a script is padded to it with newlines
-# COMMAND_LINE_SIZE of x86 Linux, less its NUL and what a release may add.
-COMMAND_LINE_MAX_BYTES = 2047 - 1 - PARAMETERS_MAX_BYTES
+# COMMAND_LINE_SIZE of x86 Linux, less its NUL, what a release may add, and what stands before all
+# else: iPXE's name of the kernel (under UEFI) and the word for its initramfs.
+COMMAND_LINE_MAX_BYTES = 2047 - len(f"{KERNEL} {INITRD_WORD} ") - 1 - PARAMETERS_MAX_BYTES
 CONSOLES = ("tty0", "ttyS0,115200n8")
 
 

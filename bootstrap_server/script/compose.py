@@ -41,7 +41,7 @@ from bootstrap_server.script.commands import (
     set_number,
 )
 from bootstrap_server.script.download import diagnose, fetch, find_bases
-from bootstrap_server.script.names import BASE, CODE, ERROR, LAST_ERROR, WHOLE
+from bootstrap_server.script.names import BASE, CODE, ERROR, KERNEL, LAST_ERROR, WHOLE
 from bootstrap_server.script.site import Site
 from common.bootcodes import CODES
 
@@ -133,12 +133,12 @@ def start(options: Options, site: Site) -> list[Line]:
     return [
         echo("Zero-OS: starting the kernel"),
         isset(WHOLE).then(goto("whole")).ignored(),
-        command("boot", "vmlinuz").ignored(),
+        command("boot", KERNEL).ignored(),
         set_("error", LAST_ERROR),
         goto("not_started"),
         BLANK,
         label("whole"),
-        command("boot", "vmlinuz", options=("--autofree",)).ignored(),
+        command("boot", KERNEL, options=("--autofree",)).ignored(),
         set_("error", LAST_ERROR),
         BLANK,
         label("not_started"),

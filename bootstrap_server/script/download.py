@@ -34,6 +34,9 @@ from bootstrap_server.script.names import (
     ERROR,
     GATEWAY,
     GATEWAY6,
+    INITRAMFS,
+    INITRD,
+    KERNEL,
     LAST_ERROR,
     PARAMETERS,
     TRY,
@@ -45,6 +48,10 @@ TRIES = 3
 STALL_MS = 30_000
 KEPT = 32  # blocks of each kind that are rendered once
 AT = Ref("at")
+# Under UEFI, iPXE before 2020 hands an initramfs over only as a file that the kernel asks for by
+# name. Where iPXE offers it by LoadFile2 as well, the kernel takes that and never reads the word.
+# A kernel with its initramfs inside gets no word: one that names no file ends its start.
+INITRD_WORD = f"initrd={INITRAMFS}"
 
 # What iPXE's own errors say of a download, whatever stage it was in: six digits of an error, and
 # the last two, which are those of BIOS or UEFI.
@@ -79,11 +86,11 @@ def fetch(
     path = f"/{options.release}/release.ipxe" if options.release else "/release.ipxe"
     return [
         choose_server(path, is_one=len(bases) == 1),
-        kernel("vmlinuz", (AT, "/vmlinuz"), STALL_MS, [*arguments, PARAMETERS]).otherwise(
+        kernel(KERNEL, (AT, "/vmlinuz"), STALL_MS, [INITRD, *arguments, PARAMETERS]).otherwise(
             goto("fetch_failed")
         ),
         *report(options, site, "kernel"),
-        INITRAMFS,
+        FETCH_INITRAMFS,
         *report(options, site, "initramfs"),
     ]
 
@@ -108,19 +115,21 @@ def choose_server(path: str, *, is_one: bool) -> Block:
         echo(*told),
         command("clear", "release_parameters").ignored(),
         command("clear", "whole").ignored(),
+        command("clear", "initrd").ignored(),
         chain((BASE, path), STALL_MS).otherwise(goto("fetch_failed")),
+        isset(WHOLE).otherwise(set_("initrd", INITRD_WORD)),
         set_("code", "ZB22"),
         set_("at", (BASE, "/", Ref("release"))),
     ]
     return block(lines)
 
 
-INITRAMFS = block(
+FETCH_INITRAMFS = block(
     [
         isset(WHOLE).then(goto("start")).ignored(),
-        initrd("initramfs.zst", (AT, "/initramfs.zst"), STALL_MS).then(goto("start")).ignored(),
+        initrd(INITRAMFS, (AT, "/initramfs.zst"), STALL_MS).then(goto("start")).ignored(),
         set_("error", LAST_ERROR),
-        command("imgfree", "vmlinuz").ignored(),
+        command("imgfree", KERNEL).ignored(),
         goto("diagnose"),
         BLANK,
         label("start"),

@@ -5,6 +5,7 @@ from fastapi import FastAPI
 from bootstrap_server.pages.failures import show_failure
 from bootstrap_server.settings import Settings
 from bootstrap_server.web import boot, claim, images, log, nodes, pages, publish, releases
+from bootstrap_server.web.hot import find_hot
 from bootstrap_server.web.shared import Server
 from serving import kit
 from serving.settings import ServerSettings
@@ -26,6 +27,7 @@ def create_app(settings: Settings, common: ServerSettings | None = None) -> Fast
     shared.readiness.checks["database"] = server.database.check
     shared.readiness.facts = server.describe
     log.install(app, server, shared)
+    shared.find = find_hot(server)
     for area in (pages, claim, boot, images, log, nodes, releases, publish):
         app.include_router(area.router)
     return app

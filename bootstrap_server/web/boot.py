@@ -3,6 +3,8 @@
 Beside every address is its checksum (`.sha256`) and its signature (`.sig`).
 """
 
+from collections.abc import Mapping
+
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
@@ -23,7 +25,7 @@ from bootstrap_server.options.model import Options
 from bootstrap_server.script.boot import command_line
 from bootstrap_server.script.provision import render_provision
 from bootstrap_server.web.shared import Server, Shared, answer, make_router
-from serving.content import Content
+from serving.content import Content, Pieces
 from serving.respond import send_content
 
 router = make_router()
@@ -50,18 +52,14 @@ async def send_kind(request: Request, server: Server, kind: Kind) -> Response:
     options = server.parse(request, kind, end) if kind.max_parts else None
     pool = server.building if kind.source in OF_RELEASES else server.hashing
     content = await pool.run(make, server, kind, options)
-    name = choose_name(request, kind, options)
+    name = choose_name(request.headers, kind, options)
     if end:
         digest = await server.hashing.run(server.digests.of, content)
         content.close()
-        content, media_type, name = *describe(server, digest, name, end), name + end
+        content, media_type = describe(server, digest, name, end)
     else:
-        media_type = choose_type(request, kind)
-    headers = {"Vary": "Accept, User-Agent"}
-    if kind.source != "script":  # which a browser may show
-        headers["Content-Disposition"] = (
-            f'attachment; filename="{name}"' if wants_page(request) else f"inline; filename={name}"
-        )
+        media_type = choose_type(request.headers, kind)
+    headers = make_headers(request.headers, kind, name + end)
     return send_content(request, content, media_type, headers)
 
 
@@ -80,8 +78,15 @@ def make(server: Server, kind: Kind, options: Options | None) -> Content:
         if kind.source in OF_RELEASES:
             line = command_line(options, server.site(options))
             return server.releases.open(kind.source, options.run_mode, line)
-        return make_image(server.templates, kind, server.script(options))
-    script = render_provision(server.site(None)) if kind.personal == "provision" else ""
+    return make_lasting(server, kind, options)
+
+
+def make_lasting(server: Server, kind: Kind, options: Options | None) -> Pieces:
+    """Return what an image always is that holds no release. Reads nothing and looks at no clock."""
+    if options is not None:
+        script = server.script(options)
+    else:
+        script = render_provision(server.site(None)) if kind.personal == "provision" else ""
     return make_image(server.templates, kind, script)
 
 
@@ -102,23 +107,33 @@ def describe(server: Server, digest: str, name: str, end: str) -> tuple[Content,
     return make_content(sign_digest(server.settings.image_key, digest)), OCTETS
 
 
-def wants_page(request: Request) -> bool:
+def wants_page(asked: Mapping[str, str]) -> bool:
     """Return whether a browser asks, which shows a person the name of what it saves."""
-    return "text/html" in request.headers.get("accept", "")
+    return "text/html" in asked.get("accept", "")
 
 
-def choose_type(request: Request, kind: Kind) -> str:
+def make_headers(asked: Mapping[str, str], kind: Kind, name: str) -> dict[str, str]:
+    """Return what an answer says beside its content to a request with the headers `asked`."""
+    headers = {"Vary": "Accept, User-Agent"}
+    if kind.source != "script":  # which a browser may show
+        headers["Content-Disposition"] = (
+            f'attachment; filename="{name}"' if wants_page(asked) else f"inline; filename={name}"
+        )
+    return headers
+
+
+def choose_type(asked: Mapping[str, str], kind: Kind) -> str:
     """Return the media type of an image: the one that UEFI's own HTTP client boots, or upstream's.
 
     That client takes a program without it only from an address that ends in `.efi`.
     """
-    is_firmware = request.headers.get("user-agent", "").startswith(FIRMWARE_AGENT)
+    is_firmware = asked.get("user-agent", "").startswith(FIRMWARE_AGENT)
     return FIRMWARE_TYPES.get(kind.suffix, kind.media_type) if is_firmware else kind.media_type
 
 
-def choose_name(request: Request, kind: Kind, options: Options | None) -> str:
+def choose_name(asked: Mapping[str, str], kind: Kind, options: Options | None) -> str:
     """Return a name that says what is in the file; for other clients than browsers, upstream's."""
-    return kind.file_name(options) if wants_page(request) else kind.upstream_name(options)
+    return kind.file_name(options) if wants_page(asked) else kind.upstream_name(options)
 
 
 @answer(router, "/image-key.pub")

@@ -10,6 +10,7 @@ from bootstrap_server.web.shared import (
     Shared,
     answer,
     make_router,
+    open_pinned,
     send_text,
 )
 from serving.respond import send_content
@@ -20,7 +21,7 @@ router = make_router()
 @answer(router, "/kernel/{run_mode}/release.ipxe")
 async def release_script(run_mode: str, server: Shared) -> Response:
     """Return the script that says which release a run mode boots at this moment."""
-    release = await server.hashing.run(server.source.find, run_mode)
+    release = await server.find_current(run_mode)
     return send_text(render_release(*release))
 
 
@@ -36,7 +37,9 @@ async def pinned_file(
     request: Request, run_mode: str, release: str, name: str, server: Shared
 ) -> Response:
     """Return vmlinuz or initramfs.zst of this release, as long as the channel holds it."""
-    content = await server.hashing.run(server.open_pinned, run_mode, release, name)
+    content = await server.hashing.run(
+        open_pinned, server.source, server.kernels, run_mode, release, name
+    )
     return send_content(request, content, BINARY, {"Cache-Control": NEVER_CHANGES})
 
 

@@ -5,7 +5,7 @@ thread.
 """
 
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Annotated, TypeVar
 from urllib.parse import parse_qsl
 
@@ -30,7 +30,14 @@ from bootstrap_server.script.site import Site
 from bootstrap_server.settings import Settings
 from bootstrap_server.state.opening import SCOPES, open_state
 from bootstrap_server.trust.enrolment import Enroller, load_key
-from serving.content import BeingWrittenError, Content, FileOpener
+from serving.content import (
+    BeingWrittenError,
+    FileOpener,
+    KnownFiles,
+    NotAtOnceError,
+    OpenFile,
+    Pieces,
+)
 from serving.openapi import IN_PARTS
 from serving.pools import Pool
 from serving.tokens import Tokens
@@ -58,6 +65,9 @@ class Server:
         self.source = open_source(settings, opener)
         self.publishing = open_publishing(settings, opener)
         self.kernels = Kernels(settings.kernels, opener)
+        known = KnownFiles(opener)  # the same once more, to ask without waiting
+        self.known_source = self.source.at_once(known)
+        self.known_kernels = Kernels(settings.kernels, known)
         self.hashing = hashing
         self.building = Pool(1)
         self.releases = ReleaseImages(self.source, settings.secure_boot)
@@ -85,12 +95,8 @@ class Server:
         Raises `NotThereError` or `InputError`.
         """
         raw = request.scope.get("raw_path") or b""
-        parts = split_path(raw.removesuffix(end.encode()).removeprefix(b"/"))[1:]
-        if 0 < len(parts) <= NAMED_PARTS:  # a later one may end so by itself
-            parts[-1] = parts[-1].removesuffix(kind.suffix)
-        if len([part for part in parts if part]) > kind.max_parts:
-            raise NotThereError("nothing is at this address")
-        options = parse_address(parts, request.query_params.multi_items())
+        query = request.query_params.multi_items()
+        options = parse_image_address(raw.removesuffix(end.encode()), kind, query)
         self.check_options(options)
         return options
 
@@ -133,6 +139,17 @@ class Server:
         with contextlib.suppress(NotReadyError, BeingWrittenError):
             self.source.find(options.run_mode)
 
+    async def find_current(self, run_mode: str) -> PublishedRelease:
+        """Return what a run mode boots now, as a rule at once.
+
+        A thread would have to wait for this one at each look at a file, which takes seconds while
+        hundreds of nodes boot.
+        """
+        try:
+            return self.known_source.find(run_mode)
+        except NotAtOnceError:
+            return await self.hashing.run(self.source.find, run_mode)
+
     def find_release(self, run_mode: str, name: str) -> PublishedRelease:
         """Return an operator's kernel of this name, or an earlier release of the run mode."""
         parse_run_mode(run_mode)
@@ -140,15 +157,31 @@ class Server:
             return self.kernels.find(name)
         return self.source.find_earlier(run_mode, name)
 
-    def open_pinned(self, run_mode: str, identity: str, name: str) -> Content:
-        """Open a boot file of what `find_release`, or `find` of the source, has named."""
-        parse_run_mode(run_mode)
-        own = self.kernels.open_pinned(identity, name)
-        return own or self.source.open_pinned(run_mode, identity, name)
-
     def script(self, options: Options) -> str:
         """Return the script of `options` with this server's own addresses."""
         return render_script(options, self.site(options))
+
+
+def parse_image_address(raw: bytes, kind: Kind, query: Iterable[tuple[str, str]] = ()) -> Options:
+    """Return what a path as it was sent, and its query, ask for.
+
+    Raises `NotThereError` or `InputError`.
+    """
+    parts = split_path(raw.removeprefix(b"/"))[1:]
+    if 0 < len(parts) <= NAMED_PARTS:  # a later one may end so by itself
+        parts[-1] = parts[-1].removesuffix(kind.suffix)
+    if len([part for part in parts if part]) > kind.max_parts:
+        raise NotThereError("nothing is at this address")
+    return parse_address(parts, query)
+
+
+def open_pinned(
+    source: Source, kernels: Kernels, run_mode: str, identity: str, name: str
+) -> OpenFile | Pieces:
+    """Open a boot file of what `Server.find_release`, or `find` of the source, has named."""
+    parse_run_mode(run_mode)
+    own = kernels.open_pinned(identity, name)
+    return own or source.open_pinned(run_mode, identity, name)
 
 
 def open_source(settings: Settings, opener: FileOpener) -> Source:

@@ -41,6 +41,12 @@ class Envelope:
     key: bytes
     payload: Mapping[str, Any]
     signed: bytes
+    signature: bytes
+
+    @property
+    def fields(self) -> dict[str, str]:
+        """Return the message as it travels, in its one form."""
+        return show_fields(self.signed, self.key, self.signature)
 
 
 def seal(
@@ -49,10 +55,7 @@ def seal(
     """Return the message of `payload`; `sign` is the method of the private key to `public`."""
     data = json.dumps(payload, separators=(",", ":"), allow_nan=False).encode()
     signature = sign(signed_bytes(kind, data))
-    fields = {"payload": data, "key": public, "signature": signature}
-    return json.dumps(
-        {name: base64.b64encode(value).decode() for name, value in fields.items()}
-    ).encode()
+    return json.dumps(show_fields(data, public, signature)).encode()
 
 
 def open_envelope(data: bytes, kind: str) -> Envelope:
@@ -73,7 +76,13 @@ def open_envelope(data: bytes, kind: str) -> Envelope:
         Ed25519PublicKey.from_public_bytes(key).verify(signature, signed_bytes(kind, payload))
     except (InvalidSignature, ValueError):
         raise ForgedError("the message's signature is wrong") from None
-    return Envelope(key, parse_object(payload), payload)
+    return Envelope(key, parse_object(payload), payload, signature)
+
+
+def show_fields(payload: bytes, key: bytes, signature: bytes) -> dict[str, str]:
+    """Return the fields of a message, each in base64."""
+    fields = {"payload": payload, "key": key, "signature": signature}
+    return {name: base64.b64encode(value).decode() for name, value in fields.items()}
 
 
 def signed_bytes(kind: str, payload: bytes) -> bytes:

@@ -19,6 +19,8 @@ from common.files import open_regular
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _METADATA = re.compile(r"(timestamp|[1-9][0-9]{0,8}\.[a-z]{1,32})\.json")
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+_-]{0,63}")
+_SET = re.compile(r"\.set[0-9a-f]{8}")
+_SET_CHARS = len(".set00000000")
 
 
 class StoreError(ZosError):
@@ -97,3 +99,13 @@ def check_version(version: str) -> str:
     if not _VERSION.fullmatch(version):
         raise StoreError(f"cannot use {version[:80]!r} as the version of a release")
     return version
+
+
+def boot_version(version: str) -> str:
+    """Return the version of what a node boots of a release: without the end that names its set.
+
+    That is what its os-release says. Releases with the same kernel and initramfs, but other flists,
+    have it in common.
+    """
+    end = version[-_SET_CHARS:]
+    return version[:-_SET_CHARS] if _SET.fullmatch(end) else version

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from common.errors import ZosError
+from common.releases.flists import ReleaseFlist, parse_flists
 from common.releases.layout import StoreError, check_version
 from common.runmodes import RUN_MODES
 
@@ -34,7 +35,8 @@ class Manifest:
     """A release. `debug` and `locked` are None, `identity` (the digest of its inputs) and `kernel`
     (as uname has it) are empty where the manifest does not say.
 
-    `parameters` are words that every kernel command line of the release has.
+    `parameters` are words that every kernel command line of the release has, `flists` what its
+    nodes run from.
     """
 
     version: str
@@ -44,6 +46,7 @@ class Manifest:
     identity: str = ""
     kernel: str = ""
     parameters: tuple[str, ...] = ()
+    flists: tuple[ReleaseFlist, ...] = ()
 
 
 def parse_manifest(data: bytes) -> Manifest:
@@ -57,7 +60,8 @@ def parse_manifest(data: bytes) -> Manifest:
         debug, locked = parse_flag(value, "debug"), parse_flag(value, "locked")
         identity, kernel = (parse_text(value, name) for name in ("identity", "kernel"))
         parameters = parse_parameters(value.get("parameters", []))
-        return Manifest(version, debug, locked, files, identity, kernel, parameters)
+        flists = parse_flists(value.get("flists", []), version)
+        return Manifest(version, debug, locked, files, identity, kernel, parameters, flists)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise StoreError(f"cannot use the manifest: {error!r:.100}") from error
 

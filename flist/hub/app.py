@@ -10,7 +10,6 @@ from anyio import to_thread
 from fastapi import FastAPI
 
 from flist.hub.folder.library import Library
-from flist.hub.jobs.chores import Chores
 from flist.hub.jobs.convert import convert
 from flist.hub.jobs.follows import KIND, Follows, follow
 from flist.hub.jobs.jobs import Jobs
@@ -47,6 +46,7 @@ from flist.hub.web.zerohub import router as zerohub
 from serving import kit
 from serving.content import FileOpener
 from serving.kit import Kit
+from serving.pools import Chores
 
 KINDS = {"convert": convert, KIND: follow}
 FOLLOWS_S = 10.0

@@ -2,8 +2,9 @@
 
 The layout is a `dir` store's, so a cache can be served, copied, or used with `--offline`. A file
 appears whole or not at all. A damaged file fails the check of its tag when it is read; it is then
-removed and fetched again. The least recently used blocks are evicted first. What counts is the room
-that a file takes on the disk.
+removed and fetched again. That shows damage, but who knows a flist knows its keys, too: a cache
+where others may write is read with a check of each block's id. The least recently used blocks are
+evicted first. What counts is the room that a file takes on the disk.
 """
 
 import contextlib
@@ -11,11 +12,11 @@ import fcntl
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from flist.errors import BlockMissingError, FlistError, StoreError
+from flist.errors import BlockError, BlockMissingError, FlistError, StoreError
 from flist.store.defaults import DEFAULT_LIMIT_BYTES
 from flist.store.folder import FolderStore
 
@@ -39,9 +40,15 @@ class Entry(NamedTuple):
 class BlockCache:
     """Blocks on disk, at most about `limit_bytes` (more by 1/16 for each mount that shares it)."""
 
-    def __init__(self, root: Path, limit_bytes: int = DEFAULT_LIMIT_BYTES) -> None:
+    def __init__(
+        self,
+        root: Path,
+        limit_bytes: int = DEFAULT_LIMIT_BYTES,
+        check: Callable[[bytes, bytes], None] | None = None,
+    ) -> None:
         self.root = root
         self.limit_bytes = limit_bytes
+        self.check = check
         self.folder = FolderStore(root)
         self.lock = threading.Lock()
         self.written = limit_bytes  # so that the first write measures the folder
@@ -63,10 +70,16 @@ class BlockCache:
             )
 
     def get(self, block_id: bytes) -> bytes | None:
-        """Return a cached block, unchecked, or None."""
+        """Return a cached block, or None; with `check`, which raises `BlockError`, one that it
+        accepts."""
         try:
             data = self.folder.get(block_id)
+            if self.check:
+                self.check(block_id, data)
         except (BlockMissingError, StoreError):
+            return None
+        except BlockError:
+            self.remove(block_id)
             return None
         self.note_use(block_id)
         return data

@@ -2,7 +2,7 @@
 
 Bytes from a store are checked against the block's id first (by the routes, so that the next mirror
 is tried when the check fails), then against tag and size; only then they are cached. Bytes from the
-cache are checked by tag and size, which show any damage.
+cache are checked by tag and size, which show any damage; a cache may check ids as well.
 
 The codec is imported by the functions that need it: a mount is up before that.
 """

@@ -20,6 +20,7 @@ from urllib.parse import unquote, urlsplit
 
 from common.errors import UsageError
 from flist.errors import BlockMissingError, StoreError, StoreUnavailableError
+from flist.model import MAX_BLOCK_BYTES
 from flist.store.base import BLOCK_NAME, Stored
 
 FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK  # a pipe in a block's place is not waited for
@@ -243,6 +244,8 @@ def read_file(path: str) -> bytes:
     handle = os.open(path, FLAGS)
     try:
         size = os.fstat(handle).st_size
+        if size > MAX_BLOCK_BYTES:  # no block: it could fill the memory
+            raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), path)
         data = os.read(handle, size)
         while len(data) < size and (more := os.read(handle, size - len(data))):
             data += more

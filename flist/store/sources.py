@@ -17,7 +17,8 @@ from flist.store.routed import log_gets, open_routes, parse_route
 
 class Sources(NamedTuple):
     """Where blocks come from: `stores` (texts of routes) replace the flist's own routes. With
-    `is_logged`, every read of a store is logged; with `is_ordered`, mirrors are tried in order."""
+    `is_logged`, every read of a store is logged; with `is_ordered`, mirrors are tried in order.
+    With `is_cache_checked`, the ids of cached blocks are checked whenever they are read."""
 
     stores: Sequence[str] = ()
     cache: Path | None = None
@@ -26,6 +27,7 @@ class Sources(NamedTuple):
     is_offline: bool = False
     is_logged: bool = False
     is_ordered: bool = False
+    is_cache_checked: bool = False
 
 
 def choose_routes(flist: AnyFlist, stores: Sequence[str]) -> list[Route]:
@@ -63,7 +65,8 @@ def route_fetcher(
     routes: Sequence[Route], sources: Sources, *, is_local_cached: bool = False
 ) -> Fetcher:
     """Do what `open_fetcher` does for a flist whose `wanted_routes` are `routes`."""
-    cache = BlockCache(sources.cache, sources.cache_bytes) if sources.cache else None
+    check = check_arrival if sources.is_cache_checked else None
+    cache = BlockCache(sources.cache, sources.cache_bytes, check) if sources.cache else None
     if sources.is_offline:
         if cache is not None:
             cache.prepare()

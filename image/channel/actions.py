@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from tuf.api.metadata import Metadata, TargetFile, Targets
 
 from common.releases.channel import HISTORY
+from common.releases.layout import boot_version
 from common.releases.manifest import NAME, demand_fit
 from common.text import printable
 from common.tuf.metadata import ROOT, TARGETS
@@ -112,9 +113,10 @@ def refresh(
 def demand_new(repository: Repository, channel: str, version: str) -> None:
     """Raise `ImageError` if the channel holds or held this release, or if it was withdrawn."""
     for name, other in repository.channels.items():
-        if version in other.withdrawn:
-            why = other.withdrawn[version]
-            raise ImageError(f"cannot publish {version}: it was withdrawn from {name}: {why}")
+        for gone in {version, boot_version(version)} & other.withdrawn.keys():
+            what = "it" if gone == version else f"{gone}, which it boots,"
+            why = other.withdrawn[gone]
+            raise ImageError(f"cannot publish {version}: {what} was withdrawn from {name}: {why}")
     if repository.channels[channel].release == version:
         raise ImageError(f"{channel} holds {version} already")
     if version in held(repository, channel):

@@ -8,9 +8,14 @@ from typing import TYPE_CHECKING
 
 from common.text import printable
 from image.commands.shared import add_profile, parse_folder, show_progress
+from image.recipe.load import DEFAULT_PROFILE
 
 if TYPE_CHECKING:
     from image.commands.shared import Verbs
+    from image.release.audit import Finding
+
+CORE_FILE = "core.json"  # image/core/manifest.py
+CORE_PROFILE = "core"
 
 
 def add_parser(verbs: "Verbs") -> None:
@@ -23,8 +28,11 @@ def add_parser(verbs: "Verbs") -> None:
         "file that anybody can write, and no login, shell, account or key that the profile did "
         "not ask for. The exit status is 1 if something is found.",
     )
-    audit.add_argument("path", type=parse_folder, metavar="DIR", help="the folder of a release")
+    audit.add_argument(
+        "path", type=parse_folder, metavar="DIR", help="the folder of a release, or of core.tar"
+    )
     add_profile(audit)
+    audit.set_defaults(profile="")
     audit.add_argument(
         "--flist-key", type=Path, metavar="FILE", help="the public keys with which it was built"
     )
@@ -41,17 +49,37 @@ def add_parser(verbs: "Verbs") -> None:
 
 def run(args: argparse.Namespace, _prog: str) -> int:
     """Audit a release and print what was found."""
-    from image.lock.model import load_lock, lock_of, request_of
-    from image.release.audit import audit_folder
-    from image.release.build import prepare_recipe
-
-    recipe = prepare_recipe(args.profile, args.flist_key, args.channel_root, is_debug=args.debug)
-    lock = load_lock(request_of(recipe, lock_of(args.profile)))
-    with show_progress() as progress:
-        found = audit_folder(args.path, recipe, lock, progress, args.mirror)
+    found = audit_core(args) if (args.path / CORE_FILE).exists() else audit_release(args)
     if args.json:
         rows = [{"path": one.path, "why": one.why} for one in found]
         sys.stdout.write(json.dumps(rows, indent=2) + "\n")
     else:
         sys.stdout.writelines(f"/{printable(one.path)} {one.why}\n" for one in found)
     return 1 if found else 0
+
+
+def audit_release(args: argparse.Namespace) -> "list[Finding]":
+    """Return what was found in a release."""
+    from image.lock.model import load_lock, lock_of, request_of
+    from image.release.audit import audit_folder
+    from image.release.build import prepare_recipe
+
+    profile = args.profile or DEFAULT_PROFILE
+    recipe = prepare_recipe(profile, args.flist_key, args.channel_root, is_debug=args.debug)
+    lock = load_lock(request_of(recipe, lock_of(profile)))
+    with show_progress() as progress:
+        return audit_folder(args.path, recipe, lock, progress, args.mirror)
+
+
+def audit_core(args: argparse.Namespace) -> "list[Finding]":
+    """Return what was found in core.tar."""
+    from image.core.audit import audit_folder
+    from image.lock.model import load_lock, lock_of, request_of
+    from image.recipe.kind import CORE
+    from image.recipe.load import load_recipe
+
+    profile = args.profile or CORE_PROFILE
+    recipe = load_recipe(profile, debug=args.debug, kind=CORE)
+    lock = load_lock(request_of(recipe, lock_of(profile)))
+    with show_progress() as progress:
+        return audit_folder(args.path, recipe, lock, progress, args.mirror)

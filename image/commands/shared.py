@@ -29,7 +29,7 @@ def add_profile(parser: argparse.ArgumentParser) -> None:
         default=DEFAULT_PROFILE,
         metavar="NAME|FILE",
         help=f"what goes in: {', '.join(built_in())}, or a TOML file of yours "
-        "(default: %(default)s)",
+        f"(default: {DEFAULT_PROFILE})",
     )
 
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from image.commands.store import add_store, read_place
 
 if TYPE_CHECKING:
+    from common.releases.channel import Channel
+    from common.releases.layout import Layout
     from image.channel.repository import Repository
     from image.commands.shared import Verbs
 
@@ -31,8 +33,9 @@ def run(args: argparse.Namespace, _prog: str) -> int:
     with read_place(args) as place:
         repository = place.open()
         waiting = load_staged(place.layout)
+        channels = describe_channels(repository)
     value = {
-        "channels": describe_channels(repository),
+        "channels": channels,
         "timestamp_expires": f"{repository.timestamp.signed.expires:%Y-%m-%dT%H:%M:%SZ}",
         "waiting": waiting.what if waiting else None,
     }
@@ -45,6 +48,7 @@ def describe_channels(repository: "Repository") -> dict[str, Any]:
     return {
         name: {
             "release": channel.release or None,
+            "flists": describe_flists(repository.layout, channel),
             "sequence": channel.sequence,
             "expires": f"{repository.role(name).signed.expires:%Y-%m-%dT%H:%M:%SZ}",
             "withdrawn": dict(channel.withdrawn),
@@ -53,12 +57,26 @@ def describe_channels(repository: "Repository") -> dict[str, Any]:
     }
 
 
+def describe_flists(layout: "Layout", channel: "Channel") -> list[dict[str, Any]]:
+    """Return the flists of a channel's release."""
+    from common.releases.channel import digest_of, open_manifest
+    from common.releases.manifest import MAX_BYTES
+
+    if channel.manifest is None:
+        return []
+    data = layout.read(digest_of(channel.manifest), MAX_BYTES)
+    return [flist.to_json() for flist in open_manifest(channel, data).flists]
+
+
 def render(value: dict[str, Any]) -> str:
     """Return the state as lines for people."""
     lines = []
     for name, row in value["channels"].items():
         held = f"{row['release'] or '(nothing)':<32} sequence {row['sequence']}"
         lines.append(f"{name:<5} {held}, signed until {row['expires']}")
+        lines += [
+            f"      {one['role']:<8} {one['name']} {one['sha256'][:16]}" for one in row["flists"]
+        ]
         lines += [f"      withdrawn {version}: {why}" for version, why in row["withdrawn"].items()]
     lines.append(f"the timestamp is valid until {value['timestamp_expires']}")
     if value["waiting"]:

@@ -15,7 +15,7 @@ from image.release import manifest, sbom, unified
 from image.release.listing import EFI, INITRAMFS, list_members
 
 # What is compared in its own right, or can't but differ when anything does.
-NOT_FACTS = ("files", "packages", "wheels")
+NOT_FACTS = ("files", "flists", "packages", "wheels")
 VERSION = re.compile(r"usr/lib/modules/([^/]+)")
 
 
@@ -45,13 +45,22 @@ def _read_folder(folder: Path) -> Side:
     artefacts = {name: _read(folder / name) for name in names}
     if INITRAMFS not in artefacts:
         raise FormatError(f"cannot use {folder / manifest.NAME}: it has no {INITRAMFS}")
+    facts = {key: _text(item) for key, item in value.items() if key not in NOT_FACTS}
     return Side(
-        {key: _text(item) for key, item in value.items() if key not in NOT_FACTS},
+        facts | _flists(value.get("flists", [])),
         _packages(folder / sbom.NAME) if sbom.NAME in artefacts else {},
         read_sections(artefacts[unified.NAME]) if unified.NAME in artefacts else {},
         _items(artefacts[INITRAMFS]),
         artefacts,
     )
+
+
+def _flists(rows: Any) -> dict[str, str]:
+    """Return name and digest of each flist of a release, by its role."""
+    try:
+        return {f"flist {row['role']}": f"{row['name']} {row['sha256'][:16]}" for row in rows}
+    except (KeyError, TypeError) as error:
+        raise FormatError("cannot use the manifest: its flists can't be read") from error
 
 
 def _is_plain(name: object) -> bool:

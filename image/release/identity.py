@@ -13,7 +13,7 @@ RECIPE = (Path(image.__file__).parent, Path(debian.__file__).parent)
 # Commands, publishing and how locked files are found do not change what is built.
 NOT_RECIPE = (
     *("cli.py", "channel/*", "commands/*", "lock/*"),
-    *(f"release/{name}.py" for name in ("attest", "check", "listing", "sizes", "store")),
+    *(f"release/{name}.py" for name in ("attest", "check", "flists", "listing", "sizes", "store")),
     *("download.py", "fetch.py", "lock.py", "pool.py", "resolve.py"),
 )
 

@@ -5,8 +5,10 @@ the signature beside it on the hub.
 """
 
 import hashlib
+import re
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import urllib3
@@ -14,6 +16,7 @@ import urllib3
 from common.files import open_atomic
 from flist.errors import SignatureError
 from flist.format.signing.trust import verify_flist
+from node.flists.cache import DiskCache
 from node.flists.model import Flist, Wanted
 from node.http import CONNECT_S, READ_S, describe, open_pool, read_body
 from node.model import NodeError
@@ -21,7 +24,24 @@ from node.model import NodeError
 MAX_SIGNATURE_BYTES = 4096
 FETCH_DEADLINE_S = 900.0
 MISSING = 404
+DIGEST = re.compile("[0-9a-f]{64}")
 UNREACHED, REFUSED = "ZB42", "ZB43"
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """How a flist came here: its size in bytes, from which hub, and its signature if it has one.
+
+    `hub` is empty if it came from the cache on a disk.
+    """
+
+    size: int
+    hub: str = ""
+    signature: str = ""
+
+    def __str__(self) -> str:
+        """Return it in words."""
+        return f"{f'fetched from {self.hub}' if self.hub else 'from the cache'} ({self.size} bytes)"
 
 
 class MissingError(NodeError):
@@ -59,23 +79,62 @@ class Hub:
             raise NodeError(f"cannot use {self.url}/{path}: not a text") from error
 
 
-def fetch_flist(
-    hub_url: str,
-    wanted: Wanted,
-    target: Path,
-    keys: list[bytes],
-    limit_bytes: int,
-    proxy: str = "",
-) -> int:
-    """Save the hub's flist as `target` if it is the one that is wanted; return its size in bytes.
+@dataclass(frozen=True)
+class Signed:
+    """How flists are verified that one of `keys` must have signed, and where kept ones are."""
 
-    A flist larger than `limit_bytes` is refused. On `NodeError`, `target` is unchanged.
+    keys: list[bytes]
+    limit_bytes: int
+    cache: DiskCache | None = None
+
+    def save(self, hub: Hub, name: str, target: Path) -> Fetched:
+        """Save the hub's flist: if the signature is still that of the kept one, without a fetch."""
+        signature = hub.fetch_text(f"{name}.fl.sig", MAX_SIGNATURE_BYTES)
+        if self.take(name, signature, target):
+            return Fetched(target.stat().st_size, "", signature)
+        with open_atomic(target, mode=0o600) as stream:
+            for chunk in hub.fetch(f"{name}.fl", self.limit_bytes):
+                stream.write(chunk)
+            stream.flush()
+            check_signature(Path(stream.name), signature, name, self.keys)
+            return Fetched(stream.tell(), hub.url, signature)
+
+    def take_last(self, name: str, target: Path) -> bool:
+        """Save the flist of this name that was kept last, with the signature that it had then."""
+        kept = self.cache.read(key_of(name)) if self.cache else {}
+        return self.take(name, str(kept.get("signature", "")), target)
+
+    def take(self, name: str, signature: str, target: Path) -> bool:
+        """Save the flist of this name that was kept last if the signature is good for it."""
+        digest = str((self.cache.read(key_of(name)) if self.cache else {}).get("sha256", ""))
+        if not self.cache or not DIGEST.fullmatch(digest):
+            return False
+        if not self.cache.take_flist(digest, self.limit_bytes, target):
+            return False
+        try:
+            check_signature(target, signature, name, self.keys)
+        except NodeError:
+            return False
+        return True
+
+
+def key_of(name: str) -> str:
+    """Return under which name the cache keeps the signature of a flist."""
+    return hashlib.sha256(name.encode()).hexdigest()
+
+
+def fetch_flist(
+    hub_url: str, wanted: Wanted, target: Path, signed: Signed, proxy: str = ""
+) -> Fetched:
+    """Save the hub's flist as `target` if it is the one that is wanted.
+
+    A flist larger than the limit is refused. On `NodeError`, `target` is not that flist.
     """
     hub = Hub(hub_url, proxy)
     try:
         if wanted.sha256:
-            return save_by_digest(hub, wanted, target, limit_bytes)
-        return save_by_signature(hub, wanted.name, target, keys, limit_bytes)
+            return save_by_digest(hub, wanted, target, signed.limit_bytes)
+        return signed.save(hub, wanted.name, target)
     except (urllib3.exceptions.HTTPError, OSError) as error:
         raise NodeError(
             f"cannot fetch {hub_url}/{wanted.name}.fl: {describe(error)}", code=UNREACHED
@@ -84,20 +143,7 @@ def fetch_flist(
         hub.pool.clear()
 
 
-def save_by_signature(
-    hub: Hub, name: str, target: Path, keys: list[bytes], limit_bytes: int
-) -> int:
-    """Save a flist that one of `keys` has signed."""
-    signature = hub.fetch_text(f"{name}.fl.sig", MAX_SIGNATURE_BYTES)
-    with open_atomic(target, mode=0o600) as stream:
-        for chunk in hub.fetch(f"{name}.fl", limit_bytes):
-            stream.write(chunk)
-        stream.flush()
-        check_signature(Path(stream.name), signature, name, keys)
-        return stream.tell()
-
-
-def save_by_digest(hub: Hub, wanted: Wanted, target: Path, limit_bytes: int) -> int:
+def save_by_digest(hub: Hub, wanted: Wanted, target: Path, limit_bytes: int) -> Fetched:
     """Save the flist with the wanted digest: that version of it, or else the newest one."""
     if wanted.size > limit_bytes:
         raise NodeError(f"cannot use flist {wanted.name}: it is larger than {limit_bytes} bytes")
@@ -108,7 +154,7 @@ def save_by_digest(hub: Hub, wanted: Wanted, target: Path, limit_bytes: int) -> 
         return save_exactly(hub, path, wanted, target)
 
 
-def save_exactly(hub: Hub, path: str, wanted: Wanted, target: Path) -> int:
+def save_exactly(hub: Hub, path: str, wanted: Wanted, target: Path) -> Fetched:
     """Save what is at `path` if it has the wanted digest."""
     digest = hashlib.sha256()
     with open_atomic(target, mode=0o600) as stream:
@@ -120,7 +166,7 @@ def save_exactly(hub: Hub, path: str, wanted: Wanted, target: Path) -> int:
                 f"flist {wanted.name} refused: it is not the one that the channel has signed",
                 code=REFUSED,
             )
-        return stream.tell()
+        return Fetched(stream.tell(), hub.url)
 
 
 def check_signature(path: Path, signature: str, name: str, keys: list[bytes]) -> None:
@@ -135,12 +181,11 @@ def fetch_from_any(
     hubs: Sequence[str],
     wanted: Wanted,
     target: Path,
-    keys: list[bytes],
-    limit_bytes: int,
+    signed: Signed,
     proxy: str,
     tell: Callable[[str], None],
-) -> tuple[int, str]:
-    """Do what `fetch_flist` does, from the first hub that can; return the size, and which it was.
+) -> Fetched:
+    """Do what `fetch_flist` does, from the first hub that can.
 
     If none can, the error is the first one, but one about a signature goes before others; for an
     optional flist it is then one that says that a hub does not have it.
@@ -148,7 +193,7 @@ def fetch_from_any(
     errors: list[NodeError] = []
     for hub in hubs:
         try:
-            return fetch_flist(hub, wanted, target, keys, limit_bytes, proxy), hub
+            return fetch_flist(hub, wanted, target, signed, proxy)
         except NodeError as error:
             errors.append(error)
             if len(hubs) > 1:
@@ -163,7 +208,8 @@ def take(incoming: Path, wanted: Wanted) -> Flist:
     """Move a verified file from the folder of all flists to its own; return the flist."""
     with open(incoming, "rb") as stream:
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
-    flist = Flist(wanted.role, wanted.name, digest, wanted.version, incoming.parent)
+    size = incoming.stat().st_size
+    flist = Flist(wanted.role, wanted.name, digest, wanted.version, incoming.parent, size)
     flist.top.mkdir(parents=True, exist_ok=True)
     incoming.replace(flist.meta)
     return flist

@@ -10,9 +10,11 @@ Each stands alone: one that is missing or broken keeps no other from running.
 from dataclasses import dataclass
 from pathlib import Path
 
+from common.releases.flists import CORE as CORE
+from common.releases.flists import FIRMWARE as FIRMWARE
+from common.releases.flists import WORKLOAD as WORKLOAD
+
 FLISTS = Path("/run/zero-os/flists")
-CORE, FIRMWARE, WORKLOAD = "core", "firmware", "workload"
-ROLES = (CORE, FIRMWARE, WORKLOAD)
 CORE_PREFIX = "core-"  # of the names of Core-0's services, and of no others
 MOUNT_PREFIX = "flist-"  # of the names of the services that mount flists
 SHORT_CHARS = 16  # of a digest, in the names of folders and services
@@ -46,6 +48,7 @@ class Flist:
     sha256: str
     version: str = ""
     home: Path = FLISTS
+    size: int = 0
 
     @property
     def top(self) -> Path:

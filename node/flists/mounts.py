@@ -33,19 +33,24 @@ MOUNT_DEADLINE_S = 60.0
 
 @dataclass(frozen=True)
 class Sources:
-    """Where blocks come from, the preferred hub first, and where they are kept."""
+    """Where blocks come from, the preferred hub first, and where they are kept.
+
+    `is_shared`: others may have written to that folder. 0 bytes is a share of RAM.
+    """
 
     hubs: tuple[str, ...]
     proxy: str = ""
     cache: Path = BLOCKS
-    cache_bytes: int = 0  # 0 is a share of RAM
+    cache_bytes: int = 0
+    is_shared: bool = False
 
 
 def mount_flist(client: Client, flist: Flist, sources: Sources) -> None:
-    """Mount a flist and make its root; what is left of an earlier attempt goes first."""
+    """Mount a flist and make its root; if it is mounted already, that goes first."""
     unmount_flist(client, flist)
     flist.lower.mkdir(parents=True, exist_ok=True)
-    sources.cache.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not sources.is_shared:
+        sources.cache.mkdir(mode=0o700, parents=True, exist_ok=True)
     service = describe_mount(flist, sources)
     write_atomic(SERVICES / f"{flist.service}.yaml", yaml.dump(service).encode())
     client.monitor(flist.service)
@@ -60,6 +65,8 @@ def describe_mount(flist: Flist, sources: Sources) -> dict[str, object]:
     """Return the service that mounts the flist."""
     size = str(sources.cache_bytes or memory_bytes() // CACHE_SHARE)
     call = ["zos", "flist", "mount", "--meta", str(flist.meta), "--cache", str(sources.cache)]
+    if sources.is_shared:
+        call.append("--check-cache")
     if flist.role == WORKLOAD:
         call += ["--allow-suid", "--allow-dev"]  # it is the root of the node's services
     call += ["--cache-size", size, "--in-order"]

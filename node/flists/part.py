@@ -12,7 +12,7 @@ from functools import partial
 from common.errors import ZosError
 from node.flists.fetch import MissingError
 from node.flists.model import FIRMWARE, WORKLOAD, Flist, Wanted
-from node.flists.mounts import forget_flist, mount_flist
+from node.flists.mounts import Sources, forget_flist, mount_flist
 from node.flists.prepare import Preparer
 from node.flists.start import start_services, stop_services
 from node.log import log as write_log
@@ -52,6 +52,7 @@ class Part:
         self.names: list[str] = []
         self.servers: list[NameServers] = []
         self.is_settled = False
+        self.lock = threading.RLock()  # whoever changes what is mounted holds it
 
     def start(self) -> None:
         """Begin, in a thread."""
@@ -73,17 +74,25 @@ class Part:
 
     def bring_up(self) -> bool:
         """Fetch, verify and mount the flist and start its services; False if there is none."""
-        self.clean_up()
+        with self.lock:
+            self.clean_up()
         try:
             flist, sources = self.preparer.fetch(self.wanted)
         except MissingError:
+            role, name = self.wanted.role, self.wanted.name
             if not self.wanted.is_optional:
                 raise
-            log(
-                f"the hub has no flist {self.wanted.name}: the node runs without {self.wanted.role}"
-            )
+            log(f"the hub has no flist {name}: the node runs without {role}")
             return False
-        self.flist = flist
+        with self.lock:
+            if self.flist is None:  # else another one was adopted meanwhile
+                self.flist = flist
+                self.mount(flist, sources)
+        self.told(self, "mounted")
+        return True
+
+    def mount(self, flist: Flist, sources: Sources) -> None:
+        """Mount the flist and start its services."""
         mount_flist(self.client, flist, sources)
         self.servers = name_servers_of(flist)
         for servers in self.servers:
@@ -91,8 +100,6 @@ class Part:
         what = "flist" if flist.role == WORKLOAD else f"{flist.role} flist"
         log(f"{what} mounted on {flist.root if flist.role != FIRMWARE else flist.lower}")
         self.names = start_services(self.client, flist)
-        self.told(self, "mounted")
-        return True
 
     def clean_up(self) -> None:
         """Stop the services and unmount what an earlier attempt has mounted."""
@@ -114,7 +121,7 @@ class Part:
                 left = [name for name in self.names if name in known]
                 wait_for_services(self.client, left, REPORT_INTERVAL_S)
             except ZosError as error:
-                self.trying.tell(error)
+                self.trying.problems.note(self.trying.part, str(error))
                 log(f"{error}")
                 time.sleep(RETRY_S)
             else:
@@ -123,13 +130,31 @@ class Part:
                 return self.told(self, "ready")
 
     def watch(self) -> None:
-        """Sleep until the mount ends."""
-        assert self.flist is not None
-        wait_for_end(self.client, self.flist.service, self.follow)
-        what = "node" if self.flist.role == WORKLOAD else self.flist.role
-        log(f"the mount of the flist has ended: bringing the {what} up again")
+        """Sleep until the mount ends; after `adopt`, that of the flist that was adopted."""
+        while flist := self.flist:
+            if not wait_for_end(self.client, flist.service, partial(self.follow, flist)):
+                continue
+            with self.lock:
+                if flist is self.flist:
+                    what = "node" if flist.role == WORKLOAD else flist.role
+                    log(f"the mount of the flist has ended: bringing the {what} up again")
+                    return
 
-    def follow(self) -> None:
-        """Hand over the name servers if they have changed."""
+    def follow(self, flist: Flist) -> bool:
+        """Hand over the name servers if they have changed; False if another flist was adopted."""
         for servers in self.servers:
             servers.follow()
+        return flist is self.flist
+
+    def adopt(self, flist: Flist, names: list[str]) -> Flist | None:
+        """Go on with another flist, which is mounted, and its services; return the one before.
+
+        That one and its services are the caller's from now on. Hold `lock` meanwhile, so that the
+        part does not bring itself up.
+        """
+        before, self.flist, self.names = self.flist, flist, names
+        self.wanted = Wanted(flist.role, flist.name, flist.sha256, flist.size, flist.version)
+        self.servers = name_servers_of(flist)
+        for servers in self.servers:
+            servers.copy()
+        return before

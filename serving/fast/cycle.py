@@ -1,4 +1,4 @@
-"""One answer below ASGI: a file that the application names by the path alone."""
+"""One answer below ASGI: a content that the application knows without waiting."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Protocol
 from uvicorn.protocols.http.h11_impl import STATUS_PHRASES
 from uvicorn.server import ServerState
 
-from serving.content import FilePart, OpenFile
+from serving.content import FileContent, FilePart
 from serving.fast.head import Head, recognise
 from serving.ranges import UnsatisfiableError
 from serving.requests import Exchange, accept_id, make_id, record
@@ -17,9 +17,9 @@ CLOSE = (b"connection", b"close")
 
 
 class Found(NamedTuple):
-    """A file, which its user closes, and what its answer says beside its bytes."""
+    """A content, which its user closes, and what its answer says beside its bytes."""
 
-    content: OpenFile
+    content: FileContent
     route: str  # in metrics and log
     media_type: str
     headers: Mapping[str, str]

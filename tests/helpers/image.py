@@ -1,11 +1,18 @@
 """The packages and wheels of a release, for tests."""
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 from common.debian.fetch import fetch_or_resolve
 from image.lock.model import ReleaseLock, find_request, load_lock
 from image.lock.wheels import fetch_wheels
 from tests.helpers.needs import need_tool
+
+
+def frozen_function(value: Any) -> Callable[..., Any]:
+    """Return a function that returns `value`, or, if that is a dict, what it has for a kind."""
+    return lambda *args: value[args[0].name] if isinstance(value, dict) else value
 
 
 def obtain_lock(profile: str = "virt") -> ReleaseLock:

@@ -5,7 +5,7 @@ import socket
 
 def read_all(stream: socket.socket) -> bytes:
     """Return all data until the peer closes."""
-    data = b""
+    data = bytearray()
     while chunk := stream.recv(65536):
         data += chunk
-    return data
+    return bytes(data)

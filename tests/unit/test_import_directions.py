@@ -56,7 +56,8 @@ ROOMS = {
         "core", "compare", "channel", "commands", "cli",
     ),
     "registry": (
-        "errors",
+        "errors", "names", "settings", "state", "log", "farms", "nodes", "availability",
+        "checking", "views", "web", "app", "commands", "cli",
     ),
     "zinit": (
         "files", "life", "loop", "process", "log", "control", "buttons", "daemon", "modules",

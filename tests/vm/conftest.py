@@ -17,6 +17,7 @@ from image.release.unified import Signing
 from qemu.firmware import find_uefi
 from tests.helpers.efi import secure_boot_keys, signer
 from tests.helpers.needs import need_tool, need_uefi
+from zero_os.boot.core import add_core
 from zero_os.boot.hub import NAME, LocalHub, make_signing_key, prepare_hub, sign_flist_file
 
 FAST = 1
@@ -35,6 +36,12 @@ def say(text: str) -> None:
 def hub() -> LocalHub:
     """Return the hub of `zos boot`, with its signed workload."""
     return prepare_hub(say)
+
+
+@pytest.fixture(scope="session")
+def core_hub(hub: LocalHub, tmp_path_factory: pytest.TempPathFactory) -> LocalHub:
+    """Return a hub of its own that has zos-core beside the workload of `hub`."""
+    return add_core(prepare_hub(say, tmp_path_factory.mktemp("core-hub") / "hub"), say)
 
 
 @pytest.fixture(scope="session")

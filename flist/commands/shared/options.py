@@ -75,6 +75,10 @@ def add_sources(
         help="limit of the cache, such as 500M (default 4G)",
     )  # fmt: skip
     parser.add_argument(
+        "--check-cache", action="store_true",
+        help="check the hash of each cached block that is read: others may write to the cache",
+    )  # fmt: skip
+    parser.add_argument(
         store_option, dest="stores", action="append", default=[], metavar="[hh-hh=]URL",
         help="take blocks from here instead of the routes inside the flist",
     )  # fmt: skip
@@ -95,7 +99,7 @@ def read_sources(options: argparse.Namespace) -> "Sources":
 
     return Sources(
         options.stores, options.cache, options.cache_size, options.wait, options.offline,
-        options.debug, options.in_order,
+        options.debug, options.in_order, options.check_cache,
     )  # fmt: skip
 
 

@@ -8,14 +8,18 @@ from typing import Any
 import pytest
 
 from common.paths import cache_dir
+from image.core.build import build_core
+from image.core.manifest import Core
 from image.formats.cpio import Member
+from image.formats.tar import read_tar
 from image.lock.model import ReleaseLock
 from image.model import Release
 from image.parts.project import collect_sources
+from image.recipe.kind import KINDS
 from image.release.build import build_release
 from image.release.identity import recipe_identity
 from image.release.listing import read_initramfs
-from tests.helpers.image import obtain_lock
+from tests.helpers.image import frozen_function, obtain_lock
 
 KEY = base64.b64encode(b"k" * 32).decode()
 FAST = 1
@@ -29,15 +33,24 @@ def lock() -> ReleaseLock:
 
 
 @pytest.fixture(scope="session")
-def frozen(lock: ReleaseLock) -> Frozen:
+def core_lock() -> ReleaseLock:
+    """Return the lock of zos-core."""
+    return obtain_lock("core")
+
+
+@pytest.fixture(scope="session")
+def frozen(lock: ReleaseLock, core_lock: ReleaseLock) -> Frozen:
     """Return what the build's functions return from now on.
 
     A source file may be edited while this runs; that must not change the release.
     """
     return {
-        "image.parts.project.collect_sources": collect_sources(),
+        "image.parts.project.collect_sources": {
+            name: collect_sources(kind) for name, kind in KINDS.items()
+        },
         "image.release.inputs.recipe_identity": recipe_identity(),
         "image.release.build.load_lock": lock,
+        "image.core.build.load_lock": core_lock,
     }
 
 
@@ -50,7 +63,7 @@ def caches(frozen: Frozen, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ZOS_CACHE", str(root))
         for place, value in frozen.items():
-            patch.setattr(place, lambda *_, value=value: value)
+            patch.setattr(place, frozen_function(value))
         yield root
 
 
@@ -67,6 +80,18 @@ def release(caches: Path, keys: Path, tmp_path_factory: pytest.TempPathFactory) 
     """Return a release with fast compression."""
     output = tmp_path_factory.mktemp("release")
     return build_release(output, flist_keys=keys, progress=print, level=FAST)
+
+
+@pytest.fixture(scope="session")
+def core(caches: Path, tmp_path_factory: pytest.TempPathFactory) -> Core:
+    """Return zos-core."""
+    return build_core(tmp_path_factory.mktemp("core"), progress=print)
+
+
+@pytest.fixture(scope="session")
+def core_members(core: Core) -> dict[str, Member]:
+    """Return the members of its archive, by path."""
+    return {member.name: member for member in read_tar(core.tar.read_bytes())}
 
 
 @pytest.fixture(scope="session")

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+from tests.helpers.image import frozen_function
+
 
 @dataclass(frozen=True)
 class Order:
@@ -25,6 +27,7 @@ class Order:
     frozen: dict[str, Any]
     user: int
     after: float  # the clock shows at least this time
+    core: Path | None = None  # the folder of zos-core
 
 
 def main() -> None:
@@ -35,7 +38,8 @@ def main() -> None:
     assert (os.getuid(), len(os.sched_getaffinity(0))) == (order.user, 1)
     assert time.time() > order.after
     for place, value in order.frozen.items():
-        mock.patch(place, lambda *_, value=value: value).start()
+        mock.patch(place, frozen_function(value)).start()
+    from image.core.build import build_core
     from image.release.build import build_release
 
     release = build_release(
@@ -46,6 +50,8 @@ def main() -> None:
         mirror=order.mirror,
     )
     assert not release.reused
+    if order.core:
+        assert not build_core(order.core, progress=print, mirror=order.mirror).reused
 
 
 if __name__ == "__main__":

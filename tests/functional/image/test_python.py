@@ -30,7 +30,8 @@ IMPORTER = """
 import importlib, json, sys
 sys.path.append(sys.argv[1])
 names = json.load(sys.stdin)
-importlib.import_module("node.network.netlink")  # it loads pyroute2 without the package itself
+for name in sys.argv[2:]:
+    importlib.import_module(name)
 failed = {}
 for name in names:
     try:
@@ -65,9 +66,14 @@ def unpack(members: Mapping[str, Member], folder: Path) -> None:
             path.chmod(0o755)
 
 
-def import_all(folder: Path, names: Iterable[str]) -> tuple[dict[str, str], set[str]]:
+FIRST = ("node.network.netlink",)  # it loads pyroute2 without the package itself
+
+
+def import_all(
+    folder: Path, names: Iterable[str], first: Iterable[str] = FIRST
+) -> tuple[dict[str, str], set[str]]:
     """Import `names` with the Python in `folder`; return the failures and all loaded modules."""
-    flags = ["-S", "-s", "-P", "-B", "-c", IMPORTER, str(folder / PROJECT)]
+    flags = ["-S", "-s", "-P", "-B", "-c", IMPORTER, str(folder / PROJECT), *first]
     # Without the variable OpenSSL would load its modules from this machine.
     modules = folder / LIBRARY_FOLDER / "ossl-modules"
     env = {"PYTHONHOME": str(folder / "usr"), "OPENSSL_MODULES": str(modules)}

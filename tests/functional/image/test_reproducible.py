@@ -16,6 +16,7 @@ import packaging
 from common.run import run
 from image.compare.releases import compare
 from image.compare.sides import read_side
+from image.core.manifest import Core
 from image.lock.model import ReleaseLock
 from image.lock.update import mirror_lock
 from image.model import Release
@@ -58,28 +59,37 @@ def elsewhere() -> list[str]:
 
 
 def test_another_user_elsewhere_years_later_gets_the_same_bytes(
-    release: Release, lock: ReleaseLock, frozen: Frozen, keys: Path, tmp_path: Path
+    release: Release,
+    core: Core,
+    lock: ReleaseLock,
+    core_lock: ReleaseLock,
+    frozen: Frozen,
+    keys: Path,
+    tmp_path: Path,
 ) -> None:
     need_root()
     mirror, output, cache = (tmp_path / name for name in ("mirror", "output", "cache"))
+    core_output = tmp_path / "core"
     added = list(mirror_lock(lock, mirror, print))
     assert len(added) == len(lock.debian.packages) + len(lock.wheels)
     assert list(mirror_lock(lock, mirror, print)) == []
-    for folder in (output, cache):
+    assert list(mirror_lock(core_lock, mirror, print))
+    for folder in (output, core_output, cache):
         folder.mkdir()
         os.chown(folder, NOBODY, NOBODY)
     later = time.time() + (YEARS - 1) * 365 * 86400
-    order = Order(output, keys, mirror, FAST, frozen, NOBODY, later)
+    order = Order(output, keys, mirror, FAST, frozen, NOBODY, later, core_output)
     (tmp_path / "order").write_bytes(pickle.dumps(order))
     call = [*elsewhere(), sys.executable, "-m", "tests.functional.image.elsewhere"]
     env = {**ENVIRONMENT, "ZOS_CACHE": str(cache)}
     run([*call, tmp_path / "order"], timeout_s=BUILD_S, env=env, cwd=cache)
     assert compare(read_side(release.folder), read_side(output)) == []
-    files = sorted(path.name for path in output.iterdir())
-    assert files == sorted(path.name for path in release.folder.iterdir())
-    for name in files:
-        assert (output / name).read_bytes() == (release.folder / name).read_bytes(), name
-        assert (output / name).stat().st_uid == NOBODY
+    for made, first in ((output, release.folder), (core_output, core.folder)):
+        files = sorted(path.name for path in made.iterdir())
+        assert files == sorted(path.name for path in first.iterdir())
+        for name in files:
+            assert (made / name).read_bytes() == (first / name).read_bytes(), name
+            assert (made / name).stat().st_uid == NOBODY
     assert list((cache / "pool").iterdir()) == []
 
 

@@ -95,6 +95,37 @@ def test_a_channel_that_holds_nothing_any_more(node: Booted, maintainer: Maintai
     assert "has never held it" in refusal(node)
 
 
+SET = [{"role": "core", "name": "tf-zos/production-core", "sha256": "a" * 64, "size": 4096}]
+OTHER = [{**SET[0], "sha256": "b" * 64}]
+
+
+def test_a_release_with_a_set_is_that_which_it_boots(
+    node: Booted, maintainer: Maintainer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    version = maintainer.publish("dev", "2.1", flists=SET, **BUILD)
+    node.boot("2.1")
+    node.admit()
+    assert f"the channel dev holds this release, {version}" in capsys.readouterr().out
+    node.boot("2.1", "cd" * 32)
+    assert "is not the build that the channel dev holds" in refusal(node)
+
+
+def test_another_set_leaves_what_was_booted(
+    node: Booted, maintainer: Maintainer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = maintainer.publish("dev", "2.1", flists=SET, **BUILD)
+    second = maintainer.publish("dev", "2.1", flists=OTHER, **BUILD)
+    node.boot("2.1")
+    maintainer.withdraw(first)
+    node.admit()
+    assert f"holds this release, {second}" in capsys.readouterr().out
+    maintainer.publish("dev", "2.2", flists=OTHER, **BUILD)
+    node.admit()
+    assert "has held release 2.1" in capsys.readouterr().out
+    maintainer.withdraw(second)
+    assert refusal(node) == "cannot run release 2.1: it was withdrawn from dev: 'a hole'"
+
+
 def test_a_release_of_another_channel(node: Booted, maintainer: Maintainer) -> None:
     maintainer.publish("qa", "4.0", **BUILD)
     node.boot("4.0")

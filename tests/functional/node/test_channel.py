@@ -1,5 +1,7 @@
 """A node, and python-tuf's client, read channels of a real bootstrap server."""
 
+import base64
+import json
 import os
 import socket
 import subprocess
@@ -12,7 +14,8 @@ from tuf.ngclient import Updater
 from common.errors import ZosError
 from common.tuf.errors import ExpiredError, RollbackError, SignatureError
 from common.tuf.trust import Trusted
-from node.channel import check_channel
+from node.channel import check_channel, fetch_held
+from node.flists.cache import DiskCache
 from node.model import NodeError
 from tests.helpers.checkout import TOP
 from tests.helpers.releases.store import DAY_S, Maintainer
@@ -165,3 +168,97 @@ def test_the_state_is_what_a_session_begins_with(node: Node, maintainer: Maintai
     trusted = Trusted.from_json(node.state.read_bytes())
     assert trusted.root == maintainer.root
     assert trusted.versions["prod.json"] == 2
+
+
+class CachedNode(Node):
+    """A node with a disk for the cache; a new boot has nothing else."""
+
+    def __init__(self, maintainer: Maintainer, url: str, top: Path) -> None:
+        super().__init__(maintainer, url, top)
+        (top / "disk").mkdir()
+        self.cache = DiskCache(top / "disk", "vda1")
+        self.cache.open()
+
+    def boot(self, *, is_away: bool = False) -> str:
+        """Return the release that the channel holds, as a new boot finds it."""
+        self.state.unlink(missing_ok=True)
+        return self.look(is_away=is_away)
+
+    def look(self, *, is_away: bool = False) -> str:
+        """Ask again."""
+        url = "http://127.0.0.1:1" if is_away else self.url
+        channel, _ = check_channel(
+            *(url, "prod"), root=self.root, state=self.state, image=self.image, cache=self.cache
+        )
+        assert "1.0" in fetch_held(url, channel, cache=self.cache)
+        return channel.release
+
+    @property
+    def kept(self) -> Path:
+        return self.cache.top / "kept/channel-prod.json"
+
+
+@pytest.fixture
+def cached(maintainer: Maintainer, url: str, tmp_path: Path) -> CachedNode:
+    return CachedNode(maintainer, url, tmp_path)
+
+
+def test_a_channel_is_kept_for_boots_without_a_server(
+    cached: CachedNode, maintainer: Maintainer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(NodeError, match="does not answer"):
+        cached.boot(is_away=True)
+    assert cached.boot() == "1.0"
+    assert capsys.readouterr().out == ""
+    assert cached.boot(is_away=True) == "1.0"
+    assert "from the cache, channel valid until 20" in capsys.readouterr().out
+    maintainer.rotate("root")
+    maintainer.keys_changed()
+    maintainer.publish("prod", "1.1")
+    assert cached.look() == "1.1"  # it fetches only what is new since it has started
+    assert cached.boot(is_away=True) == "1.1"
+
+
+def test_what_is_kept_does_not_grow(cached: CachedNode, maintainer: Maintainer) -> None:
+    cached.boot()
+    before = len(json.loads(cached.kept.read_text()))
+    for number in range(1, 4):
+        maintainer.publish("prod", f"1.{number}")
+        cached.look()
+    assert len(json.loads(cached.kept.read_text())) == before
+
+
+def test_a_kept_channel_expires(
+    cached: CachedNode, maintainer: Maintainer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cached.boot()
+    late = maintainer.now + 30 * DAY_S
+    monkeypatch.setattr("node.channel.time.time", lambda: late)
+    with pytest.raises(NodeError, match="does not answer") as caught:
+        cached.boot(is_away=True)
+    assert "has expired" in (caught.value.hint or "")
+
+
+def test_a_kept_channel_never_goes_back(cached: CachedNode, maintainer: Maintainer) -> None:
+    """An enemy may put older files back, but not while the node runs."""
+    cached.boot()
+    old = cached.kept.read_bytes()
+    maintainer.publish("prod", "1.1")
+    cached.boot()
+    cached.kept.write_bytes(old)
+    with pytest.raises(NodeError) as caught:
+        cached.look(is_away=True)
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"metadata/timestamp.json": "?"}', "forged"])
+def test_whatever_is_kept_of_a_channel(cached: CachedNode, text: str) -> None:
+    cached.boot()
+    if text == "forged":
+        value = json.loads(cached.kept.read_text())
+        text = json.dumps(dict.fromkeys(value, base64.b64encode(b"{}").decode()))
+    cached.kept.write_text(text)
+    with pytest.raises(NodeError, match="does not answer"):
+        cached.boot(is_away=True)
+    assert cached.boot() == "1.0"
+    assert cached.boot(is_away=True) == "1.0"

@@ -18,6 +18,7 @@ from serving.listen import open_listener
 from serving.run import serve_in_thread
 from tests.helpers.flist.servers import make_certificate
 from tests.helpers.serving.checks import check_stop_under_download
+from tests.helpers.serving.plain import ask_plainly, talk
 from tests.helpers.serving.process import ANSWER_S, Running, run_tiny
 from tests.helpers.serving.tiny import TinySettings, create_app
 from tests.helpers.tcp import read_all
@@ -25,7 +26,6 @@ from tests.helpers.waiting import wait_until
 
 CONTENT = os.urandom(3_000_000)
 SMALL = b"a small file"
-OWN = ("date:", "x-request-id:")
 COUNT = 'zos_http_requests_total{method="GET",route="/hot/{name}",status="200"}'
 
 
@@ -42,25 +42,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def server(folder: Path) -> Iterator[Running]:
     with run_tiny(folder) as running:
         yield running
-
-
-def talk(server: Running, *requests: str) -> bytes:
-    """Send requests, each when the one before was sent, and return all that comes."""
-    with socket.create_connection(server.address, ANSWER_S) as sock:
-        for request in requests:
-            sock.sendall(request.encode())
-        sock.shutdown(socket.SHUT_WR)
-        return read_all(sock)
-
-
-def ask(
-    server: Running, target: str, method: str = "GET", *headers: str
-) -> tuple[list[str], bytes]:
-    """Return the lines of an answer's head that do not differ each time, in order, and its body."""
-    lines = [f"{method} {target} HTTP/1.1", "Host: x", *headers, "", ""]
-    head, _, body = talk(server, "\r\n".join(lines)).partition(b"\r\n\r\n")
-    found = [line for line in head.decode().split("\r\n") if not line.lower().startswith(OWN)]
-    return sorted(line.lower() for line in found), body
 
 
 @pytest.mark.parametrize("name", ["large", "small", "empty", "absent"])
@@ -85,8 +66,8 @@ def ask(
 def test_both_ways_give_the_same(
     server: Running, name: str, method: str, headers: list[str]
 ) -> None:
-    fast = ask(server, f"/hot/{name}", method, *headers)
-    assert fast == ask(server, f"/hot/{name}?", method, *headers)
+    fast = ask_plainly(server.address, f"/hot/{name}", method, *headers)
+    assert fast == ask_plainly(server.address, f"/hot/{name}?", method, *headers)
     if (name, method, headers) == ("large", "GET", []):
         assert fast[1] == CONTENT
 
@@ -110,7 +91,7 @@ def test_requests_of_one_connection_are_answered_in_order(server: Running) -> No
     words = [("large", ""), ("small", ""), ("large?", "Range: bytes=0-9\r\n"), ("small", "")]
     texts = [request.format(*word) for word in words]
     for sent in (texts, ["".join(texts)], [texts[0], "".join(texts[1:])]):
-        answer = talk(server, *sent)
+        answer = talk(server.address, *sent)
         at = [answer.index(CONTENT), answer.index(SMALL), answer.rindex(CONTENT[:10])]
         assert at == sorted(at)
         assert answer.count(b"HTTP/1.1 ") == 4
@@ -122,7 +103,7 @@ def test_a_client_that_wants_no_more_gets_no_more(server: Running) -> None:
     with socket.create_connection(server.address, ANSWER_S) as sock:
         sock.sendall(one.encode())
         assert read_all(sock).endswith(SMALL)
-    old = talk(server, "GET /hot/small HTTP/1.0\r\n\r\n")
+    old = talk(server.address, "GET /hot/small HTTP/1.0\r\n\r\n")
     assert old.endswith(SMALL)
     assert b"connection: close" in old.lower()
 

@@ -17,7 +17,7 @@ class Machine:
 
     `fails` maps the beginning of a command to iPXE's error; a list of errors is used up, one a
     call, and 0 is success. `gateway` is what DHCP tells. `is_whole`: the release's kernel has its
-    initramfs inside.
+    initramfs inside; a list has the answers of the servers, one a call.
     """
 
     cards: Mapping[str, str] = field(default_factory=lambda: {"net0": "52:54:00:00:00:01"})
@@ -25,7 +25,7 @@ class Machine:
     gateway: str = "10.0.2.2"
     dns: str = "10.0.2.3"
     is_too_old: bool = False
-    is_whole: bool = False
+    is_whole: bool | list[bool] = False
 
     def __post_init__(self) -> None:
         self.settings: dict[str, str] = {f"{card}/mac": mac for card, mac in self.cards.items()}
@@ -99,6 +99,9 @@ class Machine:
     def do_set(self, name: str, *value: str) -> None:
         self.settings[name.partition(":")[0]] = " ".join(value)
 
+    def do_clear(self, name: str) -> None:
+        self.settings.pop(name, None)
+
     def do_inc(self, name: str, by: str = "1") -> None:
         if not self.is_too_old:
             self.settings[name] = str(int(self.settings.get(name, "0")) + int(by))
@@ -137,7 +140,8 @@ class Machine:
 
     def do_chain(self, *_: str) -> None:
         self.settings["release"] = "0123456789abcdef"
-        self.settings["whole"] = "yes" if self.is_whole else ""
+        is_whole = self.is_whole if isinstance(self.is_whole, bool) else self.is_whole.pop(0)
+        self.settings["whole"] = "yes" if is_whole else ""
 
     def do_kernel(self, _option: str, name: str, *_: str) -> None:
         self.images.append(name)

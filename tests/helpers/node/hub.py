@@ -6,13 +6,13 @@ from flist.format.signing.keys import generate_key, load_private_key
 from flist.format.signing.sign import sign_flist
 
 
-def make_signed_hub(folder: Path, name: str, content: bytes) -> Path:
-    """Make `folder/hub` and the key `folder/key`; return the hub's folder."""
+def make_signed_hub(folder: Path, name: str, content: bytes, key: Path | None = None) -> Path:
+    """Make `folder/hub`, and the key `folder/key` unless there is one; return the hub's folder."""
     flist = folder / "hub" / "flists" / f"{name}.fl"
     flist.parent.mkdir(parents=True)
     (folder / "hub" / "blocks").mkdir()
     flist.write_bytes(content)
-    private = generate_key(folder / "key")
+    private = load_private_key(key) if key else generate_key(folder / "key")
     flist.with_suffix(".fl.sig").write_text(sign_flist(flist, name, private))
     return folder / "hub"
 

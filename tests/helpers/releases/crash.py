@@ -25,7 +25,7 @@ from tests.helpers.releases.clients import Ours
 from tests.helpers.releases.store import Maintainer
 
 POINTS_MAX = 300
-Change = Callable[[Maintainer], None]
+Change = Callable[[Maintainer], object]
 
 
 def rotate(role: str) -> Change:

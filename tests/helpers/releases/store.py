@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from common.releases.channel import Channel, read_channel
+from common.releases.flists import ReleaseFlist, set_version
 from common.releases.layout import Layout
 from common.tuf.trust import Trusted
 from image.channel.actions import Reason, promote, publish, refresh, rollback, withdraw
@@ -21,19 +22,28 @@ from image.channel.staging import commit_or_stage
 from image.release.store import add_release, hold_store
 
 DAY_S = 86_400.0
+BOOT_FILES = ("vmlinuz", "initramfs.zst")
 
 
 def write_release(folder: Path, version: str, **fields: Any) -> Path:
     """Write a release that any channel may hold; `fields` are further ones of its manifest."""
     folder.mkdir(parents=True, exist_ok=True)
+    for name in BOOT_FILES:
+        (folder / name).write_bytes(f"{name} of {version}\n".encode() * 20)
+    write_manifest(folder, version, **fields)
+    return folder
+
+
+def write_manifest(folder: Path, version: str, **fields: Any) -> None:
+    """Write the manifest of the boot files in `folder`."""
     files = {}
-    for name in ("vmlinuz", "initramfs.zst"):
-        data = f"{name} of {version}\n".encode() * 20
-        (folder / name).write_bytes(data)
+    for name in BOOT_FILES:
+        data = (folder / name).read_bytes()
         files[name] = {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+    flists = [ReleaseFlist(**row) for row in fields.get("flists", [])]
+    version = set_version(version, flists)
     value = {"version": version, "debug": False, "locked": True, "files": files, **fields}
     (folder / "manifest.json").write_text(json.dumps(value))
-    return folder
 
 
 @dataclass
@@ -90,14 +100,23 @@ class Maintainer:
     def reason(self, why: str = "") -> Reason:
         return Reason("somebody@test", self.now, why)
 
-    def add(self, version: str, **fields: Any) -> None:
-        """Put a release into the store."""
+    def add(self, version: str, **fields: Any) -> str:
+        """Put a release into the store; return its version, which may name its set of flists."""
         folder = Path(tempfile.mkdtemp(dir=self.top))
-        with hold_store(self.layout, "a test"):
-            add_release(self.layout, write_release(folder, version, **fields), lambda _: None)
+        return self.add_folder(write_release(folder, version, **fields))
 
-    def publish(self, channel: str, version: str, **fields: Any) -> None:
-        self.add(version, **fields)
+    def add_folder(self, folder: Path) -> str:
+        """Put the release in a folder into the store; return its version."""
+        with hold_store(self.layout, "a test"):
+            return add_release(self.layout, folder, lambda _: None).version
+
+    def publish(self, channel: str, version: str, **fields: Any) -> str:
+        added = self.add(version, **fields)
+        self.hold(channel, added)
+        return added
+
+    def hold(self, channel: str, version: str) -> None:
+        """Make a channel hold a release that the store has."""
         self.change(lambda it: publish(it, channel, version, self.reason()))
 
     def promote(self, source: str, channel: str) -> None:

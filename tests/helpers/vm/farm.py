@@ -125,7 +125,8 @@ def forget_scripts() -> None:
 
 def wait_until_up(machine: QemuMachine, since: int = 0) -> None:
     """Wait until the kernel runs, with all of its initramfs and its command line."""
-    text = f"kernel: initramfs of {ARCHIVE_BYTES:08x} bytes; version=v3 runmode=dev farmer_id=1 "
+    words = "initrd=initramfs.zst version=v3 runmode=dev farmer_id=1 "
+    text = f"kernel: initramfs of {ARCHIVE_BYTES:08x} bytes; {words}"
     machine.wait_for_console_text(text, STAGE_S, since)
 
 

@@ -12,7 +12,7 @@ from image.formats.cpio import write_archive
 from image.model import File, Release
 from image.tree import Tree
 from qemu.machine import QemuMachine
-from qemu.model import Architecture, KernelBoot, MachineConfig, Nic
+from qemu.model import Architecture, Disk, KernelBoot, MachineConfig, Nic
 
 AGENT_SERVICE = "exec: /usr/bin/python3 -IS /test/agent.py\n"
 BOOT_S = 240
@@ -31,6 +31,7 @@ def boot_node(
     architecture: Architecture = "amd64",
     is_uki: bool = False,
     memory_mib: int = 2048,
+    disks: tuple[Disk, ...] = (),
     extra_args: tuple[str, ...] = (),
 ) -> Iterator[QemuMachine]:
     """Boot `release` with the kernel parameters `append`; add `files` (path -> text) to it.
@@ -57,6 +58,7 @@ def boot_node(
         nics=nics,
         forwards=forwards,
         has_agent=has_agent,
+        disks=disks,
         extra_args=extra_args,
     )
     with QemuMachine(config, artefacts=folder) as machine:

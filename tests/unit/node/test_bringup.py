@@ -2,9 +2,11 @@
 
 import pytest
 
+from common.releases.flists import ReleaseFlist
+from common.releases.manifest import Manifest
 from node import bringup
 from node.bringup import Node
-from node.flists.model import CORE, FIRMWARE, WORKLOAD, Wanted
+from node.flists.model import CORE, FIRMWARE, WORKLOAD, Flist, Wanted
 from node.flists.part import Part
 from node.model import BootParameters
 from node.problems import Problems
@@ -28,7 +30,7 @@ def closed(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
 def node() -> Node:
     """Return a node that waits for its flists."""
     reporter = Reporter(PARAMETERS, MachineNames("", "", ""), "1.0")
-    made = Node(Client(), PARAMETERS, reporter, Status(PARAMETERS, Problems(), []))
+    made = Node(Client(), PARAMETERS, reporter, Status(PARAMETERS, Problems(), []), lambda: None)
     made.status.parts = [
         Part(made.client, Wanted(role, role), made.preparer, made.trying(role), made.told)
         for role in (FIRMWARE, CORE, WORKLOAD)
@@ -75,3 +77,35 @@ def test_the_node_is_ready_when_its_workload_is(
         "workload",
         "node",
     ]
+
+
+def test_a_flist_that_cant_be_had_is_asked_for_again(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The channel may have moved on, and hubs may have forgotten what it named."""
+    row = ReleaseFlist(CORE, "tf-zos/newer-core", "ab" * 32, 7)
+    manifest = Manifest("2.0.set", None, None, {}, flists=(row,))
+    monkeypatch.setattr(bringup, "admit_release", lambda *_, **__: manifest)
+    firmware, core, workload = node.status.parts
+    firmware.is_settled = True  # no hub has it
+    workload.flist = Flist(WORKLOAD, "tf-zos/older", "cd" * 32)
+    node.renew()
+    assert core.wanted == Wanted(CORE, "core")
+    node.renew_at = 0.0
+    node.renew()
+    assert core.wanted == Wanted(CORE, "tf-zos/newer-core", "ab" * 32, 7, "2.0.set")
+    assert workload.wanted == Wanted(WORKLOAD, "workload")
+    assert firmware.wanted == Wanted(FIRMWARE, "firmware")
+    core.wanted = Wanted(CORE, "core")
+    node.renew()
+    assert core.wanted == Wanted(CORE, "core")
+
+
+def test_a_part_goes_on_with_an_adopted_flist(node: Node) -> None:
+    part = node.status.parts[0]
+    old, new = (Flist(FIRMWARE, "firmware", digit * 64, size=5) for digit in "ab")
+    assert part.adopt(old, []) is None
+    assert part.follow(old)
+    assert part.adopt(new, []) == old
+    assert not part.follow(old)
+    assert part.wanted == Wanted(FIRMWARE, "firmware", "b" * 64, 5)

@@ -26,7 +26,7 @@ from flist.hub.mirror.mirrors import Mirrors
 from flist.hub.mirror.targets import BucketTarget, FolderTarget
 from flist.model import Route
 from flist.pack.pack import pack
-from node.flists.fetch import fetch_flist
+from node.flists.fetch import Signed, fetch_flist
 from node.flists.model import WORKLOAD, Wanted
 from serving.listen import open_listener, own_url
 from serving.run import serve_in_thread
@@ -257,7 +257,9 @@ def test_nginx_gives_an_export_to_nodes(tmp_path: Path, key: Path) -> None:
     with nginx(target, tmp_path / "nginx") as url:
         public = load_private_key(key).public_key().public_bytes_raw()
         name = NAME.removesuffix(".fl")
-        assert fetch_flist(url, Wanted(WORKLOAD, name), tmp_path / "root.fl", [public], 1 << 20)
+        assert fetch_flist(
+            url, Wanted(WORKLOAD, name), tmp_path / "root.fl", Signed([public], 1 << 20)
+        )
         for block_id in read_ids(hub):
             path = f"{url}/blocks/{block_id.hex()[:2]}/{block_id.hex()}"
             assert urllib3.request("GET", path, timeout=10).data == hub.hub.blocks.get(block_id)

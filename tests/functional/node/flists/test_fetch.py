@@ -13,7 +13,7 @@ from flist.format.signing.keys import generate_key
 from flist.hub.app import create_app
 from node import http
 from node.flists import fetch
-from node.flists.fetch import fetch_flist
+from node.flists.fetch import Signed, fetch_flist
 from node.flists.model import WORKLOAD, Wanted
 from node.model import NodeError
 from serving.listen import open_listener
@@ -48,16 +48,18 @@ def keys(root: Path) -> list[bytes]:
 
 
 def test_a_signed_flist_is_fetched(url: str, keys: list[bytes], tmp_path: Path) -> None:
-    assert fetch_flist(url, WANTED, tmp_path / "got", keys, LIMIT) == len(CONTENT)
+    assert fetch_flist(url, WANTED, tmp_path / "got", Signed(keys, LIMIT)).size == len(CONTENT)
     assert (tmp_path / "got").read_bytes() == CONTENT
 
 
 def test_a_flist_comes_through_a_proxy(url: str, keys: list[bytes], tmp_path: Path) -> None:
     with serve_proxy() as (proxy, asked):
-        assert fetch_flist(url, WANTED, tmp_path / "got", keys, LIMIT, proxy) == len(CONTENT)
+        assert fetch_flist(url, WANTED, tmp_path / "got", Signed(keys, LIMIT), proxy).size == len(
+            CONTENT
+        )
     assert asked == [f"{url}/{NAME}.fl.sig", f"{url}/{NAME}.fl"]
     with pytest.raises(NodeError, match="the proxy refuses, or does not answer") as caught:
-        fetch_flist(url, WANTED, tmp_path / "got", keys, LIMIT, proxy)
+        fetch_flist(url, WANTED, tmp_path / "got", Signed(keys, LIMIT), proxy)
     assert caught.value.code == "ZB42"
 
 
@@ -70,7 +72,7 @@ def test_one_flipped_bit_is_refused(
     (root / "flists" / f"{NAME}.fl").write_bytes(data)
     (tmp_path / "got").write_bytes(b"before")
     with pytest.raises(NodeError, match=f"flist {NAME} refused"):
-        fetch_flist(url, WANTED, tmp_path / "got", keys, LIMIT)
+        fetch_flist(url, WANTED, tmp_path / "got", Signed(keys, LIMIT))
     assert (tmp_path / "got").read_bytes() == b"before"
     assert not list(tmp_path.glob(".got*"))
 
@@ -83,24 +85,26 @@ def test_another_channels_flist_is_refused(
     for suffix in (".fl", ".fl.sig"):
         (folder / f"production{suffix}").write_bytes((folder / f"development{suffix}").read_bytes())
     with pytest.raises(NodeError, match="flist tf-zos/production refused"):
-        fetch_flist(url, Wanted(WORKLOAD, "tf-zos/production"), tmp_path / "got", keys, LIMIT)
+        fetch_flist(
+            url, Wanted(WORKLOAD, "tf-zos/production"), tmp_path / "got", Signed(keys, LIMIT)
+        )
 
 
 def test_a_strangers_signature_is_refused(url: str, tmp_path: Path) -> None:
     stranger = generate_key(tmp_path / "stranger").public_key().public_bytes_raw()
     for trusted in ([stranger], []):
         with pytest.raises(NodeError, match="refused"):
-            fetch_flist(url, WANTED, tmp_path / "got", trusted, LIMIT)
+            fetch_flist(url, WANTED, tmp_path / "got", Signed(trusted, LIMIT))
 
 
 def test_a_missing_flist(url: str, keys: list[bytes], tmp_path: Path) -> None:
     with pytest.raises(NodeError, match=r"testing\.fl\.sig: the hub answered 404"):
-        fetch_flist(url, Wanted(WORKLOAD, "tf-zos/testing"), tmp_path / "got", keys, LIMIT)
+        fetch_flist(url, Wanted(WORKLOAD, "tf-zos/testing"), tmp_path / "got", Signed(keys, LIMIT))
 
 
 def test_a_flist_above_the_limit(url: str, keys: list[bytes], tmp_path: Path) -> None:
     with pytest.raises(NodeError, match="larger than"):
-        fetch_flist(url, WANTED, tmp_path / "got", keys, len(CONTENT) - 1)
+        fetch_flist(url, WANTED, tmp_path / "got", Signed(keys, len(CONTENT) - 1))
     assert not (tmp_path / "got").exists()
 
 
@@ -109,7 +113,7 @@ def test_a_hub_that_is_down(keys: list[bytes], tmp_path: Path) -> None:
         taken.bind(("127.0.0.1", 0))
         port = taken.getsockname()[1]
         with pytest.raises(NodeError, match="the hub does not answer"):
-            fetch_flist(f"http://127.0.0.1:{port}", WANTED, tmp_path / "got", keys, LIMIT)
+            fetch_flist(f"http://127.0.0.1:{port}", WANTED, tmp_path / "got", Signed(keys, LIMIT))
 
 
 @contextlib.contextmanager
@@ -143,7 +147,7 @@ def test_a_hub_that_stalls(
     monkeypatch.setattr(fetch, "READ_S", 0.3)
     began = time.monotonic()
     with silent_hub(said) as url, pytest.raises(NodeError, match="cannot fetch"):
-        fetch_flist(url, WANTED, tmp_path / "got", keys, LIMIT)
+        fetch_flist(url, WANTED, tmp_path / "got", Signed(keys, LIMIT))
     assert time.monotonic() - began < 10
     assert not (tmp_path / "got").exists()
 
@@ -185,5 +189,5 @@ def test_a_hub_that_drips(
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         begin = time.monotonic()
         with pytest.raises(NodeError, match=error):
-            fetch_flist(url, WANTED, tmp_path / "got", keys, LIMIT)
+            fetch_flist(url, WANTED, tmp_path / "got", Signed(keys, LIMIT))
         assert time.monotonic() - begin < 5

@@ -11,7 +11,7 @@ import pytest
 
 from flist.hub.app import create_app
 from node.flists import hubs
-from node.flists.fetch import fetch_from_any
+from node.flists.fetch import Signed, fetch_from_any
 from node.flists.hubs import rank_hubs
 from node.flists.model import WORKLOAD, Wanted
 from node.model import NodeError
@@ -91,8 +91,9 @@ def test_an_altered_flist_is_taken_from_another_hub(
     (tmp_path / "evil" / "flists" / f"{NAME}.fl").write_bytes(CONTENT + b"!")
     told: list[str] = []
     with serve(tmp_path / "evil") as evil, serve(root) as good:
-        wanted = ([evil, good], WANTED, tmp_path / "got", keys, LIMIT, "", told.append)
-        assert fetch_from_any(*wanted) == (len(CONTENT), good)
+        wanted = ([evil, good], WANTED, tmp_path / "got", Signed(keys, LIMIT), "", told.append)
+        fetched = fetch_from_any(*wanted)
+        assert (fetched.size, fetched.hub) == (len(CONTENT), good)
         assert (tmp_path / "got").read_bytes() == CONTENT
         assert [line.startswith(f"{evil}: ") for line in told] == [True]
 
@@ -102,5 +103,7 @@ def test_if_none_works_a_refused_signature_is_named_first(
 ) -> None:
     (root / "flists" / f"{NAME}.fl").write_bytes(CONTENT + b"!")
     with serve(root) as evil, pytest.raises(NodeError) as caught:
-        fetch_from_any([dead, evil], WANTED, tmp_path / "got", keys, LIMIT, "", lambda _: None)
+        fetch_from_any(
+            [dead, evil], WANTED, tmp_path / "got", Signed(keys, LIMIT), "", lambda _: None
+        )
     assert caught.value.code == "ZB43"

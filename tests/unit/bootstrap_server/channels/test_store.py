@@ -10,10 +10,12 @@ from urllib.parse import quote
 import pytest
 from fastapi import FastAPI
 
+from bootstrap_server.channels.sources import StoreSource
 from bootstrap_server.commands.serve import read_root
 from bootstrap_server.errors import SettingsError
 from bootstrap_server.settings import BootstrapSettings, Settings
 from bootstrap_server.web.app import create_app
+from serving.content import FileOpener, KnownFiles, NotAtOnceError
 from tests.helpers.asgi import ask
 from tests.helpers.ipxe.grammar import read_commands
 from tests.helpers.releases.store import DAY_S, Maintainer
@@ -110,6 +112,34 @@ def test_what_has_expired_is_refused(app: FastAPI, maintainer: Maintainer) -> No
     maintainer.now = later
     maintainer.renew()
     current(app)
+
+
+def test_what_must_be_verified_is_not_known_at_once(maintainer: Maintainer) -> None:
+    opener, now = FileOpener(), [maintainer.now]
+    source = StoreSource(maintainer.layout.top, maintainer.root, opener, lambda: now[0])
+    hasty = source.at_once(KnownFiles(opener))
+
+    def check_unknown() -> None:
+        with pytest.raises(NotAtOnceError):
+            hasty.find("dev")
+        with pytest.raises(NotAtOnceError):
+            hasty.open("dev", "vmlinuz")
+
+    check_unknown()
+    found = source.find("dev")
+    assert hasty.find("dev") == found
+    hasty.open("dev", "vmlinuz").close()
+    maintainer.publish("dev", "1.1")
+    check_unknown()
+    assert source.find("dev") != found
+    with pytest.raises(NotAtOnceError):
+        hasty.open_pinned("dev", "1.0", "vmlinuz")
+    source.find_earlier("dev", "1.0")
+    hasty.open_pinned("dev", "1.0", "vmlinuz").close()
+    with source._lock:  # another thread verifies
+        check_unknown()
+    now[0] += 400 * DAY_S
+    check_unknown()
 
 
 def test_who_only_writes_to_the_store_boots_nothing(

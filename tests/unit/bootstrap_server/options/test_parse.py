@@ -291,5 +291,5 @@ def test_a_command_line_that_linux_would_cut_is_refused() -> None:
     long = Site("http://boot.example", f"http://hub.example/{'x' * 250}", token="1." + "a" * 900)
     full = Options("dev", 1, ("x=" + "y" * 250,) * 1 + ("z=" + "y" * 250, "w=" + "y" * 250))
     render_script(full, SITE)
-    with pytest.raises(InputError, match="1790"):
+    with pytest.raises(InputError, match="1761"):
         render_script(full, long)

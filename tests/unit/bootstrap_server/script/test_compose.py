@@ -79,6 +79,12 @@ def boot(options: Options, site: Site = SITE, **machine: Any) -> Machine:
     return found
 
 
+def kernel_line(machine: Machine) -> str:
+    """Return the command that fetched the kernel which has started."""
+    assert machine.ended == "kernel", machine.screen
+    return [line for line in machine.ran if line.startswith("kernel ")][-1]
+
+
 def last_words(machine: Machine) -> str:
     """Return the line with the reason, of a machine that has given up."""
     assert machine.ended == "reboot", machine.screen
@@ -98,6 +104,19 @@ def test_a_kernel_with_its_initramfs_inside_starts_alone() -> None:
     """A UKI does not start beside any file of iPXE's, not even its own."""
     machine = boot(Options("dev", 1), is_whole=True)
     assert (machine.images, machine.ran[-1]) == (["vmlinuz"], "boot --autofree vmlinuz")
+    assert "initrd=" not in kernel_line(machine)
+
+
+def test_the_kernel_is_told_the_name_of_its_initramfs() -> None:
+    """iPXE of 2019 hands it over under UEFI only by that name."""
+    machine = boot(Options("dev", 1))
+    assert kernel_line(machine).split()[6] == f"initrd={machine.images[1]}"
+
+
+def test_a_server_whose_kernel_is_whole_leaves_no_name_for_the_next() -> None:
+    options, site = GOLDEN["mirrors"]
+    machine = boot(options, site, fails={"kernel": [ETIMEDOUT]}, is_whole=[False, True])
+    assert "initrd=" not in kernel_line(machine)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from flist.blocks.codec import check_arrival, digest, encode
+from flist.errors import BlockError
 from flist.store.cache import UNIT_BYTES, BlockCache
+from flist.store.fetch import Fetcher
 
 
 def name(number: int) -> bytes:
@@ -63,3 +66,34 @@ def test_a_block_is_marked_again_after_a_while(
         os.utime(path, (1, 1))
         assert cache.get(name(0)) == b"data"
         assert (path.stat().st_mtime > 1) is is_marked
+
+
+def test_a_cache_where_others_may_write_is_checked_by_id(tmp_path: Path) -> None:
+    """Who knows the flist can encrypt other bytes with the right tag."""
+    plain = b"what was packed" * 100
+    good, forged = encode(plain), encode(b"what was forged" * 100, digest(plain))
+    cache = BlockCache(tmp_path, check=check_arrival)
+    fetcher = Fetcher(None, cache)
+    cache.put(good.block.id, forged.data)
+    unchecked = Fetcher(None, BlockCache(tmp_path))
+    assert unchecked.plain(good.block, len(plain)) != plain
+    with pytest.raises(BlockError, match="not in the cache"):
+        fetcher.plain(good.block, len(plain))
+    assert fetcher.load_packed_now(good.block) is None
+    assert not list(tmp_path.glob("*/*"))
+    cache.put(good.block.id, good.data)
+    assert fetcher.plain(good.block, len(plain)) == plain
+
+
+def test_hostile_files_are_no_blocks(tmp_path: Path) -> None:
+    cache = BlockCache(tmp_path, check=check_arrival)
+    path = Path(cache.folder.path(name(1).hex()))
+    path.parent.mkdir()
+    with open(path, "wb") as stream:
+        stream.truncate(1 << 40)
+    assert cache.get(name(1)) is None
+    path.unlink()
+    os.mkfifo(path)
+    assert cache.get(name(1)) is None
+    path.mkdir()
+    assert cache.get(name(1)) is None

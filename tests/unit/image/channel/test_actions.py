@@ -83,7 +83,7 @@ def test_a_withdrawn_release_leaves_all_channels_for_good(maintainer: Maintainer
     dev, prod = maintainer.read("dev"), maintainer.read("prod")
     assert (dev.release, prod.release) == ("1.0", "")
     assert dict(dev.withdrawn) == dict(prod.withdrawn) == {"1.1": "a hole"}
-    attempts: list[Callable[[], None]] = [
+    attempts: list[Callable[[], object]] = [
         lambda: maintainer.publish("qa", "1.1"),
         lambda: maintainer.rollback("dev", "1.1"),
         lambda: maintainer.withdraw("1.1"),

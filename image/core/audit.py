@@ -1,0 +1,23 @@
+"""Audits core.tar: what it has that no flist of daemons may have, or that nothing accounts for."""
+
+from pathlib import Path
+
+from image.core.manifest import NAME, TAR
+from image.files import read_file
+from image.formats.tar import read_tar
+from image.lock.model import ReleaseLock
+from image.parts.project import describe_os
+from image.recipe.recipe import Recipe
+from image.release.audit import Finding, audit_members, read_names
+from image.release.inputs import Progress
+
+MAX_BYTES = 1 << 30
+
+
+def audit_folder(
+    folder: Path, recipe: Recipe, lock: ReleaseLock, progress: Progress, mirror: Path | None = None
+) -> list[Finding]:
+    """Audit core.tar in `folder`, built from `recipe` and `lock`. Raises `ZosError`."""
+    about = describe_os(recipe, *read_names(folder, NAME))
+    members = read_tar(read_file(folder / TAR, MAX_BYTES))
+    return audit_members(members, about, recipe, lock, progress, mirror)

@@ -1,0 +1,77 @@
+"""Opens the cache on the disk that the farmer gave, within a time: a broken disk may hang."""
+
+import threading
+from functools import partial
+from pathlib import Path
+
+from common.mounts import unmount
+from node.flists.cache import DiskCache
+from node.flists.disks import BLOCK_DEVICES, find_disk, mount_disk
+from node.log import log as write_log
+from node.problems import Problems
+
+MOUNT_POINT = Path("/run/zero-os/cache")
+PART = "cache"
+WITHIN_S = 15.0
+
+log = partial(write_log, "bringup")
+
+
+class Search:
+    """Looks for the disk in a thread, meanwhile the node asks its channel."""
+
+    def __init__(
+        self,
+        problems: Problems,
+        mount_point: Path = MOUNT_POINT,
+        devices: Path = BLOCK_DEVICES,
+    ) -> None:
+        self.problems = problems
+        self.devices = devices
+        self.mount_point = mount_point
+        self.is_over = threading.Event()
+        self.cache: DiskCache | None = None
+
+    def start(self) -> None:
+        """Begin."""
+        threading.Thread(target=self.run, name="cache", daemon=True).start()
+
+    def run(self) -> None:
+        """Find, mount and open the disk; whatever fails is told, and the node has no such cache."""
+        try:
+            self.cache = self.open()
+        except OSError as error:
+            self.tell(f"cannot use the disk for the cache: {error}")
+        finally:
+            self.is_over.set()
+
+    def open(self) -> DiskCache | None:
+        """Return the cache, None if no disk is for it. Raises `OSError`."""
+        self.mount_point.mkdir(parents=True, exist_ok=True, mode=0o700)
+        unmount(self.mount_point)  # an earlier process may have left it
+        disk = find_disk(self.mount_point, self.tell, self.devices)
+        if disk is None:
+            return None
+        mount_disk(disk, self.mount_point)
+        cache = DiskCache(self.mount_point, disk.device.name)
+        try:
+            cache.open()
+        except OSError:
+            unmount(self.mount_point)
+            raise
+        cache.watch()
+        size, used = (count >> 20 for count in (cache.room.size, cache.room.used))
+        log(f"cache on {disk.device.name} ({disk.file_system.kind}, {size} MiB, {used} used)")
+        return cache
+
+    def result(self) -> DiskCache | None:
+        """Return the cache; a disk that does not answer in time is done without."""
+        if not self.is_over.wait(WITHIN_S):
+            self.tell(f"cannot use the disk for the cache: no answer within {WITHIN_S:g} s")
+            return None
+        return self.cache
+
+    def tell(self, text: str) -> None:
+        """Log what is wrong, and note it for the status."""
+        log(text)
+        self.problems.note(PART, text)

@@ -1,0 +1,1 @@
+"""Monthly availability, as files that the registry signs."""

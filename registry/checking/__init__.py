@@ -1,0 +1,1 @@
+"""Computes everything that the registry keeps again from its log, and compares."""

@@ -1,0 +1,1 @@
+"""The commands of `zos registry`, one module each."""

@@ -1,0 +1,36 @@
+"""`zos registry check`: computes everything again from the log."""
+
+import argparse
+import dataclasses
+import json
+import sys
+from typing import Any
+
+from registry.checking.checking import check_registry
+from registry.commands.shared import Line, opened
+from registry.settings import RegistrySettings
+
+NAME, HELP = "check", "compute everything again from the log, and name the first difference"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments beside the settings."""
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+
+
+def run(settings: RegistrySettings, options: dict[str, Any]) -> int:
+    """Check; servers may run meanwhile. A difference ends it with an error."""
+    line = Line()
+    try:
+        with opened(settings) as registry:
+            done = check_registry(registry.database, registry.key.secret, line.show)
+    finally:
+        line.clear()
+    if options["json"]:
+        sys.stdout.write(json.dumps(dataclasses.asdict(done)) + "\n")
+        return 0
+    sys.stdout.write(
+        f"{done.entries} entries ({done.forgotten} as hashes only), {done.farms} farms and "
+        f"{done.nodes} nodes: all as the log has it\n"
+    )
+    return 0

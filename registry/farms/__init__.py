@@ -1,0 +1,1 @@
+"""Farms: whose owners sign every change."""

@@ -1,0 +1,47 @@
+"""What one transaction appends to the log."""
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from sqlalchemy import Connection, insert, select, update
+
+from registry.log.entries import make_leaf
+from registry.log.merkle import leaf_hash, root_of
+from registry.log.tiles import Tiles
+from registry.state.tables import LOG_ENTRIES, LOG_HEAD
+
+
+class Batch:
+    """Entries that `finish` appends. Whoever has a batch is the only one: others wait for it.
+
+    All entries of a batch have one time, which is never before that of an earlier one.
+    """
+
+    def __init__(self, connection: Connection, clock: Callable[[], float] = time.time) -> None:
+        self.connection = connection
+        head = connection.execute(select(LOG_HEAD).with_for_update()).one()
+        self.size: int = head.size
+        self.alive_s: float = head.alive_s
+        self.at_s: float = max(head.at_s, round(clock(), 3))
+        self.rows: list[dict[str, Any]] = []
+
+    def add(self, kind: str, subject: int, fields: Mapping[str, Any]) -> int:
+        """Add an entry; return its position."""
+        position = self.size + len(self.rows)
+        leaf = make_leaf(self.at_s, kind, fields)
+        named = {"position": position, "at_s": self.at_s, "kind": kind}
+        self.rows.append({**named, "subject": subject, "leaf": leaf})
+        return position
+
+    def finish(self) -> None:
+        """Write the entries, the hashes and the head."""
+        if not self.rows:
+            return
+        tiles = Tiles(self.connection)
+        tiles.append(self.size, [leaf_hash(row["leaf"]) for row in self.rows])
+        tiles.save()
+        self.connection.execute(insert(LOG_ENTRIES), self.rows)
+        size = self.size + len(self.rows)
+        head = {"size": size, "root": root_of(tiles.read, 0, size), "at_s": self.at_s}
+        self.connection.execute(update(LOG_HEAD).values(**head, alive_s=self.at_s))

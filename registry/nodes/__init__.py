@@ -1,0 +1,1 @@
+"""Nodes and their reports: each signed, in order, and judged before it counts."""

@@ -1,0 +1,1 @@
+"""Alembic's folder: how the tables of older versions become those of this one."""

@@ -1,0 +1,53 @@
+"""Opens the state of a registry: where it is kept, and that its tables are of this version."""
+
+import time
+from pathlib import Path
+
+from registry.errors import SettingsError
+from registry.state.tables import LOG_HEAD, TABLES
+from serving.database import Database, create_tables, insert_new, open_database, open_file
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+FILE_NAME = "registry.db"
+FOLDER_MODE = 0o700
+SCOPES = ("farms",)
+EMPTY_ROOT = bytes.fromhex("e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855")
+
+
+def has_state(folder: Path, url: str) -> bool:
+    """Return whether a registry has been made here."""
+    return bool(url) or (folder / FILE_NAME).exists()
+
+
+def make_folder(folder: Path) -> None:
+    """Make the folder of the state. Raises `SettingsError`."""
+    try:
+        folder.mkdir(FOLDER_MODE, parents=True, exist_ok=True)
+    except OSError as error:
+        raise SettingsError(
+            f"cannot keep the state in {folder}: {error.strerror}", hint="--state DIR"
+        ) from error
+
+
+def open_state(folder: Path, url: str) -> Database:
+    """Return the database at `url`, else the one in `folder`, with all tables."""
+    database = open_database(url) if url else open_file(folder / FILE_NAME)
+    database.migrate(MIGRATIONS)
+    begin_log(database)
+    return database
+
+
+def open_in_memory() -> Database:
+    """Return a database that ends with the process."""
+    database = open_database("sqlite://")
+    create_tables(database, *TABLES)
+    begin_log(database)
+    return database
+
+
+def begin_log(database: Database) -> None:
+    """Make the head of an empty log, if there is no log yet."""
+    now = time.time()
+    row = {"id": 1, "size": 0, "root": EMPTY_ROOT, "at_s": 0.0, "alive_s": now}
+    with database.writing() as connection:
+        insert_new(connection, LOG_HEAD, row)

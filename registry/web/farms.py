@@ -1,0 +1,57 @@
+"""Farms.
+
+POST /api/v1/farms        a message of the kind `farm`: registers a farm, or changes one
+GET  /api/v1/farms/NUMBER a farm, as its owner has signed it
+"""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Path, Request
+from fastapi.responses import JSONResponse
+
+from common.errors import ZosError
+from common.farms import FARM_MAX
+from registry.farms.farms import FarmAccepted, FarmChange
+from registry.views.registry import Registry
+from registry.views.shown import show_farm
+from registry.web.limits import Limits
+from registry.web.models import Farm, FarmWritten
+from registry.web.shared import MESSAGE, NO_CACHE, check_patience, client_of, read_message, reading
+from serving.openapi import describe_problems
+from serving.tokens import Offer, Token
+
+WRITTEN: dict[int | str, dict[str, Any]] = {
+    201: {"description": "The farm is new", "model": FarmWritten},
+    **describe_problems(401, 403),
+}
+
+
+def make_router(registry: Registry, limits: Limits) -> APIRouter:
+    """Return the routes."""
+    router = APIRouter(tags=["farms"])
+
+    @router.post(
+        "/api/v1/farms", openapi_extra=MESSAGE, responses=WRITTEN, response_model=FarmWritten
+    )
+    async def write_farm(
+        request: Request, token: Annotated[Token | None, Depends(Offer("farms"))]
+    ) -> JSONResponse:
+        """Register a farm, or change it: the whole of what it is from now on."""
+        check_patience(request, limits.refusals)
+        policy = registry.settings.farms
+        may_register = policy == "open" or (policy == "token" and token is not None)
+        try:
+            change = FarmChange(await read_message(request, "farm"), may_register)
+            done: FarmAccepted = await registry.scribe.write(registry.farms.accept, change)
+        except ZosError:
+            limits.refusals.take(client_of(request))
+            raise
+        body = {"farm": done.farm, "sequence": done.sequence, "position": done.position}
+        return JSONResponse(body, 201 if done.is_new else 200)
+
+    @reading(router, "/api/v1/farms/{number}", response_model=Farm)
+    def get_farm(number: Annotated[int, Path(ge=1, le=FARM_MAX)]) -> JSONResponse:
+        """Return a farm."""
+        return JSONResponse(show_farm(registry.farms.find(number)), headers=NO_CACHE)
+
+    return router
