@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.identity.model import SEED_BYTES, Identity, IdentityError
+from core.identity.places import SEED
 from core.identity.sealed import Policy
-from core.identity.seedfile import NAME, read_seed, write_seed
+from core.identity.seedfile import read_seed, write_seed
 from core.identity.tools import TpmError
 from core.identity.vault import Vault
 
@@ -42,7 +43,7 @@ def choose(places: Places) -> Identity:
         found = find(places)
     except (TpmError, IdentityError) as error:
         return make_ephemeral(places, reason_of(error))
-    if found is None and places.memory and (places.memory / NAME).exists():
+    if found is None and places.memory and (places.memory / SEED).exists():
         return make_ephemeral(places, EARLIER)
     return found or make(places)
 
@@ -53,7 +54,7 @@ def find(places: Places) -> Identity | None:
     if places.vault and sealed:
         why = explain_policy(sealed.policy, places.secure_boot)
         return Identity(places.vault.open(sealed), "tpm", why)
-    seed = read_seed(places.folder / NAME) if places.folder else None
+    seed = read_seed(places.folder / SEED) if places.folder else None
     return Identity(seed, "disk", OLDER if places.vault else NO_TPM) if seed else None
 
 
@@ -70,7 +71,7 @@ def make(places: Places) -> Identity:
         reasons.append(NO_TPM)
     if places.folder:
         try:
-            write_seed(places.folder / NAME, seed)
+            write_seed(places.folder / SEED, seed)
             return Identity(seed, "disk", "; ".join(reasons))
         except IdentityError as error:
             reasons.append(reason_of(error))
@@ -81,7 +82,7 @@ def make(places: Places) -> Identity:
 
 def make_ephemeral(places: Places, why: str) -> Identity:
     """Return the identity of this boot: that of the daemon's earlier start, or a new one."""
-    path = places.memory / NAME if places.memory else None
+    path = places.memory / SEED if places.memory else None
     seed = read_seed(path) if path else None
     if seed is None:
         seed = new_seed()

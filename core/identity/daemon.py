@@ -20,14 +20,13 @@ from core.identity.certificates import make_authority, make_leaf
 from core.identity.choose import Places, choose
 from core.identity.measured import Measured, read_measured
 from core.identity.model import Identity
+from core.identity.places import DEVICE, DISK, HOME, NAME
 from core.identity.quoting import quote
-from core.identity.tools import DEVICE, Tools, TpmError
+from core.identity.tools import Tools, TpmError
 from core.identity.vault import Vault
-from core.places import API, IDENTITY, REPORT, socket_of
+from core.places import API, IDENTITY, REPORT
 from core.sandbox.profile import Profile
 
-NAME = "identity"
-DISK = socket_of(NAME).parent / "disk"  # `core.identity.prepare` mounts it, if there is one
 PROFILE = Profile(NAME, IDENTITY, has_programs=True)  # tpm2-tools
 # The kinds of messages that a daemon may have signed, by its user.
 KINDS: Mapping[int, frozenset[str]] = {REPORT.number: frozenset({"report"})}
@@ -54,7 +53,7 @@ def begin() -> Work:
 def places_of(vault: Vault | None, measured: Measured) -> Places:
     """Return where the seed may be on this node."""
     disk = DISK if DISK.is_dir() else None
-    return Places(vault, disk, socket_of(NAME).parent, measured.is_secure_boot_on)
+    return Places(vault, disk, HOME, measured.is_secure_boot_on)
 
 
 @contextlib.contextmanager
@@ -63,7 +62,7 @@ def opened_tools(device: Path = DEVICE) -> Iterator[Tools | None]:
     if not device.exists():
         yield None
         return
-    with tempfile.TemporaryDirectory(prefix="tpm-", dir=socket_of(NAME).parent) as folder:
+    with tempfile.TemporaryDirectory(prefix="tpm-", dir=HOME) as folder:
         yield Tools(Path(folder))
 
 

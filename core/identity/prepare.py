@@ -16,13 +16,19 @@ from common.errors import ZosError, render_error
 from common.files import read_regular, write_atomic
 from common.ipc.client import call
 from common.mounts import MS_BIND, MS_NODEV, MS_NOSUID, MS_RDONLY, mount, unmount
-from core.daemon import tell
 from core.errors import CoreError
-from core.identity.daemon import DISK, NAME
-from core.identity.measured import EVENT_LOG, FOLDER, PUBLIC_KEY, SIGNATURES
-from core.identity.seedfile import NAME as SEED
-from core.identity.tools import DEVICE
-from core.places import CACHE, DOOR, IDENTITY, User, socket_of
+from core.identity.places import (
+    DEVICE,
+    DISK,
+    EVENT_LOG,
+    HOME,
+    MEASURED,
+    NAME,
+    PUBLIC_KEY,
+    SEED,
+    SIGNATURES,
+)
+from core.places import CACHE, DOOR, IDENTITY, User
 
 # What systemd-stub hands to the initramfs, which is the root of PID 1.
 EXTRA = Path("/proc/1/root/.extra")
@@ -34,10 +40,10 @@ DEVICE_MODE, COPY_MODE = 0o600, 0o400
 def main() -> int:
     """Prepare; what this machine does not have is left out. Return the exit status."""
     try:
-        make_folder(socket_of(NAME).parent, 0o755, IDENTITY)
+        make_folder(HOME, 0o755, IDENTITY)
         give_device(DEVICE, IDENTITY)
-        copy_measurements(EXTRA, FOLDER, IDENTITY)
-        copy_log(FOLDER, IDENTITY)
+        copy_measurements(EXTRA, MEASURED, IDENTITY)
+        copy_log(MEASURED, IDENTITY)
         place = call(DOOR, "status")["cache"]["place"]
         bind_folder(CACHE / NAME if place else None, DISK, IDENTITY)
     except ZosError as error:
@@ -61,7 +67,8 @@ def bind_folder(folder: Path | None, target: Path, user: User) -> None:
     except OSError as error:
         if may_be_there(folder / SEED):
             raise CoreError(f"cannot reach the seed on the disk: {error}") from error
-        tell(NAME, f"cannot keep a seed on the disk (ext4 and btrfs can): {error}")
+        said = f"{NAME}: cannot keep a seed on the disk (ext4 and btrfs can): {error}\n"
+        sys.stderr.write(said)
         return
     target.mkdir()
     mount(str(folder), target, "", MS_BIND)

@@ -12,9 +12,9 @@ import pytest
 from common.mounts import mount, read_mounts, unmount
 from core.errors import CoreError
 from core.identity.choose import Places, choose
-from core.identity.measured import PUBLIC_KEY, SIGNATURES
+from core.identity.places import PUBLIC_KEY, SIGNATURES
+from core.identity.places import SEED as SEED_FILE
 from core.identity.prepare import bind_folder, copy_measurements, give_device, make_folder
-from core.identity.seedfile import NAME
 from core.places import IDENTITY
 from tests.helpers.needs import need_root
 
@@ -76,7 +76,7 @@ def test_the_disks_folder_is_open_to_the_user_and_the_disk_is_not(place: Path) -
     try:
         assert as_user(lambda: choose(Places(None, target)).kind == "disk")
         assert not as_user(lambda: bool(list(disk.iterdir())))
-        assert (disk / "identity" / NAME).stat().st_uid == UID
+        assert (disk / "identity" / SEED_FILE).stat().st_uid == UID
         bind_folder(disk / "identity", target, IDENTITY)  # as after a restart
         assert [entry.target for entry in read_mounts()].count(str(target)) == 1
         assert choose(Places(None, target)).kind == "disk"
@@ -99,7 +99,7 @@ def test_a_disk_without_owners_is_done_without(
     bind_folder(place / "disk" / "identity", place / "target", IDENTITY)
     assert not (place / "target").exists()
     assert "cannot keep a seed on the disk" in capsys.readouterr().err
-    (place / "disk" / "identity" / NAME).write_bytes(b"a seed")
+    (place / "disk" / "identity" / SEED_FILE).write_bytes(b"a seed")
     with pytest.raises(CoreError, match="cannot reach the seed"):
         bind_folder(place / "disk" / "identity", place / "target", IDENTITY)
 
