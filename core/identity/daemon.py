@@ -16,6 +16,7 @@ from common.ipc.errors import IpcError
 from common.ipc.server import Method, Peer
 from common.nodes.envelope import seal
 from core.daemon import Work, run_daemon, tell
+from core.errors import CoreError
 from core.identity.certificates import make_authority, make_leaf
 from core.identity.choose import Places, choose
 from core.identity.measured import Measured, read_measured
@@ -51,8 +52,14 @@ def begin() -> Work:
 
 
 def places_of(vault: Vault | None, measured: Measured) -> Places:
-    """Return where the seed may be on this node."""
-    disk = DISK if DISK.is_dir() else None
+    """Return where the seed may be on this node. Raises `CoreError` if its disk is not mounted:
+    another seed would be made in place of the one on it."""
+    if DISK.exists() and not DISK.is_mount():
+        raise CoreError(
+            f"cannot reach the seed: no disk is mounted on {DISK}",
+            hint="zinit restart core-identity-prepare",
+        )
+    disk = DISK if DISK.exists() else None
     return Places(vault, disk, HOME, measured.is_secure_boot_on)
 
 

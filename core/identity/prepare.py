@@ -56,9 +56,10 @@ def bind_folder(folder: Path | None, target: Path, user: User) -> None:
     """Mount the folder on the disk for the user; without one there is no `target`.
 
     Raises `CoreError` if the disk fails and a seed may be on it: the node must not get another one.
+    While an update runs, an earlier flist's root may have its own mount there.
     """
     unmount(target)
-    with contextlib.suppress(FileNotFoundError):
+    with contextlib.suppress(OSError):
         target.rmdir()
     if folder is None:
         return
@@ -70,7 +71,7 @@ def bind_folder(folder: Path | None, target: Path, user: User) -> None:
         said = f"{NAME}: cannot keep a seed on the disk (ext4 and btrfs can): {error}\n"
         sys.stderr.write(said)
         return
-    target.mkdir()
+    target.mkdir(exist_ok=True)
     mount(str(folder), target, "", MS_BIND)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from common.mounts import mount, read_mounts, unmount
+from common.mounts import MS_BIND, mount, read_mounts, unmount
 from core.errors import CoreError
 from core.identity.choose import Places, choose
 from core.identity.places import PUBLIC_KEY, SIGNATURES
@@ -84,6 +84,23 @@ def test_the_disks_folder_is_open_to_the_user_and_the_disk_is_not(place: Path) -
         assert not target.exists()
     finally:
         unmount(target)
+
+
+def test_an_update_mounts_it_beside_the_earlier_flists_mount(place: Path) -> None:
+    disk, run, earlier = (place / name for name in ("disk", "run", "earlier"))
+    for folder in (disk, run, earlier):
+        folder.mkdir()
+    mount(str(run), earlier, "", MS_BIND)
+    try:
+        bind_folder(disk / "identity", earlier / "target", IDENTITY)
+        first = choose(Places(None, earlier / "target"))
+        bind_folder(disk / "identity", run / "target", IDENTITY)
+        assert choose(Places(None, run / "target")).node == first.node
+        bind_folder(None, run / "target", IDENTITY)
+        assert choose(Places(None, earlier / "target")).node == first.node
+    finally:
+        for mounted in (run / "target", earlier / "target", earlier):
+            unmount(mounted)
 
 
 def test_a_disk_without_owners_is_done_without(

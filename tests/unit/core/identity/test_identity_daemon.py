@@ -8,6 +8,8 @@ from common.ipc.client import call
 from common.ipc.errors import IpcError
 from common.ipc.server import Peer, Server
 from common.nodes.envelope import open_envelope
+from core.errors import CoreError
+from core.identity import daemon
 from core.identity.daemon import Keeper
 from core.identity.measured import Measured
 from core.identity.model import Identity
@@ -71,6 +73,18 @@ def test_without_a_tpm_there_is_no_quote() -> None:
     for nonce in ("x" * 257, 7):
         with pytest.raises(IpcError, match="a nonce is"):
             KEEPER.quote(REPORTER, nonce)  # type: ignore[arg-type]
+
+
+def test_a_disk_that_is_not_mounted_is_not_taken_for_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(daemon, "DISK", tmp_path / "disk")
+    assert daemon.places_of(None, Measured()).folder is None
+    (tmp_path / "disk").mkdir()
+    with pytest.raises(CoreError, match="no disk is mounted"):
+        daemon.places_of(None, Measured())
+    monkeypatch.setattr(daemon, "DISK", Path("/proc"))
+    assert daemon.places_of(None, Measured()).folder == Path("/proc")
 
 
 def test_a_client_gets_what_it_asks_for(tmp_path: Path) -> None:
