@@ -1,16 +1,17 @@
 """What all daemons share: confinement, the socket, readiness, and the end on SIGTERM."""
 
-import contextlib
 import os
 import select
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import NoReturn
 
 from common.ending import leave
+from common.errors import tell_traceback
 from common.ipc.server import Method, Server
 from common.notify import notify_ready
 from core.errors import CoreError
@@ -31,7 +32,6 @@ class Stop:
         self.within_s = within_s
         self.is_asked = False
         self._reader, self._writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        self._woken = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
 
     def listen(self) -> None:
         """Handle the signals from now on. Only the main thread can."""
@@ -44,22 +44,16 @@ class Stop:
         return self._reader
 
     def wait(self, timeout_s: float | None = None) -> bool:
-        """Wait, at most for `timeout_s`, or for `wake`; return whether the daemon is to end."""
+        """Wait, at most for `timeout_s`; return whether the daemon is to end."""
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
         poll = select.poll()
-        for source in (self._reader, self._woken):
-            poll.register(source, select.POLLIN)
+        poll.register(self._reader, select.POLLIN)
         while not self.is_asked:
             left_ms = None if deadline is None else (deadline - time.monotonic()) * 1000
-            if (left_ms is not None and left_ms <= 0) or poll.poll(left_ms):
+            if left_ms is not None and left_ms <= 0:
                 break
-        with contextlib.suppress(BlockingIOError):
-            os.eventfd_read(self._woken)
+            poll.poll(left_ms)
         return self.is_asked
-
-    def wake(self) -> None:
-        """Let the main thread come back from `wait`; for other threads."""
-        os.eventfd_write(self._woken, 1)
 
     def _ask(self, *_: object) -> None:
         if not self.is_asked:
@@ -106,6 +100,19 @@ def run_daemon(profile: Profile, begin: Callable[[], Work]) -> NoReturn:
     if server is not None:
         server.close()
     leave(0)
+
+
+def start_thread(work: Callable[[], object]) -> None:
+    """Run `work` beside the main thread. If it fails, the daemon ends; zinit starts it again."""
+
+    def run() -> None:
+        try:
+            work()
+        except BaseException:
+            tell_traceback()
+            os._exit(1)
+
+    threading.Thread(target=run, daemon=True).start()
 
 
 def open_server(name: str, methods: Mapping[str, Method]) -> Server:

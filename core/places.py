@@ -6,6 +6,8 @@ from typing import NamedTuple
 RUN = Path("/run/zero-os")
 DOOR = RUN / "door" / "socket"  # of bringup, which runs as root outside of this flist
 
+API_PORT = 7443  # of the node's API, TCP
+
 
 class User(NamedTuple):
     """A daemon's user; its group has the same name and number."""

@@ -2,8 +2,8 @@
 several with commas between them: the same flists are on each), `bootstrap=`, and
 words that a node can do without (`enrol=`, `net.proxy=`; `node/network/plan.py` has more of those).
 
-If a key is repeated, the first value counts. Upstream's components disagreed on that, so one extra
-word could split a node between two networks.
+If a key is repeated, the value counts that upstream takes: the first, or for some the last
+(`common/bootwords.py`).
 
 A word that decides what the node runs or whom it trusts is refused if it is invalid. Any other is
 told and left out: a node that nobody can reach helps nobody. (Without `bootstrap=` a node whose
@@ -14,6 +14,7 @@ import re
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
+from common.bootwords import hide_user, read_words
 from common.farms import FARM_MAX
 from common.runmodes import RUN_MODES
 from node.model import BootParameters, NodeError
@@ -27,12 +28,8 @@ Tell = Callable[[str], None]
 
 
 def parse_words(text: str) -> dict[str, str]:
-    """Return the first value of every key; a word without "=" has the value ""."""
-    words: dict[str, str] = {}
-    for word in text.split():
-        key, _, value = word.partition("=")
-        words.setdefault(key, value)
-    return words
+    """Return the value of every key that counts; a word without "=" has the value ""."""
+    return read_words(text).chosen()
 
 
 def parse_parameters(text: str, tell: Tell) -> BootParameters:
@@ -108,8 +105,3 @@ def parse_proxy(url: str, tell: Tell) -> str:
         tell(f"cannot use net.proxy={hide_user(url)}: a proxy is http://HOST:PORT; using none")
         return ""
     return found
-
-
-def hide_user(text: str) -> str:
-    """Return `text` without what stands before the host of a URL: it may be a password."""
-    return re.sub(r"//[^/\s]*@", "//", text)

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from node.cmdline import hide_user
+from common.bootwords import hide_user
 from node.http import open_pool
 from node.model import BootParameters
 

@@ -38,6 +38,8 @@ class Status:
 
     def rows(self) -> dict[str, object]:
         """Return everything."""
+        network = read_network()
+        ignored = network.get("parameters_ignored")
         return {
             "release": self.about.get("VERSION_ID", ""),
             "boot_version": self.about.get("VERSION_ID", ""),
@@ -45,14 +47,14 @@ class Status:
             "stage": self.stage,
             "since": self.since,
             "hubs": [{"url": hub, "ms": in_ms(answer)} for hub, answer in self.hubs.items()],
-            "network": read_network(),
+            "network": network,
             "cache": describe_cache(self.cache),
             "problems": self.problems.rows(),
             "generation": 1,
             "update": {"state": "idle"},
             "farm": self.parameters.farm,
             "run_mode": self.parameters.runmode,
-            "parameters_ignored": self.ignored,
+            "parameters_ignored": [*self.ignored, *(ignored if isinstance(ignored, list) else ())],
         }
 
 

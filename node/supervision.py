@@ -12,7 +12,7 @@ from zinit.client.line import Client
 SERVICES = Path("/etc/zinit")
 STOP_DEADLINE_S = 60.0
 POLL_S = 0.1
-MEANWHILE_S = 5.0
+MEANWHILE_S = 2.0  # a network that takes over has name servers of its own
 SETTLED = ("Running", "Success")
 
 

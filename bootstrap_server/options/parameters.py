@@ -34,6 +34,7 @@ REFUSED = {
     "hub": _BY_SERVER,
     "bootstrap": _BY_SERVER,
     "enrol": _BY_SERVER,
+    "registry": _BY_SERVER,
     "net.interface": _BY_OPTION,
     "net.address": _BY_OPTION,
     "net.gateway": _BY_OPTION,
@@ -65,6 +66,8 @@ class Parameter(NamedTuple):
 
 _URL = r"(wss?|https?)://[A-Za-z0-9][A-Za-z0-9.-]*(:[0-9]{1,5})?(/[A-Za-z0-9._~/-]*)?"
 _VLAN = r"[1-9][0-9]{0,2}|[1-3][0-9]{3}|40[0-8][0-9]|409[0-4]|none|untagged|un"
+_BOND = r"(active-backup|802\.3ad)(,[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2}){5})*"
+_MTU = r"57[6-9]|5[89][0-9]|[6-9][0-9]{2}|[1-9][0-9]{3}"
 _TERMINAL = r"(tty[A-Z]{0,4}[0-9]{0,2}|hvc[0-9]{1,2})(,[0-9]{3,7}([noe]([5-8]r?)?)?)?"
 FORMS: Mapping[str, str] = {  # what to say of a value, and how to tell one
     "nothing": "",
@@ -73,6 +76,8 @@ FORMS: Mapping[str, str] = {  # what to say of a value, and how to tell one
     "a VLAN from 1 to 4094, or none": _VLAN,
     "random or swap": r"random|swap",
     "the name of a user": r"[A-Za-z0-9-]{1,39}",
+    "a mode, and MAC addresses": _BOND,
+    "a number from 576 to 9999": _MTU,
     "a terminal, like ttyS1,115200n8": _TERMINAL,
     "a whole number": r"[0-9]{1,6}",
     "a whole number, which may be negative": r"-?[0-9]{1,6}",
@@ -86,6 +91,16 @@ PARAMETERS: Mapping[str, Parameter] = {
     "disable-gpu": Parameter("node", "workloads get no graphics card", "disable-gpu"),
     "missing-ssd": Parameter("node", "hard disks alone will do", "missing-ssd"),
     "light": Parameter("node", "nothing; upstream's documents have it", "light"),
+    "net.bond": Parameter(
+        *("node", "these cards as one link; without MAC addresses, all cards"),
+        *("net.bond=active-backup", "a mode, and MAC addresses"),
+    ),
+    "net.mtu": Parameter(
+        "node",
+        "the MTU, instead of the network's own",
+        "net.mtu=1400",
+        "a number from 576 to 9999",
+    ),
     "vlan:priv": Parameter(
         *("node", "VLAN of the node's own network, once Linux runs (`vlan` is for iPXE as well)"),
         *("vlan:priv=10", "a VLAN from 1 to 4094, or none"),

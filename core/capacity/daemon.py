@@ -1,6 +1,5 @@
 """The daemon `capacity`: answers what the machine has, what of it is used, and how busy it is."""
 
-import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,8 +12,8 @@ from core.capacity.facts import Firmware, gather, read_firmware
 from core.capacity.load import Load
 from core.capacity.model import Resources
 from core.capacity.sysfs import System
-from core.capacity.watch import Watch
-from core.daemon import Work, run_daemon
+from core.capacity.watch import Watch, digest_of
+from core.daemon import Work, run_daemon, start_thread
 from core.places import API, CAPACITY, DOOR, REPORT, SCREEN
 from core.sandbox.confine import drop_capabilities
 from core.sandbox.profile import LOCAL, NETLINK, Profile
@@ -45,8 +44,9 @@ class Capacity:
         return gather(self.system, self.firmware, self._cache())
 
     def facts(self, _: Peer) -> dict[str, Any]:
-        """Return everything about the machine."""
-        return self.gather()
+        """Return everything about the machine, and the digest by which `changes` calls it."""
+        facts = self.gather()
+        return facts | {"digest": digest_of(facts)}
 
     def used(self, _: Peer) -> dict[str, int]:
         """Return what is taken of the capacity."""
@@ -86,7 +86,7 @@ def begin() -> Work:
     system = System()
     capacity = Capacity(system, read_firmware(system))
     drop_capabilities()
-    threading.Thread(target=capacity.watch.run, daemon=True).start()
+    start_thread(capacity.watch.run)
     return Work(capacity.methods())
 
 

@@ -1,4 +1,5 @@
-"""The name servers in routers' advertisements (RDNSS, RFC 8106): the kernel leaves them to others.
+"""What the kernel leaves to others in routers' advertisements: name servers (RDNSS, RFC 8106) and
+whether to ask by DHCPv6.
 
 Any machine on the network can send one, so nothing in it is trusted: what can't be parsed is
 ignored, and it counts only if it comes from this very network (RFC 4861, section 6.1.2).
@@ -9,32 +10,50 @@ import contextlib
 import ipaddress
 import socket
 import struct
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
+from node.network.discovery import open_socket
 from node.network.leases import MAX_NAME_SERVERS, host_address
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 ROUTER_ADVERTISEMENT = 134
 FIXED_BYTES = 16
 RDNSS = 25
 RDNSS_HEAD_BYTES, ADDRESS_BYTES, UNIT_BYTES = 8, 16, 8
 LIFETIME = struct.Struct("!4xI")
-ICMP6_FILTER = 1  # <linux/icmpv6.h>; a set bit blocks
-FILTER_WORDS = 8
+MTU, MTU_BYTES = 5, 8
+MANAGED, OTHER = 0x80, 0x40  # flags: DHCPv6 has addresses; or only what is beside them
+FLAGS_AT = 5
 NOT_FORWARDED = 255  # the hop limit of a message that no router has passed on
 MOST_BYTES = 9216
 CONTROL_BYTES = 64
 
 
+@dataclass(frozen=True)
+class Advertisement:
+    """What a router has said last; `mtu` is 0 if it names none."""
+
+    name_servers: tuple[str, ...] = ()
+    is_managed: bool = False
+    has_other: bool = False
+    mtu: int = 0
+
+
 class Advertisements:
-    """Listens from `open` until `close`; `name_servers` are the last ones heard, by link."""
+    """Listens from `open` until `close`; `heard` is the last message of each link."""
 
     def __init__(self) -> None:
-        self.name_servers: dict[str, tuple[str, ...]] = {}
+        self.heard: dict[str, Advertisement] = {}
+        self.wake: Callable[[], None] = lambda: None
         self.socket: socket.socket | None = None
 
     def open(self) -> None:
         """Start listening, if there is IPv6."""
         with contextlib.suppress(OSError):
-            self.socket = open_socket()
+            self.socket = open_socket(ROUTER_ADVERTISEMENT)
             asyncio.get_running_loop().add_reader(self.socket, self.receive)
 
     def close(self) -> None:
@@ -54,32 +73,18 @@ class Advertisements:
             return
         hops = [int.from_bytes(value[:1], "little") for _, _, value in control]
         if hops == [NOT_FORWARDED] and sender[0].startswith("fe80:"):
-            servers = parse_advertisement(data, link)
-            if servers is not None:
-                self.name_servers[link] = servers
+            heard = parse_advertisement(data, link)
+            if heard is not None and heard != self.heard.get(link):
+                self.heard[link] = heard
+                self.wake()
 
 
-def open_socket() -> socket.socket:
-    """Return a socket that gets advertisements only, with their hop limits."""
-    raw = socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6)
-    try:
-        raw.setblocking(False)
-        words = [0xFFFFFFFF] * FILTER_WORDS
-        words[ROUTER_ADVERTISEMENT // 32] ^= 1 << ROUTER_ADVERTISEMENT % 32
-        raw.setsockopt(socket.IPPROTO_ICMPV6, ICMP6_FILTER, struct.pack("=8I", *words))
-        raw.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVHOPLIMIT, 1)
-    except OSError:
-        raw.close()
-        raise
-    return raw
-
-
-def parse_advertisement(data: bytes, link: str) -> tuple[str, ...] | None:
-    """Return the name servers in a router's advertisement; None if it is none, or is broken."""
+def parse_advertisement(data: bytes, link: str) -> Advertisement | None:
+    """Return what a router's advertisement says; None if it is none, or is broken."""
     if len(data) < FIXED_BYTES or data[0] != ROUTER_ADVERTISEMENT:
         return None
     servers: list[str] = []
-    at = FIXED_BYTES
+    at, mtu = FIXED_BYTES, 0
     while at + 2 <= len(data):
         kind, size = data[at], data[at + 1] * UNIT_BYTES
         option = data[at : at + size]
@@ -87,8 +92,12 @@ def parse_advertisement(data: bytes, link: str) -> tuple[str, ...] | None:
             return None
         if kind == RDNSS and size > RDNSS_HEAD_BYTES and LIFETIME.unpack_from(option)[0]:
             servers += parse_addresses(option[RDNSS_HEAD_BYTES:], link)
+        if kind == MTU and size == MTU_BYTES:
+            mtu = LIFETIME.unpack_from(option)[0]
         at += size
-    return tuple(dict.fromkeys(servers))[:MAX_NAME_SERVERS]
+    chosen = tuple(dict.fromkeys(servers))[:MAX_NAME_SERVERS]
+    flags = data[FLAGS_AT]
+    return Advertisement(chosen, bool(flags & MANAGED), bool(flags & OTHER), mtu)
 
 
 def parse_addresses(data: bytes, link: str) -> list[str]:

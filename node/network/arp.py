@@ -12,8 +12,8 @@ EVERYONE = b"\xff" * MAC_BYTES
 AGAIN_S = 1.0
 
 
-async def wait_for_neighbour(link: str, own: str, address: str) -> None:
-    """Return once the machine with an IPv4 address answers on `link`; asks every second.
+async def wait_for_neighbour(link: str, own: str, address: str, again_s: float = AGAIN_S) -> None:
+    """Return once the machine with an IPv4 address answers on `link`; asks every `again_s`.
 
     `own` is the asking address. Raises `OSError` if the link can't be used.
     """
@@ -25,7 +25,7 @@ async def wait_for_neighbour(link: str, own: str, address: str) -> None:
         while True:
             wire.sendto(question, (link, ETH_P_ARP, 0, 0, EVERYONE))
             try:
-                async with asyncio.timeout(AGAIN_S):
+                async with asyncio.timeout(again_s):
                     while not is_reply(await loop.sock_recv(wire, MESSAGE.size), address):
                         await asyncio.sleep(0)  # a flood must not keep other links waiting
             except TimeoutError:

@@ -1,7 +1,7 @@
 """Leases: addresses of links, by DHCP or from elsewhere; parsed, checked, compared. No I/O."""
 
 import ipaddress
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
@@ -16,11 +16,15 @@ Interface = ipaddress.IPv4Interface | ipaddress.IPv6Interface
 
 
 class Source(Enum):
-    """Who has given an address: a server, the kernel's command line, or a router (SLAAC)."""
+    """Who has given an address: a server, the kernel's command line, a router (SLAAC)."""
 
     DHCP = "DHCP"
+    DHCP6 = "DHCPv6"
     STATIC = "the kernel's command line"
     ROUTER = "router advertisements"
+
+
+STRENGTHS = (Source.ROUTER, Source.DHCP6, Source.DHCP, Source.STATIC)  # the strongest is last
 
 
 @dataclass(frozen=True)
@@ -75,6 +79,14 @@ class Lease:
         text += "".join(f", route {route}" for route in self.routes)
         text += f", search {' '.join(self.search)}" if self.search else ""
         return text + (f", mtu {self.mtu}" if self.mtu else "")
+
+
+@dataclass(frozen=True)
+class Told:
+    """What DHCPv6 tells beside an address."""
+
+    name_servers: tuple[str, ...] = ()
+    search: tuple[str, ...] = ()
 
 
 def parse_lease(link: str, ack: Mapping[str, Any]) -> Lease:
@@ -136,14 +148,20 @@ def host_address(text: str, parse: Callable[[str], Address] = ipaddress.IPv4Addr
     return str(address)
 
 
-def choose_lease(leases: list[Lease], *, is_patience_over: bool) -> Lease | None:
-    """Return the first complete lease; when patience is over, the most complete one."""
-    for lease in leases:
-        if lease.is_complete:
-            return lease
-    if not is_patience_over or not leases:
-        return None
-    return max(leases, key=lambda lease: lease.rank)
+def best_lease(leases: Iterable[Lease]) -> Lease | None:
+    """Return the lease of a link with which most can be done."""
+    return max(leases, key=strength, default=None)
+
+
+def strength(lease: Lease) -> tuple[bool, tuple[bool, bool], int]:
+    """Return what compares the leases of one link."""
+    return lease.source is Source.STATIC, lease.rank, STRENGTHS.index(lease.source)
+
+
+def by_preference(lease: Lease) -> tuple[bool, int, int]:
+    """Return what sorts leases as upstream does: a private router first, the smallest address."""
+    is_private = bool(lease.router) and ipaddress.ip_address(lease.router).is_private
+    return not is_private, lease.interface.version, int(lease.interface.ip)
 
 
 def resolv_conf(lease: Lease) -> str:

@@ -39,13 +39,17 @@ def read_mtu(name: str, sys_net: Path = SYS_NET) -> int:
 
 def describe_link(name: str, sys_net: Path = SYS_NET) -> str:
     """Return "eth0 (virtio_net, 52:54:00:12:34:56)" for the log."""
+    return f"{name} ({describe_driver(name, sys_net)}, {read_mac(name, sys_net) or '?'})"
+
+
+def describe_driver(name: str, sys_net: Path = SYS_NET) -> str:
+    """Return a card's driver, or "on eth0" for a link that stands on others."""
     link = sys_net / name
-    below = [path.name.removeprefix("lower_") for path in link.glob("lower_*")]
     try:
-        driver = (link / "device" / "driver").resolve(strict=True).name
+        return (link / "device" / "driver").resolve(strict=True).name
     except OSError:
-        driver = f"on {below[0]}" if below else "no driver"
-    return f"{name} ({driver}, {read_mac(name, sys_net) or '?'})"
+        below = sorted(path.name.removeprefix("lower_") for path in link.glob("lower_*"))
+        return f"on {', '.join(below)}" if below else "no driver"
 
 
 def read_mac(name: str, sys_net: Path = SYS_NET) -> str:
@@ -54,3 +58,11 @@ def read_mac(name: str, sys_net: Path = SYS_NET) -> str:
         return (sys_net / name / "address").read_text().strip()
     except OSError:
         return ""
+
+
+def read_own_mac(name: str, sys_net: Path = SYS_NET) -> str:
+    """Return the MAC address that a card has of its own: in a bond, all cards show the bond's."""
+    try:
+        return (sys_net / name / "bonding_slave" / "perm_hwaddr").read_text().strip()
+    except OSError:
+        return read_mac(name, sys_net)

@@ -17,20 +17,25 @@ from tests.helpers.node import dhcpd
 NODE = """
 import os, sys
 from pathlib import Path
-from node.cmdline import parse_words
 from node.network.plan import parse_plan
 from node.network.service import serve
-plan = parse_plan(parse_words(sys.argv[2]), print)
+from node.network.status import Status
+from common.bootwords import find_ignored, read_words
+words = read_words(sys.argv[2])
+ignored = find_ignored(words)
+plan = parse_plan(words.chosen(), ignored.append)
+for line in ignored:
+    print(line)
 def links():
-    return sorted({"dead0", "wire0"} & set(os.listdir("/sys/class/net")))
-sys.exit(serve(links, Path(sys.argv[1]), plan))
+    return sorted({"dead0", "wire0", "wire1"} & set(os.listdir("/sys/class/net")))
+sys.exit(serve(links, Path(sys.argv[1]), plan, Status(Path(sys.argv[3]), plan, ignored)))
 """
 
 # Code for `Lab.start_node`: the node waits for shorter times than a real one.
 QUICK = """
-from node.network import selection
-selection.PATIENCE_S, selection.FIRST_PAUSE_S = 1.0, 0.3
-selection.CARRIER_INTERVAL_S, selection.CARRIER_PATIENCE_S = 0.2, 1.0
+from node.network import choice, clients, machine
+choice.PATIENCE_S, clients.FIRST_PAUSE_S = 1.0, 0.3
+machine.FADING_S = 1.0
 """
 
 
@@ -41,12 +46,20 @@ class Lab:
         self.folder = folder
         self.node, self.host = f"{name}-n", f"{name}-h"
         self.resolv_conf = folder / "resolv.conf"
+        self.status_file = folder / "run" / "network.json"
         self.running: list[subprocess.Popen[bytes]] = []
 
     def ip(self, where: str, *words: str) -> str:
         """Run ip(8) in a namespace; return its output."""
         call = ["ip", "-n", where, *words]
         return subprocess.run(call, capture_output=True, text=True, timeout=60, check=True).stdout
+
+    def add_cable(self, peer: str, wire: str, address: str) -> None:
+        """Add a cable from the host's link `peer`, with an address, to the node's link `wire`."""
+        words = ("type", "veth", "peer", wire, "netns", self.node)
+        self.ip(self.host, "link", "add", peer, *words)
+        self.ip(self.host, "link", "set", peer, "up")
+        self.ip(self.host, "addr", "add", address, "dev", peer)
 
     def start(self, where: str, log: str, *words: str) -> subprocess.Popen[bytes]:
         """Start a program in a namespace; its output goes to the file `log`."""
@@ -56,15 +69,20 @@ class Lab:
         self.running.append(process)
         return process
 
-    def start_dnsmasq(self, link: str, *words: str) -> None:
+    def run(self, where: str, *words: str) -> str:
+        """Run a program in a namespace to its end; return its output."""
+        call = ["ip", "netns", "exec", where, *words]
+        return subprocess.run(call, capture_output=True, text=True, timeout=60, check=True).stdout
+
+    def start_dnsmasq(self, link: str, *words: str) -> subprocess.Popen[bytes]:
         """Start dnsmasq on a link of the host, without a name server."""
-        self.start(
+        return self.start(
             self.host,
             "dnsmasq.log",
             *(need_tool("dnsmasq"), "--keep-in-foreground", "--conf-file=/dev/null", "--port=0"),
             *(f"--interface={link}", "--bind-interfaces", "--dhcp-authoritative", "--log-dhcp"),
             *("--log-facility=-", "--user=root", "--pid-file", "--no-ping"),
-            *(f"--dhcp-leasefile={self.folder / 'leases'}", *words),
+            *(f"--dhcp-leasefile={self.folder / link}.leases", *words),
         )
 
     def serve(self, **plan: Any) -> subprocess.Popen[bytes]:
@@ -75,7 +93,16 @@ class Lab:
     def start_node(self, code: str = "", words: str = "") -> subprocess.Popen[bytes]:
         """Start the node's network service with a kernel command line; it runs `code` first."""
         call = [sys.executable, "-c", code + NODE, str(self.resolv_conf), words]
+        call.append(str(self.status_file))
         return self.start(self.node, "node.log", *call)
+
+    def status(self) -> dict[str, Any]:
+        """Return what the node says of its network; nothing so far if it has not begun."""
+        try:
+            found: dict[str, Any] = json.loads(self.status_file.read_text())
+        except FileNotFoundError:
+            return {"state": "", "links": [], "decisions": []}
+        return found
 
     def said(self) -> str:
         """Return what the node has logged."""
@@ -124,8 +151,9 @@ def open_lab(folder: Path) -> Iterator[Lab]:
         for name in (lab.node, lab.host):
             subprocess.run(["ip", "netns", "add", name], timeout=60, check=True)
             stack.callback(subprocess.run, ["ip", "netns", "delete", name], timeout=60, check=False)
-        lab.ip(lab.host, "link", "add", "peer", "type", "veth", "peer", "wire0", "netns", lab.node)
-        lab.ip(lab.host, "link", "set", "peer", "up")
-        lab.ip(lab.host, "addr", "add", "10.9.0.1/24", "dev", "peer")
+        # A neighbour that says that it is no router loses the default route.
+        setting = "/proc/sys/net/ipv6/conf/all/forwarding"
+        lab.run(lab.host, "sh", "-c", f"echo 1 > {setting}")
+        lab.add_cable("peer", "wire0", "10.9.0.1/24")
         stack.callback(lab.close)
         yield lab

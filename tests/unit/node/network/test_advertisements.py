@@ -5,7 +5,7 @@ from ipaddress import IPv6Address
 
 import pytest
 
-from node.network.advertisements import parse_advertisement
+from node.network.advertisements import Advertisement, parse_advertisement
 
 HEAD = bytes([134, 0, 0, 0, 64, 0, 7, 8]) + bytes(8)
 PREFIX = bytes([3, 4]) + bytes(30)
@@ -20,15 +20,25 @@ def rdnss(*servers: str, lifetime: int = 600) -> bytes:
 
 def test_all_options_count() -> None:
     data = HEAD + rdnss("2001:db8::53") + PREFIX + rdnss("fe80::1", "2001:db8::53")
-    assert parse_advertisement(data, "eth0") == ("2001:db8::53", "fe80::1%eth0")
-    assert parse_advertisement(HEAD + PREFIX, "eth0") == ()
+    assert parse_advertisement(data, "eth0") == Advertisement(("2001:db8::53", "fe80::1%eth0"))
+    assert parse_advertisement(HEAD + PREFIX, "eth0") == Advertisement()
+
+
+def test_whether_to_ask_by_dhcpv6_and_the_mtu() -> None:
+    mtu = bytes([5, 1, 0, 0]) + (1400).to_bytes(4, "big")
+    data = HEAD[:5] + b"\x80" + HEAD[6:]
+    assert parse_advertisement(data + mtu, "eth0") == Advertisement((), is_managed=True, mtu=1400)
+    data = HEAD[:5] + b"\x40" + HEAD[6:]
+    assert parse_advertisement(data, "eth0") == Advertisement((), has_other=True)
 
 
 def test_a_server_that_is_withdrawn_or_none() -> None:
-    assert parse_advertisement(HEAD + rdnss("2001:db8::53", lifetime=0), "eth0") == ()
-    assert parse_advertisement(HEAD + rdnss("::1", "ff02::1", "::"), "eth0") == ()
+    assert parse_advertisement(HEAD + rdnss("2001:db8::53", lifetime=0), "eth0") == Advertisement()
+    assert parse_advertisement(HEAD + rdnss("::1", "ff02::1", "::"), "eth0") == Advertisement()
     many = rdnss(*(f"2001:db8::{n}" for n in range(1, 9)))
-    assert parse_advertisement(HEAD + many, "eth0") == tuple(f"2001:db8::{n}" for n in (1, 2, 3))
+    assert parse_advertisement(HEAD + many, "eth0") == Advertisement(
+        ("2001:db8::1", "2001:db8::2", "2001:db8::3")
+    )
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from node.model import NodeError
-from node.network.leases import Lease, choose_lease, parse_lease, resolv_conf
+from node.network.leases import Lease, parse_lease, resolv_conf
 
 
 def ack(**options: Any) -> dict[str, Any]:
@@ -52,18 +52,6 @@ def test_an_invalid_option_is_refused(options: dict[str, Any]) -> None:
 def test_an_address_that_no_host_can_have(address: str) -> None:
     with pytest.raises(NodeError):
         parse_lease("eth0", {**ack(), "yiaddr": address})
-
-
-def test_a_complete_lease_wins_over_an_earlier_incomplete_one() -> None:
-    bare, full = lease("eth0"), lease("eth1", **FULL)
-    assert choose_lease([bare, full], is_patience_over=False) is full
-
-
-def test_an_incomplete_lease_is_chosen_only_after_a_while() -> None:
-    bare, routed = lease("eth0"), lease("eth1", router=["10.0.2.2"])
-    assert choose_lease([bare, routed], is_patience_over=False) is None
-    assert choose_lease([bare, routed], is_patience_over=True) is routed
-    assert choose_lease([], is_patience_over=True) is None
 
 
 def test_classless_routes_replace_the_router() -> None:

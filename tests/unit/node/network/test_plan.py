@@ -106,3 +106,5 @@ def test_what_the_kernel_has_made_of_advertisements(tmp_path: Path) -> None:
     assert lease is not None and lease.is_complete
     assert str(lease) == "eth0: 2001:db8::6/64, router fe80::1, dns 2001:db8::53"
     assert find_automatic("eth1", (), addresses, routes) is None  # its address is deprecated
+    own = {ipaddress.IPv6Address("2001:db8::6")}
+    assert find_automatic("eth0", (), addresses, routes, own) is None  # set by the node itself
