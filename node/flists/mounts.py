@@ -31,7 +31,7 @@ KERNEL_FOLDERS = ("proc", "sys", "dev")
 RUN = Path("/run")
 OVERLAY_SIZE = "50%"
 CACHE_SHARE = 4  # the block cache may use a quarter of RAM
-MOUNT_DEADLINE_S = 60.0
+MOUNT_DEADLINE_S = 120.0
 
 
 @dataclass(frozen=True)
@@ -48,8 +48,13 @@ class Sources:
     is_shared: bool = False
 
 
-def mount_flist(client: Client, flist: Flist, sources: Sources) -> None:
-    """Mount a flist and make its root; if it is mounted already, that goes first."""
+def mount_flist(
+    client: Client, flist: Flist, sources: Sources, beside: Flist | None = None
+) -> None:
+    """Mount a flist and make its root; if it is mounted already, that goes first.
+
+    The services of a workload `beside` it go on: those of both have one /run, with their sockets.
+    """
     unmount_flist(client, flist)
     flist.lower.mkdir(parents=True, exist_ok=True)
     if not sources.is_shared:
@@ -60,6 +65,8 @@ def mount_flist(client: Client, flist: Flist, sources: Sources) -> None:
     wait_for_services(client, [flist.service], MOUNT_DEADLINE_S)
     spare(int(str(client.status(flist.service)["pid"])))
     ROOTS[flist.role](flist)
+    if flist.role == WORKLOAD:
+        make_run(flist, beside)
 
 
 def spare(pid: int) -> None:
@@ -97,7 +104,15 @@ def make_workload_root(flist: Flist) -> None:
     mount_overlay(flist.lower, upper, work, flist.root)
     for name in KERNEL_FOLDERS:
         mount(str(KERNEL / name), make_mount_point(flist.root, name), "", MS_BIND | MS_REC)
-    mount("tmpfs", make_mount_point(flist.root, "run"), "tmpfs", options="mode=755")
+
+
+def make_run(flist: Flist, beside: Flist | None) -> None:
+    """Mount /run in a workload's root: that of a running workload, or a new one."""
+    place = make_mount_point(flist.root, "run")
+    if beside is not None:
+        mount(str(beside.root / "run"), place, "", MS_BIND)
+    else:
+        mount("tmpfs", place, "tmpfs", options="mode=755")
 
 
 def make_core_root(flist: Flist) -> None:
