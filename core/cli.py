@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 # daemon -> its module, which has `main() -> exit status`
 DAEMONS: dict[str, str] = {
+    "announce": "core.announce.daemon",
+    "api": "core.api.daemon",
     "capacity": "core.capacity.daemon",
     "identity": "core.identity.daemon",
     "identity-prepare": "core.identity.prepare",
