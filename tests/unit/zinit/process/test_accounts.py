@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from zinit.files.reading import parse_service
+from zinit.life.unit import is_transient
 from zinit.process import accounts, roots
 from zinit.process.spawn import read_environment
 
@@ -75,13 +76,14 @@ def test_what_is_no_usable_file_is_refused_at_once(root: Path, kind: str) -> Non
     assert time.monotonic() - begun < 5.0
 
 
-def test_a_file_system_that_hangs_has_a_deadline(
+def test_a_file_system_that_hangs_has_a_deadline_and_is_tried_again(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(roots, "read_in_root", lambda *_: time.sleep(60))
     monkeypatch.setattr(accounts, "LOOK_UP_S", 0.05)
-    with pytest.raises(ValueError, match="cannot be read in time"):
+    with pytest.raises(OSError, match="cannot be read in time") as caught:
         find(root)
+    assert is_transient(caught.value)
     os.waitpid(-1, 0)
 
 
