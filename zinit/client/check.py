@@ -12,7 +12,6 @@ from zinit.files.service import Service
 from zinit.files.signals import NUMBERS
 from zinit.files.words import split_words
 from zinit.life.graph import find_cycles
-from zinit.life.unit import describe
 from zinit.process.accounts import find_account
 from zinit.process.roots import find_status
 from zinit.process.spawn import DEFAULT_PATH
@@ -168,11 +167,10 @@ def check_surroundings(
     inside = Service.restore({**service.dump(), "root": world.root.rstrip("/")})
     try:
         find_account(inside)
-    except (OSError, ValueError) as error:
-        text = describe(error)
-        keys = ("user",) if text.startswith("there is no user") else ("groups", "group")
+    except ValueError as error:
+        keys = ("user",) if str(error).startswith("there is no user") else ("groups", "group")
         line = next((lines[key] for key in keys if key in lines), 0)
-        findings.append(Finding(WARNING, path, line, f"{text} {world.name}"))
+        findings.append(Finding(WARNING, path, line, f"{error} {world.name}"))
     return findings
 
 

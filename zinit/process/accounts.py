@@ -19,7 +19,12 @@ NUMBER_LIMIT = 0xFFFFFFFF  # (uid_t) -1 is no user
 LOOK_UP_S = 0.5
 ANSWER_LIMIT = 1 << 16
 SIGKILL = 9
-EAGAIN = 11
+
+
+class LateError(ValueError):
+    """The files were not read in time; they may be later, when the file system has answered."""
+
+    errno = 11  # EAGAIN: the start is tried again
 
 
 class Account:
@@ -37,9 +42,6 @@ class Account:
 
 def find_account(service: "Service") -> Account:
     """Return the account; raises `ValueError` for unknown names and files that cannot be read.
-
-    Files that take too long are an `OSError` after which the start is tried again: a flist's blocks
-    may be on their way, or the machine is busy.
 
     With `root`, names are looked up in the files below it, which give its numbers their meaning.
     """
@@ -62,7 +64,7 @@ def find_apart(service: "Service") -> Account:
             os.close(writer)
     if not said:
         os.kill(pid, SIGKILL)  # it may be stuck in a file system; the loop reaps it
-        raise OSError(EAGAIN, f"the users of {service.root} cannot be read in time")
+        raise LateError(f"the users of {service.root} cannot be read in time")
     os.waitpid(pid, 0)
     return parse_answer(said)
 

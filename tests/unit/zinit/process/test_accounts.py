@@ -76,15 +76,15 @@ def test_what_is_no_usable_file_is_refused_at_once(root: Path, kind: str) -> Non
     assert time.monotonic() - begun < 5.0
 
 
-def test_a_file_system_that_hangs_has_a_deadline_and_is_tried_again(
+def test_a_file_system_that_hangs_has_a_deadline(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(roots, "read_in_root", lambda *_: time.sleep(60))
     monkeypatch.setattr(accounts, "LOOK_UP_S", 0.05)
-    with pytest.raises(OSError, match="cannot be read in time") as caught:
+    with pytest.raises(ValueError, match="cannot be read in time") as caught:
         find(root)
-    assert is_transient(caught.value)
     os.waitpid(-1, 0)
+    assert is_transient(caught.value)  # zinit tries to start the service again
 
 
 def test_numbers_that_are_no_users_are_ignored(root: Path) -> None:
