@@ -8,11 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from common.nodes.envelope import seal
 from registry.log.merkle import EMPTY, leaf_hash, verify_consistency, verify_inclusion
 from registry.log.notes import find_signature, parse_head, parse_verifier, split_note
 from registry.names import month_of
-from registry.state.key import read_key
 from tests.helpers.registry.served import Client, serving, zos
 from tests.helpers.registry.site import Node
 from tests.helpers.serving.process import Running
@@ -121,7 +119,7 @@ def test_what_was_answered_survives_a_kill(tmp_path: Path, state: Path) -> None:
     key = tmp_path / "farm.key"
     zos("farm", "key", key)
     accepted = 0
-    for _ in range(3):
+    for _ in range(2):
         with serving(state) as server:
             if not accepted:
                 zos("farm", "register", server.url, "--key", key, "--name", "one")
@@ -129,7 +127,7 @@ def test_what_was_answered_survives_a_kill(tmp_path: Path, state: Path) -> None:
             accepted += sum(node.register()[0] == 200 for node in nodes)
             server.process.send_signal(signal.SIGKILL)
             server.process.wait(60)
-    assert accepted == 15
+    assert accepted == 10
     assert f"{1 + accepted} entries" in zos("check", "--state", state)
 
 
@@ -145,22 +143,3 @@ def test_several_workers_write_one_log(tmp_path: Path, state: Path) -> None:
             assert node.report()[0] == 200
         assert server.stop() == 0
     assert "21 entries" in zos("check", "--state", state)
-
-
-def test_a_message_of_openssls_key_is_taken(tmp_path: Path, state: Path) -> None:
-    """The farm's key is a plain file that other tools can make and use."""
-    key = tmp_path / "farm.key"
-    zos("farm", "key", key)
-    private = read_key(key)
-    public = private.public_key().public_bytes_raw()
-    fields = {
-        "farm": None,
-        "sequence": 1,
-        "name": "one",
-        "owner": base64.b64encode(public).decode(),
-    }
-    with serving(state) as server:
-        status, said = Client([server])(
-            "POST", "/api/v1/farms", seal(private.sign, public, "farm", fields)
-        )
-    assert (status, said["farm"]) == (201, 1)

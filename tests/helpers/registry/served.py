@@ -1,28 +1,28 @@
 """Registries as processes of their own."""
 
 import contextlib
+import io
 import json
-import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.helpers.checkout import TOP
+from common.errors import run_command
+from registry.cli import main
 from tests.helpers.serving.process import Running, running
 
 ZOS = [sys.executable, "-m", "zero_os"]
-END_WITHIN_S = 120
+PROG = "zos registry"
 
 
 def zos(*words: str | Path, is_good: bool = True) -> str:
-    """Run `zos registry`; return what it prints, or what it says if it has to fail."""
-    done = subprocess.run(
-        [*ZOS, "registry", *map(str, words)],
-        capture_output=True, text=True, timeout=END_WITHIN_S, cwd=TOP, check=False,
-    )  # fmt: skip
-    assert (done.returncode == 0) == is_good, done.stderr
-    return done.stdout if is_good else done.stderr
+    """Run a command of `zos registry` here; return what it prints, or says if it has to fail."""
+    said, printed = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(said):
+        status = run_command(lambda argv: main(argv, PROG), list(map(str, words)), PROG)
+    assert (status == 0) == is_good, said.getvalue()
+    return printed.getvalue() if is_good else said.getvalue()
 
 
 @contextlib.contextmanager
