@@ -37,8 +37,8 @@ ROOMS = {
         "pages", "web", "lan", "redfish", "commands", "cli",
     ),
     "core": (
-        "errors", "places", "sandbox", "daemon", "identity", "capacity", "report", "certificates",
-        "api", "announce", "remote", "cli",
+        "errors", "places", "sandbox", "daemon", "identity", "capacity", "report", "update",
+        "certificates", "api", "announce", "remote", "cli",
     ),
     "flist": (
         "errors", "values", "folders", "model", "format", "blocks", "http", "server", "store",
