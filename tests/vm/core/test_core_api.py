@@ -16,14 +16,15 @@ from image.model import Release
 from serving.listen import open_listener
 from serving.run import serve_in_thread
 from tests.helpers.checkout import TOP
-from tests.helpers.vm.node import BOOT_S, boot_node
+from tests.helpers.vm.node import boot_node
 from tests.helpers.waiting import wait_until
 from zero_os.boot.hub import LocalHub
 from zero_os.boot.node import REDIS_PORT, ask_workload
 
-pytestmark = [pytest.mark.vm, pytest.mark.matrix, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.vm, pytest.mark.matrix, pytest.mark.timeout(1800)]
 
 FARM = 4711
+BOOT_S = 600
 MDNS_PORT = 5353
 # The ports that something listens on, by protocol, but for those on the loopback only.
 LISTENERS = """
@@ -55,7 +56,7 @@ class Farmer:
         environment = os.environ | {"XDG_CONFIG_HOME": str(self.folder)}
         command = [sys.executable, "-m", "zero_os", "node", *self.node, *words]
         done = subprocess.run(
-            command, cwd=TOP, env=environment, capture_output=True, text=True, timeout=120
+            command, cwd=TOP, env=environment, capture_output=True, text=True, timeout=300
         )
         assert done.returncode == 0, done.stderr
         return done.stdout
