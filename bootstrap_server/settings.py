@@ -47,6 +47,9 @@ class BootstrapSettings(ServerSettings):
     hub: str = Field(
         description="URL where nodes fetch their file systems; several with commas between them"
     )
+    registry: str = Field(
+        default="", description="URL of the registry that nodes report to; empty: to none"
+    )
     allow_parameter: list[str] = Field(
         default=[],
         description="name of a further kernel parameter that farmers may set; can be repeated",
@@ -121,7 +124,7 @@ class Settings:
     """The addresses and the folder that one application works with.
 
     Nodes reach the server at `public_url` and fetch their file systems from `hub_url`, which may be
-    several URLs with commas between them. `releases`
+    several URLs with commas between them, and report to `registry_url`, if it is set. `releases`
     holds a folder `<run mode>/{vmlinuz,initramfs.zst}` for each channel. Browsers reach the server
     at `page_url`, which differs from `public_url` when the nodes are in a virtual network.
     `parameters` are the names of kernel parameters that farmers may set beside the documented ones.
@@ -150,6 +153,7 @@ class Settings:
     reports_per_minute: int = 12000
     unknown_nodes: str = ""
     kernels: Path | None = None
+    registry_url: str = ""
 
     def __post_init__(self) -> None:
         """Check the addresses, and remove the slash at their ends."""
@@ -163,6 +167,9 @@ class Settings:
             )
         mirrors = tuple(check_url(mirror, "mirror's URL") for mirror in self.mirrors)
         object.__setattr__(self, "mirrors", mirrors)
+        if self.registry_url:
+            registry = check_url(self.registry_url, "registry's URL")
+            object.__setattr__(self, "registry_url", registry)
         page_url = check_url(self.page_url or self.public_url, "page's URL")
         object.__setattr__(self, "page_url", page_url)
 

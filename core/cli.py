@@ -6,10 +6,13 @@ from collections.abc import Sequence
 
 # daemon -> its module, which has `main() -> exit status`
 DAEMONS: dict[str, str] = {
+    "announce": "core.announce.daemon",
+    "api": "core.api.daemon",
     "capacity": "core.capacity.daemon",
     "identity": "core.identity.daemon",
     "identity-prepare": "core.identity.prepare",
     "report": "core.report.daemon",
+    "update": "core.update.daemon",
 }
 
 

@@ -54,11 +54,11 @@ class Running:
 
 def admit_release(
     parameters: BootParameters, image: Image | None = None, cache: DiskCache | None = None
-) -> Manifest | None:
+) -> tuple[Channel, Manifest | None] | None:
     """Return if the channel of the run mode lets this release run; else raise `ZosError`.
 
-    The result is the manifest of the release that the channel holds now, None if it holds none. An
-    image without a trusted root, which only development releases are, has no channel. What the
+    The result is the channel, and the manifest of the release that it holds now, if any. An image
+    without a trusted root, which only development releases are, has no channel: None. What the
     channel was verified with is kept in the cache, which stands in for a server that is away.
     """
     image = image or Image()
@@ -76,7 +76,7 @@ def admit_release(
     places = {"root": image.root, "state": image.state, "image": image.about}
     channel, manifest = check_channel(url, name, **places, proxy=proxy, cache=cache)
     log(judge(running, channel, manifest, lambda: fetch_held(url, channel, proxy, cache)))
-    return manifest
+    return channel, manifest
 
 
 def read_running(image: Image) -> Running:

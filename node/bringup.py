@@ -13,6 +13,8 @@ from pathlib import Path
 from common.bootcodes import describe
 from common.errors import ZosError
 from common.notify import notify_ready
+from common.releases.channel import Channel
+from common.releases.manifest import Manifest
 from node.admission import admit_release, read_about
 from node.cmdline import parse_parameters
 from node.door.door import Door
@@ -24,12 +26,20 @@ from node.flists.mounts import unmount_everything
 from node.flists.part import Part
 from node.flists.prepare import Preparer
 from node.flists.start import stop_services
+from node.generations.health import is_any_there
+from node.generations.held import Held, Source, from_channel
+from node.generations.leftovers import mount_beside
+from node.generations.machine import Record
+from node.generations.saved import Saved, load
+from node.generations.switch import READY_WITHIN_S, Services
+from node.generations.updater import Site, Updater
 from node.lockdown import close_early, close_modules
 from node.log import log as write_log
 from node.model import BootParameters, NodeError
 from node.problems import Problems
 from node.report import Reporter, read_machine
 from node.status import Status
+from node.supervision import SERVICES
 from node.trying import Trying
 from zinit.client.line import Client
 
@@ -56,12 +66,14 @@ def main() -> int:
     reporter.reached("linux")
     status.reach("network")
     reporter.reached("network")
-    with Door(client, status):
-        manifest = trying.until_done(lambda: admit_release(parameters, cache=search.result()))
+    door = Door(client, status)
+    with door:
+        found = trying.until_done(lambda: admit_release(parameters, cache=search.result()))
         status.reach("channel")
         reporter.reached("channel")
         node = Node(client, parameters, reporter, status, search.result)
-        node.start(choose(parameters, manifest))
+        updater = start_updates(node, found)
+        door.add_updates(updater)
         node.run()
     return 0
 
@@ -113,12 +125,14 @@ class Node:
 
     def start(self, wanted: tuple[Wanted, ...]) -> None:
         """Begin to bring up a set of flists."""
-        self.status.parts = [
-            Part(self.client, one, self.preparer, self.trying(one.role), self.told)
-            for one in wanted
-        ]
+        self.status.parts += [self.make_part(one) for one in wanted]
         for part in self.status.parts:
             part.start()
+
+    def make_part(self, wanted: Wanted) -> Part:
+        """Return what brings a flist up."""
+        trying = self.trying(wanted.role)
+        return Part(self.client, wanted, self.preparer, trying, self.told)
 
     def trying(self, role: str) -> Trying:
         """Return how failures of a role are told: the node boots if its workload does."""
@@ -155,10 +169,11 @@ class Node:
             return
         self.renew_at = time.monotonic() + RENEW_S
         try:
-            manifest = admit_release(self.parameters, cache=self.find_cache())
+            found = admit_release(self.parameters, cache=self.find_cache())
         except (ZosError, OSError) as error:
             log(f"{error}")
             return
+        manifest = found[1] if found else None
         wanted = {one.role: one for one in choose(self.parameters, manifest)}
         for part in missing:
             part.wanted = wanted.get(part.wanted.role, part.wanted)
@@ -175,6 +190,35 @@ class Node:
             log(f"the disk of the cache: {fault}; the node goes on without it")
         elif self.status.cache and not fault:
             self.status.problems.clear("cache")
+
+
+def start_updates(node: Node, found: tuple[Channel, Manifest | None] | None) -> Updater:
+    """Bring up the generation that ran last, or else what the channel or the hub has; return what
+    changes it from then on."""
+    parameters, status = node.parameters, node.status
+    boot = status.about.get("VERSION_ID", "")
+    held = from_channel(parameters, *found) if found else Held("")
+    saved = load() or Saved(Record(held.release, sequence=held.sequence), held.flists)
+    flists = saved.running or choose(parameters, None)
+    source = Source(node.preparer, boot, found is not None)
+    updater = Updater(
+        Site(
+            parts=status.parts,
+            make_part=node.make_part,
+            mount_beside=partial(mount_beside, node.client, node.preparer),
+            look=source.look,
+            name_running=source.name_running,
+            is_hub_there=partial(is_any_there, parameters.hubs, parameters.proxy),
+            services=Services(node.client, SERVICES, READY_WITHIN_S),
+            problems=status.problems,
+            boot_version=boot,
+        ),
+        saved,
+    )
+    status.generations = updater.rows
+    node.start(flists)
+    updater.start()
+    return updater
 
 
 def try_to_close() -> None:

@@ -3,7 +3,7 @@ several with commas between them: the same flists are on each), `bootstrap=`, an
 words that a node can do without (`enrol=`, `net.proxy=`; `node/network/plan.py` has more of those).
 
 If a key is repeated, the value counts that upstream takes: the first, or for some the last
-(`node/words.py`).
+(`common/bootwords.py`).
 
 A word that decides what the node runs or whom it trusts is refused if it is invalid. Any other is
 told and left out: a node that nobody can reach helps nobody. (Without `bootstrap=` a node whose
@@ -14,10 +14,10 @@ import re
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
+from common.bootwords import hide_user, read_words
 from common.farms import FARM_MAX
 from common.runmodes import RUN_MODES
 from node.model import BootParameters, NodeError
-from node.words import hide_user, read_words
 
 DEFAULT_RUNMODE = "prod"
 HUB_HINT = "the boot script sets it; see --hub of `zos bootstrap serve`"

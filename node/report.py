@@ -13,9 +13,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from common.bootwords import hide_user
 from node.http import open_pool
 from node.model import BootParameters
-from node.words import hide_user
 
 CONNECT_S = 3.0
 READ_S = 5.0

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from node.admission import read_about
@@ -12,6 +13,7 @@ from node.model import BootParameters
 from node.problems import Problems
 
 NETWORK = Path("/run/zero-os/network.json")  # of the network service
+Generations = Callable[[], tuple[int, dict[str, object]]]
 NODE = "node"  # the role of the services in the initramfs
 
 
@@ -26,6 +28,7 @@ class Status:
         self.hubs: dict[str, float | None] = dict.fromkeys(parameters.hubs)
         self.cache: DiskCache | None = None
         self.about = read_about()
+        self.generations: Generations = first_generation
         self.reach("linux")
 
     def reach(self, stage: str) -> None:
@@ -38,10 +41,11 @@ class Status:
 
     def rows(self) -> dict[str, object]:
         """Return everything."""
+        generation, updates = self.generations()
         network = read_network()
         ignored = network.get("parameters_ignored")
         return {
-            "release": self.about.get("VERSION_ID", ""),
+            "release": updates.get("running") or self.about.get("VERSION_ID", ""),
             "boot_version": self.about.get("VERSION_ID", ""),
             "set": [describe_part(part) for part in self.parts if part.flist],
             "stage": self.stage,
@@ -50,12 +54,17 @@ class Status:
             "network": network,
             "cache": describe_cache(self.cache),
             "problems": self.problems.rows(),
-            "generation": 1,
-            "update": {"state": "idle"},
+            "generation": generation,
+            "update": updates,
             "farm": self.parameters.farm,
             "run_mode": self.parameters.runmode,
             "parameters_ignored": [*self.ignored, *(ignored if isinstance(ignored, list) else ())],
         }
+
+
+def first_generation() -> tuple[int, dict[str, object]]:
+    """Return the number of the generation and the state of updates before the node has any."""
+    return 1, {"state": "idle"}
 
 
 def describe_part(part: Part) -> dict[str, object]:

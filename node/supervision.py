@@ -13,7 +13,8 @@ SERVICES = Path("/etc/zinit")
 STOP_DEADLINE_S = 60.0
 POLL_S = 0.1
 MEANWHILE_S = 2.0  # a network that takes over has name servers of its own
-SETTLED = ("Running", "Success")
+SUCCESS = "Success"
+SETTLED = ("Running", SUCCESS)
 
 
 def stop_service(client: Client, name: str) -> None:

@@ -53,7 +53,7 @@ def create_app(registry: Registry) -> FastAPI:
 def add_routes(app: FastAPI, registry: Registry) -> None:
     """Add all routes."""
     limits, measures = Limits(registry.settings), Measures(registry.kit.metrics)
+    app.include_router(nodes.make_router(registry, limits, measures))  # its first route is busy
     app.include_router(log.make_router(registry, limits))
     app.include_router(farms.make_router(registry, limits))
-    app.include_router(nodes.make_router(registry, limits, measures))
     app.include_router(availability.make_router(registry))

@@ -28,7 +28,7 @@ VERBS = {
     "registry": Verb("registry.cli", "serve farms, nodes and the log of their reports"),
     "core": Verb("core.cli", "the daemons of a node: identity, updates, its API (run by zinit)"),
     "zinit": Verb("zinit.client.cli", "run or control the process manager"),
-    "node": Verb("node.cli", "the services of a node: network, bring-up (run by zinit)"),
+    "node": Verb("zero_os.node", "call a node's API; find nodes; make certificates for callers"),
     "vm": Verb("qemu.cli", "boot an image in a QEMU machine"),
     "completion": Verb("zero_os.shell.cli", "print the completion script of bash, zsh or fish"),
     "man": Verb("zero_os.shell.cli", "write the man pages of all verbs to a folder"),

@@ -68,6 +68,7 @@ def serve(settings: BootstrapSettings) -> int:
             enrol_key=settings.enrol_key,
             reports_per_minute=settings.reports_per_minute,
             kernels=settings.kernels,
+            registry_url=settings.registry,
         )
         app = create_app(addresses, settings)
         talk("making the template image (the first time, this fetches Debian packages)")

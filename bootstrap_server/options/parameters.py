@@ -34,6 +34,7 @@ REFUSED = {
     "hub": _BY_SERVER,
     "bootstrap": _BY_SERVER,
     "enrol": _BY_SERVER,
+    "registry": _BY_SERVER,
     "net.interface": _BY_OPTION,
     "net.address": _BY_OPTION,
     "net.gateway": _BY_OPTION,

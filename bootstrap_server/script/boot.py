@@ -33,6 +33,7 @@ def command_line(options: Options, site: Site) -> str:
         f"hub={site.hub_url}",
         f"bootstrap={site.public_url}",
         site.token and f"enrol={site.token}",
+        site.registry_url and f"registry={site.registry_url}",
         network.interface and f"net.interface={network.interface}",
         network.address and f"net.address={network.address}",
         network.gateway and f"net.gateway={network.gateway}",

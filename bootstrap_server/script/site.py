@@ -8,7 +8,8 @@ class Site:
     """Addresses come from `Settings`, so they are checked.
 
     `mirrors` serve the same releases as `public_url`. With `has_log`, a script reports its stages
-    to `public_url`. `token` is the enrolment token of the script's options, or empty.
+    to `public_url`. `token` is the enrolment token of the script's options, or empty; nodes report
+    to `registry_url`, if there is one.
     """
 
     public_url: str
@@ -16,3 +17,4 @@ class Site:
     mirrors: tuple[str, ...] = ()
     has_log: bool = False
     token: str = ""
+    registry_url: str = ""

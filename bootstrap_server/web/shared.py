@@ -130,6 +130,7 @@ class Server:
             settings.mirrors,
             has_log=True,
             token=self.enroller.make_token(options) if options else "",
+            registry_url=settings.registry_url,
         )
 
     def check_release(self, options: Options) -> None:

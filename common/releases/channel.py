@@ -2,8 +2,9 @@
 
 A channel is a delegated role of the repository, with keys of its own. Its targets are the files of
 the release, `manifest.json` and `history.jsonl`, all as "CHANNEL/NAME". The `custom` part of the
-history is {"release": VERSION or null, "withdrawn": {VERSION: WHY}}. `sequence`, the version of the
-role's metadata, only grows: a signed roll-back is a higher sequence that names an earlier release.
+history is {"release": VERSION or null, "withdrawn": {VERSION: WHY}}; it may have "waves", too
+(`common.releases.waves`). `sequence`, the version of the role's metadata, only grows: a signed
+roll-back is a higher sequence that names an earlier release.
 """
 
 import json
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 
 from common.releases.layout import check_version
 from common.releases.manifest import NAME, Manifest, ReleaseFile, demand_fit, parse_manifest
+from common.releases.waves import Waves, parse_waves
 from common.tuf.client import Fetch, Found, find_role
 from common.tuf.errors import MalformedError, MismatchError
 from common.tuf.metadata import FileInfo
@@ -37,6 +39,7 @@ class Channel:
     history: FileInfo
     expires: int
     trusted: Trusted
+    waves: Waves | None = None
 
 
 def read_channel(trusted: Trusted, name: str, fetch: Fetch, now: float | None) -> Channel:
@@ -69,6 +72,7 @@ def interpret(name: str, found: Found) -> Channel:
         history,
         found.expires,
         found.trusted,
+        parse_waves(history.custom.get("waves")),
     )
 
 

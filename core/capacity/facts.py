@@ -6,6 +6,7 @@ from typing import Any
 
 import psutil
 
+from common.bootwords import read_words
 from core.capacity.disks import choose_disks, sum_disks
 from core.capacity.dmi.document import board_serial, make_document, make_sections
 from core.capacity.dmi.table import parse_table, parse_version
@@ -14,7 +15,6 @@ from core.capacity.links import choose_interfaces
 from core.capacity.model import Disk, Interface, Resources
 from core.capacity.platform import (
     hypervisor_of,
-    is_gpu_disabled,
     parse_boot_params,
     parse_secure_boot,
     reserved_memory,
@@ -22,6 +22,7 @@ from core.capacity.platform import (
 from core.capacity.sysfs import System
 
 TABLES = "sys/firmware/dmi/tables"
+DISABLE_GPU = "disable-gpu"  # upstream's flag: there or not, whatever its value
 BOOT_PARAMS = "sys/kernel/boot_params/data"
 
 
@@ -88,7 +89,7 @@ def read_interfaces(system: System) -> list[Interface]:
 
 def read_gpus(system: System) -> list[Any]:
     """Return the graphics cards, unless the kernel's command line hides them."""
-    if is_gpu_disabled(system.text("proc/cmdline").split()):
+    if DISABLE_GPU in read_words(system.text("proc/cmdline")).values:
         return []
     return list(choose_gpus(system.pci_devices()))
 

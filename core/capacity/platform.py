@@ -1,6 +1,6 @@
 """What a machine is: virtual or not, securely booted or not; what it keeps for itself. No I/O."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 GIB = 1 << 30
@@ -90,8 +90,3 @@ def parse_boot_params(params: bytes) -> bool | None:
     """Return what the kernel's EFI stub noted in its boot parameters (x86); None if it did not."""
     state = params[SECURE_BOOT_AT] if len(params) > SECURE_BOOT_AT else 0
     return SECURE_BOOT_STATES.get(state)
-
-
-def is_gpu_disabled(words: Iterable[str]) -> bool:
-    """Return whether the kernel's command line hides graphics cards, as upstream's flag does."""
-    return any(word.partition("=")[0] == "disable-gpu" for word in words)

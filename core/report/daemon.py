@@ -4,6 +4,7 @@ import time
 from pathlib import Path
 from typing import Any, NoReturn
 
+from common.bootwords import read_words
 from common.ipc.client import stream
 from common.ipc.errors import IpcError
 from common.ipc.server import Method, Peer
@@ -24,19 +25,10 @@ NEWS_S = 660.0  # capacity says something at least every 600
 AGAIN_S = 30.0
 
 
-def read_words(text: str) -> dict[str, str]:
-    """Return the first value of every key."""
-    words: dict[str, str] = {}
-    for word in text.split():
-        key, _, value = word.partition("=")
-        words.setdefault(key, value)
-    return words
-
-
 def begin() -> Work:
     """Begin to report, or say why the node can't."""
     try:
-        parameters = parse_parameters(read_words(COMMAND_LINE.read_text()))
+        parameters = parse_parameters(read_words(COMMAND_LINE.read_text()).chosen())
     except CoreError as error:
         return idle(error)
     registry = Registry(parameters.registry, parameters.proxy)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from common.errors import ZosError
+from common.ipc.errors import IpcError
 from core.report.bodies import heartbeat_body, problem, register_body
 from core.report.parameters import Parameters
 from core.report.registry import CONFLICT, TIMEOUT_S, Position, Registry, RegistryError, Reply
@@ -44,6 +45,7 @@ class Reporter:
         self.position: Position | None = None
         self.schedule = Schedule(self.boot)
         self.digest, self.news = "", ""  # of the facts that were registered, and that are
+        self.used: Any = None
         self.state = State()
         self.lock = threading.Lock()
         self.changed = threading.Condition()
@@ -118,13 +120,21 @@ class Reporter:
             return {}
         sources, status = self.sources, self.sources.status()
         if kind == HEARTBEAT:
-            return heartbeat_body(sources.used(), status, self.state.problems, kernel())
+            self.used, problems = self.ask_used()
+            return heartbeat_body(self.used, status, [*self.state.problems, *problems], kernel())
         facts = sources.facts()
-        self.digest = str(facts.get("digest", ""))
+        self.digest, self.used = str(facts.get("digest", "")), facts.get("used")
         quote = sources.quote(nonce)
         return register_body(
             facts, status, {"kind": who.kind}, self.parameters.enrol, quote, kernel()
         )
+
+    def ask_used(self) -> tuple[Any, list[dict[str, Any]]]:
+        """Return what is used, and what is wrong. A heart beats without an answer, too."""
+        try:
+            return self.sources.used(), []
+        except IpcError as error:
+            return self.used, [problem("capacity", error.message, time.time())]
 
     def notice(self, digest: str) -> None:
         """Register again if the facts are others than those of the last registration."""

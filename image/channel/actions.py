@@ -4,7 +4,7 @@ but the new histories, which nothing refers to before the change is committed.
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from tuf.api.metadata import Metadata, TargetFile, Targets
@@ -12,6 +12,7 @@ from tuf.api.metadata import Metadata, TargetFile, Targets
 from common.releases.channel import HISTORY
 from common.releases.layout import boot_version
 from common.releases.manifest import NAME, demand_fit
+from common.releases.waves import Waves
 from common.text import printable
 from common.tuf.metadata import ROOT, TARGETS
 from image.channel.history import Entry, append
@@ -42,19 +43,31 @@ class Reason:
                 )
 
 
-def publish(repository: Repository, channel: str, version: str, reason: Reason) -> Change:
+def publish(
+    repository: Repository,
+    channel: str,
+    version: str,
+    reason: Reason,
+    waves: Waves | None = None,
+) -> Change:
     """Return the change that puts a release of the store on a channel for the first time."""
     demand_new(repository, channel, version)
-    return change_one(repository, channel, "publish", version, reason)
+    return change_one(repository, channel, "publish", version, reason, waves=waves)
 
 
-def promote(repository: Repository, source: str, channel: str, reason: Reason) -> Change:
+def promote(
+    repository: Repository,
+    source: str,
+    channel: str,
+    reason: Reason,
+    waves: Waves | None = None,
+) -> Change:
     """Return the change that puts the release of `source` on another channel."""
     version = repository.channels[source].release
     if not version:
         raise ImageError(f"cannot promote {source}: it holds no release")
     demand_new(repository, channel, version)
-    return change_one(repository, channel, "promote", version, reason, source)
+    return change_one(repository, channel, "promote", version, reason, source, waves)
 
 
 def rollback(repository: Repository, channel: str, version: str | None, reason: Reason) -> Change:
@@ -89,7 +102,8 @@ def withdraw(
         earlier = [*earlier_releases(repository, channel, withdrawn), ""]
         release = earlier[0] if current.release == version else current.release
         entry = make_entry(repository, channel, "withdraw", release, version, reason)
-        targets[channel] = point(repository, channel, release, withdrawn, entry, reason.now)
+        waves = current.waves if release == current.release else None
+        targets[channel] = point(repository, channel, withdrawn, entry, reason.now, waves)
     if not targets:
         raise ImageError(f"cannot withdraw {version}: no channel has held it, or it is withdrawn")
     return Change(f"withdraw {version} from {', '.join(targets)}", None, targets)
@@ -175,11 +189,13 @@ def change_one(
     version: str,
     reason: Reason,
     source: str = "",
+    waves: Waves | None = None,
 ) -> Change:
     """Return the change that makes one channel hold a release."""
     entry = make_entry(repository, channel, action, version, version, reason, source)
+    entry = replace(entry, waves=str(waves) if waves else "")
     withdrawn = repository.channels[channel].withdrawn
-    targets = point(repository, channel, version, withdrawn, entry, reason.now)
+    targets = point(repository, channel, withdrawn, entry, reason.now, waves)
     return Change(f"{action} {version} on {channel}", None, {channel: targets})
 
 
@@ -208,16 +224,19 @@ def make_entry(
 def point(
     repository: Repository,
     channel: str,
-    release: str,
     withdrawn: Mapping[str, str],
     entry: Entry,
     now: float,
+    waves: Waves | None,
 ) -> Metadata[Targets]:
-    """Return a channel's next metadata: it holds `release` (or "", nothing)."""
+    """Return a channel's next metadata: it holds the entry's release (or "", nothing)."""
+    release = entry.release
     data = append(repository.history(channel), entry)
     put(repository.layout, data)
     history = TargetFile.from_data(f"{channel}/{HISTORY}", data)
-    custom = {"release": release or None, "withdrawn": dict(withdrawn)}
+    custom: dict[str, object] = {"release": release or None, "withdrawn": dict(withdrawn)}
+    if waves is not None:
+        custom["waves"] = waves.to_json()
     history.unrecognized_fields["custom"] = custom
     files = [history, *release_targets(repository, channel, release)] if release else [history]
     new = renew(repository.role(channel), channel, now)

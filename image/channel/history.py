@@ -20,7 +20,8 @@ class Entry:
     """One change: who, when (UTC), what, why. `release` is what the channel holds afterwards.
 
     `sequence` is the version of the channel's metadata that made the change. `subject` is the
-    release that was withdrawn, else `release`; `source` is the channel it was promoted from.
+    release that was withdrawn, else `release`; `source` is the channel it was promoted from,
+    `waves` are those in which running nodes take it, if there are.
     """
 
     sequence: int
@@ -32,13 +33,17 @@ class Entry:
     why: str
     source: str = ""
     previous: str = FIRST
+    waves: str = ""
 
 
 def append(data: bytes, entry: Entry) -> bytes:
     """Return the history `data` with one more entry, whose `previous` is set."""
     lines = data.splitlines(keepends=True)
     previous = digest_line(lines[-1]) if lines else FIRST
-    return data + json.dumps(asdict(entry) | {"previous": previous}).encode() + b"\n"
+    row = asdict(entry) | {"previous": previous}
+    if not entry.waves:
+        del row["waves"]  # as earlier versions of this program have no such field
+    return data + json.dumps(row).encode() + b"\n"
 
 
 def parse_history(data: bytes, channel: str) -> list[Entry]:

@@ -42,5 +42,6 @@ def render(entry: "Entry") -> str:
     source = f" from {entry.source}" if entry.source else ""
     then = f", now {entry.release or 'nothing'}" if entry.release != entry.subject else ""
     why = f": {entry.why}" if entry.why else ""
+    why = f" in waves {entry.waves}{why}" if entry.waves else why
     number = f"{entry.sequence:>4}"
     return f"{number} {entry.at} {entry.by} {entry.action} {entry.subject}{source}{then}{why}\n"

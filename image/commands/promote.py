@@ -4,7 +4,15 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
-from image.commands.store import add_channel, add_reason, add_signing, read_place, read_reason
+from image.commands.store import (
+    add_channel,
+    add_reason,
+    add_signing,
+    add_waves,
+    read_place,
+    read_reason,
+    read_waves,
+)
 
 if TYPE_CHECKING:
     from image.commands.shared import Verbs
@@ -19,6 +27,7 @@ def add_parser(verbs: "Verbs") -> None:
     )
     add_channel(parser, "source", "channel")
     add_signing(parser)
+    add_waves(parser)
     add_reason(parser)
     parser.set_defaults(run=run)
 
@@ -28,10 +37,11 @@ def run(args: argparse.Namespace, _prog: str) -> int:
     from image.channel.actions import promote
 
     reason = read_reason(args)
+    waves = read_waves(args, reason.now)
     with read_place(args) as place:
         change = place.change(
             f"promoting {args.source} to {args.channel}",
-            lambda repository: promote(repository, args.source, args.channel, reason),
+            lambda repository: promote(repository, args.source, args.channel, reason, waves),
         )
     sys.stdout.write(f"done: {change.what}\n")
     return 0

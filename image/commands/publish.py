@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING
 
 from common.runmodes import RUN_MODES
 from image.commands.shared import parse_folder, show_progress
-from image.commands.store import add_reason, add_signing, read_place, read_reason
+from image.commands.store import (
+    add_reason,
+    add_signing,
+    add_waves,
+    read_place,
+    read_reason,
+    read_waves,
+)
 
 if TYPE_CHECKING:
     from image.commands.shared import Verbs
@@ -31,6 +38,7 @@ def add_parser(verbs: "Verbs") -> None:
         metavar="DIR",
         help="folder of the release (default: %(default)s)",
     )
+    add_waves(parser)
     add_reason(parser)
     parser.set_defaults(run=run)
 
@@ -44,12 +52,13 @@ def run(args: argparse.Namespace, _prog: str) -> int:
     from image.release.store import add_release
 
     reason = read_reason(args)
+    waves = read_waves(args, reason.now)
 
     def make(repository: Repository) -> Change:
         demand_fit(parse_manifest(read_file(args.release / NAME, MAX_BYTES)), args.channel)
         with show_progress() as progress:
             manifest = add_release(repository.layout, args.release, progress)
-        return publish(repository, args.channel, manifest.version, reason)
+        return publish(repository, args.channel, manifest.version, reason, waves)
 
     with read_place(args) as place:
         change = place.change(f"publishing to {args.channel}", make)

@@ -3,6 +3,7 @@
 import argparse
 import json
 import sys
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from image.commands.store import add_store, read_place
@@ -52,6 +53,7 @@ def describe_channels(repository: "Repository") -> dict[str, Any]:
             "sequence": channel.sequence,
             "expires": f"{repository.role(name).signed.expires:%Y-%m-%dT%H:%M:%SZ}",
             "withdrawn": dict(channel.withdrawn),
+            "waves": channel.waves.to_json() if channel.waves else None,
         }
         for name, channel in repository.channels.items()
     }
@@ -68,6 +70,17 @@ def describe_flists(layout: "Layout", channel: "Channel") -> list[dict[str, Any]
     return [flist.to_json() for flist in open_manifest(channel, data).flists]
 
 
+def render_waves(waves: dict[str, Any]) -> list[str]:
+    """Return when how many of the farms take the release."""
+    from common.releases.waves import percent
+
+    return [
+        f"      {percent(parts)} of the farms from "
+        f"{datetime.fromtimestamp(waves['published'] + after_s, UTC):%Y-%m-%dT%H:%M:%SZ}"
+        for parts, after_s in waves["steps"]
+    ]
+
+
 def render(value: dict[str, Any]) -> str:
     """Return the state as lines for people."""
     lines = []
@@ -77,6 +90,7 @@ def render(value: dict[str, Any]) -> str:
         lines += [
             f"      {one['role']:<8} {one['name']} {one['sha256'][:16]}" for one in row["flists"]
         ]
+        lines += render_waves(row["waves"]) if row["waves"] else []
         lines += [f"      withdrawn {version}: {why}" for version, why in row["withdrawn"].items()]
     lines.append(f"the timestamp is valid until {value['timestamp_expires']}")
     if value["waiting"]:

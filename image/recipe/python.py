@@ -37,7 +37,7 @@ HIDDEN = {
     "flist.cli": ("flist.commands.*",),
     "flist.store.base": ("flist.store.*",),
     "pyroute2.netlink.rtnl.ifinfmsg": ("pyroute2.netlink.rtnl.ifinfmsg.plugins.*",),
-    "zero_os.cli": ("flist.cli", "node.cli", "zinit.client.cli"),
+    "zero_os.cli": ("flist.cli", "zero_os.node", "zinit.client.cli"),
     "zinit.control.late": ("zinit.*",),
 }
 

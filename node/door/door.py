@@ -24,6 +24,22 @@ class Shown(Protocol):
         ...
 
 
+class Updates(Protocol):
+    """What the door asks of the node's generations."""
+
+    def look(self, peer: Peer) -> dict[str, object]:
+        """Return what could run."""
+        ...
+
+    def apply(self, peer: Peer, release: str) -> dict[str, object]:
+        """Begin to change to a release."""
+        ...
+
+    def rollback(self, peer: Peer) -> dict[str, object]:
+        """Begin to go back."""
+        ...
+
+
 class Door(Server):
     """Serves the node's methods on its socket."""
 
@@ -39,6 +55,15 @@ class Door(Server):
             "power.off": Method(power.off, CHANGERS),
         }
         super().__init__(path, methods)
+
+    def add_updates(self, updates: Updates) -> None:
+        """Serve the methods of updates from now on: the node knows what it runs."""
+        self.methods = {
+            **self.methods,
+            "update.look": Method(updates.look, CHANGERS),
+            "update.apply": Method(updates.apply, CHANGERS),
+            "update.rollback": Method(updates.rollback, CHANGERS),
+        }
 
 
 class Power:

@@ -4,6 +4,7 @@ What says that it is the right one is either its digest, which the channel's key
 the signature beside it on the hub.
 """
 
+import contextlib
 import hashlib
 import re
 import time
@@ -141,6 +142,20 @@ def fetch_flist(
         ) from error
     finally:
         hub.pool.clear()
+
+
+def fetch_signatures(hub_url: str, flists: Sequence[Wanted], proxy: str = "") -> dict[str, str]:
+    """Return the signatures that a hub has, by flist. Raises `NodeError`."""
+    hub, found = Hub(hub_url, proxy), dict[str, str]()
+    try:
+        for wanted in flists:
+            with contextlib.suppress(MissingError):
+                found[wanted.name] = hub.fetch_text(f"{wanted.name}.fl.sig", MAX_SIGNATURE_BYTES)
+    except (urllib3.exceptions.HTTPError, OSError) as error:
+        raise NodeError(f"cannot ask {hub_url}: {describe(error)}", code=UNREACHED) from error
+    finally:
+        hub.pool.clear()
+    return found
 
 
 def save_by_digest(hub: Hub, wanted: Wanted, target: Path, limit_bytes: int) -> Fetched:

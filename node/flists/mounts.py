@@ -45,8 +45,13 @@ class Sources:
     is_shared: bool = False
 
 
-def mount_flist(client: Client, flist: Flist, sources: Sources) -> None:
-    """Mount a flist and make its root; if it is mounted already, that goes first."""
+def mount_flist(
+    client: Client, flist: Flist, sources: Sources, beside: Flist | None = None
+) -> None:
+    """Mount a flist and make its root; if it is mounted already, that goes first.
+
+    The services of a workload `beside` it go on: those of both have one /run, with their sockets.
+    """
     unmount_flist(client, flist)
     flist.lower.mkdir(parents=True, exist_ok=True)
     if not sources.is_shared:
@@ -59,6 +64,8 @@ def mount_flist(client: Client, flist: Flist, sources: Sources) -> None:
     process = Path("/proc") / str(client.status(flist.service)["pid"])
     (process / "oom_score_adj").write_text("-1000")
     ROOTS[flist.role](flist)
+    if flist.role == WORKLOAD:
+        make_run(flist, beside)
 
 
 def describe_mount(flist: Flist, sources: Sources) -> dict[str, object]:
@@ -91,7 +98,15 @@ def make_workload_root(flist: Flist) -> None:
     mount_overlay(flist.lower, upper, work, flist.root)
     for name in KERNEL_FOLDERS:
         mount(f"/{name}", make_mount_point(flist.root, name), "", MS_BIND | MS_REC)
-    mount("tmpfs", make_mount_point(flist.root, "run"), "tmpfs", options="mode=755")
+
+
+def make_run(flist: Flist, beside: Flist | None) -> None:
+    """Mount /run in a workload's root: that of a running workload, or a new one."""
+    place = make_mount_point(flist.root, "run")
+    if beside is not None:
+        mount(str(beside.root / "run"), place, "", MS_BIND)
+    else:
+        mount("tmpfs", place, "tmpfs", options="mode=755")
 
 
 def make_core_root(flist: Flist) -> None:

@@ -52,15 +52,18 @@ class Part:
         self.names: list[str] = []
         self.servers: list[NameServers] = []
         self.is_settled = False
+        self.is_retired = False
         self.lock = threading.RLock()  # whoever changes what is mounted holds it
 
     def start(self) -> None:
-        """Begin, in a thread."""
+        """Begin, in a thread; after `adopt`, to watch what was adopted."""
         threading.Thread(target=self.run, name=self.wanted.role, daemon=True).start()
 
     def run(self) -> None:
-        """Keep the part up; returns only if no hub has it."""
-        while True:
+        """Keep the part up; returns only if no hub has it, or if it has retired."""
+        if self.flist is not None:
+            self.watch()
+        while not self.is_retired:
             try:
                 if not self.trying.until_done(self.bring_up):
                     self.is_settled = True
@@ -74,6 +77,7 @@ class Part:
 
     def bring_up(self) -> bool:
         """Fetch, verify and mount the flist and start its services; False if there is none."""
+        self.is_settled = False
         with self.lock:
             self.clean_up()
         try:
@@ -100,6 +104,12 @@ class Part:
         what = "flist" if flist.role == WORKLOAD else f"{flist.role} flist"
         log(f"{what} mounted on {flist.root if flist.role != FIRMWARE else flist.lower}")
         self.names = start_services(self.client, flist)
+
+    def retire(self) -> Flist | None:
+        """Do nothing any more: the set has no such role now. What was mounted is the caller's."""
+        self.is_retired = True
+        before, self.flist, self.names = self.flist, None, []
+        return before
 
     def clean_up(self) -> None:
         """Stop the services and unmount what an earlier attempt has mounted."""

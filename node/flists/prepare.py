@@ -2,7 +2,7 @@
 
 import threading
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from node.flists.fetch import (
     MissingError,
     Signed,
     fetch_from_any,
+    fetch_signatures,
     key_of,
     take,
 )
@@ -45,6 +46,7 @@ class Preparer:
         self.keys = keys
         self.home = home
         self.answers_s: dict[str, float | None] = dict.fromkeys(parameters.hubs)
+        self.signatures: dict[str, str] = {}  # of the flists that were taken by signature, by name
 
     def fetch(self, wanted: Wanted) -> tuple[Flist, Sources]:
         """Return the flist, verified, and where its blocks come from."""
@@ -58,11 +60,17 @@ class Preparer:
             flist = take(incoming, wanted)
         finally:
             incoming.unlink(missing_ok=True)
+        self.signatures[wanted.name] = fetched.signature
         verified = "digest good" if wanted.sha256 else "signature good"
         log(f"flist {wanted.name} {fetched}, {verified}")
         if cache:
             keep_soon(cache, flist, fetched)
         return flist, self.sources(fetched.hub, list(ranked), cache)
+
+    def look(self, flists: Sequence[Wanted]) -> dict[str, str]:
+        """Return the signatures that the first hub that answers has now, by flist."""
+        ranked = rank_hubs(self.parameters.hubs, flists[-1], self.parameters.proxy)
+        return fetch_signatures(next(iter(ranked)), flists, self.parameters.proxy)
 
     def save(
         self, wanted: Wanted, target: Path, hubs: list[str], cache: DiskCache | None

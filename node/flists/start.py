@@ -64,10 +64,11 @@ def make_folders(root: Path, run: Path) -> None:
             os.chown(folder, int(user), int(group), follow_symlinks=False)
 
 
-def own_services(client: Client, flists: Path) -> set[str]:
+def own_services(client: Client, flists: Path, folder: Path | None = None) -> set[str]:
     """Return the names of the node's own services, refused ones included."""
-    names = {*client.list(), *(file.stem for file in SERVICES.glob("*.yaml"))}
-    return names.difference(find_installed(SERVICES, flists))
+    folder = folder or SERVICES
+    names = {*client.list(), *(file.stem for file in folder.glob("*.yaml"))}
+    return names.difference(find_installed(folder, flists))
 
 
 def explain(client: Client, name: str) -> str:

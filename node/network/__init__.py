@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
+from common.bootwords import find_ignored, read_unclaimed, read_words
 from node.log import log
 from node.network.links import wired_links
 from node.network.plan import parse_plan
-from node.words import find_ignored, read_unclaimed, read_words
 
 RESOLV_CONF = Path("/etc/resolv.conf")
 

@@ -4,8 +4,10 @@ import argparse
 import dataclasses
 import json
 import sys
+from pathlib import Path
 from typing import Any
 
+from common.files import read_regular
 from registry.checking.checking import check_registry
 from registry.commands.shared import Line, opened
 from registry.settings import RegistrySettings
@@ -15,6 +17,12 @@ NAME, HELP = "check", "compute everything again from the log, and name the first
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments beside the settings."""
+    parser.add_argument(
+        "--head",
+        type=Path,
+        metavar="FILE",
+        help="an earlier signed head; the log must follow it",
+    )
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
 
 
@@ -23,6 +31,8 @@ def run(settings: RegistrySettings, options: dict[str, Any]) -> int:
     line = Line()
     try:
         with opened(settings) as registry:
+            if options["head"]:
+                registry.log.check_earlier(read_regular(options["head"]).decode(errors="replace"))
             done = check_registry(registry.database, registry.key.secret, line.show)
     finally:
         line.clear()

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, insert, select, update
 
 from registry.log.entries import make_leaf
 from registry.log.merkle import leaf_hash, root_of
-from registry.log.tiles import Tiles
+from registry.log.tiles import Edge, Tiles
 from registry.state.tables import LOG_ENTRIES, LOG_HEAD
 
 
@@ -18,8 +18,14 @@ class Batch:
     All entries of a batch have one time, which is never before that of an earlier one.
     """
 
-    def __init__(self, connection: Connection, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        clock: Callable[[], float] = time.time,
+        edge: Edge | None = None,
+    ) -> None:
         self.connection = connection
+        self.edge = edge or Edge()
         head = connection.execute(select(LOG_HEAD).with_for_update()).one()
         self.size: int = head.size
         self.alive_s: float = head.alive_s
@@ -34,14 +40,17 @@ class Batch:
         self.rows.append({**named, "subject": subject, "leaf": leaf})
         return position
 
-    def finish(self) -> None:
-        """Write the entries, the hashes and the head."""
+    def finish(self) -> Edge:
+        """Write the entries, the hashes and the head; return the tree's edge."""
         if not self.rows:
-            return
+            return self.edge
         tiles = Tiles(self.connection)
+        if self.edge.size == self.size:  # no other server has written meanwhile
+            tiles.known |= {key: list(tile) for key, tile in self.edge.tiles.items()}
         tiles.append(self.size, [leaf_hash(row["leaf"]) for row in self.rows])
         tiles.save()
         self.connection.execute(insert(LOG_ENTRIES), self.rows)
         size = self.size + len(self.rows)
         head = {"size": size, "root": root_of(tiles.read, 0, size), "at_s": self.at_s}
         self.connection.execute(update(LOG_HEAD).values(**head, alive_s=self.at_s))
+        return tiles.find_edge(size)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from sqlalchemy import Connection, select, update
 
-from registry.errors import AbsentError, ConflictError, NotAllowedError, RegistryError
+from registry.errors import AbsentError, ConflictError, DamagedError, NotAllowedError, RegistryError
 from registry.log.entries import Entry
 from registry.log.merkle import prove_consistency, prove_inclusion, root_of
 from registry.log.notes import (
@@ -108,6 +108,16 @@ class Log:
         if size > head.size:
             raise AbsentError(f"the log has {head.size} entries, not {size}")
         return Head(head.origin, size, root_of(Tiles(connection).read, 0, size))
+
+    def check_earlier(self, note: str) -> None:
+        """Raise `RegistryError` unless the log begins with that of an earlier signed head."""
+        text, lines = split_note(note)
+        head = parse_head(text)
+        if find_signature(text, lines, self.verifier) is None:
+            raise RegistryError("the head is not signed by this registry")
+        with self.database.reading() as connection:
+            if self.head_at(connection, head.size).root != head.root:
+                raise DamagedError(f"the first {head.size} entries are not those of the head")
 
     def keep_cosignature(self, note: str) -> Verifier:
         """Keep a head that a witness has cosigned; return who. Raises `RegistryError`."""

@@ -16,11 +16,14 @@ from typing import Any, NamedTuple
 
 from registry.errors import BusyError
 from registry.log.batch import Batch
+from registry.log.tiles import Edge
 from serving.database import Database, DatabaseError
 
 MOST = 500  # messages of a batch
 WAITING = 5000
 WAIT_S = 30.0
+GATHER_S = 0.03
+"""Where several messages came at once, more are on their way, and a batch costs as much as 20."""
 END_S = 30.0
 
 Handler = Callable[[Batch, Sequence[Any]], Sequence[Any]]
@@ -45,6 +48,8 @@ class Scribe:
         self.works: queue.Queue[Work | None] = queue.Queue(WAITING)
         self.thread: threading.Thread | None = None
         self.lock = threading.Lock()
+        self.is_busy = False
+        self.edge = Edge()
 
     async def write(self, handler: Handler, item: Any) -> Any:
         """Return what `handler` says of `item` once that is on the disk. Raises `ZosError`."""
@@ -86,9 +91,12 @@ class Scribe:
     def gather(self) -> list[Work | None]:
         """Wait for a message; return it with those that are there already."""
         works = [self.works.get()]
+        if self.is_busy and works[0] is not None:
+            time.sleep(GATHER_S)
         with contextlib.suppress(queue.Empty):
             while works[-1] is not None and len(works) < MOST:
                 works.append(self.works.get_nowait())
+        self.is_busy = len(works) > 1
         return works
 
     def write_batch(self, works: Sequence[Work]) -> None:
@@ -109,10 +117,11 @@ class Scribe:
         """Carry out messages in one transaction; return the results in their order."""
         results: list[Any] = []
         with self.database.writing() as connection:
-            batch = Batch(connection, self.clock)
+            batch = Batch(connection, self.clock, self.edge)
             for handler, group in groupby(works, lambda work: work.handler):
                 results += handler(batch, [work.item for work in group])
-            batch.finish()
+            edge = batch.finish()
+        self.edge = edge  # only now that it is written
         return results
 
     def close(self) -> None:

@@ -5,7 +5,8 @@ the roots of 256 complete tiles of level n. An append changes the last tile of e
 reads one or two of each.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import Connection, select
@@ -17,6 +18,14 @@ from registry.state.tables import LOG_TILES
 
 HEIGHT = 8
 WIDTH = 1 << HEIGHT
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """The last tile of each level of a tree of `size` leaves: what the next append needs."""
+
+    size: int = -1
+    tiles: Mapping[tuple[int, int], list[bytes]] = field(default_factory=dict)
 
 
 class Tiles:
@@ -75,6 +84,11 @@ class Tiles:
             self.known[key] = unpack(row.hashes) if row else []
         return self.known[key]
 
+    def find_edge(self, size: int) -> Edge:
+        """Return the last tiles, as far as they are known; those of others may change."""
+        last = {key: self.known.get(key) for key in edge_of(size)}
+        return Edge(size, {key: list(tile) for key, tile in last.items() if tile is not None})
+
     def save(self) -> None:
         """Write the changed tiles."""
         rows = [
@@ -84,6 +98,15 @@ class Tiles:
         if rows:
             self.connection.execute(upsert(self.connection), rows)
         self.changed.clear()
+
+
+def edge_of(size: int) -> list[tuple[int, int]]:
+    """Return level and number of the last tile of each level."""
+    keys, level = [], 0
+    while size:
+        keys.append((level, (size - 1) >> HEIGHT))
+        size, level = size >> HEIGHT, level + 1
+    return keys
 
 
 def unpack(data: bytes) -> list[bytes]:

@@ -102,7 +102,8 @@ class Taking:
         self.batch = batch
         connection = batch.connection
         self.standings = find_standings(connection, {item.report.node for item in items})
-        self.farms = find_farms(connection, {item.report.farm for item in items})
+        self.farms = {last.farm for last in self.standings.values()}
+        self.farms |= find_farms(connection, {item.report.farm for item in items} - self.farms)
         self.pins = find_pins(connection, items)
         self.next_number = next_number(connection) if self.has_new(items) else 0
         self.credits = Credits()
@@ -208,6 +209,8 @@ def find_standings(connection: Connection, ids: Sequence[str] | set[str]) -> dic
 
 def find_farms(connection: Connection, numbers: set[int]) -> set[int]:
     """Return the numbers of farms that are there."""
+    if not numbers:
+        return set()
     rows = connection.execute(select(FARMS.c.number).where(FARMS.c.number.in_(list(numbers))))
     return {row.number for row in rows}
 

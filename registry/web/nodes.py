@@ -39,28 +39,9 @@ FORGED = describe_problems(403)
 
 
 def make_router(registry: Registry, limits: Limits, measures: Measures) -> APIRouter:
-    """Return the routes."""
+    """Return the routes. Of all requests, most are reports: their route is tried first."""
     router = APIRouter(tags=["nodes"])
     settings, reception = registry.settings, Reception(registry, limits)
-
-    @reading(router, "/api/v1/nodes/{node}", response_model=Node)
-    def get_node(node: NodeId) -> JSONResponse:
-        """Return a node."""
-        parse_node_id(node)
-        shown = show_node(registry.nodes.find(node), time.time(), settings.interval)
-        return JSONResponse(shown, headers=NO_CACHE)
-
-    @reading(router, "/api/v1/nodes/{node}/nonce", response_model=Expected)
-    def get_nonce(node: NodeId) -> JSONResponse:
-        """Return what was accepted last, and the nonce of the next report.
-
-        A node that has never reported has no boot, and begins with 1 as any new boot does.
-        """
-        parse_node_id(node)
-        last = registry.nodes.standing(node)
-        boot, sequence = (last.boot, last.sequence) if last else (None, 0)
-        nonce = registry.nodes.nonce(node, last)
-        return JSONResponse({"nonce": nonce, "boot": boot, "sequence": sequence}, headers=NO_CACHE)
 
     @router.post(
         "/api/v1/nodes/{node}/reports",
@@ -83,6 +64,25 @@ def make_router(registry: Registry, limits: Limits, measures: Measures) -> APIRo
             measures.doubted.inc()
         body = {"nonce": done.nonce, "interval_s": settings.interval, "time": time.time()}
         return JSONResponse({**body, "position": done.position, "doubt": done.doubt})
+
+    @reading(router, "/api/v1/nodes/{node}", response_model=Node)
+    def get_node(node: NodeId) -> JSONResponse:
+        """Return a node."""
+        parse_node_id(node)
+        shown = show_node(registry.nodes.find(node), time.time(), settings.interval)
+        return JSONResponse(shown, headers=NO_CACHE)
+
+    @reading(router, "/api/v1/nodes/{node}/nonce", response_model=Expected)
+    def get_nonce(node: NodeId) -> JSONResponse:
+        """Return what was accepted last, and the nonce of the next report.
+
+        A node that has never reported has no boot, and begins with 1 as any new boot does.
+        """
+        parse_node_id(node)
+        last = registry.nodes.standing(node)
+        boot, sequence = (last.boot, last.sequence) if last else (None, 0)
+        nonce = registry.nodes.nonce(node, last)
+        return JSONResponse({"nonce": nonce, "boot": boot, "sequence": sequence}, headers=NO_CACHE)
 
     return router
 

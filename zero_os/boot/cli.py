@@ -28,6 +28,7 @@ from zero_os.boot.hub import LocalHub, prepare_hub
 from zero_os.boot.node import REDIS_PORT, Node, boot_node
 from zero_os.boot.options import Options, parse_options
 from zero_os.boot.places import checkout_dir, link_files
+from zero_os.boot.registry import prepare_registry
 from zero_os.boot.report import Report
 from zero_os.boot.reports import read_reports
 from zero_os.boot.timeline import Timeline
@@ -42,11 +43,12 @@ STAY_POLL_S = 1.0
 
 @dataclass(frozen=True)
 class Servers:
-    """The two servers of this command, as seen from this machine."""
+    """The servers of this command, as seen from this machine."""
 
     bootstrap: FastAPI
     hub: FastAPI
     page_url: str
+    registry_url: str
 
 
 class Talk:
@@ -78,8 +80,9 @@ def main(argv: Sequence[str], prog: str) -> int:
             hub = add_core(hub, talk.say)
         releases = prepare_release(hub, run, talk, options.profile)
         timeline.reach("image built", talk.clock())
-        talk.say("starting the hub and the bootstrap server")
-        servers = stack.enter_context(run_servers(hub, releases, page))
+        talk.say("starting the hub, the bootstrap server and the registry")
+        registry = prepare_registry(run / "registry", options.farm)
+        servers = stack.enter_context(run_servers(hub, registry, releases, page))
         talk.say(f"the page, for browsers on this machine, is at {servers.page_url}")
         image = fetch_image(servers, options.farm, run)
         timeline.reach("image personalised", talk.clock())
@@ -140,21 +143,30 @@ def prepare_release(hub: LocalHub, run: Path, talk: Talk, profile: str) -> Path:
 
 
 @contextlib.contextmanager
-def run_servers(hub: LocalHub, releases: Path, page: socket.socket) -> Iterator[Servers]:
-    """Serve the bootstrap pages on `page`, and the hub on a free port of the loopback."""
-    hub_socket = open_listener(LOOPBACK, 0)
-    hub_port, page_port = (part.getsockname()[1] for part in (hub_socket, page))
+def run_servers(
+    hub: LocalHub, registry: FastAPI, releases: Path, page: socket.socket
+) -> Iterator[Servers]:
+    """Serve the bootstrap pages on `page`, hub and registry on free ports of the loopback."""
+    hub_socket, registry_socket = open_listener(LOOPBACK, 0), open_listener(LOOPBACK, 0)
+    sockets = (hub_socket, registry_socket, page)
+    hub_port, registry_port, page_port = (part.getsockname()[1] for part in sockets)
     settings = Settings(
         public_url=f"http://{GUEST_VIEW}:{page_port}",
         hub_url=f"http://{GUEST_VIEW}:{hub_port}",
         releases=releases,
         page_url=f"http://{LOOPBACK}:{page_port}",
+        registry_url=f"http://{GUEST_VIEW}:{registry_port}",
     )
     hub_app = create_hub(hub.root)
     bootstrap = create_bootstrap(settings)
     bootstrap.state.server.templates.get()  # now, not during the first request
-    with serve_in_thread(hub_app, hub_socket), serve_in_thread(bootstrap, page):
-        yield Servers(bootstrap, hub_app, f"http://{LOOPBACK}:{page_port}/")
+    with (
+        serve_in_thread(hub_app, hub_socket),
+        serve_in_thread(registry, registry_socket),
+        serve_in_thread(bootstrap, page),
+    ):
+        here, registry_url = (f"http://{LOOPBACK}:{port}/" for port in (page_port, registry_port))
+        yield Servers(bootstrap, hub_app, here, registry_url)
 
 
 def fetch_image(servers: Servers, farm: int, folder: Path) -> Path:
@@ -208,6 +220,7 @@ def stay(node: Node, servers: Servers, talk: Talk) -> int:
     """Keep everything running until Ctrl-C: return 130; 1 if the machine ends by itself."""
     talk.say(f"the node's Redis: redis-cli -p {node.port} (port {REDIS_PORT} of the node)")
     talk.say(f"the page: {servers.page_url}")
+    talk.say(f"the registry: {servers.registry_url}")
     talk.say(f"the node's console: {node.machine.folder / 'console.log'}")
     try:
         talk.say("Ctrl-C stops everything")

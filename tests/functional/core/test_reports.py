@@ -8,15 +8,18 @@ from typing import Any
 
 import psutil
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from pyroute2 import IPRoute
 
-from common.ipc.client import call
+from common.ipc.client import call, stream
 from common.ipc.server import Method, Peer
+from common.mounts import mount
 from common.nodes.envelope import seal
 from common.nodes.nodeid import node_id
 from core.capacity import daemon as capacity
 from core.places import CAPACITY, REPORT, socket_of
 from core.report import daemon as report
 from core.sandbox.status import parse_status
+from tests.helpers.child import leave_network
 from tests.helpers.core.daemons import daemon, gone, run_on_stage, served, set_command_line
 from tests.helpers.core.registry import FakeRegistry
 from tests.helpers.waiting import wait_until
@@ -99,3 +102,25 @@ def say_so() -> None:
         answer = call(socket_of("report"), "status")
         assert answer["registered"] is False
         assert "no registry" in answer["problems"][0]["text"]
+
+
+def test_a_new_address_is_news() -> None:
+    run_on_stage(add_address)
+
+
+def add_address() -> None:
+    leave_network()
+    mount("sysfs", Path("/sys"), "sysfs")  # shows the cards of the network that it is mounted in
+    with daemon(capacity.PROFILE, capacity.main), IPRoute() as route:
+        news = stream(socket_of("capacity"), "changes", 60)
+        seen = {next(news)["digest"]}
+        route.link("add", ifname="bridge9", kind="bridge")
+        (index,) = route.link_lookup(ifname="bridge9")
+        route.addr("add", index=index, address="10.9.9.9", prefixlen=24)
+        route.link("set", index=index, state="up")
+        seen.add(next(news)["digest"])
+        assert len(seen) == 2
+        facts = call(socket_of("capacity"), "facts")
+        assert facts["digest"] in seen
+        (bridge,) = facts["interfaces"]
+        assert (bridge["name"], bridge["addresses"]) == ("bridge9", ["10.9.9.9"])

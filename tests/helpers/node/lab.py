@@ -20,7 +20,7 @@ from pathlib import Path
 from node.network.plan import parse_plan
 from node.network.service import serve
 from node.network.status import Status
-from node.words import find_ignored, read_words
+from common.bootwords import find_ignored, read_words
 words = read_words(sys.argv[2])
 ignored = find_ignored(words)
 plan = parse_plan(words.chosen(), ignored.append)

@@ -85,7 +85,7 @@ def test_a_flist_that_cant_be_had_is_asked_for_again(
     """The channel may have moved on, and hubs may have forgotten what it named."""
     row = ReleaseFlist(CORE, "tf-zos/newer-core", "ab" * 32, 7)
     manifest = Manifest("2.0.set", None, None, {}, flists=(row,))
-    monkeypatch.setattr(bringup, "admit_release", lambda *_, **__: manifest)
+    monkeypatch.setattr(bringup, "admit_release", lambda *_, **__: (None, manifest))
     firmware, core, workload = node.status.parts
     firmware.is_settled = True  # no hub has it
     workload.flist = Flist(WORKLOAD, "tf-zos/older", "cd" * 32)

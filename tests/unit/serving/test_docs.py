@@ -6,6 +6,7 @@ import pytest
 
 from bootstrap_server.settings import BootstrapSettings
 from flist.hub.settings import HubSettings
+from registry.settings import RegistrySettings
 from serving.settings import ServerSettings
 from tests.helpers.checkout import TOP
 
@@ -34,7 +35,12 @@ def test_the_settings_of_every_server() -> None:
 
 
 @pytest.mark.parametrize(
-    ("heading", "model"), [("The hub", HubSettings), ("The bootstrap server", BootstrapSettings)]
+    ("heading", "model"),
+    [
+        ("The hub", HubSettings),
+        ("The bootstrap server", BootstrapSettings),
+        ("The registry", RegistrySettings),
+    ],
 )
 def test_the_settings_of_one_server(heading: str, model: type[ServerSettings]) -> None:
     table = read_table(heading)

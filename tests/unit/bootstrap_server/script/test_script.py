@@ -39,6 +39,12 @@ def test_command_line() -> None:
     assert "farmer_id" not in command_line(parse_address(["prod"]), SITE)
 
 
+def test_nodes_are_told_the_registry() -> None:
+    site = Site(URL, HUB, registry_url="https://registry.example")
+    words = command_line(parse_address(["prod", "12"]), site).split()
+    assert "registry=https://registry.example" in words
+
+
 def test_every_command_that_can_fail_has_an_alternative() -> None:
     commands = read_commands(
         render_script(parse_address(["dev", "1"]), Site("https://boot.example", HUB))

@@ -76,8 +76,9 @@ def test_disable_gpu_hides_cards(tmp_path: Path) -> None:
     files = {f"sys/bus/pci/devices/0000:01:00.0/{name}": text for name, text in card.items()}
     system = write(tmp_path, dict(files))
     assert len(gather(system, NOTHING, Resources())["gpus"]) == 1
-    write(tmp_path, {"proc/cmdline": "runmode=dev disable-gpu"})
-    assert gather(system, NOTHING, Resources())["gpus"] == []
+    for flag in ("disable-gpu", "disable-gpu=no"):
+        write(tmp_path, {"proc/cmdline": f"runmode=dev {flag}"})
+        assert gather(system, NOTHING, Resources())["gpus"] == []
 
 
 @pytest.mark.parametrize(

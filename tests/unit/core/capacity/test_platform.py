@@ -10,7 +10,6 @@ from core.capacity.platform import (
     Signs,
     has_hypervisor_bit,
     hypervisor_of,
-    is_gpu_disabled,
     parse_boot_params,
     parse_secure_boot,
     reserved_memory,
@@ -90,8 +89,3 @@ def test_else_the_kernel_noted_it(state: int, found: bool | None) -> None:
     params[SECURE_BOOT_AT] = state
     assert parse_boot_params(bytes(params)) == found
     assert parse_boot_params(b"") is None
-
-
-def test_a_flag_counts_whatever_its_value() -> None:
-    assert is_gpu_disabled(["quiet", "disable-gpu=no"])
-    assert not is_gpu_disabled(["disable-gpus"])

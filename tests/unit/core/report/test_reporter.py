@@ -27,7 +27,7 @@ class FakeSources(Sources):
         self.key = Ed25519PrivateKey.generate()
         self.public = self.key.public_key().public_bytes_raw()
         self.digest = "one"
-        self.is_gone = False
+        self.is_gone = self.is_lame = False
 
     def who(self) -> Who:
         if self.is_gone:
@@ -44,6 +44,8 @@ class FakeSources(Sources):
         return {"capacity": {"cru": 2}, "digest": self.digest}
 
     def used(self) -> dict[str, Any]:
+        if self.is_lame:
+            raise UnreachableError("cannot ask capacity")
         return {"mru": 5}
 
     def status(self) -> dict[str, Any]:
@@ -165,6 +167,18 @@ def test_without_an_identity_there_is_no_report_yet(registry: FakeRegistry) -> N
     node.sources.is_gone = False
     node.turn()
     assert kinds(registry) == [("register", 1)]
+
+
+def test_the_heart_beats_without_the_capacity_daemon(registry: FakeRegistry) -> None:
+    node = Node(registry)
+    node.turn()
+    node.turn()
+    node.sources.is_lame = True
+    node.turn()
+    assert kinds(registry)[-1] == ("heartbeat", 3)
+    body = registry.taken[-1]["body"]
+    assert body["used"]["mru"] == 5
+    assert [item["code"] for item in body["problems"]] == ["capacity"]
 
 
 def test_changed_facts_are_registered(registry: FakeRegistry) -> None:

@@ -7,7 +7,8 @@ import pytest
 from securesystemslib.signer import CryptoSigner
 
 from common.errors import ZosError
-from image.channel.actions import Reason, publish, withdraw
+from common.releases.waves import Waves
+from image.channel.actions import Reason, promote, publish, withdraw
 from image.channel.garbage import collect
 from image.channel.history import parse_history
 from image.channel.keys import initialise, make_keys
@@ -258,3 +259,31 @@ def test_a_stranger_s_key_publishes_nothing(maintainer: Maintainer) -> None:
             {stranger.public_key.keyid: stranger},
         )
     assert maintainer.files() == before
+
+
+def test_a_release_is_given_to_farms_in_waves(maintainer: Maintainer) -> None:
+    waves = Waves(int(maintainer.now), ((100_000, 0), (1_000_000, 60)))
+    maintainer.publish("dev", "1.0")
+    assert maintainer.read("dev").waves is None
+    version = maintainer.add("1.1")
+    maintainer.change(lambda it: publish(it, "dev", version, maintainer.reason(), waves))
+    assert maintainer.read("dev").waves == waves
+    maintainer.change(lambda it: promote(it, "dev", "prod", maintainer.reason(), waves))
+    assert maintainer.read("prod").waves == waves
+    repository = maintainer.open()
+    assert [entry.waves for entry in repository.entries("dev")] == ["", "10%@0s 100%@60s"]
+    assert b"waves" not in repository.history("dev").splitlines()[0]
+
+    maintainer.withdraw("1.0", "dev")
+    assert maintainer.read("dev").waves == waves  # what it holds has not changed
+    maintainer.renew("dev")
+    assert maintainer.read("dev").waves == waves
+
+
+def test_a_roll_back_is_for_all_farms_at_once(maintainer: Maintainer) -> None:
+    maintainer.publish("dev", "1.0")
+    version = maintainer.add("1.1")
+    waves = Waves(int(maintainer.now), ((100_000, 0), (1_000_000, 60)))
+    maintainer.change(lambda it: publish(it, "dev", version, maintainer.reason(), waves))
+    maintainer.rollback("dev")
+    assert maintainer.read("dev").waves is None

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, delete, select, update
 
-from registry.errors import DamagedError
+from registry.errors import DamagedError, RegistryError
 from registry.log.merkle import leaf_hash
 from registry.log.upkeep import Upkeep
 from registry.names import DAY_S
@@ -150,3 +150,18 @@ def test_what_is_kept_as_hashes_only_is_still_checked() -> None:
         node.start()
         assert node.register()[0] == 200
     assert site.check().nodes == 2
+
+
+def test_a_log_that_was_written_anew_does_not_follow_an_earlier_head() -> None:
+    site, other = make_site(), make_site()
+    site.add_farm("one")
+    other.add_farm("another")
+    note = site.get("/api/v1/log/head")["note"]
+    site.add_farm("two")
+    site.registry.log.check_earlier(note)
+    other.add_farm("two")
+    other.check()  # in itself, it is sound
+    with pytest.raises(DamagedError, match="first 1 entries are not those of the head"):
+        other.registry.log.check_earlier(note)
+    with pytest.raises(RegistryError, match="not signed by this registry"):
+        other.registry.log.check_earlier(note.replace("zero-os-registry", "other"))

@@ -6,7 +6,14 @@ from pathlib import Path
 import pytest
 
 from bootstrap_server.options.parameters import PARAMETERS
-from node.words import KNOWN, LAST_COUNTS, find_ignored, read_unclaimed, read_words, split_words
+from common.bootwords import (
+    KNOWN,
+    LAST_COUNTS,
+    find_ignored,
+    read_unclaimed,
+    read_words,
+    split_words,
+)
 from tests.helpers.samples import samples_dir
 
 # Where upstream's reading is not ours, by design: it loses words there.

@@ -1,0 +1,65 @@
+"""What the kernel's command line says of the API. No I/O."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from common.bootwords import read_words, split_words
+from common.farms import FARM_MAX
+from core.certificates.farmkey import parse_public
+from core.certificates.names import CertificateError
+
+MASK = "..."
+_SECRET = re.compile(r"enrol|.*(secret|token|password|passwd|credential).*", re.IGNORECASE)
+_USER = re.compile(r"//([^/\s@]+)@")
+SHORTEST = 4  # characters of a secret that is searched for in other texts
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """The farm (0 for none), its public key if the command line has one, and the registry."""
+
+    farm: int
+    key: bytes | None
+    registry: str
+    problem: str = ""
+
+
+def parse_parameters(text: str) -> Parameters:
+    """Return what the command line `text` says; what is malformed counts as missing."""
+    words = read_words(text).chosen()
+    digits = words.get("farmer_id", "0")
+    is_number = digits.isascii() and digits.isdigit() and len(digits) <= len(str(FARM_MAX))
+    farm = int(digits) if is_number and int(digits) <= FARM_MAX else 0
+    registry = words.get("registry", "").rstrip("/")
+    try:
+        key = parse_public(words["farm.key"]) if words.get("farm.key") else None
+    except CertificateError as error:
+        return Parameters(farm, None, "", f"farm.key= is wrong: {error.message}")
+    return Parameters(farm, key, registry)
+
+
+def secrets_of(text: str) -> frozenset[str]:
+    """Return the secret values of a command line: tokens, passwords, users of URLs."""
+    found = set(_USER.findall(text))
+    for name, values in read_words(text).values.items():
+        if _SECRET.fullmatch(name):
+            found |= {value for value in values if value}
+    return frozenset(found)
+
+
+def mask(value: str, secrets: Iterable[str]) -> str:
+    """Return a text without these secrets, nor what stands before the host of a URL."""
+    for secret in sorted(secrets, key=len, reverse=True):
+        if len(secret) >= SHORTEST:
+            value = value.replace(secret, MASK)
+    return _USER.sub(f"//{MASK}@", value)
+
+
+def mask_command_line(text: str) -> str:
+    """Return a command line without the values of its secrets, however short."""
+    words = []
+    for word in split_words(text)[0]:
+        name, is_there, _ = word.partition("=")
+        words.append(f"{name}={MASK}" if is_there and _SECRET.fullmatch(name) else word)
+    return _USER.sub(f"//{MASK}@", " ".join(words))

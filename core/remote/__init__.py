@@ -1,0 +1,1 @@
+"""`zos node`: the client of nodes' APIs, on a farmer's or an operator's machine."""

@@ -1,0 +1,102 @@
+"""Decides, from what the node could run, what is to be done now. No I/O, no clock.
+
+nothing  the node runs what it should
+wait     there is another release; its time, the farm's turn or the window, has not come
+stay     there is another release, which was given up here; another one must be published
+apply    take it
+reboot   the set runs, but its kernel or initramfs is another one
+report   the same, and nobody allowed a reboot
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+DAY_S = 86_400.0
+REBOOT_AFTER_S = 0.75 * DAY_S
+
+
+class What(StrEnum):
+    """What is to be done."""
+
+    NOTHING = "nothing"
+    WAIT = "wait"
+    STAY = "stay"
+    APPLY = "apply"
+    REBOOT = "reboot"
+    REPORT = "report"
+
+
+@dataclass(frozen=True)
+class Window:
+    """A time of each day, in seconds since midnight UTC; it may go past midnight."""
+
+    begin_s: int
+    end_s: int
+
+    def wait_s(self, now: float) -> float:
+        """Return how long it is until the window is open, 0 if it is."""
+        at = now % DAY_S
+        length = (self.end_s - self.begin_s) % DAY_S
+        return 0.0 if (at - self.begin_s) % DAY_S < length else (self.begin_s - at) % DAY_S
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What is to be done, with which release; `until` is when a wait is over (Unix time)."""
+
+    what: What
+    release: str = ""
+    until: float = 0.0
+    why: str = ""
+
+
+def decide(look: Mapping[str, Any], window: Window | None, now: float, uptime_s: float) -> Decision:
+    """Return what to do about the answer to `update.look`."""
+    held, running = look["held"], look["running"]
+    release = held["release"]
+    if not release or not held["flists"]:
+        return Decision(What.NOTHING, why="the channel holds no release with flists")
+    if release == running["running"]:
+        return decide_kernel(look, window, now, uptime_s)
+    if release == running["bad"]:
+        return Decision(What.STAY, release, why=running["reason"])
+    if running["state"] != "idle":
+        return Decision(What.WAIT, release, now, f"the node is {running['state']}")
+    if held["turn"] > now:
+        return Decision(What.WAIT, release, held["turn"], "other farms are first")
+    if window and (wait_s := window.wait_s(now)):
+        return Decision(What.WAIT, release, now + wait_s, "the window is closed")
+    return Decision(What.APPLY, release)
+
+
+def decide_kernel(
+    look: Mapping[str, Any], window: Window | None, now: float, uptime_s: float
+) -> Decision:
+    """Return what to do about a release that runs already.
+
+    A node reboots by itself in a window only, and at most once a day: one that boots from a stick
+    comes back with the same kernel.
+    """
+    release = look["held"]["release"]
+    if not look["kernel_changes"]:
+        return Decision(What.NOTHING, release)
+    why = "its kernel needs a reboot"
+    if window is None:
+        return Decision(What.REPORT, release, why=why)
+    wait_s = max(window.wait_s(now), REBOOT_AFTER_S - uptime_s)
+    return Decision(What.WAIT if wait_s > 0 else What.REBOOT, release, now + wait_s, why)
+
+
+def phase_of(seed: str, interval_s: float) -> float:
+    """Return when in each interval a node looks, so that not all do at a time."""
+    digest = hashlib.sha256(f"Zero-OS update\0{seed}".encode()).digest()
+    return int.from_bytes(digest[:6], "big") / 2**48 * interval_s
+
+
+def next_look(seed: str, interval_s: float, now: float) -> float:
+    """Return the next time at which this node looks, later than `now`."""
+    phase = phase_of(seed, interval_s)
+    return now + interval_s - (now - phase) % interval_s

@@ -1,0 +1,363 @@
+"""Carries updates out: what `machine` decides, by `switch`, under the eyes of `health`.
+
+One thread does all of it. The door's callers ask what could run, and say what shall.
+"""
+
+import contextlib
+import queue
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+
+from common.errors import ZosError
+from common.ipc.server import Peer
+from common.releases.layout import boot_version
+from node.door.callers import OPERATORS
+from node.flists.fetch import MissingError
+from node.flists.model import FIRMWARE, Flist, Wanted
+from node.flists.mounts import ROOTS
+from node.flists.part import Part
+from node.generations.health import Health
+from node.generations.held import Held
+from node.generations.leftovers import Leftovers
+from node.generations.machine import Action, BusyError, Event, Kind, Record, State, step
+from node.generations.saved import Saved, save
+from node.generations.switch import Move, Services, Switch, plan_role
+from node.log import log as write_log
+from node.problems import Problems
+
+PROBLEM = "update"
+WATCH_S = 60.0
+KEEP_S = 5.0
+LOOK_S = 2.0
+
+log = partial(write_log, "bringup")
+
+
+@dataclass
+class Site:
+    """What an update needs of the node.
+
+    `parts` are its flists, which an update changes; `make_part` makes one, `mount_beside` fetches
+    and mounts a flist. `look` asks what the channel or the hub has, `name_running` says what runs
+    if no channel has named it. `is_hub_there` says whether a hub answers, at this moment.
+    """
+
+    parts: list[Part]
+    make_part: Callable[[Wanted], Part]
+    mount_beside: Callable[[Wanted, Flist | None, Leftovers], Flist | None]
+    look: Callable[[], Held]
+    is_hub_there: Callable[[], bool]
+    name_running: Callable[[], str]
+    services: Services
+    problems: Problems
+    boot_version: str
+    watch_s: float = WATCH_S
+
+
+class Updater:
+    """The node's generations."""
+
+    def __init__(self, site: Site, saved: Saved) -> None:
+        self.site = site
+        self.saved = saved
+        self.lock = threading.RLock()
+        self.actions: queue.Queue[Action] = queue.Queue()
+        self.held = Held("")
+        self.target = Held("")
+        self.new: dict[str, Flist] = {}
+        self.names: dict[str, frozenset[str]] = {}
+        self.switch: Switch | None = None
+        self.locked = contextlib.ExitStack()
+        self.is_over = False
+        self.leftovers = Leftovers(site.services)
+        self.tell_problem(saved.record)
+
+    @property
+    def record(self) -> Record:
+        """What is known of the generations."""
+        return self.saved.record
+
+    def start(self) -> None:
+        """Begin to carry out what is asked for, in a thread."""
+        threading.Thread(target=self.run, name="update", daemon=True).start()
+
+    # What the door is asked for
+
+    def rows(self) -> tuple[int, dict[str, object]]:
+        """Return the number of the generation and the state of updates, for the status."""
+        record = asdict(self.record)
+        del record["is_undo"]
+        return record.pop("generation"), record
+
+    def look(self, _: Peer) -> dict[str, object]:
+        """Ask the channel or the hub what the node could run."""
+        held = self.site.look()
+        with self.lock:
+            self.held = held
+            if not self.record.running:
+                running = replace(self.record, running=self.site.name_running())
+                self.remember(replace(self.saved, record=running))
+            self.feed(Event(Kind.SEQUENCE, held.release, held.sequence))
+            boot = boot_version(held.release) if held.sequence else self.site.boot_version
+            is_other = bool(held.release) and boot != self.site.boot_version
+            return {"held": held.rows(), "running": self.rows()[1], "kernel_changes": is_other}
+
+    def apply(self, peer: Peer, release: str) -> dict[str, object]:
+        """Change to the release that the channel holds: its name is in the answer to `look`."""
+        with self.lock:
+            if not self.held.flists or release != self.held.release:
+                raise BusyError(
+                    f"cannot apply {str(release)[:80]!r}: the channel holds "
+                    f"{self.held.release or 'nothing'}",
+                    hint="look again",
+                )
+            self.demand_settled()
+            record = self.record
+            if peer.uid not in (0, *OPERATORS) and record.bad == release:
+                raise BusyError(
+                    f"cannot apply {release}: it was given up: {record.reason}",
+                    hint="publish another release; an operator may try it again",
+                )
+            self.target = self.held
+            self.feed(Event(Kind.APPLY, release, self.held.sequence))
+            return {}
+
+    def rollback(self, _: Peer) -> dict[str, object]:
+        """Go back to the generation before."""
+        with self.lock:
+            if self.record.state == State.IDLE:
+                self.demand_settled()
+                self.target = Held(self.record.before, flists=self.saved.before)
+            self.feed(Event(Kind.UNDO))
+            return {}
+
+    def demand_settled(self) -> None:
+        """Raise `BusyError` unless all of the node has come up: only that can be compared."""
+        late = [part.wanted.role for part in self.site.parts if not part.is_settled]
+        if late:
+            raise BusyError(f"cannot update: {', '.join(late)} is not up yet", hint="see status")
+
+    # What the thread does
+
+    def feed(self, event: Event) -> None:
+        """Let the machine decide what follows."""
+        with self.lock:
+            before = self.record
+            after, actions = step(before, event, time.time())
+            if after == before and not actions:
+                return
+            self.remember(replace(self.saved, record=after))
+            self.tell(before, after)
+        for action in actions:
+            self.actions.put(action)
+
+    def remember(self, saved: Saved) -> None:
+        """Keep the state; one that can't be written must not stop the way back."""
+        self.saved = saved
+        try:
+            save(saved)
+        except OSError as error:
+            log(f"update: cannot remember the state: {error}")
+
+    def tell(self, before: Record, after: Record) -> None:
+        """Log what changed, and note what is wrong."""
+        if after.state == State.FETCHING:
+            log(f"update: fetching {after.target} beside {after.running or 'what runs'}")
+        elif after.state == State.ROLLING_BACK:
+            log(f"update: giving {after.target} up: {after.reason}")
+        elif before.state == State.ROLLING_BACK:
+            log(f"update: rolled back to {after.running or 'what ran before'}: {after.reason}")
+        elif before.state == State.FETCHING and after.state == State.IDLE:
+            log(f"update: cannot take {before.target}: {after.reason}")
+        elif before.state == State.WATCHING:
+            log(f"update: generation {after.generation} runs {after.running}")
+        if after.state == State.IDLE:
+            self.tell_problem(after)
+
+    def tell_problem(self, record: Record) -> None:
+        """Note for the status that an update has failed."""
+        if record.bad and record.reason:
+            self.site.problems.note(PROBLEM, f"rolled back from {record.bad}: {record.reason}")
+        elif record.reason:
+            self.site.problems.note(PROBLEM, f"the last update failed: {record.reason}")
+        else:
+            self.site.problems.clear(PROBLEM)
+
+    def run(self) -> None:
+        """Carry out actions as they come; look after what is left of earlier sets meanwhile."""
+        while not self.is_over:
+            try:
+                action = self.actions.get(timeout=KEEP_S)
+            except queue.Empty:
+                action = None
+            try:
+                if action is not None:
+                    ACTIONS[action](self)
+                elif self.record.state == State.IDLE:
+                    self.leftovers.look(self.flists())
+            except Exception as error:  # whatever fails, the old generation must run
+                if not isinstance(error, ZosError | OSError):
+                    traceback.print_exc()
+                self.fail(action, str(error) or type(error).__name__)
+            if action is not None:
+                self.actions.task_done()
+
+    def fail(self, action: Action | None, reason: str) -> None:
+        """Say that an action has failed; the last ones of an update may."""
+        if action in (None, Action.ABANDON, Action.CONFIRM):
+            log(f"update: {reason}")
+        else:
+            self.feed(Event(Kind.FAILED, reason=reason))
+
+    def flists(self) -> dict[str, Flist]:
+        """Return what is mounted for each role of the generation that runs."""
+        return {part.wanted.role: part.flist for part in self.site.parts if part.flist}
+
+    def fetch(self) -> None:
+        """Fetch, verify and mount what the new set has and the old one has not."""
+        running = self.flists()
+        self.new = {}
+        for wanted in self.target.flists:
+            old = running.get(wanted.role)
+            if old and old.sha256 == wanted.sha256:
+                continue
+            try:
+                flist = self.site.mount_beside(wanted, old, self.leftovers)
+            except MissingError:
+                if old or not wanted.is_optional:
+                    raise
+            else:
+                if flist:
+                    self.new[wanted.role] = flist
+        self.feed(Event(Kind.FETCHED))
+
+    def move(self) -> None:
+        """Move the services. Until the end of the update no part brings itself up again."""
+        for part in self.site.parts:
+            self.locked.enter_context(part.lock)
+        self.demand_settled()
+        services = self.site.services
+        down = services.unsettled()
+        moves = self.plan()
+        self.switch = Switch(services, moves, down)
+        self.switch.carry_out()
+        self.feed(Event(Kind.SWITCHED))
+
+    def plan(self) -> list[Move]:
+        """Return what changes, Core-0 first; note the services of each role."""
+        running = self.flists()
+        moves: list[Move] = []
+        self.names = {}
+        for role in ROOTS:
+            new, old = self.new.get(role), running.get(role)
+            if new is None and not (old and self.is_gone(role)):
+                self.names[role] = self.names_of(role)
+                continue
+            mounted = self.leftovers.of(role, old)
+            more, self.names[role] = plan_role(self.site.services, mounted, new, role)
+            moves += more
+        return moves
+
+    def is_gone(self, role: str) -> bool:
+        """Return whether the new set lacks a role."""
+        return all(one.role != role for one in self.target.flists)
+
+    def names_of(self, role: str) -> frozenset[str]:
+        """Return the services of a role of the generation that runs."""
+        parts = (part for part in self.site.parts if part.wanted.role == role)
+        return frozenset(name for part in parts for name in part.names)
+
+    def watch(self) -> None:
+        """See for a time whether all is well."""
+        assert self.switch is not None
+        site, services = self.site, self.site.services
+        log(f"update: {self.record.target} runs; it is watched for {site.watch_s:g} s")
+        names = frozenset(name for found in self.names.values() for name in found)
+        names -= self.switch.down
+        moved = [move.name for move in self.switch.moves if move.files and move.name in names]
+        pids = {name: services.pid(name) for name in moved}
+        is_there = site.is_hub_there if site.is_hub_there() else None
+        health = Health(services.client, names, pids, is_there)
+        deadline = time.monotonic() + site.watch_s
+        while time.monotonic() < deadline:
+            time.sleep(LOOK_S)
+            if self.record.state != State.WATCHING:
+                return
+            if fault := health.find_fault():
+                self.end_watch(Event(Kind.FAILED, reason=fault))
+                return
+        self.end_watch(Event(Kind.HEALTHY))
+
+    def end_watch(self, event: Event) -> None:
+        """Tell how it went, unless an operator has given the set up meanwhile."""
+        with self.lock:
+            if self.record.state == State.WATCHING:
+                self.feed(event)
+
+    def confirm(self) -> None:
+        """Keep the new set: the parts go on with it, and what nothing runs from is unmounted."""
+        before = self.flists()
+        for part in [part for part in self.site.parts if self.is_gone(part.wanted.role)]:
+            part.retire()
+            self.site.parts.remove(part)
+        known = {part.wanted.role: part for part in self.site.parts}
+        for role, flist in self.new.items():
+            part = known.get(role) or self.add_part(flist)
+            is_watched = part.flist is not None
+            part.adopt(flist, sorted(self.names[role]))
+            part.is_settled = True
+            if not is_watched:
+                part.start()
+        self.locked.close()
+        earlier = by_digest(before) if self.record.before else ()
+        self.remember(Saved(self.record, by_digest(self.flists()), earlier))
+        self.clear_away(before.values())
+
+    def add_part(self, flist: Flist) -> Part:
+        """Return the part of a role that the node did not have."""
+        part = self.site.make_part(Wanted(flist.role, flist.name))
+        self.site.parts.append(part)
+        return part
+
+    def go_back(self) -> None:
+        """Move the services back."""
+        try:
+            if self.switch is not None:
+                self.switch.undo()
+            if FIRMWARE in self.new and (old := self.flists().get(FIRMWARE)):
+                ROOTS[FIRMWARE](old)
+        finally:
+            self.locked.close()
+        self.feed(Event(Kind.BACK))
+
+    def abandon(self) -> None:
+        """Unmount what was fetched for nothing."""
+        self.clear_away(self.new.values())
+
+    def clear_away(self, flists: Iterable[Flist]) -> None:
+        """Unmount what is not used any more."""
+        self.leftovers.add(flists)
+        self.new, self.switch = {}, None
+        self.leftovers.look(self.flists())
+
+
+def by_digest(flists: Mapping[str, Flist]) -> tuple[Wanted, ...]:
+    """Return how the same flists are asked for again."""
+    return tuple(
+        Wanted(flist.role, flist.name, flist.sha256, flist.size, flist.version)
+        for flist in flists.values()
+    )
+
+
+ACTIONS: dict[Action, Callable[[Updater], None]] = {
+    Action.FETCH: Updater.fetch,
+    Action.SWITCH: Updater.move,
+    Action.WATCH: Updater.watch,
+    Action.CONFIRM: Updater.confirm,
+    Action.ROLL_BACK: Updater.go_back,
+    Action.ABANDON: Updater.abandon,
+}

@@ -1,0 +1,216 @@
+"""Updates of a node's services on a real zinit: what moves, what stays, and the way back."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from common.ipc.server import Peer
+from node.generations.machine import BusyError, State
+from node.generations.saved import INTERRUPTED, Saved, load, save
+from tests.helpers.needs import need_root, need_tool
+from tests.helpers.node.generations import DAEMON, OPERATOR, Lab
+from tests.helpers.waiting import wait_until
+from tests.helpers.zinit.daemon import ZinitDaemon
+
+UNIT = "exec: /bin/{} 1000\n"
+WORKLOAD = {
+    "bin/redis": "@redis",
+    "bin/web": "@web",
+    "etc/zinit/redis.yaml": UNIT.format("redis"),
+    "etc/zinit/web.yaml": UNIT.format("web") + "after: [redis]\n",
+}
+NEW_WEB = {**WORKLOAD, "bin/web": "@another web"}
+CORE = {"bin/daemon": "@daemon", "etc/passwd": "", "etc/zinit/core-a.yaml": UNIT.format("daemon")}
+CRASHING = {**NEW_WEB, "etc/zinit/web.yaml": "exec: /bin/web 0.3\nrestart: {delay: 0.1}\n"}
+MISSING = {**NEW_WEB, "etc/zinit/web.yaml": "exec: /bin/nothing\n"}
+UNREADY = {**NEW_WEB, "etc/zinit/web.yaml": UNIT.format("web") + "ready: notify\n"}
+BROKEN = {**NEW_WEB, "etc/zinit/web.yaml": "exec: ["}
+
+
+@pytest.fixture
+def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
+    need_root()
+    need_tool("ldd")
+    with ZinitDaemon(tmp_path) as zinit:
+        zinit.start()
+        lab = Lab(tmp_path, zinit, monkeypatch)
+        yield lab
+        lab.close()
+
+
+def test_only_what_changed_moves_to_the_new_set(lab: Lab) -> None:
+    lab.boot(lab.release("1", workload=WORKLOAD, core=CORE))
+    before = {name: lab.pid(name) for name in ("redis", "web", "core-a")}
+    new = lab.release("2", 2, workload=NEW_WEB, core=CORE)
+    record = lab.apply(new)
+    assert (record.running, record.generation, record.before) == ("2", 2, "1")
+    assert lab.pid("redis") == before["redis"]
+    assert lab.pid("core-a") == before["core-a"]
+    assert lab.pid("web") != before["web"]
+    assert lab.root_of("web") == new.flists[0].sha256[:16]
+    assert len(lab.mounted()) == 3  # the old workload stays for the service that runs from it
+    assert lab.problems.rows() == []
+
+
+def test_an_old_flist_goes_when_its_last_service_ends(lab: Lab) -> None:
+    lab.boot(lab.release("1", workload=WORKLOAD))
+    new = lab.release("2", 2, workload=NEW_WEB)
+    lab.apply(new)
+    old = lab.pid("redis")
+    lab.zinit.client.kill("redis", "SIGKILL")
+    wait_until(lambda: lab.mounted() == [new.flists[0].sha256], "only the new one is mounted")
+    wait_until(lambda: lab.pid("redis") not in (0, old), "redis runs")
+    assert lab.root_of("redis") == new.flists[0].sha256[:16]
+
+
+def test_services_come_and_go(lab: Lab) -> None:
+    lab.boot(lab.release("1", workload=WORKLOAD))
+    new = {path: text for path, text in WORKLOAD.items() if "web" not in path}
+    new |= {"bin/news": "@", "etc/zinit/news.yaml": UNIT.format("news")}
+    assert lab.apply(lab.release("2", 2, workload=new)).running == "2"
+    states = lab.zinit.client.list()
+    assert "web" not in states
+    assert (states["redis"], states["news"]) == ("Running", "Running")
+
+
+def test_a_role_comes_and_goes(lab: Lab) -> None:
+    first = lab.release("1", workload=WORKLOAD)
+    lab.boot(first)
+    both = replace(lab.release("2", 2, core=CORE), flists=())
+    both = replace(both, flists=(*first.flists, *lab.release("2", 2, core=CORE).flists))
+    assert lab.apply(both).running == "2"
+    assert lab.zinit.client.list()["core-a"] == "Running"
+    assert lab.apply(replace(first, release="3", sequence=3)).running == "3"
+    assert "core-a" not in lab.zinit.client.list()
+    assert lab.mounted() == [first.flists[0].sha256]
+
+
+def test_back_and_forth_leaves_what_does_not_change_alone(lab: Lab) -> None:
+    first = lab.release("1", workload=WORKLOAD)
+    lab.boot(first)
+    pid = lab.pid("redis")
+    lab.apply(lab.release("2", 2, workload=NEW_WEB))
+    lab.apply(replace(first, release="3", sequence=3))
+    assert lab.pid("redis") == pid
+    assert lab.root_of("web") == lab.root_of("redis") == first.flists[0].sha256[:16]
+    assert lab.mounted() == [first.flists[0].sha256]
+
+
+@pytest.mark.parametrize(
+    ("tree", "reason"),
+    [
+        (CRASHING, "web (crashed|is Error)"),
+        (MISSING, "not ready after 5 s: web is Failure"),
+        (UNREADY, "not ready after 5 s: web is"),
+        (BROKEN, "cannot start web: line 2"),
+    ],
+)
+def test_a_bad_release_is_rolled_back_and_not_tried_again(
+    lab: Lab, tree: dict[str, str], reason: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    first = lab.release("1", workload=WORKLOAD)
+    lab.boot(first)
+    pid = lab.pid("redis")
+    bad = lab.release("2", 2, workload=tree)
+    record = lab.apply(bad)
+    assert (record.running, record.bad, record.generation) == ("1", "2", 1)
+    assert lab.pid("redis") == pid
+    assert lab.zinit.client.list()["web"] == "Running"
+    assert lab.root_of("web") == first.flists[0].sha256[:16]
+    assert lab.mounted() == [first.flists[0].sha256]
+    (problem,) = lab.problems.rows()
+    assert str(problem["text"]).startswith("rolled back from 2: ")
+    assert re.search(reason, str(problem["text"]))
+    assert "update: rolled back to 1" in capfd.readouterr().out
+    with pytest.raises(BusyError, match="it was given up"):
+        lab.apply(bad)
+    lab.held = replace(bad, sequence=3)
+    lab.updater.look(DAEMON)
+    assert (lab.record.bad, lab.problems.rows()) == ("", [])
+
+
+def test_a_flist_that_is_refused_changes_nothing(lab: Lab) -> None:
+    lab.boot(lab.release("1", workload=WORKLOAD))
+    pids = [lab.pid("redis"), lab.pid("web")]
+    bad = lab.release("2", 2, core=CORE, workload=NEW_WEB)
+    del lab.flists[bad.flists[1].sha256]
+    record = lab.apply(bad)
+    assert (record.running, record.bad) == ("1", "")
+    assert "its signature is wrong" in record.reason
+    assert [lab.pid("redis"), lab.pid("web")] == pids
+    assert len(lab.mounted()) == 1
+    assert "core-a" not in lab.zinit.client.list()
+
+
+def test_a_node_that_loses_its_hub_goes_back(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("node.generations.health.HUB_EVERY_S", 0.1)
+    monkeypatch.setattr("node.generations.health.HUB_WITHIN_S", 0.2)
+    lab.boot(lab.release("1", workload=WORKLOAD))
+    answers = iter([True, True])
+    lab.updater.site.is_hub_there = lambda: next(answers, False)
+    record = lab.apply(lab.release("2", 2, workload=NEW_WEB))
+    assert record.running == "1"
+    assert "no hub answers" in record.reason
+
+
+def test_a_service_that_was_down_before_does_not_count(lab: Lab) -> None:
+    tree = {**WORKLOAD, "etc/zinit/bad.yaml": "exec: [", "etc/zinit/down.yaml": "exec: /bin/no\n"}
+    first = lab.release("1", workload={**tree})
+    lab.boot(first, is_well=False)
+    record = lab.apply(lab.release("2", 2, workload={**tree, "bin/web": "@another web"}))
+    assert record.running == "2"
+
+
+def test_an_operator_goes_back(lab: Lab) -> None:
+    first = lab.release("1", workload=WORKLOAD)
+    lab.boot(first)
+    second = lab.release("2", 2, workload=NEW_WEB)
+    lab.apply(second)
+    pid = lab.pid("redis")
+    lab.updater.rollback(OPERATOR)
+    record = lab.end()
+    assert (record.running, record.bad, record.generation) == ("1", "2", 3)
+    assert lab.root_of("web") == first.flists[0].sha256[:16]
+    assert lab.pid("redis") == pid
+    with pytest.raises(BusyError, match="it was given up"):
+        lab.apply(second)
+    assert lab.apply(second, OPERATOR).running == "2"
+
+
+def test_an_operator_goes_back_while_the_node_is_watched(lab: Lab) -> None:
+    lab.boot(lab.release("1", workload=WORKLOAD))
+    lab.updater.site.watch_s = 60.0
+    lab.begin(lab.release("2", 2, workload=NEW_WEB))
+    wait_until(lambda: lab.record.state == State.WATCHING, "it is watched")
+    with pytest.raises(BusyError, match="the node is watching 2"):
+        lab.begin(lab.release("3", 3, workload=WORKLOAD))
+    lab.updater.rollback(OPERATOR)
+    record = lab.end()
+    assert (record.running, record.bad) == ("1", "2")
+
+
+def test_only_what_the_channel_holds_is_applied(lab: Lab) -> None:
+    lab.boot(lab.release("1", workload=WORKLOAD))
+    lab.held = lab.release("2", 2, workload=NEW_WEB)
+    lab.updater.look(DAEMON)
+    with pytest.raises(BusyError, match="the channel holds 2"):
+        lab.updater.apply(Peer(1, 0, 0), "1.9")
+
+
+def test_an_update_that_bring_up_did_not_survive_has_failed(lab: Lab, tmp_path: Path) -> None:
+    lab.boot(lab.release("1", workload=WORKLOAD))
+    lab.updater.site.watch_s = 60.0
+    lab.begin(lab.release("2", 2, workload=NEW_WEB))
+    wait_until(lambda: lab.record.state == State.WATCHING, "it is watched")
+    place = tmp_path / "saved.json"
+    save(lab.updater.saved, place)
+    found = load(place)
+    assert isinstance(found, Saved)
+    assert found.running == lab.updater.saved.running
+    assert (found.record.running, found.record.bad) == ("1", "2")
+    assert (found.record.state, found.record.reason) == (State.IDLE, INTERRUPTED)
+    lab.updater.rollback(OPERATOR)
+    lab.end()
