@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 RUN = Path("/run/zero-os")
-CACHE = RUN / "cache"  # where bringup mounts the disk that the farmer gave
 DOOR = RUN / "door" / "socket"  # of bringup, which runs as root outside of this flist
 
 API_PORT = 7443  # of the node's API, TCP

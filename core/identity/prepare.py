@@ -28,7 +28,7 @@ from core.identity.places import (
     SEED,
     SIGNATURES,
 )
-from core.places import CACHE, DOOR, IDENTITY, User
+from core.places import DOOR, IDENTITY, User
 
 # What systemd-stub hands to the initramfs, which is the root of PID 1.
 EXTRA = Path("/proc/1/root/.extra")
@@ -45,7 +45,7 @@ def main() -> int:
         copy_measurements(EXTRA, MEASURED, IDENTITY)
         copy_log(MEASURED, IDENTITY)
         place = call(DOOR, "status")["cache"]["place"]
-        bind_folder(CACHE / NAME if place else None, DISK, IDENTITY)
+        bind_folder(Path(place) / NAME if place else None, DISK, IDENTITY)
     except ZosError as error:
         sys.stderr.write(render_error(error, NAME))
         return error.exit_code
