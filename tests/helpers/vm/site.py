@@ -100,7 +100,9 @@ class Site:
             yield
 
     @contextlib.contextmanager
-    def boot(self, name: str, more: str = "") -> Iterator[QemuMachine]:
+    def boot(
+        self, name: str, more: str = "", *, has_disk: bool = True, within_s: float = BOOT_S
+    ) -> Iterator[QemuMachine]:
         """Boot a node with the disk until its workload and core are up; `more` are parameters."""
         words = f"runmode=dev farmer_id=1 hub={self.urls[0]} bootstrap={self.urls[1]} {more}"
         with boot_node(
@@ -110,10 +112,10 @@ class Site:
             files={"etc/zero-os/keys/root.json": self.maintainer.root.decode()},
             has_agent=True,
             forwards=(REDIS_PORT,),
-            disks=(Disk(self.disk, is_writable=True),),
+            disks=(Disk(self.disk, is_writable=True),) if has_disk else (),
         ) as machine:
-            machine.wait_for_console_text("bringup: node ready", timeout_s=BOOT_S)
-            machine.wait_for_console_text("bringup: core ready", timeout_s=BOOT_S)
+            machine.wait_for_console_text("bringup: node ready", timeout_s=within_s)
+            machine.wait_for_console_text("bringup: core ready", timeout_s=within_s)
             wait_for_redis(machine)
             yield machine
 

@@ -62,7 +62,11 @@ def test_a_node_follows_its_channel_under_a_running_redis(
 ) -> None:
     site = Site(release, core_hub, tmp_path)
     core, workload = (CORE, CORE_NAME), (WORKLOAD, NAME)
-    with site.serve(), site.boot("node", OFTEN) as machine, connect(machine) as client:
+    with (
+        site.serve(),
+        site.boot("node", OFTEN, has_disk=False, within_s=UPDATE_S) as machine,
+        connect(machine) as client,
+    ):
         pid = pid_of(machine, "redis")
 
         def check(generation: int, running: str) -> None:
@@ -76,8 +80,12 @@ def test_a_node_follows_its_channel_under_a_running_redis(
         # A good release: another core, and a file of the workload that Redis does not use.
         new_core = (CORE, site.change(CORE_NAME, "tf-zos/core2", {"usr/share/new": "2"}))
         new_work = (WORKLOAD, site.change(NAME, "tf-zos/work2", {"usr/share/new": "2"}))
+        sent = site.sent()
         second = site.hold(new_core, new_work)
+        began = machine.wait_for_console_text(f"update: fetching {second}", UPDATE_S)
+        moved = machine.wait_for_console_text(f"update: {second} runs; it is watched", UPDATE_S)
         machine.wait_for_console_text(f"update: generation 2 runs {second}", UPDATE_S)
+        print(f"update: {moved.at_s - began.at_s:.1f} s, {site.sent() - sent} bytes from the hub")
         check(2, second)
         assert ask_status(machine)["problems"] == []
 
