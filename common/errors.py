@@ -23,11 +23,11 @@ EXIT_INTERRUPTED = 130
 # The modules of the extra "host" in pyproject.toml, which `pip install zero-os` leaves out.
 HOST_MODULES = (
     *("PyKCS11", "alembic", "anyio", "argon2", "authlib", "fastapi", "httpx", "jinja2", "joserfc"),
-    *("jwt", "markdown_it", "mfusepy", "multipart", "obstore", "packaging"),
+    *("ifaddr", "jwt", "markdown_it", "mfusepy", "multipart", "obstore", "packaging"),
     *("pkcs11", "pkg_resources", "prometheus_client", "psycopg", "pydantic"),
     *("pydantic_core", "pydantic_settings", "python_multipart", "qemu.qmp", "rich"),
     *("securesystemslib", "segno", "setuptools", "starlette", "sqlalchemy", "structlog"),
-    *("sushy", "tuf", "uvicorn", "virt", "xxtea"),
+    *("sushy", "tuf", "uvicorn", "virt", "xxtea", "zeroconf"),
 )
 
 REFUSAL_HINTS = {

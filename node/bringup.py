@@ -184,12 +184,13 @@ class Node:
         is_settled = all(part.is_settled for part in self.status.parts)
         if is_settled or time.monotonic() > self.close_at:
             try_to_close()
-        self.status.cache = self.find_cache()
-        fault = self.status.cache.fault() if self.status.cache else ""
-        if fault and self.status.problems.note("cache", f"the disk of the cache: {fault}"):
-            log(f"the disk of the cache: {fault}; the node goes on without it")
-        elif self.status.cache and not fault:
+        self.status.cache = cache = self.find_cache()
+        if cache is None:
+            return
+        if not (fault := cache.fault()):
             self.status.problems.clear("cache")
+        elif self.status.problems.note("cache", f"the disk of the cache: {fault}"):
+            log(f"the disk of the cache: {fault}; the node goes on without it")
 
 
 def start_updates(node: Node, found: tuple[Channel, Manifest | None] | None) -> Updater:

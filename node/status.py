@@ -76,10 +76,12 @@ def describe_part(part: Part) -> dict[str, object]:
 
 
 def describe_cache(cache: DiskCache | None) -> dict[str, object]:
-    """Return where the cache is, and the bytes of its disk and those in use."""
+    """Return the cache's folder and device, and the bytes of its disk and those in use."""
     if cache is None:
-        return {"place": None, "size": 0, "used": 0}
-    return {"place": cache.device, "size": cache.room.size, "used": cache.room.used}
+        return {"place": None, "device": None, "size": 0, "used": 0}
+    room = cache.room
+    place, device = str(cache.top), str(cache.device)
+    return {"place": place, "device": device, "size": room.size, "used": room.used}
 
 
 def in_ms(seconds: float | None) -> float | None:

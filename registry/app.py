@@ -46,6 +46,7 @@ def create_app(registry: Registry) -> FastAPI:
     app.state.registry = registry
     app.state.tokens = registry.tokens
     registry.kit.readiness.checks["database"] = registry.database.check
+    registry.kit.readiness.checks["clock"] = registry.log.find_clock_fault
     add_routes(app, registry)
     return app
 

@@ -4,9 +4,13 @@ from common.errors import UsageError, ZosError
 
 
 class RegistryError(ZosError):
-    """A request that the registry refuses; `http_members` is what else the client is told."""
+    """A request that the registry refuses; `http_members` is what else the client is told.
+
+    `is_suspect` is whether it counts against the address that it came from.
+    """
 
     http_status = 422
+    is_suspect = True
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
         super().__init__(message, hint=hint)

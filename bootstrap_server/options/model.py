@@ -5,6 +5,8 @@ special meaning in iPXE, a shell, HTML or a URL's query. Scripts and pages can t
 them unescaped.
 """
 
+import base64
+import binascii
 import hashlib
 import json
 import re
@@ -22,6 +24,7 @@ from common.runmodes import RUN_MODES
 MARK_CHARS = 8
 MIRRORS_MAX = 4
 CONSOLES_MAX = 4
+FARM_KEY_BYTES = 32
 
 POSITIONS = ("runmode", "farm", "extra", "kernel")
 """The parts of an address's path, after upstream; each can be in the query instead."""
@@ -39,6 +42,7 @@ class Options:
     `farm` is None for a node that belongs to no farm yet. `release` names an older release of the
     run mode, or a kernel of the operator's; empty, a node boots what the run mode holds. `mirrors`
     are tried before the server itself. `console` replaces the consoles that Linux has by default.
+    `farm_key` is the farm's public key: callers of the node's API need certificates by it.
     """
 
     run_mode: str
@@ -48,6 +52,7 @@ class Options:
     network: Network = field(default_factory=Network)
     mirrors: tuple[str, ...] = ()
     console: tuple[str, ...] = ()
+    farm_key: str = ""
 
     def __post_init__(self) -> None:
         """Check every part. Raises `NotThereError` (run mode) or `InputError` (the rest)."""
@@ -65,6 +70,8 @@ class Options:
             if not _CONSOLE.fullmatch(console):
                 raise InputError("console", "a console is one like tty0 or ttyS1,115200n8")
         check_list("console", self.console, CONSOLES_MAX)
+        if self.farm_key:
+            check_farm_key(self.farm_key)
 
     def as_mapping(self) -> dict[str, object]:
         """Return what was chosen, by its names in a URL, a form, JSON and TOML."""
@@ -76,6 +83,7 @@ class Options:
             **self.network.as_mapping(),
             "mirror": list(self.mirrors),
             "console": list(self.console),
+            "farm_key": self.farm_key,
         }
         return {key: value for key, value in every.items() if value not in (None, "", [])}
 
@@ -167,6 +175,21 @@ def parse_farm(text: str) -> int:
             hint="your farm's page in the dashboard shows it",
         )
     return int(text)
+
+
+def check_farm_key(text: str) -> None:
+    """Raise `InputError` unless `text` is 32 bytes in base64url, in their one form."""
+    try:
+        data = base64.b64decode(f"{text}=", altchars=b"-_", validate=True)
+    except (binascii.Error, ValueError):
+        data = b""
+    plain = base64.urlsafe_b64encode(data).decode().rstrip("=")
+    if len(data) != FARM_KEY_BYTES or plain != text:
+        raise InputError(
+            "farm_key",
+            "a farm's public key is 32 bytes in base64url",
+            hint="zos node key FILE prints it",
+        )
 
 
 def parse_mirror(text: str) -> str:

@@ -35,6 +35,7 @@ REFUSED = {
     "bootstrap": _BY_SERVER,
     "enrol": _BY_SERVER,
     "registry": _BY_SERVER,
+    "farm.key": _BY_OPTION,
     "net.interface": _BY_OPTION,
     "net.address": _BY_OPTION,
     "net.gateway": _BY_OPTION,

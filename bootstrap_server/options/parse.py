@@ -53,6 +53,10 @@ FIELDS: Mapping[str, Field] = {
     "console": Field(
         "terminals for messages, instead of screen and first serial port", "ttyS1,115200n8", r"\s"
     ),
+    "farm_key": Field(
+        "the farm's public key: callers of the node's API need certificates by it",
+        "yM9wHzCtEdPuh33O0Nd0qy2pFZiUKWiHuEOaY8mqBlU",
+    ),
 }
 _LIST_MAX = 64  # of the texts that one field is given in
 SHOWN_MAX = 80  # characters of a name that is wrong
@@ -182,6 +186,7 @@ def make_options(found: Mapping[str, Sequence[str]]) -> Options:
         ),
         mirrors=several("mirror"),
         console=several("console"),
+        farm_key=one("farm_key"),
     )
 
 

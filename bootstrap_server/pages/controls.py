@@ -25,6 +25,13 @@ CONTROLS: Mapping[str, Control] = {
         group="What the node boots",
         is_number=True,
     ),
+    "farm_key": Control(
+        "Farm's key",
+        "The public key whose certificates the node's API accepts. Empty: it is asked from the "
+        "registry, if there is one.",
+        "yM9wHzCtEdPuh33O0Nd0qy2pFZiUKWiHuEOaY8mqBlU",
+        "What the node boots",
+    ),
     "kernel": Control(
         "Release or kernel",
         "The version of an earlier release of this run mode, or the name of a kernel of the "

@@ -30,6 +30,7 @@ def command_line(options: Options, site: Site) -> str:
         "version=v3",  # upstream's edition: its node asks for it
         f"runmode={options.run_mode}",
         None if options.farm is None else f"farmer_id={options.farm}",
+        options.farm_key and f"farm.key={options.farm_key}",
         f"hub={site.hub_url}",
         f"bootstrap={site.public_url}",
         site.token and f"enrol={site.token}",

@@ -21,7 +21,7 @@ FIELDS_MAX = 32
 CHUNK_BYTES = 1 << 14
 REQUEST_S = 10.0
 WRITE_S = 30.0  # for a piece of an answer, however small
-STATUS_OF = {"unknown": 404, "params": 422, "refused": 409}
+STATUS_OF = {"unknown": 404, "params": 422}  # anything else: the node refuses
 ALWAYS = (("Connection", "close"), ("Cache-Control", "no-store"), ("Server", "zero-os"))
 
 
@@ -160,5 +160,5 @@ def refusal_of(error: CoreError | IpcError) -> RefusedError:
         return error
     if isinstance(error, UnreachableError):
         return RefusedError(503, error.message, hint=error.hint)
-    status = STATUS_OF.get(error.code, 502) if isinstance(error, IpcError) else 500
+    status = STATUS_OF.get(error.code, 409) if isinstance(error, IpcError) else 500
     return RefusedError(status, error.message, hint=error.hint)

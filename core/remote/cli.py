@@ -10,7 +10,7 @@ from typing import Any
 
 from common.errors import UsageError
 from core.certificates.issue import DAYS, DAYS_MAX
-from core.certificates.names import ROLES
+from core.certificates.names import ROLES, Holder
 from core.remote import show
 from core.remote.client import NodeClient
 from core.remote.commands import COMMANDS
@@ -31,7 +31,8 @@ def main(argv: Sequence[str], prog: str) -> int:
     if name == "key":
         return make_key(options["file"])
     if name == "certificate":
-        return make_certificate(**options)
+        holder = Holder(options["farm"], ROLES[options["role"]], options["name"])
+        return make_certificate(options["farm_key"], holder, options["days"], options["output"])
     if name == "ls":
         return list_nodes(options["wait"], is_json=options["json"])
     return call_node(name, options)

@@ -7,7 +7,7 @@ from pathlib import Path
 from common.files import write_atomic
 from core.certificates.farmkey import make_farm_key, public_of, read_farm_key, show_public
 from core.certificates.issue import issue
-from core.certificates.names import ROLES, Holder
+from core.certificates.names import Holder
 from core.remote.known import FOLDER_MODE, MODE
 
 
@@ -18,11 +18,8 @@ def make_key(path: Path) -> int:
     return 0
 
 
-def make_certificate(
-    farm_key: Path, farm: int, role: str, name: str, days: int, output: Path
-) -> int:
+def make_certificate(farm_key: Path, holder: Holder, days: int, output: Path) -> int:
     """Write a certificate with its private key to `output`."""
-    holder = Holder(farm, ROLES[role], name)
     now = datetime.datetime.now(datetime.UTC)
     key, certificate = issue(read_farm_key(farm_key), holder, days, now)
     output.parent.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)

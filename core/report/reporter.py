@@ -42,6 +42,7 @@ class Reporter:
         self.tell = tell
         self.boot = boot_id()
         self.who: Who | None = None
+        self.node = ""
         self.position: Position | None = None
         self.schedule = Schedule(self.boot)
         self.digest, self.news = "", ""  # of the facts that were registered, and that are
@@ -60,10 +61,10 @@ class Reporter:
 
     def turn(self) -> None:
         """Send the report that is due, and plan the next one."""
-        kind = self.schedule.kind(uptime_s())
         try:
             with self.lock:
-                reply = self.send(kind)
+                self.find_self()
+                kind, reply = self.send(self.schedule.kind(uptime_s()))
         except ZosError as error:
             self.fail(error)
             return
@@ -71,15 +72,20 @@ class Reporter:
             self.registry.close()
         self.succeed(kind, reply)
 
-    def send(self, kind: str, timeout_s: float = TIMEOUT_S) -> Reply:
-        """Send one report; after a conflict once more, behind what the registry has."""
+    def send(self, kind: str, timeout_s: float = TIMEOUT_S) -> tuple[str, Reply]:
+        """Send one report, after a conflict once more; return what was sent, and the answer.
+
+        A registry with which there is a conflict may know nothing of this boot, so it gets a
+        registration in place of a heartbeat.
+        """
         try:
-            return self.send_once(kind, timeout_s)
+            return kind, self.send_once(kind, timeout_s)
         except RegistryError as error:
             if error.status != CONFLICT:
                 raise
             self.tell(f"{error.message}; asking what comes next")
-            return self.send_once(kind, timeout_s)
+            kind = REGISTER if kind == HEARTBEAT else kind
+            return kind, self.send_once(kind, timeout_s)
 
     def send_once(self, kind: str, timeout_s: float) -> Reply:
         """Send one report behind the position that is known, or asked for."""
@@ -93,10 +99,16 @@ class Reporter:
         return reply
 
     def find_self(self) -> Who:
-        """Return who this node is; its id also is the seed of its pauses."""
+        """Return who this node is; its id also is the seed of its pauses.
+
+        After a failure it is asked again: a key that is not kept is another one after a restart.
+        """
         if self.who is None:
-            self.who = self.sources.who()
-            self.schedule.chance.seed(self.who.node + self.boot)
+            before, self.who = self.node, self.sources.who()
+            self.node = self.who.node
+            if self.node != before:
+                self.position, self.schedule.registered_at = None, None
+                self.schedule.chance.seed(self.node + self.boot)
         return self.who
 
     def payload(self, kind: str, who: Who, sequence: int, nonce: str) -> dict[str, Any]:
@@ -180,6 +192,7 @@ class Reporter:
 
     def fail(self, error: ZosError) -> None:
         """Note a report that failed, and plan the next try."""
+        self.who = None
         wait_s = error.wait_s if isinstance(error, RegistryError) else 0.0
         with self.changed:
             pause_s = self.schedule.fail(uptime_s(), wait_s)
@@ -193,7 +206,7 @@ class Reporter:
         return {
             "registry": self.registry.url,
             "farm": self.parameters.farm,
-            "node": self.who.node if self.who else None,
+            "node": self.node or None,
             "registered": state.registered,
             "last_sent": state.last_sent,
             "last_kind": state.last_kind,

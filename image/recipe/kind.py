@@ -107,7 +107,11 @@ CORE = Kind(
     etc="core/etc",
     programs={"usr/bin/zos": ("zero_os.cli", "main", "")},
     hidden=python.HIDDEN | {"core.cli": ("core.*",), "zero_os.cli": ("core.cli",)},
-    barred=tuple(name for name in python.BARRED if name != "pyroute2"),
+    barred=(
+        *(name for name in python.BARRED if name != "pyroute2"),
+        *("psutil._psaix", "psutil._psbsd", "psutil._psosx", "psutil._pssunos"),
+        "psutil._pswindows",
+    ),
     tools=(plan.PYTHON,),
 )
 

@@ -47,7 +47,7 @@ class Room:
 class DiskCache:
     """The cache on the file system that is mounted on `mount_point`."""
 
-    def __init__(self, mount_point: Path, device: str) -> None:
+    def __init__(self, mount_point: Path, device: Path) -> None:
         self.mount_point = mount_point
         self.device = device
         self.top = mount_point / "zero-os"

@@ -7,12 +7,12 @@ from pathlib import Path
 from common.mounts import unmount
 from node.flists.cache import DiskCache
 from node.flists.disks import BLOCK_DEVICES, find_disk, mount_disk
+from node.flists.mounts import CACHE
 from node.log import log as write_log
 from node.problems import Problems
 
-MOUNT_POINT = Path("/run/zero-os/cache")
 PART = "cache"
-WITHIN_S = 15.0
+WITHIN_S = 30.0
 
 log = partial(write_log, "bringup")
 
@@ -23,13 +23,15 @@ class Search:
     def __init__(
         self,
         problems: Problems,
-        mount_point: Path = MOUNT_POINT,
+        mount_point: Path = CACHE,
         devices: Path = BLOCK_DEVICES,
     ) -> None:
         self.problems = problems
         self.devices = devices
         self.mount_point = mount_point
+        self.lock = threading.Lock()
         self.is_over = threading.Event()
+        self.is_given_up = False
         self.cache: DiskCache | None = None
 
     def start(self) -> None:
@@ -39,7 +41,13 @@ class Search:
     def run(self) -> None:
         """Find, mount and open the disk; whatever fails is told, and the node has no such cache."""
         try:
-            self.cache = self.open()
+            cache = self.open()
+            with self.lock:
+                if cache and self.is_given_up:
+                    unmount(self.mount_point)
+                elif cache:
+                    self.cache = cache
+                    cache.watch()
         except OSError as error:
             self.tell(f"cannot use the disk for the cache: {error}")
         finally:
@@ -53,25 +61,27 @@ class Search:
         if disk is None:
             return None
         mount_disk(disk, self.mount_point)
-        cache = DiskCache(self.mount_point, disk.device.name)
+        cache = DiskCache(self.mount_point, disk.device)
         try:
             cache.open()
         except OSError:
             unmount(self.mount_point)
             raise
-        cache.watch()
         size, used = (count >> 20 for count in (cache.room.size, cache.room.used))
         log(f"cache on {disk.device.name} ({disk.file_system.kind}, {size} MiB, {used} used)")
         return cache
 
     def result(self) -> DiskCache | None:
-        """Return the cache; a disk that does not answer in time is done without."""
-        if not self.is_over.wait(WITHIN_S):
+        """Return the cache; a disk that does not answer in time is done without until the next
+        boot, so the answer is always the same."""
+        if not self.is_given_up and not self.is_over.wait(WITHIN_S):
+            with self.lock:
+                self.is_given_up = self.cache is None
+        if self.is_given_up:
             self.tell(f"cannot use the disk for the cache: no answer within {WITHIN_S:g} s")
-            return None
         return self.cache
 
     def tell(self, text: str) -> None:
-        """Log what is wrong, and note it for the status."""
-        log(text)
-        self.problems.note(PART, text)
+        """Note what is wrong for the status, and log it once."""
+        if self.problems.note(PART, text):
+            log(text)

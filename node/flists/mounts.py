@@ -21,14 +21,17 @@ from node.supervision import SERVICES, stop_service, wait_for_services
 from zinit.client.line import Client
 
 BLOCKS = Path("/run/zero-os/blocks")
+CACHE = Path("/run/zero-os/cache")  # the disk, if the farmer gave one
 RESOLV_CONF = Path("/etc/resolv.conf")
 DRAFT = ".resolv.conf.zero-os"
 FIRMWARE_PATH = Path("/sys/module/firmware_class/parameters/path")
 FIRMWARE_FOLDER = "usr/lib/firmware"
+KERNEL = Path("/")
 KERNEL_FOLDERS = ("proc", "sys", "dev")
+RUN = Path("/run")
 OVERLAY_SIZE = "50%"
 CACHE_SHARE = 4  # the block cache may use a quarter of RAM
-MOUNT_DEADLINE_S = 60.0
+MOUNT_DEADLINE_S = 120.0
 
 
 @dataclass(frozen=True)
@@ -60,12 +63,15 @@ def mount_flist(
     write_atomic(SERVICES / f"{flist.service}.yaml", yaml.dump(service).encode())
     client.monitor(flist.service)
     wait_for_services(client, [flist.service], MOUNT_DEADLINE_S)
-    # Every file of its services depends on this process, so the OOM killer must spare it.
-    process = Path("/proc") / str(client.status(flist.service)["pid"])
-    (process / "oom_score_adj").write_text("-1000")
+    spare(int(str(client.status(flist.service)["pid"])))
     ROOTS[flist.role](flist)
     if flist.role == WORKLOAD:
         make_run(flist, beside)
+
+
+def spare(pid: int) -> None:
+    """Keep the OOM killer from a mount's process: every file of its services depends on it."""
+    Path(f"/proc/{pid}/oom_score_adj").write_text("-1000")
 
 
 def describe_mount(flist: Flist, sources: Sources) -> dict[str, object]:
@@ -97,7 +103,7 @@ def make_workload_root(flist: Flist) -> None:
     work.mkdir()
     mount_overlay(flist.lower, upper, work, flist.root)
     for name in KERNEL_FOLDERS:
-        mount(f"/{name}", make_mount_point(flist.root, name), "", MS_BIND | MS_REC)
+        mount(str(KERNEL / name), make_mount_point(flist.root, name), "", MS_BIND | MS_REC)
 
 
 def make_run(flist: Flist, beside: Flist | None) -> None:
@@ -113,11 +119,20 @@ def make_core_root(flist: Flist) -> None:
     """Bind the read-only flist, with the kernel's file systems and the node's /run inside."""
     flist.root.mkdir(exist_ok=True)
     mount(str(flist.lower), flist.root, "", MS_BIND)
-    for name in (*KERNEL_FOLDERS, "run"):
-        place = flist.root / name
-        if not is_inside(flist.root, place) or not place.is_dir():
-            raise NodeError(f"cannot use the flist {flist.name}: it has no folder /{name}")
-        mount(f"/{name}", place, "", MS_BIND | MS_REC)
+    for name in KERNEL_FOLDERS:
+        mount(str(KERNEL / name), find_folder(flist, name), "", MS_BIND | MS_REC)
+    # Without what is mounted in /run: a copy of another flist's mounts would keep them in use.
+    mount(str(RUN), find_folder(flist, "run"), "", MS_BIND)
+    if CACHE.is_mount():
+        mount(str(CACHE), flist.root / "run" / CACHE.relative_to(RUN), "", MS_BIND)
+
+
+def find_folder(flist: Flist, name: str) -> Path:
+    """Return a folder of a root that can't be written to."""
+    place = flist.root / name
+    if not is_inside(flist.root, place) or not place.is_dir():
+        raise NodeError(f"cannot use the flist {flist.name}: it has no folder /{name}")
+    return place
 
 
 def point_to_firmware(flist: Flist) -> None:
@@ -177,23 +192,18 @@ def forget_flist(client: Client, flist: Flist) -> None:
     remove_folder(flist.top)
 
 
-def unmount_everything(client: Client) -> None:
+def unmount_everything(client: Client, home: Path = FLISTS) -> None:
     """Unmount all flists, whoever has mounted them, and remove their folders."""
-    mounts = [name for name in client.list() if name.startswith(MOUNT_PREFIX)]
-    unmount_roots()
-    for name in mounts:
-        stop_service(client, name)
+    for top in home.glob("*"):
+        unmount_below(top, keep=top / "lower")
+    for name in client.list():
+        if name.startswith(MOUNT_PREFIX):
+            stop_service(client, name)
     for file in SERVICES.glob(f"{MOUNT_PREFIX}*.yaml"):
         file.unlink()
-    unmount_below(FLISTS)
-    for folder in FLISTS.glob("*"):
+    unmount_below(home)
+    for folder in home.glob("*"):
         remove_folder(folder)
-
-
-def unmount_roots() -> None:
-    """Unmount the roots and writable layers of all flists."""
-    for top in FLISTS.glob("*"):
-        unmount_below(top, keep=top / "lower")
 
 
 def unmount_below(top: Path, keep: Path | None = None) -> None:

@@ -1,5 +1,6 @@
 """Starts and stops the services of a mounted flist in the node's zinit."""
 
+import contextlib
 import os
 from functools import partial
 from pathlib import Path
@@ -9,6 +10,7 @@ from node.flists.model import CORE, FIRMWARE, FLISTS, Flist
 from node.flists.services import (
     find_installed,
     install_services,
+    is_inside,
     override_text,
     read_regular,
     read_services,
@@ -32,6 +34,7 @@ def start_services(client: Client, flist: Flist) -> list[str]:
     """
     if flist.role == FIRMWARE:
         return []
+    read_accounts(flist.root)
     if flist.role == CORE:
         make_folders(flist.root, flist.home.parent)
     services = read_services(flist.root)
@@ -50,6 +53,18 @@ def start_services(client: Client, flist: Flist) -> list[str]:
             log(f"cannot start {ascii(name)[1:-1]}: {explain(client, name) or error}")
     known = client.list()
     return [name for name in names if name in known]
+
+
+def read_accounts(root: Path) -> None:
+    """Read the files of users and groups, so that the kernel has them.
+
+    zinit reads them when it starts a service, and can't wait for a hub then.
+    """
+    for name in ("passwd", "group"):
+        path = root / "etc" / name
+        if is_inside(root, path):
+            with contextlib.suppress(OSError):
+                read_regular(path)
 
 
 def make_folders(root: Path, run: Path) -> None:

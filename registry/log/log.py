@@ -1,6 +1,7 @@
 """Reads the log: its head, its entries, and proofs."""
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 
 from sqlalchemy import Connection, select, update
 
@@ -24,15 +25,22 @@ from registry.state.tables import COSIGNATURES, LOG_ENTRIES, LOG_HEAD
 from serving.database import Database, insert_new
 
 PAGE = 256
+CLOCK_S = 60.0
 
 
 class Log:
     """The log of one registry; `witnesses` are those whose cosignatures are kept."""
 
     def __init__(
-        self, database: Database, key: RegistryKey, origin: str, witnesses: tuple[str, ...] = ()
+        self,
+        database: Database,
+        key: RegistryKey,
+        origin: str,
+        witnesses: tuple[str, ...] = (),
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self.database = database
+        self.clock = clock
         self.key = key
         self.verifier = Verifier(origin, ED25519, key.public)
         self.witnesses = [parse_verifier(text) for text in witnesses]
@@ -41,6 +49,15 @@ class Log:
         """Return the head."""
         with self.database.reading() as connection:
             return self.read_head(connection)
+
+    def find_clock_fault(self) -> str | None:
+        """Return what is wrong if this machine's clock is behind the log, which never goes back."""
+        with self.database.reading() as connection:
+            at_s: float = connection.execute(select(LOG_HEAD.c.at_s)).scalar_one()
+        behind_s = at_s - self.clock()
+        if behind_s <= CLOCK_S:
+            return None
+        return f"the clock is {behind_s:.0f} s behind the log: until then reports do not count"
 
     def read_head(self, connection: Connection) -> Head:
         """Return the head that a transaction sees."""

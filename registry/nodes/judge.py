@@ -63,13 +63,24 @@ def check_order(last: Standing | None, report: Report, nonce: str) -> None:
     """Raise `ConflictError` unless a report is the next one; `nonce` is the one it must have."""
     is_same = last is not None and last.boot == report.boot
     sequence = last.sequence + 1 if last and is_same else 1
+    fault = find_fault(last, report, sequence, nonce)
+    if fault:
+        error = ConflictError(fault, hint="report again with what is expected")
+        expected = {"boot": report.boot, "sequence": sequence, "nonce": nonce}
+        error.http_members = {"expected": expected}
+        error.is_suspect = last is None  # a known node may have lost an answer
+        raise error
+
+
+def find_fault(last: Standing | None, report: Report, sequence: int, nonce: str) -> str:
+    """Return why a report is not the next one; empty if it is."""
     if report.sequence != sequence:
-        raise conflict(explain_sequence(last, report, sequence), report, sequence, nonce)
+        return explain_sequence(last, report, sequence)
     if not hmac.compare_digest(report.nonce.encode(), nonce.encode()):
-        what = "the report's nonce is not the one that the registry gave last"
-        raise conflict(what, report, sequence, nonce)
-    if not is_same and report.kind != REGISTER:
-        raise conflict("a boot's first report is a registration", report, sequence, nonce)
+        return "the report's nonce is not the one that the registry gave last"
+    if sequence == 1 and report.kind != REGISTER:
+        return "a boot's first report is a registration"
+    return ""
 
 
 def explain_sequence(last: Standing | None, report: Report, expected: int) -> str:
@@ -79,13 +90,6 @@ def explain_sequence(last: Standing | None, report: Report, expected: int) -> st
         return f"{said}: this boot has not reported yet, or is over"
     is_old = report.sequence < expected
     return f"{said}: " + ("it was reported before" if is_old else "reports are missing between")
-
-
-def conflict(message: str, report: Report, sequence: int, nonce: str) -> ConflictError:
-    """Return the error that tells a node how to go on."""
-    error = ConflictError(message, hint="report again with what is expected")
-    error.http_members = {"expected": {"boot": report.boot, "sequence": sequence, "nonce": nonce}}
-    return error
 
 
 def check_farm(last: Standing | None, report: Report, enrolled_for: int | None) -> None:

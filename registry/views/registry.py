@@ -69,7 +69,7 @@ def make_registry(
         settings,
         database,
         key,
-        Log(database, key, settings.origin, tuple(settings.witness)),
+        Log(database, key, settings.origin, tuple(settings.witness), clock),
         Scribe(database, clock),
         Farms(database),
         Nodes(database, key.secret, is_strict=settings.enrolled_only),

@@ -16,7 +16,14 @@ from registry.views.registry import Registry
 from registry.views.shown import show_farm
 from registry.web.limits import Limits
 from registry.web.models import Farm, FarmWritten
-from registry.web.shared import MESSAGE, NO_CACHE, check_patience, client_of, read_message, reading
+from registry.web.shared import (
+    MESSAGE,
+    NO_CACHE,
+    check_patience,
+    note_refusal,
+    read_message,
+    reading,
+)
 from serving.openapi import describe_problems
 from serving.tokens import Offer, Token
 
@@ -43,8 +50,8 @@ def make_router(registry: Registry, limits: Limits) -> APIRouter:
         try:
             change = FarmChange(await read_message(request, "farm"), may_register)
             done: FarmAccepted = await registry.scribe.write(registry.farms.accept, change)
-        except ZosError:
-            limits.refusals.take(client_of(request))
+        except ZosError as error:
+            note_refusal(request, limits.refusals, error)
             raise
         body = {"farm": done.farm, "sequence": done.sequence, "position": done.position}
         return JSONResponse(body, 201 if done.is_new else 200)

@@ -23,7 +23,7 @@ from registry.log.notes import MAX_BYTES, Head
 from registry.views.registry import Registry
 from registry.web.limits import Limits
 from registry.web.models import Consistency, Entries, HeadShown, Inclusion
-from registry.web.shared import NO_CACHE, check_patience, client_of, reading
+from registry.web.shared import NO_CACHE, check_patience, note_refusal, reading
 from serving.bodies import read_body
 from serving.openapi import describe_problems
 
@@ -90,8 +90,8 @@ def make_router(registry: Registry, limits: Limits) -> APIRouter:
         body = await read_body(request, MAX_BYTES, is_guest=True)
         try:
             await run_in_threadpool(log.keep_cosignature, read_text(body))
-        except RegistryError:
-            limits.refusals.take(client_of(request))
+        except RegistryError as error:
+            note_refusal(request, limits.refusals, error)
             raise
         return Response(status_code=204)
 

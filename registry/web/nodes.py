@@ -28,6 +28,7 @@ from registry.web.shared import (
     NO_CACHE,
     check_patience,
     client_of,
+    note_refusal,
     read_message,
     reading,
     refuse,
@@ -57,7 +58,7 @@ def make_router(registry: Registry, limits: Limits, measures: Measures) -> APIRo
             measures.reports.labels(arrived.report.kind).inc()
             done: Accepted = await registry.scribe.write(registry.nodes.accept, arrived)
         except ZosError as error:
-            limits.refusals.take(client_of(request))
+            note_refusal(request, limits.refusals, error)
             measures.refused.labels(str(getattr(error, "http_status", 503))).inc()
             raise
         if done.doubt:

@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
 
+from common.errors import ZosError
 from common.nodes.envelope import MAX_BYTES, Envelope, open_envelope
 from serving.bodies import read_body
 from serving.rates import RateLimit, TooManyRequestsError
@@ -57,6 +58,13 @@ def check_patience(request: Request, limit: RateLimit) -> None:
     tokens = limit.count(client_of(request))
     if limit.rate > 0 and tokens < 1:
         refuse(request, (1 - tokens) / limit.rate)
+
+
+def note_refusal(request: Request, limit: RateLimit, error: ZosError) -> None:
+    """Count a message that was refused, unless that may be nobody's fault."""
+    status = getattr(error, "http_status", 503)
+    if status < 500 and status != 429 and getattr(error, "is_suspect", True):
+        limit.take(client_of(request))
 
 
 def refuse(request: Request, wait_s: float, whose: str = "from this address") -> None:

@@ -31,6 +31,11 @@ VALID: Mapping[str, Sequence[str]] = {
     "proxy": ["http://10.0.0.9:3128", "http://proxy.example:80"],
     "mirror": [*MIRRORS, " ".join(MIRRORS)],
     "console": ["ttyS1,115200n8", "tty1", "ttyS0,9600 tty0"],
+    "farm_key": [
+        "yM9wHzCtEdPuh33O0Nd0qy2pFZiUKWiHuEOaY8mqBlU",
+        "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+        "-_zzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzz8",
+    ],
 }
 POISON = [
     *["\n", "\r", "\r\n", "\0", "\t", "\v", "\x1b[2J", "\x85", "\u2028", "\ufeff", " ", "  "],

@@ -21,6 +21,12 @@ ANSWER_LIMIT = 1 << 16
 SIGKILL = 9
 
 
+class LateError(ValueError):
+    """The files were not read in time; they may be later, when the file system has answered."""
+
+    errno = 11  # EAGAIN: the start is tried again
+
+
 class Account:
     """The user and groups that a service runs as."""
 
@@ -58,7 +64,7 @@ def find_apart(service: "Service") -> Account:
             os.close(writer)
     if not said:
         os.kill(pid, SIGKILL)  # it may be stuck in a file system; the loop reaps it
-        raise ValueError(f"the users of {service.root} cannot be read in time")
+        raise LateError(f"the users of {service.root} cannot be read in time")
     os.waitpid(pid, 0)
     return parse_answer(said)
 

@@ -122,6 +122,8 @@ def test_answers(api: Api) -> None:
     assert client.get("/capacity")["load"]
     assert client.post("/update", release="0.2.0") == {}
     assert api.node.asked[-1] == ("update.apply", {"release": "0.2.0"})
+    with pytest.raises(RemoteError, match=r"409.*holds another release"):
+        client.post("/update", release="other")
     assert len(list(client.lines("/services/redis/logs", lines=5))) == 5
     with pytest.raises(RemoteError, match=r"404.*no service 'missing'"):
         client.post("/services/missing/restart")

@@ -28,10 +28,9 @@ from image.release import sbom
 from image.release.audit import Auditor, read_names
 from image.release.build import build_release
 from image.release.inputs import gather_inputs, unpack_all_wheels
-from tests.functional.image.conftest import FAST
+from tests.functional.image.conftest import FAST, Frozen
 from tests.functional.image.test_audit import PEM, change
 from tests.functional.image.test_python import import_all, names_of, unpack
-from tests.helpers.sources import modules
 
 pytestmark = pytest.mark.timeout(900)  # the first build on a machine fetches packages
 
@@ -43,12 +42,12 @@ def tree(core_members: dict[str, Member], tmp_path: Path) -> Path:
 
 
 def test_no_module_that_a_daemon_imports_is_missing(
-    core_members: dict[str, Member], core_lock: ReleaseLock, tree: Path
+    core_members: dict[str, Member], core_lock: ReleaseLock, frozen: Frozen, tree: Path
 ) -> None:
     there = names_of(core_members)
     own = {name for name in there if name.partition(".")[0] in CORE.project}
-    daemons = {name for name in modules() if name.startswith("core.")}
-    assert {name for name in daemons if not name.startswith("core.remote")} <= own
+    sources = names_of(frozen["image.parts.project.collect_sources"]["core"])
+    assert {name for name in sources if name.startswith("core.")} <= own
     alone, _ = import_all(tree, own, ())
     inputs = gather_inputs(load_recipe("core"), core_lock, FAST, print)
     with open_archive(inputs.packages) as archive:

@@ -15,7 +15,7 @@ from image.cli import main
 from image.errors import ImageError
 from tests.helpers.checkout import TOP
 from tests.helpers.needs import need_tool
-from tests.helpers.releases.store import Maintainer, write_release
+from tests.helpers.releases.store import Maintainer, write_core, write_release
 
 DEADLINE_S = 240
 MODULE = "/usr/lib/softhsm/libsofthsm2.so"
@@ -137,6 +137,7 @@ def test_the_page_word_for_word(
     lines = re.findall(r"^    \./zos image ((?!.*://boot.example).*)$", page, re.MULTILINE)
     assert len(lines) >= 20
     monkeypatch.chdir(tmp_path)
+    write_core(tmp_path / "core-flist")
     versions, waiting = iter(("1.0", "1.1")), []
     told: dict[str, str] = {}
     for line in lines:

@@ -176,7 +176,7 @@ class CachedNode(Node):
     def __init__(self, maintainer: Maintainer, url: str, top: Path) -> None:
         super().__init__(maintainer, url, top)
         (top / "disk").mkdir()
-        self.cache = DiskCache(top / "disk", "vda1")
+        self.cache = DiskCache(top / "disk", Path("/dev/vda1"))
         self.cache.open()
 
     def boot(self, *, is_away: bool = False) -> str:

@@ -11,6 +11,7 @@ from tests.helpers.checkout import TOP
 from tests.helpers.needs import need_tool
 
 PACKAGING = TOP / "packaging"
+PROGRAM = "/opt/zero-os/bin/zos"
 UNIT = PACKAGING / "zos-registry.service"
 ANALYZE_S = 120
 EXPOSURE = "20"  # of 100; below 20 is what systemd calls good
@@ -18,7 +19,7 @@ EXPOSURE = "20"  # of 100; below 20 is what systemd calls good
 
 def test_systemd_takes_the_unit_which_has_no_privileges(tmp_path: Path) -> None:
     path = tmp_path / UNIT.name
-    path.write_text(UNIT.read_text().replace("/opt/zero-os/bin/zos", sys.executable))
+    path.write_text(UNIT.read_text().replace(PROGRAM, sys.executable))
     analyze = need_tool("systemd-analyze")
     for words in (
         ("verify", "--man=no"),
@@ -36,6 +37,11 @@ def test_a_stop_has_time_for_what_runs() -> None:
     assert int(found[1]) > fields["stop_timeout"].default + fields["stop_delay"].default
 
 
-def test_settings_exist() -> None:
+def test_settings_and_container_have_settings_that_exist() -> None:
+    text = (PACKAGING / "Containerfile.registry").read_text()
+    names = re.findall(r"^ENV ZOS_REGISTRY_(\w+)=", text, re.MULTILINE)
+    assert {name.lower() for name in names} == {"listen", "log_format", "state"}
+    assert re.search(r"^USER [1-9]\d*$", text, re.MULTILINE)
+    assert f'ENTRYPOINT ["{PROGRAM}", "registry"]' in text
     settings = load_settings(RegistrySettings, {}, PACKAGING / "registry.toml")
     assert (settings.farms, settings.origin) == ("token", "registry.example.org")

@@ -88,6 +88,8 @@ class FakeNode:
         def change(_: Peer, **params: Any) -> dict[str, Any]:
             if params.get("name") == "missing":
                 raise IpcError("there is no service 'missing'", code="unknown")
+            if params.get("release") == "other":
+                raise ZosError("the channel holds another release", hint="look again")
             self.asked.append((method, params))
             return {}
 

@@ -22,6 +22,7 @@ from image.channel.staging import commit_or_stage
 from image.release.store import add_release, hold_store
 
 DAY_S = 86_400.0
+FLIST = b"SQLite format 3\0" + b"tables"
 BOOT_FILES = ("vmlinuz", "initramfs.zst")
 
 
@@ -44,6 +45,14 @@ def write_manifest(folder: Path, version: str, **fields: Any) -> None:
     version = set_version(version, flists)
     value = {"version": version, "debug": False, "locked": True, "files": files, **fields}
     (folder / "manifest.json").write_text(json.dumps(value))
+
+
+def write_core(folder: Path, **about: Any) -> Path:
+    """Write a flist beside the description of its archive."""
+    folder.mkdir()
+    (folder / "core.json").write_text(json.dumps({"debug": False, "locked": True, **about}))
+    (folder / "core.fl").write_bytes(FLIST)
+    return folder / "core.fl"
 
 
 @dataclass

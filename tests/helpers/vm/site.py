@@ -19,11 +19,11 @@ from qemu.machine import QemuMachine
 from qemu.model import Disk
 from serving.listen import open_listener
 from serving.run import serve_in_thread
-from tests.helpers.counted import CountedApp
 from tests.helpers.node.disk import make_image
 from tests.helpers.releases.store import Maintainer
 from tests.helpers.vm.node import BOOT_S, boot_node
 from tests.helpers.waiting import wait_until
+from zero_os.boot.cli import sent_bytes
 from zero_os.boot.core import CORE_NAME
 from zero_os.boot.hub import NAME, LocalHub, file_digest
 from zero_os.boot.node import REDIS_PORT, ask_workload
@@ -56,7 +56,7 @@ class Site:
     def __init__(self, release: Release, hub: LocalHub, folder: Path) -> None:
         self.release = release
         self.folder = folder
-        self.hub = CountedApp(create_app(hub.root))
+        self.hub = create_app(hub.root)
         self.maintainer = Maintainer.begin(folder)
         about = json.loads((release.folder / "manifest.json").read_text())
         self.root = hub
@@ -121,7 +121,7 @@ class Site:
 
     def sent(self) -> int:
         """Return how many bytes the hub has sent."""
-        return self.hub.bytes_below("/")
+        return sent_bytes(self.hub, "/")
 
 
 def describe(hub: LocalHub, role: str, name: str) -> ReleaseFlist:

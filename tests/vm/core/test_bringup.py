@@ -32,7 +32,7 @@ def test_a_set_from_the_channel_then_from_the_disk(
                 CORE: site.set,
                 WORKLOAD: site.set,
             }
-            assert status["cache"]["place"] == "vda"
+            assert status["cache"]["device"] == "/dev/vda"
             assert status["problems"] == []
             first = site.sent()
             digests = [row["sha256"] for row in status["set"]]

@@ -75,6 +75,7 @@ def make_harmless(options: Options) -> Options:
         ),
         options.mirrors,
         tuple(f"tty{number}" for number in range(len(options.console))),
+        options.farm_key and "A" * 43,
     )
 
 

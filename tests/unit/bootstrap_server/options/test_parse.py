@@ -35,6 +35,7 @@ FULL = Options(
     Network(MAC, "10.0.0.5/24", "10.0.0.1", ("9.9.9.9", "fd00::1"), 10, "auto", "http://p:3128"),
     MIRRORS,
     ("tty1", "ttyS1,115200n8"),
+    "A" * 43,
 )
 
 octets = st.integers(1, 254)
@@ -62,6 +63,7 @@ options = st.builds(
     networks,
     st.lists(st.sampled_from(MIRRORS), unique=True, max_size=2).map(tuple),
     st.lists(st.sampled_from(["tty0", "ttyS1,9600n8"]), unique=True, max_size=2).map(tuple),
+    st.sampled_from(["", "A" * 43, "-_" * 21 + "8"]),
 )
 
 
@@ -166,6 +168,7 @@ WRONG = {
         f"{MIRRORS[0]} {MIRRORS[0]}",
     ],
     "console": ["null", "ttyS0,fast", "tty0 tty0", "ttyS0;x", "tty1 tty2 tty3 tty4 tty5"],
+    "farm_key": ["x", "A" * 42, "A" * 44, "A" * 42 + "B", "A" * 42 + "=", "A" * 42 + "+", "é" * 43],
 }
 
 

@@ -48,6 +48,7 @@ GOLDEN: dict[str, tuple[Options, Site]] = {
         Site(URL, "http://hub.example", mirrors=(MIRROR, ANOTHER)),
     ),
     "console": (Options("dev", 1, console=("ttyS1,115200n8",)), SITE),
+    "farm-key": (Options("dev", 1, farm_key="yM9wHzCtEdPuh33O0Nd0qy2pFZiUKWiHuEOaY8mqBlU"), SITE),
     "release": (Options("dev", 1, release="0.1.0"), SITE),
     "log": (
         Options("dev", 1),

@@ -11,7 +11,7 @@ DISKS = [Disk("sda", 1000, True), Disk("nvme0n1", 2000, False), Disk("sdaa", 500
 
 
 @pytest.mark.parametrize(
-    ("place", "taken"),
+    ("device", "taken"),
     [
         ("/dev/sda1", Resources(hru=100)),
         ("/dev/sda", Resources(hru=100)),
@@ -22,8 +22,8 @@ DISKS = [Disk("sda", 1000, True), Disk("nvme0n1", 2000, False), Disk("sdaa", 500
         ("", Resources()),
     ],
 )
-def test_it_counts_in_the_class_of_its_disk(place: Any, taken: Resources) -> None:
-    assert parse_cache({"cache": {"place": place, "size": 100, "used": 1}}, DISKS) == taken
+def test_it_counts_in_the_class_of_its_disk(device: Any, taken: Resources) -> None:
+    assert parse_cache({"cache": {"device": device, "size": 100, "used": 1}}, DISKS) == taken
 
 
 @pytest.mark.parametrize(
@@ -33,9 +33,9 @@ def test_it_counts_in_the_class_of_its_disk(place: Any, taken: Resources) -> Non
         [],
         {},
         {"cache": None},
-        {"cache": {"place": "/dev/sda1"}},
-        {"cache": {"place": "/dev/sda1", "size": "1"}},
-        {"cache": {"place": "/dev/sda1", "size": -1}},
+        {"cache": {"device": "/dev/sda1"}},
+        {"cache": {"device": "/dev/sda1", "size": "1"}},
+        {"cache": {"device": "/dev/sda1", "size": -1}},
     ],
 )
 def test_what_is_no_answer_is_no_cache(status: Any) -> None:
@@ -43,6 +43,6 @@ def test_what_is_no_answer_is_no_cache(status: Any) -> None:
 
 
 def test_a_cache_is_not_larger_than_its_disk() -> None:
-    assert parse_cache({"cache": {"place": "/dev/sda1", "size": 5000}}, DISKS) == Resources(
+    assert parse_cache({"cache": {"device": "/dev/sda1", "size": 5000}}, DISKS) == Resources(
         hru=1000
     )

@@ -125,9 +125,34 @@ def test_a_conflict_is_settled_at_once(registry: FakeRegistry) -> None:
     node.turn()
     registry.count += 1  # somebody else's report came between
     node.turn()
-    assert kinds(registry) == [("register", 1), ("heartbeat", 2)]
+    assert kinds(registry) == [("register", 1), ("register", 2)]
     assert registry.refused == [2]
     assert any("asking what comes next" in line for line in node.told)
+
+
+def test_a_registry_that_has_lost_its_memory_gets_a_registration(registry: FakeRegistry) -> None:
+    node = Node(registry)
+    node.turn()
+    registry.boot, registry.sequence, registry.count = "", 0, 7
+    node.turn()
+    node.turn()
+    assert kinds(registry) == [("register", 1), ("register", 1), ("heartbeat", 2)]
+
+
+def test_a_node_that_is_another_one_registers_anew(registry: FakeRegistry) -> None:
+    """An ephemeral key is another one once the identity daemon starts again."""
+    node = Node(registry)
+    node.turn()
+    node.sources.key = Ed25519PrivateKey.generate()
+    node.sources.public = node.sources.key.public_key().public_bytes_raw()
+    registry.boot, registry.sequence = "", 0  # it has never heard of this node
+    registry.faults.append(fault(403, {"detail": "not signed by this node's key"}))
+    node.turn()
+    assert "not signed" in node.told[-1]
+    node.turn()
+    assert kinds(registry) == [("register", 1), ("register", 1)]
+    assert registry.taken[0]["node"] != registry.taken[1]["node"]
+    assert node.reporter.to_json()["node"] == registry.taken[1]["node"]
 
 
 def test_a_conflict_that_stays_is_a_failure(registry: FakeRegistry) -> None:

@@ -12,10 +12,7 @@ from image import cli
 from image.channel.verify import verify_folder
 from image.errors import ImageError
 from image.release.flists import Member, make_set, parse_members
-from tests.helpers.releases.store import Maintainer, write_release
-
-FLIST = b"SQLite format 3\0" + b"tables"
-GOOD = {"debug": False, "locked": True}
+from tests.helpers.releases.store import FLIST, Maintainer, write_core, write_release
 
 
 @pytest.fixture
@@ -26,14 +23,6 @@ def release(tmp_path: Path) -> Path:
 @pytest.fixture
 def core(tmp_path: Path) -> Path:
     return write_core(tmp_path / "core")
-
-
-def write_core(folder: Path, **about: Any) -> Path:
-    """Write a flist beside the description of its archive."""
-    folder.mkdir()
-    (folder / "core.json").write_text(json.dumps({**GOOD, **about}))
-    (folder / "core.fl").write_bytes(FLIST)
-    return folder / "core.fl"
 
 
 def members(core: Path) -> list[Member]:

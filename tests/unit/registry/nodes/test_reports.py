@@ -234,6 +234,25 @@ def test_a_client_that_is_refused_too_often_waits() -> None:
     assert (status, said["detail"]) == (429, "too many requests from this address")
 
 
+def test_a_known_node_that_lost_an_answer_costs_its_address_nothing() -> None:
+    site = make_site(refusals_per_minute=2)
+    site.add_farm()
+    node = site.add_node()
+    for _ in range(5):
+        assert node.report(sequence=9)[0] == 409
+    assert node.report()[0] == 200
+    for _ in range(2):
+        assert site.make_node().report()[0] == 409  # nobody knows it
+    assert node.report()[0] == 429
+
+
+def test_a_clock_behind_the_log_is_told(site: Site) -> None:
+    assert site.send("GET", "/ready")[0] == 200
+    site.now_s -= 100
+    status, said = site.send("GET", "/ready")
+    assert (status, "the clock is 100 s behind the log" in json.dumps(said)) == (503, True)
+
+
 def test_one_node_does_not_fill_the_log() -> None:
     site = make_site(node_reports_per_minute=6, node_reports_burst=3, node_bytes_per_day=20_000)
     site.add_farm()

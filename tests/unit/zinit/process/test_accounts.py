@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from zinit.files.reading import parse_service
+from zinit.life.unit import is_transient
 from zinit.process import accounts, roots
 from zinit.process.spawn import read_environment
 
@@ -80,9 +81,10 @@ def test_a_file_system_that_hangs_has_a_deadline(
 ) -> None:
     monkeypatch.setattr(roots, "read_in_root", lambda *_: time.sleep(60))
     monkeypatch.setattr(accounts, "LOOK_UP_S", 0.05)
-    with pytest.raises(ValueError, match="cannot be read in time"):
+    with pytest.raises(ValueError, match="cannot be read in time") as caught:
         find(root)
     os.waitpid(-1, 0)
+    assert is_transient(caught.value)  # zinit tries to start the service again
 
 
 def test_numbers_that_are_no_users_are_ignored(root: Path) -> None:
