@@ -6,8 +6,8 @@ Where upstream loses words, this keeps them: a quote that is not closed costs it
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 SPACE = " \t\r\n"
 QUOTES = "\"'"
@@ -31,8 +31,7 @@ SHOWN_CHARS = 80
 FIRST_PROCESS = Path("/proc/1")
 
 
-@dataclass(frozen=True)
-class Words:
+class Words(NamedTuple):
     """All values of each key, in their order: None where there is no "="; and the broken words."""
 
     values: Mapping[str, tuple[str | None, ...]]

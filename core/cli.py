@@ -12,6 +12,7 @@ DAEMONS: dict[str, str] = {
     "identity": "core.identity.daemon",
     "identity-prepare": "core.identity.prepare",
     "report": "core.report.daemon",
+    "screen": "core.screen.daemon",
     "update": "core.update.daemon",
 }
 

@@ -120,6 +120,8 @@ class MachineConfig:
 
     One of the architecture "arm64" is QEMU's board `virt` with the firmware "uefi"; it has no TPM.
 
+    A TPM is new with each machine, unless `tpm_state` is a folder that keeps what it remembers.
+
     The firmware "uefi-secure" can do Secure Boot; `variables` is a file of UEFI's variables to
     begin with, where the keys are, instead of an empty one.
 
@@ -138,6 +140,7 @@ class MachineConfig:
     disks: tuple[Disk, ...] = ()
     has_agent: bool = False
     has_tpm: bool = False
+    tpm_state: Path | None = None
     variables: Path | None = None
     on_panic: PanicAction = "pause"
     is_reboot_allowed: bool = True
@@ -152,6 +155,8 @@ class MachineConfig:
             raise UsageError(
                 "an arm64 machine has neither a BIOS, Secure Boot nor a TPM", hint="firmware='uefi'"
             )
+        if self.tpm_state and not self.has_tpm:
+            raise UsageError("a machine without a TPM has no state of one", hint="has_tpm=True")
         if self.variables and self.firmware == "bios":
             raise UsageError("a BIOS has no UEFI variables", hint="firmware='uefi'")
         if self.forwards and not any(nic.has_own_network for nic in self.nics):

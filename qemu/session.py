@@ -122,7 +122,8 @@ class Session:
         if channel is None:
             return None
         control = channel.ours.fileno()
-        tpm = QemuProcess(tpm_call(self.work / "tpm", control), [control], self.folder / "tpm.log")
+        call = tpm_call(self._config.tpm_state or self.work / "tpm", control)
+        tpm = QemuProcess(call, [control], self.folder / "tpm.log")
         self._cleanup.callback(tpm.kill)
         return tpm
 

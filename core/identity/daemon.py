@@ -12,23 +12,22 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
-from common.ipc.client import call
 from common.ipc.errors import IpcError
 from common.ipc.server import Method, Peer
 from common.nodes.envelope import seal
 from core.daemon import Work, run_daemon, tell
+from core.errors import CoreError
 from core.identity.certificates import make_authority, make_leaf
 from core.identity.choose import Places, choose
 from core.identity.measured import Measured, read_measured
 from core.identity.model import Identity
+from core.identity.places import DEVICE, DISK, HOME, NAME
 from core.identity.quoting import quote
-from core.identity.tools import DEVICE, Tools, TpmError
+from core.identity.tools import Tools, TpmError
 from core.identity.vault import Vault
-from core.places import API, DOOR, IDENTITY, REPORT, socket_of
+from core.places import API, IDENTITY, REPORT
 from core.sandbox.profile import Profile
 
-NAME = "identity"
-FOLDER = "identity"  # in the cache's place; `core.identity.prepare` makes it
 PROFILE = Profile(NAME, IDENTITY, has_programs=True)  # tpm2-tools
 # The kinds of messages that a daemon may have signed, by its user.
 KINDS: Mapping[int, frozenset[str]] = {REPORT.number: frozenset({"report"})}
@@ -45,11 +44,23 @@ def begin() -> Work:
     measured = read_measured()
     with opened_tools() as tools:
         vault = Vault(tools, measured) if tools else None
-        identity = choose(Places(vault, disk_folder(), measured.is_secure_boot_on))
+        identity = choose(places_of(vault, measured))
     tell(NAME, f"this is node {identity.node}: {identity.kind}")
     if identity.why:
         tell(NAME, identity.why)
     return Work(Keeper(identity, measured).methods())
+
+
+def places_of(vault: Vault | None, measured: Measured) -> Places:
+    """Return where the seed may be on this node. Raises `CoreError` if its disk is not mounted:
+    another seed would be made in place of the one on it."""
+    if DISK.exists() and not DISK.is_mount():
+        raise CoreError(
+            f"cannot reach the seed: no disk is mounted on {DISK}",
+            hint="zinit restart core-identity-prepare",
+        )
+    disk = DISK if DISK.exists() else None
+    return Places(vault, disk, HOME, measured.is_secure_boot_on)
 
 
 @contextlib.contextmanager
@@ -58,17 +69,8 @@ def opened_tools(device: Path = DEVICE) -> Iterator[Tools | None]:
     if not device.exists():
         yield None
         return
-    with tempfile.TemporaryDirectory(prefix="tpm-", dir=socket_of(NAME).parent) as folder:
+    with tempfile.TemporaryDirectory(prefix="tpm-", dir=HOME) as folder:
         yield Tools(Path(folder))
-
-
-def disk_folder(door: Path = DOOR) -> Path | None:
-    """Return the folder of the seed on the disk that bring-up has mounted. Raises `IpcError`.
-
-    Without bring-up's answer there is no identity: another one might be made in its place.
-    """
-    place = call(door, "status")["cache"]["place"]
-    return Path(place) / FOLDER if place else None
 
 
 class Keeper:

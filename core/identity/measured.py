@@ -19,10 +19,8 @@ from common.efi.errors import FormatError
 from common.efi.eventlog import is_secure_boot_on, parse_log
 from common.efi.keys import fingerprint
 from common.files import open_regular
-from core.places import RUN
+from core.identity.places import EVENT_LOG, MEASURED, PUBLIC_KEY, SIGNATURES
 
-FOLDER = RUN / "measured"
-SIGNATURES, PUBLIC_KEY, EVENT_LOG = "signatures.json", "key.pem", "event-log"
 FILE_MAX_BYTES = 1 << 20
 KERNEL = 11
 ROWS_MAX = 32
@@ -57,7 +55,7 @@ class Measured:
         return False
 
 
-def read_measured(folder: Path = FOLDER) -> Measured:
+def read_measured(folder: Path = MEASURED) -> Measured:
     """Return what the folder has."""
     key, log = read_some(folder / PUBLIC_KEY), read_some(folder / EVENT_LOG)
     with contextlib.suppress(ValueError, TypeError):

@@ -1,11 +1,12 @@
 """Runs once as root before the identity daemon, and gives it what only root can get.
 
-- its folder for the socket, and the TPM's device;
+- its folder, and the TPM's device;
 - the signed policies of the UKI that was booted, which are in the initramfs;
 - the firmware's event log;
-- its folder on the disk of the farmer, if there is one.
+- its folder on the farmer's disk, if bring-up has mounted one: the rest of the disk stays closed.
 """
 
+import contextlib
 import os
 import sys
 from contextlib import ExitStack
@@ -13,11 +14,21 @@ from pathlib import Path
 
 from common.errors import ZosError, render_error
 from common.files import read_regular, write_atomic
-from common.mounts import MS_NODEV, MS_NOSUID, MS_RDONLY, mount, unmount
-from core.identity.daemon import NAME, disk_folder
-from core.identity.measured import EVENT_LOG, FOLDER, PUBLIC_KEY, SIGNATURES
-from core.identity.tools import DEVICE
-from core.places import DOOR, IDENTITY, User, socket_of
+from common.ipc.client import call
+from common.mounts import MS_BIND, MS_NODEV, MS_NOSUID, MS_RDONLY, mount, unmount
+from core.errors import CoreError
+from core.identity.places import (
+    DEVICE,
+    DISK,
+    EVENT_LOG,
+    HOME,
+    MEASURED,
+    NAME,
+    PUBLIC_KEY,
+    SEED,
+    SIGNATURES,
+)
+from core.places import DOOR, IDENTITY, User
 
 # What systemd-stub hands to the initramfs, which is the root of PID 1.
 EXTRA = Path("/proc/1/root/.extra")
@@ -29,25 +40,63 @@ DEVICE_MODE, COPY_MODE = 0o600, 0o400
 def main() -> int:
     """Prepare; what this machine does not have is left out. Return the exit status."""
     try:
-        make_folder(socket_of(NAME).parent, 0o755, IDENTITY)
+        make_folder(HOME, 0o755, IDENTITY)
         give_device(DEVICE, IDENTITY)
-        copy_measurements(EXTRA, FOLDER, IDENTITY)
-        copy_log(FOLDER, IDENTITY)
-        if folder := disk_folder(DOOR):
-            make_folder(folder, 0o700, IDENTITY)
+        copy_measurements(EXTRA, MEASURED, IDENTITY)
+        copy_log(MEASURED, IDENTITY)
+        place = call(DOOR, "status")["cache"]["place"]
+        bind_folder(Path(place) / NAME if place else None, DISK, IDENTITY)
     except ZosError as error:
-        sys.stderr.write(render_error(error, "identity"))
+        sys.stderr.write(render_error(error, NAME))
         return error.exit_code
     return 0
 
 
+def bind_folder(folder: Path | None, target: Path, user: User) -> None:
+    """Mount the folder on the disk for the user; without one there is no `target`.
+
+    Raises `CoreError` if the disk fails and a seed may be on it: the node must not get another one.
+    While an update runs, an earlier flist's root may have its own mount there.
+    """
+    unmount(target)
+    with contextlib.suppress(OSError):
+        target.rmdir()
+    if folder is None:
+        return
+    try:
+        make_folder(folder, 0o700, user)
+    except OSError as error:
+        if may_be_there(folder / SEED):
+            raise CoreError(f"cannot reach the seed on the disk: {error}") from error
+        said = f"{NAME}: cannot keep a seed on the disk (ext4 and btrfs can): {error}\n"
+        sys.stderr.write(said)
+        return
+    target.mkdir(exist_ok=True)
+    mount(str(folder), target, "", MS_BIND)
+
+
+def may_be_there(path: Path) -> bool:
+    """Return whether a file may be there: only a clear answer counts as no."""
+    try:
+        path.lstat()
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
 def make_folder(path: Path, mode: int, user: User) -> None:
     """Make a folder of the user; one that is there is the user's alone afterwards."""
-    path.mkdir(mode=mode, exist_ok=True)
+    if not path.is_dir():
+        path.mkdir(mode=mode)
     handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     try:
-        os.fchown(handle, user.number, user.number)
-        os.fchmod(handle, mode)
+        found = os.fstat(handle)
+        if (found.st_uid, found.st_gid) != (user.number, user.number):
+            os.fchown(handle, user.number, user.number)
+        if found.st_mode & 0o7777 != mode:
+            os.fchmod(handle, mode)
     finally:
         os.close(handle)
 

@@ -18,7 +18,6 @@ from pathlib import Path
 from common.files import read_regular, write_atomic
 from core.identity.model import SEED_BYTES, IdentityError
 
-NAME = "seed"
 MODE = 0o400
 FILE_MAX_BYTES = 4096
 _VERSION = re.compile(rb'[ \t\r\n]*"([0-9]+\.[0-9]+\.[0-9]+)"')

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from common.run import CommandError, run
 from core.errors import CoreError
+from core.identity.places import DEVICE
 
-DEVICE = Path("/dev/tpmrm0")  # the kernel's resource manager flushes what a process leaves
 COMMAND_S = 30.0
 TASK_S = 90.0
 

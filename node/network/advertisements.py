@@ -10,8 +10,7 @@ import contextlib
 import ipaddress
 import socket
 import struct
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from node.network.discovery import open_socket
 from node.network.leases import MAX_NAME_SERVERS, host_address
@@ -32,8 +31,7 @@ MOST_BYTES = 9216
 CONTROL_BYTES = 64
 
 
-@dataclass(frozen=True)
-class Advertisement:
+class Advertisement(NamedTuple):
     """What a router has said last; `mtu` is 0 if it names none."""
 
     name_servers: tuple[str, ...] = ()

@@ -1,6 +1,7 @@
 """Asks by ARP (RFC 826) whether a machine is on a link, which tells where an address belongs."""
 
 import asyncio
+import contextlib
 import socket
 import struct
 
@@ -31,6 +32,18 @@ async def wait_for_neighbour(link: str, own: str, address: str, again_s: float =
             except TimeoutError:
                 continue
             return
+
+
+def announce(link: str, own: str) -> None:
+    """Tell a link's machines where an address is now: another card may have had it.
+
+    Nothing is raised if the link is down: the next question tells them, too.
+    """
+    kind = socket.SOCK_DGRAM | socket.SOCK_NONBLOCK
+    with contextlib.suppress(OSError), socket.socket(socket.AF_PACKET, kind) as wire:
+        wire.bind((link, ETH_P_ARP))
+        question = build_request(wire.getsockname()[4], own, own)
+        wire.sendto(question, (link, ETH_P_ARP, 0, 0, EVERYONE))
 
 
 def build_request(mac: bytes, own: str, address: str) -> bytes:

@@ -4,7 +4,7 @@ import ipaddress
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any
+from typing import Any, NamedTuple
 
 from node.model import NodeError
 
@@ -81,8 +81,7 @@ class Lease:
         return text + (f", mtu {self.mtu}" if self.mtu else "")
 
 
-@dataclass(frozen=True)
-class Told:
+class Told(NamedTuple):
     """What DHCPv6 tells beside an address."""
 
     name_servers: tuple[str, ...] = ()

@@ -22,9 +22,8 @@ from node.network.table import (
     Input,
     Link,
     Probe,
-    Start,
+    Seek,
     State,
-    Stop,
     Tell,
     Unassign,
     Up,
@@ -98,13 +97,13 @@ class Machine:
     def start(self, link: Link, _: Input) -> list[Action]:
         """Ask for leases."""
         link.is_silent = False
-        return [Start(link.name)]
+        return [Seek(link.name, begins=True)]
 
     def stop(self, link: Link, _: Input) -> list[Action]:
         """Ask no more."""
         link.leases.clear()
         link.fault = link.fault or "it is gone"
-        return [Stop(link.name)]
+        return [Seek(link.name, begins=False)]
 
     def begin(self, link: Link, given: Input) -> list[Action]:
         """Keep the first lease."""
@@ -135,7 +134,7 @@ class Machine:
         """Leave the link alone for a while, and let others try."""
         link.fault, link.due = given.reason, given.now + REFUSED_S
         link.leases.clear()
-        return [Tell(f"{given.reason}; again in {REFUSED_S:g} s"), Stop(link.name)]
+        return [Tell(f"{given.reason}; again in {REFUSED_S:g} s"), Seek(link.name, begins=False)]
 
     def doubt(self, link: Link, _: Input) -> list[Action]:
         """Note that the router is silent."""
@@ -227,7 +226,7 @@ class Machine:
             actions.append(Tell(f"still waiting for a lease ({self.describe()})", False))
         if not self.chosen and now >= self._hopeless_at:
             self._hopeless_at = now + HOPELESS_S
-            actions.append(Hopeless())
+            actions.append(Hopeless(HOPELESS_S))
         return actions
 
     def describe(self) -> str:

@@ -11,7 +11,7 @@ import ipaddress
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from node.cmdline import parse_proxy
 from node.network.leases import (
@@ -35,8 +35,7 @@ Tell = Callable[[str], None]
 T = TypeVar("T")
 
 
-@dataclass(frozen=True)
-class Bond:
+class Bond(NamedTuple):
     """Several cards as one link; without MAC addresses, all that there are."""
 
     mode: str

@@ -13,6 +13,7 @@ from common.notify import notify_ready
 from node.log import log as write_log
 from node.model import NodeError
 from node.network.advertisements import Advertisement, Advertisements
+from node.network.arp import announce
 from node.network.cards import Cards
 from node.network.clients import Clients
 from node.network.interfaces import Interfaces
@@ -29,9 +30,8 @@ from node.network.table import (
     Hopeless,
     Input,
     Probe,
-    Start,
+    Seek,
     State,
-    Stop,
     Tell,
     Unassign,
     Up,
@@ -163,10 +163,10 @@ class Network:
     async def do_one(self, action: Action) -> None:
         """Do one thing."""
         match action:
-            case Start(name):
+            case Seek(name, True):
                 self.decide(f"trying {describe_link(name)}")
                 self.clients.start(name)
-            case Stop(name):
+            case Seek(name, False):
                 await self.clients.stop([name])
                 self.interfaces.forget_ipv6(name)
                 self.advertisements.heard.pop(name, None)
@@ -197,6 +197,8 @@ class Network:
         self.unwritten = resolv_conf(lease)
         self.write_name_servers()
         self.decide(f"up: {lease}" + (f"; instead of {instead}" if instead else ""))
+        if lease.interface.version == 4:
+            announce(lease.link, str(lease.interface.ip))
         notify_ready(str(lease))
 
     def decide(self, text: str) -> None:

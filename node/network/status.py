@@ -9,6 +9,7 @@ from typing import Any
 
 from common.files import write_atomic
 from node.log import log
+from node.network.choice import CHOSEN_METRIC
 from node.network.leases import Lease, Source
 from node.network.links import describe_driver, has_carrier, read_mac, read_mtu
 from node.network.machine import Machine
@@ -19,6 +20,7 @@ PLACE = Path("/run/zero-os/network.json")
 FORMAT = 1
 MAX_DECISIONS = 50
 MAX_IGNORED = 50
+KERNEL_METRIC = 1024  # of the default routes that routers advertise
 NAMES = {
     Source.DHCP: "dhcp",
     Source.DHCP6: "dhcp6",
@@ -125,9 +127,15 @@ def default_routes(applied: Iterable[Assign]) -> list[dict[str, Any]]:
             "link": one.lease.link,
             "router": one.lease.router,
             "version": one.lease.interface.version,
-            "metric": one.metric,
+            "metric": default_metric(one),
         }
         for one in applied
         if one.lease.router
     ]
     return sorted(found, key=lambda route: route["metric"])
+
+
+def default_metric(one: Assign) -> int:
+    """Return the metric of a lease's default route; the kernel sets IPv6's of standby links."""
+    is_kernels = one.lease.interface.version == 6 and one.metric != CHOSEN_METRIC
+    return KERNEL_METRIC if is_kernels else one.metric

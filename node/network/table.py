@@ -4,6 +4,7 @@ of `node.network.machine`. No I/O and no clock.
 
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import NamedTuple
 
 from node.network.leases import Lease, Source, best_lease
 
@@ -78,64 +79,56 @@ IGNORED: frozenset[tuple[State, Event]] = frozenset(
 )
 
 
-@dataclass(frozen=True)
-class Start:
-    """Ask for leases on a link."""
+# What is done: named tuples, since a node makes these classes at every boot.
+
+
+class Seek(NamedTuple):
+    """Ask for leases on a link; or no more: then give back what it holds, and forget routers."""
 
     link: str
+    begins: bool
 
 
-@dataclass(frozen=True)
-class Stop:
-    """Ask no more on a link; give back what it holds, and forget what routers have advertised."""
-
-    link: str
-
-
-@dataclass(frozen=True)
-class Assign:
+class Assign(NamedTuple):
     """Set a lease's address and routes with this metric, in place of its source's earlier one."""
 
     lease: Lease
     metric: int
 
 
-@dataclass(frozen=True)
-class Unassign:
+class Unassign(NamedTuple):
     """Remove what the lease has set."""
 
     lease: Lease
 
 
-@dataclass(frozen=True)
-class Up:
+class Up(NamedTuple):
     """This lease is the node's network now; `instead` tells of which link, and why."""
 
     lease: Lease
     instead: str = ""
 
 
-@dataclass(frozen=True)
-class Probe:
+class Probe(NamedTuple):
     """Watch the routers of these leases, and no others."""
 
     leases: tuple[Lease, ...]
 
 
-@dataclass(frozen=True)
-class Tell:
+class Tell(NamedTuple):
     """Write a line to the log; `is_decision` if status shows it, too."""
 
     text: str
     is_decision: bool = True
 
 
-@dataclass(frozen=True)
-class Hopeless:
+class Hopeless(NamedTuple):
     """Tell the user that the node has had no network for long."""
 
+    after_s: float
 
-Action = Start | Stop | Assign | Unassign | Up | Probe | Tell | Hopeless
+
+Action = Seek | Assign | Unassign | Up | Probe | Tell | Hopeless
 
 
 @dataclass
@@ -158,8 +151,7 @@ class Link:
         return best_lease(self.leases.values())
 
 
-@dataclass(frozen=True)
-class Input:
+class Input(NamedTuple):
     """An event's details: the lease granted, the source of one withdrawn, and why."""
 
     now: float

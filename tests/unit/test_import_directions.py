@@ -38,7 +38,7 @@ ROOMS = {
     ),
     "core": (
         "errors", "places", "sandbox", "daemon", "identity", "capacity", "report", "update",
-        "certificates", "api", "announce", "remote", "cli",
+        "certificates", "api", "announce", "screen", "remote", "cli",
     ),
     "flist": (
         "errors", "values", "folders", "model", "format", "blocks", "http", "server", "store",

@@ -34,7 +34,7 @@ def tpm(tmp_path: Path) -> Iterator[SoftTpm]:
 
 def start(tpm: SoftTpm, measured: Measured, folder: Path | None = None) -> Identity:
     """Return the identity that a node has after a boot."""
-    return choose(Places(Vault(tpm.tools(), measured), folder, measured.is_secure_boot_on))
+    return choose(Places(Vault(tpm.tools(), measured), folder, None, measured.is_secure_boot_on))
 
 
 def boot_release(tpm: SoftTpm, release: str, by: str | None = "own", **how: bool) -> Measured:

@@ -12,13 +12,8 @@ from cryptography.hazmat.primitives.hashes import SHA256
 
 from common.efi.eventlog import NO_ACTION, parse_log
 from common.efi.keys import Key
-from core.identity.measured import (
-    EVENT_LOG,
-    PUBLIC_KEY,
-    SIGNATURES,
-    Measured,
-    read_measured,
-)
+from core.identity.measured import Measured, read_measured
+from core.identity.places import EVENT_LOG, PUBLIC_KEY, SIGNATURES
 from core.identity.tools import Tools
 from image.efi.measure import sign_policy
 from tests.helpers.efi import small_uki

@@ -69,6 +69,8 @@ def test_a_node_runs_core_and_workload(
         for name in (*SERVICES, "redis"):
             assert f"{name}: {'Success' if name in ONESHOTS else 'Running'}" in states
         found = json.loads(machine.guest.python(CONFINED))
+        screen = machine.screen.wait_for_text("10.0.2.15/24 on", BOOT_S)
+        assert "Zero-OS   farm 1   run mode dev" in screen
     assert sorted(found) == [name for name in SERVICES if name not in ONESHOTS]
     users = {str(user.number) for user in USERS}
     assert len({row["Uid"] for row in found.values()}) == len(found)

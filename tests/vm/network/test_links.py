@@ -21,9 +21,10 @@ from tests.helpers.vm.node import BOOT_S, boot_node
 from tests.helpers.waiting import wait_until
 from zero_os.boot.hub import LocalHub
 
-pytestmark = [pytest.mark.vm, pytest.mark.matrix, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.vm, pytest.mark.matrix, pytest.mark.timeout(1800)]
 MACS = ("52:54:00:0a:00:01", "52:54:00:0a:00:02")
 LIMIT_S = 5.0
+READY_S = 600
 LOG = "/run/connections"
 # Makes a new TCP connection again and again, and notes the node's own time of each that works.
 CONNECT = """
@@ -101,7 +102,7 @@ def test_the_cable_of_the_chosen_card_is_pulled(
             boot_node(release, artefacts, append=words, nics=nics, has_agent=True)
         )
         machine.wait_for_console_text("cannot use net.mtoo=1: a node knows no such", BOOT_S)
-        machine.wait_for_console_text("bringup: node ready", BOOT_S)
+        machine.wait_for_console_text("bringup: node ready", READY_S)
         machine.guest.wait_until_ready(BOOT_S)
         wait_until(lambda: all(link["leases"] for link in status(machine)["links"]), "leases", 60)
         first = status(machine)["chosen"]
@@ -114,42 +115,52 @@ def test_the_cable_of_the_chosen_card_is_pulled(
         machine.wait_for_console_text(up, BOOT_S)
 
 
-@pytest.mark.parametrize("mode", ["active-backup", "802.3ad"])
-def test_a_bond(release: Release, port: int, artefacts: Path, mode: str) -> None:
-    """The switch knows no LACP: one card is used then, and the other one in its place."""
+def test_a_bond_whose_active_card_loses_its_cable(
+    release: Release, port: int, artefacts: Path
+) -> None:
     with ExitStack() as stack:
         network = stack.enter_context(Network())
         nics = tuple(Nic(network=network, mac=mac) for mac in MACS)
-        words = f"runmode=dev farmer_id=1 hub=http://10.0.2.2:{port} net.bond={mode}"
+        words = f"runmode=dev farmer_id=1 hub=http://10.0.2.2:{port} net.bond=active-backup"
         machine = stack.enter_context(
             boot_node(release, artefacts, append=words, nics=nics, has_agent=True)
         )
         machine.wait_for_console_text("up: bond0: 10.0.2.15/24", BOOT_S)
-        machine.wait_for_console_text("bringup: node ready", BOOT_S)
+        machine.wait_for_console_text("bringup: node ready", READY_S)
         machine.guest.wait_until_ready(BOOT_S)
-        bonding = machine.guest.read_file("/proc/net/bonding/bond0").decode()
-        assert bonding.count("Slave Interface: eth") == 2
-        assert {"active-backup": "active-backup", "802.3ad": "802.3ad"}[mode] in bonding
         connect(machine, port)
-        assert take_over_s(machine, active_card(machine, mode)) < LIMIT_S
+        assert take_over_s(machine, active_card(machine)) < LIMIT_S
         assert status(machine)["chosen"] == "bond0"
-        assert status(machine)["bond"] == {"mode": mode, "members": []}
+        assert status(machine)["bond"] == {"mode": "active-backup", "members": []}
 
 
-def active_card(machine: QemuMachine, mode: str) -> int:
+def active_card(machine: QemuMachine) -> int:
     """Return the number of the card that a bond uses."""
     text = machine.guest.read_file("/proc/net/bonding/bond0").decode()
-    if mode == "active-backup":
-        found = re.search(r"Currently Active Slave: (\S+)", text)
-        assert found is not None
-        link = found[1]
-    else:
-        aggregator = re.search(r"Aggregator ID: (\d+)", text)  # the active one
-        assert aggregator is not None
-        parts = text.split("Slave Interface: ")[1:]
-        link = next(
-            part.split()[0] for part in parts if f"Aggregator ID: {aggregator[1]}\n" in part
+    active = re.search(r"Currently Active Slave: (\S+)", text)
+    assert active is not None
+    found = re.search(
+        rf"Slave Interface: {active[1]}\n.*?Permanent HW addr: (\S+)", text, re.DOTALL
+    )
+    assert found is not None
+    return MACS.index(found[1])
+
+
+def test_a_bond_by_lacp(release: Release, port: int, artefacts: Path) -> None:
+    """The switch knows no LACP, so only one card is used, and none in its place.
+
+    The cards are not virtio's: those tell no speed, without which LACP leaves them alone.
+    """
+    with ExitStack() as stack:
+        network = stack.enter_context(Network())
+        nics = tuple(Nic("e1000e", network=network, mac=mac) for mac in MACS)
+        words = f"runmode=dev farmer_id=1 hub=http://10.0.2.2:{port} net.bond=802.3ad"
+        machine = stack.enter_context(
+            boot_node(release, artefacts, append=words, nics=nics, has_agent=True)
         )
-    hardware = re.search(rf"Slave Interface: {link}\n.*?Permanent HW addr: (\S+)", text, re.DOTALL)
-    assert hardware is not None
-    return MACS.index(hardware[1])
+        machine.wait_for_console_text("up: bond0: 10.0.2.15/24", BOOT_S)
+        machine.guest.wait_until_ready(BOOT_S)
+        bonding = machine.guest.read_file("/proc/net/bonding/bond0").decode()
+        assert "Bonding Mode: IEEE 802.3ad Dynamic link aggregation" in bonding
+        assert bonding.count("Slave Interface: eth") == 2
+        assert "LACP rate: fast" in bonding

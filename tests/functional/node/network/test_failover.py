@@ -1,6 +1,8 @@
 """Two links with warm leases: one is lost, the other takes over."""
 
 import json
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,6 +14,12 @@ from tests.helpers.waiting import wait_until
 
 pytestmark = pytest.mark.timeout(240)
 LIMIT_S = 5.0
+SERVICE = """
+import socket
+server = socket.create_server(("", 7))
+while True:
+    server.accept()[0].close()
+"""
 FIRST, SECOND = "10.9.0.", "10.8.0."
 
 
@@ -27,6 +35,22 @@ def lab(tmp_path: Path) -> Iterator[Lab]:
             )
         lab.start_node()
         wait_until(lambda: len(metrics(lab)) == 2, "two default routes")
+        yield lab
+
+
+@pytest.fixture
+def bridged(tmp_path: Path) -> Iterator[Lab]:
+    """Return a node with two cables to one network, with a DHCP server and a service."""
+    with open_lab(tmp_path) as lab:
+        lab.add_cable("peer1", "wire1", f"{SECOND}1/24")
+        lab.ip(lab.host, "link", "add", "lan", "type", "bridge")
+        for link in ("peer", "peer1"):
+            lab.ip(lab.host, "addr", "flush", "dev", link)
+            lab.ip(lab.host, "link", "set", link, "master", "lan")
+        lab.ip(lab.host, "addr", "add", f"{FIRST}1/24", "dev", "lan")
+        lab.ip(lab.host, "link", "set", "lan", "up")
+        lab.start_dnsmasq("lan", f"--dhcp-range={FIRST}50,{FIRST}60", f"--dhcp-option=6,{FIRST}1")
+        lab.start(lab.host, "service.log", sys.executable, "-c", SERVICE)
         yield lab
 
 
@@ -88,6 +112,35 @@ def test_the_router_is_silent(lab: Lab) -> None:
     wait_until(lambda: f"{first}: the router answers again" in lab.said(), "a line about it")
     assert chosen(lab) == other
     wait_until(lambda: all(link["router_answers"] for link in lab.status()["links"]), "status")
+
+
+@pytest.mark.parametrize(
+    "words", ["", f"net.address={FIRST}5/24 net.gateway={FIRST}1 net.dns=9.9.9.9"]
+)
+def test_two_cards_in_one_network(bridged: Lab, words: str) -> None:
+    """With one static address, too; new connections work again within the limit."""
+    lab = bridged
+    lab.start_node(words=words)
+    wait_until(lambda: all(link["leases"] for link in lab.status()["links"]), "two leases")
+    wait_until(lambda: lab.status()["state"] == "up", "a chosen link")
+    assert connects(lab)
+    first = chosen(lab)
+    other, _, peer = other_of(first)
+    begin = time.monotonic()
+    lab.ip(lab.host, "link", "set", peer, "down")
+    wait_until(lambda: chosen(lab) == other, "the other one takes over")
+    wait_until(lambda: connects(lab), "a connection")
+    assert time.monotonic() - begin < LIMIT_S
+    if words:
+        assert lab.addresses(other) == [f"{FIRST}5/24"]
+        wait_until(lambda: lab.addresses(first) == [], "one address, one link")
+
+
+def connects(lab: Lab) -> bool:
+    """Return whether the node can make a TCP connection to the host."""
+    code = f"import socket; socket.create_connection(({FIRST + '1'!r}, 7), 1)"
+    call = ["ip", "netns", "exec", lab.node, sys.executable, "-c", code]
+    return subprocess.run(call, capture_output=True, timeout=60, check=False).returncode == 0
 
 
 def test_a_card_vanishes(lab: Lab) -> None:

@@ -102,6 +102,14 @@ def test_a_card_that_is_not_there_does_not_cost_the_node(lab: Lab) -> None:
     assert "cannot use vlan:priv=x" in lab.said()
 
 
+def test_a_bond_and_the_cards_alone_where_the_kernel_makes_none(lab: Lab) -> None:
+    """What a bond does when a cable is pulled is in tests/vm."""
+    lab.start_node(words=f"{STATIC} net.bond=active-backup")
+    wait_until(lambda: "up: " in lab.said(), "the address")
+    has_bond = "cannot make the bond of wire0: " not in lab.said()
+    assert lab.addresses("bond0" if has_bond else "wire0") == ["10.9.0.5/24"]
+
+
 def test_a_network_with_ipv6_only_and_a_dhcp_server_that_comes_later(lab: Lab) -> None:
     lab.ip(lab.host, "addr", "add", SIX, "dev", "peer", "nodad")
     lab.start_dnsmasq(

@@ -1,16 +1,16 @@
 """The identity daemon's methods, and who may call which."""
 
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from common.ipc.client import call
-from common.ipc.errors import IpcError, UnreachableError
-from common.ipc.server import Method, Peer, Server
+from common.ipc.errors import IpcError
+from common.ipc.server import Peer, Server
 from common.nodes.envelope import open_envelope
-from core.identity.daemon import Keeper, disk_folder
+from core.errors import CoreError
+from core.identity import daemon
+from core.identity.daemon import Keeper
 from core.identity.measured import Measured
 from core.identity.model import Identity
 from core.places import API, CAPACITY, IDENTITY, REPORT, SCREEN, USERS
@@ -75,26 +75,16 @@ def test_without_a_tpm_there_is_no_quote() -> None:
             KEEPER.quote(REPORTER, nonce)  # type: ignore[arg-type]
 
 
-@pytest.fixture
-def door(tmp_path: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
-    """Yield bring-up's door, and the status that it tells."""
-    status: dict[str, Any] = {"cache": {"place": None}}
-    path = tmp_path / "door"
-    with Server(path, {"status": Method(lambda peer: status)}):
-        yield path, status
-
-
-def test_the_disk_is_the_one_that_bringup_mounted(door: tuple[Path, dict[str, Any]]) -> None:
-    path, status = door
-    assert disk_folder(path) is None
-    status["cache"]["place"] = "/run/zero-os/cache"
-    assert disk_folder(path) == Path("/run/zero-os/cache/identity")
-
-
-def test_without_bringups_answer_there_is_no_identity(tmp_path: Path) -> None:
-    """A seed may be on the disk, so none is made."""
-    with pytest.raises(UnreachableError):
-        disk_folder(tmp_path / "none")
+def test_a_disk_that_is_not_mounted_is_not_taken_for_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(daemon, "DISK", tmp_path / "disk")
+    assert daemon.places_of(None, Measured()).folder is None
+    (tmp_path / "disk").mkdir()
+    with pytest.raises(CoreError, match="no disk is mounted"):
+        daemon.places_of(None, Measured())
+    monkeypatch.setattr(daemon, "DISK", Path("/proc"))
+    assert daemon.places_of(None, Measured()).folder == Path("/proc")
 
 
 def test_a_client_gets_what_it_asks_for(tmp_path: Path) -> None:

@@ -9,14 +9,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from common.efi.keys import fingerprint
-from core.identity.measured import (
-    EVENT_LOG,
-    PUBLIC_KEY,
-    SIGNATURES,
-    Measured,
-    parse_signatures,
-    read_measured,
-)
+from core.identity.measured import Measured, parse_signatures, read_measured
+from core.identity.places import EVENT_LOG, PUBLIC_KEY, SIGNATURES
 from image.efi.measure import foretell_sections, policy_digest
 from tests.helpers.efi import small_uki
 from tests.helpers.tpm.eventlog import boot_of

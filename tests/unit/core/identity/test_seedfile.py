@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from core.identity.choose import Places, choose
 from core.identity.model import Identity, IdentityError
-from core.identity.seedfile import NAME, decode_seed, encode_seed, read_seed, write_seed
+from core.identity.places import SEED as SEED_FILE
+from core.identity.seedfile import decode_seed, encode_seed, read_seed, write_seed
 from tests.helpers.samples import samples_dir
 
 SEED = bytes(range(32))
@@ -73,7 +74,7 @@ def test_a_file_of_32_bytes_is_one_of_the_first_nodes() -> None:
     ],
 )  # fmt: skip
 def test_a_damaged_file_is_named_and_never_changed(tmp_path: Path, content: bytes) -> None:
-    path = tmp_path / NAME
+    path = tmp_path / SEED_FILE
     path.write_bytes(content)
     with pytest.raises(IdentityError, match=str(path)):
         read_seed(path)
@@ -86,7 +87,7 @@ def test_a_damaged_file_is_named_and_never_changed(tmp_path: Path, content: byte
 
 @pytest.mark.parametrize("kind", ["folder", "pipe", "dangling link"])
 def test_what_is_no_file_is_left_alone(tmp_path: Path, kind: str) -> None:
-    path = tmp_path / NAME
+    path = tmp_path / SEED_FILE
     if kind == "folder":
         path.mkdir()
     elif kind == "pipe":
@@ -106,7 +107,7 @@ def test_any_bytes_are_a_seed_or_an_error(data: bytes) -> None:
 
 
 def test_an_existing_file_is_not_replaced(tmp_path: Path) -> None:
-    write_seed(tmp_path / NAME, SEED)
+    write_seed(tmp_path / SEED_FILE, SEED)
     with pytest.raises(IdentityError, match="it is there already"):
-        write_seed(tmp_path / NAME, bytes(32))
-    assert (tmp_path / NAME).read_bytes() == encode_seed(SEED)
+        write_seed(tmp_path / SEED_FILE, bytes(32))
+    assert (tmp_path / SEED_FILE).read_bytes() == encode_seed(SEED)

@@ -17,9 +17,8 @@ from node.network.table import (
     Hopeless,
     Input,
     Probe,
-    Start,
+    Seek,
     State,
-    Stop,
     Tell,
     Unassign,
     Up,
@@ -136,7 +135,7 @@ def test_each_pair(state: State, event: Event) -> None:
 
 def test_the_first_complete_lease_wins_and_the_others_stay_warm() -> None:
     scene = Scene("eth0", "eth1")
-    assert scene.done == [Start("eth0"), Start("eth1")]
+    assert scene.done == [Seek("eth0", begins=True), Seek("eth1", begins=True)]
     done = scene.give(Event.GRANTED, "eth1", lease("eth1"))
     assert done == [Assign(lease("eth1"), CHOSEN_METRIC), Up(lease("eth1"))]
     done = scene.give(Event.GRANTED, "eth0", lease("eth0"))
@@ -175,7 +174,7 @@ def test_the_cable_is_pulled_and_the_next_link_takes_over() -> None:
         Assign(lease("eth0"), OTHER_METRIC),
         Up(lease("eth1"), "eth0: the cable is out"),
     ]
-    assert Stop("eth0") in scene.wait(FADING_S)
+    assert Seek("eth0", begins=False) in scene.wait(FADING_S)
     assert scene.done[-1] == Unassign(lease("eth0"))
     scene.give(Event.PLUGGED, "eth0")
     scene.give(Event.GRANTED, "eth0", lease("eth0"))
@@ -200,7 +199,11 @@ def test_without_another_link_the_lease_stays_for_a_while() -> None:
     assert scene.machine.chosen == "eth0"
     scene.give(Event.UNPLUGGED, "eth0")
     done = scene.wait(FADING_S)
-    assert done == [Stop("eth0"), Tell("no network: eth0 is lost"), Unassign(lease("eth0"))]
+    assert done == [
+        Seek("eth0", begins=False),
+        Tell("no network: eth0 is lost"),
+        Unassign(lease("eth0")),
+    ]
     scene.give(Event.PLUGGED, "eth0")
     assert ups(scene.give(Event.GRANTED, "eth0", lease("eth0"))) == [Up(lease("eth0"))]
 
@@ -299,15 +302,18 @@ def test_a_static_address_without_an_answer_is_used_in_the_end() -> None:
 def test_a_lease_that_the_kernel_refuses() -> None:
     scene = both()
     done = scene.give(Event.REFUSED, "eth0", "cannot use the lease of eth0")
-    assert done[:2] == [Tell("cannot use the lease of eth0; again in 10 s"), Stop("eth0")]
+    assert done[:2] == [
+        Tell("cannot use the lease of eth0; again in 10 s"),
+        Seek("eth0", begins=False),
+    ]
     assert ups(done) == [Up(lease("eth1"), "eth0: cannot use the lease of eth0")]
-    assert Start("eth0") in scene.wait(REFUSED_S)
+    assert Seek("eth0", begins=True) in scene.wait(REFUSED_S)
 
 
 def test_a_card_that_is_gone() -> None:
     scene = both()
     done = scene.give(Event.GONE, "eth0")
-    assert done[0] == Stop("eth0")
+    assert done[0] == Seek("eth0", begins=False)
     assert ups(done) == [Up(lease("eth1"), "eth0: it is gone")]
     assert "eth0" not in scene.machine.links
     assert scene.give(Event.GRANTED, "eth0", lease("eth0")) == []
@@ -331,8 +337,8 @@ def test_a_node_without_a_network_says_so_again_and_again() -> None:
     text = "still waiting for a lease (eth0: cable, eth1: no cable)"
     assert scene.wait(REPORT_S) == [Tell(text, is_decision=False)]
     done = scene.wait(HOPELESS_S)
-    assert done.count(Hopeless()) == 1
-    assert scene.wait(HOPELESS_S).count(Hopeless()) == 1
+    assert done.count(Hopeless(HOPELESS_S)) == 1
+    assert scene.wait(HOPELESS_S).count(Hopeless(HOPELESS_S)) == 1
     scene.give(Event.GRANTED, "eth0", lease("eth0"))
     assert scene.wait(300) == []
 

@@ -7,7 +7,7 @@ import pytest
 
 from node.cmdline import parse_words
 from node.network.leases import Lease, Source
-from node.network.plan import Plan, parse_plan
+from node.network.plan import Bond, Plan, parse_plan
 from node.network.slaac import find_automatic
 
 
@@ -37,6 +37,26 @@ def test_all_words() -> None:
     assert lease.is_complete
 
 
+def test_the_words_for_a_bond_the_mtu_and_the_public_network() -> None:
+    plan, told = parse(
+        "net.bond=802.3ad,52:54:00:00:00:01,52-54-00-00-00-0A,52:54:00:00:00:01 net.mtu=1400 "
+        "vlan:pub=6 pub:mac=swap net.proxy=http://proxy:3128"
+    )
+    assert told == []
+    bond = Bond("802.3ad", ("52:54:00:00:00:01", "52:54:00:00:00:0a"))
+    assert plan == Plan(
+        mtu=1400, bond=bond, public_vlan=6, public_mac="swap", proxy="http://proxy:3128"
+    )
+
+
+def test_one_card_is_no_bond() -> None:
+    plan, told = parse("net.interface=52:54:00:00:00:01 net.bond=active-backup")
+    assert plan == Plan("52:54:00:00:00:01")
+    (line,) = told
+    why = "net.interface names the only card to use; no bond is made"
+    assert line == f"cannot use net.bond=active-backup: {why}"
+
+
 def test_an_ipv6_address() -> None:
     plan, told = parse("net.address=2001:db8::5/64 net.gateway=fe80::1 net.ipv6=auto")
     assert told == []
@@ -63,6 +83,13 @@ def test_upstreams_words_for_no_vlan(word: str) -> None:
         "net.dns=10.9.0.1,dns.example.com",
         "net.dns=224.0.0.1",
         "net.ipv6=on",
+        "net.mtu=575",
+        "net.mtu=10000",
+        "net.mtu=large",
+        "net.bond=balance-rr",
+        "net.bond=active-backup,eth0",
+        "vlan:pub=0",
+        "pub:mac=mine",
         "vlan:priv=0",
         "vlan:priv=4095",
         "vlan:priv=٣",
