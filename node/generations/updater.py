@@ -301,6 +301,16 @@ class Updater:
     def confirm(self) -> None:
         """Keep the new set: the parts go on with it, and what nothing runs from is unmounted."""
         before = self.flists()
+        try:
+            self.hand_over()
+        finally:
+            self.locked.close()
+        earlier = by_digest(before) if self.record.before else ()
+        self.remember(Saved(self.record, by_digest(self.flists()), earlier))
+        self.clear_away(before.values())
+
+    def hand_over(self) -> None:
+        """Let the parts go on with the new set."""
         for part in [part for part in self.site.parts if self.is_gone(part.wanted.role)]:
             part.retire()
             self.site.parts.remove(part)
@@ -312,10 +322,6 @@ class Updater:
             part.is_settled = True
             if not is_watched:
                 part.start()
-        self.locked.close()
-        earlier = by_digest(before) if self.record.before else ()
-        self.remember(Saved(self.record, by_digest(self.flists()), earlier))
-        self.clear_away(before.values())
 
     def add_part(self, flist: Flist) -> Part:
         """Return the part of a role that the node did not have."""

@@ -102,7 +102,7 @@ def test_back_and_forth_leaves_what_does_not_change_alone(lab: Lab) -> None:
 @pytest.mark.parametrize(
     ("tree", "reason"),
     [
-        (CRASHING, "web (crashed|is Error)"),
+        (CRASHING, "web (crashed|is (Error|Spawned))"),
         (MISSING, "not ready after 5 s: web is Failure"),
         (UNREADY, "not ready after 5 s: web is"),
         (BROKEN, "cannot start web: line 2"),
