@@ -233,13 +233,14 @@ class Updater:
             else:
                 if flist:
                     self.new[wanted.role] = flist
-        self.feed(Event(Kind.FETCHED))
-
-    def move(self) -> None:
-        """Move the services. Until the end of the update no part brings itself up again."""
+        # Until the end of the update no part brings itself up again.
         for part in self.site.parts:
             self.locked.enter_context(part.lock)
         self.demand_settled()
+        self.feed(Event(Kind.FETCHED))
+
+    def move(self) -> None:
+        """Move the services."""
         services = self.site.services
         down = services.unsettled()
         moves = self.plan()
@@ -342,6 +343,7 @@ class Updater:
 
     def abandon(self) -> None:
         """Unmount what was fetched for nothing."""
+        self.locked.close()
         self.clear_away(self.new.values())
 
     def clear_away(self, flists: Iterable[Flist]) -> None:
