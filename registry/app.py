@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from registry.log.upkeep import ALIVE_S, FORGET_S, Upkeep
 from registry.pages.browse import show_failure
 from registry.views.registry import Registry
-from registry.web import availability, farms, log, nodes, pages
+from registry.web import availability, farms, grid, log, nodes, pages
 from registry.web.limits import Limits
 from registry.web.measures import Measures
 from serving import kit
@@ -59,4 +59,5 @@ def add_routes(app: FastAPI, registry: Registry) -> None:
     app.include_router(log.make_router(registry, limits))
     app.include_router(farms.make_router(registry, limits))
     app.include_router(availability.make_router(registry))
+    app.include_router(grid.make_router(registry))
     app.include_router(pages.make_router(registry))
