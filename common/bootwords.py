@@ -19,11 +19,12 @@ KNOWN = frozenset(
         *("runmode", "farmer_id", "farm.key", "hub", "bootstrap", "registry", "enrol", "version"),
         *("net.interface", "net.address", "net.gateway", "net.dns", "net.ipv6", "net.proxy"),
         *("net.bond", "net.mtu", "vlan:priv", "vlan:pub", "pub:mac"),
+        *("update.interval", "update.window"),
         *("zos-debug", "zos-debug-vm", "disable-gpu", "missing-ssd", "light", "ssh-user"),
         *("substrate", "relay", "activation", "secret", "domain", "flist"),
     ]
 )
-OURS = re.compile(r"(net\.|vlan:|pub:|zos-|farm|runmode|hub|bootstrap|registry|enrol)")
+OURS = re.compile(r"(net\.|update\.|vlan:|pub:|zos-|farm|runmode|hub|bootstrap|registry|enrol)")
 OTHERS = frozenset({"net.ifnames", "BOOT_IMAGE"})  # systemd's, and that of boot loaders
 SECRET = frozenset({"enrol", "secret", "farm.key"})
 SHOWN_CHARS = 80

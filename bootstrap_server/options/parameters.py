@@ -80,6 +80,7 @@ FORMS: Mapping[str, str] = {  # what to say of a value, and how to tell one
     "a mode, and MAC addresses": _BOND,
     "a number from 576 to 9999": _MTU,
     "a terminal, like ttyS1,115200n8": _TERMINAL,
+    "two times of day, HH:MM-HH:MM": r"([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d",
     "a whole number": r"[0-9]{1,6}",
     "a whole number, which may be negative": r"-?[0-9]{1,6}",
     "a number from 0 to 7": r"[0-7]",
@@ -101,6 +102,14 @@ PARAMETERS: Mapping[str, Parameter] = {
         "the MTU, instead of the network's own",
         "net.mtu=1400",
         "a number from 576 to 9999",
+    ),
+    "update.interval": Parameter(
+        *("node", "seconds between two looks at the channel, 10 to 86400", "update.interval=600"),
+        "a whole number",
+    ),
+    "update.window": Parameter(
+        *("node", "time of the day (UTC) for updates, and for a reboot that one needs"),
+        *("update.window=02:00-04:00", "two times of day, HH:MM-HH:MM"),
     ),
     "vlan:priv": Parameter(
         *("node", "VLAN of the node's own network, once Linux runs (`vlan` is for iPXE as well)"),

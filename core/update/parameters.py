@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from common.bootwords import read_words
 from core.update.policy import Window
 
 INTERVAL_S = 600
@@ -26,13 +27,10 @@ class Parameters:
 
 def parse_parameters(text: str, tell: Callable[[str], None]) -> Parameters:
     """Parse a kernel command line; `tell` gets a line for each word that can't be used."""
-    words: dict[str, str] = {}
-    for word in text.split():
-        key, _, value = word.partition("=")
-        words.setdefault(key, value)
+    words = read_words(text)
     return Parameters(
-        parse_interval(words.get("update.interval", ""), tell),
-        parse_window(words.get("update.window", ""), tell),
+        parse_interval(words.first("update.interval"), tell),
+        parse_window(words.first("update.window"), tell),
     )
 
 

@@ -26,7 +26,7 @@ from node.flists.services import (
     remove_service,
     sort_out,
 )
-from node.flists.start import make_folders, own_services
+from node.flists.start import make_folders, own_services, read_accounts
 from node.generations.effects import changed_paths, edges_of, reasons_to_move, used_paths
 from node.log import log as write_log
 from node.model import NodeError
@@ -172,6 +172,7 @@ def uses_of(services: Services, flist: Flist, name: str) -> Iterator[bytes]:
 
 def read_wanted(services: Services, new: Flist, mounted: Sequence[Flist]) -> dict[str, bytes]:
     """Return the service files of a flist that may be installed."""
+    read_accounts(new.root)
     if new.role == CORE:
         make_folders(new.root, new.home.parent)
     own = own_services(services.client, new.home, services.folder)

@@ -233,13 +233,14 @@ class Updater:
             else:
                 if flist:
                     self.new[wanted.role] = flist
-        self.feed(Event(Kind.FETCHED))
-
-    def move(self) -> None:
-        """Move the services. Until the end of the update no part brings itself up again."""
+        # Until the end of the update no part brings itself up again.
         for part in self.site.parts:
             self.locked.enter_context(part.lock)
         self.demand_settled()
+        self.feed(Event(Kind.FETCHED))
+
+    def move(self) -> None:
+        """Move the services."""
         services = self.site.services
         down = services.unsettled()
         moves = self.plan()
@@ -301,6 +302,16 @@ class Updater:
     def confirm(self) -> None:
         """Keep the new set: the parts go on with it, and what nothing runs from is unmounted."""
         before = self.flists()
+        try:
+            self.hand_over()
+        finally:
+            self.locked.close()
+        earlier = by_digest(before) if self.record.before else ()
+        self.remember(Saved(self.record, by_digest(self.flists()), earlier))
+        self.clear_away(before.values())
+
+    def hand_over(self) -> None:
+        """Let the parts go on with the new set."""
         for part in [part for part in self.site.parts if self.is_gone(part.wanted.role)]:
             part.retire()
             self.site.parts.remove(part)
@@ -312,10 +323,6 @@ class Updater:
             part.is_settled = True
             if not is_watched:
                 part.start()
-        self.locked.close()
-        earlier = by_digest(before) if self.record.before else ()
-        self.remember(Saved(self.record, by_digest(self.flists()), earlier))
-        self.clear_away(before.values())
 
     def add_part(self, flist: Flist) -> Part:
         """Return the part of a role that the node did not have."""
@@ -336,6 +343,7 @@ class Updater:
 
     def abandon(self) -> None:
         """Unmount what was fetched for nothing."""
+        self.locked.close()
         self.clear_away(self.new.values())
 
     def clear_away(self, flists: Iterable[Flist]) -> None:

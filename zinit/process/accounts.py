@@ -6,6 +6,7 @@ regular files of a limited size are read, and a separate process with a deadline
 """
 
 import os
+from time import monotonic
 
 from zinit.loop import is_ready
 from zinit.process.spawn import close_all_but, read_regular
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 SIZE_LIMIT = 4 << 20
 NUMBER_LIMIT = 0xFFFFFFFF  # (uid_t) -1 is no user
 LOOK_UP_S = 0.5
+GIVE_UP_S = 30.0
 ANSWER_LIMIT = 1 << 16
 SIGKILL = 9
 
@@ -48,33 +50,68 @@ def find_account(service: "Service") -> Account:
     return find_apart(service) if service.root else look_up(service)
 
 
-def find_apart(service: "Service") -> Account:
-    """Return the account, looked up in a child process that has `LOOK_UP_S` for it."""
-    reader, writer = os.pipe()
-    try:
-        pid = os.fork()
-        if pid == 0:
-            answer(service, writer)
-        os.close(writer)
-        writer = -1
-        said = read_answer(reader)
-    finally:
-        os.close(reader)
-        if writer >= 0:
+class Question:
+    """A child process that looks an account up, and the pipe on which it answers."""
+
+    __slots__ = ("asked_s", "pid", "reader")
+
+    def __init__(self, service: "Service") -> None:
+        self.reader, writer = os.pipe()
+        try:
+            self.asked_s = monotonic()
+            self.pid = os.fork()
+            if self.pid == 0:
+                answer(service, writer)
+        except BaseException:
+            os.close(self.reader)
+            raise
+        finally:
             os.close(writer)
-    if not said:
-        os.kill(pid, SIGKILL)  # it may be stuck in a file system; the loop reaps it
+
+    def end(self) -> None:
+        """Give up: the child may be stuck in a file system. The loop reaps it."""
+        if not is_ready(self.reader, 0):  # so it lives, and the number is still its own
+            os.kill(self.pid, SIGKILL)
+        os.close(self.reader)
+
+
+# Those that were not answered in time, by what was asked. The next try takes the answer, or a file
+# system that needs longer than one try would be asked anew for ever.
+_open: dict[tuple[object, ...], Question] = {}
+
+
+def find_apart(service: "Service") -> Account:
+    """Return the account, looked up in a child process; this one waits at most `LOOK_UP_S`.
+
+    A child that is late has `GIVE_UP_S`, and the next call for the same account hears it.
+    """
+    drop_old()
+    key = (service.root, service.user, service.group, *service.groups)
+    late = _open.pop(key, None)
+    question = late or Question(service)
+    if not is_ready(question.reader, LOOK_UP_S):
+        _open[key] = question
         raise LateError(f"the users of {service.root} cannot be read in time")
-    os.waitpid(pid, 0)
-    return parse_answer(said)
+    try:
+        return parse_answer(read_answer(question.reader))
+    finally:
+        os.close(question.reader)
+        if late is None:  # the loop reaps the others, perhaps before
+            os.waitpid(question.pid, 0)
+
+
+def drop_old() -> None:
+    """Give up questions that nobody asks any more, or that are not answered at all."""
+    for key, question in list(_open.items()):
+        if monotonic() > question.asked_s + GIVE_UP_S:
+            del _open[key]
+            question.end()
 
 
 def read_answer(reader: int) -> bytes:
-    """Return what the child says; nothing if it takes longer than `LOOK_UP_S`."""
-    if not is_ready(reader, LOOK_UP_S):
-        return b""
+    """Return what the child says: it writes all at once, and then ends."""
     said = b""
-    while part := os.read(reader, ANSWER_LIMIT):  # it is written at once
+    while part := os.read(reader, ANSWER_LIMIT):
         said += part
     return said
 

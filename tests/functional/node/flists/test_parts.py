@@ -4,11 +4,13 @@ import contextlib
 import os
 import signal
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 from fastapi import FastAPI
 
+from common.ipc.server import Peer
 from common.mounts import read_mounts, unmount
 from flist.format.signing.keys import generate_key, load_private_key, public_text
 from flist.format.signing.sign import sign_flist
@@ -17,11 +19,18 @@ from flist.pack.pack import pack
 from flist.store.routed import parse_route
 from node.flists import mounts, start
 from node.flists.giving import Search
-from node.flists.model import CORE, WORKLOAD, Wanted
+from node.flists.model import CORE, WORKLOAD, Flist, Wanted
 from node.flists.mounts import unmount_everything
 from node.flists.part import Part
 from node.flists.prepare import Preparer
 from node.flists.start import stop_services
+from node.generations import updater
+from node.generations.health import is_any_there
+from node.generations.held import Source
+from node.generations.leftovers import mount_beside
+from node.generations.machine import Record
+from node.generations.saved import Saved
+from node.generations.switch import Services
 from node.model import BootParameters, NodeError
 from node.problems import Problems
 from node.report import MachineNames, Reporter
@@ -245,3 +254,63 @@ def test_nothing_stays_mounted(node: Node) -> None:
     node.clean_up()
     assert not [entry for entry in read_mounts() if entry.target.startswith(str(node.top))]
     assert list(node.home.iterdir()) == []
+
+
+def test_an_update_on_real_mounts(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What uses nothing that changed stays on the old mount, until it ends."""
+    monkeypatch.setattr(updater, "save", lambda _: None)
+    monkeypatch.setattr(updater, "KEEP_S", 0.2)
+    node.boot()
+    node.wait_for(CORE, WORKLOAD)
+    old = flists_of(node)
+    pid = node.zinit.service_pid("web")
+    (old[WORKLOAD].root / "run/socket").touch()
+
+    change_hub(node.top)
+    site = updater.Site(
+        parts=list(node.parts.values()),
+        make_part=lambda wanted: pytest.fail(f"no part is new: {wanted}"),
+        mount_beside=partial(mount_beside, node.zinit.client, node.parts[CORE].preparer),
+        look=Source(node.parts[CORE].preparer, "1.0", has_channel=False).look,
+        name_running=lambda: "old",
+        is_hub_there=partial(is_any_there, node.parameters.hubs, ""),
+        services=Services(node.zinit.client, node.zinit.etc, 30.0),
+        problems=node.problems,
+        boot_version="1.0",
+        watch_s=1.0,
+    )
+    update = updater.Updater(site, Saved(Record("old"), ()))
+    update.start()
+    held = update.look(Peer(1, 0, 0))["held"]
+    assert isinstance(held, dict)
+    update.apply(Peer(1, 0, 0), held["release"])
+    wait_until(lambda: update.record.generation == 2, f"it is done; {update.record}", UP_S)
+    now = flists_of(node)
+    assert node.zinit.service_pid("web") == pid
+    assert node.root_of("web") == str(old[WORKLOAD].root)
+    assert node.root_of("core-api") == str(now[CORE].root)
+    assert (now[WORKLOAD].root / "run/socket").exists()
+    assert (now[WORKLOAD].root / "usr/share/new").read_text() == "new"
+    wait_until(lambda: not old[CORE].top.exists(), "the old core is unmounted", UP_S)
+
+    node.zinit.client.kill("web", "SIGKILL")
+    wait_until(lambda: not old[WORKLOAD].top.exists(), "the old workload is unmounted", UP_S)
+    wait_until(lambda: node.root_of("web") == str(now[WORKLOAD].root), "web runs", UP_S)
+    update.is_over = True
+
+
+def flists_of(node: Node) -> dict[str, Flist]:
+    """Return what is mounted for each role."""
+    return {role: part.flist for role, part in node.parts.items() if part.flist}
+
+
+def change_hub(top: Path) -> None:
+    """Add a file to both flists of the hub."""
+    key = load_private_key(top / "key")
+    for role, name in NAMES.items():
+        tree = top / f"tree-{role}"
+        (tree / "usr/share").mkdir(parents=True, exist_ok=True)
+        (tree / "usr/share/new").write_text("new")
+        flist = top / "hub/flists" / f"{name}.fl"
+        pack(tree, flist, [parse_route(f"dir://{top / 'hub/blocks'}")])
+        flist.with_suffix(".fl.sig").write_text(sign_flist(flist, name, key))

@@ -3,6 +3,7 @@
 import os
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -83,8 +84,38 @@ def test_a_file_system_that_hangs_has_a_deadline(
     monkeypatch.setattr(accounts, "LOOK_UP_S", 0.05)
     with pytest.raises(ValueError, match="cannot be read in time") as caught:
         find(root)
-    os.waitpid(-1, 0)
     assert is_transient(caught.value)  # zinit tries to start the service again
+    monkeypatch.setattr(accounts, "GIVE_UP_S", 0.0)
+    with pytest.raises(ValueError, match="cannot be read in time"):
+        find(root)  # by another child: the first has been ended
+    accounts.drop_old()
+    assert [os.WTERMSIG(os.waitpid(-1, 0)[1]) for _ in range(2)] == [9, 9]
+    assert not accounts._open
+
+
+def test_a_slow_file_system_is_heard_at_the_next_try(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However slow it is compared with one try, and though the child has been reaped meanwhile."""
+    gate = tmp_path / "gate"
+    os.mkfifo(gate)
+    read = roots.read_in_root
+
+    def read_slowly(*words: Any) -> Any:
+        gate.read_bytes()
+        monkeypatch.setattr(roots, "read_in_root", read)
+        return read(*words)
+
+    monkeypatch.setattr(roots, "read_in_root", read_slowly)
+    monkeypatch.setattr(accounts, "LOOK_UP_S", 0.05)
+    for _ in range(2):
+        with pytest.raises(ValueError, match="cannot be read in time"):
+            find(root)
+    gate.write_bytes(b"")
+    os.waitpid(-1, 0)
+    account = find(root)
+    assert (account.uid, account.gid) == (700, 701)
+    assert not accounts._open
 
 
 def test_numbers_that_are_no_users_are_ignored(root: Path) -> None:
