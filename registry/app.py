@@ -7,8 +7,9 @@ from anyio import to_thread
 from fastapi import FastAPI
 
 from registry.log.upkeep import ALIVE_S, FORGET_S, Upkeep
+from registry.pages.browse import show_failure
 from registry.views.registry import Registry
-from registry.web import availability, farms, log, nodes
+from registry.web import availability, farms, grid, log, nodes, pages
 from registry.web.limits import Limits
 from registry.web.measures import Measures
 from serving import kit
@@ -42,7 +43,7 @@ def create_app(registry: Registry) -> FastAPI:
         redirect_slashes=False,
         lifespan=lifespan,
     )
-    registry.kit = kit.install(app, registry.settings)
+    registry.kit = kit.install(app, registry.settings, show_failure)
     app.state.registry = registry
     app.state.tokens = registry.tokens
     registry.kit.readiness.checks["database"] = registry.database.check
@@ -58,3 +59,5 @@ def add_routes(app: FastAPI, registry: Registry) -> None:
     app.include_router(log.make_router(registry, limits))
     app.include_router(farms.make_router(registry, limits))
     app.include_router(availability.make_router(registry))
+    app.include_router(grid.make_router(registry))
+    app.include_router(pages.make_router(registry))

@@ -77,6 +77,7 @@ FARMS = Table(
     Column("changed_s", Double, nullable=False),
     Column("position", BigInteger, nullable=False),  # of the last change in the log
     Index("farms_by_country", "country"),
+    Index("farms_by_city", "city"),
 )
 NODES = Table(
     "nodes",
@@ -123,6 +124,10 @@ NODES = Table(
     Column("problems", Text, nullable=False),  # JSON
     Index("nodes_by_farm", "farm"),
     Index("nodes_by_time", "at_s"),
+    Index("nodes_by_cru", "cru"),
+    Index("nodes_by_mru", "mru"),
+    Index("nodes_by_sru", "sru"),
+    Index("nodes_by_hru", "hru"),
 )
 UPTIME = Table(
     "uptime",

@@ -20,6 +20,8 @@ from registry.nodes.proofs import (
 from registry.settings import RegistrySettings
 from registry.state.key import RegistryKey, load_key, read_public_key
 from registry.state.opening import SCOPES, has_state, open_state
+from registry.views.search import Search
+from registry.views.sums import Summary
 from serving.database import Database
 from serving.tokens import Tokens
 
@@ -36,6 +38,8 @@ class Registry:
     farms: Farms
     nodes: Nodes
     availability: Availability
+    search: Search
+    summary: Summary
     tokens: Tokens
     check_token: CheckToken | None
     check_quote: CheckQuote
@@ -65,6 +69,7 @@ def make_registry(
     clock: Callable[[], float] = time.time,
 ) -> Registry:
     """Return the parts that work on a database."""
+    search = Search(database, settings.interval, clock)
     return Registry(
         settings,
         database,
@@ -74,6 +79,8 @@ def make_registry(
         Farms(database),
         Nodes(database, key.secret, is_strict=settings.enrolled_only),
         Availability(database, key, settings.origin, clock),
+        search,
+        Summary(search),
         Tokens(database, SCOPES),
         make_token_check([read_public_key(path) for path in settings.enrolment_key]),
         check_tpm_quote,

@@ -37,7 +37,7 @@ def reading(router: APIRouter, path: str, **options: Any) -> Callable[[Endpoint]
     """Register a function for GET and HEAD of `path`, which are described once."""
 
     def register(endpoint: Endpoint) -> Endpoint:
-        router.head(path, include_in_schema=False, **options)(endpoint)
+        router.head(path, **{**options, "include_in_schema": False})(endpoint)
         return router.get(path, **options)(endpoint)
 
     return register

@@ -58,7 +58,7 @@ ROOMS = {
     ),
     "registry": (
         "errors", "names", "settings", "state", "log", "farms", "nodes", "availability",
-        "checking", "views", "web", "app", "commands", "cli",
+        "checking", "views", "pages", "web", "app", "commands", "cli",
     ),
     "zinit": (
         "files", "life", "loop", "process", "log", "control", "buttons", "daemon", "modules",

@@ -92,6 +92,7 @@ def make_farms() -> None:
         sa.UniqueConstraint("name_key"),
     )
     op.create_index("farms_by_country", "farms", ["country"], unique=False)
+    op.create_index("farms_by_city", "farms", ["city"], unique=False)
 
 
 def make_nodes() -> None:
@@ -157,3 +158,5 @@ def make_nodes() -> None:
     )
     op.create_index("nodes_by_farm", "nodes", ["farm"], unique=False)
     op.create_index("nodes_by_time", "nodes", ["at_s"], unique=False)
+    for name in ("cru", "mru", "sru", "hru"):
+        op.create_index(f"nodes_by_{name}", "nodes", [name], unique=False)
