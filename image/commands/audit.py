@@ -43,12 +43,19 @@ def add_parser(verbs: "Verbs") -> None:
         "--mirror", type=parse_folder, metavar="DIR", help="take the locked files from this folder"
     )
     audit.add_argument("--debug", action="store_true", help="it was built with --debug")
-    audit.add_argument("--json", action="store_true", help="print a list of JSON objects")
+    audit.add_argument(
+        "--ways",
+        action="store_true",
+        help="list only the ways in, by kind (agent, shell, login, ...); needs no packages",
+    )
+    audit.add_argument("--json", action="store_true", help="print JSON: a list, or an object")
     audit.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace, _prog: str) -> int:
     """Audit a release and print what was found."""
+    if args.ways:
+        return show_ways(args)
     found = audit_core(args) if (args.path / CORE_FILE).exists() else audit_release(args)
     if args.json:
         rows = [{"path": one.path, "why": one.why} for one in found]
@@ -56,6 +63,23 @@ def run(args: argparse.Namespace, _prog: str) -> int:
     else:
         sys.stdout.writelines(f"/{printable(one.path)} {one.why}\n" for one in found)
     return 1 if found else 0
+
+
+def show_ways(args: argparse.Namespace) -> int:
+    """Print each kind of way in, with its files or `none`."""
+    from image.core.audit import read_core
+    from image.release.listing import read_initramfs
+    from image.release.ways import find_ways
+
+    is_core = (args.path / CORE_FILE).exists()
+    found = find_ways(read_core(args.path) if is_core else read_initramfs(args.path))
+    if args.json:
+        sys.stdout.write(json.dumps(found, indent=2) + "\n")
+    else:
+        for kind, paths in found.items():
+            shown = ", ".join(f"/{printable(path)}" for path in paths)
+            sys.stdout.write(f"{kind}: {shown or 'none'}\n")
+    return 1 if any(found.values()) else 0
 
 
 def audit_release(args: argparse.Namespace) -> "list[Finding]":

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from image.core.manifest import NAME, TAR
 from image.files import read_file
+from image.formats.cpio import Member
 from image.formats.tar import read_tar
 from image.lock.model import ReleaseLock
 from image.parts.project import describe_os
@@ -19,5 +20,9 @@ def audit_folder(
 ) -> list[Finding]:
     """Audit core.tar in `folder`, built from `recipe` and `lock`. Raises `ZosError`."""
     about = describe_os(recipe, *read_names(folder, NAME))
-    members = read_tar(read_file(folder / TAR, MAX_BYTES))
-    return audit_members(members, about, recipe, lock, progress, mirror)
+    return audit_members(read_core(folder), about, recipe, lock, progress, mirror)
+
+
+def read_core(folder: Path) -> list[Member]:
+    """Return the members of core.tar in `folder`. Raises `ZosError`."""
+    return read_tar(read_file(folder / TAR, MAX_BYTES))

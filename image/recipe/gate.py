@@ -13,11 +13,11 @@ WAYS_IN = (
     "*/authorized_keys*", "etc/passwd*", "etc/shadow*", "etc/group*", "etc/gshadow*", "etc/pam.d/*",
     "etc/ssh/*", "etc/sudoers*", "etc/inittab", "init", "sbin/*", "bin/*", "usr/lib/zero-os-debug*",
 )  # fmt: skip
-PROGRAMS = (
-    "agetty", "ash", "bash", "busybox", "dash", "dropbear*", "getty", "ksh*", "login", "mksh", "nc",
-    "nc.*", "ncat", "rlogind", "rshd", "sh", "socat", "sshd*", "su", "sudo", "telnetd", "tcpsvd",
-    "zsh*",
+SHELLS = ("ash", "bash", "busybox", "dash", "ksh*", "mksh", "sh", "zsh*")
+LOGINS = (
+    "agetty", "dropbear*", "getty", "login", "rlogind", "rshd", "sshd*", "su", "sudo", "telnetd",
 )  # fmt: skip
+PROGRAMS = (*SHELLS, *LOGINS, "nc", "nc.*", "ncat", "socat", "tcpsvd")
 PROGRAM_FOLDERS = ("bin/", "sbin/", "libexec/", "lib/")
 # Kernel parameters that start another program, or weaken the kernel.
 PARAMETERS = (

@@ -57,6 +57,13 @@ def test_the_command(
     assert row["why"].startswith("is from no package")
 
 
+def test_it_has_no_way_in(release: Release, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["audit", str(release.folder), "--ways"], "zos image") == 0
+    shown = capsys.readouterr().out.splitlines()
+    assert {"agent: none", "shell: none", "login: none", "account: none"} < set(shown)
+    assert all(line.endswith(": none") for line in shown)
+
+
 def change(members: dict[str, Member], path: str, **changes: object) -> list[Member]:
     """Return the members of an image in which one differs, or is new."""
     first = members.get(path, replace(members["etc/hosts"], name=path))

@@ -123,6 +123,13 @@ def test_the_command_knows_what_is_in_the_folder(
     assert capsys.readouterr().out == ""
 
 
+def test_it_has_no_way_in(core: Core, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["audit", str(core.folder), "--ways"], "zos image") == 0
+    shown = capsys.readouterr().out.splitlines()
+    assert {"agent: none", "shell: none", "login: none", "account: none"} < set(shown)
+    assert all(line.endswith(": none") for line in shown)
+
+
 def test_the_daemons_have_no_capability_from_a_file(core_members: dict[str, Member]) -> None:
     owners = {(member.uid, member.gid) for member in core_members.values()}
     assert owners == {(0, 0)}
