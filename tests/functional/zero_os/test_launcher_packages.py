@@ -20,12 +20,14 @@ from zero_os.cli import VERBS
 # Where a tool's name is not that of its package.
 PACKAGE_OF = {"apt-get": "apt", "chromedriver": "chromium-driver", "dnsmasq": "dnsmasq-base",
               "dpkg": "", "fsck.fat": "dosfstools",
-              "fusermount3": "fuse3", "ip": "iproute2", "man": "man-db", "mcopy": "mtools",
-              "mformat": "mtools",
+              "fusermount3": "fuse3", "ip": "iproute2", "kea-dhcp6": "kea-dhcp6-server",
+              "ldd": "", "losetup": "mount", "man": "man-db",
+              "mcopy": "mtools", "mformat": "mtools",
               "qemu-system-aarch64": "qemu-system-arm",
               "qemu-system-x86_64": "qemu-system-x86", "sbverify": "sbsigntool",
               "setpriv": "util-linux", "softhsm2-util": "softhsm2", "tar": "",
-              "taskset": "util-linux", "unshare": "util-linux", "no-such-tool": "",
+              "taskset": "util-linux", "tpm2": "tpm2-tools", "unshare": "util-linux",
+              "no-such-tool": "", "sleep": "",
               "sh": "", "systemd-analyze": "systemd"}  # fmt: skip
 
 
