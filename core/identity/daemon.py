@@ -23,7 +23,7 @@ from core.identity.measured import Measured, read_measured
 from core.identity.model import Identity
 from core.identity.places import DEVICE, DISK, HOME, NAME
 from core.identity.quoting import quote
-from core.identity.tools import Tools, TpmError
+from core.identity.tools import COMMAND_S, TASK_S, Tools, TpmError
 from core.identity.vault import Vault
 from core.places import API, IDENTITY, REPORT
 from core.sandbox.profile import Profile
@@ -32,6 +32,9 @@ PROFILE = Profile(NAME, IDENTITY, has_programs=True)  # tpm2-tools
 # The kinds of messages that a daemon may have signed, by its user.
 KINDS: Mapping[int, frozenset[str]] = {REPORT.number: frozenset({"report"})}
 NONCE_MAX_CHARS = 256
+# To find or make the seed takes up to 26 commands, and their programs come from the hub meanwhile.
+# To give up costs the node its id for this boot.
+START_S = 240.0
 
 
 def main() -> NoReturn:
@@ -42,7 +45,7 @@ def main() -> NoReturn:
 def begin() -> Work:
     """Find the node's identity."""
     measured = read_measured()
-    with opened_tools() as tools:
+    with opened_tools(START_S, START_S) as tools:
         vault = Vault(tools, measured) if tools else None
         identity = choose(places_of(vault, measured))
     tell(NAME, f"this is node {identity.node}: {identity.kind}")
@@ -64,13 +67,15 @@ def places_of(vault: Vault | None, measured: Measured) -> Places:
 
 
 @contextlib.contextmanager
-def opened_tools(device: Path = DEVICE) -> Iterator[Tools | None]:
+def opened_tools(
+    task_s: float = TASK_S, command_s: float = COMMAND_S, device: Path = DEVICE
+) -> Iterator[Tools | None]:
     """Yield the TPM's tools with a folder for one task; None if there is no TPM 2.0."""
     if not device.exists():
         yield None
         return
     with tempfile.TemporaryDirectory(prefix="tpm-", dir=HOME) as folder:
-        yield Tools(Path(folder))
+        yield Tools(Path(folder), task_s=task_s, command_s=command_s)
 
 
 class Keeper:

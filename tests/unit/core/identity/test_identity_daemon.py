@@ -1,5 +1,7 @@
 """The identity daemon's methods, and who may call which."""
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from core.identity import daemon
 from core.identity.daemon import Keeper
 from core.identity.measured import Measured
 from core.identity.model import Identity
+from core.identity.tools import TASK_S
 from core.places import API, CAPACITY, IDENTITY, REPORT, SCREEN, USERS
 
 KEEPER = Keeper(Identity(bytes(range(32)), "ephemeral", "no place"), Measured())
@@ -73,6 +76,24 @@ def test_without_a_tpm_there_is_no_quote() -> None:
     for nonce in ("x" * 257, 7):
         with pytest.raises(IpcError, match="a nonce is"):
             KEEPER.quote(REPORTER, nonce)  # type: ignore[arg-type]
+
+
+def test_a_slow_tpm_has_longer_to_open_the_seed_than_to_quote(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A node whose TPM is given up has another id."""
+    given: list[float] = []
+
+    @contextlib.contextmanager
+    def opened(*limits: float) -> Iterator[None]:
+        given.extend(limits)
+        yield None
+
+    monkeypatch.setattr(daemon, "opened_tools", opened)
+    monkeypatch.setattr(daemon, "DISK", tmp_path / "disk")
+    monkeypatch.setattr(daemon, "HOME", tmp_path)
+    daemon.begin()
+    assert given == [daemon.START_S, daemon.START_S] and given[0] > 2 * TASK_S
 
 
 def test_a_disk_that_is_not_mounted_is_not_taken_for_none(

@@ -32,6 +32,13 @@ def test_a_slow_tpm_costs_no_more_than_the_task_may_take(tools: Tools, tmp_path:
     assert time.monotonic() - begun < 30
 
 
+def test_a_command_that_hangs_is_named(tools: Tools, tmp_path: Path) -> None:
+    write_tool(tmp_path / "bin", "sleep 1000")
+    patient = Tools(tmp_path, "none", task_s=60.0, command_s=0.5)
+    with pytest.raises(TpmError, match=r"^unseal: tpm2 did not end within"):
+        patient.run("unseal")
+
+
 def test_what_the_tpm_answers_is_told_in_one_line(tools: Tools, tmp_path: Path) -> None:
     said = "WARNING: x\nERROR: Esys_Unseal(0x99D) - tpm:session(1):a policy check failed\nERROR: no"
     write_tool(tmp_path / "bin", f"printf '{said}' >&2; exit 1")
