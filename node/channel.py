@@ -6,7 +6,8 @@ timestamp is signed for no longer. A clock that is slow would lengthen that, so 
 date of the image at least.
 
 A node with a cache on a disk keeps the files there that it has verified. If the server does not
-answer, they are verified again, from the root of the image, in place of the server's.
+answer, they are verified in its place, and no less: they are refused if they are older than what
+the node has seen since it started.
 """
 
 import base64
@@ -64,14 +65,14 @@ def check_channel(
     What it was verified with is kept in `state`. Raises `ZosError`; nothing has changed then.
     """
 
-    def verify(trusted: Trusted, fetch: Fetch) -> tuple[Channel, Manifest | None]:
-        channel = read_channel(trusted, name, partial(fetch_metadata, fetch), read_clock(image))
+    def verify(begin: Callable[[], Trusted], fetch: Fetch) -> tuple[Channel, Manifest | None]:
+        channel = read_channel(begin(), name, partial(fetch_metadata, fetch), read_clock(image))
         return channel, fetch_manifest(fetch, channel)
 
     channel, manifest = read_files(
         reading(url, name, proxy),
-        partial(verify, read_state(root, state)),
-        Kept(cache, f"channel-{name}", partial(verify, Trusted(root.read_bytes()))),
+        partial(verify, partial(read_state, root, state)),
+        Kept(cache, f"channel-{name}", partial(verify, lambda: Trusted(root.read_bytes()))),
     )
     state.parent.mkdir(parents=True, exist_ok=True)
     write_atomic(state, channel.trusted.to_json(), mode=0o600)
@@ -93,7 +94,7 @@ def fetch_held(
 
 class Kept(Generic[T]):
     """Files of a channel on the cache's disk, if there is one. `verify` is what a node does with
-    them that has just started, so they are all that it will read."""
+    them that has just started, so what it reads is what is kept."""
 
     def __init__(
         self, cache: DiskCache | None, name: str, verify: Callable[[Fetch], tuple[Channel, T]]
@@ -123,13 +124,16 @@ class Kept(Generic[T]):
             packed = {path: base64.b64encode(data).decode() for path, data in used.items()}
             self.cache.write(self.name, packed)
 
-    def use(self, why: NodeError) -> tuple[Channel, T]:
-        """Return what the files say in place of the server's, which can't be had: `why`."""
+    def use(
+        self, why: NodeError, verify: Callable[[Fetch], tuple[Channel, T]]
+    ) -> tuple[Channel, T]:
+        """Return what `verify` makes of the files in place of the server's, which can't be had:
+        `why`."""
         files = self.read()
         if not files or why.code not in AWAY:
             raise why
         try:
-            found = self.verify(partial(pick, files, {}))
+            found = verify(partial(pick, files, {}))
         except ZosError as error:
             hint = f"what the cache on the disk has does not help: {error}"
             raise NodeError(str(why), hint=hint, code=why.code) from error
@@ -183,7 +187,7 @@ def read_files(
         with server as fetcher:
             found = verify(fetcher.fetch)
     except NodeError as error:
-        return kept.use(error)
+        return kept.use(error, verify)
     kept.update(fetcher.seen)
     return found
 

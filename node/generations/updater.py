@@ -117,6 +117,11 @@ class Updater:
                 )
             self.demand_settled()
             record = self.record
+            if self.held.sequence < record.sequence:
+                raise BusyError(
+                    f"cannot apply {release}: it is of an older state of the channel",
+                    hint="look again",
+                )
             if peer.uid not in (0, *OPERATORS) and record.bad == release:
                 raise BusyError(
                     f"cannot apply {release}: it was given up: {record.reason}",

@@ -12,6 +12,7 @@ import pytest
 from tuf.ngclient import Updater
 
 from common.errors import ZosError
+from common.releases.channel import Channel
 from common.tuf.errors import ExpiredError, RollbackError, SignatureError
 from common.tuf.trust import Trusted
 from node.channel import check_channel, fetch_held
@@ -170,6 +171,9 @@ def test_the_state_is_what_a_session_begins_with(node: Node, maintainer: Maintai
     assert trusted.versions["prod.json"] == 2
 
 
+AWAY = "http://127.0.0.1:1"
+
+
 class CachedNode(Node):
     """A node with a disk for the cache; a new boot has nothing else."""
 
@@ -186,12 +190,16 @@ class CachedNode(Node):
 
     def look(self, *, is_away: bool = False) -> str:
         """Ask again."""
-        url = "http://127.0.0.1:1" if is_away else self.url
-        channel, _ = check_channel(
-            *(url, "prod"), root=self.root, state=self.state, image=self.image, cache=self.cache
-        )
+        url = AWAY if is_away else self.url
+        channel = self.ask(url)
         assert "1.0" in fetch_held(url, channel, cache=self.cache)
         return channel.release
+
+    def ask(self, url: str = AWAY) -> Channel:
+        """Ask as an update does."""
+        return check_channel(
+            *(url, "prod"), root=self.root, state=self.state, image=self.image, cache=self.cache
+        )[0]
 
     @property
     def kept(self) -> Path:
@@ -245,10 +253,13 @@ def test_a_kept_channel_never_goes_back(cached: CachedNode, maintainer: Maintain
     old = cached.kept.read_bytes()
     maintainer.publish("prod", "1.1")
     cached.boot()
+    seen = cached.state.read_bytes()
+    assert cached.ask().release == "1.1"
     cached.kept.write_bytes(old)
-    with pytest.raises(NodeError) as caught:
-        cached.look(is_away=True)
-    assert caught.value.hint
+    with pytest.raises(NodeError, match="does not answer") as caught:
+        cached.ask()
+    assert "what the cache on the disk has does not help" in (caught.value.hint or "")
+    assert cached.state.read_bytes() == seen
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"metadata/timestamp.json": "?"}', "forged"])

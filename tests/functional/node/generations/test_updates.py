@@ -218,6 +218,14 @@ def test_only_what_the_channel_holds_is_applied(lab: Lab) -> None:
         lab.updater.apply(Peer(1, 0, 0), "1.9")
 
 
+def test_an_older_state_of_the_channel_is_not_applied(lab: Lab) -> None:
+    lab.boot(lab.release("1", workload=WORKLOAD))
+    assert lab.apply(lab.release("2", 2, workload=NEW_WEB)).running == "2"
+    with pytest.raises(BusyError, match="an older state of the channel"):
+        lab.apply(lab.release("1", 1, workload=WORKLOAD), OPERATOR)
+    assert (lab.record.running, lab.record.state) == ("2", State.IDLE)
+
+
 def test_an_update_that_bring_up_did_not_survive_has_failed(lab: Lab, tmp_path: Path) -> None:
     lab.boot(lab.release("1", workload=WORKLOAD))
     lab.updater.site.watch_s = 60.0
