@@ -108,7 +108,9 @@ def uptime_s() -> float:
 
 def begin() -> Work:
     """Prepare to follow the channel."""
-    parameters = parse_parameters(COMMAND_LINE.read_text(), lambda text: tell(NAME, text))
+    parameters = parse_parameters(
+        COMMAND_LINE.read_text(errors="replace"), lambda text: tell(NAME, text)
+    )
     follower = Follower(parameters)
     return Work({"status": Method(follower.status)}, follower.loop)
 
