@@ -94,7 +94,7 @@ def run_daemon(profile: Profile, begin: Callable[[], Work]) -> NoReturn:
     stop.listen()
     work = begin()
     stop.within_s = work.stop_within_s
-    server = open_server(profile.name, work.methods) if work.methods else None
+    server = open_server(profile, work.methods) if work.methods else None
     notify_ready()
     work.loop(stop)
     if server is not None:
@@ -115,11 +115,11 @@ def start_thread(work: Callable[[], object]) -> None:
     threading.Thread(target=run, daemon=True).start()
 
 
-def open_server(name: str, methods: Mapping[str, Method]) -> Server:
+def open_server(profile: Profile, methods: Mapping[str, Method]) -> Server:
     """Serve on the daemon's socket, whose folder must be there, owned by its user."""
-    path = socket_of(name)
+    name, path = profile.name, socket_of(profile.name)
     try:
-        return Server(path, methods).__enter__()
+        return Server(path, methods, profile.connections_max).__enter__()
     except OSError as error:
         raise CoreError(
             f"cannot listen on {path}: {error.strerror}",

@@ -1,6 +1,7 @@
 """Answers calls: one thread for each connection, as many as are allowed at a time."""
 
 import contextlib
+import errno
 import os
 import socket
 import struct
@@ -17,6 +18,8 @@ from common.ipc.lines import Lines
 REQUEST_TIMEOUT_S = 10.0
 CONNECTIONS_MAX = 32
 BACKLOG = 64
+BREATH_S = 0.5  # after the system had nothing for a connection
+LACKS = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _PEER = struct.Struct("3i")  # struct ucred: pid, uid, gid
 
 
@@ -46,12 +49,21 @@ class Method:
 
 
 class Server:
-    """Serves `methods` on the socket `path`. Use it as a context manager, or call `serve`."""
+    """Serves `methods` on the socket `path`. Use it as a context manager, or call `serve`.
 
-    def __init__(self, path: Path, methods: Mapping[str, Method]) -> None:
+    `connections_max` must leave threads for all else that the process does.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        methods: Mapping[str, Method],
+        connections_max: int = CONNECTIONS_MAX,
+    ) -> None:
         self.path = path
         self.methods = methods
-        self._places = threading.BoundedSemaphore(CONNECTIONS_MAX)
+        self._places = threading.BoundedSemaphore(connections_max)
+        self._is_closed = threading.Event()
         self._listener: socket.socket | None = None
 
     def open(self) -> None:
@@ -73,18 +85,20 @@ class Server:
         """Answer until `close` is called."""
         listener = self._listener
         assert listener is not None, "open first"
-        while True:
+        while not self._is_closed.is_set():
             try:
                 connection, _ = listener.accept()
-            except OSError:
-                return
-            if not self._places.acquire(blocking=False):
-                connection.close()
-                continue
-            threading.Thread(target=self._answer, args=(connection,), daemon=True).start()
+            except OSError as error:
+                if error.errno in LACKS:
+                    self._is_closed.wait(BREATH_S)
+                elif error.errno != errno.ECONNABORTED:
+                    return
+            else:
+                self._begin(connection)
 
     def close(self) -> None:
         """Take no further call."""
+        self._is_closed.set()
         if self._listener is not None:
             with contextlib.suppress(OSError):
                 self._listener.shutdown(socket.SHUT_RDWR)
@@ -97,6 +111,17 @@ class Server:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _begin(self, connection: socket.socket) -> None:
+        """Answer in a thread of its own, or end the connection if there is no place for it."""
+        if not self._places.acquire(blocking=False):
+            connection.close()
+            return
+        try:
+            threading.Thread(target=self._answer, args=(connection,), daemon=True).start()
+        except RuntimeError:  # the system has no thread for it
+            connection.close()
+            self._places.release()
 
     def _answer(self, connection: socket.socket) -> None:
         try:

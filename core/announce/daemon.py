@@ -15,10 +15,12 @@ from core.announce.addresses import Addresses, open_changes, read_addresses, wai
 from core.announce.record import SERVICE, Record, make_record
 from core.daemon import Stop, Work, run_daemon, tell
 from core.places import ANNOUNCE, DOOR, socket_of
-from core.sandbox.profile import INTERNET, LOCAL, NETLINK, Profile
+from core.sandbox.profile import FEW_CONNECTIONS, INTERNET, LOCAL, NETLINK, Profile
 
 NAME = "announce"
-PROFILE = Profile(NAME, ANNOUNCE, families=LOCAL | INTERNET | NETLINK)
+PROFILE = Profile(
+    NAME, ANNOUNCE, families=LOCAL | INTERNET | NETLINK, connections_max=FEW_CONNECTIONS
+)
 LOOK_S = 900.0  # the release may change without an address
 RETRY_S = 30.0
 STOP_S = 3.0  # for the goodbye

@@ -20,10 +20,10 @@ from core.api.tls import RENEW_S, load_leaf, make_context
 from core.certificates.farmkey import show_public
 from core.daemon import Stop, Work, run_daemon, tell
 from core.places import API, API_PORT, RUN
-from core.sandbox.profile import INTERNET, LOCAL, Profile
+from core.sandbox.profile import FEW_CONNECTIONS, INTERNET, LOCAL, Profile
 
 NAME = "api"
-PROFILE = Profile(NAME, API, families=LOCAL | INTERNET)
+PROFILE = Profile(NAME, API, families=LOCAL | INTERNET, connections_max=FEW_CONNECTIONS)
 FOLDER = RUN / NAME
 RETRY_S, RETRY_MAX_S = 30.0, 1800.0
 AGAIN_S = 6 * 3600.0  # the owner of a farm may change

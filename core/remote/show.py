@@ -87,7 +87,7 @@ def status(value: Any) -> None:
             ("release", value.get("release")),
             ("run mode", value.get("run_mode")),
             ("stage", f"{value.get('stage')} since {when(value.get('since'))}"),
-            ("update", (value.get("update") or {}).get("state")),
+            *update_rows(value.get("update") or {}),
             ("hubs", [hub.get("url") for hub in value.get("hubs") or ()]),
             ("API", f"port {api.get('port')}"),
         )
@@ -173,12 +173,23 @@ def update(value: Any) -> None:
     running, held = value.get("running") or {}, value.get("held") or {}
     fields(
         (
-            ("running", running.get("release")),
+            ("running", running.get("running")),
+            ("before", running.get("before")),
+            *update_rows(running),
             ("channel", held.get("release")),
-            ("published", when(held.get("published"))),
+            ("published", when((held.get("waves") or {}).get("published"))),
+            ("this farm's turn", when(held["turn"]) if held.get("turn") else "at once"),
             ("kernel changes", value.get("kernel_changes")),
         )
     )
+
+
+def update_rows(record: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """Return how far an update is, and what went wrong with the last one, if anything did."""
+    texts = (record.get("state"), record.get("target"))
+    rows = [("update", " to ".join(str(text) for text in texts if text))]
+    rows += [("reason", record["reason"])] if record.get("reason") else []
+    return rows + ([("given up", record["bad"])] if record.get("bad") else [])
 
 
 def log_line(row: Any) -> None:

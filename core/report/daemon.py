@@ -28,7 +28,7 @@ AGAIN_S = 30.0
 def begin() -> Work:
     """Begin to report, or say why the node can't."""
     try:
-        parameters = parse_parameters(read_words(COMMAND_LINE.read_text()).chosen())
+        parameters = parse_parameters(read_words(COMMAND_LINE.read_text(errors="replace")).chosen())
     except CoreError as error:
         return idle(error)
     registry = Registry(parameters.registry, parameters.proxy)

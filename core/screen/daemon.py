@@ -14,7 +14,7 @@ from core.screen.layout import lay_out
 from core.screen.terminal import Terminal
 from core.screen.values import Answers, look
 
-PROFILE = Profile("screen", SCREEN)
+PROFILE = Profile("screen", SCREEN, connections_max=0)  # it only asks
 VT = 3  # as upstream's; `tty` in core-screen.yaml is the same
 PAUSE_S = 2.0
 REPAIR_EVERY = 5  # rounds, after which all is drawn again

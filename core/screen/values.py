@@ -209,8 +209,8 @@ def describe_update(update: object) -> tuple[tuple[str, str], ...]:
     state = found.get("state")
     if state in (None, "", "idle"):
         return ()
-    detail = found.get("text") or found.get("why") or found.get("release")
-    return (("Update", f"{text(state)}: {text(detail)}" if detail else text(state)),)
+    parts = (state, found.get("target"), found.get("reason"))
+    return (("Update", ": ".join(text(part) for part in parts if part)),)
 
 
 def gigabytes(size: object) -> str:

@@ -12,12 +12,12 @@ from common.ipc.errors import IpcError
 from common.ipc.server import Method, Peer
 from core.daemon import Stop, Work, run_daemon, tell
 from core.places import DOOR, UPDATE, socket_of
-from core.sandbox.profile import Profile
+from core.sandbox.profile import FEW_CONNECTIONS, Profile
 from core.update.parameters import Parameters, parse_parameters
 from core.update.policy import Decision, What, decide, next_look
 
 NAME = "update"
-PROFILE = Profile(NAME, UPDATE)
+PROFILE = Profile(NAME, UPDATE, connections_max=FEW_CONNECTIONS)
 COMMAND_LINE = Path("/proc/cmdline")
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 LOOK_S = 300.0  # bring-up asks servers that may be slow
@@ -108,7 +108,9 @@ def uptime_s() -> float:
 
 def begin() -> Work:
     """Prepare to follow the channel."""
-    parameters = parse_parameters(COMMAND_LINE.read_text(), lambda text: tell(NAME, text))
+    parameters = parse_parameters(
+        COMMAND_LINE.read_text(errors="replace"), lambda text: tell(NAME, text)
+    )
     follower = Follower(parameters)
     return Work({"status": Method(follower.status)}, follower.loop)
 

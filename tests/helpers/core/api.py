@@ -27,6 +27,7 @@ from core.identity.model import Identity
 from core.remote.client import NodeClient, Target, node_context
 from core.sandbox.confine import UNCONFINED
 from tests.helpers.checkout import TOP
+from tests.helpers.core.updates import look_answer, update_row
 from tests.helpers.waiting import wait_until
 
 FARM = 4711
@@ -52,7 +53,7 @@ STATUS = {
     "release": "0.1.0", "boot_version": "0.1.0", "set": [], "stage": "ready", "since": 1.0,
     "hubs": [{"url": "http://hub.example", "ms": 3.0}], "network": {"state": "bound"},
     "cache": {"place": None, "size": 0, "used": 0}, "problems": [], "generation": 1,
-    "update": {"state": "idle"}, "farm": FARM, "run_mode": "dev", "parameters_ignored": [],
+    "update": update_row(), "farm": FARM, "run_mode": "dev", "parameters_ignored": [],
 }  # fmt: skip
 FACTS = {
     "capacity": SIZES, "used": SIZES, "free": SIZES, "disks": [], "interfaces": [], "dmi": {},
@@ -80,7 +81,7 @@ class FakeNode:
             "status": Method(lambda _: STATUS),
             "services.list": Method(lambda _: SERVICES),
             "services.logs": Method(self.logs),
-            "update.look": Method(lambda _: {"held": {}, "running": {}, "kernel_changes": False}),
+            "update.look": Method(lambda _: look_answer()),
             **{name: Method(self.changer(name)) for name in changes},
         }
 

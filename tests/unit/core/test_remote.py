@@ -12,6 +12,7 @@ from core.remote.client import Target
 from core.remote.errors import RemoteError
 from core.remote.find import find_node
 from core.remote.known import Known, join_address, split_address
+from tests.helpers.core.updates import look_answer, update_row
 from zero_os import node
 
 NODE, OTHER = node_id(bytes(range(32))), node_id(bytes(range(1, 33)))
@@ -111,3 +112,25 @@ def test_what_a_node_says_can_not_steer_the_terminal(capsys: pytest.CaptureFixtu
     said = capsys.readouterr().out
     assert "\x1b" not in said and "1 d 01:01" in said
     assert json.dumps(evil)[1:-1].replace("\\u001b", "\\x1b") in said
+
+
+def test_an_update_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    show.update(look_answer(before="0.0.9", bad="0.2.0", reason="redis ended"))
+    said = dict(line.split(":", 1) for line in capsys.readouterr().out.splitlines())
+    assert {name: value.strip() for name, value in said.items()} == {
+        "running": "0.1.0",
+        "before": "0.0.9",
+        "update": "idle",
+        "reason": "redis ended",
+        "given up": "0.2.0",
+        "channel": "0.2.0",
+        "published": "2023-11-14 22:13:20",
+        "this farm's turn": "2023-11-14 23:13:20",
+        "kernel changes": "yes",
+    }
+
+
+def test_a_status_says_how_far_an_update_is(capsys: pytest.CaptureFixture[str]) -> None:
+    show.status({"update": update_row(state="rolling-back", target="0.2.0", reason="redis ended")})
+    said = capsys.readouterr().out
+    assert "rolling-back to 0.2.0" in said and "redis ended" in said

@@ -5,6 +5,7 @@ import importlib
 import pytest
 import yaml
 
+from core.api.places import IN_ALL
 from core.cli import DAEMONS
 from core.places import API_PORT, DOOR, RUN, USERS, socket_of
 from core.sandbox.profile import Profile
@@ -69,3 +70,12 @@ def test_a_daemon_listens_and_writes_below_its_own_folder() -> None:
             written = {path for path in row.writable if not path.startswith("/dev/")}
             assert written == {str(RUN / daemon)}, name
     assert f"`{DOOR}`" in PAGE.read_text()
+
+
+@pytest.mark.parametrize("name", sorted(PUBLISHED))
+def test_all_callers_have_a_thread(name: str) -> None:
+    """A daemon whose callers take all of its processes could do nothing else."""
+    profile, limits = profile_of(name), read_service(name)["cgroup"]
+    assert isinstance(limits, dict)
+    own = 8 + (IN_ALL if name == "core-api" else 0)
+    assert profile is None or profile.connections_max + own <= int(limits["pids"])

@@ -1,7 +1,9 @@
 """Calls over a real socket: results, streams, errors, callers, and what is no call."""
 
+import errno
 import os
 import socket
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -109,3 +111,36 @@ def test_without_a_server_the_reason_is_told(tmp_path: Path) -> None:
         pass
     with pytest.raises(UnreachableError, match="refused"):
         call(tmp_path / "socket", "greet")
+
+
+@pytest.mark.parametrize("lack", [*servers.LACKS, errno.ECONNABORTED])
+def test_a_lack_of_the_system_ends_no_server(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lack: int
+) -> None:
+    accept, faults = socket.socket.accept, [OSError(lack, "not now")]
+
+    def scarce(listener: socket.socket) -> object:
+        if faults:
+            raise faults.pop()
+        return accept(listener)
+
+    monkeypatch.setattr(socket.socket, "accept", scarce)
+    monkeypatch.setattr(servers, "BREATH_S", 0.01)
+    with Server(tmp_path / "socket", METHODS):
+        assert call(tmp_path / "socket", "greet", name="farmer") == "hello farmer"
+    assert not faults
+
+
+def test_calls_without_a_thread_end_and_take_no_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lack(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with Server(tmp_path / "socket", METHODS, connections_max=2) as server:
+        with monkeypatch.context() as patch:
+            patch.setattr(threading.Thread, "start", lack)
+            for _ in range(3):
+                with pytest.raises(UnreachableError):
+                    call(server.path, "greet", name="farmer")
+        assert call(server.path, "greet", name="farmer") == "hello farmer"

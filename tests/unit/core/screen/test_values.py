@@ -5,6 +5,7 @@ import json
 import pytest
 
 from core.screen.values import Answers, duration, gigabytes, look, megabytes
+from tests.helpers.core.updates import update_row
 from tests.helpers.samples import samples_dir
 
 GIB = 1 << 30
@@ -77,8 +78,11 @@ def test_daemons_that_do_not_answer_are_named() -> None:
 
 
 def test_an_update_is_told() -> None:
-    door = DOOR | {"update": {"state": "rolled back", "why": "redis failed"}}
-    assert rows(door=door)["Update"] == "rolled back: redis failed"
+    update = update_row(state="watching", target="0.2.0")
+    assert rows(door=DOOR | {"update": update})["Update"] == "watching: 0.2.0"
+    update = update_row(state="rolling-back", target="0.2.0", reason="redis failed")
+    assert rows(door=DOOR | {"update": update})["Update"] == "rolling-back: 0.2.0: redis failed"
+    assert "Update" not in rows(door=DOOR | {"update": update_row()})
 
 
 @pytest.mark.parametrize("bad", [7, "x", [1], {"links": 3}, {"links": [None, {"leases": 1}]}, None])
