@@ -6,7 +6,7 @@ from common.errors import UsageError, ZosError
 class RegistryError(ZosError):
     """A request that the registry refuses; `http_members` is what else the client is told.
 
-    `is_suspect` is whether it counts against the address that it came from.
+    `is_suspect` is whether an honest client does not send it: then the address has less patience.
     """
 
     http_status = 422

@@ -7,6 +7,7 @@ never taken for another. The payload travels as bytes, so nothing depends on how
 import base64
 import binascii
 import json
+import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from common.errors import ZosError
 MAX_BYTES = 256 << 10
 KEY_BYTES = 32
 _KIND = re.compile(r"[a-z][a-z-]{0,30}")
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 class EnvelopeError(ZosError):
@@ -92,18 +94,33 @@ def signed_bytes(kind: str, payload: bytes) -> bytes:
 
 
 def parse_object(data: bytes) -> dict[str, Any]:
-    """Return an object in JSON, without the numbers that JSON does not have."""
-
-    def refuse(word: str) -> None:
-        raise ValueError(word)
-
+    """Return an object in JSON that can be written as JSON in UTF-8 again."""
     try:
-        value = json.loads(data, parse_constant=refuse)
+        text = data.decode()
+        value = json.loads(text, parse_constant=parse_finite, parse_float=parse_finite)
     except (ValueError, RecursionError):
         value = None
     if not isinstance(value, dict):
         raise EnvelopeError("cannot read the message: it is not an object in JSON")
+    if _SURROGATE.search(text):
+        check_texts(value)
     return value
+
+
+def parse_finite(word: str) -> float:
+    """Return a number. Raises `ValueError` for one that JSON does not have, or that is too big."""
+    number = float(word)
+    if not math.isfinite(number):
+        raise ValueError(word)
+    return number
+
+
+def check_texts(value: Mapping[str, Any]) -> None:
+    """Raise `EnvelopeError` if a text has half a surrogate pair, which UTF-8 cannot have."""
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except (UnicodeEncodeError, RecursionError) as error:
+        raise EnvelopeError("cannot read the message: a text in it cannot be UTF-8") from error
 
 
 def decode(fields: Mapping[str, Any], name: str) -> bytes:

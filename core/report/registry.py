@@ -1,7 +1,6 @@
 """The registry's two calls for nodes, over HTTP. Whatever it answers is checked."""
 
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
@@ -20,6 +19,7 @@ NONCE_MAX_CHARS = 64
 CONFLICT = 409
 MESSAGE_CHARS = 300
 SEQUENCE_MAX = 2**53
+NUMBER_MAX = 2.0**53
 HEADERS = {"Content-Type": "application/json", "User-Agent": "zero-os"}
 
 
@@ -141,9 +141,9 @@ def seconds(text: str) -> float:
 
 
 def number(value: Any, default: float) -> float:
-    """Return a number of an answer; the default for what is none."""
+    """Return a number of an answer; the default for what is none, or beyond all that is meant."""
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return float(value) if is_number and math.isfinite(value) else default
+    return float(value) if is_number and abs(value) <= NUMBER_MAX else default
 
 
 def nonce_of(answer: Mapping[str, Any]) -> str:

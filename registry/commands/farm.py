@@ -4,6 +4,7 @@ It talks to a registry over HTTP; the farm's key never leaves this machine.
 """
 
 import argparse
+import base64
 import json
 import os
 import sys
@@ -21,7 +22,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from common.errors import UsageError, ZosError
 from common.files import open_atomic, read_regular
-from common.nodes.envelope import seal
+from common.nodes.envelope import Envelope, open_envelope, seal
 from common.text import printable
 from registry.farms.model import parse_farm
 from registry.names import parse_key, show_key
@@ -88,7 +89,7 @@ def run_action(options: dict[str, Any]) -> int:
     elif action == "register":
         shown = send(options, {"farm": options["number"], "sequence": 1})
     else:
-        shown = send(options, follow(fetch(options["url"], options["number"])))
+        shown = send(options, follow(options))
     sys.stdout.write(json.dumps(shown, indent=2) + "\n")
     return 0
 
@@ -108,17 +109,55 @@ def public_of(key: Ed25519PrivateKey) -> bytes:
     return key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
 
 
-def follow(farm: dict[str, Any]) -> dict[str, Any]:
-    """Return the fields of the change that follows what is there."""
-    kept = {name: farm[name] for name in ("farm", "name", "owner", "node_ca", "public")}
-    kept["public"] = {key: value for key, value in kept["public"].items() if value is not None}
-    return {**kept, "sequence": farm["sequence"] + 1}
+def follow(options: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields of the change that follows what is there. Raises `ZosError`.
+
+    A registry is not believed: what is kept is what the owner's key signed last. Of a farm that
+    somebody else has just given to this key, nothing is kept.
+    """
+    number, own = options["number"], public_of(read_key(options["key"]))
+    last = find_signed(options["url"], number)
+    message = parse_farm(last.payload)
+    if message.owner != show_key(own):
+        raise ZosError(f"farm {number} is another key's", hint="--key FILE is its owner's key")
+    is_first = message.sequence == 1 and message.farm is None
+    if message.farm != number and not is_first:
+        raise bad_answer(options["url"], number)
+    fields = {"farm": number, "sequence": message.sequence + 1}
+    if last.key == own:
+        public = message.public.model_dump(exclude_defaults=True)
+        return {"name": message.name, "node_ca": message.node_ca, "public": public, **fields}
+    if not options.get("name"):
+        raise ZosError(
+            f"farm {number} has nothing yet that this key has signed",
+            hint="`zos registry farm change` with --name, --node-ca and --public, all of it anew",
+        )
+    return fields
+
+
+def find_signed(url: str, number: int) -> Envelope:
+    """Return the last message of a farm that the log has. Raises `ZosError`."""
+    try:
+        position = int(fetch(url, number)["position"])
+        page = ask(url, "GET", f"/api/v1/log/entries?start={position}&count=1")
+        leaf = json.loads(base64.b64decode(page["entries"][0]["leaf"]))
+        return open_envelope(json.dumps(leaf["message"]).encode(), "farm")
+    except (LookupError, TypeError, ValueError, RecursionError) as error:
+        raise bad_answer(url, number) from error
+
+
+def bad_answer(url: str, number: int) -> ZosError:
+    """Return the error for an answer that cannot be used."""
+    return ZosError(
+        f"cannot use what the registry {url} says of farm {number}: its owner has not signed it",
+        hint="is the URL right?",
+    )
 
 
 def send(options: dict[str, Any], fields: dict[str, Any]) -> Any:
     """Sign a farm's new state, and send it."""
     key = read_key(options["key"])
-    payload = {"owner": show_key(public_of(key)), **fields}
+    payload = {**fields, "owner": show_key(public_of(key))}
     if options.get("name"):
         payload["name"] = options["name"]
     if options.get("node_ca"):

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, insert, select, update
 
 from common.errors import ZosError
 from common.nodes.envelope import Envelope
@@ -17,7 +17,7 @@ from registry.state.tables import FARMS
 from serving.database import Database
 
 NEXT_BELOW = 1 << 31
-"""A farm that does not name its number gets the one after the highest below this."""
+"""A farm that does not name its number gets one below this, after the highest if that is free."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +113,17 @@ def find_farm(connection: Connection, number: int) -> Any:
 
 
 def next_number(connection: Connection) -> int:
-    """Return the number of a farm that names none."""
-    highest = select(func.max(FARMS.c.number)).where(FARMS.c.number < NEXT_BELOW)
+    """Return the number of a farm that names none. Raises `ConflictError`.
+
+    A farm may have named the last number below the limit: then it follows the highest before that
+    which has a free one after it.
+    """
+    after = FARMS.alias()
+    is_taken = select(after.c.number).where(after.c.number == FARMS.c.number + 1).exists()
+    highest = (
+        select(FARMS.c.number)
+        .where(FARMS.c.number < NEXT_BELOW - 1, ~is_taken)
+        .order_by(FARMS.c.number.desc())
+        .limit(1)
+    )
     return int(connection.execute(highest).scalar() or 0) + 1

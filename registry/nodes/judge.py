@@ -68,7 +68,7 @@ def check_order(last: Standing | None, report: Report, nonce: str) -> None:
         error = ConflictError(fault, hint="report again with what is expected")
         expected = {"boot": report.boot, "sequence": sequence, "nonce": nonce}
         error.http_members = {"expected": expected}
-        error.is_suspect = last is None  # a known node may have lost an answer
+        error.is_suspect = last is None  # a known node may have lost an answer, or it is a replay
         raise error
 
 

@@ -15,6 +15,7 @@ from starlette.concurrency import run_in_threadpool
 from common.errors import ZosError
 from common.nodes.envelope import ForgedError
 from common.nodes.nodeid import node_id, parse_node_id
+from registry.nodes.judge import check_order
 from registry.nodes.model import REGISTER, parse_report
 from registry.nodes.nodes import Accepted, Arrived
 from registry.nodes.proofs import NOTHING, check_proofs
@@ -53,12 +54,14 @@ def make_router(registry: Registry, limits: Limits, measures: Measures) -> APIRo
     async def take_report(request: Request, node: NodeId) -> JSONResponse:
         """Take a node's next report into the log."""
         check_patience(request, limits.refusals)
+        check_patience(request, limits.repeats)
         try:
             arrived = await reception.receive(request, node)
             measures.reports.labels(arrived.report.kind).inc()
             done: Accepted = await registry.scribe.write(registry.nodes.accept, arrived)
         except ZosError as error:
-            note_refusal(request, limits.refusals, error)
+            is_suspect = getattr(error, "is_suspect", True)
+            note_refusal(request, limits.refusals if is_suspect else limits.repeats, error)
             measures.refused.labels(str(getattr(error, "http_status", 503))).inc()
             raise
         if done.doubt:
@@ -101,12 +104,14 @@ class Reception:
         report, body = parse_report(envelope.payload)
         if node_id(envelope.key) != node or report.node != node:
             raise ForgedError("the report is not signed by this node's key")
+        own = self.registry
+        last = await run_in_threadpool(own.nodes.standing, node)
+        check_order(last, report, own.nodes.nonce(node, last))  # else anybody may have sent it
         self.check_amount(request, node, len(envelope.signed))
         if report.kind != REGISTER:
             return Arrived(envelope, report, body, NOTHING)
-        if report.sequence == 1:
-            await self.check_new(request, node)
-        own = self.registry
+        if last is None:
+            self.check_new(request)
         proofs = await run_in_threadpool(
             check_proofs, report, body, own.check_token, own.check_quote
         )
@@ -118,10 +123,8 @@ class Reception:
         if wait_s:
             refuse(request, wait_s, "of this node")
 
-    async def check_new(self, request: Request, node: str) -> None:
+    def check_new(self, request: Request) -> None:
         """Raise `TooManyRequestsError` for an address with too many new nodes."""
-        if await run_in_threadpool(self.registry.nodes.standing, node) is not None:
-            return
         wait_s = self.limits.new_nodes.take(client_of(request))
         if wait_s:
             refuse(request, wait_s)

@@ -61,9 +61,9 @@ def check_patience(request: Request, limit: RateLimit) -> None:
 
 
 def note_refusal(request: Request, limit: RateLimit, error: ZosError) -> None:
-    """Count a message that was refused, unless that may be nobody's fault."""
+    """Count a message that was refused, unless that may be the registry's fault."""
     status = getattr(error, "http_status", 503)
-    if status < 500 and status != 429 and getattr(error, "is_suspect", True):
+    if status < 500 and status != 429:
         limit.take(client_of(request))
 
 

@@ -65,8 +65,25 @@ def test_what_is_no_message_is_refused(data: bytes) -> None:
 
 def test_a_signed_payload_must_be_an_object() -> None:
     for payload in (b"[]", b"NaN", b'{"a": NaN}'):
-        data = b"Zero-OS report\0" + payload
-        fields = {"payload": payload, "key": PUBLIC, "signature": KEY.sign(data)}
-        coded = {name: base64.b64encode(value).decode() for name, value in fields.items()}
         with pytest.raises(EnvelopeError, match="object"):
-            open_envelope(json.dumps(coded).encode(), "report")
+            open_envelope(signed(payload), "report")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [b"1e999", b"-1e999", b'"\\ud800"', b'"\\uDfff!"', b'"\xed\xa0\x80"', b'{"\\ud800": 1}'],
+)
+def test_what_cannot_be_written_as_json_again_is_refused(value: bytes) -> None:
+    with pytest.raises(EnvelopeError):
+        open_envelope(signed(b'{"a": [' + value + b"]}"), "report")
+
+
+def test_whole_surrogate_pairs_and_great_numbers_are_taken() -> None:
+    found = open_envelope(signed(b'{"a": "\\ud83d\\ude00 \\\\ud800", "b": 1e300}'), "report")
+    assert found.payload == {"a": "\U0001f600 \\ud800", "b": 1e300}
+
+
+def signed(payload: bytes) -> bytes:
+    data = b"Zero-OS report\0" + payload
+    fields = {"payload": payload, "key": PUBLIC, "signature": KEY.sign(data)}
+    return json.dumps({k: base64.b64encode(v).decode() for k, v in fields.items()}).encode()

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from core.report.registry import ANSWER_MAX_BYTES, Position, Registry, RegistryError
+from core.report.registry import ANSWER_MAX_BYTES, Position, Registry, RegistryError, Reply
+from core.report.schedule import INTERVAL_S
 from tests.helpers.core.registry import FakeRegistry, fault, hang_up
 
 
@@ -81,6 +82,13 @@ def test_a_refusal_without_words_is_one_too(status: int) -> None:
         with pytest.raises(RegistryError, match="does not say why") as caught:
             ask(fake.url).position("abc")
     assert (caught.value.status, caught.value.wait_s) == (status, 0.0)
+
+
+@pytest.mark.parametrize("value", [10**400, -(10**400), 1e300, 2**54, "7", True, None, [1]])
+def test_numbers_that_cannot_be_meant_are_not_taken(value: Any) -> None:
+    with FakeRegistry() as fake:
+        fake.faults.append(fault(200, {"nonce": "x", "interval_s": value, "time": value}))
+        assert ask(fake.url).send("abc", "{}") == Reply("x", INTERVAL_S, 0.0)
 
 
 def test_no_answer_is_an_error_that_names_the_registry() -> None:

@@ -23,6 +23,15 @@ def test_a_farm_gets_the_number_it_names_or_the_next() -> None:
     assert site.check().farms == 5
 
 
+def test_no_number_that_a_farm_names_ends_the_automatic_ones() -> None:
+    site = make_site()
+    site.add_farm("high", farm=2**31 - 1)
+    assert [site.add_farm(name) for name in ("a", "b")] == [1, 2]
+    site.add_farm("next", farm=2**31 - 2)
+    assert site.add_farm("c") == 3
+    assert site.check().farms == 5
+
+
 def test_the_owner_changes_it_and_nobody_else() -> None:
     site = make_site()
     owner, other = site.farmer, Farmer(2)

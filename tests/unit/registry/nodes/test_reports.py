@@ -95,7 +95,8 @@ def test_reports_of_an_earlier_boot_are_refused(site: Site) -> None:
         ("register", {"kind": "other"}, 422, "kind"),
         ("register", {"body": {}}, 422, "capacity"),
         ("register", {"body": {**REGISTRATION, "serial": "a\0b"}}, 422, "control character"),
-        ("register", {"body": {**REGISTRATION, "serial": "\ud800"}}, 422, "serial"),
+        ("register", {"body": {**REGISTRATION, "serial": "\ud800"}}, 422, "UTF-8"),
+        ("register", {"body": {**REGISTRATION, "dmi": ["\ud800"]}}, 422, "UTF-8"),
         ("register", {"body": {**REGISTRATION, "capacity": {"cru": 2**40}}}, 422, "cru"),
         ("register", {"body": {**REGISTRATION, "capacity": {"cru": True}}}, 422, "cru"),
     ],
@@ -260,6 +261,27 @@ def test_one_node_does_not_fill_the_log() -> None:
     assert [node.report()[0] for _ in range(3)] == [200, 200, 429]
     assert other.register(dmi="x" * 30_000)[0] == 429
     assert other.report()[0] == 200
+
+
+def test_published_reports_use_up_nothing_of_their_node() -> None:
+    site = make_site(node_reports_per_minute=0.1, node_reports_burst=3)
+    site.add_farm()
+    node = site.add_node()
+    old = node.seal("report", node.payload())
+    assert node.post(old)[0] == 200
+    assert {node.post(old)[0] for _ in range(9)} == {409}
+    node.sequence, node.nonce = 2, ""
+    assert [node.report()[0] for _ in range(2)] == [200, 429]
+
+
+def test_an_address_that_sends_published_reports_again_waits() -> None:
+    site = make_site(refusals_per_minute=2)
+    site.add_farm()
+    node = site.add_node()
+    old = node.seal("report", node.payload())
+    assert node.post(old)[0] == 200
+    answers = [node.post(old)[0] for _ in range(40)]
+    assert (answers[:5], answers[-1]) == ([409] * 5, 429)
 
 
 def test_one_address_does_not_fill_the_table() -> None:
