@@ -111,6 +111,7 @@ CORE = Kind(
         *(name for name in python.BARRED if name != "pyroute2"),
         *("psutil._psaix", "psutil._psbsd", "psutil._psosx", "psutil._pssunos"),
         "psutil._pswindows",
+        "ifaddr._win32",
     ),
     tools=(plan.PYTHON,),
 )

@@ -67,7 +67,10 @@ def test_the_hub_that_answers_comes_first(root: Path, silent: str, dead: str) ->
     assert time.monotonic() - began < hubs.FIRST_S
 
 
-def test_a_hub_without_the_flist_comes_last(root: Path, tmp_path: Path) -> None:
+def test_a_hub_without_the_flist_comes_last(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hubs, "FIRST_S", 120.0)  # however slow this machine is
     (tmp_path / "empty").mkdir()
     with serve(root) as good, serve(tmp_path / "empty") as empty:
         assert list(rank_hubs([empty, good], WANTED)) == [good, empty]
