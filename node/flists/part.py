@@ -76,7 +76,10 @@ class Part:
                 time.sleep(FAULT_PAUSE_S)
 
     def bring_up(self) -> bool:
-        """Fetch, verify and mount the flist and start its services; False if there is none."""
+        """Fetch, verify and mount the flist and start its services; False if there is none, or no
+        need for one any more."""
+        if self.is_retired:
+            return False
         self.is_settled = False
         with self.lock:
             self.clean_up()
@@ -125,7 +128,7 @@ class Part:
         There is no deadline: zinit restarts services that fail. One that somebody has removed since
         is not waited for.
         """
-        while True:
+        while not self.is_retired:
             try:
                 known = self.client.list()
                 left = [name for name in self.names if name in known]
@@ -137,7 +140,8 @@ class Part:
             else:
                 self.trying.problems.clear(self.trying.part)
                 self.is_settled = True
-                return self.told(self, "ready")
+                self.told(self, "ready")
+                return
 
     def watch(self) -> None:
         """Sleep until the mount ends; after `adopt`, that of the flist that was adopted."""

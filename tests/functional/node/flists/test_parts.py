@@ -80,6 +80,7 @@ class Node:
     def clean_up(self) -> None:
         """Stop and unmount everything, as a node that starts anew; old threads wait for ever."""
         for part in self.parts.values():
+            part.is_retired = True  # or it would ask a zinit that is gone, and say so for ever
             part.lock.acquire()
         self.parts = {}
         stop_services(self.zinit.client, self.home)
