@@ -257,6 +257,7 @@ def test_nothing_stays_mounted(node: Node) -> None:
     assert list(node.home.iterdir()) == []
 
 
+@pytest.mark.matrix  # what it shows of updates, test_updates.py shows without mounts
 def test_an_update_on_real_mounts(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
     """What uses nothing that changed stays on the old mount, until it ends."""
     monkeypatch.setattr(updater, "save", lambda _: None)
