@@ -17,6 +17,8 @@ from core.api.openapi import place_of
 from core.api.places import FROM_ONE
 from core.api.routes import ROUTES, TOP, Route
 from core.certificates.names import Role
+from core.remote import client as remote_client
+from core.remote import commands
 from core.remote.client import NodeClient, Target, learn_node
 from core.remote.errors import RemoteError
 from tests.helpers.core.api import FARM, SECRET, SERVICES, Api, Farm, read_all, running_api
@@ -110,6 +112,16 @@ def test_a_node_with_another_key_is_not_believed(api: Api) -> None:
     other = Target("1" * 31 + "2", target.host, target.port)
     with pytest.raises(RemoteError, match="is not the node"):
         NodeClient(other, api.farm.certificate(Role.FARMER)).get("/status")
+
+
+def test_a_look_at_the_channel_may_take_longer_than_other_answers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remote_client, "ANSWER_S", 1.0)
+    with running_api(tmp_path, door_s=0.5) as api:
+        api.node.look_s = 2.0
+        found = commands.update(api.client(), {"release": None})
+        assert found["held"]["release"] == "0.2.0"
 
 
 def test_answers(api: Api) -> None:
