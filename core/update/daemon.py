@@ -11,7 +11,7 @@ from common.ipc.client import call
 from common.ipc.errors import IpcError
 from common.ipc.server import Method, Peer
 from core.daemon import Stop, Work, run_daemon, tell
-from core.places import DOOR, UPDATE, socket_of
+from core.places import DOOR, LOOK_S, UPDATE, socket_of
 from core.sandbox.profile import FEW_CONNECTIONS, Profile
 from core.update.parameters import Parameters, parse_parameters
 from core.update.policy import Decision, What, decide, next_look
@@ -20,7 +20,6 @@ NAME = "update"
 PROFILE = Profile(NAME, UPDATE, connections_max=FEW_CONNECTIONS)
 COMMAND_LINE = Path("/proc/cmdline")
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
-LOOK_S = 300.0  # bring-up asks servers that may be slow
 
 
 class Follower:
