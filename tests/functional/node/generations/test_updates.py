@@ -259,21 +259,27 @@ def test_a_reboot_for_a_kernel_that_did_not_bring_it_is_remembered(
 
     assert look() == (True, "unknown")
     with pytest.raises(BusyError, match="no disk keeps"):
-        memory.before(once=True)
-    memory.before(once=False)
+        memory.before(once=True, kexec=False)
+    memory.before(once=False, kexec=False)
 
     lab.cache = DiskCache(tmp_path, Path("/dev/null"))
     lab.cache.open()
     assert look() == (True, "possible")
-    memory.before(once=True)
-    lab.updater.site.reboots = memory = Reboots("1", lambda: lab.cache)  # it has come up again
+    memory.before(once=True, kexec=False)
+    lab.updater.site.reboots = memory = Reboots(
+        "1", lambda: lab.cache, memory.kexec
+    )  # it has come up again
     assert look() == (True, "tried")
     with pytest.raises(BusyError, match="did not bring 2"):
-        memory.before(once=True)
+        memory.before(once=True, kexec=False)
     lab.held = lab.release("3", 3, workload=WORKLOAD)  # another kernel may come
     assert look() == (True, "possible")
-    lab.updater.site.reboots = Reboots("3", lambda: lab.cache)
+    memory.before(once=True, kexec=False)
+    lab.updater.site.reboots = Reboots("3", lambda: lab.cache, memory.kexec)
     assert look() == (False, "possible")
+    # It came, so what it was for is forgotten: the node may start with the old one again.
+    lab.updater.site.reboots = Reboots("1", lambda: lab.cache, memory.kexec)
+    assert look() == (True, "possible")
 
 
 def test_a_disk_that_does_not_take_what_a_reboot_is_for_keeps_nothing(
@@ -288,7 +294,7 @@ def test_a_disk_that_does_not_take_what_a_reboot_is_for_keeps_nothing(
     hangs = threading.Event()
     for write in (lambda *_: None, lambda *_: hangs.wait()):
         monkeypatch.setattr(lab.cache, "write", write)
-        lab.updater.site.reboots.before(once=False)  # an operator's
+        lab.updater.site.reboots.before(once=False, kexec=False)  # an operator's
         with pytest.raises(BusyError, match="no disk keeps"):
-            lab.updater.site.reboots.before(once=True)
+            lab.updater.site.reboots.before(once=True, kexec=False)
     hangs.set()
