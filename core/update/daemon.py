@@ -51,7 +51,7 @@ class Follower:
         try:
             answer = call(self.door, "update.look", LOOK_S)
             self.last = now
-            self.say(decide(answer, self.parameters.window, now, uptime_s()))
+            self.say(decide(answer, self.parameters.rules, now, uptime_s()))
             self.act()
         except IpcError as error:
             self.complain(str(error))
@@ -63,7 +63,8 @@ class Follower:
         if self.decision.what == What.APPLY:
             call(self.door, "update.apply", release=self.decision.release)
         elif self.decision.what == What.REBOOT:
-            call(self.door, "power.reboot")
+            once = {} if self.parameters.rules.is_always else {"once": True}
+            call(self.door, "power.reboot", **once)
 
     def say(self, decision: Decision) -> None:
         """Log a decision that is new."""
