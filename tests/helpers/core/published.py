@@ -54,3 +54,9 @@ def words(cell: str) -> frozenset[str]:
 def paths(cell: str) -> frozenset[str]:
     """Return the paths in a cell."""
     return frozenset(re.findall(r"`(/[^`]+)`", cell))
+
+
+def read_devices() -> frozenset[str]:
+    """Return the devices that any process may open for writing."""
+    line = next(one for one in PAGE.read_text().splitlines() if one.startswith("- Devices that"))
+    return paths(line)
