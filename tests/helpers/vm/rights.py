@@ -9,6 +9,7 @@ sys.path.append("/usr/lib/zero-os")
 from zinit.client.line import Client
 
 LISTEN, LOOPBACK = "0A", ("0100007F", "0" * 24 + "01000000")
+LISTENS = 0x10000  # the flag of /proc/net/unix
 SKIPPED = {"/proc", "/sys", "/run/zero-os/flists", "/run/zero-os/blocks", "/test"}
 
 def read(path):
@@ -47,8 +48,12 @@ def ports():
 
 def sockets():
     rows = [line.split() for line in read("/proc/net/unix").splitlines()[1:]]
-    paths = {row[7] for row in rows if len(row) > 7 and int(row[3], 16) & 0x10000}
-    return sorted(path for path in paths if path.startswith("/run/zero-os/"))
+    return sorted({final(row[7]) for row in rows if len(row) > 7 and int(row[3], 16) & LISTENS})
+
+def final(path):
+    # The kernel knows a socket by the name that it had first (common/ipc/server.py renames it).
+    folder, name = os.path.split(path)
+    return f"{folder}/socket" if name.startswith(".socket.") else path
 
 def entries(top, skipped):
     for folder, names, files in os.walk(top):
@@ -124,4 +129,25 @@ for start in range(1, 65536, BATCH):
     for one, _ in waiting.values():
         one.close()
 print(json.dumps(found))
+"""
+
+# Prints which of the UDP `ports` of `host` are open: the others are refused. A node refuses six at
+# once, and then one in a second (icmp_ratelimit), so each is tried again.
+SCAN_UDP = """
+import json, select, socket
+TRIES, PAUSE_S = 4, 1.5
+
+def is_refused(port):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
+        one.connect(("{host}", port))
+        for _ in range(TRIES):
+            try:
+                one.send(b"?")
+                if select.select([one], [], [], PAUSE_S)[0]:
+                    one.recv(1)
+            except ConnectionRefusedError:
+                return True
+    return False
+
+print(json.dumps([port for port in {ports} if not is_refused(port)]))
 """

@@ -1,13 +1,13 @@
 """What runs on a node with which rights, and what listens: exactly the list of docs/security.md."""
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
 
-from core.places import API_PORT, DOOR
 from core.sandbox.status import capabilities_of
 from flist.hub.app import create_app
 from image.model import Release
@@ -16,9 +16,15 @@ from qemu.model import Nic
 from qemu.network import Network
 from serving.listen import open_listener
 from serving.run import serve_in_thread
-from tests.helpers.core.published import Published, read_devices, read_published
+from tests.helpers.core.published import (
+    Published,
+    read_devices,
+    read_published,
+    read_root_ports,
+    read_root_sockets,
+)
 from tests.helpers.vm.node import boot_node
-from tests.helpers.vm.rights import LOOK, SCAN
+from tests.helpers.vm.rights import LOOK, SCAN, SCAN_UDP
 from tests.helpers.waiting import wait_until
 from zero_os.boot.hub import LocalHub
 from zero_os.boot.node import REDIS_PORT
@@ -27,7 +33,10 @@ pytestmark = [pytest.mark.vm, pytest.mark.matrix, pytest.mark.timeout(1800)]
 
 BOOT_S = 600
 MACS = ("52:54:00:0c:00:01", "52:54:00:0c:00:02")
-DHCP_CLIENT_PORTS = {68, 546}
+# What systems often have open: DNS, DHCP, TFTP, portmap, NTP, NetBIOS, SNMP, IKE, syslog, DHCPv6,
+# SSDP, IPsec, mDNS, LLMNR, WireGuard, and traceroute's, where nobody ever listens.
+UDP_PORTS = [53, 67, 68, 69, 111, 123, 137, 161, 500, 514, 546, 547, 1900, 4500, 5353, 5355]
+UDP_PORTS += [33434, 51820]
 # Prints the address from which this machine reaches its network.
 ADDRESS = """
 import socket
@@ -39,6 +48,9 @@ with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
         pass
 """
 ROWS = read_published()
+PORTS = {port for row in ROWS.values() for port in row.ports}
+WORKLOAD_PORTS = {("tcp", REDIS_PORT)}
+OPEN_FOLDERS = ["/dev/shm", "/tmp"]
 DAEMONS = {name: row for name, row in ROWS.items() if row.user}
 
 
@@ -67,9 +79,10 @@ def test_a_node_is_what_is_published(release: Release, core_hub: LocalHub, artef
     assert {int(user) for user in found["users"]} == users | {0}  # the workload runs as root
     check_ports(found["ports"])
     sockets = {path for row in ROWS.values() for path in row.sockets}
-    assert set(found["sockets"]) == sockets | {str(DOOR)}
+    listening = {re.sub(r"\d+$", "PID", name) for name in found["sockets"]}
+    assert listening == sockets | read_root_sockets()
     assert found["setuid"] == []
-    assert found["open_folders"] == ["/tmp"]
+    assert found["open_folders"] == OPEN_FOLDERS
     assert found["open_files"] == []
     assert set(found["open_devices"]) <= read_devices()
     check_owned(found["owned"])
@@ -85,10 +98,9 @@ def check_process(name: str, row: Published, found: dict[str, str]) -> None:
 
 
 def check_ports(found: list[tuple[str, int]]) -> None:
-    """Fail unless just the published ports are open, and the workload's."""
-    open_ports = {(name, port) for name, port in found if port not in DHCP_CLIENT_PORTS}
-    published = {port for row in ROWS.values() for port in row.ports}
-    assert open_ports == published | {("tcp", REDIS_PORT)}
+    """Fail unless the published ports are open and no others, but for the workload's."""
+    open_ports = {(name, port) for name, port in found} - WORKLOAD_PORTS
+    assert PORTS <= open_ports <= PORTS | read_root_ports()
 
 
 def check_owned(found: dict[str, list[str]]) -> None:
@@ -117,8 +129,11 @@ def test_a_scan_from_another_machine_finds_the_published_ports(
         wait_until(lambda: address_of(other), "the other machine has an address", BOOT_S)
         host = address_of(node)
         assert host and host != address_of(other)
-        found = json.loads(other.guest.python(SCAN.format(host=host), timeout_s=900))
-    assert found == sorted({REDIS_PORT, API_PORT})
+        tcp = json.loads(other.guest.python(SCAN.format(host=host), timeout_s=900))
+        source = SCAN_UDP.format(host=host, ports=UDP_PORTS)
+        udp = json.loads(other.guest.python(source, timeout_s=300))
+    found = {("tcp", port) for port in tcp} | {("udp", port) for port in udp}
+    assert found - WORKLOAD_PORTS - read_root_ports() == PORTS
 
 
 def address_of(machine: QemuMachine) -> str:
