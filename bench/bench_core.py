@@ -1,17 +1,20 @@
-"""What does Core-0 cost a node: time until it is ready, memory, and wake-ups?
+"""What does Core-0 cost a node: time until it is ready, memory, wake-ups, and its updates?
 
-The same release boots with and without zos-core, in turns, from a hub of this process. Only the
-ratios count: on a shared machine, absolute times mean little.
+The same release boots with and without zos-core, in turns, from a hub of this process. Then one
+node follows a channel in which one file changes, beside the whole flist fetched anew. Only ratios
+count: on a shared machine, absolute times mean little.
 """
 
 import json
 import statistics
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
+from bench.core_node.changes import FLISTS, PEER, Cost, measure_updates
+from bench.core_node.probe import Idle, watch
 from bench.helpers import Aim, need, read_options, render, render_aims, scratch_folder, talk
 from flist.hub.app import create_app
 from image.model import Release
@@ -25,60 +28,20 @@ from zero_os.boot.hub import LocalHub, prepare_hub
 
 WITH, WITHOUT = "with core", "without core"
 AIMS = (Aim("with / without core", WITH, WITHOUT),)
+CHANGES = tuple(Aim(f"{name} / all of its flist", name, PEER.format(name)) for name in FLISTS)
 READY = {WITH: "bringup: core ready", WITHOUT: "bringup: node ready"}
 BOOT_S = 600
 MEMORY_MIB = 2048
 LEVEL = 1
-# Prints MiB in use, all context switches of a minute, and those of each daemon of Core-0.
-MEASURE = """
-import json, os, sys, time
-sys.path.append("/usr/lib/zero-os")
-from zinit.client.line import Client
-
-def read(path):
-    with open(path) as file:
-        return file.read()
-
-def used_mib():
-    rows = dict(line.split(":") for line in read("/proc/meminfo").splitlines())
-    kib = {name: int(rows[name].split()[0]) for name in ("MemTotal", "MemAvailable")}
-    return (kib["MemTotal"] - kib["MemAvailable"]) / 1024
-
-def all_switches():
-    return int(next(l for l in read("/proc/stat").splitlines() if l.startswith("ctxt")).split()[1])
-
-def switches(pid):
-    total = 0
-    for task in os.listdir(f"/proc/{pid}/task"):
-        for line in read(f"/proc/{pid}/task/{task}/status").splitlines():
-            if "ctxt_switches" in line:
-                total += int(line.split()[1])
-    return total
-
-client = Client()
-pids = {name: client.status(name)["pid"] for name in client.list() if name.startswith("core-")}
-pids = {name: pid for name, pid in pids.items() if pid}
-time.sleep(SETTLE_S)
-used = used_mib()
-start = time.monotonic()
-total, each = all_switches(), {name: switches(pid) for name, pid in pids.items()}
-time.sleep(IDLE_S)
-minutes = (time.monotonic() - start) / 60
-print(json.dumps({
-    "used_mib": used,
-    "switches": (all_switches() - total) / minutes,
-    "each": {name: (switches(pid) - each[name]) / minutes for name, pid in pids.items()},
-}))
-"""
+Results = dict[str, dict[str, float]]
 
 
-class Boot(NamedTuple):
+@dataclass(frozen=True)
+class Boot:
     """What was measured of one boot."""
 
     ready_s: float
-    used_mib: float
-    switches: float  # a minute
-    each: Mapping[str, float]  # of the daemons, a minute
+    idle: Idle
 
 
 def main() -> int:
@@ -88,12 +51,17 @@ def main() -> int:
     rounds, idle_s = (1, 20) if options.quick else (3, 60)
     with scratch_folder("core") as folder:
         hubs = prepare_hubs(folder)
-        key = hubs[WITHOUT].key_file
         release = build_release(
-            folder / "release", flist_keys=key, progress=talk, level=LEVEL, is_debug=True
+            folder / "release",
+            flist_keys=hubs[WITHOUT].key_file,
+            progress=talk,
+            level=LEVEL,
+            is_debug=True,
         )
         boots = boot_all(release, hubs, folder / "machine", rounds, idle_s)
-    results = summarise(boots)
+        talk("updates of one file, in turns with whole flists")
+        costs = measure_updates(release, hubs[WITH], folder / "site", rounds)
+    results = summarise(boots) | summarise_changes(costs)
     print(json.dumps(results) if options.json else describe(results))
     return 0
 
@@ -131,39 +99,51 @@ def boot_once(release: Release, hub: LocalHub, name: str, artefacts: Path, idle_
             for text in dict.fromkeys((READY[WITHOUT], READY[name])):
                 machine.wait_for_console_text(text, timeout_s=BOOT_S)
             ready_s = time.monotonic() - start
-            source = MEASURE.replace("IDLE_S", str(idle_s)).replace("SETTLE_S", str(idle_s // 2))
-            machine.guest.wait_until_ready(BOOT_S)
-            found = json.loads(machine.guest.python(source, timeout_s=BOOT_S))
-    return Boot(ready_s, found["used_mib"], found["switches"], found["each"])
+            return Boot(ready_s, watch(machine, idle_s // 2, idle_s))
 
 
-def summarise(boots: Mapping[str, list[Boot]]) -> dict[str, dict[str, float]]:
-    """Return the medians."""
-    results = {
-        "boot to ready, s": {n: median([b.ready_s for b in rows]) for n, rows in boots.items()},
-        "memory in use, MiB": {n: median([b.used_mib for b in rows]) for n, rows in boots.items()},
-        "context switches of the node, a minute": {
-            n: median([b.switches for b in rows]) for n, rows in boots.items()
-        },
+def summarise(boots: Mapping[str, Sequence[Boot]]) -> Results:
+    """Return the medians of the boots; the name of a row ends with its unit."""
+
+    def rows(value: Callable[[Boot], float]) -> dict[str, float]:
+        return {name: median(map(value, found)) for name, found in boots.items()}
+
+    def each(key: str) -> dict[str, float]:
+        found = [boot.idle.each for boot in boots[WITH]]
+        return {name: median(row[name][key] for row in found) for name in sorted(found[0])}
+
+    return {
+        "boot to ready, s": rows(lambda boot: boot.ready_s),
+        "memory in use, MiB": rows(lambda boot: boot.idle.used_mib),
+        "switches of context, a minute": rows(lambda boot: boot.idle.switches),
+        "processes and threads started, a minute": rows(lambda boot: boot.idle.threads),
+        "memory of each daemon (PSS), MiB": each("pss_mib"),
+        "processor time of each daemon, ms a minute": each("cpu_ms"),
+        "wake-ups of each daemon, a minute": each("wakeups"),
     }
-    daemons = sorted(boots[WITH][0].each)
-    each = {one: median([b.each[one] for b in boots[WITH]]) for one in daemons}
-    return results | {"context switches of the daemons, a minute": each}
 
 
-def median(values: list[float]) -> float:
+def summarise_changes(costs: Mapping[str, Sequence[Cost]]) -> Results:
+    """Return the medians of the updates."""
+    return {
+        "from fetching to running, s": {n: median(c[0] for c in rows) for n, rows in costs.items()},
+        "sent by the hub, kB": {n: median(c[1] for c in rows) / 1000 for n, rows in costs.items()},
+    }
+
+
+def median(values: Iterable[float]) -> float:
     """Return the median of the rounds."""
     return statistics.median(values)
 
 
-def describe(results: Mapping[str, dict[str, float]]) -> str:
+def describe(results: Results) -> str:
     """Return the tables and ratios."""
     parts = []
     for title, rows in results.items():
         what, unit = title.rsplit(", ", 1)
         parts.append(render(what, rows, unit))
-        if WITHOUT in rows:
-            parts.append(render_aims(AIMS, rows))
+        if aims := [aim for aim in (*AIMS, *CHANGES) if aim.ours in rows]:
+            parts.append(render_aims(aims, rows))
     return "\n".join(parts)
 
 
