@@ -24,7 +24,8 @@ NONCE_BYTES = 16
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Where a node is: what its next report has to follow."""
+    """Where a node is: what its next report has to follow; `is_enrolled` is as the database has
+    it, whatever a batch adds."""
 
     number: int
     id: str
@@ -34,6 +35,7 @@ class Standing:
     reports: int
     at_s: float
     uptime_s: float
+    is_enrolled: bool = False
 
     def after(self, report: Report, at_s: float) -> "Standing":
         """Return where the node is after a report that was accepted."""

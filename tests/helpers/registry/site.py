@@ -171,7 +171,8 @@ class Site:
 
 def make_site(*, database: Database | None = None, **settings: Any) -> Site:
     """Return a registry with limits that tests do not meet, unless they ask for them."""
-    relaxed = {"node_reports_per_minute": 0, "refusals_per_minute": 0, "new_nodes_per_minute": 0}
+    names = ("node_reports_per_minute", "refusals_per_minute", "new_nodes_per_minute")
+    relaxed = dict.fromkeys((*names, "farm_messages_per_day"), 0)
     chosen = RegistrySettings(state=Path("/nonexistent"), **{**relaxed, **settings})
     key = RegistryKey(Ed25519PrivateKey.from_private_bytes(bytes(32)))
     times: list[Site] = []
