@@ -1,7 +1,7 @@
 """Reads the log: its head, its entries, and proofs."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from sqlalchemy import Connection, select, update
 
@@ -15,7 +15,6 @@ from registry.log.notes import (
     Verifier,
     find_signature,
     parse_head,
-    parse_verifier,
     sign_head,
     split_note,
 )
@@ -35,14 +34,14 @@ class Log:
         database: Database,
         key: RegistryKey,
         origin: str,
-        witnesses: tuple[str, ...] = (),
+        witnesses: Sequence[Verifier] = (),
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.database = database
         self.clock = clock
         self.key = key
         self.verifier = Verifier(origin, ED25519, key.public)
-        self.witnesses = [parse_verifier(text) for text in witnesses]
+        self.witnesses = witnesses
 
     def head(self) -> Head:
         """Return the head."""
