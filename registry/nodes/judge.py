@@ -110,7 +110,7 @@ def judge(
 ) -> Judgement:
     """Return what a report that arrived at `at_s` is worth.
 
-    `pauses` gives the seconds between two times in which no server of the registry ran.
+    `pauses` gives the seconds between two times in which no server of the registry could write.
     """
     is_boot = last is None or last.boot != report.boot
     doubt = find_doubt(last, report, at_s)
