@@ -30,6 +30,7 @@ from node.generations.health import is_any_there
 from node.generations.held import Held, Source, from_channel
 from node.generations.leftovers import mount_beside
 from node.generations.machine import Record
+from node.generations.reboots import Reboots
 from node.generations.saved import Saved, load
 from node.generations.switch import READY_WITHIN_S, Services
 from node.generations.updater import Site, Updater
@@ -73,7 +74,7 @@ def main() -> int:
         reporter.reached("channel")
         node = Node(client, parameters, reporter, status, search.result)
         updater = start_updates(node, found)
-        door.add_updates(updater)
+        door.add_updates(updater, updater.site.reboots)
         node.run()
     return 0
 
@@ -212,7 +213,7 @@ def start_updates(node: Node, found: tuple[Channel, Manifest | None] | None) -> 
             is_hub_there=partial(is_any_there, parameters.hubs, parameters.proxy),
             services=Services(node.client, SERVICES, READY_WITHIN_S),
             problems=status.problems,
-            boot_version=boot,
+            reboots=Reboots(boot, node.find_cache),
         ),
         saved,
     )

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from urllib.parse import urlsplit
 
 from common.bootwords import hide_user, read_words
-from common.farms import FARM_MAX
+from common.farms import FARM_MAX, parse_farm
 from common.runmodes import RUN_MODES
 from node.model import BootParameters, NodeError
 
@@ -43,7 +43,7 @@ def parse_parameters(text: str, tell: Tell) -> BootParameters:
         raise NodeError(f"cannot use runmode={runmode}: the run modes are {', '.join(RUN_MODES)}")
     return BootParameters(
         runmode=runmode,
-        farm=parse_farm(words.get("farmer_id", "0")),
+        farm=demand_farm(words.get("farmer_id", "0")),
         hubs=parse_hubs(words.get("hub", "")),
         bootstrap=parse_optional("bootstrap", words.get("bootstrap", ""), tell),
         enrol=parse_token(words.get("enrol", ""), tell),
@@ -51,13 +51,12 @@ def parse_parameters(text: str, tell: Tell) -> BootParameters:
     )
 
 
-def parse_farm(text: str) -> int:
+def demand_farm(text: str) -> int:
     """Return a farm's number."""
-    digits = text.lstrip("0")
-    is_short = len(digits) <= len(str(FARM_MAX))  # int() refuses thousands of digits
-    if not (text.isascii() and text.isdigit() and is_short and int(digits or "0") <= FARM_MAX):
+    farm = parse_farm(text)
+    if farm is None:
         raise NodeError(f"cannot use farmer_id={text}: a farm number is at most {FARM_MAX}")
-    return int(digits or "0")
+    return farm
 
 
 def parse_hubs(text: str) -> tuple[str, ...]:

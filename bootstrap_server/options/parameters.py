@@ -76,6 +76,7 @@ FORMS: Mapping[str, str] = {  # what to say of a value, and how to tell one
     "a URL": _URL,
     "a VLAN from 1 to 4094, or none": _VLAN,
     "random or swap": r"random|swap",
+    "once or always": r"once|always",
     "the name of a user": r"[A-Za-z0-9-]{1,39}",
     "a mode, and MAC addresses": _BOND,
     "a number from 576 to 9999": _MTU,
@@ -106,6 +107,10 @@ PARAMETERS: Mapping[str, Parameter] = {
     "update.interval": Parameter(
         *("node", "seconds between two looks at the channel, 10 to 86400", "update.interval=600"),
         "a whole number",
+    ),
+    "update.reboot": Parameter(
+        *("node", "reboot once for a kernel, or in each window while it is not the one that runs"),
+        *("update.reboot=always", "once or always"),
     ),
     "update.window": Parameter(
         *("node", "time of the day (UTC) for updates, and for a reboot that one needs"),

@@ -49,7 +49,9 @@ def ask_registry(parameters: Parameters) -> bytes:
     """Return the key of the farm's owner, as the registry has it. Raises `NoKeyError`."""
     try:
         parts = urlsplit(parameters.registry)
-        origin = Origin(parts.hostname or "", parts.port or PORTS["https"], is_secure=True)
+        port = parts.port or PORTS["https"]
+        proxy = parameters.proxy
+        origin = Origin(parts.hostname or "", port, is_secure=True, proxy=proxy)
         request = Request("GET", f"{parts.path}/api/v1/farms/{parameters.farm}", None, {})
         patience = Patience(ANSWER_S, EXCHANGE_MAX_BYTES)
         try:
@@ -60,7 +62,7 @@ def ask_registry(parameters: Parameters) -> bytes:
     except (StoreError, ValueError) as error:
         raise NoKeyError(
             f"cannot ask the registry for the farm's key: {error}", is_final=False
-        ) from (error)
+        ) from error
     if status != 200:
         raise NoKeyError(f"the registry does not tell the farm's key ({status})", is_final=False)
     return parse_owner(data, parameters.farm)

@@ -7,7 +7,7 @@ from typing import Any
 
 from common.ipc.client import call, stream
 from core.api.audit import Audit
-from core.places import DOOR, socket_of
+from core.places import DOOR, LOOK_S, socket_of
 
 DOOR_S = 30.0
 COMMAND_LINE = Path("/proc/cmdline")
@@ -27,6 +27,10 @@ class Node:
     def door(self, method: str, **params: Any) -> Any:
         """Ask bring-up. Raises `IpcError`."""
         return call(self.door_path, method, DOOR_S, **params)
+
+    def look(self) -> Any:
+        """Ask bring-up what the node could run. Raises `IpcError`."""
+        return call(self.door_path, "update.look", LOOK_S)
 
     def door_stream(self, method: str, **params: Any) -> Generator[Any]:
         """Ask bring-up for a stream. Raises `IpcError`."""

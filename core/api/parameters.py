@@ -5,9 +5,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from common.bootwords import read_words, split_words
-from common.farms import FARM_MAX
+from common.farms import parse_farm
 from core.certificates.farmkey import parse_public
 from core.certificates.names import CertificateError
+from core.report.parameters import parse_proxy
 
 MASK = "..."
 _SECRET = re.compile(r"enrol|.*(secret|token|password|passwd|credential).*", re.IGNORECASE)
@@ -17,26 +18,26 @@ SHORTEST = 4  # characters of a secret that is searched for in other texts
 
 @dataclass(frozen=True)
 class Parameters:
-    """The farm (0 for none), its public key if the command line has one, and the registry."""
+    """The farm (0 for none), its public key if the command line has one, the registry, and the
+    proxy (host, port) through which it is reached."""
 
     farm: int
     key: bytes | None
     registry: str
+    proxy: tuple[str, int] | None = None
     problem: str = ""
 
 
 def parse_parameters(text: str) -> Parameters:
     """Return what the command line `text` says; what is malformed counts as missing."""
     words = read_words(text).chosen()
-    digits = words.get("farmer_id", "0")
-    is_number = digits.isascii() and digits.isdigit() and len(digits) <= len(str(FARM_MAX))
-    farm = int(digits) if is_number and int(digits) <= FARM_MAX else 0
+    farm = parse_farm(words.get("farmer_id", "0")) or 0
     registry = words.get("registry", "").rstrip("/")
     try:
         key = parse_public(words["farm.key"]) if words.get("farm.key") else None
     except CertificateError as error:
-        return Parameters(farm, None, "", f"farm.key= is wrong: {error.message}")
-    return Parameters(farm, key, registry)
+        return Parameters(farm, None, "", problem=f"farm.key= is wrong: {error.message}")
+    return Parameters(farm, key, registry, parse_proxy(words.get("net.proxy", "")))
 
 
 def secrets_of(text: str) -> frozenset[str]:

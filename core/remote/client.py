@@ -18,15 +18,18 @@ from common.errors import ZosError
 from common.nodes.nodeid import parse_node_id
 from common.text import printable
 from core.certificates.anchor import make_anchor
+from core.places import LOOK_S
 from core.remote.errors import RemoteError
 from core.remote.known import join_address
 
 CONNECT_S = 10.0
 ANSWER_S = 60.0
+SLOW_S = LOOK_S + ANSWER_S  # for a call in which the node asks servers
 CHUNK_BYTES = 1 << 16
 JSON_MAX_BYTES = 16 << 20
 LINE_MAX_BYTES = 1 << 20
 EXPIRED, NOT_YET = 10, 9  # X509_V_ERR_CERT_HAS_EXPIRED, X509_V_ERR_CERT_NOT_YET_VALID
+FAULTS = (OSError, http.client.HTTPException, ValueError)
 UNWELCOME = (
     "it does not accept the certificate (its farm's key, farm.key=, is another one, or it has "
     "none), or it has too many callers"
@@ -60,6 +63,11 @@ class NodeClient:
         with self.ask("GET", path + query_of(params)) as answer:
             return read_json(answer)
 
+    def get_slowly(self, path: str) -> Any:
+        """Return what a call answers for which the node asks servers itself."""
+        with self.ask("GET", path, answer_s=SLOW_S) as answer:
+            return read_json(answer)
+
     def post(self, path: str, **params: Any) -> Any:
         """Make a call that changes something; return what it answers."""
         with self.ask("POST", path, params) as answer:
@@ -81,12 +89,17 @@ class NodeClient:
 
     @contextlib.contextmanager
     def ask(
-        self, method: str, path: str, params: dict[str, Any] | None = None
+        self,
+        method: str,
+        path: str,
+        params: dict[str, Any] | None = None,
+        answer_s: float | None = None,
     ) -> Iterator[http.client.HTTPResponse]:
         """Yield the answer, if it is a good one."""
         target = self.target
         try:
             with connect(target, node_context(target, self.certificate)) as tls:
+                tls.settimeout(answer_s or ANSWER_S)
                 connection = http.client.HTTPConnection(target.host, target.port)
                 connection.sock = tls
                 body = json.dumps(params).encode() if params else None
@@ -96,15 +109,8 @@ class NodeClient:
                     if answer.status != 200:
                         raise refusal(answer)
                     yield answer
-        except ssl.SSLError as error:
-            raise explain_tls(error, target) from error
-        except (http.client.RemoteDisconnected, ConnectionResetError) as error:
-            raise RemoteError(
-                f"the node at {target.address} ended the connection", hint=UNWELCOME
-            ) from error
-        except (OSError, http.client.HTTPException, ValueError) as error:
-            reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-            raise RemoteError(f"cannot call the node at {target.address}: {reason}") from error
+        except FAULTS as error:
+            raise explain(error, target) from error
 
 
 def connect(target: Target, context: ssl.SSLContext) -> ssl.SSLSocket:
@@ -127,13 +133,19 @@ def plain_context() -> ssl.SSLContext:
     return context
 
 
-def node_context(target: Target, certificate: Path) -> ssl.SSLContext:
+def proving_context(target: Target) -> ssl.SSLContext:
     """Return the context of a connection that only this node can answer."""
     context = plain_context()
     context.verify_mode = ssl.CERT_REQUIRED
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     anchor = make_anchor(target.node, parse_node_id(target.node))
     context.load_verify_locations(cadata=anchor)
+    return context
+
+
+def node_context(target: Target, certificate: Path) -> ssl.SSLContext:
+    """Return the context of a caller's connection to this node."""
+    context = proving_context(target)
     try:
         context.load_cert_chain(certificate)
     except FileNotFoundError as error:
@@ -162,6 +174,25 @@ def learn_node(host: str, port: int) -> str:
         reason = error.strerror or str(error)
         raise RemoteError(f"cannot call the node at {target.address}: {reason}") from error
     return node
+
+
+def prove(target: Target) -> None:
+    """Raise `RemoteError` unless the node itself answers at an address; nothing is asked."""
+    try:
+        with connect(target, proving_context(target)):
+            pass
+    except FAULTS as error:
+        raise explain(error, target) from error
+
+
+def explain(error: Exception, target: Target) -> RemoteError:
+    """Return the error to show for a call that failed."""
+    if isinstance(error, ssl.SSLError):
+        return explain_tls(error, target)
+    if isinstance(error, http.client.RemoteDisconnected | ConnectionResetError):
+        return RemoteError(f"the node at {target.address} ended the connection", hint=UNWELCOME)
+    reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return RemoteError(f"cannot call the node at {target.address}: {reason}")
 
 
 def explain_tls(error: ssl.SSLError, target: Target) -> RemoteError:

@@ -1,12 +1,21 @@
 """From what a user calls a node to the node: its id, which the connection must prove, and where."""
 
+import contextlib
+import queue
+import threading
+import time
+from collections.abc import Sequence
+
 from common.errors import ZosError
 from common.nodes.nodeid import parse_node_id
-from core.remote.client import Target, learn_node
+from core.remote.client import CONNECT_S, Target, learn_node, prove
 from core.remote.discover import discover
 from core.remote.errors import RemoteError
 from core.remote.known import Known, join_address, split_address
 
+PROVE_S = 2 * CONNECT_S
+PLACES_MAX = 16  # an announcement may name any number
+HINT = "-n NODEID@ADDRESS"
 PIN_HINT = "-n NODEID@ADDRESS says which node it is (its screen shows the id), or --trust-first"
 
 
@@ -49,16 +58,46 @@ def check_known(known: Known, address: str, node: str) -> None:
 
 
 def find_by_id(node: str, known: Known) -> Target:
-    """Return a node where it announces itself, else where it was last."""
-    for found in discover(node=node):
-        if found.record.node == node and found.addresses:
-            return Target(node, found.addresses[0], found.record.port)
-    if address := known.find(node):
-        return Target(node, *split_address(address))
-    raise RemoteError(
-        f"cannot find the node {node}: it does not answer on the local network",
-        hint="-n NODEID@ADDRESS",
-    )
+    """Return a node at an address that it announces, or where it was: the first that proves it."""
+    targets = [
+        Target(node, address, found.record.port)
+        for found in discover(node=node)
+        if found.record.node == node
+        for address in found.addresses
+    ]
+    targets += [Target(node, *split_address(address)) for address in known.find(node)]
+    targets = list(dict.fromkeys(targets))[:PLACES_MAX]
+    if not targets:
+        raise RemoteError(
+            f"cannot find the node {node}: it does not answer on the local network", hint=HINT
+        )
+    return targets[0] if len(targets) == 1 else choose(targets)
+
+
+def choose(targets: Sequence[Target]) -> Target:
+    """Return the target that proves first that it is the node; all are tried at once."""
+    answers: queue.Queue[tuple[Target, RemoteError | None]] = queue.Queue()
+    for target in targets:
+        threading.Thread(target=ask, args=(target, answers), daemon=True).start()
+    deadline = time.monotonic() + PROVE_S
+    reasons = {target: f"{target.address}: no answer within {PROVE_S:g} s" for target in targets}
+    with contextlib.suppress(queue.Empty):
+        for _ in targets:
+            target, error = answers.get(timeout=max(deadline - time.monotonic(), 0))
+            if error is None:
+                return target
+            reasons[target] = error.message
+    told = "; ".join(reasons.values())
+    raise RemoteError(f"cannot reach the node {targets[0].node}: {told}", hint=HINT)
+
+
+def ask(target: Target, answers: "queue.Queue[tuple[Target, RemoteError | None]]") -> None:
+    """Put into the queue whether the node answers at an address."""
+    try:
+        prove(target)
+        answers.put((target, None))
+    except RemoteError as error:
+        answers.put((target, error))
 
 
 def find_by_address(host: str, port: int, known: Known, *, trust_first: bool) -> Target:

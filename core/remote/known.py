@@ -49,10 +49,9 @@ class Known:
             data = json.dumps({**known, address: node}, indent=2).encode() + b"\n"
             write_atomic(self.path, data, MODE)
 
-    def find(self, node: str) -> str | None:
-        """Return the address where a node was last."""
-        found = [address for address, other in self.read().items() if other == node]
-        return found[-1] if found else None
+    def find(self, node: str) -> list[str]:
+        """Return the addresses where a node was, the newest first."""
+        return [address for address, other in reversed(self.read().items()) if other == node]
 
 
 def split_address(text: str) -> tuple[str, int]:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from common.farms import FARM_MAX
+from common.farms import parse_farm
 from core.errors import CoreError
 
 TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]{1,400}")
@@ -28,7 +28,7 @@ class Parameters:
 def parse_parameters(words: Mapping[str, str]) -> Parameters:
     """Return the parameters; raise `CoreError` if the node can't report with them."""
     registry = parse_url(words.get("registry", ""))
-    farm = parse_farm(words.get("farmer_id", ""))
+    farm = demand_farm(words.get("farmer_id", ""))
     enrol = words.get("enrol", "")
     return Parameters(
         registry,
@@ -52,8 +52,10 @@ def parse_url(text: str) -> str:
 
 def parse_proxy(text: str) -> tuple[str, int] | None:
     """Return host and port of the node's proxy; none if it is not usable, as bring-up tells."""
-    parts = urlsplit(text) if is_url(text, ("http",)) else None
-    return (parts.hostname or "", parts.port or 80) if parts else None
+    parts = urlsplit(text.rstrip("/")) if is_url(text, ("http",)) else None
+    if parts is None or parts.path or parts.query:
+        return None
+    return parts.hostname or "", parts.port or 80
 
 
 def is_url(text: str, schemes: tuple[str, ...]) -> bool:
@@ -67,11 +69,10 @@ def is_url(text: str, schemes: tuple[str, ...]) -> bool:
     return is_whole and "@" not in parts.netloc and text.isprintable() and " " not in text
 
 
-def parse_farm(text: str) -> int:
+def demand_farm(text: str) -> int:
     """Return the farm's number."""
-    is_number = text.isascii() and text.isdigit() and len(text.lstrip("0")) <= len(str(FARM_MAX))
-    farm = int(text) if is_number else 0
-    if not 1 <= farm <= FARM_MAX:
+    farm = parse_farm(text)
+    if not farm:
         raise CoreError(
             "the node does not report: it belongs to no farm",
             hint="farmer_id= on the kernel's command line is the farm's number",

@@ -11,7 +11,7 @@ from common.ipc.client import call
 from common.ipc.errors import IpcError
 from common.ipc.server import Method, Peer
 from core.daemon import Stop, Work, run_daemon, tell
-from core.places import DOOR, UPDATE, socket_of
+from core.places import DOOR, LOOK_S, UPDATE, socket_of
 from core.sandbox.profile import FEW_CONNECTIONS, Profile
 from core.update.parameters import Parameters, parse_parameters
 from core.update.policy import Decision, What, decide, next_look
@@ -20,7 +20,6 @@ NAME = "update"
 PROFILE = Profile(NAME, UPDATE, connections_max=FEW_CONNECTIONS)
 COMMAND_LINE = Path("/proc/cmdline")
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
-LOOK_S = 300.0  # bring-up asks servers that may be slow
 
 
 class Follower:
@@ -52,7 +51,7 @@ class Follower:
         try:
             answer = call(self.door, "update.look", LOOK_S)
             self.last = now
-            self.say(decide(answer, self.parameters.window, now, uptime_s()))
+            self.say(decide(answer, self.parameters.rules, now, uptime_s()))
             self.act()
         except IpcError as error:
             self.complain(str(error))
@@ -64,7 +63,8 @@ class Follower:
         if self.decision.what == What.APPLY:
             call(self.door, "update.apply", release=self.decision.release)
         elif self.decision.what == What.REBOOT:
-            call(self.door, "power.reboot")
+            once = {} if self.parameters.rules.is_always else {"once": True}
+            call(self.door, "power.reboot", **once)
 
     def say(self, decision: Decision) -> None:
         """Log a decision that is new."""

@@ -2,6 +2,7 @@
 
 update.window=02:00-04:00   the time of day, in UTC, at which the node changes and may reboot
 update.interval=600         how often the channel is asked, in seconds
+update.reboot=always        reboot in each window in which a kernel waits, whether or not it helps
 """
 
 import re
@@ -9,20 +10,22 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from common.bootwords import read_words
-from core.update.policy import Window
+from core.update.policy import Rules, Window
 
 INTERVAL_S = 600
 INTERVAL_MIN_S, INTERVAL_MAX_S = 10, 86_400
+ONCE, ALWAYS = "once", "always"
+ANY_TIME = Rules()
 CLOCK = r"([01][0-9]|2[0-3]):([0-5][0-9])"
 WINDOW = re.compile(f"{CLOCK}-{CLOCK}", re.ASCII)
 
 
 @dataclass(frozen=True)
 class Parameters:
-    """How the node updates; without a window at any time, and without a reboot."""
+    """How often the channel is asked, and when the node does what follows."""
 
     interval_s: int = INTERVAL_S
-    window: Window | None = None
+    rules: Rules = ANY_TIME
 
 
 def parse_parameters(text: str, tell: Callable[[str], None]) -> Parameters:
@@ -30,7 +33,10 @@ def parse_parameters(text: str, tell: Callable[[str], None]) -> Parameters:
     words = read_words(text)
     return Parameters(
         parse_interval(words.first("update.interval"), tell),
-        parse_window(words.first("update.window"), tell),
+        Rules(
+            parse_window(words.first("update.window"), tell),
+            parse_reboot(words.first("update.reboot"), tell),
+        ),
     )
 
 
@@ -56,3 +62,10 @@ def parse_window(text: str, tell: Callable[[str], None]) -> Window | None:
     if text:
         tell(f"cannot use update.window={text[:40]}: it is HH:MM-HH:MM in UTC; using none")
     return None
+
+
+def parse_reboot(text: str, tell: Callable[[str], None]) -> bool:
+    """Return whether the node may reboot again and again for a kernel."""
+    if text not in ("", ONCE, ALWAYS):
+        tell(f"cannot use update.reboot={text[:40]}: it is {ONCE} or {ALWAYS}; using {ONCE}")
+    return text == ALWAYS

@@ -5,7 +5,7 @@ wait     there is another release; its time, the farm's turn or the window, has 
 stay     there is another release, which was given up here; another one must be published
 apply    take it
 reboot   the set runs, but its kernel or initramfs is another one
-report   the same, and nobody allowed a reboot
+report   the same, and nobody allowed a reboot, or it did not help
 """
 
 import hashlib
@@ -16,6 +16,13 @@ from typing import Any
 
 DAY_S = 86_400.0
 REBOOT_AFTER_S = 0.75 * DAY_S
+NEEDED = "its kernel needs a reboot"
+UNKNOWN = "without a cache on a disk, nothing keeps whether one helps (update.reboot=always)"
+DOUBTS = {
+    "possible": "",
+    "tried": "the last one did not bring it: the node starts from something else, like a stick",
+    "unknown": UNKNOWN,
+}  # what bring-up says of a reboot; one that is older says nothing
 
 
 class What(StrEnum):
@@ -53,41 +60,49 @@ class Decision:
     why: str = ""
 
 
-def decide(look: Mapping[str, Any], window: Window | None, now: float, uptime_s: float) -> Decision:
+@dataclass(frozen=True)
+class Rules:
+    """When a node changes and may reboot: at any time and never without a window; only once for a
+    kernel, unless `is_always`."""
+
+    window: Window | None = None
+    is_always: bool = False
+
+
+def decide(look: Mapping[str, Any], rules: Rules, now: float, uptime_s: float) -> Decision:
     """Return what to do about the answer to `update.look`."""
     held, running = look["held"], look["running"]
     release = held["release"]
     if not release or not held["flists"]:
         return Decision(What.NOTHING, why="the channel holds no release with flists")
     if release == running["running"]:
-        return decide_kernel(look, window, now, uptime_s)
+        return decide_kernel(look, rules, now, uptime_s)
     if release == running["bad"]:
         return Decision(What.STAY, release, why=running["reason"])
     if running["state"] != "idle":
         return Decision(What.WAIT, release, now, f"the node is {running['state']}")
     if held["turn"] > now:
         return Decision(What.WAIT, release, held["turn"], "other farms are first")
-    if window and (wait_s := window.wait_s(now)):
+    if rules.window and (wait_s := rules.window.wait_s(now)):
         return Decision(What.WAIT, release, now + wait_s, "the window is closed")
     return Decision(What.APPLY, release)
 
 
-def decide_kernel(
-    look: Mapping[str, Any], window: Window | None, now: float, uptime_s: float
-) -> Decision:
+def decide_kernel(look: Mapping[str, Any], rules: Rules, now: float, uptime_s: float) -> Decision:
     """Return what to do about a release that runs already.
 
-    A node reboots by itself in a window only, and at most once a day: one that boots from a stick
-    comes back with the same kernel.
+    A node reboots by itself in a window only, and once for a kernel: one that boots from a stick
+    comes back with the same.
     """
     release = look["held"]["release"]
     if not look["kernel_changes"]:
         return Decision(What.NOTHING, release)
-    why = "its kernel needs a reboot"
-    if window is None:
-        return Decision(What.REPORT, release, why=why)
-    wait_s = max(window.wait_s(now), REBOOT_AFTER_S - uptime_s)
-    return Decision(What.WAIT if wait_s > 0 else What.REBOOT, release, now + wait_s, why)
+    if rules.window is None:
+        return Decision(What.REPORT, release, why=NEEDED)
+    if not rules.is_always and (doubt := DOUBTS.get(look.get("reboot", ""), UNKNOWN)):
+        return Decision(What.REPORT, release, why=f"{NEEDED}; {doubt}")
+    wait_s = max(rules.window.wait_s(now), REBOOT_AFTER_S - uptime_s)
+    return Decision(What.WAIT if wait_s > 0 else What.REBOOT, release, now + wait_s, NEEDED)
 
 
 def phase_of(seed: str, interval_s: float) -> float:

@@ -40,12 +40,21 @@ class Updates(Protocol):
         ...
 
 
+class Reboots(Protocol):
+    """What the door tells of reboots."""
+
+    def before(self, *, once: bool) -> None:
+        """Remember what a reboot is for, or refuse it."""
+        ...
+
+
 class Door(Server):
     """Serves the node's methods on its socket."""
 
     def __init__(self, client: Client, shown: Shown, path: Path = SOCKET) -> None:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o755)
         services, power = Services(client, shown.role_of), Power(client)
+        self.power = power
         methods = {
             "status": Method(lambda _: shown.rows(), EVERYBODY),
             "services.list": Method(services.list, EVERYBODY),
@@ -56,8 +65,9 @@ class Door(Server):
         }
         super().__init__(path, methods)
 
-    def add_updates(self, updates: Updates) -> None:
+    def add_updates(self, updates: Updates, reboots: Reboots) -> None:
         """Serve the methods of updates from now on: the node knows what it runs."""
+        self.power.reboots = reboots
         self.methods = {
             **self.methods,
             "update.look": Method(updates.look, CHANGERS),
@@ -71,15 +81,18 @@ class Power:
 
     def __init__(self, client: Client) -> None:
         self.client = client
+        self.reboots: Reboots | None = None
 
-    def reboot(self, _: Peer, kexec: bool = False) -> dict[str, object]:
-        """Restart the machine."""
+    def reboot(self, _: Peer, kexec: bool = False, once: bool = False) -> dict[str, object]:
+        """Restart the machine; `once` refuses it if a reboot has not helped before."""
         if kexec:
             raise IpcError(
                 "cannot start another kernel without the firmware: this release forbids it",
                 hint="reboot without kexec",
                 code="refused",
             )
+        if self.reboots is not None:
+            self.reboots.before(once=once)
         self.client.reboot()
         return {}
 

@@ -14,7 +14,6 @@ from functools import partial
 
 from common.errors import ZosError
 from common.ipc.server import Peer
-from common.releases.layout import boot_version
 from node.door.callers import OPERATORS
 from node.flists.fetch import MissingError
 from node.flists.model import FIRMWARE, Flist, Wanted
@@ -24,6 +23,7 @@ from node.generations.health import Health
 from node.generations.held import Held
 from node.generations.leftovers import Leftovers
 from node.generations.machine import Action, BusyError, Event, Kind, Record, State, step
+from node.generations.reboots import Reboots
 from node.generations.saved import Saved, save
 from node.generations.switch import Move, Services, Switch, plan_role
 from node.log import log as write_log
@@ -43,7 +43,8 @@ class Site:
 
     `parts` are its flists, which an update changes; `make_part` makes one, `mount_beside` fetches
     and mounts a flist. `look` asks what the channel or the hub has, `name_running` says what runs
-    if no channel has named it. `is_hub_there` says whether a hub answers, at this moment.
+    if no channel has named it. `is_hub_there` says whether a hub answers, at this moment. `reboots`
+    knows what earlier ones were for.
     """
 
     parts: list[Part]
@@ -54,7 +55,7 @@ class Site:
     name_running: Callable[[], str]
     services: Services
     problems: Problems
-    boot_version: str
+    reboots: Reboots
     watch_s: float = WATCH_S
 
 
@@ -96,15 +97,14 @@ class Updater:
     def look(self, _: Peer) -> dict[str, object]:
         """Ask the channel or the hub what the node could run."""
         held = self.site.look()
+        needs = self.site.reboots.rows(held)
         with self.lock:
             self.held = held
             if not self.record.running:
                 running = replace(self.record, running=self.site.name_running())
                 self.remember(replace(self.saved, record=running))
             self.feed(Event(Kind.SEQUENCE, held.release, held.sequence))
-            boot = boot_version(held.release) if held.sequence else self.site.boot_version
-            is_other = bool(held.release) and boot != self.site.boot_version
-            return {"held": held.rows(), "running": self.rows()[1], "kernel_changes": is_other}
+            return {"held": held.rows(), "running": self.rows()[1], **needs}
 
     def apply(self, peer: Peer, release: str) -> dict[str, object]:
         """Change to the release that the channel holds: its name is in the answer to `look`."""

@@ -12,13 +12,18 @@ from typing import Any
 
 import pytest
 
+from core.announce.record import Record
 from core.api.audit import check_chain
 from core.api.openapi import place_of
 from core.api.places import FROM_ONE
 from core.api.routes import ROUTES, TOP, Route
 from core.certificates.names import Role
+from core.remote import client as remote_client
+from core.remote import commands, find
 from core.remote.client import NodeClient, Target, learn_node
+from core.remote.discover import Found
 from core.remote.errors import RemoteError
+from core.remote.known import Known, join_address
 from tests.helpers.core.api import FARM, SECRET, SERVICES, Api, Farm, read_all, running_api
 from tests.helpers.waiting import wait_until
 
@@ -110,6 +115,64 @@ def test_a_node_with_another_key_is_not_believed(api: Api) -> None:
     other = Target("1" * 31 + "2", target.host, target.port)
     with pytest.raises(RemoteError, match="is not the node"):
         NodeClient(other, api.farm.certificate(Role.FARMER)).get("/status")
+
+
+@pytest.fixture
+def silent() -> Iterator[str]:
+    """An address where connections are taken, and nobody says anything."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield join_address(*server.getsockname())
+
+
+def announce(monkeypatch: pytest.MonkeyPatch, target: Target, *addresses: str) -> None:
+    """Let the local network say that a node is at these addresses."""
+    found = Found(Record(target.node, FARM, "0.1.0", target.port), addresses)
+    monkeypatch.setattr(find, "discover", lambda node: [found])
+
+
+def test_a_node_is_called_where_it_proves_that_it_is_the_one(
+    api: Api, silent: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    known = Known(tmp_path / "nodes.json")
+    known.remember(silent, api.target.node)
+    # One address is of a network that this machine does not reach, one is nobody's name.
+    announce(monkeypatch, api.target, "192.0.2.1", "nowhere.invalid", "127.0.0.1")
+    found = find.find_node(api.target.node, known, trust_first=False)
+    assert found == api.target
+    assert NodeClient(found, api.farm.certificate(Role.READER)).get("/services") == SERVICES
+
+
+def test_an_announcement_by_another_does_not_hide_where_the_node_was(
+    api: Api, silent: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    known, target = Known(tmp_path / "nodes.json"), api.target
+    host, port = silent.split(":")
+    known.remember(target.address, target.node)
+    announce(monkeypatch, Target(target.node, host, int(port)), host)
+    assert find.find_node(target.node, known, trust_first=False) == target
+
+
+def test_a_node_that_proves_nothing_is_told_with_all_reasons(
+    api: Api, silent: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(find, "PROVE_S", 3.0)
+    known, other = Known(tmp_path / "nodes.json"), Target("1" * 31 + "2", "", api.target.port)
+    known.remember(silent, other.node)
+    announce(monkeypatch, other, "127.0.0.1")
+    with pytest.raises(RemoteError) as caught:
+        find.find_node(other.node, known, trust_first=False)
+    assert f"what answers at {api.target.address} is not the node" in caught.value.message
+    assert f"{silent}: no answer within 3 s" in caught.value.message
+
+
+def test_a_look_at_the_channel_may_take_longer_than_other_answers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remote_client, "ANSWER_S", 1.0)
+    with running_api(tmp_path, door_s=0.5) as api:
+        api.node.look_s = 2.0
+        found = commands.update(api.client(), {"release": None})
+        assert found["held"]["release"] == "0.2.0"
 
 
 def test_answers(api: Api) -> None:

@@ -8,6 +8,7 @@ import socket
 import ssl
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +20,7 @@ from common.errors import ZosError
 from common.ipc.client import call
 from common.ipc.errors import IpcError
 from common.ipc.server import Method, Peer, Server
+from core.api.node import DOOR_S
 from core.certificates.farmkey import public_of, show_public
 from core.certificates.issue import issue
 from core.certificates.names import Holder, Role
@@ -37,9 +39,11 @@ PROGRAM = """
 import sys
 from pathlib import Path
 from core import daemon
+from core.api import node
 from core.api.daemon import PROFILE, begin
 
 top = Path(sys.argv[1])
+node.DOOR_S = float(sys.argv[2])
 daemon.socket_of = lambda name: top / name / "socket"
 places = {f"{name}_path": top / name / "socket" for name in ("door", "capacity", "identity")}
 daemon.run_daemon(PROFILE, lambda: begin(top / "api", top / "cmdline", 0, **places))
@@ -68,6 +72,7 @@ class FakeNode:
     identity: Identity = field(default_factory=lambda: Identity(os.urandom(32), "disk", ""))
     asked: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     closed: list[str] = field(default_factory=list)
+    look_s: float = 0.0  # how long a look at the channel takes
 
     def door(self) -> dict[str, Method]:
         changes = (
@@ -81,7 +86,7 @@ class FakeNode:
             "status": Method(lambda _: STATUS),
             "services.list": Method(lambda _: SERVICES),
             "services.logs": Method(self.logs),
-            "update.look": Method(lambda _: look_answer()),
+            "update.look": Method(self.look),
             **{name: Method(self.changer(name)) for name in changes},
         }
 
@@ -96,6 +101,10 @@ class FakeNode:
 
         return change
 
+    def look(self, _: Peer) -> dict[str, Any]:
+        time.sleep(self.look_s)
+        return look_answer()
+
     def logs(self, _: Peer, name: str | None, follow: bool, lines: int) -> Iterator[Any]:
         if name == "missing":
             raise IpcError("there is no service 'missing'", code="unknown")
@@ -103,8 +112,6 @@ class FakeNode:
             for number in range(lines):
                 yield {"time": None, "name": name or "redis", "text": f"line {number} {SECRET}"}
             while follow:
-                import time
-
                 time.sleep(0.02)
                 yield {"time": 1.0, "name": "", "text": ""}
         finally:
@@ -212,7 +219,7 @@ def has_settled(api: Api) -> bool:
 
 
 @contextlib.contextmanager
-def running_api(top: Path, words: str | None = None) -> Iterator[Api]:
+def running_api(top: Path, words: str | None = None, *, door_s: float = DOOR_S) -> Iterator[Api]:
     """Run the API of a node whose command line has `words`, by default the farm and its key."""
     node, farm = FakeNode(), Farm(top)
     if words is None:
@@ -224,7 +231,7 @@ def running_api(top: Path, words: str | None = None) -> Iterator[Api]:
             (top / name).mkdir()
             stack.enter_context(Server(top / name / "socket", methods))
         environment = os.environ | {UNCONFINED: "1"}
-        command = [sys.executable, "-c", PROGRAM, str(top)]
+        command = [sys.executable, "-c", PROGRAM, str(top), str(door_s)]
         process = subprocess.Popen(command, cwd=TOP, env=environment, text=True)
         try:
             api = Api(node, farm, top, process)

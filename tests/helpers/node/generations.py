@@ -21,6 +21,7 @@ from node.generations import leftovers, saved, updater
 from node.generations.held import Held
 from node.generations.leftovers import Leftovers
 from node.generations.machine import Record, State
+from node.generations.reboots import Reboots
 from node.generations.saved import Saved
 from node.generations.switch import Services
 from node.generations.updater import Site, Updater
@@ -45,6 +46,7 @@ class Lab:
         self.problems = Problems()
         self.held = Held("")
         self.is_hub_there = True
+        self.cache: Any = None
         self.home = folder / "run" / "flists"
         self.home.mkdir(parents=True)
         parameters = BootParameters("dev", 1, ("http://hub",))
@@ -157,7 +159,7 @@ class Lab:
             is_hub_there=lambda: self.is_hub_there,
             services=services,
             problems=self.problems,
-            boot_version="1",
+            reboots=Reboots("1", lambda: self.cache),
             watch_s=1.0,
         )
         self.updater = Updater(site, Saved(Record(held.release, sequence=1), held.flists))

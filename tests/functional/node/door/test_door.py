@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from common.ipc.errors import IpcError
 from core import places
 from node.door import callers, services
 from node.door.door import Door
+from node.model import NodeError
 from tests.helpers.needs import need_root
 from tests.helpers.other_user import run_as
 from tests.helpers.waiting import wait_until
@@ -120,6 +122,26 @@ def test_who_may_call_what(door: Path) -> None:
     run_as(NOBODY, as_nobody)
     run_as(callers.UPDATE, as_update)
     run_as(callers.API, lambda: call(door, "services.restart", name="redis"))
+
+
+def test_a_reboot_is_remembered_or_refused(node: ZinitDaemon, tmp_path: Path) -> None:
+    asked: list[bool] = []
+
+    class Reboots:
+        def before(self, *, once: bool) -> None:
+            asked.append(once)
+            raise NodeError("cannot reboot: the last one did not help")
+
+    updates: Any = SimpleNamespace(look=None, apply=None, rollback=None)
+    path = tmp_path / "other" / "socket"
+    door = Door(node.client, Shown(), path)
+    door.add_updates(updates, Reboots())
+    with door:
+        for once in ({}, {"once": True}):
+            with pytest.raises(IpcError, match="did not help"):
+                call(path, "power.reboot", **once)
+    assert asked == [False, True]
+    assert node.service_pid("redis")
 
 
 def test_another_kernel_is_not_started(door: Path) -> None:

@@ -29,6 +29,7 @@ from node.generations.health import is_any_there
 from node.generations.held import Source
 from node.generations.leftovers import mount_beside
 from node.generations.machine import Record
+from node.generations.reboots import Reboots
 from node.generations.saved import Saved
 from node.generations.switch import Services
 from node.model import BootParameters, NodeError
@@ -278,7 +279,7 @@ def test_an_update_on_real_mounts(node: Node, monkeypatch: pytest.MonkeyPatch) -
         is_hub_there=partial(is_any_there, node.parameters.hubs, ""),
         services=Services(node.zinit.client, node.zinit.etc, 30.0),
         problems=node.problems,
-        boot_version="1.0",
+        reboots=Reboots("1.0", lambda: None),
         watch_s=1.0,
     )
     update = updater.Updater(site, Saved(Record("old"), ()))

@@ -47,6 +47,13 @@ def test_the_owner_of_another_farm_is_not_taken() -> None:
         parse_owner(data, 1)
 
 
+@pytest.mark.parametrize(
+    ("text", "farm"), [("7", 7), ("0" * 5000 + "7", 7), ("0", 0), ("4294967296", 0), ("", 0)]
+)
+def test_a_farms_number_is_read_as_bring_up_reads_it(text: str, farm: int) -> None:
+    assert parse_parameters(f"farmer_id={text}").farm == farm
+
+
 def test_secrets_are_masked() -> None:
     secrets = secrets_of(LINE)
     assert secrets == {"1.tok3n", "a b", "x1", "me:pw"}

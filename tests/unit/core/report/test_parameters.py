@@ -4,6 +4,7 @@ import pytest
 
 from core.errors import CoreError
 from core.report.parameters import Parameters, parse_parameters
+from node.cmdline import parse_parameters as parse_words
 
 GOOD = {"registry": "https://registry.example/base/", "farmer_id": "7"}
 
@@ -19,6 +20,29 @@ def test_what_a_report_can_do_without() -> None:
     assert parse_parameters(GOOD) == Parameters("https://registry.example/base", 7)
     odd = GOOD | {"enrol": "no token!", "net.proxy": "ftp://x"}
     assert parse_parameters(odd) == Parameters("https://registry.example/base", 7)
+
+
+def test_a_farms_number_may_begin_with_zeros() -> None:
+    assert parse_parameters(GOOD | {"farmer_id": "0" * 5000 + "7"}).farm == 7
+
+
+@pytest.mark.parametrize(
+    ("text", "proxy"),
+    [
+        ("http://p:3128/", ("p", 3128)),
+        ("http://p", ("p", 80)),
+        ("http://p:3128/x", None),
+        ("http://p:3128?x", None),
+        ("http://me:pw@p:3128", None),
+        ("https://p:3128", None),
+        ("http://p:x", None),
+    ],
+)
+def test_the_proxy_is_the_one_that_bring_up_uses(text: str, proxy: tuple[str, int] | None) -> None:
+    found = parse_parameters(GOOD | {"net.proxy": text}).proxy
+    used = parse_words(f"hub=http://h net.proxy={text}", lambda _: None).proxy.rstrip("/")
+    assert found == proxy
+    assert used == (text.rstrip("/") if proxy else "")
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from core.update.parameters import INTERVAL_S, parse_parameters
-from core.update.policy import DAY_S, What, Window, decide, next_look, phase_of
+from core.update.parameters import Parameters, parse_parameters
+from core.update.policy import DAY_S, Rules, What, Window, decide, next_look, phase_of
 
 NIGHT = Window(23 * 3600, 1 * 3600)
 NOON, MIDNIGHT = 20_000 * DAY_S + 12 * 3600, 20_001 * DAY_S
@@ -37,7 +37,7 @@ def look(running: str = "1", turn: float = 0, bad: str = "", **more: Any) -> dic
 def test_when_a_release_is_taken(
     answer: dict[str, Any], window: Window | None, now: float, what: What, until: float
 ) -> None:
-    decision = decide(answer, window, now, DAY_S)
+    decision = decide(answer, Rules(window), now, DAY_S)
     assert (decision.what, decision.until) == (what, until)
 
 
@@ -53,7 +53,25 @@ def test_when_a_release_is_taken(
 def test_another_kernel_needs_a_reboot_which_needs_a_window(
     window: Window | None, now: float, uptime_s: float, what: What
 ) -> None:
-    assert decide(look("2") | {"kernel_changes": True}, window, now, uptime_s).what == what
+    answer = look("2") | {"kernel_changes": True, "reboot": "possible"}
+    assert decide(answer, Rules(window), now, uptime_s).what == what
+
+
+@pytest.mark.parametrize(
+    ("reboot", "why"),
+    [
+        ({"reboot": "tried"}, "the last one did not bring it"),
+        ({"reboot": "unknown"}, "without a cache on a disk"),
+        ({}, "without a cache on a disk"),  # an older bring-up
+    ],
+)
+def test_a_node_does_not_reboot_again_and_again_for_a_kernel(
+    reboot: dict[str, Any], why: str
+) -> None:
+    answer = look("2") | {"kernel_changes": True} | reboot
+    decision = decide(answer, Rules(NIGHT), MIDNIGHT, DAY_S)
+    assert decision.what == What.REPORT and why in decision.why
+    assert decide(answer, Rules(NIGHT, is_always=True), MIDNIGHT, DAY_S).what == What.REBOOT
 
 
 def test_nodes_look_at_times_of_their_own() -> None:
@@ -68,8 +86,10 @@ def test_nodes_look_at_times_of_their_own() -> None:
 
 def test_words_of_the_command_line() -> None:
     said: list[str] = []
-    found = parse_parameters("a update.window=23:00-01:00 update.interval=60", said.append)
-    assert (found.window, found.interval_s, said) == (NIGHT, 60, [])
+    words = "a update.window=23:00-01:00 update.interval=60 update.reboot=always"
+    assert parse_parameters(words, said.append) == Parameters(60, Rules(NIGHT, is_always=True))
+    assert parse_parameters("update.reboot=once", said.append) == Parameters()
+    assert said == []
 
 
 @pytest.mark.parametrize(
@@ -81,10 +101,11 @@ def test_words_of_the_command_line() -> None:
         "update.interval=9",
         "update.interval=" + "9" * 5000,
         "update.interval=-60",
+        "update.reboot=yes",
     ],
 )
 def test_a_wrong_word_is_told_and_left_out(word: str) -> None:
     said: list[str] = []
     found = parse_parameters(word, said.append)
-    assert (found.window, found.interval_s) == (None, INTERVAL_S)
+    assert found == Parameters()
     assert said[0].startswith(f"cannot use {word[:40]}")
