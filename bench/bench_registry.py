@@ -39,7 +39,11 @@ from tests.helpers.serving.process import Running, running
 SIMULATED_MAX, QUICK_NODES, ROUND_NODES, MIN_NODES = 10_000, 500, 1000, 10
 INTERVAL_S = 2400
 DAY_S, YEAR_DAYS = 86_400, 365
-FREE = ("--node-reports-per-minute", "0", "--new-nodes-per-minute", "0")
+LIMITS = (
+    *("--node-reports-per-minute", "--new-nodes-per-minute", "--address-bytes-per-day"),
+    "--unproven-bytes-per-day",
+)
+FREE = tuple(word for name in LIMITS for word in (name, "0"))
 QUIET = ("--max-connections-per-client", "0", "--log-level", "warning")
 VERIFIED = 2000
 HEARTBEAT = {

@@ -25,7 +25,7 @@ def create_app(registry: Registry) -> FastAPI:
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        await to_thread.run_sync(upkeep.begin)
+        await to_thread.run_sync(upkeep.mark_alive)
         chores.start()
         try:
             yield

@@ -57,7 +57,29 @@ class RegistrySettings(ServerSettings):
         default=2 * MIB, ge=0, description="bytes of one node's reports; 0 is no limit"
     )
     new_nodes_per_minute: float = Field(
-        default=600, ge=0, description="new nodes of one client address; 0 is no limit"
+        default=60, ge=0, description="new nodes of one client address; 0 is no limit"
+    )
+    farm_messages_per_day: int = Field(
+        default=100,
+        ge=0,
+        description="accepted messages of farms by one key, and by one client address; 0 is no"
+        " limit",
+    )
+    address_bytes_per_day: int = Field(
+        default=32 * MIB,
+        ge=0,
+        description="bytes without a token from one client address: of nodes that are not"
+        " enrolled, and of farms; 0 is no limit",
+    )
+    unproven_bytes_per_day: int = Field(
+        default=1024 * MIB,
+        ge=0,
+        description="bytes without a token from all addresses; 0 is no limit",
+    )
+    total_bytes_per_day: int = Field(
+        default=65536 * MIB,
+        ge=0,
+        description="bytes of all accepted messages; 0 is no limit",
     )
     refusals_per_minute: float = Field(
         default=120,

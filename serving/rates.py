@@ -11,6 +11,9 @@ from starlette.requests import Request
 from common.errors import ZosError
 
 TABLE_SIZE = 16384
+"""A client with more addresses than this has full buckets again and again: only a limit of all
+clients together, which is one bucket, holds for certain."""
+OF_THIS_KIND = "too many requests of this kind"
 IPV6_PREFIX = 64
 """One IPv6 client usually has this network to itself, so it is limited as one."""
 
@@ -20,8 +23,14 @@ class TooManyRequestsError(ZosError):
 
     http_status = 429
 
-    def __init__(self, wait_s: float, whose: str = "from this address") -> None:
-        super().__init__(f"too many requests {whose}", hint="try again later")
+    def __init__(
+        self,
+        wait_s: float,
+        message: str = "too many requests from this address",
+        *,
+        hint: str = "try again later",
+    ) -> None:
+        super().__init__(message, hint=hint)
         self.http_headers = {"Retry-After": str(max(1, ceil(wait_s)))}
 
 
@@ -50,19 +59,24 @@ class RateLimit:
         """Take `count` tokens of `address`; return 0, or the seconds until they are there."""
         if self.rate <= 0:
             return 0.0
-        tokens = self.count(address)
-        wait_s = 0.0 if tokens >= count else (count - tokens) / self.rate
-        key = group_address(address)
+        key, now = group_address(address), self.clock()
+        tokens = self.count(key, now)
+        wait_s = max(0.0, count - tokens) / self.rate
         self.buckets.pop(key, None)  # the newest is the last
-        self.buckets[key] = (tokens - count if tokens >= count else tokens, self.clock())
+        self.buckets[key] = (tokens if wait_s else tokens - count, now)
         if len(self.buckets) > TABLE_SIZE:
             self.buckets.popitem(last=False)
         return wait_s
 
-    def count(self, address: str) -> float:
-        """Return how many tokens `address` has."""
-        now = self.clock()
-        tokens, at = self.buckets.get(group_address(address), (float(self.burst), now))
+    def find_wait(self, address: str, count: float = 1) -> float:
+        """Return the seconds until `address` has `count` tokens, which it keeps; 0 if it has."""
+        if self.rate <= 0:
+            return 0.0
+        return max(0.0, count - self.count(group_address(address), self.clock())) / self.rate
+
+    def count(self, key: str, now: float) -> float:
+        """Return how many tokens a bucket has."""
+        tokens, at = self.buckets.get(key, (float(self.burst), now))
         return min(float(self.burst), tokens + (now - at) * self.rate)
 
     async def __call__(self, request: Request) -> None:
@@ -71,7 +85,7 @@ class RateLimit:
         wait_s = self.take(client.host if client else "")
         if wait_s:
             request.app.state.kit.metrics.rejected.labels("rate_limit").inc()
-            raise TooManyRequestsError(wait_s, *(["of this kind"] if self.is_for_all else []))
+            raise TooManyRequestsError(wait_s, *([OF_THIS_KIND] if self.is_for_all else []))
 
 
 def group_address(address: str) -> str:

@@ -17,7 +17,7 @@ from registry.names import DAY_S, day_of, days_of, month_of
 from registry.nodes.days import SUMS
 from registry.nodes.judge import ALLOWANCE_S, GAP_S
 from registry.state.key import RegistryKey
-from registry.state.tables import LOG_ENTRIES, NODES, UPTIME
+from registry.state.tables import LOG_ENTRIES, LOG_HEAD, NODES, UPTIME
 from serving.database import Database
 
 KIND = "availability"
@@ -52,9 +52,10 @@ class Availability:
             row = find_node(connection, node, days)
             end_s = days.stop * DAY_S
             settled_s = find_settled(connection, end_s)
-            if self.clock() <= settled_s:
+            # Not the clock: a pause that has begun by now is noted later, from that time on.
+            if find_alive(connection) <= settled_s:
                 error = ConflictError(f"{month} is not settled yet")
-                error.hint = f"ask again after {show_time(settled_s)}"
+                error.hint = f"ask again after {show_time(max(settled_s, self.clock()))}"
                 raise error
             fields = compute(connection, row.number, days)
         whole = {"origin": self.origin, "node": node, "month": month, **fields, "rule": RULE}
@@ -122,6 +123,11 @@ def find_settled(connection: Connection, end_s: float) -> float:
         if pause["from"] < settled_s:
             settled_s += float(pause["to"]) - max(float(pause["from"]), end_s)
     return settled_s
+
+
+def find_alive(connection: Connection) -> float:
+    """Return when a server was known to write: a later pause begins then at the earliest."""
+    return float(connection.execute(select(LOG_HEAD.c.alive_s)).scalar_one())
 
 
 def show_time(at_s: float) -> str:

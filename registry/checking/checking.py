@@ -6,9 +6,10 @@ from typing import Any
 
 from sqlalchemy import Connection, Table, select
 
-from registry.checking.hashes import HashCheck, check_tree, every_entry
+from registry.checking.hashes import HashCheck, check_tree
 from registry.checking.replay import Replay
 from registry.errors import DamagedError
+from registry.log.entries import every_entry
 from registry.names import day_of
 from registry.nodes.days import KEY, SUMS
 from registry.state.tables import FARMS, NODES, UPTIME

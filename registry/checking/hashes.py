@@ -1,6 +1,6 @@
 """Checks the log's hashes: every leaf, every tile, and the head."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from sqlalchemy import Connection, func, select
 
@@ -9,20 +9,6 @@ from registry.log.entries import Entry
 from registry.log.merkle import EMPTY, fold, leaf_hash, root_of
 from registry.log.tiles import HEIGHT, WIDTH, Tiles, unpack
 from registry.state.tables import LOG_ENTRIES, LOG_HEAD, LOG_TILES
-
-PAGE = 512
-
-
-def every_entry(connection: Connection) -> Iterator[Entry]:
-    """Yield all entries in their order."""
-    start = 0
-    while True:
-        wanted = select(LOG_ENTRIES).where(LOG_ENTRIES.c.position >= start)
-        rows = connection.execute(wanted.order_by(LOG_ENTRIES.c.position).limit(PAGE)).all()
-        if not rows:
-            return
-        yield from (Entry(*row) for row in rows)
-        start = rows[-1].position + 1
 
 
 class HashCheck:

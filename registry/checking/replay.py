@@ -131,7 +131,7 @@ class Replay:
         )
 
     def pause_s(self, start_s: float, end_s: float) -> float:
-        """Return how long no server of the registry ran between two times."""
+        """Return how long no server of the registry could write between two times."""
         return sum(overlap_s(entry, start_s, end_s) for entry in self.pauses)
 
     def longest_pause_days(self) -> int:

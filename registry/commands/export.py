@@ -12,7 +12,8 @@ from sqlalchemy import select
 from common.errors import UsageError
 from common.files import open_atomic, write_atomic
 from registry.commands.shared import Line, opened
-from registry.errors import AbsentError
+from registry.errors import AbsentError, DamagedError
+from registry.log.entries import read_entries
 from registry.log.tiles import Tiles
 from registry.names import days_of
 from registry.settings import RegistrySettings
@@ -53,23 +54,28 @@ def export_log(registry: Registry, path: Path, line: Line) -> int:
     """Write the log as it is now; return how many entries it has."""
     head = registry.log.head()
     with open_atomic(path) as stream:
-        for start in range(0, head.size, 256):
-            write_entries(registry, stream, start, min(head.size, start + 256))
+        start = 0
+        while start < head.size:
+            start = write_entries(registry, stream, start, head.size)
             line.show("entries", start)
     write_atomic(path.with_name(f"{path.name}.head"), registry.log.sign(head).encode())
     return head.size
 
 
-def write_entries(registry: Registry, stream: BinaryIO, start: int, end: int) -> None:
-    """Write some leaves; of one that is kept no more, its hash."""
+def write_entries(registry: Registry, stream: BinaryIO, start: int, end: int) -> int:
+    """Write a page of leaves, of one that is kept no more its hash; return where to go on."""
     with registry.database.reading() as connection:
         tiles = Tiles(connection)
-        for entry in registry.log.entries(start, end - start):
+        entries = read_entries(connection, start, end - start)
+        if not entries:
+            raise DamagedError(f"the log has no entry {start}")
+        for entry in entries:
             if entry.leaf is not None:
                 stream.write(entry.leaf + b"\n")
                 continue
             hash_ = base64.b64encode(tiles.read(0, entry.position)).decode()
             stream.write(json.dumps({"forgotten": hash_}).encode() + b"\n")
+    return entries[-1].position + 1
 
 
 def export_month(registry: Registry, month: str, folder: Path, line: Line) -> int:

@@ -6,9 +6,8 @@ from typing import Any
 
 from registry.errors import ConflictError
 from registry.settings import RegistrySettings
-from registry.state.key import load_key
-from registry.state.opening import has_state, make_folder, open_state
-from registry.views.registry import make_registry
+from registry.state.opening import has_state, make_folder
+from registry.views.registry import make_lasting
 
 NAME, HELP = "init", "make a registry: its database and its key"
 
@@ -26,8 +25,7 @@ def run(settings: RegistrySettings, options: dict[str, Any]) -> int:
             f"there is a registry in {settings.state} already", hint="`zos registry serve`"
         )
     make_folder(settings.state)
-    key = load_key(settings.key, settings.state)
-    registry = make_registry(settings, open_state(settings.state, settings.database), key)
+    registry = make_lasting(settings)
     sys.stdout.write(f"{registry.log.verifier}\n")
     registry.close()
     return 0

@@ -6,10 +6,13 @@ from typing import Any
 
 from sqlalchemy import Connection, insert, select, update
 
-from registry.log.entries import make_leaf
+from registry.log.entries import PAUSE, make_leaf
 from registry.log.merkle import leaf_hash, root_of
 from registry.log.tiles import Edge, Tiles
 from registry.state.tables import LOG_ENTRIES, LOG_HEAD
+
+PAUSE_S = 300.0
+"""After so long without a mark that a server could write, a pause is noted."""
 
 
 class Batch:
@@ -25,12 +28,28 @@ class Batch:
         edge: Edge | None = None,
     ) -> None:
         self.connection = connection
+        self.clock = clock
         self.edge = edge or Edge()
         head = connection.execute(select(LOG_HEAD).with_for_update()).one()
         self.size: int = head.size
         self.alive_s: float = head.alive_s
         self.at_s: float = max(head.at_s, round(clock(), 3))
         self.rows: list[dict[str, Any]] = []
+
+    def after_pause(self) -> "Batch":
+        """Return the batch that follows the entry of a pause, if there was one, or this batch.
+
+        The entry is written already: the batch after it may ask for pauses.
+        """
+        if self.at_s - self.alive_s <= PAUSE_S:
+            return self
+        self.add(PAUSE, 0, {"from": self.alive_s, "to": self.at_s})
+        return Batch(self.connection, self.clock, self.finish())
+
+    def mark_alive(self) -> None:
+        """Mark that a server could write, though it may have had nothing to."""
+        self.alive_s = max(self.alive_s, self.at_s)
+        self.connection.execute(update(LOG_HEAD).values(alive_s=self.alive_s))
 
     def add(self, kind: str, subject: int, fields: Mapping[str, Any]) -> int:
         """Add an entry; return its position."""
@@ -52,5 +71,6 @@ class Batch:
         self.connection.execute(insert(LOG_ENTRIES), self.rows)
         size = self.size + len(self.rows)
         head = {"size": size, "root": root_of(tiles.read, 0, size), "at_s": self.at_s}
-        self.connection.execute(update(LOG_HEAD).values(**head, alive_s=self.at_s))
+        alive_s = max(self.alive_s, self.at_s)
+        self.connection.execute(update(LOG_HEAD).values(**head, alive_s=alive_s))
         return tiles.find_edge(size)

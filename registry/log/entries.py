@@ -5,13 +5,18 @@ accepted has `message` (as it was signed) and `verdict`, what the registry thoug
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from sqlalchemy import Connection, func, select
+
 from registry.errors import DamagedError
+from registry.state.tables import LOG_ENTRIES
 
 FARM, REPORT, PAUSE = "farm", "report", "pause"
+PAGE = 256
+PAGE_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +33,28 @@ class Entry:
     def fields(self) -> dict[str, Any]:
         """Return what the leaf says. Raises `DamagedError`."""
         return parse_leaf(self.leaf, self.position) if self.leaf is not None else {}
+
+
+def read_entries(connection: Connection, start: int, count: int = PAGE) -> list[Entry]:
+    """Return a page of entries from a position on: as many as have `PAGE_BYTES`, at least one."""
+    place = LOG_ENTRIES.c.position
+    after = select(LOG_ENTRIES).where(place >= start).order_by(place)
+    sizes = after.with_only_columns(func.length(LOG_ENTRIES.c.leaf)).limit(min(count, PAGE))
+    fitting = total = 0
+    for size in connection.execute(sizes).scalars():
+        total += size or 0
+        if fitting and total > PAGE_BYTES:
+            break
+        fitting += 1
+    return [Entry(*row) for row in connection.execute(after.limit(fitting))] if fitting else []
+
+
+def every_entry(connection: Connection) -> Iterator[Entry]:
+    """Yield all entries in their order."""
+    start = 0
+    while page := read_entries(connection, start):
+        yield from page
+        start = page[-1].position + 1
 
 
 def make_leaf(at_s: float, kind: str, fields: Mapping[str, Any]) -> bytes:

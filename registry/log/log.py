@@ -1,12 +1,12 @@
 """Reads the log: its head, its entries, and proofs."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 
 from sqlalchemy import Connection, select, update
 
 from registry.errors import AbsentError, ConflictError, DamagedError, NotAllowedError, RegistryError
-from registry.log.entries import Entry
+from registry.log.entries import Entry, read_entries
 from registry.log.merkle import prove_consistency, prove_inclusion, root_of
 from registry.log.notes import (
     COSIGNATURE,
@@ -15,16 +15,14 @@ from registry.log.notes import (
     Verifier,
     find_signature,
     parse_head,
-    parse_verifier,
     sign_head,
     split_note,
 )
 from registry.log.tiles import Tiles
 from registry.state.key import RegistryKey
-from registry.state.tables import COSIGNATURES, LOG_ENTRIES, LOG_HEAD
+from registry.state.tables import COSIGNATURES, LOG_HEAD
 from serving.database import Database, insert_new
 
-PAGE = 256
 CLOCK_S = 60.0
 
 
@@ -36,14 +34,14 @@ class Log:
         database: Database,
         key: RegistryKey,
         origin: str,
-        witnesses: tuple[str, ...] = (),
+        witnesses: Sequence[Verifier] = (),
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.database = database
         self.clock = clock
         self.key = key
         self.verifier = Verifier(origin, ED25519, key.public)
-        self.witnesses = [parse_verifier(text) for text in witnesses]
+        self.witnesses = witnesses
 
     def head(self) -> Head:
         """Return the head."""
@@ -69,36 +67,9 @@ class Log:
         return sign_head(head, self.verifier, self.key.sign)
 
     def entries(self, start: int, count: int) -> list[Entry]:
-        """Return entries from a position on."""
-        wanted = (
-            select(LOG_ENTRIES)
-            .where(LOG_ENTRIES.c.position >= start)
-            .order_by(LOG_ENTRIES.c.position)
-            .limit(min(count, PAGE))
-        )
+        """Return entries from a position on, a page at most."""
         with self.database.reading() as connection:
-            return [Entry(*row) for row in connection.execute(wanted)]
-
-    def every_entry(self, start: int = 0) -> Iterator[Entry]:
-        """Yield all entries from a position on, a page at a time."""
-        while page := self.entries(start, PAGE):
-            yield from page
-            start = page[-1].position + 1
-
-    def of_subject(
-        self, kind: str, subject: int, *, since_s: float = 0, before: int | None = None, count: int
-    ) -> list[Entry]:
-        """Return the newest entries of a node or farm, the newest first."""
-        wanted = select(LOG_ENTRIES).where(
-            LOG_ENTRIES.c.kind == kind, LOG_ENTRIES.c.subject == subject
-        )
-        if since_s:
-            wanted = wanted.where(LOG_ENTRIES.c.at_s >= since_s)
-        if before is not None:
-            wanted = wanted.where(LOG_ENTRIES.c.position < before)
-        wanted = wanted.order_by(LOG_ENTRIES.c.position.desc()).limit(count)
-        with self.database.reading() as connection:
-            return [Entry(*row) for row in connection.execute(wanted)]
+            return read_entries(connection, start, count)
 
     def prove_inclusion(self, position: int, size: int | None) -> tuple[Head, bytes, list[bytes]]:
         """Return a head, a leaf's hash, and the path from it. Raises `AbsentError`."""

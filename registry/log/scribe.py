@@ -117,7 +117,7 @@ class Scribe:
         """Carry out messages in one transaction; return the results in their order."""
         results: list[Any] = []
         with self.database.writing() as connection:
-            batch = Batch(connection, self.clock, self.edge)
+            batch = Batch(connection, self.clock, self.edge).after_pause()
             for handler, group in groupby(works, lambda work: work.handler):
                 results += handler(batch, [work.item for work in group])
             edge = batch.finish()

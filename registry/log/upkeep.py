@@ -1,6 +1,7 @@
 """What a server does for the log now and then: it marks that it runs, and forgets old leaves.
 
-A pause in which no server ran is an entry: nodes could not report, and lose nothing by it.
+A pause in which no server could write is an entry, which comes before whatever is written next:
+nodes could not report, and lose nothing by it.
 """
 
 import time
@@ -9,14 +10,13 @@ from collections.abc import Callable, Sequence
 from sqlalchemy import select, update
 
 from registry.log.batch import Batch
-from registry.log.entries import PAUSE, REPORT
+from registry.log.entries import REPORT
 from registry.log.scribe import Scribe
 from registry.names import DAY_S, day_of, days_of, month_of
 from registry.state.tables import LOG_ENTRIES, LOG_HEAD
 from serving.database import Database
 
 ALIVE_S = 60.0
-PAUSE_S = 300.0
 FORGET_S = 3600.0
 FORGOTTEN = 2000  # leaves of one transaction: others wait meanwhile
 
@@ -37,16 +37,9 @@ class Upkeep:
         self.clock = clock
         self.forgotten = 0  # whatever is before this position has been
 
-    def begin(self) -> None:
-        """Note in the log how long no server ran, if that was long."""
-        self.scribe.write_now(note_pause, None)
-        self.mark_alive()
-
     def mark_alive(self) -> None:
-        """Mark that a server runs."""
-        with self.database.writing() as connection:
-            now = round(self.clock(), 3)
-            connection.execute(update(LOG_HEAD).where(LOG_HEAD.c.alive_s < now).values(alive_s=now))
+        """Mark that a server runs and can write; a pause before that is noted first."""
+        self.scribe.write_now(mark_alive, None)
 
     def forget(self) -> int:
         """Remove the leaves of reports that are older than is kept; return how many."""
@@ -82,10 +75,9 @@ class Upkeep:
         return low
 
 
-def note_pause(batch: Batch, items: Sequence[None]) -> list[None]:
-    """Add the entry of a pause; the handler for the scribe."""
-    if batch.at_s - batch.alive_s > PAUSE_S:
-        batch.add(PAUSE, 0, {"from": batch.alive_s, "to": batch.at_s})
+def mark_alive(batch: Batch, items: Sequence[None]) -> list[None]:
+    """Mark that a server can write; the handler for the scribe."""
+    batch.mark_alive()
     return list(items)
 
 

@@ -51,7 +51,7 @@ class Credits:
 
 
 def pause_s(connection: Connection, start_s: float, end_s: float) -> float:
-    """Return how long no server of the registry ran between two times, as the log has it."""
+    """Return how long no server could write between two times, as the log has it."""
     wanted = select(LOG_ENTRIES).where(LOG_ENTRIES.c.kind == PAUSE, LOG_ENTRIES.c.at_s >= start_s)
     entries = [Entry(*row) for row in connection.execute(wanted)]
     return sum(overlap_s(entry, start_s, end_s) for entry in entries)

@@ -24,7 +24,8 @@ NONCE_BYTES = 16
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Where a node is: what its next report has to follow."""
+    """Where a node is: what its next report has to follow; `is_enrolled` is as the database has
+    it, whatever a batch adds."""
 
     number: int
     id: str
@@ -34,6 +35,7 @@ class Standing:
     reports: int
     at_s: float
     uptime_s: float
+    is_enrolled: bool = False
 
     def after(self, report: Report, at_s: float) -> "Standing":
         """Return where the node is after a report that was accepted."""
@@ -108,7 +110,7 @@ def judge(
 ) -> Judgement:
     """Return what a report that arrived at `at_s` is worth.
 
-    `pauses` gives the seconds between two times in which no server of the registry ran.
+    `pauses` gives the seconds between two times in which no server of the registry could write.
     """
     is_boot = last is None or last.boot != report.boot
     doubt = find_doubt(last, report, at_s)

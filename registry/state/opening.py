@@ -1,7 +1,9 @@
-"""Opens the state of a registry: where it is kept, and that its tables are of this version."""
+"""Opens the state of a registry: where it is kept, that its tables are of this version, and that
+its log is this registry's."""
 
-import time
 from pathlib import Path
+
+from sqlalchemy import select
 
 from registry.errors import SettingsError
 from registry.state.tables import LOG_HEAD, TABLES
@@ -33,7 +35,6 @@ def open_state(folder: Path, url: str) -> Database:
     """Return the database at `url`, else the one in `folder`, with all tables."""
     database = open_database(url) if url else open_file(folder / FILE_NAME)
     database.migrate(MIGRATIONS)
-    begin_log(database)
     return database
 
 
@@ -41,13 +42,24 @@ def open_in_memory() -> Database:
     """Return a database that ends with the process."""
     database = open_database("sqlite://")
     create_tables(database, *TABLES)
-    begin_log(database)
     return database
 
 
-def begin_log(database: Database) -> None:
-    """Make the head of an empty log, if there is no log yet."""
-    now = time.time()
-    row = {"id": 1, "size": 0, "root": EMPTY_ROOT, "at_s": 0.0, "alive_s": now}
+def begin_log(database: Database, origin: str, key: str, now_s: float) -> None:
+    """Make the head of an empty log if there is no log yet; else check that it is this one's.
+
+    Servers of one database that sign with different keys, or under different names, would show
+    heads that do not belong together. Raises `SettingsError`.
+    """
+    own = {"origin": origin, "key": key}
+    row = {"id": 1, "size": 0, "root": EMPTY_ROOT, "at_s": 0.0, "alive_s": now_s}
     with database.writing() as connection:
-        insert_new(connection, LOG_HEAD, row)
+        insert_new(connection, LOG_HEAD, {**row, **own})
+        head = connection.execute(select(LOG_HEAD.c.origin, LOG_HEAD.c.key)).one()
+    for name, value in head._mapping.items():
+        if own[name] != value:
+            raise SettingsError(
+                f"the database has the log of another registry: its {name} is {value}, and the"
+                f" settings' {name} is {own[name]}",
+                hint=f"use the {name} that the log was begun with, or another database",
+            )

@@ -29,6 +29,8 @@ LOG_HEAD = Table(
     "log_head",
     METADATA,
     Column("id", Integer, primary_key=True),  # 1
+    Column("origin", String(100), nullable=False),  # of the log, which never changes
+    Column("key", String(44), nullable=False),  # public key in base64; neither does it
     Column("size", BigInteger, nullable=False),
     Column("root", LargeBinary, nullable=False),
     Column("at_s", Double, nullable=False),  # of the last entry; never goes back

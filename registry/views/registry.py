@@ -9,7 +9,9 @@ from registry.availability.months import Availability
 from registry.errors import SettingsError
 from registry.farms.farms import Farms
 from registry.log.log import Log
+from registry.log.notes import parse_verifier
 from registry.log.scribe import Scribe
+from registry.names import show_key
 from registry.nodes.nodes import Nodes
 from registry.nodes.proofs import (
     CheckQuote,
@@ -19,7 +21,7 @@ from registry.nodes.proofs import (
 )
 from registry.settings import RegistrySettings
 from registry.state.key import RegistryKey, load_key, read_public_key
-from registry.state.opening import SCOPES, has_state, open_state
+from registry.state.opening import SCOPES, begin_log, has_state, open_state
 from registry.views.search import Search
 from registry.views.sums import Summary
 from serving.database import Database
@@ -58,23 +60,35 @@ def open_registry(settings: RegistrySettings) -> Registry:
             f"cannot use {settings.state}: there is no registry",
             hint=f"`zos registry init {settings.state}` makes one",
         )
+    return make_lasting(settings)
+
+
+def make_lasting(settings: RegistrySettings) -> Registry:
+    """Return the registry of `settings`, whose key and database are made if need be."""
     key = load_key(settings.key, settings.state)
-    return make_registry(settings, open_state(settings.state, settings.database), key)
+    return make_registry(settings, lambda: open_state(settings.state, settings.database), key)
 
 
 def make_registry(
     settings: RegistrySettings,
-    database: Database,
+    opener: Callable[[], Database],
     key: RegistryKey,
     clock: Callable[[], float] = time.time,
 ) -> Registry:
-    """Return the parts that work on a database."""
+    """Return the parts that work on a database, which is opened when nothing else is missing.
+
+    Raises `SettingsError`.
+    """
+    check_token = make_token_check([read_public_key(path) for path in settings.enrolment_key])
+    witnesses = [parse_verifier(text) for text in settings.witness]
+    database = opener()
+    begin_log(database, settings.origin, show_key(key.public), clock())
     search = Search(database, settings.interval, clock)
     return Registry(
         settings,
         database,
         key,
-        Log(database, key, settings.origin, tuple(settings.witness), clock),
+        Log(database, key, settings.origin, witnesses, clock),
         Scribe(database, clock),
         Farms(database),
         Nodes(database, key.secret, is_strict=settings.enrolled_only),
@@ -82,6 +96,6 @@ def make_registry(
         search,
         Summary(search),
         Tokens(database, SCOPES),
-        make_token_check([read_public_key(path) for path in settings.enrolment_key]),
+        check_token,
         check_tpm_quote,
     )

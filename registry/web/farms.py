@@ -11,22 +11,28 @@ from fastapi.responses import JSONResponse
 
 from common.errors import ZosError
 from common.farms import FARM_MAX
+from common.nodes.envelope import Envelope
 from registry.farms.farms import FarmAccepted, FarmChange
+from registry.names import show_key
 from registry.views.registry import Registry
 from registry.views.shown import show_farm
-from registry.web.limits import Limits
+from registry.web.limits import Charge, Limits
 from registry.web.models import Farm, FarmWritten
 from registry.web.shared import (
     MESSAGE,
     NO_CACHE,
+    check_charges,
     check_patience,
+    client_of,
     note_refusal,
     read_message,
     reading,
+    spend,
 )
 from serving.openapi import describe_problems
 from serving.tokens import Offer, Token
 
+ASK = "ask the registry's operator for a token"
 WRITTEN: dict[int | str, dict[str, Any]] = {
     201: {"description": "The farm is new", "model": FarmWritten},
     **describe_problems(401, 403),
@@ -48,8 +54,12 @@ def make_router(registry: Registry, limits: Limits) -> APIRouter:
         policy = registry.settings.farms
         may_register = policy == "open" or (policy == "token" and token is not None)
         try:
-            change = FarmChange(await read_message(request, "farm"), may_register)
+            envelope = await read_message(request, "farm")
+            charges = find_charges(limits, request, envelope, has_token=token is not None)
+            check_charges(request, charges)
+            change = FarmChange(envelope, may_register)
             done: FarmAccepted = await registry.scribe.write(registry.farms.accept, change)
+            spend(charges)  # not before: anybody may send again what an owner has signed
         except ZosError as error:
             note_refusal(request, limits.refusals, error)
             raise
@@ -62,3 +72,12 @@ def make_router(registry: Registry, limits: Limits) -> APIRouter:
         return JSONResponse(show_farm(registry.farms.find(number)), headers=NO_CACHE)
 
     return router
+
+
+def find_charges(
+    limits: Limits, request: Request, envelope: Envelope, *, has_token: bool
+) -> list[Charge]:
+    """Return what a message takes of the limits."""
+    size, address = len(envelope.signed), client_of(request)
+    charges = limits.of_farm(show_key(envelope.key), address, size)
+    return charges if has_token else [*charges, *limits.of_unproven(address, size, ASK)]

@@ -17,8 +17,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import PlainTextResponse, Response
 
 from registry.errors import AbsentError, RegistryError
-from registry.log.entries import Entry
-from registry.log.log import PAGE
+from registry.log.entries import PAGE, Entry
 from registry.log.notes import MAX_BYTES, Head
 from registry.views.registry import Registry
 from registry.web.limits import Limits
@@ -51,7 +50,7 @@ def make_router(registry: Registry, limits: Limits) -> APIRouter:
     def list_entries(
         start: Position = 0, count: Annotated[int, Query(ge=1, le=PAGE)] = PAGE
     ) -> JSONResponse:
-        """Return entries from a position on."""
+        """Return entries from a position on, of 1 MiB together or one: go on after the last."""
         entries = [show_entry(entry) for entry in log.entries(start, count)]
         return JSONResponse({"size": log.head().size, "entries": entries}, headers=NO_CACHE)
 

@@ -6,6 +6,7 @@ POST /api/v1/nodes/ID/reports  a message of the kind `report`
 """
 
 import time
+from collections.abc import Sequence
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Request
@@ -21,23 +22,25 @@ from registry.nodes.nodes import Accepted, Arrived
 from registry.nodes.proofs import NOTHING, check_proofs
 from registry.views.registry import Registry
 from registry.views.shown import show_node
-from registry.web.limits import Limits
+from registry.web.limits import Charge, Limits
 from registry.web.measures import Measures
 from registry.web.models import Expected, Node, Taken
 from registry.web.shared import (
     MESSAGE,
     NO_CACHE,
+    check_charges,
     check_patience,
     client_of,
     note_refusal,
     read_message,
     reading,
-    refuse,
+    spend,
 )
 from serving.openapi import describe_problems
 
 NodeId = Annotated[str, Path(max_length=64, description="an Ed25519 public key in base58")]
 FORGED = describe_problems(403)
+ENROL = "enrol the node: boot it from an image that a bootstrap server of the farm has made"
 
 
 def make_router(registry: Registry, limits: Limits, measures: Measures) -> APIRouter:
@@ -107,24 +110,20 @@ class Reception:
         own = self.registry
         last = await run_in_threadpool(own.nodes.standing, node)
         check_order(last, report, own.nodes.nonce(node, last))  # else anybody may have sent it
-        self.check_amount(request, node, len(envelope.signed))
-        if report.kind != REGISTER:
-            return Arrived(envelope, report, body, NOTHING)
-        if last is None:
-            self.check_new(request)
-        proofs = await run_in_threadpool(
-            check_proofs, report, body, own.check_token, own.check_quote
-        )
+        size, address = len(envelope.signed), client_of(request)
+        charges = self.limits.of_report(node, size)
+        pay(request, charges if last else [*charges, self.limits.of_new_node(address)])
+        proofs = NOTHING
+        if report.kind == REGISTER:
+            proofs = await run_in_threadpool(
+                check_proofs, report, body, own.check_token, own.check_quote
+            )
+        if proofs.enrolled_for is None and not (last and last.is_enrolled):
+            pay(request, self.limits.of_unproven(address, size, ENROL))
         return Arrived(envelope, report, body, proofs)
 
-    def check_amount(self, request: Request, node: str, size: int) -> None:
-        """Raise `TooManyRequestsError` for a node that reports too often or too much."""
-        wait_s = self.limits.reports.take(node) or self.limits.bytes.take(node, size)
-        if wait_s:
-            refuse(request, wait_s, "of this node")
 
-    def check_new(self, request: Request) -> None:
-        """Raise `TooManyRequestsError` for an address with too many new nodes."""
-        wait_s = self.limits.new_nodes.take(client_of(request))
-        if wait_s:
-            refuse(request, wait_s)
+def pay(request: Request, charges: Sequence[Charge]) -> None:
+    """Take what a report takes. Raises `TooManyRequestsError`, and then it took nothing."""
+    check_charges(request, charges)
+    spend(charges)

@@ -1,6 +1,6 @@
 """What the routes share."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from fastapi import APIRouter, Request
@@ -8,12 +8,19 @@ from pydantic import BaseModel, Field
 
 from common.errors import ZosError
 from common.nodes.envelope import MAX_BYTES, Envelope, open_envelope
-from serving.bodies import read_body
+from registry.web.limits import Charge
+from serving.bodies import BodyTooLargeError, read_body
 from serving.rates import RateLimit, TooManyRequestsError
 
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
 NO_CACHE = {"Cache-Control": "no-cache"}
 PLAIN = "text/plain; charset=utf-8"
+SIZES = {
+    "report": (MAX_BYTES, "leave parts of `dmi` out"),
+    "farm": (32 << 10, "shorten the description, or use a smaller certificate"),
+}
+"""How many bytes a message has at most, by its kind, and what to do about more. The log keeps those
+of farms for ever."""
 
 
 class Message(BaseModel):
@@ -44,8 +51,16 @@ def reading(router: APIRouter, path: str, **options: Any) -> Callable[[Endpoint]
 
 
 async def read_message(request: Request, kind: str) -> Envelope:
-    """Return the signed message that a request carries. Raises `EnvelopeError`."""
-    return open_envelope(await read_body(request, MAX_BYTES, is_guest=True), kind)
+    """Return the signed message that a request carries.
+
+    Raises `EnvelopeError`, and `BodyTooLargeError`.
+    """
+    most, hint = SIZES[kind]
+    try:
+        return open_envelope(await read_body(request, most, is_guest=True), kind)
+    except BodyTooLargeError as error:
+        error.hint = hint
+        raise
 
 
 def client_of(request: Request) -> str:
@@ -55,9 +70,23 @@ def client_of(request: Request) -> str:
 
 def check_patience(request: Request, limit: RateLimit) -> None:
     """Raise `TooManyRequestsError` for a client whose messages were refused too often."""
-    tokens = limit.count(client_of(request))
-    if limit.rate > 0 and tokens < 1:
-        refuse(request, (1 - tokens) / limit.rate)
+    wait_s = limit.find_wait(client_of(request))
+    if wait_s:
+        refuse(request, TooManyRequestsError(wait_s))
+
+
+def check_charges(request: Request, charges: Sequence[Charge]) -> None:
+    """Raise `TooManyRequestsError` unless all limits have what a message takes of them."""
+    for charge in charges:
+        wait_s = charge.limit.find_wait(charge.whose, charge.amount)
+        if wait_s:
+            refuse(request, TooManyRequestsError(wait_s, charge.fault, hint=charge.hint))
+
+
+def spend(charges: Sequence[Charge]) -> None:
+    """Take from all limits what a message takes."""
+    for charge in charges:
+        charge.limit.take(charge.whose, charge.amount)
 
 
 def note_refusal(request: Request, limit: RateLimit, error: ZosError) -> None:
@@ -67,7 +96,7 @@ def note_refusal(request: Request, limit: RateLimit, error: ZosError) -> None:
         limit.take(client_of(request))
 
 
-def refuse(request: Request, wait_s: float, whose: str = "from this address") -> None:
-    """Raise `TooManyRequestsError`, and count it."""
+def refuse(request: Request, error: TooManyRequestsError) -> None:
+    """Raise an error, and count it."""
     request.app.state.kit.metrics.rejected.labels("rate_limit").inc()
-    raise TooManyRequestsError(wait_s, whose)
+    raise error

@@ -10,16 +10,15 @@ from registry.app import create_app
 from registry.farms.farms import FarmChange
 from registry.names import show_key
 from registry.settings import RegistrySettings
-from registry.state.key import load_key
-from registry.state.opening import make_folder, open_state
-from registry.views.registry import make_registry
+from registry.state.opening import make_folder
+from registry.views.registry import make_lasting
 
 
 def prepare_registry(folder: Path, farm: int) -> FastAPI:
     """Return the application of a new registry in `folder` that has one farm."""
     make_folder(folder)
     settings = RegistrySettings(state=folder)
-    registry = make_registry(settings, open_state(folder, ""), load_key(None, folder))
+    registry = make_lasting(settings)
     message = open_envelope(register_farm(farm), "farm")
     registry.scribe.write_now(registry.farms.accept, FarmChange(message))
     return create_app(registry)

@@ -51,7 +51,7 @@ class SignInLimits:
         with self.lock:
             wait_s = self.known.take(f"{name} {network}") if is_known else self.strangers.take(name)
         if wait_s:
-            raise TooManyRequestsError(wait_s, "for this account")
+            raise TooManyRequestsError(wait_s, "too many requests for this account")
 
     def is_known(self, name: str, network: str) -> bool:
         """Return whether the account has signed in from this network before."""

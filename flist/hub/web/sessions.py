@@ -33,7 +33,7 @@ from flist.server import api
 from flist.server.signin import PURPOSE
 from serving.bodies import read_body
 from serving.openapi import describe_problems
-from serving.rates import RateLimit, TooManyRequestsError
+from serving.rates import OF_THIS_KIND, RateLimit, TooManyRequestsError
 from serving.tokens import DAY_S
 
 MAX_BODY_BYTES = 16 << 10
@@ -106,7 +106,7 @@ async def check_password(hub: Hub, request: Request, name: str, password: str, w
     metrics = request.app.state.kit.metrics
     if pool.waiting >= MAX_WAITING:  # clients of many addresses
         metrics.rejected.labels("rate_limit").inc()
-        raise TooManyRequestsError(1, "of this kind")
+        raise TooManyRequestsError(1, OF_THIS_KIND)
     try:
         text: str = await pool.run(
             hub.sign_ins.by_password, name, password, address_of(request), wish

@@ -26,7 +26,7 @@ from tests.helpers.waiting import wait_until
 def make_real_site() -> Site:
     """Return a registry whose clock is this machine's."""
     settings = RegistrySettings(state=Path("/nonexistent"))
-    registry = make_registry(settings, open_in_memory(), RegistryKey(KEY), time.time)
+    registry = make_registry(settings, open_in_memory, RegistryKey(KEY), time.time)
     return Site(registry, create_app(registry), time.time(), Farmer(1))
 
 

@@ -45,3 +45,4 @@ def test_settings_and_container_have_settings_that_exist() -> None:
     assert f'ENTRYPOINT ["{PROGRAM}", "registry"]' in text
     settings = load_settings(RegistrySettings, {}, PACKAGING / "registry.toml")
     assert (settings.farms, settings.origin) == ("token", "registry.example.org")
+    assert (settings.enrolment_key, settings.key) == ([], None)  # files that nobody has made yet

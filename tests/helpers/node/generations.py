@@ -149,7 +149,6 @@ class Lab:
         for part in parts:
             if is_well:
                 services.wait_until_up(part.names)
-            part.is_settled = True
             part.start()
         parameters = self.preparer.parameters
         site = Site(

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from fastapi import FastAPI
+from sqlalchemy import update
 
 from common.nodes.envelope import open_envelope, seal
 from common.nodes.nodeid import node_id
@@ -21,6 +22,7 @@ from registry.nodes.proofs import NOTHING
 from registry.settings import RegistrySettings
 from registry.state.key import RegistryKey
 from registry.state.opening import open_in_memory
+from registry.state.tables import LOG_HEAD
 from registry.views.registry import Registry, make_registry
 from serving.database import Database
 from tests.helpers.asgi import Answer, ask, send_body
@@ -115,13 +117,24 @@ class Site:
     app: FastAPI
     now_s: float = BEGIN_S
     farmer: Farmer = field(default_factory=lambda: Farmer(1))
+    is_running: bool = True  # and can write
+    alive_s: float = 0.0
 
     def clock(self) -> float:
         """Return the time."""
         return self.now_s
 
+    def mark_alive(self) -> None:
+        """Mark what a server that runs has marked by now: there was no pause."""
+        if self.is_running and self.alive_s < self.now_s:
+            self.alive_s = self.now_s
+            later = update(LOG_HEAD).where(LOG_HEAD.c.alive_s < self.now_s)
+            with self.registry.database.writing() as connection:
+                connection.execute(later.values(alive_s=self.now_s))
+
     def send(self, method: str, path: str, body: bytes = b"", **headers: str) -> tuple[int, Any]:
         """Send a request."""
+        self.mark_alive()
         if method == "GET":
             answer = ask(self.app, path, **headers)
         else:
@@ -130,6 +143,7 @@ class Site:
 
     def send_directly(self, method: str, path: str, body: bytes) -> tuple[int, Any]:
         """Take a node's report, or give its nonce, without HTTP: for thousands of reports."""
+        self.mark_alive()
         nodes, name = self.registry.nodes, path.split("/")[4]
         if method == "GET":
             return 200, {"nonce": nodes.nonce(name, nodes.standing(name))}
@@ -171,12 +185,16 @@ class Site:
 
 def make_site(*, database: Database | None = None, **settings: Any) -> Site:
     """Return a registry with limits that tests do not meet, unless they ask for them."""
-    relaxed = {"node_reports_per_minute": 0, "refusals_per_minute": 0, "new_nodes_per_minute": 0}
+    names = ("node_reports_per_minute", "refusals_per_minute", "new_nodes_per_minute")
+    relaxed = dict.fromkeys((*names, "farm_messages_per_day"), 0)
     chosen = RegistrySettings(state=Path("/nonexistent"), **{**relaxed, **settings})
     key = RegistryKey(Ed25519PrivateKey.from_private_bytes(bytes(32)))
     times: list[Site] = []
     registry = make_registry(
-        chosen, database or open_in_memory(), key, lambda: times[0].now_s if times else BEGIN_S
+        chosen,
+        lambda: database or open_in_memory(),
+        key,
+        lambda: times[0].now_s if times else BEGIN_S,
     )
     site = Site(registry, create_app(registry))
     times.append(site)

@@ -55,6 +55,8 @@ def make_tokens_and_log() -> None:
     op.create_table(
         "log_head",
         sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("origin", sa.String(length=100), nullable=False),
+        sa.Column("key", sa.String(length=44), nullable=False),
         sa.Column("size", sa.BigInteger(), nullable=False),
         sa.Column("root", sa.LargeBinary(), nullable=False),
         sa.Column("at_s", sa.Double(), nullable=False),

@@ -118,7 +118,7 @@ def test_a_pause_of_the_registry_costs_a_node_nothing() -> None:
     reboot(site, node, 0)
     upkeep.mark_alive()
     site.now_s += 5 * 3600
-    upkeep.begin()  # the server was down for five hours
+    upkeep.mark_alive()  # the server was down for five hours
     assert site.send("GET", f"/api/v1/nodes/{node.id}/availability/2026-10")[0] == 409
     site.now_s += 600
     assert node.report()[0] == 200
@@ -127,6 +127,43 @@ def test_a_pause_of_the_registry_costs_a_node_nothing() -> None:
     assert found["up_ms"] == BEAT_S * 1000
     site.now_s += 40 * DAY_S
     assert read_file(site, node, "2026-11")["up_ms"] == (5 * 3600 + 600 - BEAT_S) * 1000
+    site.check()
+
+
+@pytest.mark.parametrize("is_marked_first", [False, True])
+def test_a_database_that_was_away_costs_a_node_nothing(is_marked_first: bool) -> None:
+    site, node = make()
+    upkeep = Upkeep(site.registry.database, site.registry.scribe, 0, site.clock)
+    beat(site, node, DAY_S)
+    site.is_running = False  # servers run, and cannot write
+    site.now_s += 5 * 3600
+    if is_marked_first:
+        upkeep.mark_alive()
+    assert node.report()[0] == 200
+    site.is_running = True
+    entries = site.get("/api/v1/log/entries?start=37")["entries"]
+    assert [entry["kind"] for entry in entries] == ["report", "pause", "report"]
+    site.now_s = BEGIN_S + 40 * DAY_S
+    assert read_file(site, node)["up_ms"] == (DAY_S + 5 * 3600) * 1000
+    site.check()
+
+
+@pytest.mark.parametrize("until_s", [7200 - 30.0, 7200 + 3 * 3600.0])
+def test_a_file_is_not_signed_in_a_pause_that_is_not_noted_yet(until_s: float) -> None:
+    site, node = make()
+    reboot(site, node, OCTOBER_S - BEAT_S)
+    beat(site, node, BEAT_S - 1)
+    site.now_s = BEGIN_S + OCTOBER_S + 7200 - 30  # the last mark of a server
+    site.mark_alive()
+    site.is_running = False
+    address = f"/api/v1/nodes/{node.id}/availability/2026-10"
+    site.now_s = BEGIN_S + OCTOBER_S + until_s + 31
+    assert site.send("GET", address)[0] == 409
+    site.now_s = BEGIN_S + OCTOBER_S + 4 * 3600
+    assert node.report()[0] == 200  # it counts to the end of October, and after
+    site.is_running = True
+    site.now_s += DAY_S
+    assert read_file(site, node)["up_ms"] == BEAT_S * 1000
     site.check()
 
 

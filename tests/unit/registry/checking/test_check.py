@@ -129,7 +129,6 @@ def test_what_is_kept_as_hashes_only_is_still_checked() -> None:
     upkeep = Upkeep(site.registry.database, site.registry.scribe, 1, site.clock)
     for step in range(70 * 6):  # reports every four hours until the middle of December
         site.now_s += 4 * 3600
-        upkeep.mark_alive()
         for node in nodes[: 1 if step > 100 else 2]:
             node.start() if step % 50 == 0 else None
             assert (node.register() if node.sequence == 0 else node.report())[0] == 200

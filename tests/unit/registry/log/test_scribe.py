@@ -11,8 +11,6 @@ from common.errors import ZosError
 from registry.errors import BusyError
 from registry.log import scribe as scribes
 from registry.log.batch import Batch
-from registry.log.scribe import Scribe
-from registry.state.opening import open_in_memory
 from tests.helpers.registry.site import make_site
 
 
@@ -37,7 +35,7 @@ def test_what_waits_is_written_together() -> None:
         assert go_on.wait(30)
         return add(batch, items)
 
-    scribe = Scribe(open_in_memory())
+    scribe = make_site().registry.scribe
     first = scribe.submit(slow, 1)
     assert begun.wait(30)
     others = [scribe.submit(slow, number) for number in range(2, 102)]
@@ -48,7 +46,7 @@ def test_what_waits_is_written_together() -> None:
 
 
 def test_each_message_has_its_own_result() -> None:
-    scribe = Scribe(open_in_memory())
+    scribe = make_site().registry.scribe
     hold = threading.Event()
     scribe.submit(lambda _, items: [hold.wait(30) for _ in items], None)
     futures = [scribe.submit(add, item) for item in (5, -1, 0, 6)]
@@ -66,7 +64,7 @@ def test_each_message_has_its_own_result() -> None:
 def test_a_scribe_that_is_behind_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scribes, "WAITING", 1)
     monkeypatch.setattr(scribes, "WAIT_S", 0.05)
-    scribe = Scribe(open_in_memory())
+    scribe = make_site().registry.scribe
     begun, go_on = threading.Event(), threading.Event()
 
     def stuck(_: Batch, items: Sequence[Any]) -> list[Any]:
