@@ -21,12 +21,18 @@ pytestmark = [pytest.mark.vm, pytest.mark.matrix, pytest.mark.timeout(2400)]
 UPDATE_S = 400
 VERSION = "9.9.9"
 BOOT_ID = "sys/kernel/random/boot_id"
+# In a process of its own, as the agent ends with the other services.
 REBOOT = """
-import sys
+import os, sys
 from pathlib import Path
-sys.path.append("/usr/lib/zero-os")
-from common.ipc.client import call
-print(call(Path("/run/zero-os/door/socket"), "power.reboot", 250.0, kexec=True))
+if os.fork() == 0:
+    os.setsid()
+    console = os.open("/dev/console", os.O_WRONLY)
+    for number in (1, 2):
+        os.dup2(console, number)
+    sys.path.append("/usr/lib/zero-os")
+    from common.ipc.client import call
+    call(Path("/run/zero-os/door/socket"), "power.reboot", 250.0, kexec=True)
 """
 
 
@@ -73,7 +79,7 @@ def test_a_node_starts_the_kernel_of_its_channel_without_the_firmware(
         second = publish_second(site, core_hub)
         machine.wait_for_console_text(f"update: generation 2 runs {second}", UPDATE_S)
         machine.wait_for_console_text(f"{second}: report: its kernel needs a reboot", UPDATE_S)
-        assert machine.guest.python(REBOOT) == "{}\n"
+        machine.guest.python(REBOOT)
         machine.wait_for_console_text(f"kernel and initramfs of {VERSION} are loaded", UPDATE_S)
         started = machine.wait_for_console_text("starting the loaded kernel now", UPDATE_S)
         since = started.number
