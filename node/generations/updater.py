@@ -356,8 +356,6 @@ class Updater:
         try:
             if self.switch is not None:
                 self.switch.undo()
-            if FIRMWARE in self.new and (old := self.flists().get(FIRMWARE)):
-                ROOTS[FIRMWARE](old)
         finally:
             self.locked.close()
         self.feed(Event(Kind.BACK))
@@ -365,7 +363,11 @@ class Updater:
     def abandon(self) -> None:
         """Unmount what was fetched for nothing."""
         self.locked.close()
-        self.clear_away(self.new.values())
+        try:
+            if FIRMWARE in self.new and (old := self.flists().get(FIRMWARE)):
+                ROOTS[FIRMWARE](old)
+        finally:
+            self.clear_away(self.new.values())
 
     def clear_away(self, flists: Iterable[Flist]) -> None:
         """Unmount what is not used any more."""

@@ -152,6 +152,23 @@ def test_a_flist_that_is_refused_changes_nothing(lab: Lab) -> None:
     assert "core-a" not in lab.zinit.client.list()
 
 
+def test_firmware_that_was_fetched_for_nothing_is_not_looked_into(
+    lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "firmware-path"
+    monkeypatch.setattr("node.flists.mounts.FIRMWARE_PATH", path)
+    firmware = {"usr/lib/firmware/card.bin": "1"}
+    first = lab.release("1", firmware=firmware, workload=WORKLOAD)
+    lab.boot(first)
+    before = path.read_text()
+    assert first.flists[0].sha256[:16] in before
+    bad = lab.release("2", 2, firmware={"usr/lib/firmware/card.bin": "2"}, workload=NEW_WEB)
+    del lab.flists[bad.flists[1].sha256]
+    assert "its signature is wrong" in lab.apply(bad).reason
+    assert path.read_text() == before
+    assert len(lab.mounted()) == 2
+
+
 def test_a_node_that_comes_up_again_meanwhile_does_not_blame_the_release(lab: Lab) -> None:
     lab.boot(lab.release("1", workload=WORKLOAD))
     (part,) = lab.updater.site.parts
