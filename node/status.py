@@ -5,12 +5,16 @@ import json
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from node.admission import read_about
 from node.flists.cache import DiskCache
-from node.flists.part import Part
+from node.flists.model import Flist
 from node.model import BootParameters
 from node.problems import Problems
+
+if TYPE_CHECKING:
+    from node.flists.part import Part
 
 NETWORK = Path("/run/zero-os/network.json")  # of the network service
 Generations = Callable[[], tuple[int, dict[str, object]]]
@@ -47,7 +51,7 @@ class Status:
         return {
             "release": updates.get("running") or self.about.get("VERSION_ID", ""),
             "boot_version": self.about.get("VERSION_ID", ""),
-            "set": [describe_part(part) for part in self.parts if part.flist],
+            "set": [describe_flist(flist) for part in self.parts if (flist := part.flist)],
             "stage": self.stage,
             "since": self.since,
             "hubs": [{"url": hub, "ms": in_ms(answer)} for hub, answer in self.hubs.items()],
@@ -67,10 +71,8 @@ def first_generation() -> tuple[int, dict[str, object]]:
     return 1, {"state": "idle"}
 
 
-def describe_part(part: Part) -> dict[str, object]:
+def describe_flist(flist: Flist) -> dict[str, object]:
     """Return what is mounted for a role."""
-    flist = part.flist
-    assert flist is not None
     fields = ("role", "name", "sha256", "version")
     return {name: getattr(flist, name) for name in fields}
 

@@ -94,7 +94,11 @@ class Part:
         with self.lock:
             if self.flist is None:  # else another one was adopted meanwhile
                 self.flist = flist
-                self.mount(flist, sources)
+                try:
+                    self.mount(flist, sources)
+                except BaseException:
+                    self.clean_up()
+                    raise
         self.told(self, "mounted")
         return True
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from common.files import write_atomic
 from node.flists.model import FLISTS, Wanted
-from node.generations.machine import Record, State
+from node.generations.machine import Event, Kind, Record, State, abandon
 
 SAVED = FLISTS.parent / "generations.json"
 INTERRUPTED = "bring-up ended during the update"
@@ -31,22 +31,16 @@ def load(path: Path = SAVED) -> Saved | None:
     """Return what was remembered, None if nothing was.
 
     An update under way then has failed: bring-up has ended in it, and only the old set is known to
-    be good.
+    be good. One of which nothing has run yet is not to blame, and may be tried again.
     """
     try:
         value = json.loads(path.read_bytes())
     except FileNotFoundError:
         return None
     record = Record(**value["record"] | {"state": State(value["record"]["state"])})
+    if record.state not in (State.IDLE, State.FETCHING):
+        record = replace(record, bad=record.target, bad_sequence=record.target_sequence)
     if record.state != State.IDLE:
-        record = replace(
-            record,
-            state=State.IDLE,
-            bad=record.target,
-            bad_sequence=record.target_sequence,
-            reason=INTERRUPTED,
-            target="",
-            is_undo=False,
-        )
+        record, _ = abandon(record, Event(Kind.FAILED, reason=INTERRUPTED))
     running, before = (tuple(Wanted(**row) for row in value[key]) for key in ("running", "before"))
     return Saved(record, running, before)

@@ -68,12 +68,12 @@ class Updater:
         self.lock = threading.RLock()
         self.actions: queue.Queue[Action] = queue.Queue()
         self.held = Held("")
-        self.target = Held("")
+        self.asked = self.target = Held("")
         self.new: dict[str, Flist] = {}
         self.names: dict[str, frozenset[str]] = {}
         self.switch: Switch | None = None
         self.locked = contextlib.ExitStack()
-        self.is_over = False
+        self.had_hub = self.is_over = False
         self.leftovers = Leftovers(site.services)
         self.tell_problem(saved.record)
 
@@ -127,8 +127,8 @@ class Updater:
                     f"cannot apply {release}: it was given up: {record.reason}",
                     hint="publish another release; an operator may try it again",
                 )
-            self.target = self.held
             self.feed(Event(Kind.APPLY, release, self.held.sequence))
+            self.asked = self.held
             return {}
 
     def rollback(self, _: Peer) -> dict[str, object]:
@@ -136,15 +136,20 @@ class Updater:
         with self.lock:
             if self.record.state == State.IDLE:
                 self.demand_settled()
-                self.target = Held(self.record.before, flists=self.saved.before)
             self.feed(Event(Kind.UNDO))
             return {}
 
     def demand_settled(self) -> None:
-        """Raise `BusyError` unless all of the node has come up: only that can be compared."""
-        late = [part.wanted.role for part in self.site.parts if not part.is_settled]
+        """Raise `BusyError` unless all flists are mounted: only these can be compared.
+
+        A service that does not run is not waited for: a release may come to mend it.
+        """
+        parts = self.site.parts
+        late = [part.wanted.role for part in parts if not (part.flist or part.is_settled)]
         if late:
-            raise BusyError(f"cannot update: {', '.join(late)} is not up yet", hint="see status")
+            raise BusyError(
+                f"cannot update: {', '.join(late)} is not mounted yet", hint="see status"
+            )
 
     # What the thread does
 
@@ -155,10 +160,19 @@ class Updater:
             after, actions = step(before, event, time.time())
             if after == before and not actions:
                 return
-            self.remember(replace(self.saved, record=after))
+            is_next = after.generation != before.generation
+            self.remember(self.next_saved(after) if is_next else replace(self.saved, record=after))
             self.tell(before, after)
         for action in actions:
             self.actions.put(action)
+
+    def next_saved(self, record: Record) -> Saved:
+        """Return what is to be remembered of a new generation, and of the one before it."""
+        running = self.flists()
+        now = {
+            role: flist for role, flist in (running | self.new).items() if not self.is_gone(role)
+        }
+        return Saved(record, by_digest(now), by_digest(running) if record.before else ())
 
     def remember(self, saved: Saved) -> None:
         """Keep the state; one that can't be written must not stop the way back."""
@@ -224,6 +238,9 @@ class Updater:
 
     def fetch(self) -> None:
         """Fetch, verify and mount what the new set has and the old one has not."""
+        with self.lock:  # so that `apply` has noted what it asks for
+            before = Held(self.record.before, flists=self.saved.before)
+            self.target = before if self.record.is_undo else self.asked
         running = self.flists()
         self.new = {}
         for wanted in self.target.flists:
@@ -245,8 +262,9 @@ class Updater:
         self.feed(Event(Kind.FETCHED))
 
     def move(self) -> None:
-        """Move the services."""
+        """Move the services; from a set that has no hub none is expected afterwards, either."""
         services = self.site.services
+        self.had_hub = self.site.is_hub_there()
         down = services.unsettled()
         moves = self.plan()
         self.switch = Switch(services, moves, down)
@@ -286,7 +304,7 @@ class Updater:
         names -= self.switch.down
         moved = [move.name for move in self.switch.moves if move.files and move.name in names]
         pids = {name: services.pid(name) for name in moved}
-        is_there = site.is_hub_there if site.is_hub_there() else None
+        is_there = site.is_hub_there if self.had_hub else None
         health = Health(services.client, names, pids, is_there)
         deadline = time.monotonic() + site.watch_s
         while time.monotonic() < deadline:
@@ -311,8 +329,6 @@ class Updater:
             self.hand_over()
         finally:
             self.locked.close()
-        earlier = by_digest(before) if self.record.before else ()
-        self.remember(Saved(self.record, by_digest(self.flists()), earlier))
         self.clear_away(before.values())
 
     def hand_over(self) -> None:
@@ -340,8 +356,6 @@ class Updater:
         try:
             if self.switch is not None:
                 self.switch.undo()
-            if FIRMWARE in self.new and (old := self.flists().get(FIRMWARE)):
-                ROOTS[FIRMWARE](old)
         finally:
             self.locked.close()
         self.feed(Event(Kind.BACK))
@@ -349,7 +363,11 @@ class Updater:
     def abandon(self) -> None:
         """Unmount what was fetched for nothing."""
         self.locked.close()
-        self.clear_away(self.new.values())
+        try:
+            if FIRMWARE in self.new and (old := self.flists().get(FIRMWARE)):
+                ROOTS[FIRMWARE](old)
+        finally:
+            self.clear_away(self.new.values())
 
     def clear_away(self, flists: Iterable[Flist]) -> None:
         """Unmount what is not used any more."""

@@ -14,7 +14,8 @@ from flist.pack.pack import pack
 from flist.store.routed import parse_route
 from node.door.callers import API, UPDATE
 from node.flists import start
-from node.flists.model import Flist, Wanted
+from node.flists.model import FIRMWARE, Flist, Wanted
+from node.flists.mounts import ROOTS
 from node.flists.part import Part
 from node.flists.prepare import Preparer
 from node.generations import leftovers, saved, updater
@@ -116,6 +117,8 @@ class Lab:
         shutil.copy(file, flist.meta)
         self.zinit.write(flist.service, "exec: sleep 1000")
         self.zinit.client.monitor(flist.service)
+        if wanted.role == FIRMWARE:
+            ROOTS[FIRMWARE](flist)
         return flist
 
     def forget(self, _client: Any, flist: Flist) -> None:
@@ -148,7 +151,6 @@ class Lab:
         for part in parts:
             if is_well:
                 services.wait_until_up(part.names)
-            part.is_settled = True
             part.start()
         site = Site(
             parts=parts,

@@ -13,9 +13,10 @@ from node.flists.cache import DiskCache
 from node.flists.model import Flist, Wanted
 from node.generations import reboots
 from node.generations.leftovers import Leftovers
-from node.generations.machine import BusyError, State
+from node.generations.machine import BusyError, Event, Kind, Record, State
 from node.generations.reboots import Reboots
 from node.generations.saved import INTERRUPTED, Saved, load, save
+from node.generations.updater import Updater
 from tests.helpers.needs import need_root, need_tool
 from tests.helpers.node.generations import DAEMON, OPERATOR, Lab
 from tests.helpers.waiting import wait_until
@@ -151,19 +152,39 @@ def test_a_flist_that_is_refused_changes_nothing(lab: Lab) -> None:
     assert "core-a" not in lab.zinit.client.list()
 
 
+def test_firmware_that_was_fetched_for_nothing_is_not_looked_into(
+    lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "firmware-path"
+    monkeypatch.setattr("node.flists.mounts.FIRMWARE_PATH", path)
+    firmware = {"usr/lib/firmware/card.bin": "1"}
+    first = lab.release("1", firmware=firmware, workload=WORKLOAD)
+    lab.boot(first)
+    before = path.read_text()
+    assert first.flists[0].sha256[:16] in before
+    bad = lab.release("2", 2, firmware={"usr/lib/firmware/card.bin": "2"}, workload=NEW_WEB)
+    del lab.flists[bad.flists[1].sha256]
+    assert "its signature is wrong" in lab.apply(bad).reason
+    assert path.read_text() == before
+    assert len(lab.mounted()) == 2
+
+
 def test_a_node_that_comes_up_again_meanwhile_does_not_blame_the_release(lab: Lab) -> None:
     lab.boot(lab.release("1", workload=WORKLOAD))
     (part,) = lab.updater.site.parts
+    mounted = part.flist
 
     def mount_late(wanted: Wanted, old: Flist | None, others: Leftovers) -> Flist | None:
-        part.is_settled = False  # its mount has ended
-        return lab.mount(wanted, old, others)
+        try:
+            return lab.mount(wanted, old, others)
+        finally:
+            part.flist = None  # its mount has ended
 
     lab.updater.site.mount_beside = mount_late
     record = lab.apply(lab.release("2", 2, workload=NEW_WEB))
     assert (record.running, record.bad) == ("1", "")
-    assert record.reason == "cannot update: workload is not up yet"
-    part.is_settled, lab.updater.site.mount_beside = True, lab.mount
+    assert record.reason == "cannot update: workload is not mounted yet"
+    part.flist, lab.updater.site.mount_beside = mounted, lab.mount
     assert lab.apply(lab.held).running == "2"
 
 
@@ -171,19 +192,24 @@ def test_a_node_that_loses_its_hub_goes_back(lab: Lab, monkeypatch: pytest.Monke
     monkeypatch.setattr("node.generations.health.HUB_EVERY_S", 0.1)
     monkeypatch.setattr("node.generations.health.HUB_WITHIN_S", 0.2)
     lab.boot(lab.release("1", workload=WORKLOAD))
-    answers = iter([True, True])
-    lab.updater.site.is_hub_there = lambda: next(answers, False)
+    web = lab.pid("web")
+    lab.updater.site.is_hub_there = lambda: lab.pid("web") == web  # the new one cuts it off
     record = lab.apply(lab.release("2", 2, workload=NEW_WEB))
     assert record.running == "1"
     assert "no hub answers" in record.reason
 
 
 def test_a_service_that_was_down_before_does_not_count(lab: Lab) -> None:
+    """Nor does it keep the release away that mends it."""
     tree = {**WORKLOAD, "etc/zinit/bad.yaml": "exec: [", "etc/zinit/down.yaml": "exec: /bin/no\n"}
     first = lab.release("1", workload={**tree})
     lab.boot(first, is_well=False)
+    assert not any(part.is_settled for part in lab.updater.site.parts)
     record = lab.apply(lab.release("2", 2, workload={**tree, "bin/web": "@another web"}))
     assert record.running == "2"
+    mended = {**WORKLOAD, "etc/zinit/down.yaml": UNIT.format("web")}
+    assert lab.apply(lab.release("3", 3, workload=mended)).running == "3"
+    assert lab.zinit.client.list()["down"] == "Running"
 
 
 def test_an_operator_goes_back(lab: Lab) -> None:
@@ -244,6 +270,44 @@ def test_an_update_that_bring_up_did_not_survive_has_failed(lab: Lab, tmp_path: 
     assert (found.record.state, found.record.reason) == (State.IDLE, INTERRUPTED)
     lab.updater.rollback(OPERATOR)
     lab.end()
+
+
+def test_a_release_that_bring_up_was_fetching_when_it_ended_is_not_to_blame(tmp_path: Path) -> None:
+    record = Record("1", State.FETCHING, target="2", target_sequence=2, bad="1.5", bad_sequence=1)
+    save(Saved(record, ()), tmp_path / "saved.json")
+    found = load(tmp_path / "saved.json")
+    assert isinstance(found, Saved)
+    assert (found.record.bad, found.record.bad_sequence) == ("1.5", 1)
+    assert (found.record.state, found.record.reason) == (State.IDLE, INTERRUPTED)
+
+
+def test_what_is_asked_for_too_early_does_not_change_the_update_under_way(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Refused in the midst of it, and accepted before the new set is handed over."""
+    lab.boot(lab.release("1", workload=WORKLOAD, core=CORE))
+    lab.updater.site.watch_s = 60.0
+    second = lab.release("2", 2, workload=NEW_WEB, core=CORE)
+    lab.begin(second)
+    wait_until(lambda: lab.record.state == State.WATCHING, "it is watched")
+    with pytest.raises(BusyError, match="the node is watching 2"):
+        lab.begin(lab.release("3", 3, core=CORE))  # would leave no workload
+    hand_over = Updater.hand_over
+
+    def ask_first(self: Updater) -> None:
+        monkeypatch.setattr(Updater, "hand_over", hand_over)
+        lab.updater.rollback(OPERATOR)
+        self.hand_over()
+
+    monkeypatch.setattr(Updater, "hand_over", ask_first)
+    lab.updater.site.watch_s = 1.0
+    lab.updater.feed(Event(Kind.HEALTHY))
+    wait_until(lambda: lab.record.generation == 2, "2 runs")
+    record = lab.end()
+    assert (record.running, record.generation) == ("1", 3)
+    assert {part.wanted.role for part in lab.updater.site.parts} == {"workload", "core"}
+    assert lab.zinit.client.list()["web"] == "Running"
+    assert {one.sha256 for one in lab.updater.saved.running} == set(lab.mounted())
 
 
 def test_a_reboot_for_a_kernel_that_did_not_bring_it_is_remembered(
