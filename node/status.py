@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from node.admission import read_about
-from node.flists.cache import DiskCache
+from node.flists.giving import Search
 from node.flists.model import Flist
 from node.model import BootParameters
 from node.problems import Problems
@@ -30,7 +30,7 @@ class Status:
         self.ignored = ignored
         self.parts: list[Part] = []
         self.hubs: dict[str, float | None] = dict.fromkeys(parameters.hubs)
-        self.cache: DiskCache | None = None
+        self.disk: Search | None = None
         self.about = read_about()
         self.generations: Generations = first_generation
         self.reach("linux")
@@ -56,7 +56,7 @@ class Status:
             "since": self.since,
             "hubs": [{"url": hub, "ms": in_ms(answer)} for hub, answer in self.hubs.items()],
             "network": network,
-            "cache": describe_cache(self.cache),
+            "cache": describe_cache(self.disk),
             "problems": self.problems.rows(),
             "generation": generation,
             "update": updates,
@@ -77,13 +77,24 @@ def describe_flist(flist: Flist) -> dict[str, object]:
     return {name: getattr(flist, name) for name in fields}
 
 
-def describe_cache(cache: DiskCache | None) -> dict[str, object]:
-    """Return the cache's folder and device, and the bytes of its disk and those in use."""
-    if cache is None:
-        return {"place": None, "device": None, "size": 0, "used": 0}
-    room = cache.room
-    place, device = str(cache.top), str(cache.device)
-    return {"place": place, "device": device, "size": room.size, "used": room.used}
+def describe_cache(disk: Search | None) -> dict[str, object]:
+    """Return the cache's folder and device, and the bytes of its disk and those in use.
+
+    `fault` says why a disk that is there, or may be, has no folder: something may be kept on it.
+    """
+    fault = disk.fault() if disk else ""
+    if disk is None or disk.cache is None:
+        return {"place": None, "device": None, "size": 0, "used": 0, "fault": fault}
+    cache = disk.cache
+    place = None if fault else str(cache.top)
+    room, device = cache.room, str(cache.device)
+    return {
+        "place": place,
+        "device": device,
+        "size": room.size,
+        "used": room.used,
+        "fault": fault,
+    }
 
 
 def in_ms(seconds: float | None) -> float | None:

@@ -12,6 +12,7 @@ from common.ipc.server import Peer
 from node.flists.cache import DiskCache
 from node.flists.model import Flist, Wanted
 from node.generations import reboots
+from node.generations.held import Held
 from node.generations.leftovers import Leftovers
 from node.generations.machine import Action, BusyError, Event, Kind, Record, State
 from node.generations.reboots import Reboots
@@ -266,6 +267,22 @@ def test_only_what_the_channel_holds_is_applied(lab: Lab) -> None:
     lab.updater.look(DAEMON)
     with pytest.raises(BusyError, match="the channel holds 2"):
         lab.updater.apply(Peer(1, 0, 0), "1.9")
+
+
+def test_one_caller_at_a_time_looks(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Servers and disks may be slow; callers must not pile up."""
+    monkeypatch.setattr("node.generations.updater.LOOK_WAIT_S", 0.05)
+    lab.boot(lab.release("1", workload=WORKLOAD))
+
+    def look() -> Held:
+        with pytest.raises(BusyError, match="the node is asking already"):
+            lab.updater.look(DAEMON)
+        return lab.held
+
+    lab.updater.site.look = look
+    lab.updater.look(DAEMON)
+    lab.updater.site.look = lambda: lab.held
+    lab.updater.look(DAEMON)
 
 
 def test_an_older_state_of_the_channel_is_not_applied(lab: Lab) -> None:
