@@ -3,7 +3,7 @@
 import os
 import select
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from pathlib import Path
 
 from node.model import NodeError
@@ -28,12 +28,22 @@ def stop_service(client: Client, name: str) -> None:
     client.forget(name)
 
 
-def wait_for_services(client: Client, names: list[str], deadline_s: float) -> None:
-    """Wait until each of `names` runs or has succeeded; raise `NodeError` naming the others."""
+def wait_for_services(
+    client: Client, names: list[str], deadline_s: float, lasting: Container[str] = ()
+) -> None:
+    """Wait until each of `names` runs or has succeeded; raise `NodeError` naming the others.
+
+    A `lasting` one must run: that it has succeeded is about the process before, as zinit pauses
+    before it starts a service again.
+    """
     deadline = time.monotonic() + deadline_s
     while True:
         states = {name: str(client.status(name)["state"]) for name in names}
-        waiting = {name: state for name, state in states.items() if state not in SETTLED}
+        waiting = {
+            name: state
+            for name, state in states.items()
+            if state not in SETTLED or (state == SUCCESS and name in lasting)
+        }
         if not waiting:
             return
         if time.monotonic() > deadline:

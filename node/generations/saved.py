@@ -1,11 +1,12 @@
 """What a node remembers of its generations in /run, so for as long as it is not restarted."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from common.files import write_atomic
-from node.flists.model import FLISTS, Wanted
+from node.flists.model import FLISTS, Flist, Wanted
 from node.generations.machine import Event, Kind, Record, State, abandon
 
 SAVED = FLISTS.parent / "generations.json"
@@ -19,6 +20,14 @@ class Saved:
     record: Record
     running: tuple[Wanted, ...]
     before: tuple[Wanted, ...] = ()
+
+
+def by_digest(flists: Mapping[str, Flist]) -> tuple[Wanted, ...]:
+    """Return how the same flists are asked for again."""
+    return tuple(
+        Wanted(flist.role, flist.name, flist.sha256, flist.size, flist.version)
+        for flist in flists.values()
+    )
 
 
 def save(saved: Saved, path: Path = SAVED) -> None:

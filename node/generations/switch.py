@@ -27,7 +27,13 @@ from node.flists.services import (
     sort_out,
 )
 from node.flists.start import make_folders, own_services, read_accounts
-from node.generations.effects import changed_paths, edges_of, reasons_to_move, used_paths
+from node.generations.effects import (
+    changed_paths,
+    edges_of,
+    is_lasting,
+    reasons_to_move,
+    used_paths,
+)
 from node.log import log as write_log
 from node.model import NodeError
 from node.supervision import POLL_S, SETTLED, wait_for_services
@@ -120,9 +126,11 @@ class Services:
             time.sleep(POLL_S)
 
     def wait_until_up(self, names: Iterable[str]) -> None:
-        """Wait until services run or have succeeded. Raises `NodeError`."""
+        """Wait until services run, or have succeeded if they end some day. Raises `NodeError`."""
         known = self.client.list()
-        wait_for_services(self.client, [n for n in names if n in known], self.ready_within_s)
+        files = {name: self.read(name) for name in names if name in known}
+        lasting = {name for name, found in files.items() if found and is_lasting(found.service)}
+        wait_for_services(self.client, list(files), self.ready_within_s, lasting)
 
 
 def plan_role(

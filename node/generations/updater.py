@@ -8,7 +8,7 @@ import queue
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 
@@ -24,7 +24,7 @@ from node.generations.held import Held
 from node.generations.leftovers import Leftovers
 from node.generations.machine import Action, BusyError, Event, Kind, Record, State, step
 from node.generations.reboots import Reboots
-from node.generations.saved import Saved, save
+from node.generations.saved import Saved, by_digest, save
 from node.generations.switch import Move, Services, Switch, plan_role
 from node.log import log as write_log
 from node.problems import Problems
@@ -33,6 +33,7 @@ PROBLEM = "update"
 WATCH_S = 60.0
 KEEP_S = 5.0
 LOOK_S = 2.0
+LOOK_WAIT_S = 30.0
 
 log = partial(write_log, "bringup")
 
@@ -66,6 +67,7 @@ class Updater:
         self.site = site
         self.saved = saved
         self.lock = threading.RLock()
+        self.looking = threading.Lock()
         self.actions: queue.Queue[Action] = queue.Queue()
         self.held = Held("")
         self.asked = self.target = Held("")
@@ -95,8 +97,13 @@ class Updater:
         return record.pop("generation"), record
 
     def look(self, _: Peer) -> dict[str, object]:
-        """Ask the channel or the hub what the node could run."""
-        held = self.site.look()
+        """Ask the channel or the hub what the node could run; one caller at a time does."""
+        if not self.looking.acquire(timeout=LOOK_WAIT_S):
+            raise BusyError("cannot look: the node is asking already", hint="try again")
+        try:
+            held = self.site.look()
+        finally:
+            self.looking.release()
         needs = self.site.reboots.rows(held)
         with self.lock:
             self.held = held
@@ -356,8 +363,6 @@ class Updater:
         try:
             if self.switch is not None:
                 self.switch.undo()
-            if FIRMWARE in self.new and (old := self.flists().get(FIRMWARE)):
-                ROOTS[FIRMWARE](old)
         finally:
             self.locked.close()
         self.feed(Event(Kind.BACK))
@@ -365,21 +370,17 @@ class Updater:
     def abandon(self) -> None:
         """Unmount what was fetched for nothing."""
         self.locked.close()
-        self.clear_away(self.new.values())
+        try:
+            if FIRMWARE in self.new and (old := self.flists().get(FIRMWARE)):
+                ROOTS[FIRMWARE](old)
+        finally:
+            self.clear_away(self.new.values())
 
     def clear_away(self, flists: Iterable[Flist]) -> None:
         """Unmount what is not used any more."""
         self.leftovers.add(flists)
         self.new, self.switch = {}, None
         self.leftovers.look(self.flists())
-
-
-def by_digest(flists: Mapping[str, Flist]) -> tuple[Wanted, ...]:
-    """Return how the same flists are asked for again."""
-    return tuple(
-        Wanted(flist.role, flist.name, flist.sha256, flist.size, flist.version)
-        for flist in flists.values()
-    )
 
 
 ACTIONS: dict[Action, Callable[[Updater], None]] = {

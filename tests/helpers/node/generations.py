@@ -14,7 +14,8 @@ from flist.pack.pack import pack
 from flist.store.routed import parse_route
 from node.door.callers import API, UPDATE
 from node.flists import start
-from node.flists.model import Flist, Wanted
+from node.flists.model import FIRMWARE, Flist, Wanted
+from node.flists.mounts import ROOTS
 from node.flists.part import Part
 from node.flists.prepare import Preparer
 from node.generations import leftovers, saved, updater
@@ -34,7 +35,8 @@ from tests.helpers.waiting import wait_until
 from tests.helpers.zinit.daemon import ZinitDaemon
 
 DAEMON, OPERATOR = Peer(1, UPDATE, UPDATE), Peer(1, API, API)
-Tree = Mapping[str, str]  # path -> text; "@" is a program that sleeps for its argument
+# path -> text; "@" is a program that sleeps for its argument, "@/bin/NAME" one of this machine
+Tree = Mapping[str, str]
 
 
 class Lab:
@@ -86,7 +88,7 @@ class Lab:
             place = root / path
             place.parent.mkdir(parents=True, exist_ok=True)
             if text.startswith("@"):
-                shutil.copy2("/bin/sleep", place)
+                shutil.copy2(text[1:] if text.startswith("@/") else "/bin/sleep", place)
                 with open(place, "ab") as stream:
                     stream.write(text.encode())
             else:
@@ -117,6 +119,8 @@ class Lab:
         shutil.copy(file, flist.meta)
         self.zinit.write(flist.service, "exec: sleep 1000")
         self.zinit.client.monitor(flist.service)
+        if wanted.role == FIRMWARE:
+            ROOTS[FIRMWARE](flist)
         return flist
 
     def forget(self, _client: Any, flist: Flist) -> None:

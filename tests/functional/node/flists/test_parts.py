@@ -289,6 +289,7 @@ def test_an_update_on_real_mounts(node: Node, monkeypatch: pytest.MonkeyPatch) -
     assert isinstance(held, dict)
     update.apply(Peer(1, 0, 0), held["release"])
     wait_until(lambda: update.record.generation == 2, f"it is done; {update.record}", UP_S)
+    update.actions.join()  # the new set is handed over, too
     now = flists_of(node)
     assert node.zinit.service_pid("web") == pid
     assert node.root_of("web") == str(old[WORKLOAD].root)
