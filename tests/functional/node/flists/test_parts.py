@@ -277,7 +277,7 @@ def test_an_update_on_real_mounts(node: Node, monkeypatch: pytest.MonkeyPatch) -
         look=Source(node.parts[CORE].preparer, "1.0", has_channel=False).look,
         name_running=lambda: "old",
         is_hub_there=partial(is_any_there, node.parameters.hubs, ""),
-        services=Services(node.zinit.client, node.zinit.etc, 30.0),
+        services=Services(node.zinit.client, node.zinit.etc),
         problems=node.problems,
         reboots=Reboots("1.0", lambda: None),
         watch_s=1.0,
