@@ -48,7 +48,7 @@ def main() -> int:
     """Measure and print."""
     options = read_options("core", __doc__, "one round, and 20 s of idle time")
     need("qemu-system-x86_64")
-    rounds, idle_s = (1, 20) if options.quick else (3, 60)
+    rounds, updates, idle_s = (1, 1, 20) if options.quick else (3, 2, 40)
     with scratch_folder("core") as folder:
         hubs = prepare_hubs(folder)
         release = build_release(
@@ -60,7 +60,7 @@ def main() -> int:
         )
         boots = boot_all(release, hubs, folder / "machine", rounds, idle_s)
         talk("updates of one file, in turns with whole flists")
-        costs = measure_updates(release, hubs[WITH], folder / "site", rounds)
+        costs = measure_updates(release, hubs[WITH], folder / "site", updates)
     results = summarise(boots) | summarise_changes(costs)
     print(json.dumps(results) if options.json else describe(results))
     return 0

@@ -27,10 +27,16 @@ from node.flists.services import (
     sort_out,
 )
 from node.flists.start import make_folders, own_services, read_accounts
-from node.generations.effects import changed_paths, edges_of, reasons_to_move, used_paths
+from node.generations.effects import (
+    changed_paths,
+    edges_of,
+    is_lasting,
+    reasons_to_move,
+    used_paths,
+)
 from node.log import log as write_log
 from node.model import NodeError
-from node.supervision import POLL_S, SETTLED
+from node.supervision import POLL_S, SETTLED, describe_late, find_late
 from zinit.client.line import Client
 
 READY_WITHIN_S = 60.0
@@ -129,26 +135,21 @@ class Services:
             time.sleep(POLL_S)
 
     def wait_until_up(self, names: Iterable[str]) -> None:
-        """Wait until services run or have succeeded. Raises `NodeError`.
+        """Wait until services run, or have succeeded if they end some day. Raises `NodeError`.
 
         One whose first process goes on is slow, and has more time than one that fails.
         """
         began, first = time.monotonic(), dict[str, int]()
         known = self.client.list()
-        left = [name for name in names if name in known]
-        while late := self.late(left):
+        files = {name: self.read(name) for name in names if name in known}
+        lasting = {name for name, found in files.items() if found and is_lasting(found.service)}
+        while late := find_late(self.client, files, lasting):
             pids = {name: self.pid(name) for name in late}
             is_slow = all(pid and pid == first.setdefault(name, pid) for name, pid in pids.items())
             limit = self.slow_within_s if is_slow else self.ready_within_s
             if time.monotonic() > began + limit:
-                seen = ", ".join(f"{name} is {state}" for name, state in late.items())
-                raise NodeError(f"not ready after {limit:g} s: {seen}")
+                raise NodeError(f"not ready after {limit:g} s: {describe_late(late)}")
             time.sleep(POLL_S)
-
-    def late(self, names: Iterable[str]) -> dict[str, str]:
-        """Return the services that neither run nor have succeeded, and their states."""
-        states = {name: str(self.client.status(name)["state"]) for name in names}
-        return {name: state for name, state in states.items() if state not in SETTLED}
 
 
 def plan_role(

@@ -34,7 +34,8 @@ from tests.helpers.waiting import wait_until
 from tests.helpers.zinit.daemon import ZinitDaemon
 
 DAEMON, OPERATOR = Peer(1, UPDATE, UPDATE), Peer(1, API, API)
-Tree = Mapping[str, str]  # path -> text; "@" is a program that sleeps for its argument
+# path -> text; "@" is a program that sleeps for its argument, "@/bin/NAME" one of this machine
+Tree = Mapping[str, str]
 
 
 class Lab:
@@ -86,7 +87,7 @@ class Lab:
             place = root / path
             place.parent.mkdir(parents=True, exist_ok=True)
             if text.startswith("@"):
-                shutil.copy2("/bin/sleep", place)
+                shutil.copy2(text[1:] if text.startswith("@/") else "/bin/sleep", place)
                 with open(place, "ab") as stream:
                     stream.write(text.encode())
             else:

@@ -14,10 +14,10 @@ from node.flists.model import Flist, Wanted
 from node.generations import reboots
 from node.generations.held import Held
 from node.generations.leftovers import Leftovers
-from node.generations.machine import BusyError, Event, Kind, Record, State
+from node.generations.machine import Action, BusyError, Event, Kind, Record, State
 from node.generations.reboots import Reboots
 from node.generations.saved import INTERRUPTED, Saved, load, save
-from node.generations.updater import Updater
+from node.generations.updater import ACTIONS, Updater
 from tests.helpers.needs import need_root, need_tool
 from tests.helpers.node.generations import DAEMON, OPERATOR, Lab
 from tests.helpers.waiting import wait_until
@@ -32,6 +32,9 @@ WORKLOAD = {
 }
 NEW_WEB = {**WORKLOAD, "bin/web": "@another web"}
 CORE = {"bin/daemon": "@daemon", "etc/passwd": "", "etc/zinit/core-a.yaml": UNIT.format("daemon")}
+# Ends well when it is told to, as a daemon does; zinit then pauses before it starts it again.
+POLITE = "exec: /bin/sh -c 'trap \"exit 0\" TERM; while :; do /bin/sleep 0.1; done'\n"
+DAEMONS = {"bin/sh": "@/bin/sh", "bin/sleep": "@", "etc/zinit/web.yaml": POLITE}
 CRASHING = {**NEW_WEB, "etc/zinit/web.yaml": "exec: /bin/web 0.3\nrestart: {delay: 0.1}\n"}
 MISSING = {**NEW_WEB, "etc/zinit/web.yaml": "exec: /bin/nothing\n"}
 UNREADY = {**NEW_WEB, "etc/zinit/web.yaml": UNIT.format("web") + "ready: notify\n"}
@@ -61,6 +64,23 @@ def test_only_what_changed_moves_to_the_new_set(lab: Lab) -> None:
     assert lab.root_of("web") == new.flists[0].sha256[:16]
     assert len(lab.mounted()) == 3  # the old workload stays for the service that runs from it
     assert lab.problems.rows() == []
+
+
+def test_a_daemon_that_ends_well_runs_before_the_set_counts_as_moved(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab.boot(lab.release("1", workload=DAEMONS))
+    before, seen = lab.pid("web"), list[int]()
+    watch = ACTIONS[Action.WATCH]
+
+    def look_and_watch(updater: Updater) -> None:
+        seen.append(lab.pid("web"))
+        watch(updater)
+
+    monkeypatch.setitem(ACTIONS, Action.WATCH, look_and_watch)
+    assert lab.apply(lab.release("2", 2, workload={**DAEMONS, "etc/more": ""})).running == "2"
+    assert seen[0] not in (0, before)
+    assert lab.pid("web") == seen[0]
 
 
 def test_an_old_flist_goes_when_its_last_service_ends(lab: Lab) -> None:
