@@ -31,7 +31,7 @@ from node.generations.leftovers import mount_beside
 from node.generations.machine import Record
 from node.generations.reboots import Reboots
 from node.generations.saved import Saved, load
-from node.generations.switch import READY_WITHIN_S, Services
+from node.generations.switch import Services
 from node.generations.updater import Site, Updater
 from node.lockdown import close_early, close_modules
 from node.log import log as write_log
@@ -211,7 +211,7 @@ def start_updates(node: Node, found: tuple[Channel, Manifest | None] | None) -> 
             look=source.look,
             name_running=source.name_running,
             is_hub_there=partial(is_any_there, parameters.hubs, parameters.proxy),
-            services=Services(node.client, SERVICES, READY_WITHIN_S),
+            services=Services(node.client, SERVICES),
             problems=status.problems,
             reboots=Reboots(boot, node.disk.result, kexec),
         ),

@@ -149,7 +149,7 @@ class Lab:
             assert flist is not None
             part.flist, part.names = flist, start.start_services(self.zinit.client, flist)
             parts.append(part)
-        services = Services(self.zinit.client, self.zinit.etc, ready_within_s=5.0)
+        services = Services(self.zinit.client, self.zinit.etc, 5.0, 5.0)
         for part in parts:
             if is_well:
                 services.wait_until_up(part.names)
