@@ -26,6 +26,7 @@ from node.flists.prepare import Preparer
 from node.flists.start import stop_services
 from node.generations.health import is_any_there
 from node.generations.held import Held, Source, from_channel
+from node.generations.kexec import Kexec
 from node.generations.leftovers import mount_beside
 from node.generations.machine import Record
 from node.generations.reboots import Reboots
@@ -201,6 +202,7 @@ def start_updates(node: Node, found: tuple[Channel, Manifest | None] | None) -> 
     saved = load() or Saved(Record(held.release, sequence=held.sequence), held.flists)
     flists = saved.running or choose(parameters, None)
     source = Source(node.preparer, boot, found is not None)
+    kexec = Kexec(parameters, source.read_channel if found else None)
     updater = Updater(
         Site(
             parts=status.parts,
@@ -211,7 +213,7 @@ def start_updates(node: Node, found: tuple[Channel, Manifest | None] | None) -> 
             is_hub_there=partial(is_any_there, parameters.hubs, parameters.proxy),
             services=Services(node.client, SERVICES),
             problems=status.problems,
-            reboots=Reboots(boot, node.disk.result),
+            reboots=Reboots(boot, node.disk.result, kexec),
         ),
         saved,
     )

@@ -20,6 +20,7 @@ from node.flists.part import Part
 from node.flists.prepare import Preparer
 from node.generations import leftovers, saved, updater
 from node.generations.held import Held
+from node.generations.kexec import Kexec
 from node.generations.leftovers import Leftovers
 from node.generations.machine import Record, State
 from node.generations.reboots import Reboots
@@ -153,6 +154,7 @@ class Lab:
             if is_well:
                 services.wait_until_up(part.names)
             part.start()
+        parameters = self.preparer.parameters
         site = Site(
             parts=parts,
             make_part=self.make_part,
@@ -162,7 +164,7 @@ class Lab:
             is_hub_there=lambda: self.is_hub_there,
             services=services,
             problems=self.problems,
-            reboots=Reboots("1", lambda: self.cache),
+            reboots=Reboots("1", lambda: self.cache, Kexec(parameters, None)),
             watch_s=1.0,
         )
         self.updater = Updater(site, Saved(Record(held.release, sequence=1), held.flists))

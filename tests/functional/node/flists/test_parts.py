@@ -28,6 +28,7 @@ from node.flists.start import stop_services
 from node.generations import updater
 from node.generations.health import is_any_there
 from node.generations.held import Source
+from node.generations.kexec import Kexec
 from node.generations.leftovers import mount_beside
 from node.generations.machine import Record
 from node.generations.reboots import Reboots
@@ -282,7 +283,7 @@ def test_an_update_on_real_mounts(node: Node, monkeypatch: pytest.MonkeyPatch) -
         is_hub_there=partial(is_any_there, node.parameters.hubs, ""),
         services=Services(node.zinit.client, node.zinit.etc),
         problems=node.problems,
-        reboots=Reboots("1.0", lambda: None),
+        reboots=Reboots("1.0", lambda: None, Kexec(node.parameters, None)),
         watch_s=1.0,
     )
     update = updater.Updater(site, Saved(Record("old"), ()))

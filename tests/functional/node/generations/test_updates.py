@@ -1,7 +1,6 @@
 """Updates of a node's services on a real zinit: what moves, what stays, and the way back."""
 
 import re
-import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -9,13 +8,10 @@ from pathlib import Path
 import pytest
 
 from common.ipc.server import Peer
-from node.flists.cache import DiskCache
 from node.flists.model import Flist, Wanted
-from node.generations import reboots
 from node.generations.held import Held
 from node.generations.leftovers import Leftovers
 from node.generations.machine import Action, BusyError, Event, Kind, Record, State
-from node.generations.reboots import Reboots
 from node.generations.saved import INTERRUPTED, Saved, load, save
 from node.generations.updater import ACTIONS, Updater
 from tests.helpers.needs import need_root, need_tool
@@ -345,51 +341,3 @@ def test_what_is_asked_for_too_early_does_not_change_the_update_under_way(
     assert {part.wanted.role for part in lab.updater.site.parts} == {"workload", "core"}
     assert lab.zinit.client.list()["web"] == "Running"
     assert {one.sha256 for one in lab.updater.saved.running} == set(lab.mounted())
-
-
-def test_a_reboot_for_a_kernel_that_did_not_bring_it_is_remembered(
-    lab: Lab, tmp_path: Path
-) -> None:
-    lab.boot(lab.release("1", workload=WORKLOAD))
-    lab.held = lab.release("2", 2, workload=WORKLOAD)
-    memory = lab.updater.site.reboots
-
-    def look() -> tuple[object, object]:
-        answer = lab.updater.look(DAEMON)
-        return answer["kernel_changes"], answer["reboot"]
-
-    assert look() == (True, "unknown")
-    with pytest.raises(BusyError, match="no disk keeps"):
-        memory.before(once=True)
-    memory.before(once=False)
-
-    lab.cache = DiskCache(tmp_path, Path("/dev/null"))
-    lab.cache.open()
-    assert look() == (True, "possible")
-    memory.before(once=True)
-    lab.updater.site.reboots = memory = Reboots("1", lambda: lab.cache)  # it has come up again
-    assert look() == (True, "tried")
-    with pytest.raises(BusyError, match="did not bring 2"):
-        memory.before(once=True)
-    lab.held = lab.release("3", 3, workload=WORKLOAD)  # another kernel may come
-    assert look() == (True, "possible")
-    lab.updater.site.reboots = Reboots("3", lambda: lab.cache)
-    assert look() == (False, "possible")
-
-
-def test_a_disk_that_does_not_take_what_a_reboot_is_for_keeps_nothing(
-    lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    lab.boot(lab.release("1", workload=WORKLOAD))
-    lab.held = lab.release("2", 2, workload=WORKLOAD)
-    lab.cache = DiskCache(tmp_path, Path("/dev/null"))
-    lab.cache.open()
-    assert lab.updater.look(DAEMON)["reboot"] == "possible"
-    monkeypatch.setattr(reboots, "KEEP_S", 0.1)
-    hangs = threading.Event()
-    for write in (lambda *_: None, lambda *_: hangs.wait()):
-        monkeypatch.setattr(lab.cache, "write", write)
-        lab.updater.site.reboots.before(once=False)  # an operator's
-        with pytest.raises(BusyError, match="no disk keeps"):
-            lab.updater.site.reboots.before(once=True)
-    hangs.set()
