@@ -274,5 +274,5 @@ def choose_metavar(field: FieldInfo) -> str:
     if field.annotation in (int, float):
         return "N"
     if is_list(field):
-        return "NAME"
+        return "PATH" if field.annotation == list[Path] else "NAME"
     return "PATH" if field.annotation in (Path, Path | None) else "TEXT"
