@@ -19,7 +19,7 @@ KNOWN = frozenset(
         *("runmode", "farmer_id", "farm.key", "hub", "bootstrap", "registry", "enrol", "version"),
         *("net.interface", "net.address", "net.gateway", "net.dns", "net.ipv6", "net.proxy"),
         *("net.bond", "net.mtu", "vlan:priv", "vlan:pub", "pub:mac"),
-        *("update.interval", "update.reboot", "update.window"),
+        *("update.interval", "update.kexec", "update.reboot", "update.window"),
         *("zos-debug", "zos-debug-vm", "disable-gpu", "missing-ssd", "light", "ssh-user"),
         *("substrate", "relay", "activation", "secret", "domain", "flist"),
     ]

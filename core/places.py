@@ -7,7 +7,7 @@ RUN = Path("/run/zero-os")
 DOOR = RUN / "door" / "socket"  # of bringup, which runs as root outside of this flist
 
 API_PORT = 7443  # of the node's API, TCP
-LOOK_S = 300.0  # bring-up may ask that long what the node could run: servers may be slow
+LOOK_S = 300.0  # for a call in which bring-up asks servers, which may be slow
 
 
 class User(NamedTuple):

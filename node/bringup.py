@@ -6,7 +6,6 @@ altered flist is never mounted. It alone may change the node; others ask it thro
 
 import threading
 import time
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -18,7 +17,6 @@ from common.releases.manifest import Manifest
 from node.admission import admit_release, read_about
 from node.cmdline import parse_parameters
 from node.door.door import Door
-from node.flists.cache import DiskCache
 from node.flists.choose import choose
 from node.flists.giving import Search
 from node.flists.model import WORKLOAD, Wanted
@@ -28,11 +26,12 @@ from node.flists.prepare import Preparer
 from node.flists.start import stop_services
 from node.generations.health import is_any_there
 from node.generations.held import Held, Source, from_channel
+from node.generations.kexec import Kexec
 from node.generations.leftovers import mount_beside
 from node.generations.machine import Record
 from node.generations.reboots import Reboots
 from node.generations.saved import Saved, load
-from node.generations.switch import READY_WITHIN_S, Services
+from node.generations.switch import Services
 from node.generations.updater import Site, Updater
 from node.lockdown import close_early, close_modules
 from node.log import log as write_log
@@ -62,7 +61,7 @@ def main() -> int:
     status = Status(parameters, problems, ignored)
     trying.until_done(close_early)  # nothing is fetched before
     trying.until_done(lambda: clean_up(client))
-    search = Search(problems)
+    status.disk = search = Search(problems)
     search.start()
     reporter.reached("linux")
     status.reach("network")
@@ -72,7 +71,7 @@ def main() -> int:
         found = trying.until_done(lambda: admit_release(parameters, cache=search.result()))
         status.reach("channel")
         reporter.reached("channel")
-        node = Node(client, parameters, reporter, status, search.result)
+        node = Node(client, parameters, reporter, status, search)
         updater = start_updates(node, found)
         door.add_updates(updater, updater.site.reboots)
         node.run()
@@ -111,14 +110,14 @@ class Node:
         parameters: BootParameters,
         reporter: Reporter,
         status: Status,
-        find_cache: Callable[[], DiskCache | None],
+        disk: Search,
     ) -> None:
         self.client = client
         self.parameters = parameters
         self.reporter = reporter
         self.status = status
-        self.find_cache = find_cache
-        self.preparer = Preparer(parameters, find_cache)
+        self.disk = disk
+        self.preparer = Preparer(parameters, disk.result)
         status.hubs = self.preparer.answers_s
         self.close_at = float("inf")
         self.renew_at = time.monotonic() + RENEW_S
@@ -170,7 +169,7 @@ class Node:
             return
         self.renew_at = time.monotonic() + RENEW_S
         try:
-            found = admit_release(self.parameters, cache=self.find_cache())
+            found = admit_release(self.parameters, cache=self.disk.result())
         except (ZosError, OSError) as error:
             log(f"{error}")
             return
@@ -185,7 +184,7 @@ class Node:
         is_settled = all(part.is_settled for part in self.status.parts)
         if is_settled or time.monotonic() > self.close_at:
             try_to_close()
-        self.status.cache = cache = self.find_cache()
+        cache = self.disk.cache
         if cache is None:
             return
         if not (fault := cache.fault()):
@@ -203,6 +202,7 @@ def start_updates(node: Node, found: tuple[Channel, Manifest | None] | None) -> 
     saved = load() or Saved(Record(held.release, sequence=held.sequence), held.flists)
     flists = saved.running or choose(parameters, None)
     source = Source(node.preparer, boot, found is not None)
+    kexec = Kexec(parameters, source.read_channel if found else None)
     updater = Updater(
         Site(
             parts=status.parts,
@@ -211,9 +211,9 @@ def start_updates(node: Node, found: tuple[Channel, Manifest | None] | None) -> 
             look=source.look,
             name_running=source.name_running,
             is_hub_there=partial(is_any_there, parameters.hubs, parameters.proxy),
-            services=Services(node.client, SERVICES, READY_WITHIN_S),
+            services=Services(node.client, SERVICES),
             problems=status.problems,
-            reboots=Reboots(boot, node.find_cache),
+            reboots=Reboots(boot, node.disk.result, kexec),
         ),
         saved,
     )

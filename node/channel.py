@@ -12,11 +12,12 @@ the node has seen since it started.
 
 import base64
 import contextlib
+import hashlib
 import time
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import BinaryIO, Generic, TypeVar
 
 import urllib3
 
@@ -48,6 +49,7 @@ STATE = Path("/run/zero-os/channel.json")
 SERVER = "the bootstrap server"
 AWAY = ("ZB21", "ZB23", "ZB25")  # it does not answer, or nothing that helps
 DEADLINE_S = 60.0  # for one file of metadata
+LARGE_S = 120.0  # for a kernel, or an initramfs
 
 
 def check_channel(
@@ -174,6 +176,25 @@ class Fetcher:
             return self.seen[path]
         finally:
             response.close()
+
+    def save(self, channel: Channel, name: str, stream: BinaryIO) -> None:
+        """Write a file of the channel's release to `stream`. Raises `NodeError` unless it is the
+        one that was signed."""
+        if (file := channel.files.get(name)) is None:
+            raise NodeError(f"cannot fetch {name}: the release {channel.release} has none")
+        url, began = f"{self.top}/targets/{channel.name}/{file.sha256}.{name}", time.monotonic()
+        response = self.pool.request("GET", url, preload_content=False)
+        try:
+            if response.status != 200:
+                raise NodeError(f"cannot fetch {url}: the server answered {response.status}")
+            digest = hashlib.sha256()
+            for chunk in read_body(response, url, file.size, began, LARGE_S):
+                digest.update(chunk)
+                stream.write(chunk)
+        finally:
+            response.close()
+        if digest.hexdigest() != file.sha256:
+            raise NodeError(f"cannot use {url}: it is not what the channel's keys have signed")
 
 
 def read_files(

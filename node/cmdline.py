@@ -48,6 +48,7 @@ def parse_parameters(text: str, tell: Tell) -> BootParameters:
         bootstrap=parse_optional("bootstrap", words.get("bootstrap", ""), tell),
         enrol=parse_token(words.get("enrol", ""), tell),
         proxy=parse_proxy(words.get("net.proxy", ""), tell),
+        kexec=parse_kexec(words.get("update.kexec", ""), tell),
     )
 
 
@@ -104,3 +105,10 @@ def parse_proxy(url: str, tell: Tell) -> str:
         tell(f"cannot use net.proxy={hide_user(url)}: a proxy is http://HOST:PORT; using none")
         return ""
     return found
+
+
+def parse_kexec(text: str, tell: Tell) -> bool:
+    """Return whether other kernels may be started without the firmware."""
+    if text not in ("", "yes", "no"):
+        tell(f"cannot use update.kexec={text[:40]}: it is yes or no; using no")
+    return text == "yes"

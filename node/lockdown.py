@@ -1,8 +1,9 @@
 """Closes the kernel once the node is up: no further modules, no other kernel, no SysRq keys.
 
-The release decides (`lockdown` of its profile): it then has the file `MARK`. The kernel's command
-line can't reopen anything: what it sets is set again here and read back, and two of the three
-switches can't be turned back while the machine runs.
+The release decides (`lockdown` of its profile): it then has the file `MARK`, and `KEXEC_MARK` if
+other kernels may be loaded all the same (`kexec`). The kernel's command line can't reopen anything:
+what it sets is set again here and read back, and two of the three switches can't be turned back
+while the machine runs.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,9 +14,11 @@ from node.log import log as write_log
 from node.model import NodeError
 
 MARK = Path("/etc/zero-os/lockdown")
+KEXEC_MARK = Path("/etc/zero-os/kexec")
+KEXEC = "kexec_load_disabled"
 SYSCTL = Path("/proc/sys/kernel")
 # Written in this order, and what each must show afterwards.
-EARLY = {"kexec_load_disabled": "1", "sysrq": "0"}
+EARLY = {KEXEC: "1", "sysrq": "0"}
 LATE = {"modules_disabled": "1"}
 MODPROBE = "/usr/sbin/modprobe"
 LOAD_DEADLINE_S = 120.0
@@ -61,10 +64,11 @@ MODULES = (
 log = partial(write_log, "lockdown")
 
 
-def close_early(mark: Path = MARK, folder: Path = SYSCTL) -> None:
+def close_early(mark: Path = MARK, folder: Path = SYSCTL, kexec_mark: Path = KEXEC_MARK) -> None:
     """Close what no bring-up needs, before anything comes from the network."""
     if mark.exists():
-        close(EARLY, folder)
+        is_open = kexec_mark.exists()
+        close({name: EARLY[name] for name in EARLY if name != KEXEC or not is_open}, folder)
 
 
 def close_modules(mark: Path = MARK, folder: Path = SYSCTL) -> None:
@@ -73,7 +77,8 @@ def close_modules(mark: Path = MARK, folder: Path = SYSCTL) -> None:
         return
     load(MODULES)
     close(LATE, folder)
-    log("the kernel takes no more modules and no other kernel; SysRq keys are off")
+    others = " and no other kernel" if is_closed({KEXEC: EARLY[KEXEC]}, folder) else ""
+    log(f"the kernel takes no more modules{others}; SysRq keys are off")
 
 
 def load(names: Sequence[str]) -> None:

@@ -25,7 +25,7 @@ class BootParameters:
 
     `hubs` are the URLs of hubs that have the same flists, `bootstrap` is that of the bootstrap
     server, `enrol` the token that binds the farm's number to the image, `proxy` the URL of an HTTP
-    proxy; each may be empty.
+    proxy; each may be empty. `kexec` allows another kernel to be started without the firmware.
     """
 
     runmode: str
@@ -34,6 +34,7 @@ class BootParameters:
     bootstrap: str = ""
     enrol: str = ""
     proxy: str = ""
+    kexec: bool = False
 
     @property
     def flist_name(self) -> str:

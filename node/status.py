@@ -5,12 +5,16 @@ import json
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from node.admission import read_about
-from node.flists.cache import DiskCache
-from node.flists.part import Part
+from node.flists.giving import Search
+from node.flists.model import Flist
 from node.model import BootParameters
 from node.problems import Problems
+
+if TYPE_CHECKING:
+    from node.flists.part import Part
 
 NETWORK = Path("/run/zero-os/network.json")  # of the network service
 Generations = Callable[[], tuple[int, dict[str, object]]]
@@ -26,7 +30,7 @@ class Status:
         self.ignored = ignored
         self.parts: list[Part] = []
         self.hubs: dict[str, float | None] = dict.fromkeys(parameters.hubs)
-        self.cache: DiskCache | None = None
+        self.disk: Search | None = None
         self.about = read_about()
         self.generations: Generations = first_generation
         self.reach("linux")
@@ -47,12 +51,12 @@ class Status:
         return {
             "release": updates.get("running") or self.about.get("VERSION_ID", ""),
             "boot_version": self.about.get("VERSION_ID", ""),
-            "set": [describe_part(part) for part in self.parts if part.flist],
+            "set": [describe_flist(flist) for part in self.parts if (flist := part.flist)],
             "stage": self.stage,
             "since": self.since,
             "hubs": [{"url": hub, "ms": in_ms(answer)} for hub, answer in self.hubs.items()],
             "network": network,
-            "cache": describe_cache(self.cache),
+            "cache": describe_cache(self.disk),
             "problems": self.problems.rows(),
             "generation": generation,
             "update": updates,
@@ -67,21 +71,30 @@ def first_generation() -> tuple[int, dict[str, object]]:
     return 1, {"state": "idle"}
 
 
-def describe_part(part: Part) -> dict[str, object]:
+def describe_flist(flist: Flist) -> dict[str, object]:
     """Return what is mounted for a role."""
-    flist = part.flist
-    assert flist is not None
     fields = ("role", "name", "sha256", "version")
     return {name: getattr(flist, name) for name in fields}
 
 
-def describe_cache(cache: DiskCache | None) -> dict[str, object]:
-    """Return the cache's folder and device, and the bytes of its disk and those in use."""
-    if cache is None:
-        return {"place": None, "device": None, "size": 0, "used": 0}
-    room = cache.room
-    place, device = str(cache.top), str(cache.device)
-    return {"place": place, "device": device, "size": room.size, "used": room.used}
+def describe_cache(disk: Search | None) -> dict[str, object]:
+    """Return the cache's folder and device, and the bytes of its disk and those in use.
+
+    `fault` says why a disk that is there, or may be, has no folder: something may be kept on it.
+    """
+    fault = disk.fault() if disk else ""
+    if disk is None or disk.cache is None:
+        return {"place": None, "device": None, "size": 0, "used": 0, "fault": fault}
+    cache = disk.cache
+    place = None if fault else str(cache.top)
+    room, device = cache.room, str(cache.device)
+    return {
+        "place": place,
+        "device": device,
+        "size": room.size,
+        "used": room.used,
+        "fault": fault,
+    }
 
 
 def in_ms(seconds: float | None) -> float | None:

@@ -3,7 +3,7 @@
 import os
 import select
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Container, Iterable, Mapping
 from pathlib import Path
 
 from node.model import NodeError
@@ -31,15 +31,29 @@ def stop_service(client: Client, name: str) -> None:
 def wait_for_services(client: Client, names: list[str], deadline_s: float) -> None:
     """Wait until each of `names` runs or has succeeded; raise `NodeError` naming the others."""
     deadline = time.monotonic() + deadline_s
-    while True:
-        states = {name: str(client.status(name)["state"]) for name in names}
-        waiting = {name: state for name, state in states.items() if state not in SETTLED}
-        if not waiting:
-            return
+    while late := find_late(client, names):
         if time.monotonic() > deadline:
-            seen = ", ".join(f"{name} is {state}" for name, state in waiting.items())
-            raise NodeError(f"not ready after {deadline_s:g} s: {seen}")
+            raise NodeError(f"not ready after {deadline_s:g} s: {describe_late(late)}")
         time.sleep(POLL_S)
+
+
+def find_late(client: Client, names: Iterable[str], lasting: Container[str] = ()) -> dict[str, str]:
+    """Return the states of those of `names` that neither run nor have succeeded.
+
+    A `lasting` one must run: that it has succeeded is about the process before, as zinit pauses
+    before it starts a service again.
+    """
+    states = {name: str(client.status(name)["state"]) for name in names}
+    return {
+        name: state
+        for name, state in states.items()
+        if state not in SETTLED or (state == SUCCESS and name in lasting)
+    }
+
+
+def describe_late(late: Mapping[str, str]) -> str:
+    """Return what services are waited for, and their states."""
+    return ", ".join(f"{name} is {state}" for name, state in late.items())
 
 
 def wait_for_end(client: Client, name: str, meanwhile: Callable[[], bool]) -> bool:

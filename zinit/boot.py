@@ -40,6 +40,7 @@ LINKS = (
     ("/proc/self/fd/1", "/dev/stdout"),
     ("/proc/self/fd/2", "/dev/stderr"),
 )
+KEXEC_LOADED = "/sys/kernel/kexec_loaded"
 CONSOLES = "/sys/class/tty/console/active"
 KEEP = ("/", "/proc", "/sys", "/dev")
 TERM_GRACE_S = 2.0
@@ -156,12 +157,28 @@ def serve(settings: Settings, console: Console) -> str:
 
 
 def finish(goal: str, report: "Callable[[str], None]") -> None:
-    """End all processes, unmount, and power off or reboot."""
+    """End all processes, unmount, and power off or reboot: into the kernel that is loaded, if one
+    is (kexec), else through the firmware."""
     end_processes()
+    is_loaded = goal == REBOOT and is_kernel_loaded()
     if not run_in_child(lambda: unmount(report), UNMOUNT_GRACE_S):
         report("unmounting hangs, going on without it")
+    if is_loaded:
+        report("starting the loaded kernel now")
+        try:
+            kernel.reboot(kernel.KEXEC)
+        except OSError as error:
+            report(f"cannot start the loaded kernel: {error.strerror}")
     report("rebooting now" if goal == REBOOT else "powering off now")
     kernel.reboot(kernel.RESTART if goal == REBOOT else kernel.POWER_OFF)
+
+
+def is_kernel_loaded() -> bool:
+    """Return whether another kernel is loaded for a reboot."""
+    try:
+        return read_regular(KEXEC_LOADED, 16).strip() == b"1"
+    except OSError:
+        return False
 
 
 def unmount(report: "Callable[[str], None]") -> None:

@@ -77,6 +77,7 @@ FORMS: Mapping[str, str] = {  # what to say of a value, and how to tell one
     "a VLAN from 1 to 4094, or none": _VLAN,
     "random or swap": r"random|swap",
     "once or always": r"once|always",
+    "yes or no": r"yes|no",
     "the name of a user": r"[A-Za-z0-9-]{1,39}",
     "a mode, and MAC addresses": _BOND,
     "a number from 576 to 9999": _MTU,
@@ -107,6 +108,10 @@ PARAMETERS: Mapping[str, Parameter] = {
     "update.interval": Parameter(
         *("node", "seconds between two looks at the channel, 10 to 86400", "update.interval=600"),
         "a whole number",
+    ),
+    "update.kexec": Parameter(
+        *("node", "start a new kernel without the firmware, where the release allows it"),
+        *("update.kexec=yes", "yes or no"),
     ),
     "update.reboot": Parameter(
         *("node", "reboot once for a kernel, or in each window while it is not the one that runs"),

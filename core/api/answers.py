@@ -83,7 +83,7 @@ def get_versions(node: Node, _: Values) -> Any:
 
 def get_update(node: Node, _: Values) -> Any:
     """Return what the channel holds."""
-    return node.look()
+    return node.door("update.look")
 
 
 def start_update(node: Node, values: Values) -> Any:

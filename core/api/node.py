@@ -10,6 +10,7 @@ from core.api.audit import Audit
 from core.places import DOOR, LOOK_S, socket_of
 
 DOOR_S = 30.0
+SLOW = ("update.look", "power.reboot")  # bring-up asks servers; it may fetch a kernel
 COMMAND_LINE = Path("/proc/cmdline")
 
 
@@ -26,11 +27,8 @@ class Node:
 
     def door(self, method: str, **params: Any) -> Any:
         """Ask bring-up. Raises `IpcError`."""
-        return call(self.door_path, method, DOOR_S, **params)
-
-    def look(self) -> Any:
-        """Ask bring-up what the node could run. Raises `IpcError`."""
-        return call(self.door_path, "update.look", LOOK_S)
+        limit_s = LOOK_S if method in SLOW else DOOR_S
+        return call(self.door_path, method, limit_s, **params)
 
     def door_stream(self, method: str, **params: Any) -> Generator[Any]:
         """Ask bring-up for a stream. Raises `IpcError`."""

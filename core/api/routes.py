@@ -56,7 +56,7 @@ LOG = (
     Parameter("lines", int, f"how many of the last lines, 0 to {LINES_MAX}", default=100),
 )
 RELEASE = Parameter("release", str, "the release's version, as the channel holds it")
-KEXEC = Parameter("kexec", bool, "start the kernel without the firmware", default=False)
+KEXEC = Parameter("kexec", bool, "start the channel's kernel without the firmware", default=False)
 READER, OPERATOR, FARMER = Role.READER, Role.OPERATOR, Role.FARMER
 
 ROUTES: tuple[Route, ...] = (

@@ -55,15 +55,24 @@ def begin() -> Work:
 
 
 def places_of(vault: Vault | None, measured: Measured) -> Places:
-    """Return where the seed may be on this node. Raises `CoreError` if its disk is not mounted:
-    another seed would be made in place of the one on it."""
-    if DISK.exists() and not DISK.is_mount():
+    """Return where the seed may be on this node. Raises `CoreError` if its disk is not mounted, and
+    no seed is in the TPM: another seed would be made in place of the one on it."""
+    is_lost = DISK.exists() and not DISK.is_mount()
+    if is_lost and not is_sealed(vault):
         raise CoreError(
             f"cannot reach the seed: no disk is mounted on {DISK}",
             hint="zinit restart core-identity-prepare",
         )
-    disk = DISK if DISK.exists() else None
+    disk = DISK if DISK.exists() and not is_lost else None
     return Places(vault, disk, HOME, measured.is_secure_boot_on)
+
+
+def is_sealed(vault: Vault | None) -> bool:
+    """Return whether a seed is in the TPM; one that does not answer counts as no."""
+    try:
+        return vault is not None and vault.find() is not None
+    except TpmError:
+        return False
 
 
 @contextlib.contextmanager

@@ -11,6 +11,7 @@ import os
 import sys
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 from common.errors import ZosError, render_error
 from common.files import read_regular, write_atomic
@@ -44,12 +45,33 @@ def main() -> int:
         give_device(DEVICE, IDENTITY)
         copy_measurements(EXTRA, MEASURED, IDENTITY)
         copy_log(MEASURED, IDENTITY)
-        place = call(DOOR, "status")["cache"]["place"]
-        bind_folder(Path(place) / NAME if place else None, DISK, IDENTITY)
+        give_folder(call(DOOR, "status")["cache"], DISK, has_tpm=DEVICE.exists())
     except ZosError as error:
         sys.stderr.write(render_error(error, NAME))
         return error.exit_code
     return 0
+
+
+def give_folder(cache: dict[str, Any], target: Path, *, has_tpm: bool) -> None:
+    """Give the identity daemon its folder on the disk of the cache.
+
+    Raises `CoreError` if the disk can't be used and a seed may be on it. With a TPM, `target` is
+    left without a mount then: the daemon goes on only if its seed is in the TPM.
+    """
+    try:
+        if fault := cache.get("fault"):  # an older bring-up does not say it
+            unmount(target)
+            raise CoreError(
+                f"a seed may be on the disk for the cache, which can't be used: {fault}",
+                hint="mend the disk, or take it out: then the node gets a new identity; reboot",
+            )
+        place = cache["place"]
+        bind_folder(Path(place) / NAME if place else None, target, IDENTITY)
+    except CoreError as error:
+        if not has_tpm:
+            raise
+        sys.stderr.write(render_error(error, NAME))
+        target.mkdir(exist_ok=True)
 
 
 def bind_folder(folder: Path | None, target: Path, user: User) -> None:

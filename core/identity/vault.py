@@ -29,6 +29,10 @@ OBJECT_ATTRIBUTES = "fixedtpm|fixedparent|noda"  # a policy opens it, and no pas
 # As the storage root key that the TCG recommends; without noda a lockout would keep the seed back.
 PRIMARY_ATTRIBUTES = "fixedtpm|fixedparent|sensitivedataorigin|userwithauth|noda|restricted|decrypt"
 PRIMARY, OBJECT = "primary.ctx", "object.ctx"
+CHANGED = (
+    "Secure Boot's keys or mode have changed (PCR 7), so the TPM keeps the node's seed; set them "
+    "back, or clear the TPM for a new one"
+)
 
 
 class Vault:
@@ -66,10 +70,17 @@ class Vault:
         with self._tools.session("--policy-session", "--tpmkey-context", PRIMARY) as session:
             self._tools.run("sessionconfig", session, "--enable-encrypt")
             self._apply(sealed.policy, session)
-            seed = self._tools.run("unseal", "-c", OBJECT, "-p", f"session:{session}")
+            seed = self._unseal(session)
         if len(seed) != SEED_BYTES:
             raise TpmError(f"the TPM gives {len(seed)} bytes in place of a seed")
         return seed
+
+    def _unseal(self, session: str) -> bytes:
+        """Return the seed. That PCR 11 is signed has been shown, so a refusal is about PCR 7."""
+        try:
+            return self._tools.run("unseal", "-c", OBJECT, "-p", f"session:{session}")
+        except TpmRefusedError as error:
+            raise TpmRefusedError(f"{CHANGED}: {error.message}") from error
 
     def seal(self, seed: bytes) -> Policy:
         """Keep a seed; return the policy by which it opens. Raises `TpmError`, `IdentityError`.

@@ -91,7 +91,7 @@ ARGUMENTS: dict[str, Callable[[argparse.ArgumentParser], object]] = {
     ),
     "file": lambda parser: parser.add_argument("file", type=Path, metavar="FILE", help="a .tar.gz"),
     "kexec": lambda parser: parser.add_argument(
-        "--kexec", action="store_true", help="start the kernel without the firmware"
+        "--kexec", action="store_true", help="start the channel's kernel without the firmware"
     ),
 }
 

@@ -24,7 +24,8 @@ from core.remote.known import join_address
 
 CONNECT_S = 10.0
 ANSWER_S = 60.0
-SLOW_S = LOOK_S + ANSWER_S  # for a call in which the node asks servers
+SLOW = ("/update", "/reboot")  # the node asks servers itself
+SLOW_S = LOOK_S + ANSWER_S
 CHUNK_BYTES = 1 << 16
 JSON_MAX_BYTES = 16 << 20
 LINE_MAX_BYTES = 1 << 20
@@ -63,11 +64,6 @@ class NodeClient:
         with self.ask("GET", path + query_of(params)) as answer:
             return read_json(answer)
 
-    def get_slowly(self, path: str) -> Any:
-        """Return what a call answers for which the node asks servers itself."""
-        with self.ask("GET", path, answer_s=SLOW_S) as answer:
-            return read_json(answer)
-
     def post(self, path: str, **params: Any) -> Any:
         """Make a call that changes something; return what it answers."""
         with self.ask("POST", path, params) as answer:
@@ -89,17 +85,13 @@ class NodeClient:
 
     @contextlib.contextmanager
     def ask(
-        self,
-        method: str,
-        path: str,
-        params: dict[str, Any] | None = None,
-        answer_s: float | None = None,
+        self, method: str, path: str, params: dict[str, Any] | None = None
     ) -> Iterator[http.client.HTTPResponse]:
         """Yield the answer, if it is a good one."""
         target = self.target
         try:
             with connect(target, node_context(target, self.certificate)) as tls:
-                tls.settimeout(answer_s or ANSWER_S)
+                tls.settimeout(SLOW_S if path in SLOW else ANSWER_S)
                 connection = http.client.HTTPConnection(target.host, target.port)
                 connection.sock = tls
                 body = json.dumps(params).encode() if params else None

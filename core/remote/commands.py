@@ -37,7 +37,7 @@ def poster(path: str, *names: str) -> Callable[[NodeClient, Words], Any]:
 def update(client: NodeClient, words: Words) -> Any:
     """Start an update to a release, or return what the channel holds."""
     if words["release"] is None:
-        return client.get_slowly("/update")
+        return client.get("/update")
     client.post("/update", release=words["release"])
     return None
 

@@ -12,7 +12,7 @@ from core.daemon import Stop, Work, run_daemon, start_thread, tell
 from core.errors import CoreError
 from core.places import REPORT, socket_of
 from core.report.bodies import problem
-from core.report.parameters import parse_parameters
+from core.report.parameters import NoRegistryError, parse_parameters
 from core.report.registry import Registry
 from core.report.reporter import LAST_WORD_S, Reporter
 from core.report.sources import Sources
@@ -45,14 +45,17 @@ def begin() -> Work:
 
 
 def idle(error: CoreError) -> Work:
-    """Answer `status` only: there is nobody to report to."""
+    """Answer `status` only. It is no problem of the node if it is to report to nobody."""
     tell(NAME, error.message)
+    why = f"{error.message} ({error.hint})" if error.hint else error.message
+    is_meant = isinstance(error, NoRegistryError)
     answer = {
         "registry": None,
         "registered": False,
         "last_sent": None,
         "next": None,
-        "problems": [problem("registry", f"{error.message} ({error.hint})", time.time())],
+        "why": why,
+        "problems": [] if is_meant else [problem("registry", why, time.time())],
     }
 
     def status(_: Peer) -> dict[str, Any]:

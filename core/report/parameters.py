@@ -11,6 +11,10 @@ from core.errors import CoreError
 TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]{1,400}")
 
 
+class NoRegistryError(CoreError):
+    """No registry is named: the node is to report to nobody."""
+
+
 @dataclass(frozen=True)
 class Parameters:
     """Where to report, as a node of which farm, with which proof of belonging to it."""
@@ -37,7 +41,7 @@ def parse_parameters(words: Mapping[str, str]) -> Parameters:
 def parse_url(text: str) -> str:
     """Return the registry's address."""
     if not text:
-        raise CoreError(
+        raise NoRegistryError(
             "the node does not report: its command line names no registry",
             hint="the boot script sets it; see --registry of `zos bootstrap serve`",
         )

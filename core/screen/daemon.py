@@ -18,8 +18,20 @@ PROFILE = Profile("screen", SCREEN, connections_max=0)  # it only asks
 VT = 3  # as upstream's; `tty` in core-screen.yaml is the same
 PAUSE_S = 2.0
 REPAIR_EVERY = 5  # rounds, after which all is drawn again
-FACTS_EVERY = 30  # rounds: what the machine has seldom changes
-ASK_S = 1.0
+ASK_S = 3.0
+CAPACITY = socket_of("capacity")
+OFTEN = {
+    "door": (DOOR, "status"),
+    "services": (DOOR, "services.list"),
+    "load": (CAPACITY, "load"),
+}
+# What seldom changes, asked for every so many rounds, once it is known.
+SELDOM_EVERY = 15
+SELDOM = {
+    "identity": (socket_of("identity"), "describe"),
+    "facts": (CAPACITY, "facts"),
+    "report": (socket_of("report"), "status"),
+}
 
 
 class Screen:
@@ -29,7 +41,7 @@ class Screen:
         self.terminal = terminal
         self.ask = ask
         self.round = 0
-        self.facts: Any = None
+        self.known: dict[str, Any] = {}
 
     def run(self, stop: Stop) -> None:
         """Draw until the daemon is to end."""
@@ -49,18 +61,11 @@ class Screen:
 
     def gather(self) -> Answers:
         """Return what the daemons answer."""
-        capacity = socket_of("capacity")
-        if self.facts is None or self.round % FACTS_EVERY == 0:
-            self.facts = self._ask(capacity, "facts")
-        return Answers(
-            door=self._ask(DOOR, "status"),
-            services=self._ask(DOOR, "services.list"),
-            identity=self._ask(socket_of("identity"), "describe"),
-            facts=self.facts,
-            load=self._ask(capacity, "load"),
-            report=self._ask(socket_of("report"), "status"),
-            kernel=os.uname().release,
-        )
+        for name, call_of in SELDOM.items():
+            if self.round % SELDOM_EVERY == 0 or self.known[name] is None:
+                self.known[name] = self._ask(*call_of)
+        often = {name: self._ask(*call_of) for name, call_of in OFTEN.items()}
+        return Answers(**often, **self.known, kernel=os.uname().release)
 
     def _ask(self, *words: Any) -> Any:
         """Return an answer, None if there is none in time."""

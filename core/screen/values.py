@@ -60,6 +60,7 @@ def look(answers: Answers) -> Seen:
         problems.insert(0, "bring-up does not answer")
     rows = (
         ("Node", describe_node(answers.identity)),
+        *describe_key(answers.identity),
         ("Address", describe_addresses(door.get("network"))),
         ("Release", describe_release(door)),
         ("Services", describe_services(answers.services, services, broken)),
@@ -134,6 +135,12 @@ def describe_node(identity: Mapping[str, Any] | None) -> str:
         return "the identity daemon does not answer"
     kinds = {"tpm": "key in the TPM", "disk": "key on a disk", "ephemeral": "until it restarts"}
     return f"{text(identity.get('node'))}  ({kinds.get(str(identity.get('kind')), '?')})"
+
+
+def describe_key(identity: Mapping[str, Any] | None) -> tuple[tuple[str, str], ...]:
+    """Return the row of what an operator has to know of the node's key, if there is something."""
+    why = (identity or {}).get("why")
+    return (("Key", text(why)),) if why else ()
 
 
 def describe_addresses(network: object) -> str:

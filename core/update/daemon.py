@@ -32,6 +32,7 @@ class Follower:
         self.last: float | None = None
         self.next: float | None = None
         self.decision = Decision(What.NOTHING)
+        self.has_kexec = False
         self.problem = ""
 
     def loop(self, stop: Stop) -> None:
@@ -51,6 +52,7 @@ class Follower:
         try:
             answer = call(self.door, "update.look", LOOK_S)
             self.last = now
+            self.has_kexec = answer.get("kexec") == ""
             self.say(decide(answer, self.parameters.rules, now, uptime_s()))
             self.act()
         except IpcError as error:
@@ -63,8 +65,10 @@ class Follower:
         if self.decision.what == What.APPLY:
             call(self.door, "update.apply", release=self.decision.release)
         elif self.decision.what == What.REBOOT:
-            once = {} if self.parameters.rules.is_always else {"once": True}
-            call(self.door, "power.reboot", **once)
+            how = {"once": not self.parameters.rules.is_always, "kexec": self.has_kexec}
+            # An older bring-up knows none of these words.
+            words = {name: True for name, is_meant in how.items() if is_meant}
+            call(self.door, "power.reboot", LOOK_S, **words)
 
     def say(self, decision: Decision) -> None:
         """Log a decision that is new."""

@@ -13,7 +13,7 @@ from image.tree import Tree, matches
 
 TOP = Path(__file__).resolve().parent.parent.parent
 KEY_FILE = "etc/zero-os/keys/flist.pub"
-LOCKDOWN_MARK = "etc/zero-os/lockdown"  # node/lockdown.py
+LOCKDOWN_MARK, KEXEC_MARK = "etc/zero-os/lockdown", "etc/zero-os/kexec"  # node/lockdown.py
 ROOT_FILE = "etc/zero-os/keys/root.json"  # node/channel.py
 
 LAUNCHER = """#!/usr/bin/python3 -IS
@@ -128,6 +128,8 @@ def own_files(recipe: Recipe, about: str) -> Tree:
     tree.add("etc/os-release", File(about.encode()))
     if recipe.lockdown and recipe.kind.has_kernel:
         tree.add(LOCKDOWN_MARK, File(b""))
+        if recipe.kexec:
+            tree.add(KEXEC_MARK, File(b""))
     if recipe.keys:
         tree.add(KEY_FILE, File(recipe.keys.encode()))
     if recipe.root:

@@ -107,6 +107,7 @@ READERS: Mapping[str, Reader] = {
     "python": read_names,
     "debug": _read_flag,
     "lockdown": _read_flag,
+    "kexec": _read_flag,
 }
 KEYS = ("extends", *READERS)
 

@@ -105,7 +105,6 @@ DIRECTORIES = {
     "var/cache": 0o755,
     "var/lib": 0o755,
     "var/log": 0o755,
-    "var/tmp": 0o1777,
 }
 
 # Without urandom, Python as PID 1 ends at once; without console, its output is lost.

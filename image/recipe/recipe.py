@@ -44,6 +44,7 @@ class Recipe:
     python: tuple[str, ...] = ()  # globs of modules that the profile's own programs import
     debug: bool = False
     lockdown: bool = True
+    kexec: bool = False  # although there is lockdown, other kernels may be loaded
 
     @property
     def kind(self) -> Kind:

@@ -75,7 +75,8 @@ class Inputs:
     @property
     def project_id(self) -> str:
         """Return the identity of what the project's layer contains, besides its version."""
-        own = self.recipe.identity_of("name", "keys", "root", "debug", "parameters", "lockdown")
+        names = ("name", "keys", "root", "debug", "parameters", "lockdown", "kexec")
+        own = self.recipe.identity_of(*names)
         return digest("project", self.modules_id, self.reach_id, self.project_version, own)
 
     @property

@@ -1,7 +1,8 @@
 """manifest.json: the description of a release. Written last, so its files are then complete.
 
     {"version": "0.1.0+3f2a...", "profile": "virt", "architecture": "amd64", "debug": false,
-     "locked": true, "parameters": [], "lockdown": true, "kernel": "6.12...", "identity": HEX,
+     "locked": true, "parameters": [], "lockdown": true, "kexec": false,
+     "kernel": "6.12...", "identity": HEX,
      "files": {"vmlinuz": {"size": BYTES, "sha256": HEX}, "initramfs.zst": {...}, "zos.efi": {...}},
      "signed_by": {"secure_boot": HEX or null, "pcrs": HEX or null},
      "pcrs": {"secure_boot_on": {"4": HEX, "11": HEX}, "secure_boot_off": {...}}}
@@ -45,6 +46,7 @@ def encode_manifest(
         "locked": locked,
         "parameters": recipe.parameters,
         "lockdown": recipe.lockdown,
+        "kexec": recipe.kexec,
         "kernel": release.kernel,
         "identity": identity,
         "files": rows,

@@ -43,8 +43,8 @@ class Updates(Protocol):
 class Reboots(Protocol):
     """What the door tells of reboots."""
 
-    def before(self, *, once: bool) -> None:
-        """Remember what a reboot is for, or refuse it."""
+    def before(self, *, once: bool, kexec: bool) -> None:
+        """Remember what a reboot is for, load a kernel with `kexec`, or refuse it."""
         ...
 
 
@@ -84,15 +84,12 @@ class Power:
         self.reboots: Reboots | None = None
 
     def reboot(self, _: Peer, kexec: bool = False, once: bool = False) -> dict[str, object]:
-        """Restart the machine; `once` refuses it if a reboot has not helped before."""
-        if kexec:
-            raise IpcError(
-                "cannot start another kernel without the firmware: this release forbids it",
-                hint="reboot without kexec",
-                code="refused",
-            )
+        """Restart the machine; `once` refuses it if a reboot has not helped before, `kexec` starts
+        the kernel of the channel's release without the firmware."""
+        if self.reboots is None and kexec:
+            raise IpcError("cannot start another kernel: the node has not read its channel yet")
         if self.reboots is not None:
-            self.reboots.before(once=once)
+            self.reboots.before(once=once, kexec=kexec)
         self.client.reboot()
         return {}
 

@@ -12,17 +12,21 @@ each open. The disk may be full, damaged, or pulled: then the node goes on witho
 import contextlib
 import hashlib
 import json
+import math
 import os
 import stat
 import threading
 import time
-from collections.abc import Iterator, Mapping
+import uuid
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 from common.files import open_atomic
 from node.flists.model import Flist
+
+T = TypeVar("T")
 
 SHARE = 0.8  # of the disk, that blocks may take
 FLISTS_SHARE = 1 / 16
@@ -31,6 +35,8 @@ KEPT_MAX_BYTES = 24 << 20
 NEARLY_FULL_BYTES = 8 << 20
 CHUNK_BYTES = 1 << 20
 LOOK_S = 60.0
+WITHIN_S = 60.0  # a disk that sleeps, or copies a large flist, takes some
+SILENT = "it does not answer"
 READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -53,8 +59,7 @@ class DiskCache:
         self.top = mount_point / "zero-os"
         self.blocks = self.top / "blocks"
         self.room = Room()
-        self.began = time.monotonic()
-        self.is_looking = False
+        self.pending: dict[object, float] = {}  # what the disk is asked for, and since when
 
     def open(self) -> None:
         """Make the folders. Raises `OSError` if the disk can't be used even for reading."""
@@ -85,6 +90,38 @@ class DiskCache:
         finally:
             os.close(handle)
 
+    def ask(self, work: Callable[[], T], otherwise: T) -> T:
+        """Return what `work` finds on the disk; `otherwise` if the disk does not answer in time.
+
+        A process that waits for a broken disk can't be ended, so a thread waits in our place.
+        """
+        found: list[T] = []
+
+        def run() -> None:
+            with self.noted():
+                found.append(work())
+
+        if self.is_hanging():
+            return otherwise
+        thread = threading.Thread(target=run, name="cache", daemon=True)
+        thread.start()
+        thread.join(WITHIN_S)
+        return found[0] if found else otherwise
+
+    @contextlib.contextmanager
+    def noted(self) -> Iterator[None]:
+        """Note that the disk is asked for something meanwhile."""
+        mark = object()
+        self.pending[mark] = time.monotonic()
+        try:
+            yield
+        finally:
+            del self.pending[mark]
+
+    def is_hanging(self) -> bool:
+        """Return whether the disk does not answer."""
+        return time.monotonic() >= min(list(self.pending.values()), default=math.inf) + WITHIN_S
+
     def block_bytes(self) -> int:
         """Return how many bytes of blocks there may be."""
         return int(self.room.size * SHARE)
@@ -92,6 +129,16 @@ class DiskCache:
     def take_flist(self, sha256: str, limit: int, target: Path) -> bool:
         """Copy the flist with this digest, of at most `limit` bytes, to `target`; return whether it
         is here and undamaged."""
+        draft = target.with_name(f"{target.name}.{uuid.uuid4().hex}")  # it may come too late
+        is_good = self.ask(lambda: self.copy_flist(sha256, limit, draft), otherwise=False)
+        if is_good:
+            draft.replace(target)
+        else:
+            draft.unlink(missing_ok=True)
+        return is_good
+
+    def copy_flist(self, sha256: str, limit: int, target: Path) -> bool:
+        """Do what `take_flist` does, however long it takes."""
         name = f"{sha256}.fl"
         with contextlib.suppress(OSError), self.folder("flists") as folder:
             with open_kept(name, folder, limit) as found:
@@ -117,6 +164,10 @@ class DiskCache:
 
     def read(self, name: str) -> dict[str, object]:
         """Return what was kept under a name, {} if there is nothing; it is unverified."""
+        return self.ask(lambda: self.read_kept(name), otherwise={})
+
+    def read_kept(self, name: str) -> dict[str, object]:
+        """Do what `read` does, however long it takes."""
         with (
             contextlib.suppress(OSError, ValueError, RecursionError),
             self.folder("kept") as folder,
@@ -129,6 +180,10 @@ class DiskCache:
 
     def write(self, name: str, value: Mapping[str, object]) -> None:
         """Keep something small under a name, if the disk takes it."""
+        self.ask(lambda: self.write_kept(name, value), otherwise=None)
+
+    def write_kept(self, name: str, value: Mapping[str, object]) -> None:
+        """Do what `write` does, however long it takes."""
         with contextlib.suppress(OSError), self.folder("kept") as folder:
             with write_kept(f"{name}.json", folder) as target:
                 target.write(json.dumps(value).encode())
@@ -145,15 +200,14 @@ class DiskCache:
 
     def look(self) -> None:
         """Note how full the disk is, and whether it works."""
-        self.began, self.is_looking = time.monotonic(), True
         try:
-            found = os.statvfs(self.mount_point)
-            size = found.f_blocks * found.f_frsize
-            free = found.f_bavail * found.f_frsize
-            self.room = Room(size, size - free, self.find_fault(free))
+            with self.noted():
+                found = os.statvfs(self.mount_point)
+                size = found.f_blocks * found.f_frsize
+                free = found.f_bavail * found.f_frsize
+                self.room = Room(size, size - free, self.find_fault(free))
         except OSError as error:
             self.room = Room(self.room.size, self.room.used, f"it fails: {error.strerror}")
-        self.is_looking = False
 
     def find_fault(self, free: int) -> str:
         """Return what keeps new blocks from being kept. Raises `OSError`."""
@@ -167,9 +221,7 @@ class DiskCache:
 
     def fault(self) -> str:
         """Return what is wrong with the disk now, "" if nothing is."""
-        if self.is_looking and time.monotonic() > self.began + LOOK_S:
-            return "it does not answer"
-        return self.room.fault
+        return SILENT if self.is_hanging() else self.room.fault
 
 
 def is_there(name: str, folder: int) -> bool:

@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 
 from common.mounts import unmount
-from node.flists.cache import DiskCache
+from node.flists.cache import SILENT, DiskCache
 from node.flists.disks import BLOCK_DEVICES, find_disk, mount_disk
 from node.flists.mounts import CACHE
 from node.log import log as write_log
@@ -33,6 +33,7 @@ class Search:
         self.is_over = threading.Event()
         self.is_given_up = False
         self.cache: DiskCache | None = None
+        self.reason = ""
 
     def start(self) -> None:
         """Begin."""
@@ -72,16 +73,27 @@ class Search:
         return cache
 
     def result(self) -> DiskCache | None:
-        """Return the cache; a disk that does not answer in time is done without until the next
-        boot, so the answer is always the same."""
+        """Return the cache, None while its disk does not answer; one that can't be opened in time
+        is done without until the next boot."""
         if not self.is_given_up and not self.is_over.wait(WITHIN_S):
             with self.lock:
                 self.is_given_up = self.cache is None
         if self.is_given_up:
             self.tell(f"cannot use the disk for the cache: no answer within {WITHIN_S:g} s")
-        return self.cache
+        cache = self.cache
+        return None if cache and cache.is_hanging() else cache
+
+    def fault(self) -> str:
+        """Return why the disk that there is, or may be, can't be used, "" if it can or there is
+        none. This asks no disk."""
+        if cache := self.cache:
+            return SILENT if cache.is_hanging() else ""
+        if self.is_over.is_set() or self.is_given_up:
+            return self.reason
+        return "it is being looked for"
 
     def tell(self, text: str) -> None:
         """Note what is wrong for the status, and log it once."""
+        self.reason = text
         if self.problems.note(PART, text):
             log(text)

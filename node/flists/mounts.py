@@ -143,6 +143,13 @@ def point_to_firmware(flist: Flist) -> None:
     FIRMWARE_PATH.write_text(str(folder))
 
 
+def forget_firmware(flist: Flist) -> None:
+    """Let the kernel not look for firmware in a flist that is to be unmounted."""
+    with contextlib.suppress(FileNotFoundError):
+        if Path(FIRMWARE_PATH.read_text().strip("\0\n")).is_relative_to(flist.lower):
+            FIRMWARE_PATH.write_text("\0")  # to write nothing would change nothing
+
+
 ROOTS = {CORE: make_core_root, FIRMWARE: point_to_firmware, WORKLOAD: make_workload_root}
 
 
@@ -179,6 +186,8 @@ def copy_resolv_conf(root: Path, source: Path = RESOLV_CONF) -> None:
 
 def unmount_flist(client: Client, flist: Flist) -> None:
     """Unmount a flist and what was mounted over it; its file stays. Its services must be down."""
+    if flist.role == FIRMWARE:
+        forget_firmware(flist)
     unmount_below(flist.top, keep=flist.lower)
     if flist.service in client.list():
         stop_service(client, flist.service)
@@ -202,8 +211,11 @@ def unmount_everything(client: Client, home: Path = FLISTS) -> None:
     for file in SERVICES.glob(f"{MOUNT_PREFIX}*.yaml"):
         file.unlink()
     unmount_below(home)
-    for folder in home.glob("*"):
-        remove_folder(folder)
+    for place in home.glob("*"):
+        if place.is_dir():
+            remove_folder(place)
+        else:
+            place.unlink()  # it was being fetched
 
 
 def unmount_below(top: Path, keep: Path | None = None) -> None:

@@ -68,8 +68,8 @@ class Part:
                 if not self.trying.until_done(self.bring_up):
                     self.is_settled = True
                     return
-                self.settle()
-                self.watch()
+                if self.settle():
+                    self.watch()
             except Exception as error:  # a fault of ours must not end the thread
                 traceback.print_exc()
                 self.trying.tell(error)
@@ -94,7 +94,11 @@ class Part:
         with self.lock:
             if self.flist is None:  # else another one was adopted meanwhile
                 self.flist = flist
-                self.mount(flist, sources)
+                try:
+                    self.mount(flist, sources)
+                except BaseException:
+                    self.clean_up()
+                    raise
         self.told(self, "mounted")
         return True
 
@@ -122,14 +126,24 @@ class Part:
             forget_flist(self.client, self.flist)
             self.flist = None
 
-    def settle(self) -> None:
-        """Wait until every service runs or has succeeded; log the missing ones.
+    def settle(self) -> bool:
+        """Wait until every service runs or has succeeded; log the missing ones. Return False if the
+        mount has ended meanwhile.
 
         There is no deadline: zinit restarts services that fail. One that somebody has removed since
         is not waited for.
         """
+        mounted: Flist | None = None
+        process = 0
         while not self.is_retired:
             try:
+                flist = self.flist
+                pid = self.mount_pid(flist)
+                if flist is not mounted:  # or another one was adopted
+                    mounted, process = flist, pid
+                if pid != process and self.is_current(flist):
+                    log("the mount of the flist has ended before its services were up")
+                    return False
                 known = self.client.list()
                 left = [name for name in self.names if name in known]
                 wait_for_services(self.client, left, REPORT_INTERVAL_S)
@@ -141,7 +155,17 @@ class Part:
                 self.trying.problems.clear(self.trying.part)
                 self.is_settled = True
                 self.told(self, "ready")
-                return
+                break
+        return True
+
+    def is_current(self, flist: Flist | None) -> bool:
+        """Return whether a flist is still that of the part, once nobody changes it."""
+        with self.lock:
+            return flist is self.flist
+
+    def mount_pid(self, flist: Flist | None) -> int:
+        """Return the process of a mount, 0 if there is none."""
+        return int(str(self.client.status(flist.service)["pid"])) if flist else 0
 
     def watch(self) -> None:
         """Sleep until the mount ends; after `adopt`, that of the flist that was adopted."""

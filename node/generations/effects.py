@@ -33,6 +33,7 @@ INTERPRETERS = re.compile(
     r"[0-9.]*(\.smp)?"
 )
 WORDS = ("after", "requires", "wants")
+ALWAYS = "always"  # of `restart`
 
 Changed = frozenset[bytes]
 
@@ -120,6 +121,14 @@ def read_file(data: bytes) -> dict[str, object]:
     except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}
+
+
+def is_lasting(data: bytes) -> bool:
+    """Return whether zinit starts a service again however it ends, as it does by default."""
+    value = read_file(data)
+    restart = value.get("restart")
+    policy = restart.get("policy") if isinstance(restart, dict) else restart
+    return value.get("oneshot") is not True and policy in (None, ALWAYS)
 
 
 def edges_of(data: bytes, words: tuple[str, ...] = WORDS) -> list[str]:

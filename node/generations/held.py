@@ -70,9 +70,13 @@ class Source:
         if not self.has_channel:
             flists = choose_signed(parameters)
             return from_hub(self.boot, flists, self.preparer.look(flists))
-        cache = self.preparer.find_cache()
+        return from_channel(parameters, *self.read_channel())
+
+    def read_channel(self) -> tuple[Channel, Manifest | None]:
+        """Return the channel, and the manifest of its release. Raises `ZosError`."""
+        parameters, cache = self.parameters, self.preparer.find_cache()
         url, name, proxy = parameters.bootstrap, parameters.runmode, parameters.proxy
-        return from_channel(parameters, *check_channel(url, name, proxy=proxy, cache=cache))
+        return check_channel(url, name, proxy=proxy, cache=cache)
 
     def name_running(self) -> str:
         """Return what runs, by the signatures with which it was fetched."""

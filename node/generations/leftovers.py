@@ -84,10 +84,10 @@ def mount_beside(
         return mounted
     try:
         mount_flist(client, flist, sources, old)
+        for servers in name_servers_of(flist):
+            servers.copy()
     except BaseException:
         forget_flist(client, flist)
         raise
-    for servers in name_servers_of(flist):
-        servers.copy()
     log(f"{flist.role} flist mounted on {flist.root}")
     return flist

@@ -1,8 +1,8 @@
-"""Whether a reboot brings the kernel and initramfs of the release that the channel holds.
+"""Whether a reboot brings the kernel and initramfs of the release that the channel holds, and how.
 
 A node that starts from a stick, or from a server that lags behind, comes back with those that it
-had, and would reboot for ever. So what a reboot was for is kept on the disk of the cache. Without
-one, nobody knows.
+had, and would reboot for ever. So what a reboot was for is kept on the disk of the cache, until it
+is there. Without a disk, nobody knows.
 """
 
 import threading
@@ -12,6 +12,7 @@ from enum import StrEnum
 from common.releases.layout import boot_version
 from node.flists.cache import DiskCache
 from node.generations.held import Held
+from node.generations.kexec import Kexec
 from node.generations.machine import BusyError
 
 NAME = "reboot"
@@ -33,45 +34,64 @@ class Reboots:
     another one.
     """
 
-    def __init__(self, running: str, find_cache: Callable[[], DiskCache | None]) -> None:
+    def __init__(
+        self, running: str, find_cache: Callable[[], DiskCache | None], kexec: Kexec
+    ) -> None:
         self.running = running
         self.find_cache = find_cache
+        self.kexec = kexec
         self.wanted = ""
 
     def rows(self, held: Held) -> dict[str, object]:
         """Return what the release that the channel holds needs."""
         other = boot_version(held.release) if held.release and held.sequence else ""
         self.wanted = "" if other == self.running else other
-        return {"kernel_changes": bool(self.wanted), "reboot": self.judge()}
+        fault = self.kexec.fault()
+        return {"kernel_changes": bool(self.wanted), "reboot": self.judge(), "kexec": fault}
 
     def judge(self) -> Help:
-        """Return whether a reboot may help."""
+        """Return whether a reboot may help; forget what an earlier one was for if it did."""
         cache = self.find_cache()
         if cache is None or cache.fault():
             return Help.UNKNOWN
-        return Help.TRIED if cache.read(NAME) == self.row() else Help.POSSIBLE
+        kept = cache.read(NAME)
+        if kept.get("to") == self.running:
+            cache.write(NAME, {})
+        return Help.TRIED if kept == self.row() else Help.POSSIBLE
 
-    def before(self, *, once: bool) -> None:
-        """Keep what a reboot is for. Raises `BusyError` if it is to be done `once`, and it was, or
-        nothing keeps that it was."""
+    def before(self, *, once: bool, kexec: bool) -> None:
+        """Keep what a reboot is for; with `kexec`, load what it is to start.
+
+        Raises `ZosError` if that fails, or if the reboot is to be done `once`, and it was, or
+        nothing keeps that it was.
+        """
+        if kexec and not self.wanted:
+            raise BusyError("cannot start another kernel: the channel holds the one that runs")
         if not self.wanted:
             return
-        found: list[Help] = []
-        thread = threading.Thread(target=lambda: found.append(self.note()), daemon=True)
-        thread.start()
-        thread.join(KEEP_S)
-        if once and found == [Help.TRIED]:
+        found = self.within(self.judge)
+        if once and found == Help.TRIED:
             raise BusyError(f"cannot reboot: the last one did not bring {self.wanted}")
-        if once and found != [Help.POSSIBLE]:
+        if kexec and (found == Help.POSSIBLE or not once):
+            self.kexec.load(self.wanted)
+        if (found == Help.UNKNOWN or self.within(self.note) == Help.UNKNOWN) and once:
             raise BusyError("cannot reboot once: no disk keeps that it was done")
 
     def note(self) -> Help:
-        """Keep that the node reboots for another version; return what that may do."""
-        found, cache = self.judge(), self.find_cache()
-        if cache is None or found == Help.UNKNOWN:
-            return Help.UNKNOWN
-        cache.write(NAME, self.row())
-        return found if cache.read(NAME) == self.row() else Help.UNKNOWN
+        """Keep that the node reboots for another version."""
+        if cache := self.find_cache():
+            cache.write(NAME, self.row())
+            if cache.read(NAME) == self.row():
+                return Help.POSSIBLE
+        return Help.UNKNOWN
+
+    def within(self, work: Callable[[], Help]) -> Help:
+        """Return what work with the disk has found; it may hang."""
+        found: list[Help] = []
+        thread = threading.Thread(target=lambda: found.append(work()), daemon=True)
+        thread.start()
+        thread.join(KEEP_S)
+        return found[0] if found else Help.UNKNOWN
 
     def row(self) -> dict[str, object]:
         """Return what is kept."""

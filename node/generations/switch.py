@@ -27,13 +27,21 @@ from node.flists.services import (
     sort_out,
 )
 from node.flists.start import make_folders, own_services, read_accounts
-from node.generations.effects import changed_paths, edges_of, reasons_to_move, used_paths
+from node.generations.effects import (
+    changed_paths,
+    edges_of,
+    is_lasting,
+    reasons_to_move,
+    used_paths,
+)
 from node.log import log as write_log
 from node.model import NodeError
-from node.supervision import POLL_S, SETTLED, wait_for_services
+from node.supervision import POLL_S, SETTLED, describe_late, find_late
 from zinit.client.line import Client
 
 READY_WITHIN_S = 60.0
+# The identity daemon may ask a slow TPM for four minutes; to stop may take its service's time.
+SLOW_WITHIN_S = 300.0
 LAST = "core-update"  # it has asked for the change
 
 log = partial(write_log, "bringup")
@@ -59,10 +67,17 @@ class Move:
 class Services:
     """The services of flists in zinit, which reads their files from `folder`."""
 
-    def __init__(self, client: Client, folder: Path, ready_within_s: float) -> None:
+    def __init__(
+        self,
+        client: Client,
+        folder: Path,
+        ready_within_s: float = READY_WITHIN_S,
+        slow_within_s: float = SLOW_WITHIN_S,
+    ) -> None:
         self.client = client
         self.folder = folder
         self.ready_within_s = ready_within_s
+        self.slow_within_s = slow_within_s
 
     def read(self, name: str) -> Files | None:
         """Return the files of a service, None if it has none."""
@@ -113,16 +128,28 @@ class Services:
 
     def wait_for_end(self, name: str, has_ended: Callable[[], bool]) -> None:
         """Wait until zinit has stopped a process; it kills what does not stop."""
-        deadline = time.monotonic() + self.ready_within_s
+        deadline = time.monotonic() + self.slow_within_s
         while not has_ended():
             if time.monotonic() > deadline:
-                raise NodeError(f"cannot stop {name}: it runs after {self.ready_within_s:g} s")
+                raise NodeError(f"cannot stop {name}: it runs after {self.slow_within_s:g} s")
             time.sleep(POLL_S)
 
     def wait_until_up(self, names: Iterable[str]) -> None:
-        """Wait until services run or have succeeded. Raises `NodeError`."""
+        """Wait until services run, or have succeeded if they end some day. Raises `NodeError`.
+
+        One whose first process goes on is slow, and has more time than one that fails.
+        """
+        began, first = time.monotonic(), dict[str, int]()
         known = self.client.list()
-        wait_for_services(self.client, [n for n in names if n in known], self.ready_within_s)
+        files = {name: self.read(name) for name in names if name in known}
+        lasting = {name for name, found in files.items() if found and is_lasting(found.service)}
+        while late := find_late(self.client, files, lasting):
+            pids = {name: self.pid(name) for name in late}
+            is_slow = all(pid and pid == first.setdefault(name, pid) for name, pid in pids.items())
+            limit = self.slow_within_s if is_slow else self.ready_within_s
+            if time.monotonic() > began + limit:
+                raise NodeError(f"not ready after {limit:g} s: {describe_late(late)}")
+            time.sleep(POLL_S)
 
 
 def plan_role(

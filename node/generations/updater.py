@@ -8,7 +8,7 @@ import queue
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 
@@ -24,7 +24,7 @@ from node.generations.held import Held
 from node.generations.leftovers import Leftovers
 from node.generations.machine import Action, BusyError, Event, Kind, Record, State, step
 from node.generations.reboots import Reboots
-from node.generations.saved import Saved, save
+from node.generations.saved import Saved, by_digest, save
 from node.generations.switch import Move, Services, Switch, plan_role
 from node.log import log as write_log
 from node.problems import Problems
@@ -33,6 +33,7 @@ PROBLEM = "update"
 WATCH_S = 60.0
 KEEP_S = 5.0
 LOOK_S = 2.0
+LOOK_WAIT_S = 30.0
 
 log = partial(write_log, "bringup")
 
@@ -66,14 +67,15 @@ class Updater:
         self.site = site
         self.saved = saved
         self.lock = threading.RLock()
+        self.looking = threading.Lock()
         self.actions: queue.Queue[Action] = queue.Queue()
         self.held = Held("")
-        self.target = Held("")
+        self.asked = self.target = Held("")
         self.new: dict[str, Flist] = {}
         self.names: dict[str, frozenset[str]] = {}
         self.switch: Switch | None = None
         self.locked = contextlib.ExitStack()
-        self.is_over = False
+        self.had_hub = self.is_over = False
         self.leftovers = Leftovers(site.services)
         self.tell_problem(saved.record)
 
@@ -95,8 +97,13 @@ class Updater:
         return record.pop("generation"), record
 
     def look(self, _: Peer) -> dict[str, object]:
-        """Ask the channel or the hub what the node could run."""
-        held = self.site.look()
+        """Ask the channel or the hub what the node could run; one caller at a time does."""
+        if not self.looking.acquire(timeout=LOOK_WAIT_S):
+            raise BusyError("cannot look: the node is asking already", hint="try again")
+        try:
+            held = self.site.look()
+        finally:
+            self.looking.release()
         needs = self.site.reboots.rows(held)
         with self.lock:
             self.held = held
@@ -127,8 +134,8 @@ class Updater:
                     f"cannot apply {release}: it was given up: {record.reason}",
                     hint="publish another release; an operator may try it again",
                 )
-            self.target = self.held
             self.feed(Event(Kind.APPLY, release, self.held.sequence))
+            self.asked = self.held
             return {}
 
     def rollback(self, _: Peer) -> dict[str, object]:
@@ -136,15 +143,20 @@ class Updater:
         with self.lock:
             if self.record.state == State.IDLE:
                 self.demand_settled()
-                self.target = Held(self.record.before, flists=self.saved.before)
             self.feed(Event(Kind.UNDO))
             return {}
 
     def demand_settled(self) -> None:
-        """Raise `BusyError` unless all of the node has come up: only that can be compared."""
-        late = [part.wanted.role for part in self.site.parts if not part.is_settled]
+        """Raise `BusyError` unless all flists are mounted: only these can be compared.
+
+        A service that does not run is not waited for: a release may come to mend it.
+        """
+        parts = self.site.parts
+        late = [part.wanted.role for part in parts if not (part.flist or part.is_settled)]
         if late:
-            raise BusyError(f"cannot update: {', '.join(late)} is not up yet", hint="see status")
+            raise BusyError(
+                f"cannot update: {', '.join(late)} is not mounted yet", hint="see status"
+            )
 
     # What the thread does
 
@@ -155,10 +167,19 @@ class Updater:
             after, actions = step(before, event, time.time())
             if after == before and not actions:
                 return
-            self.remember(replace(self.saved, record=after))
+            is_next = after.generation != before.generation
+            self.remember(self.next_saved(after) if is_next else replace(self.saved, record=after))
             self.tell(before, after)
         for action in actions:
             self.actions.put(action)
+
+    def next_saved(self, record: Record) -> Saved:
+        """Return what is to be remembered of a new generation, and of the one before it."""
+        running = self.flists()
+        now = {
+            role: flist for role, flist in (running | self.new).items() if not self.is_gone(role)
+        }
+        return Saved(record, by_digest(now), by_digest(running) if record.before else ())
 
     def remember(self, saved: Saved) -> None:
         """Keep the state; one that can't be written must not stop the way back."""
@@ -224,6 +245,9 @@ class Updater:
 
     def fetch(self) -> None:
         """Fetch, verify and mount what the new set has and the old one has not."""
+        with self.lock:  # so that `apply` has noted what it asks for
+            before = Held(self.record.before, flists=self.saved.before)
+            self.target = before if self.record.is_undo else self.asked
         running = self.flists()
         self.new = {}
         for wanted in self.target.flists:
@@ -245,8 +269,9 @@ class Updater:
         self.feed(Event(Kind.FETCHED))
 
     def move(self) -> None:
-        """Move the services."""
+        """Move the services; from a set that has no hub none is expected afterwards, either."""
         services = self.site.services
+        self.had_hub = self.site.is_hub_there()
         down = services.unsettled()
         moves = self.plan()
         self.switch = Switch(services, moves, down)
@@ -286,7 +311,7 @@ class Updater:
         names -= self.switch.down
         moved = [move.name for move in self.switch.moves if move.files and move.name in names]
         pids = {name: services.pid(name) for name in moved}
-        is_there = site.is_hub_there if site.is_hub_there() else None
+        is_there = site.is_hub_there if self.had_hub else None
         health = Health(services.client, names, pids, is_there)
         deadline = time.monotonic() + site.watch_s
         while time.monotonic() < deadline:
@@ -311,8 +336,6 @@ class Updater:
             self.hand_over()
         finally:
             self.locked.close()
-        earlier = by_digest(before) if self.record.before else ()
-        self.remember(Saved(self.record, by_digest(self.flists()), earlier))
         self.clear_away(before.values())
 
     def hand_over(self) -> None:
@@ -340,8 +363,6 @@ class Updater:
         try:
             if self.switch is not None:
                 self.switch.undo()
-            if FIRMWARE in self.new and (old := self.flists().get(FIRMWARE)):
-                ROOTS[FIRMWARE](old)
         finally:
             self.locked.close()
         self.feed(Event(Kind.BACK))
@@ -349,21 +370,17 @@ class Updater:
     def abandon(self) -> None:
         """Unmount what was fetched for nothing."""
         self.locked.close()
-        self.clear_away(self.new.values())
+        try:
+            if FIRMWARE in self.new and (old := self.flists().get(FIRMWARE)):
+                ROOTS[FIRMWARE](old)
+        finally:
+            self.clear_away(self.new.values())
 
     def clear_away(self, flists: Iterable[Flist]) -> None:
         """Unmount what is not used any more."""
         self.leftovers.add(flists)
         self.new, self.switch = {}, None
         self.leftovers.look(self.flists())
-
-
-def by_digest(flists: Mapping[str, Flist]) -> tuple[Wanted, ...]:
-    """Return how the same flists are asked for again."""
-    return tuple(
-        Wanted(flist.role, flist.name, flist.sha256, flist.size, flist.version)
-        for flist in flists.values()
-    )
 
 
 ACTIONS: dict[Action, Callable[[Updater], None]] = {

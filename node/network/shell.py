@@ -79,6 +79,7 @@ class Network:
     async def serve(self) -> None:
         """Keep the network up; never returns."""
         while True:
+            self.is_changed.clear()
             await self.scan()
             await self.do(self.machine.tick(time.monotonic()))
             while self.events:
@@ -94,11 +95,17 @@ class Network:
         await self.interfaces.clear()
 
     def feed(self, event: Event, name: str, what: Lease | Source | None, reason: str) -> None:
-        """Take an event of a client, with the words of the command line in place of a lease's."""
+        """Take an event of a client, and begin a round for it."""
+        self.queue(event, name, what, reason)
+        self.is_changed.set()
+
+    def queue(
+        self, event: Event, name: str, what: Lease | Source | None = None, reason: str = ""
+    ) -> None:
+        """Take an event of this round, with the words of the command line in place of a lease's."""
         lease = self.amend(what) if isinstance(what, Lease) else None
         source = what if isinstance(what, Source) else None
         self.events.append((event, name, Input(time.monotonic(), lease, source, reason)))
-        self.is_changed.set()
 
     def amend(self, lease: Lease) -> Lease:
         """Return a lease with what the command line and, for IPv6, routers say beside it."""
@@ -117,11 +124,11 @@ class Network:
         """Tell the machine what the kernel shows."""
         names = await self.cards.links()
         for name in [name for name in self.machine.links if name not in names]:
-            self.feed(Event.GONE, name, None, "")
+            self.queue(Event.GONE, name)
         for name in names:
             if name not in self.machine.links:
                 await self.find(name)
-            self.feed(Event.PLUGGED if has_carrier(name) else Event.UNPLUGGED, name, None, "")
+            self.queue(Event.PLUGGED if has_carrier(name) else Event.UNPLUGGED, name)
             self.scan_ipv6(name)
 
     async def find(self, name: str) -> None:
@@ -133,7 +140,7 @@ class Network:
         except NodeError as error:
             log(f"{error}")
         else:
-            self.feed(Event.FOUND, name, None, "")
+            self.queue(Event.FOUND, name)
 
     def scan_ipv6(self, name: str) -> None:
         """Tell the machine what the kernel has made of a router's advertisements."""
@@ -147,17 +154,17 @@ class Network:
         lease = find_automatic(name, (), others=self.interfaces.own_addresses())
         if known and not lease:
             self.decide(f"{name}: no router advertises")
-            self.feed(Event.WITHDRAWN, name, Source.ROUTER, "no router advertises")
+            self.queue(Event.WITHDRAWN, name, Source.ROUTER, "no router advertises")
         for found in (lease, link.leases.get(Source.DHCP6)):
             if found and self.amend(found) != link.leases.get(found.source):
-                self.feed(Event.GRANTED, name, found, "")
+                self.queue(Event.GRANTED, name, found)
 
     async def do(self, actions: list[Action]) -> None:
         """Do what the machine says; tell it which links' leases the kernel has refused."""
         for action in actions:
             await self.do_one(action)
         for name, reason in self.refused.items():
-            self.feed(Event.REFUSED, name, None, reason)
+            self.queue(Event.REFUSED, name, None, reason)
         self.refused.clear()
 
     async def do_one(self, action: Action) -> None:
@@ -226,4 +233,3 @@ class Network:
             async with asyncio.timeout(max(wait_s, 0.0)):
                 await self.is_changed.wait()
             await asyncio.sleep(WAKE_S)
-        self.is_changed.clear()

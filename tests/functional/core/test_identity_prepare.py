@@ -14,7 +14,13 @@ from core.errors import CoreError
 from core.identity.choose import Places, choose
 from core.identity.places import PUBLIC_KEY, SIGNATURES
 from core.identity.places import SEED as SEED_FILE
-from core.identity.prepare import bind_folder, copy_measurements, give_device, make_folder
+from core.identity.prepare import (
+    bind_folder,
+    copy_measurements,
+    give_device,
+    give_folder,
+    make_folder,
+)
 from core.places import IDENTITY
 from tests.helpers.needs import need_root
 
@@ -149,3 +155,19 @@ def test_what_is_no_folder_is_not_used(place: Path, kind: str) -> None:
     with pytest.raises(OSError):
         make_folder(path, 0o700, IDENTITY)
     assert elsewhere.stat().st_uid == 0
+
+
+@pytest.mark.parametrize("cache", [{"fault": "no answer", "place": None}, {"place": "/dev/null"}])
+def test_a_disk_that_cannot_be_used_may_have_a_seed(
+    place: Path, cache: dict[str, object], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No other is made; with a TPM, the daemon looks whether the seed is there."""
+    target = place / "target"
+    with pytest.raises(CoreError, match=r"a seed may be on the disk|cannot reach the seed"):
+        give_folder(cache, target, has_tpm=False)
+    assert not target.exists()
+    give_folder(cache, target, has_tpm=True)
+    assert target.exists() and not target.is_mount()
+    assert "identity: " in capsys.readouterr().err
+    give_folder({"fault": "", "place": None}, target, has_tpm=True)
+    assert not target.exists()

@@ -54,3 +54,23 @@ def words(cell: str) -> frozenset[str]:
 def paths(cell: str) -> frozenset[str]:
     """Return the paths in a cell."""
     return frozenset(re.findall(r"`(/[^`]+)`", cell))
+
+
+def read_line(start: str) -> str:
+    """Return the line of the page below the table that starts with a text."""
+    return next(one for one in PAGE.read_text().splitlines() if one.startswith(f"- {start}"))
+
+
+def read_devices() -> frozenset[str]:
+    """Return the devices that any process may open for writing."""
+    return paths(read_line("Devices that"))
+
+
+def read_root_ports() -> frozenset[tuple[str, int]]:
+    """Return the ports of what runs as root."""
+    return frozenset((name, int(number)) for name, number in PORT.findall(read_line("As root")))
+
+
+def read_root_sockets() -> frozenset[str]:
+    """Return the sockets of what runs as root."""
+    return frozenset(re.findall(r"`([/@][^`]+)`", read_line("As root")))

@@ -14,11 +14,13 @@ from flist.pack.pack import pack
 from flist.store.routed import parse_route
 from node.door.callers import API, UPDATE
 from node.flists import start
-from node.flists.model import Flist, Wanted
+from node.flists.model import FIRMWARE, Flist, Wanted
+from node.flists.mounts import ROOTS
 from node.flists.part import Part
 from node.flists.prepare import Preparer
 from node.generations import leftovers, saved, updater
 from node.generations.held import Held
+from node.generations.kexec import Kexec
 from node.generations.leftovers import Leftovers
 from node.generations.machine import Record, State
 from node.generations.reboots import Reboots
@@ -33,7 +35,8 @@ from tests.helpers.waiting import wait_until
 from tests.helpers.zinit.daemon import ZinitDaemon
 
 DAEMON, OPERATOR = Peer(1, UPDATE, UPDATE), Peer(1, API, API)
-Tree = Mapping[str, str]  # path -> text; "@" is a program that sleeps for its argument
+# path -> text; "@" is a program that sleeps for its argument, "@/bin/NAME" one of this machine
+Tree = Mapping[str, str]
 
 
 class Lab:
@@ -85,7 +88,7 @@ class Lab:
             place = root / path
             place.parent.mkdir(parents=True, exist_ok=True)
             if text.startswith("@"):
-                shutil.copy2("/bin/sleep", place)
+                shutil.copy2(text[1:] if text.startswith("@/") else "/bin/sleep", place)
                 with open(place, "ab") as stream:
                     stream.write(text.encode())
             else:
@@ -116,6 +119,8 @@ class Lab:
         shutil.copy(file, flist.meta)
         self.zinit.write(flist.service, "exec: sleep 1000")
         self.zinit.client.monitor(flist.service)
+        if wanted.role == FIRMWARE:
+            ROOTS[FIRMWARE](flist)
         return flist
 
     def forget(self, _client: Any, flist: Flist) -> None:
@@ -144,12 +149,12 @@ class Lab:
             assert flist is not None
             part.flist, part.names = flist, start.start_services(self.zinit.client, flist)
             parts.append(part)
-        services = Services(self.zinit.client, self.zinit.etc, ready_within_s=5.0)
+        services = Services(self.zinit.client, self.zinit.etc, 5.0, 5.0)
         for part in parts:
             if is_well:
                 services.wait_until_up(part.names)
-            part.is_settled = True
             part.start()
+        parameters = self.preparer.parameters
         site = Site(
             parts=parts,
             make_part=self.make_part,
@@ -159,7 +164,7 @@ class Lab:
             is_hub_there=lambda: self.is_hub_there,
             services=services,
             problems=self.problems,
-            reboots=Reboots("1", lambda: self.cache),
+            reboots=Reboots("1", lambda: self.cache, Kexec(parameters, None)),
             watch_s=1.0,
         )
         self.updater = Updater(site, Saved(Record(held.release, sequence=1), held.flists))

@@ -32,12 +32,13 @@ def boot_node(
     is_uki: bool = False,
     memory_mib: int = 2048,
     disks: tuple[Disk, ...] = (),
+    tpm_state: Path | None = None,
     extra_args: tuple[str, ...] = (),
 ) -> Iterator[QemuMachine]:
     """Boot `release` with the kernel parameters `append`; add `files` (path -> text) to it.
 
     With `is_uki` it is zos.efi that boots. The console's log is written to `folder`. `has_agent`
-    makes `machine.guest` work.
+    makes `machine.guest` work. With `tpm_state` it has a TPM that keeps what it remembers there.
     """
     folder.mkdir(parents=True, exist_ok=True)
     extra = dict(files or {})
@@ -59,6 +60,8 @@ def boot_node(
         forwards=forwards,
         has_agent=has_agent,
         disks=disks,
+        has_tpm=tpm_state is not None,
+        tpm_state=tpm_state,
         extra_args=extra_args,
     )
     with QemuMachine(config, artefacts=folder) as machine:

@@ -15,6 +15,7 @@ from flist.hub.app import create_app
 from flist.pack.pack import pack
 from flist.store.routed import parse_route
 from image.model import Release
+from image.parts.project import ROOT_FILE
 from qemu.machine import QemuMachine
 from qemu.model import Disk
 from serving.listen import open_listener
@@ -101,15 +102,22 @@ class Site:
 
     @contextlib.contextmanager
     def boot(
-        self, name: str, more: str = "", *, has_disk: bool = True, within_s: float = BOOT_S
+        self,
+        name: str,
+        more: str = "",
+        *,
+        has_disk: bool = True,
+        within_s: float = BOOT_S,
+        files: Mapping[str, str] | None = None,
     ) -> Iterator[QemuMachine]:
-        """Boot a node with the disk until its workload and core are up; `more` are parameters."""
+        """Boot a node with the disk until its workload and core are up; `more` are parameters,
+        `files` are added to its initramfs."""
         words = f"runmode=dev farmer_id=1 hub={self.urls[0]} bootstrap={self.urls[1]} {more}"
         with boot_node(
             self.release,
             self.folder / name,
             append=words,
-            files={"etc/zero-os/keys/root.json": self.maintainer.root.decode()},
+            files={ROOT_FILE: self.maintainer.root.decode(), **(files or {})},
             has_agent=True,
             forwards=(REDIS_PORT,),
             disks=(Disk(self.disk, is_writable=True),) if has_disk else (),

@@ -6,6 +6,7 @@ from common.releases.flists import ReleaseFlist
 from common.releases.manifest import Manifest
 from node import bringup
 from node.bringup import Node
+from node.flists.giving import Search
 from node.flists.model import CORE, FIRMWARE, WORKLOAD, Flist, Wanted
 from node.flists.part import Part
 from node.model import BootParameters
@@ -30,7 +31,10 @@ def closed(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
 def node() -> Node:
     """Return a node that waits for its flists."""
     reporter = Reporter(PARAMETERS, MachineNames("", "", ""), "1.0")
-    made = Node(Client(), PARAMETERS, reporter, Status(PARAMETERS, Problems(), []), lambda: None)
+    problems = Problems()
+    search = Search(problems)
+    search.is_over.set()  # no disk was found
+    made = Node(Client(), PARAMETERS, reporter, Status(PARAMETERS, problems, []), search)
     made.status.parts = [
         Part(made.client, Wanted(role, role), made.preparer, made.trying(role), made.told)
         for role in (FIRMWARE, CORE, WORKLOAD)

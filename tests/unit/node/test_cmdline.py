@@ -67,6 +67,11 @@ def test_an_invalid_word_is_named(text: str, named: str) -> None:
     assert named in caught.value.message
 
 
+def test_another_kernel_is_started_only_if_that_is_said() -> None:
+    found = [parse(f"{HUB} {word}").kexec for word in ("", "update.kexec=no", "update.kexec=yes")]
+    assert found == [False, False, True]
+
+
 def test_words_without_a_value() -> None:
     assert parse_words("quiet a=b=c  quiet=1") == {"quiet": "", "a": "b=c"}
 
@@ -90,6 +95,7 @@ def test_the_words_of_a_bootstrap_server() -> None:
         f"enrol={'a' * 1025}",
         "net.proxy=proxy:3128",
         "bootstrap=boot.example.com",
+        "update.kexec=1",
     ],
 )
 def test_a_word_that_a_node_can_do_without(word: str) -> None:

@@ -49,6 +49,13 @@ def test_modules_are_loaded_before_the_kernel_takes_no_more(
     assert loaded == list(MODULES)
 
 
+def test_a_release_may_keep_the_loading_of_kernels_open(folder: Path, mark: Path) -> None:
+    open_mark = mark.with_name("kexec")
+    open_mark.touch()
+    close_early(mark, folder, open_mark)
+    assert read(folder) == {"kexec_load_disabled": "0", "sysrq": "0", "modules_disabled": "0"}
+
+
 def test_a_release_without_lockdown_stays_open(folder: Path, tmp_path: Path) -> None:
     before = read(folder)
     close_early(tmp_path / "none", folder)

@@ -3,6 +3,8 @@
 import fcntl
 import os
 import struct
+import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,11 +20,13 @@ from node.flists.model import CORE, WORKLOAD, Flist, Wanted
 from node.flists.prepare import Preparer
 from node.model import BootParameters, NodeError
 from node.problems import Problems
+from node.status import describe_cache
 from serving.listen import open_listener
 from serving.run import serve_in_thread
 from tests.helpers.counted import CountedApp
 from tests.helpers.node.disk import announce, loop_device, make_image
 from tests.helpers.node.hub import make_signed_hub
+from tests.helpers.waiting import wait_until
 
 if TYPE_CHECKING:
     from node.flists.cache import DiskCache
@@ -49,11 +53,11 @@ class Node:
         unmount(self.top / "mounted")
         self.boots += 1
         self.problems = Problems()
-        search = Search(self.problems, self.top / "mounted", self.top / "sys")
+        self.search = search = Search(self.problems, self.top / "mounted", self.top / "sys")
         search.start()
         self.cache = search.result()
         home = self.top / f"run{self.boots}"
-        return Preparer(self.parameters, lambda: self.cache, self.keys, home)
+        return Preparer(self.parameters, search.result, self.keys, home)
 
     def fetch(self, wanted: Wanted = WANTED) -> Flist:
         """Boot, fetch a flist, and wait until it is on the disk."""
@@ -236,6 +240,59 @@ def test_a_disk_that_fails_is_told_and_harmless(node: Node) -> None:
 def test_a_disk_that_hangs_is_told(node: Node) -> None:
     node.boot()
     assert node.cache
-    node.cache.is_looking = True
-    node.cache.began -= 120
+    node.cache.pending[object()] = time.monotonic() - 120
     assert node.cache.fault() == "it does not answer"
+
+
+def test_a_disk_that_hangs_stops_nothing(
+    node: Node, app: CountedApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is waited for once, and done without until it answers."""
+    digest = node.fetch().sha256
+    wanted = Wanted(WORKLOAD, NAME, digest, len(CONTENT))
+    preparer, cache = node.boot(), node.cache
+    assert cache
+    answers = threading.Event()
+    with monkeypatch.context() as patch:
+        patch.setattr("node.flists.cache.WITHIN_S", 0.2)
+        patch.setattr(cache, "copy_flist", lambda *_: answers.wait())
+        assert preparer.fetch(wanted)[0].meta.read_bytes() == CONTENT
+        assert app.requests[f"/{NAME}.fl"] == 2
+        assert (node.search.result(), node.search.fault()) == (None, "it does not answer")
+        assert describe_cache(node.search)["place"] is None
+        assert describe_cache(node.search)["fault"] == "it does not answer"
+        assert cache.read(key_of(NAME)) == {}
+        assert not preparer.fetch(wanted)[1].is_shared
+        answers.set()
+        wait_until(lambda: node.search.result() is cache, "it is used again")
+    assert describe_cache(node.search)["fault"] == ""
+    assert cache.read(key_of(NAME))["sha256"] == digest
+
+
+def test_the_status_tells_a_disk_that_cannot_be_used_from_none(node: Node, device: Path) -> None:
+    node.boot()
+    node.path("flists").rmdir()
+    node.path("flists").symlink_to("/etc")
+    node.boot()
+    assert node.cache is None
+    found = describe_cache(node.search)
+    assert found["place"] is None
+    assert "cannot use the disk for the cache" in str(found["fault"])
+    (node.top / "sys" / device.name / "uevent").unlink()
+    node.boot()
+    assert describe_cache(node.search)["fault"] == ""
+
+
+def test_the_status_says_that_the_disk_is_being_looked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Until then nobody can know what is on it; nor after it was given up."""
+    answers = threading.Event()
+    monkeypatch.setattr("node.flists.giving.find_disk", lambda *_: answers.wait() and None)
+    monkeypatch.setattr("node.flists.giving.WITHIN_S", 0.1)
+    search = Search(Problems(), tmp_path / "mounted", tmp_path / "sys")
+    search.start()
+    assert search.fault() == "it is being looked for"
+    assert search.result() is None
+    assert "no answer within" in search.fault()
+    answers.set()

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -27,6 +28,7 @@ from node.flists.start import stop_services
 from node.generations import updater
 from node.generations.health import is_any_there
 from node.generations.held import Source
+from node.generations.kexec import Kexec
 from node.generations.leftovers import mount_beside
 from node.generations.machine import Record
 from node.generations.reboots import Reboots
@@ -97,8 +99,10 @@ class Node:
         return sent_bytes(self.app, prefix)
 
     def root_of(self, service: str) -> str:
-        """Return the root of a service's process."""
-        return str(Path(f"/proc/{self.zinit.service_pid(service)}/root").readlink())
+        """Return the root of a service's process, "" if it has none."""
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            return str(Path(f"/proc/{self.zinit.service_pid(service)}/root").readlink())
+        return ""
 
 
 def make_hub(top: Path) -> Path:
@@ -277,29 +281,40 @@ def test_an_update_on_real_mounts(node: Node, monkeypatch: pytest.MonkeyPatch) -
         look=Source(node.parts[CORE].preparer, "1.0", has_channel=False).look,
         name_running=lambda: "old",
         is_hub_there=partial(is_any_there, node.parameters.hubs, ""),
-        services=Services(node.zinit.client, node.zinit.etc, 30.0),
+        services=Services(node.zinit.client, node.zinit.etc),
         problems=node.problems,
-        reboots=Reboots("1.0", lambda: None),
+        reboots=Reboots("1.0", lambda: None, Kexec(node.parameters, None)),
         watch_s=1.0,
     )
     update = updater.Updater(site, Saved(Record("old"), ()))
-    update.start()
-    held = update.look(Peer(1, 0, 0))["held"]
-    assert isinstance(held, dict)
-    update.apply(Peer(1, 0, 0), held["release"])
-    wait_until(lambda: update.record.generation == 2, f"it is done; {update.record}", UP_S)
-    now = flists_of(node)
-    assert node.zinit.service_pid("web") == pid
-    assert node.root_of("web") == str(old[WORKLOAD].root)
-    assert node.root_of("core-api") == str(now[CORE].root)
-    assert (now[WORKLOAD].root / "run/socket").exists()
-    assert (now[WORKLOAD].root / "usr/share/new").read_text() == "new"
-    wait_until(lambda: not old[CORE].top.exists(), "the old core is unmounted", UP_S)
+    with running(update):
+        held = update.look(Peer(1, 0, 0))["held"]
+        assert isinstance(held, dict)
+        update.apply(Peer(1, 0, 0), held["release"])
+        wait_until(lambda: update.record.generation == 2, f"it is done; {update.record}", UP_S)
+        update.actions.join()  # the new set is handed over, too
+        now = flists_of(node)
+        assert node.zinit.service_pid("web") == pid
+        assert node.root_of("web") == str(old[WORKLOAD].root)
+        assert node.root_of("core-api") == str(now[CORE].root)
+        assert (now[WORKLOAD].root / "run/socket").exists()
+        assert (now[WORKLOAD].root / "usr/share/new").read_text() == "new"
+        wait_until(lambda: not old[CORE].top.exists(), "the old core is unmounted", UP_S)
 
-    node.zinit.client.kill("web", "SIGKILL")
-    wait_until(lambda: not old[WORKLOAD].top.exists(), "the old workload is unmounted", UP_S)
-    wait_until(lambda: node.root_of("web") == str(now[WORKLOAD].root), "web runs", UP_S)
-    update.is_over = True
+        node.zinit.client.kill("web", "SIGKILL")
+        wait_until(lambda: not old[WORKLOAD].top.exists(), "the old workload is unmounted", UP_S)
+        wait_until(lambda: node.root_of("web") == str(now[WORKLOAD].root), "web runs", UP_S)
+
+
+@contextlib.contextmanager
+def running(update: updater.Updater) -> Iterator[None]:
+    """Carry updates out for a `with` block."""
+    update.start()
+    try:
+        yield
+    finally:
+        update.is_over = True
+        wait_until(lambda: "update" not in {one.name for one in threading.enumerate()}, "it ends")
 
 
 def flists_of(node: Node) -> dict[str, Flist]:

@@ -1,8 +1,11 @@
 """A node's bring-up hands the services of a flist to a real zinit, and bad ones cost no other."""
 
+import os
 import re
 import shutil
+import signal
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -142,6 +145,23 @@ def test_a_service_that_was_removed_is_not_waited_for(
     part.settle()
     assert part.is_settled
     assert capsys.readouterr().out == ""
+
+
+def test_a_mount_that_ends_before_its_services_are_up_is_noticed(
+    node: ZinitDaemon, flist: Flist, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that never comes up must not keep the others from coming back."""
+    monkeypatch.setattr("node.flists.part.REPORT_INTERVAL_S", 0.1)
+    monkeypatch.setattr("node.flists.part.RETRY_S", 0.1)
+    add(flist, "down", "exec: /nothing")
+    part = make_part(node, start_services(node.client, flist))
+    part.flist = flist
+    mount = node.service_pid(flist.service)
+    with ThreadPoolExecutor() as pool:
+        settled = pool.submit(part.settle)
+        wait_until(lambda: part.trying.problems.rows() != [], "it is told")
+        os.kill(mount, signal.SIGKILL)
+        assert settled.result(30) is False
 
 
 def test_a_mended_file_is_started_by_reload(node: ZinitDaemon, flist: Flist) -> None:

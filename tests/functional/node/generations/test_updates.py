@@ -1,7 +1,6 @@
 """Updates of a node's services on a real zinit: what moves, what stays, and the way back."""
 
 import re
-import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -9,13 +8,12 @@ from pathlib import Path
 import pytest
 
 from common.ipc.server import Peer
-from node.flists.cache import DiskCache
 from node.flists.model import Flist, Wanted
-from node.generations import reboots
+from node.generations.held import Held
 from node.generations.leftovers import Leftovers
-from node.generations.machine import BusyError, State
-from node.generations.reboots import Reboots
+from node.generations.machine import Action, BusyError, Event, Kind, Record, State
 from node.generations.saved import INTERRUPTED, Saved, load, save
+from node.generations.updater import ACTIONS, Updater
 from tests.helpers.needs import need_root, need_tool
 from tests.helpers.node.generations import DAEMON, OPERATOR, Lab
 from tests.helpers.waiting import wait_until
@@ -30,6 +28,9 @@ WORKLOAD = {
 }
 NEW_WEB = {**WORKLOAD, "bin/web": "@another web"}
 CORE = {"bin/daemon": "@daemon", "etc/passwd": "", "etc/zinit/core-a.yaml": UNIT.format("daemon")}
+# Ends well when it is told to, as a daemon does; zinit then pauses before it starts it again.
+POLITE = "exec: /bin/sh -c 'trap \"exit 0\" TERM; while :; do /bin/sleep 0.1; done'\n"
+DAEMONS = {"bin/sh": "@/bin/sh", "bin/sleep": "@", "etc/zinit/web.yaml": POLITE}
 CRASHING = {**NEW_WEB, "etc/zinit/web.yaml": "exec: /bin/web 0.3\nrestart: {delay: 0.1}\n"}
 MISSING = {**NEW_WEB, "etc/zinit/web.yaml": "exec: /bin/nothing\n"}
 UNREADY = {**NEW_WEB, "etc/zinit/web.yaml": UNIT.format("web") + "ready: notify\n"}
@@ -59,6 +60,23 @@ def test_only_what_changed_moves_to_the_new_set(lab: Lab) -> None:
     assert lab.root_of("web") == new.flists[0].sha256[:16]
     assert len(lab.mounted()) == 3  # the old workload stays for the service that runs from it
     assert lab.problems.rows() == []
+
+
+def test_a_daemon_that_ends_well_runs_before_the_set_counts_as_moved(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab.boot(lab.release("1", workload=DAEMONS))
+    before, seen = lab.pid("web"), list[int]()
+    watch = ACTIONS[Action.WATCH]
+
+    def look_and_watch(updater: Updater) -> None:
+        seen.append(lab.pid("web"))
+        watch(updater)
+
+    monkeypatch.setitem(ACTIONS, Action.WATCH, look_and_watch)
+    assert lab.apply(lab.release("2", 2, workload={**DAEMONS, "etc/more": ""})).running == "2"
+    assert seen[0] not in (0, before)
+    assert lab.pid("web") == seen[0]
 
 
 def test_an_old_flist_goes_when_its_last_service_ends(lab: Lab) -> None:
@@ -151,19 +169,39 @@ def test_a_flist_that_is_refused_changes_nothing(lab: Lab) -> None:
     assert "core-a" not in lab.zinit.client.list()
 
 
+def test_firmware_that_was_fetched_for_nothing_is_not_looked_into(
+    lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "firmware-path"
+    monkeypatch.setattr("node.flists.mounts.FIRMWARE_PATH", path)
+    firmware = {"usr/lib/firmware/card.bin": "1"}
+    first = lab.release("1", firmware=firmware, workload=WORKLOAD)
+    lab.boot(first)
+    before = path.read_text()
+    assert first.flists[0].sha256[:16] in before
+    bad = lab.release("2", 2, firmware={"usr/lib/firmware/card.bin": "2"}, workload=NEW_WEB)
+    del lab.flists[bad.flists[1].sha256]
+    assert "its signature is wrong" in lab.apply(bad).reason
+    assert path.read_text() == before
+    assert len(lab.mounted()) == 2
+
+
 def test_a_node_that_comes_up_again_meanwhile_does_not_blame_the_release(lab: Lab) -> None:
     lab.boot(lab.release("1", workload=WORKLOAD))
     (part,) = lab.updater.site.parts
+    mounted = part.flist
 
     def mount_late(wanted: Wanted, old: Flist | None, others: Leftovers) -> Flist | None:
-        part.is_settled = False  # its mount has ended
-        return lab.mount(wanted, old, others)
+        try:
+            return lab.mount(wanted, old, others)
+        finally:
+            part.flist = None  # its mount has ended
 
     lab.updater.site.mount_beside = mount_late
     record = lab.apply(lab.release("2", 2, workload=NEW_WEB))
     assert (record.running, record.bad) == ("1", "")
-    assert record.reason == "cannot update: workload is not up yet"
-    part.is_settled, lab.updater.site.mount_beside = True, lab.mount
+    assert record.reason == "cannot update: workload is not mounted yet"
+    part.flist, lab.updater.site.mount_beside = mounted, lab.mount
     assert lab.apply(lab.held).running == "2"
 
 
@@ -171,19 +209,24 @@ def test_a_node_that_loses_its_hub_goes_back(lab: Lab, monkeypatch: pytest.Monke
     monkeypatch.setattr("node.generations.health.HUB_EVERY_S", 0.1)
     monkeypatch.setattr("node.generations.health.HUB_WITHIN_S", 0.2)
     lab.boot(lab.release("1", workload=WORKLOAD))
-    answers = iter([True, True])
-    lab.updater.site.is_hub_there = lambda: next(answers, False)
+    web = lab.pid("web")
+    lab.updater.site.is_hub_there = lambda: lab.pid("web") == web  # the new one cuts it off
     record = lab.apply(lab.release("2", 2, workload=NEW_WEB))
     assert record.running == "1"
     assert "no hub answers" in record.reason
 
 
 def test_a_service_that_was_down_before_does_not_count(lab: Lab) -> None:
+    """Nor does it keep the release away that mends it."""
     tree = {**WORKLOAD, "etc/zinit/bad.yaml": "exec: [", "etc/zinit/down.yaml": "exec: /bin/no\n"}
     first = lab.release("1", workload={**tree})
     lab.boot(first, is_well=False)
+    assert not any(part.is_settled for part in lab.updater.site.parts)
     record = lab.apply(lab.release("2", 2, workload={**tree, "bin/web": "@another web"}))
     assert record.running == "2"
+    mended = {**WORKLOAD, "etc/zinit/down.yaml": UNIT.format("web")}
+    assert lab.apply(lab.release("3", 3, workload=mended)).running == "3"
+    assert lab.zinit.client.list()["down"] == "Running"
 
 
 def test_an_operator_goes_back(lab: Lab) -> None:
@@ -222,6 +265,22 @@ def test_only_what_the_channel_holds_is_applied(lab: Lab) -> None:
         lab.updater.apply(Peer(1, 0, 0), "1.9")
 
 
+def test_one_caller_at_a_time_looks(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Servers and disks may be slow; callers must not pile up."""
+    monkeypatch.setattr("node.generations.updater.LOOK_WAIT_S", 0.05)
+    lab.boot(lab.release("1", workload=WORKLOAD))
+
+    def look() -> Held:
+        with pytest.raises(BusyError, match="the node is asking already"):
+            lab.updater.look(DAEMON)
+        return lab.held
+
+    lab.updater.site.look = look
+    lab.updater.look(DAEMON)
+    lab.updater.site.look = lambda: lab.held
+    lab.updater.look(DAEMON)
+
+
 def test_an_older_state_of_the_channel_is_not_applied(lab: Lab) -> None:
     lab.boot(lab.release("1", workload=WORKLOAD))
     assert lab.apply(lab.release("2", 2, workload=NEW_WEB)).running == "2"
@@ -246,49 +305,39 @@ def test_an_update_that_bring_up_did_not_survive_has_failed(lab: Lab, tmp_path: 
     lab.end()
 
 
-def test_a_reboot_for_a_kernel_that_did_not_bring_it_is_remembered(
-    lab: Lab, tmp_path: Path
+def test_a_release_that_bring_up_was_fetching_when_it_ended_is_not_to_blame(tmp_path: Path) -> None:
+    record = Record("1", State.FETCHING, target="2", target_sequence=2, bad="1.5", bad_sequence=1)
+    save(Saved(record, ()), tmp_path / "saved.json")
+    found = load(tmp_path / "saved.json")
+    assert isinstance(found, Saved)
+    assert (found.record.bad, found.record.bad_sequence) == ("1.5", 1)
+    assert (found.record.state, found.record.reason) == (State.IDLE, INTERRUPTED)
+
+
+def test_what_is_asked_for_too_early_does_not_change_the_update_under_way(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lab.boot(lab.release("1", workload=WORKLOAD))
-    lab.held = lab.release("2", 2, workload=WORKLOAD)
-    memory = lab.updater.site.reboots
+    """Refused in the midst of it, and accepted before the new set is handed over."""
+    lab.boot(lab.release("1", workload=WORKLOAD, core=CORE))
+    lab.updater.site.watch_s = 60.0
+    second = lab.release("2", 2, workload=NEW_WEB, core=CORE)
+    lab.begin(second)
+    wait_until(lambda: lab.record.state == State.WATCHING, "it is watched")
+    with pytest.raises(BusyError, match="the node is watching 2"):
+        lab.begin(lab.release("3", 3, core=CORE))  # would leave no workload
+    hand_over = Updater.hand_over
 
-    def look() -> tuple[object, object]:
-        answer = lab.updater.look(DAEMON)
-        return answer["kernel_changes"], answer["reboot"]
+    def ask_first(self: Updater) -> None:
+        monkeypatch.setattr(Updater, "hand_over", hand_over)
+        lab.updater.rollback(OPERATOR)
+        self.hand_over()
 
-    assert look() == (True, "unknown")
-    with pytest.raises(BusyError, match="no disk keeps"):
-        memory.before(once=True)
-    memory.before(once=False)
-
-    lab.cache = DiskCache(tmp_path, Path("/dev/null"))
-    lab.cache.open()
-    assert look() == (True, "possible")
-    memory.before(once=True)
-    lab.updater.site.reboots = memory = Reboots("1", lambda: lab.cache)  # it has come up again
-    assert look() == (True, "tried")
-    with pytest.raises(BusyError, match="did not bring 2"):
-        memory.before(once=True)
-    lab.held = lab.release("3", 3, workload=WORKLOAD)  # another kernel may come
-    assert look() == (True, "possible")
-    lab.updater.site.reboots = Reboots("3", lambda: lab.cache)
-    assert look() == (False, "possible")
-
-
-def test_a_disk_that_does_not_take_what_a_reboot_is_for_keeps_nothing(
-    lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    lab.boot(lab.release("1", workload=WORKLOAD))
-    lab.held = lab.release("2", 2, workload=WORKLOAD)
-    lab.cache = DiskCache(tmp_path, Path("/dev/null"))
-    lab.cache.open()
-    assert lab.updater.look(DAEMON)["reboot"] == "possible"
-    monkeypatch.setattr(reboots, "KEEP_S", 0.1)
-    hangs = threading.Event()
-    for write in (lambda *_: None, lambda *_: hangs.wait()):
-        monkeypatch.setattr(lab.cache, "write", write)
-        lab.updater.site.reboots.before(once=False)  # an operator's
-        with pytest.raises(BusyError, match="no disk keeps"):
-            lab.updater.site.reboots.before(once=True)
-    hangs.set()
+    monkeypatch.setattr(Updater, "hand_over", ask_first)
+    lab.updater.site.watch_s = 1.0
+    lab.updater.feed(Event(Kind.HEALTHY))
+    wait_until(lambda: lab.record.generation == 2, "2 runs")
+    record = lab.end()
+    assert (record.running, record.generation) == ("1", 3)
+    assert {part.wanted.role for part in lab.updater.site.parts} == {"workload", "core"}
+    assert lab.zinit.client.list()["web"] == "Running"
+    assert {one.sha256 for one in lab.updater.saved.running} == set(lab.mounted())

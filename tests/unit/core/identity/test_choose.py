@@ -5,42 +5,13 @@ from pathlib import Path
 import pytest
 
 from core.identity.choose import BY_STATE, EARLIER, INSECURE, NO_DISK, NO_TPM, OLDER, Places, choose
-from core.identity.measured import Measured
 from core.identity.model import IdentityError
 from core.identity.places import SEED as SEED_FILE
 from core.identity.sealed import Policy, Sealed, decode, encode
 from core.identity.seedfile import encode_seed, write_seed
-from core.identity.tools import TpmError
-from core.identity.vault import Vault
-from tests.unit.core.identity.fakes import NoTools
+from tests.unit.core.identity.fakes import FakeVault
 
 SEED = bytes(range(32))
-
-
-class FakeVault(Vault):
-    """A TPM that has a seed or not, and fails where it is told to."""
-
-    def __init__(self, seed: bytes | None = None, policy: Policy = Policy.RELEASE, fails: str = ""):
-        super().__init__(NoTools(), Measured())
-        self.seed, self.policy, self.fails = seed, policy, fails
-
-    def find(self) -> Sealed | None:
-        self._fail("find")
-        return Sealed(self.policy, bytes(32), b"", b"") if self.seed else None
-
-    def open(self, sealed: Sealed) -> bytes:
-        self._fail("open")
-        assert self.seed
-        return self.seed
-
-    def seal(self, seed: bytes) -> Policy:
-        self._fail("seal")
-        self.seed = seed
-        return self.policy
-
-    def _fail(self, what: str) -> None:
-        if what == self.fails:
-            raise TpmError(f"it fails to {what}", hint="tpm2 something")
 
 
 def test_without_a_place_it_is_of_this_boot_only() -> None:

@@ -12,11 +12,13 @@ from common.ipc.server import Peer, Server
 from common.nodes.envelope import open_envelope
 from core.errors import CoreError
 from core.identity import daemon
+from core.identity.choose import choose
 from core.identity.daemon import Keeper
 from core.identity.measured import Measured
 from core.identity.model import Identity
 from core.identity.tools import TASK_S
 from core.places import API, CAPACITY, IDENTITY, REPORT, SCREEN, USERS
+from tests.unit.core.identity.fakes import FakeVault
 
 KEEPER = Keeper(Identity(bytes(range(32)), "ephemeral", "no place"), Measured())
 REPORTER = Peer(1, REPORT.number, REPORT.number)
@@ -104,6 +106,12 @@ def test_a_disk_that_is_not_mounted_is_not_taken_for_none(
     (tmp_path / "disk").mkdir()
     with pytest.raises(CoreError, match="no disk is mounted"):
         daemon.places_of(None, Measured())
+    with pytest.raises(CoreError, match="no disk is mounted"):
+        daemon.places_of(FakeVault(), Measured())
+    with pytest.raises(CoreError, match="no disk is mounted"):
+        daemon.places_of(FakeVault(bytes(32), fails="find"), Measured())
+    sealed = daemon.places_of(FakeVault(bytes(32)), Measured())
+    assert sealed.folder is None and choose(sealed).kind == "tpm"
     monkeypatch.setattr(daemon, "DISK", Path("/proc"))
     assert daemon.places_of(None, Measured()).folder == Path("/proc")
 

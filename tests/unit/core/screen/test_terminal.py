@@ -5,12 +5,13 @@ import pty
 import select
 import termios
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from common.ipc.errors import UnreachableError
 from core.daemon import Stop
-from core.screen.daemon import Screen
+from core.screen.daemon import SELDOM_EVERY, Screen
 from core.screen.layout import BAD, Line
 from core.screen.terminal import Terminal
 
@@ -67,3 +68,25 @@ def test_the_screen_goes_on_without_the_daemons(pair: tuple[int, int]) -> None:
     stop.is_asked = True
     screen.run(stop)
     assert "bring-up does not answer" in sent(outer)
+
+
+def test_what_seldom_changes_is_asked_for_seldom_once_it_is_known(pair: tuple[int, int]) -> None:
+    asked: list[str] = []
+    answers: dict[str, object] = {"describe": {"node": "AKnL"}}
+
+    def ask(_: Path, method: str, timeout_s: float) -> object:
+        asked.append(method)
+        if method not in answers:
+            raise UnreachableError("no")
+        return answers[method]
+
+    screen = Screen(Terminal(pair[1]), ask)
+    for _ in range(4):
+        screen.gather()
+        screen.round += 1
+    assert (asked.count("describe"), asked.count("load"), asked.count("facts")) == (1, 4, 4)
+    answers["facts"] = {}
+    for _ in range(SELDOM_EVERY):
+        screen.gather()
+        screen.round += 1
+    assert (asked.count("describe"), asked.count("facts")) == (2, 4 + 2)

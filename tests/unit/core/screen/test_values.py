@@ -77,6 +77,18 @@ def test_daemons_that_do_not_answer_are_named() -> None:
     assert rows(report=None)["Registry"] == "the report daemon does not answer"
 
 
+def test_a_node_that_is_to_report_to_nobody_is_well() -> None:
+    report: dict[str, object] = {"registry": None, "registered": False, "problems": []}
+    seen = look(Answers(**ANSWERS | {"report": report}))  # type: ignore[arg-type]
+    assert (dict(seen.rows)["Registry"], seen.is_well) == ("none is named", True)
+
+
+def test_why_the_nodes_key_is_not_as_good_as_it_could_be_is_told() -> None:
+    identity = {"node": "AKnL", "kind": "ephemeral", "why": "the machine has no TPM 2.0"}
+    assert rows(identity=identity)["Key"] == "the machine has no TPM 2.0"
+    assert "Key" not in rows(identity={"node": "AKnL", "kind": "tpm", "why": ""})
+
+
 def test_an_update_is_told() -> None:
     update = update_row(state="watching", target="0.2.0")
     assert rows(door=DOOR | {"update": update})["Update"] == "watching: 0.2.0"

@@ -14,9 +14,16 @@ MIDNIGHT = 20_000 * DAY_S
 NIGHT = Window(23 * 3600, 1 * 3600)
 
 
-@pytest.mark.parametrize(("is_always", "params"), [(False, {"once": True}), (True, {})])
+@pytest.mark.parametrize(
+    ("is_always", "kexec", "params"),
+    [
+        (False, {"kexec": "the kernel can't"}, {"once": True}),
+        (False, {"kexec": ""}, {"once": True, "kexec": True}),
+        (True, {}, {}),  # an older bring-up
+    ],
+)
 def test_a_reboot_is_asked_for_once_or_always(
-    is_always: bool, params: dict[str, bool], monkeypatch: pytest.MonkeyPatch
+    is_always: bool, kexec: dict[str, str], params: dict[str, bool], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[Any] = []
 
@@ -24,7 +31,12 @@ def test_a_reboot_is_asked_for_once_or_always(
         asked.append((method, params))
         held = {"release": "2", "turn": 0, "flists": [{}]}
         running = {"running": "2", "bad": "", "reason": "", "state": "idle"}
-        return {"held": held, "running": running, "kernel_changes": True, "reboot": "possible"}
+        return {
+            "held": held,
+            "running": running,
+            "kernel_changes": True,
+            "reboot": "possible",
+        } | kexec
 
     monkeypatch.setattr(daemon, "call", call)
     monkeypatch.setattr(daemon, "uptime_s", lambda: DAY_S)

@@ -54,7 +54,7 @@ def test_the_keys_of_a_manifest() -> None:
     value = json.loads(encode({"vmlinuz": describe(b"x")}))
     assert set(value) == {
         *("version", "kernel", "identity", "files"),
-        *("profile", "architecture", "debug", "locked", "parameters", "lockdown"),
+        *("profile", "architecture", "debug", "locked", "parameters", "lockdown", "kexec"),
         *("signed_by", "pcrs"),
     }
     assert (value["profile"], value["debug"]) == ("virt", False)

@@ -4,10 +4,20 @@ from pathlib import Path
 
 import pytest
 
-from node.flists.model import CORE, WORKLOAD, Flist
-from node.flists.mounts import Sources, copy_resolv_conf, describe_mount, make_mount_point
+from node.flists import mounts
+from node.flists.model import CORE, FIRMWARE, WORKLOAD, Flist
+from node.flists.mounts import (
+    Sources,
+    copy_resolv_conf,
+    describe_mount,
+    make_mount_point,
+    point_to_firmware,
+    unmount_everything,
+    unmount_flist,
+)
 from node.model import NodeError
 from node.nameservers import NameServers
+from zinit.client.line import Client
 
 FLIST = Flist(WORKLOAD, "tf-zos/development", "ab" * 32)
 
@@ -88,3 +98,37 @@ def test_only_the_workload_may_have_setuid_programs_and_devices() -> None:
     sources = Sources(("http://hub",))
     assert "--allow-suid --allow-dev" in str(describe_mount(FLIST, sources)["exec"])
     assert "--allow" not in str(describe_mount(Flist(CORE, "core", "cd" * 32), sources)["exec"])
+
+
+class NoServices(Client):
+    """A zinit without services."""
+
+    def list(self) -> dict[str, str]:
+        return {}
+
+
+def test_the_kernel_looks_for_firmware_in_no_flist_that_is_not_mounted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "path"
+    monkeypatch.setattr(mounts, "FIRMWARE_PATH", path)
+    old, new = (Flist(FIRMWARE, "firmware", digit * 64, home=tmp_path) for digit in "ab")
+    for flist in (old, new):
+        (flist.lower / "usr/lib/firmware").mkdir(parents=True)
+        point_to_firmware(flist)
+    unmount_flist(NoServices(), old)
+    assert path.read_text() == str(new.lower / "usr/lib/firmware")
+    path.write_text(f"{path.read_text()}\n")  # as the kernel shows it
+    unmount_flist(NoServices(), new)
+    assert path.read_text() == "\0"
+
+
+def test_what_was_being_fetched_goes_with_the_flists(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or bring-up could not start again."""
+    monkeypatch.setattr(mounts, "SERVICES", tmp_path / "zinit")
+    (tmp_path / "flists/ab/lower").mkdir(parents=True)
+    (tmp_path / "flists/.12.fl").write_bytes(b"half of it")
+    unmount_everything(NoServices(), tmp_path / "flists")
+    assert list((tmp_path / "flists").iterdir()) == []

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from node.generations.effects import edges_of, reasons_to_move
+from node.generations.effects import edges_of, is_lasting, reasons_to_move
 
 REDIS = b"exec: redis-server --port 6379 /srv/redis.conf\n"
 WEB = b"exec: web\n"
@@ -70,3 +70,18 @@ def test_what_prepares_the_root_runs_again_if_anything_moves() -> None:
 @pytest.mark.parametrize("data", [b"exec: [", b"- a", b"", b"after: {a: b}", b"\xff\xfe\x00"])
 def test_a_file_that_zinit_refuses_waits_for_nobody(data: bytes) -> None:
     assert edges_of(data) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "is_one"),
+    [
+        ("exec: a", True),
+        ("exec: a\nrestart: {delay: 5}", True),
+        ("exec: a\nrestart: always", True),
+        ("exec: a\nrestart: on-failure", False),
+        ("exec: a\nrestart: {policy: never}", False),
+        ("exec: a\noneshot: true", False),
+    ],
+)
+def test_which_services_never_end_for_good(text: str, is_one: bool) -> None:
+    assert is_lasting(text.encode()) is is_one

@@ -10,6 +10,7 @@ import pytest
 from zinit import boot, modules
 from zinit.files.reading import parse_service
 from zinit.files.service import Service
+from zinit.life.manager import REBOOT
 from zinit.log.outputs import Outputs
 from zinit.log.ring import Ring
 from zinit.loop import Loop
@@ -137,3 +138,42 @@ def test_a_limit_that_a_reload_removes_is_lifted(
         limits = {name: (folder / name).read_text() for name in ("memory.max", "pids.max")}
     assert limits == {"memory.max": str(64 << 20), "pids.max": "max"}
     assert reports == []
+
+
+@pytest.mark.parametrize(
+    ("goal", "loaded", "fails", "commands"),
+    [
+        (REBOOT, b"1\n", False, [kernel.KEXEC]),
+        (REBOOT, b"1\n", True, [kernel.KEXEC, kernel.RESTART]),
+        (REBOOT, b"0\n", False, [kernel.RESTART]),
+        (REBOOT, None, False, [kernel.RESTART]),
+        ("power off", b"1\n", False, [kernel.POWER_OFF]),
+    ],
+)
+def test_a_reboot_starts_the_kernel_that_is_loaded(
+    goal: str,
+    loaded: bytes | None,
+    fails: bool,
+    commands: list[int],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if loaded is not None:
+        (tmp_path / "loaded").write_bytes(loaded)
+    asked: list[int] = []
+
+    def reboot(command: int) -> None:
+        asked.append(command)
+        if fails and command == kernel.KEXEC:
+            raise OSError(22, "Invalid argument")
+        raise SystemExit
+
+    monkeypatch.setattr(boot, "KEXEC_LOADED", str(tmp_path / "loaded"))
+    monkeypatch.setattr(boot, "end_processes", lambda: None)
+    monkeypatch.setattr(boot, "run_in_child", lambda *_: True)
+    monkeypatch.setattr(kernel, "reboot", reboot)
+    said: list[str] = []
+    with pytest.raises(SystemExit):
+        boot.finish(goal, said.append)
+    assert asked == commands
+    assert ("cannot start the loaded kernel: Invalid argument" in said) == fails

@@ -1,0 +1,1 @@
+"""What `bench_core` runs on a node, and beside it."""
