@@ -97,12 +97,6 @@ class BootstrapSettings(ServerSettings):
         "this one; can be repeated",
     )
 
-    @field_validator("allow_parameter", "mirror", mode="before")
-    @classmethod
-    def split_names(cls, value: object) -> object:
-        """Take a list as a list, or as a text with spaces or commas between them."""
-        return value.replace(",", " ").split() if isinstance(value, str) else value
-
     @field_validator("allow_parameter")
     @classmethod
     def check_names(cls, names: list[str]) -> list[str]:

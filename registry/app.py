@@ -33,17 +33,9 @@ def create_app(registry: Registry) -> FastAPI:
             for stop in (chores.close, registry.close):
                 await to_thread.run_sync(stop)
 
-    # The interactive documentation would load scripts from other sites, and a redirect would be
-    # built from the Host header, which a client chooses.
-    app = FastAPI(
-        title="Zero-OS registry",
-        docs_url=None,
-        redoc_url=None,
-        openapi_url="/api/openapi.json",
-        redirect_slashes=False,
-        lifespan=lifespan,
+    app, registry.kit = kit.make_app(
+        "Zero-OS registry", registry.settings, show_failure, lifespan=lifespan
     )
-    registry.kit = kit.install(app, registry.settings, show_failure)
     app.state.registry = registry
     app.state.tokens = registry.tokens
     registry.kit.readiness.checks["database"] = registry.database.check

@@ -97,12 +97,6 @@ class RegistrySettings(ServerSettings):
         description="key (NAME+HASH+KEY) of a witness that may cosign the log; can be repeated",
     )
 
-    @field_validator("enrolment_key", "witness", mode="before")
-    @classmethod
-    def split_words(cls, value: object) -> object:
-        """Take a list as a list, or as a text with spaces or commas between the words."""
-        return value.replace(",", " ").split() if isinstance(value, str) else value
-
     @field_validator("origin")
     @classmethod
     def check_origin(cls, text: str) -> str:

@@ -37,6 +37,7 @@ from sqlalchemy.exc import (
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from common.errors import UsageError, ZosError
+from common.files import sync_directory
 
 WAIT_S = 30
 CONNECT_S = 10
@@ -160,6 +161,36 @@ def explained() -> Iterator[None]:
 def open_file(path: Path) -> Database:
     """Return the SQLite database in a file, which is made if it is not there."""
     return Database(open_sqlite(URL.create("sqlite", database=str(path))))
+
+
+def open_migrated(url: str, path: Path, migrations: Path) -> Database:
+    """Return the database at `url`, else the SQLite file `path`, with the tables of this version.
+
+    Raises `ZosError`.
+    """
+    database = open_database(url) if url else open_file(path)
+    database.migrate(migrations)
+    return database
+
+
+@contextlib.contextmanager
+def making_file(path: Path) -> Iterator[str]:
+    """Give the URL of a new SQLite file, which gets the name `path` in the end; if this fails, or
+    is interrupted, there is none. Whoever opens the file has closed it by then."""
+    new = path.with_name(f"{path.name}.new")
+    try:
+        remove_file(new)
+        yield URL.create("sqlite", database=str(new.absolute())).render_as_string()
+        new.replace(path)
+        sync_directory(path.parent)
+    finally:
+        remove_file(new)
+
+
+def remove_file(path: Path) -> None:
+    """Remove an SQLite file and what belongs to it."""
+    for suffix in ("", "-wal", "-shm"):
+        Path(f"{path}{suffix}").unlink(missing_ok=True)
 
 
 def open_database(url: str) -> Database:

@@ -40,6 +40,30 @@ class Kit:
         self.connections = Connections(settings, self.metrics)
 
 
+def make_app(
+    title: str,
+    settings: ServerSettings,
+    page: Page | None = None,
+    *,
+    lifespan: Any = None,
+    openapi_url: str | None = "/api/openapi.json",
+) -> tuple[FastAPI, Kit]:
+    """Return an application that has the kit and no routes of its own yet, and the kit.
+
+    The interactive documentation would load scripts from other sites, and a redirect would be built
+    from the Host header, which a client chooses: it has neither.
+    """
+    app = FastAPI(
+        title=title,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=openapi_url,
+        redirect_slashes=False,
+        lifespan=lifespan,
+    )
+    return app, install(app, settings, page)
+
+
 def install(app: FastAPI, settings: ServerSettings, page: Page | None = None) -> Kit:
     """Add the kit to `app`, as `app.state.kit`: /health, /ready, /metrics, problems, request log.
 

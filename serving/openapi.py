@@ -1,12 +1,14 @@
 """What an OpenAPI description says of every address: besides its own answers, the problems."""
 
+from collections.abc import Callable
 from http import HTTPStatus
-from typing import Any
+from typing import Any, TypeVar
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 
 from serving.problems import MEDIA_TYPE
 
+Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
 SCHEMA = {
     "type": "object",
     "required": ["title", "status", "detail"],
@@ -20,6 +22,16 @@ SCHEMA = {
 }
 READING = (404, 422, 429, 503)
 WRITING = (400, 404, 409, 411, 413, 415, 422, 429, 503, 507)
+
+
+def reading(router: APIRouter, path: str, **options: Any) -> Callable[[Endpoint], Endpoint]:
+    """Register a function for GET and HEAD of `path`, which are described once."""
+
+    def register(endpoint: Endpoint) -> Endpoint:
+        router.head(path, **{**options, "include_in_schema": False})(endpoint)
+        return router.get(path, **options)(endpoint)
+
+    return register
 
 
 def describe_problems(*statuses: int) -> dict[int | str, dict[str, Any]]:

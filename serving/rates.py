@@ -81,11 +81,15 @@ class RateLimit:
 
     async def __call__(self, request: Request) -> None:
         """Raise `TooManyRequestsError` when the client's bucket is empty."""
-        client = None if self.is_for_all else request.client
-        wait_s = self.take(client.host if client else "")
+        wait_s = self.take("" if self.is_for_all else address_of(request))
         if wait_s:
             request.app.state.kit.metrics.rejected.labels("rate_limit").inc()
             raise TooManyRequestsError(wait_s, *([OF_THIS_KIND] if self.is_for_all else []))
+
+
+def address_of(request: Request) -> str:
+    """Return the client's address, which a proxy may have told."""
+    return request.client.host if request.client else ""
 
 
 def group_address(address: str) -> str:

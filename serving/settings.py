@@ -9,7 +9,7 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Self, TypeVar
+from typing import Any, Literal, NamedTuple, Self, TypeVar, get_origin
 
 from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic.fields import FieldInfo
@@ -31,7 +31,9 @@ MIN_CHUNK_BYTES = 4096
 class ServerSettings(BaseSettings):
     """What every server can be told. Times are in seconds; a subclass sets `env_prefix`."""
 
-    model_config = SettingsConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config = SettingsConfigDict(
+        extra="forbid", frozen=True, allow_inf_nan=False, enable_decoding=False
+    )
 
     listen: str = Field(
         default="127.0.0.1:8080", description="address and port, HOST:PORT or [IPv6]:PORT"
@@ -132,6 +134,14 @@ class ServerSettings(BaseSettings):
         annotation = cls.model_fields[info.field_name or ""].annotation
         if value == "" and annotation in (Path, Path | None):
             raise ValueError("it is empty; . is this directory")
+        return value
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def split_list(cls, value: object, info: ValidationInfo) -> object:
+        """Take a list as a list, or as a text with blanks or commas between its words."""
+        if isinstance(value, str) and is_list(cls.model_fields[info.field_name or ""]):
+            return value.replace(",", " ").split()
         return value
 
     @model_validator(mode="after")
@@ -244,13 +254,18 @@ def is_own(model: type[ServerSettings], name: str) -> bool:
     return name in model.__annotations__
 
 
+def is_list(field: FieldInfo) -> bool:
+    """Tell whether a setting has several values."""
+    return get_origin(field.annotation) is list
+
+
 def add_flag(parser: Any, name: str, field: FieldInfo) -> None:
     """Add the flag of one setting. Its value stays text, which the model parses."""
     is_shown = not field.is_required() and field.default not in (None, "", [])
     default = f" ({field.default})" if is_shown else ""
     help_text = f"{field.description}{default}".replace("%", "%%")
     flag, metavar = f"--{name.replace('_', '-')}", choose_metavar(field)
-    action = "append" if field.annotation == list[str] else "store"
+    action = "append" if is_list(field) else "store"
     parser.add_argument(flag, dest=name, action=action, metavar=metavar, help=help_text)
 
 
@@ -258,6 +273,6 @@ def choose_metavar(field: FieldInfo) -> str:
     """Return what `--help` shows for a setting's value."""
     if field.annotation in (int, float):
         return "N"
-    if field.annotation == list[str]:
-        return "NAME"
+    if is_list(field):
+        return "PATH" if field.annotation == list[Path] else "NAME"
     return "PATH" if field.annotation in (Path, Path | None) else "TEXT"

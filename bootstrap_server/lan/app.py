@@ -39,8 +39,7 @@ class Served:
 
 def create_app(served: Served, settings: ServerSettings) -> FastAPI:
     """Return the application; `add_mirror` adds the mirror."""
-    app = FastAPI(title="Zero-OS LAN boot", docs_url=None, redoc_url=None, redirect_slashes=False)
-    shared = kit.install(app, settings)
+    app, shared = kit.make_app("Zero-OS LAN boot", settings, openapi_url="/openapi.json")
     shared.alone = ("dnsmasq and the mirror belong to one process", "leave `workers` at 1")
     app.state.programs = served.programs
     app.include_router(files_router(served))

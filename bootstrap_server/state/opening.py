@@ -4,7 +4,7 @@ from pathlib import Path
 
 from bootstrap_server.errors import SettingsError
 from bootstrap_server.state.tables import TABLES
-from serving.database import Database, create_tables, open_database, open_file
+from serving.database import Database, create_tables, open_database, open_migrated
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 FILE_NAME = "bootstrap.db"
@@ -25,9 +25,7 @@ def open_state(folder: Path | None, url: str) -> Database:
         database = open_database("sqlite://")
         create_tables(database, *TABLES)
         return database
-    database = open_database(url) if url or folder is None else open_file(folder / FILE_NAME)
-    database.migrate(MIGRATIONS)
-    return database
+    return open_migrated(url, (folder or Path()) / FILE_NAME, MIGRATIONS)
 
 
 def open_lasting(folder: Path | None, url: str) -> Database:

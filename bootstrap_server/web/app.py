@@ -13,12 +13,12 @@ from serving.settings import ServerSettings
 
 def create_app(settings: Settings, common: ServerSettings | None = None) -> FastAPI:
     """Return the application. The first request for an image loads the template."""
-    # The interactive documentation would load scripts from other sites, and a redirect would be
-    # built from the Host header, which a client chooses.
-    app = FastAPI(
-        title="Zero-OS bootstrap server", docs_url=None, redoc_url=None, redirect_slashes=False
+    app, shared = kit.make_app(
+        "Zero-OS bootstrap server",
+        common or ServerSettings(),
+        show_failure,
+        openapi_url="/openapi.json",
     )
-    shared = kit.install(app, common or ServerSettings(), show_failure)
     server = app.state.server = Server(settings, shared.pools.hashing)
     app.state.tokens = server.tokens
     if not server.database.is_lasting:

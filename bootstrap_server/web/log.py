@@ -27,7 +27,7 @@ from common.bootcodes import CODES
 from common.errors import ZosError
 from serving.bodies import read_body
 from serving.kit import Kit
-from serving.rates import RateLimit
+from serving.rates import RateLimit, address_of
 from serving.tokens import Demand, Offer, Token
 
 REPORT_MAX_BYTES = 8192
@@ -179,7 +179,7 @@ def show_node(
 async def follow_nodes(request: Request, farm: str, token: Reader) -> StreamingResponse:
     """Send each of a farm's nodes when it has reported, as server-sent events."""
     watch: Watch = request.app.state.watch
-    client = request.client.host if request.client else ""
+    client = address_of(request)
     manager = watch.watching(parse_farm(farm), client)
     changes = await manager.__aenter__()  # an error must be told before the response begins
 

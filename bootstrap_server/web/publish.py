@@ -18,6 +18,7 @@ from bootstrap_server.web.shared import BINARY, NEVER_CHANGES, Shared, answer, m
 from common.tuf.client import METADATA_MAX_BYTES, TIMESTAMP_MAX_BYTES
 from serving.bodies import PIECE_BYTES, read_body, read_pieces, save_stream
 from serving.pools import Pool
+from serving.rates import address_of
 from serving.respond import send_content
 from serving.tokens import Demand, Token
 
@@ -111,7 +112,7 @@ async def publish(
     who = {
         "token": publisher.id,
         "name": publisher.name,
-        "address": request.client.host if request.client else "",
+        "address": address_of(request),
     }
     log = request.app.state.kit.log
     try:

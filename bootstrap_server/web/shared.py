@@ -38,7 +38,7 @@ from serving.content import (
     OpenFile,
     Pieces,
 )
-from serving.openapi import IN_PARTS
+from serving.openapi import IN_PARTS, reading
 from serving.pools import Pool
 from serving.tokens import Tokens
 
@@ -213,13 +213,8 @@ def make_router() -> APIRouter:
 
 
 def answer(router: APIRouter, path: str) -> Callable[[Endpoint], Endpoint]:
-    """Register a function for GET and HEAD of `path`."""
-
-    def register(endpoint: Endpoint) -> Endpoint:
-        router.head(path, include_in_schema=False)(endpoint)
-        return router.get(path, responses=IN_PARTS)(endpoint)
-
-    return register
+    """Register a function for GET and HEAD of `path`, which sends a file."""
+    return reading(router, path, responses=IN_PARTS)
 
 
 def send_text(text: str) -> Response:

@@ -4,7 +4,6 @@ import contextlib
 from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from anyio import to_thread
 from fastapi import FastAPI
@@ -45,9 +44,9 @@ from flist.hub.web.viewers import viewer
 from flist.hub.web.zerohub import router as zerohub
 from serving import kit
 from serving.content import FileOpener
-from serving.kit import Kit
 from serving.pools import Chores
 
+TITLE = "Zero-OS hub"
 KINDS = {"convert": convert, KIND: follow}
 FOLLOWS_S = 10.0
 MIRRORS_S = 30.0
@@ -63,7 +62,7 @@ def create_app(root: Path, settings: HubSettings | None = None) -> FastAPI:
         return create_mirror(root, settings)
     if has_state(root, settings.database):
         return create_hub_app(open_hub(settings))
-    app, shared = make_app(settings)
+    app, shared = kit.make_app(TITLE, settings, show_failure)
     shared.readiness.checks["folder"] = lambda: check_folder(root)
     add_greeting(app)
     app.include_router(assets.make_router())  # for its errors, which are pages
@@ -100,7 +99,7 @@ def create_hub_app(hub: Hub) -> FastAPI:
             ):
                 await to_thread.run_sync(stop)
 
-    app, hub.kit = make_app(hub.settings, lifespan)
+    app, hub.kit = kit.make_app(TITLE, hub.settings, show_failure, lifespan=lifespan)
     app.state.hub = hub
     hub.kit.readiness.checks["database"] = hub.database.check
     hub.kit.find = find_in_hub(hub, downloads.add)
@@ -145,21 +144,6 @@ def make_chores(hub: Hub) -> Chores:
     tell = partial(hub.jobs.log, "mirror")
     chores.add("mirrors", MIRRORS_S, lambda: Mirrors(hub).run_due(lambda text: tell(said=text)))
     return chores
-
-
-def make_app(settings: HubSettings, lifespan: Any = None) -> tuple[FastAPI, Kit]:
-    """Return an application without routes of its own, and its kit."""
-    # The interactive documentation would load scripts from other sites, and a redirect would be
-    # built from the Host header, which a client chooses.
-    app = FastAPI(
-        title="Zero-OS hub",
-        docs_url=None,
-        redoc_url=None,
-        openapi_url="/api/openapi.json",
-        redirect_slashes=False,
-        lifespan=lifespan,
-    )
-    return app, kit.install(app, settings, show_failure)
 
 
 def add_greeting(app: FastAPI) -> None:

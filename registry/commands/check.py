@@ -9,8 +9,9 @@ from typing import Any
 
 from common.files import read_regular
 from registry.checking.checking import check_registry
-from registry.commands.shared import Line, opened
+from registry.commands.shared import add_state_flags, opened
 from registry.settings import RegistrySettings
+from serving.commands.line import Line
 
 NAME, HELP = "check", "compute everything again from the log, and name the first difference"
 
@@ -24,18 +25,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="an earlier signed head; the log must follow it",
     )
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
+    add_state_flags(parser)
 
 
 def run(settings: RegistrySettings, options: dict[str, Any]) -> int:
     """Check; servers may run meanwhile. A difference ends it with an error."""
-    line = Line()
-    try:
-        with opened(settings) as registry:
-            if options["head"]:
-                registry.log.check_earlier(read_regular(options["head"]).decode(errors="replace"))
-            done = check_registry(registry.database, registry.key.secret, line.show)
-    finally:
-        line.clear()
+    with opened(settings) as registry, Line() as line:
+        if options["head"]:
+            registry.log.check_earlier(read_regular(options["head"]).decode(errors="replace"))
+        done = check_registry(registry.database, registry.key.secret, line.show)
     if options["json"]:
         sys.stdout.write(json.dumps(dataclasses.asdict(done)) + "\n")
         return 0

@@ -11,7 +11,7 @@ from sqlalchemy import select
 
 from common.errors import UsageError
 from common.files import open_atomic, write_atomic
-from registry.commands.shared import Line, opened
+from registry.commands.shared import add_state_flags, opened
 from registry.errors import AbsentError, DamagedError
 from registry.log.entries import read_entries
 from registry.log.tiles import Tiles
@@ -19,6 +19,7 @@ from registry.names import days_of
 from registry.settings import RegistrySettings
 from registry.state.tables import NODES
 from registry.views.registry import Registry
+from serving.commands.line import Line
 
 NAME, HELP = "export", "write the log to a file, or a month's availability to a folder"
 
@@ -31,21 +32,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     what.add_argument("--month", metavar="YYYY-MM", help="a month that is settled")
     parser.add_argument("--output", type=Path, metavar="DIR", help="folder for the month's files")
+    add_state_flags(parser)
 
 
 def run(settings: RegistrySettings, options: dict[str, Any]) -> int:
     """Write what is asked for."""
     if options["month"] and options["output"] is None:
         raise UsageError("cannot tell where the files go", hint="--output DIR")
-    line = Line()
-    try:
-        with opened(settings) as registry:
-            if options["log"]:
-                count = export_log(registry, options["log"], line)
-            else:
-                count = export_month(registry, options["month"], options["output"], line)
-    finally:
-        line.clear()
+    with opened(settings) as registry, Line() as line:
+        if options["log"]:
+            count = export_log(registry, options["log"], line)
+        else:
+            count = export_month(registry, options["month"], options["output"], line)
     sys.stdout.write(f"{count}\n")
     return 0
 

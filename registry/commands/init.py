@@ -1,13 +1,16 @@
 """`zos registry init`: makes the registry's database and key."""
 
 import argparse
+import contextlib
 import sys
 from typing import Any
 
 from registry.errors import ConflictError
+from registry.log.notes import Verifier
 from registry.settings import RegistrySettings
-from registry.state.opening import has_state, make_folder
+from registry.state.opening import FILE_NAME, has_state, make_folder
 from registry.views.registry import make_lasting
+from serving.database import making_file
 
 NAME, HELP = "init", "make a registry: its database and its key"
 
@@ -25,7 +28,14 @@ def run(settings: RegistrySettings, options: dict[str, Any]) -> int:
             f"there is a registry in {settings.state} already", hint="`zos registry serve`"
         )
     make_folder(settings.state)
-    registry = make_lasting(settings)
-    sys.stdout.write(f"{registry.log.verifier}\n")
-    registry.close()
+    sys.stdout.write(f"{make(settings)}\n")
     return 0
+
+
+def make(settings: RegistrySettings) -> Verifier:
+    """Make the registry; return its log's key. If this fails, there is no SQLite file."""
+    if settings.database:
+        with contextlib.closing(make_lasting(settings)) as registry:
+            return registry.log.verifier
+    with making_file(settings.state / FILE_NAME) as url:
+        return make(settings.model_copy(update={"database": url}))

@@ -1,16 +1,13 @@
-"""What the commands share: the registry they work on, and a line that shows progress."""
+"""What the commands share: the registry they work on."""
 
 import argparse
 import contextlib
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from registry.settings import RegistrySettings
 from registry.views.registry import Registry, open_registry
-
-SHOWN_S = 0.2
 
 
 @contextlib.contextmanager
@@ -33,24 +30,3 @@ def add_state_flags(parser: argparse.ArgumentParser) -> None:
 def talk(text: str) -> None:
     """Report progress on stderr."""
     print(f"zos registry: {text}", file=sys.stderr, flush=True)
-
-
-class Line:
-    """A line on the terminal that shows how far the work is; nothing where there is none."""
-
-    def __init__(self) -> None:
-        self.is_shown = sys.stderr.isatty()
-        self.last = 0.0
-
-    def show(self, what: str, count: int) -> None:
-        """Show a count, a few times a second."""
-        now = time.monotonic()
-        if self.is_shown and now - self.last > SHOWN_S:
-            self.last = now
-            sys.stderr.write(f"\r\x1b[K{what}: {count}")
-            sys.stderr.flush()
-
-    def clear(self) -> None:
-        """Remove the line."""
-        if self.is_shown and self.last:
-            sys.stderr.write("\r\x1b[K")

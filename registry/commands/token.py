@@ -7,7 +7,7 @@ import time
 from dataclasses import asdict
 from typing import Any
 
-from registry.commands.shared import opened, talk
+from registry.commands.shared import add_state_flags, opened, talk
 from registry.errors import AbsentError
 from registry.settings import RegistrySettings
 from registry.state.opening import SCOPES
@@ -26,6 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--days", type=int, default=DAYS, metavar="N", help=f"until it expires ({DAYS}); 0: never"
     )
+    add_state_flags(parser)
 
 
 def run(settings: RegistrySettings, options: dict[str, Any]) -> int:

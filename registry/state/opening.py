@@ -7,7 +7,13 @@ from sqlalchemy import select
 
 from registry.errors import SettingsError
 from registry.state.tables import LOG_HEAD, TABLES
-from serving.database import Database, create_tables, insert_new, open_database, open_file
+from serving.database import (
+    Database,
+    create_tables,
+    insert_new,
+    open_database,
+    open_migrated,
+)
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 FILE_NAME = "registry.db"
@@ -33,9 +39,7 @@ def make_folder(folder: Path) -> None:
 
 def open_state(folder: Path, url: str) -> Database:
     """Return the database at `url`, else the one in `folder`, with all tables."""
-    database = open_database(url) if url else open_file(folder / FILE_NAME)
-    database.migrate(MIGRATIONS)
-    return database
+    return open_migrated(url, folder / FILE_NAME, MIGRATIONS)
 
 
 def open_in_memory() -> Database:

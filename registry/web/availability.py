@@ -14,8 +14,8 @@ from common.nodes.nodeid import parse_node_id
 from registry.views.registry import Registry
 from registry.web.models import Month
 from registry.web.nodes import NodeId
-from registry.web.shared import NO_CACHE, Message, reading
-from serving.openapi import describe_problems
+from registry.web.shared import NO_CACHE, Message
+from serving.openapi import describe_problems, reading
 
 MonthName = Annotated[str, Path(max_length=20, description="YYYY-MM")]
 

@@ -23,13 +23,12 @@ from registry.web.shared import (
     NO_CACHE,
     check_charges,
     check_patience,
-    client_of,
     note_refusal,
     read_message,
-    reading,
     spend,
 )
-from serving.openapi import describe_problems
+from serving.openapi import describe_problems, reading
+from serving.rates import address_of
 from serving.tokens import Offer, Token
 
 ASK = "ask the registry's operator for a token"
@@ -78,6 +77,6 @@ def find_charges(
     limits: Limits, request: Request, envelope: Envelope, *, has_token: bool
 ) -> list[Charge]:
     """Return what a message takes of the limits."""
-    size, address = len(envelope.signed), client_of(request)
+    size, address = len(envelope.signed), address_of(request)
     charges = limits.of_farm(show_key(envelope.key), address, size)
     return charges if has_token else [*charges, *limits.of_unproven(address, size, ASK)]

@@ -17,7 +17,8 @@ from registry.views.queries import FarmQuery, NodeQuery, StatsQuery
 from registry.views.registry import Registry
 from registry.views.search import Found
 from registry.web.gridmodels import GridFarm, GridListed, GridNode, GridStats, GridStatus
-from registry.web.shared import NO_CACHE, reading
+from registry.web.shared import NO_CACHE
+from serving.openapi import reading
 
 Name = Annotated[str, Path(min_length=1, max_length=64, description="a node's number or id")]
 COUNT: dict[int | str, dict[str, Any]] = {

@@ -22,9 +22,9 @@ from registry.log.notes import MAX_BYTES, Head
 from registry.views.registry import Registry
 from registry.web.limits import Limits
 from registry.web.models import Consistency, Entries, HeadShown, Inclusion
-from registry.web.shared import NO_CACHE, check_patience, note_refusal, reading
+from registry.web.shared import NO_CACHE, check_patience, note_refusal
 from serving.bodies import read_body
-from serving.openapi import describe_problems
+from serving.openapi import describe_problems, reading
 
 Position = Annotated[int, Query(ge=0, lt=2**53)]
 Size = Annotated[int | None, Query(ge=1, lt=2**53, description="of the log; else that of now")]

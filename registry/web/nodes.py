@@ -30,13 +30,12 @@ from registry.web.shared import (
     NO_CACHE,
     check_charges,
     check_patience,
-    client_of,
     note_refusal,
     read_message,
-    reading,
     spend,
 )
-from serving.openapi import describe_problems
+from serving.openapi import describe_problems, reading
+from serving.rates import address_of
 
 NodeId = Annotated[str, Path(max_length=64, description="an Ed25519 public key in base58")]
 FORGED = describe_problems(403)
@@ -110,7 +109,7 @@ class Reception:
         own = self.registry
         last = await run_in_threadpool(own.nodes.standing, node)
         check_order(last, report, own.nodes.nonce(node, last))  # else anybody may have sent it
-        size, address = len(envelope.signed), client_of(request)
+        size, address = len(envelope.signed), address_of(request)
         charges = self.limits.of_report(node, size)
         pay(request, charges if last else [*charges, self.limits.of_new_node(address)])
         proofs = NOTHING

@@ -16,8 +16,9 @@ from common.farms import FARM_MAX
 from registry.pages import PAGES, browse
 from registry.views.queries import PAGE_MAX
 from registry.views.registry import Registry
-from registry.web.shared import NO_CACHE, reading
+from registry.web.shared import NO_CACHE
 from serving.content import Pieces
+from serving.openapi import reading
 from serving.pages import DIGEST_CHARS
 from serving.respond import send_content
 

@@ -1,18 +1,17 @@
 """What the routes share."""
 
-from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from collections.abc import Sequence
+from typing import Any
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from pydantic import BaseModel, Field
 
 from common.errors import ZosError
 from common.nodes.envelope import MAX_BYTES, Envelope, open_envelope
 from registry.web.limits import Charge
 from serving.bodies import BodyTooLargeError, read_body
-from serving.rates import RateLimit, TooManyRequestsError
+from serving.rates import RateLimit, TooManyRequestsError, address_of
 
-Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
 NO_CACHE = {"Cache-Control": "no-cache"}
 PLAIN = "text/plain; charset=utf-8"
 SIZES = {
@@ -40,16 +39,6 @@ MESSAGE: dict[str, Any] = {
 """What a description says of a body that is a signed message."""
 
 
-def reading(router: APIRouter, path: str, **options: Any) -> Callable[[Endpoint], Endpoint]:
-    """Register a function for GET and HEAD of `path`, which are described once."""
-
-    def register(endpoint: Endpoint) -> Endpoint:
-        router.head(path, **{**options, "include_in_schema": False})(endpoint)
-        return router.get(path, **options)(endpoint)
-
-    return register
-
-
 async def read_message(request: Request, kind: str) -> Envelope:
     """Return the signed message that a request carries.
 
@@ -63,14 +52,9 @@ async def read_message(request: Request, kind: str) -> Envelope:
         raise
 
 
-def client_of(request: Request) -> str:
-    """Return the client's address."""
-    return request.client.host if request.client else ""
-
-
 def check_patience(request: Request, limit: RateLimit) -> None:
     """Raise `TooManyRequestsError` for a client whose messages were refused too often."""
-    wait_s = limit.find_wait(client_of(request))
+    wait_s = limit.find_wait(address_of(request))
     if wait_s:
         refuse(request, TooManyRequestsError(wait_s))
 
@@ -93,7 +77,7 @@ def note_refusal(request: Request, limit: RateLimit, error: ZosError) -> None:
     """Count a message that was refused, unless that may be the registry's fault."""
     status = getattr(error, "http_status", 503)
     if status < 500 and status != 429:
-        limit.take(client_of(request))
+        limit.take(address_of(request))
 
 
 def refuse(request: Request, error: TooManyRequestsError) -> None:

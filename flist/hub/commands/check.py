@@ -6,9 +6,10 @@ import json
 import sys
 from typing import Any
 
-from flist.hub.commands.shared import Line, opened
+from flist.hub.commands.shared import opened
 from flist.hub.library.checking import check_hub, open_mirror
 from flist.hub.settings import HubSettings
+from serving.commands.line import Line
 
 NAME, HELP = "check", "check all blocks and files, and mend them from a mirror"
 

@@ -6,10 +6,11 @@ import json
 import sys
 from typing import Any
 
-from flist.hub.commands.shared import Line, opened
+from flist.hub.commands.shared import opened
 from flist.hub.library.collecting import collect
 from flist.hub.settings import HubSettings
 from flist.values import parse_seconds
+from serving.commands.line import Line
 
 NAME, HELP = "gc", "remove the blocks that nothing needs"
 

@@ -5,16 +5,15 @@ import contextlib
 import getpass
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
-from common.files import sync_directory
-from flist.hub.commands.shared import Line
 from flist.hub.errors import ConflictError
 from flist.hub.folder.importing import Imported, import_folder, is_plain
 from flist.hub.library.hub import open_hub
 from flist.hub.settings import HubSettings
 from flist.hub.state.opening import FILE_NAME, has_state
 from flist.hub.state.viewer import SCOPES
+from serving.commands.line import Line
+from serving.database import making_file
 
 ALREADY = ConflictError("this is a hub with accounts already", hint="`zos hub serve`")
 NAME, HELP = "init", "make a hub with accounts of a folder"
@@ -45,26 +44,13 @@ def run(settings: HubSettings, options: dict[str, str]) -> int:
 
 @contextlib.contextmanager
 def making_state(settings: HubSettings) -> Iterator[HubSettings]:
-    """Give the settings with which the hub is made. A new SQLite file gets its name in the end: the
-    folder stays a plain one if this fails, or is interrupted."""
+    """Give the settings with which the hub is made: the folder stays a plain one if this fails, or
+    is interrupted."""
     if settings.database:
         yield settings
         return
-    place = settings.root / FILE_NAME
-    new = place.with_name(f"{FILE_NAME}.new")
-    try:
-        remove_state(new)
-        yield settings.model_copy(update={"database": f"sqlite:///{new.absolute()}"})
-        new.replace(place)
-        sync_directory(settings.root)
-    finally:
-        remove_state(new)
-
-
-def remove_state(place: Path) -> None:
-    """Remove an SQLite file and what belongs to it."""
-    for suffix in ("", "-wal", "-shm"):
-        Path(f"{place}{suffix}").unlink(missing_ok=True)
+    with making_file(settings.root / FILE_NAME) as url:
+        yield settings.model_copy(update={"database": url})
 
 
 def make(settings: HubSettings, name: str, password: str) -> Imported:

@@ -1,17 +1,12 @@
-"""What the commands share: the hub they work on, and a line that shows progress."""
+"""What the commands share: the hub they work on."""
 
 import contextlib
-import sys
-import time
 from collections.abc import Iterator
-from types import TracebackType
 
 from common.errors import UsageError
 from flist.hub.library.hub import Hub, open_hub
 from flist.hub.settings import HubSettings
 from flist.hub.state.opening import has_state
-
-SHOWN_S = 0.2
 
 
 @contextlib.contextmanager
@@ -27,33 +22,3 @@ def opened(settings: HubSettings) -> Iterator[Hub]:
         yield hub
     finally:
         hub.close()
-
-
-class Line:
-    """A line on the terminal that shows how far the work is; nothing where there is none."""
-
-    def __init__(self) -> None:
-        self.is_shown = sys.stderr.isatty()
-        self.last = 0.0
-
-    def __enter__(self) -> "Line":
-        """Begin."""
-        return self
-
-    def show(self, what: str, count: int) -> None:
-        """Show a count, a few times a second."""
-        now = time.monotonic()
-        if self.is_shown and now - self.last > SHOWN_S:
-            self.last = now
-            sys.stderr.write(f"\r\x1b[K{what}: {count}")
-            sys.stderr.flush()
-
-    def __exit__(
-        self,
-        _kind: type[BaseException] | None,
-        _error: BaseException | None,
-        _trace: TracebackType | None,
-    ) -> None:
-        """Remove the line."""
-        if self.is_shown and self.last:
-            sys.stderr.write("\r\x1b[K")

@@ -70,15 +70,9 @@ def create_mirror(root: Path, settings: HubSettings) -> FastAPI:
             with contextlib.closing(mirror):
                 yield
 
-    app = FastAPI(
-        title="Zero-OS hub mirror",
-        docs_url=None,
-        redoc_url=None,
-        openapi_url=None,
-        redirect_slashes=False,
-        lifespan=lifespan,
+    app, installed = serving_kit.make_app(
+        "Zero-OS hub mirror", settings, lifespan=lifespan, openapi_url=None
     )
-    installed = serving_kit.install(app, settings)
     installed.alone = ("a folder of copies is one process's", "more hubs need folders of their own")
     app.include_router(make_router())
     return app

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from serving.database import Database, open_database, open_file
+from serving.database import Database, open_migrated
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 FILE_NAME = "hub.db"
@@ -15,6 +15,4 @@ def has_state(root: Path, url: str) -> bool:
 
 def open_state(root: Path, url: str) -> Database:
     """Return the database at `url`, else the one in the hub's folder. Raises `ZosError`."""
-    database = open_database(url) if url else open_file(root / FILE_NAME)
-    database.migrate(MIGRATIONS)
-    return database
+    return open_migrated(url, root / FILE_NAME, MIGRATIONS)

@@ -13,9 +13,10 @@ from starlette.responses import Response
 from flist.hub.library.hub import Hub
 from flist.hub.names import BLOCK
 from flist.hub.state.viewer import Viewer
-from flist.hub.web.shared import CONTENT, Downloads, reading, send_immutable
+from flist.hub.web.shared import CONTENT, Downloads, send_immutable
 from flist.hub.web.viewers import viewer
 from serving.content import Content
+from serving.openapi import reading
 
 Opener = Callable[[Viewer, str], Content | None]
 

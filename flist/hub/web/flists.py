@@ -18,19 +18,12 @@ from flist.hub.errors import AbsentError, InvalidError
 from flist.hub.library.hub import Hub
 from flist.hub.names import DIGEST, FILE, SIGNATURE, is_repo
 from flist.hub.state.viewer import PUBLISH, Viewer
-from flist.hub.web.shared import (
-    BINARY,
-    CONTENT,
-    TEXT,
-    headers_of,
-    reading,
-    receive_body,
-    send_immutable,
-)
+from flist.hub.web.shared import BINARY, CONTENT, TEXT, headers_of, receive_body, send_immutable
 from flist.hub.web.viewers import demand, viewer
 from serving.bodies import read_body
 from serving.content import Content, Pieces
 from serving.kit import Kit
+from serving.openapi import reading
 from serving.respond import send_content
 
 

@@ -17,9 +17,10 @@ from starlette.responses import Response
 from flist.hub.folder.library import Library
 from flist.hub.folder.versions import Versions
 from flist.hub.names import SIGNATURE, is_flist, is_repo
-from flist.hub.web.shared import BINARY, CONTENT, NEVER_CHANGES, TEXT, Downloads, reading
+from flist.hub.web.shared import BINARY, CONTENT, NEVER_CHANGES, TEXT, Downloads
 from flist.server import api
 from serving.content import FileOpener
+from serving.openapi import reading
 from serving.pools import Pool
 from serving.respond import send_content
 

@@ -19,9 +19,9 @@ from flist.hub.accounts.signin import PAGES, PAGES_DAYS
 from flist.hub.errors import NotSignedInError
 from flist.hub.library.hub import Hub
 from flist.hub.web.sessions import redirect
-from flist.hub.web.viewers import address_of, is_secure, keep_session
+from flist.hub.web.viewers import is_secure, keep_session
 from serving.openapi import describe_problems
-from serving.rates import RateLimit, TooManyRequestsError
+from serving.rates import RateLimit, TooManyRequestsError, address_of
 from serving.tokens import DAY_S
 
 BEGIN = "/login/oidc"

@@ -21,19 +21,12 @@ from flist.hub.errors import InvalidError
 from flist.hub.library.hub import Hub
 from flist.hub.web.bodies import parse_model, read_json
 from flist.hub.web.models import Challenge, ChallengeAsked, SignedIn, SignIn, describe_body
-from flist.hub.web.viewers import (
-    address_of,
-    check_origin,
-    forget_session,
-    keep_session,
-    session_of,
-    viewer,
-)
+from flist.hub.web.viewers import check_origin, forget_session, keep_session, session_of, viewer
 from flist.server import api
 from flist.server.signin import PURPOSE
 from serving.bodies import read_body
 from serving.openapi import describe_problems
-from serving.rates import OF_THIS_KIND, RateLimit, TooManyRequestsError
+from serving.rates import OF_THIS_KIND, RateLimit, TooManyRequestsError, address_of
 from serving.tokens import DAY_S
 
 MAX_BODY_BYTES = 16 << 10

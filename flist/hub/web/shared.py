@@ -3,10 +3,10 @@
 import contextlib
 import hashlib
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from fastapi import APIRouter, HTTPException, Request
+from fastapi import HTTPException, Request
 from starlette.responses import Response
 
 from flist.hub.contents.contents import Contents, Draft
@@ -25,17 +25,6 @@ CONTENT: dict[str, Any] = {"response_class": Response, "responses": IN_PARTS}
 """The options of an address that sends files."""
 SIGNED_IN: dict[int | str, dict[str, Any]] = describe_problems(400, 401, 403, 405)
 """What an address answers to a token that is wrong or may too little, and to a slash in a name."""
-Endpoint = Callable[..., Any]
-
-
-def reading(router: APIRouter, path: str, **options: Any) -> Callable[[Endpoint], Endpoint]:
-    """Register a function for GET and HEAD of `path`, which are described once."""
-
-    def register(endpoint: Endpoint) -> Endpoint:
-        router.head(path, include_in_schema=False, **options)(endpoint)
-        return router.get(path, **options)(endpoint)
-
-    return register
 
 
 class Downloads:

@@ -15,6 +15,7 @@ from starlette.responses import Response
 from flist.hub.errors import ForbiddenError, NotSignedInError, ReadOnlyError, ScopeError
 from flist.hub.state.viewer import ANYBODY, Viewer
 from flist.hub.web.everybody import find_everybody
+from serving.rates import address_of
 
 COOKIE = "zos_session"
 SAFE_COOKIE = "__Host-zos_session"
@@ -93,11 +94,6 @@ def find_viewer(request: Request) -> Viewer:
             raise
         return Viewer(address=address)
     return found
-
-
-def address_of(request: Request) -> str:
-    """Return the client's address."""
-    return request.client.host if request.client else ""
 
 
 def check_origin(request: Request) -> None:

@@ -22,7 +22,7 @@ def move(monkeypatch: pytest.MonkeyPatch) -> Move:
     """Give the function that sends what follows from another address."""
     at = ["192.0.2.1"]
     for module in (farms, nodes):
-        monkeypatch.setattr(module, "client_of", lambda _: at[0])
+        monkeypatch.setattr(module, "address_of", lambda _: at[0])
 
     def go(address: str) -> None:
         at[0] = address

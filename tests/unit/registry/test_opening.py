@@ -8,6 +8,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from registry.errors import SettingsError
+from registry.views import registry as views
 from tests.helpers.registry.served import zos
 from tests.helpers.registry.site import Site, make_site
 
@@ -28,6 +29,22 @@ def test_an_init_that_failed_can_be_repeated(
     assert not (state / "registry.db").exists()
     assert zos("init", state).startswith("zero-os-registry+")
     assert "there is a registry in" in zos("init", state, is_good=False)
+
+
+def test_an_init_that_was_interrupted_can_be_repeated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = tmp_path / "a%20?b"
+    with monkeypatch.context() as patch:
+        patch.setattr(views, "begin_log", interrupt)
+        assert "interrupted" in zos("init", state, is_good=False)
+    assert [path.name for path in state.glob("registry.db*")] == []
+    assert zos("init", state).startswith("zero-os-registry+")
+    assert [path.name for path in state.glob("registry.db*")] == ["registry.db"]
+
+
+def interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
 
 
 def test_a_database_is_of_one_key_and_one_origin(tmp_path: Path) -> None:

@@ -18,6 +18,8 @@ class ThingSettings(ServerSettings):
 
     color: str = Field(default="red", description="100 % color")
     place: Path = Field(description="a folder")
+    key: list[Path] = Field(default=[], description="a key; can be repeated")
+    names: list[str] = Field(default=[], description="names")
 
 
 def load(tmp_path: Path, text: str | None = None, **flags: object) -> ThingSettings:
@@ -44,6 +46,20 @@ def test_flags_beat_the_environment_which_beats_the_file(
     assert (found.color, found.idle_timeout) == ("flag", 8.5)
     monkeypatch.setenv("ZOS_THING_COLOR", "")  # an empty variable is not set
     assert load(tmp_path, text).color == "file"
+
+
+def test_a_list_is_read_from_every_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    parser = argparse.ArgumentParser()
+    add_flags(parser, ThingSettings)
+    flags = vars(parser.parse_args(["--key", "a", "--key", "b c", "--place", "x"]))
+    config = flags.pop("config")
+    assert load_settings(ThingSettings, flags, config).key == [Path("a"), Path("b c")]
+    assert load(tmp_path, 'names = ["a b", "c"]\n').names == ["a b", "c"]
+    assert load(tmp_path, 'names = "a, b c"\n').names == ["a", "b", "c"]
+    monkeypatch.setenv("ZOS_THING_KEY", "a,b")
+    assert load(tmp_path).key == [Path("a"), Path("b")]
+    monkeypatch.setenv("ZOS_THING_NAMES", "x")
+    assert load(tmp_path, 'names = "a"\n').names == ["x"]
 
 
 def test_the_environment_is_read_only_when_settings_are_loaded(

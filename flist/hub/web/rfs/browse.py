@@ -21,10 +21,10 @@ from flist.format.signing.trailer import file_sha256
 from flist.hub.errors import HubError
 from flist.hub.names import is_flist, is_repo
 from flist.hub.state.viewer import Viewer
-from flist.hub.web.shared import reading
 from flist.model import ROOT_INO
 from flist.server import api
 from serving.content import FileKey, make_key
+from serving.openapi import reading
 from serving.pools import Pool
 
 PLACE = "flists"

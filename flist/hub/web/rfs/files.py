@@ -29,11 +29,12 @@ from flist.hub.state.blocks import Blocks, note_upload
 from flist.hub.state.objects import insert_all
 from flist.hub.state.tables import FILES, OBJECTS, PIECES
 from flist.hub.state.viewer import UPLOAD, Viewer
-from flist.hub.web.shared import CONTENT, reading, receive_body, send_immutable
+from flist.hub.web.shared import CONTENT, receive_body, send_immutable
 from flist.hub.web.viewers import demand, viewer
 from flist.server import api
 from flist.server.names import name_file
 from serving.database import Database, insert_new
+from serving.openapi import reading
 
 
 class Files:

@@ -28,10 +28,9 @@ from flist.hub.library.hub import Hub
 from flist.hub.names import DIGEST
 from flist.hub.state.blocks import Blocks
 from flist.hub.web.rfs.files import Files
-from flist.hub.web.shared import reading
 from flist.model import CHUNK_BYTES, Block, Inode, chunk_count, chunk_size
 from flist.mount.tree import Tree
-from serving.openapi import IN_PARTS
+from serving.openapi import IN_PARTS, reading
 from serving.pools import Pool
 from serving.respond import send_content
 

@@ -8,11 +8,11 @@ import pytest
 from sqlalchemy import delete
 
 from registry.commands.export import export_log
-from registry.commands.shared import Line
 from registry.errors import DamagedError
 from registry.log.batch import Batch
 from registry.log.entries import PAGE_BYTES, every_entry
 from registry.state.tables import LOG_ENTRIES
+from serving.commands.line import Line
 from tests.helpers.registry.site import Site, make_site
 
 SIZES = [400_000, 400_000, 10, 400_000, 1_500_000, 10, *([5] * 300)]
