@@ -89,7 +89,7 @@ def test_certificates_for_something_else_are_refused(how: dict[str, Any], reason
         check(made(**how))
 
 
-@pytest.mark.parametrize("data", [b"", b"\x30", b"x" * 1000, made()[:-1] + b"\0"])
+@pytest.mark.parametrize("data", [b"", b"\x30", b"x" * 1000, made()[:-1]])
 def test_what_is_no_certificate_is_refused(data: bytes) -> None:
     with pytest.raises(CertificateError):
         check(data)
