@@ -11,7 +11,7 @@ from zdb.storage.seq_keys import SeqKeys
 from zdb.storage.user_keys import UserKeys
 
 FLUSH_BYTES = 4 << 20
-FLUSH_PATCHES = 100_000
+FLUSH_CHANGES = 100_000
 MAX_GAP = 1 << 24  # numbers that damaged records may have taken
 
 
@@ -143,11 +143,10 @@ class Replay:
         index = self.namespace.index
         if index.current.end - index.current.length > FLUSH_BYTES:
             self._write_out()
-        if len(index.patches) > FLUSH_PATCHES:
+        if index.changes > FLUSH_CHANGES:
             self._write_out()
             index.current.sync()
-            index.write_patches()
-            index.patches.clear()
+            index.write_changes()
 
     def _write_out(self) -> None:
         self.namespace.index.current.write_out()
