@@ -224,6 +224,8 @@ class Loader:
             if file_id in self.data_ids:
                 at = start.index_length if is_first else index_format.HEADER.size
                 self.replay_file(replay, file_id, offset, at)
+            else:
+                replay.lost_bytes += namespace.settings.file_size
         replay.finish()
         if replay.count or start.data_length < 0:
             self.log(f"namespace {namespace.name}: {replay.count} records were read from the data")
@@ -262,12 +264,15 @@ class Loader:
         for item in walk(file, offset, namespace.data.previous if is_begun else None):
             if isinstance(item, Record):
                 replay.take(item)
+            elif item.record is not None:
+                self.log(f"{file.path}: the value at {item.offset} is damaged")
+                replay.take(item.record)
             elif item.is_tail and file_id == self.count - 1:
                 self.cut_tail(file_id, item)
             else:
-                self.log(
-                    f"{file.path}: {item.end - item.offset} bytes at {item.offset} are damaged"
-                )
+                size = item.end - item.offset
+                self.log(f"{file.path}: {size} bytes at {item.offset} are damaged")
+                replay.lost_bytes += size
         replay.end()
 
     def cut_tail(self, file_id: int, damage: Damage) -> None:
