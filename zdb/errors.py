@@ -13,3 +13,14 @@ class DamagedError(ZdbError):
 
 class SettingsError(UsageError):
     """The server can't work with its settings."""
+
+
+class RefusedError(ZdbError):
+    """A request that is answered by an error; the message is upstream's, without its dash."""
+
+
+class WriteError(RefusedError):
+    """The disk does not take what a request writes."""
+
+    def __init__(self) -> None:
+        super().__init__("Cannot write data right now")
