@@ -288,6 +288,7 @@ class Namespace:
             self._fail(error, now)
             raise WriteError from error
         self.settle()
+        self.settings.jumped(self.name)
 
     def begin_files(self, created: int) -> None:
         """Make a data file and an index file with the next number, with their headers."""

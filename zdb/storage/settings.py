@@ -35,3 +35,4 @@ class StoreSettings:
     keep_torn: Path | None = None  # where cut off tails are kept
     clock: Callable[[], float] = time.time
     log: Callable[[str], None] = no_log
+    jumped: Callable[[str], None] = no_log  # is told the namespace that has begun new files
