@@ -5,6 +5,7 @@ import sys
 import time
 from pathlib import Path
 
+from common.errors import UsageError
 from zdb.tools.folders import Folders
 
 SHOWN_S = 0.2
@@ -12,8 +13,11 @@ SHOWN_S = 0.2
 
 def add_folders(parser: argparse.ArgumentParser) -> None:
     """Add the options that name the folders of a server."""
-    parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="its data files")
-    parser.add_argument("--index", type=Path, required=True, metavar="DIR", help="its index files")
+    parser.add_argument(
+        "--disk", type=Path, metavar="DIR", help="folder of a disk, with data/ and index/ in it"
+    )
+    parser.add_argument("--data", type=Path, metavar="DIR", help="the data files, without a disk")
+    parser.add_argument("--index", type=Path, metavar="DIR", help="the index files, without a disk")
 
 
 def add_names(parser: argparse.ArgumentParser) -> None:
@@ -23,6 +27,10 @@ def add_names(parser: argparse.ArgumentParser) -> None:
 
 def folders_of(options: argparse.Namespace) -> Folders:
     """Return the folders that the options name."""
+    if options.disk is not None and options.data is None and options.index is None:
+        return Folders(options.disk / "data", options.disk / "index")
+    if options.disk is not None or options.data is None or options.index is None:
+        raise UsageError("either --disk is needed, or --data and --index")
     return Folders(options.data, options.index)
 
 

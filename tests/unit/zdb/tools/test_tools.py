@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from common.errors import UsageError
 from zdb.errors import ZdbError
 from zdb.storage.settings import StoreSettings
 from zdb.storage.store import Store
@@ -222,7 +223,10 @@ def test_the_commands(folders: Folders, tmp_path: Path, capsys: pytest.CaptureFi
     assert (tmp_path / "out").stat().st_mode & 0o777 == 0o600
     other = ["--data", tmp_path / "d", "--index", tmp_path / "i"]
     assert run(import_verb, *other, tmp_path / "out") == 0
-    assert run(check_verb, *other, "--json") == 0
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "d").rename(tmp_path / "disk/data")
+    (tmp_path / "i").rename(tmp_path / "disk/index")
+    assert run(check_verb, "--disk", tmp_path / "disk", "--json") == 0
     assert {one["name"] for one in json.loads(capsys.readouterr().out)} == {
         "default", "other", "numbers",
     }  # fmt: skip
@@ -234,3 +238,5 @@ def test_the_commands(folders: Folders, tmp_path: Path, capsys: pytest.CaptureFi
     assert "other: 4 keys" in capsys.readouterr().out
     with pytest.raises(ZdbError, match="cannot find namespace x"):
         run(check_verb, *places, "x")
+    with pytest.raises(UsageError, match="either --disk"):
+        run(check_verb, "--data", folders.data)
