@@ -18,6 +18,11 @@ class Command(NamedTuple):
 
 COMMANDS = {
     "serve": Command("zdb.serve.command", "serve keys and values until SIGTERM or Ctrl-C"),
+    "check": Command("zdb.tools.commands.check", "compute everything again, and name all damage"),
+    "repair": Command("zdb.tools.commands.repair", "make the index anew from the data"),
+    "dump": Command("zdb.tools.commands.dump", "print what is in a file of a namespace"),
+    "export": Command("zdb.tools.commands.export", "write namespaces as requests for any 0-db"),
+    "import": Command("zdb.tools.commands.take", "do the requests of an export"),
 }
 
 

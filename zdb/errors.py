@@ -11,6 +11,10 @@ class DamagedError(ZdbError):
     """A file whose bytes are not what was written."""
 
 
+class VersionError(DamagedError):
+    """A file of another version of its format."""
+
+
 class SettingsError(UsageError):
     """The server can't work with its settings."""
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import google_crc32c
 
-from zdb.errors import DamagedError
+from zdb.errors import DamagedError, VersionError
 
 MAGIC = b"DAT0"
 VERSION = 3
@@ -71,7 +71,7 @@ def read_header(head: bytes, file_id: int, name: str) -> int:
     if magic != MAGIC:
         raise DamagedError(f"cannot read {name}: not a data file of Zero-DB")
     if version != VERSION:
-        raise DamagedError(f"cannot read {name}: version {version} instead of {VERSION}")
+        raise VersionError(f"cannot read {name}: version {version} instead of {VERSION}")
     if number != file_id:
         raise DamagedError(f"cannot read {name}: it says that it is data file {number}")
     return int(created)

@@ -26,21 +26,10 @@ class Disk:
         how = (os.O_RDWR if writable else os.O_RDONLY) | (os.O_CREAT | os.O_EXCL if create else 0)
         return os.open(path, how | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
 
-    def pread(self, handle: int, size: int, offset: int) -> bytes:
-        """Return up to `size` bytes at `offset`."""
-        return os.pread(handle, size, offset)
-
-    def pwritev(self, handle: int, buffers: Sequence[Buffer], offset: int) -> int:
-        """Write at `offset`; return how many bytes were written."""
-        return os.pwritev(handle, buffers, offset)
-
-    def truncate(self, handle: int, size: int) -> None:
-        """Cut a file back."""
-        os.ftruncate(handle, size)
-
-    def sync(self, handle: int) -> None:
-        """Return when the content of a file survives a power failure."""
-        os.fdatasync(handle)
+    pread = staticmethod(os.pread)
+    pwritev = staticmethod(os.pwritev)
+    truncate = staticmethod(os.ftruncate)
+    sync = staticmethod(os.fdatasync)
 
 
 class Handles:

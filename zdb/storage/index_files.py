@@ -1,8 +1,8 @@
 """The index files of a namespace, with changes to older entries that are still in memory.
 
-An entry is appended at once. A change to an older entry (a patch) goes to the disk with the next
-checkpoint only, after all appended entries survive a power failure: so no flag on the disk can be
-newer than the entry that explains it.
+An entry is appended at once. A change to an older entry (in mode user a flag, in mode seq a whole
+entry) goes to the disk with the next checkpoint only, after all appended entries survive a power
+failure: so no flag on the disk can be newer than the entry that explains it.
 """
 
 from bisect import bisect_right
@@ -10,7 +10,9 @@ from pathlib import Path
 
 from zdb.errors import DamagedError
 from zdb.format.index import (
+    DELETED,
     ENTRY,
+    FLAGS_AT,
     HEADER,
     Entry,
     file_name,
@@ -23,6 +25,7 @@ from zdb.values import MAX_KEY
 
 ENTRY_MAX = ENTRY.size + MAX_KEY
 CHUNK = 1 << 16
+OFFSET = 0xFFFFFFFF
 
 
 class IndexFiles:
@@ -33,6 +36,7 @@ class IndexFiles:
         self.previous = 0  # the offset of the last entry
         self.files: list[LogFile] = []
         self.last: list[int] = []  # by file: the offset of its last entry, 0 without entries
+        self.flagged: set[int] = set()  # places of entries that are deleted now
         self.patches: dict[tuple[int, int], Entry] = {}
         self.dirty: set[int] = set()  # files with entries that were changed
         self._handles = handles
@@ -64,9 +68,18 @@ class IndexFiles:
         file = self.files[file_id]
         return read_header(file.read(0, HEADER.size), file_id, str(file.path))
 
+    @property
+    def changes(self) -> int:
+        """Return how many changes to older entries are in memory."""
+        return len(self.flagged) + len(self.patches)
+
     def append(self, entry: Entry) -> int:
         """Add an entry, of which `previous` is filled in, and return its offset."""
-        offset = self.current.append(entry._replace(previous=self.previous).pack())
+        return self.append_packed(entry._replace(previous=self.previous).pack())
+
+    def append_packed(self, blob: bytes) -> int:
+        """Add the bytes of an entry and return its offset."""
+        offset = self.files[-1].append(blob)
         self.previous = self.last[-1] = offset
         return offset
 
@@ -76,10 +89,21 @@ class IndexFiles:
 
     def entry(self, file_id: int, offset: int, size: int = ENTRY_MAX) -> Entry | None:
         """Return the entry at an offset; None if the file ends before it."""
-        patched = self.patches.get((file_id, offset)) if self.patches else None
-        if patched is not None or not 0 <= file_id < len(self.files):
-            return patched
-        return unpack_entry(self.files[file_id].read(offset, size))
+        if not 0 <= file_id < len(self.files):
+            return None
+        entry = unpack_entry(self.files[file_id].read(offset, size))
+        return entry and self._now(file_id, offset, entry)
+
+    def _now(self, file_id: int, offset: int, entry: Entry) -> Entry:
+        """Return an entry as it is with the changes that are in memory."""
+        if self.flagged and file_id << 32 | offset in self.flagged:
+            return entry._replace(flags=entry.flags | DELETED)
+        return self.patches.get((file_id, offset), entry) if self.patches else entry
+
+    def flag(self, file_id: int, offset: int) -> None:
+        """Say that an entry is deleted."""
+        self.flagged.add(file_id << 32 | offset)
+        self.dirty.add(file_id)
 
     def patch(self, file_id: int, offset: int, entry: Entry) -> None:
         """Change an entry."""
@@ -93,10 +117,18 @@ class IndexFiles:
         else:
             self.patches[file_id, offset] = entry
 
-    def write_patches(self) -> None:
-        """Write all changes over the older entries."""
+    def write_changes(self) -> None:
+        """Write all changes over the older entries, and make that survive a power failure."""
+        for place in sorted(self.flagged):
+            file = self.files[place >> 32]
+            file.overwrite((place & OFFSET) + FLAGS_AT, bytes([DELETED]))
         for (file_id, offset), entry in self.patches.items():
             self.files[file_id].overwrite(offset, entry.pack())
+        changed = {place >> 32 for place in self.flagged} | {file_id for file_id, _ in self.patches}
+        for file_id in changed:
+            self.files[file_id].sync()
+        self.flagged.clear()
+        self.patches.clear()
 
     def chunk(self, file_id: int, offset: int) -> list[tuple[int, Entry]]:
         """Return some entries from `offset` on, with their offsets; none at the end of the file."""
@@ -104,7 +136,7 @@ class IndexFiles:
         blob = file.read(offset, CHUNK)
         while (entry := unpack_entry(blob, at)) is not None:
             place = offset + at
-            found.append((place, self.patches.get((file_id, place), entry)))
+            found.append((place, self._now(file_id, place, entry)))
             at += entry.size
         if not found and offset < file.end:
             raise DamagedError(f"cannot read {file.path} at {offset}: the entry is cut off")

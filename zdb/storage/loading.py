@@ -7,9 +7,10 @@ index, or it does not fit, all of it is made from the data, by the same steps fr
 
 import os
 import re
+import stat
 from pathlib import Path
 
-from zdb.errors import DamagedError, ZdbError
+from zdb.errors import DamagedError, VersionError, ZdbError
 from zdb.format import data as data_format
 from zdb.format import index as index_format
 from zdb.format.data import Record
@@ -147,11 +148,12 @@ class Loader:
         namespace.close_files()
         checkpoint.remove(namespace.index.folder)
         for file_id in self.index_ids:
-            (namespace.index.folder / index_format.file_name(file_id)).unlink()
+            remove_regular(namespace.index.folder / index_format.file_name(file_id))
         self.index_ids = set()
         for files in (namespace.data.files, namespace.index.files, namespace.index.last):
             files.clear()
         namespace.index.patches.clear()
+        namespace.index.flagged.clear()
         namespace.index.previous = namespace.data_bytes = 0
         namespace.keys = namespace.make_keys()
 
@@ -165,7 +167,7 @@ class Loader:
         else:
             file.open()
             self.mend_head(file_id, created)
-            created = data.created(file_id)
+            created = self.created(file_id, created)
         if file_id not in self.index_ids:
             index.create(created, self.namespace.mode)
             index.current.write_out()
@@ -175,6 +177,16 @@ class Loader:
             if index.mode(file_id) != self.namespace.mode:
                 raise DamagedError(f"{index.current.path} is of another mode than i0")
         self.namespace.keys.begin_file()
+
+    def created(self, file_id: int, otherwise: int) -> int:
+        """Return when a data file was made; go on if only its header is damaged."""
+        try:
+            return self.namespace.data.created(file_id)
+        except VersionError:
+            raise
+        except DamagedError as error:
+            self.log(f"{error.message}; its records are used")
+            return otherwise
 
     def mend_head(self, file_id: int, created: int) -> None:
         """Write the header of a last data file that a crash has left without one."""
@@ -204,6 +216,7 @@ class Loader:
         for file_id in range(start.file_id, self.count):
             is_first = file_id == start.file_id
             if file_id >= len(namespace.data.files):
+                self.drop_bad_index(file_id)
                 self.open_files(file_id)
             offset = data_format.HEADER.size
             if is_first:
@@ -211,10 +224,22 @@ class Loader:
             if file_id in self.data_ids:
                 at = start.index_length if is_first else index_format.HEADER.size
                 self.replay_file(replay, file_id, offset, at)
+            else:
+                replay.lost_bytes += namespace.settings.file_size
         replay.finish()
         if replay.count or start.data_length < 0:
             self.log(f"namespace {namespace.name}: {replay.count} records were read from the data")
         namespace.try_checkpoint()
+
+    def drop_bad_index(self, file_id: int) -> None:
+        """Remove an index file behind the checkpoint whose header did not get to the disk."""
+        path = self.namespace.index.folder / index_format.file_name(file_id)
+        if file_id in self.index_ids:
+            try:
+                index_format.read_header(read_head(path), file_id, str(path))
+            except DamagedError:
+                remove_regular(path)
+                self.index_ids.discard(file_id)
 
     def begin_at(self, start: Checkpoint) -> int:
         """Return where the data goes on behind a checkpoint, or behind the last index entry."""
@@ -239,12 +264,15 @@ class Loader:
         for item in walk(file, offset, namespace.data.previous if is_begun else None):
             if isinstance(item, Record):
                 replay.take(item)
+            elif item.record is not None:
+                self.log(f"{file.path}: the value at {item.offset} is damaged")
+                replay.take(item.record)
             elif item.is_tail and file_id == self.count - 1:
                 self.cut_tail(file_id, item)
             else:
-                self.log(
-                    f"{file.path}: {item.end - item.offset} bytes at {item.offset} are damaged"
-                )
+                size = item.end - item.offset
+                self.log(f"{file.path}: {size} bytes at {item.offset} are damaged")
+                replay.lost_bytes += size
         replay.end()
 
     def cut_tail(self, file_id: int, damage: Damage) -> None:
@@ -268,6 +296,13 @@ def read_head(path: Path) -> bytes:
         return os.pread(handle, index_format.HEADER.size, 0)
     finally:
         os.close(handle)
+
+
+def remove_regular(path: Path) -> None:
+    """Remove a file; raise `ZdbError` if it is none, which nobody expects there."""
+    if not stat.S_ISREG(path.lstat().st_mode):
+        raise ZdbError(f"cannot use {path}: not a regular file", hint="move it away")
+    path.unlink()
 
 
 def is_numbered(keys: list[bytes]) -> bool:

@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from common.files import sync_directory, write_atomic
-from zdb.errors import RefusedError, WriteError
+from zdb.errors import DamagedError, RefusedError, WriteError, ZdbError
 from zdb.format import namespace as descriptor
 from zdb.format.data import Record, checksum
 from zdb.format.index import CURSOR
@@ -21,7 +21,7 @@ from zdb.storage.user_keys import UserKeys
 from zdb.values import SEQ, USER
 
 CHECKPOINT_BYTES = 64 << 20  # of data; opening after a crash reads no more than that
-CHECKPOINT_PATCHES = 100_000
+CHECKPOINT_CHANGES = 100_000
 
 
 class Namespace:
@@ -48,6 +48,7 @@ class Namespace:
         self.last_error = 0.0
         self.unsynced_since: float | None = None
         self._failed = False  # since the last commit
+        self._failed_at: float | None = None  # until something was written again
         self._changed = False
         self._saved = (0, 0, 0, 0)
         self._checked_at = 0  # how long the last data file was at the last checkpoint
@@ -145,7 +146,8 @@ class Namespace:
         An empty key in mode seq asks for a new number.
         """
         old = self.keys.find(key) if key else None
-        self._check_quota(value, old)
+        if self.descriptor.maxsize:
+            self._check_quota(value, old)
         if old is None:
             key = self.keys.new_key(key)
         crc = checksum(value)
@@ -174,25 +176,27 @@ class Namespace:
 
     def _check_quota(self, value: bytes, old: Found | None) -> None:
         room = self.maxsize + (old.record.length if old else 0)
-        if self.maxsize and self.data_bytes + len(value) > room:
+        if self.data_bytes + len(value) > room:
             raise RefusedError("No space left on this namespace")
 
     def _is_same(self, old: Found, value: bytes, crc: int) -> bool:
         record = old.record
         if record.crc != crc or record.length != len(value):
             return False
-        return self.value(old) == value
+        try:
+            return self.value(old) == value
+        except DamagedError:
+            return False
 
     def _make_room(self, key: bytes, value: bytes) -> None:
         """Refuse while the disk fails; begin the next files if the record needs it."""
-        if self._failed or self._is_waiting():
+        if self._failed_at is not None and (self._failed or self._is_waiting(self._failed_at)):
             raise WriteError
         if not self.data.has_room(key, value, self.settings.file_size):
             self.jump()
 
-    def _is_waiting(self) -> bool:
-        since = self.settings.clock() - self.last_error
-        return self.last_error > 0 and 0 <= since < self.settings.retry_s
+    def _is_waiting(self, since: float) -> bool:
+        return 0 <= self.settings.clock() - since < self.settings.retry_s
 
     # To the disk.
 
@@ -204,7 +208,7 @@ class Namespace:
         if self._changed and not self._failed:
             try:
                 self._write_out(now)
-            except OSError as error:
+            except (OSError, ZdbError) as error:
                 self._fail(error, now)
         failed, self._failed = self._failed, False
         return not failed
@@ -218,7 +222,7 @@ class Namespace:
             self.unsynced_since = now
         self.settle()
         grown = self.data.current.length - self._checked_at
-        if grown > CHECKPOINT_BYTES or len(self.index.patches) > CHECKPOINT_PATCHES:
+        if grown > CHECKPOINT_BYTES or self.index.changes > CHECKPOINT_CHANGES:
             self.try_checkpoint()
 
     def settle(self) -> None:
@@ -229,15 +233,15 @@ class Namespace:
         index = self.index
         self._saved = (self.data.previous, index.previous, index.last[-1], self.data_bytes)
         self._changed = False
-        self.last_error = 0.0
+        self._failed_at = None
 
     def sync(self) -> None:
         """Make all that was committed survive a power failure."""
         self.data.current.sync()
         self.unsynced_since = None
 
-    def _fail(self, error: OSError, now: float) -> None:
-        self.settings.log(f"namespace {self.name}: cannot write: {error.strerror or error}")
+    def _fail(self, error: OSError | ZdbError, now: float) -> None:
+        self.settings.log(f"namespace {self.name}: cannot write: {reason(error)}")
         self.write_errors += 1
         self._failed = True
         for function, arguments in reversed(self.keys.undo):
@@ -248,27 +252,23 @@ class Namespace:
         for file in (self.data.current, index.current):
             try:
                 file.drop()
-            except OSError as again:
-                self.settings.log(f"cannot cut back {file.path}: {again.strerror or again}")
+            except (OSError, ZdbError) as again:
+                self.settings.log(f"cannot cut back {file.path}: {reason(again)}")
         self._changed = False
-        self.last_error = max(now, 1e-9)
+        self.last_error = self._failed_at = now
 
     def try_checkpoint(self) -> None:
         """Make a checkpoint; a failure is logged, and the next one does its work."""
         try:
             self.checkpoint()
-        except OSError as error:
-            self.settings.log(f"namespace {self.name}: no checkpoint: {error.strerror or error}")
+        except (OSError, ZdbError) as error:
+            self.settings.log(f"namespace {self.name}: no checkpoint: {reason(error)}")
 
     def checkpoint(self) -> None:
         """Bring the index on the disk up to date and note how far it goes."""
         self.sync()
         self.index.current.sync()
-        if self.index.patches:
-            self.index.write_patches()
-            for file_id in {file_id for file_id, _ in self.index.patches}:
-                self.index.files[file_id].sync()
-            self.index.patches.clear()
+        self.index.write_changes()
         data, index = self.data, self.index
         self._checked_at = data.current.length
         checkpoint.write(
@@ -284,7 +284,7 @@ class Namespace:
                 self._write_out(now)
             self.checkpoint()
             self.begin_files(int(now))
-        except OSError as error:
+        except (OSError, ZdbError) as error:
             self._fail(error, now)
             raise WriteError from error
         self.settle()
@@ -299,6 +299,7 @@ class Namespace:
             for file in (self.data.current, self.index.current):
                 file.write_out()
                 file.settle()
+                file.sync()
                 sync_directory(file.path.parent)
         except OSError:
             for files in (self.data.files[count:], self.index.files[count:]):
@@ -314,3 +315,8 @@ class Namespace:
         """Close all files; what was not committed is lost."""
         for file in (*self.data.files, *self.index.files):
             file.close()
+
+
+def reason(error: OSError | ZdbError) -> str:
+    """Return what went wrong, in a few words."""
+    return (isinstance(error, OSError) and error.strerror) or str(error)

@@ -4,15 +4,15 @@ An entry that the index has already is kept; the first one that does not fit, an
 made anew.
 """
 
-from zdb.format.data import Record
+from zdb.format.data import RECORD, Record
 from zdb.format.index import DELETED, ENTRY, SEQ_KEY, Entry
 from zdb.storage.namespace import Namespace
 from zdb.storage.seq_keys import SeqKeys
 from zdb.storage.user_keys import UserKeys
 
 FLUSH_BYTES = 4 << 20
-FLUSH_PATCHES = 100_000
-MAX_GAP = 1 << 24  # numbers that damaged records may have taken
+FLUSH_CHANGES = 100_000
+SEQ_RECORD = RECORD.size + SEQ_KEY
 
 
 class Replay:
@@ -21,6 +21,7 @@ class Replay:
     def __init__(self, namespace: Namespace) -> None:
         self.namespace = namespace
         self.count = 0
+        self.lost_bytes = 0  # that were damaged, and so may have had records
         self._at = 0
 
     def begin(self, at: int) -> None:
@@ -72,9 +73,12 @@ class Replay:
     def _put_seq(self, keys: SeqKeys, record: Record) -> None:
         number = int.from_bytes(record.key, "little")
         gap = number - keys.numbers.next
-        if len(record.key) != SEQ_KEY or gap > MAX_GAP:
-            self.namespace.settings.log(f"the record at {record.offset} has an impossible number")
+        if len(record.key) != SEQ_KEY or gap > self.lost_bytes // SEQ_RECORD:
+            self.lost_bytes += record.end - record.offset
+            file = self.namespace.data.current
+            self.namespace.settings.log(f"{file.path}: no number can be at {record.offset}")
         elif gap >= 0:
+            self.lost_bytes -= gap * SEQ_RECORD
             for _ in range(gap):
                 self._put_gap(keys)
             self._insert_seq(keys, record)
@@ -143,11 +147,10 @@ class Replay:
         index = self.namespace.index
         if index.current.end - index.current.length > FLUSH_BYTES:
             self._write_out()
-        if len(index.patches) > FLUSH_PATCHES:
+        if index.changes > FLUSH_CHANGES:
             self._write_out()
             index.current.sync()
-            index.write_patches()
-            index.patches.clear()
+            index.write_changes()
 
     def _write_out(self) -> None:
         self.namespace.index.current.write_out()

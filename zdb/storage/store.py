@@ -13,7 +13,7 @@ from zdb.errors import ZdbError
 from zdb.format import namespace as descriptor
 from zdb.storage.files import Disk, Handles
 from zdb.storage.loading import load
-from zdb.storage.namespace import Namespace
+from zdb.storage.namespace import Namespace, reason
 from zdb.storage.settings import INTERVAL, StoreSettings
 from zdb.values import DEFAULT
 
@@ -189,8 +189,8 @@ class Store:
             if since is not None and not 0 <= now - since < self.settings.sync_s:
                 try:
                     namespace.sync()
-                except OSError as error:
-                    self.settings.log(f"namespace {namespace.name}: cannot sync: {error.strerror}")
+                except (OSError, ZdbError) as error:
+                    self.settings.log(f"namespace {namespace.name}: cannot sync: {reason(error)}")
                     namespace.unsynced_since = now
 
     def next_sync(self) -> float | None:

@@ -5,7 +5,7 @@ The entry of a record is in the index file of the same number, so one place says
 
 from zdb.errors import RefusedError
 from zdb.format.data import RECORD, Record, unpack_record
-from zdb.format.index import DELETED, ENTRY, Entry
+from zdb.format.index import ENTRY, Entry
 from zdb.storage.data_files import DataFiles
 from zdb.storage.index_files import IndexFiles
 from zdb.storage.keys import Found, Undo
@@ -13,6 +13,7 @@ from zdb.storage.table import Table, tag_of
 
 AHEAD = 1024  # bytes that are read with a record's head: most values, in one call
 OFFSET = 0xFFFFFFFF
+NO_PARENT = (0, 0)
 
 
 class UserKeys:
@@ -50,13 +51,13 @@ class UserKeys:
 
     def put(self, record: Record, old: Found | None) -> None:
         """Note a record that was added to the last data file."""
-        parent = (old.index_file, old.index_offset) if old else (0, 0)
-        file_id = self._data.current_id
-        entry = Entry(
-            *(record.offset, record.length, 0, 0, file_id, record.time, record.crc, *parent),
-            record.key,
+        parent = (old.index_file, old.index_offset) if old else NO_PARENT
+        key, index = record.key, self._index
+        blob = ENTRY.pack(
+            *(len(key), record.offset, record.length, index.previous, 0, index.current_id),
+            *(record.time, record.crc, *parent),
         )
-        self.adopt(record, self._index.append(entry), old)
+        self.adopt(record, index.append_packed(blob + key), old)
 
     def adopt(self, record: Record, mark: int, old: Found | None) -> None:
         """Put a record, whose entry is at `mark` of the last index file, in place of `old`."""
@@ -97,12 +98,9 @@ class UserKeys:
         return self.table.memory()
 
     def _flag(self, old: Found) -> None:
-        where = old.index_file, old.index_offset
-        entry = self._index.entry(*where, ENTRY.size + len(old.record.key))
-        if entry is None:
-            return
-        self.undo.append((self._index.unpatch, (*where, self._index.patches.get(where))))
-        self._index.patch(*where, entry._replace(flags=entry.flags | DELETED))
+        place = old.index_file << 32 | old.index_offset
+        self._index.flag(old.index_file, old.index_offset)
+        self.undo.append((self._index.flagged.discard, (place,)))
 
 
 def place_of(found: Found) -> int:

@@ -15,11 +15,16 @@ HEAD = re.compile(rb"(?=[^\0]..[\0-\x80]\0.{8}[\0-\x03])", re.DOTALL)
 
 
 class Damage(NamedTuple):
-    """Bytes that are no record; `is_tail`: nothing readable comes after them."""
+    """Bytes that are not what was written.
+
+    `is_tail`: nothing readable comes after them. `record`: what they are, if only the value's
+    checksum is wrong.
+    """
 
     offset: int
     end: int
     is_tail: bool
+    record: Record | None = None
 
 
 def walk(
@@ -31,16 +36,19 @@ def walk(
     """
     window = Window(file)
     while offset < file.length:
-        record = window.record(offset, previous, verify)
-        if record is None:
+        record = window.record(offset, previous, verify=False)
+        if record is not None and (not verify or window.is_right(record)):
+            yield record
+            offset, previous = record.end, offset
+        elif record is not None and record.end < file.length and is_chained(window, record):
+            yield Damage(offset, record.end, False, record)
+            offset, previous = record.end, offset
+        else:
             found = find_record(window, offset)
             yield Damage(offset, file.length if found is None else found, found is None)
             if found is None:
                 return
             offset, previous = found, None
-        else:
-            yield record
-            offset, previous = record.end, offset
 
 
 class Window:
