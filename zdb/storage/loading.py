@@ -14,7 +14,7 @@ from zdb.errors import DamagedError, VersionError, ZdbError
 from zdb.format import data as data_format
 from zdb.format import index as index_format
 from zdb.format.data import Record
-from zdb.storage import checkpoint
+from zdb.storage import checkpoint, incarnation
 from zdb.storage.checkpoint import Checkpoint
 from zdb.storage.namespace import Namespace
 from zdb.storage.replay import Replay
@@ -34,9 +34,11 @@ def load(namespace: Namespace) -> None:
         namespace.begin_files(int(namespace.settings.clock()))
         namespace.settle()
         namespace.checkpoint()
+        namespace.incarnation = incarnation.read_or_make(namespace.index.folder)
         return
     count = max((*data_ids, *index_ids)) + 1
     Loader(namespace, data_ids, index_ids, count).load()
+    namespace.incarnation = incarnation.read_or_make(namespace.index.folder)
 
 
 def file_ids(folder: Path, letter: str) -> set[int]:
@@ -264,6 +266,7 @@ class Loader:
         for item in walk(file, offset, namespace.data.previous if is_begun else None):
             if isinstance(item, Record):
                 replay.take(item)
+                replay.tidy()
             elif item.record is not None:
                 self.log(f"{file.path}: the value at {item.offset} is damaged")
                 replay.take(item.record)

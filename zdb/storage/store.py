@@ -3,6 +3,7 @@
 import contextlib
 import fcntl
 import os
+import secrets
 import shutil
 from pathlib import Path
 from types import TracebackType
@@ -11,6 +12,7 @@ from typing import Self
 from common.files import read_regular, sync_directory
 from zdb.errors import ZdbError
 from zdb.format import namespace as descriptor
+from zdb.storage import replica
 from zdb.storage.files import Disk, Handles
 from zdb.storage.loading import load
 from zdb.storage.namespace import Namespace, reason
@@ -33,6 +35,8 @@ class Store:
         self.settings = settings
         self.namespaces: dict[str, Namespace] = {}
         self.handles = Handles(disk or Disk())
+        self.epoch = secrets.token_hex(8)  # of this opening
+        self.version = 0  # counts namespaces made, deleted and loaded again
         self._locks: list[int] = []
 
     def __enter__(self) -> Self:
@@ -53,6 +57,7 @@ class Store:
             for folder in dict.fromkeys((self.data, self.index)):
                 folder.mkdir(parents=True, exist_ok=True, mode=0o700)
                 self._locks.append(lock(folder))
+            replica.check(self.index, self.settings.is_replica)
             self._finish_removals()
             for folder in sorted(self.index.iterdir()):
                 if is_name(folder.name) and folder.is_dir():
@@ -94,11 +99,13 @@ class Store:
         sync_directory(self.data)
         sync_directory(self.index)
         self.namespaces[name] = namespace
+        self.version += 1
         return namespace
 
     def delete(self, name: str) -> None:
         """Delete a namespace with its files."""
         self.namespaces.pop(name).close_files()
+        self.version += 1
         (self.data / name).rename(self.data / f"{DELETED}{name}")
         self._finish_removals()
 
@@ -140,12 +147,9 @@ class Store:
         return namespace
 
     def _load_again(self, namespace: Namespace) -> None:
-        fresh = self._make(namespace.name)
-        for part in ("data", "index"):
-            setattr(namespace, part, getattr(fresh, part))
-        namespace.data_bytes = 0
-        namespace.keys = namespace.make_keys()
+        namespace.start_over()
         load(namespace)
+        self.version += 1
 
     def _finish_removals(self) -> None:
         """Go on with deletions that were begun; also with those that a crash has interrupted."""
