@@ -66,10 +66,7 @@ ROOMS = {
         "errors", "values", "format", "storage", "tools", "protocol", "commands", "serve",
         "replicate", "cli", "upstream",
     ),
-    "zstor": (
-        "errors", "model", "codec", "config", "placement", "format", "backends", "metastore",
-        "pipeline", "repair", "daemon", "http", "s3", "fs", "cli",
-    ),
+    "zstor": ("errors", "codec", "cli"),
     "zinit": (
         "files", "life", "loop", "process", "log", "control", "buttons", "daemon", "modules",
         "boot", "client",
