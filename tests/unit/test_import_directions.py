@@ -66,7 +66,7 @@ ROOMS = {
         "errors", "values", "format", "storage", "tools", "protocol", "commands", "serve",
         "replicate", "cli", "upstream",
     ),
-    "zstor": ("errors", "codec", "model", "config", "placement", "cli"),
+    "zstor": ("errors", "codec", "model", "config", "placement", "format", "cli"),
     "zinit": (
         "files", "life", "loop", "process", "log", "control", "buttons", "daemon", "modules",
         "boot", "client",
