@@ -66,7 +66,9 @@ ROOMS = {
         "errors", "values", "format", "storage", "tools", "protocol", "commands", "serve",
         "replicate", "cli", "upstream",
     ),
-    "zstor": ("errors", "codec", "model", "config", "placement", "format", "cli"),
+    "zstor": (
+        "errors", "codec", "model", "config", "placement", "format", "backends", "cli",
+    ),
     "zinit": (
         "files", "life", "loop", "process", "log", "control", "buttons", "daemon", "modules",
         "boot", "client",
