@@ -2,8 +2,8 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import TypeVar
 
 from zstor.backends.connection import SHORT, Connection, Patience
@@ -112,22 +112,33 @@ class Pool:
 
     def run(self, calls: Sequence[Callable[[], T]]) -> list[T | BackendError]:
         """Return what each call returns, or the error of its backend, in their order."""
-        results: dict[int, T | BackendError] = dict(self.as_ready(calls))
+        results = self.gather(calls, lambda _: False)
         return [results[i] for i in range(len(calls))]
 
-    def as_ready(self, calls: Sequence[Callable[[], T]]) -> Iterator[tuple[int, T | BackendError]]:
-        """Yield number and outcome of each call when it has ended.
+    def gather(
+        self,
+        calls: Sequence[Callable[[], T]],
+        is_enough: Callable[[dict[int, T | BackendError]], bool],
+        grace_s: float = 0,
+    ) -> dict[int, T | BackendError]:
+        """Return the outcomes of calls by number, as soon as they are enough.
 
-        A caller that has enough may stop: calls that have not begun are cancelled.
+        The others have `grace_s` more; what has not begun by then is cancelled.
         """
-        futures: dict[Future[T], int] = {self.submit(call): i for i, call in enumerate(calls)}
-        try:
-            for future in as_completed(futures):
-                outcome: T | BackendError = _outcome(future)
-                yield futures[future], outcome
-        finally:
-            for future in futures:
-                future.cancel()
+        waiting: dict[Future[T], int] = {self.submit(call): i for i, call in enumerate(calls)}
+        found: dict[int, T | BackendError] = {}
+        deadline = None
+        while waiting and (deadline is None or time.monotonic() < deadline):
+            left = None if deadline is None else max(0, deadline - time.monotonic())
+            done, _ = wait(waiting, left, FIRST_COMPLETED)
+            for future in done:
+                outcome = _outcome(future)
+                found[waiting.pop(future)] = outcome
+            if deadline is None and is_enough(found):
+                deadline = time.monotonic() + grace_s
+        for future in waiting:
+            future.cancel()
+        return found
 
 
 def _outcome(future: Future[T]) -> T | BackendError:

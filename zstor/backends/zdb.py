@@ -97,7 +97,7 @@ class Servers:
         values = {key.strip(): value.strip() for key, _, value in lines}
         try:
             return Namespace(
-                mode=values.get("mode", "user"),
+                mode=values["mode"],
                 entries=int(values["entries"]),
                 used=int(values["data_size_bytes"]),
                 limit=int(values["data_limits_bytes"]),

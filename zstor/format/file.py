@@ -204,8 +204,13 @@ def _piece(source: Reader) -> Piece:
 
 def decode_table(data: bytes, shape: Shape, places: int) -> Iterator[Chunk]:
     """Yield the chunks in a table's chunk; entries don't go over its end."""
-    source = Reader(data)
-    while source.left:
-        chunk = _chunk(source, shape)
+    for chunk in read_chunks(data, shape):
         check_places((chunk,), places)
         yield chunk
+
+
+def read_chunks(data: bytes, shape: Shape) -> Iterator[Chunk]:
+    """Yield chunks that `encode_chunk` wrote one after another."""
+    source = Reader(data)
+    while source.left:
+        yield _chunk(source, shape)

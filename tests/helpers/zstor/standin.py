@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from zstor.backends.replies import Replies
 
 WAIT_S = 10
+MODES = {"seq": "sequential", "user": "userkey"}
 
 
 class Space:
@@ -43,6 +44,8 @@ class Session(socketserver.BaseRequestHandler):
 
     def answer(self, words: list[bytes]) -> bytes:
         name, args = words[0].decode().upper(), words[1:]
+        if self.server.is_down:
+            return b"-Not now\r\n"
         return bytes(getattr(self, f"do_{name.lower()}")(*args))
 
     def do_auth(self, *_: bytes) -> bytes:
@@ -74,7 +77,7 @@ class Session(socketserver.BaseRequestHandler):
     def do_nsinfo(self, name: bytes) -> bytes:
         space = self.server.spaces[name.decode()]
         return bulk(
-            f"name: {name.decode()}\nentries: {len(space.values)}\nmode: {space.mode}\n"
+            f"name: {name.decode()}\nentries: {len(space.values)}\nmode: {MODES[space.mode]}\n"
             f"data_size_bytes: {space.used}\ndata_limits_bytes: {space.limit}\n"
             "space_available: 1000000000\n".encode()
         )
@@ -124,6 +127,7 @@ class StandIn(socketserver.ThreadingTCPServer):
 
     def __init__(self, port: int = 0) -> None:
         super().__init__(("127.0.0.1", port), Session)
+        self.is_down = False
         self.lock = threading.Lock()
         self.spaces = {"default": Space()}
         self.clients: list[socket.socket] = []

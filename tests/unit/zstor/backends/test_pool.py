@@ -55,7 +55,7 @@ def test_pieces_and_metadata_come_back(pool: Pool, server: StandIn) -> None:
     servers.delete(meta, b"key")
     assert servers.get(meta, b"key") is None
     info = servers.info(data)
-    assert (info.mode, info.entries, info.used) == ("seq", 3, 3 + (2 << 20))
+    assert (info.mode, info.entries, info.used) == ("sequential", 3, 3 + (2 << 20))
 
 
 def test_all_entries_of_a_namespace_are_listed(pool: Pool, server: StandIn) -> None:
