@@ -67,7 +67,8 @@ ROOMS = {
         "replicate", "cli", "upstream",
     ),
     "zstor": (
-        "errors", "codec", "model", "config", "placement", "format", "backends", "cli",
+        "errors", "codec", "model", "config", "placement", "format", "backends", "metastore",
+        "pipeline", "commands", "cli",
     ),
     "zinit": (
         "files", "life", "loop", "process", "log", "control", "buttons", "daemon", "modules",

@@ -10,19 +10,23 @@ from zstor.errors import NotStoredError
 from zstor.pipeline import storing, upstream
 from zstor.pipeline.names import name_of
 from zstor.pipeline.retrieving import retrieve
-from zstor.pipeline.source import Source
+from zstor.pipeline.source import Source, Watch, ignore
 from zstor.pipeline.vault import Vault
 
 Format = Literal["zos", "upstream"]
 
 
 class Stored(NamedTuple):
-    """What a person is told about a stored file. Upstream's metadata has no size."""
+    """What a person is told about a stored file. Upstream's metadata has no size.
+
+    `is_certain` is false if too few metadata stores answered: there may be a newer version.
+    """
 
     name: str
     format: Format
     checksum: str
     size: int | None = None
+    is_certain: bool = True
 
 
 def store_path(
@@ -59,24 +63,28 @@ def store_open(
 def find_path(vault: Vault, path: Path) -> Stored:
     """Return what is stored of a file; raise `NotStoredError` if nothing is."""
     name = name_of(path, vault.config.root)
-    found = vault.find(name).file
-    if found is not None:
-        return Stored(name, "zos", found.checksum.hex(), found.size)
+    found = vault.find(name)
+    if found.file is not None:
+        file = found.file
+        return Stored(name, "zos", file.checksum.hex(), file.size, found.is_certain)
     other = upstream.find(vault, name) if vault.has_upstream() else None
     if other is None:
         raise NotStoredError(f"cannot find {name}: it is not stored")
     return Stored(name, "upstream", other.checksum.hex())
 
 
-def retrieve_path(vault: Vault, path: Path, target: Path | None = None) -> Stored:
-    """Write a stored file to `target`, else to where it was stored from."""
-    stored = find_path(vault, path)
+def retrieve_stored(
+    vault: Vault, stored: Stored, target: Path | None = None, watch: Watch = ignore
+) -> None:
+    """Write a stored file to `target`, else to where it was stored from.
+
+    `watch` is told how many bytes are written.
+    """
     goal = target or (vault.config.root or Path("/")) / stored.name
     if stored.format == "upstream":
-        upstream.retrieve(vault, stored.name, goal)
+        upstream.retrieve(vault, stored.name, goal, watch)
     else:
-        retrieve(vault, stored.name, goal)
-    return stored
+        retrieve(vault, stored.name, goal, watch)
 
 
 def delete_path(vault: Vault, path: Path) -> None:

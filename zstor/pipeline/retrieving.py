@@ -9,6 +9,7 @@ from zstor.codec.checksum import LONG, start_checksum
 from zstor.errors import DamagedError, LostError, NotStoredError
 from zstor.format.file import StoredFile
 from zstor.pipeline.reading import read_bytes
+from zstor.pipeline.source import Watch, ignore
 from zstor.pipeline.vault import Found, Vault
 
 TRIES = 3
@@ -22,7 +23,7 @@ def find_file(vault: Vault, name: str) -> Found:
     return found
 
 
-def retrieve(vault: Vault, name: str, target: Path) -> StoredFile:
+def retrieve(vault: Vault, name: str, target: Path, watch: Watch = ignore) -> StoredFile:
     """Write a stored file to `target`.
 
     A file that is replaced while it is read is read again.
@@ -32,7 +33,7 @@ def retrieve(vault: Vault, name: str, target: Path) -> StoredFile:
         assert found.file is not None
         try:
             with open_atomic(target) as stream:
-                write_verified(vault, found.file, stream)
+                write_verified(vault, found.file, stream, watch)
             return found.file
         except LostError:
             later = find_file(vault, name)
@@ -42,9 +43,10 @@ def retrieve(vault: Vault, name: str, target: Path) -> StoredFile:
     raise DamagedError(f"cannot read {name}: it is replaced all the time")
 
 
-def write_verified(vault: Vault, file: StoredFile, stream: BinaryIO) -> None:
+def write_verified(vault: Vault, file: StoredFile, stream: BinaryIO, watch: Watch = ignore) -> None:
     """Write a file's bytes; raise `DamagedError` if they are not those that were stored."""
-    stream.writelines(verified(file, read_bytes(vault, file)))
+    for part in verified(file, read_bytes(vault, file)):
+        watch(stream.write(part))
 
 
 def verified(file: StoredFile, parts: Iterator[bytes]) -> Iterator[bytes]:

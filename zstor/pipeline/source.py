@@ -1,7 +1,7 @@
 """A file that is being stored: it must be a regular one, and stay as it is."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from common.files import open_regular
@@ -9,10 +9,15 @@ from zstor.codec.checksum import start_checksum
 from zstor.errors import ZstorError
 
 PART = 1 << 20
+Watch = Callable[[int], None]
+"""Is told of bytes that are done, to show progress."""
 
 
 class Source:
-    """An open file, and what it was like when it was opened."""
+    """An open file, and what it was like when it was opened.
+
+    `watch` is told how many bytes are read, except for a checksum.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -20,6 +25,7 @@ class Source:
             self.stream = open_regular(path)
         except OSError as error:
             raise ZstorError(f"cannot store {path}: {error.strerror or error}") from error
+        self.watch: Watch = ignore
         self.state = self._state()
         self.size = self.state[2]
 
@@ -40,6 +46,7 @@ class Source:
         count = 0
         while part := self.stream.read(size):
             count += len(part)
+            self.watch(len(part))
             if count > self.size:
                 break
             yield part
@@ -52,8 +59,10 @@ class Source:
     def checksum(self, size: int) -> bytes:
         """Return the checksum of the content, of `size` bytes."""
         checksum = start_checksum(size)
+        watch, self.watch = self.watch, ignore
         for part in self.parts():
             checksum.update(part)
+        self.watch = watch
         return checksum.digest()
 
     def delete(self) -> bool:
@@ -65,6 +74,10 @@ class Source:
         except OSError as error:
             raise ZstorError(f"cannot delete {self.path}: {error.strerror or error}") from error
         return True
+
+
+def ignore(_: int) -> None:
+    """Watch nothing."""
 
 
 def _state_of(status: os.stat_result) -> tuple[int, ...]:

@@ -22,10 +22,9 @@ from zstor.codec.kernel import combine
 from zstor.config import PIECE
 from zstor.errors import BackendError, DamagedError, NotStoredError, ZstorError
 from zstor.format.upstream import Shard, UpstreamFile, decode_file, encode_file
-from zstor.metastore.upstream import UpstreamMetastore
 from zstor.model import Backend, Shape
 from zstor.pipeline.placing import Places
-from zstor.pipeline.source import Source
+from zstor.pipeline.source import Source, Watch, ignore
 from zstor.pipeline.vault import Vault
 
 STRIP = 128 << 10
@@ -137,7 +136,7 @@ def remove_shards(vault: Vault, shards: Sequence[Shard]) -> None:
             continue
 
 
-def retrieve(vault: Vault, name: str, target: Path) -> UpstreamFile:
+def retrieve(vault: Vault, name: str, target: Path, watch: Watch = ignore) -> UpstreamFile:
     """Write a stored file to `target`, verified."""
     file = find(vault, name)
     if file is None:
@@ -147,7 +146,7 @@ def retrieve(vault: Vault, name: str, target: Path) -> UpstreamFile:
         try:
             with open_atomic(target) as stream:
                 for part in read_parts(file, spools, name):
-                    stream.write(part)
+                    watch(stream.write(part))
         finally:
             for spool in spools.values():
                 spool.close()
@@ -235,7 +234,7 @@ def _strip(shape: Shape, spools: dict[int, Spool], number: int, start: int, coun
 
 def delete(vault: Vault, name: str) -> bool:
     """Delete what is stored under a name; return whether there was anything."""
-    metastore: UpstreamMetastore = vault.upstream()
+    metastore = vault.upstream()
     file = find(vault, name)
     if file is None:
         return False
