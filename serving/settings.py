@@ -144,7 +144,7 @@ class ServerSettings(BaseSettings):
         return self
 
 
-Model = TypeVar("Model", bound=ServerSettings)
+Model = TypeVar("Model", bound=BaseSettings)
 
 
 class Layer(NamedTuple):
@@ -172,7 +172,7 @@ def load_settings(
         raise explain(error.errors()[0], layers) from error
 
 
-def read_file(model: type[ServerSettings], path: Path) -> Layer:
+def read_file(model: type[BaseSettings], path: Path) -> Layer:
     """Return the values of a TOML file."""
     try:
         values = tomllib.loads(path.read_text())
@@ -184,7 +184,7 @@ def read_file(model: type[ServerSettings], path: Path) -> Layer:
     return Layer(str(path), values)
 
 
-def read_environment(model: type[ServerSettings]) -> Layer:
+def read_environment(model: type[BaseSettings]) -> Layer:
     """Return the values of the environment variables that start with the model's prefix."""
     prefix = model.model_config.get("env_prefix", "")
     values = EnvSettingsSource(model, env_ignore_empty=True)() if prefix else {}
@@ -195,7 +195,7 @@ def read_environment(model: type[ServerSettings]) -> Layer:
 
 
 def check_keys(
-    model: type[ServerSettings], keys: Mapping[str, object], source: str, prefix: str
+    model: type[BaseSettings], keys: Mapping[str, object], source: str, prefix: str
 ) -> None:
     """Raise `UsageError` for the first key that is not a setting."""
     for key in keys:
@@ -222,7 +222,7 @@ def explain(problem: ErrorDetails, layers: list[Layer]) -> UsageError:
     return UsageError(f"cannot use {key!r} from {source}: {reason}")
 
 
-def add_flags(parser: argparse.ArgumentParser, model: type[ServerSettings]) -> None:
+def add_flags(parser: argparse.ArgumentParser, model: type[BaseSettings]) -> None:
     """Add `--config` and a flag for every setting; the server's own settings come first.
 
     A flag that is not given is None in the parsed options.
@@ -239,7 +239,7 @@ def add_flags(parser: argparse.ArgumentParser, model: type[ServerSettings]) -> N
             add_flag(limits, name, field)
 
 
-def is_own(model: type[ServerSettings], name: str) -> bool:
+def is_own(model: type[BaseSettings], name: str) -> bool:
     """Tell whether a setting is declared by the server's own model."""
     return name in model.__annotations__
 
@@ -250,7 +250,7 @@ def add_flag(parser: Any, name: str, field: FieldInfo) -> None:
     default = f" ({field.default})" if is_shown else ""
     help_text = f"{field.description}{default}".replace("%", "%%")
     flag, metavar = f"--{name.replace('_', '-')}", choose_metavar(field)
-    action = "append" if field.annotation == list[str] else "store"
+    action = "append" if field.annotation in (list[str], list[Path]) else "store"
     parser.add_argument(flag, dest=name, action=action, metavar=metavar, help=help_text)
 
 
@@ -260,4 +260,4 @@ def choose_metavar(field: FieldInfo) -> str:
         return "N"
     if field.annotation == list[str]:
         return "NAME"
-    return "PATH" if field.annotation in (Path, Path | None) else "TEXT"
+    return "PATH" if field.annotation in (Path, Path | None, list[Path]) else "TEXT"

@@ -167,6 +167,7 @@ def test_every_import_is_seen() -> None:
         "flist/cli.py",
         "flist/commands/mount.py",
         "flist/store/base.py",
+        "zdb/cli.py",
         "zinit/control/late.py",
         "zero_os/cli.py",
         "zero_os/node.py",

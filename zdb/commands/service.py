@@ -1,0 +1,234 @@
+"""Runs the requests of clients against a store."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from zdb.commands.client import Client
+from zdb.commands.command import Command
+from zdb.errors import DamagedError, RefusedError, WriteError
+from zdb.protocol import replies
+from zdb.protocol.requests import Request
+from zdb.storage.namespace import Namespace
+from zdb.storage.store import Store
+from zdb.values import DEFAULT
+
+GONE = replies.error("Your active namespace is not available anymore (probably removed).")
+UNKNOWN = replies.error("Command not supported")
+NO_OWNER = replies.error("Missing arguments")
+DAMAGED = replies.error("Data is damaged on the disk")
+UNREADABLE = replies.error("Cannot read data right now")
+FULL_BYTES = 1 << 20
+"""Bytes of replies after which a client's further requests wait for the next turn."""
+SECRET = frozenset((b"AUTH", b"SELECT"))
+"""They hold passwords, which no mirror is sent."""
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What the operator has decided about clients."""
+
+    admin: bytes = b""  # password; empty: every client is an administrator
+    is_protected: bool = False  # the default namespace wants that password for changes
+    is_debug: bool = False  # STOP and KSCAN are there
+    instance: int = 1  # the owner of this server's requests, for mirrors
+
+
+@dataclass
+class Stats:
+    """Counts since the start."""
+
+    started: float = field(default_factory=time.time)
+    clients: int = 0
+    executed: int = 0
+    failed: int = 0
+    unauthorized: int = 0
+    read_errors: int = 0
+    received: int = 0
+    sent: int = 0
+    turns: int = 0
+    busy: float = 0.0  # seconds
+    committing: float = 0.0  # seconds, of those
+    refused: int = 0  # connections over a limit
+    evicted: int = 0  # connections closed because of a limit or a deadline
+
+
+class Hooks:
+    """The operator's program for events; here nobody listens."""
+
+    def fire(self, name: str, *arguments: str) -> None:
+        """Tell of an event."""
+
+    def listing(self) -> list[bytes]:
+        """Return the latest calls, each as a reply."""
+        return []
+
+
+class Service:
+    """A store, and the clients that use it."""
+
+    def __init__(
+        self,
+        store: Store,
+        rules: Rules,
+        table: dict[bytes, Command],
+        log: Callable[[str], None],
+        hooks: Hooks | None = None,
+    ) -> None:
+        self.store = store
+        self.rules = rules
+        self.table = table
+        self.log = log
+        self.hooks = hooks or Hooks()
+        self.stats = Stats()
+        self.clients: set[Client] = set()
+        self.waiting: list[Client] = []
+        self.mirrors: list[Client] = []
+        self.woken: set[Client] = set()  # with replies that are no answer to their own requests
+        self.must_stop = False
+
+    def admit(self, client: Client) -> None:
+        """Take note of a new client."""
+        self.stats.clients += 1
+        self.clients.add(client)
+
+    def rights(self) -> tuple[Namespace, bool, bool]:
+        """Return where a new client is, whether it is an administrator and may write there."""
+        default = self.store.namespaces[DEFAULT]
+        return default, not self.rules.admin, not self.rules.is_protected
+
+    def leave(self, client: Client) -> None:
+        """Forget a client."""
+        self.clients.discard(client)
+        self.woken.discard(client)
+        self.end_wait(client)
+        if client.is_mirror:
+            self.mirrors.remove(client)
+
+    def run(self, client: Client, requests: list[Request]) -> int:
+        """Run requests in order; return how many, fewer if the client is to take replies first."""
+        answers, table, size, count = client.replies, self.table, 0, 0
+        for request in requests:
+            count += 1
+            if client.is_master:
+                request = take_owner(client, request)
+            command = table.get(request[0]) if request else None
+            if command is None:
+                command = self.find(client, request)
+                if command is None:
+                    continue
+            if client.namespace is None:
+                answers.append(GONE)
+                client.is_ending = True
+                break
+            command.calls += 1
+            reply = self.call(command, client, request)
+            if reply is not None:
+                answers.append(reply)
+                size += len(reply)
+            if self.waiting or self.mirrors:
+                self.tell_others(client, command, request)
+            if size > FULL_BYTES or client.is_ending:
+                break
+        self.stats.executed += count
+        return count
+
+    def find(self, client: Client, request: Request) -> Command | None:
+        """Return the command of a name in other letters; answer None itself."""
+        command = self.table.get(request[0].upper()) if request else None
+        if command is None:
+            self.stats.failed += 1
+            client.replies.append(UNKNOWN if request else NO_OWNER)
+        return command
+
+    def call(self, command: Command, client: Client, request: Request) -> bytes | None:
+        """Return the reply to one request; None if it comes later."""
+        try:
+            if not command.low <= len(request) <= command.high:
+                raise RefusedError(command.refusal)
+            if command.is_admin and not client.is_admin:
+                self.stats.unauthorized += 1
+                return replies.error("Permission denied")
+            return command.run(self, client, request)
+        except RefusedError as refusal:
+            self.stats.failed += 1
+            return replies.error(refusal.message)
+        except DamagedError as error:
+            self.log(error.message)
+            self.stats.read_errors += 1
+            return DAMAGED
+        except OSError as error:
+            self.log(f"cannot run {command.name.decode()}: {error}")
+            self.stats.read_errors += 1
+            return UNREADABLE
+
+    def commit(self) -> None:
+        """Put all changes on the disk; the clients whose changes failed are told."""
+        failed = self.store.commit()
+        if failed:
+            refusal = replies.error(WriteError().message)
+            for client in self.clients:
+                for at, namespace in client.written:
+                    if namespace in failed:
+                        client.replies[at] = refusal
+                        self.stats.failed += 1
+
+    def settle(self) -> None:
+        """Commit before the end of the turn: what comes next must not be mixed with it."""
+        self.commit()
+        for client in self.clients:
+            client.written.clear()
+
+    def push(self, client: Client, reply: bytes) -> None:
+        """Send a client what it has not asked for just now."""
+        client.replies.append(reply)
+        self.woken.add(client)
+
+    def end_wait(self, client: Client) -> None:
+        """Note that a client waits no longer."""
+        if client.wait is not None:
+            client.wait = None
+            self.waiting.remove(client)
+
+    def expire(self, now: float) -> None:
+        """End the waits whose time is over."""
+        for client in [c for c in self.waiting if c.wait and c.wait.deadline <= now]:
+            self.end_wait(client)
+            self.push(client, replies.error("Timeout"))
+
+    def tell_others(self, client: Client, command: Command, request: Request) -> None:
+        """Wake who waits for this command, and send it to the mirrors."""
+        for other in list(self.waiting):
+            wait = other.wait
+            if wait is None or other is client or wait.namespace is not client.namespace:
+                continue
+            if wait.command in (None, command.name):
+                self.end_wait(other)
+                self.push(other, b"+%b\r\n" % command.name)
+        owner = client.owner if client.is_master else self.rules.instance
+        if not self.mirrors or not owner or command.name in SECRET:
+            return
+        frame = mirrored(client, owner, request)
+        for other in self.mirrors:
+            if other is not client:
+                self.push(other, frame)
+
+
+def take_owner(client: Client, request: Request) -> Request:
+    """Return a master's request without its last argument, the owner; empty if it has none."""
+    owner = request[-1]
+    is_number = owner.isdigit() and len(owner) <= 10
+    if len(request) < 2 or not is_number:
+        return ()
+    client.owner = int(owner)
+    return request[:-1]
+
+
+def mirrored(client: Client, owner: int, request: Request) -> bytes:
+    """Return a request as mirrors are sent it: time, namespace, owner, and its arguments.
+
+    Source: `redis_mirror_client` in `zdbd/redis.c` of threefoldtech/0-db 2.0.7.
+    """
+    name = client.namespace.name if client.namespace else ""
+    head = (replies.number(int(time.time())), replies.text(name), replies.number(owner))
+    return replies.array((*head, *map(replies.bulk, request)))
