@@ -53,7 +53,7 @@ class Pool:
         except UnreachableError as error:
             self._drop(connection)
             if is_kept and isinstance(error.__cause__, ConnectionError):
-                self._forget(backend)
+                self.forget(backend)
                 return self.call(backend, *words, most=most)
             self._mark(backend, error)
             raise
@@ -95,7 +95,7 @@ class Pool:
             self.open.discard(connection)
         connection.close()
 
-    def _forget(self, backend: Backend) -> None:
+    def forget(self, backend: Backend) -> None:
         """Close what is kept for a backend: it has been started anew."""
         with self.lock:
             kept = self.idle.pop(backend, [])

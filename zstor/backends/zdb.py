@@ -30,6 +30,7 @@ class Namespace(NamedTuple):
     used: int
     limit: int
     available: int
+    is_locked: bool
 
     @property
     def free(self) -> int:
@@ -102,6 +103,7 @@ class Servers:
                 used=int(values["data_size_bytes"]),
                 limit=int(values["data_limits_bytes"]),
                 available=int(values.get("space_available", 1 << 63)),
+                is_locked=values.get("locked") == "yes",
             )
         except (KeyError, ValueError) as error:
             raise BackendError(f"cannot ask about {backend.place}: unknown answer") from error

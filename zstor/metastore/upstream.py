@@ -61,11 +61,15 @@ class UpstreamMetastore:
         self.servers.pool.run([partial(self.servers.delete, s, key) for s in self.stores])
 
     def check_writable(self) -> None:
-        """Raise `QuorumError` unless all stores answer."""
-        found = self.servers.pool.run([partial(self.servers.info, s) for s in self.stores])
+        """Raise `QuorumError` unless all stores answer and none is locked."""
+        found = self.servers.pool.run([partial(self._check_open, s) for s in self.stores])
         errors = [value for value in found if isinstance(value, BackendError)]
         if errors:
             raise self._too_few("write", errors)
+
+    def _check_open(self, store: Backend) -> None:
+        if self.servers.info(store).is_locked:
+            raise BackendError(f"{store.place} is locked")
 
     def _too_few(self, what: str, errors: Sequence[BackendError]) -> QuorumError:
         good = len(self.stores) - len(errors)

@@ -53,6 +53,8 @@ class Places:
             return info.message
         if info.mode != SEQUENTIAL:
             return f"{backend.place} is in mode {info.mode} instead of {SEQUENTIAL}"
+        if info.is_locked:
+            return f"{backend.place} is locked"
         if info.free < self.room:
             return f"{backend.place} has {info.free} bytes free, {self.room} are needed"
         return None

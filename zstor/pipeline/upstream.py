@@ -6,7 +6,8 @@ and the parity is computed strip by strip.
 
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import IO
@@ -141,20 +142,25 @@ def retrieve(vault: Vault, name: str, target: Path, watch: Watch = ignore) -> Up
     file = find(vault, name)
     if file is None:
         raise NotStoredError(f"cannot read {name}: it is not stored")
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".zstor-") as folder:
-        spools = fetch_shards(vault, file, Path(folder))
-        try:
-            with open_atomic(target) as stream:
-                for part in read_parts(file, spools, name):
-                    watch(stream.write(part))
-        finally:
-            for spool in spools.values():
-                spool.close()
+    with (
+        tempfile.TemporaryDirectory(dir=target.parent, prefix=".zstor-") as folder,
+        ExitStack() as stack,
+    ):
+        paths = fetch_shards(vault, file, Path(folder))
+        spools = {n: stack.enter_context(path.open("rb")) for n, path in paths.items()}
+        stream = stack.enter_context(open_atomic(target))
+        for part in read_parts(file, spools, name):
+            watch(stream.write(part))
     return file
 
 
-def read_parts(file: UpstreamFile, spools: dict[int, Spool], name: str) -> Iterator[bytes]:
-    """Yield a file's bytes; raise `DamagedError` at the end if they are not what was stored."""
+def read_parts(file: UpstreamFile, spools: Mapping[int, Spool], name: str) -> Iterator[bytes]:
+    """Yield a file's bytes; raise `DamagedError` at the end if they are not what was stored.
+
+    The stream is decrypted twice: nothing of it is decompressed before its tag has been checked.
+    """
+    for _ in unseal_stream(file.key, join_shards(file.shape, spools)):
+        continue
     checksum = start_checksum()
     for part in unframe(unseal_stream(file.key, join_shards(file.shape, spools))):
         checksum.update(part)
@@ -163,53 +169,48 @@ def read_parts(file: UpstreamFile, spools: dict[int, Spool], name: str) -> Itera
         raise DamagedError(f"cannot read {name}: its checksum is not that of what was stored")
 
 
-def fetch_shards(vault: Vault, file: UpstreamFile, folder: Path) -> dict[int, Spool]:
+def fetch_shards(vault: Vault, file: UpstreamFile, folder: Path) -> dict[int, Path]:
     """Return k shards in temporary files, the data shards first."""
     k, m = file.shape
     left = sorted(file.shards)
-    spools: dict[int, Spool] = {}
+    paths: dict[int, Path] = {}
     faults: list[str] = []
-    while len(spools) < k and left:
-        now, left = left[: k - len(spools)], left[k - len(spools) :]
-        calls: list[Callable[[], Spool | str]] = [
-            partial(fetch_shard, vault, shard, folder) for shard in now
-        ]
-        for shard, end in zip(now, vault.pool.run(calls), strict=True):
-            if isinstance(end, BackendError | str):
-                faults.append(str(end))
+    while len(paths) < k and left:
+        now, left = left[: k - len(paths)], left[k - len(paths) :]
+        for shard, end in zip(now, vault.pool.run(_fetches(vault, now, folder)), strict=True):
+            if isinstance(end, BackendError):
+                faults.append(end.message)
             else:
-                spools[shard.number] = end
+                paths[shard.number] = end
     try:
-        check_enough(spools, k, m)
+        check_enough(paths, k, m)
     except ZstorError as error:
         for fault in faults:
             error.add_note(fault)
         raise
-    return spools
+    return paths
 
 
-def fetch_shard(vault: Vault, shard: Shard, folder: Path) -> Spool | str:
-    """Return a shard in a temporary file, or what is wrong with it."""
+def _fetches(vault: Vault, shards: Sequence[Shard], folder: Path) -> Sequence[Callable[[], Path]]:
+    return [partial(fetch_shard, vault, shard, folder / str(shard.number)) for shard in shards]
+
+
+def fetch_shard(vault: Vault, shard: Shard, path: Path) -> Path:
+    """Write a shard to `path`; raise `BackendError` if it is not there, or not what it was."""
     checksum = start_checksum()
-    spool = (folder / str(shard.number)).open("w+b")
-    try:
+    with path.open("wb") as spool:
         for key in shard.keys:
             piece = vault.servers.get(shard.backend, key, MAX_VALUE)
             if piece is None:
                 raise BackendError(f"shard {shard.number} is not at {shard.backend.place}")
             checksum.update(piece)
             spool.write(piece)
-        spool.flush()
-    except BaseException:
-        spool.close()
-        raise
-    if checksum.digest() == shard.checksum:
-        return spool
-    spool.close()
-    return f"shard {shard.number} at {shard.backend.place} is damaged"
+    if checksum.digest() != shard.checksum:
+        raise BackendError(f"shard {shard.number} at {shard.backend.place} is damaged")
+    return path
 
 
-def join_shards(shape: Shape, spools: dict[int, Spool]) -> Iterator[bytes]:
+def join_shards(shape: Shape, spools: Mapping[int, Spool]) -> Iterator[bytes]:
     """Yield the stream that was cut into shards, without its padding."""
     lengths = {os.fstat(spool.fileno()).st_size for spool in spools.values()}
     length = lengths.pop()
@@ -224,7 +225,7 @@ def join_shards(shape: Shape, spools: dict[int, Spool]) -> Iterator[bytes]:
             left -= len(strip[:left])
 
 
-def _strip(shape: Shape, spools: dict[int, Spool], number: int, start: int, count: int) -> bytes:
+def _strip(shape: Shape, spools: Mapping[int, Spool], number: int, start: int, count: int) -> bytes:
     """Return bytes of a data shard: read, or computed of the others."""
     if number in spools:
         return _read(spools[number], start, count)

@@ -1,10 +1,10 @@
-"""Servers with data and metadata namespaces, and configurations for them."""
+"""A zdb server with data and metadata namespaces, and configurations for them."""
 
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.helpers.zstor.standin import StandIn, serve
+from tests.helpers.zdb.served import serving
 from zstor.backends.connection import Patience
 from zstor.backends.pool import Pool
 from zstor.backends.zdb import Servers
@@ -15,29 +15,52 @@ from zstor.pipeline.vault import Vault
 KEY = "ab" * 32
 META_KEY = "cd" * 32
 PASSWORD = "dpw"
-PATIENCE = Patience(connect_s=5, answer_s=5, rest_s=0.5)
+PATIENCE = Patience(connect_s=10, answer_s=20, rest_s=0.5)
 
 
 class Farm:
     """A server with data namespaces d0, d1, … and metadata namespaces m0, m1, …"""
 
-    def __init__(self, server: StandIn, servers: Servers) -> None:
-        self.server = server
+    def __init__(self, port: int, servers: Servers) -> None:
+        self.port = port
         self.servers = servers
-        self.port: int = server.server_address[1]
+        self.root = Backend(Place("127.0.0.1", port))
+        self.plain: set[str] = set()
 
     def make(self, name: str, mode: str, **settings: str) -> Backend:
-        """Make a namespace."""
-        root = Backend(Place("127.0.0.1", self.port))
-        settings = {"mode": mode, "password": PASSWORD} | settings
-        self.servers.pool.call(root, "NSNEW", name)
+        """Make a namespace, in place of an older one."""
+        self.plain.discard(name)
+        self.servers.pool.call(self.root, "NSDEL", name)
+        self.ask("NSNEW", name)
+        self.set(name, mode=mode, **({"password": PASSWORD} | settings))
+        backend = self.backend(name)
+        self.servers.pool.forget(backend)
+        return backend
+
+    def set(self, name: str, **settings: str) -> None:
+        """Change settings of a namespace; it is made anew for the next test."""
+        self.plain.discard(name)
         for key, value in settings.items():
-            self.servers.pool.call(root, "NSSET", name, key, value)
-        return self.backend(name)
+            self.ask("NSSET", name, key, value)
+
+    def ask(self, *words: str) -> None:
+        """Let an administrator do something."""
+        assert self.servers.pool.call(self.root, *words) == b"OK", words
 
     def backend(self, name: str) -> Backend:
         """Return a namespace's backend."""
         return Backend(Place("127.0.0.1", self.port, name), PASSWORD)
+
+    @contextlib.contextmanager
+    def down(self, *names: str) -> Iterator[None]:
+        """Let namespaces refuse everything for a while."""
+        for name in names:
+            self.ask("NSSET", name, "freeze", "1")
+        try:
+            yield
+        finally:
+            for name in names:
+                self.ask("NSSET", name, "freeze", "0")
 
     def entries(self, name: str) -> dict[bytes, bytes]:
         """Return the keys and values of a namespace."""
@@ -96,17 +119,22 @@ class Farm:
         """Return how many entries each of the data namespaces has."""
         return [len(self.entries(f"d{i}")) for i in range(count)]
 
+    def remake(self, data: int, meta: int) -> None:
+        """Make all namespaces, or empty those that are as they were made here."""
+        wanted = {f"d{i}": "seq" for i in range(data)} | {f"m{i}": "user" for i in range(meta)}
+        for name, mode in wanted.items():
+            if name in self.plain:
+                self.wipe(name)
+            else:
+                self.make(name, mode)
+                self.plain.add(name)
+
 
 @contextlib.contextmanager
-def farm(data: int, meta: int = 4) -> Iterator[Farm]:
-    """Run a server with so many data and metadata namespaces."""
-    with serve() as server, Pool(PATIENCE) as pool:
-        made = Farm(server, Servers(pool))
-        for i in range(data):
-            made.make(f"d{i}", "seq")
-        for i in range(meta):
-            made.make(f"m{i}", "user")
-        yield made
+def farm(folder: Path) -> Iterator[Farm]:
+    """Run a server."""
+    with serving(folder, "--sync", "never") as served, Pool(PATIENCE) as pool:
+        yield Farm(served.port, Servers(pool))
 
 
 def write_file(folder: Path, content: bytes, name: str = "file") -> Path:

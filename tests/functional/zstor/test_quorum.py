@@ -1,60 +1,45 @@
 """Metadata over several stores, some of them down, stale or damaged."""
 
-import contextlib
 import itertools
-from collections.abc import Iterator
+from contextlib import AbstractContextManager
 
 import pytest
 
-from tests.helpers.zstor.standin import StandIn, serve
-from zstor.backends.connection import Patience
-from zstor.backends.pool import Pool
-from zstor.backends.zdb import Servers
+from tests.helpers.zstor.farm import Farm
 from zstor.errors import BackendError, ConflictError, DamagedError, LostError, QuorumError
 from zstor.format.envelope import NONE, Version, pack
 from zstor.metastore.quorum import Metastore
 from zstor.metastore.upstream import UpstreamMetastore
-from zstor.model import Backend, Place
+from zstor.model import Backend
 
-PATIENCE = Patience(connect_s=2, answer_s=2, rest_s=0)
 KEY = b"k" * 32
 
 
 class Stores:
-    """Servers with one metadata store each, which may be made unreachable."""
+    """Metadata stores that may be made unreachable."""
 
-    def __init__(self, running: list[StandIn], servers: Servers) -> None:
-        self.running = running
-        self.servers = servers
-        self.backends = [backend(server) for server in running]
+    def __init__(self, farm: Farm) -> None:
+        self.farm = farm
+        self.servers = farm.servers
+        self.backends = [farm.backend(f"m{i}") for i in range(5)]
 
     def values(self, number: int) -> dict[bytes, bytes]:
-        return self.running[number].spaces["default"].values
+        return self.farm.entries(f"m{number}")
 
-    @contextlib.contextmanager
-    def down(self, *numbers: int) -> Iterator[None]:
+    def put(self, number: int, key: bytes, value: bytes) -> None:
+        self.servers.put(self.backends[number], key, value)
+
+    def down(self, *numbers: int) -> AbstractContextManager[None]:
         """Let stores refuse everything."""
-        for number in numbers:
-            self.running[number].is_down = True
-        try:
-            yield
-        finally:
-            for number in numbers:
-                self.running[number].is_down = False
+        return self.farm.down(*(f"m{number}" for number in numbers))
 
     def metastore(self, count: int = 3) -> Metastore:
         return Metastore(self.servers, self.backends[:count], "p", KEY)
 
 
-def backend(server: StandIn) -> Backend:
-    return Backend(Place("127.0.0.1", server.server_address[1]))
-
-
 @pytest.fixture(name="stores")
-def five_stores() -> Iterator[Stores]:
-    with contextlib.ExitStack() as stack:
-        running = [stack.enter_context(serve()) for _ in range(5)]
-        yield Stores(running, Servers(stack.enter_context(Pool(PATIENCE))))
+def five_stores(four: Farm) -> Stores:
+    return Stores(four)
 
 
 def test_a_minority_may_be_down(stores: Stores) -> None:
@@ -122,9 +107,9 @@ def test_a_damaged_or_moved_value_does_not_count(stores: Stores) -> None:
     meta.write(key, b"text", NONE)
     meta.write(other, b"another text", NONE)
     value = stores.values(0)[key]
-    stores.values(0)[key] = value[:-1] + bytes([value[-1] ^ 1])
+    stores.put(0, key, value[:-1] + bytes([value[-1] ^ 1]))
     assert meta.read(key).data == b"text"
-    stores.values(1)[key] = stores.values(1)[other]
+    stores.put(1, key, stores.values(1)[other])
     reading = meta.read(key)
     assert (reading.data, reading.is_certain) == (b"text", False)
 
@@ -185,5 +170,5 @@ def test_upstreams_metadata_under_another_key_is_refused(stores: Stores) -> None
 
 
 def test_errors_say_which_store(stores: Stores) -> None:
-    with stores.down(0), pytest.raises(BackendError, match=str(stores.backends[0].place.port)):
+    with stores.down(0), pytest.raises(BackendError, match="m0"):
         stores.servers.get(stores.backends[0], b"key")
