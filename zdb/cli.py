@@ -18,6 +18,8 @@ class Command(NamedTuple):
 
 COMMANDS = {
     "serve": Command("zdb.serve.command", "serve keys and values until SIGTERM or Ctrl-C"),
+    "replicate": Command("zdb.replicate.command", "follow another server, and serve its copy"),
+    "promote": Command("zdb.tools.commands.promote", "make a stopped replica a server of its own"),
     "check": Command("zdb.tools.commands.check", "compute everything again, and name all damage"),
     "repair": Command("zdb.tools.commands.repair", "make the index anew from the data"),
     "dump": Command("zdb.tools.commands.dump", "print what is in a file of a namespace"),

@@ -49,10 +49,7 @@ def delete(service: Service, client: Client, request: Request) -> bytes:
         raise RefusedError("Cannot remove namespace you're currently using.")
     service.settle()
     service.store.delete(name)
-    for other in service.clients:
-        if other.namespace is namespace:
-            other.namespace = None
-            service.end_wait(other)
+    service.detach(namespace)
     service.hooks.fire("namespace-deleted", name)
     return replies.OK
 

@@ -20,8 +20,8 @@ DAMAGED = replies.error("Data is damaged on the disk")
 UNREADABLE = replies.error("Cannot read data right now")
 FULL_BYTES = 1 << 20
 """Bytes of replies after which a client's further requests wait for the next turn."""
-SECRET = frozenset((b"AUTH", b"SELECT"))
-"""They hold passwords, which no mirror is sent."""
+SECRET = frozenset((b"AUTH", b"SELECT", b"REPLICA"))
+"""They hold passwords, or what only a replica needs; no mirror is sent them."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +64,18 @@ class Hooks:
         return []
 
 
+class Role:
+    """What the server is among others: here, one of its own."""
+
+    def status(self) -> list[str]:
+        """Return what REPLICA STATUS says, a text for each line."""
+        return ["role: master"]
+
+    def promote(self) -> None:
+        """Follow no master any more."""
+        raise RefusedError("This server is not a replica")
+
+
 class Service:
     """A store, and the clients that use it."""
 
@@ -80,6 +92,7 @@ class Service:
         self.table = table
         self.log = log
         self.hooks = hooks or Hooks()
+        self.role = Role()
         self.stats = Stats()
         self.clients: set[Client] = set()
         self.waiting: list[Client] = []
@@ -104,6 +117,13 @@ class Service:
         self.end_wait(client)
         if client.is_mirror:
             self.mirrors.remove(client)
+
+    def detach(self, namespace: Namespace) -> None:
+        """Take a namespace that is deleted from its clients; their next request tells them."""
+        for client in self.clients:
+            if client.namespace is namespace:
+                client.namespace = None
+                self.end_wait(client)
 
     def run(self, client: Client, requests: list[Request]) -> int:
         """Run requests in order; return how many, fewer if the client is to take replies first."""

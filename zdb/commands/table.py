@@ -1,6 +1,6 @@
 """All commands. Source: `zdbd/commands.c` of threefoldtech/0-db 2.0.7, and its recorded answers."""
 
-from zdb.commands import access, keys, namespaces, others, system, walks
+from zdb.commands import access, keys, namespaces, others, replica, system, walks
 from zdb.commands.command import ANY, INVALID, MISSING, Command
 
 _ONE = (1, 1)
@@ -59,5 +59,6 @@ def _of_server() -> tuple[Command, ...]:
         Command(b"WAIT", others.wait, arguments=(1, 2), refusal=INVALID),
         Command(b"MIRROR", others.mirror, is_admin=True),
         Command(b"MASTER", others.master, is_admin=True),
+        Command(b"REPLICA", replica.run, arguments=(1, 6), refusal=replica.UNKNOWN, is_admin=True),
         Command(b"*", others.anything),
     )

@@ -8,7 +8,7 @@ import contextlib
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -78,9 +78,12 @@ class ServiceCollector(Collector):
 class MetricsServer:
     """The listener and its thread."""
 
-    def __init__(self, address: str, service: Service, loop: Loop) -> None:
+    def __init__(
+        self, address: str, service: Service, loop: Loop, others: Sequence[Collector] = ()
+    ) -> None:
         self.registry = CollectorRegistry(auto_describe=False)
-        self.registry.register(ServiceCollector(service, loop))
+        for collector in (ServiceCollector(service, loop), *others):
+            self.registry.register(collector)
         self.listener = open_listener(*parse_address(address))
         self.thread = threading.Thread(target=self.serve, name="metrics", daemon=True)
 

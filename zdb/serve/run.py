@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from common.notify import notify_ready
 from serving.listen import own_url
@@ -24,20 +25,40 @@ from zdb.storage.settings import StoreSettings
 from zdb.storage.store import Store
 from zdb.values import DEFAULT
 
+if TYPE_CHECKING:
+    from prometheus_client.registry import Collector
+
 STOPPING = (signal.SIGTERM, signal.SIGINT)
 
 
-def run(settings: ZdbSettings, lifeline: int | None = None) -> int:
+class Part:
+    """What a server does beside serving: here nothing."""
+
+    is_replica = False
+
+    def start(self, service: Service, loop: Loop) -> None:
+        """Begin, when the store is open."""
+
+    def stop(self) -> None:
+        """End, when the loop has ended; the store is still open."""
+
+    def collectors(self) -> list["Collector"]:
+        """Return metrics of its own."""
+        return []
+
+
+def run(settings: ZdbSettings, lifeline: int | None = None, part: Part | None = None) -> int:
     """Serve; return the number of the signal that ended the server, 0 for STOP.
 
     The server stops, too, when the descriptor `lifeline` can be read: its other end is closed then.
     """
+    part = part or Part()
     sink = QueuedSink(sys.stderr)
     logger = make_logger(settings.log_level, settings.log_format, sink)
     with sink, contextlib.ExitStack() as stack:
         doors = open_doors(settings, stack)
         hooks = start_hooks(settings, logger.warning, stack)
-        store = make_store(settings, logger.warning, hooks)
+        store = make_store(settings, logger.warning, hooks, part.is_replica)
         stack.enter_context(store)
         prepare_default(store.namespaces[DEFAULT], settings)
         rules = make_rules(settings)
@@ -49,7 +70,9 @@ def run(settings: ZdbSettings, lifeline: int | None = None) -> int:
             watch_hooks(loop, hooks)
         if lifeline is not None:
             loop.watch(lifeline, loop.stop)
-        start_metrics(settings, service, loop)
+        start_metrics(settings, service, loop, part)
+        part.start(service, loop)
+        stack.callback(part.stop)
         with signals_to(loop) as seen:
             announce(doors, settings)
             hooks.fire("ready")
@@ -85,7 +108,9 @@ def start_hooks(
     return program
 
 
-def make_store(settings: ZdbSettings, log: Callable[[str], None], hooks: Hooks) -> Store:
+def make_store(
+    settings: ZdbSettings, log: Callable[[str], None], hooks: Hooks, is_replica: bool = False
+) -> Store:
     """Return the store of the settings, not open yet."""
     data, index = settings.folders()
 
@@ -106,6 +131,7 @@ def make_store(settings: ZdbSettings, log: Callable[[str], None], hooks: Hooks) 
         sync_s=settings.sync_seconds,
         log=log,
         jumped=jumped,
+        is_replica=is_replica,
     )
     store = Store(data, index, wanted)
     return store
@@ -152,12 +178,12 @@ def watch_hooks(loop: Loop, program: Program) -> None:
     loop.watch(number, read)
 
 
-def start_metrics(settings: ZdbSettings, service: Service, loop: Loop) -> None:
+def start_metrics(settings: ZdbSettings, service: Service, loop: Loop, part: Part) -> None:
     """Start the metrics' thread."""
     if settings.metrics:
         from zdb.serve.metrics import MetricsServer
 
-        MetricsServer(settings.metrics, service, loop).start()
+        MetricsServer(settings.metrics, service, loop, part.collectors()).start()
 
 
 def announce(doors: list[Door], settings: ZdbSettings) -> None:

@@ -40,6 +40,7 @@ class Namespace:
         self.locked = False
         self.frozen = False
         self.mode = settings.mode if settings.mode == SEQ else USER
+        self._handles = handles
         self.data = DataFiles(data, handles)
         self.index = IndexFiles(index, handles)
         self.keys: Keys = self.make_keys()
@@ -47,6 +48,8 @@ class Namespace:
         self.write_errors = 0
         self.last_error = 0.0
         self.unsynced_since: float | None = None
+        self.incarnation = ""
+        self.version = 0  # counts commits and changes of settings
         self._failed = False  # since the last commit
         self._failed_at: float | None = None  # until something was written again
         self._changed = False
@@ -104,6 +107,7 @@ class Namespace:
         wanted = replace(self.descriptor, **changes)  # type: ignore[arg-type]
         self.write(wanted)
         self.descriptor = wanted
+        self.version += 1
 
     def save(self) -> None:
         """Write the descriptor."""
@@ -126,7 +130,22 @@ class Namespace:
 
     def value(self, found: Found) -> bytes:
         """Return the value of what `entry` has found."""
-        return self.data.value(found.data_file, found.record, found.blob)
+        try:
+            return self.data.value(found.data_file, found.record, found.blob)
+        except DamagedError:
+            if found.data_file == found.index_file:
+                raise
+            return self._value_beside(found)
+
+    def _value_beside(self, found: Found) -> bytes:
+        """Return a value from the data file with the number of the index file.
+
+        Upstream may have written 0 as the data file of a first version.
+        """
+        record = self.data.record(found.index_file, found.record.offset)
+        if record is None or record.key != found.record.key:
+            raise self.data.damaged(found.data_file, found.record.offset)
+        return self.data.value(found.index_file, record)
 
     def cursor(self, key: bytes) -> bytes | None:
         """Return where `scan` is at a key, 17 bytes as upstream has them."""
@@ -190,7 +209,7 @@ class Namespace:
 
     def _make_room(self, key: bytes, value: bytes) -> None:
         """Refuse while the disk fails; begin the next files if the record needs it."""
-        if self._failed_at is not None and (self._failed or self._is_waiting(self._failed_at)):
+        if self._failed_at is not None and self.is_failing:
             raise WriteError
         if not self.data.has_room(key, value, self.settings.file_size):
             self.jump()
@@ -234,6 +253,7 @@ class Namespace:
         self._saved = (self.data.previous, index.previous, index.last[-1], self.data_bytes)
         self._changed = False
         self._failed_at = None
+        self.version += 1
 
     def sync(self) -> None:
         """Make all that was committed survive a power failure."""
@@ -276,14 +296,23 @@ class Namespace:
             Checkpoint(data.current_id, self._checked_at, data.previous, index.current.length),
         )
 
-    def jump(self) -> None:
-        """Begin the next data file and the next index file."""
+    def touch(self) -> None:
+        """Note that there is something to commit."""
+        self._changed = True
+
+    @property
+    def is_failing(self) -> bool:
+        """Return whether the disk has refused a write just now."""
+        return self._failed_at is not None and (self._failed or self._is_waiting(self._failed_at))
+
+    def jump(self, created: int | None = None) -> None:
+        """Begin the next data file and the next index file, made now or at `created`."""
         now = self.settings.clock()
         try:
             if self._changed:
                 self._write_out(now)
             self.checkpoint()
-            self.begin_files(int(now))
+            self.begin_files(int(now) if created is None else created)
         except (OSError, ZdbError) as error:
             self._fail(error, now)
             raise WriteError from error
@@ -310,6 +339,14 @@ class Namespace:
             raise
         self.keys.begin_file()
         self._checked_at = 0
+
+    def start_over(self) -> None:
+        """Forget all files and keys; the files themselves stay as they are."""
+        self.data = DataFiles(self.data.folder, self._handles)
+        self.index = IndexFiles(self.index.folder, self._handles)
+        self.data_bytes = 0
+        self.keys = self.make_keys()
+        self._changed = False
 
     def close_files(self) -> None:
         """Close all files; what was not committed is lost."""

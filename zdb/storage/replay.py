@@ -39,7 +39,10 @@ class Replay:
             self._put_user(namespace.keys, record)
         elif isinstance(namespace.keys, SeqKeys):
             self._put_seq(namespace.keys, record)
-        namespace.keys.undo.clear()
+
+    def tidy(self) -> None:
+        """Write what has grown large in memory; what was taken can't be undone then."""
+        self.namespace.keys.undo.clear()
         self._flush()
 
     def end(self) -> None:

@@ -35,4 +35,5 @@ class StoreSettings:
     keep_torn: Path | None = None  # where cut off tails are kept
     clock: Callable[[], float] = time.time
     log: Callable[[str], None] = no_log
+    is_replica: bool = False  # whether a folder that follows a master may be opened
     jumped: Callable[[str], None] = no_log  # is told the namespace that has begun new files

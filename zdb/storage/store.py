@@ -3,6 +3,7 @@
 import contextlib
 import fcntl
 import os
+import secrets
 import shutil
 from pathlib import Path
 from types import TracebackType
@@ -11,10 +12,12 @@ from typing import Self
 from common.files import read_regular, sync_directory
 from zdb.errors import ZdbError
 from zdb.format import namespace as descriptor
+from zdb.storage import replica
 from zdb.storage.files import Disk, Handles
 from zdb.storage.loading import load
 from zdb.storage.namespace import Namespace, reason
 from zdb.storage.settings import INTERVAL, StoreSettings
+from zdb.storage.syncing import Syncer
 from zdb.values import DEFAULT
 
 DELETED = ".deleted-"  # a namespace's data folder, while the namespace is deleted
@@ -33,6 +36,9 @@ class Store:
         self.settings = settings
         self.namespaces: dict[str, Namespace] = {}
         self.handles = Handles(disk or Disk())
+        self.epoch = secrets.token_hex(8)  # of this opening
+        self.version = 0  # counts namespaces made, deleted and loaded again
+        self._syncer = Syncer()
         self._locks: list[int] = []
 
     def __enter__(self) -> Self:
@@ -53,6 +59,7 @@ class Store:
             for folder in dict.fromkeys((self.data, self.index)):
                 folder.mkdir(parents=True, exist_ok=True, mode=0o700)
                 self._locks.append(lock(folder))
+            replica.check(self.index, self.settings.is_replica)
             self._finish_removals()
             for folder in sorted(self.index.iterdir()):
                 if is_name(folder.name) and folder.is_dir():
@@ -75,6 +82,7 @@ class Store:
 
     def abandon(self) -> None:
         """Let go of the folders as they are; what was not committed is lost."""
+        self._syncer.close()
         self.handles.close()
         self.namespaces.clear()
         while self._locks:
@@ -94,11 +102,13 @@ class Store:
         sync_directory(self.data)
         sync_directory(self.index)
         self.namespaces[name] = namespace
+        self.version += 1
         return namespace
 
     def delete(self, name: str) -> None:
         """Delete a namespace with its files."""
         self.namespaces.pop(name).close_files()
+        self.version += 1
         (self.data / name).rename(self.data / f"{DELETED}{name}")
         self._finish_removals()
 
@@ -140,12 +150,9 @@ class Store:
         return namespace
 
     def _load_again(self, namespace: Namespace) -> None:
-        fresh = self._make(namespace.name)
-        for part in ("data", "index"):
-            setattr(namespace, part, getattr(fresh, part))
-        namespace.data_bytes = 0
-        namespace.keys = namespace.make_keys()
+        namespace.start_over()
         load(namespace)
+        self.version += 1
 
     def _finish_removals(self) -> None:
         """Go on with deletions that were begun; also with those that a crash has interrupted."""
@@ -187,11 +194,21 @@ class Store:
         for namespace in self.namespaces.values():
             since = namespace.unsynced_since
             if since is not None and not 0 <= now - since < self.settings.sync_s:
-                try:
-                    namespace.sync()
-                except (OSError, ZdbError) as error:
-                    self.settings.log(f"namespace {namespace.name}: cannot sync: {reason(error)}")
-                    namespace.unsynced_since = now
+                self._sync_behind(namespace, now)
+
+    def _sync_behind(self, namespace: Namespace, now: float) -> None:
+        """Sync a namespace's data by the thread; after a failure it is tried again."""
+
+        def failed(error: OSError | ZdbError) -> None:
+            self.settings.log(f"namespace {namespace.name}: cannot sync: {reason(error)}")
+            namespace.unsynced_since = now
+
+        namespace.unsynced_since = None
+        try:
+            handle = namespace.data.current.handle
+            self._syncer.sync(handle, self.handles.disk.sync, failed)
+        except (OSError, ZdbError) as error:
+            failed(error)
 
     def next_sync(self) -> float | None:
         """Return in how many seconds `commit` has to be called even if nothing happens."""

@@ -30,7 +30,7 @@ def export(
     """Write namespaces, all if none is wanted; return how many keys, and what was damaged."""
     damaged: list[str] = []
     count = 0
-    with Store(folders.data, folders.index, StoreSettings(mode=MIX)) as store:
+    with Store(folders.data, folders.index, StoreSettings(mode=MIX, is_replica=True)) as store:
         for name in wanted or list(store.namespaces):
             namespace = store.namespaces[name]
             stream.writelines(settings_of(namespace))

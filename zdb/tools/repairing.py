@@ -34,7 +34,7 @@ def repair(folders: Folders, wanted: list[str], aside: Path, tell: Tell = tell_n
         for number, name in enumerate(names):
             tell("namespaces", number, len(names))
             prepare(folders, name, aside, done.notes)
-    settings = StoreSettings(mode=MIX, keep_torn=aside, log=done.notes.append)
+    settings = StoreSettings(mode=MIX, is_replica=True, keep_torn=aside, log=done.notes.append)
     with Store(folders.data, folders.index, settings) as store:
         for name in names:
             done.namespaces[name] = store.namespaces[name].entries

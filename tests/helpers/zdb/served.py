@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from tests.helpers.waiting import wait_until
 
 SERVE = (sys.executable, "-m", "zero_os", "zdb", "serve")
+REPLICATE = (sys.executable, "-m", "zero_os", "zdb", "replicate")
 UPSTREAM = (sys.executable, "-m", "zdb.upstream")
 URL = re.compile(r"(?:redis|rediss|unix)://\S+")
 WAIT_S = 60.0
@@ -48,8 +49,9 @@ def serving(
 ) -> Iterator[Served]:
     """Run a server on a free port of 127.0.0.1; `count` addresses are waited for."""
     log = folder / "zdb.log"
-    place: list[str | Path] = ["--listen", "127.0.0.1:0"] if call == SERVE else ["--port", "0"]
-    if call == SERVE and "--disk" not in words:
+    is_own = call in (SERVE, REPLICATE)
+    place: list[str | Path] = ["--listen", "127.0.0.1:0"] if is_own else ["--port", "0"]
+    if is_own and "--disk" not in words and "--data" not in words:
         place += ["--disk", folder / "disk"]
     with open(log, "a") as stream:
         stream.seek(0, os.SEEK_END)
