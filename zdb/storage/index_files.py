@@ -119,9 +119,9 @@ class IndexFiles:
 
     def write_changes(self) -> None:
         """Write all changes over the older entries, and make that survive a power failure."""
+        flag, write = [bytes([DELETED])], self._handles.disk.pwritev
         for place in sorted(self.flagged):
-            file = self.files[place >> 32]
-            file.overwrite((place & OFFSET) + FLAGS_AT, bytes([DELETED]))
+            write(self.files[place >> 32].handle, flag, (place & OFFSET) + FLAGS_AT)
         for (file_id, offset), entry in self.patches.items():
             self.files[file_id].overwrite(offset, entry.pack())
         changed = {place >> 32 for place in self.flagged} | {file_id for file_id, _ in self.patches}

@@ -130,7 +130,22 @@ class Namespace:
 
     def value(self, found: Found) -> bytes:
         """Return the value of what `entry` has found."""
-        return self.data.value(found.data_file, found.record, found.blob)
+        try:
+            return self.data.value(found.data_file, found.record, found.blob)
+        except DamagedError:
+            if found.data_file == found.index_file:
+                raise
+            return self._value_beside(found)
+
+    def _value_beside(self, found: Found) -> bytes:
+        """Return a value from the data file with the number of the index file.
+
+        Upstream may have written 0 as the data file of a first version.
+        """
+        record = self.data.record(found.index_file, found.record.offset)
+        if record is None or record.key != found.record.key:
+            raise self.data.damaged(found.data_file, found.record.offset)
+        return self.data.value(found.index_file, record)
 
     def cursor(self, key: bytes) -> bytes | None:
         """Return where `scan` is at a key, 17 bytes as upstream has them."""

@@ -6,7 +6,6 @@ from zdb.errors import DamagedError, RefusedError
 from zdb.format.data import HEADER as DATA_HEADER
 from zdb.format.index import CURSOR, ENTRY, HEADER, LINK, Entry
 from zdb.storage.namespace import Namespace
-from zdb.storage.seq_keys import record_of
 from zdb.values import SEQ
 
 PAGE = 1000  # keys
@@ -156,11 +155,12 @@ def version_value(namespace: Namespace, index_file: int, entry: Entry) -> bytes:
     In mode user the data file has the number of the index file, whatever the entry says: upstream
     writes 0 for the first version of a key.
     """
-    data_file = entry.data_file if namespace.mode == SEQ else index_file
-    record = namespace.data.record(data_file, entry.offset)
-    if record is None or record.key != entry.key:
-        raise namespace.data.damaged(data_file, entry.offset)
-    return namespace.data.value(data_file, record_of(entry))
+    choices = [entry.data_file, index_file] if namespace.mode == SEQ else [index_file]
+    for data_file in choices:
+        record = namespace.data.record(data_file, entry.offset)
+        if record is not None and (record.key, record.crc) == (entry.key, entry.crc):
+            return namespace.data.value(data_file, record)
+    raise namespace.data.damaged(choices[0], entry.offset)
 
 
 def raw(namespace: Namespace, file_id: int, offset: int) -> Raw:

@@ -17,6 +17,7 @@ from zdb.storage.files import Disk, Handles
 from zdb.storage.loading import load
 from zdb.storage.namespace import Namespace, reason
 from zdb.storage.settings import INTERVAL, StoreSettings
+from zdb.storage.syncing import Syncer
 from zdb.values import DEFAULT
 
 DELETED = ".deleted-"  # a namespace's data folder, while the namespace is deleted
@@ -37,6 +38,7 @@ class Store:
         self.handles = Handles(disk or Disk())
         self.epoch = secrets.token_hex(8)  # of this opening
         self.version = 0  # counts namespaces made, deleted and loaded again
+        self._syncer = Syncer()
         self._locks: list[int] = []
 
     def __enter__(self) -> Self:
@@ -80,6 +82,7 @@ class Store:
 
     def abandon(self) -> None:
         """Let go of the folders as they are; what was not committed is lost."""
+        self._syncer.close()
         self.handles.close()
         self.namespaces.clear()
         while self._locks:
@@ -191,11 +194,21 @@ class Store:
         for namespace in self.namespaces.values():
             since = namespace.unsynced_since
             if since is not None and not 0 <= now - since < self.settings.sync_s:
-                try:
-                    namespace.sync()
-                except (OSError, ZdbError) as error:
-                    self.settings.log(f"namespace {namespace.name}: cannot sync: {reason(error)}")
-                    namespace.unsynced_since = now
+                self._sync_behind(namespace, now)
+
+    def _sync_behind(self, namespace: Namespace, now: float) -> None:
+        """Sync a namespace's data by the thread; after a failure it is tried again."""
+
+        def failed(error: OSError | ZdbError) -> None:
+            self.settings.log(f"namespace {namespace.name}: cannot sync: {reason(error)}")
+            namespace.unsynced_since = now
+
+        namespace.unsynced_since = None
+        try:
+            handle = namespace.data.current.handle
+            self._syncer.sync(handle, self.handles.disk.sync, failed)
+        except (OSError, ZdbError) as error:
+            failed(error)
 
     def next_sync(self) -> float | None:
         """Return in how many seconds `commit` has to be called even if nothing happens."""

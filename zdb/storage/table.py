@@ -63,9 +63,9 @@ class Segment:
     def copy_to(self, *targets: "Segment") -> None:
         """Add all entries to one target, or to two by the bit that this segment does not use."""
         bit, last = self.depth, len(targets) - 1
-        for slot, tag in enumerate(self.tags):
+        for tag, place, mark in zip(self.tags, self.places, self.marks, strict=True):
             if tag > GONE:
-                targets[(tag >> bit) & last].add(tag, self.places[slot], self.marks[slot])
+                targets[(tag >> bit) & last].add(tag, place, mark)
 
 
 class Table:
@@ -95,6 +95,24 @@ class Table:
             segment = self._grow(segment, tag)
         segment.add(tag, place, mark)
         self.count += 1
+
+    def add_unless(self, tag: int, place: int, mark: int) -> bool:
+        """Add an entry, unless there may be one with its key; return whether it was added."""
+        segment = self._segments[tag & ((1 << self._depth) - 1)]
+        if segment.taken >= MAX_LOAD * segment.mask:
+            segment = self._grow(segment, tag)
+        tags, mask = segment.tags, segment.mask
+        slot = (tag >> SPREAD_BITS) & mask
+        while (seen := tags[slot]) != FREE:
+            if seen == tag:
+                return False
+            slot = (slot + 1) & mask
+        tags[slot] = tag
+        segment.places[slot] = place
+        segment.marks[slot] = mark
+        segment.taken += 1
+        self.count += 1
+        return True
 
     def replace(self, tag: int, place: int, new_place: int, new_mark: int) -> None:
         """Put another place and mark in an entry's slot."""

@@ -5,7 +5,7 @@ The entry of a record is in the index file of the same number, so one place says
 
 from zdb.errors import RefusedError
 from zdb.format.data import RECORD, Record, unpack_record
-from zdb.format.index import ENTRY, Entry
+from zdb.format.index import ENTRY
 from zdb.storage.data_files import DataFiles
 from zdb.storage.index_files import IndexFiles
 from zdb.storage.keys import Found, Undo
@@ -79,16 +79,18 @@ class UserKeys:
         self.table.remove(tag, place)
         self.undo.append((self.table.add, (tag, place, old.index_offset)))
 
-    def load(self, file_id: int, offset: int, entry: Entry) -> None:
-        """Add an entry of the index; an older one may lack its flag after a crash."""
-        old = None
-        if self.table.candidates(tag := tag_of(entry.key)):
-            old = self.find(entry.key)
+    def load(self, file_id: int, mark: int, offset: int, key: bytes) -> int:
+        """Add an entry of the index whose key may be there already, without its flag after a crash.
+
+        Return the length of the value that is no longer the current one.
+        """
+        tag, old = tag_of(key), self.find(key)
         if old is not None:
             self._flag(old)
             self.table.remove(tag, place_of(old))
             self.undo.clear()
-        self.table.add(tag, file_id << 32 | entry.offset, offset)
+        self.table.add(tag, file_id << 32 | offset, mark)
+        return old.record.length if old is not None else 0
 
     def begin_file(self) -> None:
         """Do nothing: a place says which file it is in."""

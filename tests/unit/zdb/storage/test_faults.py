@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.helpers.waiting import wait_until
 from zdb.errors import DamagedError, WriteError, ZdbError
 from zdb.storage.files import Disk
 from zdb.storage.scan import scan
@@ -105,6 +106,26 @@ def test_a_failing_file_change_fails_the_request_and_what_was_not_committed(tmp_
         space.set(b"c", b"x" * 100)
         assert store.commit() == set()
         assert space.data.current_id == 1
+
+
+def test_the_interval_syncs_beside_the_server_and_again_after_an_error(tmp_path: Path) -> None:
+    disk, clock, lines = FailingDisk(), Clock(), list[str]()
+    settings = StoreSettings(sync_s=1, clock=clock, log=lines.append)
+    with Store(tmp_path / "d", tmp_path / "i", settings, disk) as store:
+        space = store.namespaces["default"]
+        assert store.next_sync() is None
+        space.set(b"a", b"1")
+        store.commit()
+        assert store.next_sync() == 1
+        clock.now += 1
+        disk.fails = "sync"
+        store.commit()
+        wait_until(lambda: lines, "the error")
+        assert "cannot sync: Input/output error" in lines[0] and store.next_sync() == 1
+        disk.fails = None
+        clock.now += 1
+        store.commit()
+        assert store.next_sync() is None
 
 
 def test_a_read_error_is_no_damage(tmp_path: Path) -> None:
