@@ -67,8 +67,8 @@ ROOMS = {
         "replicate", "cli", "upstream",
     ),
     "zstor": (
-        "errors", "model", "codec", "config", "placement", "format", "backends", "metastore",
-        "pipeline", "repair", "daemon", "http", "s3", "fs", "cli",
+        "errors", "codec", "model", "config", "placement", "format", "backends", "metastore",
+        "pipeline", "commands", "cli",
     ),
     "zinit": (
         "files", "life", "loop", "process", "log", "control", "buttons", "daemon", "modules",

@@ -36,12 +36,12 @@ class RequestParser:
         self._request: list[bytes] = []
         self._left = 0  # arguments that the request still lacks
         self._next = -1  # length of the argument that is being read; -1: its line is
-        self._size = 0  # bytes of the request's arguments
+        self._size = 0  # bytes of the request's arguments, with the one that is being read
 
     @property
     def held(self) -> int:
         """The bytes in memory of a request that is not complete."""
-        return len(self._buffer) + self._size
+        return len(self._buffer) + self._size - max(self._next, 0)
 
     def feed(self, data: bytes) -> list[Request]:
         """Take received bytes and return the requests that they complete.
@@ -60,8 +60,8 @@ class RequestParser:
             self._walk(requests)
         except ValueError as error:
             self.error = str(error)
-            self._buffer.clear()
-            self._request.clear()
+            self._buffer, self._request = bytearray(), []
+            self._size, self._next = 0, -1
         return requests
 
     def _walk(self, requests: list[Request]) -> None:

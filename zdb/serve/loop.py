@@ -208,8 +208,11 @@ class Loop:
             self.service.stats.sent += sent
             if sent < len(data):
                 self.queue(connection, data, sent)
-        if connection.is_ending and not connection.queue:
-            self.linger(connection)
+        if not connection.queue:
+            if connection.is_ending:
+                self.linger(connection)
+            elif connection.is_eof and not connection.todo:
+                self.close(connection)
 
     def answer_woken(self) -> None:
         """Send what clients have got that did not ask just now."""
@@ -266,9 +269,7 @@ class Loop:
     def end(self, connection: Connection) -> None:
         """Note that the client sends no more; what it has asked for is still done."""
         connection.is_eof = True
-        if connection.todo or connection.queue:
-            self.attend(connection)
-        else:
+        if not (connection.todo or connection.queue or connection.replies):
             self.close(connection)
 
     def linger(self, connection: Connection) -> None:

@@ -146,9 +146,21 @@ class Raw:
         data, self.rest = self.rest[:size], self.rest[size + 2 :]
         return data
 
+    def drain(self) -> None:
+        """Read until the server closes."""
+        with contextlib.suppress(EOFError, ConnectionResetError):
+            while True:
+                self.more()
+
     def is_closed(self) -> bool:
         """Return whether the server closes the connection without another word."""
         try:
             return self.rest == b"" and self.socket.recv(1) == b""
         except ConnectionResetError:
             return True
+
+
+def ask(port: int | str, *words: bytes | str) -> Any:
+    """Send one request on a connection of its own and return its reply."""
+    with Raw(port) as client:
+        return client.ask(*words)
