@@ -118,6 +118,7 @@ class Store:
 
     def delete(self, name: str) -> None:
         """Delete a namespace with its files."""
+        self._syncer.wait()
         self.namespaces.pop(name).close_files()
         self.version += 1
         (self.data / name).rename(self.data / f"{DELETED}{name}")
@@ -125,6 +126,7 @@ class Store:
 
     def flush(self, name: str) -> None:
         """Delete all keys of a namespace; its settings stay. The object stays the same."""
+        self._syncer.wait()
         namespace = self.namespaces[name]
         namespace.close_files()
         (self.data / name).rename(self.data / f"{FLUSHED}{name}")
@@ -135,6 +137,7 @@ class Store:
         """Open the files of a namespace again, after they were changed from outside."""
         namespace = self.namespaces[name]
         namespace.commit(self.settings.clock())
+        namespace.try_checkpoint()
         namespace.close_files()
         self._load_again(namespace)
 
@@ -147,7 +150,8 @@ class Store:
         self.flush(name)
 
     def _make(self, name: str) -> Namespace:
-        return Namespace(name, self.data / name, self.index / name, self.settings, self.handles)
+        places = self.data / name, self.index / name
+        return Namespace(name, *places, self.settings, self.handles, self._syncer)
 
     def _open(self, name: str) -> Namespace:
         namespace = self._make(name)
