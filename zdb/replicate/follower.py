@@ -156,7 +156,7 @@ class Follower:
         if namespace.mode != state.mode:
             self.store.set_mode(state.name, state.mode)
             namespace.incarnation = incarnation.write(namespace.index.folder, state.incarnation)
-        if namespace.descriptor != state.descriptor:
+        if namespace.descriptor != state.descriptor and state.name != DEFAULT:
             wanted = state.descriptor
             namespace.change(
                 password=wanted.password,

@@ -14,6 +14,8 @@ import hiredis
 from zdb.errors import ZdbError
 from zdb.format import namespace as descriptor
 from zdb.storage.copying import Place, State
+from zdb.storage.incarnation import PATTERN as LIFE
+from zdb.values import MODES
 
 ANSWER_S = 15.0
 RECEIVE = 1 << 18
@@ -120,6 +122,8 @@ def states(rows: Any) -> Iterator[State]:
     """Yield the namespaces of an answer."""
     for name, mode, incarnation, packed, *numbers in rows:
         head = text(name), text(mode), text(incarnation)
+        if head[1] not in MODES or not LIFE.fullmatch(head[2]):
+            raise ValueError(name)
         yield State(*head, descriptor.unpack(packed, "the master's settings"), *map(int, numbers))
 
 

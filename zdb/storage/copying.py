@@ -13,7 +13,7 @@ from zdb.format.namespace import Descriptor
 from zdb.storage.namespace import Namespace
 from zdb.storage.replay import Replay
 from zdb.storage.store import Store
-from zdb.values import MAX_KEY, MAX_VALUE
+from zdb.values import DEFAULT, MAX_KEY, MAX_VALUE
 
 DIGEST_BYTES = 4096
 MAX_CHUNK = RECORD.size + MAX_KEY + MAX_VALUE
@@ -46,7 +46,10 @@ def state_of(namespace: Namespace) -> State:
     """Return how far a namespace is on the disk."""
     data = namespace.data
     total = sum(file.length for file in data.files)
-    head = namespace.name, namespace.mode, namespace.incarnation, namespace.descriptor
+    descriptor = namespace.descriptor
+    if namespace.name == DEFAULT:  # its settings are those of the server, on the disk it has none
+        descriptor = Descriptor(DEFAULT)
+    head = namespace.name, namespace.mode, namespace.incarnation, descriptor
     return State(*head, data.current_id, data.current.length, total)
 
 

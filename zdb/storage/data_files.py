@@ -57,8 +57,13 @@ class DataFiles:
         return read_header(file.read(0, HEADER.size), file_id, str(file.path))
 
     def has_room(self, key: bytes, value: bytes, file_size: int) -> bool:
-        """Return whether a record still goes into the last file, as upstream counts."""
+        """Return whether a record still goes into the last file, as upstream counts.
+
+        Any record goes into an empty one.
+        """
         end = self.current.end
+        if end == HEADER.size:
+            return True
         size = RECORD.size + len(key) + len(value)
         return end + len(value) <= file_size and end + size + RESERVE <= MAX_FILE_SIZE
 

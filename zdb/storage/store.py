@@ -12,6 +12,8 @@ from typing import Self
 from common.files import read_regular, sync_directory
 from zdb.errors import ZdbError
 from zdb.format import namespace as descriptor
+from zdb.format.data import HEADER
+from zdb.format.namespace import Descriptor
 from zdb.storage import replica
 from zdb.storage.files import Disk, Handles
 from zdb.storage.loading import load
@@ -58,11 +60,15 @@ class Store:
     def open(self) -> None:
         """Lock the folders and open all namespaces; `default` is made if it is not there."""
         try:
-            for folder in dict.fromkeys((self.data, self.index)):
+            for folder in (self.data, self.index):
                 folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            if self.data.samefile(self.index):
+                raise ZdbError(f"cannot use {self.data} for both data and index")
+            for folder in (self.data, self.index):
                 self._locks.append(lock(folder))
             replica.check(self.index, self.settings.is_replica)
             self._finish_removals()
+            remove_halves(self.index)
             for folder in sorted(self.index.iterdir()):
                 if is_name(folder.name) and folder.is_dir():
                     self.namespaces[folder.name] = self._open(folder.name)
@@ -96,6 +102,11 @@ class Store:
         """Make a namespace."""
         if name in self.namespaces or not is_name(name):
             raise ZdbError(f"cannot make namespace {name!r}: the name is taken or not allowed")
+        if has_records(self.data / name):
+            raise ZdbError(
+                f"cannot make namespace {name}: {self.data / name} has data already",
+                hint="stop the server; `zos zdb repair` makes a namespace of it, or move it away",
+            )
         (self.data / name).mkdir(exist_ok=True, mode=0o700)
         (self.index / name).mkdir(exist_ok=True, mode=0o700)
         namespace = self._make(name)
@@ -148,10 +159,14 @@ class Store:
 
     def _open(self, name: str) -> Namespace:
         namespace = self._make(name)
+        remove_halves(self.index / name)
         path = self.index / name / descriptor.NAME
         try:
             namespace.descriptor = descriptor.unpack(read_regular(path), str(path))
         except FileNotFoundError:
+            if name != DEFAULT and has_records(self.data / name):
+                namespace.descriptor = closed(name)
+                self.settings.log(f"{path} is missing: namespace {name} is closed until NSSET")
             namespace.save()
         (self.data / name).mkdir(exist_ok=True, mode=0o700)
         load(namespace)
@@ -230,6 +245,24 @@ class Store:
         if not waiting:
             return None
         return max(0.0, min(waiting) + self.settings.sync_s - self.settings.clock())
+
+
+def remove_halves(folder: Path) -> None:
+    """Remove what a crash has left of files that are written whole or not at all."""
+    for file in folder.glob(".zdb-*.tmp"):
+        file.unlink()
+
+
+def has_records(folder: Path) -> bool:
+    """Return whether there is anything in the data files of a folder."""
+    return folder.is_dir() and any(
+        file.lstat().st_size > HEADER.size for file in folder.glob("d[0-9]*")
+    )
+
+
+def closed(name: str) -> Descriptor:
+    """Return the settings of a namespace that has lost its own: nobody gets in."""
+    return Descriptor(name, password=secrets.token_urlsafe(16).encode(), public=False)
 
 
 def is_name(name: str) -> bool:

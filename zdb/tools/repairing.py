@@ -1,6 +1,5 @@
 """`zdb repair`: the index is made anew from the data, and what can't be read is set aside."""
 
-import secrets
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from zdb.format.namespace import Descriptor
 from zdb.storage import checkpoint
 from zdb.storage.loading import file_ids
 from zdb.storage.settings import StoreSettings
-from zdb.storage.store import Store
+from zdb.storage.store import Store, closed
 from zdb.tools.folders import Folders, Tell, tell_nobody
 from zdb.values import DEFAULT, MIX
 
@@ -65,12 +64,9 @@ def mend_descriptor(path: Path, name: str, aside: Path, notes: list[str]) -> Non
     except DamagedError as error:
         path.rename(aside / f"{name}-{descriptor.NAME}")
         notes.append(f"{error.message}; it is in {aside} now")
-    if name == DEFAULT:
-        wanted = Descriptor(name)
-    else:
-        password = secrets.token_urlsafe(16)
-        wanted = Descriptor(name, password=password.encode(), public=False)
-        notes.append(f"namespace {name} has a new password: {password}")
+    wanted = Descriptor(name) if name == DEFAULT else closed(name)
+    if wanted.password:
+        notes.append(f"namespace {name} has a new password: {wanted.password.decode()}")
     write_atomic(path, wanted.pack(), 0o600)
 
 

@@ -250,3 +250,45 @@ def test_a_missing_file_costs_only_its_own_keys(tmp_path: Path) -> None:
         assert space.get(b"k0") == space.get(b"k3") == b"x" * 150
         with pytest.raises((DamagedError, OSError), match="d1"):
             space.get(b"k1")
+
+
+def test_a_namespace_without_its_settings_is_closed(tmp_path: Path) -> None:
+    with Store(tmp_path / "d", tmp_path / "i", StoreSettings()) as store:
+        store.create("secret").set(b"a", b"1")
+    (tmp_path / "i/secret/zdb-namespace").unlink()
+    with Store(tmp_path / "d", tmp_path / "i", StoreSettings()) as store:
+        space = store.namespaces["secret"]
+        assert space.password and not space.public
+        assert space.get(b"a") == b"1"
+
+
+def test_data_without_an_index_becomes_no_new_namespace(tmp_path: Path) -> None:
+    with Store(tmp_path / "d", tmp_path / "i", StoreSettings()) as store:
+        store.create("secret").set(b"a", b"1")
+    (tmp_path / "i/secret").rename(tmp_path / "aside")
+    lines: list[str] = []
+    with Store(tmp_path / "d", tmp_path / "i", StoreSettings(log=lines.append)) as store:
+        assert "belongs to no namespace" in lines[0]
+        with pytest.raises(ZdbError, match="has data already"):
+            store.create("secret")
+
+
+def test_a_value_longer_than_a_file_makes_one_file(tmp_path: Path) -> None:
+    with Store(tmp_path / "d", tmp_path / "i", StoreSettings(file_size=1000)) as store:
+        space = store.namespaces["default"]
+        for number in range(3):
+            space.set(b"k%d" % number, b"x" * 5000)
+        assert space.data.current_id == 2
+
+
+def test_one_folder_is_not_for_both(tmp_path: Path) -> None:
+    with pytest.raises(ZdbError, match="both data and index"):
+        Store(tmp_path, tmp_path / "x" / "..", StoreSettings()).open()
+
+
+def test_halves_of_a_killed_server_are_removed(tmp_path: Path) -> None:
+    top = make(tmp_path)
+    half = top / "i/default/.zdb-checkpoint.abc.tmp"
+    half.write_bytes(b"1 0")
+    with Store(tmp_path / "d", tmp_path / "i", StoreSettings()):
+        assert not half.exists()
