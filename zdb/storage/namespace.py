@@ -50,6 +50,7 @@ class Namespace:
         self.unsynced_since: float | None = None
         self.incarnation = ""
         self.version = 0  # counts commits and changes of settings
+        self.touched: set[Namespace] = set()  # which a store commits: changed, or failed
         self._failed = False  # since the last commit
         self._failed_at: float | None = None  # until something was written again
         self._changed = False
@@ -177,7 +178,9 @@ class Namespace:
         offset = self.data.append(key, value, crc, stamp)
         self.keys.put(Record(offset, key, len(value), 0, crc, 0, stamp), old)
         self.data_bytes += len(value) - (old.record.length if old else 0)
-        self._changed = True
+        if not self._changed:
+            self._changed = True
+            self.touched.add(self)
         return key
 
     def delete(self, key: bytes, time: int | None = None) -> bool:
@@ -191,6 +194,7 @@ class Namespace:
         self.keys.remove(old)
         self.data_bytes -= old.record.length
         self._changed = True
+        self.touched.add(self)
         return True
 
     def _check_quota(self, value: bytes, old: Found | None) -> None:
@@ -264,6 +268,7 @@ class Namespace:
         self.settings.log(f"namespace {self.name}: cannot write: {reason(error)}")
         self.write_errors += 1
         self._failed = True
+        self.touched.add(self)
         for function, arguments in reversed(self.keys.undo):
             function(*arguments)
         self.keys.undo.clear()

@@ -42,6 +42,8 @@ class Store:
         self.version = 0  # counts namespaces made, deleted and loaded again
         self._syncer = Syncer()
         self._locks: list[int] = []
+        self._touched: set[Namespace] = set()
+        self._unsynced: set[Namespace] = set()  # at most those that have to be synced
 
     def __enter__(self) -> Self:
         self.open()
@@ -118,7 +120,10 @@ class Store:
 
     def delete(self, name: str) -> None:
         """Delete a namespace with its files."""
-        self.namespaces.pop(name).close_files()
+        namespace = self.namespaces.pop(name)
+        namespace.close_files()
+        self._touched.discard(namespace)
+        self._unsynced.discard(namespace)
         self.version += 1
         (self.data / name).rename(self.data / f"{DELETED}{name}")
         self._finish_removals()
@@ -147,7 +152,10 @@ class Store:
         self.flush(name)
 
     def _make(self, name: str) -> Namespace:
-        return Namespace(name, self.data / name, self.index / name, self.settings, self.handles)
+        folders = self.data / name, self.index / name
+        namespace = Namespace(name, *folders, self.settings, self.handles)
+        namespace.touched = self._touched
+        return namespace
 
     def _open(self, name: str) -> Namespace:
         namespace = self._make(name)
@@ -200,15 +208,19 @@ class Store:
         What was asked of those since the last commit is undone, also if it was answered already.
         """
         now = self.settings.clock()
-        failed = {space for space in self.namespaces.values() if not space.commit(now)}
-        if self.settings.sync == INTERVAL:
+        failed = {space for space in self._touched if not space.commit(now)}
+        self._unsynced |= self._touched
+        self._touched.clear()
+        if self.settings.sync == INTERVAL and self._unsynced:
             self._sync_old(now)
         return failed
 
     def _sync_old(self, now: float) -> None:
-        for namespace in self.namespaces.values():
+        for namespace in list(self._unsynced):
             since = namespace.unsynced_since
-            if since is not None and not 0 <= now - since < self.settings.sync_s:
+            if since is None:
+                self._unsynced.discard(namespace)
+            elif not 0 <= now - since < self.settings.sync_s:
                 self._sync_behind(namespace, now)
 
     def _sync_behind(self, namespace: Namespace, now: float) -> None:
@@ -228,9 +240,7 @@ class Store:
     def next_sync(self) -> float | None:
         """Return in how many seconds `commit` has to be called even if nothing happens."""
         waiting = [
-            space.unsynced_since
-            for space in self.namespaces.values()
-            if space.unsynced_since is not None
+            space.unsynced_since for space in self._unsynced if space.unsynced_since is not None
         ]
         if not waiting:
             return None
