@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from zdb.commands.client import Client
 from zdb.commands.command import Command
-from zdb.errors import DamagedError, RefusedError, WriteError
+from zdb.errors import DamagedError, RefusedError, WriteError, ZdbError
 from zdb.protocol import replies
 from zdb.protocol.requests import Request
 from zdb.storage.namespace import Namespace
@@ -142,7 +142,15 @@ class Service:
                 client.is_ending = True
                 break
             command.calls += 1
-            reply = self.call(command, client, request)
+            try:
+                if command.low <= len(request) <= command.high and (
+                    client.is_admin or not command.is_admin
+                ):
+                    reply = command.run(self, client, request)
+                else:
+                    reply = self.refuse(command, request)
+            except (ZdbError, OSError) as error:
+                reply = self.explain(command, error)
             if reply is not None:
                 answers.append(reply)
                 size += len(reply)
@@ -161,26 +169,25 @@ class Service:
             client.replies.append(UNKNOWN if request else NO_OWNER)
         return command
 
-    def call(self, command: Command, client: Client, request: Request) -> bytes | None:
-        """Return the reply to one request; None if it comes later."""
-        try:
-            if not command.low <= len(request) <= command.high:
-                raise RefusedError(command.refusal)
-            if command.is_admin and not client.is_admin:
-                self.stats.unauthorized += 1
-                return replies.error("Permission denied")
-            return command.run(self, client, request)
-        except RefusedError as refusal:
+    def refuse(self, command: Command, request: Request) -> bytes:
+        """Return the reply to a request with too many or too few words, or without the right."""
+        if not command.low <= len(request) <= command.high:
             self.stats.failed += 1
-            return replies.error(refusal.message)
-        except DamagedError as error:
+            return replies.error(command.refusal)
+        self.stats.unauthorized += 1
+        return replies.error("Permission denied")
+
+    def explain(self, command: Command, error: ZdbError | OSError) -> bytes:
+        """Return the reply to a request that has failed."""
+        if isinstance(error, RefusedError):
+            self.stats.failed += 1
+            return replies.error(error.message)
+        self.stats.read_errors += 1
+        if isinstance(error, DamagedError):
             self.log(error.message)
-            self.stats.read_errors += 1
             return DAMAGED
-        except OSError as error:
-            self.log(f"cannot run {command.name.decode()}: {error}")
-            self.stats.read_errors += 1
-            return UNREADABLE
+        self.log(f"cannot run {command.name.decode()}: {error}")
+        return UNREADABLE
 
     def commit(self) -> None:
         """Put all changes on the disk; the clients whose changes failed are told."""

@@ -126,6 +126,10 @@ class LogFile:
         """Write what is in memory; after an `OSError` it is still there."""
         buffers = list(self.pending.values())
         offset = self.length
+        if len(buffers) <= MAX_BUFFERS:
+            done = self._handles.disk.pwritev(self.handle, buffers, offset)
+            if done == self.end - offset:
+                return
         for at in range(0, len(buffers), MAX_BUFFERS):
             offset += self._write(buffers[at : at + MAX_BUFFERS], offset)
 

@@ -61,6 +61,7 @@ class Namespace:
         self.unsynced_since: float | None = None
         self.incarnation = ""
         self.version = 0  # counts commits and changes of settings
+        self.touched: set[Namespace] = set()  # which a store commits: changed, or failed
         self._failed = False  # since the last commit
         self._failed_at: float | None = None  # until something was written again
         self._changed = False
@@ -188,7 +189,9 @@ class Namespace:
         offset = self.data.append(key, value, crc, stamp)
         self.keys.put(Record(offset, key, len(value), 0, crc, 0, stamp), old)
         self.data_bytes += len(value) - (old.record.length if old else 0)
-        self._changed = True
+        if not self._changed:
+            self._changed = True
+            self.touched.add(self)
         return key
 
     def delete(self, key: bytes, time: int | None = None) -> bool:
@@ -202,6 +205,7 @@ class Namespace:
         self.keys.remove(old)
         self.data_bytes -= old.record.length
         self._changed = True
+        self.touched.add(self)
         return True
 
     def _check_quota(self, value: bytes, old: Found | None) -> None:
@@ -275,6 +279,7 @@ class Namespace:
         self.settings.log(f"namespace {self.name}: cannot write: {reason(error)}")
         self.write_errors += 1
         self._failed = True
+        self.touched.add(self)
         for function, arguments in reversed(self.keys.undo):
             function(*arguments)
         self.keys.undo.clear()
@@ -335,6 +340,7 @@ class Namespace:
     def touch(self) -> None:
         """Note that there is something to commit."""
         self._changed = True
+        self.touched.add(self)
 
     @property
     def is_failing(self) -> bool:

@@ -41,7 +41,10 @@ class Store:
         self.epoch = secrets.token_hex(8)  # of this opening
         self.version = 0  # counts namespaces made, deleted and loaded again
         self._syncer = Syncer()
+        self._failed_syncs: list[Namespace] = []
         self._locks: list[int] = []
+        self._touched: set[Namespace] = set()
+        self._unsynced: set[Namespace] = set()  # at most those that have to be synced
 
     def __enter__(self) -> Self:
         self.open()
@@ -119,7 +122,10 @@ class Store:
     def delete(self, name: str) -> None:
         """Delete a namespace with its files."""
         self._syncer.wait()
-        self.namespaces.pop(name).close_files()
+        namespace = self.namespaces.pop(name)
+        namespace.close_files()
+        self._touched.discard(namespace)
+        self._unsynced.discard(namespace)
         self.version += 1
         (self.data / name).rename(self.data / f"{DELETED}{name}")
         self._finish_removals()
@@ -150,8 +156,10 @@ class Store:
         self.flush(name)
 
     def _make(self, name: str) -> Namespace:
-        places = self.data / name, self.index / name
-        return Namespace(name, *places, self.settings, self.handles, self._syncer)
+        folders = self.data / name, self.index / name
+        namespace = Namespace(name, *folders, self.settings, self.handles, self._syncer)
+        namespace.touched = self._touched
+        return namespace
 
     def _open(self, name: str) -> Namespace:
         namespace = self._make(name)
@@ -204,15 +212,21 @@ class Store:
         What was asked of those since the last commit is undone, also if it was answered already.
         """
         now = self.settings.clock()
-        failed = {space for space in self.namespaces.values() if not space.commit(now)}
-        if self.settings.sync == INTERVAL:
+        failed = {space for space in self._touched if not space.commit(now)}
+        self._unsynced |= self._touched
+        self._touched.clear()
+        while self._failed_syncs:
+            self._unsynced.add(self._failed_syncs.pop())
+        if self.settings.sync == INTERVAL and self._unsynced:
             self._sync_old(now)
         return failed
 
     def _sync_old(self, now: float) -> None:
-        for namespace in self.namespaces.values():
+        for namespace in list(self._unsynced):
             since = namespace.unsynced_since
-            if since is not None and not 0 <= now - since < self.settings.sync_s:
+            if since is None:
+                self._unsynced.discard(namespace)
+            elif not 0 <= now - since < self.settings.sync_s:
                 self._sync_behind(namespace, now)
 
     def _sync_behind(self, namespace: Namespace, now: float) -> None:
@@ -221,6 +235,7 @@ class Store:
         def failed(error: OSError | ZdbError) -> None:
             self.settings.log(f"namespace {namespace.name}: cannot sync: {reason(error)}")
             namespace.unsynced_since = now
+            self._failed_syncs.append(namespace)  # the thread leaves the set alone
 
         namespace.unsynced_since = None
         try:
@@ -232,9 +247,7 @@ class Store:
     def next_sync(self) -> float | None:
         """Return in how many seconds `commit` has to be called even if nothing happens."""
         waiting = [
-            space.unsynced_since
-            for space in self.namespaces.values()
-            if space.unsynced_since is not None
+            space.unsynced_since for space in self._unsynced if space.unsynced_since is not None
         ]
         if not waiting:
             return None

@@ -93,7 +93,15 @@ class Table:
         segment = self._segments[tag & ((1 << self._depth) - 1)]
         if segment.taken >= MAX_LOAD * segment.mask:
             segment = self._grow(segment, tag)
-        segment.add(tag, place, mark)
+        tags, mask = segment.tags, segment.mask  # as Segment.add: this is on the way of each SET
+        slot = (tag >> SPREAD_BITS) & mask
+        while tags[slot] > GONE:
+            slot = (slot + 1) & mask
+        if tags[slot] == FREE:
+            segment.taken += 1
+        tags[slot] = tag
+        segment.places[slot] = place
+        segment.marks[slot] = mark
         self.count += 1
 
     def add_unless(self, tag: int, place: int, mark: int) -> bool:

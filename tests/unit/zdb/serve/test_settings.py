@@ -74,3 +74,8 @@ def test_upstream_options() -> None:
 def test_upstream_options_that_are_not_there(words: str) -> None:
     with pytest.raises(UsageError):
         flags_of(make_parser().parse_args(words.split()))
+
+
+def test_disks_come_from_a_variable_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ZOS_ZDB_DISK", "/a /b")
+    assert load_settings(ZdbSettings, {}).disk == [Path("/a"), Path("/b")]
