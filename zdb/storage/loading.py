@@ -17,6 +17,7 @@ from zdb.format import index as index_format
 from zdb.format.data import RECORD, Record
 from zdb.format.index import ENTRY
 from zdb.storage import checkpoint, incarnation
+from zdb.storage.changes import Changes
 from zdb.storage.checkpoint import Checkpoint
 from zdb.storage.index_files import ENTRY_MAX
 from zdb.storage.namespace import Namespace
@@ -162,8 +163,7 @@ class Loader:
         self.index_ids = set()
         for files in (namespace.data.files, namespace.index.files, namespace.index.last):
             files.clear()
-        namespace.index.patches.clear()
-        namespace.index.flagged.clear()
+        namespace.index.changes = Changes()
         namespace.index.previous = namespace.data_bytes = 0
         namespace.keys = namespace.make_keys()
 

@@ -102,7 +102,7 @@ class UserKeys:
     def _flag(self, old: Found) -> None:
         place = old.index_file << 32 | old.index_offset
         self._index.flag(old.index_file, old.index_offset)
-        self.undo.append((self._index.flagged.discard, (place,)))
+        self.undo.append((self._index.changes.flagged.discard, (place,)))
 
 
 def place_of(found: Found) -> int:
