@@ -14,7 +14,7 @@ from zdb.storage import checkpoint
 from zdb.storage.changes import Changes
 from zdb.storage.checkpoint import Checkpoint
 from zdb.storage.data_files import DataFiles
-from zdb.storage.files import Handles
+from zdb.storage.files import Handles, reason
 from zdb.storage.index_files import IndexFiles
 from zdb.storage.keys import Found, Keys
 from zdb.storage.seq_keys import SeqKeys
@@ -189,9 +189,7 @@ class Namespace:
         offset = self.data.append(key, value, crc, stamp)
         self.keys.put(Record(offset, key, len(value), 0, crc, 0, stamp), old)
         self.data_bytes += len(value) - (old.record.length if old else 0)
-        if not self._changed:
-            self._changed = True
-            self.touched.add(self)
+        self._note_change()
         return key
 
     def delete(self, key: bytes, time: int | None = None) -> bool:
@@ -204,9 +202,12 @@ class Namespace:
         self.data.append_deletion(key, stamp)
         self.keys.remove(old)
         self.data_bytes -= old.record.length
+        self._note_change()
+        return True
+
+    def _note_change(self) -> None:
         self._changed = True
         self.touched.add(self)
-        return True
 
     def _check_quota(self, value: bytes, old: Found | None) -> None:
         room = self.maxsize + (old.record.length if old else 0)
@@ -394,8 +395,3 @@ class Namespace:
         """Close all files; what was not committed is lost."""
         for file in (*self.data.files, *self.index.files):
             file.close()
-
-
-def reason(error: OSError | ZdbError) -> str:
-    """Return what went wrong, in a few words."""
-    return (isinstance(error, OSError) and error.strerror) or str(error)

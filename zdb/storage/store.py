@@ -15,9 +15,9 @@ from zdb.format import namespace as descriptor
 from zdb.format.data import HEADER
 from zdb.format.namespace import Descriptor
 from zdb.storage import replica
-from zdb.storage.files import Disk, Handles
+from zdb.storage.files import Disk, Handles, reason
 from zdb.storage.loading import load
-from zdb.storage.namespace import Namespace, reason
+from zdb.storage.namespace import Namespace
 from zdb.storage.settings import INTERVAL, StoreSettings
 from zdb.storage.syncing import Syncer
 from zdb.values import DEFAULT

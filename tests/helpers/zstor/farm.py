@@ -41,7 +41,8 @@ class Farm:
         """Change settings of a namespace; it is made anew for the next test."""
         self.plain.discard(name)
         for key, value in settings.items():
-            self.ask("NSSET", name, key, value)
+            if value:
+                self.ask("NSSET", name, key, value)
 
     def ask(self, *words: str) -> None:
         """Let an administrator do something."""
