@@ -45,6 +45,7 @@ def load(namespace: Namespace) -> None:
         namespace.checkpoint()
         namespace.incarnation = incarnation.read_or_make(namespace.index.folder)
         return
+    drop_empty_end(namespace, data_ids, index_ids)
     count = max((*data_ids, *index_ids)) + 1
     Loader(namespace, data_ids, index_ids, count).load()
     namespace.incarnation = incarnation.read_or_make(namespace.index.folder)
@@ -57,6 +58,22 @@ def file_ids(folder: Path, letter: str) -> set[int]:
     if found and max(found) >= MAX_FILES:
         raise ZdbError(f"cannot use {folder}: {letter}{max(found)} is no file of this namespace")
     return found
+
+
+def drop_empty_end(namespace: Namespace, data_ids: set[int], index_ids: set[int]) -> None:
+    """Remove a last file that a crash has left without a header; it is begun again when needed."""
+    last = max((*data_ids, *index_ids))
+    data = namespace.data.folder / data_format.file_name(last)
+    if not last or last not in data_ids or data.lstat().st_size >= data_format.HEADER.size:
+        return
+    namespace.settings.log(f"{data} has not even a header: it is removed")
+    for ids, path in (
+        (data_ids, data),
+        (index_ids, namespace.index.folder / index_format.file_name(last)),
+    ):
+        if last in ids:
+            remove_regular(path)
+            ids.discard(last)
 
 
 class Loader:
