@@ -8,6 +8,7 @@ index, or it does not fit, all of it is made from the data, by the same steps fr
 import os
 import re
 import stat
+import time
 from pathlib import Path
 from struct import Struct
 
@@ -30,6 +31,7 @@ from zdb.values import MAX_FILE_SIZE, MODES
 
 MAX_FILES = 1 << 20
 WINDOW = 1 << 20
+TOLD_S = 2.0
 SEQ_WINDOW = 10_000 * index_format.SEQ_ENTRY
 HEAD = Struct("<BIIIB")  # the fields of an index entry up to its flags
 SEQ_HEAD = Struct(f"<BIIIB{index_format.SEQ_ENTRY - HEAD.size}x")
@@ -47,7 +49,13 @@ def load(namespace: Namespace) -> None:
         return
     drop_empty_end(namespace, data_ids, index_ids)
     count = max((*data_ids, *index_ids)) + 1
+    began = time.monotonic()
     Loader(namespace, data_ids, index_ids, count).load()
+    taken = time.monotonic() - began
+    if taken > TOLD_S:
+        namespace.settings.log(
+            f"namespace {namespace.name}: {namespace.entries} keys, opened in {taken:.0f} s"
+        )
     namespace.incarnation = incarnation.read_or_make(namespace.index.folder)
 
 
