@@ -126,17 +126,17 @@ def measure(shape: Shape, ports: dict[str, int]) -> dict[str, float]:
     return {name: benchmark(port, shape, keys, shape.requests) for name, port in ports.items()}
 
 
-def run_round(wanted: list[Shape], place: Path) -> dict[Shape, dict[str, float]]:
-    """Measure all shapes once, on new servers for each policy, size and command."""
+def run_round(wanted: list[Shape], place: Path, names: list[str]) -> dict[Shape, dict[str, float]]:
+    """Measure all shapes once, servers in this order, on new ones for each policy and size."""
     found: dict[Shape, dict[str, float]] = {}
     groups = dict.fromkeys((s.policy, s.size, s.command) for s in wanted)
     for group in groups:
         mine = [s for s in wanted if (s.policy, s.size, s.command) == group]
         with tempfile.TemporaryDirectory(dir=place) as folder, contextlib.ExitStack() as stack:
             ports = {}
-            for name, start in SERVERS.items():
+            for name in names:
                 (Path(folder) / name).mkdir()
-                ports[name] = stack.enter_context(start(Path(folder) / name, group[0]))
+                ports[name] = stack.enter_context(SERVERS[name](Path(folder) / name, group[0]))
             if group[2] == "GET":
                 fill = Shape("SET", 50, 16, group[1], "never")
                 for port in ports.values():
@@ -202,7 +202,8 @@ def main() -> int:
     for number in range(options.rounds):
         talk(f"round {number + 1} of {options.rounds}")
         began = time.monotonic()
-        rounds.append(run_round(shapes(options.quick), options.folder))
+        names = list(SERVERS)[:: -1 if number % 2 else 1]  # none is always after the same one
+        rounds.append(run_round(shapes(options.quick), options.folder, names))
         talk(f"  took {time.monotonic() - began:.0f} s")
     rows = summarize(rounds)
     if options.json:

@@ -147,6 +147,15 @@ class ServerSettings(BaseSettings):
 Model = TypeVar("Model", bound=BaseSettings)
 
 
+class PlainSource(EnvSettingsSource):
+    """Takes a list, too, as the text that it is, and not as JSON; the model splits it."""
+
+    def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:
+        """Return the text."""
+        del field_name, field
+        return value
+
+
 class Layer(NamedTuple):
     """The values of one source; `name` says where they come from."""
 
@@ -187,7 +196,7 @@ def read_file(model: type[BaseSettings], path: Path) -> Layer:
 def read_environment(model: type[BaseSettings]) -> Layer:
     """Return the values of the environment variables that start with the model's prefix."""
     prefix = model.model_config.get("env_prefix", "")
-    values = EnvSettingsSource(model, env_ignore_empty=True)() if prefix else {}
+    values = PlainSource(model, env_ignore_empty=True)() if prefix else {}
     named = [name for name in os.environ if prefix and name.startswith(prefix)]
     keys = {name.removeprefix(prefix).lower(): name for name in named}
     check_keys(model, keys, "the environment", prefix)

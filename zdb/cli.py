@@ -37,7 +37,7 @@ def main(argv: Sequence[str], prog: str) -> int:
     wanted = next((word for word in argv if not word.startswith("-")), "")
     for name, command in COMMANDS.items():
         own = names.add_parser(name, help=command.summary, description=command.summary)
-        if name == wanted:
+        if wanted in (name, ""):  # without a command: for who asks what there is
             importlib.import_module(command.module).add_arguments(own)
     options = parser.parse_args(argv)
     name = options.command

@@ -23,9 +23,8 @@ def wait(service: Service, client: Client, request: Request) -> bytes | None:
     if client.namespace is None:
         raise RefusedError("Namespace not found")
     deadline = time.monotonic() + int(word) / 1000
-    service.end_wait(client)
-    client.wait = Wait(None if name == ANYTHING else name, client.namespace, deadline)
-    service.waiting.append(client)
+    wanted = None if name == ANYTHING else name
+    service.waiting.add(client, Wait(wanted, client.namespace, deadline))
     return None
 
 

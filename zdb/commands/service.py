@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from zdb.commands.client import Client
 from zdb.commands.command import Command
+from zdb.commands.waiting import Waiting
 from zdb.errors import DamagedError, RefusedError, WriteError, ZdbError
 from zdb.protocol import replies
 from zdb.protocol.requests import Request
@@ -14,6 +15,7 @@ from zdb.storage.store import Store
 from zdb.values import DEFAULT
 
 GONE = replies.error("Your active namespace is not available anymore (probably removed).")
+TIMEOUT = replies.error("Timeout")
 UNKNOWN = replies.error("Command not supported")
 NO_OWNER = replies.error("Missing arguments")
 DAMAGED = replies.error("Data is damaged on the disk")
@@ -95,9 +97,10 @@ class Service:
         self.role = Role()
         self.stats = Stats()
         self.clients: set[Client] = set()
-        self.waiting: list[Client] = []
+        self.waiting = Waiting()
         self.mirrors: list[Client] = []
         self.woken: set[Client] = set()  # with replies that are no answer to their own requests
+        self.produced = 0  # bytes of replies in this turn
         self.must_stop = False
 
     def admit(self, client: Client) -> None:
@@ -114,7 +117,7 @@ class Service:
         """Forget a client."""
         self.clients.discard(client)
         self.woken.discard(client)
-        self.end_wait(client)
+        self.waiting.drop(client)
         if client.is_mirror:
             self.mirrors.remove(client)
 
@@ -123,7 +126,7 @@ class Service:
         for client in self.clients:
             if client.namespace is namespace:
                 client.namespace = None
-                self.end_wait(client)
+                self.waiting.drop(client)
 
     def run(self, client: Client, requests: list[Request]) -> int:
         """Run requests in order; return how many, fewer if the client is to take replies first."""
@@ -159,6 +162,7 @@ class Service:
             if size > FULL_BYTES or client.is_ending:
                 break
         self.stats.executed += count
+        self.produced += size
         return count
 
     def find(self, client: Client, request: Request) -> Command | None:
@@ -211,27 +215,15 @@ class Service:
         client.replies.append(reply)
         self.woken.add(client)
 
-    def end_wait(self, client: Client) -> None:
-        """Note that a client waits no longer."""
-        if client.wait is not None:
-            client.wait = None
-            self.waiting.remove(client)
-
     def expire(self, now: float) -> None:
         """End the waits whose time is over."""
-        for client in [c for c in self.waiting if c.wait and c.wait.deadline <= now]:
-            self.end_wait(client)
-            self.push(client, replies.error("Timeout"))
+        for client in self.waiting.expire(now):
+            self.push(client, TIMEOUT)
 
     def tell_others(self, client: Client, command: Command, request: Request) -> None:
         """Wake who waits for this command, and send it to the mirrors."""
-        for other in list(self.waiting):
-            wait = other.wait
-            if wait is None or other is client or wait.namespace is not client.namespace:
-                continue
-            if wait.command in (None, command.name):
-                self.end_wait(other)
-                self.push(other, b"+%b\r\n" % command.name)
+        for other in self.waiting.wake(client, command.name):
+            self.push(other, b"+%b\r\n" % command.name)
         owner = client.owner if client.is_master else self.rules.instance
         if not self.mirrors or not owner or command.name in SECRET:
             return

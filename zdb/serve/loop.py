@@ -22,6 +22,7 @@ from zdb.serve.listeners import Door
 TICK_S = 1.0
 ACCEPTS = 64  # of one listener in one turn
 LINGER_S = 2.0
+TURN_BYTES = 64 << 20  # of replies, after which the other clients wait for the next turn
 HEAVY_BYTES = 4096  # that a connection holds; those with less are not counted
 FULL = replies.error("Too many connections")
 
@@ -82,21 +83,22 @@ class Loop:
 
     def pause(self) -> float:
         """Return how long the loop may sleep."""
-        if self.behind:
+        if any(not connection.queue for connection in self.behind):
             return 0.0
         ends = [self.next_tick - time.monotonic()]
         sync = self.service.store.next_sync()
         if sync is not None:
             ends.append(sync)
-        if self.service.waiting:
-            first = min(c.wait.deadline for c in self.service.waiting if c.wait)
-            ends.append(first - time.monotonic())
+        wait = self.service.waiting.next_end()
+        if wait is not None:
+            ends.append(wait - time.monotonic())
         return max(0.0, min(ends))
 
     def turn(self, events: list[tuple[int, int]]) -> None:
         """Do all that is to be done now."""
         now = self.now = time.monotonic()
         service = self.service
+        service.produced = 0
         active = self.catch_up() if self.behind else []
         self.read(events, active)
         if service.waiting:
@@ -117,15 +119,19 @@ class Loop:
 
     def catch_up(self) -> list[Connection]:
         """Run requests that were put off; return the connections that have replies."""
-        behind, self.behind = self.behind, set()
-        ready = [c for c in behind if not c.queue and not c.is_closed]
+        ready = [connection for connection in self.behind if not connection.queue]
+        active = []
         for connection in ready:
+            if self.service.produced > TURN_BYTES:
+                break
+            self.behind.discard(connection)
             self.go_on(connection)
-        return ready
+            active.append(connection)
+        return active
 
     def read(self, events: list[tuple[int, int]], active: list[Connection]) -> None:
         """Read from all connections that have something; add those that have replies."""
-        find, receive = self.connections.get, self.receive
+        find, receive, service = self.connections.get, self.receive, self.service
         for fd, event in events:
             connection = find(fd)
             if connection is None:
@@ -134,7 +140,7 @@ class Loop:
                 continue
             if event & EPOLLOUT:
                 self.drain(connection)
-            if event & _READABLE and receive(connection):
+            if event & _READABLE and service.produced <= TURN_BYTES and receive(connection):
                 active.append(connection)
 
     def receive(self, connection: Connection) -> bool:

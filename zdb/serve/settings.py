@@ -1,10 +1,10 @@
 """Settings of the server."""
 
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
-from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from serving.listen import parse_address
 from serving.settings import MIB
@@ -20,7 +20,7 @@ class ZdbSettings(BaseSettings):
         env_prefix="ZOS_ZDB_", extra="forbid", frozen=True, allow_inf_nan=False
     )
 
-    disk: Annotated[list[Path], NoDecode] = Field(
+    disk: list[Path] = Field(
         default=[],
         description="folder of a disk, with data/ and index/ in it; can be repeated: a process for"
         " each, on this port and those after it",

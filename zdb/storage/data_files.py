@@ -61,7 +61,7 @@ class DataFiles:
 
         Any record goes into an empty one.
         """
-        end = self.current.end
+        end = self.files[-1].end
         if end == HEADER.size:
             return True
         size = RECORD.size + len(key) + len(value)
@@ -69,9 +69,9 @@ class DataFiles:
 
     def append(self, key: bytes, value: bytes, crc: int, time: int) -> int:
         """Add a value's record and return its offset."""
-        offset = self.current.append(pack_record(key, value, self.previous, crc, 0, time))
-        self.previous = offset
-        return offset
+        file = self.files[-1]
+        self.previous = file.append(pack_record(key, value, self.previous, crc, 0, time))
+        return self.previous
 
     def append_deletion(self, key: bytes, time: int) -> int:
         """Add the record of a deletion and return its offset."""

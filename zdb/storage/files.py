@@ -180,3 +180,8 @@ def check_file(found: os.stat_result, file: LogFile) -> None:
     if file.identity not in (None, identity):
         raise DamagedError(f"cannot use {file.path}: it was replaced while it was in use")
     file.identity = identity
+
+
+def reason(error: OSError | ZdbError) -> str:
+    """Return what went wrong, in a few words."""
+    return (isinstance(error, OSError) and error.strerror) or str(error)

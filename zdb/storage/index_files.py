@@ -6,13 +6,12 @@ failure: so no flag on the disk can be newer than the entry that explains it.
 """
 
 from bisect import bisect_right
+from collections.abc import Callable
 from pathlib import Path
 
 from zdb.errors import DamagedError
 from zdb.format.index import (
-    DELETED,
     ENTRY,
-    FLAGS_AT,
     HEADER,
     Entry,
     file_name,
@@ -20,12 +19,12 @@ from zdb.format.index import (
     read_header,
     unpack_entry,
 )
+from zdb.storage.changes import Changes
 from zdb.storage.files import Handles, LogFile
 from zdb.values import MAX_KEY
 
 ENTRY_MAX = ENTRY.size + MAX_KEY
 CHUNK = 1 << 16
-OFFSET = 0xFFFFFFFF
 
 
 class IndexFiles:
@@ -36,8 +35,8 @@ class IndexFiles:
         self.previous = 0  # the offset of the last entry
         self.files: list[LogFile] = []
         self.last: list[int] = []  # by file: the offset of its last entry, 0 without entries
-        self.flagged: set[int] = set()  # places of entries that are deleted now
-        self.patches: dict[tuple[int, int], Entry] = {}
+        self.changes = Changes()
+        self.writing = Changes()  # those that a thread writes
         self.dirty: set[int] = set()  # files with entries that were changed
         self._handles = handles
 
@@ -68,11 +67,6 @@ class IndexFiles:
         file = self.files[file_id]
         return read_header(file.read(0, HEADER.size), file_id, str(file.path))
 
-    @property
-    def changes(self) -> int:
-        """Return how many changes to older entries are in memory."""
-        return len(self.flagged) + len(self.patches)
-
     def append(self, entry: Entry) -> int:
         """Add an entry, of which `previous` is filled in, and return its offset."""
         return self.append_packed(entry._replace(previous=self.previous).pack())
@@ -96,39 +90,41 @@ class IndexFiles:
 
     def _now(self, file_id: int, offset: int, entry: Entry) -> Entry:
         """Return an entry as it is with the changes that are in memory."""
-        if self.flagged and file_id << 32 | offset in self.flagged:
-            return entry._replace(flags=entry.flags | DELETED)
-        return self.patches.get((file_id, offset), entry) if self.patches else entry
+        place = file_id << 32 | offset
+        if self.writing:
+            entry = self.writing.apply(place, entry)
+        return self.changes.apply(place, entry) if self.changes else entry
 
     def flag(self, file_id: int, offset: int) -> None:
         """Say that an entry is deleted."""
-        self.flagged.add(file_id << 32 | offset)
+        self.changes.flagged.add(file_id << 32 | offset)
         self.dirty.add(file_id)
 
     def patch(self, file_id: int, offset: int, entry: Entry) -> None:
         """Change an entry."""
-        self.patches[file_id, offset] = entry
+        self.changes.patches[file_id << 32 | offset] = entry
         self.dirty.add(file_id)
 
-    def unpatch(self, file_id: int, offset: int, entry: Entry | None) -> None:
-        """Take a change back; `entry` is the one before it, if any."""
-        if entry is None:
-            self.patches.pop((file_id, offset), None)
-        else:
-            self.patches[file_id, offset] = entry
+    def undo_of_patch(
+        self, file_id: int, offset: int
+    ) -> tuple[Callable[..., object], tuple[object, ...]]:
+        """Return what takes the next change of an entry back."""
+        place, patches = file_id << 32 | offset, self.changes.patches
+        before = patches.get(place)
+        return (
+            (patches.pop, (place, None)) if before is None else (patches.update, ({place: before},))
+        )
+
+    def take_changes(self) -> Changes:
+        """Begin to write the changes that are in memory, with those whose writing has failed."""
+        self.writing.add(self.changes)
+        self.changes = Changes()
+        return self.writing
 
     def write_changes(self) -> None:
-        """Write all changes over the older entries, and make that survive a power failure."""
-        flag, write = [bytes([DELETED])], self._handles.disk.pwritev
-        for place in sorted(self.flagged):
-            write(self.files[place >> 32].handle, flag, (place & OFFSET) + FLAGS_AT)
-        for (file_id, offset), entry in self.patches.items():
-            self.files[file_id].overwrite(offset, entry.pack())
-        changed = {place >> 32 for place in self.flagged} | {file_id for file_id, _ in self.patches}
-        for file_id in changed:
-            self.files[file_id].sync()
-        self.flagged.clear()
-        self.patches.clear()
+        """Write all changes over the older entries."""
+        self.take_changes().write(self.files, self._handles.disk)
+        self.writing = Changes()
 
     def chunk(self, file_id: int, offset: int) -> list[tuple[int, Entry]]:
         """Return some entries from `offset` on, with their offsets; none at the end of the file."""

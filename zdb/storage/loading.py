@@ -8,6 +8,7 @@ index, or it does not fit, all of it is made from the data, by the same steps fr
 import os
 import re
 import stat
+import time
 from pathlib import Path
 from struct import Struct
 
@@ -17,6 +18,7 @@ from zdb.format import index as index_format
 from zdb.format.data import RECORD, Record
 from zdb.format.index import ENTRY
 from zdb.storage import checkpoint, incarnation
+from zdb.storage.changes import Changes
 from zdb.storage.checkpoint import Checkpoint
 from zdb.storage.index_files import ENTRY_MAX
 from zdb.storage.namespace import Namespace
@@ -29,6 +31,7 @@ from zdb.values import MAX_FILE_SIZE, MODES
 
 MAX_FILES = 1 << 20
 WINDOW = 1 << 20
+TOLD_S = 2.0
 SEQ_WINDOW = 10_000 * index_format.SEQ_ENTRY
 HEAD = Struct("<BIIIB")  # the fields of an index entry up to its flags
 SEQ_HEAD = Struct(f"<BIIIB{index_format.SEQ_ENTRY - HEAD.size}x")
@@ -44,8 +47,15 @@ def load(namespace: Namespace) -> None:
         namespace.checkpoint()
         namespace.incarnation = incarnation.read_or_make(namespace.index.folder)
         return
+    drop_empty_end(namespace, data_ids, index_ids)
     count = max((*data_ids, *index_ids)) + 1
+    began = time.monotonic()
     Loader(namespace, data_ids, index_ids, count).load()
+    taken = time.monotonic() - began
+    if taken > TOLD_S:
+        namespace.settings.log(
+            f"namespace {namespace.name}: {namespace.entries} keys, opened in {taken:.0f} s"
+        )
     namespace.incarnation = incarnation.read_or_make(namespace.index.folder)
 
 
@@ -56,6 +66,22 @@ def file_ids(folder: Path, letter: str) -> set[int]:
     if found and max(found) >= MAX_FILES:
         raise ZdbError(f"cannot use {folder}: {letter}{max(found)} is no file of this namespace")
     return found
+
+
+def drop_empty_end(namespace: Namespace, data_ids: set[int], index_ids: set[int]) -> None:
+    """Remove a last file that a crash has left without a header; it is begun again when needed."""
+    last = max((*data_ids, *index_ids))
+    data = namespace.data.folder / data_format.file_name(last)
+    if not last or last not in data_ids or data.lstat().st_size >= data_format.HEADER.size:
+        return
+    namespace.settings.log(f"{data} has not even a header: it is removed")
+    for ids, path in (
+        (data_ids, data),
+        (index_ids, namespace.index.folder / index_format.file_name(last)),
+    ):
+        if last in ids:
+            remove_regular(path)
+            ids.discard(last)
 
 
 class Loader:
@@ -162,8 +188,7 @@ class Loader:
         self.index_ids = set()
         for files in (namespace.data.files, namespace.index.files, namespace.index.last):
             files.clear()
-        namespace.index.patches.clear()
-        namespace.index.flagged.clear()
+        namespace.index.changes = Changes()
         namespace.index.previous = namespace.data_bytes = 0
         namespace.keys = namespace.make_keys()
 

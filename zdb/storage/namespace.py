@@ -1,5 +1,6 @@
 """One namespace: its settings, its keys and its files."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,13 +11,15 @@ from zdb.format.data import Record, checksum
 from zdb.format.index import CURSOR
 from zdb.format.namespace import Descriptor
 from zdb.storage import checkpoint
+from zdb.storage.changes import Changes
 from zdb.storage.checkpoint import Checkpoint
 from zdb.storage.data_files import DataFiles
-from zdb.storage.files import Handles
+from zdb.storage.files import Handles, reason
 from zdb.storage.index_files import IndexFiles
 from zdb.storage.keys import Found, Keys
 from zdb.storage.seq_keys import SeqKeys
 from zdb.storage.settings import ALWAYS, NEVER, StoreSettings
+from zdb.storage.syncing import Syncer
 from zdb.storage.user_keys import UserKeys
 from zdb.values import SEQ, USER
 
@@ -32,7 +35,13 @@ class Namespace:
     """
 
     def __init__(
-        self, name: str, data: Path, index: Path, settings: StoreSettings, handles: Handles
+        self,
+        name: str,
+        data: Path,
+        index: Path,
+        settings: StoreSettings,
+        handles: Handles,
+        syncer: Syncer | None = None,
     ) -> None:
         self.name = name
         self.settings = settings
@@ -41,6 +50,8 @@ class Namespace:
         self.frozen = False
         self.mode = settings.mode if settings.mode == SEQ else USER
         self._handles = handles
+        self._syncer = syncer or Syncer()
+        self._is_checking = False  # whether the thread makes a checkpoint
         self.data = DataFiles(data, handles)
         self.index = IndexFiles(index, handles)
         self.keys: Keys = self.make_keys()
@@ -178,9 +189,7 @@ class Namespace:
         offset = self.data.append(key, value, crc, stamp)
         self.keys.put(Record(offset, key, len(value), 0, crc, 0, stamp), old)
         self.data_bytes += len(value) - (old.record.length if old else 0)
-        if not self._changed:
-            self._changed = True
-            self.touched.add(self)
+        self._note_change()
         return key
 
     def delete(self, key: bytes, time: int | None = None) -> bool:
@@ -193,9 +202,12 @@ class Namespace:
         self.data.append_deletion(key, stamp)
         self.keys.remove(old)
         self.data_bytes -= old.record.length
+        self._note_change()
+        return True
+
+    def _note_change(self) -> None:
         self._changed = True
         self.touched.add(self)
-        return True
 
     def _check_quota(self, value: bytes, old: Found | None) -> None:
         room = self.maxsize + (old.record.length if old else 0)
@@ -245,8 +257,8 @@ class Namespace:
             self.unsynced_since = now
         self.settle()
         grown = self.data.current.length - self._checked_at
-        if grown > CHECKPOINT_BYTES or self.index.changes > CHECKPOINT_CHANGES:
-            self.try_checkpoint()
+        if grown > CHECKPOINT_BYTES or len(self.index.changes) > CHECKPOINT_CHANGES:
+            self._checkpoint_behind()
 
     def settle(self) -> None:
         """Note that all changes are on the disk."""
@@ -291,19 +303,45 @@ class Namespace:
 
     def checkpoint(self) -> None:
         """Bring the index on the disk up to date and note how far it goes."""
+        self._syncer.wait()
         self.sync()
         self.index.current.sync()
         self.index.write_changes()
+        checkpoint.write(self.index.folder, self._place())
+
+    def _place(self) -> Checkpoint:
         data, index = self.data, self.index
         self._checked_at = data.current.length
-        checkpoint.write(
-            index.folder,
-            Checkpoint(data.current_id, self._checked_at, data.previous, index.current.length),
-        )
+        return Checkpoint(data.current_id, data.current.length, data.previous, index.current.length)
+
+    def _checkpoint_behind(self) -> None:
+        """Make a checkpoint by the thread; what fails is done by the next one."""
+        if self._is_checking:
+            return
+        index, place, disk = self.index, self._place(), self._handles.disk
+        changes, self._is_checking = index.take_changes(), True
+        handles = [os.dup(file.handle) for file in (self.data.current, index.current)]
+
+        def work() -> None:
+            try:
+                for handle in handles:
+                    disk.sync(handle)
+                changes.write(index.files, disk)
+                checkpoint.write(index.folder, place)
+                index.writing = Changes()
+            except (OSError, ZdbError) as error:
+                self.settings.log(f"namespace {self.name}: no checkpoint: {reason(error)}")
+            finally:
+                for handle in handles:
+                    os.close(handle)
+                self._is_checking = False
+
+        self._syncer.run(work)
 
     def touch(self) -> None:
         """Note that there is something to commit."""
         self._changed = True
+        self.touched.add(self)
 
     @property
     def is_failing(self) -> bool:
@@ -357,8 +395,3 @@ class Namespace:
         """Close all files; what was not committed is lost."""
         for file in (*self.data.files, *self.index.files):
             file.close()
-
-
-def reason(error: OSError | ZdbError) -> str:
-    """Return what went wrong, in a few words."""
-    return (isinstance(error, OSError) and error.strerror) or str(error)

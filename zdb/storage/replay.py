@@ -150,7 +150,7 @@ class Replay:
         index = self.namespace.index
         if index.current.end - index.current.length > FLUSH_BYTES:
             self._write_out()
-        if index.changes > FLUSH_CHANGES:
+        if len(index.changes) > FLUSH_CHANGES:
             self._write_out()
             index.current.sync()
             index.write_changes()

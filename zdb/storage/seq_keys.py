@@ -76,7 +76,7 @@ class SeqKeys:
         where = old.index_file, old.index_offset
         before = self._index.entry(*where, SEQ_ENTRY)
         entry = self._entry(record, self._index.current_id, copy)
-        self.undo.append((self._index.unpatch, (*where, self._index.patches.get(where))))
+        self.undo.append(self._index.undo_of_patch(*where))
         self._index.patch(*where, entry._replace(previous=before.previous if before else 0))
 
     def remove(self, old: Found) -> None:
@@ -85,7 +85,7 @@ class SeqKeys:
         entry = self._index.entry(*where, SEQ_ENTRY)
         if entry is None:
             return
-        self.undo.append((self._index.unpatch, (*where, self._index.patches.get(where))))
+        self.undo.append(self._index.undo_of_patch(*where))
         self.undo.append((setattr, (self, "live", self.live)))
         self._index.patch(*where, entry._replace(flags=entry.flags | DELETED))
         self.live -= 1

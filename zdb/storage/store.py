@@ -15,9 +15,9 @@ from zdb.format import namespace as descriptor
 from zdb.format.data import HEADER
 from zdb.format.namespace import Descriptor
 from zdb.storage import replica
-from zdb.storage.files import Disk, Handles
+from zdb.storage.files import Disk, Handles, reason
 from zdb.storage.loading import load
-from zdb.storage.namespace import Namespace, reason
+from zdb.storage.namespace import Namespace
 from zdb.storage.settings import INTERVAL, StoreSettings
 from zdb.storage.syncing import Syncer
 from zdb.values import DEFAULT
@@ -41,6 +41,7 @@ class Store:
         self.epoch = secrets.token_hex(8)  # of this opening
         self.version = 0  # counts namespaces made, deleted and loaded again
         self._syncer = Syncer()
+        self._failed_syncs: list[Namespace] = []
         self._locks: list[int] = []
         self._touched: set[Namespace] = set()
         self._unsynced: set[Namespace] = set()  # at most those that have to be synced
@@ -120,6 +121,7 @@ class Store:
 
     def delete(self, name: str) -> None:
         """Delete a namespace with its files."""
+        self._syncer.wait()
         namespace = self.namespaces.pop(name)
         namespace.close_files()
         self._touched.discard(namespace)
@@ -130,6 +132,7 @@ class Store:
 
     def flush(self, name: str) -> None:
         """Delete all keys of a namespace; its settings stay. The object stays the same."""
+        self._syncer.wait()
         namespace = self.namespaces[name]
         namespace.close_files()
         (self.data / name).rename(self.data / f"{FLUSHED}{name}")
@@ -140,6 +143,7 @@ class Store:
         """Open the files of a namespace again, after they were changed from outside."""
         namespace = self.namespaces[name]
         namespace.commit(self.settings.clock())
+        namespace.try_checkpoint()
         namespace.close_files()
         self._load_again(namespace)
 
@@ -153,7 +157,7 @@ class Store:
 
     def _make(self, name: str) -> Namespace:
         folders = self.data / name, self.index / name
-        namespace = Namespace(name, *folders, self.settings, self.handles)
+        namespace = Namespace(name, *folders, self.settings, self.handles, self._syncer)
         namespace.touched = self._touched
         return namespace
 
@@ -211,6 +215,8 @@ class Store:
         failed = {space for space in self._touched if not space.commit(now)}
         self._unsynced |= self._touched
         self._touched.clear()
+        while self._failed_syncs:
+            self._unsynced.add(self._failed_syncs.pop())
         if self.settings.sync == INTERVAL and self._unsynced:
             self._sync_old(now)
         return failed
@@ -229,6 +235,7 @@ class Store:
         def failed(error: OSError | ZdbError) -> None:
             self.settings.log(f"namespace {namespace.name}: cannot sync: {reason(error)}")
             namespace.unsynced_since = now
+            self._failed_syncs.append(namespace)  # the thread leaves the set alone
 
         namespace.unsynced_since = None
         try:

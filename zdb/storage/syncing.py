@@ -27,10 +27,21 @@ class Syncer:
             finally:
                 os.close(own)
 
+        self.run(work)
+
+    def run(self, work: Callable[[], None]) -> None:
+        """Do something, which must not raise, in the thread."""
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="sync", daemon=True)
             self._thread.start()
         self._queue.put(work)
+
+    def wait(self) -> None:
+        """Return when all that was asked for is done."""
+        if self._thread is not None:
+            done = threading.Event()
+            self._queue.put(done.set)
+            done.wait()
 
     def close(self) -> None:
         """Return when all that was asked for is done."""

@@ -51,17 +51,18 @@ class UserKeys:
 
     def put(self, record: Record, old: Found | None) -> None:
         """Note a record that was added to the last data file."""
-        parent = (old.index_file, old.index_offset) if old else NO_PARENT
+        parent_file, parent_offset = (old.index_file, old.index_offset) if old else NO_PARENT
         key, index = record.key, self._index
+        file_id = len(index.files) - 1
         blob = ENTRY.pack(
-            *(len(key), record.offset, record.length, index.previous, 0, index.current_id),
-            *(record.time, record.crc, *parent),
-        )
+            len(key), record.offset, record.length, index.previous, 0, file_id,
+            record.time, record.crc, parent_file, parent_offset,
+        )  # fmt: skip
         self.adopt(record, index.append_packed(blob + key), old)
 
     def adopt(self, record: Record, mark: int, old: Found | None) -> None:
         """Put a record, whose entry is at `mark` of the last index file, in place of `old`."""
-        place = self._data.current_id << 32 | record.offset
+        place = (len(self._data.files) - 1) << 32 | record.offset
         tag = tag_of(record.key)
         if old is None:
             self.table.add(tag, place, mark)
@@ -102,7 +103,7 @@ class UserKeys:
     def _flag(self, old: Found) -> None:
         place = old.index_file << 32 | old.index_offset
         self._index.flag(old.index_file, old.index_offset)
-        self.undo.append((self._index.flagged.discard, (place,)))
+        self.undo.append((self._index.changes.flagged.discard, (place,)))
 
 
 def place_of(found: Found) -> int:

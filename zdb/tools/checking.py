@@ -191,17 +191,32 @@ def compare_file(made: Namespace, found: IndexFiles, file_id: int, report: Repor
     path = found.files[file_id].path
     try:
         mode = found.mode(file_id)
-        old = {mark(entry, made.mode): entry.offset for entry in live(found, file_id)}
+        if mode != made.mode:
+            report.find(f"{path} is of mode {mode}, not of {made.mode}")
+        for text in differences(live(made.index, file_id), live(found, file_id), mode):
+            report.find(f"{path} {text}")
     except DamagedError as error:
         report.find(error.message)
-        return
-    if mode != made.mode:
-        report.find(f"{path} is of mode {mode}, not of {made.mode}")
-    for entry in live(made.index, file_id):
-        if old.pop(mark(entry, made.mode), None) is None:
-            report.find(f"{path} lacks the value at {entry.offset} of the data")
-    for offset in old.values():
-        report.find(f"{path} has an entry for what is at {offset} of the data: no current value")
+
+
+def differences(right: Iterator[Entry], found: Iterator[Entry], mode: str) -> Iterator[str]:
+    """Yield what is missing, and what is too much; both are in order."""
+    want, have = next(right, None), next(found, None)
+    while want is not None or have is not None:
+        if want is not None and have is not None and mark(want, mode) == mark(have, mode):
+            want, have = next(right, None), next(found, None)
+        elif have is None or (want is not None and order(want, mode) <= order(have, mode)):
+            assert want is not None
+            yield f"lacks the value at {want.offset} of the data"
+            want = next(right, None)
+        else:
+            yield f"has an entry for what is at {have.offset} of the data: no current value"
+            have = next(found, None)
+
+
+def order(entry: Entry, mode: str) -> int:
+    """Return what grows from one entry of a file to the next."""
+    return int.from_bytes(entry.key, "little") if mode == SEQ else entry.offset
 
 
 def mark(entry: Entry, mode: str) -> tuple[bytes, int, int, int, int]:

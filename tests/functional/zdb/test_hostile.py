@@ -1,5 +1,6 @@
 """Clients that are slow, silent, endless, half gone or hostile don't stop the others."""
 
+import contextlib
 import resource
 import socket
 from pathlib import Path
@@ -30,6 +31,24 @@ def test_a_client_that_never_reads_is_not_read_from_and_ends(tmp_path: Path) -> 
         assert rss(server) - before < 40 * MIB
         slow.socket.settimeout(60)
         wait_until(lambda: not has_connection(server, slow), "the slow client's end", 30)
+
+
+def test_many_clients_that_ask_for_much_at_once(tmp_path: Path) -> None:
+    words = ("--max-buffered-bytes", str(32 * MIB))
+    with serving(tmp_path, *words) as server, contextlib.ExitStack() as stack:
+        ask(server.port, "SET", "big", b"x" * 6 * MIB)
+        before = rss(server)
+        clients = [stack.enter_context(Raw(server.port)) for _ in range(12)]
+        for client in clients:
+            client.send(pack("MGET", *["big"] * 10))
+        assert ask(server.port, "PING") == "+PONG"
+        assert peak(server) - before < 400 * MIB
+
+
+def peak(server: Served) -> int:
+    """Return the most memory that the server has had, in bytes."""
+    text = Path(f"/proc/{server.process.pid}/status").read_text()
+    return int(text.partition("VmHWM:")[2].split()[0]) * 1024
 
 
 def has_connection(server: Served, client: Raw) -> bool:

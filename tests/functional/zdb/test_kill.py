@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.functional.zdb.script import Script, apply
+from zdb.storage import namespace as namespace_module
+from zdb.storage.changes import Changes
 from zdb.storage.files import Disk
 from zdb.storage.namespace import Namespace
 from zdb.storage.settings import StoreSettings
@@ -18,6 +20,11 @@ from zdb.storage.store import Store
 
 BATCH = 20  # changes between two commits, at most
 MODES = ["user", "seq"]
+
+
+@pytest.fixture(autouse=True)
+def _frequent_checkpoints(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(namespace_module, "CHECKPOINT_CHANGES", 30)
 
 
 def settings(mode: str, sync: str = "never") -> StoreSettings:
@@ -178,17 +185,10 @@ def test_policy_always_loses_nothing_when_the_power_fails(
 
 def write_some_changes(namespace: Namespace, chance: random.Random) -> None:
     """Write the changes of older index entries, as a checkpoint does that is interrupted."""
-    index = namespace.index
-    index.flagged = {place for place in index.flagged if chance.random() < 0.5}
-    index.patches = {place: e for place, e in index.patches.items() if chance.random() < 0.5}
-    handles = index.current._handles
-    handles.disk, disk = Disk(), handles.disk
-    index.write_changes()
-    handles.disk = disk
-    if isinstance(disk, PowerDisk):
-        for file in index.files:
-            if file.path in disk.synced:
-                disk.synced[file.path] = file.path.read_bytes()
+    index, some = namespace.index, Changes()
+    some.flagged = {place for place in index.changes.flagged if chance.random() < 0.5}
+    some.patches = {at: e for at, e in index.changes.patches.items() if chance.random() < 0.5}
+    some.write(index.files, namespace._handles.disk)
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -108,9 +108,10 @@ def test_a_client_of_a_deleted_namespace_waits_no_longer(tmp_path: Path) -> None
         admin, client = inside.client(), inside.client()
         inside.ask(admin, "NSNEW", "w")
         inside.turn(client, ("SELECT", "w"), ("WAIT", "SET", "60000"))
-        assert inside.service.waiting == [client]
+        assert client.wait is not None
         assert inside.ask(admin, "NSDEL", "w") == OK
-        assert inside.service.waiting == []
+        assert client.wait is None
+        assert not inside.service.waiting
         assert inside.ask(client, "GET", "k").startswith(b"-Your active namespace")
         assert client.is_ending
 

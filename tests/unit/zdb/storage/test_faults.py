@@ -12,6 +12,8 @@ from zdb.storage.files import Disk
 from zdb.storage.scan import scan
 from zdb.storage.settings import StoreSettings
 from zdb.storage.store import Store
+from zdb.tools.checking import check
+from zdb.tools.folders import Folders
 
 
 class FailingDisk(Disk):
@@ -121,7 +123,9 @@ def test_the_interval_syncs_beside_the_server_and_again_after_an_error(tmp_path:
         disk.fails = "sync"
         store.commit()
         wait_until(lambda: lines, "the error")
-        assert "cannot sync: Input/output error" in lines[0] and store.next_sync() == 1
+        assert "cannot sync: Input/output error" in lines[0]
+        store.commit()
+        assert store.next_sync() == 1
         disk.fails = None
         clock.now += 1
         store.commit()
@@ -292,3 +296,18 @@ def test_halves_of_a_killed_server_are_removed(tmp_path: Path) -> None:
     half.write_bytes(b"1 0")
     with Store(tmp_path / "d", tmp_path / "i", StoreSettings()):
         assert not half.exists()
+
+
+def test_a_file_without_its_header_is_begun_again(tmp_path: Path) -> None:
+    settings = StoreSettings(file_size=200)
+    with Store(tmp_path / "d", tmp_path / "i", settings) as store:
+        for number in range(3):
+            store.namespaces["default"].set(b"k%d" % number, b"x" * 150)
+    (tmp_path / "d/default/d3").write_bytes(b"DAT")
+    (tmp_path / "i/default/i3").touch()
+    with Store(tmp_path / "d", tmp_path / "i", settings) as store:
+        space = store.namespaces["default"]
+        assert (space.data.current_id, space.entries) == (2, 3)
+        space.set(b"more", b"x" * 150)
+        assert (space.data.current_id, space.get(b"k2")) == (3, b"x" * 150)
+    assert check(Folders(tmp_path / "d", tmp_path / "i"), [])[0].findings == []
