@@ -32,15 +32,20 @@ class Pool:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Close everything; calls that are under way fail at once."""
+        """Close everything; calls that are under way fail at once.
+
+        Their threads close the connections that they use; one that is still connecting is not
+        waited for.
+        """
         with self.lock:
             self.is_closed = True
-            connections, self.open, self.idle = self.open, set(), {}
-        for connection in connections:
-            connection.shut()
-        self.threads.shutdown(cancel_futures=True)
-        for connection in connections:
+            idle = {connection for kept in self.idle.values() for connection in kept}
+            busy, self.open, self.idle = self.open - idle, set(), {}
+        for connection in idle:
             connection.close()
+        for connection in busy:
+            connection.shut()
+        self.threads.shutdown(wait=False, cancel_futures=True)
 
     def call(self, backend: Backend, *words: bytes | str, most: int = SHORT) -> Reply:
         """Return the reply of a backend to one command.
@@ -79,9 +84,12 @@ class Pool:
             self._mark(backend, error)
             raise
         with self.lock:
-            self.open.add(connection)
-            self.dead.pop(backend, None)
-        return connection, False
+            if not self.is_closed:
+                self.open.add(connection)
+                self.dead.pop(backend, None)
+                return connection, False
+        connection.close()
+        raise UnreachableError(f"cannot reach {backend.place}: interrupted")
 
     def _give_back(self, backend: Backend, connection: Connection) -> None:
         with self.lock:

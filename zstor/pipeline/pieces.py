@@ -12,10 +12,13 @@ from zstor.config import PIECE
 from zstor.errors import BackendError, DamagedError, LostError
 from zstor.format.file import Chunk, StoredFile
 from zstor.format.piece import HEADER, unwrap_piece
+from zstor.model import Place
 from zstor.pipeline.vault import Vault
 
 HEDGE_S = 2.0
 """After so long without k shards all others are asked for, too."""
+SLOW_S = 60.0
+"""For so long those that were waited for are asked last."""
 
 
 class ChunkName(NamedTuple):
@@ -60,13 +63,15 @@ def fetch_chunk(vault: Vault, file: StoredFile, chunk: Chunk) -> bytes:
 def _collect(vault: Vault, file: StoredFile, chunk: Chunk) -> tuple[Mapping[int, bytes], list[str]]:
     """Return k shards, or all there are, and what was wrong with the others."""
     k = file.shape.k
-    left = list(range(file.shape.total))
+    left = _order(vault, file, chunk)
     waiting: dict[Future[bytes], int] = {}
     shards: dict[int, bytes] = {}
     faults = []
     hedge = time.monotonic() + HEDGE_S
     while len(shards) < k and (left or waiting):
         is_late = time.monotonic() >= hedge
+        if is_late and left:
+            _mark_slow(vault, [_place(file, chunk, shard) for shard in waiting.values()])
         while left and (is_late or len(shards) + len(waiting) < k):
             shard = left.pop(0)
             call = partial(fetch_piece, vault, file, chunk, shard)
@@ -81,3 +86,21 @@ def _collect(vault: Vault, file: StoredFile, chunk: Chunk) -> tuple[Mapping[int,
     for future in waiting:
         future.cancel()
     return shards, faults
+
+
+def _order(vault: Vault, file: StoredFile, chunk: Chunk) -> list[int]:
+    """Return the shards in the order in which they are asked for."""
+    now = time.monotonic()
+    return sorted(
+        range(file.shape.total),
+        key=lambda shard: vault.slow.get(_place(file, chunk, shard), 0.0) > now,
+    )
+
+
+def _place(file: StoredFile, chunk: Chunk, shard: int) -> Place:
+    return file.places[chunk.pieces[shard].place]
+
+
+def _mark_slow(vault: Vault, places: list[Place]) -> None:
+    until = time.monotonic() + SLOW_S
+    vault.slow |= dict.fromkeys(places, until)

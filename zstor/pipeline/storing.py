@@ -151,7 +151,7 @@ class Storing:
     def undo(self) -> None:
         """Remove what was written. What can't be removed stays in the journal."""
         try:
-            if self.writer.undo():
+            if self.writer.written.undo():
                 self.vault.metastore.remove(self._journal_key(self.object_id))
         except ZstorError:
             return
@@ -166,7 +166,7 @@ class Storing:
             journal_replaced(self.vault, old.file)
         key = self.vault.metastore.file_key(file.name)
         self.vault.metastore.write(key, encode_file(file), old.version)
-        if not self.writer.is_uncertain:
+        if not self.writer.written.is_uncertain:
             self.vault.metastore.remove(self._journal_key(self.object_id))
         if old.file is not None:
             remove_replaced(self.vault, old.file)

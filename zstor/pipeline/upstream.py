@@ -27,6 +27,7 @@ from zstor.model import Backend, Shape
 from zstor.pipeline.placing import Places
 from zstor.pipeline.source import Source, Watch, ignore
 from zstor.pipeline.vault import Vault
+from zstor.pipeline.written import Written
 
 STRIP = 128 << 10
 Spool = IO[bytes]
@@ -72,24 +73,26 @@ def _fill(spool: Spool, source: Source, key: bytes, k: int) -> int:
 def send_shards(vault: Vault, spool: Spool, length: int) -> list[Shard]:
     """Store all shards of the stream in `spool`; if that fails, remove them again."""
     places = Places(vault, length)
+    written = Written(vault.servers)
     done: dict[int, Shard] = {}
-    while left := [n for n in range(vault.config.shape.total) if n not in done]:
-        sent = {n: places.chosen[n] for n in left}
-        calls = [partial(send_shard, vault, spool, length, n, sent[n]) for n in left]
-        try:
-            ends = vault.pool.run(calls)
-            for number, end in zip(left, ends, strict=True):
+    try:
+        while left := [n for n in range(vault.config.shape.total) if n not in done]:
+            sent = {n: places.chosen[n] for n in left}
+            calls = [partial(send_shard, vault, written, spool, length, n, sent[n]) for n in left]
+            for number, end in zip(left, vault.pool.run(calls), strict=True):
                 if isinstance(end, Shard):
                     done[number] = end
                 else:
                     places.replace(number, sent[number], end.message)
-        except BaseException:
-            remove_shards(vault, tuple(done.values()))
-            raise
+    except BaseException:
+        written.undo()
+        raise
     return [done[n] for n in sorted(done)]
 
 
-def send_shard(vault: Vault, spool: Spool, length: int, number: int, backend: Backend) -> Shard:
+def send_shard(
+    vault: Vault, written: Written, spool: Spool, length: int, number: int, backend: Backend
+) -> Shard:
     """Store one shard in pieces at one backend; if that fails, remove what was stored."""
     checksum = start_checksum()
     keys: list[bytes] = []
@@ -97,7 +100,7 @@ def send_shard(vault: Vault, spool: Spool, length: int, number: int, backend: Ba
         for start in range(0, length, PIECE):
             piece = make_piece(spool, length, vault.config.shape, number, start)
             checksum.update(piece)
-            keys.append(vault.servers.add(backend, piece))
+            keys.append(written.add(backend, piece))
     except BackendError:
         remove_shards(vault, (Shard(number, b"", tuple(keys), backend),))
         raise

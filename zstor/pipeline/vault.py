@@ -38,6 +38,8 @@ class Vault:
         self.config = config
         self.patience = patience
         self.stack = ExitStack()
+        self.slow: dict[Place, float] = {}
+        """Until when a place is asked last, because it kept a reader waiting."""
 
     def __enter__(self) -> "Vault":
         """Make threads; connections are made when they are used."""

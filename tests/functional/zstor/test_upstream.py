@@ -227,6 +227,24 @@ def test_a_backend_that_fails_meanwhile_is_replaced(
     assert four.pieces(1) == [0]
 
 
+def test_an_interrupted_store_leaves_nothing(
+    four: Farm, vault: Vault, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C comes while threads write."""
+    run = vault.pool.run
+
+    def interrupted(calls: Any) -> Any:
+        ends = run(calls)
+        if any(getattr(call, "func", None) is upstream.send_shard for call in calls):
+            raise KeyboardInterrupt
+        return ends
+
+    monkeypatch.setattr(vault.pool, "run", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        store(vault, write_file(tmp_path, b"content"))
+    assert four.pieces(4) == [0, 0, 0, 0]
+
+
 class FirstPlaces(Places):
     """Places that begin with the first backends, whatever their room."""
 
