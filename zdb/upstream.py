@@ -64,7 +64,7 @@ def make_parser() -> argparse.ArgumentParser:
     add("sync", "each write survives a power failure")
     add("synctime", "seconds between two of those points otherwise (1)", "N")
     add("verbose", "log more")
-    add("background", "run in the background, once the server is ready")
+    add("background", "run in the background")
     add("logfile", "log of a server in the background", "FILE")
     add("dualnet", "listen on the Unix socket as well as on the address")
     add("rotate", "not supported: data files change by size only", "N")

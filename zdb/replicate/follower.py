@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from zdb.errors import ZdbError
+from zdb.errors import DamagedError, ZdbError
 from zdb.format.data import HEADER
 from zdb.replicate.bridge import Bridge
 from zdb.replicate.master import Master, MasterError
@@ -65,6 +65,7 @@ class Follower:
         self._may_discard = may_discard
         self._detach = detach
         self._stop = threading.Event()
+        self._left: set[str] = set()  # of which the log has told already
         self._master: Master | None = None
         self._thread = threading.Thread(target=self._run, name="replica", daemon=True)
         self._log = store.settings.log
@@ -195,7 +196,10 @@ class Follower:
         place = self._bridge.run(lambda: copying.place_of(namespace))
         word, blob = master.read(state.name, place, size)
         if word == "data":
-            taken = self._bridge.run(lambda: copying.take(namespace, blob))
+            try:
+                taken = self._bridge.run(lambda: copying.take(namespace, blob))
+            except DamagedError as error:
+                return self._leave(namespace, f"{error.message}: repair it there")
             self.progress.copied += taken
             if not taken and size < MAX_CHUNK:
                 return self._copy_chunk(master, state, MAX_CHUNK)
@@ -217,12 +221,18 @@ class Follower:
         _, states = master.state("") or ("", [])
         if namespace.incarnation not in {state.incarnation for state in states}:
             return False  # it was emptied meanwhile, which the next round sees
-        if namespace.name not in self.progress.diverged:
-            self.progress.diverged.add(namespace.name)
-            self._log(
-                f"replica: namespace {namespace.name} is left as it is: it has what the master has"
-                " not; start with --resync true to copy it anew"
-            )
+        return self._leave(
+            namespace,
+            f"namespace {namespace.name} is left as it is: it has what the master has not; start"
+            " with --resync true to copy it anew",
+        )
+
+    def _leave(self, namespace: Namespace, why: str) -> bool:
+        """Go on without a namespace, until the master has changed something."""
+        if namespace.name not in self._left:
+            self._log(f"replica: {why}")
+        self._left.add(namespace.name)
+        self.progress.diverged.add(namespace.name)
         return False
 
     def _take_header(self, namespace: Namespace, head: bytes) -> bool:

@@ -1,6 +1,5 @@
 """One namespace: its settings, its keys and its files."""
 
-import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,9 +9,7 @@ from zdb.format import namespace as descriptor
 from zdb.format.data import Record, checksum
 from zdb.format.index import CURSOR
 from zdb.format.namespace import Descriptor
-from zdb.storage import checkpoint
-from zdb.storage.changes import Changes
-from zdb.storage.checkpoint import Checkpoint
+from zdb.storage.checkpointing import Checkpointer
 from zdb.storage.data_files import DataFiles
 from zdb.storage.files import Handles, reason
 from zdb.storage.index_files import IndexFiles
@@ -22,9 +19,6 @@ from zdb.storage.settings import ALWAYS, NEVER, StoreSettings
 from zdb.storage.syncing import Syncer
 from zdb.storage.user_keys import UserKeys
 from zdb.values import SEQ, USER
-
-CHECKPOINT_BYTES = 64 << 20  # of data; opening after a crash reads no more than that
-CHECKPOINT_CHANGES = 100_000
 
 
 class Namespace:
@@ -50,8 +44,7 @@ class Namespace:
         self.frozen = False
         self.mode = settings.mode if settings.mode == SEQ else USER
         self._handles = handles
-        self._syncer = syncer or Syncer()
-        self._is_checking = False  # whether the thread makes a checkpoint
+        self._checkpointer = Checkpointer(handles.disk, syncer or Syncer(), settings.log)
         self.data = DataFiles(data, handles)
         self.index = IndexFiles(index, handles)
         self.keys: Keys = self.make_keys()
@@ -66,7 +59,6 @@ class Namespace:
         self._failed_at: float | None = None  # until something was written again
         self._changed = False
         self._saved = (0, 0, 0, 0)
-        self._checked_at = 0  # how long the last data file was at the last checkpoint
 
     def make_keys(self) -> Keys:
         """Return empty keys of the namespace's mode."""
@@ -256,9 +248,8 @@ class Namespace:
         elif self.settings.sync != NEVER and self.unsynced_since is None:
             self.unsynced_since = now
         self.settle()
-        grown = self.data.current.length - self._checked_at
-        if grown > CHECKPOINT_BYTES or len(self.index.changes) > CHECKPOINT_CHANGES:
-            self._checkpoint_behind()
+        if self._checkpointer.is_due(self.data, self.index):
+            self._checkpointer.begin(self.data, self.index)
 
     def settle(self) -> None:
         """Note that all changes are on the disk."""
@@ -303,40 +294,8 @@ class Namespace:
 
     def checkpoint(self) -> None:
         """Bring the index on the disk up to date and note how far it goes."""
-        self._syncer.wait()
-        self.sync()
-        self.index.current.sync()
-        self.index.write_changes()
-        checkpoint.write(self.index.folder, self._place())
-
-    def _place(self) -> Checkpoint:
-        data, index = self.data, self.index
-        self._checked_at = data.current.length
-        return Checkpoint(data.current_id, data.current.length, data.previous, index.current.length)
-
-    def _checkpoint_behind(self) -> None:
-        """Make a checkpoint by the thread; what fails is done by the next one."""
-        if self._is_checking:
-            return
-        index, place, disk = self.index, self._place(), self._handles.disk
-        changes, self._is_checking = index.take_changes(), True
-        handles = [os.dup(file.handle) for file in (self.data.current, index.current)]
-
-        def work() -> None:
-            try:
-                for handle in handles:
-                    disk.sync(handle)
-                changes.write(index.files, disk)
-                checkpoint.write(index.folder, place)
-                index.writing = Changes()
-            except (OSError, ZdbError) as error:
-                self.settings.log(f"namespace {self.name}: no checkpoint: {reason(error)}")
-            finally:
-                for handle in handles:
-                    os.close(handle)
-                self._is_checking = False
-
-        self._syncer.run(work)
+        self._checkpointer.make(self.data, self.index)
+        self.unsynced_since = None
 
     def touch(self) -> None:
         """Note that there is something to commit."""
@@ -381,7 +340,7 @@ class Namespace:
             del self.data.files[count:], self.index.files[count:], self.index.last[count:]
             raise
         self.keys.begin_file()
-        self._checked_at = 0
+        self._checkpointer.done_at = 0
 
     def start_over(self) -> None:
         """Forget all files and keys; the files themselves stay as they are."""

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.functional.zdb.script import Script, apply
-from zdb.storage import namespace as namespace_module
+from zdb.storage import checkpointing
 from zdb.storage.changes import Changes
 from zdb.storage.files import Disk
 from zdb.storage.namespace import Namespace
@@ -24,7 +24,7 @@ MODES = ["user", "seq"]
 
 @pytest.fixture(autouse=True)
 def _frequent_checkpoints(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(namespace_module, "CHECKPOINT_CHANGES", 30)
+    monkeypatch.setattr(checkpointing, "MAX_CHANGES", 30)
 
 
 def settings(mode: str, sync: str = "never") -> StoreSettings:
