@@ -22,10 +22,11 @@ EXIT_INTERRUPTED = 130
 
 # The modules of the extra "host" in pyproject.toml, which `pip install zero-os` leaves out.
 HOST_MODULES = (
-    *("PyKCS11", "alembic", "anyio", "argon2", "authlib", "fastapi", "httpx", "jinja2", "joserfc"),
+    *("PyKCS11", "alembic", "anyio", "argon2", "authlib", "fastapi", "fsspec"),
+    *("google_crc32c", "hiredis", "httpx", "jinja2", "joserfc"),
     *("ifaddr", "jwt", "markdown_it", "mfusepy", "multipart", "obstore", "packaging"),
     *("pkcs11", "pkg_resources", "prometheus_client", "psycopg", "pydantic"),
-    *("pydantic_core", "pydantic_settings", "python_multipart", "qemu.qmp", "rich"),
+    *("pydantic_core", "pydantic_settings", "pyeclib", "python_multipart", "qemu.qmp", "rich"),
     *("securesystemslib", "segno", "setuptools", "starlette", "sqlalchemy", "structlog"),
     *("sushy", "tuf", "uvicorn", "virt", "xxtea", "zeroconf"),
 )

@@ -28,12 +28,37 @@ MIB = 1 << 20
 MIN_CHUNK_BYTES = 4096
 
 
-class ServerSettings(BaseSettings):
-    """What every server can be told. Times are in seconds; a subclass sets `env_prefix`."""
+class Settings(BaseSettings):
+    """Settings from flags, the environment and a file; a subclass sets `env_prefix`."""
 
     model_config = SettingsConfigDict(
         extra="forbid", frozen=True, allow_inf_nan=False, enable_decoding=False
     )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Take values only from the caller: `load_settings` merges the sources itself."""
+        del settings_cls, env_settings, dotenv_settings, file_secret_settings
+        return (init_settings,)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def split_list(cls, value: object, info: ValidationInfo) -> object:
+        """Take a list as a list, or as a text with blanks or commas between its words."""
+        if isinstance(value, str) and is_list(cls.model_fields[info.field_name or ""]):
+            return value.replace(",", " ").split()
+        return value
+
+
+class ServerSettings(Settings):
+    """What every server can be told. Times are in seconds."""
 
     listen: str = Field(
         default="127.0.0.1:8080", description="address and port, HOST:PORT or [IPv6]:PORT"
@@ -107,19 +132,6 @@ class ServerSettings(BaseSettings):
     password_threads: int = Field(default=1, ge=1, description="threads that check passwords")
     upload_threads: int = Field(default=4, ge=1, description="threads that write uploads")
 
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Take values only from the caller: `load_settings` merges the sources itself."""
-        del settings_cls, env_settings, dotenv_settings, file_secret_settings
-        return (init_settings,)
-
     @field_validator("listen")
     @classmethod
     def check_listen(cls, text: str) -> str:
@@ -136,14 +148,6 @@ class ServerSettings(BaseSettings):
             raise ValueError("it is empty; . is this directory")
         return value
 
-    @field_validator("*", mode="before")
-    @classmethod
-    def split_list(cls, value: object, info: ValidationInfo) -> object:
-        """Take a list as a list, or as a text with blanks or commas between its words."""
-        if isinstance(value, str) and is_list(cls.model_fields[info.field_name or ""]):
-            return value.replace(",", " ").split()
-        return value
-
     @model_validator(mode="after")
     def check_together(self) -> Self:
         """Check settings that depend on one another."""
@@ -154,7 +158,7 @@ class ServerSettings(BaseSettings):
         return self
 
 
-Model = TypeVar("Model", bound=ServerSettings)
+Model = TypeVar("Model", bound=Settings)
 
 
 class Layer(NamedTuple):
@@ -182,7 +186,7 @@ def load_settings(
         raise explain(error.errors()[0], layers) from error
 
 
-def read_file(model: type[ServerSettings], path: Path) -> Layer:
+def read_file(model: type[Settings], path: Path) -> Layer:
     """Return the values of a TOML file."""
     try:
         values = tomllib.loads(path.read_text())
@@ -194,7 +198,7 @@ def read_file(model: type[ServerSettings], path: Path) -> Layer:
     return Layer(str(path), values)
 
 
-def read_environment(model: type[ServerSettings]) -> Layer:
+def read_environment(model: type[Settings]) -> Layer:
     """Return the values of the environment variables that start with the model's prefix."""
     prefix = model.model_config.get("env_prefix", "")
     values = EnvSettingsSource(model, env_ignore_empty=True)() if prefix else {}
@@ -204,9 +208,7 @@ def read_environment(model: type[ServerSettings]) -> Layer:
     return Layer("the environment", values)
 
 
-def check_keys(
-    model: type[ServerSettings], keys: Mapping[str, object], source: str, prefix: str
-) -> None:
+def check_keys(model: type[Settings], keys: Mapping[str, object], source: str, prefix: str) -> None:
     """Raise `UsageError` for the first key that is not a setting."""
     for key in keys:
         if key not in model.model_fields:
@@ -232,7 +234,7 @@ def explain(problem: ErrorDetails, layers: list[Layer]) -> UsageError:
     return UsageError(f"cannot use {key!r} from {source}: {reason}")
 
 
-def add_flags(parser: argparse.ArgumentParser, model: type[ServerSettings]) -> None:
+def add_flags(parser: argparse.ArgumentParser, model: type[Settings]) -> None:
     """Add `--config` and a flag for every setting; the server's own settings come first.
 
     A flag that is not given is None in the parsed options.
@@ -249,7 +251,7 @@ def add_flags(parser: argparse.ArgumentParser, model: type[ServerSettings]) -> N
             add_flag(limits, name, field)
 
 
-def is_own(model: type[ServerSettings], name: str) -> bool:
+def is_own(model: type[Settings], name: str) -> bool:
     """Tell whether a setting is declared by the server's own model."""
     return name in model.__annotations__
 

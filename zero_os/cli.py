@@ -29,6 +29,8 @@ VERBS = {
     "core": Verb("core.cli", "the daemons of a node: identity, updates, its API (run by zinit)"),
     "zinit": Verb("zinit.client.cli", "run or control the process manager"),
     "node": Verb("zero_os.node", "call a node's API; find nodes; make certificates for callers"),
+    "zdb": Verb("zdb.cli", "serve keys and values from one disk; check and repair their files"),
+    "zstor": Verb("zstor.cli", "store files dispersed over many zdb servers; repair them"),
     "vm": Verb("qemu.cli", "boot an image in a QEMU machine"),
     "completion": Verb("zero_os.shell.cli", "print the completion script of bash, zsh or fish"),
     "man": Verb("zero_os.shell.cli", "write the man pages of all verbs to a folder"),

@@ -17,8 +17,10 @@ PACKAGES = (
     "qemu",
     "registry",
     "serving",
+    "zdb",
     "zero_os",
     "zinit",
+    "zstor",
 )
 
 

@@ -28,6 +28,8 @@ ALLOWED: dict[str, set[str]] = {
     "node": {"common", "flist", "zinit.client"},
     "core": {"common", "flist", "zinit.client"},
     "registry": {"common", "serving"},
+    "zdb": {"common", "serving"},
+    "zstor": {"common", "serving"},
     "zero_os": set(PACKAGES),
 }
 # The rooms of a package from bottom to top: a room imports itself and the rooms before it.
@@ -59,6 +61,14 @@ ROOMS = {
     "registry": (
         "errors", "names", "settings", "state", "log", "farms", "nodes", "availability",
         "checking", "views", "pages", "web", "app", "commands", "cli",
+    ),
+    "zdb": (
+        "errors", "values", "format", "storage", "tools", "protocol", "commands", "serve",
+        "replicate", "cli", "upstream",
+    ),
+    "zstor": (
+        "errors", "codec", "model", "config", "placement", "format", "backends", "metastore",
+        "pipeline", "commands", "cli",
     ),
     "zinit": (
         "files", "life", "loop", "process", "log", "control", "buttons", "daemon", "modules",
@@ -157,6 +167,7 @@ def test_every_import_is_seen() -> None:
         "flist/cli.py",
         "flist/commands/mount.py",
         "flist/store/base.py",
+        "zdb/cli.py",
         "zinit/control/late.py",
         "zero_os/cli.py",
         "zero_os/node.py",

@@ -8,6 +8,7 @@ from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
 from common.errors import UsageError
+from registry.settings import RegistrySettings
 from serving.settings import ServerSettings, add_flags, load_settings
 
 
@@ -129,3 +130,18 @@ def test_every_setting_has_a_flag_and_a_description(capsys: pytest.CaptureFixtur
     text = parser.format_help()
     assert text.index("--color") < text.index("--tls-cert")
     assert "100 % color (red)" in text
+
+
+def test_a_list_in_the_environment_is_text_that_the_model_splits(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("ZOS_REGISTRY_ENROLMENT_KEY", "/a.pub,/b.pub")
+    found = load_settings(RegistrySettings, {"state": "s"})
+    assert found.enrolment_key == [Path("/a.pub"), Path("/b.pub")]
+
+
+def test_a_flag_of_paths_can_be_repeated() -> None:
+    parser = argparse.ArgumentParser()
+    add_flags(parser, RegistrySettings)
+    flags = vars(parser.parse_args(["--enrolment-key", "a", "--enrolment-key", "b"]))
+    assert flags["enrolment_key"] == ["a", "b"]

@@ -98,3 +98,9 @@ def test_man_pages_have_no_mistakes(tmp_path: Path) -> None:
 
 def test_text_is_no_macro() -> None:
     assert escape("a\\b -x") == "a\\eb \\-x"
+
+
+def test_commands_that_are_imported_when_used_show_their_options_too() -> None:
+    found = {command.words: command for command in all_commands()}
+    for words, flag in ((("zos", "zdb", "serve"), "--disk"), (("zos", "zdb", "check"), "--disk")):
+        assert flag in [name for option in found[words].options for name in option.flags], words

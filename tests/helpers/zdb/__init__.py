@@ -1,0 +1,1 @@
+"""Running zdb servers, and clients of them."""

@@ -1,0 +1,1 @@
+"""Zero-DB: an append-only key-value server for one disk."""

@@ -1,0 +1,1 @@
+"""The wire: requests parsed from bytes, and replies."""

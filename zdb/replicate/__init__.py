@@ -1,0 +1,1 @@
+"""A server that follows another one: it serves what it has copied, and takes over when told to."""

@@ -1,0 +1,1 @@
+"""The server: its loop, its connections, and what runs beside it."""

@@ -1,0 +1,1 @@
+"""What looks after the folders of a server while the server is not running."""

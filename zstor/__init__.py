@@ -1,0 +1,1 @@
+"""Zero-Store: files in parts, dispersed over many zdb servers, and repaired."""

@@ -1,0 +1,1 @@
+"""The zdb servers that hold pieces and metadata."""

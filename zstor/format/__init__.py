@@ -1,0 +1,1 @@
+"""Metadata as bytes: ours, versioned, and upstream's."""
