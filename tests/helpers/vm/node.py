@@ -16,6 +16,7 @@ from qemu.model import Architecture, Disk, KernelBoot, MachineConfig, Nic
 
 AGENT_SERVICE = "exec: /usr/bin/python3 -IS /test/agent.py\n"
 BOOT_S = 240
+CORE_S = 900  # nine daemons in Python start at once, on an emulated processor
 
 
 @contextlib.contextmanager

@@ -22,7 +22,7 @@ from serving.listen import open_listener
 from serving.run import serve_in_thread
 from tests.helpers.node.disk import make_image
 from tests.helpers.releases.store import Maintainer
-from tests.helpers.vm.node import BOOT_S, boot_node
+from tests.helpers.vm.node import BOOT_S, CORE_S, boot_node
 from tests.helpers.waiting import wait_until
 from zero_os.boot.cli import sent_bytes
 from zero_os.boot.core import CORE_NAME
@@ -107,7 +107,7 @@ class Site:
         more: str = "",
         *,
         has_disk: bool = True,
-        within_s: float = BOOT_S,
+        within_s: float = CORE_S,
         files: Mapping[str, str] | None = None,
     ) -> Iterator[QemuMachine]:
         """Boot a node with the disk until its workload and core are up; `more` are parameters,

@@ -14,14 +14,13 @@ from image.model import Release
 from serving.listen import open_listener
 from serving.run import serve_in_thread
 from tests.helpers.checkout import TOP
-from tests.helpers.vm.node import boot_node
+from tests.helpers.vm.node import CORE_S, boot_node
 from tests.helpers.waiting import wait_until
 from zero_os.boot.hub import LocalHub
 from zero_os.boot.node import REDIS_PORT, ask_workload
 
 pytestmark = [pytest.mark.vm, pytest.mark.timeout(1800)]
 
-CORE_S = 900  # nine daemons in Python start at once, on an emulated processor
 SERVICES = sorted(f"core-{name}" for name in DAEMONS)
 ONESHOTS = {
     path.stem
