@@ -197,7 +197,7 @@ class Follower:
         word, blob = master.read(state.name, place, size)
         if word == "data":
             try:
-                taken = self._bridge.run(lambda: copying.take(namespace, blob))
+                taken = self._bridge.run(lambda: copying.take(namespace, place, blob))
             except DamagedError as error:
                 return self._leave(namespace, f"{error.message}: repair it there")
             self.progress.copied += taken
@@ -209,7 +209,7 @@ class Follower:
         if word == "end":
             beginning = BEGINNING._replace(file_id=place.file_id + 1)
             head = master.read(state.name, beginning, HEADER.size)[1]
-            self._bridge.run(lambda: copying.begin_file(namespace, head))
+            self._bridge.run(lambda: copying.begin_file(namespace, place, head))
             return True
         return word == "diverged" and self._begin_anew(master, namespace)
 

@@ -6,7 +6,7 @@ it comes out the same.
 
 from typing import NamedTuple
 
-from zdb.errors import DamagedError, WriteError
+from zdb.errors import DamagedError, WriteError, ZdbError
 from zdb.format.data import HEADER, RECORD, checksum, read_header, unpack_record
 from zdb.format.index import pack_header as pack_index_header
 from zdb.format.namespace import Descriptor
@@ -98,18 +98,27 @@ def take_header(namespace: Namespace, head: bytes) -> None:
     namespace.checkpoint()
 
 
-def begin_file(namespace: Namespace, head: bytes) -> None:
-    """Begin the next file with the header of the master's."""
+def check_place(namespace: Namespace, place: Place) -> None:
+    """Raise if a namespace does not end where the bytes that came belong."""
+    data = namespace.data
+    if (data.current_id, data.current.end) != place[:2]:
+        raise ZdbError(f"namespace {namespace.name} has gone on from {place.offset} meanwhile")
+
+
+def begin_file(namespace: Namespace, place: Place, head: bytes) -> None:
+    """Begin the next file, behind `place`, with the header of the master's."""
+    check_place(namespace, place)
     namespace.jump(read_header(head, namespace.data.current_id + 1, "the master's next file"))
 
 
-def take(namespace: Namespace, blob: bytes) -> int:
-    """Add the whole records of `blob`, and return how many bytes those were.
+def take(namespace: Namespace, place: Place, blob: bytes) -> int:
+    """Add the whole records of `blob`, which are behind `place`; return how many bytes those were.
 
     They are in memory until the commit, which undoes all of them if it fails.
     """
     if namespace.is_failing:
         raise WriteError
+    check_place(namespace, place)
     data, replay, at = namespace.data, Replay(namespace), 0
     replay.begin(namespace.index.current.end)
     while (record := unpack_record(blob, data.current.end, at)) is not None:

@@ -94,6 +94,7 @@ class Replay:
         key = keys.numbers.next.to_bytes(SEQ_KEY, "little")
         file_id = self.namespace.data.current_id
         self.namespace.index.append(Entry(0, 0, 0, DELETED, file_id, 0, 0, 0, 0, key))
+        keys.undo.append((setattr, (keys.numbers, "next", keys.numbers.next)))
         keys.numbers.next += 1
         self._at = self.namespace.index.current.end
 

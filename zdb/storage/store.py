@@ -24,6 +24,7 @@ from zdb.values import DEFAULT
 
 DELETED = ".deleted-"  # a namespace's data folder, while the namespace is deleted
 FLUSHED = ".flushed-"  # the same, while it is emptied
+LOST = "lost+found"  # a folder of the file system, where a disk's top is used
 MAX_NAME = 200
 
 
@@ -199,7 +200,7 @@ class Store:
 
     def _tell_strangers(self) -> None:
         for folder in sorted(self.data.iterdir()):
-            if folder.is_dir() and folder.name not in (DEFAULT, *self.namespaces):
+            if folder.is_dir() and folder.name not in (DEFAULT, LOST, *self.namespaces):
                 self.settings.log(
                     f"{folder} belongs to no namespace: `zos zdb repair` makes one of it"
                 )
@@ -275,7 +276,7 @@ def closed(name: str) -> Descriptor:
 def is_name(name: str) -> bool:
     """Return whether a namespace may have this name."""
     return (
-        name not in ("", ".", "..")
+        name not in ("", ".", "..", LOST)
         and "/" not in name
         and "\0" not in name
         and not name.startswith((DELETED, FLUSHED))

@@ -6,7 +6,7 @@ of a file that can't be finished is removed; an entry of the journal says so unt
 
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -74,7 +74,7 @@ def store_parts(
     attributes: tuple[tuple[str, bytes], ...] = (),
     old: Found | None = None,
 ) -> StoredFile:
-    """Store bytes that come in parts of the configuration's chunk size, the last one shorter.
+    """Store bytes that come in parts of any size.
 
     `size` is how many there will be about: backends with less room are not used.
     """
@@ -88,6 +88,22 @@ def store_parts(
         raise
     storing.commit(file, old)
     return file
+
+
+def cut(parts: Iterable[bytes], size: int) -> Iterator[bytes]:
+    """Yield the same bytes in parts of `size`, of which only the last one may be shorter."""
+    held: list[bytes] = []
+    count = 0
+    for part in parts:
+        held.append(part)
+        count += len(part)
+        if count >= size:
+            whole, end = b"".join(held), count - count % size
+            for start in range(0, end, size):
+                yield whole[start : start + size]
+            held, count = [whole[end:]], count - end
+    if count:
+        yield b"".join(held)
 
 
 class Storing:
@@ -122,7 +138,7 @@ class Storing:
         checksum = start_checksum(LONG)
         size = 0
         kind = Compression[self.config.compression.algorithm.upper()]
-        for number, part in enumerate(parts):
+        for number, part in enumerate(cut(parts, self.config.chunk_bytes)):
             checksum.update(part)
             size += len(part)
             place = place_of(self.object_id, 0, number)

@@ -24,7 +24,7 @@ class Sending(NamedTuple):
 
     piece: bytes
     backend: Backend
-    future: Future[bytes]
+    future: Future[tuple[bytes, bytes]]
 
 
 class Batch(NamedTuple):
@@ -58,8 +58,12 @@ class Writer:
 
     def _send(self, piece: bytes, shard: int) -> Sending:
         backend = self.places.chosen[shard]
-        call = partial(self.written.add, backend, piece)
+        call = partial(self._store, backend, piece)
         return Sending(piece, backend, self.vault.pool.submit(call))
+
+    def _store(self, backend: Backend, piece: bytes) -> tuple[bytes, bytes]:
+        """Store a piece; return its key and its checksum, which other threads compute meanwhile."""
+        return self.written.add(backend, piece), short_checksum(piece)
 
     def finish(self) -> list[Chunk]:
         """Return the entries of all chunks that are left."""
@@ -76,12 +80,12 @@ class Writer:
         while True:
             piece, backend, future = sendings[shard]
             try:
-                key = future.result()
+                key, checksum = future.result()
             except BackendError as error:
                 self.places.replace(shard, backend, error.message)
                 sendings[shard] = self._send(piece, shard)
             else:
-                return Piece(self._number(backend), short_checksum(piece), key)
+                return Piece(self._number(backend), checksum, key)
 
     def _number(self, backend: Backend) -> int:
         return self.numbers.setdefault(backend.place, len(self.numbers))

@@ -47,6 +47,16 @@ def test_a_file_comes_back(four: Farm, tmp_path: Path, size: int, compression: s
         assert list(vault.metastore.keys("journal")) == []
 
 
+@pytest.mark.parametrize("step", [1, 7, 1000, 2500])
+def test_bytes_may_come_in_parts_of_any_size(four: Farm, tmp_path: Path, step: int) -> None:
+    content = os.urandom(2048)
+    parts = (content[i : i + step] for i in range(0, len(content), step))
+    with four.vault(four.config(2, 4, [4], chunk_size="1000")) as vault:
+        assert len(store_parts(vault, parts, "name", len(content)).chunks) == 3
+        retrieve(vault, "name", tmp_path / "back")
+    assert (tmp_path / "back").read_bytes() == content
+
+
 def test_any_two_of_four_backends_may_be_lost_and_a_third_is_told(
     four: Farm, tmp_path: Path
 ) -> None:

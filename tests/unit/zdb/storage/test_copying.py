@@ -1,15 +1,18 @@
 """From one store to another, without a network."""
 
+import errno
+import os
 import random
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from zdb.errors import DamagedError
+from zdb.errors import DamagedError, ZdbError
 from zdb.format.data import HEADER
 from zdb.storage import copying
 from zdb.storage.copying import BEGINNING, Place
+from zdb.storage.files import Disk
 from zdb.storage.namespace import Namespace
 from zdb.storage.settings import StoreSettings
 from zdb.storage.store import Store
@@ -54,9 +57,9 @@ def copy_all(pair: Pair, size: int) -> None:
             copying.take_header(copy, copying.read(master, BEGINNING, size)[1])
         elif word == "end":
             head = copying.read(master, BEGINNING._replace(file_id=place.file_id + 1), size)[1]
-            copying.begin_file(copy, head)
+            copying.begin_file(copy, place, head)
         else:
-            taken = copying.take(copy, blob)
+            taken = copying.take(copy, place, blob)
             assert not pair[1].commit()
             if not taken:
                 size *= 2
@@ -106,10 +109,12 @@ def test_bytes_that_are_no_record_are_not_taken(pair: Pair) -> None:
     master.set(b"k" if master.mode == "user" else b"", b"value")
     pair[0].commit()
     copy_all(pair, 1000)
-    before = copy.data.current.end
+    before, place = copy.data.current.end, copying.place_of(copy)
     with pytest.raises(DamagedError, match="the master has no record"):
-        copying.take(copy, bytes(100))
-    assert copying.take(copy, b"\1\0\0") == 0
+        copying.take(copy, place, bytes(100))
+    assert copying.take(copy, place, b"\1\0\0") == 0
+    with pytest.raises(ZdbError, match="gone on"):  # the same bytes, a second time
+        copying.take(copy, place._replace(offset=place.offset - 1), b"\1")
     assert copy.data.current.end == before
 
 
@@ -130,3 +135,42 @@ def test_a_token_changes_with_each_commit_and_setting(pair: Pair) -> None:
     note()
     store.delete("x")
     note()
+
+
+class FullDisk(Disk):
+    is_full = False
+
+    def pwritev(self, handle, buffers, offset):  # type: ignore[no-untyped-def, override]
+        if self.is_full:
+            raise OSError(errno.ENOSPC, "full")
+        return os.pwritev(handle, buffers, offset)
+
+
+@pytest.mark.parametrize("mode", ["user", "seq"])
+def test_a_chunk_that_the_disk_does_not_take_is_copied_again(tmp_path: Path, mode: str) -> None:
+    disk, chance = FullDisk(), random.Random(7)
+    settings = StoreSettings(mode=mode, retry_s=0)
+    master = Store(tmp_path / "md", tmp_path / "mi", settings)
+    copy = Store(tmp_path / "cd", tmp_path / "ci", settings, disk)
+    with master, copy:
+        theirs, mine = spaces((master, copy))
+        for part in range(3):
+            for _ in range(50):
+                change(theirs, chance)
+            master.commit()
+            if part == 1:
+                disk.is_full = True
+                place = copying.place_of(mine)
+                assert copying.take(mine, place, copying.read(theirs, place, 1 << 20)[1]) > 0
+                assert copy.commit() == {mine}
+                disk.is_full = False
+            copy_all((master, copy), 500)
+        assert (mine.entries, mine.data_bytes) == (theirs.entries, theirs.data_bytes)
+        keys = [b"k%d" % n for n in range(20)]
+        if mode == "seq":
+            keys = [n.to_bytes(8, "little") for n in range(theirs.next_id)]
+        assert [mine.get(key) for key in keys] == [theirs.get(key) for key in keys]
+        for space in (mine, theirs):
+            space.checkpoint()
+        index = [space.index.current.path.read_bytes() for space in (mine, theirs)]
+        assert index[0] == index[1]

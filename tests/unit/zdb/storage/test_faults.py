@@ -311,3 +311,11 @@ def test_a_file_without_its_header_is_begun_again(tmp_path: Path) -> None:
         space.set(b"more", b"x" * 150)
         assert (space.data.current_id, space.get(b"k2")) == (3, b"x" * 150)
     assert check(Folders(tmp_path / "d", tmp_path / "i"), [])[0].findings == []
+
+
+def test_what_the_file_system_keeps_for_itself_is_no_namespace(tmp_path: Path) -> None:
+    top, lines = make(tmp_path), list[str]()
+    for name in ("d", "i"):
+        (top / name / "lost+found").mkdir()
+    with Store(top / "d", top / "i", StoreSettings(log=lines.append)) as store:
+        assert (list(store.namespaces), lines) == (["default"], [])
