@@ -2,10 +2,10 @@
 
 Every node registers and then sends heartbeats, with real signatures, to a real server with SQLite
 on a disk. The same bodies go to a server on the same kit that verifies the signature and inserts
-one row (bench/plain_registry.py). Requests come from one process on 64 connections, and all share
-the processors of this machine: the ratios count, and the processor time of a report. Bodies are
-signed before
-each round, which has 1,000 nodes at most: a report that arrives a minute late is doubted.
+one row (bench/registry_nodes/plain.py). Requests come from one process on 64 connections, and all
+share the processors of this machine: the ratios count, and the processor time of a report. Bodies
+are signed before each round, which has 1,000 nodes at most: a report that arrives a minute late is
+doubted.
 
 More nodes than 10,000 are not simulated but computed, from what was measured.
 
@@ -31,7 +31,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from bench.bench_bootstrap import percentiles
 from bench.helpers import talk
-from bench.report_sender import Post, Sent, send
+from bench.registry_nodes.sender import Post, Sent, send
 from tests.helpers.registry.served import serving, zos
 from tests.helpers.registry.site import REGISTRATION, Node
 from tests.helpers.serving.process import Running, running
@@ -129,7 +129,7 @@ def run_both(folder: Path) -> Iterator[tuple[Running, Running]]:
     zos("init", folder / "state")
     zos("farm", "key", folder / "farm.key")
     database = str(folder / "plain.db")
-    call = [sys.executable, "-m", "bench.plain_registry", "--file", database, *QUIET]
+    call = [sys.executable, "-m", "bench.registry_nodes.plain", "--file", database, *QUIET]
     with (
         serving(folder / "state", *FREE, *QUIET) as ours,
         running(call, folder / "plain.log") as plain,

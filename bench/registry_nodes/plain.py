@@ -1,4 +1,4 @@
-"""What a report costs at least: `python -m bench.plain_registry --file FILE`.
+"""What a report costs at least: `python -m bench.registry_nodes.plain --file FILE`.
 
 A server on the same kit that verifies a report's signature and inserts one row, and nothing else:
 no order, no account of time, no log.

@@ -1,0 +1,1 @@
+"""What `bench_registry` runs beside itself: the plain peer, and the nodes that report."""
