@@ -179,13 +179,21 @@ def test_memory_does_not_grow_with_the_file(shell: Shell) -> None:
         shell.ok("delete", "-f", path)
 
 
+PEAK = """
+import resource, subprocess, sys
+subprocess.run(sys.argv[1:], check=True)
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+"""
+
+
 def peak_of(shell: Shell, *words: str | Path) -> int:
-    """Return the largest resident size of a command, in bytes."""
-    process = subprocess.Popen([*ZSTOR, "-c", shell.config, *words])
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    assert process.returncode == 0
-    return usage.ru_maxrss * 1024
+    """Return the largest resident size of a command, in bytes.
+
+    A small process starts it: until its exec, a child has the size of its parent.
+    """
+    call = [sys.executable, "-c", PEAK, *ZSTOR, "-c", shell.config, *words]
+    done = subprocess.run(call, stdout=subprocess.PIPE, text=True, check=True)
+    return int(done.stdout.splitlines()[-1]) * 1024
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
