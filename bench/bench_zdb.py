@@ -25,6 +25,8 @@ from bench.helpers import need, talk
 from tests.helpers.flist.mount import free_port
 from tests.helpers.waiting import wait_until
 from tests.helpers.zdb.served import ask
+from zdb.storage.settings import StoreSettings
+from zdb.storage.store import Store
 
 POLICIES = {"never": (), "interval": ("everysec",), "always": ("always",)}
 ROUNDS = 3
@@ -34,6 +36,17 @@ RECORDED = {
     ("SET", 50, 1): 0.94, ("GET", 50, 1): 0.95, ("SET", 1, 16): 0.0023, ("GET", 1, 16): 0.0024,
     ("SET", 32, 16): 0.04, ("GET", 32, 16): 0.04, ("SET", 50, 16): 0.08, ("GET", 50, 16): 0.07,
 }  # fmt: skip
+SPREAD = 0x9E3779B97F4A7C15  # keys in no order
+OPEN = """
+import resource, sys, time
+from pathlib import Path
+from zdb.storage.settings import StoreSettings
+from zdb.storage.store import Store
+with Store(Path(sys.argv[1]), Path(sys.argv[2]), StoreSettings(sync="never")) as store:
+    count, peak = store.namespaces["default"].entries, resource.getrusage(0).ru_maxrss / 1024
+    print(f"{sys.argv[3]}: {count} keys, {time.process_time():.1f} s of processor time,"
+          f" {peak:.0f} MiB of memory at most")
+"""
 ENOUGH, NEARLY = 50_000, 0.8
 """Of SET by 32 clients: so many a second, or this part of what redis does."""
 
@@ -189,6 +202,22 @@ def is_enough(rows: list[dict[str, object]]) -> bool:
     return float(str(row["zdb"])) >= ENOUGH or float(str(row["ratio"])) >= NEARLY
 
 
+def measure_keys(count: int, folder: Path) -> None:
+    """Fill a store with keys and values of 16 bytes, and open it, also without its index."""
+    with tempfile.TemporaryDirectory(dir=folder) as name:
+        data, index = Path(name) / "data", Path(name) / "index"
+        with Store(data, index, StoreSettings(sync="never")) as store:
+            for number in range(count):
+                key = (number * SPREAD % (1 << 128)).to_bytes(16, "little")
+                store.namespaces["default"].set(key, b"%016d" % number)
+                if number % 1000 == 0:
+                    store.commit()
+        for what in ("as it was closed", "without its index"):
+            subprocess.run([sys.executable, "-c", OPEN, data, index, what], check=True)
+            for path in (index / "default").glob("i[0-9]*"):
+                path.unlink()
+
+
 def main() -> int:
     """Measure and print; the exit status is 1 if zdb is too slow."""
     parser = argparse.ArgumentParser(prog="zos bench zdb", description=__doc__)
@@ -196,7 +225,11 @@ def main() -> int:
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--rounds", type=int, default=ROUNDS, metavar="N")
     parser.add_argument("--folder", type=Path, default=Path("/var/tmp"), metavar="DISK")
+    parser.add_argument("--keys", type=int, metavar="N", help="instead: what N keys cost to open")
     options = parser.parse_args()
+    if options.keys:
+        measure_keys(options.keys, options.folder)
+        return 0
     need("redis-server", "redis-benchmark")
     rounds = []
     for number in range(options.rounds):

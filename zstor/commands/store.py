@@ -28,6 +28,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "-e", "--error-on-failure", action="store_true", help="stop at the first file that fails"
     )
     parser.add_argument(
+        "-s", "--save-failure", action="store_true", help="does nothing, as in upstream's program"
+    )
+    parser.add_argument(
         "--format", choices=("zos", "upstream"), help="instead of the configuration's"
     )
     parser.add_argument("--json", action="store_true", help="print a line of JSON for each file")

@@ -107,7 +107,7 @@ def test_one_file_that_fails_does_not_stop_the_others_of_its_folder(shell: Shell
 
 def test_a_key_path_gives_a_file_another_folder(shell: Shell) -> None:
     path = write_file(shell.folder, b"content")
-    shell.ok("store", "-f", path, "-k", "/elsewhere", "-d")
+    shell.ok("store", "-f", path, "-k", "/elsewhere", "-d", "-e", "-s")  # upstream's options
     assert not path.exists()
     assert "not stored" in shell.fail("check", "-f", path)
     shell.ok("retrieve", "-f", "/elsewhere/file", "-o", path)
@@ -165,15 +165,15 @@ def test_what_can_not_be_is_told(shell: Shell) -> None:
 
 
 def test_memory_does_not_grow_with_the_file(shell: Shell) -> None:
-    """200 MiB through chunks of 2 MiB, in both formats; the rest is Python and its libraries."""
+    """120 MiB through chunks of 2 MiB, in both formats: about 90 MiB with Python and libraries."""
     shell.configure(2, 4, [4], meta=4, compression="none", chunk_size=str(2 * MIB))
     path = shell.folder / "large"
     with path.open("wb") as stream:
-        for _ in range(200):
+        for _ in range(120):
             stream.write(os.urandom(MIB))
     for form in ("zos", "upstream"):
-        assert peak_of(shell, "store", "-f", path, "--format", form) < 150 * MIB
-        assert peak_of(shell, "retrieve", "-f", path, "-o", shell.folder / "back") < 150 * MIB
+        assert peak_of(shell, "store", "-f", path, "--format", form) < 110 * MIB
+        assert peak_of(shell, "retrieve", "-f", path, "-o", shell.folder / "back") < 110 * MIB
         same = subprocess.run(["cmp", path, shell.folder / "back"], capture_output=True)
         assert same.returncode == 0
         shell.ok("delete", "-f", path)
