@@ -6,14 +6,14 @@ from collections.abc import Sequence
 
 from common.ending import leave
 from common.errors import run_command
-from zstor.commands import check, delete, keygen, retrieve, status, store, test
+from zstor.commands import check, delete, keygen, retrieve, scrub, status, store, test
 from zstor.commands.shared import parse_path
 from zstor.config import load_config
 from zstor.errors import ConfigError
 from zstor.pipeline.vault import Vault
 
 ABOUT = "Store files dispersed over many zdb servers, and read them back from what is left."
-COMMANDS = (store, retrieve, check, delete, status, test)
+COMMANDS = (store, retrieve, check, delete, scrub, status, test)
 
 
 def entry() -> int:

@@ -68,7 +68,7 @@ ROOMS = {
     ),
     "zstor": (
         "errors", "codec", "model", "config", "placement", "format", "backends", "metastore",
-        "pipeline", "commands", "cli",
+        "pipeline", "repair", "commands", "cli",
     ),
     "zinit": (
         "files", "life", "loop", "process", "log", "control", "buttons", "daemon", "modules",

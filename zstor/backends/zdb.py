@@ -69,6 +69,13 @@ class Servers:
             raise refused(backend, "read", reply)
         return reply
 
+    def has(self, backend: Backend, key: bytes) -> bool:
+        """Return whether a key is there. The server does not read its value."""
+        reply = self.pool.call(backend, "EXISTS", key)
+        if not isinstance(reply, int):
+            raise refused(backend, "look", reply)
+        return reply == 1
+
     def delete(self, backend: Backend, key: bytes) -> None:
         """Remove a key, if it is there."""
         reply = self.pool.call(backend, "DEL", key)

@@ -1,0 +1,1 @@
+"""What keeps stored files whole: scrub, rebuild, the collection of garbage."""
