@@ -61,7 +61,12 @@ def files_in(folder: Path) -> Iterator[Path]:
 def store_one(vault: Vault, options: argparse.Namespace, path: Path) -> None:
     """Store one file, and delete it if that is wanted and it has not changed since."""
     with Source(path) as source, progress(path.name, source.size) as source.watch:
-        stored = store_open(vault, source, key_path=options.key_path, format=options.format)
+        stored = store_open(
+            *(vault, source),
+            key_path=options.key_path,
+            format=options.format,
+            is_last=options.delete,
+        )
         tell_stored(stored, is_json=options.json)
         if options.delete and not source.delete():
             raise ZstorError(f"cannot delete {path}: it has changed since it was stored")

@@ -121,8 +121,10 @@ def _read_shard(source: Reader) -> Shard:
 
 
 def _key(key: bytes) -> bytes:
-    variant = next(kind for kind, size in KEY_SIZES.items() if size == len(key))
-    return U32.pack(variant) + key
+    variants = [kind for kind, size in KEY_SIZES.items() if size == len(key)]
+    if not variants:
+        raise DamagedError(f"cannot write metadata: a backend gave a key of {len(key)} bytes")
+    return U32.pack(variants[0]) + key
 
 
 def _read_key(source: Reader) -> bytes:
@@ -138,7 +140,7 @@ def _size(source: Reader, sizes: dict[int, int], what: str) -> int:
 
 def _address(place: Place) -> bytes:
     packed = ipaddress.ip_address(place.host).packed
-    variant = next(kind for kind, size in ADDRESS_SIZES.items() if size == len(packed))
+    variant = V4 if len(packed) == ADDRESS_SIZES[V4] else V6
     return U32.pack(variant) + packed + U16.pack(place.port)
 
 

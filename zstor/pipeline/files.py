@@ -47,14 +47,15 @@ def store_open(
     *,
     key_path: Path | None = None,
     format: Format | None = None,  # noqa: A002
+    is_last: bool = False,
 ) -> Stored:
-    """Store an open file."""
+    """Store an open file. If it `is_last`, the only copy, what is stored already is not trusted."""
     name = name_of(source.path, vault.config.root, key_path)
     if (format or vault.config.format) == "upstream":
-        made = upstream.store(vault, source, name)
+        made = upstream.store(vault, source, name, is_last=is_last)
         storing.delete(vault, name)
         return Stored(name, "upstream", made.checksum.hex(), source.size)
-    file = storing.store_source(vault, source, name)
+    file = storing.store_source(vault, source, name, is_last=is_last)
     if vault.has_upstream():
         upstream.delete(vault, name)
     return Stored(name, "zos", file.checksum.hex(), file.size)

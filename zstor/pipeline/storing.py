@@ -47,10 +47,10 @@ def store_file(vault: Vault, path: Path, name: str) -> StoredFile:
         return store_source(vault, source, name)
 
 
-def store_source(vault: Vault, source: Source, name: str) -> StoredFile:
-    """Store an open file under a name."""
+def store_source(vault: Vault, source: Source, name: str, *, is_last: bool = False) -> StoredFile:
+    """Store an open file under a name; if it `is_last`, also when the same is stored already."""
     old = find_to_replace(vault, name)
-    if old.file is not None and old.file.size == source.size:
+    if not is_last and old.file is not None and old.file.size == source.size:
         checksum = source.checksum(LONG)
         if checksum == old.file.checksum:
             return old.file

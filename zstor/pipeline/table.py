@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Iterator
 
-from zstor.format.file import Chunk, StoredFile, decode_table, encode_chunk
+from zstor.errors import ZstorError
+from zstor.format.file import MAX_DEPTH, Chunk, StoredFile, decode_table, encode_chunk
 
 Write = Callable[[int, int, bytes], Chunk]
 """Stores a table's content, given its depth and number, and returns its own entry."""
@@ -30,6 +31,11 @@ class Table:
         self.levels[level] += entry
 
     def _flush(self, level: int) -> None:
+        if level == MAX_DEPTH:
+            raise ZstorError(
+                "cannot store the file: it has too many chunks",
+                hint="a larger chunk_size in the configuration",
+            )
         if level + 1 == len(self.levels):
             self.levels.append(bytearray())
             self.written.append(0)

@@ -40,13 +40,16 @@ def find(vault: Vault, name: str) -> UpstreamFile | None:
     return None if data is None else decode_file(data)
 
 
-def store(vault: Vault, source: Source, name: str) -> UpstreamFile:
-    """Store an open file under a name, and remove what it replaces."""
+def store(vault: Vault, source: Source, name: str, *, is_last: bool = False) -> UpstreamFile:
+    """Store an open file under a name, and remove what it replaces.
+
+    If it `is_last`, it is stored also when the same is stored already.
+    """
     metastore = vault.upstream()
     metastore.check_writable()
     checksum = source.checksum(SHORT)
     old = find(vault, name)
-    if old is not None and old.checksum == checksum:
+    if not is_last and old is not None and old.checksum == checksum:
         return old
     with tempfile.TemporaryFile() as spool:
         length = _fill(spool, source, metastore.key, vault.config.minimal_shards)

@@ -27,7 +27,7 @@ from zstor.pipeline import storing
 from zstor.pipeline.reading import all_chunks, read_bytes
 from zstor.pipeline.retrieving import retrieve
 from zstor.pipeline.source import Source
-from zstor.pipeline.storing import delete, store_file, store_parts
+from zstor.pipeline.storing import delete, store_file, store_parts, store_source
 from zstor.pipeline.vault import Vault
 
 
@@ -108,6 +108,18 @@ def test_the_same_content_is_not_stored_again(four: Farm, tmp_path: Path) -> Non
         path = write_file(tmp_path, b"content")
         first = store_file(vault, path, "name")
         assert store_file(vault, path, "name") == first
+        assert four.pieces(4) == [1, 1, 1, 1]
+
+
+def test_the_only_copy_is_stored_again_also_if_the_same_is_stored(
+    four: Farm, tmp_path: Path
+) -> None:
+    """What is stored may have lost its shards, or be readable with another key only."""
+    with four.vault(four.config(2, 4, [4])) as vault:
+        path = write_file(tmp_path, b"content")
+        first = store_file(vault, path, "name")
+        with Source(path) as source:
+            assert store_source(vault, source, "name", is_last=True).object_id != first.object_id
         assert four.pieces(4) == [1, 1, 1, 1]
 
 

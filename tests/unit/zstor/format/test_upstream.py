@@ -122,3 +122,10 @@ def test_no_change_of_a_byte_crashes_the_reader() -> None:
                 decode_file(changed)
             except DamagedError:
                 continue
+
+
+def test_a_key_that_no_reader_would_take_is_not_written() -> None:
+    file = decode_file(recorded("three shards"))
+    odd = file.shards[0]._replace(keys=(b"\x01\x02\x03",))
+    with pytest.raises(DamagedError, match="a key of 3 bytes"):
+        encode_file(file._replace(shards=(odd, *file.shards[1:])))
