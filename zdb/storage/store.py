@@ -25,6 +25,7 @@ from zdb.values import DEFAULT
 DELETED = ".deleted-"  # a namespace's data folder, while the namespace is deleted
 FLUSHED = ".flushed-"  # the same, while it is emptied
 LOST = "lost+found"  # a folder of the file system, where a disk's top is used
+OWN = ("zdb-", ".zdb-")  # files of ours
 MAX_NAME = 200
 
 
@@ -279,7 +280,7 @@ def is_name(name: str) -> bool:
         name not in ("", ".", "..", LOST)
         and "/" not in name
         and "\0" not in name
-        and not name.startswith((DELETED, FLUSHED))
+        and not name.startswith((DELETED, FLUSHED, *OWN))
         and len(os.fsencode(name)) <= MAX_NAME
     )
 

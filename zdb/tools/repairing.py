@@ -1,5 +1,6 @@
 """`zdb repair`: the index is made anew from the data, and what can't be read is set aside."""
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from zdb.format import data as data_format
 from zdb.format import namespace as descriptor
 from zdb.format.namespace import Descriptor
 from zdb.storage import checkpoint
+from zdb.storage.files import Disk
 from zdb.storage.loading import file_ids
 from zdb.storage.settings import StoreSettings
 from zdb.storage.store import Store, closed
@@ -72,7 +74,7 @@ def mend_descriptor(path: Path, name: str, aside: Path, notes: list[str]) -> Non
 
 def mend_header(path: Path, file_id: int, notes: list[str]) -> None:
     """Write the header of a data file anew if it is damaged."""
-    with open(path, "r+b") as stream:
+    with os.fdopen(Disk().open(path, create=False, writable=True), "r+b") as stream:
         head = stream.read(data_format.HEADER.size)
         try:
             data_format.read_header(head, file_id, str(path))

@@ -145,3 +145,9 @@ def test_a_quota_that_is_none_is_refused(tmp_path: Path, quota: str) -> None:
         assert inside.ask(client, "NSSET", "q", "maxsize", "10") == OK
         assert inside.ask(client, "NSSET", "q", "maxsize", quota).startswith(b"-Invalid property")
         assert inside.service.store.namespaces["q"].maxsize == 10
+
+
+@pytest.mark.parametrize("name", ["zdb-replica", "zdb-checkpoint", ".zdb-x.tmp"])
+def test_no_namespace_has_the_name_of_a_file_of_ours(tmp_path: Path, name: str) -> None:
+    with desk(tmp_path) as inside:
+        assert inside.ask(inside.client(), "NSNEW", name).startswith(b"-")

@@ -1,6 +1,7 @@
 """`zdb check`, `repair`, `dump`, `export` and `import`, as functions and as commands."""
 
 import argparse
+import contextlib
 import io
 import json
 import os
@@ -240,3 +241,14 @@ def test_the_commands(folders: Folders, tmp_path: Path, capsys: pytest.CaptureFi
         run(check_verb, *places, "x")
     with pytest.raises(UsageError, match="either --disk"):
         run(check_verb, "--data", folders.data)
+
+
+def test_a_repair_writes_through_no_link(folders: Folders, tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    victim.write_bytes(b"x" * 100)
+    file = folders.data / "default" / "d0"
+    file.unlink()
+    file.symlink_to(victim)
+    with contextlib.suppress(ZdbError, OSError):
+        repair(folders, ["default"], tmp_path / "aside")
+    assert victim.read_bytes() == b"x" * 100
