@@ -169,7 +169,8 @@ def replay(what: Mount, reader: Reader, ahead: Ahead) -> None:
         try:
             ahead.replay(reader, trace)
         except FlistError as error:
-            sys.stderr.write(render_error(error, "rfs mount: replay"))
+            if not ahead.is_closed:
+                sys.stderr.write(render_error(error, "rfs mount: replay"))
 
     threading.Thread(target=run, daemon=True).start()
 

@@ -142,6 +142,8 @@ class Ahead:
     def replay(self, reader: Reader, trace: Path) -> None:
         """Fetch what an earlier mount read, in that order; raises `FlistError`."""
         for ino, index in parse_trace(trace):
+            if self.is_closed:
+                return
             with contextlib.suppress(FileNotFoundError):
                 inode = reader.tree.inode(ino)
                 if index < chunk_count(inode.size) and inode.is_file:
@@ -149,6 +151,11 @@ class Ahead:
                     job = Job((PARTS, next(self.numbers)), reader, inode, index)
                     pool.wait_for_room()
                     pool.add(job)
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the mount ends; its flist is closed then, also while a trace is replayed."""
+        return self.small.is_closed
 
     def close(self) -> None:
         """Start nothing more, without waiting for what is under way."""
