@@ -26,7 +26,15 @@ HOST_MODULES = (
     *("google_crc32c", "hiredis", "httpx", "jinja2", "joserfc"),
     *("ifaddr", "jwt", "markdown_it", "mfusepy", "multipart", "obstore", "packaging"),
     *("pkcs11", "pkg_resources", "prometheus_client", "psycopg", "pydantic"),
-    *("pydantic_core", "pydantic_settings", "pyeclib", "python_multipart", "qemu.qmp", "rich"),
+    *(
+        "pydantic_core",
+        "pydantic_settings",
+        "pyeclib",
+        "pyeclib_c",
+        "python_multipart",
+        "qemu.qmp",
+        "rich",
+    ),
     *("securesystemslib", "segno", "setuptools", "starlette", "sqlalchemy", "structlog"),
     *("sushy", "tuf", "uvicorn", "virt", "xxtea", "zeroconf"),
 )
