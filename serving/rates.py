@@ -68,6 +68,12 @@ class RateLimit:
             self.buckets.popitem(last=False)
         return wait_s
 
+    def put(self, address: str, count: float) -> None:
+        """Give `address` back what it took."""
+        if self.rate > 0:
+            key, now = group_address(address), self.clock()
+            self.buckets[key] = (min(float(self.burst), self.count(key, now) + count), now)
+
     def find_wait(self, address: str, count: float = 1) -> float:
         """Return the seconds until `address` has `count` tokens, which it keeps; 0 if it has."""
         if self.rate <= 0:

@@ -23,6 +23,7 @@ from registry.web.shared import (
     NO_CACHE,
     check_charges,
     check_patience,
+    give_back,
     note_refusal,
     read_message,
     spend,
@@ -57,8 +58,12 @@ def make_router(registry: Registry, limits: Limits) -> APIRouter:
             charges = find_charges(limits, request, envelope, has_token=token is not None)
             check_charges(request, charges)
             change = FarmChange(envelope, may_register)
-            done: FarmAccepted = await registry.scribe.write(registry.farms.accept, change)
-            spend(charges)  # not before: anybody may send again what an owner has signed
+            spend(charges)
+            try:
+                done: FarmAccepted = await registry.scribe.write(registry.farms.accept, change)
+            except BaseException:
+                give_back(charges)  # anybody may send again what an owner has signed
+                raise
         except ZosError as error:
             note_refusal(request, limits.refusals, error)
             raise

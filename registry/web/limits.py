@@ -43,16 +43,16 @@ class Limits:
         self.unproven_bytes = a_day(settings.unproven_bytes_per_day)
         self.total_bytes = a_day(settings.total_bytes_per_day)
 
-    def of_report(self, node: str, size: int) -> list[Charge]:
-        """Return what any report takes."""
-        own = self.settings
-        often = f"report every {own.interval:.0f} s, as answers say"
-        much = f"send less: {own.node_bytes_per_day} bytes a day are taken of one node"
-        return [
-            Charge(self.reports, node, 1, "too many reports of this node", often),
-            Charge(self.node_bytes, node, size, "too many bytes of this node's reports", much),
-            self.of_all(size),
-        ]
+    def of_report(self, node: str) -> Charge:
+        """Return what any report takes, whatever its size."""
+        hint = f"report every {self.settings.interval:.0f} s, as answers say"
+        return Charge(self.reports, node, 1, "too many reports of this node", hint)
+
+    def of_bytes(self, node: str, size: int) -> list[Charge]:
+        """Return what the bytes of any report take."""
+        hint = f"send less: {self.settings.node_bytes_per_day} bytes a day are taken of one node"
+        fault = "too many bytes of this node's reports"
+        return [Charge(self.node_bytes, node, size, fault, hint), self.of_all(size)]
 
     def of_new_node(self, address: str) -> Charge:
         """Return what a node's first report takes."""

@@ -6,7 +6,6 @@ POST /api/v1/nodes/ID/reports  a message of the kind `report`
 """
 
 import time
-from collections.abc import Sequence
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Request
@@ -22,7 +21,7 @@ from registry.nodes.nodes import Accepted, Arrived
 from registry.nodes.proofs import NOTHING, check_proofs
 from registry.views.registry import Registry
 from registry.views.shown import show_node
-from registry.web.limits import Charge, Limits
+from registry.web.limits import Limits
 from registry.web.measures import Measures
 from registry.web.models import Expected, Node, Taken
 from registry.web.shared import (
@@ -110,19 +109,18 @@ class Reception:
         last = await run_in_threadpool(own.nodes.standing, node)
         check_order(last, report, own.nodes.nonce(node, last))  # else anybody may have sent it
         size, address = len(envelope.signed), address_of(request)
-        charges = self.limits.of_report(node, size)
-        pay(request, charges if last else [*charges, self.limits.of_new_node(address)])
+        counts, charges = [self.limits.of_report(node)], self.limits.of_bytes(node, size)
+        if last is None:
+            counts.append(self.limits.of_new_node(address))
+        check_charges(request, [*counts, *charges])
+        spend(counts)  # proofs take time
         proofs = NOTHING
         if report.kind == REGISTER:
             proofs = await run_in_threadpool(
                 check_proofs, report, body, own.check_token, own.check_quote
             )
         if proofs.enrolled_for is None and not (last and last.is_enrolled):
-            pay(request, self.limits.of_unproven(address, size, ENROL))
+            charges += self.limits.of_unproven(address, size, ENROL)
+        check_charges(request, charges)
+        spend(charges)  # at once: who has no token uses up nothing that is left for others
         return Arrived(envelope, report, body, proofs)
-
-
-def pay(request: Request, charges: Sequence[Charge]) -> None:
-    """Take what a report takes. Raises `TooManyRequestsError`, and then it took nothing."""
-    check_charges(request, charges)
-    spend(charges)

@@ -73,6 +73,12 @@ def spend(charges: Sequence[Charge]) -> None:
         charge.limit.take(charge.whose, charge.amount)
 
 
+def give_back(charges: Sequence[Charge]) -> None:
+    """Give back to all limits what a message took that is not accepted."""
+    for charge in charges:
+        charge.limit.put(charge.whose, charge.amount)
+
+
 def note_refusal(request: Request, limit: RateLimit, error: ZosError) -> None:
     """Count a message that was refused, unless that may be the registry's fault."""
     status = getattr(error, "http_status", 503)

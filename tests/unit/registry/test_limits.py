@@ -4,6 +4,7 @@ import base64
 import itertools
 import json
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -152,3 +153,23 @@ def test_what_is_refused_takes_nothing() -> None:
     node = site.add_node(dmi=LARGE)
     assert {node.register(dmi="x" * 35_000)[0] for _ in range(5)} == {429}
     assert node.report()[0] == 200
+
+
+def test_what_is_refused_for_want_of_a_token_leaves_room_for_the_others(move: Move) -> None:
+    site = make_site(total_bytes_per_day=60_000, unproven_bytes_per_day=15_000)
+    site.add_farm()
+    enrol(site.registry)
+    found = []
+    for number in range(9):
+        move(f"192.0.2.{number}")
+        found.append(register(site.make_node())[0])
+    assert found == [200, *[429] * 8]
+    assert site.add_node(enrol="1", dmi=LARGE).register(dmi=LARGE)[0] == 200
+
+
+def test_messages_of_farms_that_come_at_once_count_each(move: Move) -> None:
+    site = make_site(farm_messages_per_day=3)
+    messages = [Farmer(seed).message(f"farm{seed}") for seed in range(1, 10)]
+    with ThreadPoolExecutor(9) as pool:
+        found = sorted(status for status, *_ in pool.map(lambda one: post(site, one), messages))
+    assert found == [201] * 3 + [429] * 6
