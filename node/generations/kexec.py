@@ -7,6 +7,7 @@ and on a machine with a TPM, whose registers would go on telling of the kernel t
 started. Under Secure Boot the kernel itself takes only what its keys have signed.
 """
 
+import contextlib
 import ctypes
 import os
 import tempfile
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from common.errors import ZosError
 from common.releases.channel import Channel
 from common.releases.layout import boot_version
 from common.releases.manifest import Manifest
@@ -30,6 +32,18 @@ LINE_MAX_BYTES = 2047  # COMMAND_LINE_SIZE of Linux, less its NUL
 Check = Callable[[], tuple[Channel, Manifest | None]]
 
 log = partial(write_log, "bringup")
+
+
+UNLOAD = 1  # KEXEC_FILE_UNLOAD
+
+
+def kexec_unload() -> None:
+    """Forget a kernel that was loaded, if one was. Raises `OSError`."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    number = ctypes.c_long(CALLS[os.uname().machine])
+    if libc.syscall(number, -1, -1, ctypes.c_ulong(0), None, ctypes.c_ulong(UNLOAD)) != 0:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code))
 
 
 def kexec_file_load(kernel: int, initramfs: int, line: bytes) -> None:
@@ -51,6 +65,7 @@ class Machine:
     command_line: Path = Path("/proc/cmdline")
     folder: Path = Path("/run/zero-os")
     load: Callable[[int, int, bytes], None] = kexec_file_load
+    unload: Callable[[], None] = kexec_unload
 
 
 class Kexec:
@@ -62,9 +77,16 @@ class Kexec:
         self.parameters = parameters
         self.check = check
         self.machine = machine or Machine()
-        self.refusal = ""
+        self.failures: dict[str, str] = {}
 
-    def fault(self) -> str:
+    def fault(self, wanted: str) -> str:
+        """Return why a node should not load the version `wanted` by itself, "" if it may.
+
+        What failed once is left to a reboot through the firmware.
+        """
+        return self.bar() or self.failures.get(wanted, "")
+
+    def bar(self) -> str:
         """Return why no other kernel may be loaded, "" if one may."""
         if not self.parameters.kexec:
             return "update.kexec=yes is not on the kernel's command line"
@@ -77,17 +99,34 @@ class Kexec:
             return "the kernel can't"
         if any(self.machine.tpms.glob("*")):
             return "the machine's TPM vouches for the kernel that the firmware started"
-        return self.refusal
+        return ""
 
     def load(self, wanted: str) -> None:
         """Load the version `wanted`. Raises `ZosError`; then nothing is loaded."""
-        if (fault := self.fault()) or self.check is None:
+        if (fault := self.bar()) or self.check is None:
             hint = "reboot without kexec"
             raise BusyError(f"cannot start another kernel without the firmware: {fault}", hint=hint)
         channel, manifest = self.check()
         if manifest is None or boot_version(channel.release) != wanted:
             raise BusyError(f"cannot start {wanted}: the channel has changed", hint="look again")
-        line = self.line(manifest)
+        try:
+            self.fetch(channel, self.line(manifest))
+        except (ZosError, OSError) as error:
+            reason = error.message if isinstance(error, ZosError) else str(error)
+            self.failures = {wanted: f"it failed before: {reason}"}
+            if isinstance(error, ZosError):
+                raise
+            raise NodeError(f"cannot load another kernel: {reason}") from error
+        log(f"update: kernel and initramfs of {wanted} are loaded; the next reboot starts them")
+
+    def unload(self) -> None:
+        """Forget a kernel that was loaded for a reboot that did not happen."""
+        if self.parameters.kexec:
+            with contextlib.suppress(OSError):
+                self.machine.unload()
+
+    def fetch(self, channel: Channel, line: str) -> None:
+        """Fetch both files, verified, and give them to the kernel."""
         parameters, folder = self.parameters, self.machine.folder
         with (
             tempfile.TemporaryDirectory(dir=folder, prefix="kexec-") as place,
@@ -98,7 +137,6 @@ class Kexec:
                 with open(path, "wb") as stream:
                     fetcher.save(channel, path.name, stream)
             self.hand_over(paths, line)
-        log(f"update: kernel and initramfs of {wanted} are loaded; the next reboot starts them")
 
     def hand_over(self, paths: list[Path], line: str) -> None:
         """Give the files to the kernel."""
@@ -106,9 +144,9 @@ class Kexec:
             try:
                 self.machine.load(kernel.fileno(), initramfs.fileno(), os.fsencode(line))
             except OSError as error:
-                self.refusal = f"the kernel has refused one: {error.strerror}"
                 raise NodeError(
-                    f"cannot start another kernel without the firmware: {self.refusal}",
+                    "cannot start another kernel without the firmware: the kernel has refused one:"
+                    f" {error.strerror}",
                     hint="under Secure Boot the kernel takes only what its keys have signed",
                 ) from error
 

@@ -8,6 +8,7 @@ is there. Without a disk, nobody knows.
 import threading
 from collections.abc import Callable
 from enum import StrEnum
+from functools import partial
 
 from common.releases.layout import boot_version
 from node.flists.cache import DiskCache
@@ -40,16 +41,17 @@ class Reboots:
         self.running = running
         self.find_cache = find_cache
         self.kexec = kexec
-        self.wanted = ""
+        self.wanted: str | None = None  # nobody has looked yet
 
     def rows(self, held: Held) -> dict[str, object]:
         """Return what the release that the channel holds needs."""
         other = boot_version(held.release) if held.release and held.sequence else ""
         self.wanted = "" if other == self.running else other
-        fault = self.kexec.fault()
-        return {"kernel_changes": bool(self.wanted), "reboot": self.judge(), "kexec": fault}
+        fault = self.kexec.fault(self.wanted)
+        found = self.judge(kexec=not fault)
+        return {"kernel_changes": bool(self.wanted), "reboot": found, "kexec": fault}
 
-    def judge(self) -> Help:
+    def judge(self, *, kexec: bool) -> Help:
         """Return whether a reboot may help; forget what an earlier one was for if it did."""
         cache = self.find_cache()
         if cache is None or cache.fault():
@@ -57,7 +59,7 @@ class Reboots:
         kept = cache.read(NAME)
         if kept.get("to") == self.running:
             cache.write(NAME, {})
-        return Help.TRIED if kept == self.row() else Help.POSSIBLE
+        return Help.TRIED if kept == self.row(kexec=kexec) else Help.POSSIBLE
 
     def before(self, *, once: bool, kexec: bool) -> None:
         """Keep what a reboot is for; with `kexec`, load what it is to start.
@@ -65,23 +67,32 @@ class Reboots:
         Raises `ZosError` if that fails, or if the reboot is to be done `once`, and it was, or
         nothing keeps that it was.
         """
+        self.kexec.unload()
+        if kexec and self.wanted is None:
+            raise BusyError(
+                "cannot start another kernel: the node has not looked at its channel yet",
+                hint="zos node update, then again",
+            )
         if kexec and not self.wanted:
             raise BusyError("cannot start another kernel: the channel holds the one that runs")
         if not self.wanted:
             return
-        found = self.within(self.judge)
+        found = self.within(partial(self.judge, kexec=kexec))
         if once and found == Help.TRIED:
             raise BusyError(f"cannot reboot: the last one did not bring {self.wanted}")
         if kexec and (found == Help.POSSIBLE or not once):
             self.kexec.load(self.wanted)
-        if (found == Help.UNKNOWN or self.within(self.note) == Help.UNKNOWN) and once:
+        note = partial(self.note, kexec=kexec)
+        if (found == Help.UNKNOWN or self.within(note) == Help.UNKNOWN) and once:
+            self.kexec.unload()
             raise BusyError("cannot reboot once: no disk keeps that it was done")
 
-    def note(self) -> Help:
+    def note(self, *, kexec: bool) -> Help:
         """Keep that the node reboots for another version."""
         if cache := self.find_cache():
-            cache.write(NAME, self.row())
-            if cache.read(NAME) == self.row():
+            row = self.row(kexec=kexec)
+            cache.write(NAME, row)
+            if cache.read(NAME) == row:
                 return Help.POSSIBLE
         return Help.UNKNOWN
 
@@ -93,6 +104,6 @@ class Reboots:
         thread.join(KEEP_S)
         return found[0] if found else Help.UNKNOWN
 
-    def row(self) -> dict[str, object]:
+    def row(self, *, kexec: bool) -> dict[str, object]:
         """Return what is kept."""
-        return {"from": self.running, "to": self.wanted}
+        return {"from": self.running, "to": self.wanted, "kexec": kexec}

@@ -4,6 +4,7 @@ import contextlib
 import errno
 import http.server
 import os
+import tempfile
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -19,7 +20,7 @@ from common.errors import ZosError
 from node.channel import check_channel
 from node.generations.held import Held
 from node.generations.kexec import Kexec, Machine
-from node.generations.reboots import Reboots
+from node.generations.reboots import Help, Reboots
 from node.model import BootParameters
 from serving.listen import open_listener
 from serving.run import serve_in_thread
@@ -37,6 +38,7 @@ class Lab:
     parameters: BootParameters
     loaded: list[tuple[bytes, bytes, str]] = field(default_factory=list)
     fault: int = 0
+    unloads: int = 0
 
     def load(self, kernel: int, initramfs: int, line: bytes) -> None:
         """Stand in for kexec_file_load(2)."""
@@ -46,10 +48,15 @@ class Lab:
         assert os.get_inheritable(kernel) is False
         self.loaded.append((first, second, line.decode()))
 
+    def unload(self) -> None:
+        """Stand in for the same call with KEXEC_FILE_UNLOAD."""
+        self.unloads += 1
+
     def kexec(self, **changes: Any) -> Kexec:
         """Return what loads kernels on this node."""
         top = self.folder
-        machine = Machine(top / "switch", top / "tpm", top / "cmdline", top / "run", self.load)
+        line, run = top / "cmdline", top / "run"
+        machine = Machine(top / "switch", top / "tpm", line, run, self.load, self.unload)
         check = partial(
             check_channel,
             self.parameters.bootstrap,
@@ -152,17 +159,18 @@ def test_what_the_kernel_refuses_is_told(lab: Lab) -> None:
     with pytest.raises(ZosError, match="Operation not permitted") as caught:
         kexec.load("2.0")
     assert "Secure Boot" in (caught.value.hint or "")
-    assert "refused" in kexec.fault()  # so the next reboot is an ordinary one
+    assert kexec.fault("3.0") == ""
+    assert "refused" in kexec.fault("2.0")  # so the next reboot is an ordinary one
     assert lab.left() == []
 
 
 def test_where_it_is_not_allowed_the_reason_is_told(lab: Lab) -> None:
     def refused(kexec: Kexec, why: str) -> None:
-        assert why in kexec.fault()
+        assert why in kexec.fault("2.0")
         with pytest.raises(ZosError, match="without the firmware"):
             kexec.load("2.0")
 
-    assert lab.kexec().fault() == ""
+    assert lab.kexec().fault("2.0") == ""
     refused(lab.kexec(kexec=False), "update.kexec=yes is not on")
     refused(Kexec(lab.parameters, None), "trusts no channel")
     (lab.folder / "tpm" / "tpm0").touch()
@@ -187,3 +195,41 @@ def test_a_reboot_loads_only_another_kernel_and_only_if_it_may(lab: Lab) -> None
     assert lab.loaded == []
     reboots.before(once=False, kexec=True)
     assert len(lab.loaded) == 1
+
+
+def test_what_can_not_be_loaded_is_left_to_the_firmware(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kexec = lab.kexec()
+    (lab.folder / "cmdline").write_text("x" * 2100)
+    with pytest.raises(ZosError, match="too long"):
+        kexec.load("2.0")
+    assert "too long" in kexec.fault("2.0")
+    (lab.folder / "cmdline").write_text(f"{LINE}\n")
+    with monkeypatch.context() as patch, pytest.raises(ZosError, match="No space left"):
+        patch.setattr(tempfile, "TemporaryDirectory", fail)
+        kexec.load("2.0")
+    kexec.load("2.0")  # an operator may try again
+    assert len(lab.loaded) == 1
+
+
+def fail(**_: object) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_a_kernel_for_a_reboot_that_did_not_happen_is_forgotten(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reboots = Reboots("1.0", lambda: None, lab.kexec())
+    with pytest.raises(ZosError, match="has not looked"):
+        reboots.before(once=False, kexec=True)
+    reboots.rows(Held("2.0.set00000001", 2))
+    found = iter((Help.POSSIBLE, Help.UNKNOWN))  # the disk fails between
+    monkeypatch.setattr(reboots, "within", lambda _: next(found))
+    before = lab.unloads
+    with pytest.raises(ZosError, match="no disk keeps"):
+        reboots.before(once=True, kexec=True)
+    assert (len(lab.loaded), lab.unloads - before) == (1, 2)
+    monkeypatch.setattr(reboots, "within", lambda _: Help.UNKNOWN)
+    reboots.before(once=False, kexec=False)
+    assert lab.unloads - before == 3
