@@ -59,13 +59,13 @@ def check_known(known: Known, address: str, node: str) -> None:
 
 def find_by_id(node: str, known: Known) -> Target:
     """Return a node at an address that it announces, or where it was: the first that proves it."""
-    targets = [
+    targets = [Target(node, *split_address(address)) for address in known.find(node)]
+    targets += [
         Target(node, address, found.record.port)
         for found in discover(node=node)
         if found.record.node == node
         for address in found.addresses
     ]
-    targets += [Target(node, *split_address(address)) for address in known.find(node)]
     targets = list(dict.fromkeys(targets))[:PLACES_MAX]
     if not targets:
         raise RemoteError(
