@@ -53,6 +53,8 @@ class Settings(BaseSettings):
     def split_list(cls, value: object, info: ValidationInfo) -> object:
         """Take a list as a list, or as a text with blanks or commas between its words."""
         if isinstance(value, str) and is_list(cls.model_fields[info.field_name or ""]):
+            if value.lstrip().startswith("["):
+                raise ValueError("write its words with blanks or commas between them, not as JSON")
             return value.replace(",", " ").split()
         return value
 

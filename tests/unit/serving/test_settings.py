@@ -145,3 +145,8 @@ def test_a_flag_of_paths_can_be_repeated() -> None:
     add_flags(parser, RegistrySettings)
     flags = vars(parser.parse_args(["--enrolment-key", "a", "--enrolment-key", "b"]))
     assert flags["enrolment_key"] == ["a", "b"]
+
+
+def test_a_list_in_json_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="not as JSON"):
+        load(tmp_path, names='["a", "b"]')
